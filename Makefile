@@ -1,0 +1,44 @@
+# multiclaude-hybrid. Each target is one line to remember; `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+SOURCES := $(shell find src crates/protocol/src crates/core/src -name '*.rs') Cargo.toml Cargo.lock crates/protocol/Cargo.toml crates/core/Cargo.toml
+
+.PHONY: help setup wasm dev test lint bench size soak token clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: ## installs what is needed, pinned, once
+	@scripts/setup
+
+build/index.js: $(SOURCES)
+	@scripts/build
+
+wasm: build/index.js ## builds the coordinator (WebAssembly)
+
+dev: setup wasm ## runs the coordinator here; prints URL, tokens and a first call (PORT=8787)
+	@. scripts/tools && exec node scripts/dev.mjs
+
+test: setup wasm ## runs every test, end-to-end ones against workerd included
+	@. scripts/tools && cargo test --workspace --exclude coordinator && cargo test -p coordinator --lib
+
+lint: setup ## formatting and clippy, warnings are errors
+	@. scripts/tools && cargo fmt --all --check
+	@. scripts/tools && cargo clippy --workspace --all-targets -- -D warnings
+	@. scripts/tools && cargo clippy -p coordinator --target wasm32-unknown-unknown -- -D warnings
+
+bench: setup wasm ## measures the coordinator beside a reference Worker
+	@. scripts/tools && node bench/run.mjs
+
+size: wasm ## prints the size of the WebAssembly
+	@. scripts/tools && node bench/size.mjs
+
+soak: setup wasm ## the slow tests: more kills, more cases
+	@. scripts/tools && PROPTEST_CASES=50000 cargo test --release -p multiclaude-hybrid-core -p multiclaude-hybrid-protocol
+	@. scripts/tools && SOAK=1 cargo test -p e2e --test e2e
+
+token: setup ## prints a new admin token, for the secret ADMIN_TOKEN
+	@. scripts/tools && node scripts/token.mjs
+
+clean: ## removes what was built
+	@rm -rf build target node_modules .wrangler

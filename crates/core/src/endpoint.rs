@@ -1,0 +1,256 @@
+//! Which URLs the coordinator pushes to (design: *Push*, Endpoints).
+//!
+//! A Worker cannot pin the address it connects to, so names that can only
+//! mean an inner network are refused here, by their text. A name that
+//! *resolves* to one is not seen: a self-hosted coordinator needs an egress
+//! filter.
+
+use url::{Host, Url};
+
+/// Names that only mean something inside a network.
+const INNER_SUFFIXES: [&str; 5] = ["localhost", "local", "internal", "home.arpa", "localdomain"];
+
+/// Where the coordinator is reached, and what it may do.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'a> {
+    /// The coordinator's own `host` or `host:port`.
+    pub own_host: &'a str,
+    /// `ALLOW_INSECURE=true`: `http` and loopback are open, too.
+    pub allow_insecure: bool,
+}
+
+/// Why an endpoint was refused; the text says what is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// No absolute URL.
+    #[error("must be an absolute URL, https://host/path")]
+    NotAUrl,
+    /// `http`, `ftp`, …
+    #[error("must be https")]
+    Scheme,
+    /// `https://user:secret@host`
+    #[error("must not hold a user or a password")]
+    UserInfo,
+    /// `https://10.0.0.1`, in any notation.
+    #[error("must name a host, not an IP address")]
+    IpLiteral,
+    /// A single label, `localhost`, `.internal`, …
+    #[error("must name a public host, not one of a local network")]
+    InnerName,
+    /// A trailing dot.
+    #[error("must not end its host with a dot")]
+    TrailingDot,
+    /// A loop.
+    #[error("must not be the coordinator itself")]
+    OwnHost,
+}
+
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(ip) => ip.is_loopback(),
+        Host::Ipv6(ip) => ip.is_loopback(),
+    }
+}
+
+/// Checks `text` and answers the URL in its canonical form.
+pub fn check(text: &str, rules: Rules<'_>) -> Result<String, EndpointError> {
+    let url = Url::parse(text).map_err(|_| EndpointError::NotAUrl)?;
+    let host = url.host().ok_or(EndpointError::NotAUrl)?;
+    let served = match url.scheme() {
+        "https" => true,
+        "http" => rules.allow_insecure,
+        _ => false,
+    };
+    if !served {
+        return Err(EndpointError::Scheme);
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(EndpointError::UserInfo);
+    }
+    if rules.allow_insecure && is_loopback(&host) {
+        return if authority(&url) == rules.own_host {
+            Err(EndpointError::OwnHost)
+        } else {
+            Ok(url.into())
+        };
+    }
+    let Host::Domain(name) = host else {
+        return Err(EndpointError::IpLiteral);
+    };
+    check_name(name)?;
+    let own = rules
+        .own_host
+        .rsplit_once(':')
+        .map_or(rules.own_host, |(host, _)| host);
+    if name.eq_ignore_ascii_case(own) {
+        return Err(EndpointError::OwnHost);
+    }
+    Ok(url.into())
+}
+
+fn check_name(name: &str) -> Result<(), EndpointError> {
+    if name.ends_with('.') {
+        return Err(EndpointError::TrailingDot);
+    }
+    let inner = |suffix: &str| {
+        name.strip_suffix(suffix)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    if !name.contains('.') || INNER_SUFFIXES.iter().any(|suffix| inner(suffix)) {
+        return Err(EndpointError::InnerName);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn strict(text: &str) -> Result<String, EndpointError> {
+        check(
+            text,
+            Rules {
+                own_host: "api.multiclaude.dev",
+                allow_insecure: false,
+            },
+        )
+    }
+
+    fn insecure(text: &str) -> Result<String, EndpointError> {
+        check(
+            text,
+            Rules {
+                own_host: "127.0.0.1:8787",
+                allow_insecure: true,
+            },
+        )
+    }
+
+    #[test]
+    fn https_with_a_public_name_is_accepted() {
+        assert_eq!(
+            strict("https://Hooks.Example.com/a?b=1").unwrap(),
+            "https://hooks.example.com/a?b=1"
+        );
+        assert!(strict("https://example.com:8443/").is_ok());
+        assert!(strict("https://internal.example.com/").is_ok());
+        assert!(strict("https://mylocal.dev/").is_ok());
+    }
+
+    #[test]
+    fn an_ip_address_in_any_notation_is_refused() {
+        for bad in [
+            "https://10.0.0.1/",
+            "https://8.8.8.8/",
+            "https://[::1]/",
+            "https://2130706433/",
+            "https://0x7f.1/",
+            "https://0177.0.0.1/",
+            "https://127.1/",
+            "https://[::ffff:10.0.0.1]/",
+            "https://１２７.０.０.１/",
+            "https://10.0.0.1./",
+        ] {
+            assert!(
+                matches!(
+                    strict(bad),
+                    Err(EndpointError::IpLiteral | EndpointError::NotAUrl)
+                ),
+                "{bad} {:?}",
+                strict(bad)
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_of_a_local_network_is_refused() {
+        for bad in [
+            "localhost",
+            "a.localhost",
+            "box",
+            "printer.local",
+            "x.internal",
+            "nas.home.arpa",
+            "home.arpa",
+        ] {
+            assert_eq!(
+                strict(&format!("https://{bad}/")),
+                Err(EndpointError::InnerName),
+                "{bad}"
+            );
+        }
+        for bad in ["localhost.", "example.com.", "x.internal."] {
+            assert_eq!(
+                strict(&format!("https://{bad}/")),
+                Err(EndpointError::TrailingDot),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn plain_http_user_info_and_the_coordinator_itself_are_refused() {
+        assert_eq!(strict("http://example.com/"), Err(EndpointError::Scheme));
+        assert_eq!(strict("ftp://example.com/"), Err(EndpointError::Scheme));
+        assert_eq!(
+            strict("https://u:p@example.com/"),
+            Err(EndpointError::UserInfo)
+        );
+        assert_eq!(
+            strict("https://u@example.com/"),
+            Err(EndpointError::UserInfo)
+        );
+        assert_eq!(
+            strict("https://API.multiclaude.dev/v1"),
+            Err(EndpointError::OwnHost)
+        );
+        assert_eq!(
+            strict("https://api.multiclaude.dev:444/"),
+            Err(EndpointError::OwnHost)
+        );
+        assert_eq!(strict("/hook"), Err(EndpointError::NotAUrl));
+    }
+
+    #[test]
+    fn allow_insecure_opens_http_and_loopback_but_nothing_else() {
+        assert!(insecure("http://127.0.0.1:9000/hook").is_ok());
+        assert!(insecure("http://localhost:9000/").is_ok());
+        assert!(insecure("http://[::1]:9000/").is_ok());
+        assert!(insecure("http://example.com/").is_ok());
+        assert_eq!(insecure("http://10.0.0.1/"), Err(EndpointError::IpLiteral));
+        assert_eq!(insecure("http://box/"), Err(EndpointError::InnerName));
+        assert_eq!(
+            insecure("http://127.0.0.1:8787/"),
+            Err(EndpointError::OwnHost)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_ipv4_address_gets_through_whatever_its_notation(ip: u32) {
+            let [a, b, c, d] = ip.to_be_bytes();
+            for text in [format!("{a}.{b}.{c}.{d}"), format!("{ip}"), format!("0x{ip:x}"), format!("0{a:o}.{b}.{c}.{d}")] {
+                prop_assert!(strict(&format!("https://{text}/")).is_err(), "{}", text);
+            }
+        }
+
+        #[test]
+        fn what_is_accepted_is_https_to_a_dotted_name(text in "(https?://)?[a-z0-9.@:\\[\\]%/-]{0,40}") {
+            if let Ok(url) = strict(&text) {
+                let url = Url::parse(&url).unwrap();
+                prop_assert_eq!(url.scheme(), "https");
+                prop_assert!(matches!(url.host(), Some(Host::Domain(name)) if name.contains('.')));
+            }
+        }
+    }
+}

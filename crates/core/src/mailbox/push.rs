@@ -1,0 +1,181 @@
+//! Pushing: at most one in flight, always the oldest waiting message.
+
+use super::{Mailbox, Waiting, Write};
+use crate::outcome::{ErrorClass, Outcome};
+use crate::registry::Version;
+use crate::{Ms, retry};
+use multiclaude_hybrid_protocol::message::MessageStatus;
+
+/// A push that was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Push {
+    /// The message.
+    pub seq: u64,
+    /// Which attempt at this message it is, from 1.
+    pub attempt: u32,
+    /// The configuration it goes out under.
+    pub version: Version,
+    number: u64,
+}
+
+/// What the end of a push leads to.
+#[derive(Debug, Default, PartialEq)]
+pub struct Finished {
+    /// To be stored now. That a push succeeded is not among them: it may wait
+    /// in [`Mailbox::take_unsaved`] for the next write.
+    pub writes: Vec<Write>,
+    /// The message was refused for good and must fail.
+    pub rejected: Option<u64>,
+}
+
+impl Mailbox {
+    /// Could a push go out now?
+    pub fn can_push(&self, now: Ms) -> bool {
+        self.next_push(now).is_some()
+    }
+
+    fn next_push(&self, now: Ms) -> Option<(Version, u64, Waiting)> {
+        if self.in_flight.is_some() {
+            return None;
+        }
+        let config = self.open()?;
+        let endpoint = config.endpoint.as_ref().filter(|endpoint| !endpoint.gone)?;
+        if endpoint.next_at.is_some_and(|at| at > now) {
+            return None;
+        }
+        // One whose time is over fails first; overtaking it would break FIFO
+        // if the clock went back.
+        let (seq, waiting) = self
+            .waiting
+            .first()
+            .filter(|(_, first)| first.expires_at > now)?;
+        Some((config.version, seq, waiting))
+    }
+
+    /// Begins the next push, if one may go out now.
+    pub fn begin_push(&mut self, now: Ms) -> Option<Push> {
+        let (version, seq, waiting) = self.next_push(now)?;
+        self.pushes += 1;
+        let push = Push {
+            seq,
+            attempt: waiting.attempts + 1,
+            version,
+            number: self.pushes,
+        };
+        self.in_flight = Some(push.clone());
+        Some(push)
+    }
+
+    /// The push never left: nothing follows from it.
+    pub fn abandon_push(&mut self, push: &Push) {
+        if self.in_flight.as_ref() == Some(push) {
+            self.in_flight = None;
+        }
+    }
+
+    /// The push ended with `outcome`. `jitter` is random, `0.0..=1.0`.
+    pub fn finish_push(&mut self, push: &Push, outcome: Outcome, jitter: f64, now: Ms) -> Finished {
+        if self.in_flight.as_ref() != Some(push) {
+            return Finished::default();
+        }
+        self.in_flight = None;
+        let mut finished = Finished::default();
+        if let Outcome::Delivered { acked } = outcome {
+            self.mark_pushed(push, acked, now);
+        } else if let Some(class) = outcome.error() {
+            finished = self.count_failure(push, outcome, class);
+        }
+        finished
+            .writes
+            .extend(self.endpoint_after(push, outcome, jitter, now));
+        finished
+    }
+
+    /// The recipient has it, even if it was deregistered in the meantime.
+    fn mark_pushed(&mut self, push: &Push, acked: bool, now: Ms) {
+        let waited = self.waiting.remove(push.seq).is_some() | self.orphans.remove(&push.seq);
+        if waited {
+            let status = if acked {
+                MessageStatus::Acked
+            } else {
+                MessageStatus::Delivered
+            };
+            let settled = self.settled(push.seq, status, None, Some(push.attempt), now);
+            self.unsaved.push(settled);
+        }
+    }
+
+    fn count_failure(&mut self, push: &Push, outcome: Outcome, class: ErrorClass) -> Finished {
+        let Some(attempts) = self.waiting.count_attempt(push.seq) else {
+            return Finished::default();
+        };
+        Finished {
+            writes: vec![Write::Attempt {
+                seq: push.seq,
+                attempts,
+                error: class.to_string(),
+            }],
+            rejected: matches!(outcome, Outcome::Rejected(_)).then_some(push.seq),
+        }
+    }
+
+    /// The endpoint's state after an answer to a push under its configuration.
+    fn endpoint_after(
+        &mut self,
+        push: &Push,
+        outcome: Outcome,
+        jitter: f64,
+        now: Ms,
+    ) -> Vec<Write> {
+        let Some(mut config) = self
+            .open()
+            .filter(|config| config.version == push.version)
+            .cloned()
+        else {
+            return Vec::new();
+        };
+        let Some(endpoint) = &mut config.endpoint else {
+            return Vec::new();
+        };
+        match outcome {
+            Outcome::Delivered { .. } | Outcome::Rejected(_) => endpoint.reset(),
+            Outcome::Gone(_) => endpoint.gone = true,
+            Outcome::Retry {
+                class,
+                retry_after_secs,
+            } => {
+                let wait = retry::delay(endpoint.step, retry_after_secs, jitter, &self.timing);
+                endpoint.step += 1;
+                endpoint.next_at = Some(now + wait);
+                endpoint.last_error = Some(class);
+            }
+        }
+        self.put_config(config)
+    }
+
+    /// A good `endpoint/test`: forget failures, try at once.
+    pub fn endpoint_works(&mut self) -> Vec<Write> {
+        let Some(mut config) = self.open().cloned() else {
+            return Vec::new();
+        };
+        if let Some(endpoint) = &mut config.endpoint {
+            endpoint.reset();
+        }
+        self.put_config(config)
+    }
+
+    /// When a waiting message needs the object awake: at the retry, or, for
+    /// one that goes out now, a little later, in case the object dies.
+    pub(super) fn push_guard(&self, now: Ms) -> Option<Ms> {
+        let endpoint = self
+            .open()?
+            .endpoint
+            .as_ref()
+            .filter(|endpoint| !endpoint.gone)?;
+        self.waiting.first_seq()?;
+        let retry = endpoint
+            .next_at
+            .filter(|at| *at > now && self.in_flight.is_none());
+        Some(retry.unwrap_or(now + self.timing.push_guard))
+    }
+}

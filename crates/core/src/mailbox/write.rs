@@ -1,0 +1,145 @@
+//! What is stored, and the changes to it, as data.
+
+use super::config::Config;
+use super::queue::Waiting;
+use crate::Ms;
+use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus};
+use multiclaude_hybrid_protocol::{AgentId, AgentName};
+use serde::{Deserialize, Serialize};
+
+/// One change of what is stored: one SQL statement, one row unless said.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// Replaces the configuration.
+    Config(Box<Config>),
+    /// Remembers an idempotency key; replaces one whose message is missing.
+    Remember(Remember),
+    /// Stores a message.
+    Insert(Box<Insert>),
+    /// Moves a message forward; without effect on one that is further.
+    Settle(Settled),
+    /// Counts a push that failed.
+    Attempt {
+        /// The message.
+        seq: u64,
+        /// Pushes so far.
+        attempts: u32,
+        /// The class of the last failure.
+        error: String,
+    },
+    /// Notes a notice to be passed on; without effect if noted already.
+    Note(Noted),
+    /// A batch of notices was passed on (as many rows as it has).
+    Forget {
+        /// The batch.
+        batch: u64,
+    },
+}
+
+/// A message on its way into the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Insert {
+    /// Its place.
+    pub seq: u64,
+    /// The UUID of its id.
+    pub uuid: String,
+    /// The incarnation it is for.
+    pub generation: u32,
+    /// When it fails if nobody took it.
+    pub expires_at: Ms,
+    /// Who is told if it fails.
+    pub sender: Option<SenderRef>,
+    /// The idempotency key that stands for it.
+    pub key: Option<String>,
+    /// Its wire form up to the fields that change, without the last brace.
+    pub head: String,
+}
+
+/// The incarnation of an agent that sent a message.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SenderRef {
+    /// Its mailbox.
+    pub name: AgentName,
+    /// The incarnation; a later one is told nothing.
+    pub id: AgentId,
+}
+
+/// An idempotency key on its way into the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remember {
+    /// The key with what it stands for.
+    pub key: super::Key,
+    /// The message it stands for.
+    pub seq: u64,
+    /// When it may be forgotten.
+    pub expires_at: Ms,
+}
+
+/// A message has moved forward.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The message.
+    pub seq: u64,
+    /// Where to.
+    pub status: MessageStatus,
+    /// Why, if it failed.
+    pub reason: Option<FailureReason>,
+    /// When.
+    pub at: Ms,
+    /// Pushes tried; absent: as stored.
+    pub attempts: Option<u32>,
+    /// When its row may be deleted.
+    pub purge_at: Ms,
+}
+
+/// One failed message whose sender is to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noted {
+    /// The failed message.
+    pub seq: u64,
+    /// The UUID of its id.
+    pub uuid: String,
+    /// The first failed message of the batch, which names it.
+    pub batch: u64,
+    /// Who is told.
+    pub recipient: SenderRef,
+    /// Why it failed.
+    pub reason: FailureReason,
+}
+
+/// What of a stored message its failing needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its place.
+    pub seq: u64,
+    /// The UUID of its id.
+    pub uuid: String,
+    /// Who is told.
+    pub sender: Option<SenderRef>,
+}
+
+/// A waiting message in a [`Snapshot`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PendingRow {
+    /// Its place.
+    pub seq: u64,
+    /// The incarnation it is for.
+    pub generation: u32,
+    /// Its limits.
+    pub waiting: Waiting,
+}
+
+/// What a mailbox is loaded from.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// The configuration.
+    pub config: Option<Config>,
+    /// Time and place of the newest message.
+    pub last: Option<(Ms, u64)>,
+    /// Every message that waits.
+    pub pending: Vec<PendingRow>,
+    /// Every notice that was not passed on.
+    pub noted: Vec<Noted>,
+    /// When the next row may be deleted.
+    pub purge_at: Option<Ms>,
+}

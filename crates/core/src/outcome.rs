@@ -1,0 +1,158 @@
+//! What an endpoint's answer to a push means (design: *Push*).
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// How one push ended on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// An HTTP status came back.
+    Status {
+        /// The status.
+        code: u16,
+        /// The answer was JSON and said `"status": "acked"`.
+        acked: bool,
+        /// What `Retry-After` asked for, in seconds.
+        retry_after_secs: Option<i64>,
+    },
+    /// Nothing came back in time.
+    Timeout,
+    /// The connection could not be made, or broke.
+    Connection,
+}
+
+/// The class of a failed push, as receipts and logs show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum ErrorClass {
+    /// `timeout`
+    Timeout,
+    /// `connection_failed`
+    Connection,
+    /// `http_<status>`
+    Status(u16),
+}
+
+impl fmt::Display for ErrorClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout => f.write_str("timeout"),
+            Self::Connection => f.write_str("connection_failed"),
+            Self::Status(status) => write!(f, "http_{status}"),
+        }
+    }
+}
+
+impl From<ErrorClass> for String {
+    fn from(class: ErrorClass) -> Self {
+        class.to_string()
+    }
+}
+
+impl TryFrom<String> for ErrorClass {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "timeout" => Ok(Self::Timeout),
+            "connection_failed" => Ok(Self::Connection),
+            other => other
+                .strip_prefix("http_")
+                .and_then(|status| status.parse().ok())
+                .map(Self::Status)
+                .ok_or("not an error class"),
+        }
+    }
+}
+
+/// What follows from an [`Answer`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// 2xx: the recipient's side has it; `acked` if it said so.
+    Delivered {
+        /// It is acknowledged, too.
+        acked: bool,
+    },
+    /// 400, 413, 415, 422: this message will never be taken.
+    Rejected(ErrorClass),
+    /// 410: nothing is pushed there until the endpoint is set again.
+    Gone(ErrorClass),
+    /// Everything else, 3xx included: try again.
+    Retry {
+        /// Why.
+        class: ErrorClass,
+        /// When the endpoint wants to be asked again, in seconds.
+        retry_after_secs: Option<i64>,
+    },
+}
+
+impl Outcome {
+    /// Reads `answer` as the design says.
+    pub fn of(answer: Answer) -> Self {
+        let retry = |class| Self::Retry {
+            class,
+            retry_after_secs: None,
+        };
+        match answer {
+            Answer::Timeout => retry(ErrorClass::Timeout),
+            Answer::Connection => retry(ErrorClass::Connection),
+            Answer::Status {
+                code,
+                acked,
+                retry_after_secs,
+            } => match code {
+                200..=299 => Self::Delivered { acked },
+                400 | 413 | 415 | 422 => Self::Rejected(ErrorClass::Status(code)),
+                410 => Self::Gone(ErrorClass::Status(code)),
+                _ => Self::Retry {
+                    class: ErrorClass::Status(code),
+                    retry_after_secs,
+                },
+            },
+        }
+    }
+
+    /// The error class, unless it was delivered.
+    pub fn error(self) -> Option<ErrorClass> {
+        match self {
+            Self::Delivered { .. } => None,
+            Self::Rejected(class) | Self::Gone(class) | Self::Retry { class, .. } => Some(class),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(code: u16) -> Outcome {
+        Outcome::of(Answer::Status {
+            code,
+            acked: false,
+            retry_after_secs: None,
+        })
+    }
+
+    #[test]
+    fn only_2xx_is_delivered_four_statuses_reject_and_410_turns_off() {
+        for code in 100..600 {
+            let outcome = of(code);
+            match code {
+                200..=299 => assert_eq!(outcome, Outcome::Delivered { acked: false }),
+                400 | 413 | 415 | 422 => assert!(matches!(outcome, Outcome::Rejected(_)), "{code}"),
+                410 => assert!(matches!(outcome, Outcome::Gone(_))),
+                _ => assert!(matches!(outcome, Outcome::Retry { .. }), "{code}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_class_is_read_back_as_it_was_written() {
+        for class in [
+            ErrorClass::Timeout,
+            ErrorClass::Connection,
+            ErrorClass::Status(503),
+        ] {
+            assert_eq!(ErrorClass::try_from(class.to_string()), Ok(class));
+        }
+    }
+}

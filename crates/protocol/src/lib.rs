@@ -1,0 +1,31 @@
+//! What the programs of multiclaude-hybrid say to each other.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`name`] | agent names, owners, repositories: parsed once, then trusted |
+//! | [`id`] | ids with a prefix; a message id names its mailbox and its place in it |
+//! | [`token`] | the format of bearer tokens and what a token may reach |
+//! | [`webhook`] | Standard Webhooks: secrets, signatures, payloads |
+//! | [`agent`], [`message`] | wire types of the registry and the mailboxes |
+//! | [`error`] | the closed set of error codes and the problem document |
+//! | [`fields`] | reads a JSON body field by field and names every fault |
+//! | [`time`] | milliseconds since the epoch, RFC 3339 on the wire |
+//!
+//! *In scope:* shapes, their validation and their text forms.
+//! *Out of scope:* I/O, clocks, randomness (they are arguments), decisions
+//! (those are in `multiclaude-hybrid-core`).
+
+pub mod agent;
+pub mod error;
+pub mod fields;
+pub mod id;
+pub mod message;
+pub mod name;
+pub mod time;
+pub mod token;
+pub mod webhook;
+
+pub use error::ErrorCode;
+pub use id::{AgentId, MessageId, TokenId};
+pub use name::{AgentName, Owner, Repo};
+pub use time::Timestamp;

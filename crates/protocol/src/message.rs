@@ -1,0 +1,277 @@
+//! Wire types of the mailboxes.
+
+use crate::agent::wire_enum;
+use crate::error::FieldError;
+use crate::fields::{Fields, Metadata};
+use crate::{AgentName, MessageId, Owner, Repo, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Bytes that a message's body may have.
+pub const BODY_MAX: usize = 64 * 1024;
+/// The longest and the default time a message waits, in seconds: 7 days.
+pub const TTL_MAX_SECS: i64 = 7 * 24 * 3600;
+/// Characters that a thread's id may have.
+const THREAD_MAX: usize = 128;
+
+wire_enum!(
+    /// How far a message has come: `pending → delivered → acked`, or `failed`.
+    MessageStatus {
+        /// Stored here.
+        Pending = "pending",
+        /// The recipient's side has it on its disk.
+        Delivered = "delivered",
+        /// The recipient has confirmed it.
+        Acked = "acked",
+        /// It will not be delivered; `failure_reason` says why.
+        Failed = "failed",
+    }
+);
+
+wire_enum!(
+    /// Why a message failed.
+    FailureReason {
+        /// Nobody took it before its time was over.
+        Expired = "expired",
+        /// The recipient was deregistered or replaced.
+        AgentGone = "agent_gone",
+        /// The recipient's endpoint refused it for good.
+        Rejected = "rejected",
+    }
+);
+
+/// Who sends: an agent, a person, or the coordinator itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Sender {
+    /// A registered agent.
+    Agent(AgentName),
+    /// `user:<owner>`: a person, who has no mailbox and gets receipts only.
+    User(Owner),
+    /// The coordinator. Nobody else can send as `system`.
+    System,
+}
+
+impl Sender {
+    /// Reads what a client may send as.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("user:") {
+            Some(owner) => Owner::parse(owner)
+                .map(Self::User)
+                .map_err(|error| format!("the owner after user: {error}")),
+            None => AgentName::parse(text)
+                .map(Self::Agent)
+                .map_err(|error| format!("the agent name {error}")),
+        }
+    }
+}
+
+impl fmt::Display for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Agent(name) => write!(f, "{name}"),
+            Self::User(owner) => write!(f, "user:{owner}"),
+            Self::System => f.write_str("system"),
+        }
+    }
+}
+
+impl TryFrom<String> for Sender {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        if text == "system" {
+            return Ok(Self::System);
+        }
+        Self::parse(&text)
+    }
+}
+
+impl From<Sender> for String {
+    fn from(sender: Sender) -> Self {
+        sender.to_string()
+    }
+}
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// Names the mailbox and the place in it; the same on every delivery.
+    pub id: MessageId,
+    /// Who sent it.
+    pub from: Sender,
+    /// The principal whose token really sent it; `system` for notices.
+    pub from_owner: String,
+    /// The recipient.
+    pub to: AgentName,
+    /// `owner/repo`.
+    pub repo: Repo,
+    /// The text.
+    pub body: String,
+    /// How far it has come.
+    pub status: MessageStatus,
+    /// When it was stored.
+    pub created_at: Timestamp,
+    /// When it fails if nobody took it.
+    pub expires_at: Timestamp,
+    /// When the recipient's side had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered_at: Option<Timestamp>,
+    /// When the recipient confirmed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acked_at: Option<Timestamp>,
+    /// When it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<Timestamp>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_reason: Option<FailureReason>,
+    /// The conversation it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_id: Option<String>,
+    /// The message it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<MessageId>,
+    /// Flexible key-value pairs.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
+    /// Pushes tried so far.
+    #[serde(default)]
+    pub attempts: u32,
+    /// The class of the last failed push.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
+/// `POST …/messages`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NewMessage {
+    /// Who sends.
+    pub from: Sender,
+    /// The recipient.
+    pub to: AgentName,
+    /// The text, at most 64 KiB.
+    pub body: String,
+    /// The conversation it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thread_id: Option<String>,
+    /// The message it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<MessageId>,
+    /// Flexible key-value pairs.
+    #[serde(skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
+    /// Seconds it may wait; 7 days if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl_seconds: Option<i64>,
+}
+
+/// Why a new message was refused.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NewMessageError {
+    /// Its body has this many bytes.
+    TooLarge(usize),
+    /// These fields are not valid.
+    Fields(Vec<FieldError>),
+}
+
+impl NewMessage {
+    /// Reads the body of `POST …/messages`.
+    pub fn from_fields(mut fields: Fields) -> Result<Self, NewMessageError> {
+        let from = fields.required("from", Sender::parse);
+        let to = fields.required("to", |text| {
+            AgentName::parse(text).map_err(|error| format!("the agent name {error}"))
+        });
+        let body = fields.required_text("body");
+        let thread_id = fields.parsed("thread_id", thread);
+        let reply_to = fields.parsed("reply_to", |text| {
+            MessageId::parse(text).ok_or("is not a message id")
+        });
+        let metadata = fields.metadata("metadata").unwrap_or_default();
+        let ttl_seconds = fields.integer("ttl_seconds", 1..=TTL_MAX_SECS);
+        if let Some(size) = body
+            .as_ref()
+            .map(String::len)
+            .filter(|&size| size > BODY_MAX)
+        {
+            return Err(NewMessageError::TooLarge(size));
+        }
+        let message = from.zip(to).zip(body).map(|((from, to), body)| Self {
+            from,
+            to,
+            body,
+            thread_id,
+            reply_to,
+            metadata,
+            ttl_seconds,
+        });
+        fields.finish(message).map_err(NewMessageError::Fields)
+    }
+}
+
+fn thread(text: &str) -> Result<String, String> {
+    if (1..=THREAD_MAX).contains(&text.len()) && !text.chars().any(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "must be 1 to {THREAD_MAX} bytes without control characters"
+        ))
+    }
+}
+
+/// `PATCH …/messages/{id}`: the status that the recipient's side reports.
+pub fn wanted_status(mut fields: Fields) -> Result<MessageStatus, Vec<FieldError>> {
+    let status = fields.required("status", |text| match MessageStatus::parse(text) {
+        Ok(status @ (MessageStatus::Pending | MessageStatus::Delivered | MessageStatus::Acked)) => {
+            Ok(status)
+        }
+        _ => Err("must be delivered or acked"),
+    });
+    fields.finish(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &serde_json::Value) -> Result<NewMessage, NewMessageError> {
+        NewMessage::from_fields(Fields::parse(body.to_string().as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_body_of_64_kib_passes_and_one_byte_more_does_not() {
+        let of = |size: usize| {
+            read(&serde_json::json!({"from": "a", "to": "b", "body": "x".repeat(size)}))
+        };
+        assert!(of(BODY_MAX).is_ok());
+        assert_eq!(
+            of(BODY_MAX + 1),
+            Err(NewMessageError::TooLarge(BODY_MAX + 1))
+        );
+    }
+
+    #[test]
+    fn a_person_sends_as_user_and_nobody_as_system() {
+        assert_eq!(
+            Sender::parse("user:dan"),
+            Ok(Sender::User(Owner::parse("dan").unwrap()))
+        );
+        for bad in ["system", "user:", "user:Dan", "user", "a.b"] {
+            assert!(Sender::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_bad_field_of_a_message_is_named() {
+        let faults = read(&serde_json::json!({
+            "to": "a.b", "body": 5, "thread_id": "", "reply_to": "msg_1", "ttl_seconds": 604_801,
+        }));
+        let Err(NewMessageError::Fields(faults)) = faults else {
+            panic!("{faults:?}")
+        };
+        let names: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
+        assert_eq!(
+            names,
+            ["from", "to", "body", "thread_id", "reply_to", "ttl_seconds"]
+        );
+    }
+}

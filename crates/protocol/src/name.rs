@@ -1,0 +1,228 @@
+//! Names of agents, owners and repositories (design: *Agents*).
+//!
+//! A value of one of these types has been checked; nothing behind the edge
+//! checks again.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Why a name was refused. The text fits after "the agent name …".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing there.
+    #[error("is empty")]
+    Empty,
+    /// More characters than allowed.
+    #[error("is longer than {0} characters")]
+    TooLong(usize),
+    /// A character outside the allowed set.
+    #[error("may hold only {0}")]
+    Charset(&'static str),
+    /// `system`, `user`, `.` or `..`.
+    #[error("is reserved")]
+    Reserved,
+    /// A repository without exactly one slash.
+    #[error("must have the form owner/repo")]
+    Form,
+}
+
+fn check(
+    text: &str,
+    max: usize,
+    allowed: fn(u8) -> bool,
+    first: fn(u8) -> bool,
+    charset: &'static str,
+) -> Result<(), NameError> {
+    let Some(&head) = text.as_bytes().first() else {
+        return Err(NameError::Empty);
+    };
+    if text.len() > max {
+        return Err(NameError::TooLong(max));
+    }
+    if !first(head) || !text.bytes().all(allowed) {
+        return Err(NameError::Charset(charset));
+    }
+    Ok(())
+}
+
+/// An agent's name: 1–64 of `[A-Za-z0-9_-]`, the first a letter or digit.
+///
+/// No dot, because a message id ends with it and ids are signed as
+/// `id.timestamp.body`. `system` and `user` are reserved in any case.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AgentName(String);
+
+impl AgentName {
+    /// Checks `text` and takes it.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        check(
+            text,
+            64,
+            |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'),
+            |byte| byte.is_ascii_alphanumeric(),
+            "A-Z, a-z, 0-9, _ and -, and must start with a letter or digit",
+        )?;
+        if ["system", "user"]
+            .iter()
+            .any(|word| text.eq_ignore_ascii_case(word))
+        {
+            return Err(NameError::Reserved);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// The owner of a token and of agents: `[a-z0-9-]{1,39}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Owner(String);
+
+impl Owner {
+    /// Checks `text` and takes it.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        check(
+            text,
+            39,
+            |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-',
+            |_| true,
+            "a-z, 0-9 and -",
+        )?;
+        if text == "system" {
+            return Err(NameError::Reserved);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A repository, `owner/repo` in lower case: GitHub compares both without
+/// regard to case, and so does the coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Repo(String);
+
+impl Repo {
+    /// From the two parts of the path.
+    pub fn from_parts(owner: &str, repo: &str) -> Result<Self, NameError> {
+        check_account(owner)?;
+        check(
+            repo,
+            100,
+            |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'),
+            |_| true,
+            "A-Z, a-z, 0-9, ., _ and -",
+        )?;
+        if repo == "." || repo == ".." {
+            return Err(NameError::Reserved);
+        }
+        Ok(Self(format!("{owner}/{repo}").to_ascii_lowercase()))
+    }
+
+    /// From `owner/repo`.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let (owner, repo) = text.split_once('/').ok_or(NameError::Form)?;
+        Self::from_parts(owner, repo)
+    }
+
+    /// The part before the slash.
+    pub fn account(&self) -> &str {
+        self.0.split_once('/').map_or("", |(account, _)| account)
+    }
+}
+
+/// Checks the owner part of a repository, as GitHub allows it.
+pub(crate) fn check_account(text: &str) -> Result<(), NameError> {
+    check(
+        text,
+        39,
+        |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'),
+        |byte| byte.is_ascii_alphanumeric(),
+        "A-Z, a-z, 0-9, - and _, and must start with a letter or digit",
+    )
+}
+
+macro_rules! text_type {
+    ($($name:ident),*) => {$(
+        impl $name {
+            /// The checked text.
+            pub fn as_str(&self) -> &str { &self.0 }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(&self.0) }
+        }
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+            fn try_from(text: String) -> Result<Self, NameError> { Self::parse(&text) }
+        }
+        impl From<$name> for String {
+            fn from(name: $name) -> String { name.0 }
+        }
+    )*};
+}
+text_type!(AgentName, Owner, Repo);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_agent_name_has_no_dot_and_no_leading_dash() {
+        assert!(AgentName::parse("merge-queue_2").is_ok());
+        assert!(AgentName::parse("9lives").is_ok());
+        for bad in ["a.b", "-a", "_a", "a b", "ä", "a/b", "a\n"] {
+            assert!(
+                matches!(AgentName::parse(bad), Err(NameError::Charset(_))),
+                "{bad:?}"
+            );
+        }
+        assert_eq!(AgentName::parse(""), Err(NameError::Empty));
+        assert!(AgentName::parse(&"a".repeat(64)).is_ok());
+        assert_eq!(
+            AgentName::parse(&"a".repeat(65)),
+            Err(NameError::TooLong(64))
+        );
+    }
+
+    #[test]
+    fn system_and_user_are_reserved_in_any_case() {
+        for word in ["system", "System", "USER", "user"] {
+            assert_eq!(AgentName::parse(word), Err(NameError::Reserved));
+        }
+        assert!(AgentName::parse("system-1").is_ok());
+    }
+
+    #[test]
+    fn a_repo_is_compared_without_regard_to_case() {
+        assert_eq!(Repo::parse("Acme/App.rs"), Repo::parse("acme/aPP.RS"));
+        assert_eq!(Repo::parse("Acme/App").unwrap().account(), "acme");
+    }
+
+    #[test]
+    fn a_repo_of_dots_or_with_a_second_slash_is_refused() {
+        for bad in [
+            "a/.", "a/..", "../b", "a/b/c", "a", "a/", "/b", "a/b c", "a/%2f",
+        ] {
+            assert!(Repo::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_an_agent_name_accepts_matches_its_pattern(text in "\\PC{0,70}") {
+            let reserved = ["system", "user"].iter().any(|w| text.eq_ignore_ascii_case(w));
+            let pattern = (1..=64).contains(&text.len())
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+                && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+            prop_assert_eq!(AgentName::parse(&text).is_ok(), pattern && !reserved);
+        }
+
+        #[test]
+        fn a_repo_is_its_own_canonical_form(
+            owner in "[A-Za-z0-9][A-Za-z0-9-]{0,10}", repo in "[A-Za-z0-9_-][A-Za-z0-9._-]{0,20}"
+        ) {
+            let parsed = Repo::from_parts(&owner, &repo).unwrap();
+            prop_assert_eq!(&Repo::parse(parsed.as_str()).unwrap(), &parsed);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Bearer token → [`Caller`] → [`RepoCaller`], the type that every handler of
+//! a repo's resource must take.
+
+use crate::context::Context;
+use crate::error::ApiError;
+use crate::{cache, store};
+use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_core::access::{self, Principal};
+use multiclaude_hybrid_protocol::token::{Scope, SecretToken, TokenKind, WhoAmI};
+use multiclaude_hybrid_protocol::{ErrorCode, Owner, Repo, Timestamp};
+use std::rc::Rc;
+use subtle::ConstantTimeEq;
+
+/// The id that stands for the secret `ADMIN_TOKEN` in logs.
+const ADMIN_TOKEN_ID: &str = "tok_admin";
+
+/// The holder of a valid token.
+#[derive(Debug)]
+pub struct Caller {
+    /// Names the token; not a secret.
+    pub token_id: String,
+    /// Whom it speaks for.
+    pub principal: Principal,
+    scopes: Vec<Scope>,
+    expires_at: Option<Ms>,
+}
+
+/// A caller whose token covers the repo of the request's path.
+#[derive(Debug)]
+pub struct RepoCaller {
+    caller: Rc<Caller>,
+    /// The repo of the path.
+    pub repo: Repo,
+}
+
+impl Caller {
+    /// What `GET /v1/whoami` answers.
+    pub fn who(&self) -> WhoAmI {
+        WhoAmI {
+            token_id: self.token_id.clone(),
+            kind: self.principal.kind,
+            owner: self.principal.owner.clone(),
+            repos: self.scopes.clone(),
+            expires_at: self.expires_at.map(Timestamp),
+        }
+    }
+
+    fn expired(&self, now: Ms) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+}
+
+impl RepoCaller {
+    /// Whom the token speaks for.
+    pub fn principal(&self) -> &Principal {
+        &self.caller.principal
+    }
+
+    /// 403 unless the caller may register agents and send messages at all.
+    pub fn takes_part(&self) -> Result<(), ApiError> {
+        if self.principal().takes_part() {
+            return Ok(());
+        }
+        Err(forbidden(
+            "An admin token manages tokens, configuration and the registry; it registers no \
+             agents and sends and reads no messages. Make a user or service token with POST \
+             /v1/tokens and use that.",
+        ))
+    }
+
+    /// 403 unless the caller may change an agent of `owner`.
+    pub fn manages(&self, owner: &Owner) -> Result<(), ApiError> {
+        if self.principal().manages(owner) {
+            return Ok(());
+        }
+        Err(forbidden(
+            "This agent belongs to another owner. Only its owner's tokens, service tokens of the \
+             repo and admin tokens may change it.",
+        ))
+    }
+}
+
+/// A 403 with its reason.
+pub fn forbidden(detail: &str) -> ApiError {
+    ApiError::new(ErrorCode::Forbidden, detail)
+}
+
+fn unauthenticated(detail: &str) -> ApiError {
+    ApiError::new(ErrorCode::Unauthenticated, detail)
+}
+
+fn bearer(context: &Context) -> Result<SecretToken, ApiError> {
+    let header = context.request.headers().get("authorization")?;
+    let token = header.as_deref().and_then(|header| {
+        let (scheme, token) = header.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    let token = token.ok_or_else(|| {
+        unauthenticated("Send a token with every request, as Authorization: Bearer <token>.")
+    })?;
+    SecretToken::parse(token).ok_or_else(|| {
+        unauthenticated(
+            "The token is malformed: a token is mcu_, mcs_ or mca_ with 49 letters and digits, \
+             the last six a checksum. Compare it with the one you were given.",
+        )
+    })
+}
+
+/// The caller of this request, from the cache or D1 (one statement).
+pub async fn caller(context: &Context) -> Result<Rc<Caller>, ApiError> {
+    let token = bearer(context)?;
+    let hash = token.hash();
+    let now = context.now;
+    let caller = match cache::caller(&hash, now).filter(|caller| !caller.expired(now)) {
+        Some(caller) => caller,
+        None => look_up(context, &token, hash).await?,
+    };
+    context.note_caller(&caller.token_id);
+    Ok(caller)
+}
+
+async fn look_up(
+    context: &Context,
+    token: &SecretToken,
+    hash: [u8; 32],
+) -> Result<Rc<Caller>, ApiError> {
+    let admin = context
+        .settings
+        .admin_hash
+        .is_some_and(|admin| bool::from(admin.ct_eq(&hash)));
+    if admin {
+        let owner = Owner::parse("admin").map_err(ApiError::internal)?;
+        return Ok(Rc::new(Caller {
+            token_id: ADMIN_TOKEN_ID.to_owned(),
+            principal: Principal {
+                kind: TokenKind::Admin,
+                owner,
+            },
+            scopes: Vec::new(),
+            expires_at: None,
+        }));
+    }
+    let stored = store::tokens::find(context.db()?, &hash).await?;
+    let stored = stored
+        .filter(|stored| stored.kind == token.kind())
+        .ok_or_else(|| {
+            unauthenticated("The token is unknown or was revoked. Ask an admin for a new one.")
+        })?;
+    let caller = Rc::new(Caller {
+        token_id: stored.id.to_string(),
+        principal: Principal {
+            kind: stored.kind,
+            owner: stored.owner,
+        },
+        scopes: stored.repos,
+        expires_at: stored.expires_at.map(|at| at.0),
+    });
+    if caller.expired(context.now) {
+        return Err(unauthenticated(
+            "The token has expired. Ask an admin for a new one.",
+        ));
+    }
+    cache::remember_caller(hash, Rc::clone(&caller), context.now);
+    context.touch_token(caller.token_id.clone());
+    Ok(caller)
+}
+
+/// The caller, if its token covers the repo of the path.
+pub async fn repo_caller(context: &Context) -> Result<RepoCaller, ApiError> {
+    let caller = caller(context).await?;
+    let repo = context.repo()?;
+    if access::covers(caller.principal.kind, &caller.scopes, &repo) {
+        return Ok(RepoCaller { caller, repo });
+    }
+    Err(forbidden(&format!(
+        "The token does not cover {repo}. GET /v1/whoami lists what it covers; ask an admin for \
+         one that covers this repo."
+    )))
+}
+
+/// The caller, if it is an admin.
+pub async fn admin(context: &Context) -> Result<Rc<Caller>, ApiError> {
+    let caller = caller(context).await?;
+    if caller.principal.kind == TokenKind::Admin {
+        return Ok(caller);
+    }
+    Err(forbidden("Tokens are managed with an admin token (mca_…)."))
+}

@@ -1,0 +1,51 @@
+//! Reads a request's body, bounded before it is parsed.
+
+use crate::error::ApiError;
+use futures_util::StreamExt;
+use multiclaude_hybrid_protocol::ErrorCode;
+use multiclaude_hybrid_protocol::fields::Fields;
+use worker::Request;
+
+/// Bytes that a request may have: a body of 64 KiB with every character
+/// escaped as six, and all other fields at their limits.
+pub const REQUEST_MAX: usize = 512 * 1024;
+
+fn too_large() -> ApiError {
+    ApiError::new(
+        ErrorCode::BodyTooLarge,
+        format!("The request is larger than {REQUEST_MAX} bytes. A message's body may have 65536."),
+    )
+}
+
+async fn read(request: &mut Request) -> Result<Vec<u8>, ApiError> {
+    let broken = |error| {
+        ApiError::new(
+            ErrorCode::InvalidJson,
+            format!("The request's body could not be read: {error}."),
+        )
+    };
+    let length = request.headers().get("content-length")?;
+    if let Some(length) = length.and_then(|length| length.parse::<usize>().ok()) {
+        if length > REQUEST_MAX {
+            return Err(too_large());
+        }
+        return request.bytes().await.map_err(broken);
+    }
+    if request.inner().body().is_none() {
+        return Ok(Vec::new());
+    }
+    let mut stream = request.stream()?;
+    let mut bytes = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        bytes.extend(chunk.map_err(broken)?);
+        if bytes.len() > REQUEST_MAX {
+            return Err(too_large());
+        }
+    }
+    Ok(bytes)
+}
+
+/// The fields of a body that must be a JSON object.
+pub async fn fields(request: &mut Request) -> Result<Fields, ApiError> {
+    Ok(Fields::parse(&read(request).await?)?)
+}

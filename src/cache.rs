@@ -1,0 +1,71 @@
+//! What an isolate remembers of D1: positive facts only, for at most 60 s.
+//!
+//! That is how long a revoked token or a changed owner can go unnoticed by
+//! other isolates. Whoever is about to refuse looks into D1 again first.
+
+use crate::auth::Caller;
+use crate::store::agents::Holder;
+use multiclaude_hybrid_core::Ms;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::rc::Rc;
+
+/// How long a fact is believed, in milliseconds.
+pub const BELIEVED: Ms = 60_000;
+/// Facts of one kind; past it, all are forgotten.
+const MAX_FACTS: usize = 5_000;
+
+struct Facts<K, V>(HashMap<K, (V, Ms)>);
+
+impl<K: Hash + Eq, V: Clone> Facts<K, V> {
+    fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q, now: Ms) -> Option<V>
+    where
+        K: std::borrow::Borrow<Q>,
+    {
+        let (value, since) = self.0.get(key)?;
+        (now - since < BELIEVED).then(|| value.clone())
+    }
+
+    fn put(&mut self, key: K, value: V, now: Ms) {
+        if self.0.len() >= MAX_FACTS {
+            self.0.clear();
+        }
+        self.0.insert(key, (value, now));
+    }
+}
+
+thread_local! {
+    static CALLERS: RefCell<Facts<[u8; 32], Rc<Caller>>> = RefCell::new(Facts(HashMap::new()));
+    static HOLDERS: RefCell<Facts<String, Holder>> = RefCell::new(Facts(HashMap::new()));
+}
+
+/// The caller whose token has this hash.
+pub fn caller(hash: &[u8; 32], now: Ms) -> Option<Rc<Caller>> {
+    CALLERS.with_borrow(|facts| facts.get(hash, now))
+}
+
+/// Remembers a caller.
+pub fn remember_caller(hash: [u8; 32], caller: Rc<Caller>, now: Ms) {
+    CALLERS.with_borrow_mut(|facts| facts.put(hash, caller, now));
+}
+
+/// Forgets a revoked token here; other isolates do so within 60 s.
+pub fn forget_token(id: &str) {
+    CALLERS.with_borrow_mut(|facts| facts.0.retain(|_, (caller, _)| caller.token_id != id));
+}
+
+/// Who holds the name `mailbox` (`owner/repo/agent`).
+pub fn holder(mailbox: &str, now: Ms) -> Option<Holder> {
+    HOLDERS.with_borrow(|facts| facts.get(mailbox, now))
+}
+
+/// Remembers a holder.
+pub fn remember_holder(mailbox: String, holder: Holder, now: Ms) {
+    HOLDERS.with_borrow_mut(|facts| facts.put(mailbox, holder, now));
+}
+
+/// Forgets a holder that has changed.
+pub fn forget_holder(mailbox: &str) {
+    HOLDERS.with_borrow_mut(|facts| facts.0.remove(mailbox));
+}

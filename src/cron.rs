@@ -1,0 +1,51 @@
+//! What is done every minute, whoever calls: mailboxes that a crash left open
+//! after their agent was deregistered are closed.
+//!
+//! What a mailbox can do by itself is done by its own alarm instead.
+
+use crate::mailbox::{Command, command::Door};
+use crate::store::{Db, agents as store};
+use crate::{clock, log, settings};
+use multiclaude_hybrid_core::registry::Row;
+use worker::Env;
+
+/// Tombstones looked after in one run.
+const BATCH: u32 = 50;
+
+/// One run. A fault is logged; the next run tries again.
+pub async fn run(env: &Env) {
+    if let Err(cause) = close_left_open(env).await {
+        log::fault("cron", &cause);
+    }
+}
+
+async fn close_left_open(env: &Env) -> Result<(), String> {
+    let settings = settings::get(env).map_err(|error| error.to_string())?;
+    let db = Db::new(env).map_err(|error| error.to_string())?;
+    // A deregistration that is under way closes its mailbox by itself.
+    let before = clock::now() - settings.timing.seen_grain;
+    let graves = store::unclosed(&db, before, BATCH)
+        .await
+        .map_err(|error| error.to_string())?;
+    for grave in graves {
+        if let Err(cause) = close(env, &db, &grave).await {
+            log::fault("close", &cause);
+        }
+    }
+    Ok(())
+}
+
+async fn close(env: &Env, db: &Db, grave: &Row) -> Result<(), String> {
+    let agent = &grave.agent;
+    let command = Command::Close {
+        agent_id: agent.id.clone(),
+        owner: agent.owner.clone(),
+        version: grave.version,
+    };
+    let door = Door::of(env, &agent.repo, &agent.name).map_err(|error| error.to_string())?;
+    door.send(&command, "")
+        .await
+        .map_err(|error| error.to_string())?;
+    let done = store::closed(db, &agent.repo, &agent.name, grave.version).await;
+    done.map_err(|error| error.to_string())
+}

@@ -1,0 +1,225 @@
+//! What goes wrong in a request, and the only place that makes a response of
+//! it. Handlers and stores return [`ApiError`]; a fault of ours keeps its
+//! cause for the log and tells the client a request id.
+
+use crate::mailbox::Refused;
+use multiclaude_hybrid_protocol::ErrorCode;
+use multiclaude_hybrid_protocol::error::{FieldError, Problem};
+use multiclaude_hybrid_protocol::fields::BodyError;
+use multiclaude_hybrid_protocol::message::NewMessageError;
+use std::fmt::Display;
+use worker::{Headers, Response};
+
+/// A failed request.
+#[derive(Debug)]
+pub struct ApiError {
+    /// The kind, which chooses the status.
+    pub code: ErrorCode,
+    detail: String,
+    errors: Vec<FieldError>,
+    retry_after_secs: Option<u32>,
+    allow: Option<String>,
+    /// For the log only.
+    pub cause: Option<String>,
+}
+
+impl ApiError {
+    /// A failure the client can do something about; `detail` says what.
+    pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after_secs: None,
+            allow: None,
+            cause: None,
+        }
+    }
+
+    /// A fault of ours: `cause` goes to the log, not to the client.
+    pub fn internal(cause: impl Display) -> Self {
+        Self {
+            cause: Some(cause.to_string()),
+            ..Self::new(
+                ErrorCode::Internal,
+                "Something went wrong in the coordinator. Its log has the cause under the \
+                 request_id. The request may be repeated.",
+            )
+        }
+    }
+
+    /// D1 or a mailbox did not answer: `cause` goes to the log.
+    pub fn unavailable(what: &str, cause: impl Display) -> Self {
+        Self {
+            cause: Some(cause.to_string()),
+            retry_after_secs: Some(1),
+            ..Self::new(
+                ErrorCode::Unavailable,
+                format!("{what} does not answer. Try again in a second."),
+            )
+        }
+    }
+
+    /// A value in the path, query or headers is wrong.
+    pub fn parameter(code: ErrorCode, field: &str, message: impl Display) -> Self {
+        let error = FieldError::new(field, message);
+        Self {
+            errors: vec![error.clone()],
+            ..Self::new(code, format!("{field} {}.", error.message))
+        }
+    }
+
+    /// Fields of the body are wrong.
+    pub fn fields(errors: Vec<FieldError>) -> Self {
+        let list: Vec<_> = errors
+            .iter()
+            .map(|error| format!("{} {}", error.field, error.message))
+            .collect();
+        Self {
+            errors,
+            ..Self::new(ErrorCode::ValidationFailed, format!("{}.", list.join("; ")))
+        }
+    }
+
+    /// Wait before the next try.
+    #[must_use]
+    pub fn retry_after(self, secs: u32) -> Self {
+        Self {
+            retry_after_secs: Some(secs),
+            ..self
+        }
+    }
+
+    /// The methods that are allowed.
+    #[must_use]
+    pub fn allow(self, methods: String) -> Self {
+        Self {
+            allow: Some(methods),
+            ..self
+        }
+    }
+
+    /// The response that tells it.
+    pub fn into_response(self, request_id: &str) -> worker::Result<Response> {
+        let headers = Headers::new();
+        headers.set("content-type", "application/problem+json")?;
+        if let Some(secs) = self.retry_after_secs {
+            headers.set("retry-after", &secs.to_string())?;
+        }
+        if let Some(methods) = &self.allow {
+            headers.set("allow", methods)?;
+        }
+        if self.code == ErrorCode::Unauthenticated {
+            headers.set("www-authenticate", "Bearer realm=\"multiclaude-hybrid\"")?;
+        }
+        let problem = Problem::new(self.code, &self.detail, request_id, self.errors);
+        let body = serde_json::to_vec(&problem)?;
+        Ok(Response::from_bytes(body)?
+            .with_headers(headers)
+            .with_status(self.code.status()))
+    }
+}
+
+/// For the log: the cause, where there is one.
+impl Display for ApiError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.cause.as_ref().unwrap_or(&self.detail))
+    }
+}
+
+impl From<worker::Error> for ApiError {
+    fn from(error: worker::Error) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<serde_json::Error> for ApiError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<BodyError> for ApiError {
+    fn from(error: BodyError) -> Self {
+        Self::new(
+            ErrorCode::InvalidJson,
+            format!("The request is not valid: {error}."),
+        )
+    }
+}
+
+impl From<NewMessageError> for ApiError {
+    fn from(error: NewMessageError) -> Self {
+        match error {
+            NewMessageError::Fields(errors) => Self::fields(errors),
+            NewMessageError::TooLarge(size) => Self {
+                errors: vec![FieldError::new("body", "is larger than 65536 bytes")],
+                ..Self::new(
+                    ErrorCode::BodyTooLarge,
+                    format!(
+                        "The message's body has {size} bytes; 65536 are allowed. Send a link to \
+                         the text, or several messages with one thread_id."
+                    ),
+                )
+            },
+        }
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        let (code, detail) = match &refused {
+            Refused::AgentNotFound => (
+                ErrorCode::AgentNotFound,
+                "No agent of that name is registered in this repo. GET …/agents lists those that are.",
+            ),
+            Refused::Superseded => (
+                ErrorCode::AgentSuperseded,
+                "The incarnation in the Agent-Id header has ended: the agent was deregistered or \
+                 another one has its name now. Stop acting for it.",
+            ),
+            Refused::NotYours => (
+                ErrorCode::Forbidden,
+                "This agent belongs to another owner. Only its owner's tokens and service tokens \
+                 of the repo may read and acknowledge its messages.",
+            ),
+            Refused::MessageNotFound => (
+                ErrorCode::MessageNotFound,
+                "No such message in this agent's mailbox. Acknowledged messages are kept for 24 \
+                 hours, delivered and failed ones for 7 days.",
+            ),
+            Refused::InvalidTransition { current } => {
+                return Self::new(
+                    ErrorCode::InvalidTransition,
+                    format!(
+                        "The message is {current} already; a status only moves forward, pending, \
+                         delivered, acked, and a failed message stays failed."
+                    ),
+                );
+            }
+            Refused::MailboxFull => {
+                return Self::new(
+                    ErrorCode::MailboxFull,
+                    "10000 messages wait in the recipient's mailbox already. Try again when it \
+                     has taken some.",
+                )
+                .retry_after(60);
+            }
+            Refused::IdempotencyMismatch => (
+                ErrorCode::IdempotencyMismatch,
+                "This Idempotency-Key was used for another message from this sender to this \
+                 recipient. Use a new key for a new message.",
+            ),
+            Refused::Stale => (
+                ErrorCode::Conflict,
+                "Somebody else changed this agent at the same moment. Look at it and try again.",
+            ),
+            Refused::NoEndpoint => (
+                ErrorCode::NoEndpoint,
+                "The agent has no endpoint. Set one with PATCH …/agents/{name} first.",
+            ),
+            Refused::Broken { cause } => return Self::internal(cause),
+        };
+        Self::new(code, detail)
+    }
+}

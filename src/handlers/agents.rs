@@ -1,0 +1,293 @@
+//! The agent registry.
+
+use super::query::Query;
+use super::{Handled, json, nothing};
+use crate::auth::{self, RepoCaller};
+use crate::context::{self, Context};
+use crate::error::ApiError;
+use crate::mailbox::command::{Configured, WaitingCount, ask, mailbox_name};
+use crate::mailbox::{Command, Refused};
+use crate::store::agents::{self as store, Filter};
+use crate::{body, cache, random};
+use multiclaude_hybrid_core::endpoint::{self, Rules};
+use multiclaude_hybrid_core::mailbox::Configuration;
+use multiclaude_hybrid_core::presence;
+use multiclaude_hybrid_core::registry::{self, Decision, Registrant, Row};
+use multiclaude_hybrid_protocol::agent::{
+    AgentStatus, AgentUpdate, EndpointChange, Location, Registration,
+};
+use multiclaude_hybrid_protocol::error::FieldError;
+use multiclaude_hybrid_protocol::webhook::Secret;
+use multiclaude_hybrid_protocol::{AgentId, AgentName, ErrorCode, Timestamp};
+
+/// Tries to write a row that others change at the same moment.
+const TRIES: u32 = 5;
+
+fn not_found() -> ApiError {
+    Refused::AgentNotFound.into()
+}
+
+fn conflict() -> ApiError {
+    Refused::Stale.into()
+}
+
+/// The row as it is to be shown.
+fn shown(mut row: Row, context: &Context) -> registry::Row {
+    let agent = &mut row.agent;
+    agent.status = presence::reported(
+        agent.status,
+        agent.last_seen.0,
+        context.now,
+        &context.settings.timing,
+    );
+    row
+}
+
+/// Checks an endpoint against the rules, and makes it canonical.
+pub fn check_endpoint(
+    change: EndpointChange,
+    context: &Context,
+) -> Result<EndpointChange, ApiError> {
+    let EndpointChange::Set(url) = change else {
+        return Ok(change);
+    };
+    let rules = Rules {
+        own_host: context::host(context.url()),
+        allow_insecure: context.settings.allow_insecure,
+    };
+    let checked = endpoint::check(&url, rules);
+    checked
+        .map(EndpointChange::Set)
+        .map_err(|error| ApiError::fields(vec![FieldError::new("endpoint", error)]))
+}
+
+/// Tells the mailbox what the row wants; answers a generated secret.
+pub async fn configure(
+    context: &Context,
+    row: &Row,
+    secret: Option<&Secret>,
+    rotate: bool,
+) -> Result<Option<String>, ApiError> {
+    let agent = &row.agent;
+    let command = Command::Configure {
+        wish: Configuration {
+            agent_id: agent.id.clone(),
+            owner: agent.owner.clone(),
+            version: row.version,
+            endpoint: (!agent.endpoint.is_empty()).then(|| agent.endpoint.clone()),
+        },
+        secret: secret.map(Secret::reveal),
+        rotate,
+    };
+    let mut response = ask(context, &agent.repo, &agent.name, &command, "").await?;
+    let configured: Configured = serde_json::from_str(&response.text().await?)?;
+    Ok(configured.webhook_secret)
+}
+
+/// `POST …/agents`: registers an agent (201), or renews it (200).
+pub async fn register(mut context: Context) -> Handled {
+    let caller = auth::repo_caller(&context).await?;
+    caller.takes_part()?;
+    let fields = body::fields(&mut context.request).await?;
+    let mut wish = Registration::from_fields(fields).map_err(ApiError::fields)?;
+    wish.endpoint = check_endpoint(wish.endpoint, &context)?;
+    let (status, mut row) = settle(&context, &caller, &wish).await?;
+    cache::forget_holder(&mailbox_name(&caller.repo, &wish.name));
+    row.agent.webhook_secret =
+        configure(&context, &row, wish.webhook_secret.as_ref(), false).await?;
+    json(status, &shown(row, &context).agent)
+}
+
+/// Decides on the row that is there, and writes, until nobody was faster.
+async fn settle(
+    context: &Context,
+    caller: &RepoCaller,
+    wish: &Registration,
+) -> Result<(u16, Row), ApiError> {
+    let by = Registrant {
+        owner: &caller.principal().owner,
+        kind: caller.principal().kind,
+        repo: &caller.repo,
+        fresh_id: AgentId::new(Timestamp(context.now), random::bytes()?),
+    };
+    for _ in 0..TRIES {
+        let found = store::get(context.db()?, &caller.repo, &wish.name).await?;
+        let decision = registry::register(
+            found.as_ref(),
+            &by,
+            wish,
+            context.now,
+            &context.settings.timing,
+        );
+        let (status, row) = match decision {
+            Decision::Create(row) => (201, row),
+            Decision::Renew(row) => (200, row),
+            Decision::Taken => return Err(taken(found.as_ref(), context)),
+        };
+        if store::replace(context.db()?, found.as_ref(), &row).await? {
+            return Ok((status, row));
+        }
+    }
+    Err(conflict())
+}
+
+fn taken(found: Option<&Row>, context: &Context) -> ApiError {
+    let Some(row) = found else { return conflict() };
+    let agent = &shown(row.clone(), context).agent;
+    let from = agent
+        .instance
+        .as_ref()
+        .map_or(String::new(), |at| format!(" from instance {at}"));
+    ApiError::new(
+        ErrorCode::AgentExists,
+        format!(
+            "The name {} is held by {}{from} since {}, and was last seen at {} ({}). Choose another \
+             name, or, once it is stopped, register with \"take_over\": true.",
+            agent.name,
+            agent.owner,
+            agent.created_at,
+            agent.last_seen,
+            agent.status.as_str(),
+        ),
+    )
+}
+
+/// `GET …/agents`: who is registered.
+pub async fn list(context: Context) -> Handled {
+    let caller = auth::repo_caller(&context).await?;
+    let query = Query::of(&context);
+    let filter = Filter {
+        r#type: query.get("type").map(str::to_owned),
+        location: query.parsed("location", Location::parse)?,
+        status: query.parsed("status", AgentStatus::parse)?,
+        owner: query.get("owner").map(str::to_owned),
+    };
+    let limit = query.limit()?;
+    let after = query.parsed("after", AgentName::parse)?;
+    let after = after.as_ref().map_or("", AgentName::as_str);
+    let unseen = presence::unseen_before(context.now, &context.settings.timing);
+    let rows = store::list(
+        context.db()?,
+        &caller.repo,
+        &filter,
+        unseen,
+        limit + 1,
+        after,
+    )
+    .await?;
+    let more = rows.len() > limit as usize;
+    let agents: Vec<_> = rows
+        .into_iter()
+        .take(limit as usize)
+        .map(|row| shown(row, &context).agent)
+        .collect();
+    let mut response = json(200, &agents)?;
+    if let Some(last) = agents.last().filter(|_| more) {
+        response
+            .headers_mut()
+            .set("link", &query.next_link(&context, last.name.as_str()))?;
+    }
+    Ok(response)
+}
+
+/// The row of the agent in the path, if it is alive and, where the caller
+/// says which one it means, that incarnation.
+pub async fn living(context: &Context, caller: &RepoCaller) -> Result<Row, ApiError> {
+    let name = context.agent_name()?;
+    let wanted = context.agent_id()?;
+    let row = store::get(context.db()?, &caller.repo, &name)
+        .await?
+        .ok_or_else(not_found)?;
+    if wanted.is_some_and(|id| row.deleted_at.is_some() || id != row.agent.id) {
+        return Err(Refused::Superseded.into());
+    }
+    if row.deleted_at.is_some() {
+        Err(not_found())
+    } else {
+        Ok(row)
+    }
+}
+
+/// `GET …/agents/{name}`: one agent, with how many messages wait for it.
+pub async fn get(context: Context) -> Handled {
+    let caller = auth::repo_caller(&context).await?;
+    let mut row = shown(living(&context, &caller).await?, &context);
+    let mut response = ask(
+        &context,
+        &caller.repo,
+        &row.agent.name,
+        &Command::Waiting,
+        "",
+    )
+    .await?;
+    let count: WaitingCount = serde_json::from_str(&response.text().await?)?;
+    row.agent.waiting = Some(count.waiting);
+    json(200, &row.agent)
+}
+
+/// `PATCH …/agents/{name}`: changes what is given; a heartbeat changes nothing.
+pub async fn update(mut context: Context) -> Handled {
+    let caller = auth::repo_caller(&context).await?;
+    let fields = body::fields(&mut context.request).await?;
+    let mut wish = AgentUpdate::from_fields(fields).map_err(ApiError::fields)?;
+    wish.endpoint = check_endpoint(wish.endpoint, &context)?;
+    for _ in 0..TRIES {
+        let row = living(&context, &caller).await?;
+        caller.manages(&row.agent.owner)?;
+        let mut next = registry::update(&row, &wish, context.now);
+        let seen = row.agent.last_seen.0;
+        let worth = presence::worth_writing(seen, context.now, &context.settings.timing);
+        if !registry::differs(&row, &next) && !worth {
+            return json(200, &shown(row, &context).agent);
+        }
+        if store::replace(context.db()?, Some(&row), &next).await? {
+            if next.version != row.version {
+                let secret = wish.webhook_secret.as_ref();
+                next.agent.webhook_secret = configure(&context, &next, secret, false).await?;
+            }
+            return json(200, &shown(next, &context).agent);
+        }
+    }
+    Err(conflict())
+}
+
+/// `DELETE …/agents/{name}`: ends the incarnation. On a tombstone it closes
+/// the mailbox again, which heals a deregistration that crashed half-way.
+pub async fn delete(context: Context) -> Handled {
+    let caller = auth::repo_caller(&context).await?;
+    let name = context.agent_name()?;
+    let wanted = context.agent_id()?;
+    for _ in 0..TRIES {
+        let row = store::get(context.db()?, &caller.repo, &name)
+            .await?
+            .ok_or_else(not_found)?;
+        if wanted.as_ref().is_some_and(|id| *id != row.agent.id) {
+            return Err(Refused::Superseded.into());
+        }
+        caller.manages(&row.agent.owner)?;
+        let grave = match row.deleted_at {
+            Some(_) => row.clone(),
+            None => registry::tombstone(&row, context.now),
+        };
+        let buried =
+            row.deleted_at.is_some() || store::replace(context.db()?, Some(&row), &grave).await?;
+        if buried {
+            cache::forget_holder(&mailbox_name(&caller.repo, &name));
+            close(&context, &grave).await?;
+            return nothing();
+        }
+    }
+    Err(conflict())
+}
+
+/// Closes the mailbox of a tombstone.
+async fn close(context: &Context, grave: &Row) -> Result<(), ApiError> {
+    let agent = &grave.agent;
+    let command = Command::Close {
+        agent_id: agent.id.clone(),
+        owner: agent.owner.clone(),
+        version: grave.version,
+    };
+    ask(context, &agent.repo, &agent.name, &command, "").await?;
+    store::closed(context.db()?, &agent.repo, &agent.name, grave.version).await
+}

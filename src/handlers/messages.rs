@@ -1,0 +1,224 @@
+//! Messages: send, list, acknowledge, receipt.
+
+use super::Handled;
+use super::query::Query;
+use crate::auth::{self, RepoCaller, forbidden};
+use crate::context::Context;
+use crate::error::ApiError;
+use crate::mailbox::Command;
+use crate::mailbox::command::{List, NEXT, Send, SendingAgent, ask, mailbox_name, wire_fields};
+use crate::store::agents as store;
+use crate::{body, cache};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use multiclaude_hybrid_protocol::fields::Metadata;
+use multiclaude_hybrid_protocol::message::{MessageStatus, NewMessage, Sender, wanted_status};
+use multiclaude_hybrid_protocol::token::TokenKind;
+use multiclaude_hybrid_protocol::{AgentName, ErrorCode, MessageId, Owner, Repo};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use worker::{Headers, Response};
+
+/// The longest time that an empty list is held, in seconds.
+const WAIT_MAX: u32 = 25;
+/// Characters of an idempotency key.
+const KEY_MAX: usize = 255;
+
+/// The fields of a message's wire form that its sender decides.
+#[derive(Serialize)]
+struct SentFields<'a> {
+    from: &'a Sender,
+    from_owner: &'a Owner,
+    to: &'a AgentName,
+    repo: &'a Repo,
+    body: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thread_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply_to: Option<&'a MessageId>,
+    #[serde(skip_serializing_if = "Metadata::is_empty")]
+    metadata: &'a Metadata,
+}
+
+/// `POST …/messages`: stores a message (201), or answers the first one under
+/// the same idempotency key (200).
+pub async fn send(mut context: Context) -> Handled {
+    let caller = auth::repo_caller(&context).await?;
+    caller.takes_part()?;
+    let key = idempotency_key(&context)?;
+    let fields = body::fields(&mut context.request).await?;
+    let message = NewMessage::from_fields(fields)?;
+    let sender = sender(&context, &caller, &message.from).await?;
+    let fields = wire_fields(&SentFields {
+        from: &message.from,
+        from_owner: &caller.principal().owner,
+        to: &message.to,
+        repo: &caller.repo,
+        body: &message.body,
+        thread_id: message.thread_id.as_deref(),
+        reply_to: message.reply_to.as_ref(),
+        metadata: &message.metadata,
+    })?;
+    let key = key.map(|key| {
+        let scope = format!("{}\n{}\n{key}", caller.principal().owner, message.from);
+        let meant = format!("{}\n{fields}", message.ttl_seconds.unwrap_or(0));
+        (hash(&scope), hash(&meant))
+    });
+    let command = Command::Send(Send {
+        sender,
+        key,
+        ttl_secs: message.ttl_seconds,
+        notice_for: None,
+    });
+    pass_on(ask(&context, &caller.repo, &message.to, &command, &fields).await?)
+}
+
+fn hash(text: &str) -> String {
+    STANDARD_NO_PAD.encode(Sha256::digest(text.as_bytes()))
+}
+
+fn idempotency_key(context: &Context) -> Result<Option<String>, ApiError> {
+    let Some(key) = context.request.headers().get("idempotency-key")? else {
+        return Ok(None);
+    };
+    if (1..=KEY_MAX).contains(&key.len()) && key.bytes().all(|byte| (0x21..0x7f).contains(&byte)) {
+        return Ok(Some(key));
+    }
+    Err(ApiError::parameter(
+        ErrorCode::InvalidParameter,
+        "Idempotency-Key",
+        format_args!("must be 1 to {KEY_MAX} visible ASCII characters"),
+    ))
+}
+
+/// Checks that the caller may send as `from`, and answers the agent to be
+/// told of a failure.
+async fn sender(
+    context: &Context,
+    caller: &RepoCaller,
+    from: &Sender,
+) -> Result<Option<SendingAgent>, ApiError> {
+    let principal = caller.principal();
+    let name = match from {
+        Sender::User(owner) if principal.kind == TokenKind::User && *owner == principal.owner => {
+            return Ok(None);
+        }
+        Sender::User(_) | Sender::System => {
+            return Err(forbidden(&format!(
+                "from: only a user token sends as a person, and only as its own owner. This token \
+                 is a {} token of {}; send as a registered agent.",
+                principal.kind.as_str(),
+                principal.owner
+            )));
+        }
+        Sender::Agent(name) => name,
+    };
+    let mailbox = mailbox_name(&caller.repo, name);
+    let mut holder = cache::holder(&mailbox, context.now);
+    if !holder
+        .as_ref()
+        .is_some_and(|holder| principal.acts_for(&holder.owner))
+    {
+        // What is remembered may be old: look again before refusing.
+        holder = store::holder(context.db()?, &caller.repo, name).await?;
+        if let Some(holder) = &holder {
+            cache::remember_holder(mailbox, holder.clone(), context.now);
+        }
+    }
+    match holder.filter(|holder| principal.acts_for(&holder.owner)) {
+        Some(holder) => Ok(Some(SendingAgent {
+            name: name.clone(),
+            id: holder.id,
+            owner: holder.owner,
+        })),
+        None => Err(forbidden(&format!(
+            "from: no agent {name} that {} may act for is registered in {}. Register it with POST \
+             …/agents first, or send as user:<owner> with a user token.",
+            principal.owner, caller.repo
+        ))),
+    }
+}
+
+/// `GET …/agents/{name}/messages`: the agent's messages, oldest first.
+pub async fn list(context: Context) -> Handled {
+    let caller = auth::repo_caller(&context).await?;
+    let name = context.agent_name()?;
+    let query = Query::of(&context);
+    let after = query.parsed("after", |text| {
+        MessageId::parse(text)
+            .filter(|id| *id.agent() == name)
+            .ok_or("must be the id of a message to this agent")
+    })?;
+    let command = Command::List(List {
+        caller: caller.principal().clone(),
+        agent_id: context.agent_id()?,
+        status: query.parsed("status", MessageStatus::parse)?,
+        after: after.map_or(0, |id| id.seq()),
+        limit: query.limit()?,
+        wait_ms: u64::from(wait(&context, &query)?) * 1000,
+    });
+    let response = ask(&context, &caller.repo, &name, &command, "").await?;
+    let next = response.headers().get(NEXT)?;
+    let mut response = pass_on(response)?;
+    if let Some(next) = next {
+        response
+            .headers_mut()
+            .set("link", &query.next_link(&context, &next))?;
+    }
+    Ok(response)
+}
+
+/// The mailbox's answer, its body passed on unread.
+fn pass_on(response: Response) -> Handled {
+    let status = response.status_code();
+    let (_, body) = response.into_parts();
+    let headers = Headers::new();
+    headers.set("content-type", "application/json")?;
+    Ok(Response::from_body(body)?
+        .with_headers(headers)
+        .with_status(status))
+}
+
+/// Seconds to hold an empty answer: `?wait=`, else `Prefer: wait=n` (RFC 7240),
+/// which is a preference and so is capped instead of refused.
+fn wait(context: &Context, query: &Query) -> Result<u32, ApiError> {
+    if let Some(wait) = query.number("wait", 0..=WAIT_MAX)? {
+        return Ok(wait);
+    }
+    let prefer = context.request.headers().get("prefer")?.unwrap_or_default();
+    let wait = prefer.split([',', ';']).find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        let wanted = name.trim().eq_ignore_ascii_case("wait");
+        wanted.then(|| value.trim().trim_matches('"').parse::<u32>().ok())?
+    });
+    Ok(wait.unwrap_or(0).min(WAIT_MAX))
+}
+
+/// `GET …/messages/{id}`: the receipt, for sender and recipient.
+pub async fn receipt(context: Context) -> Handled {
+    let caller = auth::repo_caller(&context).await?;
+    let id = context.message_id()?;
+    let command = Command::Receipt {
+        caller: caller.principal().clone(),
+        seq: id.seq(),
+        uuid: id.uuid_hex(),
+    };
+    pass_on(ask(&context, &caller.repo, id.agent(), &command, "").await?)
+}
+
+/// `PATCH …/messages/{id}`: the recipient's side has it, or confirms it.
+pub async fn report(mut context: Context) -> Handled {
+    let caller = auth::repo_caller(&context).await?;
+    let id = context.message_id()?;
+    let agent_id = context.agent_id()?;
+    let fields = body::fields(&mut context.request).await?;
+    let status = wanted_status(fields).map_err(ApiError::fields)?;
+    let command = Command::Report {
+        caller: caller.principal().clone(),
+        agent_id,
+        seq: id.seq(),
+        uuid: id.uuid_hex(),
+        status,
+    };
+    pass_on(ask(&context, &caller.repo, id.agent(), &command, "").await?)
+}

@@ -1,0 +1,81 @@
+//! Query parameters, checked one by one.
+
+use crate::context::Context;
+use crate::error::ApiError;
+use multiclaude_hybrid_protocol::ErrorCode;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use url::form_urlencoded;
+
+/// Entries of a list unless asked otherwise, and at most.
+const LIMIT: (u32, u32) = (100, 500);
+
+/// The parameters of a request.
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads the query of the request's URL.
+    pub fn of(context: &Context) -> Self {
+        let url = context.url().split('#').next().unwrap_or_default();
+        let query = url.split_once('?').map_or("", |(_, query)| query);
+        Self(
+            form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        )
+    }
+
+    /// A parameter; an empty one counts as absent.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(key, _)| key == name);
+        found
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// A parameter through `parse`.
+    pub fn parsed<T, E: Display>(
+        &self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, ApiError> {
+        let value = self.get(name).map(parse).transpose();
+        value.map_err(|error| ApiError::parameter(ErrorCode::InvalidParameter, name, error))
+    }
+
+    /// A whole number within `range`.
+    pub fn number(&self, name: &str, range: RangeInclusive<u32>) -> Result<Option<u32>, ApiError> {
+        self.parsed(name, |text| {
+            let number = text.parse().ok().filter(|number| range.contains(number));
+            number.ok_or_else(|| {
+                format!(
+                    "must be a whole number from {} to {}",
+                    range.start(),
+                    range.end()
+                )
+            })
+        })
+    }
+
+    /// `limit`: 100 unless asked otherwise, at most 500.
+    pub fn limit(&self) -> Result<u32, ApiError> {
+        let (usual, most) = LIMIT;
+        Ok(self.number("limit", 1..=most)?.unwrap_or(usual))
+    }
+
+    /// The `Link` header to the page after `after`: the same URL with that
+    /// cursor.
+    pub fn next_link(&self, context: &Context, after: &str) -> String {
+        let base = context.url().split(['?', '#']).next().unwrap_or_default();
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (key, value) in self
+            .0
+            .iter()
+            .filter(|(key, _)| key != "after" && key != "wait")
+        {
+            query.append_pair(key, value);
+        }
+        query.append_pair("after", after);
+        format!("<{base}?{}>; rel=\"next\"", query.finish())
+    }
+}

@@ -1,0 +1,29 @@
+//! Health, and who am I.
+
+use super::{Handled, json};
+use crate::auth;
+use crate::context::Context;
+use serde_json::json;
+
+/// `GET /v1/health`: does D1 answer? Needs no token.
+pub async fn health(context: Context) -> Handled {
+    let answers = context.db()?.ping().await;
+    let (status, d1) = match &answers {
+        Ok(()) => (200, "ok"),
+        Err(_) => (503, "unavailable"),
+    };
+    if let Err(error) = answers {
+        crate::log::fault("health", error.cause.as_deref().unwrap_or_default());
+    }
+    let overall = if status == 200 { "ok" } else { "degraded" };
+    json(
+        status,
+        &json!({ "status": overall, "d1": d1, "version": env!("CARGO_PKG_VERSION") }),
+    )
+}
+
+/// `GET /v1/whoami`: what the token stands for.
+pub async fn whoami(context: Context) -> Handled {
+    let caller = auth::caller(&context).await?;
+    json(200, &caller.who())
+}

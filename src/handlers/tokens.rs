@@ -1,0 +1,132 @@
+//! Tokens, for admins.
+
+use super::query::Query;
+use super::{Handled, json, nothing};
+use crate::context::Context;
+use crate::error::ApiError;
+use crate::{auth, body, cache, random, store};
+use multiclaude_hybrid_protocol::fields::Fields;
+use multiclaude_hybrid_protocol::token::{Scope, SecretToken, Token, TokenKind};
+use multiclaude_hybrid_protocol::{ErrorCode, Owner, Timestamp, TokenId};
+
+/// Characters of a description.
+const DESCRIPTION_MAX: usize = 200;
+/// Entries of a token's scope.
+const REPOS_MAX: usize = 100;
+
+/// `POST /v1/tokens`: makes a token; the secret part is in this answer only.
+pub async fn create(mut context: Context) -> Handled {
+    auth::admin(&context).await?;
+    let fields = body::fields(&mut context.request).await?;
+    let mut token = read(fields, &context)?;
+    let secret = SecretToken::new(token.kind, random::bytes()?);
+    if !store::tokens::insert(context.db()?, &token, &secret.hash()).await? {
+        return Err(ApiError::new(
+            ErrorCode::OwnerKindConflict,
+            format!(
+                "{} is known as a principal of the other kind. An owner is either a user or a \
+                 service; choose another owner, or the other kind.",
+                token.owner
+            ),
+        ));
+    }
+    token.token = Some(secret.reveal().to_owned());
+    json(201, &token)
+}
+
+fn read(mut fields: Fields, context: &Context) -> Result<Token, ApiError> {
+    let kind = fields.required("kind", TokenKind::parse);
+    let owner = fields.required("owner", |text| {
+        Owner::parse(text).map_err(|error| format!("the owner {error}"))
+    });
+    let repos = fields.list("repos", |text| {
+        Scope::parse(text).map_err(|error| error.to_string())
+    });
+    let description = fields.parsed("description", |text| {
+        let fits = text.chars().count() <= DESCRIPTION_MAX;
+        if fits {
+            Ok(text.to_owned())
+        } else {
+            Err("is longer than 200 characters")
+        }
+    });
+    let expires_at = fields.parsed("expires_at", |text| {
+        Timestamp::parse(text)
+            .filter(|at| at.0 > context.now)
+            .ok_or("must be an RFC 3339 time in the future")
+    });
+    let repos = repos.unwrap_or_default();
+    match kind {
+        Some(TokenKind::Admin) if !repos.is_empty() => {
+            fields.fault(
+                "repos",
+                "must be empty: an admin token is not bound to repos",
+            );
+        }
+        Some(TokenKind::User) if repos.iter().any(|scope| matches!(scope, Scope::Account(_))) => {
+            fields.fault(
+                "repos",
+                "of a user token must be repos, owner/repo; owner/* is for services",
+            );
+        }
+        Some(TokenKind::User | TokenKind::Service) if repos.is_empty() => {
+            fields.fault(
+                "repos",
+                "must name what the token covers, for example [\"acme/app\"]",
+            );
+        }
+        _ if repos.len() > REPOS_MAX => fields.fault("repos", "has more than 100 entries"),
+        _ => {}
+    }
+    let id = TokenId::new(Timestamp(context.now), random::bytes()?);
+    let token = kind.zip(owner).map(|(kind, owner)| Token {
+        id,
+        kind,
+        owner,
+        repos,
+        description,
+        created_at: Timestamp(context.now),
+        expires_at,
+        last_used_at: None,
+        token: None,
+    });
+    fields.finish(token).map_err(ApiError::fields)
+}
+
+/// `GET /v1/tokens`: all tokens, without their secrets.
+pub async fn list(context: Context) -> Handled {
+    auth::admin(&context).await?;
+    let query = Query::of(&context);
+    let limit = query.limit()?;
+    let after = query.get("after").unwrap_or_default();
+    let mut tokens = store::tokens::list(context.db()?, limit + 1, after).await?;
+    let more = tokens.len() > limit as usize;
+    tokens.truncate(limit as usize);
+    let mut response = json(200, &tokens)?;
+    if let Some(last) = tokens.last().filter(|_| more) {
+        response
+            .headers_mut()
+            .set("link", &query.next_link(&context, last.id.as_str()))?;
+    }
+    Ok(response)
+}
+
+/// `DELETE /v1/tokens/{id}`: revokes a token.
+pub async fn delete(context: Context) -> Handled {
+    auth::admin(&context).await?;
+    let id = TokenId::parse(context.id()).ok_or_else(|| {
+        ApiError::parameter(
+            ErrorCode::InvalidName,
+            "id",
+            "must be a token's id, tok_<32 hex digits>",
+        )
+    })?;
+    cache::forget_token(id.as_str());
+    if store::tokens::delete(context.db()?, &id).await? {
+        return nothing();
+    }
+    Err(ApiError::new(
+        ErrorCode::TokenNotFound,
+        "There is no token of this id (any longer). GET /v1/tokens lists those there are.",
+    ))
+}

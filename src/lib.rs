@@ -1,0 +1,181 @@
+//! The coordinator: the Coordination API of multiclaude-hybrid as a
+//! Cloudflare Worker.
+//!
+//! A request flows one way, and no arrow goes back up:
+//!
+//! ```text
+//! path → router → auth → handlers → core (may I, and what follows?)
+//!                                 ↘ store (D1) or mailbox (Durable Object) → delivery
+//! ```
+//!
+//! | module | what |
+//! |---|---|
+//! | [`path`] | the canonical path |
+//! | [`router`] | every route on one line |
+//! | [`context`] | one request: what it asks for, may use and has cost |
+//! | [`auth`], [`cache`] | bearer token → caller → repo caller |
+//! | [`handlers`] | one file per resource |
+//! | [`store`] | D1, one file per table |
+//! | [`mailbox`] | the Durable Object, one per agent |
+//! | [`delivery`] | one signed POST |
+//! | [`error`] | the only place where a status is chosen for a failure |
+//! | [`cron`] | what is done every minute |
+//! | [`settings`], [`clock`], [`random`], [`body`], [`log`] | the edges |
+//!
+//! Decisions are in `multiclaude_hybrid_core`, wire types in
+//! `multiclaude_hybrid_protocol`; neither knows of Workers.
+
+pub mod auth;
+pub mod body;
+pub mod cache;
+pub mod clock;
+pub mod context;
+pub mod cron;
+pub mod delivery;
+pub mod error;
+pub mod handlers;
+pub mod log;
+pub mod mailbox;
+pub mod path;
+pub mod random;
+pub mod router;
+pub mod settings;
+pub mod store;
+
+use context::Context;
+use error::ApiError;
+use multiclaude_hybrid_protocol::ErrorCode;
+use worker::{Env, Request, Response, ScheduleContext, ScheduledEvent, event};
+
+/// Runs once an isolate.
+#[event(start)]
+fn start() {
+    console_error_panic_hook::set_once();
+}
+
+/// Serves a request.
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::Result<Response> {
+    let started = clock::now();
+    let request_id = random::request_id();
+    let method = request.method();
+    let mut exchange = Exchange::default();
+    let result = serve(request, env, runtime, &mut exchange).await;
+    let (error, mut response) = match result {
+        Ok(response) => (None, response),
+        Err(error) => {
+            let told = (error.code, error.cause.clone());
+            (Some(told), error.into_response(&request_id)?)
+        }
+    };
+    let headers = response.headers_mut();
+    headers.set("x-request-id", &request_id)?;
+    headers.set("cache-control", "no-store")?;
+    headers.set("x-content-type-options", "nosniff")?;
+    log::answered(&log::Answered {
+        method: method.as_ref(),
+        route: exchange.route,
+        status: response.status_code(),
+        ms: clock::now() - started,
+        caller: exchange.caller.as_deref(),
+        request_id: &request_id,
+        d1: exchange.d1,
+        mailbox: exchange.mailbox,
+        rows: exchange.rows,
+        error: error
+            .as_ref()
+            .map(|(code, cause)| (code.as_str(), cause.as_deref())),
+    });
+    Ok(response)
+}
+
+/// What the log tells of a request.
+#[derive(Default)]
+struct Exchange {
+    route: &'static str,
+    caller: Option<String>,
+    d1: u32,
+    mailbox: u32,
+    rows: u32,
+}
+
+async fn serve(
+    request: Request,
+    env: Env,
+    runtime: worker::Context,
+    exchange: &mut Exchange,
+) -> Result<Response, ApiError> {
+    let settings = settings::get(&env)?;
+    let url = request.inner().url();
+    require_https(&url, settings.allow_insecure)?;
+    let segments = path::segments(&request.path())
+        .map_err(|error| ApiError::parameter(ErrorCode::InvalidPath, "path", error))?;
+    let (route, params) = router::find(&request.method(), &segments)?;
+    exchange.route = route.pattern;
+    let cost = std::rc::Rc::new(context::Cost::default());
+    let context = Context::new(request, url, env, runtime, settings, params, cost.clone());
+    let result = (route.handler)(context).await;
+    exchange.caller = cost.caller.take();
+    (exchange.d1, exchange.mailbox, exchange.rows) =
+        (cost.d1.get(), cost.mailbox.get(), cost.rows.get());
+    result
+}
+
+/// Plain `http` is refused before a token is looked at, except on loopback
+/// with `ALLOW_INSECURE=true`.
+fn require_https(url: &str, allow_insecure: bool) -> Result<(), ApiError> {
+    let host = context::host(url);
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let loopback = name == "localhost" || name == "[::1]" || is_loopback_v4(name);
+    if url.starts_with("https://") || (allow_insecure && loopback) {
+        return Ok(());
+    }
+    let hint = if loopback {
+        " On one machine, ALLOW_INSECURE=true opens loopback."
+    } else {
+        ""
+    };
+    Err(ApiError::new(
+        ErrorCode::HttpsRequired,
+        format!(
+            "This is served over https only: a token sent over http is a token told to everybody \
+             on the way. If one was sent just now, replace it.{hint}"
+        ),
+    ))
+}
+
+fn is_loopback_v4(name: &str) -> bool {
+    name.parse::<std::net::Ipv4Addr>()
+        .is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Runs every minute.
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    cron::run(&env).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_served_on_loopback_alone_and_only_where_it_is_allowed() {
+        assert!(require_https("https://api.example.com/v1/health", false).is_ok());
+        for loopback in [
+            "http://127.0.0.1:8787/",
+            "http://localhost:8787/x",
+            "http://[::1]:8787/",
+        ] {
+            assert!(require_https(loopback, true).is_ok(), "{loopback}");
+            assert!(require_https(loopback, false).is_err(), "{loopback}");
+        }
+        for open in [
+            "http://api.example.com/",
+            "http://10.0.0.1:80/",
+            "http://127.0.0.1.example.com/",
+        ] {
+            assert!(require_https(open, true).is_err(), "{open}");
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! The typed door of a mailbox. Both ends use these types, so a command that
+//! one sends the other understands.
+//!
+//! On the wire between Worker and object: the command as one line of JSON,
+//! then, for a message, its wire fields as a JSON fragment that neither side
+//! parses again. The answer is the body for the client, or a [`Refused`] with
+//! status 409.
+
+use crate::context::Context;
+use crate::error::ApiError;
+use multiclaude_hybrid_core::access::Principal;
+use multiclaude_hybrid_core::mailbox::Configuration;
+use multiclaude_hybrid_core::registry::Version;
+use multiclaude_hybrid_core::seal::SealError;
+use multiclaude_hybrid_protocol::message::MessageStatus;
+use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo};
+use serde::{Deserialize, Serialize};
+use worker::wasm_bindgen::JsValue;
+use worker::{Env, Response, web_sys};
+
+/// The URL of every call; only the object's name matters.
+const URL: &str = "https://mailbox/";
+/// Header of an answer: rows the command wrote.
+pub const ROWS: &str = "x-rows";
+/// Header of an answer: the id to continue a list after.
+pub const NEXT: &str = "x-next";
+
+/// What a mailbox can be asked for.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Command {
+    /// Puts a configuration in force.
+    Configure {
+        /// What the registry wants.
+        wish: Configuration,
+        /// The endpoint's secret, if the caller gave one (`whsec_…`).
+        secret: Option<String>,
+        /// Replace the secret by a generated one.
+        rotate: bool,
+    },
+    /// Ends the incarnation.
+    Close {
+        /// The incarnation.
+        agent_id: AgentId,
+        /// Its owner.
+        owner: Owner,
+        /// The tombstone's version.
+        version: Version,
+    },
+    /// Stores a message; its wire fields follow.
+    Send(Send),
+    /// Messages, oldest first.
+    List(List),
+    /// One message, for sender and recipient.
+    Receipt {
+        /// Who asks.
+        caller: Principal,
+        /// The message's place.
+        seq: u64,
+        /// The UUID of its id.
+        uuid: String,
+    },
+    /// The recipient's side reports a status.
+    Report {
+        /// Who reports.
+        caller: Principal,
+        /// For which incarnation, if it says.
+        agent_id: Option<AgentId>,
+        /// The message's place.
+        seq: u64,
+        /// The UUID of its id.
+        uuid: String,
+        /// The status.
+        status: MessageStatus,
+    },
+    /// How many messages wait.
+    Waiting,
+    /// Sends `endpoint.test`.
+    TestEndpoint,
+}
+
+/// A message to be stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Send {
+    /// The sending agent, to be told of a failure; none for people, notices.
+    pub sender: Option<SendingAgent>,
+    /// The idempotency key's scope and the content it stands for, hashed.
+    pub key: Option<(String, String)>,
+    /// Seconds it may wait.
+    pub ttl_secs: Option<i64>,
+    /// For a notice: only this incarnation may get it, full or not.
+    pub notice_for: Option<AgentId>,
+}
+
+/// The incarnation that sends.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SendingAgent {
+    /// Its name.
+    pub name: AgentName,
+    /// The incarnation.
+    pub id: AgentId,
+    /// Whose agent it is; may see the receipt.
+    pub owner: Owner,
+}
+
+/// Which messages to list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct List {
+    /// Who asks.
+    pub caller: Principal,
+    /// For which incarnation, if it says.
+    pub agent_id: Option<AgentId>,
+    /// Only this status.
+    pub status: Option<MessageStatus>,
+    /// Only after this place.
+    pub after: u64,
+    /// At most so many.
+    pub limit: u32,
+    /// How long an empty answer may be held, in ms.
+    pub wait_ms: u64,
+}
+
+/// What `Configure` answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Configured {
+    /// The secret that was generated, to be shown once.
+    pub webhook_secret: Option<String>,
+}
+
+/// What `Waiting` answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct WaitingCount {
+    /// Messages that wait.
+    pub waiting: u64,
+}
+
+/// Why a mailbox did not do as asked.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Refused {
+    /// Nobody has the name.
+    AgentNotFound,
+    /// The caller's incarnation has ended.
+    Superseded,
+    /// The agent is another owner's.
+    NotYours,
+    /// No such message for this caller.
+    MessageNotFound,
+    /// The status would go back.
+    InvalidTransition {
+        /// Where the message stands.
+        current: String,
+    },
+    /// Too many messages wait.
+    MailboxFull,
+    /// The key stands for another message.
+    IdempotencyMismatch,
+    /// A newer configuration is in force.
+    Stale,
+    /// Nothing to test.
+    NoEndpoint,
+    /// A fault; the cause is for the log.
+    Broken {
+        /// What happened.
+        cause: String,
+    },
+}
+
+macro_rules! broken_from {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Refused {
+            fn from(error: $error) -> Self {
+                Self::Broken {
+                    cause: error.to_string(),
+                }
+            }
+        }
+    )*};
+}
+broken_from!(worker::Error, serde_json::Error, SealError, ApiError);
+
+/// What a command answers, inside the object.
+pub struct Answer {
+    /// 200, or 201 for something new.
+    pub status: u16,
+    /// The client's body, JSON.
+    pub body: String,
+    /// The id to continue a list after.
+    pub next: Option<String>,
+}
+
+impl Answer {
+    /// 200 with this body.
+    pub fn ok(body: impl Into<String>) -> Self {
+        Self {
+            status: 200,
+            body: body.into(),
+            next: None,
+        }
+    }
+
+    /// 200 with `value`.
+    pub fn json(value: &impl Serialize) -> Result<Self, Refused> {
+        Ok(Self::ok(serde_json::to_string(value)?))
+    }
+}
+
+/// A message's wire fields as they follow a [`Command::Send`]: a JSON object
+/// without its braces. JSON text holds no line feed.
+pub fn wire_fields(fields: &impl Serialize) -> serde_json::Result<String> {
+    let mut text = serde_json::to_string(fields)?;
+    text.pop();
+    text.remove(0);
+    Ok(text)
+}
+
+/// A mailbox as a Worker (or another mailbox) sees it.
+pub struct Door(worker::Stub);
+
+/// `owner/repo/agent`: the object's name.
+pub fn mailbox_name(repo: &Repo, agent: &AgentName) -> String {
+    format!("{repo}/{agent}")
+}
+
+impl Door {
+    /// The mailbox of an agent.
+    pub fn of(env: &Env, repo: &Repo, agent: &AgentName) -> worker::Result<Self> {
+        env.durable_object("MAILBOX")?
+            .get_by_name(&mailbox_name(repo, agent))
+            .map(Self)
+    }
+
+    /// Sends a command; the answer is the object's response, not yet read.
+    pub async fn send(&self, command: &Command, fragment: &str) -> worker::Result<Response> {
+        let mut text = serde_json::to_string(command)?;
+        text.reserve(fragment.len() + 1);
+        text.push('\n');
+        text.push_str(fragment);
+        // The bare request of the runtime: the crate's own sets two dozen
+        // properties of Cloudflare's edge on every one.
+        let init = web_sys::RequestInit::new();
+        init.set_method("POST");
+        init.set_body(&JsValue::from_str(&text));
+        let request =
+            web_sys::Request::new_with_str_and_init(URL, &init).map_err(worker::Error::from)?;
+        self.0.fetch_with_request(request.into()).await
+    }
+}
+
+/// Asks the mailbox of `agent`: one object request.
+///
+/// The response has the client's body, unread, and status 200 or 201.
+pub async fn ask(
+    context: &Context,
+    repo: &Repo,
+    agent: &AgentName,
+    command: &Command,
+    fragment: &str,
+) -> Result<Response, ApiError> {
+    let down = |cause| ApiError::unavailable("The mailbox", cause);
+    let door = Door::of(&context.env, repo, agent).map_err(down)?;
+    let mut response = door.send(command, fragment).await.map_err(down)?;
+    let rows = response
+        .headers()
+        .get(ROWS)?
+        .and_then(|rows| rows.parse().ok());
+    context.note_mailbox(rows.unwrap_or(0));
+    if response.status_code() == 409 {
+        let refused: Refused = serde_json::from_str(&response.text().await?)?;
+        return Err(refused.into());
+    }
+    Ok(response)
+}

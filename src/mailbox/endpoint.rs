@@ -1,0 +1,160 @@
+//! The commands that set up, close and test.
+
+use super::command::{Answer, Configured, Refused};
+use super::object::Inner;
+use crate::delivery::{self, Post};
+use crate::settings::Settings;
+use crate::{clock, log, random};
+use multiclaude_hybrid_core::mailbox::{
+    Configuration, Mailbox as Core, SecretPlan, StaleConfiguration,
+};
+use multiclaude_hybrid_core::outcome::{Answer as Wire, Outcome};
+use multiclaude_hybrid_core::registry::Version;
+use multiclaude_hybrid_protocol::webhook::Secret;
+use multiclaude_hybrid_protocol::{AgentId, Owner, Timestamp};
+use serde_json::json;
+use std::rc::Rc;
+
+impl Inner {
+    /// Puts a configuration in force, with the given secret or, where one is
+    /// needed or asked for, a generated one, which the answer shows.
+    pub(super) fn configure(
+        &self,
+        wish: Configuration,
+        given: Option<&str>,
+        rotate: bool,
+        settings: &Settings,
+    ) -> Result<Answer, Refused> {
+        let given = given
+            .map(Secret::parse)
+            .transpose()
+            .map_err(|cause| Refused::Broken {
+                cause: cause.to_owned(),
+            })?;
+        let replaces = match &given {
+            Some(secret) => !self.signs_with(secret, settings)?,
+            None => rotate,
+        };
+        let plan = self.with(|core| core.plan_secret(&wish, replaces))?;
+        let plan = plan.map_err(|StaleConfiguration| Refused::Stale)?;
+        self.create_once()?;
+        self.flush()?;
+        let generated = match (plan, &given) {
+            (SecretPlan::Replace, None) => Some(Secret::new(random::bytes()?)),
+            _ => None,
+        };
+        let secret = given
+            .as_ref()
+            .or(generated.as_ref())
+            .filter(|_| plan == SecretPlan::Replace);
+        let sealed = secret
+            .map(|secret| self.vault.seal(&settings.keys, &wish.agent_id, secret))
+            .transpose()?;
+        let writes = self.with(|core| core.configure(wish, sealed, clock::now()))?;
+        self.execute(writes.map_err(|StaleConfiguration| Refused::Stale)?)?;
+        self.vault.forget();
+        Answer::json(&Configured {
+            webhook_secret: generated.map(|secret| secret.reveal()),
+        })
+    }
+
+    /// Tables are made by the first configuration; until then nothing is
+    /// stored under any name that somebody tries.
+    fn create_once(&self) -> Result<(), Refused> {
+        if self.with(|core| core.config().is_none())? {
+            self.sql.create()?;
+        }
+        Ok(())
+    }
+
+    /// Is this the newest secret in force?
+    fn signs_with(&self, secret: &Secret, settings: &Settings) -> Result<bool, Refused> {
+        let secrets = self.secrets(settings)?;
+        Ok(secrets.first() == Some(secret))
+    }
+
+    /// The secrets that sign now, the newest first.
+    pub(super) fn secrets(&self, settings: &Settings) -> Result<Vec<Secret>, Refused> {
+        let now = clock::now();
+        self.with(|core| {
+            let Some(config) = core.open() else {
+                return Ok(Vec::new());
+            };
+            let held = config
+                .endpoint
+                .iter()
+                .flat_map(|endpoint| endpoint.signing(now));
+            held.map(|held| {
+                self.vault
+                    .open(&settings.keys, &config.agent_id, &held.sealed)
+            })
+            .collect()
+        })?
+    }
+
+    /// Ends the incarnation. What waits fails in batches, begun at once.
+    pub(super) fn close(
+        &self,
+        agent_id: AgentId,
+        owner: Owner,
+        version: Version,
+    ) -> Result<Answer, Refused> {
+        self.create_once()?;
+        self.flush()?;
+        let writes = self.with(|core| core.close(agent_id, owner, version))?;
+        self.execute(writes.map_err(|StaleConfiguration| Refused::Stale)?)?;
+        self.vault.forget();
+        Ok(Answer::ok("{}"))
+    }
+
+    /// Sends `endpoint.test` and tells how it went, never what was answered.
+    /// A good test forgets failures and tries what waits at once.
+    pub(super) async fn test_endpoint(
+        self: &Rc<Self>,
+        settings: &Settings,
+    ) -> Result<Answer, Refused> {
+        let (repo, agent) = self.address()?;
+        let url = self.with(|core| {
+            let config = core.open().ok_or(Refused::AgentNotFound)?;
+            let endpoint = config.endpoint.as_ref().ok_or(Refused::NoEndpoint)?;
+            Ok::<_, Refused>(endpoint.url.clone())
+        })??;
+        let secrets = self.secrets(settings)?;
+        let id = format!("test_{}", random::request_id());
+        let body = json!({
+            "type": "endpoint.test",
+            "timestamp": Timestamp(clock::now()),
+            "data": { "repo": repo, "agent": agent },
+        });
+        let (answer, ms) = delivery::post(&Post {
+            url: &url,
+            id: &id,
+            body: &body.to_string(),
+            secrets: &secrets,
+            timeout: settings.timing.push_timeout,
+        })
+        .await;
+        let outcome = Outcome::of(answer);
+        let error = outcome.error().map(|class| class.to_string());
+        if error.is_none() {
+            let writes = self.with(Core::endpoint_works)?;
+            self.execute(writes)?;
+        }
+        self.follow_up()?;
+        log::pushed(
+            &self.name,
+            &id,
+            1,
+            error.as_deref().unwrap_or("delivered"),
+            ms,
+            0,
+        );
+        let status = match answer {
+            Wire::Status { code, .. } => Some(code),
+            Wire::Timeout | Wire::Connection => None,
+        };
+        Answer::json(&json!({
+            "ok": error.is_none(), "status": status, "error": error, "duration_ms": ms,
+        }))
+    }
+}

@@ -1,0 +1,47 @@
+//! One Durable Object per agent: its mailbox, named `owner/repo/agent`.
+//!
+//! One object per agent makes it the only writer of that agent's messages:
+//! order, dedup and transitions are atomic without locks, and agents scale
+//! out independently. What is decided is in `multiclaude_hybrid_core::mailbox`;
+//! here it is executed over SQLite and HTTP.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`command`] | the typed door: commands, refusals, and how a Worker calls |
+//! | [`object`] | the object: loads, executes commands, wakes and arms itself |
+//! | [`inbox`] | the commands of senders and recipients |
+//! | [`endpoint`] | the commands that set up and test an endpoint |
+//! | [`push`] | sends what waits, passes notices on, reports delivery |
+//! | [`vault`] | webhook secrets, sealed at rest |
+//! | [`sql`] | every statement |
+//!
+//! # What a message costs
+//!
+//! | step | Worker requests | object requests | D1 statements | rows written |
+//! |---|---|---|---|---|
+//! | send (with an idempotency key) | 1 | 1 | 0 | 1 (2) |
+//! | push | 0 | 0 | 0 | 1, with the next write or after 250 ms |
+//! | poll | 1 | 1 | 0 | 0 |
+//! | ack | 1 | 1 | 0 | 1 |
+//!
+//! D1 is asked when the isolate does not know the caller's token (2
+//! statements, one of them after the answer) or the sender's owner (1), each
+//! at most once in 60 s. A message's life costs 4 rows with a key, 3 without.
+//! Apart from that: an alarm is set when something waits that no alarm covers,
+//! at most one in 5 s for a busy mailbox (one row each, and one object request
+//! when it fires); rows that are no longer kept are deleted once an hour. A
+//! failed push costs 2 rows and an alarm, and D1 one statement when the
+//! endpoint starts to fail and one when it works again.
+//!
+//! A send copies the body three times: into the Worker, into the object, into
+//! SQLite. Lists and pushes leave SQLite as the JSON that goes on the wire.
+
+pub mod command;
+pub mod endpoint;
+pub mod inbox;
+pub mod object;
+pub mod push;
+pub mod sql;
+pub mod vault;
+
+pub use command::{Command, Door, Refused};

@@ -1,0 +1,287 @@
+//! The Durable Object: loads, executes commands, keeps itself awake.
+//!
+//! *In scope:* the order in which things happen. *Out of scope:* decisions
+//! (core), statements (`sql`).
+//!
+//! A command runs without an `await` from its first read to its last write,
+//! so it is atomic. The exceptions are what waits by nature: a held list and a
+//! push. Nothing borrows the mailbox across an `await`.
+
+use super::command::{Answer, Command, NEXT, ROWS, Refused};
+use super::sql::Sql;
+use super::vault::Vault;
+use crate::settings::{self, Settings};
+use crate::{clock, log};
+use futures_channel::oneshot;
+use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_core::mailbox::{Mailbox as Core, Snapshot, Write};
+use multiclaude_hybrid_protocol::{AgentName, Repo};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use worker::wasm_bindgen::JsValue;
+use worker::{
+    DurableObject, Env, Headers, Request, Response, State, durable_object, js_sys, wasm_bindgen,
+};
+
+/// The object that Workers see.
+#[durable_object(alarm)]
+pub struct Mailbox {
+    inner: Rc<Inner>,
+}
+
+/// The object's state in memory. All of it can be lost at any moment.
+pub struct Inner {
+    pub(super) state: State,
+    pub(super) env: Env,
+    pub(super) sql: Sql,
+    /// `owner/repo/agent`.
+    pub(super) name: String,
+    pub(super) vault: Vault,
+    /// None until the first command or alarm.
+    core: RefCell<Option<Core>>,
+    /// When the alarm is set for, as far as this incarnation of the object knows.
+    armed: Cell<Option<Ms>>,
+    /// A drain is running.
+    pub(super) draining: Cell<bool>,
+    /// Marks wait to be written.
+    pub(super) flushing: Cell<bool>,
+    /// The head of the message that was stored last, for its push.
+    pub(super) fresh: RefCell<Option<(u64, String)>>,
+    /// Held lists.
+    held: RefCell<Vec<oneshot::Sender<()>>>,
+}
+
+impl DurableObject for Mailbox {
+    fn new(state: State, env: Env) -> Self {
+        let name = state.id().name().unwrap_or_default();
+        Self {
+            inner: Rc::new(Inner {
+                sql: Sql::new(state.storage().sql()),
+                vault: Vault::new(name.clone()),
+                state,
+                env,
+                name,
+                core: RefCell::new(None),
+                armed: Cell::new(None),
+                draining: Cell::new(false),
+                flushing: Cell::new(false),
+                fresh: RefCell::new(None),
+                held: RefCell::new(Vec::new()),
+            }),
+        }
+    }
+
+    async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        let text = request.text().await?;
+        let answer = self.inner.answer(&text).await;
+        let headers = Headers::new();
+        let rows = self.inner.sql.take_rows();
+        if rows > 0 {
+            headers.set(ROWS, &rows.to_string())?;
+        }
+        match answer {
+            Ok(answer) => {
+                if let Some(next) = answer.next {
+                    headers.set(NEXT, &next)?;
+                }
+                let response = Response::from_bytes(answer.body.into_bytes())?;
+                Ok(response.with_headers(headers).with_status(answer.status))
+            }
+            Err(refused) => {
+                let body = serde_json::to_vec(&refused)?;
+                Ok(Response::from_bytes(body)?
+                    .with_headers(headers)
+                    .with_status(409))
+            }
+        }
+    }
+
+    async fn alarm(&self) -> worker::Result<Response> {
+        // No error leaves here: the runtime would give up on the alarm.
+        if let Err(Refused::Broken { cause }) = self.inner.wake().await {
+            log::fault("alarm", &cause);
+        }
+        Response::empty()
+    }
+}
+
+impl Inner {
+    async fn answer(self: &Rc<Self>, text: &str) -> Result<Answer, Refused> {
+        let settings = self.settings()?;
+        let (command, fragment) = text.split_once('\n').unwrap_or((text, ""));
+        let command: Command = serde_json::from_str(command)?;
+        self.load(&settings)?;
+        let answer = match command {
+            Command::Send(send) => self.send(send, fragment),
+            Command::List(list) => return self.list(list).await,
+            Command::Receipt { caller, seq, uuid } => self.receipt(&caller, seq, &uuid),
+            Command::Report {
+                caller,
+                agent_id,
+                seq,
+                uuid,
+                status,
+            } => self.report(&caller, agent_id.as_ref(), seq, &uuid, status),
+            Command::Waiting => self.waiting(),
+            Command::Configure {
+                wish,
+                secret,
+                rotate,
+            } => self.configure(wish, secret.as_deref(), rotate, &settings),
+            Command::Close {
+                agent_id,
+                owner,
+                version,
+            } => self.close(agent_id, owner, version),
+            Command::TestEndpoint => return self.test_endpoint(&settings).await,
+        };
+        self.follow_up()?;
+        answer
+    }
+
+    /// The operator's settings.
+    pub(super) fn settings(&self) -> Result<Rc<Settings>, Refused> {
+        Ok(settings::get(&self.env)?)
+    }
+
+    /// Loads the mailbox if this is the object's first event.
+    fn load(&self, settings: &Settings) -> Result<(), Refused> {
+        if self.core.borrow().is_some() {
+            return Ok(());
+        }
+        let exists = self.sql.exists()?;
+        let snapshot = if exists {
+            self.sql.snapshot()?
+        } else {
+            Snapshot::default()
+        };
+        let (core, writes) = Core::load(snapshot, settings.timing.clone(), clock::now());
+        self.core.replace(Some(core));
+        self.execute(writes)
+    }
+
+    /// Works on the mailbox. `work` must not await.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Core) -> T) -> Result<T, Refused> {
+        let mut core = self.core.borrow_mut();
+        core.as_mut().map(work).ok_or_else(|| Refused::Broken {
+            cause: "the mailbox is not loaded".to_owned(),
+        })
+    }
+
+    /// Executes writes, all in this turn: one atomic change. Where one fails,
+    /// memory no longer tells what is stored, so it is thrown away.
+    pub(super) fn execute(&self, writes: Vec<Write>) -> Result<(), Refused> {
+        self.execute_from(writes, None)
+    }
+
+    /// The same, for a message sent by an agent of `sender_owner`.
+    pub(super) fn execute_from(
+        &self,
+        writes: Vec<Write>,
+        sender_owner: Option<&str>,
+    ) -> Result<(), Refused> {
+        for write in writes {
+            if let Err(error) = self.sql.apply(write, sender_owner) {
+                self.core.replace(None);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the marks of successful pushes, before anything reads or after
+    /// a short while.
+    pub(super) fn flush(&self) -> Result<(), Refused> {
+        let writes = self.with(Core::take_unsaved)?;
+        self.execute(writes)
+    }
+
+    /// After every command: wakes held lists, begins to drain, and makes sure
+    /// of an alarm.
+    pub(super) fn follow_up(self: &Rc<Self>) -> Result<(), Refused> {
+        for held in self.held.take() {
+            // A list that is no longer held does not mind.
+            let _ = held.send(());
+        }
+        if !self.draining.get() && self.has_work()? {
+            let inner = Rc::clone(self);
+            self.state.wait_until(async move { inner.drain().await });
+        }
+        let settings = self.settings()?;
+        self.arm(&settings)
+    }
+
+    /// Waits until something was stored or changed.
+    pub(super) fn hold(&self) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        self.held.borrow_mut().push(sender);
+        receiver
+    }
+
+    /// The alarm went off, and is consumed. Another one is set before any
+    /// work, in case the object dies at it, and moved to where it belongs
+    /// afterwards.
+    async fn wake(self: &Rc<Self>) -> Result<(), Refused> {
+        self.armed.set(None);
+        let settings = self.settings()?;
+        self.load(&settings)?;
+        let guard = clock::now() + settings.timing.push_guard;
+        if let Some(at) = self.with(|core| core.wake_at(clock::now()))? {
+            self.set_alarm(Some(at.max(guard)))?;
+        }
+        self.drain().await;
+        let now = clock::now();
+        let wanted = self.with(|core| core.wake_at(now))?.map(|at| at.max(now));
+        if wanted != self.armed.get() && !self.draining.get() {
+            self.set_alarm(wanted)?;
+        }
+        Ok(())
+    }
+
+    /// Sets the alarm, if none is set that is early enough.
+    pub(super) fn arm(&self, settings: &Settings) -> Result<(), Refused> {
+        let now = clock::now();
+        let Some(at) = self.with(|core| core.wake_at(now))? else {
+            return Ok(());
+        };
+        // A running drain does at once what is due now.
+        let at = if self.draining.get() {
+            at.max(now + settings.timing.push_guard)
+        } else {
+            at
+        };
+        if self.armed.get().is_some_and(|armed| armed <= at) {
+            return Ok(());
+        }
+        self.set_alarm(Some(at))
+    }
+
+    /// Asynchronous in its interface alone: setting an alarm takes part in
+    /// this turn's atomic write.
+    fn set_alarm(&self, at: Option<Ms>) -> Result<(), Refused> {
+        let storage = self.state.storage();
+        let storage = storage.as_raw();
+        let promise = match at {
+            Some(at) => {
+                let date = js_sys::Date::new(&JsValue::from_f64(at as f64));
+                storage.set_alarm(date, JsValue::NULL.into())
+            }
+            None => storage.delete_alarm(JsValue::NULL.into()),
+        };
+        // The promise tells of back-pressure alone.
+        let _ = promise.map_err(worker::Error::from)?;
+        self.armed.set(at);
+        Ok(())
+    }
+
+    /// The repo and the agent that the object's name holds.
+    pub(super) fn address(&self) -> Result<(Repo, AgentName), Refused> {
+        let parts = self.name.rsplit_once('/');
+        let address = parts.and_then(|(repo, agent)| {
+            Some((Repo::parse(repo).ok()?, AgentName::parse(agent).ok()?))
+        });
+        address.ok_or_else(|| Refused::Broken {
+            cause: format!("an object of the name {:?} is no mailbox", self.name),
+        })
+    }
+}

@@ -1,0 +1,266 @@
+//! What a mailbox does by itself: pushes what waits, fails what is over,
+//! passes notices on, reports its delivery to the registry.
+//!
+//! One drain runs at a time. It begins as soon as a message is stored, in the
+//! same turn, and the sender's answer does not wait for it. The runtime holds
+//! an outgoing request back until the writes before it are on disk, so a push
+//! never precedes its message.
+
+use super::command::{Command, Door, Refused, Send, wire_fields};
+use super::object::Inner;
+use super::sql::fresh_message;
+use crate::delivery::{self, Post};
+use crate::settings::Settings;
+use crate::store::{self, Db};
+use crate::{clock, log, random};
+use multiclaude_hybrid_core::mailbox::{Batch, Push, notice_text};
+use multiclaude_hybrid_core::outcome::Outcome;
+use multiclaude_hybrid_protocol::agent::Delivery;
+use multiclaude_hybrid_protocol::message::FailureReason;
+use multiclaude_hybrid_protocol::webhook::Secret;
+use multiclaude_hybrid_protocol::{MessageId, Timestamp};
+use serde_json::json;
+use std::rc::Rc;
+use std::time::Duration;
+use worker::Delay;
+
+/// How long the mark of a successful push may wait for another write to go
+/// with. What is lost with it, if the object dies, is pushed again.
+const MARK_DELAY: Duration = Duration::from_millis(250);
+/// Batches of failing messages in one drain; the alarm does the rest.
+const FAIL_ROUNDS: u32 = 10;
+
+/// What one push sends, and where.
+struct Payload {
+    url: String,
+    id: String,
+    body: String,
+    secrets: Vec<Secret>,
+}
+
+impl Inner {
+    /// Is there anything that a drain would do now?
+    pub(super) fn has_work(&self) -> Result<bool, Refused> {
+        let now = clock::now();
+        self.with(|core| {
+            core.can_push(now)
+                || core.due_to_fail(now).is_some()
+                || core.next_notice(now).is_some()
+                || core.unreported().is_some()
+        })
+    }
+
+    /// Does all that is due, until nothing is.
+    pub(super) async fn drain(self: &Rc<Self>) {
+        if self.draining.replace(true) {
+            return;
+        }
+        let result = self.drain_all().await;
+        self.draining.set(false);
+        let rearmed = self.settings().and_then(|settings| self.arm(&settings));
+        self.report_fault("drain", result.and(rearmed));
+        self.flush_later().await;
+    }
+
+    /// Pushes come first, and are looked for again after everything else.
+    async fn drain_all(self: &Rc<Self>) -> Result<(), Refused> {
+        let settings = self.settings()?;
+        loop {
+            self.fail_due()?;
+            let now = clock::now();
+            if let Some(push) = self.with(|core| core.begin_push(now))? {
+                self.push(&push, &settings).await?;
+            } else if let Some(batch) = self.with(|core| core.next_notice(now))? {
+                self.pass_on(&batch).await?;
+            } else if let Some(delivery) = self.with(|core| core.unreported())? {
+                self.report_delivery(delivery).await?;
+            } else {
+                return self.purge();
+            }
+        }
+    }
+
+    /// Marks of successful pushes go with the next command's write, or by
+    /// themselves after a while.
+    async fn flush_later(&self) {
+        let unsaved = self.with(|core| core.has_unsaved()).unwrap_or(false);
+        if !unsaved || self.flushing.replace(true) {
+            return;
+        }
+        Delay::from(MARK_DELAY).await;
+        self.flushing.set(false);
+        let flushed = self.flush();
+        self.report_fault("flush", flushed);
+        let rows = self.sql.take_rows();
+        if rows > 0 {
+            log::worked(&self.name, "marks", rows);
+        }
+    }
+
+    fn report_fault(&self, what: &str, result: Result<(), Refused>) {
+        if let Err(refused) = result {
+            log::fault(what, &format!("{}: {refused:?}", self.name));
+        }
+    }
+
+    /// One push from its beginning to its end.
+    async fn push(self: &Rc<Self>, push: &Push, settings: &Settings) -> Result<(), Refused> {
+        let payload = match self.payload(push, settings) {
+            Ok(Some(payload)) => payload,
+            other => {
+                // Nothing left the house; the alarm tries again.
+                self.with(|core| core.abandon_push(push))?;
+                return Err(other.err().unwrap_or(Refused::MessageNotFound));
+            }
+        };
+        let (answer, ms) = delivery::post(&Post {
+            url: &payload.url,
+            id: &payload.id,
+            body: &payload.body,
+            secrets: &payload.secrets,
+            timeout: settings.timing.push_timeout,
+        })
+        .await;
+        let outcome = Outcome::of(answer);
+        let now = clock::now();
+        let finished = self.with(|core| core.finish_push(push, outcome, random::unit(), now))?;
+        self.execute(finished.writes)?;
+        if let Some(seq) = finished.rejected {
+            self.fail(&[seq], FailureReason::Rejected)?;
+        }
+        let class = outcome.error().map(|class| class.to_string());
+        let word = class.as_deref().unwrap_or("delivered");
+        log::pushed(
+            &self.name,
+            &payload.id,
+            push.attempt,
+            word,
+            ms,
+            self.sql.take_rows(),
+        );
+        Ok(())
+    }
+
+    /// What a push sends; none if the message or the endpoint is gone.
+    fn payload(&self, push: &Push, settings: &Settings) -> Result<Option<Payload>, Refused> {
+        let (_, agent) = self.address()?;
+        let url = self.with(|core| {
+            core.open()
+                .and_then(|config| Some(config.endpoint.as_ref()?.url.clone()))
+        })?;
+        let fresh = self.fresh.take().filter(|(seq, _)| *seq == push.seq);
+        let message = match fresh {
+            Some((_, head)) => Some(fresh_message(&head, push.attempt - 1)),
+            None => self.sql.message(push.seq)?,
+        };
+        let Some((url, message)) = url.zip(message) else {
+            return Ok(None);
+        };
+        // A head begins with the id: {"id":"msg_…",
+        let id = message.split('"').nth(3).unwrap_or_default().to_owned();
+        if MessageId::parse(&id).is_none_or(|id| *id.agent() != agent) {
+            return Ok(None);
+        }
+        let body = format!(
+            "{{\"type\":\"message.created\",\"timestamp\":\"{}\",\"data\":{message}}}",
+            Timestamp(clock::now())
+        );
+        let secrets = self.secrets(settings)?;
+        Ok(Some(Payload {
+            url,
+            id,
+            body,
+            secrets,
+        }))
+    }
+
+    /// Fails what is over or orphaned, a bounded number of batches.
+    fn fail_due(&self) -> Result<(), Refused> {
+        for _ in 0..FAIL_ROUNDS {
+            let Some((reason, seqs)) = self.with(|core| core.due_to_fail(clock::now()))? else {
+                return Ok(());
+            };
+            self.fail(&seqs, reason)?;
+        }
+        Ok(())
+    }
+
+    fn fail(&self, seqs: &[u64], reason: FailureReason) -> Result<(), Refused> {
+        let failing = self.sql.stored(seqs)?;
+        let writes = self.with(|core| core.fail(failing, reason, clock::now()))?;
+        self.execute(writes)
+    }
+
+    /// Tells a sender what failed. A sender that is gone is told nothing.
+    async fn pass_on(&self, batch: &Batch) -> Result<(), Refused> {
+        match self.tell(batch).await {
+            Ok(()) | Err(Refused::AgentNotFound | Refused::Superseded) => {
+                let write = self.with(|core| core.notice_done(batch.batch))?;
+                self.execute(vec![write])
+            }
+            Err(refused) => {
+                log::fault("notice", &format!("{}: {refused:?}", self.name));
+                self.with(|core| core.notice_failed(clock::now()))
+            }
+        }
+    }
+
+    async fn tell(&self, batch: &Batch) -> Result<(), Refused> {
+        let (repo, agent) = self.address()?;
+        let fields = wire_fields(&json!({
+            "from": "system", "from_owner": "system", "to": batch.recipient.name, "repo": repo,
+            "body": notice_text(&repo, &agent, batch),
+            "metadata": {
+                "event": "message.failed", "failure_reason": batch.reason.as_str(),
+                "to": agent, "count": batch.uuids.len().to_string(),
+            },
+        }))?;
+        let scope = format!("notice|{}|{}", self.name, batch.batch);
+        let command = Command::Send(Send {
+            sender: None,
+            key: Some((scope.clone(), scope)),
+            ttl_secs: None,
+            notice_for: Some(batch.recipient.id.clone()),
+        });
+        let door = Door::of(&self.env, &repo, &batch.recipient.name)?;
+        let mut response = door.send(&command, &fields).await?;
+        let text = response.text().await?;
+        if response.status_code() == 409 {
+            return Err(serde_json::from_str(&text)?);
+        }
+        Ok(())
+    }
+
+    /// Shows in the registry how messages reach the agent, when that changes.
+    async fn report_delivery(&self, delivery: (Delivery, Option<String>)) -> Result<(), Refused> {
+        let (repo, agent) = self.address()?;
+        let id = self.with(|core| core.open().map(|config| config.agent_id.clone()))?;
+        let Some(id) = id else { return Ok(()) };
+        let (mode, reason) = (delivery.0, delivery.1.as_deref());
+        let told = match Db::new(&self.env) {
+            Ok(db) => store::agents::set_delivery(&db, &id, &repo, &agent, mode, reason).await,
+            Err(error) => Err(error),
+        };
+        // D1 is away: the alarm tries again.
+        told?;
+        let writes = self.with(|core| core.reported(delivery))?;
+        self.execute(writes)
+    }
+
+    /// Deletes old rows, and saves where the next load can begin.
+    fn purge(&self) -> Result<(), Refused> {
+        let now = clock::now();
+        if self
+            .with(|core| core.purge_due())?
+            .is_none_or(|at| at > now)
+        {
+            return Ok(());
+        }
+        let next = self.sql.purge(now)?;
+        self.with(|core| core.purged(next))?;
+        self.sql
+            .save_low_water(self.with(|core| core.low_water())?)?;
+        log::worked(&self.name, "purge", self.sql.take_rows());
+        Ok(())
+    }
+}

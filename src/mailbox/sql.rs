@@ -1,0 +1,465 @@
+//! Every SQL statement of a mailbox.
+//!
+//! SQLite's `exec` is synchronous and there is no transaction to begin:
+//! statements with no `await` between them are one atomic write. The message's
+//! place is the table's rowid, so a message is one row and no index entry.
+//! Answers leave as one text; rows are never taken apart in JavaScript.
+
+use super::command::Refused;
+use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_core::mailbox::{
+    Noted, PendingRow, SenderRef, Settled, Snapshot, Stored, Waiting, Write,
+};
+use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus};
+use multiclaude_hybrid_protocol::{MessageId, Timestamp};
+use serde::{Deserialize, de::DeserializeOwned};
+use std::cell::Cell;
+use worker::{SqlStorage, SqlStorageValue};
+
+/// Bytes of messages that one page of a list holds; the row limit of SQLite
+/// in an object is 2 MB, and a page is one row.
+const PAGE_BYTES: u32 = 1024 * 1024;
+
+/// Waiting messages that are loaded with one statement.
+const LOAD_CHUNK: usize = 20_000;
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS config (
+  id INTEGER PRIMARY KEY CHECK (id = 1), data TEXT NOT NULL, low_water INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS messages (
+  seq INTEGER PRIMARY KEY,
+  uuid TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  status INTEGER NOT NULL DEFAULT 0,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  expires_at INTEGER NOT NULL,
+  purge_at INTEGER,
+  delivered_at TEXT, acked_at TEXT, failed_at TEXT, failure_reason TEXT, last_error TEXT,
+  sender TEXT, sender_owner TEXT, key TEXT,
+  head TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS keys (
+  scope TEXT PRIMARY KEY, content TEXT NOT NULL, seq INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+  outcome TEXT
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notices (
+  seq INTEGER PRIMARY KEY, uuid TEXT NOT NULL, batch INTEGER NOT NULL, recipient TEXT NOT NULL,
+  reason TEXT NOT NULL
+);";
+
+/// A message's wire form. The fields that change follow `head`.
+const MESSAGE: &str = "head || ',\"status\":\"' || CASE status WHEN 0 THEN 'pending' \
+     WHEN 1 THEN 'delivered' WHEN 2 THEN 'acked' ELSE 'failed' END || '\",\"attempts\":' || attempts \
+     || iif(delivered_at IS NULL, '', ',\"delivered_at\":\"' || delivered_at || '\"') \
+     || iif(acked_at IS NULL, '', ',\"acked_at\":\"' || acked_at || '\"') \
+     || iif(failed_at IS NULL, '', ',\"failed_at\":\"' || failed_at || '\"') \
+     || iif(failure_reason IS NULL, '', ',\"failure_reason\":\"' || failure_reason || '\"') \
+     || iif(last_error IS NULL, '', ',\"last_error\":\"' || last_error || '\"') || '}'";
+
+/// The same for a message that was just stored.
+pub fn fresh_message(head: &str, attempts: u32) -> String {
+    format!("{head},\"status\":\"pending\",\"attempts\":{attempts}}}")
+}
+
+fn status_number(status: MessageStatus) -> i64 {
+    match status {
+        MessageStatus::Pending => 0,
+        MessageStatus::Delivered => 1,
+        MessageStatus::Acked => 2,
+        MessageStatus::Failed => 3,
+    }
+}
+
+/// The object's database, and how many rows were written through it.
+#[derive(Debug)]
+pub struct Sql {
+    storage: SqlStorage,
+    rows: Cell<u32>,
+}
+
+/// A message's row, for decisions about it.
+#[derive(Debug, Deserialize)]
+pub struct Found {
+    /// The UUID of its id.
+    pub uuid: String,
+    /// The incarnation it is for.
+    pub generation: u32,
+    /// Where it stands.
+    pub status: MessageStatus,
+    /// The principal that sent it.
+    pub from_owner: String,
+    /// The owner of the agent that sent it.
+    pub sender_owner: Option<String>,
+}
+
+/// One page of a list.
+#[derive(Debug)]
+pub struct Page {
+    /// A JSON array.
+    pub items: String,
+    /// How many there are.
+    pub count: u32,
+    /// The place of the last one, if more follow.
+    pub next: Option<u64>,
+}
+
+/// A remembered idempotency key.
+#[derive(Debug, Deserialize)]
+pub struct Key {
+    /// What it stands for.
+    pub content: String,
+    /// The message's wire form, while it is kept.
+    pub message: Option<String>,
+    /// After that, what of it the coordinator decided: id, times, status.
+    pub outcome: Option<String>,
+}
+
+/// The wire form of a message whose row is gone, from what was kept with its
+/// key and the fields that the sender has sent again.
+pub fn remembered_message(outcome: &str, fields: &str) -> String {
+    let kept = outcome.strip_prefix('{').unwrap_or(outcome);
+    format!("{{{fields},{kept}")
+}
+
+fn int(value: i64) -> SqlStorageValue {
+    SqlStorageValue::Integer(value)
+}
+
+fn seq(value: u64) -> SqlStorageValue {
+    SqlStorageValue::Integer(value as i64)
+}
+
+fn maybe(value: Option<String>) -> SqlStorageValue {
+    value.map_or(SqlStorageValue::Null, SqlStorageValue::String)
+}
+
+impl Sql {
+    /// The database of this object.
+    pub fn new(storage: SqlStorage) -> Self {
+        Self {
+            storage,
+            rows: Cell::new(0),
+        }
+    }
+
+    /// Rows written since the last call.
+    pub fn take_rows(&self) -> u32 {
+        self.rows.replace(0)
+    }
+
+    #[inline(never)]
+    fn run(&self, sql: &str, binds: Vec<SqlStorageValue>) -> Result<(), Refused> {
+        let cursor = self.storage.exec(sql, binds)?;
+        self.rows
+            .set(self.rows.get() + cursor.rows_written() as u32);
+        Ok(())
+    }
+
+    /// The first column of the first row.
+    #[inline(never)]
+    fn text(&self, sql: &str, binds: Vec<SqlStorageValue>) -> Result<Option<String>, Refused> {
+        let rows = self.storage.exec(sql, binds)?.raw().next().transpose()?;
+        Ok(rows
+            .and_then(|row| row.into_iter().next())
+            .and_then(|value| match value {
+                SqlStorageValue::String(text) => Some(text),
+                _ => None,
+            }))
+    }
+
+    fn json<T: DeserializeOwned>(
+        &self,
+        sql: &str,
+        binds: Vec<SqlStorageValue>,
+    ) -> Result<Option<T>, Refused> {
+        Ok(self
+            .text(sql, binds)?
+            .map(|text| serde_json::from_str(&text))
+            .transpose()?)
+    }
+
+    /// Was this object ever configured? Asking writes nothing.
+    pub fn exists(&self) -> Result<bool, Refused> {
+        let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'config'";
+        Ok(self.text(sql, vec![])?.is_some())
+    }
+
+    /// Makes the tables.
+    pub fn create(&self) -> Result<(), Refused> {
+        self.run(SCHEMA, vec![])
+    }
+
+    /// All that the mailbox in memory is made from. Reads the configuration,
+    /// what waits, and the rows after the low-water mark.
+    pub fn snapshot(&self) -> Result<Snapshot, Refused> {
+        type Note = (u64, String, u64, SenderRef, FailureReason);
+        let config = self.json("SELECT data FROM config", vec![])?;
+        let last: Option<(u64, String)> = self.json(
+            "SELECT json_array(seq, uuid) FROM messages ORDER BY seq DESC LIMIT 1",
+            vec![],
+        )?;
+        let noted: Vec<Note> = self
+            .json(
+                "SELECT json_group_array(json_array(seq, uuid, batch, json(recipient), reason)) \
+                 FROM notices",
+                vec![],
+            )?
+            .unwrap_or_default();
+        Ok(Snapshot {
+            config,
+            last: last.and_then(|(seq, uuid)| {
+                let id = MessageId::parse(&format!("msg_{uuid}_a"))?;
+                Some((id.time().0, seq))
+            }),
+            pending: self.pending()?,
+            noted: noted
+                .into_iter()
+                .map(|(seq, uuid, batch, recipient, reason)| Noted {
+                    seq,
+                    uuid,
+                    batch,
+                    recipient,
+                    reason,
+                })
+                .collect(),
+            purge_at: self.next_purge()?,
+        })
+    }
+
+    /// Everything that waits, for whatever incarnation, above the low-water
+    /// mark. In chunks, because a value has at most 2 MB.
+    fn pending(&self) -> Result<Vec<PendingRow>, Refused> {
+        type Row = (u64, u32, Ms, u32);
+        let mut pending: Vec<PendingRow> = Vec::new();
+        loop {
+            let after = pending.last().map_or(0, |row| row.seq);
+            let rows: Vec<Row> = self
+                .json(
+                    "SELECT json_group_array(json_array(seq, generation, expires_at, attempts)) \
+                     FROM (SELECT * FROM messages WHERE status = 0 AND seq > ?1 \
+                     AND seq >= coalesce((SELECT low_water FROM config), 0) ORDER BY seq LIMIT ?2)",
+                    vec![seq(after), int(LOAD_CHUNK as i64)],
+                )?
+                .unwrap_or_default();
+            let last = rows.len() < LOAD_CHUNK;
+            pending.extend(
+                rows.into_iter()
+                    .map(|(seq, generation, expires_at, attempts)| {
+                        let waiting = Waiting {
+                            expires_at,
+                            attempts,
+                        };
+                        PendingRow {
+                            seq,
+                            generation,
+                            waiting,
+                        }
+                    }),
+            );
+            if last {
+                return Ok(pending);
+            }
+        }
+    }
+
+    /// Executes one write: one statement.
+    pub fn apply(&self, write: Write, sender_owner: Option<&str>) -> Result<(), Refused> {
+        match write {
+            Write::Config(config) => self.run(
+                "INSERT INTO config (id, data) VALUES (1, ?) \
+                 ON CONFLICT (id) DO UPDATE SET data = excluded.data",
+                vec![serde_json::to_string(&config)?.into()],
+            ),
+            Write::Insert(row) => self.run(
+                "INSERT INTO messages (seq, uuid, generation, expires_at, sender, sender_owner, key, head) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                vec![
+                    seq(row.seq),
+                    row.uuid.into(),
+                    int(row.generation.into()),
+                    int(row.expires_at),
+                    maybe(row.sender.map(|sender| serde_json::to_string(&sender)).transpose()?),
+                    maybe(sender_owner.map(str::to_owned)),
+                    maybe(row.key),
+                    row.head.into(),
+                ],
+            ),
+            Write::Remember(row) => self.run(
+                "INSERT INTO keys (scope, content, seq, expires_at) VALUES (?, ?, ?, ?) \
+                 ON CONFLICT (scope) DO UPDATE SET content = excluded.content, seq = excluded.seq, \
+                 expires_at = excluded.expires_at, outcome = NULL",
+                vec![row.key.scope.into(), row.key.content.into(), seq(row.seq), int(row.expires_at)],
+            ),
+            Write::Settle(settled) => self.settle(&settled),
+            Write::Attempt { seq: at, attempts, error } => self.run(
+                "UPDATE messages SET attempts = ?, last_error = ? WHERE seq = ?",
+                vec![int(attempts.into()), error.into(), seq(at)],
+            ),
+            Write::Note(row) => self.run(
+                "INSERT INTO notices (seq, uuid, batch, recipient, reason) VALUES (?, ?, ?, ?, ?) \
+                 ON CONFLICT DO NOTHING",
+                vec![
+                    seq(row.seq),
+                    row.uuid.into(),
+                    seq(row.batch),
+                    serde_json::to_string(&row.recipient)?.into(),
+                    row.reason.as_str().into(),
+                ],
+            ),
+            Write::Forget { batch } => {
+                self.run("DELETE FROM notices WHERE batch = ?", vec![seq(batch)])
+            }
+        }
+    }
+
+    fn settle(&self, settled: &Settled) -> Result<(), Refused> {
+        // A failed message stays failed; only a waiting one can fail.
+        let sql = "UPDATE messages SET status = ?1, \
+             delivered_at = iif(?1 = 3, delivered_at, coalesce(delivered_at, ?2)), \
+             acked_at = iif(?1 = 2, ?2, acked_at), failed_at = iif(?1 = 3, ?2, failed_at), \
+             failure_reason = ?6, purge_at = ?3, attempts = coalesce(?4, attempts) \
+             WHERE seq = ?5 AND status < iif(?1 = 3, 1, ?1)";
+        self.run(
+            sql,
+            vec![
+                int(status_number(settled.status)),
+                Timestamp(settled.at).to_string().into(),
+                int(settled.purge_at),
+                settled
+                    .attempts
+                    .map_or(SqlStorageValue::Null, |attempts| int(attempts.into())),
+                seq(settled.seq),
+                maybe(settled.reason.map(|reason| reason.as_str().to_owned())),
+            ],
+        )
+    }
+
+    /// Saves the mark below which no message waits.
+    pub fn save_low_water(&self, mark: u64) -> Result<(), Refused> {
+        self.run(
+            "UPDATE config SET low_water = ? WHERE low_water <> ?1",
+            vec![seq(mark)],
+        )
+    }
+
+    /// A message's row.
+    pub fn find(&self, at: u64) -> Result<Option<Found>, Refused> {
+        self.json(
+            "SELECT json_object('uuid', uuid, 'generation', generation, 'status', \
+             CASE status WHEN 0 THEN 'pending' WHEN 1 THEN 'delivered' WHEN 2 THEN 'acked' ELSE 'failed' END, \
+             'from_owner', (head || '}') ->> '$.from_owner', 'sender_owner', sender_owner) \
+             FROM messages WHERE seq = ?",
+            vec![seq(at)],
+        )
+    }
+
+    /// A message's wire form.
+    pub fn message(&self, at: u64) -> Result<Option<String>, Refused> {
+        self.text(
+            &format!("SELECT {MESSAGE} FROM messages WHERE seq = ?"),
+            vec![seq(at)],
+        )
+    }
+
+    /// A remembered key, with its message's row or what was kept of it.
+    pub fn key(&self, scope: &str) -> Result<Option<Key>, Refused> {
+        self.json(
+            &format!(
+                "SELECT json_object('content', keys.content, 'outcome', keys.outcome, 'message', \
+                 (SELECT {MESSAGE} FROM messages WHERE messages.seq = keys.seq)) \
+                 FROM keys WHERE scope = ?"
+            ),
+            vec![scope.into()],
+        )
+    }
+
+    /// A page of the messages of one incarnation: at most `limit`, at most
+    /// [`PAGE_BYTES`] (but always one), with a place above `after`.
+    pub fn page(
+        &self,
+        generation: u32,
+        status: Option<MessageStatus>,
+        after: u64,
+        limit: u32,
+    ) -> Result<Page, Refused> {
+        type Meta = (u32, u32, Option<u64>);
+        let sql = format!(
+            "WITH found AS (SELECT * FROM messages WHERE seq > ?1 AND generation = ?2 \
+               AND (?4 IS NULL OR status = ?4) ORDER BY seq LIMIT ?3 + 1), \
+             sized AS (SELECT *, row_number() OVER places AS place, \
+               sum(octet_length(head)) OVER places - octet_length(head) AS before \
+               FROM found WINDOW places AS (ORDER BY seq)) \
+             SELECT json_array((SELECT count(*) FROM found), count(*), max(seq)) || char(10) || '[' \
+               || coalesce(group_concat({MESSAGE}, ',' ORDER BY seq), '') || ']' \
+             FROM sized WHERE place <= ?3 AND before <= {PAGE_BYTES}"
+        );
+        let status = status.map_or(SqlStorageValue::Null, |status| int(status_number(status)));
+        let binds = vec![
+            seq(after),
+            int(generation.into()),
+            int(limit.into()),
+            status,
+        ];
+        let text = self.text(&sql, binds)?.unwrap_or_default();
+        let (meta, items) = text.split_once('\n').unwrap_or(("[0,0,null]", "[]"));
+        let (found, count, last): Meta = serde_json::from_str(meta)?;
+        Ok(Page {
+            items: items.to_owned(),
+            count,
+            next: last.filter(|_| found > count),
+        })
+    }
+
+    /// What of these messages their failing needs.
+    pub fn stored(&self, seqs: &[u64]) -> Result<Vec<Stored>, Refused> {
+        type Row = (u64, String, Option<SenderRef>);
+        let rows: Vec<Row> = self
+            .json(
+                "SELECT json_group_array(json_array(seq, uuid, json(sender))) FROM messages \
+                 WHERE seq IN (SELECT value FROM json_each(?))",
+                vec![serde_json::to_string(seqs)?.into()],
+            )?
+            .unwrap_or_default();
+        let stored = rows
+            .into_iter()
+            .map(|(seq, uuid, sender)| Stored { seq, uuid, sender });
+        Ok(stored.collect())
+    }
+
+    /// Deletes rows that need not be kept any longer, some hundred at a time,
+    /// and answers when the next ones may go. The newest message stays: its
+    /// id is what the next one must be above. The outcome of a message with a
+    /// key stays with the key.
+    pub fn purge(&self, now: Ms) -> Result<Option<Ms>, Refused> {
+        self.run(
+            &format!(
+                "UPDATE keys SET outcome = (SELECT json_remove({MESSAGE}, '$.from', '$.from_owner', \
+                 '$.to', '$.repo', '$.body', '$.thread_id', '$.reply_to', '$.metadata') FROM messages \
+                 WHERE messages.seq = keys.seq) WHERE scope IN (SELECT key FROM messages \
+                 WHERE purge_at <= ?1 AND key IS NOT NULL \
+                 AND seq < (SELECT max(seq) FROM messages) ORDER BY seq LIMIT 500)"
+            ),
+            vec![int(now)],
+        )?;
+        self.run(
+            "DELETE FROM messages WHERE seq IN (SELECT seq FROM messages WHERE purge_at <= ?1 \
+             AND seq < (SELECT max(seq) FROM messages) ORDER BY seq LIMIT 500)",
+            vec![int(now)],
+        )?;
+        self.run(
+            "DELETE FROM keys WHERE scope IN (SELECT scope FROM keys WHERE expires_at <= ?1 LIMIT 500)",
+            vec![int(now)],
+        )?;
+        self.next_purge()
+    }
+
+    fn next_purge(&self) -> Result<Option<Ms>, Refused> {
+        let next: Option<[Option<Ms>; 1]> = self.json(
+            "SELECT json_array(min(at)) FROM (SELECT min(purge_at) AS at FROM messages \
+             WHERE seq < (SELECT max(seq) FROM messages) UNION ALL SELECT min(expires_at) FROM keys)",
+            vec![],
+        )?;
+        Ok(next.and_then(|[at]| at))
+    }
+}

@@ -1,0 +1,261 @@
+//! The table `agents`: the registry.
+//!
+//! A change is decided on the row that was read and written only if that row
+//! is still the same, so concurrent changes never overwrite each other.
+
+use super::{Bind, Db};
+use crate::error::ApiError;
+use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_core::registry::{Row, Version};
+use multiclaude_hybrid_protocol::agent::{Agent, AgentStatus, Delivery, Location};
+use multiclaude_hybrid_protocol::fields::Metadata;
+use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo, Timestamp};
+use serde::Deserialize;
+
+const COLUMNS: &str = "json_object('id', id, 'name', name, 'type', type, 'location', location, \
+     'owner', owner, 'repo', repo, 'status', status, 'endpoint', endpoint, 'delivery', delivery, \
+     'delivery_reason', delivery_reason, 'instance', instance, 'metadata', json(metadata), \
+     'last_seen', last_seen, 'created_at', created_at, 'generation', generation, \
+     'revision', revision, 'deleted_at', deleted_at)";
+
+#[derive(Deserialize)]
+struct Stored {
+    id: AgentId,
+    name: AgentName,
+    r#type: String,
+    location: Location,
+    owner: Owner,
+    repo: Repo,
+    status: AgentStatus,
+    endpoint: String,
+    delivery: Delivery,
+    delivery_reason: Option<String>,
+    instance: Option<String>,
+    metadata: Metadata,
+    last_seen: Ms,
+    created_at: Ms,
+    generation: u32,
+    revision: u32,
+    deleted_at: Option<Ms>,
+}
+
+impl From<Stored> for Row {
+    fn from(row: Stored) -> Self {
+        Self {
+            version: Version {
+                generation: row.generation,
+                revision: row.revision,
+            },
+            deleted_at: row.deleted_at,
+            agent: Agent {
+                id: row.id,
+                name: row.name,
+                r#type: row.r#type,
+                location: row.location,
+                owner: row.owner,
+                repo: row.repo,
+                status: row.status,
+                endpoint: row.endpoint,
+                delivery: row.delivery,
+                delivery_reason: row.delivery_reason,
+                instance: row.instance,
+                last_seen: Timestamp(row.last_seen),
+                created_at: Timestamp(row.created_at),
+                metadata: row.metadata,
+                waiting: None,
+                webhook_secret: None,
+            },
+        }
+    }
+}
+
+/// The row of a name, a tombstone included.
+pub async fn get(db: &Db, repo: &Repo, name: &AgentName) -> Result<Option<Row>, ApiError> {
+    let sql = format!("SELECT {COLUMNS} AS row FROM agents WHERE repo = ?1 AND name = ?2");
+    let row: Option<Stored> = db
+        .first(&sql, [Bind::Text(repo.as_str()), Bind::Text(name.as_str())])
+        .await?;
+    Ok(row.map(Row::from))
+}
+
+/// Writes `next` where `before` (none: no row at all) still stands; `false`
+/// if somebody else was faster.
+pub async fn replace(db: &Db, before: Option<&Row>, next: &Row) -> Result<bool, ApiError> {
+    const SQL: &str = "INSERT INTO agents (repo, name, id, type, location, owner, status, endpoint, \
+         delivery, delivery_reason, instance, metadata, last_seen, created_at, generation, revision, \
+         deleted_at, closing) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
+         ?15, ?16, CAST(?17 AS INTEGER), ?17 IS NOT NULL) \
+         ON CONFLICT (repo, name) DO UPDATE SET id = excluded.id, type = excluded.type, \
+         location = excluded.location, owner = excluded.owner, status = excluded.status, \
+         endpoint = excluded.endpoint, delivery = excluded.delivery, \
+         delivery_reason = excluded.delivery_reason, instance = excluded.instance, \
+         metadata = excluded.metadata, last_seen = excluded.last_seen, \
+         created_at = excluded.created_at, generation = excluded.generation, \
+         revision = excluded.revision, deleted_at = excluded.deleted_at, closing = excluded.closing \
+         WHERE agents.generation = ?18 AND agents.revision = ?19 AND agents.last_seen = ?20 \
+         AND agents.status = ?21 AND agents.metadata = ?22 RETURNING '1' AS row";
+    let agent = &next.agent;
+    let deleted_at = next.deleted_at.map(|at| at.to_string());
+    let old = before.map(|row| {
+        (
+            row.version,
+            row.agent.last_seen.0,
+            row.agent.status.as_str(),
+        )
+    });
+    // A generation of 0 was never given out: no row means insert only.
+    let (version, last_seen, status) = old.unwrap_or((
+        Version {
+            generation: 0,
+            revision: 0,
+        },
+        0,
+        "",
+    ));
+    let old_metadata = before.map_or(Ok(String::new()), |row| {
+        serde_json::to_string(&row.agent.metadata)
+    })?;
+    let changed = db
+        .changes(
+            SQL,
+            [
+                Bind::Text(agent.repo.as_str()),
+                Bind::Text(agent.name.as_str()),
+                Bind::Text(agent.id.as_str()),
+                Bind::Text(&agent.r#type),
+                Bind::Text(agent.location.as_str()),
+                Bind::Text(agent.owner.as_str()),
+                Bind::Text(agent.status.as_str()),
+                Bind::Text(&agent.endpoint),
+                Bind::Text(agent.delivery.as_str()),
+                Bind::Maybe(agent.delivery_reason.as_deref()),
+                Bind::Maybe(agent.instance.as_deref()),
+                Bind::Text(&serde_json::to_string(&agent.metadata)?),
+                Bind::Int(agent.last_seen.0),
+                Bind::Int(agent.created_at.0),
+                Bind::Int(next.version.generation.into()),
+                Bind::Int(next.version.revision.into()),
+                Bind::Maybe(deleted_at.as_deref()),
+                Bind::Int(version.generation.into()),
+                Bind::Int(version.revision.into()),
+                Bind::Int(last_seen),
+                Bind::Text(status),
+                Bind::Text(&old_metadata),
+            ],
+        )
+        .await?;
+    Ok(changed)
+}
+
+/// What a list is narrowed to.
+#[derive(Debug, Default)]
+pub struct Filter {
+    /// Only this type.
+    pub r#type: Option<String>,
+    /// Only this location.
+    pub location: Option<Location>,
+    /// Only this status, as reported.
+    pub status: Option<AgentStatus>,
+    /// Only this owner's.
+    pub owner: Option<String>,
+}
+
+/// Agents by name, at most `limit`, after the given name. Who was not seen
+/// since `unseen_before` counts as stopped.
+pub async fn list(
+    db: &Db,
+    repo: &Repo,
+    filter: &Filter,
+    unseen_before: Ms,
+    limit: u32,
+    after: &str,
+) -> Result<Vec<Row>, ApiError> {
+    let sql = format!(
+        "SELECT json_group_array({COLUMNS}) AS row FROM (SELECT * FROM agents \
+         WHERE repo = ?1 AND name > ?2 AND deleted_at IS NULL \
+         AND (?3 IS NULL OR type = ?3) AND (?4 IS NULL OR location = ?4) \
+         AND (?5 IS NULL OR owner = ?5) \
+         AND (?6 IS NULL OR ?6 = iif(last_seen <= ?7, 'stopped', status)) \
+         ORDER BY name LIMIT ?8)"
+    );
+    let binds = [
+        Bind::Text(repo.as_str()),
+        Bind::Text(after),
+        Bind::Maybe(filter.r#type.as_deref()),
+        Bind::Maybe(filter.location.map(Location::as_str)),
+        Bind::Maybe(filter.owner.as_deref()),
+        Bind::Maybe(filter.status.map(AgentStatus::as_str)),
+        Bind::Int(unseen_before),
+        Bind::Int(limit.into()),
+    ];
+    let rows: Vec<Stored> = db.list(&sql, binds).await?;
+    Ok(rows.into_iter().map(Row::from).collect())
+}
+
+/// Who holds a name now: all that a sender is asked for.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Holder {
+    /// The incarnation.
+    pub id: AgentId,
+    /// Whose agent it is.
+    pub owner: Owner,
+}
+
+/// The holder of a name.
+pub async fn holder(db: &Db, repo: &Repo, name: &AgentName) -> Result<Option<Holder>, ApiError> {
+    let sql = "SELECT json_object('id', id, 'owner', owner) AS row FROM agents \
+         WHERE repo = ?1 AND name = ?2 AND deleted_at IS NULL";
+    db.first(sql, [Bind::Text(repo.as_str()), Bind::Text(name.as_str())])
+        .await
+}
+
+/// The mailbox of this tombstone has confirmed that it is closed.
+pub async fn closed(
+    db: &Db,
+    repo: &Repo,
+    name: &AgentName,
+    version: Version,
+) -> Result<(), ApiError> {
+    let sql = "UPDATE agents SET closing = 0 \
+         WHERE repo = ?1 AND name = ?2 AND generation = ?3 AND revision = ?4 RETURNING '1' AS row";
+    let binds = [
+        Bind::Text(repo.as_str()),
+        Bind::Text(name.as_str()),
+        Bind::Int(version.generation.into()),
+        Bind::Int(version.revision.into()),
+    ];
+    db.changes(sql, binds).await.map(|_| ())
+}
+
+/// Tombstones older than `before` whose mailbox may still be open.
+pub async fn unclosed(db: &Db, before: Ms, limit: u32) -> Result<Vec<Row>, ApiError> {
+    let sql = format!(
+        "SELECT json_group_array({COLUMNS}) AS row FROM (SELECT * FROM agents \
+         WHERE closing = 1 AND deleted_at <= ?1 ORDER BY deleted_at LIMIT ?2)"
+    );
+    let rows: Vec<Stored> = db
+        .list(&sql, [Bind::Int(before), Bind::Int(limit.into())])
+        .await?;
+    Ok(rows.into_iter().map(Row::from).collect())
+}
+
+/// Shows how messages reach this incarnation now.
+pub async fn set_delivery(
+    db: &Db,
+    id: &AgentId,
+    repo: &Repo,
+    name: &AgentName,
+    delivery: Delivery,
+    reason: Option<&str>,
+) -> Result<(), ApiError> {
+    let sql = "UPDATE agents SET delivery = ?4, delivery_reason = ?5 \
+         WHERE repo = ?1 AND name = ?2 AND id = ?3 RETURNING '1' AS row";
+    let binds = [
+        Bind::Text(repo.as_str()),
+        Bind::Text(name.as_str()),
+        Bind::Text(id.as_str()),
+        Bind::Text(delivery.as_str()),
+        Bind::Maybe(reason),
+    ];
+    db.changes(sql, binds).await.map(|_| ())
+}

@@ -1,0 +1,108 @@
+//! D1: one file per table. SQL text lives nowhere else (but for the
+//! mailboxes' own, in `mailbox/sql.rs`).
+//!
+//! Rows come back as one JSON text each and are read by serde: one crossing
+//! from JavaScript a row, and no detour over floats.
+
+pub mod agents;
+pub mod tokens;
+
+use crate::context::Cost;
+use crate::error::ApiError;
+use serde::de::DeserializeOwned;
+use std::rc::Rc;
+use worker::wasm_bindgen::JsValue;
+use worker::{D1Database, D1PreparedStatement, Env};
+
+/// The database; every statement is counted as a request's cost.
+pub struct Db {
+    d1: D1Database,
+    cost: Rc<Cost>,
+}
+
+/// A value to bind.
+pub enum Bind<'a> {
+    /// A text.
+    Text(&'a str),
+    /// A text, or nothing.
+    Maybe(Option<&'a str>),
+    /// A whole number below 2^53. D1 knows no larger one.
+    Int(i64),
+}
+
+impl From<&Bind<'_>> for JsValue {
+    fn from(bind: &Bind<'_>) -> Self {
+        match bind {
+            Bind::Text(text) | Bind::Maybe(Some(text)) => Self::from_str(text),
+            Bind::Maybe(None) => Self::NULL,
+            Bind::Int(number) => Self::from_f64(*number as f64),
+        }
+    }
+}
+
+fn unavailable(cause: worker::Error) -> ApiError {
+    ApiError::unavailable("The database (D1)", cause)
+}
+
+impl Db {
+    /// The database of this environment.
+    pub fn new(env: &Env) -> Result<Self, ApiError> {
+        Self::counting(env, Rc::default())
+    }
+
+    /// The same, with its statements counted in `cost`.
+    pub fn counting(env: &Env, cost: Rc<Cost>) -> Result<Self, ApiError> {
+        let d1 = env.d1("DB").map_err(unavailable)?;
+        Ok(Self { d1, cost })
+    }
+
+    #[inline(never)]
+    fn prepare(&self, sql: &str, binds: &[Bind<'_>]) -> Result<D1PreparedStatement, ApiError> {
+        self.cost.d1.set(self.cost.d1.get() + 1);
+        let statement = self.d1.prepare(sql);
+        let binds: Vec<_> = binds.iter().map(JsValue::from).collect();
+        statement.bind(&binds).map_err(unavailable)
+    }
+
+    async fn row(&self, statement: D1PreparedStatement) -> Result<Option<String>, ApiError> {
+        statement
+            .first::<String>(Some("row"))
+            .await
+            .map_err(unavailable)
+    }
+
+    /// The first row, whose column `row` is a JSON text.
+    async fn first<T: DeserializeOwned, const N: usize>(
+        &self,
+        sql: &str,
+        binds: [Bind<'_>; N],
+    ) -> Result<Option<T>, ApiError> {
+        let row = self.row(self.prepare(sql, &binds)?).await?;
+        Ok(row.map(|text| serde_json::from_str(&text)).transpose()?)
+    }
+
+    /// All rows, as one JSON array in the column `row` of a single row.
+    async fn list<T: DeserializeOwned, const N: usize>(
+        &self,
+        sql: &str,
+        binds: [Bind<'_>; N],
+    ) -> Result<Vec<T>, ApiError> {
+        Ok(self.first(sql, binds).await?.unwrap_or_default())
+    }
+
+    /// Executes a statement that ends with `RETURNING '1' AS row`; true if it
+    /// changed a row.
+    async fn changes<const N: usize>(
+        &self,
+        sql: &str,
+        binds: [Bind<'_>; N],
+    ) -> Result<bool, ApiError> {
+        Ok(self.row(self.prepare(sql, &binds)?).await?.is_some())
+    }
+
+    /// Does D1 answer?
+    pub async fn ping(&self) -> Result<(), ApiError> {
+        let sql = "SELECT json_array(count(*)) AS row FROM tokens WHERE id = ''";
+        self.first::<[u32; 1], 0>(sql, []).await.map(|_| ())
+    }
+}

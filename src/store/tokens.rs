@@ -1,0 +1,123 @@
+//! The tables `tokens` and `principals`.
+
+use super::{Bind, Db};
+use crate::error::ApiError;
+use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_protocol::token::{Scope, Token, TokenKind};
+use multiclaude_hybrid_protocol::{Owner, Timestamp, TokenId};
+use serde::Deserialize;
+
+const COLUMNS: &str = "json_object('id', id, 'kind', kind, 'owner', owner, 'repos', json(repos), \
+     'description', description, 'created_at', created_at, 'expires_at', expires_at, \
+     'last_used_at', last_used_at)";
+
+#[derive(Deserialize)]
+struct Row {
+    id: TokenId,
+    kind: TokenKind,
+    owner: Owner,
+    repos: Vec<Scope>,
+    description: Option<String>,
+    created_at: Ms,
+    expires_at: Option<Ms>,
+    last_used_at: Option<Ms>,
+}
+
+impl From<Row> for Token {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            kind: row.kind,
+            owner: row.owner,
+            repos: row.repos,
+            description: row.description,
+            created_at: Timestamp(row.created_at),
+            expires_at: row.expires_at.map(Timestamp),
+            last_used_at: row.last_used_at.map(Timestamp),
+            token: None,
+        }
+    }
+}
+
+fn hex(hash: &[u8; 32]) -> String {
+    use std::fmt::Write as _;
+    hash.iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+/// The token with this hash.
+pub async fn find(db: &Db, hash: &[u8; 32]) -> Result<Option<Token>, ApiError> {
+    let sql = format!("SELECT {COLUMNS} AS row FROM tokens WHERE hash = ?1");
+    let row: Option<Row> = db.first(&sql, [Bind::Text(&hex(hash))]).await?;
+    Ok(row.map(Token::from))
+}
+
+/// Stores a token; `false` if its owner is a principal of the other kind.
+///
+/// An owner is bound to its kind by its first user or service token, for ever.
+pub async fn insert(db: &Db, token: &Token, hash: &[u8; 32]) -> Result<bool, ApiError> {
+    if token.kind != TokenKind::Admin {
+        let sql = "INSERT INTO principals (owner, kind) VALUES (?1, ?2) ON CONFLICT DO NOTHING \
+             RETURNING '1' AS row";
+        db.changes(
+            sql,
+            [
+                Bind::Text(token.owner.as_str()),
+                Bind::Text(token.kind.as_str()),
+            ],
+        )
+        .await?;
+    }
+    let sql = "INSERT INTO tokens (id, hash, kind, owner, repos, description, created_at, expires_at) \
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, CAST(?8 AS INTEGER) \
+         WHERE ?3 = 'admin' OR EXISTS (SELECT 1 FROM principals WHERE owner = ?4 AND kind = ?3) \
+         RETURNING '1' AS row";
+    let expires_at = token.expires_at.map(|time| time.0.to_string());
+    let changed = db
+        .changes(
+            sql,
+            [
+                Bind::Text(token.id.as_str()),
+                Bind::Text(&hex(hash)),
+                Bind::Text(token.kind.as_str()),
+                Bind::Text(token.owner.as_str()),
+                Bind::Text(&serde_json::to_string(&token.repos)?),
+                Bind::Maybe(token.description.as_deref()),
+                Bind::Int(token.created_at.0),
+                Bind::Maybe(expires_at.as_deref()),
+            ],
+        )
+        .await?;
+    Ok(changed)
+}
+
+/// Tokens by id, at most `limit`, after the given one.
+pub async fn list(db: &Db, limit: u32, after: &str) -> Result<Vec<Token>, ApiError> {
+    let sql = format!(
+        "SELECT json_group_array({COLUMNS}) AS row FROM \
+         (SELECT * FROM tokens WHERE id > ?1 ORDER BY id LIMIT ?2)"
+    );
+    let rows: Vec<Row> = db
+        .list(&sql, [Bind::Text(after), Bind::Int(limit.into())])
+        .await?;
+    Ok(rows.into_iter().map(Token::from).collect())
+}
+
+/// Revokes a token; `false` if there is none of that id.
+pub async fn delete(db: &Db, id: &TokenId) -> Result<bool, ApiError> {
+    let sql = "DELETE FROM tokens WHERE id = ?1 RETURNING '1' AS row";
+    db.changes(sql, [Bind::Text(id.as_str())]).await
+}
+
+/// Notes that a token was used, unless that was noted since `not_since`.
+pub async fn touch(db: &Db, id: &str, now: Ms, not_since: Ms) -> Result<(), ApiError> {
+    let sql = "UPDATE tokens SET last_used_at = ?2 \
+         WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at <= ?3) RETURNING '1' AS row";
+    db.changes(sql, [Bind::Text(id), Bind::Int(now), Bind::Int(not_since)])
+        .await
+        .map(|_| ())
+}
