@@ -231,17 +231,19 @@ pub async fn update(mut context: Context) -> Handled {
     let fields = body::fields(&mut context.request).await?;
     let mut wish = AgentUpdate::from_fields(fields).map_err(ApiError::fields)?;
     wish.endpoint = check_endpoint(wish.endpoint, &context)?;
+    // Setting the endpoint that is set already still makes the mailbox try at once.
+    let touches_endpoint = wish.endpoint != EndpointChange::Keep || wish.webhook_secret.is_some();
     for _ in 0..TRIES {
         let row = living(&context, &caller).await?;
         caller.manages(&row.agent.owner)?;
         let mut next = registry::update(&row, &wish, context.now);
         let seen = row.agent.last_seen.0;
         let worth = presence::worth_writing(seen, context.now, &context.settings.timing);
-        if !registry::differs(&row, &next) && !worth {
+        if !registry::differs(&row, &next) && !worth && !touches_endpoint {
             return json(200, &shown(row, &context).agent);
         }
         if store::replace(context.db()?, Some(&row), &next).await? {
-            if next.version != row.version {
+            if touches_endpoint {
                 let secret = wish.webhook_secret.as_ref();
                 next.agent.webhook_secret = configure(&context, &next, secret, false).await?;
             }

@@ -61,6 +61,7 @@ impl Inner {
             })
         })??;
         self.execute_from(writes, owner.as_deref())?;
+        self.busy.set(true);
         let body = fresh_message(&head, 0);
         self.fresh.replace(Some((accepted.id.seq(), head)));
         Ok(Answer {

@@ -41,6 +41,8 @@ pub struct Inner {
     core: RefCell<Option<Core>>,
     /// When the alarm is set for, as far as this incarnation of the object knows.
     armed: Cell<Option<Ms>>,
+    /// A message was stored since the last alarm.
+    pub(super) busy: Cell<bool>,
     /// A drain is running.
     pub(super) draining: Cell<bool>,
     /// Marks wait to be written.
@@ -63,6 +65,7 @@ impl DurableObject for Mailbox {
                 name,
                 core: RefCell::new(None),
                 armed: Cell::new(None),
+                busy: Cell::new(false),
                 draining: Cell::new(false),
                 flushing: Cell::new(false),
                 fresh: RefCell::new(None),
@@ -226,12 +229,18 @@ impl Inner {
         let settings = self.settings()?;
         self.load(&settings)?;
         let guard = clock::now() + settings.timing.push_guard;
-        if let Some(at) = self.with(|core| core.wake_at(clock::now()))? {
-            self.set_alarm(Some(at.max(guard)))?;
+        // A busy mailbox stays guarded, so that no message has to set an alarm.
+        let busy = self.busy.replace(false).then_some(guard);
+        let at = self
+            .with(|core| core.wake_at(clock::now()))?
+            .map(|at| at.max(guard));
+        if let Some(at) = at.into_iter().chain(busy).min() {
+            self.set_alarm(Some(at))?;
         }
         self.drain().await;
         let now = clock::now();
-        let wanted = self.with(|core| core.wake_at(now))?.map(|at| at.max(now));
+        let at = self.with(|core| core.wake_at(now))?.map(|at| at.max(now));
+        let wanted = at.into_iter().chain(busy).min();
         if wanted != self.armed.get() && !self.draining.get() {
             self.set_alarm(wanted)?;
         }

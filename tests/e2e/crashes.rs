@@ -1,0 +1,171 @@
+//! The runtime is killed, and nothing that was answered is lost.
+
+use crate::{agent, message};
+use e2e::{Coordinator, Options, Sink, World, eventually};
+use multiclaude_hybrid_protocol::message::MessageStatus;
+use serde_json::json;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const RECIPIENTS: usize = 8;
+
+/// Sends for ever, noting what was answered 201, per recipient in order.
+async fn keep_sending(
+    world: World,
+    number: usize,
+    stop: Arc<AtomicBool>,
+    accepted: Arc<Mutex<HashMap<usize, Vec<String>>>>,
+) {
+    let mut n = 0;
+    while !stop.load(Ordering::Relaxed) {
+        n += 1;
+        let to = (number + n) % RECIPIENTS;
+        let key = format!("{number}-{n}");
+        let body = message("ws", &format!("r{to}"), &key);
+        match world.dan.send(&body, Some(&key)).await {
+            Ok(sent) => accepted
+                .lock()
+                .unwrap()
+                .entry(to)
+                .or_default()
+                .push(sent.id.to_string()),
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn three_kills_under_sixteen_senders_lose_nothing_that_was_accepted() {
+    let rounds = if std::env::var("SOAK").is_ok() { 20 } else { 3 };
+    let mut coordinator = Coordinator::start(Options::default()).await;
+    let world = coordinator.world().await;
+    world.dan.register(&agent("ws")).await.unwrap();
+    // Half of the recipients are pushed to, half poll.
+    let mut sinks = HashMap::new();
+    for to in 0..RECIPIENTS {
+        let mut body = agent(&format!("r{to}"));
+        if to % 2 == 0 {
+            let sink = Sink::start(vec![]).await;
+            body["endpoint"] = json!(sink.url);
+            sinks.insert(to, sink);
+        }
+        world.dan.register(&body).await.unwrap();
+    }
+    let (stop, accepted) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::default()));
+    let senders: Vec<_> = (0..16)
+        .map(|n| {
+            tokio::spawn(keep_sending(
+                world.clone(),
+                n,
+                stop.clone(),
+                Arc::clone(&accepted),
+            ))
+        })
+        .collect();
+    for _ in 0..rounds {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        coordinator.kill();
+        coordinator.launch().await;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    stop.store(true, Ordering::Relaxed);
+    for sender in senders {
+        sender.await.unwrap();
+    }
+    let accepted = accepted.lock().unwrap().clone();
+    assert!(
+        accepted.values().map(Vec::len).sum::<usize>() > 100,
+        "hardly anything was sent"
+    );
+    for (to, ids) in accepted {
+        let wanted: HashSet<_> = ids.into_iter().collect();
+        let arrived = match sinks.get(&to) {
+            Some(sink) => pushed(sink, &wanted).await,
+            None => polled(&world, to).await,
+        };
+        let first: Vec<_> = first_occurrences(&arrived);
+        assert!(first.is_sorted(), "r{to}: out of order");
+        let missing: Vec<_> = wanted.iter().filter(|id| !first.contains(id)).collect();
+        assert!(missing.is_empty(), "r{to}: lost {missing:?}");
+    }
+}
+
+async fn pushed(sink: &Sink, wanted: &HashSet<String>) -> Vec<String> {
+    eventually("all pushes", 60, || async {
+        let ids: Vec<_> = sink.received().iter().map(e2e::Received::id).collect();
+        let seen: HashSet<_> = ids.iter().cloned().collect();
+        wanted.is_subset(&seen).then_some(ids)
+    })
+    .await
+}
+
+async fn polled(world: &World, to: usize) -> Vec<String> {
+    let mut ids: Vec<String> = Vec::new();
+    loop {
+        let after = ids.last().cloned().unwrap_or_default();
+        let page = world
+            .dan
+            .messages(&format!("r{to}"), &format!("limit=500&after={after}"))
+            .await
+            .unwrap();
+        if page.is_empty() {
+            return ids;
+        }
+        ids.extend(page.into_iter().map(|message| message.id.to_string()));
+    }
+}
+
+/// At least once: a repeat has the same id and is skipped.
+fn first_occurrences(ids: &[String]) -> Vec<String> {
+    let mut seen = HashSet::new();
+    ids.iter()
+        .filter(|id| seen.insert((*id).clone()))
+        .cloned()
+        .collect()
+}
+
+#[tokio::test]
+async fn a_message_stored_before_a_kill_is_pushed_after_the_start_without_anybody_asking() {
+    let mut coordinator = Coordinator::start(Options::default()).await;
+    let world = coordinator.world().await;
+    let sink = Sink::start(vec![e2e::Answer::Hang]).await;
+    world.dan.register(&agent("ws")).await.unwrap();
+    let body = json!({"name": "queue", "type": "worker", "endpoint": sink.url});
+    world.dan.register(&body).await.unwrap();
+    let id = world
+        .dan
+        .send(&message("ws", "queue", "x"), None)
+        .await
+        .unwrap()
+        .id
+        .to_string();
+    sink.wait_for(1, 10).await;
+    coordinator.kill();
+    coordinator.launch().await;
+    let pushes = sink.wait_for(2, 30).await;
+    assert_eq!((pushes[0].id(), pushes[1].id()), (id.clone(), id.clone()));
+    eventually("the receipt", 10, || async {
+        world
+            .dan
+            .receipt(&id)
+            .await
+            .ok()
+            .filter(|receipt| receipt.status == MessageStatus::Delivered)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn state_survives_a_restart() {
+    let mut coordinator = Coordinator::start(Options::default()).await;
+    let world = coordinator.world().await;
+    world.dan.register(&agent("w")).await.unwrap();
+    let before = world.dan.send(&message("w", "w", "x"), None).await.unwrap();
+    coordinator.kill();
+    coordinator.launch().await;
+    assert_eq!(world.dan.messages("w", "").await.unwrap(), [before.clone()]);
+    let after = world.dan.send(&message("w", "w", "y"), None).await.unwrap();
+    assert!(after.id.to_string() > before.id.to_string());
+}

@@ -1,0 +1,176 @@
+//! Errors, limits, interfaces.
+
+use crate::{agent, raw};
+use e2e::shared;
+use multiclaude_hybrid_protocol::error::Problem;
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn every_error_is_a_problem_document_with_a_code_and_a_request_id() {
+    let world = shared().await.world().await;
+    let url = format!("{}/repos/{}/agents/nobody", world.url, world.repo);
+    let (status, headers, body) = raw(Client::new().get(url).bearer_auth(&world.tokens[0])).await;
+    assert_eq!(status, 404);
+    assert_eq!(headers["content-type"], "application/problem+json");
+    let problem: Problem = serde_json::from_value(body.clone()).unwrap();
+    assert_eq!(problem.status, 404);
+    assert_eq!(problem.message, problem.detail);
+    assert_eq!(headers["x-request-id"], problem.request_id.as_str());
+    assert_eq!(body["code"], "agent_not_found");
+}
+
+#[tokio::test]
+async fn every_answer_has_a_request_id_that_the_log_has_too() {
+    let coordinator = shared().await;
+    let (_, headers, _) = raw(Client::new().get(format!("{}/health", coordinator.url()))).await;
+    let id = headers["x-request-id"].to_str().unwrap().to_owned();
+    let line = e2e::eventually("the log line", 10, || async {
+        coordinator
+            .log()
+            .lines()
+            .find(|line| line.contains(&id))
+            .map(str::to_owned)
+    })
+    .await;
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(
+        (&line["route"], &line["method"]),
+        (&json!("/v1/health"), &json!("GET"))
+    );
+    assert!(line["ms"].is_number() && line["status"] == 200);
+}
+
+#[tokio::test]
+async fn malformed_bodies_get_400_with_the_reason() {
+    let world = shared().await.world().await;
+    let url = format!("{}/repos/{}/agents", world.url, world.repo);
+    let post = async |body: Vec<u8>| {
+        raw(Client::new()
+            .post(&url)
+            .bearer_auth(&world.tokens[0])
+            .body(body))
+        .await
+    };
+    for (body, hint) in [
+        (b"{\"name\":".to_vec(), "not JSON"),
+        (b"".to_vec(), "not JSON"),
+        (b"{\"name\":\"\xff\"}".to_vec(), "UTF-8"),
+        (b"[1,2]".to_vec(), "an array"),
+        (b"\"x\"".to_vec(), "a string"),
+        (b"{\"name\":\"\\ud800\"}".to_vec(), "not JSON"),
+        ([vec![b'['; 5000], vec![b']'; 5000]].concat(), "not JSON"),
+    ] {
+        let (status, _, answer) = post(body).await;
+        assert_eq!(
+            (status, &answer["code"]),
+            (400, &json!("invalid_json")),
+            "{answer}"
+        );
+        assert!(
+            answer["detail"].as_str().unwrap().contains(hint),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_422_lists_every_field() {
+    let world = shared().await.world().await;
+    let url = format!("{}/repos/{}/agents", world.url, world.repo);
+    let body = json!({"name": 5, "status": "busy", "endpoint": "nowhere"}).to_string();
+    let (status, _, answer) = raw(Client::new()
+        .post(url)
+        .bearer_auth(&world.tokens[0])
+        .body(body))
+    .await;
+    assert_eq!(status, 422);
+    let fields: Vec<_> = answer["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| &e["field"])
+        .collect();
+    assert_eq!(
+        fields,
+        ["name", "type"]
+            .map(|f| json!(f))
+            .iter()
+            .chain([&json!("status")])
+            .collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn unknown_fields_are_ignored_and_null_is_absent() {
+    let world = shared().await.world().await;
+    let body =
+        json!({"name": "w", "type": "worker", "colour": "red", "endpoint": null, "metadata": null});
+    assert!(world.dan.register(&body).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_repo_as_one_escaped_segment_is_the_same_route() {
+    let world = shared().await.world().await;
+    world.dan.register(&agent("w")).await.unwrap();
+    for slash in ["%2F", "%2f"] {
+        let url = format!(
+            "{}/repos/{}/agents/w",
+            world.url,
+            world.repo.replace('/', slash)
+        );
+        let (status, _, body) = raw(Client::new().get(url).bearer_auth(&world.tokens[0])).await;
+        assert_eq!((status, &body["name"]), (200, &json!("w")));
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_path_gets_400_an_unknown_one_404_a_wrong_method_405() {
+    let world = shared().await.world().await;
+    let ask = async |method: Method, path: &str| {
+        let url = format!("{}{path}", world.url);
+        let (status, headers, body) = raw(Client::new()
+            .request(method, url)
+            .bearer_auth(&world.tokens[0]))
+        .await;
+        (
+            status,
+            headers,
+            body["code"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    let repo = &world.repo;
+    for (path, status, code) in [
+        (format!("/repos/{repo}/agents/a%2Fb"), 400, "invalid_path"),
+        (format!("/repos/{repo}//agents"), 400, "invalid_path"),
+        ("/repos/%ff/agents".to_owned(), 400, "invalid_path"),
+        (format!("/repos/{repo}/agents/a.b"), 400, "invalid_name"),
+        (format!("/repos/{repo}/agents/system"), 400, "invalid_name"),
+        ("/repos/-x/y/agents".to_owned(), 400, "invalid_name"),
+        ("/repos/a/b%20c/agents".to_owned(), 400, "invalid_name"),
+        (format!("/repos/{repo}/messages/msg_1"), 400, "invalid_name"),
+        ("/nothing".to_owned(), 404, "not_found"),
+        (format!("/repos/{repo}"), 404, "not_found"),
+        (format!("/repos/{repo}/agents/x/y/z"), 404, "not_found"),
+    ] {
+        let found = ask(Method::GET, &path).await;
+        assert_eq!((found.0, found.2.as_str()), (status, code), "{path}");
+    }
+    let (status, headers, code) = ask(Method::PUT, &format!("/repos/{repo}/agents/w")).await;
+    assert_eq!((status, code.as_str()), (405, "method_not_allowed"));
+    assert_eq!(headers["allow"], "GET, PATCH, DELETE");
+}
+
+#[tokio::test]
+async fn times_are_rfc_3339_in_utc_and_lists_are_bare_arrays() {
+    let world = shared().await.world().await;
+    world.dan.register(&agent("w")).await.unwrap();
+    let reply = world
+        .dan
+        .call(Method::GET, "/agents", &[], None)
+        .await
+        .unwrap();
+    let list: Vec<Value> = reply.json().unwrap();
+    let time = list[0]["last_seen"].as_str().unwrap();
+    assert!(time.ends_with('Z') && multiclaude_hybrid_protocol::Timestamp::parse(time).is_some());
+}

@@ -1,0 +1,356 @@
+//! Identity and tokens.
+
+use crate::{agent, code, message, raw};
+use e2e::{Coordinator, Options, shared};
+use multiclaude_hybrid_protocol::ErrorCode::{
+    Forbidden, HttpsRequired, Misconfigured, OwnerKindConflict, TokenNotFound, Unauthenticated,
+    ValidationFailed,
+};
+use multiclaude_hybrid_protocol::token::TokenKind;
+use reqwest::Method;
+use serde_json::json;
+
+#[tokio::test]
+async fn everything_but_health_needs_a_token() {
+    let coordinator = shared().await;
+    let http = reqwest::Client::new();
+    let (status, _, body) = raw(http.get(format!("{}/health", coordinator.url()))).await;
+    assert_eq!((status, &body["d1"]), (200, &json!("ok")));
+    for path in [
+        "/whoami",
+        "/tokens",
+        "/repos/acme/app/agents",
+        "/repos/acme/app/messages/x",
+    ] {
+        let (status, headers, body) = raw(http.get(format!("{}{path}", coordinator.url()))).await;
+        assert_eq!(
+            (status, &body["code"]),
+            (401, &json!("unauthenticated")),
+            "{path}"
+        );
+        assert!(headers.contains_key("www-authenticate"));
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_token_is_refused_by_its_checksum_without_touching_d1() {
+    let coordinator = shared().await;
+    let world = coordinator.world().await;
+    let mut token = world.tokens[0].clone();
+    let last = if token.pop() == Some('a') { 'b' } else { 'a' };
+    token.push(last);
+    let refused = world.dan.client.with_token(&token).whoami().await;
+    let Err(multiclaude_hybrid_client::Error::Refused(problem)) = refused else {
+        panic!()
+    };
+    assert!(problem.detail.contains("malformed"), "{}", problem.detail);
+    let line = e2e::eventually("the log line", 10, || async {
+        let log = coordinator.log();
+        log.lines()
+            .find(|line| line.contains(&problem.request_id))
+            .map(str::to_owned)
+    })
+    .await;
+    assert!(line.contains(r#""d1":0"#), "{line}");
+}
+
+#[tokio::test]
+async fn an_unknown_or_revoked_token_is_refused() {
+    let world = shared().await.world().await;
+    let wish = json!({"kind": "user", "owner": "dan", "repos": [world.repo]});
+    let made = world.admin.create_token(&wish).await.unwrap();
+    let client = world.admin.with_token(made.token.as_deref().unwrap());
+    assert_eq!(client.whoami().await.unwrap().owner.as_str(), "dan");
+    world.admin.revoke_token(made.id.as_str()).await.unwrap();
+    assert_eq!(code(client.whoami().await), Unauthenticated);
+    assert_eq!(
+        code(world.admin.revoke_token(made.id.as_str()).await),
+        TokenNotFound
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_refused_from_the_moment_it_expires() {
+    let world = shared().await.world().await;
+    let at = std::time::SystemTime::now() + std::time::Duration::from_millis(1500);
+    let at = at
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_millis() as i64;
+    let at = multiclaude_hybrid_protocol::Timestamp(at).to_string();
+    let wish = json!({"kind": "user", "owner": "dan", "repos": [world.repo], "expires_at": at});
+    let made = world.admin.create_token(&wish).await.unwrap();
+    let client = world.admin.with_token(made.token.as_deref().unwrap());
+    assert!(client.whoami().await.is_ok());
+    e2e::eventually("the token's end", 10, || async {
+        client
+            .whoami()
+            .await
+            .err()
+            .filter(|error| error.code() == Some(Unauthenticated))
+    })
+    .await;
+    let past = json!({"kind": "user", "owner": "dan", "repos": [world.repo], "expires_at": "2020-01-01T00:00:00Z"});
+    assert_eq!(
+        code(world.admin.create_token(&past).await),
+        ValidationFailed
+    );
+}
+
+#[tokio::test]
+async fn the_secret_part_of_a_token_is_shown_once() {
+    let world = shared().await.world().await;
+    let wish = json!({"kind": "service", "owner": "ci", "repos": ["acme/*"]});
+    let made = world.admin.create_token(&wish).await.unwrap();
+    assert!(made.token.as_ref().unwrap().starts_with("mcs_"));
+    let page = world
+        .admin
+        .call(Method::GET, "/tokens?limit=500", &[], None)
+        .await
+        .unwrap();
+    assert!(page.text.contains(made.id.as_str()));
+    assert!(!page.text.contains("mcs_"));
+}
+
+#[tokio::test]
+async fn whoami_tells_kind_owner_and_scope() {
+    let world = shared().await.world().await;
+    let who = world.ci.client.whoami().await.unwrap();
+    assert_eq!((who.kind, who.owner.as_str()), (TokenKind::Service, "ci"));
+    assert_eq!(who.repos[0].to_string(), world.repo);
+    assert_eq!(world.admin.whoami().await.unwrap().token_id, "tok_admin");
+}
+
+#[tokio::test]
+async fn an_owner_is_either_a_user_or_a_service_never_both() {
+    let world = shared().await.world().await;
+    let as_service = json!({"kind": "service", "owner": "dan", "repos": [world.repo]});
+    assert_eq!(
+        code(world.admin.create_token(&as_service).await),
+        OwnerKindConflict
+    );
+    let as_user = json!({"kind": "user", "owner": "ci", "repos": [world.repo]});
+    assert_eq!(
+        code(world.admin.create_token(&as_user).await),
+        OwnerKindConflict
+    );
+}
+
+#[tokio::test]
+async fn a_user_token_lists_repos_and_only_a_service_token_whole_owners() {
+    let world = shared().await.world().await;
+    let user = json!({"kind": "user", "owner": "dan", "repos": ["acme/*"]});
+    assert_eq!(
+        code(world.admin.create_token(&user).await),
+        ValidationFailed
+    );
+    let service = json!({"kind": "service", "owner": "ci", "repos": ["acme/*"]});
+    let token = world
+        .admin
+        .create_token(&service)
+        .await
+        .unwrap()
+        .token
+        .unwrap();
+    assert!(world.ci.with_token(&token).agents("").await.is_ok());
+    let other = world.admin.with_token(&token).repo("acme2", "app");
+    assert_eq!(code(other.agents("").await), Forbidden);
+}
+
+#[tokio::test]
+async fn tokens_are_managed_by_admins_alone() {
+    let world = shared().await.world().await;
+    let wish = json!({"kind": "admin", "owner": "root"});
+    for client in [&world.dan.client, &world.ci.client] {
+        assert_eq!(code(client.tokens().await), Forbidden);
+        assert_eq!(code(client.create_token(&wish).await), Forbidden);
+    }
+    let admin = world
+        .admin
+        .create_token(&wish)
+        .await
+        .unwrap()
+        .token
+        .unwrap();
+    assert!(world.admin.with_token(&admin).tokens().await.is_ok());
+}
+
+#[tokio::test]
+async fn outside_its_scope_a_caller_gets_403_whether_or_not_the_thing_exists() {
+    let coordinator = shared().await;
+    let (mine, other) = (coordinator.world().await, coordinator.world().await);
+    other.dan.register(&agent("there")).await.unwrap();
+    let (owner, repo) = other.repo.split_once('/').unwrap();
+    let stranger = mine.dan.client.repo(owner, repo);
+    for name in ["there", "not-there"] {
+        assert_eq!(code(stranger.agent(name).await), Forbidden);
+        assert_eq!(code(stranger.messages(name, "").await), Forbidden);
+        assert_eq!(code(stranger.deregister(name).await), Forbidden);
+        assert_eq!(code(stranger.update(name, &json!({})).await), Forbidden);
+        assert_eq!(
+            code(stranger.send(&message("user:dan", name, "x"), None).await),
+            Forbidden
+        );
+    }
+    assert_eq!(code(stranger.register(&agent("x")).await), Forbidden);
+    assert_eq!(code(stranger.agents("").await), Forbidden);
+}
+
+#[tokio::test]
+async fn a_user_token_acts_only_for_agents_of_its_owner() {
+    let world = shared().await.world().await;
+    world.dan.register(&agent("his")).await.unwrap();
+    world.ann.register(&agent("hers")).await.unwrap();
+    let sent = world
+        .dan
+        .send(&message("his", "hers", "hi"), None)
+        .await
+        .unwrap();
+    let id = sent.id.to_string();
+    assert_eq!(
+        code(world.ann.send(&message("his", "hers", "hi"), None).await),
+        Forbidden
+    );
+    assert_eq!(
+        code(
+            world
+                .ann
+                .send(&message("user:dan", "hers", "hi"), None)
+                .await
+        ),
+        Forbidden
+    );
+    assert_eq!(code(world.dan.messages("hers", "").await), Forbidden);
+    assert_eq!(code(world.dan.report(&id, "acked", None).await), Forbidden);
+    assert_eq!(
+        code(world.ann.update("his", &json!({"status": "idle"})).await),
+        Forbidden
+    );
+    assert_eq!(code(world.ann.deregister("his").await), Forbidden);
+    assert_eq!(code(world.ann.rotate_secret("his").await), Forbidden);
+    assert_eq!(code(world.ann.test_endpoint("his").await), Forbidden);
+    // Registering, listing and sending to is open to every token of the repo.
+    assert_eq!(world.ann.agents("").await.unwrap().len(), 2);
+    assert!(
+        world
+            .ann
+            .send(&message("hers", "his", "hi"), None)
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn a_service_token_acts_for_every_agent_in_its_scope() {
+    let world = shared().await.world().await;
+    world.dan.register(&agent("his")).await.unwrap();
+    let sent = world
+        .ci
+        .send(&message("his", "his", "note"), None)
+        .await
+        .unwrap();
+    assert_eq!(sent.from_owner, "ci");
+    assert_eq!(world.ci.messages("his", "").await.unwrap().len(), 1);
+    world
+        .ci
+        .report(&sent.id.to_string(), "acked", None)
+        .await
+        .unwrap();
+    world
+        .ci
+        .update("his", &json!({"status": "idle"}))
+        .await
+        .unwrap();
+    world.ci.deregister("his").await.unwrap();
+}
+
+#[tokio::test]
+async fn an_admin_manages_but_sends_and_reads_no_mail() {
+    let world = shared().await.world().await;
+    world.dan.register(&agent("his")).await.unwrap();
+    let sent = world
+        .dan
+        .send(&message("his", "his", "private"), None)
+        .await
+        .unwrap();
+    let admin = world.dan.with_token(&shared().await.admin);
+    assert_eq!(code(admin.register(&agent("x")).await), Forbidden);
+    assert_eq!(
+        code(admin.send(&message("his", "his", "x"), None).await),
+        Forbidden
+    );
+    assert_eq!(code(admin.messages("his", "").await), Forbidden);
+    assert_eq!(code(admin.receipt(&sent.id.to_string()).await), Forbidden);
+    assert_eq!(admin.agents("").await.unwrap().len(), 1);
+    admin.deregister("his").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_person_sends_as_user_and_reads_the_receipt() {
+    let world = shared().await.world().await;
+    world.ann.register(&agent("hers")).await.unwrap();
+    let sent = world
+        .dan
+        .send(&message("user:dan", "hers", "hi"), None)
+        .await
+        .unwrap();
+    assert_eq!(
+        (sent.from.to_string(), sent.from_owner.as_str()),
+        ("user:dan".into(), "dan")
+    );
+    assert!(world.dan.receipt(&sent.id.to_string()).await.is_ok());
+    assert_eq!(
+        code(world.ci.send(&message("user:ci", "hers", "hi"), None).await),
+        Forbidden
+    );
+}
+
+#[tokio::test]
+async fn a_message_carries_the_principal_that_really_sent_it() {
+    let world = shared().await.world().await;
+    world.dan.register(&agent("his")).await.unwrap();
+    let body =
+        json!({"from": "his", "to": "his", "body": "x", "from_owner": "ann", "repo": "other/repo"});
+    let sent = world.dan.send(&body, None).await.unwrap();
+    assert_eq!(
+        (sent.from_owner.as_str(), sent.repo.as_str()),
+        ("dan", world.repo.as_str())
+    );
+}
+
+#[tokio::test]
+async fn plain_http_is_refused_before_a_token_is_looked_at() {
+    let coordinator = Coordinator::start(Options {
+        allow_insecure: false,
+        ..Options::default()
+    })
+    .await;
+    for client in [
+        coordinator.client(),
+        coordinator.client().with_token("mcu_nonsense"),
+    ] {
+        assert_eq!(code(client.whoami().await), HttpsRequired);
+    }
+}
+
+#[tokio::test]
+async fn without_a_master_key_nothing_is_served_but_an_error_that_says_so() {
+    let coordinator = Coordinator::start(Options {
+        master_key: false,
+        ..Options::default()
+    })
+    .await;
+    let refused = coordinator.client().whoami().await;
+    assert!(
+        refused
+            .as_ref()
+            .unwrap_err()
+            .to_string()
+            .contains("MASTER_KEY"),
+        "{refused:?}"
+    );
+    assert_eq!(code(refused), Misconfigured);
+    let (status, _, _) =
+        raw(reqwest::Client::new().get(format!("{}/health", coordinator.url()))).await;
+    assert_eq!(status, 503);
+}

@@ -1,0 +1,55 @@
+//! The coordinator as its users meet it. One file a section of the design;
+//! a test's name is a sentence of it.
+
+mod agents;
+mod cost;
+mod crashes;
+mod errors;
+mod identity;
+mod messages;
+mod push;
+mod retention;
+mod secrecy;
+mod storage;
+
+use multiclaude_hybrid_client::Error;
+use multiclaude_hybrid_protocol::ErrorCode;
+use serde_json::{Value, json};
+
+/// The code that a call was refused with.
+fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorCode {
+    match result {
+        Err(Error::Refused(problem)) => problem.code,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// The fields that a call was refused for.
+fn fields<T: std::fmt::Debug>(result: Result<T, Error>) -> Vec<String> {
+    match result {
+        Err(Error::Refused(problem)) => problem.errors.into_iter().map(|e| e.field).collect(),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// A registration without an endpoint.
+fn agent(name: &str) -> Value {
+    json!({"name": name, "type": "worker"})
+}
+
+/// A message.
+fn message(from: &str, to: &str, body: &str) -> Value {
+    json!({"from": from, "to": to, "body": body})
+}
+
+/// A request without the client, for what the client would not send.
+async fn raw(request: reqwest::RequestBuilder) -> (u16, reqwest::header::HeaderMap, Value) {
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let text = response.text().await.unwrap();
+    (
+        status,
+        headers,
+        serde_json::from_str(&text).unwrap_or(Value::String(text)),
+    )
+}

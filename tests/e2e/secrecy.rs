@@ -1,0 +1,111 @@
+//! What must not be found where.
+
+use crate::{agent, message};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use e2e::{Coordinator, Options, Sink, eventually, shared};
+use serde_json::json;
+use std::path::PathBuf;
+
+fn files(dir: PathBuf) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files(path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle)
+}
+
+#[tokio::test]
+async fn neither_the_raw_database_nor_the_logs_hold_a_token_or_a_webhook_secret() {
+    let mut coordinator = Coordinator::start(Options::default()).await;
+    let world = coordinator.world().await;
+    let sink = Sink::start(vec![]).await;
+    world.dan.register(&agent("ws")).await.unwrap();
+    let body = json!({"name": "queue", "type": "worker", "endpoint": sink.url});
+    let generated = world
+        .dan
+        .register(&body)
+        .await
+        .unwrap()
+        .webhook_secret
+        .unwrap();
+    let rotated = world.dan.rotate_secret("queue").await.unwrap();
+    let given = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned();
+    world
+        .dan
+        .update("queue", &json!({"webhook_secret": given}))
+        .await
+        .unwrap();
+    world
+        .dan
+        .send(
+            &message("ws", "queue", "a-body-that-is-private"),
+            Some("key"),
+        )
+        .await
+        .unwrap();
+    sink.wait_for(1, 10).await;
+    coordinator.kill();
+
+    let mut secrets: Vec<Vec<u8>> = vec![coordinator.admin.clone().into_bytes()];
+    secrets.extend(world.tokens.iter().map(|token| token.clone().into_bytes()));
+    for secret in [generated, rotated, given] {
+        let key = secret.strip_prefix("whsec_").unwrap();
+        secrets.push(key.as_bytes().to_vec());
+        secrets.push(STANDARD.decode(key).unwrap());
+    }
+    let databases = files(coordinator.state_dir());
+    let mut all = Vec::new();
+    for path in databases {
+        all.extend(std::fs::read(path).unwrap());
+    }
+    assert!(
+        contains(&all, b"a-body-that-is-private"),
+        "the search would find nothing at all"
+    );
+    let log = coordinator.log().into_bytes();
+    assert!(contains(&log, b"\"event\":\"push\""));
+    for secret in &secrets {
+        let text = String::from_utf8_lossy(secret);
+        assert!(!contains(&all, secret), "in the database: {text}");
+        assert!(!contains(&log, secret), "in the log: {text}");
+    }
+    assert!(
+        !contains(&log, b"a-body-that-is-private"),
+        "a message's body is in the log"
+    );
+}
+
+#[tokio::test]
+async fn a_token_in_a_url_is_not_repeated_by_the_log() {
+    let coordinator = shared().await;
+    let world = coordinator.world().await;
+    let careless = format!(
+        "{}/repos/{}/agents?token={}",
+        world.url, world.repo, world.tokens[0]
+    );
+    let answer = reqwest::get(careless).await.unwrap();
+    let id = answer.headers()["x-request-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let line = eventually("the log line", 10, || async {
+        let log = coordinator.log();
+        log.lines()
+            .find(|line| line.starts_with('{') && line.contains(&id))
+            .map(str::to_owned)
+    })
+    .await;
+    assert!(!line.contains(&world.tokens[0]), "{line}");
+}

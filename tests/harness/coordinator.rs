@@ -1,0 +1,320 @@
+use multiclaude_hybrid_client::{Client, RepoClient};
+use multiclaude_hybrid_protocol::token::{SecretToken, TokenKind};
+use serde_json::json;
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::OnceCell;
+
+/// How a coordinator is started.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `TIME_SCALE`.
+    pub scale: u32,
+    /// `ALLOW_INSECURE`.
+    pub allow_insecure: bool,
+    /// Is there a `MASTER_KEY`?
+    pub master_key: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            scale: 1,
+            allow_insecure: true,
+            master_key: true,
+        }
+    }
+}
+
+/// A coordinator in workerd with its state in a directory of its own.
+#[derive(Debug)]
+pub struct Coordinator {
+    options: Options,
+    dir: tempfile::TempDir,
+    port: u16,
+    child: Option<Child>,
+    /// The first admin token.
+    pub admin: String,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+fn wrangler() -> Command {
+    let bin = root().join("node_modules/.bin");
+    let path = format!(
+        "{}:{}",
+        bin.display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let mut command = Command::new(bin.join("wrangler"));
+    command
+        .current_dir(root())
+        .env("PATH", path)
+        .env("CI", "1")
+        .env("WRANGLER_SEND_METRICS", "false")
+        .stdin(Stdio::null());
+    command
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+impl Coordinator {
+    /// Starts one, with a migrated database, and waits until it is healthy.
+    pub async fn start(options: Options) -> Self {
+        assert!(
+            root().join("build/index.js").exists(),
+            "build/ is missing: run `make wasm` first"
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let random = std::array::from_fn(|at| (at as u8) ^ 0x5a);
+        let admin = SecretToken::new(TokenKind::Admin, random)
+            .reveal()
+            .to_owned();
+        let key = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        let mut vars = format!(
+            "ADMIN_TOKEN=\"{admin}\"\nALLOW_INSECURE=\"{}\"\nTIME_SCALE=\"{}\"\n",
+            options.allow_insecure, options.scale
+        );
+        if options.master_key {
+            vars.push_str(&format!("MASTER_KEY=\"{key}\"\n"));
+        }
+        fs::write(dir.path().join("vars"), vars).unwrap();
+        let migrated = wrangler()
+            .args(["d1", "migrations", "apply", "DB", "--local", "--persist-to"])
+            .arg(dir.path().join("state"))
+            .output()
+            .unwrap();
+        assert!(
+            migrated.status.success(),
+            "{}",
+            String::from_utf8_lossy(&migrated.stderr)
+        );
+        let mut coordinator = Self {
+            options,
+            dir,
+            port: free_port(),
+            child: None,
+            admin,
+        };
+        coordinator.launch().await;
+        coordinator
+    }
+
+    /// Starts it again on the same state.
+    pub async fn launch(&mut self) {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .unwrap();
+        let child = wrangler()
+            .args([
+                "dev",
+                "--ip",
+                "127.0.0.1",
+                "--inspector-port",
+                "0",
+                "--test-scheduled",
+            ])
+            .args(["--port", &self.port.to_string()])
+            .arg("--persist-to")
+            .arg(self.dir.path().join("state"))
+            .arg("--env-file")
+            .arg(self.dir.path().join("vars"))
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        let deadline = Instant::now() + Duration::from_secs(90);
+        let http = reqwest::Client::new();
+        while http
+            .get(format!("{}/health", self.url()))
+            .send()
+            .await
+            .is_err()
+        {
+            assert!(
+                Instant::now() < deadline,
+                "did not come up:\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Kills every process of it with SIGKILL.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // SAFETY-free: the group is the child's own, made at its start.
+            let _ = Command::new("kill")
+                .args(["-KILL", "--", &format!("-{}", child.id())])
+                .status();
+            let _ = child.wait();
+        }
+    }
+
+    /// Changes the database behind the coordinator's back, while it is down.
+    pub fn execute_sql(&self, sql: &str) {
+        assert!(self.child.is_none(), "the coordinator is running");
+        let done = wrangler()
+            .args([
+                "d1",
+                "execute",
+                "DB",
+                "--local",
+                "--yes",
+                "--command",
+                sql,
+                "--persist-to",
+            ])
+            .arg(self.state_dir())
+            .output()
+            .unwrap();
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+    }
+
+    /// The API's base.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/v1", self.port)
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Runs the scheduled handler.
+    pub async fn run_cron(&self) {
+        let url = format!("http://127.0.0.1:{}/__scheduled?cron=*+*+*+*+*", self.port);
+        let response = reqwest::get(url).await.unwrap();
+        assert!(response.status().is_success());
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+
+    /// All that it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// The directory with its database files.
+    pub fn state_dir(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    /// A client with the admin token.
+    pub fn client(&self) -> Client {
+        Client::new(&self.url(), &self.admin).unwrap()
+    }
+
+    /// A repo that nobody else uses, with tokens.
+    pub async fn world(&self) -> World {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let name = format!("app{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let admin = self.client();
+        let scope = format!("acme/{name}");
+        let token = async |kind: &str, owner: &str| {
+            let wish = json!({"kind": kind, "owner": owner, "repos": [scope]});
+            admin.create_token(&wish).await.unwrap().token.unwrap()
+        };
+        let (dan, ann, ci) = (
+            token("user", "dan").await,
+            token("user", "ann").await,
+            token("service", "ci").await,
+        );
+        World {
+            dan: admin.with_token(&dan).repo("acme", &name),
+            ann: admin.with_token(&ann).repo("acme", &name),
+            ci: admin.with_token(&ci).repo("acme", &name),
+            tokens: [dan, ann, ci],
+            admin,
+            repo: scope,
+            url: self.url(),
+        }
+    }
+}
+
+impl Drop for Coordinator {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = &self.options;
+    }
+}
+
+/// A repo of its own, with a token for each of two users and a service.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// The admin's client.
+    pub admin: Client,
+    /// User dan.
+    pub dan: RepoClient,
+    /// User ann.
+    pub ann: RepoClient,
+    /// Service ci.
+    pub ci: RepoClient,
+    /// Their tokens, in this order.
+    pub tokens: [String; 3],
+    /// `owner/repo`.
+    pub repo: String,
+    /// The API's base.
+    pub url: String,
+}
+
+/// The coordinator that most tests share: real time, started once.
+///
+/// It ends with the test process: a helper of it waits for that.
+pub async fn shared() -> &'static Coordinator {
+    static SHARED: OnceCell<Coordinator> = OnceCell::const_new();
+    SHARED
+        .get_or_init(|| async {
+            let coordinator = Coordinator::start(Options::default()).await;
+            stop_with_us(&coordinator);
+            coordinator
+        })
+        .await
+}
+
+/// Statics are not dropped: a small shell waits for this process's end and
+/// then stops the group.
+fn stop_with_us(coordinator: &Coordinator) {
+    let Some(child) = &coordinator.child else {
+        return;
+    };
+    let script = format!(
+        "while kill -0 {us} 2>/dev/null; do sleep 0.2; done; kill -KILL -- -{group}; rm -rf {dir}",
+        us = std::process::id(),
+        group = child.id(),
+        dir = coordinator.dir.path().display(),
+    );
+    let _ = Command::new("sh")
+        .args(["-c", &script])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn();
+}

@@ -1,0 +1,35 @@
+//! Starts the coordinator in workerd, and endpoints for it to push to.
+//!
+//! Everything is real: `wrangler dev`, D1 and Durable Objects on disk. A
+//! coordinator is stopped with its whole process group when it is dropped.
+
+mod coordinator;
+mod sink;
+
+pub use coordinator::{Coordinator, Options, World, shared};
+pub use sink::{Answer, Received, Sink, refusing_port};
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+/// Waits until `check` gives something, at most `seconds`.
+///
+/// # Panics
+/// When the time is over; `what` says what was waited for.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    seconds: u64,
+    mut check: impl FnMut() -> F,
+) -> T {
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        if let Some(found) = check().await {
+            return found;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "waited {seconds} s in vain for: {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,170 @@
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, Response, StatusCode};
+use serde_json::Value;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+
+/// What an endpoint answers to one push.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// This status, with these headers and this body.
+    Status(u16, Vec<(&'static str, String)>, String),
+    /// Nothing, ever.
+    Hang,
+    /// 200 with a body that does not end.
+    Endless,
+}
+
+impl Answer {
+    /// This status and nothing else.
+    pub fn status(code: u16) -> Self {
+        Self::Status(code, Vec::new(), String::new())
+    }
+}
+
+/// A push as it came in.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// When.
+    pub at: Instant,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: String,
+}
+
+impl Received {
+    /// A header, or nothing.
+    pub fn header(&self, name: &str) -> String {
+        let value = self.headers.get(name).and_then(|value| value.to_str().ok());
+        value.unwrap_or_default().to_owned()
+    }
+
+    /// The message's id.
+    pub fn id(&self) -> String {
+        self.header("webhook-id")
+    }
+
+    /// The payload.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// The text of the message in it.
+    pub fn text(&self) -> String {
+        self.json()["data"]["body"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// Checks it with the published library.
+    pub fn verify(&self, secret: &str) -> bool {
+        let webhook = standardwebhooks::Webhook::new(secret).unwrap();
+        webhook.verify(self.body.as_bytes(), &self.headers).is_ok()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    received: Mutex<Vec<Received>>,
+    /// Answers still to be given, then 204 for ever.
+    script: Mutex<VecDeque<Answer>>,
+}
+
+/// An endpoint that notes every push and answers as told.
+#[derive(Debug, Clone)]
+pub struct Sink {
+    shared: Arc<Shared>,
+    /// Where to push.
+    pub url: String,
+}
+
+impl Sink {
+    /// Listens; answers `script` in turn, then 204.
+    pub async fn start(script: Vec<Answer>) -> Self {
+        let shared = Arc::new(Shared::default());
+        shared.script.lock().unwrap().extend(script);
+        let router = Router::new()
+            .fallback(receive)
+            .with_state(Arc::clone(&shared));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!(
+            "http://127.0.0.1:{}/hook",
+            listener.local_addr().unwrap().port()
+        );
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { shared, url }
+    }
+
+    /// Everything received so far.
+    pub fn received(&self) -> Vec<Received> {
+        self.shared.received.lock().unwrap().clone()
+    }
+
+    /// The texts of all messages received, in order.
+    pub fn texts(&self) -> Vec<String> {
+        self.received().iter().map(Received::text).collect()
+    }
+
+    /// Waits for `count` pushes.
+    pub async fn wait_for(&self, count: usize, seconds: u64) -> Vec<Received> {
+        crate::eventually(&format!("{count} pushes"), seconds, || async {
+            Some(self.received()).filter(|received| received.len() >= count)
+        })
+        .await
+    }
+
+    /// Answers these next.
+    pub fn answer_next(&self, answers: impl IntoIterator<Item = Answer>) {
+        self.shared.script.lock().unwrap().extend(answers);
+    }
+}
+
+async fn receive(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
+    shared.received.lock().unwrap().push(Received {
+        at: Instant::now(),
+        headers,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    });
+    let next = shared.script.lock().unwrap().pop_front();
+    match next.unwrap_or_else(|| Answer::status(204)) {
+        Answer::Status(code, headers, body) => {
+            let mut response = Response::builder().status(StatusCode::from_u16(code).unwrap());
+            for (name, value) in headers {
+                response = response.header(name, value);
+            }
+            response.body(Body::from(body)).unwrap()
+        }
+        Answer::Hang => {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            Response::new(Body::empty())
+        }
+        Answer::Endless => {
+            let chunks =
+                futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b'x'; 1024]));
+            Response::new(Body::from_stream(chunks))
+        }
+    }
+}
+
+/// A port that accepts connections and resets them.
+pub async fn refusing_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // Linger of zero: the close is a reset.
+            let _ = stream.set_zero_linger();
+        }
+    });
+    port
+}
