@@ -90,7 +90,7 @@ impl Context {
             ApiError::parameter(
                 ErrorCode::InvalidName,
                 "repo",
-                format_args!("{:?} {error}", self.param(0)),
+                format_args!("\"{}\" {error}", self.param(0)),
             )
         })
     }
@@ -101,7 +101,7 @@ impl Context {
             ApiError::parameter(
                 ErrorCode::InvalidName,
                 "name",
-                format_args!("{:?} {error}", self.param(1)),
+                format_args!("\"{}\" {error}", self.param(1)),
             )
         })
     }
@@ -113,7 +113,7 @@ impl Context {
                 ErrorCode::InvalidName,
                 "id",
                 format_args!(
-                    "{:?} is not a message id, msg_<32 hex digits>_<agent>",
+                    "\"{}\" is not a message id, msg_<32 hex digits>_<agent>",
                     self.param(1)
                 ),
             )

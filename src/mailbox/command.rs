@@ -164,6 +164,24 @@ pub enum Refused {
     },
 }
 
+/// For the log.
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::AgentNotFound => "agent not found",
+            Self::Superseded => "superseded",
+            Self::NotYours => "not yours",
+            Self::MessageNotFound => "message not found",
+            Self::InvalidTransition { current } => current,
+            Self::MailboxFull => "mailbox full",
+            Self::IdempotencyMismatch => "idempotency mismatch",
+            Self::Stale => "stale configuration",
+            Self::NoEndpoint => "no endpoint",
+            Self::Broken { cause } => cause,
+        })
+    }
+}
+
 macro_rules! broken_from {
     ($($error:ty),*) => {$(
         impl From<$error> for Refused {

@@ -290,7 +290,7 @@ impl Inner {
             Some((Repo::parse(repo).ok()?, AgentName::parse(agent).ok()?))
         });
         address.ok_or_else(|| Refused::Broken {
-            cause: format!("an object of the name {:?} is no mailbox", self.name),
+            cause: format!("an object of the name {} is no mailbox", self.name),
         })
     }
 }

@@ -99,7 +99,7 @@ impl Inner {
 
     fn report_fault(&self, what: &str, result: Result<(), Refused>) {
         if let Err(refused) = result {
-            log::fault(what, &format!("{}: {refused:?}", self.name));
+            log::fault(what, &format!("{}: {refused}", self.name));
         }
     }
 
@@ -199,7 +199,7 @@ impl Inner {
                 self.execute(vec![write])
             }
             Err(refused) => {
-                log::fault("notice", &format!("{}: {refused:?}", self.name));
+                log::fault("notice", &format!("{}: {refused}", self.name));
                 self.with(|core| core.notice_failed(clock::now()))
             }
         }

@@ -165,7 +165,10 @@ async fn state_survives_a_restart() {
     let before = world.dan.send(&message("w", "w", "x"), None).await.unwrap();
     coordinator.kill();
     coordinator.launch().await;
-    assert_eq!(world.dan.messages("w", "").await.unwrap(), std::slice::from_ref(&before));
+    assert_eq!(
+        world.dan.messages("w", "").await.unwrap(),
+        std::slice::from_ref(&before)
+    );
     let after = world.dan.send(&message("w", "w", "y"), None).await.unwrap();
     assert!(after.id.to_string() > before.id.to_string());
 }

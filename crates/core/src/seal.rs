@@ -20,7 +20,7 @@ pub enum SealError {
     #[error("must be <id>:<base64 of 32 bytes>, or several separated by commas")]
     KeyRing,
     /// The key that sealed it is not in the ring.
-    #[error("it was sealed under the key {0:?}, which MASTER_KEY no longer holds")]
+    #[error("it was sealed under the key {0}, which MASTER_KEY no longer holds")]
     UnknownKey(String),
     /// The text was changed or belongs elsewhere.
     #[error("it does not open: it was changed, or belongs elsewhere")]

@@ -11,10 +11,19 @@ use crate::name::AgentName;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use uuid::Uuid;
+use uuid::{Uuid, Variant};
 
 /// The largest place a mailbox can hand out.
 pub const MAX_SEQ: u64 = (1 << 42) - 1;
+
+/// 32 lower-case hex digits that are a UUID of version 7.
+fn parse_uuid(hex: &str) -> Option<u128> {
+    let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let well_formed = hex.len() == 32 && hex.bytes().all(digit);
+    let uuid = Uuid::from_u128(well_formed.then(|| u128::from_str_radix(hex, 16).ok())??);
+    let version_7 = uuid.get_version_num() == 7 && uuid.get_variant() == Variant::RFC4122;
+    version_7.then_some(uuid.as_u128())
+}
 
 /// A message's id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -42,13 +51,10 @@ impl MessageId {
     pub fn parse(text: &str) -> Option<Self> {
         let (hex, agent) = text.strip_prefix("msg_")?.split_once('_')?;
         let agent = AgentName::parse(agent).ok()?;
-        let well_formed = hex.len() == 32
-            && hex
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-        let uuid = well_formed.then(|| u128::from_str_radix(hex, 16).ok())??;
-        let version_and_variant = (uuid >> 76) & 0xf == 0x7 && (uuid >> 62) & 0b11 == 0b10;
-        version_and_variant.then_some(Self { uuid, agent })
+        Some(Self {
+            uuid: parse_uuid(hex)?,
+            agent,
+        })
     }
 
     /// The mailbox that holds the message.
@@ -110,8 +116,7 @@ macro_rules! uuid_id {
             /// Reads an id; `None` when it is none.
             pub fn parse(text: &str) -> Option<Self> {
                 let hex = text.strip_prefix($prefix)?;
-                let uuid = Uuid::try_parse(hex).ok()?;
-                (uuid.simple().to_string() == hex).then(|| Self(text.to_owned()))
+                parse_uuid(hex).map(|_| Self(text.to_owned()))
             }
 
             /// The id's text.
