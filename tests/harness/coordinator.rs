@@ -305,7 +305,7 @@ fn stop_with_us(coordinator: &Coordinator) {
         return;
     };
     let script = format!(
-        "while kill -0 {us} 2>/dev/null; do sleep 0.2; done; kill -KILL -- -{group}; rm -rf {dir}",
+        "while kill -0 {us} 2>/dev/null; do sleep 0.2; done; kill -KILL -{group}; rm -rf {dir}",
         us = std::process::id(),
         group = child.id(),
         dir = coordinator.dir.path().display(),
