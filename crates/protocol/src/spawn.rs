@@ -1,0 +1,320 @@
+//! Wire types of spawning: requests for workers, claims and leases.
+
+use crate::agent::wire_enum;
+use crate::error::FieldError;
+use crate::fields::{Fields, Metadata};
+use crate::{AgentName, Owner, Repo, SpawnId, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Bytes that a task may have.
+pub const TASK_MAX: usize = 64 * 1024;
+/// Bytes that a summary or a failure's reason may have.
+const RESULT_MAX: usize = 16 * 1024;
+/// A lease's length in seconds, unless asked otherwise.
+pub const LEASE_DEFAULT_SECS: i64 = 900;
+/// The shortest and the longest lease.
+const LEASE_SECS: std::ops::RangeInclusive<i64> = 30..=3600;
+/// The lowest and the highest priority.
+const PRIORITY: std::ops::RangeInclusive<i64> = -1000..=1000;
+/// Labels that a request may ask for, or a runner may have.
+const LABELS_MAX: usize = 16;
+
+wire_enum!(
+    /// How far a request has come.
+    SpawnStatus {
+        /// Nobody has claimed it.
+        Pending = "pending",
+        /// A runner has.
+        InProgress = "in_progress",
+        /// Its worker has ended well.
+        Completed = "completed",
+        /// It ended otherwise; `failure_reason` says how.
+        Failed = "failed",
+    }
+);
+
+/// Who asked for a worker, and is told of its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SpawnedBy {
+    /// A registered agent.
+    Agent(AgentName),
+    /// `<type>:<owner>`: that owner's agent of the type; `user:<owner>` is a
+    /// person, who is told nothing.
+    Role(String, Owner),
+}
+
+impl SpawnedBy {
+    /// Reads the wire form.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let Some((role, owner)) = text.split_once(':') else {
+            return AgentName::parse(text)
+                .map(Self::Agent)
+                .map_err(|error| format!("the agent name {error}"));
+        };
+        let owner = Owner::parse(owner).map_err(|error| format!("the owner after {role}: {error}"))?;
+        let role = label(role).map_err(|error| format!("the type before the colon {error}"))?;
+        Ok(Self::Role(role, owner))
+    }
+}
+
+impl fmt::Display for SpawnedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Agent(name) => write!(f, "{name}"),
+            Self::Role(role, owner) => write!(f, "{role}:{owner}"),
+        }
+    }
+}
+
+/// A request for a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SpawnRequest {
+    /// Names it.
+    pub id: SpawnId,
+    /// `owner/repo`.
+    pub repo: Repo,
+    /// What the worker is to do.
+    pub task: String,
+    /// `workspace:dan`, `supervisor`, `user:dan`, …
+    pub spawned_by: String,
+    /// Higher is more urgent.
+    pub priority: i64,
+    /// How far it has come.
+    pub status: SpawnStatus,
+    /// May it be given to a second runner after a worker has started?
+    #[serde(default)]
+    pub retry: bool,
+    /// What a runner must have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// Flexible key-value pairs, for example `branch`.
+    #[serde(default)]
+    pub metadata: Metadata,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The registered agent, once the worker has started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker_name: Option<AgentName>,
+    /// The principal whose runner holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed_by: Option<Owner>,
+    /// When the runner's lease ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_expires_at: Option<Timestamp>,
+    /// The lease has ended, and the worker had started: nobody else gets it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lease_expired: bool,
+    /// Somebody has asked to cancel it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancel_requested: bool,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// What the worker has to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_reason: Option<String>,
+    /// The lease, in the answer to the claim only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
+}
+
+/// The right to run a request, for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Fences every later update; not to be told to anybody.
+    pub token: String,
+    /// When it ends unless it is renewed.
+    pub expires_at: Timestamp,
+}
+
+/// `POST …/workers/spawn`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewSpawn {
+    /// What the worker is to do, at most 64 KiB.
+    pub task: String,
+    /// Who asks; the caller itself, if absent.
+    pub spawned_by: Option<SpawnedBy>,
+    /// -1000 to 1000; 0 if absent.
+    pub priority: i64,
+    /// May a second runner get it after a worker has started?
+    pub retry: bool,
+    /// What a runner must have.
+    pub labels: Vec<String>,
+    /// Flexible key-value pairs.
+    pub metadata: Metadata,
+}
+
+/// Why a request was refused.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NewSpawnError {
+    /// Its task has this many bytes.
+    TooLarge(usize),
+    /// These fields are not valid.
+    Fields(Vec<FieldError>),
+}
+
+fn label(text: &str) -> Result<String, String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be 1 to 64 of A-Z, a-z, 0-9, -, _ and .".to_owned())
+    }
+}
+
+fn labels(fields: &mut Fields) -> Vec<String> {
+    let mut labels = fields.list("labels", label).unwrap_or_default();
+    if labels.len() > LABELS_MAX {
+        fields.fault("labels", "has more than 16 entries");
+    }
+    labels.sort_unstable();
+    labels.dedup();
+    labels
+}
+
+impl NewSpawn {
+    /// Reads the body of `POST …/workers/spawn`.
+    pub fn from_fields(mut fields: Fields) -> Result<Self, NewSpawnError> {
+        let task = fields.required_text("task");
+        if task.as_ref().is_some_and(String::is_empty) {
+            fields.fault("task", "is empty");
+        }
+        let spawned_by = fields.text("spawned_by").filter(|text| !text.is_empty());
+        let spawned_by = spawned_by.map(|text| SpawnedBy::parse(&text)).and_then(|by| {
+            by.map_err(|error| fields.fault("spawned_by", error)).ok()
+        });
+        let priority = fields.integer("priority", PRIORITY).unwrap_or(0);
+        let retry = fields.boolean("retry").unwrap_or(false);
+        let labels = labels(&mut fields);
+        let metadata = fields.metadata("metadata").unwrap_or_default();
+        if let Some(size) = task.as_ref().map(String::len).filter(|&size| size > TASK_MAX) {
+            return Err(NewSpawnError::TooLarge(size));
+        }
+        let spawn = task.map(|task| Self {
+            task,
+            spawned_by,
+            priority,
+            retry,
+            labels,
+            metadata,
+        });
+        fields.finish(spawn).map_err(NewSpawnError::Fields)
+    }
+}
+
+/// `POST …/workers/claim`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// What the runner has.
+    pub labels: Vec<String>,
+    /// How long it wants the request for.
+    pub lease_secs: i64,
+}
+
+impl Claim {
+    /// Reads the body of `POST …/workers/claim`.
+    pub fn from_fields(mut fields: Fields) -> Result<Self, Vec<FieldError>> {
+        let labels = labels(&mut fields);
+        let lease_secs = fields.integer("lease_seconds", LEASE_SECS).unwrap_or(LEASE_DEFAULT_SECS);
+        fields.finish(Some(Self { labels, lease_secs }))
+    }
+}
+
+/// `PATCH …/workers/{id}`, by the holder of the lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerUpdate {
+    /// The lease's token.
+    pub lease_token: String,
+    /// Renews for this long from now.
+    pub lease_secs: i64,
+    /// The registered agent, once the worker has started.
+    pub worker_name: Option<AgentName>,
+    /// `completed` or `failed`, when it has ended.
+    pub status: Option<SpawnStatus>,
+    /// What the worker has to say.
+    pub summary: Option<String>,
+    /// Why it failed.
+    pub failure_reason: Option<String>,
+}
+
+impl WorkerUpdate {
+    /// Reads the body of `PATCH …/workers/{id}`.
+    pub fn from_fields(mut fields: Fields) -> Result<Self, Vec<FieldError>> {
+        let lease_token = fields.required_text("lease_token");
+        let lease_secs = fields.integer("lease_seconds", LEASE_SECS).unwrap_or(LEASE_DEFAULT_SECS);
+        let worker_name = fields.text("worker_name").filter(|text| !text.is_empty());
+        let worker_name = worker_name.and_then(|text| {
+            let name = AgentName::parse(&text);
+            name.map_err(|error| fields.fault("worker_name", format!("the agent name {error}"))).ok()
+        });
+        let status = fields.parsed("status", |text| match SpawnStatus::parse(text) {
+            Ok(SpawnStatus::Pending) | Err(_) => Err("must be in_progress, completed or failed"),
+            Ok(status) => Ok(status),
+        });
+        let mut result = |name: &str| {
+            let text = fields.text(name)?;
+            if text.len() > RESULT_MAX {
+                fields.fault(name, "is longer than 16384 bytes");
+            }
+            Some(text)
+        };
+        let (summary, failure_reason) = (result("summary"), result("failure_reason"));
+        let update = lease_token.map(|lease_token| Self {
+            lease_token,
+            lease_secs,
+            worker_name,
+            status: status.filter(|status| *status != SpawnStatus::InProgress),
+            summary,
+            failure_reason,
+        });
+        fields.finish(update)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(body: &serde_json::Value) -> Fields {
+        Fields::parse(body.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_examples_of_the_requirements_are_read() {
+        let dan = Owner::parse("dan").unwrap();
+        assert_eq!(
+            SpawnedBy::parse("workspace:dan"),
+            Ok(SpawnedBy::Role("workspace".into(), dan))
+        );
+        let supervisor = AgentName::parse("supervisor").unwrap();
+        assert_eq!(SpawnedBy::parse("supervisor"), Ok(SpawnedBy::Agent(supervisor)));
+        for bad in [":dan", "workspace:", "a b:dan", "user:Dan", "system"] {
+            assert!(SpawnedBy::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_lease_lasts_30_to_3600_seconds_900_unless_asked() {
+        let of = |body| Claim::from_fields(fields(&body)).map(|claim| claim.lease_secs);
+        assert_eq!(of(serde_json::json!({})), Ok(900));
+        assert_eq!(of(serde_json::json!({"lease_seconds": 30})), Ok(30));
+        assert!(of(serde_json::json!({"lease_seconds": 29})).is_err());
+        assert!(of(serde_json::json!({"lease_seconds": 3601})).is_err());
+    }
+
+    #[test]
+    fn every_bad_field_of_a_request_is_named() {
+        let bad = serde_json::json!({
+            "spawned_by": "a.b", "priority": 1001, "retry": 1, "labels": ["a b"], "metadata": 1,
+        });
+        let Err(NewSpawnError::Fields(faults)) = NewSpawn::from_fields(fields(&bad)) else {
+            panic!()
+        };
+        let names: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
+        assert_eq!(names, ["task", "spawned_by", "priority", "retry", "labels.0", "metadata"]);
+    }
+}
