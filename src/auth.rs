@@ -3,11 +3,13 @@
 
 use crate::context::Context;
 use crate::error::ApiError;
+use crate::mailbox::command::mailbox_name;
+use crate::store::agents::Holder;
 use crate::{cache, store};
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::access::{self, Principal};
 use multiclaude_hybrid_protocol::token::{Scope, SecretToken, TokenKind, WhoAmI};
-use multiclaude_hybrid_protocol::{ErrorCode, Owner, Repo, Timestamp};
+use multiclaude_hybrid_protocol::{AgentName, ErrorCode, Owner, Repo, Timestamp};
 use std::rc::Rc;
 use subtle::ConstantTimeEq;
 
@@ -185,4 +187,33 @@ pub async fn admin(context: &Context) -> Result<Rc<Caller>, ApiError> {
         return Ok(caller);
     }
     Err(forbidden("Tokens are managed with an admin token (mca_…)."))
+}
+
+/// The agent `name`, if the caller may act for it; 403, naming `field`, if not.
+///
+/// What the isolate remembers is believed for a yes; before a no it looks into
+/// D1 again.
+pub async fn acting_for(
+    context: &Context,
+    caller: &RepoCaller,
+    name: &AgentName,
+    field: &str,
+) -> Result<Holder, ApiError> {
+    let principal = caller.principal();
+    let mailbox = mailbox_name(&caller.repo, name);
+    let known = cache::holder(&mailbox, context.now);
+    if let Some(holder) = known.filter(|holder| principal.acts_for(&holder.owner)) {
+        return Ok(holder);
+    }
+    if let Some(holder) = store::agents::holder(context.db()?, &caller.repo, name).await? {
+        cache::remember_holder(mailbox, holder.clone(), context.now);
+        if principal.acts_for(&holder.owner) {
+            return Ok(holder);
+        }
+    }
+    Err(forbidden(&format!(
+        "{field}: no agent {name} that {} may act for is registered in {}. Register it with POST \
+         …/agents first, or use user:<owner> with a user token.",
+        principal.owner, caller.repo
+    )))
 }

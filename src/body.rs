@@ -49,3 +49,13 @@ async fn read(request: &mut Request) -> Result<Vec<u8>, ApiError> {
 pub async fn fields(request: &mut Request) -> Result<Fields, ApiError> {
     Ok(Fields::parse(&read(request).await?)?)
 }
+
+/// The same for a body that may be left out.
+pub async fn optional_fields(request: &mut Request) -> Result<Fields, ApiError> {
+    let bytes = read(request).await?;
+    Ok(Fields::parse(if bytes.is_empty() {
+        b"{}"
+    } else {
+        &bytes
+    })?)
+}

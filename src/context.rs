@@ -120,6 +120,11 @@ impl Context {
         })
     }
 
+    /// The path's second parameter, as it came.
+    pub fn second(&self) -> &str {
+        self.param(1)
+    }
+
     /// The path's first parameter, as it came.
     pub fn id(&self) -> &str {
         self.param(0)
@@ -156,11 +161,16 @@ impl Context {
         self.cost.rows.set(self.cost.rows.get() + rows);
     }
 
+    /// Does something that the answer need not wait for.
+    pub fn after_answer(&self, work: impl Future<Output = ()> + 'static) {
+        self.runtime.wait_until(work);
+    }
+
     /// Notes that the token was used, once a minute, after the answer.
     pub fn touch_token(&self, token_id: String) {
         let (env, now) = (self.env.clone(), self.now);
         let not_since = now - self.settings.timing.seen_grain;
-        self.runtime.wait_until(async move {
+        self.after_answer(async move {
             let touched = match Db::new(&env) {
                 Ok(db) => store::tokens::touch(&db, &token_id, now, not_since).await,
                 Err(error) => Err(error),

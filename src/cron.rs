@@ -1,11 +1,12 @@
 //! What is done every minute, whoever calls: mailboxes that a crash left open
-//! after their agent was deregistered are closed.
+//! after their agent was deregistered are closed; leases that nobody looked at
+//! expire; requesters are told of ends; old requests go.
 //!
 //! What a mailbox can do by itself is done by its own alarm instead.
 
 use crate::mailbox::{Command, command::Door};
-use crate::store::{Db, agents as store};
-use crate::{clock, log, settings};
+use crate::store::{Db, agents as store, spawns};
+use crate::{clock, log, requester, settings};
 use multiclaude_hybrid_core::registry::Row;
 use worker::Env;
 
@@ -14,9 +15,22 @@ const BATCH: u32 = 50;
 
 /// One run. A fault is logged; the next run tries again.
 pub async fn run(env: &Env) {
-    if let Err(cause) = close_left_open(env).await {
-        log::fault("cron", &cause);
+    for result in [close_left_open(env).await, look_after_spawns(env).await] {
+        if let Err(cause) = result {
+            log::fault("cron", &cause);
+        }
     }
+    requester::tell(env, None).await;
+}
+
+async fn look_after_spawns(env: &Env) -> Result<(), String> {
+    let settings = settings::get(env).map_err(|error| error.to_string())?;
+    let db = Db::new(env).map_err(|error| error.to_string())?;
+    let now = clock::now();
+    let expired = spawns::expire(&db, None, now, &settings.timing).await;
+    expired.map_err(|error| error.to_string())?;
+    let purged = spawns::purge(&db, now - settings.timing.keep_spawns).await;
+    purged.map_err(|error| error.to_string())
 }
 
 async fn close_left_open(env: &Env) -> Result<(), String> {

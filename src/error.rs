@@ -7,6 +7,7 @@ use multiclaude_hybrid_protocol::ErrorCode;
 use multiclaude_hybrid_protocol::error::{FieldError, Problem};
 use multiclaude_hybrid_protocol::fields::BodyError;
 use multiclaude_hybrid_protocol::message::NewMessageError;
+use multiclaude_hybrid_protocol::spawn::NewSpawnError;
 use std::fmt::Display;
 use worker::{Headers, Response};
 
@@ -159,6 +160,23 @@ impl From<NewMessageError> for ApiError {
                     format!(
                         "The message's body has {size} bytes; 65536 are allowed. Send a link to \
                          the text, or several messages with one thread_id."
+                    ),
+                )
+            },
+        }
+    }
+}
+
+impl From<NewSpawnError> for ApiError {
+    fn from(error: NewSpawnError) -> Self {
+        match error {
+            NewSpawnError::Fields(errors) => Self::fields(errors),
+            NewSpawnError::TooLarge(size) => Self {
+                errors: vec![FieldError::new("task", "is larger than 65536 bytes")],
+                ..Self::new(
+                    ErrorCode::BodyTooLarge,
+                    format!(
+                        "The task has {size} bytes; 65536 are allowed. Put details into the repo."
                     ),
                 )
             },

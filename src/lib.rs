@@ -19,6 +19,7 @@
 //! | [`mailbox`] | the Durable Object, one per agent |
 //! | [`delivery`] | one signed POST |
 //! | [`error`] | the only place where a status is chosen for a failure |
+//! | [`requester`] | tells whoever asked for a worker of its end |
 //! | [`cron`] | what is done every minute |
 //! | [`settings`], [`clock`], [`random`], [`body`], [`log`] | the edges |
 //!
@@ -38,6 +39,7 @@ pub mod log;
 pub mod mailbox;
 pub mod path;
 pub mod random;
+pub mod requester;
 pub mod router;
 pub mod settings;
 pub mod store;

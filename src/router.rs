@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::error::ApiError;
-use crate::handlers::{Handled, agents, endpoint, messages, system, tokens};
+use crate::handlers::{Handled, agents, config, endpoint, messages, system, tokens, workers};
 use multiclaude_hybrid_protocol::ErrorCode;
 use std::future::Future;
 use std::pin::Pin;
@@ -49,6 +49,15 @@ routes! {
     Post   "/v1/repos/{repo}/messages" => messages::send;
     Get    "/v1/repos/{repo}/messages/{id}" => messages::receipt;
     Patch  "/v1/repos/{repo}/messages/{id}" => messages::report;
+    Post   "/v1/repos/{repo}/workers/spawn" => workers::spawn;
+    Post   "/v1/repos/{repo}/workers/claim" => workers::claim;
+    Get    "/v1/repos/{repo}/workers/pending" => workers::pending;
+    Get    "/v1/repos/{repo}/workers" => workers::list;
+    Get    "/v1/repos/{repo}/workers/{id}" => workers::get;
+    Patch  "/v1/repos/{repo}/workers/{id}" => workers::update;
+    Delete "/v1/repos/{repo}/workers/{id}" => workers::cancel;
+    Get    "/v1/repos/{repo}/config" => config::get;
+    Put    "/v1/repos/{repo}/config" => config::put;
 }
 
 /// The parameters of `segments` under `pattern`, if it fits.

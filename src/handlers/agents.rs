@@ -47,6 +47,7 @@ fn shown(mut row: Row, context: &Context) -> registry::Row {
 pub fn check_endpoint(
     change: EndpointChange,
     context: &Context,
+    field: &str,
 ) -> Result<EndpointChange, ApiError> {
     let EndpointChange::Set(url) = change else {
         return Ok(change);
@@ -58,7 +59,7 @@ pub fn check_endpoint(
     let checked = endpoint::check(&url, rules);
     checked
         .map(EndpointChange::Set)
-        .map_err(|error| ApiError::fields(vec![FieldError::new("endpoint", error)]))
+        .map_err(|error| ApiError::fields(vec![FieldError::new(field, error)]))
 }
 
 /// Tells the mailbox what the row wants; answers a generated secret.
@@ -90,7 +91,7 @@ pub async fn register(mut context: Context) -> Handled {
     caller.takes_part()?;
     let fields = body::fields(&mut context.request).await?;
     let mut wish = Registration::from_fields(fields).map_err(ApiError::fields)?;
-    wish.endpoint = check_endpoint(wish.endpoint, &context)?;
+    wish.endpoint = check_endpoint(wish.endpoint, &context, "endpoint")?;
     let (status, mut row) = settle(&context, &caller, &wish).await?;
     cache::forget_holder(&mailbox_name(&caller.repo, &wish.name));
     row.agent.webhook_secret =
@@ -230,7 +231,7 @@ pub async fn update(mut context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
     let fields = body::fields(&mut context.request).await?;
     let mut wish = AgentUpdate::from_fields(fields).map_err(ApiError::fields)?;
-    wish.endpoint = check_endpoint(wish.endpoint, &context)?;
+    wish.endpoint = check_endpoint(wish.endpoint, &context, "endpoint")?;
     // Setting the endpoint that is set already still makes the mailbox try at once.
     let touches_endpoint = wish.endpoint != EndpointChange::Keep || wish.webhook_secret.is_some();
     for _ in 0..TRIES {

@@ -1,28 +1,23 @@
 //! Messages: send, list, acknowledge, receipt.
 
 use super::Handled;
+use super::idempotency;
 use super::query::Query;
-use crate::auth::{self, RepoCaller, forbidden};
+use crate::auth::{self, RepoCaller, acting_for, forbidden};
+use crate::body;
 use crate::context::Context;
 use crate::error::ApiError;
 use crate::mailbox::Command;
-use crate::mailbox::command::{List, NEXT, Send, SendingAgent, ask, mailbox_name, wire_fields};
-use crate::store::agents as store;
-use crate::{body, cache};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use crate::mailbox::command::{List, NEXT, Send, SendingAgent, ask, wire_fields};
 use multiclaude_hybrid_protocol::fields::Metadata;
 use multiclaude_hybrid_protocol::message::{MessageStatus, NewMessage, Sender, wanted_status};
 use multiclaude_hybrid_protocol::token::TokenKind;
-use multiclaude_hybrid_protocol::{AgentName, ErrorCode, MessageId, Owner, Repo};
+use multiclaude_hybrid_protocol::{AgentName, MessageId, Owner, Repo};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use worker::{Headers, Response};
 
 /// The longest time that an empty list is held, in seconds.
 const WAIT_MAX: u32 = 25;
-/// Characters of an idempotency key.
-const KEY_MAX: usize = 255;
 
 /// The fields of a message's wire form that its sender decides.
 #[derive(Serialize)]
@@ -45,7 +40,7 @@ struct SentFields<'a> {
 pub async fn send(mut context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
     caller.takes_part()?;
-    let key = idempotency_key(&context)?;
+    let key = idempotency::key(&context)?;
     let fields = body::fields(&mut context.request).await?;
     let message = NewMessage::from_fields(fields)?;
     let sender = sender(&context, &caller, &message.from).await?;
@@ -62,7 +57,7 @@ pub async fn send(mut context: Context) -> Handled {
     let key = key.map(|key| {
         let scope = format!("{}\n{}\n{key}", caller.principal().owner, message.from);
         let meant = format!("{}\n{fields}", message.ttl_seconds.unwrap_or(0));
-        (hash(&scope), hash(&meant))
+        (idempotency::hash(&scope), idempotency::hash(&meant))
     });
     let command = Command::Send(Send {
         sender,
@@ -71,24 +66,6 @@ pub async fn send(mut context: Context) -> Handled {
         notice_for: None,
     });
     pass_on(ask(&context, &caller.repo, &message.to, &command, &fields).await?)
-}
-
-fn hash(text: &str) -> String {
-    STANDARD_NO_PAD.encode(Sha256::digest(text.as_bytes()))
-}
-
-fn idempotency_key(context: &Context) -> Result<Option<String>, ApiError> {
-    let Some(key) = context.request.headers().get("idempotency-key")? else {
-        return Ok(None);
-    };
-    if (1..=KEY_MAX).contains(&key.len()) && key.bytes().all(|byte| (0x21..0x7f).contains(&byte)) {
-        return Ok(Some(key));
-    }
-    Err(ApiError::parameter(
-        ErrorCode::InvalidParameter,
-        "Idempotency-Key",
-        format_args!("must be 1 to {KEY_MAX} visible ASCII characters"),
-    ))
 }
 
 /// Checks that the caller may send as `from`, and answers the agent to be
@@ -113,30 +90,12 @@ async fn sender(
         }
         Sender::Agent(name) => name,
     };
-    let mailbox = mailbox_name(&caller.repo, name);
-    let mut holder = cache::holder(&mailbox, context.now);
-    if !holder
-        .as_ref()
-        .is_some_and(|holder| principal.acts_for(&holder.owner))
-    {
-        // What is remembered may be old: look again before refusing.
-        holder = store::holder(context.db()?, &caller.repo, name).await?;
-        if let Some(holder) = &holder {
-            cache::remember_holder(mailbox, holder.clone(), context.now);
-        }
-    }
-    match holder.filter(|holder| principal.acts_for(&holder.owner)) {
-        Some(holder) => Ok(Some(SendingAgent {
-            name: name.clone(),
-            id: holder.id,
-            owner: holder.owner,
-        })),
-        None => Err(forbidden(&format!(
-            "from: no agent {name} that {} may act for is registered in {}. Register it with POST \
-             …/agents first, or send as user:<owner> with a user token.",
-            principal.owner, caller.repo
-        ))),
-    }
+    let holder = acting_for(context, caller, name, "from").await?;
+    Ok(Some(SendingAgent {
+        name: name.clone(),
+        id: holder.id,
+        owner: holder.owner,
+    }))
 }
 
 /// `GET …/agents/{name}/messages`: the agent's messages, oldest first.

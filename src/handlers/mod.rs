@@ -1,11 +1,14 @@
 //! One file per resource: parse, authorise, one call, answer.
 
 pub mod agents;
+pub mod config;
 pub mod endpoint;
+pub mod idempotency;
 pub mod messages;
 pub mod query;
 pub mod system;
 pub mod tokens;
+pub mod workers;
 
 use crate::error::ApiError;
 use serde::Serialize;

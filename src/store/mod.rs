@@ -5,6 +5,8 @@
 //! from JavaScript a row, and no detour over floats.
 
 pub mod agents;
+pub mod configs;
+pub mod spawns;
 pub mod tokens;
 
 use crate::context::Cost;

@@ -2,6 +2,7 @@
 //! a test's name is a sentence of it.
 
 mod agents;
+mod config;
 mod cost;
 mod crashes;
 mod errors;
@@ -11,6 +12,7 @@ mod push;
 mod retention;
 mod secrecy;
 mod storage;
+mod workers;
 
 use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_protocol::ErrorCode;

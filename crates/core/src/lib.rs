@@ -14,12 +14,14 @@
 //! | [`endpoint`] | which URLs may be pushed to |
 //! | [`outcome`] | what an endpoint's answer means |
 //! | [`retry`] | when to try again |
+//! | [`lease`] | who holds a request for a worker
 //! | [`mailbox`] | order, dedup, transitions, expiry, incarnations, notices |
 //! | [`seal`] | secrets at rest |
 //! | [`timing`] | every duration, in one place |
 
 pub mod access;
 pub mod endpoint;
+pub mod lease;
 pub mod mailbox;
 pub mod outcome;
 pub mod presence;

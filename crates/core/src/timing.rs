@@ -35,6 +35,12 @@ pub struct Timing {
     pub unseen: Ms,
     /// `last_seen` and `last_used_at` are written this often at most.
     pub seen_grain: Ms,
+    /// The window of `max_spawns_per_minute`.
+    pub spawn_window: Ms,
+    /// How long a started worker whose lease has ended may come back.
+    pub lost_runner: Ms,
+    /// How long finished requests for workers are kept.
+    pub keep_spawns: Ms,
     /// A notice or report that could not be passed on is tried again then.
     pub outbox_retry: Ms,
 }
@@ -54,6 +60,9 @@ impl Default for Timing {
             purge_every: HOUR,
             unseen: 180 * SECOND,
             seen_grain: MINUTE,
+            spawn_window: MINUTE,
+            lost_runner: HOUR,
+            keep_spawns: 30 * DAY,
             outbox_retry: 5 * SECOND,
         }
     }
@@ -78,6 +87,9 @@ impl Timing {
             purge_every: by(full.purge_every),
             unseen: by(full.unseen),
             seen_grain: by(full.seen_grain),
+            spawn_window: by(full.spawn_window),
+            lost_runner: by(full.lost_runner),
+            keep_spawns: by(full.keep_spawns),
             outbox_retry: by(full.outbox_retry),
         }
     }

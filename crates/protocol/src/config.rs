@@ -109,7 +109,9 @@ impl ConfigWish {
         if config.spawn_endpoint.len() > ENDPOINT_MAX {
             fields.fault("spawn_endpoint", "is longer than 2048 bytes");
         }
-        let given = fields.text("webhook_secret").filter(|text| !text.is_empty());
+        let given = fields
+            .text("webhook_secret")
+            .filter(|text| !text.is_empty());
         let webhook_secret = given.and_then(|text| match Secret::parse(&text) {
             Ok(secret) => Some(secret),
             Err(error) => {
@@ -149,7 +151,12 @@ mod tests {
         .unwrap_err();
         let names: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
         let wanted = [
-            "enabled", "remote_agents.0", "max_spawns_per_minute", "max_workers", "encrypt", "webhook_secret",
+            "enabled",
+            "remote_agents.0",
+            "max_spawns_per_minute",
+            "max_workers",
+            "encrypt",
+            "webhook_secret",
         ];
         assert_eq!(names, wanted);
     }

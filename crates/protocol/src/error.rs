@@ -56,6 +56,8 @@ codes! {
     MessageNotFound = "message_not_found", 404, "No such message";
     /// No token of that id.
     TokenNotFound = "token_not_found", 404, "No such token";
+    /// No request for a worker of that id.
+    WorkerNotFound = "worker_not_found", 404, "No such worker";
     /// The path exists, the method does not.
     MethodNotAllowed = "method_not_allowed", 405, "The method is not allowed here";
     /// The name is held by another owner or machine.
@@ -70,6 +72,10 @@ codes! {
     Conflict = "conflict", 409, "Somebody else is changing this";
     /// The agent has no endpoint to act on.
     NoEndpoint = "no_endpoint", 409, "The agent has no endpoint";
+    /// The request was claimed by somebody else, or has ended.
+    LeaseLost = "lease_lost", 409, "The lease is lost";
+    /// The configuration is not the one in `If-Match` (any longer).
+    PreconditionFailed = "precondition_failed", 412, "It was changed in the meantime";
     /// The request, or the message in it, is larger than allowed.
     BodyTooLarge = "body_too_large", 413, "The body is too large";
     /// Fields are missing, of the wrong type or out of bounds; `errors` lists them.
@@ -78,6 +84,10 @@ codes! {
     IdempotencyMismatch = "idempotency_mismatch", 422, "The idempotency key was used for something else";
     /// 10,000 messages are waiting there already.
     MailboxFull = "mailbox_full", 429, "The recipient's mailbox is full";
+    /// The repo's `max_spawns_per_minute` is used up.
+    SpawnRateLimited = "spawn_rate_limited", 429, "Too many requests for workers";
+    /// The repo's `max_workers` are pending or at work.
+    WorkerLimitReached = "worker_limit_reached", 429, "Too many workers";
     /// A fault of the coordinator; the log has the request id.
     Internal = "internal", 500, "Something went wrong here";
     /// The coordinator lacks a secret or binding.

@@ -152,6 +152,11 @@ uuid_id!(
     "agt_"
 );
 uuid_id!(
+    /// A request for a worker.
+    SpawnId,
+    "spn_"
+);
+uuid_id!(
     /// A token, as it may be named in lists and logs. Not its secret.
     TokenId,
     "tok_"

@@ -7,6 +7,7 @@
 //! | [`token`] | the format of bearer tokens and what a token may reach |
 //! | [`webhook`] | Standard Webhooks: secrets, signatures, payloads |
 //! | [`agent`], [`message`] | wire types of the registry and the mailboxes |
+//! | [`spawn`], [`config`] | wire types of spawning and of a repo's configuration |
 //! | [`error`] | the closed set of error codes and the problem document |
 //! | [`fields`] | reads a JSON body field by field and names every fault |
 //! | [`time`] | milliseconds since the epoch, RFC 3339 on the wire |
@@ -16,16 +17,18 @@
 //! (those are in `multiclaude-hybrid-core`).
 
 pub mod agent;
+pub mod config;
 pub mod error;
 pub mod fields;
 pub mod id;
 pub mod message;
 pub mod name;
+pub mod spawn;
 pub mod time;
 pub mod token;
 pub mod webhook;
 
 pub use error::ErrorCode;
-pub use id::{AgentId, MessageId, TokenId};
+pub use id::{AgentId, MessageId, SpawnId, TokenId};
 pub use name::{AgentName, Owner, Repo};
 pub use time::Timestamp;

@@ -52,7 +52,8 @@ impl SpawnedBy {
                 .map(Self::Agent)
                 .map_err(|error| format!("the agent name {error}"));
         };
-        let owner = Owner::parse(owner).map_err(|error| format!("the owner after {role}: {error}"))?;
+        let owner =
+            Owner::parse(owner).map_err(|error| format!("the owner after {role}: {error}"))?;
         let role = label(role).map_err(|error| format!("the type before the colon {error}"))?;
         Ok(Self::Role(role, owner))
     }
@@ -184,14 +185,18 @@ impl NewSpawn {
             fields.fault("task", "is empty");
         }
         let spawned_by = fields.text("spawned_by").filter(|text| !text.is_empty());
-        let spawned_by = spawned_by.map(|text| SpawnedBy::parse(&text)).and_then(|by| {
-            by.map_err(|error| fields.fault("spawned_by", error)).ok()
-        });
+        let spawned_by = spawned_by
+            .map(|text| SpawnedBy::parse(&text))
+            .and_then(|by| by.map_err(|error| fields.fault("spawned_by", error)).ok());
         let priority = fields.integer("priority", PRIORITY).unwrap_or(0);
         let retry = fields.boolean("retry").unwrap_or(false);
         let labels = labels(&mut fields);
         let metadata = fields.metadata("metadata").unwrap_or_default();
-        if let Some(size) = task.as_ref().map(String::len).filter(|&size| size > TASK_MAX) {
+        if let Some(size) = task
+            .as_ref()
+            .map(String::len)
+            .filter(|&size| size > TASK_MAX)
+        {
             return Err(NewSpawnError::TooLarge(size));
         }
         let spawn = task.map(|task| Self {
@@ -219,7 +224,9 @@ impl Claim {
     /// Reads the body of `POST …/workers/claim`.
     pub fn from_fields(mut fields: Fields) -> Result<Self, Vec<FieldError>> {
         let labels = labels(&mut fields);
-        let lease_secs = fields.integer("lease_seconds", LEASE_SECS).unwrap_or(LEASE_DEFAULT_SECS);
+        let lease_secs = fields
+            .integer("lease_seconds", LEASE_SECS)
+            .unwrap_or(LEASE_DEFAULT_SECS);
         fields.finish(Some(Self { labels, lease_secs }))
     }
 }
@@ -245,11 +252,14 @@ impl WorkerUpdate {
     /// Reads the body of `PATCH …/workers/{id}`.
     pub fn from_fields(mut fields: Fields) -> Result<Self, Vec<FieldError>> {
         let lease_token = fields.required_text("lease_token");
-        let lease_secs = fields.integer("lease_seconds", LEASE_SECS).unwrap_or(LEASE_DEFAULT_SECS);
+        let lease_secs = fields
+            .integer("lease_seconds", LEASE_SECS)
+            .unwrap_or(LEASE_DEFAULT_SECS);
         let worker_name = fields.text("worker_name").filter(|text| !text.is_empty());
         let worker_name = worker_name.and_then(|text| {
             let name = AgentName::parse(&text);
-            name.map_err(|error| fields.fault("worker_name", format!("the agent name {error}"))).ok()
+            name.map_err(|error| fields.fault("worker_name", format!("the agent name {error}")))
+                .ok()
         });
         let status = fields.parsed("status", |text| match SpawnStatus::parse(text) {
             Ok(SpawnStatus::Pending) | Err(_) => Err("must be in_progress, completed or failed"),
@@ -291,7 +301,10 @@ mod tests {
             Ok(SpawnedBy::Role("workspace".into(), dan))
         );
         let supervisor = AgentName::parse("supervisor").unwrap();
-        assert_eq!(SpawnedBy::parse("supervisor"), Ok(SpawnedBy::Agent(supervisor)));
+        assert_eq!(
+            SpawnedBy::parse("supervisor"),
+            Ok(SpawnedBy::Agent(supervisor))
+        );
         for bad in [":dan", "workspace:", "a b:dan", "user:Dan", "system"] {
             assert!(SpawnedBy::parse(bad).is_err(), "{bad}");
         }
@@ -315,6 +328,16 @@ mod tests {
             panic!()
         };
         let names: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
-        assert_eq!(names, ["task", "spawned_by", "priority", "retry", "labels.0", "metadata"]);
+        assert_eq!(
+            names,
+            [
+                "task",
+                "spawned_by",
+                "priority",
+                "retry",
+                "labels.0",
+                "metadata"
+            ]
+        );
     }
 }

@@ -1,0 +1,202 @@
+//! Who holds a request for a worker (design: *Spawning*).
+//!
+//! A claim gives a lease; its token fences every later update. A lease that
+//! ends before the worker has started returns the request, at most
+//! [`CLAIMS_MAX`] times. Once a worker has started, nobody else gets the
+//! request unless it was made with `retry`: its holder may come back for an
+//! hour, and then it has failed.
+//!
+//! [`expire`] is the rule; the store executes it as one SQL statement, so that
+//! two claims at the same moment see the same, and a test compares the two.
+
+use crate::{Ms, timing::Timing};
+use multiclaude_hybrid_protocol::spawn::{SpawnStatus, WorkerUpdate};
+
+/// Claims whose lease may end before a worker has started.
+pub const CLAIMS_MAX: u32 = 3;
+/// Why such a request fails at last.
+pub const REASON_NEVER_STARTED: &str = "never_started";
+/// Why a request fails whose runner never came back.
+pub const REASON_RUNNER_LOST: &str = "runner_lost";
+/// Why a request fails that was cancelled before anybody claimed it.
+pub const REASON_CANCELLED: &str = "cancelled";
+
+/// What of a request its lease depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// How far it has come.
+    pub status: SpawnStatus,
+    /// Has its worker started?
+    pub started: bool,
+    /// Was it made with `retry`?
+    pub retry: bool,
+    /// How often it was claimed.
+    pub claims: u32,
+    /// When the lease ends.
+    pub lease_expires_at: Option<Ms>,
+}
+
+/// What the time does to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// Nothing.
+    Stands,
+    /// It is pending again.
+    Returns,
+    /// It has failed for this reason.
+    Fails(&'static str),
+}
+
+/// What the time does to `held`.
+pub fn expire(held: &Held, now: Ms, timing: &Timing) -> Expiry {
+    let Some(ends) = held
+        .lease_expires_at
+        .filter(|_| held.status == SpawnStatus::InProgress)
+    else {
+        return Expiry::Stands;
+    };
+    if now < ends {
+        return Expiry::Stands;
+    }
+    match (held.started, held.retry) {
+        (false, _) if held.claims >= CLAIMS_MAX => Expiry::Fails(REASON_NEVER_STARTED),
+        (false, _) | (true, true) => Expiry::Returns,
+        (true, false) if now >= ends + timing.lost_runner => Expiry::Fails(REASON_RUNNER_LOST),
+        (true, false) => Expiry::Stands,
+    }
+}
+
+/// What an update by the holder of the lease makes of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Updated {
+    /// How far it has come now.
+    pub status: SpawnStatus,
+    /// When the lease ends now; none once it has ended.
+    pub lease_expires_at: Option<Ms>,
+}
+
+/// Decides an update. `holds`: the token is that of the lease in force.
+///
+/// `None`: the lease is lost. A finished request repeats its end only.
+pub fn update(
+    held: &Held,
+    holds: bool,
+    wish: &WorkerUpdate,
+    now: Ms,
+    timing: &Timing,
+) -> Option<Updated> {
+    if !holds || held.status == SpawnStatus::Pending {
+        return None;
+    }
+    if held.status != SpawnStatus::InProgress {
+        let repeats = wish.status == Some(held.status);
+        return repeats.then_some(Updated {
+            status: held.status,
+            lease_expires_at: None,
+        });
+    }
+    if expire(held, now, timing) != Expiry::Stands {
+        return None;
+    }
+    Some(match wish.status {
+        Some(end) => Updated {
+            status: end,
+            lease_expires_at: None,
+        },
+        None => Updated {
+            status: SpawnStatus::InProgress,
+            lease_expires_at: Some(now + wish.lease_secs.saturating_mul(timing.second)),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Ms = 3_600_000;
+
+    fn held(started: bool, retry: bool, claims: u32) -> Held {
+        Held {
+            status: SpawnStatus::InProgress,
+            started,
+            retry,
+            claims,
+            lease_expires_at: Some(1000),
+        }
+    }
+
+    fn at(held: &Held, now: Ms) -> Expiry {
+        expire(held, now, &Timing::default())
+    }
+
+    fn wish(status: Option<SpawnStatus>) -> WorkerUpdate {
+        WorkerUpdate {
+            lease_token: "t".into(),
+            lease_secs: 60,
+            worker_name: None,
+            status,
+            summary: None,
+            failure_reason: None,
+        }
+    }
+
+    #[test]
+    fn a_lease_that_ends_before_the_start_returns_the_request_twice_and_then_fails_it() {
+        assert_eq!(at(&held(false, false, 1), 999), Expiry::Stands);
+        assert_eq!(at(&held(false, false, 1), 1000), Expiry::Returns);
+        assert_eq!(at(&held(false, true, 2), 1000), Expiry::Returns);
+        assert_eq!(
+            at(&held(false, false, 3), 1000),
+            Expiry::Fails(REASON_NEVER_STARTED)
+        );
+    }
+
+    #[test]
+    fn a_started_worker_is_given_to_nobody_else_unless_retry_was_asked_for() {
+        assert_eq!(at(&held(true, false, 1), 1000), Expiry::Stands);
+        assert_eq!(at(&held(true, false, 9), 999 + HOUR), Expiry::Stands);
+        assert_eq!(
+            at(&held(true, false, 1), 1000 + HOUR),
+            Expiry::Fails(REASON_RUNNER_LOST)
+        );
+        assert_eq!(at(&held(true, true, 9), 1000), Expiry::Returns);
+    }
+
+    #[test]
+    fn a_late_renewal_works_within_the_hour_and_a_foreign_token_never() {
+        let timing = Timing::default();
+        let late = update(&held(true, false, 1), true, &wish(None), 2000, &timing).unwrap();
+        assert_eq!(late.lease_expires_at, Some(62_000));
+        assert_eq!(
+            update(&held(true, false, 1), false, &wish(None), 0, &timing),
+            None
+        );
+        assert_eq!(
+            update(&held(false, false, 1), true, &wish(None), 1000, &timing),
+            None
+        );
+        assert_eq!(
+            update(
+                &held(true, false, 1),
+                true,
+                &wish(None),
+                1000 + HOUR,
+                &timing
+            ),
+            None
+        );
+    }
+
+    #[test]
+    fn an_end_may_be_repeated_but_not_changed() {
+        let ended = Held {
+            status: SpawnStatus::Completed,
+            ..held(true, false, 1)
+        };
+        let again = |status| update(&ended, true, &wish(status), 5000, &Timing::default());
+        assert!(again(Some(SpawnStatus::Completed)).is_some());
+        assert_eq!(again(Some(SpawnStatus::Failed)), None);
+        assert_eq!(again(None), None);
+    }
+}

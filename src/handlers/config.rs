@@ -1,0 +1,172 @@
+//! A repo's configuration.
+
+use super::agents::check_endpoint;
+use super::{Handled, json};
+use crate::auth::{self, RepoCaller, forbidden};
+use crate::context::Context;
+use crate::error::ApiError;
+use crate::store::configs::{self as store, Stored};
+use crate::{body, random};
+use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_core::mailbox::HeldSecret;
+use multiclaude_hybrid_protocol::agent::EndpointChange;
+use multiclaude_hybrid_protocol::config::ConfigWish;
+use multiclaude_hybrid_protocol::error::FieldError;
+use multiclaude_hybrid_protocol::token::TokenKind;
+use multiclaude_hybrid_protocol::webhook::Secret;
+use multiclaude_hybrid_protocol::{ErrorCode, Repo};
+
+/// Old secrets that are remembered until their day is over.
+const OLD_SECRETS_MAX: usize = 3;
+
+/// What a repo's secret is bound to where it is sealed.
+fn place(repo: &Repo) -> String {
+    format!("{repo}|config|webhook_secret")
+}
+
+/// Only service and admin tokens see the secret.
+fn may_see_secret(caller: &RepoCaller) -> bool {
+    caller.principal().kind != TokenKind::User
+}
+
+/// The newest secret, opened.
+fn secret(context: &Context, stored: &Stored) -> Result<Option<Secret>, ApiError> {
+    let Some(held) = stored.secrets.first() else {
+        return Ok(None);
+    };
+    let opened = context
+        .settings
+        .keys
+        .open(&held.sealed, &place(&stored.config.repo));
+    opened
+        .map(|bytes| Some(Secret::from_bytes(bytes)))
+        .map_err(ApiError::internal)
+}
+
+fn answer(context: &Context, caller: &RepoCaller, stored: &Stored) -> Handled {
+    let mut config = stored.config.clone();
+    if may_see_secret(caller) {
+        config.webhook_secret = secret(context, stored)?.map(|secret| secret.reveal());
+    }
+    let mut response = json(200, &config)?;
+    response.headers_mut().set("etag", &etag(stored.version))?;
+    Ok(response)
+}
+
+fn etag(version: u32) -> String {
+    format!("\"{version}\"")
+}
+
+/// `GET …/config`: the configuration, or the defaults.
+pub async fn get(context: Context) -> Handled {
+    let caller = auth::repo_caller(&context).await?;
+    let stored = store::get(context.db()?, &caller.repo).await?;
+    answer(&context, &caller, &stored)
+}
+
+/// `PUT …/config`: replaces it, for service and admin tokens.
+pub async fn put(mut context: Context) -> Handled {
+    let caller = auth::repo_caller(&context).await?;
+    if !may_see_secret(&caller) {
+        return Err(forbidden(
+            "The configuration of a repo is shared by its team: service and admin tokens change it.",
+        ));
+    }
+    let fields = body::fields(&mut context.request).await?;
+    let mut wish =
+        ConfigWish::from_fields(fields, caller.repo.clone()).map_err(ApiError::fields)?;
+    wish.config.spawn_endpoint = checked_endpoint(wish.config.spawn_endpoint, &context)?;
+    let stored = store::get(context.db()?, &caller.repo).await?;
+    require_match(&context, stored.version)?;
+    let next = Stored {
+        secrets: secrets_after(&context, &stored, &wish)?,
+        config: wish.config,
+        version: stored.version + 1,
+    };
+    if store::replace(context.db()?, stored.version, &next, context.now).await? {
+        return answer(&context, &caller, &next);
+    }
+    Err(precondition_failed())
+}
+
+fn checked_endpoint(url: String, context: &Context) -> Result<String, ApiError> {
+    if url.is_empty() {
+        return Ok(url);
+    }
+    match check_endpoint(EndpointChange::Set(url), context, "spawn_endpoint")? {
+        EndpointChange::Set(url) => Ok(url),
+        EndpointChange::Keep | EndpointChange::Clear => Ok(String::new()),
+    }
+}
+
+fn precondition_failed() -> ApiError {
+    ApiError::new(
+        ErrorCode::PreconditionFailed,
+        "The configuration was changed in the meantime. GET it again, apply your change to what \
+         is there, and send it with the new ETag in If-Match.",
+    )
+}
+
+/// `If-Match`, if the request has one, must name the version that stands.
+fn require_match(context: &Context, version: u32) -> Result<(), ApiError> {
+    let Some(wanted) = context.request.headers().get("if-match")? else {
+        return Ok(());
+    };
+    let current = etag(version);
+    let matches = wanted
+        .split(',')
+        .map(str::trim)
+        .any(|tag| tag == current || (tag == "*" && version > 0));
+    if matches {
+        Ok(())
+    } else {
+        Err(precondition_failed())
+    }
+}
+
+/// The secrets after this PUT: the given one first, or, where an endpoint has
+/// none yet, a generated one; replaced ones go on for 24 h.
+fn secrets_after(
+    context: &Context,
+    stored: &Stored,
+    wish: &ConfigWish,
+) -> Result<Vec<HeldSecret>, ApiError> {
+    let now = context.now;
+    let alive = |held: &HeldSecret| held.until.is_none_or(|until: Ms| now < until);
+    let mut secrets: Vec<_> = stored
+        .secrets
+        .iter()
+        .filter(|held| alive(held))
+        .cloned()
+        .collect();
+    let current = secret(context, stored)?;
+    let new = match (&wish.webhook_secret, &current) {
+        (Some(given), Some(current)) if given == current => None,
+        (Some(given), _) => Some(given.clone()),
+        (None, None) if !wish.config.spawn_endpoint.is_empty() => {
+            Some(Secret::new(random::bytes()?))
+        }
+        (None, _) => None,
+    };
+    let Some(new) = new else { return Ok(secrets) };
+    let place = place(&stored.config.repo);
+    let sealed = context
+        .settings
+        .keys
+        .seal(new.as_bytes(), &place, random::bytes()?);
+    let until = now + context.settings.timing.secret_overlap;
+    for held in &mut secrets {
+        held.until = Some(held.until.map_or(until, |known| known.min(until)));
+    }
+    let sealed =
+        sealed.map_err(|error| ApiError::fields(vec![FieldError::new("webhook_secret", error)]))?;
+    secrets.insert(
+        0,
+        HeldSecret {
+            sealed,
+            until: None,
+        },
+    );
+    secrets.truncate(OLD_SECRETS_MAX + 1);
+    Ok(secrets)
+}

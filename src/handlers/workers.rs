@@ -1,0 +1,335 @@
+//! Requests for workers: asked for, claimed, ended, cancelled.
+
+use super::idempotency;
+use super::query::Query;
+use super::{Handled, json, nothing};
+use crate::auth::{self, RepoCaller, acting_for, forbidden};
+use crate::context::Context;
+use crate::error::ApiError;
+use crate::store::spawns::{self as store, Grant, New, Row};
+use crate::{body, random, requester};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use multiclaude_hybrid_core::lease;
+use multiclaude_hybrid_protocol::spawn::{
+    Claim, Lease, NewSpawn, SpawnRequest, SpawnStatus, SpawnedBy, WorkerUpdate,
+};
+use multiclaude_hybrid_protocol::token::TokenKind;
+use multiclaude_hybrid_protocol::{ErrorCode, Owner, Repo, SpawnId, Timestamp};
+use subtle::ConstantTimeEq;
+
+/// Tries to write a row that others change at the same moment.
+const TRIES: u32 = 5;
+
+/// `POST …/workers/spawn`: asks for a worker (201), or answers the first
+/// request under the same idempotency key (200).
+pub async fn spawn(mut context: Context) -> Handled {
+    let caller = auth::repo_caller(&context).await?;
+    caller.takes_part()?;
+    let key = idempotency::key(&context)?;
+    let wish = NewSpawn::from_fields(body::fields(&mut context.request).await?)?;
+    let by = spawned_by(&context, &caller, wish.spawned_by.as_ref()).await?;
+    let owner = &caller.principal().owner;
+    let key = key.map(|key| {
+        let meant = (
+            &wish.task,
+            &by,
+            wish.priority,
+            wish.retry,
+            &wish.labels,
+            &wish.metadata,
+        );
+        let meant = serde_json::to_string(&meant).unwrap_or_default();
+        let scope = format!("{}\n{owner}\n{key}", caller.repo);
+        (idempotency::hash(&scope), idempotency::hash(&meant))
+    });
+    let key = key
+        .as_ref()
+        .map(|(scope, meant)| (scope.as_str(), meant.as_str()));
+    if let Some(first) = repeated(&context, key).await? {
+        return json(200, &first.shown(context.now));
+    }
+    expire(&context, &caller.repo).await?;
+    let id = SpawnId::new(Timestamp(context.now), random::bytes()?);
+    let new = New {
+        id: &id,
+        repo: &caller.repo,
+        wish: &wish,
+        spawned_by: &by,
+        requested_by: owner,
+        key,
+        now: context.now,
+    };
+    if !store::insert(context.db()?, &new, &context.settings.timing).await? {
+        // Either the same request was faster, or a limit is reached.
+        return match repeated(&context, key).await? {
+            Some(first) => json(200, &first.shown(context.now)),
+            None => Err(limit_reached(&context, &caller.repo).await?),
+        };
+    }
+    let row = store::get(context.db()?, &caller.repo, &id)
+        .await?
+        .ok_or_else(not_found)?;
+    json(201, &row.shown(context.now))
+}
+
+async fn repeated(context: &Context, key: Option<(&str, &str)>) -> Result<Option<Row>, ApiError> {
+    let Some((scope, meant)) = key else {
+        return Ok(None);
+    };
+    let found = store::by_key(context.db()?, scope).await?;
+    match found {
+        Some(row) if row.content.as_deref() != Some(meant) => Err(ApiError::new(
+            ErrorCode::IdempotencyMismatch,
+            "This Idempotency-Key was used for another request in this repo. Use a new key for a \
+             new request.",
+        )),
+        found => Ok(found),
+    }
+}
+
+/// Who is told of the end: checked, or the caller itself.
+async fn spawned_by(
+    context: &Context,
+    caller: &RepoCaller,
+    given: Option<&SpawnedBy>,
+) -> Result<String, ApiError> {
+    let principal = caller.principal();
+    match given {
+        None => Ok(format!("{}:{}", principal.kind.as_str(), principal.owner)),
+        Some(by @ SpawnedBy::Agent(name)) => {
+            acting_for(context, caller, name, "spawned_by").await?;
+            Ok(by.to_string())
+        }
+        Some(by @ SpawnedBy::Role(role, owner)) => {
+            let person = role == "user" && principal.kind != TokenKind::User;
+            if principal.acts_for(owner) && !person {
+                return Ok(by.to_string());
+            }
+            Err(forbidden(&format!(
+                "spawned_by: {by} is not {}; name one of your own agents, or <type>:{}.",
+                principal.owner, principal.owner
+            )))
+        }
+    }
+}
+
+async fn limit_reached(context: &Context, repo: &Repo) -> Result<ApiError, ApiError> {
+    let timing = &context.settings.timing;
+    let usage = store::usage(context.db()?, repo, context.now, timing).await?;
+    if usage.recent >= usage.max_recent {
+        let oldest = usage.oldest.unwrap_or(context.now);
+        let secs = (oldest + timing.spawn_window - context.now)
+            .max(0)
+            .div_euclid(timing.second)
+            + 1;
+        return Ok(ApiError::new(
+            ErrorCode::SpawnRateLimited,
+            format!(
+                "This repo allows {} requests a minute (max_spawns_per_minute of its config). Try \
+                 again in {secs} s.",
+                usage.max_recent
+            ),
+        )
+        .retry_after(secs as u32));
+    }
+    Ok(ApiError::new(
+        ErrorCode::WorkerLimitReached,
+        format!(
+            "This repo allows {} workers pending and in progress (max_workers of its config). Wait \
+             for one to end, or cancel one with DELETE …/workers/{{id}}.",
+            usage.max_open
+        ),
+    )
+    .retry_after(60))
+}
+
+/// Notices leases that have ended, and tells requesters after the answer.
+async fn expire(context: &Context, repo: &Repo) -> Result<(), ApiError> {
+    let timing = &context.settings.timing;
+    if store::expire(context.db()?, Some(repo), context.now, timing).await? {
+        requester::tell_later(context, repo);
+    }
+    Ok(())
+}
+
+fn not_found() -> ApiError {
+    ApiError::new(
+        ErrorCode::WorkerNotFound,
+        "There is no request for a worker of this id in this repo. GET …/workers lists them; ended \
+         ones are kept for 30 days.",
+    )
+}
+
+fn lease_lost() -> ApiError {
+    ApiError::new(
+        ErrorCode::LeaseLost,
+        "The request is not yours (any longer): its lease has ended and it was returned, given to \
+         another runner, or has ended. Nothing was changed. Stop the worker.",
+    )
+}
+
+fn spawn_id(context: &Context) -> Result<SpawnId, ApiError> {
+    let text = context.second();
+    SpawnId::parse(text).ok_or_else(|| {
+        let message = format!("\"{text}\" is not a request's id, spn_<32 hex digits>");
+        ApiError::parameter(ErrorCode::InvalidName, "id", message)
+    })
+}
+
+/// `GET …/workers?status=`: requests, the most urgent first, then the oldest.
+pub async fn list(context: Context) -> Handled {
+    let status = Query::of(&context).parsed("status", SpawnStatus::parse)?;
+    listed(context, status).await
+}
+
+/// `GET …/workers/pending`.
+pub async fn pending(context: Context) -> Handled {
+    listed(context, Some(SpawnStatus::Pending)).await
+}
+
+async fn listed(context: Context, status: Option<SpawnStatus>) -> Handled {
+    let caller = auth::repo_caller(&context).await?;
+    let query = Query::of(&context);
+    let limit = query.limit()?;
+    // The order is not that of any id, so the cursor is a position.
+    let offset = query.number("after", 0..=1_000_000)?.unwrap_or(0);
+    expire(&context, &caller.repo).await?;
+    let rows = store::list(context.db()?, &caller.repo, status, limit + 1, offset).await?;
+    let more = rows.len() > limit as usize;
+    let now = context.now;
+    let requests: Vec<SpawnRequest> = rows
+        .into_iter()
+        .take(limit as usize)
+        .map(|row| row.shown(now))
+        .collect();
+    let mut response = json(200, &requests)?;
+    if more {
+        let next = query.next_link(&context, &(offset + limit).to_string());
+        response.headers_mut().set("link", &next)?;
+    }
+    Ok(response)
+}
+
+/// `GET …/workers/{id}`.
+pub async fn get(context: Context) -> Handled {
+    let caller = auth::repo_caller(&context).await?;
+    let id = spawn_id(&context)?;
+    expire(&context, &caller.repo).await?;
+    let row = store::get(context.db()?, &caller.repo, &id)
+        .await?
+        .ok_or_else(not_found)?;
+    json(200, &row.shown(context.now))
+}
+
+/// What a lease's token is bound to where it is sealed.
+fn place(repo: &Repo) -> String {
+    format!("{repo}|lease")
+}
+
+fn with_lease(context: &Context, row: Row) -> Handled {
+    let sealed = row.lease.clone().unwrap_or_default();
+    let token = context
+        .settings
+        .keys
+        .open(&sealed, &place(&row.repo))
+        .map_err(ApiError::internal)?;
+    let expires_at = row.lease_ends().unwrap_or_default();
+    let mut request = row.shown(context.now);
+    request.lease = Some(Lease {
+        token: String::from_utf8(token).map_err(ApiError::internal)?,
+        expires_at,
+    });
+    json(200, &request)
+}
+
+/// `POST …/workers/claim`: the best matching request with a lease, or 204.
+pub async fn claim(mut context: Context) -> Handled {
+    let caller = auth::repo_caller(&context).await?;
+    caller.takes_part()?;
+    let key = idempotency::key(&context)?;
+    let wish = Claim::from_fields(body::optional_fields(&mut context.request).await?)
+        .map_err(ApiError::fields)?;
+    let owner: &Owner = &caller.principal().owner;
+    let key = key.map(|key| idempotency::hash(&format!("{}\n{owner}\n{key}", caller.repo)));
+    expire(&context, &caller.repo).await?;
+    if let Some(key) = &key
+        && let Some(row) = store::by_claim(context.db()?, key).await?
+    {
+        return with_lease(&context, row);
+    }
+    let token = format!("lease_{}", URL_SAFE_NO_PAD.encode(random::bytes::<32>()?));
+    let keys = &context.settings.keys;
+    let sealed = keys.seal(token.as_bytes(), &place(&caller.repo), random::bytes()?);
+    let grant = Grant {
+        repo: &caller.repo,
+        labels: &wish.labels,
+        owner,
+        key: key.as_deref(),
+        lease: &sealed.map_err(ApiError::internal)?,
+        ends: context.now + wish.lease_secs * context.settings.timing.second,
+    };
+    match store::claim(context.db()?, &grant).await {
+        Ok(Some(row)) => with_lease(&context, row),
+        Ok(None) => nothing(),
+        // The same claim, sent twice at once: the key is unique.
+        Err(error) => match &key {
+            Some(key) => match store::by_claim(context.db()?, key).await? {
+                Some(row) => with_lease(&context, row),
+                None => Err(error),
+            },
+            None => Err(error),
+        },
+    }
+}
+
+/// `PATCH …/workers/{id}`: the holder of the lease renews, starts, ends.
+pub async fn update(mut context: Context) -> Handled {
+    let caller = auth::repo_caller(&context).await?;
+    caller.takes_part()?;
+    let id = spawn_id(&context)?;
+    let fields = body::fields(&mut context.request).await?;
+    let wish = WorkerUpdate::from_fields(fields).map_err(ApiError::fields)?;
+    for _ in 0..TRIES {
+        let row = store::get(context.db()?, &caller.repo, &id)
+            .await?
+            .ok_or_else(not_found)?;
+        let holds = holds(&context, &row, &wish.lease_token);
+        let timing = &context.settings.timing;
+        let updated = lease::update(&row.held(), holds, &wish, context.now, timing);
+        let updated = updated.ok_or_else(lease_lost)?;
+        let written = store::update(context.db()?, &row, &updated, &wish, context.now).await?;
+        if let Some(row) = written {
+            if row.status != SpawnStatus::InProgress {
+                requester::tell_later(&context, &caller.repo);
+            }
+            return json(200, &row.shown(context.now));
+        }
+    }
+    Err(lease_lost())
+}
+
+/// Is this the token of the lease in force? Compared in constant time.
+fn holds(context: &Context, row: &Row, token: &str) -> bool {
+    let sealed = row.lease.as_deref().unwrap_or_default();
+    let opened = context.settings.keys.open(sealed, &place(&row.repo));
+    opened.is_ok_and(|secret| bool::from(secret.ct_eq(token.as_bytes())))
+}
+
+/// `DELETE …/workers/{id}`: what is pending ends at once, what is at work is
+/// asked to stop by the answer to its runner's next renewal.
+pub async fn cancel(context: Context) -> Handled {
+    let caller = auth::repo_caller(&context).await?;
+    let id = spawn_id(&context)?;
+    expire(&context, &caller.repo).await?;
+    let row = store::get(context.db()?, &caller.repo, &id)
+        .await?
+        .ok_or_else(not_found)?;
+    caller.manages(&row.requested_by)?;
+    let row = store::cancel(context.db()?, &id, lease::REASON_CANCELLED, context.now).await?;
+    let row = row.ok_or_else(not_found)?;
+    if row.status == SpawnStatus::Failed {
+        requester::tell_later(&context, &caller.repo);
+    }
+    json(200, &row.shown(context.now))
+}

@@ -1,0 +1,92 @@
+//! The table `configs`.
+
+use super::{Bind, Db};
+use crate::error::ApiError;
+use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_core::mailbox::HeldSecret;
+use multiclaude_hybrid_protocol::Repo;
+use multiclaude_hybrid_protocol::config::{Encrypt, HybridConfig};
+use serde::Deserialize;
+
+/// A repo's configuration as stored; its secrets are sealed.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// What is shown of it, without a secret.
+    pub config: HybridConfig,
+    /// The ETag; 0 where nothing is stored.
+    pub version: u32,
+    /// The newest secret first.
+    pub secrets: Vec<HeldSecret>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    version: u32,
+    enabled: u32,
+    remote_agents: Vec<String>,
+    spawn_endpoint: String,
+    secrets: Vec<HeldSecret>,
+    max_spawns_per_minute: u32,
+    max_workers: u32,
+    encrypt: Option<Encrypt>,
+}
+
+/// The configuration of a repo, or the defaults.
+pub async fn get(db: &Db, repo: &Repo) -> Result<Stored, ApiError> {
+    let sql = "SELECT json_object('version', version, 'enabled', enabled, \
+         'remote_agents', json(remote_agents), 'spawn_endpoint', spawn_endpoint, \
+         'secrets', json(secrets), 'max_spawns_per_minute', max_spawns_per_minute, \
+         'max_workers', max_workers, 'encrypt', encrypt) AS row FROM configs WHERE repo = ?1";
+    let row: Option<Row> = db.first(sql, [Bind::Text(repo.as_str())]).await?;
+    Ok(match row {
+        None => Stored {
+            config: HybridConfig::default_of(repo.clone()),
+            version: 0,
+            secrets: Vec::new(),
+        },
+        Some(row) => Stored {
+            config: HybridConfig {
+                repo: repo.clone(),
+                enabled: row.enabled != 0,
+                remote_agents: row.remote_agents,
+                spawn_endpoint: row.spawn_endpoint,
+                webhook_secret: None,
+                max_spawns_per_minute: row.max_spawns_per_minute,
+                max_workers: row.max_workers,
+                encrypt: row.encrypt,
+            },
+            version: row.version,
+            secrets: row.secrets,
+        },
+    })
+}
+
+/// Writes `next` where `before` still stands; `false` if somebody was faster.
+pub async fn replace(db: &Db, before: u32, next: &Stored, now: Ms) -> Result<bool, ApiError> {
+    let sql = "INSERT INTO configs (repo, version, enabled, remote_agents, spawn_endpoint, secrets, \
+         max_spawns_per_minute, max_workers, encrypt, updated_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
+         ON CONFLICT (repo) DO UPDATE SET version = excluded.version, enabled = excluded.enabled, \
+         remote_agents = excluded.remote_agents, spawn_endpoint = excluded.spawn_endpoint, \
+         secrets = excluded.secrets, max_spawns_per_minute = excluded.max_spawns_per_minute, \
+         max_workers = excluded.max_workers, encrypt = excluded.encrypt, \
+         updated_at = excluded.updated_at WHERE configs.version = ?11 RETURNING '1' AS row";
+    let config = &next.config;
+    db.changes(
+        sql,
+        [
+            Bind::Text(config.repo.as_str()),
+            Bind::Int(next.version.into()),
+            Bind::Int(config.enabled.into()),
+            Bind::Text(&serde_json::to_string(&config.remote_agents)?),
+            Bind::Text(&config.spawn_endpoint),
+            Bind::Text(&serde_json::to_string(&next.secrets)?),
+            Bind::Int(config.max_spawns_per_minute.into()),
+            Bind::Int(config.max_workers.into()),
+            Bind::Maybe(config.encrypt.map(Encrypt::as_str)),
+            Bind::Int(now),
+            Bind::Int(before.into()),
+        ],
+    )
+    .await
+}

@@ -1,0 +1,393 @@
+//! The table `spawns`.
+//!
+//! Limits and claims are single statements, so they are exact however many
+//! ask at the same moment.
+
+use super::{Bind, Db};
+use crate::error::ApiError;
+use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_core::lease::{
+    CLAIMS_MAX, Held, REASON_NEVER_STARTED, REASON_RUNNER_LOST, Updated,
+};
+use multiclaude_hybrid_core::timing::Timing;
+use multiclaude_hybrid_protocol::config::{DEFAULT_MAX_WORKERS, DEFAULT_SPAWNS_PER_MINUTE};
+use multiclaude_hybrid_protocol::fields::Metadata;
+use multiclaude_hybrid_protocol::spawn::{NewSpawn, SpawnRequest, SpawnStatus, WorkerUpdate};
+use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo, SpawnId, Timestamp};
+use serde::Deserialize;
+
+const COLUMNS: &str = "json_object('id', id, 'repo', repo, 'task', task, 'spawned_by', spawned_by, \
+     'requested_by', requested_by, 'priority', priority, 'status', status, 'retry', retry, \
+     'labels', json(labels), 'metadata', json(metadata), 'content', content, 'created_at', created_at, \
+     'worker_name', worker_name, 'claims', claims, 'claimed_by', claimed_by, 'lease', lease, \
+     'lease_expires_at', lease_expires_at, 'cancel', cancel, 'finished_at', finished_at, \
+     'summary', summary, 'failure_reason', failure_reason)";
+
+/// A request as stored.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Row {
+    /// Names it.
+    pub id: SpawnId,
+    /// `owner/repo`.
+    pub repo: Repo,
+    task: String,
+    /// Who is told of its end.
+    pub spawned_by: String,
+    /// Whose token asked.
+    pub requested_by: Owner,
+    priority: i64,
+    /// How far it has come.
+    pub status: SpawnStatus,
+    retry: u32,
+    labels: Vec<String>,
+    metadata: Metadata,
+    /// What its idempotency key was used for.
+    pub content: Option<String>,
+    created_at: Ms,
+    /// The worker, once it has started.
+    pub worker_name: Option<AgentName>,
+    claims: u32,
+    claimed_by: Option<Owner>,
+    /// The lease's token, sealed.
+    pub lease: Option<String>,
+    lease_expires_at: Option<Ms>,
+    cancel: u32,
+    finished_at: Option<Ms>,
+    /// What the worker has to say.
+    pub summary: Option<String>,
+    /// Why it failed.
+    pub failure_reason: Option<String>,
+}
+
+impl Row {
+    /// What its lease depends on.
+    pub fn held(&self) -> Held {
+        Held {
+            status: self.status,
+            started: self.worker_name.is_some(),
+            retry: self.retry != 0,
+            claims: self.claims,
+            lease_expires_at: self.lease_expires_at,
+        }
+    }
+
+    /// When its lease ends.
+    pub fn lease_ends(&self) -> Option<Timestamp> {
+        self.lease_expires_at.map(Timestamp)
+    }
+
+    /// As it is shown.
+    pub fn shown(self, now: Ms) -> SpawnRequest {
+        let in_progress = self.status == SpawnStatus::InProgress;
+        SpawnRequest {
+            lease_expired: in_progress && self.lease_expires_at.is_some_and(|ends| ends <= now),
+            id: self.id,
+            repo: self.repo,
+            task: self.task,
+            spawned_by: self.spawned_by,
+            priority: self.priority,
+            status: self.status,
+            retry: self.retry != 0,
+            labels: self.labels,
+            metadata: self.metadata,
+            created_at: Timestamp(self.created_at),
+            worker_name: self.worker_name,
+            claimed_by: self.claimed_by,
+            lease_expires_at: self.lease_expires_at.map(Timestamp),
+            cancel_requested: self.cancel != 0 && in_progress,
+            finished_at: self.finished_at.map(Timestamp),
+            summary: self.summary,
+            failure_reason: self.failure_reason,
+            lease: None,
+        }
+    }
+}
+
+/// A request to be stored.
+pub struct New<'a> {
+    /// Its id.
+    pub id: &'a SpawnId,
+    /// `owner/repo`.
+    pub repo: &'a Repo,
+    /// What was asked for.
+    pub wish: &'a NewSpawn,
+    /// Who is told of its end.
+    pub spawned_by: &'a str,
+    /// Whose token asks.
+    pub requested_by: &'a Owner,
+    /// Hashes of the idempotency key's scope and of the content.
+    pub key: Option<(&'a str, &'a str)>,
+    /// Now.
+    pub now: Ms,
+}
+
+/// Stores a request if the repo's limits allow it: one statement.
+pub async fn insert(db: &Db, new: &New<'_>, timing: &Timing) -> Result<bool, ApiError> {
+    let sql = format!(
+        "INSERT INTO spawns (id, repo, task, spawned_by, requested_by, priority, status, retry, labels, \
+         metadata, key, content, created_at) \
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8, ?9, ?10, ?11, ?12 WHERE \
+         (SELECT count(*) FROM spawns WHERE repo = ?2 AND created_at > ?13) \
+           < coalesce((SELECT max_spawns_per_minute FROM configs WHERE repo = ?2), {DEFAULT_SPAWNS_PER_MINUTE}) \
+         AND (SELECT count(*) FROM spawns WHERE repo = ?2 AND finished_at IS NULL) \
+           < coalesce((SELECT max_workers FROM configs WHERE repo = ?2), {DEFAULT_MAX_WORKERS}) \
+         ON CONFLICT (key) DO NOTHING RETURNING '1' AS row"
+    );
+    let wish = new.wish;
+    db.changes(
+        &sql,
+        [
+            Bind::Text(new.id.as_str()),
+            Bind::Text(new.repo.as_str()),
+            Bind::Text(&wish.task),
+            Bind::Text(new.spawned_by),
+            Bind::Text(new.requested_by.as_str()),
+            Bind::Int(wish.priority),
+            Bind::Int(wish.retry.into()),
+            Bind::Text(&serde_json::to_string(&wish.labels)?),
+            Bind::Text(&serde_json::to_string(&wish.metadata)?),
+            Bind::Maybe(new.key.map(|(scope, _)| scope)),
+            Bind::Maybe(new.key.map(|(_, content)| content)),
+            Bind::Int(new.now),
+            Bind::Int(new.now - timing.spawn_window),
+        ],
+    )
+    .await
+}
+
+/// How much of the limits is used.
+#[derive(Debug, Deserialize)]
+pub struct Usage {
+    /// Requests in the window.
+    pub recent: u32,
+    /// The oldest of them.
+    pub oldest: Option<Ms>,
+    /// Requests that may come in the window.
+    pub max_recent: u32,
+    /// Workers that may be open together.
+    pub max_open: u32,
+}
+
+/// Why a request did not fit.
+pub async fn usage(db: &Db, repo: &Repo, now: Ms, timing: &Timing) -> Result<Usage, ApiError> {
+    let sql = format!(
+        "SELECT json_object('recent', count(*), 'oldest', min(created_at), \
+         'max_recent', coalesce((SELECT max_spawns_per_minute FROM configs WHERE repo = ?1), {DEFAULT_SPAWNS_PER_MINUTE}), \
+         'max_open', coalesce((SELECT max_workers FROM configs WHERE repo = ?1), {DEFAULT_MAX_WORKERS})) AS row \
+         FROM spawns WHERE repo = ?1 AND created_at > ?2"
+    );
+    let binds = [
+        Bind::Text(repo.as_str()),
+        Bind::Int(now - timing.spawn_window),
+    ];
+    db.first(&sql, binds)
+        .await?
+        .ok_or_else(|| ApiError::internal("no usage"))
+}
+
+/// The request that this idempotency key made.
+pub async fn by_key(db: &Db, key: &str) -> Result<Option<Row>, ApiError> {
+    let sql = format!("SELECT {COLUMNS} AS row FROM spawns WHERE key = ?1");
+    db.first(&sql, [Bind::Text(key)]).await
+}
+
+/// A request.
+pub async fn get(db: &Db, repo: &Repo, id: &SpawnId) -> Result<Option<Row>, ApiError> {
+    let sql = format!("SELECT {COLUMNS} AS row FROM spawns WHERE id = ?1 AND repo = ?2");
+    db.first(&sql, [Bind::Text(id.as_str()), Bind::Text(repo.as_str())])
+        .await
+}
+
+/// Requests of a repo, the most urgent first, then the oldest.
+pub async fn list(
+    db: &Db,
+    repo: &Repo,
+    status: Option<SpawnStatus>,
+    limit: u32,
+    offset: u32,
+) -> Result<Vec<Row>, ApiError> {
+    let sql = format!(
+        "SELECT json_group_array({COLUMNS}) AS row FROM (SELECT * FROM spawns WHERE repo = ?1 \
+         AND (?2 IS NULL OR status = ?2) ORDER BY priority DESC, created_at, id LIMIT ?3 OFFSET ?4)"
+    );
+    let binds = [
+        Bind::Text(repo.as_str()),
+        Bind::Maybe(status.map(SpawnStatus::as_str)),
+        Bind::Int(limit.into()),
+        Bind::Int(offset.into()),
+    ];
+    db.list(&sql, binds).await
+}
+
+/// Executes `lease::expire` on a repo's requests (all repos: none given).
+pub async fn expire(
+    db: &Db,
+    repo: Option<&Repo>,
+    now: Ms,
+    timing: &Timing,
+) -> Result<bool, ApiError> {
+    // `returns`: pending again, as if it had never been claimed.
+    let returns = format!(
+        "(worker_name IS NULL AND claims < {CLAIMS_MAX} OR worker_name IS NOT NULL AND retry)"
+    );
+    let sql = format!(
+        "UPDATE spawns SET status = iif({returns}, 'pending', 'failed'), \
+         finished_at = iif({returns}, NULL, ?2), \
+         failure_reason = iif({returns}, NULL, iif(worker_name IS NULL, '{REASON_NEVER_STARTED}', '{REASON_RUNNER_LOST}')), \
+         worker_name = iif({returns}, NULL, worker_name), started_at = iif({returns}, NULL, started_at), \
+         lease = NULL, lease_expires_at = NULL, claim_key = NULL, claimed_by = NULL \
+         WHERE status = 'in_progress' AND lease_expires_at <= ?2 AND (?1 IS NULL OR repo = ?1) \
+         AND (worker_name IS NULL OR retry OR lease_expires_at <= ?3) RETURNING '1' AS row"
+    );
+    let binds = [
+        Bind::Maybe(repo.map(Repo::as_str)),
+        Bind::Int(now),
+        Bind::Int(now - timing.lost_runner),
+    ];
+    db.changes(&sql, binds).await
+}
+
+/// A claim to be granted.
+pub struct Grant<'a> {
+    /// `owner/repo`.
+    pub repo: &'a Repo,
+    /// What the runner has.
+    pub labels: &'a [String],
+    /// Whose runner it is.
+    pub owner: &'a Owner,
+    /// Hash of the claim's idempotency key.
+    pub key: Option<&'a str>,
+    /// The lease's token, sealed.
+    pub lease: &'a str,
+    /// When the lease ends.
+    pub ends: Ms,
+}
+
+/// Gives the best matching pending request to one caller: one statement.
+pub async fn claim(db: &Db, grant: &Grant<'_>) -> Result<Option<Row>, ApiError> {
+    let sql = format!(
+        "UPDATE spawns SET status = 'in_progress', claims = claims + 1, claim_key = ?2, claimed_by = ?3, \
+         lease = ?4, lease_expires_at = ?5 WHERE id = (SELECT id FROM spawns WHERE repo = ?1 \
+         AND status = 'pending' AND finished_at IS NULL AND NOT EXISTS (SELECT 1 FROM json_each(labels) \
+         WHERE value NOT IN (SELECT value FROM json_each(?6))) \
+         ORDER BY priority DESC, created_at, id LIMIT 1) RETURNING {COLUMNS} AS row"
+    );
+    let binds = [
+        Bind::Text(grant.repo.as_str()),
+        Bind::Maybe(grant.key),
+        Bind::Text(grant.owner.as_str()),
+        Bind::Text(grant.lease),
+        Bind::Int(grant.ends),
+        Bind::Text(&serde_json::to_string(grant.labels)?),
+    ];
+    db.first(&sql, binds).await
+}
+
+/// The request that this claim's idempotency key got, while it holds it.
+pub async fn by_claim(db: &Db, key: &str) -> Result<Option<Row>, ApiError> {
+    let sql = format!(
+        "SELECT {COLUMNS} AS row FROM spawns WHERE claim_key = ?1 AND status = 'in_progress'"
+    );
+    db.first(&sql, [Bind::Text(key)]).await
+}
+
+/// Writes what the holder of the lease decided, if the row is still the same.
+pub async fn update(
+    db: &Db,
+    row: &Row,
+    updated: &Updated,
+    wish: &WorkerUpdate,
+    now: Ms,
+) -> Result<Option<Row>, ApiError> {
+    let sql = format!(
+        "UPDATE spawns SET status = ?3, lease_expires_at = CAST(?4 AS INTEGER), \
+         worker_name = coalesce(?5, worker_name), \
+         started_at = coalesce(started_at, iif(?5 IS NULL, NULL, ?6)), \
+         summary = coalesce(?7, summary), failure_reason = coalesce(?8, failure_reason), \
+         finished_at = iif(?3 = 'in_progress', NULL, coalesce(finished_at, ?6)) \
+         WHERE id = ?1 AND lease = ?2 AND status = ?9 RETURNING {COLUMNS} AS row"
+    );
+    let ends = updated.lease_expires_at.map(|at| at.to_string());
+    let binds = [
+        Bind::Text(row.id.as_str()),
+        Bind::Maybe(row.lease.as_deref()),
+        Bind::Text(updated.status.as_str()),
+        Bind::Maybe(ends.as_deref()),
+        Bind::Maybe(wish.worker_name.as_ref().map(AgentName::as_str)),
+        Bind::Int(now),
+        Bind::Maybe(wish.summary.as_deref()),
+        Bind::Maybe(wish.failure_reason.as_deref()),
+        Bind::Text(row.status.as_str()),
+    ];
+    db.first(&sql, binds).await
+}
+
+/// Cancels: what is pending fails, what is at work is asked to stop.
+pub async fn cancel(db: &Db, id: &SpawnId, reason: &str, now: Ms) -> Result<Option<Row>, ApiError> {
+    let sql = format!(
+        "UPDATE spawns SET cancel = 1, failure_reason = iif(status = 'pending', ?2, failure_reason), \
+         finished_at = iif(status = 'pending', ?3, finished_at), \
+         status = iif(status = 'pending', 'failed', status) \
+         WHERE id = ?1 RETURNING {COLUMNS} AS row"
+    );
+    db.first(
+        &sql,
+        [Bind::Text(id.as_str()), Bind::Text(reason), Bind::Int(now)],
+    )
+    .await
+}
+
+/// Ended requests whose requester has not been told.
+pub async fn unnotified(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Row>, ApiError> {
+    let sql = format!(
+        "SELECT json_group_array({COLUMNS}) AS row FROM (SELECT * FROM spawns \
+         WHERE finished_at IS NOT NULL AND notified_at IS NULL AND (?1 IS NULL OR repo = ?1) \
+         ORDER BY finished_at LIMIT ?2)"
+    );
+    db.list(
+        &sql,
+        [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())],
+    )
+    .await
+}
+
+/// The requester has been told, or there is nobody to tell.
+pub async fn notified(db: &Db, id: &SpawnId, now: Ms) -> Result<(), ApiError> {
+    let sql = "UPDATE spawns SET notified_at = ?2 WHERE id = ?1 RETURNING '1' AS row";
+    db.changes(sql, [Bind::Text(id.as_str()), Bind::Int(now)])
+        .await
+        .map(|_| ())
+}
+
+/// An agent that can be told something.
+#[derive(Debug, Deserialize)]
+pub struct Addressee {
+    /// Its name.
+    pub name: AgentName,
+    /// The incarnation.
+    pub id: AgentId,
+}
+
+/// An owner's agent of a type, the one seen last if there are several.
+pub async fn agent_of_type(
+    db: &Db,
+    repo: &Repo,
+    r#type: &str,
+    owner: &Owner,
+) -> Result<Option<Addressee>, ApiError> {
+    let sql = "SELECT json_object('name', name, 'id', id) AS row FROM agents WHERE repo = ?1 \
+         AND type = ?2 AND owner = ?3 AND deleted_at IS NULL ORDER BY last_seen DESC LIMIT 1";
+    let binds = [
+        Bind::Text(repo.as_str()),
+        Bind::Text(r#type),
+        Bind::Text(owner.as_str()),
+    ];
+    db.first(sql, binds).await
+}
+
+/// Deletes requests that ended before `before`.
+pub async fn purge(db: &Db, before: Ms) -> Result<(), ApiError> {
+    let sql = "DELETE FROM spawns WHERE id IN (SELECT id FROM spawns WHERE finished_at <= ?1 \
+         AND notified_at IS NOT NULL LIMIT 500) RETURNING '1' AS row";
+    db.changes(sql, [Bind::Int(before)]).await.map(|_| ())
+}
