@@ -3,6 +3,7 @@
 
 use crate::context::Context;
 use crate::error::ApiError;
+use crate::mailbox::Refused;
 use crate::mailbox::command::mailbox_name;
 use crate::store::agents::Holder;
 use crate::{cache, store};
@@ -67,6 +68,18 @@ impl RepoCaller {
             "An admin token manages tokens, configuration and the registry; it registers no \
              agents and sends and reads no messages. Make a user or service token with POST \
              /v1/tokens and use that.",
+        ))
+    }
+
+    /// 403 unless the caller may act for an agent of `owner`: where mail goes
+    /// is as good as reading it, so managing is not enough.
+    pub fn acts_for(&self, owner: &Owner) -> Result<(), ApiError> {
+        if self.principal().acts_for(owner) {
+            return Ok(());
+        }
+        Err(forbidden(
+            "Where an agent's messages go is changed by its owner's tokens and service tokens of \
+             the repo alone.",
         ))
     }
 
@@ -201,12 +214,18 @@ pub async fn acting_for(
 ) -> Result<Holder, ApiError> {
     let principal = caller.principal();
     let mailbox = mailbox_name(&caller.repo, name);
-    let known = cache::holder(&mailbox, context.now);
+    // A caller that says which incarnation it is gets that one or is told.
+    let wanted = context.agent_id()?;
+    let is_wanted = |holder: &Holder| wanted.as_ref().is_none_or(|id| *id == holder.id);
+    let known = cache::holder(&mailbox, context.now).filter(is_wanted);
     if let Some(holder) = known.filter(|holder| principal.acts_for(&holder.owner)) {
         return Ok(holder);
     }
     if let Some(holder) = store::agents::holder(context.db()?, &caller.repo, name).await? {
         cache::remember_holder(mailbox, holder.clone(), context.now);
+        if !is_wanted(&holder) {
+            return Err(Refused::Superseded.into());
+        }
         if principal.acts_for(&holder.owner) {
             return Ok(holder);
         }

@@ -50,6 +50,11 @@ pub async fn fields(request: &mut Request) -> Result<Fields, ApiError> {
     Ok(Fields::parse(&read(request).await?)?)
 }
 
+/// The entries of a body that must be a JSON array of objects.
+pub async fn entries(request: &mut Request, max: usize) -> Result<Vec<Fields>, ApiError> {
+    Ok(Fields::parse_list(&read(request).await?, max)?)
+}
+
 /// The same for a body that may be left out.
 pub async fn optional_fields(request: &mut Request) -> Result<Fields, ApiError> {
     let bytes = read(request).await?;

@@ -4,7 +4,7 @@
 //!
 //! What a mailbox can do by itself is done by its own alarm instead.
 
-use crate::mailbox::{Command, command::Door};
+use crate::mailbox::{Command, Refused, command::Door};
 use crate::store::{Db, agents as store, spawns};
 use crate::{clock, log, requester, settings};
 use multiclaude_hybrid_core::registry::Row;
@@ -57,9 +57,16 @@ async fn close(env: &Env, db: &Db, grave: &Row) -> Result<(), String> {
         version: grave.version,
     };
     let door = Door::of(env, &agent.repo, &agent.name).map_err(|error| error.to_string())?;
-    door.send(&command, "")
+    let mut response = door
+        .send(&command, "")
         .await
         .map_err(|error| error.to_string())?;
+    let text = response.text().await.map_err(|error| error.to_string())?;
+    // Where a newer incarnation has the mailbox, this one is closed, too.
+    let stale = matches!(serde_json::from_str(&text), Ok(Refused::Stale));
+    if response.status_code() == 409 && !stale {
+        return Err(format!("{} did not close: {text}", agent.name));
+    }
     let done = store::closed(db, &agent.repo, &agent.name, grave.version).await;
     done.map_err(|error| error.to_string())
 }

@@ -199,7 +199,7 @@ impl From<Refused> for ApiError {
             Refused::NotYours => (
                 ErrorCode::Forbidden,
                 "This agent belongs to another owner. Only its owner's tokens and service tokens \
-                 of the repo may read and acknowledge its messages.",
+                 of the repo read and acknowledge its messages; a receipt is for the sender, too.",
             ),
             Refused::MessageNotFound => (
                 ErrorCode::MessageNotFound,

@@ -60,7 +60,7 @@ fn start() {
 async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::Result<Response> {
     let started = clock::now();
     let request_id = random::request_id();
-    let method = request.method();
+    let method = request.inner().method();
     let mut exchange = Exchange::default();
     let result = serve(request, env, runtime, &mut exchange).await;
     let (error, mut response) = match result {
@@ -75,7 +75,7 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
     headers.set("cache-control", "no-store")?;
     headers.set("x-content-type-options", "nosniff")?;
     log::answered(&log::Answered {
-        method: method.as_ref(),
+        method: &method,
         route: exchange.route,
         status: response.status_code(),
         ms: clock::now() - started,
@@ -112,7 +112,18 @@ async fn serve(
     require_https(&url, settings.allow_insecure)?;
     let segments = path::segments(&request.path())
         .map_err(|error| ApiError::parameter(ErrorCode::InvalidPath, "path", error))?;
-    let (route, params) = router::find(&request.method(), &segments)?;
+    // By its name: the crate's own type takes an unknown method for GET.
+    let method = request.inner().method();
+    if method == "OPTIONS" {
+        return options(&segments);
+    }
+    // HEAD is GET; the runtime sends no body with its answer.
+    let wanted = if method == "HEAD" {
+        "GET"
+    } else {
+        method.as_str()
+    };
+    let (route, params) = router::find(wanted, &segments)?;
     exchange.route = route.pattern;
     let cost = std::rc::Rc::new(context::Cost::default());
     let context = Context::new(request, url, env, runtime, settings, params, cost.clone());
@@ -121,6 +132,17 @@ async fn serve(
     (exchange.d1, exchange.mailbox, exchange.rows) =
         (cost.d1.get(), cost.mailbox.get(), cost.rows.get());
     result
+}
+
+/// `OPTIONS`: what is served at a path, to anybody.
+fn options(segments: &[String]) -> Result<Response, ApiError> {
+    let allowed = router::allowed(segments);
+    if allowed.is_empty() {
+        return Err(router::not_found());
+    }
+    let response = Response::empty()?.with_status(204);
+    response.headers().set("allow", &allowed.join(", "))?;
+    Ok(response)
 }
 
 /// Plain `http` is refused before a token is looked at, except on loopback

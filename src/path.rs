@@ -8,10 +8,12 @@ use percent_encoding::percent_decode_str;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     /// An escape that is no UTF-8.
-    #[error("the segment \"{0}\" of the path is not UTF-8 once unescaped")]
+    #[error("has the segment \"{0}\", which is not UTF-8 once unescaped")]
     Utf8(String),
     /// An empty segment, `.` or `..`, or a slash inside a name.
-    #[error("the segment \"{0}\" of the path is empty, . or .., or holds a slash")]
+    #[error(
+        "has the segment \"{0}\", which is empty, . or .., or holds a slash; leave out doubled and trailing slashes"
+    )]
     Segment(String),
 }
 

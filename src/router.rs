@@ -43,6 +43,7 @@ routes! {
     Get    "/v1/repos/{repo}/agents/{name}" => agents::get;
     Patch  "/v1/repos/{repo}/agents/{name}" => agents::update;
     Delete "/v1/repos/{repo}/agents/{name}" => agents::delete;
+    Post   "/v1/repos/{repo}/heartbeats" => agents::heartbeats;
     Post   "/v1/repos/{repo}/agents/{name}/endpoint/secret" => endpoint::rotate;
     Post   "/v1/repos/{repo}/agents/{name}/endpoint/test" => endpoint::test;
     Get    "/v1/repos/{repo}/agents/{name}/messages" => messages::list;
@@ -75,26 +76,44 @@ fn fit(pattern: &str, segments: &[String]) -> Option<Vec<String>> {
     parts.next().is_none().then_some(params)
 }
 
+/// The methods that are served at a path.
+pub fn allowed(segments: &[String]) -> Vec<String> {
+    let fits = |route: &&Route| fit(route.pattern, segments).is_some();
+    let methods: Vec<_> = ROUTES
+        .iter()
+        .filter(fits)
+        .map(|route| route.method.to_string())
+        .collect();
+    let with_get = methods.iter().any(|method| method == "GET");
+    let extra = [("HEAD", with_get), ("OPTIONS", !methods.is_empty())];
+    let extra = extra
+        .into_iter()
+        .filter(|(_, served)| *served)
+        .map(|(name, _)| name.to_owned());
+    methods.iter().cloned().chain(extra).collect()
+}
+
+/// There is nothing at this path.
+pub fn not_found() -> ApiError {
+    ApiError::new(
+        ErrorCode::NotFound,
+        "There is nothing at this path. All paths begin with /v1 and are listed in the README.",
+    )
+}
+
 /// The route of a request with its parameters, or 404, or 405.
-pub fn find(
-    method: &Method,
-    segments: &[String],
-) -> Result<(&'static Route, Vec<String>), ApiError> {
-    let mut allowed = Vec::new();
-    for route in ROUTES {
-        let Some(params) = fit(route.pattern, segments) else {
-            continue;
-        };
-        if route.method == *method {
+pub fn find(method: &str, segments: &[String]) -> Result<(&'static Route, Vec<String>), ApiError> {
+    for route in ROUTES
+        .iter()
+        .filter(|route| route.method.as_ref() == method)
+    {
+        if let Some(params) = fit(route.pattern, segments) {
             return Ok((route, params));
         }
-        allowed.push(route.method.to_string());
     }
+    let allowed = allowed(segments);
     if allowed.is_empty() {
-        return Err(ApiError::new(
-            ErrorCode::NotFound,
-            "There is nothing at this path. All paths begin with /v1 and are listed in the README.",
-        ));
+        return Err(not_found());
     }
     let allowed = allowed.join(", ");
     let detail = format!("{method} is not served at this path; it takes {allowed}.");
@@ -106,7 +125,7 @@ mod tests {
     use super::*;
     use crate::path;
 
-    fn found(method: &Method, path: &str) -> Result<(&'static str, Vec<String>), ErrorCode> {
+    fn found(method: &str, path: &str) -> Result<(&'static str, Vec<String>), ErrorCode> {
         let segments = path::segments(path).unwrap();
         find(method, &segments)
             .map(|(route, params)| (route.pattern, params))
@@ -115,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_route_is_found_with_its_parameters() {
-        let (pattern, params) = found(&Method::Patch, "/v1/repos/a%2Fb/messages/msg_1").unwrap();
+        let (pattern, params) = found("PATCH", "/v1/repos/a%2Fb/messages/msg_1").unwrap();
         assert_eq!(pattern, "/v1/repos/{repo}/messages/{id}");
         assert_eq!(params, ["a/b", "msg_1"]);
     }
@@ -123,21 +142,61 @@ mod tests {
     #[test]
     fn an_unknown_path_is_404_and_a_known_one_with_another_method_405() {
         assert_eq!(
-            found(&Method::Get, "/v1/nothing").unwrap_err(),
+            found("GET", "/v1/nothing").unwrap_err(),
             ErrorCode::NotFound
         );
+        assert_eq!(found("GET", "/health").unwrap_err(), ErrorCode::NotFound);
         assert_eq!(
-            found(&Method::Get, "/health").unwrap_err(),
-            ErrorCode::NotFound
-        );
-        assert_eq!(
-            found(&Method::Put, "/v1/health").unwrap_err(),
+            found("PUT", "/v1/health").unwrap_err(),
             ErrorCode::MethodNotAllowed
         );
         assert_eq!(
-            found(&Method::Get, "/v1/repos/a/agents").unwrap_err(),
+            found("GET", "/v1/repos/a/agents").unwrap_err(),
             ErrorCode::NotFound
         );
+    }
+
+    #[test]
+    fn a_method_that_is_none_of_ours_is_not_taken_for_get() {
+        for odd in ["PROPFIND", "get", "TRACE"] {
+            assert_eq!(
+                found(odd, "/v1/health").unwrap_err(),
+                ErrorCode::MethodNotAllowed
+            );
+        }
+        assert_eq!(
+            allowed(&path::segments("/v1/health").unwrap()),
+            ["GET", "HEAD", "OPTIONS"]
+        );
+    }
+
+    #[test]
+    fn the_readme_lists_the_same_routes_in_the_same_order() {
+        let readme = include_str!("../README.md");
+        let listed = readme
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        let listed: Vec<_> = listed
+            .map(|(route, _)| route)
+            .filter(|route| route.contains(" /v1/"))
+            .collect();
+        let served: Vec<_> = ROUTES
+            .iter()
+            .map(|route| format!("{} {}", route.method, route.pattern))
+            .collect();
+        assert_eq!(listed, served);
+    }
+
+    #[test]
+    fn the_readme_lists_every_error_code() {
+        let readme = include_str!("../README.md");
+        for code in ErrorCode::ALL {
+            assert!(
+                readme.contains(&format!("`{}`", code.as_str())),
+                "{}",
+                code.as_str()
+            );
+        }
     }
 
     #[test]

@@ -9,19 +9,20 @@ use crate::mailbox::command::{Configured, WaitingCount, ask, mailbox_name};
 use crate::mailbox::{Command, Refused};
 use crate::store::agents::{self as store, Filter};
 use crate::{body, cache, random};
-use multiclaude_hybrid_core::endpoint::{self, Rules};
+use multiclaude_hybrid_core::endpoint::{self, EndpointError, ParsedUrl, Rules};
 use multiclaude_hybrid_core::mailbox::Configuration;
 use multiclaude_hybrid_core::presence;
 use multiclaude_hybrid_core::registry::{self, Decision, Registrant, Row};
 use multiclaude_hybrid_protocol::agent::{
-    AgentStatus, AgentUpdate, EndpointChange, Location, Registration,
+    AgentStatus, AgentUpdate, EndpointChange, HEARTBEATS_MAX, Heartbeat, Location, Registration,
 };
 use multiclaude_hybrid_protocol::error::FieldError;
+use multiclaude_hybrid_protocol::token::TokenKind;
 use multiclaude_hybrid_protocol::webhook::Secret;
 use multiclaude_hybrid_protocol::{AgentId, AgentName, ErrorCode, Timestamp};
 
 /// Tries to write a row that others change at the same moment.
-const TRIES: u32 = 5;
+pub const TRIES: u32 = 5;
 
 fn not_found() -> ApiError {
     Refused::AgentNotFound.into()
@@ -49,17 +50,24 @@ pub fn check_endpoint(
     context: &Context,
     field: &str,
 ) -> Result<EndpointChange, ApiError> {
-    let EndpointChange::Set(url) = change else {
+    let EndpointChange::Set(text) = change else {
         return Ok(change);
+    };
+    let refuse = |error: EndpointError| ApiError::fields(vec![FieldError::new(field, error)]);
+    let url = web_sys::Url::new(&text).map_err(|_| refuse(EndpointError::Scheme))?;
+    let (scheme, host, port) = (url.protocol(), url.hostname(), url.port());
+    let parsed = ParsedUrl {
+        scheme: scheme.trim_end_matches(':'),
+        host: &host,
+        port: &port,
+        has_user_info: !url.username().is_empty() || !url.password().is_empty(),
     };
     let rules = Rules {
         own_host: context::host(context.url()),
         allow_insecure: context.settings.allow_insecure,
     };
-    let checked = endpoint::check(&url, rules);
-    checked
-        .map(EndpointChange::Set)
-        .map_err(|error| ApiError::fields(vec![FieldError::new(field, error)]))
+    endpoint::check(parsed, rules).map_err(refuse)?;
+    Ok(EndpointChange::Set(url.href()))
 }
 
 /// Tells the mailbox what the row wants; answers a generated secret.
@@ -125,11 +133,24 @@ async fn settle(
             Decision::Renew(row) => (200, row),
             Decision::Taken => return Err(taken(found.as_ref(), context)),
         };
+        needs_endpoint(&row, wish.webhook_secret.as_ref())?;
         if store::replace(context.db()?, found.as_ref(), &row).await? {
             return Ok((status, row));
         }
     }
     Err(conflict())
+}
+
+/// A secret belongs to an endpoint; without one it would be lost silently.
+fn needs_endpoint(row: &Row, secret: Option<&Secret>) -> Result<(), ApiError> {
+    if secret.is_none() || !row.agent.endpoint.is_empty() {
+        return Ok(());
+    }
+    let message = "needs an endpoint: give both together";
+    Err(ApiError::fields(vec![FieldError::new(
+        "webhook_secret",
+        message,
+    )]))
 }
 
 fn taken(found: Option<&Row>, context: &Context) -> ApiError {
@@ -167,19 +188,10 @@ pub async fn list(context: Context) -> Handled {
     let after = query.parsed("after", AgentName::parse)?;
     let after = after.as_ref().map_or("", AgentName::as_str);
     let unseen = presence::unseen_before(context.now, &context.settings.timing);
-    let rows = store::list(
-        context.db()?,
-        &caller.repo,
-        &filter,
-        unseen,
-        limit + 1,
-        after,
-    )
-    .await?;
-    let more = rows.len() > limit as usize;
+    let page = store::list(context.db()?, &caller.repo, &filter, unseen, limit, after).await?;
+    let (rows, more) = page;
     let agents: Vec<_> = rows
         .into_iter()
-        .take(limit as usize)
         .map(|row| shown(row, &context).agent)
         .collect();
     let mut response = json(200, &agents)?;
@@ -237,7 +249,11 @@ pub async fn update(mut context: Context) -> Handled {
     for _ in 0..TRIES {
         let row = living(&context, &caller).await?;
         caller.manages(&row.agent.owner)?;
+        if touches_endpoint {
+            caller.acts_for(&row.agent.owner)?;
+        }
         let mut next = registry::update(&row, &wish, context.now);
+        needs_endpoint(&next, wish.webhook_secret.as_ref())?;
         let seen = row.agent.last_seen.0;
         let worth = presence::worth_writing(seen, context.now, &context.settings.timing);
         if !registry::differs(&row, &next) && !worth && !touches_endpoint {
@@ -252,6 +268,27 @@ pub async fn update(mut context: Context) -> Handled {
         }
     }
     Err(conflict())
+}
+
+/// `POST …/heartbeats`: signs of life of a whole machine, one D1 batch.
+pub async fn heartbeats(mut context: Context) -> Handled {
+    let caller = auth::repo_caller(&context).await?;
+    caller.takes_part()?;
+    let entries = body::entries(&mut context.request, HEARTBEATS_MAX).await?;
+    let beats = Heartbeat::from_list(entries).map_err(ApiError::fields)?;
+    let principal = caller.principal();
+    let owner = (principal.kind == TokenKind::User).then(|| principal.owner.as_str());
+    let grain = context.settings.timing.seen_grain;
+    let results = store::heartbeats(
+        context.db()?,
+        &caller.repo,
+        &beats,
+        owner,
+        context.now,
+        grain,
+    )
+    .await?;
+    json(200, &results)
 }
 
 /// `DELETE …/agents/{name}`: ends the incarnation. On a tombstone it closes
@@ -291,6 +328,11 @@ async fn close(context: &Context, grave: &Row) -> Result<(), ApiError> {
         owner: agent.owner.clone(),
         version: grave.version,
     };
-    ask(context, &agent.repo, &agent.name, &command, "").await?;
+    match ask(context, &agent.repo, &agent.name, &command, "").await {
+        Ok(_) => {}
+        // A newer incarnation has the mailbox already: this one is closed.
+        Err(error) if error.code == ErrorCode::Conflict => {}
+        Err(error) => return Err(error),
+    }
     store::closed(context.db()?, &agent.repo, &agent.name, grave.version).await
 }

@@ -13,16 +13,21 @@ use serde_json::json;
 /// one, shown once. The old one goes on signing for 24 h.
 pub async fn rotate(context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
-    let row = agents::living(&context, &caller).await?;
-    caller.manages(&row.agent.owner)?;
-    if row.agent.endpoint.is_empty() {
-        return Err(Refused::NoEndpoint.into());
+    let mut written = None;
+    for _ in 0..agents::TRIES {
+        let row = agents::living(&context, &caller).await?;
+        caller.acts_for(&row.agent.owner)?;
+        if row.agent.endpoint.is_empty() {
+            return Err(Refused::NoEndpoint.into());
+        }
+        let mut next = row.clone();
+        next.version.revision += 1;
+        if store::replace(context.db()?, Some(&row), &next).await? {
+            written = Some(next);
+            break;
+        }
     }
-    let mut next = row.clone();
-    next.version.revision += 1;
-    if !store::replace(context.db()?, Some(&row), &next).await? {
-        return Err(Refused::Stale.into());
-    }
+    let next = written.ok_or(Refused::Stale)?;
     let secret = agents::configure(&context, &next, None, true).await?;
     let secret = secret.ok_or_else(|| ApiError::internal("no secret was generated"))?;
     json(200, &json!({ "webhook_secret": secret }))

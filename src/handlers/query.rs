@@ -5,7 +5,6 @@ use crate::error::ApiError;
 use multiclaude_hybrid_protocol::ErrorCode;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use url::form_urlencoded;
 
 /// Entries of a list unless asked otherwise, and at most.
 const LIMIT: (u32, u32) = (100, 500);

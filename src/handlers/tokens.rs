@@ -118,7 +118,7 @@ pub async fn delete(context: Context) -> Handled {
         ApiError::parameter(
             ErrorCode::InvalidName,
             "id",
-            "must be a token's id, tok_<32 hex digits>",
+            "must be a token's id, tok_<32 hex digits>; the secret ADMIN_TOKEN is replaced with wrangler secret put",
         )
     })?;
     cache::forget_token(id.as_str());

@@ -5,9 +5,7 @@ use super::object::Inner;
 use crate::delivery::{self, Post};
 use crate::settings::Settings;
 use crate::{clock, log, random};
-use multiclaude_hybrid_core::mailbox::{
-    Configuration, Mailbox as Core, SecretPlan, StaleConfiguration,
-};
+use multiclaude_hybrid_core::mailbox::{Configuration, SecretPlan, StaleConfiguration};
 use multiclaude_hybrid_core::outcome::{Answer as Wire, Outcome};
 use multiclaude_hybrid_core::registry::Version;
 use multiclaude_hybrid_protocol::webhook::Secret;
@@ -32,7 +30,7 @@ impl Inner {
                 cause: cause.to_owned(),
             })?;
         let replaces = match &given {
-            Some(secret) => !self.signs_with(secret, settings)?,
+            Some(secret) => !self.signs_with(secret, settings),
             None => rotate,
         };
         let plan = self.with(|core| core.plan_secret(&wish, replaces))?;
@@ -68,9 +66,9 @@ impl Inner {
     }
 
     /// Is this the newest secret in force?
-    fn signs_with(&self, secret: &Secret, settings: &Settings) -> Result<bool, Refused> {
-        let secrets = self.secrets(settings)?;
-        Ok(secrets.first() == Some(secret))
+    fn signs_with(&self, secret: &Secret, settings: &Settings) -> bool {
+        let secrets = self.secrets(settings);
+        secrets.is_ok_and(|secrets| secrets.first() == Some(secret))
     }
 
     /// The secrets that sign now, the newest first.
@@ -84,11 +82,19 @@ impl Inner {
                 .endpoint
                 .iter()
                 .flat_map(|endpoint| endpoint.signing(now));
-            held.map(|held| {
+            let opened = held.map(|held| {
                 self.vault
                     .open(&settings.keys, &config.agent_id, &held.sealed)
-            })
-            .collect()
+            });
+            // One whose key was dropped from MASTER_KEY signs no longer; only
+            // where none is left, nothing can be sent.
+            let (secrets, faults): (Vec<_>, Vec<_>) = opened.partition(Result::is_ok);
+            let fault = faults.into_iter().find_map(Result::err);
+            let secrets: Vec<_> = secrets.into_iter().flatten().collect();
+            match fault.filter(|_| secrets.is_empty()) {
+                Some(fault) => Err(fault),
+                None => Ok(secrets),
+            }
         })?
     }
 
@@ -114,10 +120,10 @@ impl Inner {
         settings: &Settings,
     ) -> Result<Answer, Refused> {
         let (repo, agent) = self.address()?;
-        let url = self.with(|core| {
+        let (url, version) = self.with(|core| {
             let config = core.open().ok_or(Refused::AgentNotFound)?;
             let endpoint = config.endpoint.as_ref().ok_or(Refused::NoEndpoint)?;
-            Ok::<_, Refused>(endpoint.url.clone())
+            Ok::<_, Refused>((endpoint.url.clone(), config.version))
         })??;
         let secrets = self.secrets(settings)?;
         let id = format!("test_{}", random::request_id());
@@ -137,10 +143,10 @@ impl Inner {
         let outcome = Outcome::of(answer);
         let error = outcome.error().map(|class| class.to_string());
         if error.is_none() {
-            let writes = self.with(Core::endpoint_works)?;
+            let writes = self.with(|core| core.endpoint_works(version))?;
             self.execute(writes)?;
         }
-        self.follow_up()?;
+        self.follow_up(true)?;
         log::pushed(
             &self.name,
             &id,

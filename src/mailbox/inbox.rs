@@ -88,7 +88,7 @@ impl Inner {
         let Some((scope, content)) = send.key.as_ref().filter(|_| open) else {
             return Ok(None);
         };
-        let Some(key) = self.sql.key(scope)? else {
+        let Some(key) = self.sql.key(scope, clock::now())? else {
             return Ok(None);
         };
         let outcome = key
@@ -128,8 +128,13 @@ impl Inner {
     /// Lists messages; holds an empty answer for as long as the caller waits.
     pub(super) async fn list(self: &Rc<Self>, list: List) -> Result<Answer, Refused> {
         let deadline = clock::now() + list.wait_ms as i64;
+        let began = self.check_reader(&list.caller, list.agent_id.as_ref())?;
         loop {
             let generation = self.check_reader(&list.caller, list.agent_id.as_ref())?;
+            // A held list belongs to the incarnation that it began with.
+            if generation != began {
+                return Err(Refused::Superseded);
+            }
             self.flush()?;
             // Nothing waits before the oldest waiting message.
             let first = match list.status {

@@ -23,6 +23,11 @@ use worker::{
     DurableObject, Env, Headers, Request, Response, State, durable_object, js_sys, wasm_bindgen,
 };
 
+/// When an alarm that failed before any work is tried again.
+const ALARM_RETRY_MS: Ms = 60_000;
+/// The longest wait between drains that fail one after the other.
+const FAULT_WAIT_MAX_MS: Ms = 300_000;
+
 /// The object that Workers see.
 #[durable_object(alarm)]
 pub struct Mailbox {
@@ -45,6 +50,8 @@ pub struct Inner {
     pub(super) busy: Cell<bool>,
     /// A drain is running.
     pub(super) draining: Cell<bool>,
+    /// Drains that have failed one after the other.
+    pub(super) faults: Cell<u32>,
     /// Marks wait to be written.
     pub(super) flushing: Cell<bool>,
     /// The head of the message that was stored last, for its push.
@@ -67,6 +74,7 @@ impl DurableObject for Mailbox {
                 armed: Cell::new(None),
                 busy: Cell::new(false),
                 draining: Cell::new(false),
+                faults: Cell::new(0),
                 flushing: Cell::new(false),
                 fresh: RefCell::new(None),
                 held: RefCell::new(Vec::new()),
@@ -100,9 +108,11 @@ impl DurableObject for Mailbox {
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        // No error leaves here: the runtime would give up on the alarm.
-        if let Err(Refused::Broken { cause }) = self.inner.wake().await {
-            log::fault("alarm", &cause);
+        // No error leaves here: the runtime would give up on the alarm after
+        // some tries. It is set again instead, whatever went wrong.
+        if let Err(refused) = self.inner.wake().await {
+            log::fault("alarm", &format!("{}: {refused}", self.inner.name));
+            self.inner.set_alarm(Some(clock::now() + ALARM_RETRY_MS))?;
         }
         Response::empty()
     }
@@ -113,11 +123,14 @@ impl Inner {
         let settings = self.settings()?;
         let (command, fragment) = text.split_once('\n').unwrap_or((text, ""));
         let command: Command = serde_json::from_str(command)?;
-        self.load(&settings)?;
+        if self.load(&settings)? {
+            // Repair at construction: what an interruption left is done now.
+            self.follow_up(false)?;
+        }
         let answer = match command {
             Command::Send(send) => self.send(send, fragment),
             Command::List(list) => return self.list(list).await,
-            Command::Receipt { caller, seq, uuid } => self.receipt(&caller, seq, &uuid),
+            Command::Receipt { caller, seq, uuid } => return self.receipt(&caller, seq, &uuid),
             Command::Report {
                 caller,
                 agent_id,
@@ -125,7 +138,7 @@ impl Inner {
                 uuid,
                 status,
             } => self.report(&caller, agent_id.as_ref(), seq, &uuid, status),
-            Command::Waiting => self.waiting(),
+            Command::Waiting => return self.waiting(),
             Command::Configure {
                 wish,
                 secret,
@@ -138,7 +151,7 @@ impl Inner {
             } => self.close(agent_id, owner, version),
             Command::TestEndpoint => return self.test_endpoint(&settings).await,
         };
-        self.follow_up()?;
+        self.follow_up(true)?;
         answer
     }
 
@@ -147,10 +160,10 @@ impl Inner {
         Ok(settings::get(&self.env)?)
     }
 
-    /// Loads the mailbox if this is the object's first event.
-    fn load(&self, settings: &Settings) -> Result<(), Refused> {
+    /// Loads the mailbox; true if this is the object's first event.
+    fn load(&self, settings: &Settings) -> Result<bool, Refused> {
         if self.core.borrow().is_some() {
-            return Ok(());
+            return Ok(false);
         }
         let exists = self.sql.exists()?;
         let snapshot = if exists {
@@ -160,7 +173,8 @@ impl Inner {
         };
         let (core, writes) = Core::load(snapshot, settings.timing.clone(), clock::now());
         self.core.replace(Some(core));
-        self.execute(writes)
+        self.execute(writes)?;
+        Ok(true)
     }
 
     /// Works on the mailbox. `work` must not await.
@@ -199,10 +213,14 @@ impl Inner {
         self.execute(writes)
     }
 
-    /// After every command: wakes held lists, begins to drain, and makes sure
-    /// of an alarm.
-    pub(super) fn follow_up(self: &Rc<Self>) -> Result<(), Refused> {
-        for held in self.held.take() {
+    /// After a command that changes something: wakes held lists, begins to
+    /// drain, and makes sure of an alarm.
+    pub(super) fn follow_up(self: &Rc<Self>, changed: bool) -> Result<(), Refused> {
+        for held in if changed {
+            self.held.take()
+        } else {
+            Vec::new()
+        } {
             // A list that is no longer held does not mind.
             let _ = held.send(());
         }
@@ -217,7 +235,9 @@ impl Inner {
     /// Waits until something was stored or changed.
     pub(super) fn hold(&self) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
-        self.held.borrow_mut().push(sender);
+        let mut held = self.held.borrow_mut();
+        held.retain(|sender| !sender.is_canceled());
+        held.push(sender);
         receiver
     }
 
@@ -239,12 +259,25 @@ impl Inner {
         }
         self.drain().await;
         let now = clock::now();
-        let at = self.with(|core| core.wake_at(now))?.map(|at| at.max(now));
+        let at = self
+            .with(|core| core.wake_at(now))?
+            .map(|at| at.max(self.not_before(now, &settings)));
         let wanted = at.into_iter().chain(busy).min();
         if wanted != self.armed.get() && !self.draining.get() {
             self.set_alarm(wanted)?;
         }
         Ok(())
+    }
+
+    /// The earliest moment for an alarm: now, unless a drain does at once what
+    /// is due, or drains have failed, each of which doubles the wait.
+    fn not_before(&self, now: Ms, settings: &Settings) -> Ms {
+        let guard = settings.timing.push_guard;
+        match self.faults.get() {
+            0 if self.draining.get() => now + guard,
+            0 => now,
+            faults => now + (guard << (faults - 1).min(10)).min(FAULT_WAIT_MAX_MS.max(guard)),
+        }
     }
 
     /// Sets the alarm, if none is set that is early enough.
@@ -253,21 +286,16 @@ impl Inner {
         let Some(at) = self.with(|core| core.wake_at(now))? else {
             return Ok(());
         };
-        // A running drain does at once what is due now.
-        let at = if self.draining.get() {
-            at.max(now + settings.timing.push_guard)
-        } else {
-            at
-        };
+        let at = at.max(self.not_before(now, settings));
         if self.armed.get().is_some_and(|armed| armed <= at) {
             return Ok(());
         }
-        self.set_alarm(Some(at))
+        Ok(self.set_alarm(Some(at))?)
     }
 
     /// Asynchronous in its interface alone: setting an alarm takes part in
     /// this turn's atomic write.
-    fn set_alarm(&self, at: Option<Ms>) -> Result<(), Refused> {
+    pub(super) fn set_alarm(&self, at: Option<Ms>) -> worker::Result<()> {
         let storage = self.state.storage();
         let storage = storage.as_raw();
         let promise = match at {
@@ -278,7 +306,7 @@ impl Inner {
             None => storage.delete_alarm(JsValue::NULL.into()),
         };
         // The promise tells of back-pressure alone.
-        let _ = promise.map_err(worker::Error::from)?;
+        let _ = promise?;
         self.armed.set(at);
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::store::{self, Db};
 use crate::{clock, log, random};
 use multiclaude_hybrid_core::mailbox::{Batch, Push, notice_text};
-use multiclaude_hybrid_core::outcome::Outcome;
+use multiclaude_hybrid_core::outcome::{ErrorClass, Outcome};
 use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::message::FailureReason;
 use multiclaude_hybrid_protocol::webhook::Secret;
@@ -27,8 +27,17 @@ use worker::Delay;
 /// How long the mark of a successful push may wait for another write to go
 /// with. What is lost with it, if the object dies, is pushed again.
 const MARK_DELAY: Duration = Duration::from_millis(250);
+/// Pushes, notices and reports of one event: the runtime allows each a bounded
+/// number of outgoing requests.
+const DRAIN_STEPS: u32 = 200;
 /// Batches of failing messages in one drain; the alarm does the rest.
 const FAIL_ROUNDS: u32 = 10;
+
+/// How a drain ended.
+enum Drained {
+    Everything,
+    More,
+}
 
 /// What one push sends, and where.
 struct Payload {
@@ -46,38 +55,52 @@ impl Inner {
             core.can_push(now)
                 || core.due_to_fail(now).is_some()
                 || core.next_notice(now).is_some()
-                || core.unreported().is_some()
+                || core.unreported(now).is_some()
         })
     }
 
-    /// Does all that is due, until nothing is.
+    /// Does all that is due, until nothing is, or for as long as one event may
+    /// last: then an alarm goes on with it.
     pub(super) async fn drain(self: &Rc<Self>) {
         if self.draining.replace(true) {
             return;
         }
         let result = self.drain_all().await;
         self.draining.set(false);
-        let rearmed = self.settings().and_then(|settings| self.arm(&settings));
-        self.report_fault("drain", result.and(rearmed));
+        let armed = match result {
+            Ok(Drained::Everything) => {
+                self.faults.set(0);
+                self.settings().and_then(|settings| self.arm(&settings))
+            }
+            Ok(Drained::More) => self.set_alarm(Some(clock::now())).map_err(Refused::from),
+            Err(refused) => {
+                self.faults.set(self.faults.get() + 1);
+                self.report_fault("drain", Err(refused));
+                self.settings().and_then(|settings| self.arm(&settings))
+            }
+        };
+        self.report_fault("arm", armed);
         self.flush_later().await;
     }
 
     /// Pushes come first, and are looked for again after everything else.
-    async fn drain_all(self: &Rc<Self>) -> Result<(), Refused> {
+    async fn drain_all(self: &Rc<Self>) -> Result<Drained, Refused> {
         let settings = self.settings()?;
-        loop {
+        for _ in 0..DRAIN_STEPS {
             self.fail_due()?;
             let now = clock::now();
             if let Some(push) = self.with(|core| core.begin_push(now))? {
                 self.push(&push, &settings).await?;
             } else if let Some(batch) = self.with(|core| core.next_notice(now))? {
                 self.pass_on(&batch).await?;
-            } else if let Some(delivery) = self.with(|core| core.unreported())? {
+            } else if let Some(delivery) = self.with(|core| core.unreported(now))? {
                 self.report_delivery(delivery).await?;
             } else {
-                return self.purge();
+                self.purge()?;
+                return Ok(Drained::Everything);
             }
         }
+        Ok(Drained::More)
     }
 
     /// Marks of successful pushes go with the next command's write, or by
@@ -107,11 +130,11 @@ impl Inner {
     async fn push(self: &Rc<Self>, push: &Push, settings: &Settings) -> Result<(), Refused> {
         let payload = match self.payload(push, settings) {
             Ok(Some(payload)) => payload,
-            other => {
-                // Nothing left the house; the alarm tries again.
+            Ok(None) => {
                 self.with(|core| core.abandon_push(push))?;
-                return Err(other.err().unwrap_or(Refused::MessageNotFound));
+                return Err(Refused::MessageNotFound);
             }
+            Err(fault) => return self.cannot_sign(push, fault),
         };
         let (answer, ms) = delivery::post(&Post {
             url: &payload.url,
@@ -139,6 +162,19 @@ impl Inner {
             self.sql.take_rows(),
         );
         Ok(())
+    }
+
+    /// No secret opens, so nothing can be signed: a failure of the endpoint like
+    /// any other, with its backoff, and shown as one.
+    fn cannot_sign(&self, push: &Push, fault: Refused) -> Result<(), Refused> {
+        self.report_fault("sign", Err(fault));
+        let outcome = Outcome::Retry {
+            class: ErrorClass::Secret,
+            retry_after_secs: None,
+        };
+        let now = clock::now();
+        let finished = self.with(|core| core.finish_push(push, outcome, random::unit(), now))?;
+        self.execute(finished.writes)
     }
 
     /// What a push sends; none if the message or the endpoint is gone.
@@ -241,8 +277,11 @@ impl Inner {
             Ok(db) => store::agents::set_delivery(&db, &id, &repo, &agent, mode, reason).await,
             Err(error) => Err(error),
         };
-        // D1 is away: the alarm tries again.
-        told?;
+        if let Err(error) = told {
+            // D1 is away: everything else goes on, and the alarm tries again.
+            log::fault("report_delivery", &format!("{}: {error}", self.name));
+            return self.with(|core| core.report_failed(clock::now()));
+        }
         let writes = self.with(|core| core.reported(delivery))?;
         self.execute(writes)
     }
@@ -256,6 +295,7 @@ impl Inner {
         {
             return Ok(());
         }
+        self.flush()?;
         let next = self.sql.purge(now)?;
         self.with(|core| core.purged(next))?;
         self.sql

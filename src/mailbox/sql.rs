@@ -363,14 +363,14 @@ impl Sql {
     }
 
     /// A remembered key, with its message's row or what was kept of it.
-    pub fn key(&self, scope: &str) -> Result<Option<Key>, Refused> {
+    pub fn key(&self, scope: &str, now: Ms) -> Result<Option<Key>, Refused> {
         self.json(
             &format!(
                 "SELECT json_object('content', keys.content, 'outcome', keys.outcome, 'message', \
                  (SELECT {MESSAGE} FROM messages WHERE messages.seq = keys.seq)) \
-                 FROM keys WHERE scope = ?"
+                 FROM keys WHERE scope = ? AND expires_at > ?"
             ),
-            vec![scope.into()],
+            vec![scope.into(), int(now)],
         )
     }
 

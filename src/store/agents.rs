@@ -7,7 +7,9 @@ use super::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::registry::{Row, Version};
-use multiclaude_hybrid_protocol::agent::{Agent, AgentStatus, Delivery, Location};
+use multiclaude_hybrid_protocol::agent::{
+    Agent, AgentStatus, Delivery, Heartbeat, HeartbeatResult, Location,
+};
 use multiclaude_hybrid_protocol::fields::Metadata;
 use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo, Timestamp};
 use serde::Deserialize;
@@ -87,8 +89,11 @@ pub async fn replace(db: &Db, before: Option<&Row>, next: &Row) -> Result<bool, 
          ?15, ?16, CAST(?17 AS INTEGER), ?17 IS NOT NULL) \
          ON CONFLICT (repo, name) DO UPDATE SET id = excluded.id, type = excluded.type, \
          location = excluded.location, owner = excluded.owner, status = excluded.status, \
-         endpoint = excluded.endpoint, delivery = excluded.delivery, \
-         delivery_reason = excluded.delivery_reason, instance = excluded.instance, \
+         endpoint = excluded.endpoint, \
+         delivery = iif(excluded.generation = agents.generation AND excluded.revision = agents.revision, \
+           agents.delivery, excluded.delivery), \
+         delivery_reason = iif(excluded.generation = agents.generation AND excluded.revision = agents.revision, \
+           agents.delivery_reason, excluded.delivery_reason), instance = excluded.instance, \
          metadata = excluded.metadata, last_seen = excluded.last_seen, \
          created_at = excluded.created_at, generation = excluded.generation, \
          revision = excluded.revision, deleted_at = excluded.deleted_at, closing = excluded.closing \
@@ -160,8 +165,12 @@ pub struct Filter {
     pub owner: Option<String>,
 }
 
-/// Agents by name, at most `limit`, after the given name. Who was not seen
-/// since `unseen_before` counts as stopped.
+/// Bytes of metadata in one page of a list: D1 answers with one value, which
+/// has at most 2 MB.
+const PAGE_BYTES: u32 = 512 * 1024;
+
+/// Agents by name, at most `limit`, after the given name, and whether more
+/// follow. Who was not seen since `unseen_before` counts as stopped.
 pub async fn list(
     db: &Db,
     repo: &Repo,
@@ -169,14 +178,18 @@ pub async fn list(
     unseen_before: Ms,
     limit: u32,
     after: &str,
-) -> Result<Vec<Row>, ApiError> {
+) -> Result<(Vec<Row>, bool), ApiError> {
     let sql = format!(
-        "SELECT json_group_array({COLUMNS}) AS row FROM (SELECT * FROM agents \
-         WHERE repo = ?1 AND name > ?2 AND deleted_at IS NULL \
+        "WITH found AS (SELECT * FROM agents WHERE repo = ?1 AND name > ?2 AND deleted_at IS NULL \
          AND (?3 IS NULL OR type = ?3) AND (?4 IS NULL OR location = ?4) \
          AND (?5 IS NULL OR owner = ?5) \
          AND (?6 IS NULL OR ?6 = iif(last_seen <= ?7, 'stopped', status)) \
-         ORDER BY name LIMIT ?8)"
+         ORDER BY name LIMIT ?8 + 1), \
+         sized AS (SELECT *, row_number() OVER names AS place, \
+           sum(octet_length(metadata)) OVER names - octet_length(metadata) AS before \
+           FROM found WINDOW names AS (ORDER BY name)) \
+         SELECT json_array((SELECT count(*) FROM found), json_group_array({COLUMNS} ORDER BY name)) AS row \
+         FROM sized WHERE place <= ?8 AND before <= {PAGE_BYTES}"
     );
     let binds = [
         Bind::Text(repo.as_str()),
@@ -188,8 +201,10 @@ pub async fn list(
         Bind::Int(unseen_before),
         Bind::Int(limit.into()),
     ];
-    let rows: Vec<Stored> = db.list(&sql, binds).await?;
-    Ok(rows.into_iter().map(Row::from).collect())
+    let page: Option<(usize, Vec<Stored>)> = db.first(&sql, binds).await?;
+    let (found, rows) = page.unwrap_or_default();
+    let more = found > rows.len();
+    Ok((rows.into_iter().map(Row::from).collect(), more))
 }
 
 /// Who holds a name now: all that a sender is asked for.
@@ -258,4 +273,56 @@ pub async fn set_delivery(
         Bind::Maybe(reason),
     ];
     db.changes(sql, binds).await.map(|_| ())
+}
+
+/// Takes the heartbeats of a machine: one batch of two statements, which
+/// writes only the rows that would tell something new.
+///
+/// `owner`: whose agents the caller acts for; none for a service, which acts
+/// for all.
+pub async fn heartbeats(
+    db: &Db,
+    repo: &Repo,
+    beats: &[Heartbeat],
+    owner: Option<&str>,
+    now: Ms,
+    grain: Ms,
+) -> Result<Vec<HeartbeatResult>, ApiError> {
+    const BEATS: &str = "(SELECT value ->> 'name' AS name, value ->> 'id' AS id, \
+         value ->> 'status' AS status, value -> 'metadata' AS metadata, key FROM json_each(?1))";
+    let update = format!(
+        "UPDATE agents SET last_seen = max(last_seen, ?4), status = coalesce(beat.status, agents.status), \
+         metadata = iif(beat.metadata = 'null', agents.metadata, beat.metadata) \
+         FROM {BEATS} AS beat WHERE agents.repo = ?2 AND agents.name = beat.name \
+         AND agents.deleted_at IS NULL AND (beat.id IS NULL OR beat.id = agents.id) \
+         AND (?3 IS NULL OR agents.owner = ?3) AND (agents.last_seen <= ?5 \
+         OR agents.status <> coalesce(beat.status, agents.status) \
+         OR agents.metadata <> iif(beat.metadata = 'null', agents.metadata, beat.metadata))"
+    );
+    let answer = format!(
+        "SELECT json_group_array(json_object('name', beat.name, 'result', CASE \
+         WHEN agents.name IS NULL THEN 'agent_not_found' \
+         WHEN beat.id IS NOT NULL AND (agents.deleted_at IS NOT NULL OR beat.id <> agents.id) \
+           THEN 'agent_superseded' \
+         WHEN agents.deleted_at IS NOT NULL THEN 'agent_not_found' \
+         WHEN ?3 IS NOT NULL AND agents.owner <> ?3 THEN 'forbidden' ELSE 'ok' END) ORDER BY beat.key) AS row \
+         FROM {BEATS} AS beat LEFT JOIN agents ON agents.repo = ?2 AND agents.name = beat.name"
+    );
+    let json = serde_json::to_string(beats)?;
+    let update_binds = [
+        Bind::Text(&json),
+        Bind::Text(repo.as_str()),
+        Bind::Maybe(owner),
+        Bind::Int(now),
+        Bind::Int(now - grain),
+    ];
+    let answer_binds = [
+        Bind::Text(&json),
+        Bind::Text(repo.as_str()),
+        Bind::Maybe(owner),
+    ];
+    let results = db
+        .pair((&update, update_binds), (&answer, answer_binds))
+        .await?;
+    Ok(results.unwrap_or_default())
 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 pub struct Stored {
     /// What is shown of it, without a secret.
     pub config: HybridConfig,
-    /// The ETag; 0 where nothing is stored.
+    /// What the `ETag` shows; 0 where nothing is stored.
     pub version: u32,
     /// The newest secret first.
     pub secrets: Vec<HeldSecret>,

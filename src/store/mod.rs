@@ -22,6 +22,12 @@ pub struct Db {
     cost: Rc<Cost>,
 }
 
+/// A row of one JSON text.
+#[derive(serde::Deserialize)]
+struct TextRow {
+    row: String,
+}
+
 /// A value to bind.
 pub enum Bind<'a> {
     /// A text.
@@ -80,6 +86,25 @@ impl Db {
         binds: [Bind<'_>; N],
     ) -> Result<Option<T>, ApiError> {
         let row = self.row(self.prepare(sql, &binds)?).await?;
+        Ok(row.map(|text| serde_json::from_str(&text)).transpose()?)
+    }
+
+    /// Executes both in one batch, which is atomic; answers the second's row.
+    async fn pair<T: DeserializeOwned, const N: usize, const M: usize>(
+        &self,
+        first: (&str, [Bind<'_>; N]),
+        second: (&str, [Bind<'_>; M]),
+    ) -> Result<Option<T>, ApiError> {
+        let first = self.prepare(first.0, &first.1)?;
+        let second = self.prepare(second.0, &second.1)?;
+        let results = self
+            .d1
+            .batch(vec![first, second])
+            .await
+            .map_err(unavailable)?;
+        let rows = results.last().map(|result| result.results::<TextRow>());
+        let rows = rows.transpose().map_err(unavailable)?.unwrap_or_default();
+        let row = rows.into_iter().next().map(|found| found.row);
         Ok(row.map(|text| serde_json::from_str(&text)).transpose()?)
     }
 

@@ -345,3 +345,69 @@ async fn an_agent_shows_how_many_messages_wait() {
     }
     assert_eq!(world.dan.agent("w").await.unwrap().waiting, Some(3));
 }
+
+#[tokio::test]
+async fn the_heartbeats_of_a_machine_are_taken_in_one_call_with_a_result_each() {
+    let coordinator = Coordinator::start(Options {
+        scale: 100,
+        ..Options::default()
+    })
+    .await;
+    let world = coordinator.world().await;
+    let old = world.dan.register(&agent("gone")).await.unwrap();
+    world.dan.deregister("gone").await.unwrap();
+    for n in 0..50 {
+        let mut body = agent(&format!("w{n}"));
+        body["metadata"] = json!({"n": n.to_string()});
+        world.dan.register(&body).await.unwrap();
+    }
+    world.ann.register(&agent("hers")).await.unwrap();
+    e2e::eventually("all to count as stopped", 20, || async {
+        (world.dan.agents("status=stopped").await.unwrap().len() == 51).then_some(())
+    })
+    .await;
+    let mut beats: Vec<_> = (0..50).map(|n| json!({"name": format!("w{n}")})).collect();
+    beats[1]["status"] = "idle".into();
+    beats[2]["metadata"] = json!({"held": "3"});
+    beats.extend([
+        json!({"name": "hers"}),
+        json!({"name": "never"}),
+        json!({"name": "gone", "id": old.id}),
+    ]);
+    let beats = serde_json::Value::from(beats);
+    let reply = world
+        .dan
+        .call(Method::POST, "/heartbeats", &[], Some(&beats))
+        .await
+        .unwrap();
+    let results: Vec<multiclaude_hybrid_protocol::agent::HeartbeatResult> = reply.json().unwrap();
+    let words: Vec<_> = results
+        .iter()
+        .map(|result| result.result.as_str())
+        .collect();
+    assert!(words[..50].iter().all(|word| *word == "ok"), "{words:?}");
+    assert_eq!(
+        words[50..],
+        ["forbidden", "agent_not_found", "agent_superseded"]
+    );
+    let w1 = world.dan.agent("w1").await.unwrap();
+    assert_eq!(
+        (w1.status, w1.metadata["n"].as_str()),
+        (AgentStatus::Idle, "1")
+    );
+    assert_eq!(world.dan.agent("w2").await.unwrap().metadata["held"], "3");
+    assert_eq!(
+        world.dan.agent("w0").await.unwrap().status,
+        AgentStatus::Active
+    );
+    assert_eq!(
+        world.ann.agent("hers").await.unwrap().status,
+        AgentStatus::Stopped
+    );
+    let bad = json!([{"name": "w0"}, {"name": "a.b", "status": "busy"}]);
+    let refused = world
+        .dan
+        .call(Method::POST, "/heartbeats", &[], Some(&bad))
+        .await;
+    assert_eq!(fields(refused), ["1.name", "1.status"]);
+}

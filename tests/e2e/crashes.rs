@@ -158,6 +158,32 @@ async fn a_message_stored_before_a_kill_is_pushed_after_the_start_without_anybod
 }
 
 #[tokio::test]
+async fn a_start_without_a_master_key_does_not_use_up_an_alarm() {
+    let mut coordinator = Coordinator::start(Options::default()).await;
+    let world = coordinator.world().await;
+    world.dan.register(&agent("ws")).await.unwrap();
+    world.ann.register(&agent("queue")).await.unwrap();
+    let body = json!({"from": "ws", "to": "queue", "body": "x", "ttl_seconds": 8});
+    let id = world.dan.send(&body, None).await.unwrap().id.to_string();
+    coordinator.kill();
+    coordinator.set_master_key(None);
+    coordinator.launch().await;
+    eventually("the alarm that fails", 60, || async {
+        coordinator.log().contains("MASTER_KEY").then_some(())
+    })
+    .await;
+    coordinator.kill();
+    coordinator.set_master_key(Some(e2e::MASTER_KEY));
+    coordinator.launch().await;
+    // Nobody touches the mailbox of queue; its alarm tells ws.
+    let notice = eventually("the notice", 120, || async {
+        world.dan.messages("ws", "").await.unwrap().pop()
+    })
+    .await;
+    assert!(notice.body.contains(&id));
+}
+
+#[tokio::test]
 async fn state_survives_a_restart() {
     let mut coordinator = Coordinator::start(Options::default()).await;
     let world = coordinator.world().await;

@@ -158,7 +158,7 @@ async fn a_malformed_path_gets_400_an_unknown_one_404_a_wrong_method_405() {
     }
     let (status, headers, code) = ask(Method::PUT, &format!("/repos/{repo}/agents/w")).await;
     assert_eq!((status, code.as_str()), (405, "method_not_allowed"));
-    assert_eq!(headers["allow"], "GET, PATCH, DELETE");
+    assert_eq!(headers["allow"], "GET, PATCH, DELETE, HEAD, OPTIONS");
 }
 
 #[tokio::test]

@@ -281,6 +281,10 @@ async fn an_admin_manages_but_sends_and_reads_no_mail() {
     );
     assert_eq!(code(admin.messages("his", "").await), Forbidden);
     assert_eq!(code(admin.receipt(&sent.id.to_string()).await), Forbidden);
+    // Where mail goes is as good as reading it.
+    let elsewhere = json!({"endpoint": "https://example.com/"});
+    assert_eq!(code(admin.update("his", &elsewhere).await), Forbidden);
+    assert_eq!(code(admin.rotate_secret("his").await), Forbidden);
     assert_eq!(admin.agents("").await.unwrap().len(), 1);
     admin.deregister("his").await.unwrap();
 }
@@ -336,7 +340,7 @@ async fn plain_http_is_refused_before_a_token_is_looked_at() {
 #[tokio::test]
 async fn without_a_master_key_nothing_is_served_but_an_error_that_says_so() {
     let coordinator = Coordinator::start(Options {
-        master_key: false,
+        master_key: None,
         ..Options::default()
     })
     .await;

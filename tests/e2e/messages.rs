@@ -3,7 +3,7 @@
 use crate::{agent, code, fields, message, raw};
 use e2e::{World, shared};
 use multiclaude_hybrid_protocol::ErrorCode::{
-    AgentNotFound, BodyTooLarge, Forbidden, IdempotencyMismatch, InvalidParameter,
+    AgentNotFound, AgentSuperseded, BodyTooLarge, Forbidden, IdempotencyMismatch, InvalidParameter,
     InvalidTransition, MailboxFull, MessageNotFound, ValidationFailed,
 };
 use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
@@ -277,6 +277,27 @@ async fn a_held_poll_ends_when_its_incarnation_ends() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     world.ann.deregister("queue").await.unwrap();
     assert_eq!(code(held.await.unwrap()), AgentNotFound);
+}
+
+#[tokio::test]
+async fn a_held_poll_does_not_cross_into_another_incarnation() {
+    let world = two_agents().await;
+    let poller = world.ci.clone();
+    let held = tokio::spawn(async move { poller.messages("queue", "wait=20").await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    world
+        .ann
+        .update("queue", &json!({"status": "stopped"}))
+        .await
+        .unwrap();
+    let take = json!({"name": "queue", "type": "worker", "take_over": true});
+    world.dan.register(&take).await.unwrap();
+    world
+        .dan
+        .send(&message("ws", "queue", "for the new one"), None)
+        .await
+        .unwrap();
+    assert_eq!(code(held.await.unwrap()), AgentSuperseded);
 }
 
 #[tokio::test]

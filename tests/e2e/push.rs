@@ -162,14 +162,19 @@ async fn a_gone_endpoint_rests_until_it_is_set_again() {
         2
     );
     assert_eq!(sink.received().len(), 1);
-    world.ann.update("queue", &json!({"endpoint": sink.url, "webhook_secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})).await.unwrap();
+    world
+        .ann
+        .update("queue", &json!({"endpoint": sink.url}))
+        .await
+        .unwrap();
     until(&world, &id, MessageStatus::Delivered, 10).await;
     sink.wait_for(3, 10).await;
     assert_eq!(sink.texts(), ["one", "one", "two"]);
-    assert_eq!(
-        world.ann.agent("queue").await.unwrap().delivery,
-        Delivery::Webhook
-    );
+    eventually("webhook again", 10, || async {
+        let found = world.ann.agent("queue").await.ok()?;
+        (found.delivery == Delivery::Webhook && found.delivery_reason.is_none()).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -339,6 +344,103 @@ async fn an_endless_answer_is_cut_off_and_its_status_counts() {
     until(&world, &id, MessageStatus::Delivered, 12).await;
     let id = send(&world, "y").await;
     until(&world, &id, MessageStatus::Delivered, 10).await;
+}
+
+#[tokio::test]
+async fn a_2xx_whose_body_breaks_off_is_delivered() {
+    let world = shared().await.world().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!(
+        "http://127.0.0.1:{}/",
+        listener.local_addr().unwrap().port()
+    );
+    tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 8192];
+            let _ = stream.read(&mut request).await;
+            let broken = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok";
+            let _ = stream.write_all(broken).await;
+        }
+    });
+    pushed_to(&world, &url).await;
+    let id = send(&world, "x").await;
+    let receipt = until(&world, &id, MessageStatus::Delivered, 10).await;
+    assert_eq!((receipt.attempts, receipt.last_error), (1, None));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_was_replaced_has_no_say_any_longer() {
+    let world = shared().await.world().await;
+    let (old, new) = (
+        Sink::start(vec![Answer::Late(400)]).await,
+        Sink::start(vec![]).await,
+    );
+    pushed_to(&world, &old.url).await;
+    let id = send(&world, "x").await;
+    old.wait_for(1, 10).await;
+    world
+        .ann
+        .update("queue", &json!({"endpoint": new.url}))
+        .await
+        .unwrap();
+    until(&world, &id, MessageStatus::Delivered, 20).await;
+    assert_eq!(new.texts(), ["x"]);
+}
+
+#[tokio::test]
+async fn a_secret_without_an_endpoint_is_refused_instead_of_lost() {
+    let world = shared().await.world().await;
+    let mut body = agent("w");
+    body["webhook_secret"] = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into();
+    assert_eq!(fields(world.dan.register(&body).await), ["webhook_secret"]);
+}
+
+#[tokio::test]
+async fn a_secret_whose_key_is_gone_is_shown_as_such_and_can_be_replaced() {
+    let mut coordinator = scaled(1).await;
+    let world = coordinator.world().await;
+    let sink = Sink::start(vec![]).await;
+    pushed_to(&world, &sink.url).await;
+    coordinator.kill();
+    coordinator.set_master_key(Some("k2:HxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRo="));
+    coordinator.launch().await;
+    let id = send(&world, "x").await;
+    let receipt = eventually("a failed attempt", 10, || async {
+        world
+            .dan
+            .receipt(&id)
+            .await
+            .ok()
+            .filter(|receipt| receipt.attempts > 0)
+    })
+    .await;
+    assert_eq!(receipt.last_error.as_deref(), Some("secret_unreadable"));
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    world
+        .ann
+        .update("queue", &json!({"webhook_secret": secret}))
+        .await
+        .unwrap();
+    until(&world, &id, MessageStatus::Delivered, 10).await;
+    assert!(sink.received()[0].verify(secret));
+}
+
+#[tokio::test]
+async fn both_keys_of_a_rotation_of_the_master_key_open_what_they_sealed() {
+    let mut coordinator = scaled(1).await;
+    let world = coordinator.world().await;
+    let sink = Sink::start(vec![]).await;
+    let old = pushed_to(&world, &sink.url).await.webhook_secret.unwrap();
+    coordinator.kill();
+    coordinator.set_master_key(Some(
+        "k2:HxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRo=,k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+    ));
+    coordinator.launch().await;
+    let new = world.ann.rotate_secret("queue").await.unwrap();
+    send(&world, "x").await;
+    let push = &sink.wait_for(1, 10).await[0];
+    assert!(push.verify(&old) && push.verify(&new));
 }
 
 #[tokio::test]

@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 
+/// The key that sealed secrets are under unless told otherwise.
+pub const MASTER_KEY: &str = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
 /// How a coordinator is started.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -17,8 +20,8 @@ pub struct Options {
     pub scale: u32,
     /// `ALLOW_INSECURE`.
     pub allow_insecure: bool,
-    /// Is there a `MASTER_KEY`?
-    pub master_key: bool,
+    /// `MASTER_KEY`, if there is one.
+    pub master_key: Option<&'static str>,
 }
 
 impl Default for Options {
@@ -26,7 +29,7 @@ impl Default for Options {
         Self {
             scale: 1,
             allow_insecure: true,
-            master_key: true,
+            master_key: Some(MASTER_KEY),
         }
     }
 }
@@ -86,15 +89,6 @@ impl Coordinator {
         let admin = SecretToken::new(TokenKind::Admin, random)
             .reveal()
             .to_owned();
-        let key = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-        let mut vars = format!(
-            "ADMIN_TOKEN=\"{admin}\"\nALLOW_INSECURE=\"{}\"\nTIME_SCALE=\"{}\"\n",
-            options.allow_insecure, options.scale
-        );
-        if options.master_key {
-            vars.push_str(&format!("MASTER_KEY=\"{key}\"\n"));
-        }
-        fs::write(dir.path().join("vars"), vars).unwrap();
         let migrated = wrangler()
             .args(["d1", "migrations", "apply", "DB", "--local", "--persist-to"])
             .arg(dir.path().join("state"))
@@ -116,8 +110,25 @@ impl Coordinator {
         coordinator
     }
 
+    /// Another `MASTER_KEY` (or none) from the next launch on.
+    pub fn set_master_key(&mut self, key: Option<&'static str>) {
+        self.options.master_key = key;
+    }
+
+    fn write_vars(&self) {
+        let mut vars = format!(
+            "ADMIN_TOKEN=\"{}\"\nALLOW_INSECURE=\"{}\"\nTIME_SCALE=\"{}\"\n",
+            self.admin, self.options.allow_insecure, self.options.scale
+        );
+        if let Some(key) = self.options.master_key {
+            vars.push_str(&format!("MASTER_KEY=\"{key}\"\n"));
+        }
+        fs::write(self.dir.path().join("vars"), vars).unwrap();
+    }
+
     /// Starts it again on the same state.
     pub async fn launch(&mut self) {
+        self.write_vars();
         let log = File::options()
             .create(true)
             .append(true)
@@ -261,7 +272,6 @@ impl Coordinator {
 impl Drop for Coordinator {
     fn drop(&mut self) {
         self.kill();
-        let _ = &self.options;
     }
 }
 

@@ -6,7 +6,7 @@
 mod coordinator;
 mod sink;
 
-pub use coordinator::{Coordinator, Options, World, shared};
+pub use coordinator::{Coordinator, MASTER_KEY, Options, World, shared};
 pub use sink::{Answer, Received, Sink, refusing_port};
 
 use std::future::Future;

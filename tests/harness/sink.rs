@@ -13,6 +13,8 @@ use tokio::net::TcpListener;
 pub enum Answer {
     /// This status, with these headers and this body.
     Status(u16, Vec<(&'static str, String)>, String),
+    /// This status, after a second.
+    Late(u16),
     /// Nothing, ever.
     Hang,
     /// 200 with a body that does not end.
@@ -143,6 +145,11 @@ async fn receive(
                 response = response.header(name, value);
             }
             response.body(Body::from(body)).unwrap()
+        }
+        Answer::Late(code) => {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let response = Response::builder().status(StatusCode::from_u16(code).unwrap());
+            response.body(Body::empty()).unwrap()
         }
         Answer::Hang => {
             tokio::time::sleep(Duration::from_secs(3600)).await;

@@ -5,7 +5,7 @@
 //! *resolves* to one is not seen: a self-hosted coordinator needs an egress
 //! filter.
 
-use url::{Host, Url};
+use std::net::Ipv4Addr;
 
 /// Names that only mean something inside a network.
 const INNER_SUFFIXES: [&str; 5] = ["localhost", "local", "internal", "home.arpa", "localdomain"];
@@ -22,11 +22,8 @@ pub struct Rules<'a> {
 /// Why an endpoint was refused; the text says what is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// No absolute URL.
-    #[error("must be an absolute URL, https://host/path")]
-    NotAUrl,
     /// `http`, `ftp`, …
-    #[error("must be https")]
+    #[error("must be an absolute https URL, https://host/path")]
     Scheme,
     /// `https://user:secret@host`
     #[error("must not hold a user or a password")]
@@ -45,56 +42,76 @@ pub enum EndpointError {
     OwnHost,
 }
 
-fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
+/// A URL as the URL standard (WHATWG) parses it. The runtime has that parser;
+/// a second one would be a tenth of the WebAssembly.
+#[derive(Debug, Clone, Copy)]
+pub struct ParsedUrl<'a> {
+    /// Without the colon.
+    pub scheme: &'a str,
+    /// In its canonical form: lower case, IPv4 as four numbers whatever its
+    /// notation was, IPv6 in brackets, other scripts as punycode.
+    pub host: &'a str,
+    /// Empty, or the port where it is not the scheme's own.
+    pub port: &'a str,
+    /// A user or a password is there.
+    pub has_user_info: bool,
+}
+
+impl ParsedUrl<'_> {
+    fn ipv4(&self) -> Option<Ipv4Addr> {
+        self.host.parse().ok()
+    }
+
+    fn is_ip(&self) -> bool {
+        self.host.starts_with('[') || self.ipv4().is_some()
+    }
+
+    fn is_loopback(&self) -> bool {
+        self.host == "localhost"
+            || self.host.ends_with(".localhost")
+            || self.host == "[::1]"
+            || self.ipv4().is_some_and(|ip| ip.is_loopback())
+    }
+
+    /// The same port on this machine is the same server, whatever its name.
+    fn has_port_of(&self, authority: &str) -> bool {
+        let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+        self.port == port
     }
 }
 
-fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost",
-        Host::Ipv4(ip) => ip.is_loopback(),
-        Host::Ipv6(ip) => ip.is_loopback(),
-    }
-}
-
-/// Checks `text` and answers the URL in its canonical form.
-pub fn check(text: &str, rules: Rules<'_>) -> Result<String, EndpointError> {
-    let url = Url::parse(text).map_err(|_| EndpointError::NotAUrl)?;
-    let host = url.host().ok_or(EndpointError::NotAUrl)?;
-    let served = match url.scheme() {
+/// Checks a URL against the rules.
+pub fn check(url: ParsedUrl<'_>, rules: Rules<'_>) -> Result<(), EndpointError> {
+    let served = match url.scheme {
         "https" => true,
         "http" => rules.allow_insecure,
         _ => false,
     };
-    if !served {
+    if !served || url.host.is_empty() {
         return Err(EndpointError::Scheme);
     }
-    if !url.username().is_empty() || url.password().is_some() {
+    if url.has_user_info {
         return Err(EndpointError::UserInfo);
     }
-    if rules.allow_insecure && is_loopback(&host) {
-        return if authority(&url) == rules.own_host {
+    if rules.allow_insecure && url.is_loopback() {
+        return if url.has_port_of(rules.own_host) {
             Err(EndpointError::OwnHost)
         } else {
-            Ok(url.into())
+            Ok(())
         };
     }
-    let Host::Domain(name) = host else {
+    if url.is_ip() {
         return Err(EndpointError::IpLiteral);
-    };
-    check_name(name)?;
+    }
+    check_name(url.host)?;
     let own = rules
         .own_host
         .rsplit_once(':')
         .map_or(rules.own_host, |(host, _)| host);
-    if name.eq_ignore_ascii_case(own) {
+    if url.host.eq_ignore_ascii_case(own) {
         return Err(EndpointError::OwnHost);
     }
-    Ok(url.into())
+    Ok(())
 }
 
 fn check_name(name: &str) -> Result<(), EndpointError> {
@@ -115,9 +132,25 @@ fn check_name(name: &str) -> Result<(), EndpointError> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use url::{Host, Url};
 
-    fn strict(text: &str) -> Result<String, EndpointError> {
-        check(
+    /// With the same parser as the runtime's, in its Rust form. What it does
+    /// not parse is refused before the rules.
+    fn checked(text: &str, rules: Rules<'_>) -> Result<String, Option<EndpointError>> {
+        let url = Url::parse(text).map_err(|_| None)?;
+        let port = url.port().map_or(String::new(), |port| port.to_string());
+        let parsed = ParsedUrl {
+            scheme: url.scheme(),
+            host: url.host_str().unwrap_or_default(),
+            port: &port,
+            has_user_info: !url.username().is_empty() || url.password().is_some(),
+        };
+        check(parsed, rules).map_err(Some)?;
+        Ok(url.into())
+    }
+
+    fn strict(text: &str) -> Result<String, Option<EndpointError>> {
+        checked(
             text,
             Rules {
                 own_host: "api.multiclaude.dev",
@@ -126,8 +159,8 @@ mod tests {
         )
     }
 
-    fn insecure(text: &str) -> Result<String, EndpointError> {
-        check(
+    fn insecure(text: &str) -> Result<String, Option<EndpointError>> {
+        checked(
             text,
             Rules {
                 own_host: "127.0.0.1:8787",
@@ -162,10 +195,7 @@ mod tests {
             "https://10.0.0.1./",
         ] {
             assert!(
-                matches!(
-                    strict(bad),
-                    Err(EndpointError::IpLiteral | EndpointError::NotAUrl)
-                ),
+                matches!(strict(bad), Err(Some(EndpointError::IpLiteral) | None)),
                 "{bad} {:?}",
                 strict(bad)
             );
@@ -185,14 +215,14 @@ mod tests {
         ] {
             assert_eq!(
                 strict(&format!("https://{bad}/")),
-                Err(EndpointError::InnerName),
+                Err(Some(EndpointError::InnerName)),
                 "{bad}"
             );
         }
         for bad in ["localhost.", "example.com.", "x.internal."] {
             assert_eq!(
                 strict(&format!("https://{bad}/")),
-                Err(EndpointError::TrailingDot),
+                Err(Some(EndpointError::TrailingDot)),
                 "{bad}"
             );
         }
@@ -200,25 +230,31 @@ mod tests {
 
     #[test]
     fn plain_http_user_info_and_the_coordinator_itself_are_refused() {
-        assert_eq!(strict("http://example.com/"), Err(EndpointError::Scheme));
-        assert_eq!(strict("ftp://example.com/"), Err(EndpointError::Scheme));
+        assert_eq!(
+            strict("http://example.com/"),
+            Err(Some(EndpointError::Scheme))
+        );
+        assert_eq!(
+            strict("ftp://example.com/"),
+            Err(Some(EndpointError::Scheme))
+        );
         assert_eq!(
             strict("https://u:p@example.com/"),
-            Err(EndpointError::UserInfo)
+            Err(Some(EndpointError::UserInfo))
         );
         assert_eq!(
             strict("https://u@example.com/"),
-            Err(EndpointError::UserInfo)
+            Err(Some(EndpointError::UserInfo))
         );
         assert_eq!(
             strict("https://API.multiclaude.dev/v1"),
-            Err(EndpointError::OwnHost)
+            Err(Some(EndpointError::OwnHost))
         );
         assert_eq!(
             strict("https://api.multiclaude.dev:444/"),
-            Err(EndpointError::OwnHost)
+            Err(Some(EndpointError::OwnHost))
         );
-        assert_eq!(strict("/hook"), Err(EndpointError::NotAUrl));
+        assert_eq!(strict("/hook"), Err(None));
     }
 
     #[test]
@@ -227,12 +263,21 @@ mod tests {
         assert!(insecure("http://localhost:9000/").is_ok());
         assert!(insecure("http://[::1]:9000/").is_ok());
         assert!(insecure("http://example.com/").is_ok());
-        assert_eq!(insecure("http://10.0.0.1/"), Err(EndpointError::IpLiteral));
-        assert_eq!(insecure("http://box/"), Err(EndpointError::InnerName));
         assert_eq!(
-            insecure("http://127.0.0.1:8787/"),
-            Err(EndpointError::OwnHost)
+            insecure("http://10.0.0.1/"),
+            Err(Some(EndpointError::IpLiteral))
         );
+        assert_eq!(insecure("http://box/"), Err(Some(EndpointError::InnerName)));
+        for own in [
+            "127.0.0.1",
+            "localhost",
+            "127.0.0.2",
+            "[::1]",
+            "a.localhost",
+        ] {
+            let url = format!("http://{own}:8787/");
+            assert_eq!(insecure(&url), Err(Some(EndpointError::OwnHost)), "{own}");
+        }
     }
 
     proptest! {

@@ -29,6 +29,8 @@ pub enum ErrorClass {
     Timeout,
     /// `connection_failed`
     Connection,
+    /// `secret_unreadable`: it was sealed under a key that is gone.
+    Secret,
     /// `http_<status>`
     Status(u16),
 }
@@ -38,6 +40,7 @@ impl fmt::Display for ErrorClass {
         match self {
             Self::Timeout => f.write_str("timeout"),
             Self::Connection => f.write_str("connection_failed"),
+            Self::Secret => f.write_str("secret_unreadable"),
             Self::Status(status) => write!(f, "http_{status}"),
         }
     }
@@ -55,6 +58,7 @@ impl TryFrom<String> for ErrorClass {
         match text.as_str() {
             "timeout" => Ok(Self::Timeout),
             "connection_failed" => Ok(Self::Connection),
+            "secret_unreadable" => Ok(Self::Secret),
             other => other
                 .strip_prefix("http_")
                 .and_then(|status| status.parse().ok())

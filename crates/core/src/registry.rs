@@ -139,7 +139,10 @@ fn create(last_generation: u32, by: &Registrant<'_>, wish: &Registration, now: M
 
 fn renew(row: &Row, by: &Registrant<'_>, wish: &Registration, now: Ms) -> Row {
     let update = AgentUpdate {
-        status: Some(wish.status.unwrap_or(AgentStatus::Active)),
+        // Who registers again is not stopped (any longer).
+        status: wish
+            .status
+            .or_else(|| (row.agent.status == AgentStatus::Stopped).then_some(AgentStatus::Active)),
         r#type: Some(wish.r#type.clone()),
         location: wish.location,
         endpoint: wish.endpoint.clone(),

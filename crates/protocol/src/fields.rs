@@ -26,6 +26,12 @@ pub enum BodyError {
     /// The text is no JSON.
     #[error("the body is not JSON: {0}")]
     Json(serde_json::Error),
+    /// The JSON is no array of objects.
+    #[error("the body must be a JSON array of objects, [{{…}}, …]; there is {0}")]
+    NotAList(&'static str),
+    /// The array is too long.
+    #[error("the array has more than {0} entries; send the rest with another request")]
+    TooMany(usize),
     /// The JSON is no object.
     #[error("the body must be a JSON object, {{…}}, not {0}")]
     NotAnObject(&'static str),
@@ -61,6 +67,25 @@ impl Fields {
             }),
             other => Err(BodyError::NotAnObject(kind(&other))),
         }
+    }
+
+    /// Parses `body`, which must hold one JSON array of at most `max` objects.
+    pub fn parse_list(body: &[u8], max: usize) -> Result<Vec<Self>, BodyError> {
+        let text =
+            std::str::from_utf8(body).map_err(|error| BodyError::Utf8(error.valid_up_to()))?;
+        let items = match serde_json::from_str(text).map_err(BodyError::Json)? {
+            Value::Array(items) if items.len() <= max => items,
+            Value::Array(_) => return Err(BodyError::TooMany(max)),
+            other => return Err(BodyError::NotAList(kind(&other))),
+        };
+        let object = |item| match item {
+            Value::Object(map) => Ok(Self {
+                map,
+                faults: Vec::new(),
+            }),
+            other => Err(BodyError::NotAList(kind(&other))),
+        };
+        items.into_iter().map(object).collect()
     }
 
     /// Notes that `field` is wrong.

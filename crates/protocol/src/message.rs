@@ -184,7 +184,7 @@ impl NewMessage {
         let body = fields.required_text("body");
         let thread_id = fields.parsed("thread_id", thread);
         let reply_to = fields.parsed("reply_to", |text| {
-            MessageId::parse(text).ok_or("is not a message id")
+            MessageId::parse(text).ok_or("is not a message id, msg_<32 hex digits>_<agent>")
         });
         let metadata = fields.metadata("metadata").unwrap_or_default();
         let ttl_seconds = fields.integer("ttl_seconds", 1..=TTL_MAX_SECS);

@@ -13,7 +13,7 @@ use multiclaude_hybrid_protocol::{AgentId, Owner};
 use serde::{Deserialize, Serialize};
 
 /// Secrets that sign beside the newest one.
-const OLD_SECRETS_MAX: usize = 3;
+const OLD_SECRETS_MAX: usize = 15;
 
 /// The configuration in force. One row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -208,7 +208,10 @@ impl Mailbox {
             endpoint,
             reported: (Delivery::Polling, None),
         };
-        config.reported = config.delivery();
+        // The registry may show something older of this incarnation; what it
+        // shows of a new one is written with the row.
+        let shown = same_agent.map(|config| config.reported.clone());
+        config.reported = shown.unwrap_or_else(|| config.delivery());
         if replaced {
             self.orphan_all();
         }
@@ -252,11 +255,22 @@ impl Mailbox {
         vec![Write::Config(Box::new(config))]
     }
 
-    /// The delivery to tell the registry, if it shows another one.
-    pub fn unreported(&self) -> Option<(Delivery, Option<String>)> {
-        let config = self.open()?;
+    /// The delivery to tell the registry now, if it shows another one.
+    pub fn unreported(&self, now: Ms) -> Option<(Delivery, Option<String>)> {
+        let config = self.open().filter(|_| self.report_held_until <= now)?;
         let delivery = config.delivery();
         (config.reported != delivery).then_some(delivery)
+    }
+
+    /// The registry could not be told: not before `outbox_retry` from now.
+    pub fn report_failed(&mut self, now: Ms) {
+        self.report_held_until = now + self.timing.outbox_retry;
+    }
+
+    /// When the registry is to be told something, if it is.
+    pub(super) fn report_due(&self, now: Ms) -> Option<Ms> {
+        let at = self.report_held_until.max(now);
+        self.unreported(at).map(|_| at)
     }
 
     /// The registry was told `delivery` of this incarnation.

@@ -39,7 +39,7 @@ use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus, TTL_MAX
 use multiclaude_hybrid_protocol::{AgentName, MessageId, Timestamp};
 use notice::Outbox;
 use queue::Queue;
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
 
 /// Messages that may wait in one mailbox.
 pub const CAPACITY: usize = 10_000;
@@ -54,12 +54,13 @@ pub struct Mailbox {
     last: Option<(Ms, u64)>,
     waiting: Queue,
     /// Waiting messages of incarnations that have ended.
-    orphans: BTreeSet<u64>,
+    orphans: VecDeque<u64>,
     in_flight: Option<Push>,
     pushes: u64,
     unsaved: Vec<Settled>,
     outbox: Outbox,
     purge_at: Option<Ms>,
+    report_held_until: Ms,
 }
 
 /// A message to be stored.
@@ -147,12 +148,12 @@ impl Mailbox {
         let open = snapshot.config.as_ref().filter(|config| config.open);
         let current = open.map(|config| config.version.generation);
         let mut waiting = Queue::default();
-        let mut orphans = BTreeSet::new();
+        let mut orphans = VecDeque::new();
         for row in snapshot.pending {
             if Some(row.generation) == current {
-                waiting.insert(row.seq, row.waiting);
+                waiting.push(row.seq, row.waiting);
             } else {
-                orphans.insert(row.seq);
+                orphans.push_back(row.seq);
             }
         }
         let mut mailbox = Self {
@@ -166,10 +167,12 @@ impl Mailbox {
             unsaved: Vec::new(),
             outbox: Outbox::new(&snapshot.noted),
             purge_at: snapshot.purge_at,
+            report_held_until: 0,
         };
-        let half_failed = snapshot.noted.into_iter().filter(|noted| {
-            mailbox.waiting.contains(noted.seq) || mailbox.orphans.contains(&noted.seq)
-        });
+        let half_failed = snapshot
+            .noted
+            .into_iter()
+            .filter(|noted| mailbox.waiting.contains(noted.seq) || mailbox.is_orphan(noted.seq));
         let half_failed: Vec<_> = half_failed.collect();
         let mended = half_failed
             .iter()
@@ -198,15 +201,17 @@ impl Mailbox {
         self.waiting.first_seq()
     }
 
-    /// A place below which no message waits, for the next load.
+    /// A place below which no stored message waits, for the next load. One
+    /// whose mark is not written yet still waits there.
     pub fn low_water(&self) -> u64 {
+        let unsaved = self.unsaved.iter().map(|settled| settled.seq);
         let first = self
             .waiting
             .first_seq()
             .into_iter()
-            .chain(self.orphans.first().copied())
-            .min();
-        first.unwrap_or(self.last.map_or(0, |(_, seq)| seq))
+            .chain(self.orphans.front().copied());
+        let last = self.last.map_or(0, |(_, seq)| seq);
+        first.chain(unsaved).min().unwrap_or(last)
     }
 
     /// Stores a message; `render` makes its wire form once the id is known.
@@ -251,7 +256,7 @@ impl Mailbox {
             head: render(&accepted),
         })));
         self.last = Some((ms, seq));
-        self.waiting.insert(
+        self.waiting.push(
             seq,
             Waiting {
                 expires_at: accepted.expires_at,
@@ -273,7 +278,7 @@ impl Mailbox {
         if !transition(current, wanted)? {
             return Ok(None);
         }
-        self.orphans.remove(&seq);
+        self.drop_orphan(seq);
         let attempts = self.waiting.remove(seq).map(|waiting| waiting.attempts);
         Ok(Some(self.settled(seq, wanted, None, attempts, now)))
     }
@@ -304,7 +309,7 @@ impl Mailbox {
 
     fn settle_failed(&mut self, seq: u64, reason: FailureReason, now: Ms) -> Settled {
         let attempts = self.waiting.remove(seq).map(|waiting| waiting.attempts);
-        self.orphans.remove(&seq);
+        self.drop_orphan(seq);
         self.settled(seq, MessageStatus::Failed, Some(reason), attempts, now)
     }
 
@@ -327,23 +332,27 @@ impl Mailbox {
             return None;
         }
         let flying = self.in_flight.as_ref().map(|push| push.seq);
-        let orphans: Vec<_> = self
-            .orphans
-            .iter()
-            .copied()
-            .filter(|seq| Some(*seq) != flying)
-            .take(FAIL_BATCH)
-            .collect();
+        let landed = |seqs: Vec<u64>| -> Vec<u64> {
+            seqs.into_iter()
+                .filter(|seq| Some(*seq) != flying)
+                .collect()
+        };
+        let orphans = landed(self.orphans.iter().copied().take(FAIL_BATCH).collect());
         if !orphans.is_empty() {
             return Some((FailureReason::AgentGone, orphans));
         }
-        let expired: Vec<_> = self
-            .waiting
-            .expired(now)
-            .filter(|seq| Some(*seq) != flying)
-            .take(FAIL_BATCH)
-            .collect();
+        let expired = landed(self.waiting.expired(now, FAIL_BATCH));
         (!expired.is_empty()).then_some((FailureReason::Expired, expired))
+    }
+
+    fn is_orphan(&self, seq: u64) -> bool {
+        self.orphans.binary_search(&seq).is_ok()
+    }
+
+    /// True if it was one.
+    fn drop_orphan(&mut self, seq: u64) -> bool {
+        let found = self.orphans.binary_search(&seq);
+        found.is_ok_and(|at| self.orphans.remove(at).is_some())
     }
 
     /// Fails these messages and notes who is to be told.
@@ -401,7 +410,7 @@ impl Mailbox {
             .map(|at| at.max(now));
         let pushing = self.push_guard(now);
         let noting = self.outbox.due().map(|at| at.max(now));
-        let reporting = self.unreported().map(|_| now + self.timing.outbox_retry);
+        let reporting = self.report_due(now);
         let purging = self.purge_due().map(|at| at.max(now));
         [failing, expiring, pushing, noting, reporting, purging]
             .into_iter()

@@ -272,6 +272,12 @@ impl World {
                 return;
             }
         }
+        if let Some(delivery) = self.mailbox.unreported(self.now) {
+            let writes = self.mailbox.reported(delivery);
+            if !self.execute(writes) {
+                return;
+            }
+        }
         while let Some(batch) = self.mailbox.next_notice(self.now) {
             // The recipient's mailbox dedups by batch and must never see one grow.
             let told = self
@@ -370,6 +376,18 @@ impl World {
             assert!(
                 self.store.rows.contains_key(seq),
                 "an accepted message is gone"
+            );
+        }
+        let low = self.mailbox.low_water();
+        for row in self
+            .store
+            .rows
+            .values()
+            .filter(|row| row.status == MessageStatus::Pending)
+        {
+            assert!(
+                row.insert.seq >= low,
+                "a load from the low-water mark would miss a message"
             );
         }
         for history in self.store.history.values() {
@@ -581,7 +599,7 @@ fn an_endpoint_that_is_gone_rests_until_it_is_set_again() {
     assert!(
         world
             .mailbox
-            .unreported()
+            .unreported(0)
             .unwrap()
             .1
             .unwrap()

@@ -8,7 +8,7 @@ use super::write::{Noted, SenderRef, Stored};
 use crate::Ms;
 use multiclaude_hybrid_protocol::message::FailureReason;
 use multiclaude_hybrid_protocol::{AgentName, Repo};
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 /// Failed messages that one notice names at most.
@@ -33,7 +33,7 @@ pub struct Batch {
 /// Notices that were not passed on yet.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    batches: BTreeMap<u64, Batch>,
+    batches: VecDeque<Batch>,
     held_until: Ms,
 }
 
@@ -46,33 +46,40 @@ impl Outbox {
         outbox
     }
 
+    /// Rows of one batch follow each other.
     fn add(&mut self, row: &Noted) {
-        let batch = self.batches.entry(row.batch).or_insert_with(|| Batch {
-            batch: row.batch,
-            recipient: row.recipient.clone(),
-            reason: row.reason,
-            uuids: Vec::new(),
-        });
-        batch.uuids.push(row.uuid.clone());
+        match self
+            .batches
+            .iter_mut()
+            .rev()
+            .find(|batch| batch.batch == row.batch)
+        {
+            Some(batch) => batch.uuids.push(row.uuid.clone()),
+            None => self.batches.push_back(Batch {
+                batch: row.batch,
+                recipient: row.recipient.clone(),
+                reason: row.reason,
+                uuids: vec![row.uuid.clone()],
+            }),
+        }
     }
 
     /// Groups what fails now by sender into batches.
     pub(super) fn note(&mut self, failing: &[Stored], reason: FailureReason) -> Vec<Noted> {
-        let mut by_sender: BTreeMap<&SenderRef, Vec<&Stored>> = BTreeMap::new();
-        for row in failing {
-            if let Some(sender) = &row.sender {
-                by_sender.entry(sender).or_default().push(row);
-            }
-        }
-        let mut noted = Vec::new();
-        for (sender, rows) in by_sender {
-            for chunk in rows.chunks(NOTICE_BATCH) {
-                let batch = chunk.first().map_or(0, |first| first.seq);
-                noted.extend(chunk.iter().map(|row| Noted {
+        let mut rows: Vec<(&SenderRef, &Stored)> = failing
+            .iter()
+            .filter_map(|row| Some((row.sender.as_ref()?, row)))
+            .collect();
+        rows.sort_by(|(a, first), (b, second)| (a, first.seq).cmp(&(b, second.seq)));
+        let mut noted = Vec::with_capacity(rows.len());
+        for group in rows.chunk_by(|(a, _), (b, _)| a == b) {
+            for chunk in group.chunks(NOTICE_BATCH) {
+                let batch = chunk.first().map_or(0, |(_, first)| first.seq);
+                noted.extend(chunk.iter().map(|(sender, row)| Noted {
                     seq: row.seq,
                     uuid: row.uuid.clone(),
                     batch,
-                    recipient: sender.clone(),
+                    recipient: (*sender).clone(),
                     reason,
                 }));
             }
@@ -84,25 +91,30 @@ impl Outbox {
     }
 
     pub(super) fn next(&self, now: Ms) -> Option<Batch> {
-        let (_, batch) = self.batches.first_key_value()?;
+        let batch = self.batches.front()?;
         (self.held_until <= now).then(|| batch.clone())
     }
 
     pub(super) fn done(&mut self, batch: u64) {
-        self.batches.remove(&batch);
+        self.batches.retain(|known| known.batch != batch);
     }
 
     /// Too much to tell already.
     pub(super) fn is_full(&self) -> bool {
         self.batches
-            .values()
+            .iter()
             .map(|batch| batch.uuids.len())
             .sum::<usize>()
             >= OUTBOX_MAX
     }
 
+    /// Nothing before `at`, and then another batch first: one recipient that
+    /// cannot be reached does not hold up the others.
     pub(super) fn hold_until(&mut self, at: Ms) {
         self.held_until = at;
+        if self.batches.len() > 1 {
+            self.batches.rotate_left(1);
+        }
     }
 
     pub(super) fn due(&self) -> Option<Ms> {

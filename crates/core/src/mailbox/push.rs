@@ -93,7 +93,7 @@ impl Mailbox {
 
     /// The recipient has it, even if it was deregistered in the meantime.
     fn mark_pushed(&mut self, push: &Push, acked: bool, now: Ms) {
-        let waited = self.waiting.remove(push.seq).is_some() | self.orphans.remove(&push.seq);
+        let waited = self.waiting.remove(push.seq).is_some() | self.drop_orphan(push.seq);
         if waited {
             let status = if acked {
                 MessageStatus::Acked
@@ -106,6 +106,10 @@ impl Mailbox {
     }
 
     fn count_failure(&mut self, push: &Push, outcome: Outcome, class: ErrorClass) -> Finished {
+        // An endpoint that was replaced meanwhile has no say any longer.
+        let current = self
+            .open()
+            .is_some_and(|config| config.version == push.version);
         let Some(attempts) = self.waiting.count_attempt(push.seq) else {
             return Finished::default();
         };
@@ -115,7 +119,7 @@ impl Mailbox {
                 attempts,
                 error: class.to_string(),
             }],
-            rejected: matches!(outcome, Outcome::Rejected(_)).then_some(push.seq),
+            rejected: (current && matches!(outcome, Outcome::Rejected(_))).then_some(push.seq),
         }
     }
 
@@ -153,12 +157,17 @@ impl Mailbox {
         self.put_config(config)
     }
 
-    /// A good `endpoint/test`: forget failures, try at once.
-    pub fn endpoint_works(&mut self) -> Vec<Write> {
-        let Some(mut config) = self.open().cloned() else {
+    /// A good `endpoint/test` under `version`: forget failures, try at once.
+    /// One that has answered 410 rests until it is set again.
+    pub fn endpoint_works(&mut self, version: Version) -> Vec<Write> {
+        let Some(mut config) = self
+            .open()
+            .filter(|config| config.version == version)
+            .cloned()
+        else {
             return Vec::new();
         };
-        if let Some(endpoint) = &mut config.endpoint {
+        if let Some(endpoint) = config.endpoint.as_mut().filter(|endpoint| !endpoint.gone) {
             endpoint.reset();
         }
         self.put_config(config)
