@@ -2,7 +2,7 @@
 
 use super::idempotency;
 use super::query::Query;
-use super::{Handled, json, nothing};
+use super::{Handled, nothing, text};
 use crate::auth::{self, RepoCaller, acting_for, forbidden};
 use crate::context::Context;
 use crate::error::ApiError;
@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use multiclaude_hybrid_core::lease;
 use multiclaude_hybrid_protocol::spawn::{
-    Claim, Lease, NewSpawn, SpawnRequest, SpawnStatus, SpawnedBy, WorkerUpdate,
+    Claim, Lease, NewSpawn, SpawnStatus, SpawnedBy, WorkerUpdate,
 };
 use multiclaude_hybrid_protocol::token::TokenKind;
 use multiclaude_hybrid_protocol::{ErrorCode, Owner, Repo, SpawnId, Timestamp};
@@ -47,7 +47,7 @@ pub async fn spawn(mut context: Context) -> Handled {
         .as_ref()
         .map(|(scope, meant)| (scope.as_str(), meant.as_str()));
     if let Some(first) = repeated(&context, key).await? {
-        return json(200, &first.shown(context.now));
+        return text(200, first.wire);
     }
     expire(&context, &caller.repo).await?;
     let id = SpawnId::new(Timestamp(context.now), random::bytes()?);
@@ -63,14 +63,14 @@ pub async fn spawn(mut context: Context) -> Handled {
     if !store::insert(context.db()?, &new, &context.settings.timing).await? {
         // Either the same request was faster, or a limit is reached.
         return match repeated(&context, key).await? {
-            Some(first) => json(200, &first.shown(context.now)),
+            Some(first) => text(200, first.wire),
             None => Err(limit_reached(&context, &caller.repo).await?),
         };
     }
     let row = store::get(context.db()?, &caller.repo, &id)
         .await?
         .ok_or_else(not_found)?;
-    json(201, &row.shown(context.now))
+    text(201, row.wire)
 }
 
 async fn repeated(context: &Context, key: Option<(&str, &str)>) -> Result<Option<Row>, ApiError> {
@@ -170,9 +170,9 @@ fn lease_lost() -> ApiError {
 }
 
 fn spawn_id(context: &Context) -> Result<SpawnId, ApiError> {
-    let text = context.second();
-    SpawnId::parse(text).ok_or_else(|| {
-        let message = format!("\"{text}\" is not a request's id, spn_<32 hex digits>");
+    let given = context.second();
+    SpawnId::parse(given).ok_or_else(|| {
+        let message = format!("\"{given}\" is not a request's id, spn_<32 hex digits>");
         ApiError::parameter(ErrorCode::InvalidName, "id", message)
     })
 }
@@ -195,17 +195,11 @@ async fn listed(context: Context, status: Option<SpawnStatus>) -> Handled {
     // The order is not that of any id, so the cursor is a position.
     let offset = query.number("after", 0..=1_000_000)?.unwrap_or(0);
     expire(&context, &caller.repo).await?;
-    let rows = store::list(context.db()?, &caller.repo, status, limit + 1, offset).await?;
-    let more = rows.len() > limit as usize;
-    let now = context.now;
-    let requests: Vec<SpawnRequest> = rows
-        .into_iter()
-        .take(limit as usize)
-        .map(|row| row.shown(now))
-        .collect();
-    let mut response = json(200, &requests)?;
+    let page = store::list(context.db()?, &caller.repo, status, limit, offset).await?;
+    let (items, count, more) = page;
+    let mut response = text(200, items)?;
     if more {
-        let next = query.next_link(&context, &(offset + limit).to_string());
+        let next = query.next_link(&context, &(offset + count).to_string());
         response.headers_mut().set("link", &next)?;
     }
     Ok(response)
@@ -219,7 +213,7 @@ pub async fn get(context: Context) -> Handled {
     let row = store::get(context.db()?, &caller.repo, &id)
         .await?
         .ok_or_else(not_found)?;
-    json(200, &row.shown(context.now))
+    text(200, row.wire)
 }
 
 /// What a lease's token is bound to where it is sealed.
@@ -234,13 +228,15 @@ fn with_lease(context: &Context, row: Row) -> Handled {
         .keys
         .open(&sealed, &place(&row.repo))
         .map_err(ApiError::internal)?;
-    let expires_at = row.lease_ends().unwrap_or_default();
-    let mut request = row.shown(context.now);
-    request.lease = Some(Lease {
+    let lease = Lease {
         token: String::from_utf8(token).map_err(ApiError::internal)?,
-        expires_at,
-    });
-    json(200, &request)
+        expires_at: row.lease_ends().unwrap_or_default(),
+    };
+    let open = row.wire.strip_suffix('}').unwrap_or(&row.wire);
+    text(
+        200,
+        format!("{open},\"lease\":{}}}", serde_json::to_string(&lease)?),
+    )
 }
 
 /// `POST …/workers/claim`: the best matching request with a lease, or 204.
@@ -303,7 +299,7 @@ pub async fn update(mut context: Context) -> Handled {
             if row.status != SpawnStatus::InProgress {
                 requester::tell_later(&context, &caller.repo);
             }
-            return json(200, &row.shown(context.now));
+            return text(200, row.wire);
         }
     }
     Err(lease_lost())
@@ -331,5 +327,5 @@ pub async fn cancel(context: Context) -> Handled {
     if row.status == SpawnStatus::Failed {
         requester::tell_later(&context, &caller.repo);
     }
-    json(200, &row.shown(context.now))
+    text(200, row.wire)
 }

@@ -11,17 +11,40 @@ use multiclaude_hybrid_core::lease::{
 };
 use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::config::{DEFAULT_MAX_WORKERS, DEFAULT_SPAWNS_PER_MINUTE};
-use multiclaude_hybrid_protocol::fields::Metadata;
-use multiclaude_hybrid_protocol::spawn::{NewSpawn, SpawnRequest, SpawnStatus, WorkerUpdate};
+use multiclaude_hybrid_protocol::spawn::{NewSpawn, SpawnStatus, WorkerUpdate};
 use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo, SpawnId, Timestamp};
 use serde::Deserialize;
 
-const COLUMNS: &str = "json_object('id', id, 'repo', repo, 'task', task, 'spawned_by', spawned_by, \
-     'requested_by', requested_by, 'priority', priority, 'status', status, 'retry', retry, \
-     'labels', json(labels), 'metadata', json(metadata), 'content', content, 'created_at', created_at, \
-     'worker_name', worker_name, 'claims', claims, 'claimed_by', claimed_by, 'lease', lease, \
-     'lease_expires_at', lease_expires_at, 'cancel', cancel, 'finished_at', finished_at, \
-     'summary', summary, 'failure_reason', failure_reason)";
+/// Bytes of one page of a list: D1 answers with one value, which has at most
+/// 2 MB.
+const PAGE_BYTES: u32 = 512 * 1024;
+
+/// A request as it goes on the wire: made by SQLite, never taken apart here.
+/// `json_patch` drops what is null.
+const WIRE: &str = "json_patch('{}', json_object('id', id, 'repo', repo, 'task', task, \
+     'spawned_by', spawned_by, 'priority', priority, 'status', status, \
+     'retry', json(iif(retry, 'true', 'false')), 'labels', json(iif(labels = '[]', 'null', labels)), \
+     'metadata', json(metadata), \
+     'created_at', strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch'), \
+     'worker_name', worker_name, 'claimed_by', claimed_by, \
+     'lease_expires_at', strftime('%Y-%m-%dT%H:%M:%fZ', lease_expires_at / 1000.0, 'unixepoch'), \
+     'lease_expired', json(iif(status = 'in_progress' \
+       AND lease_expires_at <= unixepoch('subsec') * 1000, 'true', 'null')), \
+     'cancel_requested', json(iif(cancel AND status = 'in_progress', 'true', 'null')), \
+     'finished_at', strftime('%Y-%m-%dT%H:%M:%fZ', finished_at / 1000.0, 'unixepoch'), \
+     'summary', summary, 'failure_reason', failure_reason))";
+
+/// A row for decisions, with its wire form. `WIRE` stands for the one above.
+const COLUMNS: &str = "json_object('id', id, 'repo', repo, 'spawned_by', spawned_by, \
+     'requested_by', requested_by, 'status', status, 'retry', retry, 'content', content, \
+     'worker_name', worker_name, 'claims', claims, 'lease', lease, \
+     'lease_expires_at', lease_expires_at, 'summary', summary, \
+     'failure_reason', failure_reason, 'wire', WIRE || '')";
+
+/// A statement with `COLUMNS` and `WIRE` filled in.
+fn sql(template: &str) -> String {
+    template.replace("COLUMNS", COLUMNS).replace("WIRE", WIRE)
+}
 
 /// A request as stored.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,33 +53,27 @@ pub struct Row {
     pub id: SpawnId,
     /// `owner/repo`.
     pub repo: Repo,
-    task: String,
     /// Who is told of its end.
     pub spawned_by: String,
     /// Whose token asked.
     pub requested_by: Owner,
-    priority: i64,
     /// How far it has come.
     pub status: SpawnStatus,
     retry: u32,
-    labels: Vec<String>,
-    metadata: Metadata,
     /// What its idempotency key was used for.
     pub content: Option<String>,
-    created_at: Ms,
     /// The worker, once it has started.
     pub worker_name: Option<AgentName>,
     claims: u32,
-    claimed_by: Option<Owner>,
     /// The lease's token, sealed.
     pub lease: Option<String>,
     lease_expires_at: Option<Ms>,
-    cancel: u32,
-    finished_at: Option<Ms>,
     /// What the worker has to say.
     pub summary: Option<String>,
     /// Why it failed.
     pub failure_reason: Option<String>,
+    /// Its wire form, a JSON object.
+    pub wire: String,
 }
 
 impl Row {
@@ -74,32 +91,6 @@ impl Row {
     /// When its lease ends.
     pub fn lease_ends(&self) -> Option<Timestamp> {
         self.lease_expires_at.map(Timestamp)
-    }
-
-    /// As it is shown.
-    pub fn shown(self, now: Ms) -> SpawnRequest {
-        let in_progress = self.status == SpawnStatus::InProgress;
-        SpawnRequest {
-            lease_expired: in_progress && self.lease_expires_at.is_some_and(|ends| ends <= now),
-            id: self.id,
-            repo: self.repo,
-            task: self.task,
-            spawned_by: self.spawned_by,
-            priority: self.priority,
-            status: self.status,
-            retry: self.retry != 0,
-            labels: self.labels,
-            metadata: self.metadata,
-            created_at: Timestamp(self.created_at),
-            worker_name: self.worker_name,
-            claimed_by: self.claimed_by,
-            lease_expires_at: self.lease_expires_at.map(Timestamp),
-            cancel_requested: self.cancel != 0 && in_progress,
-            finished_at: self.finished_at.map(Timestamp),
-            summary: self.summary,
-            failure_reason: self.failure_reason,
-            lease: None,
-        }
     }
 }
 
@@ -187,36 +178,42 @@ pub async fn usage(db: &Db, repo: &Repo, now: Ms, timing: &Timing) -> Result<Usa
 
 /// The request that this idempotency key made.
 pub async fn by_key(db: &Db, key: &str) -> Result<Option<Row>, ApiError> {
-    let sql = format!("SELECT {COLUMNS} AS row FROM spawns WHERE key = ?1");
+    let sql = sql("SELECT COLUMNS AS row FROM spawns WHERE key = ?1");
     db.first(&sql, [Bind::Text(key)]).await
 }
 
 /// A request.
 pub async fn get(db: &Db, repo: &Repo, id: &SpawnId) -> Result<Option<Row>, ApiError> {
-    let sql = format!("SELECT {COLUMNS} AS row FROM spawns WHERE id = ?1 AND repo = ?2");
+    let sql = sql("SELECT COLUMNS AS row FROM spawns WHERE id = ?1 AND repo = ?2");
     db.first(&sql, [Bind::Text(id.as_str()), Bind::Text(repo.as_str())])
         .await
 }
 
-/// Requests of a repo, the most urgent first, then the oldest.
+/// Requests of a repo, the most urgent first, then the oldest, from a
+/// position on: a JSON array, how many are in it, and whether more follow.
 pub async fn list(
     db: &Db,
     repo: &Repo,
     status: Option<SpawnStatus>,
     limit: u32,
     offset: u32,
-) -> Result<Vec<Row>, ApiError> {
-    let sql = format!(
-        "SELECT json_group_array({COLUMNS}) AS row FROM (SELECT * FROM spawns WHERE repo = ?1 \
-         AND (?2 IS NULL OR status = ?2) ORDER BY priority DESC, created_at, id LIMIT ?3 OFFSET ?4)"
-    );
+) -> Result<(String, u32, bool), ApiError> {
+    let sql = sql("WITH found AS (SELECT *, row_number() OVER urgent AS place FROM spawns WHERE repo = ?1 \
+         AND (?2 IS NULL OR status = ?2) WINDOW urgent AS (ORDER BY priority DESC, created_at, id) \
+         ORDER BY place LIMIT ?3 + 1 OFFSET ?4), \
+         sized AS (SELECT *, sum(octet_length(task)) OVER (ORDER BY place) - octet_length(task) AS before FROM found) \
+         SELECT json_array((SELECT count(*) FROM found), count(*), \
+         coalesce('[' || group_concat(WIRE, ',' ORDER BY place) || ']', '[]')) AS row \
+         FROM sized WHERE place <= ?3 + ?4 AND before <= PAGE_BYTES").replace("PAGE_BYTES", &PAGE_BYTES.to_string());
     let binds = [
         Bind::Text(repo.as_str()),
         Bind::Maybe(status.map(SpawnStatus::as_str)),
         Bind::Int(limit.into()),
         Bind::Int(offset.into()),
     ];
-    db.list(&sql, binds).await
+    let page: Option<(u32, u32, String)> = db.first(&sql, binds).await?;
+    let (found, count, items) = page.unwrap_or((0, 0, "[]".to_owned()));
+    Ok((items, count, found > count))
 }
 
 /// Executes `lease::expire` on a repo's requests (all repos: none given).
@@ -265,12 +262,12 @@ pub struct Grant<'a> {
 
 /// Gives the best matching pending request to one caller: one statement.
 pub async fn claim(db: &Db, grant: &Grant<'_>) -> Result<Option<Row>, ApiError> {
-    let sql = format!(
+    let sql = sql(
         "UPDATE spawns SET status = 'in_progress', claims = claims + 1, claim_key = ?2, claimed_by = ?3, \
          lease = ?4, lease_expires_at = ?5 WHERE id = (SELECT id FROM spawns WHERE repo = ?1 \
          AND status = 'pending' AND finished_at IS NULL AND NOT EXISTS (SELECT 1 FROM json_each(labels) \
          WHERE value NOT IN (SELECT value FROM json_each(?6))) \
-         ORDER BY priority DESC, created_at, id LIMIT 1) RETURNING {COLUMNS} AS row"
+         ORDER BY priority DESC, created_at, id LIMIT 1) RETURNING COLUMNS AS row",
     );
     let binds = [
         Bind::Text(grant.repo.as_str()),
@@ -285,9 +282,8 @@ pub async fn claim(db: &Db, grant: &Grant<'_>) -> Result<Option<Row>, ApiError> 
 
 /// The request that this claim's idempotency key got, while it holds it.
 pub async fn by_claim(db: &Db, key: &str) -> Result<Option<Row>, ApiError> {
-    let sql = format!(
-        "SELECT {COLUMNS} AS row FROM spawns WHERE claim_key = ?1 AND status = 'in_progress'"
-    );
+    let sql =
+        sql("SELECT COLUMNS AS row FROM spawns WHERE claim_key = ?1 AND status = 'in_progress'");
     db.first(&sql, [Bind::Text(key)]).await
 }
 
@@ -299,13 +295,13 @@ pub async fn update(
     wish: &WorkerUpdate,
     now: Ms,
 ) -> Result<Option<Row>, ApiError> {
-    let sql = format!(
+    let sql = sql(
         "UPDATE spawns SET status = ?3, lease_expires_at = CAST(?4 AS INTEGER), \
          worker_name = coalesce(?5, worker_name), \
          started_at = coalesce(started_at, iif(?5 IS NULL, NULL, ?6)), \
          summary = coalesce(?7, summary), failure_reason = coalesce(?8, failure_reason), \
          finished_at = iif(?3 = 'in_progress', NULL, coalesce(finished_at, ?6)) \
-         WHERE id = ?1 AND lease = ?2 AND status = ?9 RETURNING {COLUMNS} AS row"
+         WHERE id = ?1 AND lease = ?2 AND status = ?9 RETURNING COLUMNS AS row",
     );
     let ends = updated.lease_expires_at.map(|at| at.to_string());
     let binds = [
@@ -324,11 +320,11 @@ pub async fn update(
 
 /// Cancels: what is pending fails, what is at work is asked to stop.
 pub async fn cancel(db: &Db, id: &SpawnId, reason: &str, now: Ms) -> Result<Option<Row>, ApiError> {
-    let sql = format!(
+    let sql = sql(
         "UPDATE spawns SET cancel = 1, failure_reason = iif(status = 'pending', ?2, failure_reason), \
          finished_at = iif(status = 'pending', ?3, finished_at), \
          status = iif(status = 'pending', 'failed', status) \
-         WHERE id = ?1 RETURNING {COLUMNS} AS row"
+         WHERE id = ?1 RETURNING COLUMNS AS row",
     );
     db.first(
         &sql,
@@ -339,10 +335,10 @@ pub async fn cancel(db: &Db, id: &SpawnId, reason: &str, now: Ms) -> Result<Opti
 
 /// Ended requests whose requester has not been told.
 pub async fn unnotified(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Row>, ApiError> {
-    let sql = format!(
-        "SELECT json_group_array({COLUMNS}) AS row FROM (SELECT * FROM spawns \
+    let sql = sql(
+        "SELECT json_group_array(COLUMNS) AS row FROM (SELECT * FROM spawns \
          WHERE finished_at IS NOT NULL AND notified_at IS NULL AND (?1 IS NULL OR repo = ?1) \
-         ORDER BY finished_at LIMIT ?2)"
+         ORDER BY finished_at LIMIT ?2)",
     );
     db.list(
         &sql,
