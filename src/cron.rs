@@ -5,7 +5,7 @@
 //! What a mailbox can do by itself is done by its own alarm instead.
 
 use crate::mailbox::{Command, Refused, command::Door};
-use crate::store::{Db, agents as store, spawns};
+use crate::store::{Db, agents as store, leases, spawns};
 use crate::{clock, log, requester, settings};
 use multiclaude_hybrid_core::registry::Row;
 use worker::Env;
@@ -27,7 +27,7 @@ async fn look_after_spawns(env: &Env) -> Result<(), String> {
     let settings = settings::get(env).map_err(|error| error.to_string())?;
     let db = Db::new(env).map_err(|error| error.to_string())?;
     let now = clock::now();
-    let expired = spawns::expire(&db, None, now, &settings.timing).await;
+    let expired = leases::expire(&db, None, now, &settings.timing).await;
     expired.map_err(|error| error.to_string())?;
     let purged = spawns::purge(&db, now - settings.timing.keep_spawns).await;
     purged.map_err(|error| error.to_string())

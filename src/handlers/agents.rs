@@ -14,9 +14,10 @@ use multiclaude_hybrid_core::mailbox::Configuration;
 use multiclaude_hybrid_core::presence;
 use multiclaude_hybrid_core::registry::{self, Decision, Registrant, Row};
 use multiclaude_hybrid_protocol::agent::{
-    AgentStatus, AgentUpdate, EndpointChange, HEARTBEATS_MAX, Heartbeat, Location, Registration,
+    AgentStatus, AgentUpdate, EndpointChange, Location, Registration,
 };
 use multiclaude_hybrid_protocol::error::FieldError;
+use multiclaude_hybrid_protocol::heartbeat::{HEARTBEATS_MAX, Heartbeat};
 use multiclaude_hybrid_protocol::token::TokenKind;
 use multiclaude_hybrid_protocol::webhook::Secret;
 use multiclaude_hybrid_protocol::{AgentId, AgentName, ErrorCode, Timestamp};

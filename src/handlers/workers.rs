@@ -6,7 +6,8 @@ use super::{Handled, nothing, text};
 use crate::auth::{self, RepoCaller, acting_for, forbidden};
 use crate::context::Context;
 use crate::error::ApiError;
-use crate::store::spawns::{self as store, Grant, New, Row};
+use crate::store::leases::{self, Grant};
+use crate::store::spawns::{self as store, New, Row};
 use crate::{body, random, requester};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -147,7 +148,7 @@ async fn limit_reached(context: &Context, repo: &Repo) -> Result<ApiError, ApiEr
 /// Notices leases that have ended, and tells requesters after the answer.
 async fn expire(context: &Context, repo: &Repo) -> Result<(), ApiError> {
     let timing = &context.settings.timing;
-    if store::expire(context.db()?, Some(repo), context.now, timing).await? {
+    if leases::expire(context.db()?, Some(repo), context.now, timing).await? {
         requester::tell_later(context, repo);
     }
     Ok(())
@@ -250,7 +251,7 @@ pub async fn claim(mut context: Context) -> Handled {
     let key = key.map(|key| idempotency::hash(&format!("{}\n{owner}\n{key}", caller.repo)));
     expire(&context, &caller.repo).await?;
     if let Some(key) = &key
-        && let Some(row) = store::by_claim(context.db()?, key).await?
+        && let Some(row) = leases::by_claim(context.db()?, key).await?
     {
         return with_lease(&context, row);
     }
@@ -265,12 +266,12 @@ pub async fn claim(mut context: Context) -> Handled {
         lease: &sealed.map_err(ApiError::internal)?,
         ends: context.now + wish.lease_secs * context.settings.timing.second,
     };
-    match store::claim(context.db()?, &grant).await {
+    match leases::claim(context.db()?, &grant).await {
         Ok(Some(row)) => with_lease(&context, row),
         Ok(None) => nothing(),
         // The same claim, sent twice at once: the key is unique.
         Err(error) => match &key {
-            Some(key) => match store::by_claim(context.db()?, key).await? {
+            Some(key) => match leases::by_claim(context.db()?, key).await? {
                 Some(row) => with_lease(&context, row),
                 None => Err(error),
             },

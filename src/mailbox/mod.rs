@@ -13,7 +13,7 @@
 //! | [`endpoint`] | the commands that set up and test an endpoint |
 //! | [`push`] | sends what waits, passes notices on, reports delivery |
 //! | [`vault`] | webhook secrets, sealed at rest |
-//! | [`sql`] | every statement |
+//! | [`sql`] | every statement, with loading and retention in rooms of their own |
 //!
 //! # What a message costs
 //!

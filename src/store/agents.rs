@@ -7,10 +7,9 @@ use super::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::registry::{Row, Version};
-use multiclaude_hybrid_protocol::agent::{
-    Agent, AgentStatus, Delivery, Heartbeat, HeartbeatResult, Location,
-};
+use multiclaude_hybrid_protocol::agent::{Agent, AgentStatus, Delivery, Location};
 use multiclaude_hybrid_protocol::fields::Metadata;
+use multiclaude_hybrid_protocol::heartbeat::{Heartbeat, HeartbeatResult};
 use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo, Timestamp};
 use serde::Deserialize;
 

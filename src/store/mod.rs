@@ -6,6 +6,7 @@
 
 pub mod agents;
 pub mod configs;
+pub mod leases;
 pub mod spawns;
 pub mod tokens;
 

@@ -6,9 +6,7 @@
 use super::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
-use multiclaude_hybrid_core::lease::{
-    CLAIMS_MAX, Held, REASON_NEVER_STARTED, REASON_RUNNER_LOST, Updated,
-};
+use multiclaude_hybrid_core::lease::{Held, Updated};
 use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::config::{DEFAULT_MAX_WORKERS, DEFAULT_SPAWNS_PER_MINUTE};
 use multiclaude_hybrid_protocol::spawn::{NewSpawn, SpawnStatus, WorkerUpdate};
@@ -42,7 +40,7 @@ const COLUMNS: &str = "json_object('id', id, 'repo', repo, 'spawned_by', spawned
      'failure_reason', failure_reason, 'wire', WIRE || '')";
 
 /// A statement with `COLUMNS` and `WIRE` filled in.
-fn sql(template: &str) -> String {
+pub(super) fn sql(template: &str) -> String {
     template.replace("COLUMNS", COLUMNS).replace("WIRE", WIRE)
 }
 
@@ -214,77 +212,6 @@ pub async fn list(
     let page: Option<(u32, u32, String)> = db.first(&sql, binds).await?;
     let (found, count, items) = page.unwrap_or((0, 0, "[]".to_owned()));
     Ok((items, count, found > count))
-}
-
-/// Executes `lease::expire` on a repo's requests (all repos: none given).
-pub async fn expire(
-    db: &Db,
-    repo: Option<&Repo>,
-    now: Ms,
-    timing: &Timing,
-) -> Result<bool, ApiError> {
-    // `returns`: pending again, as if it had never been claimed.
-    let returns = format!(
-        "(worker_name IS NULL AND claims < {CLAIMS_MAX} OR worker_name IS NOT NULL AND retry)"
-    );
-    let sql = format!(
-        "UPDATE spawns SET status = iif({returns}, 'pending', 'failed'), \
-         finished_at = iif({returns}, NULL, ?2), \
-         failure_reason = iif({returns}, NULL, iif(worker_name IS NULL, '{REASON_NEVER_STARTED}', '{REASON_RUNNER_LOST}')), \
-         worker_name = iif({returns}, NULL, worker_name), started_at = iif({returns}, NULL, started_at), \
-         lease = NULL, lease_expires_at = NULL, claim_key = NULL, claimed_by = NULL \
-         WHERE status = 'in_progress' AND lease_expires_at <= ?2 AND (?1 IS NULL OR repo = ?1) \
-         AND (worker_name IS NULL OR retry OR lease_expires_at <= ?3) RETURNING '1' AS row"
-    );
-    let binds = [
-        Bind::Maybe(repo.map(Repo::as_str)),
-        Bind::Int(now),
-        Bind::Int(now - timing.lost_runner),
-    ];
-    db.changes(&sql, binds).await
-}
-
-/// A claim to be granted.
-pub struct Grant<'a> {
-    /// `owner/repo`.
-    pub repo: &'a Repo,
-    /// What the runner has.
-    pub labels: &'a [String],
-    /// Whose runner it is.
-    pub owner: &'a Owner,
-    /// Hash of the claim's idempotency key.
-    pub key: Option<&'a str>,
-    /// The lease's token, sealed.
-    pub lease: &'a str,
-    /// When the lease ends.
-    pub ends: Ms,
-}
-
-/// Gives the best matching pending request to one caller: one statement.
-pub async fn claim(db: &Db, grant: &Grant<'_>) -> Result<Option<Row>, ApiError> {
-    let sql = sql(
-        "UPDATE spawns SET status = 'in_progress', claims = claims + 1, claim_key = ?2, claimed_by = ?3, \
-         lease = ?4, lease_expires_at = ?5 WHERE id = (SELECT id FROM spawns WHERE repo = ?1 \
-         AND status = 'pending' AND finished_at IS NULL AND NOT EXISTS (SELECT 1 FROM json_each(labels) \
-         WHERE value NOT IN (SELECT value FROM json_each(?6))) \
-         ORDER BY priority DESC, created_at, id LIMIT 1) RETURNING COLUMNS AS row",
-    );
-    let binds = [
-        Bind::Text(grant.repo.as_str()),
-        Bind::Maybe(grant.key),
-        Bind::Text(grant.owner.as_str()),
-        Bind::Text(grant.lease),
-        Bind::Int(grant.ends),
-        Bind::Text(&serde_json::to_string(grant.labels)?),
-    ];
-    db.first(&sql, binds).await
-}
-
-/// The request that this claim's idempotency key got, while it holds it.
-pub async fn by_claim(db: &Db, key: &str) -> Result<Option<Row>, ApiError> {
-    let sql =
-        sql("SELECT COLUMNS AS row FROM spawns WHERE claim_key = ?1 AND status = 'in_progress'");
-    db.first(&sql, [Bind::Text(key)]).await
 }
 
 /// Writes what the holder of the lease decided, if the row is still the same.

@@ -380,7 +380,8 @@ async fn the_heartbeats_of_a_machine_are_taken_in_one_call_with_a_result_each() 
         .call(Method::POST, "/heartbeats", &[], Some(&beats))
         .await
         .unwrap();
-    let results: Vec<multiclaude_hybrid_protocol::agent::HeartbeatResult> = reply.json().unwrap();
+    let results: Vec<multiclaude_hybrid_protocol::heartbeat::HeartbeatResult> =
+        reply.json().unwrap();
     let words: Vec<_> = results
         .iter()
         .map(|result| result.result.as_str())

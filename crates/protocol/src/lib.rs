@@ -6,7 +6,7 @@
 //! | [`id`] | ids with a prefix; a message id names its mailbox and its place in it |
 //! | [`token`] | the format of bearer tokens and what a token may reach |
 //! | [`webhook`] | Standard Webhooks: secrets, signatures, payloads |
-//! | [`agent`], [`message`] | wire types of the registry and the mailboxes |
+//! | [`agent`], [`heartbeat`], [`message`] | wire types of the registry and the mailboxes |
 //! | [`spawn`], [`config`] | wire types of spawning and of a repo's configuration |
 //! | [`error`] | the closed set of error codes and the problem document |
 //! | [`fields`] | reads a JSON body field by field and names every fault |
@@ -20,6 +20,7 @@ pub mod agent;
 pub mod config;
 pub mod error;
 pub mod fields;
+pub mod heartbeat;
 pub mod id;
 pub mod message;
 pub mod name;

@@ -21,11 +21,13 @@
 //! of now and that of the last id.
 
 mod config;
+mod failing;
 #[cfg(test)]
 mod model;
 mod notice;
 mod push;
 mod queue;
+mod wake;
 mod write;
 
 pub use config::{Config, Configuration, Endpoint, HeldSecret, SecretPlan, StaleConfiguration};
@@ -307,12 +309,6 @@ impl Mailbox {
         }
     }
 
-    fn settle_failed(&mut self, seq: u64, reason: FailureReason, now: Ms) -> Settled {
-        let attempts = self.waiting.remove(seq).map(|waiting| waiting.attempts);
-        self.drop_orphan(seq);
-        self.settled(seq, MessageStatus::Failed, Some(reason), attempts, now)
-    }
-
     /// The marks of successful pushes that are not written yet.
     pub fn take_unsaved(&mut self) -> Vec<Write> {
         self.unsaved.drain(..).map(Write::Settle).collect()
@@ -323,98 +319,7 @@ impl Mailbox {
         !self.unsaved.is_empty()
     }
 
-    /// Messages to fail now, at most [`FAIL_BATCH`], all for one reason.
-    ///
-    /// A push in flight may still succeed, so its message is left alone until
-    /// it has ended.
-    pub fn due_to_fail(&self, now: Ms) -> Option<(FailureReason, Vec<u64>)> {
-        if self.outbox.is_full() {
-            return None;
-        }
-        let flying = self.in_flight.as_ref().map(|push| push.seq);
-        let landed = |seqs: Vec<u64>| -> Vec<u64> {
-            seqs.into_iter()
-                .filter(|seq| Some(*seq) != flying)
-                .collect()
-        };
-        let orphans = landed(self.orphans.iter().copied().take(FAIL_BATCH).collect());
-        if !orphans.is_empty() {
-            return Some((FailureReason::AgentGone, orphans));
-        }
-        let expired = landed(self.waiting.expired(now, FAIL_BATCH));
-        (!expired.is_empty()).then_some((FailureReason::Expired, expired))
-    }
-
-    fn is_orphan(&self, seq: u64) -> bool {
-        self.orphans.binary_search(&seq).is_ok()
-    }
-
-    /// True if it was one.
-    fn drop_orphan(&mut self, seq: u64) -> bool {
-        let found = self.orphans.binary_search(&seq);
-        found.is_ok_and(|at| self.orphans.remove(at).is_some())
-    }
-
-    /// Fails these messages and notes who is to be told.
-    pub fn fail(&mut self, failing: Vec<Stored>, reason: FailureReason, now: Ms) -> Vec<Write> {
-        let noted = self.outbox.note(&failing, reason);
-        let mut writes: Vec<_> = noted.into_iter().map(Write::Note).collect();
-        for row in failing {
-            writes.push(Write::Settle(self.settle_failed(row.seq, reason, now)));
-        }
-        writes
-    }
-
-    /// The oldest batch of notices that has not been passed on, if its time
-    /// has come.
-    pub fn next_notice(&self, now: Ms) -> Option<Batch> {
-        self.outbox.next(now)
-    }
-
-    /// The batch was taken, or its recipient is gone.
-    pub fn notice_done(&mut self, batch: u64) -> Write {
-        self.outbox.done(batch);
-        Write::Forget { batch }
-    }
-
-    /// The batch could not be passed on: not before `outbox_retry` from now.
-    pub fn notice_failed(&mut self, now: Ms) {
-        self.outbox.hold_until(now + self.timing.outbox_retry);
-    }
-
     fn note_purge(&mut self, at: Ms) {
         self.purge_at = Some(self.purge_at.map_or(at, |known| known.min(at)));
-    }
-
-    /// When old rows are to be deleted: the next full `purge_every` after the
-    /// oldest one's time, so that a busy mailbox does it once an hour.
-    pub fn purge_due(&self) -> Option<Ms> {
-        let every = self.timing.purge_every;
-        self.purge_at
-            .map(|at| at.div_euclid(every).saturating_add(1).saturating_mul(every))
-    }
-
-    /// Old rows were deleted; the oldest left may go at `next`.
-    pub fn purged(&mut self, next: Option<Ms>) {
-        self.purge_at = next;
-    }
-
-    /// When the object must be woken if nothing else happens.
-    pub fn wake_at(&self, now: Ms) -> Option<Ms> {
-        let may_fail = !self.outbox.is_full();
-        let failing = (may_fail && !self.orphans.is_empty()).then_some(now);
-        let expiring = self
-            .waiting
-            .next_expiry()
-            .filter(|_| may_fail)
-            .map(|at| at.max(now));
-        let pushing = self.push_guard(now);
-        let noting = self.outbox.due().map(|at| at.max(now));
-        let reporting = self.report_due(now);
-        let purging = self.purge_due().map(|at| at.max(now));
-        [failing, expiring, pushing, noting, reporting, purging]
-            .into_iter()
-            .flatten()
-            .min()
     }
 }

@@ -5,13 +5,14 @@
 //! place is the table's rowid, so a message is one row and no index entry.
 //! Answers leave as one text; rows are never taken apart in JavaScript.
 
+mod load;
+mod retention;
+
 use super::command::Refused;
 use multiclaude_hybrid_core::Ms;
-use multiclaude_hybrid_core::mailbox::{
-    Noted, PendingRow, SenderRef, Settled, Snapshot, Stored, Waiting, Write,
-};
-use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus};
-use multiclaude_hybrid_protocol::{MessageId, Timestamp};
+use multiclaude_hybrid_core::mailbox::{SenderRef, Settled, Stored, Write};
+use multiclaude_hybrid_protocol::Timestamp;
+use multiclaude_hybrid_protocol::message::MessageStatus;
 use serde::{Deserialize, de::DeserializeOwned};
 use std::cell::Cell;
 use worker::{SqlStorage, SqlStorageValue};
@@ -19,9 +20,6 @@ use worker::{SqlStorage, SqlStorageValue};
 /// Bytes of messages that one page of a list holds; the row limit of SQLite
 /// in an object is 2 MB, and a page is one row.
 const PAGE_BYTES: u32 = 1024 * 1024;
-
-/// Waiting messages that are loaded with one statement.
-const LOAD_CHUNK: usize = 20_000;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS config (
@@ -190,79 +188,6 @@ impl Sql {
         self.run(SCHEMA, vec![])
     }
 
-    /// All that the mailbox in memory is made from. Reads the configuration,
-    /// what waits, and the rows after the low-water mark.
-    pub fn snapshot(&self) -> Result<Snapshot, Refused> {
-        type Note = (u64, String, u64, SenderRef, FailureReason);
-        let config = self.json("SELECT data FROM config", vec![])?;
-        let last: Option<(u64, String)> = self.json(
-            "SELECT json_array(seq, uuid) FROM messages ORDER BY seq DESC LIMIT 1",
-            vec![],
-        )?;
-        let noted: Vec<Note> = self
-            .json(
-                "SELECT json_group_array(json_array(seq, uuid, batch, json(recipient), reason)) \
-                 FROM notices",
-                vec![],
-            )?
-            .unwrap_or_default();
-        Ok(Snapshot {
-            config,
-            last: last.and_then(|(seq, uuid)| {
-                let id = MessageId::parse(&format!("msg_{uuid}_a"))?;
-                Some((id.time().0, seq))
-            }),
-            pending: self.pending()?,
-            noted: noted
-                .into_iter()
-                .map(|(seq, uuid, batch, recipient, reason)| Noted {
-                    seq,
-                    uuid,
-                    batch,
-                    recipient,
-                    reason,
-                })
-                .collect(),
-            purge_at: self.next_purge()?,
-        })
-    }
-
-    /// Everything that waits, for whatever incarnation, above the low-water
-    /// mark. In chunks, because a value has at most 2 MB.
-    fn pending(&self) -> Result<Vec<PendingRow>, Refused> {
-        type Row = (u64, u32, Ms, u32);
-        let mut pending: Vec<PendingRow> = Vec::new();
-        loop {
-            let after = pending.last().map_or(0, |row| row.seq);
-            let rows: Vec<Row> = self
-                .json(
-                    "SELECT json_group_array(json_array(seq, generation, expires_at, attempts)) \
-                     FROM (SELECT * FROM messages WHERE status = 0 AND seq > ?1 \
-                     AND seq >= coalesce((SELECT low_water FROM config), 0) ORDER BY seq LIMIT ?2)",
-                    vec![seq(after), int(LOAD_CHUNK as i64)],
-                )?
-                .unwrap_or_default();
-            let last = rows.len() < LOAD_CHUNK;
-            pending.extend(
-                rows.into_iter()
-                    .map(|(seq, generation, expires_at, attempts)| {
-                        let waiting = Waiting {
-                            expires_at,
-                            attempts,
-                        };
-                        PendingRow {
-                            seq,
-                            generation,
-                            waiting,
-                        }
-                    }),
-            );
-            if last {
-                return Ok(pending);
-            }
-        }
-    }
-
     /// Executes one write: one statement.
     pub fn apply(&self, write: Write, sender_owner: Option<&str>) -> Result<(), Refused> {
         match write {
@@ -425,41 +350,5 @@ impl Sql {
             .into_iter()
             .map(|(seq, uuid, sender)| Stored { seq, uuid, sender });
         Ok(stored.collect())
-    }
-
-    /// Deletes rows that need not be kept any longer, some hundred at a time,
-    /// and answers when the next ones may go. The newest message stays: its
-    /// id is what the next one must be above. The outcome of a message with a
-    /// key stays with the key.
-    pub fn purge(&self, now: Ms) -> Result<Option<Ms>, Refused> {
-        self.run(
-            &format!(
-                "UPDATE keys SET outcome = (SELECT json_remove({MESSAGE}, '$.from', '$.from_owner', \
-                 '$.to', '$.repo', '$.body', '$.thread_id', '$.reply_to', '$.metadata') FROM messages \
-                 WHERE messages.seq = keys.seq) WHERE scope IN (SELECT key FROM messages \
-                 WHERE purge_at <= ?1 AND key IS NOT NULL \
-                 AND seq < (SELECT max(seq) FROM messages) ORDER BY seq LIMIT 500)"
-            ),
-            vec![int(now)],
-        )?;
-        self.run(
-            "DELETE FROM messages WHERE seq IN (SELECT seq FROM messages WHERE purge_at <= ?1 \
-             AND seq < (SELECT max(seq) FROM messages) ORDER BY seq LIMIT 500)",
-            vec![int(now)],
-        )?;
-        self.run(
-            "DELETE FROM keys WHERE scope IN (SELECT scope FROM keys WHERE expires_at <= ?1 LIMIT 500)",
-            vec![int(now)],
-        )?;
-        self.next_purge()
-    }
-
-    fn next_purge(&self) -> Result<Option<Ms>, Refused> {
-        let next: Option<[Option<Ms>; 1]> = self.json(
-            "SELECT json_array(min(at)) FROM (SELECT min(purge_at) AS at FROM messages \
-             WHERE seq < (SELECT max(seq) FROM messages) UNION ALL SELECT min(expires_at) FROM keys)",
-            vec![],
-        )?;
-        Ok(next.and_then(|[at]| at))
     }
 }

@@ -1,0 +1,74 @@
+//! What fails: expired and orphaned messages, and the notices about them.
+
+use super::notice::Batch;
+use super::write::{Settled, Stored, Write};
+use super::{FAIL_BATCH, Mailbox};
+use crate::Ms;
+use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus};
+
+impl Mailbox {
+    pub(super) fn settle_failed(&mut self, seq: u64, reason: FailureReason, now: Ms) -> Settled {
+        let attempts = self.waiting.remove(seq).map(|waiting| waiting.attempts);
+        self.drop_orphan(seq);
+        self.settled(seq, MessageStatus::Failed, Some(reason), attempts, now)
+    }
+
+    /// Messages to fail now, at most [`FAIL_BATCH`], all for one reason.
+    ///
+    /// A push in flight may still succeed, so its message is left alone until
+    /// it has ended.
+    pub fn due_to_fail(&self, now: Ms) -> Option<(FailureReason, Vec<u64>)> {
+        if self.outbox.is_full() {
+            return None;
+        }
+        let flying = self.in_flight.as_ref().map(|push| push.seq);
+        let landed = |seqs: Vec<u64>| -> Vec<u64> {
+            seqs.into_iter()
+                .filter(|seq| Some(*seq) != flying)
+                .collect()
+        };
+        let orphans = landed(self.orphans.iter().copied().take(FAIL_BATCH).collect());
+        if !orphans.is_empty() {
+            return Some((FailureReason::AgentGone, orphans));
+        }
+        let expired = landed(self.waiting.expired(now, FAIL_BATCH));
+        (!expired.is_empty()).then_some((FailureReason::Expired, expired))
+    }
+
+    pub(super) fn is_orphan(&self, seq: u64) -> bool {
+        self.orphans.binary_search(&seq).is_ok()
+    }
+
+    /// True if it was one.
+    pub(super) fn drop_orphan(&mut self, seq: u64) -> bool {
+        let found = self.orphans.binary_search(&seq);
+        found.is_ok_and(|at| self.orphans.remove(at).is_some())
+    }
+
+    /// Fails these messages and notes who is to be told.
+    pub fn fail(&mut self, failing: Vec<Stored>, reason: FailureReason, now: Ms) -> Vec<Write> {
+        let noted = self.outbox.note(&failing, reason);
+        let mut writes: Vec<_> = noted.into_iter().map(Write::Note).collect();
+        for row in failing {
+            writes.push(Write::Settle(self.settle_failed(row.seq, reason, now)));
+        }
+        writes
+    }
+
+    /// The oldest batch of notices that has not been passed on, if its time
+    /// has come.
+    pub fn next_notice(&self, now: Ms) -> Option<Batch> {
+        self.outbox.next(now)
+    }
+
+    /// The batch was taken, or its recipient is gone.
+    pub fn notice_done(&mut self, batch: u64) -> Write {
+        self.outbox.done(batch);
+        Write::Forget { batch }
+    }
+
+    /// The batch could not be passed on: not before `outbox_retry` from now.
+    pub fn notice_failed(&mut self, now: Ms) {
+        self.outbox.hold_until(now + self.timing.outbox_retry);
+    }
+}

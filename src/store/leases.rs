@@ -1,0 +1,81 @@
+//! The table `spawns`: claims and what the time does to them. Each is a single
+//! statement, so it is exact however many ask at the same moment.
+
+use super::spawns::{Row, sql};
+use super::{Bind, Db};
+use crate::error::ApiError;
+use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_core::lease::{CLAIMS_MAX, REASON_NEVER_STARTED, REASON_RUNNER_LOST};
+use multiclaude_hybrid_core::timing::Timing;
+use multiclaude_hybrid_protocol::{Owner, Repo};
+
+/// Executes `lease::expire` on a repo's requests (all repos: none given).
+pub async fn expire(
+    db: &Db,
+    repo: Option<&Repo>,
+    now: Ms,
+    timing: &Timing,
+) -> Result<bool, ApiError> {
+    // `returns`: pending again, as if it had never been claimed.
+    let returns = format!(
+        "(worker_name IS NULL AND claims < {CLAIMS_MAX} OR worker_name IS NOT NULL AND retry)"
+    );
+    let sql = format!(
+        "UPDATE spawns SET status = iif({returns}, 'pending', 'failed'), \
+         finished_at = iif({returns}, NULL, ?2), \
+         failure_reason = iif({returns}, NULL, iif(worker_name IS NULL, '{REASON_NEVER_STARTED}', '{REASON_RUNNER_LOST}')), \
+         worker_name = iif({returns}, NULL, worker_name), started_at = iif({returns}, NULL, started_at), \
+         lease = NULL, lease_expires_at = NULL, claim_key = NULL, claimed_by = NULL \
+         WHERE status = 'in_progress' AND lease_expires_at <= ?2 AND (?1 IS NULL OR repo = ?1) \
+         AND (worker_name IS NULL OR retry OR lease_expires_at <= ?3) RETURNING '1' AS row"
+    );
+    let binds = [
+        Bind::Maybe(repo.map(Repo::as_str)),
+        Bind::Int(now),
+        Bind::Int(now - timing.lost_runner),
+    ];
+    db.changes(&sql, binds).await
+}
+
+/// A claim to be granted.
+pub struct Grant<'a> {
+    /// `owner/repo`.
+    pub repo: &'a Repo,
+    /// What the runner has.
+    pub labels: &'a [String],
+    /// Whose runner it is.
+    pub owner: &'a Owner,
+    /// Hash of the claim's idempotency key.
+    pub key: Option<&'a str>,
+    /// The lease's token, sealed.
+    pub lease: &'a str,
+    /// When the lease ends.
+    pub ends: Ms,
+}
+
+/// Gives the best matching pending request to one caller: one statement.
+pub async fn claim(db: &Db, grant: &Grant<'_>) -> Result<Option<Row>, ApiError> {
+    let sql = sql(
+        "UPDATE spawns SET status = 'in_progress', claims = claims + 1, claim_key = ?2, claimed_by = ?3, \
+         lease = ?4, lease_expires_at = ?5 WHERE id = (SELECT id FROM spawns WHERE repo = ?1 \
+         AND status = 'pending' AND finished_at IS NULL AND NOT EXISTS (SELECT 1 FROM json_each(labels) \
+         WHERE value NOT IN (SELECT value FROM json_each(?6))) \
+         ORDER BY priority DESC, created_at, id LIMIT 1) RETURNING COLUMNS AS row",
+    );
+    let binds = [
+        Bind::Text(grant.repo.as_str()),
+        Bind::Maybe(grant.key),
+        Bind::Text(grant.owner.as_str()),
+        Bind::Text(grant.lease),
+        Bind::Int(grant.ends),
+        Bind::Text(&serde_json::to_string(grant.labels)?),
+    ];
+    db.first(&sql, binds).await
+}
+
+/// The request that this claim's idempotency key got, while it holds it.
+pub async fn by_claim(db: &Db, key: &str) -> Result<Option<Row>, ApiError> {
+    let sql =
+        sql("SELECT COLUMNS AS row FROM spawns WHERE claim_key = ?1 AND status = 'in_progress'");
+    db.first(&sql, [Bind::Text(key)]).await
+}
