@@ -358,3 +358,48 @@ async fn without_a_master_key_nothing_is_served_but_an_error_that_says_so() {
         raw(reqwest::Client::new().get(format!("{}/health", coordinator.url()))).await;
     assert_eq!(status, 503);
 }
+
+#[tokio::test]
+async fn the_list_of_tokens_tells_when_each_was_last_used() {
+    let world = shared().await.world().await;
+    let wish = json!({"kind": "user", "owner": "dan", "repos": [world.repo]});
+    let made = world.admin.create_token(&wish).await.unwrap();
+    assert_eq!(made.last_used_at, None);
+    let client = world.admin.with_token(made.token.as_deref().unwrap());
+    client.whoami().await.unwrap();
+    let used = e2e::eventually("last_used_at", 10, || async {
+        let page = world
+            .admin
+            .call(Method::GET, "/tokens?limit=500", &[], None)
+            .await
+            .unwrap();
+        let tokens: Vec<multiclaude_hybrid_protocol::token::Token> = page.json().unwrap();
+        tokens
+            .into_iter()
+            .find(|token| token.id == made.id)?
+            .last_used_at
+    })
+    .await;
+    assert!(used >= made.created_at);
+}
+
+#[tokio::test]
+async fn head_is_get_without_a_body_and_options_tells_what_is_served() {
+    let world = shared().await.world().await;
+    let http = reqwest::Client::new();
+    let url = format!("{}/repos/{}/agents", world.url, world.repo);
+    let head = http
+        .head(&url)
+        .bearer_auth(&world.tokens[0])
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(head.status(), 200);
+    assert_eq!(head.text().await.unwrap(), "");
+    let options = http.request(Method::OPTIONS, &url).send().await.unwrap();
+    assert_eq!(options.status(), 204);
+    assert_eq!(options.headers()["allow"], "POST, GET, HEAD, OPTIONS");
+    let odd = Method::from_bytes(b"PROPFIND").unwrap();
+    let (status, _, _) = raw(http.request(odd, &url).bearer_auth(&world.tokens[0])).await;
+    assert_eq!(status, 405);
+}

@@ -534,6 +534,8 @@ async fn a_receipt_is_for_sender_and_recipient_only() {
 #[tokio::test]
 async fn ten_thousand_messages_may_wait_and_no_more() {
     let world = two_agents().await;
+    let keyed = message("ws", "queue", "first");
+    let first = world.dan.send(&keyed, Some("k")).await.unwrap();
     let sends = (0..16).map(|_| {
         let dan = world.dan.clone();
         tokio::spawn(async move {
@@ -551,6 +553,9 @@ async fn ten_thousand_messages_may_wait_and_no_more() {
         world.ann.agent("queue").await.unwrap().waiting,
         Some(10_000)
     );
+    // A repeat is answered before the limit is looked at.
+    let again = world.dan.send(&keyed, Some("k")).await.unwrap();
+    assert_eq!(again.id, first.id);
     let oldest = world
         .ann
         .messages("queue", "status=pending&limit=1")
