@@ -56,6 +56,13 @@ async fn neither_the_raw_database_nor_the_logs_hold_a_token_or_a_webhook_secret(
         .await
         .unwrap();
     sink.wait_for(1, 10).await;
+    eventually("the push in the log", 10, || async {
+        coordinator
+            .log()
+            .contains("\"event\":\"push\"")
+            .then_some(())
+    })
+    .await;
     coordinator.kill();
 
     let mut secrets: Vec<Vec<u8>> = vec![coordinator.admin.clone().into_bytes()];

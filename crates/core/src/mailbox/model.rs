@@ -448,8 +448,19 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// 2,000 cases, or as many as `PROPTEST_CASES` says.
+fn config() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    let cases = if std::env::var("PROPTEST_CASES").is_ok() {
+        usual.cases
+    } else {
+        2000
+    };
+    ProptestConfig { cases, ..usual }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     /// Whatever happens in whatever order, with a crash between any two
     /// writes: ids grow, statuses go forward only, nothing accepted is lost,
