@@ -48,12 +48,22 @@ impl Caller {
         }
     }
 
+    /// When the token ends, if it does.
+    pub fn expires_at(&self) -> Option<Ms> {
+        self.expires_at
+    }
+
     fn expired(&self, now: Ms) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
     }
 }
 
 impl RepoCaller {
+    /// The holder of the token.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     /// Whom the token speaks for.
     pub fn principal(&self) -> &Principal {
         &self.caller.principal

@@ -100,6 +100,12 @@ impl ApiError {
         }
     }
 
+    /// The problem document as JSON.
+    pub fn into_problem(self, request_id: &str) -> serde_json::Result<String> {
+        let problem = Problem::new(self.code, &self.detail, request_id, self.errors);
+        serde_json::to_string(&problem)
+    }
+
     /// The response that tells it.
     pub fn into_response(self, request_id: &str) -> worker::Result<Response> {
         let headers = Headers::new();
@@ -113,11 +119,14 @@ impl ApiError {
         if self.code == ErrorCode::Unauthenticated {
             headers.set("www-authenticate", "Bearer realm=\"multiclaude-hybrid\"")?;
         }
-        let problem = Problem::new(self.code, &self.detail, request_id, self.errors);
-        let body = serde_json::to_vec(&problem)?;
+        if self.code == ErrorCode::UpgradeRequired {
+            headers.set("upgrade", "websocket")?;
+        }
+        let status = self.code.status();
+        let body = self.into_problem(request_id)?.into_bytes();
         Ok(Response::from_bytes(body)?
             .with_headers(headers)
-            .with_status(self.code.status()))
+            .with_status(status))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use crate::context::Context;
 use crate::error::ApiError;
-use crate::handlers::{Handled, agents, config, endpoint, messages, system, tokens, workers};
+use crate::handlers::{
+    Handled, agents, config, endpoint, messages, stream, system, tokens, workers,
+};
 use multiclaude_hybrid_protocol::ErrorCode;
 use std::future::Future;
 use std::pin::Pin;
@@ -47,6 +49,7 @@ routes! {
     Post   "/v1/repos/{repo}/agents/{name}/endpoint/secret" => endpoint::rotate;
     Post   "/v1/repos/{repo}/agents/{name}/endpoint/test" => endpoint::test;
     Get    "/v1/repos/{repo}/agents/{name}/messages" => messages::list;
+    Get    "/v1/repos/{repo}/agents/{name}/stream" => stream::open;
     Post   "/v1/repos/{repo}/messages" => messages::send;
     Get    "/v1/repos/{repo}/messages/{id}" => messages::receipt;
     Patch  "/v1/repos/{repo}/messages/{id}" => messages::report;

@@ -6,6 +6,7 @@ pub mod endpoint;
 pub mod idempotency;
 pub mod messages;
 pub mod query;
+pub mod stream;
 pub mod system;
 pub mod tokens;
 pub mod workers;

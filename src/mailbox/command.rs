@@ -8,6 +8,7 @@
 
 use crate::context::Context;
 use crate::error::ApiError;
+use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::access::Principal;
 use multiclaude_hybrid_core::mailbox::Configuration;
 use multiclaude_hybrid_core::registry::Version;
@@ -16,12 +17,15 @@ use multiclaude_hybrid_protocol::message::MessageStatus;
 use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo};
 use serde::{Deserialize, Serialize};
 use worker::wasm_bindgen::JsValue;
-use worker::{Env, Response, web_sys};
+use worker::{Env, Headers, Response, web_sys};
 
 /// The URL of every call; only the object's name matters.
 const URL: &str = "https://mailbox/";
 /// Header of an answer: rows the command wrote.
 pub const ROWS: &str = "x-rows";
+/// Header of the one call that is no POST: an [`OpenStream`] as JSON, because
+/// a request that becomes a WebSocket has no body.
+pub const OPEN_STREAM: &str = "x-open-stream";
 /// Header of an answer: the id to continue a list after.
 pub const NEXT: &str = "x-next";
 
@@ -100,6 +104,19 @@ pub struct SendingAgent {
     pub id: AgentId,
     /// Whose agent it is; may see the receipt.
     pub owner: Owner,
+}
+
+/// A client that opens a stream.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct OpenStream {
+    /// Who asks.
+    pub caller: Principal,
+    /// For which incarnation, if it says.
+    pub agent_id: Option<AgentId>,
+    /// The token's id: the stream ends with it.
+    pub token_id: String,
+    /// When the token ends.
+    pub token_ends: Option<Ms>,
 }
 
 /// Which messages to list.
@@ -257,8 +274,22 @@ impl Door {
         let init = web_sys::RequestInit::new();
         init.set_method("POST");
         init.set_body(&JsValue::from_str(&text));
+        self.fetch(&init).await
+    }
+
+    /// Opens a stream; the answer is the object's, with its WebSocket.
+    pub async fn open_stream(&self, ask: &OpenStream) -> worker::Result<Response> {
+        let headers = Headers::new();
+        headers.set("upgrade", "websocket")?;
+        headers.set(OPEN_STREAM, &serde_json::to_string(ask)?)?;
+        let init = web_sys::RequestInit::new();
+        init.set_headers(&headers.0);
+        self.fetch(&init).await
+    }
+
+    async fn fetch(&self, init: &web_sys::RequestInit) -> worker::Result<Response> {
         let request =
-            web_sys::Request::new_with_str_and_init(URL, &init).map_err(worker::Error::from)?;
+            web_sys::Request::new_with_str_and_init(URL, init).map_err(worker::Error::from)?;
         self.0.fetch_with_request(request.into()).await
     }
 }
@@ -275,7 +306,25 @@ pub async fn ask(
 ) -> Result<Response, ApiError> {
     let down = |cause| ApiError::unavailable("The mailbox", cause);
     let door = Door::of(&context.env, repo, agent).map_err(down)?;
-    let mut response = door.send(command, fragment).await.map_err(down)?;
+    let response = door.send(command, fragment).await.map_err(down)?;
+    accepted(context, response).await
+}
+
+/// The same for a stream: the response has the client's end of it.
+pub async fn ask_for_stream(
+    context: &Context,
+    repo: &Repo,
+    agent: &AgentName,
+    ask: &OpenStream,
+) -> Result<Response, ApiError> {
+    let down = |cause| ApiError::unavailable("The mailbox", cause);
+    let door = Door::of(&context.env, repo, agent).map_err(down)?;
+    let response = door.open_stream(ask).await.map_err(down)?;
+    accepted(context, response).await
+}
+
+/// Notes what an answer cost; a refusal becomes an error.
+async fn accepted(context: &Context, mut response: Response) -> Result<Response, ApiError> {
     let rows = response
         .headers()
         .get(ROWS)?

@@ -51,6 +51,7 @@ impl Inner {
         let writes = self.with(|core| core.configure(wish, sealed, clock::now()))?;
         self.execute(writes.map_err(|StaleConfiguration| Refused::Stale)?)?;
         self.vault.forget();
+        self.end_foreign_stream()?;
         Answer::json(&Configured {
             webhook_secret: generated.map(|secret| secret.reveal()),
         })
@@ -110,6 +111,7 @@ impl Inner {
         let writes = self.with(|core| core.close(agent_id, owner, version))?;
         self.execute(writes.map_err(|StaleConfiguration| Refused::Stale)?)?;
         self.vault.forget();
+        self.end_foreign_stream()?;
         Ok(Answer::ok("{}"))
     }
 

@@ -104,7 +104,11 @@ impl Inner {
 
     /// Refuses unless the incarnation is the current one and `caller` may
     /// read and acknowledge for it. Answers its generation.
-    fn check_reader(&self, caller: &Principal, agent_id: Option<&AgentId>) -> Result<u32, Refused> {
+    pub(super) fn check_reader(
+        &self,
+        caller: &Principal,
+        agent_id: Option<&AgentId>,
+    ) -> Result<u32, Refused> {
         self.with(|core| {
             let never = core.config().is_none();
             let Some(config) = core.open() else {
@@ -208,6 +212,21 @@ impl Inner {
         status: MessageStatus,
     ) -> Result<Answer, Refused> {
         let generation = self.check_reader(caller, agent_id)?;
+        self.settle(generation, seq, uuid, status)?;
+        self.sql
+            .message(seq)?
+            .map(Answer::ok)
+            .ok_or(Refused::MessageNotFound)
+    }
+
+    /// Moves a message of this incarnation forward.
+    pub(super) fn settle(
+        &self,
+        generation: u32,
+        seq: u64,
+        uuid: &str,
+        status: MessageStatus,
+    ) -> Result<(), Refused> {
         self.flush()?;
         let found = self.sql.find(seq)?;
         let found = found.filter(|found| found.uuid == uuid && found.generation == generation);
@@ -217,11 +236,7 @@ impl Inner {
         let settled = settled.map_err(|current| Refused::InvalidTransition {
             current: current.as_str().to_owned(),
         })?;
-        self.execute(settled.into_iter().map(Write::Settle).collect())?;
-        self.sql
-            .message(seq)?
-            .map(Answer::ok)
-            .ok_or(Refused::MessageNotFound)
+        self.execute(settled.into_iter().map(Write::Settle).collect())
     }
 
     /// How many messages wait.

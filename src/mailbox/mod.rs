@@ -12,6 +12,7 @@
 //! | [`inbox`] | the commands of senders and recipients |
 //! | [`endpoint`] | the commands that set up and test an endpoint |
 //! | [`push`] | sends what waits, passes notices on, reports delivery |
+//! | [`stream`] | a client's WebSocket, which takes the place of pushes |
 //! | [`vault`] | webhook secrets, sealed at rest |
 //! | [`sql`] | every statement, with loading and retention in rooms of their own |
 //!
@@ -21,12 +22,14 @@
 //! |---|---|---|---|---|
 //! | send (with an idempotency key) | 1 | 1 | 0 | 1 (2) |
 //! | push | 0 | 0 | 0 | 1, with the next write or after 250 ms |
+//! | stream: offer and answer | 0 | 1/20 (a frame) | 0 | 1, likewise |
 //! | poll | 1 | 1 | 0 | 0 |
 //! | ack | 1 | 1 | 0 | 1 |
 //!
 //! D1 is asked when the isolate does not know the caller's token (2
 //! statements, one of them after the answer) or the sender's owner (1), each
-//! at most once in 60 s. A message's life costs 4 rows with a key, 3 without.
+//! at most once in 60 s, and whether a stream's token still holds (1), before
+//! a message is offered, as rarely. An idle stream costs nothing. A message's life costs 4 rows with a key, 3 without.
 //! Apart from that: an alarm is set when something waits that no alarm covers,
 //! at most one in 5 s for a busy mailbox (one row each, and one object request
 //! when it fires); rows that are no longer kept are deleted once an hour. A
@@ -42,6 +45,7 @@ pub mod inbox;
 pub mod object;
 pub mod push;
 pub mod sql;
+pub mod stream;
 pub mod vault;
 
 pub use command::{Command, Door, Refused};

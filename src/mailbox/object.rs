@@ -7,8 +7,9 @@
 //! so it is atomic. The exceptions are what waits by nature: a held list and a
 //! push. Nothing borrows the mailbox across an `await`.
 
-use super::command::{Answer, Command, NEXT, ROWS, Refused};
+use super::command::{Answer, Command, NEXT, OPEN_STREAM, ROWS, Refused};
 use super::sql::Sql;
+use super::stream::Live;
 use super::vault::Vault;
 use crate::settings::{self, Settings};
 use crate::{clock, log};
@@ -20,7 +21,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use worker::wasm_bindgen::JsValue;
 use worker::{
-    DurableObject, Env, Headers, Request, Response, State, durable_object, js_sys, wasm_bindgen,
+    DurableObject, Env, Error, Headers, Request, Response, State, WebSocket,
+    WebSocketIncomingMessage, durable_object, js_sys, wasm_bindgen,
 };
 
 /// When an alarm that failed before any work is tried again.
@@ -29,7 +31,7 @@ const ALARM_RETRY_MS: Ms = 60_000;
 const FAULT_WAIT_MAX_MS: Ms = 300_000;
 
 /// The object that Workers see.
-#[durable_object(alarm)]
+#[durable_object]
 pub struct Mailbox {
     inner: Rc<Inner>,
 }
@@ -56,6 +58,8 @@ pub struct Inner {
     pub(super) flushing: Cell<bool>,
     /// The head of the message that was stored last, for its push.
     pub(super) fresh: RefCell<Option<(u64, String)>>,
+    /// The stream in force.
+    pub(super) live: RefCell<Option<Live>>,
     /// Held lists.
     held: RefCell<Vec<oneshot::Sender<()>>>,
 }
@@ -77,12 +81,20 @@ impl DurableObject for Mailbox {
                 faults: Cell::new(0),
                 flushing: Cell::new(false),
                 fresh: RefCell::new(None),
+                live: RefCell::new(None),
                 held: RefCell::new(Vec::new()),
             }),
         }
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        let stream = request.headers().get(OPEN_STREAM)?;
+        if let Some(ask) = stream {
+            return match self.inner.stream(&ask) {
+                Ok(response) => Ok(response),
+                Err(refused) => refuse(&refused, Headers::new()),
+            };
+        }
         let text = request.text().await?;
         let answer = self.inner.answer(&text).await;
         let headers = Headers::new();
@@ -98,13 +110,40 @@ impl DurableObject for Mailbox {
                 let response = Response::from_bytes(answer.body.into_bytes())?;
                 Ok(response.with_headers(headers).with_status(answer.status))
             }
-            Err(refused) => {
-                let body = serde_json::to_vec(&refused)?;
-                Ok(Response::from_bytes(body)?
-                    .with_headers(headers)
-                    .with_status(409))
-            }
+            Err(refused) => refuse(&refused, headers),
         }
+    }
+
+    async fn websocket_message(
+        &self,
+        socket: WebSocket,
+        message: WebSocketIncomingMessage,
+    ) -> worker::Result<()> {
+        let text = match &message {
+            WebSocketIncomingMessage::String(text) => Some(text.as_str()),
+            WebSocketIncomingMessage::Binary(_) => None,
+        };
+        let inner = &self.inner;
+        inner.event("frame", || inner.frame(&socket, text));
+        Ok(())
+    }
+
+    async fn websocket_close(
+        &self,
+        socket: WebSocket,
+        _code: usize,
+        _reason: String,
+        _was_clean: bool,
+    ) -> worker::Result<()> {
+        let inner = &self.inner;
+        inner.event("close", || inner.stream_closed(&socket));
+        Ok(())
+    }
+
+    async fn websocket_error(&self, socket: WebSocket, _error: Error) -> worker::Result<()> {
+        let inner = &self.inner;
+        inner.event("error", || inner.stream_closed(&socket));
+        Ok(())
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
@@ -118,7 +157,31 @@ impl DurableObject for Mailbox {
     }
 }
 
+fn refuse(refused: &Refused, headers: Headers) -> worker::Result<Response> {
+    let body = serde_json::to_vec(refused)?;
+    Ok(Response::from_bytes(body)?
+        .with_headers(headers)
+        .with_status(409))
+}
+
 impl Inner {
+    /// An event of a stream. No error leaves here: there is nobody to tell.
+    fn event(self: &Rc<Self>, what: &str, work: impl FnOnce() -> Result<(), Refused>) {
+        let settings = self.settings();
+        let result = settings
+            .and_then(|settings| self.load(&settings))
+            .and_then(|_| work());
+        if let Err(refused) = result {
+            log::fault(what, &format!("{}: {refused}", self.name));
+        }
+    }
+
+    fn stream(self: &Rc<Self>, ask: &str) -> Result<Response, Refused> {
+        let settings = self.settings()?;
+        self.load(&settings)?;
+        self.open_stream(serde_json::from_str(ask)?)
+    }
+
     async fn answer(self: &Rc<Self>, text: &str) -> Result<Answer, Refused> {
         let settings = self.settings()?;
         let (command, fragment) = text.split_once('\n').unwrap_or((text, ""));
@@ -174,6 +237,7 @@ impl Inner {
         let (core, writes) = Core::load(snapshot, settings.timing.clone(), clock::now());
         self.core.replace(Some(core));
         self.execute(writes)?;
+        self.find_stream()?;
         Ok(true)
     }
 

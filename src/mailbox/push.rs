@@ -53,6 +53,7 @@ impl Inner {
         let now = clock::now();
         self.with(|core| {
             core.can_push(now)
+                || core.can_offer(now)
                 || core.due_to_fail(now).is_some()
                 || core.next_notice(now).is_some()
                 || core.unreported(now).is_some()
@@ -88,6 +89,9 @@ impl Inner {
         let settings = self.settings()?;
         for _ in 0..DRAIN_STEPS {
             self.fail_due()?;
+            if self.offer().await? {
+                continue;
+            }
             let now = clock::now();
             if let Some(push) = self.with(|core| core.begin_push(now))? {
                 self.push(&push, &settings).await?;

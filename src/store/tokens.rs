@@ -56,6 +56,12 @@ pub async fn find(db: &Db, hash: &[u8; 32]) -> Result<Option<Token>, ApiError> {
     Ok(row.map(Token::from))
 }
 
+/// Is there (still) a token of this id?
+pub async fn exists(db: &Db, id: &str) -> Result<bool, ApiError> {
+    let sql = "SELECT '1' AS row FROM tokens WHERE id = ?1";
+    db.changes(sql, [Bind::Text(id)]).await
+}
+
 /// Stores a token; `false` if its owner is a principal of the other kind.
 ///
 /// An owner is bound to its kind by its first user or service token, for ever.

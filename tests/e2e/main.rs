@@ -12,6 +12,7 @@ mod push;
 mod retention;
 mod secrecy;
 mod storage;
+mod streams;
 mod workers;
 
 use multiclaude_hybrid_client::Error;

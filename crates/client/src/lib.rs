@@ -1,8 +1,8 @@
 //! Async client of the Coordination API.
 //!
 //! *In scope:* one method a call, typed with `multiclaude-hybrid-protocol`,
-//! over one pool of connections. *Out of scope so far:* retries and streams;
-//! a caller that wants to repeat a send gives it an idempotency key.
+//! over one pool of connections, and streams. *Out of scope so far:* retries; a
+//! caller that wants to repeat a send gives it an idempotency key.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), multiclaude_hybrid_client::Error> {
@@ -17,6 +17,10 @@
 //! # Ok(())
 //! # }
 //! ```
+
+mod stream;
+
+pub use stream::{Event, Stream};
 
 use multiclaude_hybrid_protocol::agent::Agent;
 use multiclaude_hybrid_protocol::error::Problem;
@@ -36,6 +40,9 @@ pub enum Error {
     /// The coordinator could not be reached, or did not answer in full.
     #[error("the coordinator cannot be reached: {0}")]
     Unreachable(#[from] reqwest::Error),
+    /// A stream broke, or could not be opened.
+    #[error("the stream broke: {0}")]
+    Stream(Box<tokio_tungstenite::tungstenite::Error>),
     /// Something else than the coordinator answered.
     #[error("the answer (status {status}) is not the coordinator's: {text}")]
     Unexpected {

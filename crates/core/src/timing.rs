@@ -19,6 +19,10 @@ pub struct Timing {
     pub second: Ms,
     /// How long an endpoint may take to answer.
     pub push_timeout: Ms,
+    /// How long a stream's client may take to answer for a message.
+    pub stream_answer: Ms,
+    /// How long an open stream is believed that its token is still valid.
+    pub stream_check: Ms,
     /// When a push that left no trace (its object died) is tried again.
     pub push_guard: Ms,
     /// How long a replaced secret goes on signing.
@@ -52,6 +56,8 @@ impl Default for Timing {
             retry_after_max: HOUR,
             second: SECOND,
             push_timeout: 15 * SECOND,
+            stream_answer: 30 * SECOND,
+            stream_check: MINUTE,
             push_guard: 5 * SECOND,
             secret_overlap: DAY,
             keep_acked: DAY,
@@ -79,6 +85,8 @@ impl Timing {
             retry_after_max: by(full.retry_after_max),
             second: by(full.second),
             push_timeout: by(full.push_timeout),
+            stream_answer: by(full.stream_answer),
+            stream_check: by(full.stream_check),
             push_guard: by(full.push_guard),
             secret_overlap: by(full.secret_overlap),
             keep_acked: by(full.keep_acked),

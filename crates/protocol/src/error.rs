@@ -80,6 +80,8 @@ codes! {
     BodyTooLarge = "body_too_large", 413, "The body is too large";
     /// Fields are missing, of the wrong type or out of bounds; `errors` lists them.
     ValidationFailed = "validation_failed", 422, "Some fields are not valid";
+    /// This is served as a WebSocket only.
+    UpgradeRequired = "upgrade_required", 426, "Open a WebSocket";
     /// The idempotency key was used for another message.
     IdempotencyMismatch = "idempotency_mismatch", 422, "The idempotency key was used for something else";
     /// 10,000 messages are waiting there already.

@@ -213,6 +213,7 @@ impl Mailbox {
         let shown = same_agent.map(|config| config.reported.clone());
         config.reported = shown.unwrap_or_else(|| config.delivery());
         if replaced {
+            self.stream = None;
             self.orphan_all();
         }
         Ok(self.put_config(config))
@@ -232,6 +233,7 @@ impl Mailbox {
         {
             return Err(StaleConfiguration);
         }
+        self.stream = None;
         self.orphan_all();
         Ok(self.put_config(Config {
             agent_id,
@@ -258,7 +260,10 @@ impl Mailbox {
     /// The delivery to tell the registry now, if it shows another one.
     pub fn unreported(&self, now: Ms) -> Option<(Delivery, Option<String>)> {
         let config = self.open().filter(|_| self.report_held_until <= now)?;
-        let delivery = config.delivery();
+        let delivery = match &self.stream {
+            Some(_) => (Delivery::Stream, None),
+            None => config.delivery(),
+        };
         (config.reported != delivery).then_some(delivery)
     }
 

@@ -15,16 +15,17 @@ impl Mailbox {
 
     /// Messages to fail now, at most [`FAIL_BATCH`], all for one reason.
     ///
-    /// A push in flight may still succeed, so its message is left alone until
-    /// it has ended.
+    /// A push in flight may still succeed, and an offer may still be answered,
+    /// so their message is left alone until then.
     pub fn due_to_fail(&self, now: Ms) -> Option<(FailureReason, Vec<u64>)> {
         if self.outbox.is_full() {
             return None;
         }
         let flying = self.in_flight.as_ref().map(|push| push.seq);
+        let offered = self.offered(now);
         let landed = |seqs: Vec<u64>| -> Vec<u64> {
             seqs.into_iter()
-                .filter(|seq| Some(*seq) != flying)
+                .filter(|seq| Some(*seq) != flying && Some(*seq) != offered)
                 .collect()
         };
         let orphans = landed(self.orphans.iter().copied().take(FAIL_BATCH).collect());

@@ -27,6 +27,7 @@ mod model;
 mod notice;
 mod push;
 mod queue;
+mod stream;
 mod wake;
 mod write;
 
@@ -34,6 +35,7 @@ pub use config::{Config, Configuration, Endpoint, HeldSecret, SecretPlan, StaleC
 pub use notice::{Batch, NOTICE_BATCH, notice_text};
 pub use push::{Finished, Push};
 pub use queue::Waiting;
+pub use stream::{Next, Offer, Stream};
 pub use write::{Insert, Noted, PendingRow, Remember, SenderRef, Settled, Snapshot, Stored, Write};
 
 use crate::{Ms, timing::Timing};
@@ -58,6 +60,7 @@ pub struct Mailbox {
     /// Waiting messages of incarnations that have ended.
     orphans: VecDeque<u64>,
     in_flight: Option<Push>,
+    stream: Option<Stream>,
     pushes: u64,
     unsaved: Vec<Settled>,
     outbox: Outbox,
@@ -165,6 +168,7 @@ impl Mailbox {
             waiting,
             orphans,
             in_flight: None,
+            stream: None,
             pushes: 0,
             unsaved: Vec::new(),
             outbox: Outbox::new(&snapshot.noted),

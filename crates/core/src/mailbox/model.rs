@@ -4,6 +4,7 @@
 use super::*;
 use crate::outcome::{Answer, ErrorClass, Outcome};
 use crate::registry::Version;
+use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::{AgentId, Owner, Timestamp};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -125,6 +126,7 @@ struct World {
     told: BTreeMap<u64, Vec<String>>,
     accepted: BTreeSet<u64>,
     pushed: Vec<u64>,
+    offered: Vec<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -145,6 +147,9 @@ enum Step {
         ttl: i64,
     },
     Push(u8),
+    OpenStream,
+    CloseStream,
+    Offer(Option<bool>),
     Ack {
         pick: prop::sample::Index,
         acked: bool,
@@ -170,6 +175,7 @@ impl World {
             told: BTreeMap::new(),
             accepted: BTreeSet::new(),
             pushed: Vec::new(),
+            offered: Vec::new(),
         }
     }
 
@@ -260,6 +266,32 @@ impl World {
         }
     }
 
+    /// The stream offers, and its client answers: acked, delivered or nothing.
+    fn offer(&mut self, answer: Option<bool>) {
+        let Some((next, writes)) = self.mailbox.begin_offer(self.now) else {
+            return;
+        };
+        if !self.execute(writes) {
+            return;
+        }
+        let Next::Offer(offer) = next else { return };
+        assert_eq!(
+            Some(offer.seq),
+            self.mailbox.first_waiting(),
+            "not the oldest"
+        );
+        assert!(self.mailbox.begin_push(self.now).is_none(), "two under way");
+        self.offered.push(offer.seq);
+        if let Some(acked) = answer {
+            let status = if acked {
+                MessageStatus::Acked
+            } else {
+                MessageStatus::Delivered
+            };
+            assert!(self.mailbox.confirm(offer.seq, status, self.now));
+        }
+    }
+
     fn alarm(&mut self) {
         let writes = self.mailbox.take_unsaved();
         if !self.execute(writes) {
@@ -335,6 +367,13 @@ impl World {
                 ttl,
             } => self.send(key, content, sender, ttl),
             Step::Push(answer) => self.push(answer),
+            Step::OpenStream => {
+                if self.mailbox.open().is_some() {
+                    self.mailbox.open_stream(None);
+                }
+            }
+            Step::CloseStream => self.mailbox.close_stream(),
+            Step::Offer(answer) => self.offer(answer),
             Step::Ack { pick, acked } => {
                 let writes = self.mailbox.take_unsaved();
                 if !self.execute(writes) || self.store.rows.is_empty() {
@@ -440,6 +479,9 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (prop::option::of(0_u8..4), 0_u8..2, any::<bool>(), 1_i64..100)
             .prop_map(|(key, content, sender, ttl)| Step::Send { key, content, sender, ttl }),
         5 => any::<u8>().prop_map(Step::Push),
+        1 => Just(Step::OpenStream),
+        1 => Just(Step::CloseStream),
+        4 => prop::option::of(any::<bool>()).prop_map(Step::Offer),
         3 => (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(pick, acked)| Step::Ack { pick, acked }),
         3 => Just(Step::Alarm),
         3 => (0_i64..60_000).prop_map(Step::Wait),
@@ -489,6 +531,7 @@ proptest! {
             }
         }
         prop_assert!(world.pushed.is_sorted_by(|a, b| a < b), "{:?}", world.pushed);
+        prop_assert!(world.offered.is_sorted(), "{:?}", world.offered);
     }
 
     /// The mailbox ends in the state of the newest version, in whatever order
@@ -696,6 +739,76 @@ fn a_repeat_of_the_configuration_in_force_changes_nothing_and_tries_at_once() {
         endpoint: true,
     });
     assert!(world.mailbox.begin_push(world.now).is_some());
+}
+
+#[test]
+fn while_a_stream_lives_nothing_is_pushed_and_afterwards_it_is() {
+    let mut world = open_world();
+    world.mailbox.open_stream(None);
+    send(&mut world);
+    assert!(!world.mailbox.can_push(world.now) && world.mailbox.can_offer(world.now));
+    let shown = |world: &World| world.mailbox.unreported(world.now).map(|(mode, _)| mode);
+    assert_eq!(shown(&world), Some(Delivery::Stream));
+    world.mailbox.close_stream();
+    assert!(world.mailbox.can_push(world.now) && !world.mailbox.can_offer(world.now));
+    assert_eq!(shown(&world), None);
+}
+
+#[test]
+fn a_silent_client_gets_the_same_message_three_times_and_is_hung_up_on() {
+    let mut world = open_world();
+    world.mailbox.open_stream(None);
+    world.alarm();
+    send(&mut world);
+    send(&mut world);
+    for _ in 0..3 {
+        world.step(Step::Offer(None));
+        assert!(world.mailbox.begin_offer(world.now + 29_999).is_none());
+        assert_eq!(world.mailbox.wake_at(world.now), Some(world.now + 30_000));
+        world.now += 30_000;
+    }
+    assert_eq!(world.offered, [1, 1, 1]);
+    let (next, _) = world.mailbox.begin_offer(world.now).unwrap();
+    assert_eq!(next, Next::HangUp);
+    assert_eq!(world.mailbox.begin_push(world.now).unwrap().attempt, 4);
+}
+
+#[test]
+fn a_stream_waits_for_the_push_under_way_and_a_push_for_no_offer() {
+    let mut world = open_world();
+    send(&mut world);
+    let push = world.mailbox.begin_push(world.now).unwrap();
+    world.mailbox.open_stream(None);
+    assert!(!world.mailbox.can_offer(world.now));
+    let taken = Outcome::Delivered { acked: false };
+    world.mailbox.finish_push(&push, taken, 0.5, world.now);
+    send(&mut world);
+    world.step(Step::Offer(Some(true)));
+    assert_eq!(world.offered, [2]);
+    assert_eq!(world.mailbox.waiting(), 0);
+}
+
+#[test]
+fn a_stream_ends_with_its_incarnation_and_an_offer_survives_sleep() {
+    let mut world = open_world();
+    world.mailbox.open_stream(None);
+    send(&mut world);
+    let (next, _) = world.mailbox.begin_offer(world.now).unwrap();
+    let Next::Offer(offer) = next else { panic!() };
+    world.reload();
+    world.mailbox.open_stream(Some(offer));
+    assert!(!world.mailbox.can_offer(world.now), "offered twice");
+    world.step(Step::Configure {
+        generation: 2,
+        revision: 1,
+        endpoint: false,
+    });
+    assert!(world.mailbox.unreported(world.now).is_none());
+    assert!(
+        !world
+            .mailbox
+            .confirm(offer.seq, MessageStatus::Acked, world.now)
+    );
 }
 
 #[test]

@@ -35,7 +35,8 @@ impl Mailbox {
     }
 
     fn next_push(&self, now: Ms) -> Option<(Version, u64, Waiting)> {
-        if self.in_flight.is_some() {
+        // While a stream lives, it is the delivery.
+        if self.in_flight.is_some() || self.stream.is_some() {
             return None;
         }
         let config = self.open()?;
@@ -176,6 +177,9 @@ impl Mailbox {
     /// When a waiting message needs the object awake: at the retry, or, for
     /// one that goes out now, a little later, in case the object dies.
     pub(super) fn push_guard(&self, now: Ms) -> Option<Ms> {
+        if self.stream.is_some() {
+            return self.stream_guard(now);
+        }
         let endpoint = self
             .open()?
             .endpoint

@@ -1,0 +1,134 @@
+//! The stream: a client's open WebSocket takes the place of pushes while it
+//! lives. Like a push, one message is under way at most, always the oldest
+//! that waits; unlike a push, it is the client's answer that ends it.
+//!
+//! An offer outlives the object's memory, in the attachment of its socket;
+//! an object that died has lost its sockets, too, and offers again under the
+//! same id.
+
+use super::{Mailbox, Write};
+use crate::Ms;
+use multiclaude_hybrid_protocol::message::MessageStatus;
+use serde::{Deserialize, Serialize};
+
+/// Offers of one message in a row that may stay without an answer. After the
+/// last, the connection counts as half-open and is closed.
+const OFFERS_MAX: u32 = 3;
+
+/// What a receipt shows of an offer without an answer.
+const UNANSWERED: &str = "stream_unanswered";
+
+/// A message that was sent over the stream and waits for the client's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// The message.
+    pub seq: u64,
+    /// When it is offered again.
+    pub until: Ms,
+    /// How often it has been offered, this time included.
+    pub tries: u32,
+}
+
+/// A client's open stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stream {
+    pub(super) offer: Option<Offer>,
+}
+
+/// What the stream is to do now.
+#[derive(Debug, PartialEq)]
+pub enum Next {
+    /// Send this message.
+    Offer(Offer),
+    /// The client answers nothing: close the connection.
+    HangUp,
+}
+
+impl Mailbox {
+    /// A client has opened a stream, or an object that slept finds it again
+    /// with what it had offered. An earlier stream is replaced.
+    pub fn open_stream(&mut self, offer: Option<Offer>) {
+        self.stream = Some(Stream { offer });
+    }
+
+    /// The stream has ended. What was offered and not answered waits on, for
+    /// the next stream, a push or a poll.
+    pub fn close_stream(&mut self) {
+        self.stream = None;
+    }
+
+    /// The offer that the client has not answered yet.
+    fn standing_offer(&self) -> Option<Offer> {
+        let offer = self.stream.as_ref()?.offer?;
+        self.waiting.contains(offer.seq).then_some(offer)
+    }
+
+    /// A message that must not fail at the moment: the client may just be
+    /// taking it.
+    pub(super) fn offered(&self, now: Ms) -> Option<u64> {
+        let offer = self.standing_offer().filter(|offer| now < offer.until);
+        offer.map(|offer| offer.seq)
+    }
+
+    /// Could a message be offered, or a silent client be noticed, now?
+    pub fn can_offer(&self, now: Ms) -> bool {
+        self.offerable(now).is_some()
+    }
+
+    /// The message to offer and how often that was done already.
+    fn offerable(&self, now: Ms) -> Option<(u64, u32)> {
+        self.stream.as_ref().filter(|_| self.in_flight.is_none())?;
+        self.open()?;
+        if let Some(offer) = self.standing_offer() {
+            return (offer.until <= now).then_some((offer.seq, offer.tries));
+        }
+        let (seq, first) = self.waiting.first()?;
+        (first.expires_at > now).then_some((seq, 0))
+    }
+
+    /// Begins the next offer, if it is time for one; the writes note that the
+    /// one before it was not answered.
+    pub fn begin_offer(&mut self, now: Ms) -> Option<(Next, Vec<Write>)> {
+        let (seq, tries) = self.offerable(now)?;
+        let mut writes = Vec::new();
+        if tries > 0
+            && let Some(attempts) = self.waiting.count_attempt(seq)
+        {
+            writes.push(Write::Attempt {
+                seq,
+                attempts,
+                error: UNANSWERED.to_owned(),
+            });
+        }
+        if tries >= OFFERS_MAX {
+            self.stream = None;
+            return Some((Next::HangUp, writes));
+        }
+        let offer = Offer {
+            seq,
+            until: now + self.timing.stream_answer,
+            tries: tries + 1,
+        };
+        self.stream = Some(Stream { offer: Some(offer) });
+        Some((Next::Offer(offer), writes))
+    }
+
+    /// The client has the offered message. As with a push, the mark may wait
+    /// in [`Mailbox::take_unsaved`]. `false`: that message does not wait.
+    pub fn confirm(&mut self, seq: u64, status: MessageStatus, now: Ms) -> bool {
+        let Some(waiting) = self.waiting.remove(seq) else {
+            return false;
+        };
+        let settled = self.settled(seq, status, None, Some(waiting.attempts + 1), now);
+        self.unsaved.push(settled);
+        true
+    }
+
+    /// When the stream needs the object awake: when the offer is to be
+    /// repeated, or, for a message that goes out now, a little later.
+    pub(super) fn stream_guard(&self, now: Ms) -> Option<Ms> {
+        self.waiting.first_seq()?;
+        let until = self.standing_offer().map(|offer| offer.until);
+        Some(until.unwrap_or(now + self.timing.push_guard))
+    }
+}

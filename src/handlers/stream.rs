@@ -1,0 +1,35 @@
+//! An agent's messages as a stream.
+
+use super::Handled;
+use crate::auth;
+use crate::context::Context;
+use crate::error::ApiError;
+use crate::mailbox::command::{OpenStream, ask_for_stream};
+use multiclaude_hybrid_protocol::ErrorCode;
+use worker::Response;
+
+/// `GET …/agents/{name}/stream`: a WebSocket on which the oldest waiting
+/// message comes, and after the answer `{"id", "status"}` the next one.
+pub async fn open(context: Context) -> Handled {
+    let caller = auth::repo_caller(&context).await?;
+    let name = context.agent_name()?;
+    let upgrade = context.request.headers().get("upgrade")?;
+    if !upgrade.is_some_and(|wanted| wanted.eq_ignore_ascii_case("websocket")) {
+        return Err(ApiError::new(
+            ErrorCode::UpgradeRequired,
+            "This is a WebSocket: send the request with Upgrade: websocket, as a WebSocket client \
+             does. Without one, GET …/agents/{name}/messages?wait=25 waits for messages.",
+        ));
+    }
+    let ask = OpenStream {
+        caller: caller.principal().clone(),
+        agent_id: context.agent_id()?,
+        token_id: caller.caller().token_id.clone(),
+        token_ends: caller.caller().expires_at(),
+    };
+    let response = ask_for_stream(&context, &caller.repo, &name, &ask).await?;
+    let socket = response
+        .websocket()
+        .ok_or_else(|| ApiError::internal("the mailbox opened no stream"))?;
+    Ok(Response::from_websocket(socket)?)
+}

@@ -1,0 +1,341 @@
+//! The stream: one client's WebSocket on the hibernating API.
+//!
+//! The runtime keeps the connection while the object sleeps, and answers
+//! pings by itself, so an idle stream costs nothing. What must outlive sleep
+//! (whose stream it is, what it was offered) is in the socket's attachment.
+//! Offering is decided in core; here it is sent, answered and ended.
+
+use super::command::{OpenStream, Refused};
+use super::object::Inner;
+use super::sql::fresh_message;
+use crate::error::ApiError;
+use crate::store::{self, Db};
+use crate::{clock, log, random};
+use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_core::mailbox::{Next, Offer};
+use multiclaude_hybrid_protocol::fields::Fields;
+use multiclaude_hybrid_protocol::message::{MessageStatus, wanted_status};
+use multiclaude_hybrid_protocol::{AgentId, MessageId};
+use serde::{Deserialize, Serialize};
+use std::rc::Rc;
+use worker::worker_sys::WebSocketRequestResponsePair;
+use worker::worker_sys::ext::WebSocketExt;
+use worker::{Response, WebSocket, WebSocketPair};
+
+/// Bytes of a client's frame; an answer has about a hundred.
+const FRAME_MAX: usize = 1024;
+/// `WebSocket.OPEN`.
+const OPEN: u16 = 1;
+
+/// Why a stream is closed by this side: a close code (4000 and the status
+/// that a request would get) and a reason for programs.
+#[derive(Debug, Clone, Copy)]
+enum Ending {
+    Replaced,
+    Superseded,
+    Gone,
+    Unauthenticated,
+    Unanswered,
+}
+
+impl Ending {
+    fn code(self) -> (u16, &'static str) {
+        match self {
+            Self::Replaced => (4409, "stream_replaced"),
+            Self::Superseded => (4409, "agent_superseded"),
+            Self::Gone => (4404, "agent_not_found"),
+            Self::Unauthenticated => (4401, "unauthenticated"),
+            Self::Unanswered => (4408, "unanswered"),
+        }
+    }
+}
+
+/// What goes with a socket through the object's sleep.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Attachment {
+    /// Later streams have higher numbers.
+    number: Ms,
+    /// The incarnation it was opened for.
+    agent: AgentId,
+    /// The token it was opened with, and when that ends.
+    token: String,
+    token_ends: Option<Ms>,
+    /// When the token was last known to be valid.
+    checked_at: Ms,
+    /// The message that waits for an answer, with its id.
+    offer: Option<(Offer, String)>,
+}
+
+/// The stream that is in force.
+#[derive(Debug)]
+pub(super) struct Live {
+    socket: WebSocket,
+    attachment: Attachment,
+}
+
+impl Live {
+    fn save(&self) -> Result<(), Refused> {
+        let text = serde_json::to_string(&self.attachment)?;
+        let socket: &worker::web_sys::WebSocket = self.socket.as_ref();
+        socket
+            .serialize_attachment(text.into())
+            .map_err(worker::Error::from)?;
+        Ok(())
+    }
+}
+
+fn attachment(socket: &WebSocket) -> Option<Attachment> {
+    let socket: &worker::web_sys::WebSocket = socket.as_ref();
+    let text = socket.deserialize_attachment().ok()?.as_string()?;
+    serde_json::from_str(&text).ok()
+}
+
+fn end(socket: &WebSocket, ending: Ending) {
+    let (code, reason) = ending.code();
+    // One that is closed already cannot be closed.
+    let _ = socket.close(Some(code), Some(reason));
+}
+
+impl Inner {
+    /// Opens the stream of the current incarnation, in place of an older one.
+    pub(super) fn open_stream(self: &Rc<Self>, ask: OpenStream) -> Result<Response, Refused> {
+        self.check_reader(&ask.caller, ask.agent_id.as_ref())?;
+        let agent = self.with(|core| core.open().map(|config| config.agent_id.clone()))?;
+        let agent = agent.ok_or(Refused::AgentNotFound)?;
+        let pair = WebSocketPair::new()?;
+        self.state.accept_web_socket(&pair.server);
+        let ping =
+            WebSocketRequestResponsePair::new("ping", "pong").map_err(worker::Error::from)?;
+        self.state.set_websocket_auto_response(&ping);
+        let now = clock::now();
+        let before = self.live.take();
+        let live = Live {
+            attachment: Attachment {
+                number: before
+                    .as_ref()
+                    .map_or(now, |before| now.max(before.attachment.number + 1)),
+                agent,
+                token: ask.token_id,
+                token_ends: ask.token_ends,
+                checked_at: now,
+                offer: None,
+            },
+            socket: pair.server,
+        };
+        live.save()?;
+        if let Some(before) = before {
+            end(&before.socket, Ending::Replaced);
+        }
+        self.live.replace(Some(live));
+        self.with(|core| core.open_stream(None))?;
+        log::worked(&self.name, "stream_opened", 0);
+        self.follow_up(true)?;
+        Ok(Response::from_websocket(pair.client)?)
+    }
+
+    /// After sleep: the newest of the connections that the runtime has kept.
+    pub(super) fn find_stream(&self) -> Result<(), Refused> {
+        let current = self.with(|core| core.open().map(|config| config.agent_id.clone()))?;
+        let mut newest: Option<Live> = None;
+        for socket in self.state.get_websockets() {
+            let state = AsRef::<worker::web_sys::WebSocket>::as_ref(&socket).ready_state();
+            let Some(attachment) = attachment(&socket).filter(|_| state == OPEN) else {
+                continue;
+            };
+            if current.as_ref() != Some(&attachment.agent) {
+                end(&socket, Ending::Superseded);
+            } else if newest
+                .as_ref()
+                .is_none_or(|live| live.attachment.number < attachment.number)
+            {
+                let older = newest.replace(Live { socket, attachment });
+                if let Some(older) = older {
+                    end(&older.socket, Ending::Replaced);
+                }
+            } else {
+                end(&socket, Ending::Replaced);
+            }
+        }
+        if let Some(live) = newest {
+            let offer = live.attachment.offer.as_ref().map(|(offer, _)| *offer);
+            self.with(|core| core.open_stream(offer))?;
+            self.live.replace(Some(live));
+            log::worked(&self.name, "stream_found", 0);
+        }
+        Ok(())
+    }
+
+    /// After a configuration: a stream belongs to one incarnation.
+    pub(super) fn end_foreign_stream(&self) -> Result<(), Refused> {
+        let current = self.with(|core| core.open().map(|config| config.agent_id.clone()))?;
+        let live = self.live.borrow();
+        let foreign = live
+            .as_ref()
+            .is_some_and(|live| current.as_ref() != Some(&live.attachment.agent));
+        drop(live);
+        if foreign {
+            self.end_stream(match current {
+                Some(_) => Ending::Superseded,
+                None => Ending::Gone,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn end_stream(&self, ending: Ending) -> Result<(), Refused> {
+        if let Some(live) = self.live.take() {
+            end(&live.socket, ending);
+            log::worked(&self.name, ending.code().1, 0);
+        }
+        self.with(|core| core.close_stream())
+    }
+
+    /// Offers the next message if it is time for that; `true` if anything was
+    /// done.
+    pub(super) async fn offer(&self) -> Result<bool, Refused> {
+        if !self.with(|core| core.can_offer(clock::now()))? {
+            return Ok(false);
+        }
+        if !self.token_holds().await? {
+            self.end_stream(Ending::Unauthenticated)?;
+            return Ok(true);
+        }
+        // The check may have taken time; core decides on what is now.
+        let Some((next, writes)) = self.with(|core| core.begin_offer(clock::now()))? else {
+            return Ok(true);
+        };
+        self.execute(writes)?;
+        match next {
+            Next::HangUp => self.end_stream(Ending::Unanswered)?,
+            Next::Offer(offer) => self.send_offer(offer)?,
+        }
+        Ok(true)
+    }
+
+    fn send_offer(&self, offer: Offer) -> Result<(), Refused> {
+        let fresh = self.fresh.take().filter(|(seq, _)| *seq == offer.seq);
+        let message = match fresh {
+            Some((_, head)) => fresh_message(&head, 0),
+            None => self
+                .sql
+                .message(offer.seq)?
+                .ok_or(Refused::MessageNotFound)?,
+        };
+        let id = message.split('"').nth(3).unwrap_or_default().to_owned();
+        let mut live = self.live.borrow_mut();
+        let Some(current) = live.as_mut() else {
+            drop(live);
+            return self.with(|core| core.close_stream());
+        };
+        current.attachment.offer = Some((offer, id));
+        let sent = current.save().is_ok() && current.socket.send_with_str(message).is_ok();
+        if !sent {
+            live.take();
+            drop(live);
+            self.with(|core| core.close_stream())?;
+        }
+        Ok(())
+    }
+
+    /// Is the token that opened the stream still valid? Asked of D1 once in a
+    /// while, before a message is given away.
+    async fn token_holds(&self) -> Result<bool, Refused> {
+        let now = clock::now();
+        let check_every = self.settings()?.timing.stream_check;
+        let due = match self.live.borrow().as_ref() {
+            Some(Live { attachment, .. }) if attachment.token_ends.is_some_and(|at| at <= now) => {
+                return Ok(false);
+            }
+            Some(Live { attachment, .. }) if attachment.checked_at + check_every <= now => {
+                Some(attachment.token.clone())
+            }
+            _ => None,
+        };
+        let Some(token) = due else { return Ok(true) };
+        let holds = store::tokens::exists(&Db::new(&self.env)?, &token).await?;
+        if let Some(live) = self.live.borrow_mut().as_mut()
+            && live.attachment.token == token
+        {
+            live.attachment.checked_at = now;
+        }
+        Ok(holds)
+    }
+
+    /// A frame from a client.
+    pub(super) fn frame(
+        self: &Rc<Self>,
+        socket: &WebSocket,
+        text: Option<&str>,
+    ) -> Result<(), Refused> {
+        let mine = attachment(socket).map(|attachment| attachment.number);
+        let current = self
+            .live
+            .borrow()
+            .as_ref()
+            .map(|live| live.attachment.number);
+        if mine.is_none() || mine != current {
+            end(socket, Ending::Replaced);
+            return Ok(());
+        }
+        let answered = match text.filter(|text| text.len() <= FRAME_MAX) {
+            Some(text) => self.answered(text),
+            None => Err(ApiError::parameter(
+                multiclaude_hybrid_protocol::ErrorCode::InvalidJson,
+                "frame",
+                format_args!("must be text of at most {FRAME_MAX} bytes"),
+            )),
+        };
+        if let Err(error) = answered {
+            // What cannot be sent, because the client has left, need not be.
+            let _ = socket.send_with_str(error.into_problem(&random::request_id())?);
+        }
+        self.follow_up(true)
+    }
+
+    /// `{"id", "status"}`: the client has a message.
+    fn answered(&self, text: &str) -> Result<(), ApiError> {
+        let mut fields = Fields::parse(text.as_bytes())?;
+        let (_, agent) = self.address()?;
+        let id = fields.required("id", |text| {
+            MessageId::parse(text)
+                .filter(|id| *id.agent() == agent)
+                .ok_or("must be the id of a message to this agent")
+        });
+        let status = wanted_status(fields).map_err(ApiError::fields)?;
+        let Some(id) = id else { return Ok(()) };
+        let offered = self.live.borrow_mut().as_mut().and_then(|live| {
+            let known = live
+                .attachment
+                .offer
+                .take_if(|(_, known)| *known == id.to_string());
+            known.map(|(offer, _)| offer.seq)
+        });
+        let now = clock::now();
+        let confirmed = match offered.filter(|_| status != MessageStatus::Pending) {
+            Some(seq) => self.with(|core| core.confirm(seq, status, now))?,
+            None => false,
+        };
+        if !confirmed {
+            let generation = self.with(|core| core.open().map(|open| open.version.generation))?;
+            let generation = generation.ok_or(Refused::AgentNotFound)?;
+            self.settle(generation, id.seq(), &id.uuid_hex(), status)?;
+        }
+        Ok(())
+    }
+
+    /// A connection has ended.
+    pub(super) fn stream_closed(self: &Rc<Self>, socket: &WebSocket) -> Result<(), Refused> {
+        let mine = attachment(socket).map(|attachment| attachment.number);
+        let current = self
+            .live
+            .borrow()
+            .as_ref()
+            .map(|live| live.attachment.number);
+        if mine.is_some() && mine == current {
+            self.live.take();
+            self.with(|core| core.close_stream())?;
+            log::worked(&self.name, "stream_closed", 0);
+        }
+        self.follow_up(true)
+    }
+}
