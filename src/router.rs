@@ -190,6 +190,33 @@ mod tests {
         assert_eq!(listed, served);
     }
 
+    /// TEMPORARY: documented, and served soon. Delete it with its last entry.
+    const NOT_YET: &[&str] = &[
+        "GET /v1/docs",
+        "GET /v1/docs/{file}",
+        "GET /v1/openapi.json",
+        "GET /v1/repos/{repo}/agents/{name}/stream",
+        "POST /v1/repos/{repo}/workers/{id}/callback",
+        "GET /v1/repos/{repo}/audit",
+    ];
+
+    #[test]
+    fn the_openapi_document_describes_exactly_what_is_served() {
+        let document = multiclaude_hybrid_openapi::document();
+        let mut described = std::collections::BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for method in item.as_object().unwrap().keys() {
+                let path = path.replace("{owner}/{repo}", "{repo}");
+                described.insert(format!("{} {path}", method.to_uppercase()));
+            }
+        }
+        let served = ROUTES
+            .iter()
+            .map(|route| format!("{} {}", route.method, route.pattern));
+        let soon = NOT_YET.iter().map(|&route| route.to_owned());
+        assert_eq!(described, served.chain(soon).collect());
+    }
+
     #[test]
     fn the_readme_lists_every_error_code() {
         let readme = include_str!("../README.md");

@@ -12,10 +12,24 @@ const LABEL_MAX: usize = 64;
 pub const ENDPOINT_MAX: usize = 2048;
 
 macro_rules! wire_enum {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),* $(,)? }) => {
-        $(#[$doc])*
+    ($(#[doc = $doc:literal])* $name:ident { $($(#[doc = $vdoc:literal])* $variant:ident = $text:literal),* $(,)? }) => {
+        $(#[doc = $doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$vdoc])* $variant),* }
+        pub enum $name { $($(#[doc = $vdoc])* $variant),* }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let description = concat!($($doc,)* "\n" $(, "\n- `", $text, "`:", $($vdoc),*)*).trim();
+                schemars::json_schema!({
+                    "description": description, "type": "string", "enum": [$($text),*],
+                })
+            }
+        }
 
         // By hand: a tenth of the code that a derive makes, and the same error
         // text everywhere.
@@ -86,6 +100,7 @@ wire_enum!(
 
 /// One agent, as the registry knows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Agent {
     /// This incarnation; a later agent of the same name has another id.
     pub id: AgentId,

@@ -14,7 +14,7 @@ pub const DEFAULT_MAX_WORKERS: u32 = 10;
 /// The most that either limit can be set to.
 pub const LIMIT_MAX: i64 = 10_000;
 /// Entries of `remote_agents`.
-const REMOTE_AGENTS_MAX: usize = 32;
+pub(crate) const REMOTE_AGENTS_MAX: usize = 32;
 
 wire_enum!(
     /// When the bridges encrypt messages end to end.
@@ -28,6 +28,7 @@ wire_enum!(
 
 /// A repo's configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HybridConfig {
     /// `owner/repo`.
     pub repo: Repo,

@@ -4,11 +4,25 @@
 use serde::{Deserialize, Serialize};
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident = $text:literal, $status:literal, $title:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $variant:ident = $text:literal, $status:literal, $title:literal;)*) => {
         /// What went wrong, for programs. Documented, and never extended silently.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum ErrorCode {
-            $($(#[$doc])* #[serde(rename = $text)] $variant,)*
+            $($(#[doc = $doc])* #[serde(rename = $text)] $variant,)*
+        }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for ErrorCode {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                "ErrorCode".into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let description = concat!("What went wrong, for programs.\n" $(, "\n- `", $text, "`, ", $status, ":", $($doc),*)*);
+                schemars::json_schema!({
+                    "description": description, "type": "string", "enum": [$($text),*],
+                })
+            }
         }
 
         impl ErrorCode {
@@ -46,6 +60,8 @@ codes! {
     InvalidJson = "invalid_json", 400, "The body is not a JSON object";
     /// No token, a malformed one, or one that is unknown, expired or revoked.
     Unauthenticated = "unauthenticated", 401, "A valid token is needed";
+    /// A callback's signature is missing, wrong or late.
+    InvalidSignature = "invalid_signature", 401, "The signature does not fit";
     /// The token does not reach that.
     Forbidden = "forbidden", 403, "The token does not allow that";
     /// No such route.
@@ -74,16 +90,18 @@ codes! {
     NoEndpoint = "no_endpoint", 409, "The agent has no endpoint";
     /// The request was claimed by somebody else, or has ended.
     LeaseLost = "lease_lost", 409, "The lease is lost";
+    /// A callback of this `webhook-id` was taken already.
+    CallbackReplayed = "callback_replayed", 409, "This callback was taken already";
     /// The configuration is not the one in `If-Match` (any longer).
     PreconditionFailed = "precondition_failed", 412, "It was changed in the meantime";
     /// The request, or the message in it, is larger than allowed.
     BodyTooLarge = "body_too_large", 413, "The body is too large";
     /// Fields are missing, of the wrong type or out of bounds; `errors` lists them.
     ValidationFailed = "validation_failed", 422, "Some fields are not valid";
-    /// This is served as a WebSocket only.
-    UpgradeRequired = "upgrade_required", 426, "Open a WebSocket";
     /// The idempotency key was used for another message.
     IdempotencyMismatch = "idempotency_mismatch", 422, "The idempotency key was used for something else";
+    /// The stream is served over a WebSocket only.
+    UpgradeRequired = "upgrade_required", 426, "A WebSocket is needed";
     /// 10,000 messages are waiting there already.
     MailboxFull = "mailbox_full", 429, "The recipient's mailbox is full";
     /// The repo's `max_spawns_per_minute` is used up.
@@ -100,6 +118,7 @@ codes! {
 
 /// One field that is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FieldError {
     /// The field's name, dotted where it is nested.
     pub field: String,
@@ -119,6 +138,7 @@ impl FieldError {
 
 /// An `application/problem+json` document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// A URI that names the kind of problem: `urn:multiclaude-hybrid:error:<code>`.
     pub r#type: String,

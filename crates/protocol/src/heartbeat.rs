@@ -27,6 +27,7 @@ pub struct Heartbeat {
 
 /// What became of one heartbeat: `ok`, or the code a PATCH would have got.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HeartbeatResult {
     /// The agent.
     pub name: AgentName,

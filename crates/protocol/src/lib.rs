@@ -8,6 +8,8 @@
 //! | [`webhook`] | Standard Webhooks: secrets, signatures, payloads |
 //! | [`agent`], [`heartbeat`], [`message`] | wire types of the registry and the mailboxes |
 //! | [`spawn`], [`config`] | wire types of spawning and of a repo's configuration |
+//! | [`callback`], [`audit`] | what an endpoint of spawn requests reports; the audit log |
+//! | `schema` (a feature) | their JSON Schemas, for the OpenAPI document |
 //! | [`error`] | the closed set of error codes and the problem document |
 //! | [`fields`] | reads a JSON body field by field and names every fault |
 //! | [`time`] | milliseconds since the epoch, RFC 3339 on the wire |
@@ -17,6 +19,8 @@
 //! (those are in `multiclaude-hybrid-core`).
 
 pub mod agent;
+pub mod audit;
+pub mod callback;
 pub mod config;
 pub mod error;
 pub mod fields;
@@ -24,6 +28,8 @@ pub mod heartbeat;
 pub mod id;
 pub mod message;
 pub mod name;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod spawn;
 pub mod time;
 pub mod token;

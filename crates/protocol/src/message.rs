@@ -12,7 +12,7 @@ pub const BODY_MAX: usize = 64 * 1024;
 /// The longest and the default time a message waits, in seconds: 7 days.
 pub const TTL_MAX_SECS: i64 = 7 * 24 * 3600;
 /// Characters that a thread's id may have.
-const THREAD_MAX: usize = 128;
+pub(crate) const THREAD_MAX: usize = 128;
 
 wire_enum!(
     /// How far a message has come: `pending → delivered → acked`, or `failed`.
@@ -94,6 +94,7 @@ impl From<Sender> for String {
 
 /// One message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Message {
     /// Names the mailbox and the place in it; the same on every delivery.
     pub id: MessageId,

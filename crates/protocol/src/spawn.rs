@@ -10,15 +10,15 @@ use std::fmt;
 /// Bytes that a task may have.
 pub const TASK_MAX: usize = 64 * 1024;
 /// Bytes that a summary or a failure's reason may have.
-const RESULT_MAX: usize = 16 * 1024;
+pub(crate) const RESULT_MAX: usize = 16 * 1024;
 /// A lease's length in seconds, unless asked otherwise.
 pub const LEASE_DEFAULT_SECS: i64 = 900;
 /// The shortest and the longest lease.
-const LEASE_SECS: std::ops::RangeInclusive<i64> = 30..=3600;
+pub(crate) const LEASE_SECS: std::ops::RangeInclusive<i64> = 30..=3600;
 /// The lowest and the highest priority.
-const PRIORITY: std::ops::RangeInclusive<i64> = -1000..=1000;
+pub(crate) const PRIORITY: std::ops::RangeInclusive<i64> = -1000..=1000;
 /// Labels that a request may ask for, or a runner may have.
-const LABELS_MAX: usize = 16;
+pub(crate) const LABELS_MAX: usize = 16;
 
 wire_enum!(
     /// How far a request has come.
@@ -70,6 +70,7 @@ impl fmt::Display for SpawnedBy {
 
 /// A request for a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SpawnRequest {
     /// Names it.
     pub id: SpawnId,
@@ -125,6 +126,7 @@ pub struct SpawnRequest {
 
 /// The right to run a request, for a while.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Lease {
     /// Fences every later update; not to be told to anybody.
     pub token: String,

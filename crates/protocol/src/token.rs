@@ -177,6 +177,7 @@ impl From<Scope> for String {
 
 /// A token as lists show it; `token` is there once, in the answer that made it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Token {
     /// Names the token in lists, logs and `DELETE /v1/tokens/{id}`.
     pub id: TokenId,
@@ -204,6 +205,7 @@ pub struct Token {
 
 /// The answer of `GET /v1/whoami`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WhoAmI {
     /// The token's id; `tok_admin` for the secret `ADMIN_TOKEN`.
     pub token_id: String,

@@ -1,0 +1,130 @@
+//! Messages: send, list, acknowledge, receipt, stream.
+
+use super::{get, patch, post};
+use crate::operation::Operation;
+use crate::parameters::{named, path, query};
+use crate::schemas::Schemas;
+use crate::{examples, links};
+use multiclaude_hybrid_protocol::message::{Message, MessageStatus, NewMessage};
+use multiclaude_hybrid_protocol::schema::StatusReport;
+use multiclaude_hybrid_protocol::{AgentName, ErrorCode, MessageId};
+use serde_json::json;
+
+const STREAM: &str = "Upgrades to a WebSocket. The coordinator sends the oldest pending message as \
+one JSON text, a `Message`; the client answers `{\"id\": \"msg_…\", \"status\": \"delivered\" | \
+\"acked\"}`, then the next one comes. What the client gets wrong is answered by a problem document, \
+which has a `code`. The text `ping` is answered `pong`.
+
+A message unanswered for 30 s is offered again; after three unanswered offers the stream is closed. \
+While a stream lives, webhooks rest. One stream lives per incarnation.
+
+| close code | reason |
+|---|---|
+| 4401 | `unauthenticated`: the token has ended |
+| 4404 | `agent_not_found`: deregistered |
+| 4408 | `unanswered` |
+| 4409 | `stream_replaced` by a newer one, or `agent_superseded` |";
+
+pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
+    let (message, new) = (schemas.of::<Message>(), schemas.request::<NewMessage>());
+    let (name, id) = (schemas.of::<AgentName>(), schemas.of::<MessageId>());
+    let (status, report) = (
+        schemas.of::<MessageStatus>(),
+        schemas.request::<StatusReport>(),
+    );
+    let example = examples::message;
+    let this = [("id", "$response.body#/id")];
+    let agent = path("name", "The recipient.", name, "merge-queue");
+    let one = path("id", "The message's id.", id.clone(), examples::MESSAGE);
+    let gone = [ErrorCode::MessageNotFound, ErrorCode::AgentNotFound];
+    let all = vec![
+        post(
+            "/v1/repos/{owner}/{repo}/messages",
+            "sendMessage",
+            "Sends a message",
+        )
+        .about("It is stored durably before it is answered.")
+        .parameter(named("IdempotencyKey"))
+        .agent_id()
+        .body(
+            new,
+            true,
+            &[(
+                "a message",
+                json!({ "from": "workspace", "to": "merge-queue", "body": "please merge #12" }),
+            )],
+        )
+        .answers(
+            200,
+            "The first message under this `Idempotency-Key`.",
+            message.clone(),
+            example(),
+        )
+        .answers(201, "It is stored.", message.clone(), example())
+        .link("receipt", links::in_repo("getMessage", &this))
+        .link("report", links::in_repo("reportMessage", &this))
+        .fails(&[
+            ErrorCode::AgentNotFound,
+            ErrorCode::MailboxFull,
+            ErrorCode::IdempotencyMismatch,
+        ]),
+        get(
+            "/v1/repos/{owner}/{repo}/agents/{name}/messages",
+            "listMessages",
+            "An agent's messages, oldest first",
+        )
+        .about(
+            "Reading changes nothing. With `wait` an empty answer is held until a message arrives.",
+        )
+        .path_parameter(agent.clone())
+        .agent_id()
+        .parameter(query("status", "Only of this status.", status))
+        .parameter(query(
+            "wait",
+            "Seconds to hold an empty answer.",
+            json!({ "type": "integer", "minimum": 0, "maximum": 25 }),
+        ))
+        .unchecked(named("Prefer"))
+        .answers(
+            200,
+            "Messages of this incarnation.",
+            json!({ "type": "array", "items": message }),
+            json!([example()]),
+        )
+        .pages(query("after", "The last message of the page before.", id))
+        .fails(&[ErrorCode::AgentNotFound]),
+        get(
+            "/v1/repos/{owner}/{repo}/messages/{id}",
+            "getMessage",
+            "The receipt, for sender and recipient",
+        )
+        .path_parameter(one.clone())
+        .answers(200, "How far it has come.", message.clone(), example())
+        .fails(&gone),
+        patch(
+            "/v1/repos/{owner}/{repo}/messages/{id}",
+            "reportMessage",
+            "The recipient has it, or confirms it",
+        )
+        .about("A status only moves forward; repeating one changes nothing.")
+        .path_parameter(one)
+        .agent_id()
+        .body(report, true, &[("confirmed", json!({ "status": "acked" }))])
+        .answers(200, "The message as it is now.", message, example())
+        .fails(&gone)
+        .fails(&[ErrorCode::InvalidTransition]),
+        get(
+            "/v1/repos/{owner}/{repo}/agents/{name}/stream",
+            "streamMessages",
+            "An agent's messages, as they come",
+        )
+        .about(STREAM)
+        .path_parameter(agent)
+        .agent_id()
+        .nothing(101, "A WebSocket.")
+        .fails(&[ErrorCode::AgentNotFound, ErrorCode::UpgradeRequired]),
+    ];
+    all.into_iter()
+        .map(|operation| operation.tag("Messages"))
+        .collect()
+}

@@ -1,0 +1,67 @@
+//! Health, the reference, who am I.
+
+use super::get;
+use crate::examples;
+use crate::operation::{Access, Operation};
+use crate::parameters::path;
+use crate::schemas::Schemas;
+use multiclaude_hybrid_protocol::ErrorCode;
+use multiclaude_hybrid_protocol::token::WhoAmI;
+use serde_json::{Value, json};
+
+fn open(path: &'static str, id: &'static str, summary: &'static str) -> Operation {
+    Operation::new("get", path, id, summary, Access::Open).tag("System")
+}
+
+fn health(status: &str, d1: &str) -> (Value, Value) {
+    let schema = json!({
+        "type": "object", "required": ["status", "d1", "version"],
+        "properties": {
+            "status": { "const": status }, "d1": { "const": d1 },
+            "version": { "type": "string", "description": "Of the coordinator." },
+        },
+    });
+    (
+        schema,
+        json!({ "status": status, "d1": d1, "version": env!("CARGO_PKG_VERSION") }),
+    )
+}
+
+pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
+    let (good, good_example) = health("ok", "ok");
+    let (bad, bad_example) = health("degraded", "unavailable");
+    let text = |kind: &str| Some(json!({ kind: { "schema": { "type": "string" } } }));
+    vec![
+        open("/v1/health", "health", "Says whether the database answers")
+            .answers(200, "It does.", good, good_example)
+            .answers(503, "It does not.", bad, bad_example),
+        open("/v1/openapi.json", "openapi", "This document").answers(
+            200,
+            "The document.",
+            json!({ "type": "object", "required": ["openapi"] }),
+            json!({ "openapi": "3.1.0" }),
+        ),
+        open("/v1/docs", "docs", "This document, for people").response(
+            200,
+            "A page.",
+            text("text/html"),
+        ),
+        open("/v1/docs/{file}", "docsFile", "A part of that page")
+            .path_parameter(path(
+                "file",
+                "Its name.",
+                json!({ "type": "string", "pattern": "^[a-z][a-z0-9.-]{0,63}$" }),
+                "reference.js",
+            ))
+            .response(200, "The script.", text("text/javascript"))
+            .fails(&[ErrorCode::NotFound]),
+        get("/v1/whoami", "whoAmI", "What the token stands for")
+            .tag("System")
+            .answers(
+                200,
+                "Kind, owner and scope of the token.",
+                schemas.of::<WhoAmI>(),
+                examples::whoami(),
+            ),
+    ]
+}

@@ -1,0 +1,58 @@
+//! Tokens, for admins.
+
+use super::{delete, get, post};
+use crate::operation::Operation;
+use crate::parameters::{path, query};
+use crate::schemas::Schemas;
+use crate::{examples, links};
+use multiclaude_hybrid_protocol::schema::NewToken;
+use multiclaude_hybrid_protocol::token::Token;
+use multiclaude_hybrid_protocol::{ErrorCode, TokenId};
+use serde_json::json;
+
+pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
+    let token = schemas.of::<Token>();
+    let id = schemas.of::<TokenId>();
+    let wish = schemas.request::<NewToken>();
+    let examples = [
+        (
+            "a developer's",
+            json!({ "kind": "user", "owner": "dan", "repos": ["acme/app"], "description": "Dan's laptop" }),
+        ),
+        (
+            "a service's",
+            json!({ "kind": "service", "owner": "ci", "repos": ["acme/*"] }),
+        ),
+    ];
+    let all = vec![
+        post("/v1/tokens", "createToken", "Makes a token")
+            .about("The secret, `token`, is in this answer only.")
+            .body(wish, true, &examples)
+            .answers(201, "The token.", token.clone(), examples::token(true))
+            .link(
+                "revoke",
+                links::to("revokeToken", &[("id", "$response.body#/id")]),
+            )
+            .fails(&[ErrorCode::OwnerKindConflict]),
+        get("/v1/tokens", "listTokens", "Lists tokens")
+            .answers(
+                200,
+                "Without their secrets.",
+                json!({ "type": "array", "items": token }),
+                json!([examples::token(false)]),
+            )
+            .pages(query(
+                "after",
+                "The last token of the page before.",
+                json!({ "type": "string" }),
+            )),
+        delete("/v1/tokens/{id}", "revokeToken", "Revokes a token")
+            .about("Seen everywhere within 60 s.")
+            .path_parameter(path("id", "The token's id.", id, examples::TOKEN))
+            .nothing(204, "It is revoked.")
+            .fails(&[ErrorCode::TokenNotFound]),
+    ];
+    all.into_iter()
+        .map(|operation| operation.tag("Tokens").fails(&[ErrorCode::Forbidden]))
+        .collect()
+}

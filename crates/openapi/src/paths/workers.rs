@@ -1,0 +1,124 @@
+//! Requests for workers: asked for, claimed, ended, cancelled.
+
+use super::{delete, get, patch, post};
+use crate::operation::{Access, Operation};
+use crate::parameters::{named, path, query};
+use crate::schemas::Schemas;
+use crate::{examples, links};
+use multiclaude_hybrid_protocol::callback::Callback;
+use multiclaude_hybrid_protocol::spawn::{
+    Claim, NewSpawn, SpawnRequest, SpawnStatus, WorkerUpdate,
+};
+use multiclaude_hybrid_protocol::{ErrorCode, SpawnId};
+use serde_json::{Value, json};
+
+const WORKER: &str = "/v1/repos/{owner}/{repo}/workers/{id}";
+
+pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
+    let mut operations = requests(schemas);
+    operations.extend(runners(schemas));
+    operations
+        .into_iter()
+        .map(|operation| operation.tag("Workers"))
+        .collect()
+}
+
+fn one(operation: Operation, id: Value) -> Operation {
+    operation
+        .path_parameter(path("id", "The request's id.", id, examples::SPAWN))
+        .fails(&[ErrorCode::WorkerNotFound])
+}
+
+fn page(operation: Operation, request: &Value) -> Operation {
+    let after = json!({ "type": "integer", "minimum": 0, "maximum": 1_000_000 });
+    operation
+        .answers(
+            200,
+            "The most urgent first, then the oldest.",
+            json!({ "type": "array", "items": request }),
+            json!([examples::spawn()]),
+        )
+        .pages(query("after", "How many to skip.", after))
+}
+
+/// Whoever asks for workers.
+fn requests(schemas: &mut Schemas) -> Vec<Operation> {
+    let (request, id) = (schemas.of::<SpawnRequest>(), schemas.of::<SpawnId>());
+    let (new, status) = (schemas.request::<NewSpawn>(), schemas.of::<SpawnStatus>());
+    let this = [("id", "$response.body#/id")];
+    let example = examples::spawn;
+    vec![
+        post("/v1/repos/{owner}/{repo}/workers/spawn", "requestWorker", "Asks for a worker")
+            .about("Whoever asked is told of the end by a message from `system`.")
+            .parameter(named("IdempotencyKey"))
+            .agent_id()
+            .body(new, true, &[
+                ("a task", json!({ "task": "Fix the flaky test in ci.yml" })),
+                ("for a runner with docker", json!({ "task": "Build the image", "priority": 10, "labels": ["docker"], "metadata": { "branch": "work/image" } })),
+            ])
+            .answers(200, "The first request under this `Idempotency-Key`.", request.clone(), example())
+            .answers(201, "It is stored.", request.clone(), example())
+            .link("get", links::in_repo("getWorker", &this))
+            .link("update", links::in_repo("updateWorker", &this))
+            .link("cancel", links::in_repo("cancelWorker", &this))
+            .fails(&[ErrorCode::SpawnRateLimited, ErrorCode::WorkerLimitReached, ErrorCode::IdempotencyMismatch]),
+        page(get("/v1/repos/{owner}/{repo}/workers", "listWorkers", "Lists requests"), &request)
+            .parameter(query("status", "Only of this status.", status)),
+        page(get("/v1/repos/{owner}/{repo}/workers/pending", "listPendingWorkers", "Requests that nobody has claimed"), &request),
+        one(get(WORKER, "getWorker", "One request"), id.clone())
+            .answers(200, "The request.", request.clone(), example()),
+        one(delete(WORKER, "cancelWorker", "Cancels a request"), id)
+            .about("What is pending fails at once; a runner at work is asked to stop by the answer to its next renewal.")
+            .answers(200, "The request as it is now.", request, example()),
+    ]
+}
+
+/// Whoever runs them.
+fn runners(schemas: &mut Schemas) -> Vec<Operation> {
+    let (request, id) = (schemas.of::<SpawnRequest>(), schemas.of::<SpawnId>());
+    let (claim, update) = (
+        schemas.request::<Claim>(),
+        schemas.request::<WorkerUpdate>(),
+    );
+    let callback = schemas.request::<Callback>();
+    let renew = {
+        let mut link = links::in_repo("updateWorker", &[("id", "$response.body#/id")]);
+        if let Some(link) = link.as_object_mut() {
+            let body = json!({ "lease_token": "{$response.body#/lease/token}" });
+            link.insert("requestBody".to_owned(), body);
+        }
+        link
+    };
+    let report = Operation::new(
+        "post",
+        "/v1/repos/{owner}/{repo}/workers/{id}/callback",
+        "reportWorker",
+        "The endpoint of spawn requests reports",
+        Access::Signature,
+    );
+    vec![
+        post("/v1/repos/{owner}/{repo}/workers/claim", "claimWorker", "Takes the best matching request, with a lease")
+            .about("Two callers never get the same one. The body may be left out.")
+            .parameter(named("IdempotencyKey"))
+            .body(claim, false, &[("a runner's", json!({ "labels": ["docker"], "lease_seconds": 600 }))])
+            .answers(200, "The request, with its `lease`.", request.clone(), examples::claimed())
+            .link("renew", renew)
+            .nothing(204, "There is none."),
+        one(patch(WORKER, "updateWorker", "The holder of the lease renews it, names the worker, ends it"), id.clone())
+            .about("`cancel_requested` in the answer asks the runner to stop. Whoever gets 409 `lease_lost` must stop its worker.")
+            .body(update, true, &[
+                ("started", json!({ "lease_token": "lease_…", "worker_name": "clever-fox" })),
+                ("done", json!({ "lease_token": "lease_…", "status": "completed", "summary": "Opened #14" })),
+            ])
+            .answers(200, "The request as it is now.", request.clone(), examples::spawn())
+            .fails(&[ErrorCode::LeaseLost]),
+        one(report, id)
+            .about("A Standard Webhook under the repo's `webhook_secret`, instead of a token. `worker.started` takes the request or renews, `worker.progress` renews, `worker.completed` and `worker.failed` end it.")
+            .body(callback, true, &[
+                ("started", json!({ "type": "worker.started", "timestamp": "2026-11-22T12:00:00.000Z", "data": { "id": examples::SPAWN, "worker_name": "clever-fox" } })),
+                ("completed", json!({ "type": "worker.completed", "timestamp": "2026-11-22T12:30:00.000Z", "data": { "id": examples::SPAWN, "summary": "Opened #14" } })),
+            ])
+            .answers(200, "The request as it is now.", request, examples::spawn())
+            .fails(&[ErrorCode::CallbackReplayed, ErrorCode::LeaseLost]),
+    ]
+}

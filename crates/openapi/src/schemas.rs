@@ -1,0 +1,96 @@
+//! The schemas of the wire types, collected under `#/components/schemas`.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+
+/// The schemas that operations refer to.
+pub(crate) struct Schemas {
+    generator: SchemaGenerator,
+    requests: BTreeSet<String>,
+}
+
+impl Schemas {
+    pub(crate) fn new() -> Self {
+        let settings = SchemaSettings::draft2020_12()
+            .for_serialize()
+            .with(|settings| {
+                "/components/schemas".clone_into(&mut settings.definitions_path.to_mut());
+                settings.meta_schema = None;
+            });
+        Self {
+            generator: settings.into_generator(),
+            requests: BTreeSet::new(),
+        }
+    }
+
+    /// A reference to the schema of something that is answered or sent.
+    pub(crate) fn of<T: JsonSchema>(&mut self) -> Value {
+        self.generator.subschema_for::<T>().to_value()
+    }
+
+    /// A reference to the schema of a request's body.
+    pub(crate) fn request<T: JsonSchema>(&mut self) -> Value {
+        self.requests.insert(T::schema_name().into_owned());
+        self.of::<T>()
+    }
+
+    /// All that were referred to.
+    pub(crate) fn finish(mut self) -> Map<String, Value> {
+        let mut all = self.generator.take_definitions(true);
+        for (name, schema) in &mut all {
+            if !self.requests.contains(name) {
+                absent_not_null(schema);
+            }
+        }
+        all
+    }
+}
+
+/// What the coordinator leaves out where it has nothing to say is never
+/// `null`: the derive of an `Option` does not know that.
+fn absent_not_null(schema: &mut Value) {
+    let required: BTreeSet<String> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .map(|names| {
+            names
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect()
+        })
+        .unwrap_or_default();
+    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
+        return;
+    };
+    for (name, property) in properties {
+        if !required.contains(name) {
+            without_null(property);
+        }
+    }
+}
+
+fn without_null(schema: &mut Value) {
+    let Some(map) = schema.as_object_mut() else {
+        return;
+    };
+    let mut types = match map.get("type").and_then(Value::as_array) {
+        Some(types) => types.clone(),
+        None => Vec::new(),
+    };
+    types.retain(|kind| kind != "null");
+    if let [only] = types.as_slice() {
+        map.insert("type".to_owned(), only.clone());
+    }
+    let mut choices = match map.get("anyOf").and_then(Value::as_array) {
+        Some(choices) => choices.clone(),
+        None => return,
+    };
+    choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
+    if let [Value::Object(only)] = choices.as_slice() {
+        map.remove("anyOf");
+        map.extend(only.clone());
+    }
+}

@@ -1,0 +1,211 @@
+use crate::document;
+use multiclaude_hybrid_protocol::ErrorCode;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// Calls `visit` with every object in `value` and the pointer to it.
+fn walk(value: &Value, at: &str, visit: &mut impl FnMut(&str, &serde_json::Map<String, Value>)) {
+    match value {
+        Value::Object(map) => {
+            visit(at, map);
+            for (key, inner) in map {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                walk(inner, &format!("{at}/{key}"), visit);
+            }
+        }
+        Value::Array(items) => {
+            for (index, inner) in items.iter().enumerate() {
+                walk(inner, &format!("{at}/{index}"), visit);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn operations(document: &Value) -> Vec<(String, &Value)> {
+    let mut found = Vec::new();
+    for part in ["paths", "webhooks"] {
+        for (path, item) in document[part].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                found.push((format!("{method} {path}"), operation));
+            }
+        }
+    }
+    found
+}
+
+/// Validates `value` against `schema`, whose references lead into `document`.
+fn fits(document: &Value, schema: &Value, value: &Value) -> Result<(), String> {
+    let whole = json!({ "allOf": [schema], "components": document["components"] });
+    let validator = jsonschema::draft202012::new(&whole).unwrap();
+    let faults: Vec<_> = validator
+        .iter_errors(value)
+        .map(|error| error.to_string())
+        .collect();
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(faults.join("; "))
+    }
+}
+
+#[test]
+fn it_has_what_openapi_3_1_requires() {
+    let document = document();
+    assert_eq!(document["openapi"], "3.1.0");
+    for member in ["title", "version"] {
+        assert!(document["info"][member].is_string(), "{member}");
+    }
+    let tags: BTreeSet<_> = document["tags"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tag| &tag["name"])
+        .map(Value::to_string)
+        .collect();
+    let mut ids = BTreeSet::new();
+    for (name, operation) in operations(&document) {
+        assert!(
+            ids.insert(operation["operationId"].as_str().unwrap().to_owned()),
+            "{name}"
+        );
+        assert!(
+            operation["summary"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty()),
+            "{name}"
+        );
+        for tag in operation["tags"].as_array().into_iter().flatten() {
+            assert!(tags.contains(&tag.to_string()), "{name} {tag}");
+        }
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            let known = status == "default"
+                || status == "2XX"
+                || status
+                    .parse()
+                    .is_ok_and(|status: u16| (100..600).contains(&status));
+            assert!(
+                known && response["description"].is_string(),
+                "{name} {status}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_part_of_a_path_is_a_parameter_and_the_other_way_round() {
+    let document = document();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let wanted: BTreeSet<_> = path
+            .split('/')
+            .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+            .collect();
+        for operation in item.as_object().unwrap().values() {
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let resolved = parameters.map(|parameter| match parameter["$ref"].as_str() {
+                Some(to) => document.pointer(&to[1..]).unwrap(),
+                None => parameter,
+            });
+            let found: BTreeSet<_> = resolved
+                .filter(|p| p["in"] == "path")
+                .map(|p| p["name"].as_str().unwrap())
+                .collect();
+            assert_eq!(found, wanted, "{path}");
+        }
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    let document = document();
+    let mut count = 0;
+    walk(&document, "", &mut |at, map| {
+        if let Some(to) = map.get("$ref").and_then(Value::as_str) {
+            count += 1;
+            assert!(
+                to.strip_prefix('#')
+                    .and_then(|to| document.pointer(to))
+                    .is_some(),
+                "{at}: {to}"
+            );
+        }
+    });
+    assert!(count > 100, "{count}");
+}
+
+#[test]
+fn every_link_leads_to_an_operation_with_such_parameters() {
+    let document = document();
+    let all = operations(&document);
+    walk(&document["paths"], "", &mut |at, map| {
+        for link in map
+            .get("links")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flat_map(|links| links.values())
+        {
+            let found = all
+                .iter()
+                .find(|(_, operation)| operation["operationId"] == link["operationId"]);
+            assert!(found.is_some(), "{at}: {link}");
+        }
+    });
+}
+
+#[test]
+fn every_error_code_is_an_answer_somewhere() {
+    let document = document();
+    let mut answered = BTreeSet::new();
+    walk(&document, "", &mut |at, map| {
+        let codes = map
+            .get("code")
+            .and_then(|code| code.get("enum"))
+            .and_then(Value::as_array);
+        if at.contains("problem+json") {
+            answered.extend(
+                codes
+                    .into_iter()
+                    .flatten()
+                    .map(|code| code.as_str().unwrap().to_owned()),
+            );
+        }
+    });
+    let all: BTreeSet<_> = ErrorCode::ALL
+        .iter()
+        .map(|code| code.as_str().to_owned())
+        .collect();
+    assert_eq!(answered, all);
+}
+
+#[test]
+fn every_schema_is_a_valid_schema_and_every_example_fits_its_own() {
+    let document = document();
+    let mut count = 0;
+    walk(&document, "", &mut |at, map| {
+        let Some(schema) = map.get("schema") else {
+            return;
+        };
+        if at.ends_with("/properties") {
+            return;
+        }
+        jsonschema::draft202012::meta::validate(schema).unwrap();
+        let named = map.get("examples").and_then(Value::as_object);
+        let named = named
+            .into_iter()
+            .flat_map(|all| all.values())
+            .map(|example| &example["value"]);
+        for example in map.get("example").into_iter().chain(named) {
+            count += 1;
+            fits(&document, schema, example)
+                .unwrap_or_else(|fault| panic!("{at}: {example}: {fault}"));
+        }
+    });
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        jsonschema::draft202012::meta::validate(schema).unwrap();
+        for example in schema["examples"].as_array().into_iter().flatten() {
+            count += 1;
+            fits(&document, schema, example).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+        }
+    }
+    assert!(count > 60, "{count}");
+}

@@ -1,0 +1,108 @@
+//! What the coordinator sends, as Standard Webhooks.
+
+use crate::examples;
+use crate::schemas::Schemas;
+use multiclaude_hybrid_protocol::message::Message;
+use multiclaude_hybrid_protocol::spawn::SpawnRequest;
+use multiclaude_hybrid_protocol::{AgentName, Repo, Timestamp};
+use serde_json::{Value, json};
+
+/// One kind of push.
+struct Push {
+    kind: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    description: &'static str,
+    data: Value,
+    example: Value,
+    /// May an answer acknowledge at once?
+    acknowledges: bool,
+}
+
+/// `webhooks` of the document.
+pub(crate) fn all(schemas: &mut Schemas) -> Value {
+    let time = schemas.of::<Timestamp>();
+    let tested = json!({
+        "type": "object", "required": ["repo", "agent"],
+        "properties": { "repo": schemas.of::<Repo>(), "agent": schemas.of::<AgentName>() },
+    });
+    let pushes = [
+        Push {
+            kind: "message.created",
+            id: "onMessage",
+            summary: "A message for the agent",
+            description: "Pushed to the agent's endpoint, in order, one at a time, until it is taken. `webhook-id` is the message's id.",
+            data: schemas.of::<Message>(),
+            example: examples::message(),
+            acknowledges: true,
+        },
+        Push {
+            kind: "endpoint.test",
+            id: "onEndpointTest",
+            summary: "A test of the endpoint",
+            description: "Sent by `testEndpoint`.",
+            data: tested,
+            example: json!({ "repo": "acme/app", "agent": "merge-queue" }),
+            acknowledges: false,
+        },
+        Push {
+            kind: "worker.spawn_requested",
+            id: "onSpawnRequest",
+            summary: "A worker is asked for",
+            description: "Pushed to the `spawn_endpoint` of the repo's configuration, signed under its `webhook_secret`. `webhook-id` is the request's id. What runs there reports by `reportWorker`.",
+            data: schemas.of::<SpawnRequest>(),
+            example: examples::spawn(),
+            acknowledges: false,
+        },
+    ];
+    pushes
+        .into_iter()
+        .map(|push| {
+            (
+                push.kind.to_owned(),
+                json!({ "post": operation(push, &time) }),
+            )
+        })
+        .collect()
+}
+
+fn operation(push: Push, time: &Value) -> Value {
+    let header = |name: &str, description: &str| {
+        json!({
+            "name": name, "in": "header", "required": true, "description": description,
+            "schema": { "type": "string" },
+        })
+    };
+    let body = json!({
+        "type": "object", "required": ["type", "timestamp", "data"],
+        "properties": { "type": { "const": push.kind }, "timestamp": time, "data": push.data },
+    });
+    let example = json!({
+        "type": push.kind, "timestamp": "2026-11-22T12:00:00.000Z", "data": push.example,
+    });
+    let mut taken = json!({ "description": "Delivered. Any status from 200 to 299." });
+    if push.acknowledges {
+        taken = json!({
+            "description": "Delivered, and with `{\"status\": \"acked\"}` acknowledged. Any status from 200 to 299.",
+            "content": { "application/json": { "schema": {
+                "type": "object", "properties": { "status": { "enum": ["acked"] } },
+            } } },
+        });
+    }
+    json!({
+        "operationId": push.id, "summary": push.summary, "description": push.description,
+        "security": [],
+        "parameters": [
+            header("webhook-id", "The same on every attempt."),
+            header("webhook-timestamp", "The attempt's time, in seconds since the epoch."),
+            header("webhook-signature", "`v1,…`, one for each valid secret, separated by spaces."),
+        ],
+        "requestBody": { "required": true, "content": { "application/json": { "schema": body, "example": example } } },
+        "responses": {
+            "2XX": taken,
+            "400": { "description": "Refused for good: it fails, the next one goes. So do 413, 415 and 422." },
+            "410": { "description": "The endpoint is turned off until it is set again." },
+            "default": { "description": "Tried again later, redirects included, or as `Retry-After` says." },
+        },
+    })
+}

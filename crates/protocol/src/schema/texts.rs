@@ -1,0 +1,101 @@
+//! Texts with a form: names, ids, secrets, times.
+
+use crate::message::Sender;
+use crate::token::Scope;
+use crate::webhook::Secret;
+use crate::{AgentId, AgentName, MessageId, Owner, Repo, SpawnId, Timestamp, TokenId};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use std::borrow::Cow;
+
+/// A type or label: what `agent::label` and `spawn::label` accept.
+pub const LABEL: &str = "^[A-Za-z0-9_.-]{1,64}$";
+/// An agent type in a configuration.
+pub const AGENT_TYPE: &str = "^[A-Za-z0-9_-]{1,64}$";
+/// An `Idempotency-Key`.
+pub const IDEMPOTENCY_KEY: &str = "^[!-~]{1,255}$";
+/// A public `https` URL, by its text: at least two labels, the last of
+/// letters, and none that only means something inside a network.
+pub const PUBLIC_URL: &str = "^https://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.){1,5}\
+     (?!(local|localhost|localdomain|internal|arpa)([:/?]|$))[a-z]{2,20}\
+     (:([1-9][0-9]{0,3}|[1-5][0-9]{4}))?(/[A-Za-z0-9_./-]{0,1000})?(\\?[A-Za-z0-9_.=&-]{0,500})?$";
+
+macro_rules! uuid {
+    () => {
+        "[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}"
+    };
+}
+macro_rules! agent {
+    () => {
+        "(?!([sS][yY][sS][tT][eE][mM]|[uU][sS][eE][rR])$)[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+    };
+}
+macro_rules! owner {
+    () => {
+        "(?!system$)[a-z0-9-]{1,39}"
+    };
+}
+macro_rules! repo {
+    () => {
+        "(?!\\.{1,2}$)[A-Za-z0-9._-]{1,100}"
+    };
+}
+macro_rules! account {
+    () => {
+        "[A-Za-z0-9][A-Za-z0-9_-]{0,38}"
+    };
+}
+
+macro_rules! texts {
+    ($($name:ident, $pattern:expr, $example:literal, $description:literal;)*) => {$(
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "type": "string", "pattern": $pattern, "description": $description,
+                    "examples": [$example],
+                })
+            }
+        }
+    )*};
+}
+
+texts! {
+    AgentName, concat!("^", agent!(), "$"), "merge-queue",
+        "An agent's name, unique in its repo: 1 to 64 of A-Z, a-z, 0-9, _ and -, the first a letter or digit. `system` and `user` are reserved in any case.";
+    Owner, concat!("^", owner!(), "$"), "dan",
+        "The owner of a token and of agents: 1 to 39 of a-z, 0-9 and -. `system` is reserved.";
+    Repo, concat!("^", account!(), "/", repo!(), "$"), "acme/app",
+        "A repository, owner/repo. Compared without regard to case, answered in lower case.";
+    Scope, concat!("^", account!(), "/(\\*|", repo!(), ")$"), "acme/app",
+        "A repository, owner/repo, or all of an owner's, owner/*.";
+    MessageId, concat!("^msg_", uuid!(), "_", agent!(), "$"), "msg_0193a1b2c3d47000800000010a2b3c4d_merge-queue",
+        "A message's id. It names its mailbox, and the ids of a mailbox order as the messages were stored.";
+    AgentId, concat!("^agt_", uuid!(), "$"), "agt_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b",
+        "One incarnation of an agent: the time from its registration to its end.";
+    SpawnId, concat!("^spn_", uuid!(), "$"), "spn_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b",
+        "The id of a request for a worker.";
+    TokenId, concat!("^tok_", uuid!(), "$"), "tok_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b",
+        "The id of a token, not its secret.";
+    Sender, concat!("^(system|user:", owner!(), "|", agent!(), ")$"), "workspace",
+        "Who sends: an agent, `user:<owner>` (a person), or `system` (the coordinator).";
+    Secret, "^whsec_(([A-Za-z0-9+/]{4}){8,21}([A-Za-z0-9+/][AQgw]==)?|([A-Za-z0-9+/]{4}){8,20}[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)$",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "A Standard Webhooks secret: `whsec_` and the base64 of 24 to 64 bytes.";
+}
+
+impl JsonSchema for Timestamp {
+    fn schema_name() -> Cow<'static, str> {
+        "Timestamp".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string", "format": "date-time",
+            "description": "A time, RFC 3339. Answered in UTC with milliseconds.",
+            "examples": ["2026-11-22T12:00:00.000Z"],
+        })
+    }
+}
