@@ -16,7 +16,7 @@ impl Schemas {
         let settings = SchemaSettings::draft2020_12()
             .for_serialize()
             .with(|settings| {
-                "/components/schemas".clone_into(&mut settings.definitions_path.to_mut());
+                settings.definitions_path = "/components/schemas".into();
                 settings.meta_schema = None;
             });
         Self {

@@ -113,18 +113,23 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
         .answers(200, "The message as it is now.", message, example())
         .fails(&gone)
         .fails(&[ErrorCode::InvalidTransition]),
-        get(
-            "/v1/repos/{owner}/{repo}/agents/{name}/stream",
-            "streamMessages",
-            "An agent's messages, as they come",
-        )
-        .about(STREAM)
-        .path_parameter(agent)
-        .agent_id()
-        .nothing(101, "A WebSocket.")
-        .fails(&[ErrorCode::AgentNotFound, ErrorCode::UpgradeRequired]),
+        stream(agent),
     ];
     all.into_iter()
         .map(|operation| operation.tag("Messages"))
         .collect()
+}
+
+/// The WebSocket.
+fn stream(agent: serde_json::Value) -> Operation {
+    get(
+        "/v1/repos/{owner}/{repo}/agents/{name}/stream",
+        "streamMessages",
+        "An agent's messages, as they come",
+    )
+    .about(STREAM)
+    .path_parameter(agent)
+    .agent_id()
+    .nothing(101, "A WebSocket.")
+    .fails(&[ErrorCode::AgentNotFound, ErrorCode::UpgradeRequired])
 }
