@@ -6,11 +6,13 @@ use crate::error::ApiError;
 use crate::mailbox::Refused;
 use crate::mailbox::command::mailbox_name;
 use crate::store::agents::Holder;
-use crate::{cache, store};
+use crate::store::audit::{Entry, Source};
+use crate::{cache, random, store};
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::access::{self, Principal};
+use multiclaude_hybrid_protocol::audit::{ActorKind, AuditAction};
 use multiclaude_hybrid_protocol::token::{Scope, SecretToken, TokenKind, WhoAmI};
-use multiclaude_hybrid_protocol::{AgentName, ErrorCode, Owner, Repo, Timestamp};
+use multiclaude_hybrid_protocol::{AgentName, AuditId, ErrorCode, Owner, Repo, Timestamp};
 use std::rc::Rc;
 use subtle::ConstantTimeEq;
 
@@ -37,6 +39,34 @@ pub struct RepoCaller {
 }
 
 impl Caller {
+    /// What the audit log is to tell of something done by this caller.
+    pub fn entry(
+        &self,
+        context: &Context,
+        repo: &str,
+        action: AuditAction,
+        subject: &str,
+    ) -> Result<Entry, ApiError> {
+        let kind = match self.principal.kind {
+            TokenKind::Admin => ActorKind::Admin,
+            TokenKind::User => ActorKind::User,
+            TokenKind::Service => ActorKind::Service,
+        };
+        Ok(Entry {
+            id: AuditId::new(Timestamp(context.now), random::bytes()?),
+            at: context.now,
+            repo: repo.to_owned(),
+            token_id: self.token_id.clone(),
+            kind,
+            owner: self.principal.owner.as_str().to_owned(),
+            action,
+            subject: subject.to_owned(),
+            detail: None,
+            scopes: None,
+            source: Source::Said,
+        })
+    }
+
     /// What `GET /v1/whoami` answers.
     pub fn who(&self) -> WhoAmI {
         WhoAmI {
@@ -59,6 +89,17 @@ impl Caller {
 }
 
 impl RepoCaller {
+    /// What the audit log is to tell of something done in this repo.
+    pub fn entry(
+        &self,
+        context: &Context,
+        action: AuditAction,
+        subject: &str,
+    ) -> Result<Entry, ApiError> {
+        self.caller
+            .entry(context, self.repo.as_str(), action, subject)
+    }
+
     /// The holder of the token.
     pub fn caller(&self) -> &Caller {
         &self.caller

@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 use futures_util::StreamExt;
 use multiclaude_hybrid_protocol::ErrorCode;
-use multiclaude_hybrid_protocol::fields::Fields;
+use multiclaude_hybrid_protocol::fields::{BodyError, Fields};
 use worker::Request;
 
 /// Bytes that a request may have: a body of 64 KiB with every character
@@ -43,6 +43,12 @@ async fn read(request: &mut Request) -> Result<Vec<u8>, ApiError> {
         }
     }
     Ok(bytes)
+}
+
+/// A body as text, to check its signature.
+pub async fn text(request: &mut Request) -> Result<String, ApiError> {
+    let text = String::from_utf8(read(request).await?);
+    Ok(text.map_err(|error| BodyError::Utf8(error.utf8_error().valid_up_to()))?)
 }
 
 /// The fields of a body that must be a JSON object.

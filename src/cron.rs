@@ -1,36 +1,49 @@
 //! What is done every minute, whoever calls: mailboxes that a crash left open
 //! after their agent was deregistered are closed; leases that nobody looked at
-//! expire; requesters are told of ends; old requests go.
+//! expire; requests for workers are pushed and their ends told, where a crash
+//! left that; old requests, callbacks and entries of the audit log go.
 //!
 //! What a mailbox can do by itself is done by its own alarm instead.
 
+use crate::error::ApiError;
 use crate::mailbox::{Command, Refused, command::Door};
-use crate::store::{Db, agents as store, leases, spawns};
-use crate::{clock, log, requester, settings};
+use crate::store::{Db, agents as store, audit, callbacks, leases, spawns};
+use crate::{clock, log, outgoing, random, settings};
 use multiclaude_hybrid_core::registry::Row;
+use multiclaude_hybrid_protocol::{AuditId, Timestamp};
 use worker::Env;
 
+/// How long a callback's `webhook-id` is remembered, in ms: a later repeat is
+/// refused for its timestamp, which may be five minutes off either way. Real
+/// time, as in the signature.
+const KEEP_CALLBACKS: i64 = 15 * 60 * 1000;
 /// Tombstones looked after in one run.
 const BATCH: u32 = 50;
 
 /// One run. A fault is logged; the next run tries again.
 pub async fn run(env: &Env) {
-    for result in [close_left_open(env).await, look_after_spawns(env).await] {
+    for result in [close_left_open(env).await, told(look_after_d1(env).await)] {
         if let Err(cause) = result {
             log::fault("cron", &cause);
         }
     }
-    requester::tell(env, None).await;
+    outgoing::drain(env, None).await;
 }
 
-async fn look_after_spawns(env: &Env) -> Result<(), String> {
-    let settings = settings::get(env).map_err(|error| error.to_string())?;
-    let db = Db::new(env).map_err(|error| error.to_string())?;
+fn told(result: Result<(), ApiError>) -> Result<(), String> {
+    result.map_err(|error| error.to_string())
+}
+
+/// Leases expire, and what need not be kept any longer goes.
+async fn look_after_d1(env: &Env) -> Result<(), ApiError> {
+    let settings = settings::get(env)?;
+    let (db, timing) = (Db::new(env)?, &settings.timing);
     let now = clock::now();
-    let expired = leases::expire(&db, None, now, &settings.timing).await;
-    expired.map_err(|error| error.to_string())?;
-    let purged = spawns::purge(&db, now - settings.timing.keep_spawns).await;
-    purged.map_err(|error| error.to_string())
+    leases::expire(&db, None, now, timing).await?;
+    spawns::purge(&db, now - timing.keep_spawns).await?;
+    callbacks::purge(&db, now - KEEP_CALLBACKS).await?;
+    let before = AuditId::new(Timestamp(now - timing.keep_audit), random::bytes()?);
+    audit::purge(&db, &before).await
 }
 
 async fn close_left_open(env: &Env) -> Result<(), String> {
@@ -51,11 +64,7 @@ async fn close_left_open(env: &Env) -> Result<(), String> {
 
 async fn close(env: &Env, db: &Db, grave: &Row) -> Result<(), String> {
     let agent = &grave.agent;
-    let command = Command::Close {
-        agent_id: agent.id.clone(),
-        owner: agent.owner.clone(),
-        version: grave.version,
-    };
+    let command = Command::close(grave);
     let door = Door::of(env, &agent.repo, &agent.name).map_err(|error| error.to_string())?;
     let mut response = door
         .send(&command, "")

@@ -5,7 +5,6 @@
 //! key: a crash strands no notice and doubles none.
 
 use crate::clock;
-use crate::context::Context;
 use crate::log;
 use crate::mailbox::Command;
 use crate::mailbox::command::{Door, Refused, Send, wire_fields};
@@ -18,12 +17,6 @@ use worker::Env;
 
 /// Notices of one drain.
 const BATCH: u32 = 20;
-
-/// Drains after the answer of this request.
-pub fn tell_later(context: &Context, repo: &Repo) {
-    let (env, repo) = (context.env.clone(), repo.clone());
-    context.after_answer(async move { tell(&env, Some(&repo)).await });
-}
 
 /// Tells everybody who has not been told, in one repo or in all.
 pub async fn tell(env: &Env, repo: Option<&Repo>) {

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::error::ApiError;
 use crate::handlers::{
-    Handled, agents, config, endpoint, messages, stream, system, tokens, workers,
+    Handled, agents, audit, callbacks, config, endpoint, messages, stream, system, tokens, workers,
 };
 use multiclaude_hybrid_protocol::ErrorCode;
 use std::future::Future;
@@ -60,8 +60,10 @@ routes! {
     Get    "/v1/repos/{repo}/workers/{id}" => workers::get;
     Patch  "/v1/repos/{repo}/workers/{id}" => workers::update;
     Delete "/v1/repos/{repo}/workers/{id}" => workers::cancel;
+    Post   "/v1/repos/{repo}/workers/{id}/callback" => callbacks::take;
     Get    "/v1/repos/{repo}/config" => config::get;
     Put    "/v1/repos/{repo}/config" => config::put;
+    Get    "/v1/repos/{repo}/audit" => audit::list;
 }
 
 /// The parameters of `segments` under `pattern`, if it fits.

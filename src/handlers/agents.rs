@@ -16,11 +16,13 @@ use multiclaude_hybrid_core::registry::{self, Decision, Registrant, Row};
 use multiclaude_hybrid_protocol::agent::{
     AgentStatus, AgentUpdate, EndpointChange, Location, Registration,
 };
+use multiclaude_hybrid_protocol::audit::AuditAction;
 use multiclaude_hybrid_protocol::error::FieldError;
 use multiclaude_hybrid_protocol::heartbeat::{HEARTBEATS_MAX, Heartbeat};
 use multiclaude_hybrid_protocol::token::TokenKind;
 use multiclaude_hybrid_protocol::webhook::Secret;
 use multiclaude_hybrid_protocol::{AgentId, AgentName, ErrorCode, Timestamp};
+use serde_json::json;
 
 /// Tries to write a row that others change at the same moment.
 pub const TRIES: u32 = 5;
@@ -129,13 +131,15 @@ async fn settle(
             context.now,
             &context.settings.timing,
         );
-        let (status, row) = match decision {
-            Decision::Create(row) => (201, row),
-            Decision::Renew(row) => (200, row),
+        let (status, row, action) = match decision {
+            Decision::Create(row) => (201, row, AuditAction::AgentRegistered),
+            Decision::Renew(row) => (200, row, AuditAction::AgentRenewed),
             Decision::Taken => return Err(taken(found.as_ref(), context)),
         };
         needs_endpoint(&row, wish.webhook_secret.as_ref())?;
-        if store::replace(context.db()?, found.as_ref(), &row).await? {
+        let mut entry = caller.entry(context, action, row.agent.name.as_str())?;
+        entry.detail = Some(json!({ "id": row.agent.id }).to_string());
+        if store::replace(context.db()?, found.as_ref(), &row, Some(&entry)).await? {
             return Ok((status, row));
         }
     }
@@ -260,7 +264,10 @@ pub async fn update(mut context: Context) -> Handled {
         if !registry::differs(&row, &next) && !worth && !touches_endpoint {
             return json(200, &shown(row, &context).agent);
         }
-        if store::replace(context.db()?, Some(&row), &next).await? {
+        let entry = (touches_endpoint || wish.r#type.is_some() || wish.location.is_some())
+            .then(|| caller.entry(&context, AuditAction::AgentUpdated, row.agent.name.as_str()));
+        let entry = entry.transpose()?;
+        if store::replace(context.db()?, Some(&row), &next, entry.as_ref()).await? {
             if touches_endpoint {
                 let secret = wish.webhook_secret.as_ref();
                 next.agent.webhook_secret = configure(&context, &next, secret, false).await?;
@@ -310,8 +317,9 @@ pub async fn delete(context: Context) -> Handled {
             Some(_) => row.clone(),
             None => registry::tombstone(&row, context.now),
         };
-        let buried =
-            row.deleted_at.is_some() || store::replace(context.db()?, Some(&row), &grave).await?;
+        let entry = caller.entry(&context, AuditAction::AgentDeregistered, name.as_str())?;
+        let buried = row.deleted_at.is_some()
+            || store::replace(context.db()?, Some(&row), &grave, Some(&entry)).await?;
         if buried {
             cache::forget_holder(&mailbox_name(&caller.repo, &name));
             close(&context, &grave).await?;
@@ -324,11 +332,7 @@ pub async fn delete(context: Context) -> Handled {
 /// Closes the mailbox of a tombstone.
 async fn close(context: &Context, grave: &Row) -> Result<(), ApiError> {
     let agent = &grave.agent;
-    let command = Command::Close {
-        agent_id: agent.id.clone(),
-        owner: agent.owner.clone(),
-        version: grave.version,
-    };
+    let command = Command::close(grave);
     match ask(context, &agent.repo, &agent.name, &command, "").await {
         Ok(_) => {}
         // A newer incarnation has the mailbox already: this one is closed.

@@ -6,47 +6,30 @@ use crate::auth::{self, RepoCaller, forbidden};
 use crate::context::Context;
 use crate::error::ApiError;
 use crate::store::configs::{self as store, Stored};
-use crate::{body, random};
+use crate::{body, outgoing, random, repo_secrets};
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::mailbox::HeldSecret;
+use multiclaude_hybrid_protocol::ErrorCode;
 use multiclaude_hybrid_protocol::agent::EndpointChange;
+use multiclaude_hybrid_protocol::audit::AuditAction;
 use multiclaude_hybrid_protocol::config::ConfigWish;
-use multiclaude_hybrid_protocol::error::FieldError;
 use multiclaude_hybrid_protocol::token::TokenKind;
 use multiclaude_hybrid_protocol::webhook::Secret;
-use multiclaude_hybrid_protocol::{ErrorCode, Repo};
+use serde_json::json;
 
 /// Old secrets that are remembered until their day is over.
 const OLD_SECRETS_MAX: usize = 3;
-
-/// What a repo's secret is bound to where it is sealed.
-fn place(repo: &Repo) -> String {
-    format!("{repo}|config|webhook_secret")
-}
 
 /// Only service and admin tokens see the secret.
 fn may_see_secret(caller: &RepoCaller) -> bool {
     caller.principal().kind != TokenKind::User
 }
 
-/// The newest secret, opened.
-fn secret(context: &Context, stored: &Stored) -> Result<Option<Secret>, ApiError> {
-    let Some(held) = stored.secrets.first() else {
-        return Ok(None);
-    };
-    let opened = context
-        .settings
-        .keys
-        .open(&held.sealed, &place(&stored.config.repo));
-    opened
-        .map(|bytes| Some(Secret::from_bytes(bytes)))
-        .map_err(ApiError::internal)
-}
-
 fn answer(context: &Context, caller: &RepoCaller, stored: &Stored) -> Handled {
     let mut config = stored.config.clone();
     if may_see_secret(caller) {
-        config.webhook_secret = secret(context, stored)?.map(|secret| secret.reveal());
+        let secret = repo_secrets::newest(&context.settings.keys, stored);
+        config.webhook_secret = secret.map(|secret| secret.reveal());
     }
     let mut response = json(200, &config)?;
     response.headers_mut().set("etag", &etag(stored.version))?;
@@ -83,7 +66,10 @@ pub async fn put(mut context: Context) -> Handled {
         config: wish.config,
         version: stored.version + 1,
     };
-    if store::replace(context.db()?, stored.version, &next, context.now).await? {
+    let mut entry = caller.entry(&context, AuditAction::ConfigUpdated, "config")?;
+    entry.detail = Some(json!({ "version": next.version.to_string() }).to_string());
+    if store::replace(context.db()?, stored.version, &next, context.now, &entry).await? {
+        outgoing::drain_later(&context, &caller.repo);
         return answer(&context, &caller, &next);
     }
     Err(precondition_failed())
@@ -139,7 +125,7 @@ fn secrets_after(
         .filter(|held| alive(held))
         .cloned()
         .collect();
-    let current = secret(context, stored)?;
+    let current = repo_secrets::newest(&context.settings.keys, stored);
     let new = match (&wish.webhook_secret, &current) {
         (Some(given), Some(current)) if given == current => None,
         (Some(given), _) => Some(given.clone()),
@@ -149,17 +135,12 @@ fn secrets_after(
         (None, _) => None,
     };
     let Some(new) = new else { return Ok(secrets) };
-    let place = place(&stored.config.repo);
-    let sealed = context
-        .settings
-        .keys
-        .seal(new.as_bytes(), &place, random::bytes()?);
+    let keys = &context.settings.keys;
+    let sealed = repo_secrets::seal(keys, &stored.config.repo, &new, random::bytes()?)?;
     let until = now + context.settings.timing.secret_overlap;
     for held in &mut secrets {
         held.until = Some(held.until.map_or(until, |known| known.min(until)));
     }
-    let sealed =
-        sealed.map_err(|error| ApiError::fields(vec![FieldError::new("webhook_secret", error)]))?;
     secrets.insert(
         0,
         HeldSecret {

@@ -7,6 +7,7 @@ use crate::error::ApiError;
 use crate::mailbox::command::ask;
 use crate::mailbox::{Command, Refused};
 use crate::store::agents as store;
+use multiclaude_hybrid_protocol::audit::AuditAction;
 use serde_json::json;
 
 /// `POST …/agents/{name}/endpoint/secret`: replaces the secret by a generated
@@ -22,7 +23,9 @@ pub async fn rotate(context: Context) -> Handled {
         }
         let mut next = row.clone();
         next.version.revision += 1;
-        if store::replace(context.db()?, Some(&row), &next).await? {
+        let name = row.agent.name.as_str();
+        let entry = caller.entry(&context, AuditAction::AgentSecretRotated, name)?;
+        if store::replace(context.db()?, Some(&row), &next, Some(&entry)).await? {
             written = Some(next);
             break;
         }

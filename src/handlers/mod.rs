@@ -1,6 +1,8 @@
 //! One file per resource: parse, authorise, one call, answer.
 
 pub mod agents;
+pub mod audit;
+pub mod callbacks;
 pub mod config;
 pub mod endpoint;
 pub mod idempotency;

@@ -4,10 +4,13 @@ use super::query::Query;
 use super::{Handled, json, nothing};
 use crate::context::Context;
 use crate::error::ApiError;
+use crate::store::audit::Source;
 use crate::{auth, body, cache, random, store};
+use multiclaude_hybrid_protocol::audit::AuditAction;
 use multiclaude_hybrid_protocol::fields::Fields;
 use multiclaude_hybrid_protocol::token::{Scope, SecretToken, Token, TokenKind};
 use multiclaude_hybrid_protocol::{ErrorCode, Owner, Timestamp, TokenId};
+use serde_json::json;
 
 /// Characters of a description.
 const DESCRIPTION_MAX: usize = 200;
@@ -16,11 +19,14 @@ const REPOS_MAX: usize = 100;
 
 /// `POST /v1/tokens`: makes a token; the secret part is in this answer only.
 pub async fn create(mut context: Context) -> Handled {
-    auth::admin(&context).await?;
+    let caller = auth::admin(&context).await?;
     let fields = body::fields(&mut context.request).await?;
     let mut token = read(fields, &context)?;
     let secret = SecretToken::new(token.kind, random::bytes()?);
-    if !store::tokens::insert(context.db()?, &token, &secret.hash()).await? {
+    let mut entry = caller.entry(&context, "", AuditAction::TokenCreated, token.id.as_str())?;
+    entry.scopes = Some(serde_json::to_string(&token.repos)?);
+    entry.detail = Some(json!({ "kind": token.kind, "owner": token.owner }).to_string());
+    if !store::tokens::insert(context.db()?, &token, &secret.hash(), &entry).await? {
         return Err(ApiError::new(
             ErrorCode::OwnerKindConflict,
             format!(
@@ -113,7 +119,7 @@ pub async fn list(context: Context) -> Handled {
 
 /// `DELETE /v1/tokens/{id}`: revokes a token.
 pub async fn delete(context: Context) -> Handled {
-    auth::admin(&context).await?;
+    let caller = auth::admin(&context).await?;
     let id = TokenId::parse(context.id()).ok_or_else(|| {
         ApiError::parameter(
             ErrorCode::InvalidName,
@@ -122,7 +128,9 @@ pub async fn delete(context: Context) -> Handled {
         )
     })?;
     cache::forget_token(id.as_str());
-    if store::tokens::delete(context.db()?, &id).await? {
+    let mut entry = caller.entry(&context, "", AuditAction::TokenRevoked, id.as_str())?;
+    entry.source = Source::Token;
+    if store::tokens::delete(context.db()?, &id, &entry).await? {
         return nothing();
     }
     Err(ApiError::new(

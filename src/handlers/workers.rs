@@ -6,12 +6,14 @@ use super::{Handled, nothing, text};
 use crate::auth::{self, RepoCaller, acting_for, forbidden};
 use crate::context::Context;
 use crate::error::ApiError;
+use crate::store::audit::Source;
 use crate::store::leases::{self, Grant};
 use crate::store::spawns::{self as store, New, Row};
-use crate::{body, random, requester};
+use crate::{body, outgoing, random};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use multiclaude_hybrid_core::lease;
+use multiclaude_hybrid_core::lease::{self, Updated};
+use multiclaude_hybrid_protocol::audit::AuditAction;
 use multiclaude_hybrid_protocol::spawn::{
     Claim, Lease, NewSpawn, SpawnStatus, SpawnedBy, WorkerUpdate,
 };
@@ -52,6 +54,7 @@ pub async fn spawn(mut context: Context) -> Handled {
     }
     expire(&context, &caller.repo).await?;
     let id = SpawnId::new(Timestamp(context.now), random::bytes()?);
+    let entry = caller.entry(&context, AuditAction::WorkerRequested, id.as_str())?;
     let new = New {
         id: &id,
         repo: &caller.repo,
@@ -60,18 +63,17 @@ pub async fn spawn(mut context: Context) -> Handled {
         requested_by: owner,
         key,
         now: context.now,
+        entry: &entry,
     };
-    if !store::insert(context.db()?, &new, &context.settings.timing).await? {
-        // Either the same request was faster, or a limit is reached.
-        return match repeated(&context, key).await? {
-            Some(first) => text(200, first.wire),
-            None => Err(limit_reached(&context, &caller.repo).await?),
-        };
+    if let Some(row) = store::insert(context.db()?, &new, &context.settings.timing).await? {
+        outgoing::drain_later(&context, &caller.repo);
+        return text(201, row.wire);
     }
-    let row = store::get(context.db()?, &caller.repo, &id)
-        .await?
-        .ok_or_else(not_found)?;
-    text(201, row.wire)
+    // Either the same request was faster, or a limit is reached.
+    match repeated(&context, key).await? {
+        Some(first) => text(200, first.wire),
+        None => Err(limit_reached(&context, &caller.repo).await?),
+    }
 }
 
 async fn repeated(context: &Context, key: Option<(&str, &str)>) -> Result<Option<Row>, ApiError> {
@@ -149,12 +151,12 @@ async fn limit_reached(context: &Context, repo: &Repo) -> Result<ApiError, ApiEr
 async fn expire(context: &Context, repo: &Repo) -> Result<(), ApiError> {
     let timing = &context.settings.timing;
     if leases::expire(context.db()?, Some(repo), context.now, timing).await? {
-        requester::tell_later(context, repo);
+        outgoing::drain_later(context, repo);
     }
     Ok(())
 }
 
-fn not_found() -> ApiError {
+pub fn not_found() -> ApiError {
     ApiError::new(
         ErrorCode::WorkerNotFound,
         "There is no request for a worker of this id in this repo. GET …/workers lists them; ended \
@@ -162,7 +164,7 @@ fn not_found() -> ApiError {
     )
 }
 
-fn lease_lost() -> ApiError {
+pub fn lease_lost() -> ApiError {
     ApiError::new(
         ErrorCode::LeaseLost,
         "The request is not yours (any longer): its lease has ended and it was returned, given to \
@@ -170,7 +172,7 @@ fn lease_lost() -> ApiError {
     )
 }
 
-fn spawn_id(context: &Context) -> Result<SpawnId, ApiError> {
+pub fn spawn_id(context: &Context) -> Result<SpawnId, ApiError> {
     let given = context.second();
     SpawnId::parse(given).ok_or_else(|| {
         let message = format!("\"{given}\" is not a request's id, spn_<32 hex digits>");
@@ -196,6 +198,7 @@ async fn listed(context: Context, status: Option<SpawnStatus>) -> Handled {
     // The order is not that of any id, so the cursor is a position.
     let offset = query.number("after", 0..=1_000_000)?.unwrap_or(0);
     expire(&context, &caller.repo).await?;
+    outgoing::look_later(&context, &caller.repo);
     let page = store::list(context.db()?, &caller.repo, status, limit, offset).await?;
     let (items, count, more) = page;
     let mut response = text(200, items)?;
@@ -211,6 +214,7 @@ pub async fn get(context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
     let id = spawn_id(&context)?;
     expire(&context, &caller.repo).await?;
+    outgoing::look_later(&context, &caller.repo);
     let row = store::get(context.db()?, &caller.repo, &id)
         .await?
         .ok_or_else(not_found)?;
@@ -258,13 +262,17 @@ pub async fn claim(mut context: Context) -> Handled {
     let token = format!("lease_{}", URL_SAFE_NO_PAD.encode(random::bytes::<32>()?));
     let keys = &context.settings.keys;
     let sealed = keys.seal(token.as_bytes(), &place(&caller.repo), random::bytes()?);
+    let sealed = sealed.map_err(ApiError::internal)?;
+    let mut entry = caller.entry(&context, AuditAction::WorkerClaimed, &sealed)?;
+    entry.source = Source::Lease;
     let grant = Grant {
         repo: &caller.repo,
         labels: &wish.labels,
         owner,
         key: key.as_deref(),
-        lease: &sealed.map_err(ApiError::internal)?,
+        lease: &sealed,
         ends: context.now + wish.lease_secs * context.settings.timing.second,
+        entry: &entry,
     };
     match leases::claim(context.db()?, &grant).await {
         Ok(Some(row)) => with_lease(&context, row),
@@ -295,15 +303,32 @@ pub async fn update(mut context: Context) -> Handled {
         let timing = &context.settings.timing;
         let updated = lease::update(&row.held(), holds, &wish, context.now, timing);
         let updated = updated.ok_or_else(lease_lost)?;
-        let written = store::update(context.db()?, &row, &updated, &wish, context.now).await?;
+        let entry =
+            told(&row, &updated, &wish).map(|action| caller.entry(&context, action, id.as_str()));
+        let entry = entry.transpose()?;
+        let db = context.db()?;
+        let written = store::update(db, &row, &updated, &wish, context.now, entry.as_ref()).await?;
         if let Some(row) = written {
             if row.status != SpawnStatus::InProgress {
-                requester::tell_later(&context, &caller.repo);
+                outgoing::drain_later(&context, &caller.repo);
             }
             return text(200, row.wire);
         }
     }
     Err(lease_lost())
+}
+
+/// What the audit log tells of an update: starts and ends, not renewals.
+fn told(row: &Row, updated: &Updated, wish: &WorkerUpdate) -> Option<AuditAction> {
+    match updated.status {
+        status if status == row.status && row.worker_name == wish.worker_name => None,
+        SpawnStatus::Completed => Some(AuditAction::WorkerCompleted),
+        SpawnStatus::Failed => Some(AuditAction::WorkerFailed),
+        _ => wish
+            .worker_name
+            .as_ref()
+            .map(|_| AuditAction::WorkerStarted),
+    }
 }
 
 /// Is this the token of the lease in force? Compared in constant time.
@@ -323,10 +348,12 @@ pub async fn cancel(context: Context) -> Handled {
         .await?
         .ok_or_else(not_found)?;
     caller.manages(&row.requested_by)?;
-    let row = store::cancel(context.db()?, &id, lease::REASON_CANCELLED, context.now).await?;
+    let entry = caller.entry(&context, AuditAction::WorkerCancelled, id.as_str())?;
+    let db = context.db()?;
+    let row = store::cancel(db, &id, lease::REASON_CANCELLED, context.now, &entry).await?;
     let row = row.ok_or_else(not_found)?;
     if row.status == SpawnStatus::Failed {
-        requester::tell_later(&context, &caller.repo);
+        outgoing::drain_later(&context, &caller.repo);
     }
     text(200, row.wire)
 }

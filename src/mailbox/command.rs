@@ -11,7 +11,7 @@ use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::access::Principal;
 use multiclaude_hybrid_core::mailbox::Configuration;
-use multiclaude_hybrid_core::registry::Version;
+use multiclaude_hybrid_core::registry::{Row, Version};
 use multiclaude_hybrid_core::seal::SealError;
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo};
@@ -21,6 +21,9 @@ use worker::{Env, Headers, Response, web_sys};
 
 /// The URL of every call; only the object's name matters.
 const URL: &str = "https://mailbox/";
+/// The end of the name of the object that pushes a repo's requests for
+/// workers.
+pub const SPAWNS: &str = "/@spawn";
 /// Header of an answer: rows the command wrote.
 pub const ROWS: &str = "x-rows";
 /// Header of the one call that is no POST: an [`OpenStream`] as JSON, because
@@ -80,6 +83,17 @@ pub enum Command {
     Waiting,
     /// Sends `endpoint.test`.
     TestEndpoint,
+}
+
+impl Command {
+    /// Closes the mailbox of a tombstone.
+    pub fn close(grave: &Row) -> Self {
+        Self::Close {
+            agent_id: grave.agent.id.clone(),
+            owner: grave.agent.owner.clone(),
+            version: grave.version,
+        }
+    }
 }
 
 /// A message to be stored.
@@ -260,6 +274,14 @@ impl Door {
     pub fn of(env: &Env, repo: &Repo, agent: &AgentName) -> worker::Result<Self> {
         env.durable_object("MAILBOX")?
             .get_by_name(&mailbox_name(repo, agent))
+            .map(Self)
+    }
+
+    /// The mailbox that pushes a repo's requests for workers. No agent's name
+    /// has an @, so nobody else is asked by this name.
+    pub fn of_spawns(env: &Env, repo: &Repo) -> worker::Result<Self> {
+        env.durable_object("MAILBOX")?
+            .get_by_name(&format!("{repo}{SPAWNS}"))
             .map(Self)
     }
 

@@ -91,7 +91,9 @@ impl Inner {
             // where none is left, nothing can be sent.
             let (secrets, faults): (Vec<_>, Vec<_>) = opened.partition(Result::is_ok);
             let fault = faults.into_iter().find_map(Result::err);
-            let secrets: Vec<_> = secrets.into_iter().flatten().collect();
+            let mut secrets: Vec<_> = secrets.into_iter().flatten().collect();
+            // The same one, given again with another URL, signs once.
+            secrets.dedup();
             match fault.filter(|_| secrets.is_empty()) {
                 Some(fault) => Err(fault),
                 None => Ok(secrets),

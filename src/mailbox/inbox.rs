@@ -53,10 +53,13 @@ impl Inner {
             core.accept(draft, now, |accepted| {
                 let created = accepted.id.time();
                 let expires = Timestamp(accepted.expires_at);
-                head = format!(
+                head = if self.is_for_spawns() {
+                    format!("{{{fields}")
+                } else {
+                    format!(
                     "{{\"id\":\"{}\",{fields},\"created_at\":\"{created}\",\"expires_at\":\"{expires}\"",
                     accepted.id
-                );
+                )};
                 head.clone()
             })
         })??;
@@ -140,11 +143,10 @@ impl Inner {
                 return Err(Refused::Superseded);
             }
             self.flush()?;
-            // Nothing waits before the oldest waiting message.
+            // Nothing waits before the oldest waiting message: of what is kept
+            // besides, no row is read.
             let first = match list.status {
-                Some(MessageStatus::Pending) => {
-                    self.with(|core| core.first_waiting())?.unwrap_or(1)
-                }
+                Some(MessageStatus::Pending) => self.with(|core| core.pending_from())?,
                 _ => 1,
             };
             let after = list.after.max(first.saturating_sub(1));

@@ -7,7 +7,7 @@
 //! so it is atomic. The exceptions are what waits by nature: a held list and a
 //! push. Nothing borrows the mailbox across an `await`.
 
-use super::command::{Answer, Command, NEXT, OPEN_STREAM, ROWS, Refused};
+use super::command::{Answer, Command, NEXT, OPEN_STREAM, ROWS, Refused, SPAWNS};
 use super::sql::Sql;
 use super::stream::Live;
 use super::vault::Vault;
@@ -375,9 +375,16 @@ impl Inner {
         Ok(())
     }
 
-    /// The repo and the agent that the object's name holds.
+    /// Does it push a repo's requests for workers, instead of messages?
+    pub(super) fn is_for_spawns(&self) -> bool {
+        self.name.ends_with(SPAWNS)
+    }
+
+    /// The repo and the agent that the object's name holds; where it is for
+    /// requests for workers, an agent of the name `spawn`.
     pub(super) fn address(&self) -> Result<(Repo, AgentName), Refused> {
         let parts = self.name.rsplit_once('/');
+        let parts = parts.map(|(repo, agent)| (repo, agent.trim_start_matches('@')));
         let address = parts.and_then(|(repo, agent)| {
             Some((Repo::parse(repo).ok()?, AgentName::parse(agent).ok()?))
         });

@@ -18,7 +18,7 @@ use multiclaude_hybrid_core::outcome::{ErrorClass, Outcome};
 use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::message::FailureReason;
 use multiclaude_hybrid_protocol::webhook::Secret;
-use multiclaude_hybrid_protocol::{MessageId, Timestamp};
+use multiclaude_hybrid_protocol::{MessageId, SpawnId, Timestamp};
 use serde_json::json;
 use std::rc::Rc;
 use std::time::Duration;
@@ -132,6 +132,10 @@ impl Inner {
 
     /// One push from its beginning to its end.
     async fn push(self: &Rc<Self>, push: &Push, settings: &Settings) -> Result<(), Refused> {
+        if push.attempt > 1 && self.is_for_spawns() && !self.still_wanted(push.seq).await {
+            self.with(|core| core.abandon_push(push))?;
+            return self.fail(&[push.seq], FailureReason::Rejected);
+        }
         let payload = match self.payload(push, settings) {
             Ok(Some(payload)) => payload,
             Ok(None) => {
@@ -168,6 +172,18 @@ impl Inner {
         Ok(())
     }
 
+    /// Before a request for a worker is pushed again: was it claimed or
+    /// cancelled meanwhile? Where D1 does not say, it is pushed; whoever starts
+    /// a worker for it is told by the answer to its callback.
+    async fn still_wanted(&self, seq: u64) -> bool {
+        let head = self.sql.head(seq).ok().flatten().unwrap_or_default();
+        let id = head.split('"').nth(7).and_then(SpawnId::parse);
+        let (Some(id), Ok(db)) = (id, Db::new(&self.env)) else {
+            return true;
+        };
+        store::spawns::is_pending(&db, &id).await.unwrap_or(true)
+    }
+
     /// No secret opens, so nothing can be signed: a failure of the endpoint like
     /// any other, with its backoff, and shown as one.
     fn cannot_sign(&self, push: &Push, fault: Refused) -> Result<(), Refused> {
@@ -189,20 +205,29 @@ impl Inner {
                 .and_then(|config| Some(config.endpoint.as_ref()?.url.clone()))
         })?;
         let fresh = self.fresh.take().filter(|(seq, _)| *seq == push.seq);
+        let spawn = self.is_for_spawns();
         let message = match fresh {
+            Some((_, head)) if spawn => Some(format!("{head}}}")),
             Some((_, head)) => Some(fresh_message(&head, push.attempt - 1)),
+            None if spawn => self.sql.head(push.seq)?,
             None => self.sql.message(push.seq)?,
         };
         let Some((url, message)) = url.zip(message) else {
             return Ok(None);
         };
-        // A head begins with the id: {"id":"msg_…",
+        // A head begins with the id: {"id":"msg_…", or {"webhook_id":"spn_…",
         let id = message.split('"').nth(3).unwrap_or_default().to_owned();
-        if MessageId::parse(&id).is_none_or(|id| *id.agent() != agent) {
-            return Ok(None);
-        }
+        let (kind, data) = if spawn {
+            let (_, rest) = message.split_once(',').unwrap_or_default();
+            ("worker.spawn_requested", format!("{{{rest}"))
+        } else {
+            if MessageId::parse(&id).is_none_or(|id| *id.agent() != agent) {
+                return Ok(None);
+            }
+            ("message.created", message)
+        };
         let body = format!(
-            "{{\"type\":\"message.created\",\"timestamp\":\"{}\",\"data\":{message}}}",
+            "{{\"type\":\"{kind}\",\"timestamp\":\"{}\",\"data\":{data}}}",
             Timestamp(clock::now())
         );
         let secrets = self.secrets(settings)?;
@@ -278,6 +303,8 @@ impl Inner {
         let Some(id) = id else { return Ok(()) };
         let (mode, reason) = (delivery.0, delivery.1.as_deref());
         let told = match Db::new(&self.env) {
+            // Nobody is registered by this name.
+            _ if self.is_for_spawns() => Ok(()),
             Ok(db) => store::agents::set_delivery(&db, &id, &repo, &agent, mode, reason).await,
             Err(error) => Err(error),
         };

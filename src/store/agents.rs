@@ -3,6 +3,7 @@
 //! A change is decided on the row that was read and written only if that row
 //! is still the same, so concurrent changes never overwrite each other.
 
+use super::audit::Entry;
 use super::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
@@ -79,9 +80,14 @@ pub async fn get(db: &Db, repo: &Repo, name: &AgentName) -> Result<Option<Row>, 
     Ok(row.map(Row::from))
 }
 
-/// Writes `next` where `before` (none: no row at all) still stands; `false`
-/// if somebody else was faster.
-pub async fn replace(db: &Db, before: Option<&Row>, next: &Row) -> Result<bool, ApiError> {
+/// Writes `next` where `before` (none: no row at all) still stands, with its
+/// entry in the audit log; `false` if somebody else was faster.
+pub async fn replace(
+    db: &Db,
+    before: Option<&Row>,
+    next: &Row,
+    entry: Option<&Entry>,
+) -> Result<bool, ApiError> {
     const SQL: &str = "INSERT INTO agents (repo, name, id, type, location, owner, status, endpoint, \
          delivery, delivery_reason, instance, metadata, last_seen, created_at, generation, revision, \
          deleted_at, closing) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
@@ -119,10 +125,10 @@ pub async fn replace(db: &Db, before: Option<&Row>, next: &Row) -> Result<bool, 
     let old_metadata = before.map_or(Ok(String::new()), |row| {
         serde_json::to_string(&row.agent.metadata)
     })?;
-    let changed = db
-        .changes(
+    let changed: Option<u8> = db
+        .recorded(
             SQL,
-            [
+            &[
                 Bind::Text(agent.repo.as_str()),
                 Bind::Text(agent.name.as_str()),
                 Bind::Text(agent.id.as_str()),
@@ -146,9 +152,10 @@ pub async fn replace(db: &Db, before: Option<&Row>, next: &Row) -> Result<bool, 
                 Bind::Text(status),
                 Bind::Text(&old_metadata),
             ],
+            entry,
         )
         .await?;
-    Ok(changed)
+    Ok(changed.is_some())
 }
 
 /// What a list is narrowed to.

@@ -1,5 +1,6 @@
 //! The table `configs`.
 
+use super::audit::Entry;
 use super::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
@@ -62,7 +63,13 @@ pub async fn get(db: &Db, repo: &Repo) -> Result<Stored, ApiError> {
 }
 
 /// Writes `next` where `before` still stands; `false` if somebody was faster.
-pub async fn replace(db: &Db, before: u32, next: &Stored, now: Ms) -> Result<bool, ApiError> {
+pub async fn replace(
+    db: &Db,
+    before: u32,
+    next: &Stored,
+    now: Ms,
+    entry: &Entry,
+) -> Result<bool, ApiError> {
     let sql = "INSERT INTO configs (repo, version, enabled, remote_agents, spawn_endpoint, secrets, \
          max_spawns_per_minute, max_workers, encrypt, updated_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
@@ -72,21 +79,44 @@ pub async fn replace(db: &Db, before: u32, next: &Stored, now: Ms) -> Result<boo
          max_workers = excluded.max_workers, encrypt = excluded.encrypt, \
          updated_at = excluded.updated_at WHERE configs.version = ?11 RETURNING '1' AS row";
     let config = &next.config;
-    db.changes(
+    let changed: Option<u8> = db
+        .recorded(
+            sql,
+            &[
+                Bind::Text(config.repo.as_str()),
+                Bind::Int(next.version.into()),
+                Bind::Int(config.enabled.into()),
+                Bind::Text(&serde_json::to_string(&config.remote_agents)?),
+                Bind::Text(&config.spawn_endpoint),
+                Bind::Text(&serde_json::to_string(&next.secrets)?),
+                Bind::Int(config.max_spawns_per_minute.into()),
+                Bind::Int(config.max_workers.into()),
+                Bind::Maybe(config.encrypt.map(Encrypt::as_str)),
+                Bind::Int(now),
+                Bind::Int(before.into()),
+            ],
+            Some(entry),
+        )
+        .await?;
+    Ok(changed.is_some())
+}
+
+/// Repos whose pushing mailbox has not confirmed their configuration.
+pub async fn unsettled(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Repo>, ApiError> {
+    let sql = "SELECT json_group_array(repo) AS row FROM (SELECT repo FROM configs \
+         WHERE version <> pushing_version AND (?1 IS NULL OR repo = ?1) LIMIT ?2)";
+    db.list(
         sql,
-        [
-            Bind::Text(config.repo.as_str()),
-            Bind::Int(next.version.into()),
-            Bind::Int(config.enabled.into()),
-            Bind::Text(&serde_json::to_string(&config.remote_agents)?),
-            Bind::Text(&config.spawn_endpoint),
-            Bind::Text(&serde_json::to_string(&next.secrets)?),
-            Bind::Int(config.max_spawns_per_minute.into()),
-            Bind::Int(config.max_workers.into()),
-            Bind::Maybe(config.encrypt.map(Encrypt::as_str)),
-            Bind::Int(now),
-            Bind::Int(before.into()),
-        ],
+        [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())],
     )
     .await
+}
+
+/// The pushing mailbox has this version.
+pub async fn settled(db: &Db, repo: &Repo, version: u32) -> Result<(), ApiError> {
+    let sql = "UPDATE configs SET pushing_version = ?2 WHERE repo = ?1 AND pushing_version < ?2 \
+         RETURNING '1' AS row";
+    db.changes(sql, [Bind::Text(repo.as_str()), Bind::Int(version.into())])
+        .await
+        .map(|_| ())
 }

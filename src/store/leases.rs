@@ -1,6 +1,7 @@
 //! The table `spawns`: claims and what the time does to them. Each is a single
 //! statement, so it is exact however many ask at the same moment.
 
+use super::audit::Entry;
 use super::spawns::{Row, sql};
 use super::{Bind, Db};
 use crate::error::ApiError;
@@ -25,7 +26,8 @@ pub async fn expire(
          finished_at = iif({returns}, NULL, ?2), \
          failure_reason = iif({returns}, NULL, iif(worker_name IS NULL, '{REASON_NEVER_STARTED}', '{REASON_RUNNER_LOST}')), \
          worker_name = iif({returns}, NULL, worker_name), started_at = iif({returns}, NULL, started_at), \
-         lease = NULL, lease_expires_at = NULL, claim_key = NULL, claimed_by = NULL \
+         lease = NULL, lease_expires_at = NULL, claim_key = NULL, claimed_by = NULL, \
+         pushed_at = iif({returns}, NULL, pushed_at) \
          WHERE status = 'in_progress' AND lease_expires_at <= ?2 AND (?1 IS NULL OR repo = ?1) \
          AND (worker_name IS NULL OR retry OR lease_expires_at <= ?3) RETURNING '1' AS row"
     );
@@ -51,6 +53,8 @@ pub struct Grant<'a> {
     pub lease: &'a str,
     /// When the lease ends.
     pub ends: Ms,
+    /// What the audit log tells of it.
+    pub entry: &'a Entry,
 }
 
 /// Gives the best matching pending request to one caller: one statement.
@@ -70,7 +74,7 @@ pub async fn claim(db: &Db, grant: &Grant<'_>) -> Result<Option<Row>, ApiError> 
         Bind::Int(grant.ends),
         Bind::Text(&serde_json::to_string(grant.labels)?),
     ];
-    db.first(&sql, binds).await
+    db.recorded(&sql, &binds, Some(grant.entry)).await
 }
 
 /// The request that this claim's idempotency key got, while it holds it.

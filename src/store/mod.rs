@@ -5,6 +5,8 @@
 //! from JavaScript a row, and no detour over floats.
 
 pub mod agents;
+pub mod audit;
+pub mod callbacks;
 pub mod configs;
 pub mod leases;
 pub mod spawns;
@@ -12,6 +14,7 @@ pub mod tokens;
 
 use crate::context::Cost;
 use crate::error::ApiError;
+use audit::Entry;
 use serde::de::DeserializeOwned;
 use std::rc::Rc;
 use worker::wasm_bindgen::{JsCast, JsValue};
@@ -41,6 +44,10 @@ impl From<&Bind<'_>> for JsValue {
             Bind::Int(number) => Self::from_f64(*number as f64),
         }
     }
+}
+
+fn parse<T: DeserializeOwned>(row: Option<String>) -> serde_json::Result<Option<T>> {
+    row.map(|text| serde_json::from_str(&text)).transpose()
 }
 
 fn unavailable(cause: worker::Error) -> ApiError {
@@ -80,8 +87,41 @@ impl Db {
         sql: &str,
         binds: [Bind<'_>; N],
     ) -> Result<Option<T>, ApiError> {
-        let row = self.row(self.prepare(sql, &binds)?).await?;
-        Ok(row.map(|text| serde_json::from_str(&text)).transpose()?)
+        Ok(parse(self.row(self.prepare(sql, &binds)?).await?)?)
+    }
+
+    /// Executes a change that answers a row, and writes its entry into the audit
+    /// log, if there is one, in the same batch.
+    async fn recorded<T: DeserializeOwned>(
+        &self,
+        sql: &str,
+        binds: &[Bind<'_>],
+        entry: Option<&Entry>,
+    ) -> Result<Option<T>, ApiError> {
+        let change = self.prepare(sql, binds)?;
+        let statements = js_sys::Array::of1(change.inner());
+        match entry {
+            Some(entry) => statements.push(entry.prepare(self)?.inner()),
+            None => return Ok(parse(self.row(change).await?)?),
+        };
+        self.first_of(&statements).await
+    }
+
+    /// Executes the statements as one batch; answers the first one's row.
+    async fn first_of<T: DeserializeOwned>(
+        &self,
+        statements: &js_sys::Array,
+    ) -> Result<Option<T>, ApiError> {
+        Ok(parse(self.row_of(statements, 0).await?)?)
+    }
+
+    /// Executes the statements as one batch; answers the row of one of them.
+    async fn row_of(
+        &self,
+        statements: &js_sys::Array,
+        of: u32,
+    ) -> Result<Option<String>, ApiError> {
+        self.batch_row(statements, of).await.map_err(unavailable)
     }
 
     /// Executes both in one batch, which is atomic; answers the second's row.
@@ -94,20 +134,24 @@ impl Db {
             self.prepare(first.0, &first.1)?.inner(),
             self.prepare(second.0, &second.1)?.inner(),
         );
-        let row = self.batch_row(&statements).await.map_err(unavailable)?;
-        Ok(row.map(|text| serde_json::from_str(&text)).transpose()?)
+        Ok(parse(self.row_of(&statements, 1).await?)?)
     }
 
-    /// Executes the statements as one batch; answers the last one's row.
-    ///
     /// Read by hand: the crate's typed results would cost 8 KB of wasm.
-    async fn batch_row(&self, statements: &js_sys::Array) -> worker::Result<Option<String>> {
+    async fn batch_row(
+        &self,
+        statements: &js_sys::Array,
+        of: u32,
+    ) -> worker::Result<Option<String>> {
         let d1: &JsValue = self.d1.as_ref();
         let batch: js_sys::Function = js_sys::Reflect::get(d1, &"batch".into())?.dyn_into()?;
         let promise: js_sys::Promise = batch.call1(d1, statements)?.dyn_into()?;
         let results: js_sys::Array = js_sys::futures::JsFuture::from(promise).await?.dyn_into()?;
-        let last = results.get(results.length().saturating_sub(1));
-        let rows: js_sys::Array = js_sys::Reflect::get(&last, &"results".into())?.dyn_into()?;
+        let rows: js_sys::Array =
+            js_sys::Reflect::get(&results.get(of), &"results".into())?.dyn_into()?;
+        if rows.length() == 0 {
+            return Ok(None);
+        }
         let row = js_sys::Reflect::get(&rows.get(0), &"row".into())?;
         Ok(row.as_string())
     }

@@ -3,6 +3,7 @@
 //! Limits and claims are single statements, so they are exact however many
 //! ask at the same moment.
 
+use super::audit::Entry;
 use super::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
@@ -62,7 +63,8 @@ pub struct Row {
     pub content: Option<String>,
     /// The worker, once it has started.
     pub worker_name: Option<AgentName>,
-    claims: u32,
+    /// How often it was claimed.
+    pub claims: u32,
     /// The lease's token, sealed.
     pub lease: Option<String>,
     lease_expires_at: Option<Ms>,
@@ -108,11 +110,13 @@ pub struct New<'a> {
     pub key: Option<(&'a str, &'a str)>,
     /// Now.
     pub now: Ms,
+    /// What the audit log tells of it.
+    pub entry: &'a Entry,
 }
 
 /// Stores a request if the repo's limits allow it: one statement.
-pub async fn insert(db: &Db, new: &New<'_>, timing: &Timing) -> Result<bool, ApiError> {
-    let sql = format!(
+pub async fn insert(db: &Db, new: &New<'_>, timing: &Timing) -> Result<Option<Row>, ApiError> {
+    let template = format!(
         "INSERT INTO spawns (id, repo, task, spawned_by, requested_by, priority, status, retry, labels, \
          metadata, key, content, created_at) \
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8, ?9, ?10, ?11, ?12 WHERE \
@@ -120,12 +124,12 @@ pub async fn insert(db: &Db, new: &New<'_>, timing: &Timing) -> Result<bool, Api
            < coalesce((SELECT max_spawns_per_minute FROM configs WHERE repo = ?2), {DEFAULT_SPAWNS_PER_MINUTE}) \
          AND (SELECT count(*) FROM spawns WHERE repo = ?2 AND finished_at IS NULL) \
            < coalesce((SELECT max_workers FROM configs WHERE repo = ?2), {DEFAULT_MAX_WORKERS}) \
-         ON CONFLICT (key) DO NOTHING RETURNING '1' AS row"
+         ON CONFLICT (key) DO NOTHING RETURNING COLUMNS AS row"
     );
     let wish = new.wish;
-    db.changes(
-        &sql,
-        [
+    db.recorded(
+        &sql(&template),
+        &[
             Bind::Text(new.id.as_str()),
             Bind::Text(new.repo.as_str()),
             Bind::Text(&wish.task),
@@ -140,6 +144,7 @@ pub async fn insert(db: &Db, new: &New<'_>, timing: &Timing) -> Result<bool, Api
             Bind::Int(new.now),
             Bind::Int(new.now - timing.spawn_window),
         ],
+        Some(new.entry),
     )
     .await
 }
@@ -221,13 +226,15 @@ pub async fn update(
     updated: &Updated,
     wish: &WorkerUpdate,
     now: Ms,
+    entry: Option<&Entry>,
 ) -> Result<Option<Row>, ApiError> {
     let sql = sql(
         "UPDATE spawns SET status = ?3, lease_expires_at = CAST(?4 AS INTEGER), \
          worker_name = coalesce(?5, worker_name), \
          started_at = coalesce(started_at, iif(?5 IS NULL, NULL, ?6)), \
          summary = coalesce(?7, summary), failure_reason = coalesce(?8, failure_reason), \
-         finished_at = iif(?3 = 'in_progress', NULL, coalesce(finished_at, ?6)) \
+         finished_at = iif(?3 = 'in_progress', NULL, coalesce(finished_at, ?6)), \
+         claim_key = iif(?3 = 'in_progress', claim_key, NULL) \
          WHERE id = ?1 AND lease = ?2 AND status = ?9 RETURNING COLUMNS AS row",
     );
     let ends = updated.lease_expires_at.map(|at| at.to_string());
@@ -242,22 +249,77 @@ pub async fn update(
         Bind::Maybe(wish.failure_reason.as_deref()),
         Bind::Text(row.status.as_str()),
     ];
-    db.first(&sql, binds).await
+    db.recorded(&sql, &binds, entry).await
 }
 
 /// Cancels: what is pending fails, what is at work is asked to stop.
-pub async fn cancel(db: &Db, id: &SpawnId, reason: &str, now: Ms) -> Result<Option<Row>, ApiError> {
+pub async fn cancel(
+    db: &Db,
+    id: &SpawnId,
+    reason: &str,
+    now: Ms,
+    entry: &Entry,
+) -> Result<Option<Row>, ApiError> {
     let sql = sql(
         "UPDATE spawns SET cancel = 1, failure_reason = iif(status = 'pending', ?2, failure_reason), \
          finished_at = iif(status = 'pending', ?3, finished_at), \
          status = iif(status = 'pending', 'failed', status) \
          WHERE id = ?1 RETURNING COLUMNS AS row",
     );
-    db.first(
+    db.recorded(
         &sql,
-        [Bind::Text(id.as_str()), Bind::Text(reason), Bind::Int(now)],
+        &[Bind::Text(id.as_str()), Bind::Text(reason), Bind::Int(now)],
+        Some(entry),
     )
     .await
+}
+
+/// Pending requests that the mailbox that pushes them does not have yet; only
+/// of repos whose configuration it has confirmed.
+pub async fn unpushed(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Row>, ApiError> {
+    let sql = sql(
+        "SELECT json_group_array(COLUMNS) AS row FROM (SELECT spawns.* FROM spawns JOIN configs USING (repo) \
+         WHERE pushed_at IS NULL AND status = 'pending' AND spawn_endpoint <> '' \
+         AND version = pushing_version AND (?1 IS NULL OR repo = ?1) ORDER BY spawns.created_at LIMIT ?2)",
+    );
+    db.list(
+        &sql,
+        [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())],
+    )
+    .await
+}
+
+/// The mailbox that pushes has the request, as it was after `claims` claims.
+pub async fn pushed(db: &Db, row: &Row, now: Ms) -> Result<(), ApiError> {
+    let sql = "UPDATE spawns SET pushed_at = ?2 WHERE id = ?1 AND claims = ?3 AND pushed_at IS NULL \
+         RETURNING '1' AS row";
+    let claims = row.claims.into();
+    db.changes(
+        sql,
+        [
+            Bind::Text(row.id.as_str()),
+            Bind::Int(now),
+            Bind::Int(claims),
+        ],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// Does the request (still) wait for somebody?
+pub async fn is_pending(db: &Db, id: &SpawnId) -> Result<bool, ApiError> {
+    let sql = "SELECT '1' AS row FROM spawns WHERE id = ?1 AND status = 'pending'";
+    db.changes(sql, [Bind::Text(id.as_str())]).await
+}
+
+/// Is there anything to push or to tell in a repo?
+pub async fn has_outgoing(db: &Db, repo: &Repo) -> Result<bool, ApiError> {
+    let sql = "SELECT '1' AS row WHERE EXISTS (SELECT 1 FROM spawns \
+         WHERE finished_at IS NOT NULL AND notified_at IS NULL AND repo = ?1) \
+         OR EXISTS (SELECT 1 FROM configs WHERE repo = ?1 AND (version <> pushing_version \
+         OR spawn_endpoint <> '' AND EXISTS (SELECT 1 FROM spawns WHERE repo = ?1 \
+         AND pushed_at IS NULL AND status = 'pending')))";
+    db.changes(sql, [Bind::Text(repo.as_str())]).await
 }
 
 /// Ended requests whose requester has not been told.

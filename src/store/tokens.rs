@@ -1,11 +1,13 @@
 //! The tables `tokens` and `principals`.
 
+use super::audit::Entry;
 use super::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_protocol::token::{Scope, Token, TokenKind};
 use multiclaude_hybrid_protocol::{Owner, Timestamp, TokenId};
 use serde::Deserialize;
+use worker::js_sys;
 
 const COLUMNS: &str = "json_object('id', id, 'kind', kind, 'owner', owner, 'repos', json(repos), \
      'description', description, 'created_at', created_at, 'expires_at', expires_at, \
@@ -65,7 +67,12 @@ pub async fn exists(db: &Db, id: &str) -> Result<bool, ApiError> {
 /// Stores a token; `false` if its owner is a principal of the other kind.
 ///
 /// An owner is bound to its kind by its first user or service token, for ever.
-pub async fn insert(db: &Db, token: &Token, hash: &[u8; 32]) -> Result<bool, ApiError> {
+pub async fn insert(
+    db: &Db,
+    token: &Token,
+    hash: &[u8; 32],
+    entry: &Entry,
+) -> Result<bool, ApiError> {
     if token.kind != TokenKind::Admin {
         let sql = "INSERT INTO principals (owner, kind) VALUES (?1, ?2) ON CONFLICT DO NOTHING \
              RETURNING '1' AS row";
@@ -83,10 +90,10 @@ pub async fn insert(db: &Db, token: &Token, hash: &[u8; 32]) -> Result<bool, Api
          WHERE ?3 = 'admin' OR EXISTS (SELECT 1 FROM principals WHERE owner = ?4 AND kind = ?3) \
          RETURNING '1' AS row";
     let expires_at = token.expires_at.map(|time| time.0.to_string());
-    let changed = db
-        .changes(
+    let changed: Option<u8> = db
+        .recorded(
             sql,
-            [
+            &[
                 Bind::Text(token.id.as_str()),
                 Bind::Text(&hex(hash)),
                 Bind::Text(token.kind.as_str()),
@@ -96,9 +103,10 @@ pub async fn insert(db: &Db, token: &Token, hash: &[u8; 32]) -> Result<bool, Api
                 Bind::Int(token.created_at.0),
                 Bind::Maybe(expires_at.as_deref()),
             ],
+            Some(entry),
         )
         .await?;
-    Ok(changed)
+    Ok(changed.is_some())
 }
 
 /// Tokens by id, at most `limit`, after the given one.
@@ -114,9 +122,13 @@ pub async fn list(db: &Db, limit: u32, after: &str) -> Result<Vec<Token>, ApiErr
 }
 
 /// Revokes a token; `false` if there is none of that id.
-pub async fn delete(db: &Db, id: &TokenId) -> Result<bool, ApiError> {
+pub async fn delete(db: &Db, id: &TokenId, entry: &Entry) -> Result<bool, ApiError> {
     let sql = "DELETE FROM tokens WHERE id = ?1 RETURNING '1' AS row";
-    db.changes(sql, [Bind::Text(id.as_str())]).await
+    let delete = db.prepare(sql, &[Bind::Text(id.as_str())])?;
+    // The entry comes first: it tells which repos the token covered.
+    let entry = entry.prepare(db)?;
+    let statements = js_sys::Array::of2(entry.inner(), delete.inner());
+    db.row_of(&statements, 1).await.map(|row| row.is_some())
 }
 
 /// Notes that a token was used, unless that was noted since `not_since`.

@@ -2,6 +2,7 @@
 //! a test's name is a sentence of it.
 
 mod agents;
+mod callbacks;
 mod config;
 mod cost;
 mod crashes;

@@ -45,6 +45,8 @@ pub struct Timing {
     pub lost_runner: Ms,
     /// How long finished requests for workers are kept.
     pub keep_spawns: Ms,
+    /// How long the audit log is kept.
+    pub keep_audit: Ms,
     /// A notice or report that could not be passed on is tried again then.
     pub outbox_retry: Ms,
 }
@@ -69,6 +71,7 @@ impl Default for Timing {
             spawn_window: MINUTE,
             lost_runner: HOUR,
             keep_spawns: 30 * DAY,
+            keep_audit: 90 * DAY,
             outbox_retry: 5 * SECOND,
         }
     }
@@ -98,6 +101,7 @@ impl Timing {
             spawn_window: by(full.spawn_window),
             lost_runner: by(full.lost_runner),
             keep_spawns: by(full.keep_spawns),
+            keep_audit: by(full.keep_audit),
             outbox_retry: by(full.outbox_retry),
         }
     }

@@ -200,6 +200,31 @@ impl Fields {
         Some(list)
     }
 
+    /// A nested object that must be there, to be read like a body of its own.
+    pub fn object(&mut self, field: &str) -> Option<Self> {
+        match self.take(field) {
+            Some(Value::Object(map)) => Some(Self {
+                map,
+                faults: Vec::new(),
+            }),
+            Some(other) => {
+                self.wrong_type(field, "an object", &other);
+                None
+            }
+            None => {
+                self.fault(field, "is missing");
+                None
+            }
+        }
+    }
+
+    /// Takes over the faults of the object that was nested in `field`.
+    pub fn faults_of(&mut self, field: &str, nested: Self) {
+        for fault in nested.faults {
+            self.fault(&format!("{field}.{}", fault.field), fault.message);
+        }
+    }
+
     /// A map of texts within the limits of [`Metadata`], if there.
     pub fn metadata(&mut self, field: &str) -> Option<Metadata> {
         let entries = match self.take(field)? {

@@ -157,6 +157,11 @@ uuid_id!(
     "spn_"
 );
 uuid_id!(
+    /// An entry of the audit log.
+    AuditId,
+    "aud_"
+);
+uuid_id!(
     /// A token, as it may be named in lists and logs. Not its secret.
     TokenId,
     "tok_"

@@ -36,6 +36,6 @@ pub mod token;
 pub mod webhook;
 
 pub use error::ErrorCode;
-pub use id::{AgentId, MessageId, SpawnId, TokenId};
+pub use id::{AgentId, AuditId, MessageId, SpawnId, TokenId};
 pub use name::{AgentName, Owner, Repo};
 pub use time::Timestamp;

@@ -287,6 +287,14 @@ impl Sql {
         )
     }
 
+    /// The part of a message's wire form that does not change.
+    pub fn head(&self, at: u64) -> Result<Option<String>, Refused> {
+        self.text(
+            "SELECT head || '}' FROM messages WHERE seq = ?",
+            vec![seq(at)],
+        )
+    }
+
     /// A remembered key, with its message's row or what was kept of it.
     pub fn key(&self, scope: &str, now: Ms) -> Result<Option<Key>, Refused> {
         self.json(

@@ -202,9 +202,11 @@ impl Mailbox {
         self.waiting.len()
     }
 
-    /// The oldest place at which a message may wait: a scan can start there.
-    pub fn first_waiting(&self) -> Option<u64> {
-        self.waiting.first_seq()
+    /// The oldest place at which a message waits, or the next one to be given:
+    /// a scan can start there.
+    pub fn pending_from(&self) -> u64 {
+        let next = self.last.map_or(1, |(_, seq)| seq + 1);
+        self.waiting.first_seq().unwrap_or(next)
     }
 
     /// A place below which no stored message waits, for the next load. One

@@ -275,11 +275,7 @@ impl World {
             return;
         }
         let Next::Offer(offer) = next else { return };
-        assert_eq!(
-            Some(offer.seq),
-            self.mailbox.first_waiting(),
-            "not the oldest"
-        );
+        assert_eq!(offer.seq, self.mailbox.pending_from(), "not the oldest");
         assert!(self.mailbox.begin_push(self.now).is_none(), "two under way");
         self.offered.push(offer.seq);
         if let Some(acked) = answer {

@@ -1,0 +1,47 @@
+//! A repo's webhook secrets, sealed in its configuration: they sign what is
+//! pushed to its `spawn_endpoint`, and what that calls back.
+
+use crate::error::ApiError;
+use crate::store::configs::Stored;
+use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_core::seal::KeyRing;
+use multiclaude_hybrid_protocol::Repo;
+use multiclaude_hybrid_protocol::error::FieldError;
+use multiclaude_hybrid_protocol::webhook::Secret;
+
+/// What a secret is bound to where it is sealed.
+fn place(repo: &Repo) -> String {
+    format!("{repo}|config|webhook_secret")
+}
+
+/// The secrets that are valid at `now`, the newest first. One whose key was
+/// dropped from `MASTER_KEY` is lost: it opens no longer, and is left out.
+pub fn valid(keys: &KeyRing, stored: &Stored, now: Ms) -> Vec<Secret> {
+    let place = place(&stored.config.repo);
+    let valid = stored
+        .secrets
+        .iter()
+        .filter(|held| held.until.is_none_or(|until| now < until));
+    valid
+        .filter_map(|held| keys.open(&held.sealed, &place).ok())
+        .map(Secret::from_bytes)
+        .collect()
+}
+
+/// The newest secret, if it can be opened.
+pub fn newest(keys: &KeyRing, stored: &Stored) -> Option<Secret> {
+    let held = stored.secrets.first()?;
+    let bytes = keys.open(&held.sealed, &place(&stored.config.repo)).ok()?;
+    Some(Secret::from_bytes(bytes))
+}
+
+/// Seals a secret of a repo.
+pub fn seal(
+    keys: &KeyRing,
+    repo: &Repo,
+    secret: &Secret,
+    random: [u8; 12],
+) -> Result<String, ApiError> {
+    keys.seal(secret.as_bytes(), &place(repo), random)
+        .map_err(|error| ApiError::fields(vec![FieldError::new("webhook_secret", error)]))
+}

@@ -1,0 +1,128 @@
+//! The table `audit`: who did what to which thing, and when.
+//!
+//! An entry is written in one batch with the change that it tells of, and only
+//! if that changed something: there is no change without its entry, and no
+//! entry without its change.
+
+use super::{Bind, Db};
+use crate::error::ApiError;
+use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_protocol::audit::{ActorKind, AuditAction};
+use multiclaude_hybrid_protocol::{AuditId, Repo};
+use worker::D1PreparedStatement;
+
+/// Where an entry's repos and subject come from, besides what is said of it.
+#[derive(Debug, Clone, Copy)]
+pub enum Source {
+    /// Said; written after a statement that changed something.
+    Said,
+    /// The request that holds the lease named as subject; after its claim.
+    Lease,
+    /// The token named as subject; before it is deleted.
+    Token,
+}
+
+/// An entry to be written.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Names it.
+    pub id: AuditId,
+    /// When.
+    pub at: Ms,
+    /// Where; empty for tokens.
+    pub repo: String,
+    /// The token's id, or the callback's `webhook-id`.
+    pub token_id: String,
+    /// What kind of caller.
+    pub kind: ActorKind,
+    /// The principal.
+    pub owner: String,
+    /// What was done.
+    pub action: AuditAction,
+    /// To what.
+    pub subject: String,
+    /// A JSON object of texts.
+    pub detail: Option<String>,
+    /// Of a token: a JSON array of the repos it concerns.
+    pub scopes: Option<String>,
+    /// Where the rest comes from.
+    pub source: Source,
+}
+
+impl Entry {
+    /// The statement that writes it.
+    pub(super) fn prepare(&self, db: &Db) -> Result<D1PreparedStatement, ApiError> {
+        let (subject, scopes, rest) = match self.source {
+            Source::Said => ("?8", "?10", "WHERE changes() > 0"),
+            Source::Lease => (
+                "id",
+                "?10",
+                "FROM spawns WHERE repo = ?2 AND finished_at IS NULL AND status = 'in_progress' AND lease = ?8",
+            ),
+            Source::Token => ("?8", "coalesce(?10, repos)", "FROM tokens WHERE id = ?8"),
+        };
+        let sql = format!(
+            "INSERT INTO audit (id, repo, at, token_id, kind, owner, action, subject, detail, scopes) \
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, {subject}, ?9, {scopes} {rest}"
+        );
+        db.prepare(
+            &sql,
+            &[
+                Bind::Text(self.id.as_str()),
+                Bind::Text(&self.repo),
+                Bind::Int(self.at),
+                Bind::Text(&self.token_id),
+                Bind::Text(self.kind.as_str()),
+                Bind::Text(&self.owner),
+                Bind::Text(self.action.as_str()),
+                Bind::Text(&self.subject),
+                Bind::Maybe(self.detail.as_deref()),
+                Bind::Maybe(self.scopes.as_deref()),
+            ],
+        )
+    }
+}
+
+/// A repo's entries and those of the tokens that cover it, the newest first:
+/// a JSON array, and the cursor of the next page. `all_tokens`: admin tokens,
+/// which cover every repo, are told of, too.
+pub async fn list(
+    db: &Db,
+    repo: &Repo,
+    all_tokens: bool,
+    limit: u32,
+    before: Option<&str>,
+) -> Result<(String, Option<String>), ApiError> {
+    let sql = "WITH found AS (SELECT * FROM audit WHERE id < ?3 AND (repo = ?1 OR repo = '' AND \
+         (EXISTS (SELECT 1 FROM json_each(scopes) WHERE value IN (?1, ?2)) OR ?5 AND scopes = '[]')) \
+         ORDER BY id DESC LIMIT ?4 + 1), \
+         page AS (SELECT * FROM found ORDER BY id DESC LIMIT ?4) \
+         SELECT json_array(iif((SELECT count(*) FROM found) > ?4, (SELECT min(id) FROM page), NULL), \
+         coalesce('[' || group_concat(json_patch('{}', json_object('id', id, 'repo', nullif(repo, ''), \
+         'at', strftime('%Y-%m-%dT%H:%M:%fZ', at / 1000.0, 'unixepoch'), \
+         'actor', json_object('token_id', token_id, 'kind', kind, 'owner', owner), \
+         'action', action, 'subject', subject, 'detail', json(detail))), ',' ORDER BY id DESC) || ']', '[]')) \
+         AS row FROM page";
+    let account = repo.as_str().split('/').next().unwrap_or_default();
+    let whole_account = format!("{account}/*");
+    let binds = [
+        Bind::Text(repo.as_str()),
+        Bind::Text(&whole_account),
+        // Above every id.
+        Bind::Text(before.unwrap_or("aud_g")),
+        Bind::Int(limit.into()),
+        Bind::Int(all_tokens.into()),
+    ];
+    let page: Option<(Option<String>, String)> = db.first(sql, binds).await?;
+    let (next, items) = page.unwrap_or((None, "[]".to_owned()));
+    Ok((items, next))
+}
+
+/// Deletes some of what was done before `before`.
+pub async fn purge(db: &Db, before: &AuditId) -> Result<(), ApiError> {
+    let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id < ?1 ORDER BY id LIMIT 500) \
+         RETURNING '1' AS row";
+    db.changes(sql, [Bind::Text(before.as_str())])
+        .await
+        .map(|_| ())
+}

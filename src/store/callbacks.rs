@@ -1,0 +1,87 @@
+//! The table `callbacks`: what the endpoint that requests are pushed to has
+//! reported, each `webhook-id` once per repo.
+
+use super::audit::Entry;
+use super::spawns::{Row, sql};
+use super::{Bind, Db};
+use crate::error::ApiError;
+use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_protocol::callback::{Callback, Event};
+use multiclaude_hybrid_protocol::{AgentName, Repo};
+use worker::js_sys;
+
+/// Who holds a request that was taken by a callback, in place of an owner.
+pub const HOLDER: &str = "spawn-endpoint";
+
+/// Does what a callback reports, if it is new and no runner holds the request:
+/// one batch, so a crash neither loses a callback nor takes one twice.
+///
+/// `ends`: when what it takes is free again.
+pub async fn take(
+    db: &Db,
+    repo: &Repo,
+    callback: &Callback,
+    webhook_id: &str,
+    ends: Ms,
+    entry: Option<&Entry>,
+    now: Ms,
+) -> Result<Option<Row>, ApiError> {
+    let sql = sql(
+        "UPDATE spawns SET status = ?3, claims = claims + (status = 'pending'), claimed_by = ?4, \
+         lease = NULL, claim_key = NULL, lease_expires_at = iif(?3 = 'in_progress', ?5, NULL), \
+         worker_name = coalesce(?6, worker_name), \
+         started_at = coalesce(started_at, iif(?6 IS NULL, NULL, ?7)), \
+         summary = coalesce(?8, summary), failure_reason = coalesce(?9, failure_reason), \
+         finished_at = iif(?3 = 'in_progress', NULL, ?7), callback = ?10 \
+         WHERE id = ?1 AND repo = ?2 AND finished_at IS NULL \
+         AND (status = 'in_progress' AND lease IS NULL OR status = 'pending' AND NOT ?11) \
+         AND NOT EXISTS (SELECT 1 FROM callbacks WHERE repo = ?2 AND id = ?10) RETURNING COLUMNS AS row",
+    );
+    let update = db.prepare(
+        &sql,
+        &[
+            Bind::Text(callback.id.as_str()),
+            Bind::Text(repo.as_str()),
+            Bind::Text(callback.event.status().as_str()),
+            Bind::Text(HOLDER),
+            Bind::Int(ends),
+            Bind::Maybe(callback.worker_name.as_ref().map(AgentName::as_str)),
+            Bind::Int(now),
+            Bind::Maybe(callback.summary.as_deref()),
+            Bind::Maybe(callback.failure_reason.as_deref()),
+            Bind::Text(webhook_id),
+            Bind::Int((callback.event == Event::Progress).into()),
+        ],
+    )?;
+    let statements = js_sys::Array::of1(update.inner());
+    if let Some(entry) = entry {
+        statements.push(entry.prepare(db)?.inner());
+    }
+    let note = "INSERT INTO callbacks (repo, id, at) SELECT ?1, ?2, ?3 FROM spawns \
+         WHERE id = ?4 AND callback = ?2 ON CONFLICT DO NOTHING";
+    let note = db.prepare(
+        note,
+        &[
+            Bind::Text(repo.as_str()),
+            Bind::Text(webhook_id),
+            Bind::Int(now),
+            Bind::Text(callback.id.as_str()),
+        ],
+    )?;
+    statements.push(note.inner());
+    db.first_of(&statements).await
+}
+
+/// Was this callback taken already?
+pub async fn taken(db: &Db, repo: &Repo, webhook_id: &str) -> Result<bool, ApiError> {
+    let sql = "SELECT '1' AS row FROM callbacks WHERE repo = ?1 AND id = ?2";
+    db.changes(sql, [Bind::Text(repo.as_str()), Bind::Text(webhook_id)])
+        .await
+}
+
+/// Forgets callbacks whose timestamp would be refused by now.
+pub async fn purge(db: &Db, before: Ms) -> Result<(), ApiError> {
+    let sql = "DELETE FROM callbacks WHERE (repo, id) IN (SELECT repo, id FROM callbacks \
+         WHERE at < ?1 LIMIT 500) RETURNING '1' AS row";
+    db.changes(sql, [Bind::Int(before)]).await.map(|_| ())
+}
