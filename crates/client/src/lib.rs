@@ -63,6 +63,17 @@ impl Error {
     }
 }
 
+/// What an answer that is no success means.
+fn refused(status: StatusCode, text: String) -> Error {
+    match serde_json::from_str::<Problem>(&text) {
+        Ok(problem) => Error::Refused(Box::new(problem)),
+        Err(_) => Error::Unexpected {
+            status: status.as_u16(),
+            text,
+        },
+    }
+}
+
 /// A successful answer.
 #[derive(Debug)]
 pub struct Reply {
@@ -141,13 +152,7 @@ impl Client {
                 text,
             });
         }
-        Err(match serde_json::from_str::<Problem>(&text) {
-            Ok(problem) => Error::Refused(Box::new(problem)),
-            Err(_) => Error::Unexpected {
-                status: status.as_u16(),
-                text,
-            },
-        })
+        Err(refused(status, text))
     }
 
     async fn send_json(&self, method: Method, path: &str, body: &Value) -> Result<Reply, Error> {

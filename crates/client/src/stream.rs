@@ -4,17 +4,17 @@
 //! the next. A message that is not answered comes again, on this stream or
 //! another one, under the same id.
 
-use crate::{Error, RepoClient};
+use crate::{Error, RepoClient, refused};
 use futures_util::{SinkExt, StreamExt};
 use multiclaude_hybrid_protocol::error::Problem;
 use multiclaude_hybrid_protocol::message::Message;
 use multiclaude_hybrid_protocol::{AgentId, MessageId};
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use reqwest::{StatusCode, Upgraded, header};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// What comes over a stream.
 #[derive(Debug)]
@@ -32,43 +32,50 @@ pub enum Event {
 /// An open stream of one agent.
 #[derive(Debug)]
 pub struct Stream {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: WebSocketStream<Upgraded>,
 }
 
 fn broken(error: tungstenite::Error) -> Error {
-    match error {
-        tungstenite::Error::Http(response) => {
-            let status = response.status().as_u16();
-            let text = response
-                .into_body()
-                .map(|body| String::from_utf8_lossy(&body).into_owned())
-                .unwrap_or_default();
-            match serde_json::from_str(&text) {
-                Ok(problem) => Error::Refused(problem),
-                Err(_) => Error::Unexpected { status, text },
-            }
-        }
-        other => Error::Stream(Box::new(other)),
-    }
+    Error::Stream(Box::new(error))
 }
 
 impl RepoClient {
     /// `GET …/agents/{name}/stream`, for the incarnation `agent` if one is
     /// given.
+    ///
+    /// The connection is made like every other one of this client, so that a
+    /// refusal is read in full and the same TLS settings hold.
     pub async fn stream(&self, name: &str, agent: Option<&AgentId>) -> Result<Stream, Error> {
-        let base = self.client.base.replacen("http", "ws", 1);
-        let url = format!("{base}{}/agents/{name}/stream", self.path);
-        let mut request = url.into_client_request().map_err(broken)?;
-        let headers = request.headers_mut();
-        let bearer = HeaderValue::try_from(format!("Bearer {}", self.client.token));
-        let mut bearer = bearer.map_err(|error| broken(error.into()))?;
-        bearer.set_sensitive(true);
-        headers.insert("authorization", bearer);
+        let url = format!("{}{}/agents/{name}/stream", self.client.base, self.path);
+        let key = generate_key();
+        let mut request = self
+            .client
+            .http
+            .get(url)
+            .bearer_auth(&self.client.token)
+            .header(header::CONNECTION, "upgrade")
+            .header(header::UPGRADE, "websocket")
+            .header(header::SEC_WEBSOCKET_VERSION, "13")
+            .header(header::SEC_WEBSOCKET_KEY, &key);
         if let Some(agent) = agent {
-            let id = HeaderValue::try_from(agent.as_str()).map_err(|error| broken(error.into()))?;
-            headers.insert("agent-id", id);
+            request = request.header("agent-id", agent.as_str());
         }
-        let (socket, _) = connect_async(request).await.map_err(broken)?;
+        let response = request.send().await?;
+        let status = response.status();
+        if status != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(refused(status, response.text().await?));
+        }
+        let accepted = response.headers().get(header::SEC_WEBSOCKET_ACCEPT);
+        if accepted.is_none_or(|accepted| {
+            accepted.as_bytes() != derive_accept_key(key.as_bytes()).as_bytes()
+        }) {
+            return Err(Error::Unexpected {
+                status: status.as_u16(),
+                text: "the Sec-WebSocket-Accept header does not fit".to_owned(),
+            });
+        }
+        let upgraded = response.upgrade().await?;
+        let socket = WebSocketStream::from_raw_socket(upgraded, Role::Client, None).await;
         Ok(Stream { socket })
     }
 }
@@ -113,8 +120,7 @@ impl Stream {
 
     /// Closes the stream.
     pub async fn close(mut self) -> Result<(), Error> {
-        let frame = None::<CloseFrame>;
-        self.socket.close(frame).await.map_err(broken)
+        self.socket.close(None).await.map_err(broken)
     }
 }
 
