@@ -3,7 +3,11 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SOURCES := $(shell find src crates/protocol/src crates/core/src -name '*.rs') Cargo.toml Cargo.lock crates/protocol/Cargo.toml crates/core/Cargo.toml
 
-.PHONY: help setup wasm dev test lint bench size soak token clean
+# The document is made from these; the page beside it shows it.
+DOCUMENT := $(shell find crates/openapi/src crates/protocol/src -type f) crates/openapi/Cargo.toml crates/protocol/Cargo.toml Cargo.lock
+ASSETS := build/assets/openapi.json $(addprefix build/assets/docs/,index.html page.js reference.js)
+
+.PHONY: help setup wasm dev test contract lint bench size soak token clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -14,13 +18,27 @@ setup: ## installs what is needed, pinned, once
 build/index.js: $(SOURCES)
 	@scripts/build
 
-wasm: build/index.js ## builds the coordinator (WebAssembly)
+build/assets/openapi.json: $(DOCUMENT)
+	@mkdir -p $(@D)
+	@. scripts/tools && cargo run --quiet --locked -p multiclaude-hybrid-openapi >build/openapi.json && mv build/openapi.json $@
+
+build/assets/docs/reference.js: scripts/tools
+	@. scripts/tools && install -D -m 644 "$$MCH_SCALAR_DIR/standalone.js" $@
+
+build/assets/docs/%: reference/%
+	@install -D -m 644 $< $@
+
+wasm: build/index.js $(ASSETS) ## builds the coordinator (WebAssembly) and its reference
 
 dev: setup wasm ## runs the coordinator here; prints URL, tokens and a first call (PORT=8787)
 	@. scripts/tools && exec node scripts/dev.mjs
 
 test: setup wasm ## runs every test, end-to-end ones against workerd included
 	@. scripts/tools && cargo test --workspace --exclude coordinator && cargo test -p coordinator --lib
+	@$(MAKE) --no-print-directory contract
+
+contract: setup wasm ## holds the running coordinator against the OpenAPI document (SEED=n)
+	@. scripts/tools && node scripts/contract.mjs
 
 lint: setup ## formatting and clippy, warnings are errors
 	@. scripts/tools && cargo fmt --all --check
@@ -36,6 +54,7 @@ size: wasm ## prints the size of the WebAssembly
 soak: setup wasm ## the slow tests: more kills, more cases
 	@. scripts/tools && PROPTEST_CASES=50000 cargo test --release -p multiclaude-hybrid-core -p multiclaude-hybrid-protocol
 	@. scripts/tools && SOAK=1 cargo test -p e2e --test e2e
+	@SOAK=1 $(MAKE) --no-print-directory contract
 
 token: setup ## prints a new admin token, for the secret ADMIN_TOKEN
 	@. scripts/tools && node scripts/token.mjs

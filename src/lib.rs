@@ -76,7 +76,9 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
     };
     let headers = response.headers_mut();
     headers.set("x-request-id", &request_id)?;
-    headers.set("cache-control", "no-store")?;
+    if !headers.has("cache-control")? {
+        headers.set("cache-control", "no-store")?;
+    }
     headers.set("x-content-type-options", "nosniff")?;
     log::answered(&log::Answered {
         method: &method,

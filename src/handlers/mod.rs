@@ -8,6 +8,7 @@ pub mod endpoint;
 pub mod idempotency;
 pub mod messages;
 pub mod query;
+pub mod reference;
 pub mod stream;
 pub mod system;
 pub mod tokens;

@@ -50,7 +50,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
             .path_parameter(path(
                 "file",
                 "Its name.",
-                json!({ "type": "string", "pattern": "^[a-z][a-z0-9.-]{0,63}$" }),
+                json!({ "enum": ["page.js", "reference.js"] }),
                 "reference.js",
             ))
             .response(200, "The script.", text("text/javascript"))

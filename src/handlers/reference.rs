@@ -1,0 +1,62 @@
+//! The OpenAPI document, and a page that renders it: static assets, made by
+//! the build. Neither needs a token.
+
+use super::Handled;
+use crate::context::Context;
+use crate::error::ApiError;
+use crate::router;
+use worker::{Headers, Response, web_sys};
+
+/// The page asks nobody but this host. Its renderer sets styles inline.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+     img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; \
+     form-action 'none'; frame-ancestors 'none'";
+
+/// Where the asset is that a URL asks for, and of which type.
+fn asset(url: &str) -> Option<(&'static str, &'static str)> {
+    let path = url.split(['?', '#']).next()?;
+    match path.rsplit('/').next()? {
+        "openapi.json" => Some(("openapi.json", "application/json")),
+        "docs" => Some(("docs/index.html", "text/html; charset=utf-8")),
+        "page.js" => Some(("docs/page.js", "text/javascript; charset=utf-8")),
+        "reference.js" => Some(("docs/reference.js", "text/javascript; charset=utf-8")),
+        _ => None,
+    }
+}
+
+/// `GET /v1/openapi.json`, `GET /v1/docs` and `GET /v1/docs/{file}`.
+///
+/// One function for the three: each would be a state machine of its own, half
+/// a kilobyte of wasm.
+pub async fn serve(context: Context) -> Handled {
+    let (path, kind) = asset(context.url()).ok_or_else(router::not_found)?;
+    // Only the path matters. The bare request of the runtime: the crate's own
+    // sets two dozen properties of Cloudflare's edge on every one.
+    let request = web_sys::Request::new_with_str(&format!("https://assets/{path}"))
+        .map_err(worker::Error::from)?;
+    let assets = context.env.assets("ASSETS")?;
+    let found = assets.fetch_request(worker::Request::from(request)).await?;
+    if found.status_code() != 200 {
+        return Err(ApiError::internal(path));
+    }
+    let headers = Headers::new();
+    headers.set("content-type", kind)?;
+    headers.set("content-security-policy", POLICY)?;
+    headers.set("cache-control", "public, max-age=300")?;
+    let (_, body) = found.into_parts();
+    Ok(Response::from_body(body)?.with_headers(headers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_segment_says_which_asset_is_asked_for() {
+        let of = |url| asset(url).map(|(path, _)| path);
+        assert_eq!(of("https://x/v1/openapi.json"), Some("openapi.json"));
+        assert_eq!(of("https://x/v1/docs?a=/b#c"), Some("docs/index.html"));
+        assert_eq!(of("https://x/v1/docs/page.js"), Some("docs/page.js"));
+        assert_eq!(of("https://x/v1/docs/index.html"), None);
+    }
+}
