@@ -114,7 +114,7 @@ pub async fn list(context: Context) -> Handled {
         status: query.parsed("status", MessageStatus::parse)?,
         after: after.map_or(0, |id| id.seq()),
         limit: query.limit()?,
-        wait_ms: u64::from(wait(&context, &query)?) * 1000,
+        wait_ms: u64::from(wait(&context, &query)?) * context.settings.timing.second.unsigned_abs(),
     });
     let response = ask(&context, &caller.repo, &name, &command, "").await?;
     let next = response.headers().get(NEXT)?;

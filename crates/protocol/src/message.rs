@@ -210,11 +210,11 @@ impl NewMessage {
 }
 
 fn thread(text: &str) -> Result<String, String> {
-    if (1..=THREAD_MAX).contains(&text.len()) && !text.chars().any(char::is_control) {
+    if (1..=THREAD_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
         Ok(text.to_owned())
     } else {
         Err(format!(
-            "must be 1 to {THREAD_MAX} bytes without control characters"
+            "must be 1 to {THREAD_MAX} characters, none of them a control character"
         ))
     }
 }
@@ -259,6 +259,16 @@ mod tests {
         for bad in ["system", "user:", "user:Dan", "user", "a.b"] {
             assert!(Sender::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_thread_has_128_characters_however_many_bytes_they_are() {
+        let of = |thread: String| {
+            read(&serde_json::json!({"from": "a", "to": "b", "body": "", "thread_id": thread}))
+        };
+        assert!(of("ä".repeat(128)).is_ok());
+        assert!(of("ä".repeat(129)).is_err());
+        assert!(of("a\u{85}".to_owned()).is_err());
     }
 
     #[test]
