@@ -1,0 +1,87 @@
+// `make contract`: schemathesis against a coordinator of its own. Whatever the
+// OpenAPI document says is tried out: 100 cases an operation (1000 with SOAK=1)
+// and walks along its links. SEED repeats a run.
+import { spawn } from 'node:child_process';
+import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { adminToken, freePort, healthy, migrate, prepare, start } from './local.mjs';
+
+const OWNER = 'acme';
+// Divides every duration, so that a held poll takes a second at most.
+const TIME_SCALE = 25;
+const MANY = 10_000;
+const seed = process.env.SEED || '20261122';
+const examples = process.env.SOAK ? '1000' : '100';
+
+async function call(url, token, method, path, body) {
+  const response = await fetch(url + path, {
+    method,
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  const answer = await response.json();
+  if (!response.ok) throw new Error(`${method} ${path}: ${answer.detail}`);
+  return answer;
+}
+
+// What is there before the tests begin: a token, two agents, wide limits.
+async function furnish(url, admin) {
+  const token = await call(url, admin, 'POST', '/tokens', { kind: 'service', owner: 'contract', repos: [`${OWNER}/*`] });
+  const repo = `/repos/${OWNER}/contract`;
+  for (const name of ['workspace', 'merge-queue']) {
+    await call(url, token.token, 'POST', `${repo}/agents`, { name, type: name });
+  }
+  const config = { enabled: true, max_spawns_per_minute: MANY, max_workers: MANY };
+  await call(url, token.token, 'PUT', `${repo}/config`, config);
+  return token;
+}
+
+function schemathesis(origin, token, admin) {
+  const args = [
+    '--config-file', 'tests/contract/schemathesis.toml', 'run', `${origin}/v1/openapi.json`,
+    '--phases', 'examples,coverage,fuzzing,stateful', '--max-examples', examples, '--seed', seed,
+    ...(process.env.CONTRACT_ARGS || '').split(' ').filter(Boolean),
+  ];
+  const env = {
+    ...process.env,
+    CONTRACT_URL: origin,
+    CONTRACT_HOOKS: 'tests/contract/hooks.py',
+    CONTRACT_SERVICE: token.token,
+    CONTRACT_ADMIN: admin,
+    CONTRACT_KEEP: token.id,
+  };
+  const child = spawn(join(process.env.MCH_VENV, 'bin', 'st'), args, { stdio: 'inherit', env });
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code) => resolve(code ?? 1));
+  });
+}
+
+const dir = mkdtempSync(join(tmpdir(), 'mch-contract-'));
+const local = prepare(dir);
+appendFileSync(local.vars, `TIME_SCALE="${TIME_SCALE}"\n`);
+migrate(local);
+const port = await freePort(18_787);
+const child = start(local, port);
+const stop = () => { try { process.kill(-child.pid, 'SIGKILL'); } catch { /* gone */ } };
+process.once('exit', stop);
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
+
+let code = 1;
+try {
+  const origin = `http://127.0.0.1:${port}`;
+  await healthy(`${origin}/v1`, child, local.log);
+  const admin = adminToken(local.vars);
+  const token = await furnish(`${origin}/v1`, admin);
+  const began = Date.now();
+  console.log(`contract: seed ${seed}, ${examples} cases an operation`);
+  code = await schemathesis(origin, token, admin);
+  console.log(`contract: seed ${seed}, ${Math.round((Date.now() - began) / 1000)} s; SEED=${seed} make contract repeats it`);
+} catch (error) {
+  console.error(error.message);
+}
+stop();
+if (code === 0) rmSync(dir, { recursive: true, force: true });
+else console.error(`contract: the coordinator's log is ${local.log}`);
+process.exit(code);
