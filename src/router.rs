@@ -70,29 +70,43 @@ routes! {
     Get    "/v1/repos/{repo}/audit" => audit::list;
 }
 
-/// The parameters of `segments` under `pattern`, if it fits.
-fn fit(pattern: &str, segments: &[String]) -> Option<Vec<String>> {
-    let mut params = Vec::new();
+/// The parameters of `segments` under `pattern`, which fits.
+fn params(pattern: &str, segments: &[String]) -> Vec<String> {
+    let parts = pattern.split('/').skip(1).zip(segments);
+    parts
+        .filter(|(part, _)| part.starts_with('{'))
+        .map(|(_, segment)| segment.clone())
+        .collect()
+}
+
+/// How many parameters `pattern` needs for `segments`, if it fits.
+fn parameters(pattern: &str, segments: &[String]) -> Option<usize> {
+    let mut count = 0;
     let mut parts = pattern.split('/').skip(1);
     for segment in segments {
         let part = parts.next()?;
         if part.starts_with('{') {
-            params.push(segment.clone());
+            count += 1;
         } else if part != segment {
             return None;
         }
     }
-    parts.next().is_none().then_some(params)
+    parts.next().is_none().then_some(count)
+}
+
+/// The routes of a path, whatever the method: those with the fewest
+/// parameters, so that `…/workers/claim` is never taken for a worker's id.
+fn at(segments: &[String]) -> impl Iterator<Item = &'static Route> {
+    let count = |route: &Route| parameters(route.pattern, segments);
+    let fewest = ROUTES.iter().filter_map(count).min();
+    ROUTES
+        .iter()
+        .filter(move |route| fewest.is_some() && parameters(route.pattern, segments) == fewest)
 }
 
 /// The methods that are served at a path.
 pub fn allowed(segments: &[String]) -> Vec<String> {
-    let fits = |route: &&Route| fit(route.pattern, segments).is_some();
-    let methods: Vec<_> = ROUTES
-        .iter()
-        .filter(fits)
-        .map(|route| route.method.to_string())
-        .collect();
+    let methods: Vec<_> = at(segments).map(|route| route.method.to_string()).collect();
     let with_get = methods.iter().any(|method| method == "GET");
     let extra = [("HEAD", with_get), ("OPTIONS", !methods.is_empty())];
     let extra = extra
@@ -112,13 +126,8 @@ pub fn not_found() -> ApiError {
 
 /// The route of a request with its parameters, or 404, or 405.
 pub fn find(method: &str, segments: &[String]) -> Result<(&'static Route, Vec<String>), ApiError> {
-    for route in ROUTES
-        .iter()
-        .filter(|route| route.method.as_ref() == method)
-    {
-        if let Some(params) = fit(route.pattern, segments) {
-            return Ok((route, params));
-        }
+    if let Some(route) = at(segments).find(|route| route.method.as_ref() == method) {
+        return Ok((route, params(route.pattern, segments)));
     }
     let allowed = allowed(segments);
     if allowed.is_empty() {
@@ -163,6 +172,19 @@ mod tests {
             found("GET", "/v1/repos/a/agents").unwrap_err(),
             ErrorCode::NotFound
         );
+    }
+
+    #[test]
+    fn a_word_of_the_path_is_never_taken_for_an_id() {
+        for (method, path) in [("PATCH", "claim"), ("DELETE", "spawn"), ("GET", "claim")] {
+            let path = format!("/v1/repos/a/b/workers/{path}");
+            assert_eq!(
+                found(method, &path).unwrap_err(),
+                ErrorCode::MethodNotAllowed
+            );
+        }
+        let segments = path::segments("/v1/repos/a/b/workers/claim").unwrap();
+        assert_eq!(allowed(&segments), ["POST", "OPTIONS"]);
     }
 
     #[test]
