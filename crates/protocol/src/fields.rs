@@ -150,10 +150,14 @@ impl Fields {
         parse(&text).map_err(|error| self.fault(field, error)).ok()
     }
 
-    /// A whole number within `range`, if there.
+    /// A whole number within `range`, if there; `30.0` is one, too.
     pub fn integer(&mut self, field: &str, range: RangeInclusive<i64>) -> Option<i64> {
         let value = self.take(field)?;
-        let found = value.as_i64().filter(|number| range.contains(number));
+        let whole = |number: &f64| number.fract() == 0.0 && number.abs() < 9e15;
+        let number = value
+            .as_i64()
+            .or_else(|| value.as_f64().filter(whole).map(|number| number as i64));
+        let found = number.filter(|number| range.contains(number));
         if found.is_none() {
             let (from, to) = range.into_inner();
             self.fault(
@@ -306,6 +310,23 @@ mod tests {
         let faults = body.finish(Some(())).unwrap_err();
         let names: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
         assert_eq!(names, ["a", "gone", "n", "b", "m.k", "l.0", "l.1"]);
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point() {
+        let of = |number: &str| {
+            let mut body = fields(&format!("{{\"n\":{number}}}"));
+            let read = body.integer("n", -5..=3600);
+            body.finish(read).ok()
+        };
+        assert_eq!(
+            (of("30"), of("30.0"), of("3e1")),
+            (Some(30), Some(30), Some(30))
+        );
+        assert_eq!(
+            (of("30.5"), of("1e300"), of("-6.0"), of("\"3\"")),
+            (None, None, None, None)
+        );
     }
 
     #[test]
