@@ -130,9 +130,11 @@ impl Context {
         self.param(0)
     }
 
-    /// The incarnation that the caller believes to act for.
+    /// The incarnation that the caller believes to act for; an empty header
+    /// counts as absent.
     pub fn agent_id(&self) -> Result<Option<AgentId>, ApiError> {
-        let Some(text) = self.request.headers().get("agent-id")? else {
+        let header = self.request.headers().get("agent-id")?;
+        let Some(text) = header.filter(|text| !text.is_empty()) else {
             return Ok(None);
         };
         let id = AgentId::parse(&text).ok_or_else(|| {

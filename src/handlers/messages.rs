@@ -41,6 +41,8 @@ pub async fn send(mut context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
     caller.takes_part()?;
     let key = idempotency::key(&context)?;
+    // Refused where it is malformed, also for a person, who has none.
+    context.agent_id()?;
     let fields = body::fields(&mut context.request).await?;
     let message = NewMessage::from_fields(fields)?;
     let sender = sender(&context, &caller, &message.from).await?;

@@ -17,7 +17,7 @@ pub(crate) fn shared() -> Value {
         "AgentId": {
             "name": "Agent-Id", "in": "header",
             "description": "The incarnation that the caller believes to act for. If it has ended, the answer is 409 `agent_superseded`.",
-            "schema": { "$ref": "#/components/schemas/AgentId" },
+            "schema": { "anyOf": [{ "$ref": "#/components/schemas/AgentId" }, { "type": "string", "maxLength": 0 }] },
         },
         "IdempotencyKey": {
             "name": "Idempotency-Key", "in": "header",
