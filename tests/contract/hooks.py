@@ -17,6 +17,7 @@ NAME = re.compile(r"(?!(system|user)\Z)[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z", re.IGN
 HOST = re.compile(r"(?i)^([a-z]+:[/\\]*)[^/\\?#]+")
 TIME = re.compile(r"\d{4}(-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)")
 SECRET = re.compile(r"whsec_.+")
+MESSAGE = re.compile(r"^(msg_[0-9a-f]{32}_)[A-Za-z0-9_-]+\Z")
 KEY = re.compile(r"[!-~]{1,200}\Z")
 
 
@@ -73,6 +74,10 @@ def before_call(context, case, **kwargs):
         parameters["id"] = "tok_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b"
     if operation in ("getAgent", "listMessages", "rotateSecret", "testEndpoint"):
         parameters["name"] = known(parameters.get("name"))
+    # A page of an agent's messages goes on after one of them.
+    query = case.query or {}
+    if operation == "listMessages" and isinstance(query.get("after"), str):
+        query["after"] = MESSAGE.sub(rf"\g<1>{parameters['name']}", query["after"])
     # Short keys repeat themselves; one key with two contents is refused.
     key = (case.headers or {}).get("Idempotency-Key")
     if isinstance(key, str) and KEY.match(key):
