@@ -25,7 +25,8 @@ async function call(url, token, method, path, body) {
   return answer;
 }
 
-// What is there before the tests begin: a token, two agents, wide limits.
+// What is there before the tests begin: a token, two agents, a message and a
+// request between them, wide limits.
 async function furnish(url, admin) {
   const token = await call(url, admin, 'POST', '/tokens', { kind: 'service', owner: 'contract', repos: [`${OWNER}/*`] });
   const repo = `/repos/${OWNER}/contract`;
@@ -33,11 +34,15 @@ async function furnish(url, admin) {
     await call(url, token.token, 'POST', `${repo}/agents`, { name, type: name });
   }
   const config = { enabled: true, max_spawns_per_minute: MANY, max_workers: MANY };
-  await call(url, token.token, 'PUT', `${repo}/config`, config);
-  return token;
+  for (const name of ['contract', 'configured']) {
+    await call(url, token.token, 'PUT', `/repos/${OWNER}/${name}/config`, config);
+  }
+  const message = await call(url, token.token, 'POST', `${repo}/messages`, { from: 'workspace', to: 'merge-queue', body: 'hello' });
+  const worker = await call(url, token.token, 'POST', `${repo}/workers/spawn`, { task: 'wait' });
+  return { CONTRACT_SERVICE: token.token, CONTRACT_KEEP: token.id, CONTRACT_MESSAGE: message.id, CONTRACT_WORKER: worker.id };
 }
 
-function schemathesis(origin, token, admin) {
+function schemathesis(origin, variables) {
   const args = [
     '--config-file', 'tests/contract/schemathesis.toml', 'run', `${origin}/v1/openapi.json`,
     '--phases', 'examples,coverage,fuzzing,stateful', '--max-examples', examples, '--seed', seed,
@@ -47,9 +52,7 @@ function schemathesis(origin, token, admin) {
     ...process.env,
     CONTRACT_URL: origin,
     CONTRACT_HOOKS: 'tests/contract/hooks.py',
-    CONTRACT_SERVICE: token.token,
-    CONTRACT_ADMIN: admin,
-    CONTRACT_KEEP: token.id,
+    ...variables,
   };
   const child = spawn(join(process.env.MCH_VENV, 'bin', 'st'), args, { stdio: 'inherit', env });
   return new Promise((resolve, reject) => {
@@ -73,10 +76,10 @@ try {
   const origin = `http://127.0.0.1:${port}`;
   await healthy(`${origin}/v1`, child, local.log);
   const admin = adminToken(local.vars);
-  const token = await furnish(`${origin}/v1`, admin);
+  const variables = { CONTRACT_ADMIN: admin, ...(await furnish(`${origin}/v1`, admin)) };
   const began = Date.now();
   console.log(`contract: seed ${seed}, ${examples} cases an operation`);
-  code = await schemathesis(origin, token, admin);
+  code = await schemathesis(origin, variables);
   console.log(`contract: seed ${seed}, ${Math.round((Date.now() - began) / 1000)} s; SEED=${seed} make contract repeats it`);
 } catch (error) {
   console.error(error.message);

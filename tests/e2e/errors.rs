@@ -174,3 +174,44 @@ async fn times_are_rfc_3339_in_utc_and_lists_are_bare_arrays() {
     let time = list[0]["last_seen"].as_str().unwrap();
     assert!(time.ends_with('Z') && multiclaude_hybrid_protocol::Timestamp::parse(time).is_some());
 }
+
+#[tokio::test]
+async fn an_empty_agent_id_is_absent_and_a_malformed_one_is_refused_everywhere() {
+    let world = shared().await.world().await;
+    let url = format!("{}/repos/{}/workers/spawn", world.url, world.repo);
+    for (id, status) in [("", 201), ("{}", 400)] {
+        let (found, ..) = raw(Client::new()
+            .post(&url)
+            .bearer_auth(&world.tokens[0])
+            .header("agent-id", id)
+            .body(r#"{"task": "x", "priority": 1.0}"#))
+        .await;
+        assert_eq!(found, status, "{id:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_document_and_its_page_need_no_token_and_the_page_asks_no_other_host() {
+    let base = shared().await.url();
+    let (status, headers, document) = raw(Client::new().get(format!("{base}/openapi.json"))).await;
+    assert_eq!(
+        (status, &document["openapi"]),
+        (200, &json!("3.1.0")),
+        "{headers:?}"
+    );
+    assert_eq!(headers["cache-control"], "public, max-age=300");
+    let page = reqwest::get(format!("{base}/docs")).await.unwrap();
+    let policy = page.headers()["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("http"));
+    let html = page.text().await.unwrap();
+    for script in html.split("src=\"").skip(1) {
+        let path = script.split('"').next().unwrap();
+        let file = path.strip_prefix("/v1").unwrap();
+        let answer = reqwest::get(format!("{base}{file}")).await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+    }
+    let other = reqwest::get(format!("{base}/docs/index.html"))
+        .await
+        .unwrap();
+    assert_eq!(other.status(), 404);
+}

@@ -17,7 +17,7 @@ pub(crate) fn shared() -> Value {
         "AgentId": {
             "name": "Agent-Id", "in": "header",
             "description": "The incarnation that the caller believes to act for. If it has ended, the answer is 409 `agent_superseded`.",
-            "schema": { "anyOf": [{ "$ref": "#/components/schemas/AgentId" }, { "type": "string", "maxLength": 0 }] },
+            "schema": or_empty(json!({ "$ref": "#/components/schemas/AgentId" })),
         },
         "IdempotencyKey": {
             "name": "Idempotency-Key", "in": "header",
@@ -34,7 +34,7 @@ pub(crate) fn shared() -> Value {
         },
         "Limit": {
             "name": "limit", "in": "query", "description": "Entries of a page.",
-            "schema": { "type": "integer", "minimum": 1, "maximum": 500, "default": 100 },
+            "schema": or_empty(json!({ "type": "integer", "minimum": 1, "maximum": 500, "default": 100 })),
         },
     })
 }
@@ -52,10 +52,17 @@ pub(crate) fn path(name: &str, description: &str, schema: Value, example: &str) 
     })
 }
 
-/// A parameter of the query. An empty one counts as absent.
+/// A parameter of the query.
 pub(crate) fn query(name: &str, description: &str, schema: Value) -> Value {
     json!({
-        "name": name, "in": "query", "description": description, "schema": schema,
-        "allowEmptyValue": true,
+        "name": name, "in": "query", "description": description, "schema": or_empty(schema),
     })
+}
+
+/// `schema`, or an empty text, which counts as absent.
+fn or_empty(schema: Value) -> Value {
+    if schema == json!({ "type": "string" }) {
+        return schema;
+    }
+    json!({ "anyOf": [schema, { "type": "string", "maxLength": 0 }] })
 }
