@@ -50,6 +50,9 @@ function schemathesis(origin, variables) {
   ];
   const env = {
     ...process.env,
+    // No litter in the checkout.
+    HYPOTHESIS_STORAGE_DIRECTORY: join(dir, 'hypothesis'),
+    PYTHONDONTWRITEBYTECODE: '1',
     CONTRACT_URL: origin,
     CONTRACT_HOOKS: 'tests/contract/hooks.py',
     ...variables,
