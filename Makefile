@@ -38,6 +38,7 @@ test: setup wasm ## runs every test, end-to-end ones against workerd included
 	@$(MAKE) --no-print-directory contract
 
 contract: setup wasm ## holds the running coordinator against the OpenAPI document (SEED=n)
+	@scripts/setup contract
 	@. scripts/tools && node scripts/contract.mjs
 
 lint: setup ## formatting and clippy, warnings are errors

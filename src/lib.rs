@@ -22,6 +22,7 @@
 //! | [`outgoing`] | what leaves after an answer: [`spawner`] pushes requests for workers, [`requester`] tells of their ends |
 //! | [`repo_secrets`] | a repo's webhook secrets |
 //! | [`cron`] | what is done every minute |
+//! | [`cors`] | other origins, and the headers of every answer |
 //! | [`settings`], [`clock`], [`random`], [`body`], [`log`] | the edges |
 //!
 //! Decisions are in `multiclaude_hybrid_core`, wire types in
@@ -32,6 +33,7 @@ pub mod body;
 pub mod cache;
 pub mod clock;
 pub mod context;
+pub mod cors;
 pub mod cron;
 pub mod delivery;
 pub mod error;
@@ -65,6 +67,9 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
     let started = clock::now();
     let request_id = random::request_id();
     let method = request.inner().method();
+    let url = request.inner().url();
+    let origin = request.headers().get("origin")?;
+    let settings = settings::get(&env).ok();
     let mut exchange = Exchange::default();
     let result = serve(request, env, runtime, &mut exchange).await;
     let (error, mut response) = match result {
@@ -79,7 +84,14 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
     if !headers.has("cache-control")? {
         headers.set("cache-control", "no-store")?;
     }
-    headers.set("x-content-type-options", "nosniff")?;
+    let methods = headers.get("allow")?.filter(|_| method == "OPTIONS");
+    cors::finish(
+        headers,
+        &url,
+        origin.as_deref(),
+        settings.as_deref(),
+        methods.as_deref(),
+    )?;
     log::answered(&log::Answered {
         method: &method,
         route: exchange.route,

@@ -1,5 +1,6 @@
 //! What the operator configured: secrets and variables, read once an isolate.
 
+use crate::cors;
 use crate::error::ApiError;
 use multiclaude_hybrid_core::seal::KeyRing;
 use multiclaude_hybrid_core::timing::Timing;
@@ -18,6 +19,8 @@ pub struct Settings {
     pub timing: Timing,
     /// Seals webhook secrets.
     pub keys: KeyRing,
+    /// Whose pages may call; none unless the operator says so.
+    pub allowed_origins: Vec<String>,
     /// The hash of the first admin token.
     pub admin_hash: Option<[u8; 32]>,
 }
@@ -62,8 +65,10 @@ fn read(env: &Env) -> Result<Settings, String> {
             .filter(|scale| *scale > 0)
             .ok_or("The variable TIME_SCALE must be a whole number from 1.")?,
     };
+    let origins = variable(env, "ALLOWED_ORIGINS").unwrap_or_default();
     Ok(Settings {
         allow_insecure,
+        allowed_origins: cors::parse(&origins)?,
         timing: Timing::scaled(scale),
         keys,
         admin_hash,

@@ -1,9 +1,11 @@
 //! The coordinator as its users meet it. One file a section of the design;
 //! a test's name is a sentence of it.
 
+mod access;
 mod agents;
 mod callbacks;
 mod config;
+mod cors;
 mod cost;
 mod crashes;
 mod errors;

@@ -20,6 +20,8 @@ pub struct Options {
     pub scale: u32,
     /// `ALLOW_INSECURE`.
     pub allow_insecure: bool,
+    /// `ALLOWED_ORIGINS`.
+    pub allowed_origins: &'static str,
     /// `MASTER_KEY`, if there is one.
     pub master_key: Option<&'static str>,
 }
@@ -29,6 +31,7 @@ impl Default for Options {
         Self {
             scale: 1,
             allow_insecure: true,
+            allowed_origins: "",
             master_key: Some(MASTER_KEY),
         }
     }
@@ -117,8 +120,11 @@ impl Coordinator {
 
     fn write_vars(&self) {
         let mut vars = format!(
-            "ADMIN_TOKEN=\"{}\"\nALLOW_INSECURE=\"{}\"\nTIME_SCALE=\"{}\"\n",
-            self.admin, self.options.allow_insecure, self.options.scale
+            "ADMIN_TOKEN=\"{}\"\nALLOW_INSECURE=\"{}\"\nTIME_SCALE=\"{}\"\nALLOWED_ORIGINS=\"{}\"\n",
+            self.admin,
+            self.options.allow_insecure,
+            self.options.scale,
+            self.options.allowed_origins
         );
         if let Some(key) = self.options.master_key {
             vars.push_str(&format!("MASTER_KEY=\"{key}\"\n"));

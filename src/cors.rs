@@ -1,0 +1,98 @@
+//! Cross-origin requests: off unless `ALLOWED_ORIGINS` names the origin, and
+//! the headers that keep browsers from doing what nobody asked for.
+
+use crate::settings::Settings;
+use worker::Headers;
+
+/// What a page may send beside a plain request.
+const REQUEST_HEADERS: &str =
+    "authorization, content-type, idempotency-key, agent-id, if-match, prefer";
+/// What a page may read of an answer.
+const ANSWER_HEADERS: &str = "etag, link, retry-after, x-request-id";
+/// Seconds that a browser may remember what is allowed.
+const MAX_AGE: &str = "86400";
+/// An answer of the API is data: nothing in it is to be run or framed.
+const DATA_ONLY: &str = "default-src 'none'; frame-ancestors 'none'";
+/// A browser that was here over https never tries http.
+const HTTPS_ONLY: &str = "max-age=31536000";
+
+/// Reads `ALLOWED_ORIGINS`: origins, separated by commas, or `*`.
+pub fn parse(list: &str) -> Result<Vec<String>, String> {
+    let origins = list
+        .split(',')
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
+    origins
+        .map(|origin| {
+            let host = origin
+                .strip_prefix("https://")
+                .or(origin.strip_prefix("http://"));
+            let is_origin = host.is_some_and(|host| !host.is_empty() && !host.contains('/'));
+            if is_origin || origin == "*" {
+                Ok(origin.to_owned())
+            } else {
+                Err(format!(
+                    "The variable ALLOWED_ORIGINS has \"{origin}\"; an origin is https://host or \
+                     https://host:port, without a path; several are separated by commas."
+                ))
+            }
+        })
+        .collect()
+}
+
+/// Sets the headers that every answer has. `preflight`: the methods that the
+/// path takes, where a browser asks.
+pub fn finish(
+    headers: &Headers,
+    url: &str,
+    origin: Option<&str>,
+    settings: Option<&Settings>,
+    preflight: Option<&str>,
+) -> worker::Result<()> {
+    headers.set("x-content-type-options", "nosniff")?;
+    headers.set("referrer-policy", "no-referrer")?;
+    if !headers.has("content-security-policy")? {
+        headers.set("content-security-policy", DATA_ONLY)?;
+    }
+    if url.starts_with("https://") {
+        headers.set("strict-transport-security", HTTPS_ONLY)?;
+    }
+    let allowed = settings.map_or(&[][..], |settings| &settings.allowed_origins);
+    if allowed.is_empty() {
+        return Ok(());
+    }
+    headers.append("vary", "origin")?;
+    let Some(origin) =
+        origin.filter(|origin| allowed.iter().any(|known| known == origin || known == "*"))
+    else {
+        return Ok(());
+    };
+    headers.set("access-control-allow-origin", origin)?;
+    headers.set("access-control-expose-headers", ANSWER_HEADERS)?;
+    if let Some(methods) = preflight {
+        headers.set("access-control-allow-methods", methods)?;
+        headers.set("access-control-allow-headers", REQUEST_HEADERS)?;
+        headers.set("access-control-max-age", MAX_AGE)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_read_and_what_is_none_is_refused() {
+        let two = parse("https://a.example, http://localhost:3000,").unwrap();
+        assert_eq!(two, ["https://a.example", "http://localhost:3000"]);
+        assert_eq!(parse("").unwrap(), Vec::<String>::new());
+        for bad in [
+            "a.example",
+            "https://",
+            "https://a.example/",
+            "https://a.example/x",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}
