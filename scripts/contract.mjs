@@ -2,6 +2,7 @@
 // OpenAPI document says is tried out: 100 cases an operation (1000 with SOAK=1)
 // and walks along its links. SEED repeats a run.
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,13 +34,14 @@ async function furnish(url, admin) {
   for (const name of ['workspace', 'merge-queue']) {
     await call(url, token.token, 'POST', `${repo}/agents`, { name, type: name });
   }
-  const config = { enabled: true, max_spawns_per_minute: MANY, max_workers: MANY };
+  const secret = `whsec_${randomBytes(32).toString('base64')}`;
+  const config = { enabled: true, webhook_secret: secret, max_spawns_per_minute: MANY, max_workers: MANY };
   for (const name of ['contract', 'configured']) {
     await call(url, token.token, 'PUT', `/repos/${OWNER}/${name}/config`, config);
   }
   const message = await call(url, token.token, 'POST', `${repo}/messages`, { from: 'workspace', to: 'merge-queue', body: 'hello' });
   const worker = await call(url, token.token, 'POST', `${repo}/workers/spawn`, { task: 'wait' });
-  return { CONTRACT_SERVICE: token.token, CONTRACT_KEEP: token.id, CONTRACT_MESSAGE: message.id, CONTRACT_WORKER: worker.id };
+  return { CONTRACT_SERVICE: token.token, CONTRACT_WEBHOOK_SECRET: secret, CONTRACT_KEEP: token.id, CONTRACT_MESSAGE: message.id, CONTRACT_WORKER: worker.id };
 }
 
 function schemathesis(origin, variables) {

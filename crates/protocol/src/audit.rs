@@ -2,7 +2,7 @@
 
 use crate::agent::wire_enum;
 use crate::fields::Metadata;
-use crate::{Owner, Repo, Timestamp};
+use crate::{AuditId, Owner, Repo, Timestamp};
 use serde::{Deserialize, Serialize};
 
 wire_enum!(
@@ -70,8 +70,7 @@ pub struct Actor {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditEntry {
     /// Names it; the cursor of the list.
-    #[cfg_attr(feature = "schema", schemars(extend("pattern" = "^aud_[0-9a-f]{32}$")))]
-    pub id: String,
+    pub id: AuditId,
     /// The repo it happened in; absent for tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repo: Option<Repo>,

@@ -1,14 +1,16 @@
 //! `POST …/workers/{id}/callback`: what the endpoint that spawn requests are
 //! pushed to reports, as a Standard Webhook.
 
-use crate::agent::{unless_empty, wire_enum};
+use crate::agent::wire_enum;
 use crate::error::FieldError;
 use crate::fields::Fields;
 use crate::spawn::{LEASE_SECS, RESULT_MAX, SpawnStatus};
-use crate::{AgentName, SpawnId};
+use crate::{AgentName, SpawnId, Timestamp};
 
 /// How long a callback takes a request for, in seconds, unless it says so.
 pub const CALLBACK_LEASE_SECS: i64 = 3600;
+/// The reason of a failure that gives none.
+const NO_REASON: &str = "no reason was given";
 
 wire_enum!(
     /// What has happened.
@@ -53,46 +55,56 @@ pub struct Callback {
 }
 
 impl Callback {
-    /// Reads the body: `{"type", "data": {"id", …}}`.
+    /// Reads the body: `{"type", "timestamp", "data": {"id", …}}`. What belongs
+    /// to another event is ignored, like any unknown field.
     pub fn from_fields(mut fields: Fields) -> Result<Self, Vec<FieldError>> {
         let event = fields.required("type", Event::parse);
+        fields.parsed("timestamp", |text| {
+            Timestamp::parse(text).ok_or("must be an RFC 3339 time")
+        });
         let Some(mut data) = fields.object("data") else {
             return fields.finish(None);
         };
         let id = data.required("id", |text| {
             SpawnId::parse(text).ok_or("must be the id of a request, spn_<32 hex digits>")
         });
-        let name =
-            |text: &str| AgentName::parse(text).map_err(|error| format!("the agent name {error}"));
-        let worker_name = match event {
-            Some(Event::Started) => data.required("worker_name", name),
-            _ => None,
-        };
-        let lease_secs = data.integer("lease_seconds", LEASE_SECS);
-        let limited = |text: &str| {
-            let fits = text.len() <= RESULT_MAX;
-            fits.then(|| text.to_owned())
-                .ok_or(format!("is longer than {RESULT_MAX} bytes"))
-        };
-        let summary = data.parsed("summary", unless_empty(limited)).flatten();
-        let reason = data
-            .parsed("failure_reason", unless_empty(limited))
-            .flatten();
-        let failure_reason = match event {
-            Some(Event::Failed) => Some(reason.unwrap_or_else(|| "no reason was given".to_owned())),
-            _ => None,
-        };
+        let (mut worker_name, mut lease_secs, mut result) = (None, None, None);
+        match event {
+            Some(Event::Started) => {
+                worker_name = data.required("worker_name", |text| {
+                    AgentName::parse(text).map_err(|error| format!("the agent name {error}"))
+                });
+                lease_secs = data.integer("lease_seconds", LEASE_SECS);
+            }
+            Some(Event::Completed) => result = data.parsed("summary", limited).flatten(),
+            Some(Event::Failed) => result = data.parsed("failure_reason", limited).flatten(),
+            Some(Event::Progress) | None => lease_secs = data.integer("lease_seconds", LEASE_SECS),
+        }
         fields.faults_of("data", data);
-        let callback = id.zip(event).map(|(id, event)| Self {
-            id,
-            event,
-            worker_name,
-            lease_secs: lease_secs.unwrap_or(CALLBACK_LEASE_SECS),
-            summary: summary.filter(|_| event == Event::Completed),
-            failure_reason,
+        let callback = id.zip(event).map(|(id, event)| {
+            let (summary, failure_reason) = match event {
+                Event::Failed => (None, result.or(Some(NO_REASON.to_owned()))),
+                _ => (result, None),
+            };
+            Self {
+                id,
+                event,
+                worker_name,
+                lease_secs: lease_secs.unwrap_or(CALLBACK_LEASE_SECS),
+                summary,
+                failure_reason,
+            }
         });
         fields.finish(callback)
     }
+}
+
+/// A summary or reason; an empty one is none.
+fn limited(text: &str) -> Result<Option<String>, String> {
+    if text.len() > RESULT_MAX {
+        return Err(format!("is longer than {RESULT_MAX} bytes"));
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
 #[cfg(test)]
@@ -119,11 +131,10 @@ mod tests {
 
     #[test]
     fn every_fault_is_named_where_it_is() {
-        let wrong =
-            json!({"type": "worker.spawn_requested", "data": {"id": "x", "lease_seconds": 1}});
+        let wrong = json!({"type": "worker.spawn_requested", "timestamp": "now", "data": {"id": "x", "lease_seconds": 1}});
         assert_eq!(
             read(&wrong).unwrap_err(),
-            ["type", "data.id", "data.lease_seconds"]
+            ["type", "timestamp", "data.id", "data.lease_seconds"]
         );
         assert_eq!(
             read(&json!({"type": "worker.failed"})).unwrap_err(),

@@ -5,9 +5,9 @@ use crate::examples;
 use crate::operation::Operation;
 use crate::parameters::{named, query};
 use crate::schemas::Schemas;
-use multiclaude_hybrid_protocol::ErrorCode;
 use multiclaude_hybrid_protocol::audit::AuditEntry;
 use multiclaude_hybrid_protocol::config::{ConfigWish, HybridConfig};
+use multiclaude_hybrid_protocol::{AuditId, ErrorCode};
 use serde_json::json;
 
 const CONFIG: &str = "/v1/repos/{owner}/{repo}/config";
@@ -16,7 +16,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     let config = schemas.of::<HybridConfig>();
     let wish = schemas.request::<ConfigWish>();
     let entry = schemas.of::<AuditEntry>();
-    let id = json!({ "type": "string", "pattern": "^aud_[0-9a-f]{32}$" });
+    let id = schemas.of::<AuditId>();
     let all = vec![
         get(CONFIG, "getConfig", "The repo's configuration")
             .about("The defaults, if nobody has set it. `webhook_secret` is for service and admin tokens.")

@@ -3,7 +3,7 @@
 use crate::message::Sender;
 use crate::token::Scope;
 use crate::webhook::Secret;
-use crate::{AgentId, AgentName, MessageId, Owner, Repo, SpawnId, Timestamp, TokenId};
+use crate::{AgentId, AgentName, AuditId, MessageId, Owner, Repo, SpawnId, Timestamp, TokenId};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 
@@ -77,6 +77,8 @@ texts! {
         "One incarnation of an agent: the time from its registration to its end.";
     SpawnId, concat!("^spn_", uuid!(), "$"), "spn_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b",
         "The id of a request for a worker.";
+    AuditId, concat!("^aud_", uuid!(), "$"), "aud_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b",
+        "The id of an entry of the audit log; later entries have greater ones.";
     TokenId, concat!("^tok_", uuid!(), "$"), "tok_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b",
         "The id of a token, not its secret.";
     Sender, concat!("^(system|user:", owner!(), "|", agent!(), ")$"), "workspace",
