@@ -1,5 +1,6 @@
 // `make bench`: the coordinator beside the reference Worker, interleaved.
 // ROUNDS, SENDS and SINGLES change the amount.
+import { claims, heartbeats, streamLatency } from './api.mjs';
 import { client, median, quantile, sink } from './load.mjs';
 import { coordinator, reference } from './workerd.mjs';
 
@@ -146,6 +147,13 @@ try {
     console.log('\nWith 10,000 and with 100 messages waiting, medians   10,000       100');
     for (const name of ['send', 'poll', 'ack']) line(name, median(many[name]), median(few[name]), 'ms', 'at most 1.3');
   }
+  const numbered = () => ({ text: body(), nonce });
+  const ways = await streamLatency(ourServer, target, { rounds: ROUNDS, singles: SINGLES / 2, body: numbered });
+  console.log('\nSend to receipt, one at a time                      stream   webhook');
+  line('p50', ways.stream[0], ways.webhook[0], 'ms', 'at most 1.1');
+  line('p99', ways.stream[1], ways.webhook[1], 'ms', 'reported');
+  console.log(`\nClaims, ${CONNECTIONS} connections: ${(await claims(ourServer, SENDS / 2, CONNECTIONS)).toFixed(0)}/s`);
+  console.log(`Heartbeats of 50 agents in one call, one D1 batch: ${(await heartbeats(ourServer, 50)).toFixed(1)} ms`);
   console.log(`\nFirst request after start: ${ourServer.firstMs.toFixed(0)} ms (at most 100)`);
 } finally {
   target.stop();

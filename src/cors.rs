@@ -40,37 +40,41 @@ pub fn parse(list: &str) -> Result<Vec<String>, String> {
         .collect()
 }
 
-/// Sets the headers that every answer has. `preflight`: the methods that the
-/// path takes, where a browser asks.
-pub fn finish(
-    headers: &Headers,
-    url: &str,
-    origin: Option<&str>,
-    settings: Option<&Settings>,
-    preflight: Option<&str>,
-) -> worker::Result<()> {
+/// Sets the headers of data: nobody keeps, runs or frames it.
+pub fn data_only(headers: &Headers) -> worker::Result<()> {
+    headers.set("cache-control", "no-store")?;
+    headers.set("content-security-policy", DATA_ONLY)
+}
+
+/// Sets the headers of every answer.
+pub fn secure(headers: &Headers, url: &str) -> worker::Result<()> {
     headers.set("x-content-type-options", "nosniff")?;
     headers.set("referrer-policy", "no-referrer")?;
-    if !headers.has("content-security-policy")? {
-        headers.set("content-security-policy", DATA_ONLY)?;
-    }
     if url.starts_with("https://") {
         headers.set("strict-transport-security", HTTPS_ONLY)?;
     }
-    let allowed = settings.map_or(&[][..], |settings| &settings.allowed_origins);
-    if allowed.is_empty() {
-        return Ok(());
-    }
+    Ok(())
+}
+
+/// Sets the headers for pages of other origins, where some may call.
+pub fn cross(
+    headers: &Headers,
+    origin: Option<&str>,
+    settings: &Settings,
+    preflight: bool,
+) -> worker::Result<()> {
     headers.append("vary", "origin")?;
-    let Some(origin) =
-        origin.filter(|origin| allowed.iter().any(|known| known == origin || known == "*"))
-    else {
+    let allowed = |origin: &&str| {
+        let mut known = settings.allowed_origins.iter();
+        known.any(|known| known == origin || known == "*")
+    };
+    let Some(origin) = origin.filter(allowed) else {
         return Ok(());
     };
     headers.set("access-control-allow-origin", origin)?;
     headers.set("access-control-expose-headers", ANSWER_HEADERS)?;
-    if let Some(methods) = preflight {
-        headers.set("access-control-allow-methods", methods)?;
+    if let Some(methods) = headers.get("allow")?.filter(|_| preflight) {
+        headers.set("access-control-allow-methods", &methods)?;
         headers.set("access-control-allow-headers", REQUEST_HEADERS)?;
         headers.set("access-control-max-age", MAX_AGE)?;
     }

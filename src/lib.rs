@@ -68,8 +68,13 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
     let request_id = random::request_id();
     let method = request.inner().method();
     let url = request.inner().url();
-    let origin = request.headers().get("origin")?;
     let settings = settings::get(&env).ok();
+    // Where no page may call, nobody looks.
+    let cross = settings.filter(|settings| !settings.allowed_origins.is_empty());
+    let origin = match &cross {
+        Some(_) => request.headers().get("origin")?,
+        None => None,
+    };
     let mut exchange = Exchange::default();
     let result = serve(request, env, runtime, &mut exchange).await;
     let (error, mut response) = match result {
@@ -81,17 +86,14 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
     };
     let headers = response.headers_mut();
     headers.set("x-request-id", &request_id)?;
-    if !headers.has("cache-control")? {
-        headers.set("cache-control", "no-store")?;
+    // The reference says itself what it may do and how long it keeps.
+    if error.is_some() || !handlers::reference::serves(exchange.route) {
+        cors::data_only(headers)?;
     }
-    let methods = headers.get("allow")?.filter(|_| method == "OPTIONS");
-    cors::finish(
-        headers,
-        &url,
-        origin.as_deref(),
-        settings.as_deref(),
-        methods.as_deref(),
-    )?;
+    cors::secure(headers, &url)?;
+    if let Some(settings) = &cross {
+        cors::cross(headers, origin.as_deref(), settings, method == "OPTIONS")?;
+    }
     log::answered(&log::Answered {
         method: &method,
         route: exchange.route,

@@ -13,6 +13,11 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
      img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'";
 
+/// Is this one of the routes served here?
+pub fn serves(route: &str) -> bool {
+    route.starts_with("/v1/docs") || route == "/v1/openapi.json"
+}
+
 /// Where the asset is that a URL asks for, and of which type.
 fn asset(url: &str) -> Option<(&'static str, &'static str)> {
     let path = url.split(['?', '#']).next()?;
