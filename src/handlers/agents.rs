@@ -1,7 +1,7 @@
 //! The agent registry.
 
 use super::query::Query;
-use super::{Handled, json, nothing};
+use super::{Handled, json, nothing, text};
 use crate::auth::{self, RepoCaller};
 use crate::context::{self, Context};
 use crate::error::ApiError;
@@ -194,18 +194,7 @@ pub async fn list(context: Context) -> Handled {
     let after = after.as_ref().map_or("", AgentName::as_str);
     let unseen = presence::unseen_before(context.now, &context.settings.timing);
     let page = store::list(context.db()?, &caller.repo, &filter, unseen, limit, after).await?;
-    let (rows, more) = page;
-    let agents: Vec<_> = rows
-        .into_iter()
-        .map(|row| shown(row, &context).agent)
-        .collect();
-    let mut response = json(200, &agents)?;
-    if let Some(last) = agents.last().filter(|_| more) {
-        response
-            .headers_mut()
-            .set("link", &query.next_link(&context, last.name.as_str()))?;
-    }
-    Ok(response)
+    query.paged(&context, page)
 }
 
 /// The row of the agent in the path, if it is alive and, where the caller
@@ -296,7 +285,7 @@ pub async fn heartbeats(mut context: Context) -> Handled {
         grain,
     )
     .await?;
-    json(200, &results)
+    text(200, results)
 }
 
 /// `DELETE …/agents/{name}`: ends the incarnation. On a tombstone it closes

@@ -1,7 +1,7 @@
 //! The audit log.
 
+use super::Handled;
 use super::query::Query;
-use super::{Handled, text};
 use crate::auth::{self, forbidden};
 use crate::context::Context;
 use crate::store::audit as store;
@@ -26,11 +26,5 @@ pub async fn list(context: Context) -> Handled {
     let after = after.as_ref().map(AuditId::as_str);
     let all_tokens = kind == TokenKind::Admin;
     let page = store::list(context.db()?, &caller.repo, all_tokens, limit, after).await?;
-    let (items, next) = page;
-    let mut response = text(200, items)?;
-    if let Some(last) = next {
-        let link = query.next_link(&context, &last);
-        response.headers_mut().set("link", &link)?;
-    }
-    Ok(response)
+    query.paged(&context, page)
 }

@@ -1,5 +1,6 @@
 //! Query parameters, checked one by one.
 
+use super::{Handled, text};
 use crate::context::Context;
 use crate::error::ApiError;
 use multiclaude_hybrid_protocol::ErrorCode;
@@ -60,6 +61,18 @@ impl Query {
     pub fn limit(&self) -> Result<u32, ApiError> {
         let (usual, most) = LIMIT;
         Ok(self.number("limit", 1..=most)?.unwrap_or(usual))
+    }
+
+    /// The answer that is one page of a list: a JSON array, with a `Link` to the
+    /// next one after the cursor, if there is one.
+    pub fn paged(&self, context: &Context, page: (String, Option<String>)) -> Handled {
+        let (items, next) = page;
+        let mut response = text(200, items)?;
+        if let Some(next) = next {
+            let link = self.next_link(context, &next);
+            response.headers_mut().set("link", &link)?;
+        }
+        Ok(response)
     }
 
     /// The `Link` header to the page after `after`: the same URL with that

@@ -105,16 +105,8 @@ pub async fn list(context: Context) -> Handled {
     let query = Query::of(&context);
     let limit = query.limit()?;
     let after = query.get("after").unwrap_or_default();
-    let mut tokens = store::tokens::list(context.db()?, limit + 1, after).await?;
-    let more = tokens.len() > limit as usize;
-    tokens.truncate(limit as usize);
-    let mut response = json(200, &tokens)?;
-    if let Some(last) = tokens.last().filter(|_| more) {
-        response
-            .headers_mut()
-            .set("link", &query.next_link(&context, last.id.as_str()))?;
-    }
-    Ok(response)
+    let page = store::tokens::list(context.db()?, limit, after).await?;
+    query.paged(&context, page)
 }
 
 /// `DELETE /v1/tokens/{id}`: revokes a token.

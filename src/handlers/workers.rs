@@ -203,12 +203,10 @@ async fn listed(context: Context, status: Option<SpawnStatus>) -> Handled {
     outgoing::look_later(&context, &caller.repo);
     let page = store::list(context.db()?, &caller.repo, status, limit, offset).await?;
     let (items, count, more) = page;
-    let mut response = text(200, items)?;
-    if more {
-        let next = query.next_link(&context, &(offset + count).to_string());
-        response.headers_mut().set("link", &next)?;
-    }
-    Ok(response)
+    query.paged(
+        &context,
+        (items, more.then(|| (offset + count).to_string())),
+    )
 }
 
 /// `GET …/workers/{id}`.

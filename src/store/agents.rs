@@ -4,15 +4,14 @@
 //! is still the same, so concurrent changes never overwrite each other.
 
 use super::audit::Entry;
-use super::{Bind, Db};
+use super::{Bind, Db, Read, number, read, read_all};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::registry::{Row, Version};
 use multiclaude_hybrid_protocol::agent::{Agent, AgentStatus, Delivery, Location};
-use multiclaude_hybrid_protocol::fields::Metadata;
-use multiclaude_hybrid_protocol::heartbeat::{Heartbeat, HeartbeatResult};
+use multiclaude_hybrid_protocol::fields::Fields;
+use multiclaude_hybrid_protocol::heartbeat::Heartbeat;
 use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo, Timestamp};
-use serde::Deserialize;
 
 const COLUMNS: &str = "json_object('id', id, 'name', name, 'type', type, 'location', location, \
      'owner', owner, 'repo', repo, 'status', status, 'endpoint', endpoint, 'delivery', delivery, \
@@ -20,64 +19,52 @@ const COLUMNS: &str = "json_object('id', id, 'name', name, 'type', type, 'locati
      'last_seen', last_seen, 'created_at', created_at, 'generation', generation, \
      'revision', revision, 'deleted_at', deleted_at)";
 
-#[derive(Deserialize)]
-struct Stored {
-    id: AgentId,
-    name: AgentName,
-    r#type: String,
-    location: Location,
-    owner: Owner,
-    repo: Repo,
-    status: AgentStatus,
-    endpoint: String,
-    delivery: Delivery,
-    delivery_reason: Option<String>,
-    instance: Option<String>,
-    metadata: Metadata,
-    last_seen: Ms,
-    created_at: Ms,
-    generation: u32,
-    revision: u32,
-    deleted_at: Option<Ms>,
-}
+/// An agent as it goes on the wire, for lists; `?7`: unseen since then, it
+/// counts as stopped. `json_patch` drops what is null.
+const WIRE: &str = "json_patch('{}', json_object('id', id, 'name', name, 'type', type, \
+     'location', location, 'owner', owner, 'repo', repo, \
+     'status', iif(last_seen <= ?7, 'stopped', status), 'endpoint', endpoint, \
+     'delivery', delivery, 'delivery_reason', delivery_reason, 'instance', instance, \
+     'last_seen', strftime('%Y-%m-%dT%H:%M:%fZ', last_seen / 1000.0, 'unixepoch'), \
+     'created_at', strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch'), \
+     'metadata', json(metadata)))";
 
-impl From<Stored> for Row {
-    fn from(row: Stored) -> Self {
-        Self {
+impl Read for Row {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let name = |text: &str| AgentName::parse(text).map_err(|_| "");
+        Some(Self {
             version: Version {
-                generation: row.generation,
-                revision: row.revision,
+                generation: number(fields, "generation")? as u32,
+                revision: number(fields, "revision")? as u32,
             },
-            deleted_at: row.deleted_at,
+            deleted_at: number(fields, "deleted_at"),
             agent: Agent {
-                id: row.id,
-                name: row.name,
-                r#type: row.r#type,
-                location: row.location,
-                owner: row.owner,
-                repo: row.repo,
-                status: row.status,
-                endpoint: row.endpoint,
-                delivery: row.delivery,
-                delivery_reason: row.delivery_reason,
-                instance: row.instance,
-                last_seen: Timestamp(row.last_seen),
-                created_at: Timestamp(row.created_at),
-                metadata: row.metadata,
+                id: fields.required("id", |text| AgentId::parse(text).ok_or(""))?,
+                name: fields.required("name", name)?,
+                r#type: fields.required_text("type")?,
+                location: fields.required("location", Location::parse)?,
+                owner: fields.required("owner", |text| Owner::parse(text).map_err(|_| ""))?,
+                repo: fields.required("repo", |text| Repo::parse(text).map_err(|_| ""))?,
+                status: fields.required("status", AgentStatus::parse)?,
+                endpoint: fields.required_text("endpoint")?,
+                delivery: fields.required("delivery", Delivery::parse)?,
+                delivery_reason: fields.text("delivery_reason"),
+                instance: fields.text("instance"),
+                last_seen: Timestamp(number(fields, "last_seen")?),
+                created_at: Timestamp(number(fields, "created_at")?),
+                metadata: fields.metadata("metadata")?,
                 waiting: None,
                 webhook_secret: None,
             },
-        }
+        })
     }
 }
 
 /// The row of a name, a tombstone included.
 pub async fn get(db: &Db, repo: &Repo, name: &AgentName) -> Result<Option<Row>, ApiError> {
     let sql = format!("SELECT {COLUMNS} AS row FROM agents WHERE repo = ?1 AND name = ?2");
-    let row: Option<Stored> = db
-        .first(&sql, [Bind::Text(repo.as_str()), Bind::Text(name.as_str())])
-        .await?;
-    Ok(row.map(Row::from))
+    let binds = [Bind::Text(repo.as_str()), Bind::Text(name.as_str())];
+    read(db.text(&sql, &binds).await?)
 }
 
 /// Writes `next` where `before` (none: no row at all) still stands, with its
@@ -125,7 +112,7 @@ pub async fn replace(
     let old_metadata = before.map_or(Ok(String::new()), |row| {
         serde_json::to_string(&row.agent.metadata)
     })?;
-    let changed: Option<u8> = db
+    let changed = db
         .recorded(
             SQL,
             &[
@@ -175,8 +162,9 @@ pub struct Filter {
 /// has at most 2 MB.
 const PAGE_BYTES: u32 = 512 * 1024;
 
-/// Agents by name, at most `limit`, after the given name, and whether more
-/// follow. Who was not seen since `unseen_before` counts as stopped.
+/// Agents by name, at most `limit`, after the given name: a JSON array, and the
+/// last name if more follow. Who was not seen since `unseen_before` counts as
+/// stopped.
 pub async fn list(
     db: &Db,
     repo: &Repo,
@@ -184,7 +172,7 @@ pub async fn list(
     unseen_before: Ms,
     limit: u32,
     after: &str,
-) -> Result<(Vec<Row>, bool), ApiError> {
+) -> Result<(String, Option<String>), ApiError> {
     let sql = format!(
         "WITH found AS (SELECT * FROM agents WHERE repo = ?1 AND name > ?2 AND deleted_at IS NULL \
          AND (?3 IS NULL OR type = ?3) AND (?4 IS NULL OR location = ?4) \
@@ -194,7 +182,8 @@ pub async fn list(
          sized AS (SELECT *, row_number() OVER names AS place, \
            sum(octet_length(metadata)) OVER names - octet_length(metadata) AS before \
            FROM found WINDOW names AS (ORDER BY name)) \
-         SELECT json_array((SELECT count(*) FROM found), json_group_array({COLUMNS} ORDER BY name)) AS row \
+         SELECT json_array(iif((SELECT count(*) FROM found) > count(*), max(name), NULL), \
+         coalesce('[' || group_concat({WIRE}, ',' ORDER BY name) || ']', '[]')) AS row \
          FROM sized WHERE place <= ?8 AND before <= {PAGE_BYTES}"
     );
     let binds = [
@@ -207,14 +196,13 @@ pub async fn list(
         Bind::Int(unseen_before),
         Bind::Int(limit.into()),
     ];
-    let page: Option<(usize, Vec<Stored>)> = db.first(&sql, binds).await?;
-    let (found, rows) = page.unwrap_or_default();
-    let more = found > rows.len();
-    Ok((rows.into_iter().map(Row::from).collect(), more))
+    let page: Option<(Option<String>, String)> = db.first(&sql, binds).await?;
+    let (next, items) = page.unwrap_or((None, "[]".to_owned()));
+    Ok((items, next))
 }
 
 /// Who holds a name now: all that a sender is asked for.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Holder {
     /// The incarnation.
     pub id: AgentId,
@@ -222,12 +210,21 @@ pub struct Holder {
     pub owner: Owner,
 }
 
+impl Read for Holder {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self {
+            id: fields.required("id", |text| AgentId::parse(text).ok_or(""))?,
+            owner: fields.required("owner", |text| Owner::parse(text).map_err(|_| ""))?,
+        })
+    }
+}
+
 /// The holder of a name.
 pub async fn holder(db: &Db, repo: &Repo, name: &AgentName) -> Result<Option<Holder>, ApiError> {
     let sql = "SELECT json_object('id', id, 'owner', owner) AS row FROM agents \
          WHERE repo = ?1 AND name = ?2 AND deleted_at IS NULL";
-    db.first(sql, [Bind::Text(repo.as_str()), Bind::Text(name.as_str())])
-        .await
+    let binds = [Bind::Text(repo.as_str()), Bind::Text(name.as_str())];
+    read(db.text(sql, &binds).await?)
 }
 
 /// The mailbox of this tombstone has confirmed that it is closed.
@@ -254,10 +251,8 @@ pub async fn unclosed(db: &Db, before: Ms, limit: u32) -> Result<Vec<Row>, ApiEr
         "SELECT json_group_array({COLUMNS}) AS row FROM (SELECT * FROM agents \
          WHERE closing = 1 AND deleted_at <= ?1 ORDER BY deleted_at LIMIT ?2)"
     );
-    let rows: Vec<Stored> = db
-        .list(&sql, [Bind::Int(before), Bind::Int(limit.into())])
-        .await?;
-    Ok(rows.into_iter().map(Row::from).collect())
+    let binds = [Bind::Int(before), Bind::Int(limit.into())];
+    read_all(db.text(&sql, &binds).await?)
 }
 
 /// Shows how messages reach this incarnation now.
@@ -285,7 +280,7 @@ pub async fn set_delivery(
 /// writes only the rows that would tell something new.
 ///
 /// `owner`: whose agents the caller acts for; none for a service, which acts
-/// for all.
+/// for all. Answers a `HeartbeatResult` for each, as JSON.
 pub async fn heartbeats(
     db: &Db,
     repo: &Repo,
@@ -293,7 +288,7 @@ pub async fn heartbeats(
     owner: Option<&str>,
     now: Ms,
     grain: Ms,
-) -> Result<Vec<HeartbeatResult>, ApiError> {
+) -> Result<String, ApiError> {
     const BEATS: &str = "(SELECT value ->> 'name' AS name, value ->> 'id' AS id, \
          value ->> 'status' AS status, value -> 'metadata' AS metadata, key FROM json_each(?1))";
     let update = format!(
@@ -328,7 +323,7 @@ pub async fn heartbeats(
         Bind::Maybe(owner),
     ];
     let results = db
-        .pair((&update, update_binds), (&answer, answer_binds))
+        .pair((&update, &update_binds), (&answer, &answer_binds))
         .await?;
-    Ok(results.unwrap_or_default())
+    Ok(results.unwrap_or_else(|| "[]".to_owned()))
 }

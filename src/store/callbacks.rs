@@ -3,7 +3,7 @@
 
 use super::audit::Entry;
 use super::spawns::{Row, sql};
-use super::{Bind, Db};
+use super::{Bind, Db, read};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_protocol::callback::{Callback, Event};
@@ -69,7 +69,7 @@ pub async fn take(
         ],
     )?;
     statements.push(note.inner());
-    db.first_of(&statements).await
+    read(db.row_of(&statements, 0).await?)
 }
 
 /// Was this callback taken already?

@@ -1,13 +1,13 @@
 //! The table `configs`.
 
 use super::audit::Entry;
-use super::{Bind, Db};
+use super::{Bind, Db, Read, number, read};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::mailbox::HeldSecret;
 use multiclaude_hybrid_protocol::Repo;
 use multiclaude_hybrid_protocol::config::{Encrypt, HybridConfig};
-use serde::Deserialize;
+use multiclaude_hybrid_protocol::fields::Fields;
 
 /// A repo's configuration as stored; its secrets are sealed.
 #[derive(Debug, Clone)]
@@ -20,46 +20,39 @@ pub struct Stored {
     pub secrets: Vec<HeldSecret>,
 }
 
-#[derive(Deserialize)]
-struct Row {
-    version: u32,
-    enabled: u32,
-    remote_agents: Vec<String>,
-    spawn_endpoint: String,
-    secrets: Vec<HeldSecret>,
-    max_spawns_per_minute: u32,
-    max_workers: u32,
-    encrypt: Option<Encrypt>,
+impl Read for Stored {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let count = |fields: &mut Fields, field| number(fields, field).map(|count| count as u32);
+        Some(Self {
+            version: count(fields, "version")?,
+            secrets: serde_json::from_str(&fields.required_text("secrets")?).ok()?,
+            config: HybridConfig {
+                repo: fields.required("repo", |text| Repo::parse(text).map_err(|_| ""))?,
+                enabled: number(fields, "enabled")? != 0,
+                remote_agents: fields
+                    .list("remote_agents", |text| Ok::<_, &str>(text.to_owned()))?,
+                spawn_endpoint: fields.required_text("spawn_endpoint")?,
+                webhook_secret: None,
+                max_spawns_per_minute: count(fields, "max_spawns_per_minute")?,
+                max_workers: count(fields, "max_workers")?,
+                encrypt: fields.parsed("encrypt", Encrypt::parse),
+            },
+        })
+    }
 }
 
 /// The configuration of a repo, or the defaults.
 pub async fn get(db: &Db, repo: &Repo) -> Result<Stored, ApiError> {
-    let sql = "SELECT json_object('version', version, 'enabled', enabled, \
+    let sql = "SELECT json_object('repo', repo, 'version', version, 'enabled', enabled, \
          'remote_agents', json(remote_agents), 'spawn_endpoint', spawn_endpoint, \
-         'secrets', json(secrets), 'max_spawns_per_minute', max_spawns_per_minute, \
+         'secrets', secrets, 'max_spawns_per_minute', max_spawns_per_minute, \
          'max_workers', max_workers, 'encrypt', encrypt) AS row FROM configs WHERE repo = ?1";
-    let row: Option<Row> = db.first(sql, [Bind::Text(repo.as_str())]).await?;
-    Ok(match row {
-        None => Stored {
-            config: HybridConfig::default_of(repo.clone()),
-            version: 0,
-            secrets: Vec::new(),
-        },
-        Some(row) => Stored {
-            config: HybridConfig {
-                repo: repo.clone(),
-                enabled: row.enabled != 0,
-                remote_agents: row.remote_agents,
-                spawn_endpoint: row.spawn_endpoint,
-                webhook_secret: None,
-                max_spawns_per_minute: row.max_spawns_per_minute,
-                max_workers: row.max_workers,
-                encrypt: row.encrypt,
-            },
-            version: row.version,
-            secrets: row.secrets,
-        },
-    })
+    let found = read(db.text(sql, &[Bind::Text(repo.as_str())]).await?)?;
+    Ok(found.unwrap_or_else(|| Stored {
+        config: HybridConfig::default_of(repo.clone()),
+        version: 0,
+        secrets: Vec::new(),
+    }))
 }
 
 /// Writes `next` where `before` still stands; `false` if somebody was faster.
@@ -79,7 +72,7 @@ pub async fn replace(
          max_workers = excluded.max_workers, encrypt = excluded.encrypt, \
          updated_at = excluded.updated_at WHERE configs.version = ?11 RETURNING '1' AS row";
     let config = &next.config;
-    let changed: Option<u8> = db
+    let changed = db
         .recorded(
             sql,
             &[
@@ -105,11 +98,8 @@ pub async fn replace(
 pub async fn unsettled(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Repo>, ApiError> {
     let sql = "SELECT json_group_array(repo) AS row FROM (SELECT repo FROM configs \
          WHERE version <> pushing_version AND (?1 IS NULL OR repo = ?1) LIMIT ?2)";
-    db.list(
-        sql,
-        [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())],
-    )
-    .await
+    let binds = [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())];
+    Ok(db.first(sql, binds).await?.unwrap_or_default())
 }
 
 /// The pushing mailbox has this version.

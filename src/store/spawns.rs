@@ -4,15 +4,15 @@
 //! ask at the same moment.
 
 use super::audit::Entry;
-use super::{Bind, Db};
+use super::{Bind, Db, Read, number, read, read_all};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::lease::{Held, Updated};
 use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::config::{DEFAULT_MAX_WORKERS, DEFAULT_SPAWNS_PER_MINUTE};
+use multiclaude_hybrid_protocol::fields::Fields;
 use multiclaude_hybrid_protocol::spawn::{NewSpawn, SpawnStatus, WorkerUpdate};
 use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo, SpawnId, Timestamp};
-use serde::Deserialize;
 
 /// Bytes of one page of a list: D1 answers with one value, which has at most
 /// 2 MB.
@@ -46,7 +46,7 @@ pub(super) fn sql(template: &str) -> String {
 }
 
 /// A request as stored.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Row {
     /// Names it.
     pub id: SpawnId,
@@ -74,6 +74,29 @@ pub struct Row {
     pub failure_reason: Option<String>,
     /// Its wire form, a JSON object.
     pub wire: String,
+}
+
+impl Read for Row {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self {
+            id: fields.required("id", |text| SpawnId::parse(text).ok_or(""))?,
+            repo: fields.required("repo", |text| Repo::parse(text).map_err(|_| ""))?,
+            spawned_by: fields.required_text("spawned_by")?,
+            requested_by: fields
+                .required("requested_by", |text| Owner::parse(text).map_err(|_| ""))?,
+            status: fields.required("status", SpawnStatus::parse)?,
+            retry: number(fields, "retry")? as u32,
+            content: fields.text("content"),
+            worker_name: fields
+                .parsed("worker_name", |text| AgentName::parse(text).map_err(|_| "")),
+            claims: number(fields, "claims")? as u32,
+            lease: fields.text("lease"),
+            lease_expires_at: number(fields, "lease_expires_at"),
+            summary: fields.text("summary"),
+            failure_reason: fields.text("failure_reason"),
+            wire: fields.required_text("wire")?,
+        })
+    }
 }
 
 impl Row {
@@ -127,30 +150,32 @@ pub async fn insert(db: &Db, new: &New<'_>, timing: &Timing) -> Result<Option<Ro
          ON CONFLICT (key) DO NOTHING RETURNING COLUMNS AS row"
     );
     let wish = new.wish;
-    db.recorded(
-        &sql(&template),
-        &[
-            Bind::Text(new.id.as_str()),
-            Bind::Text(new.repo.as_str()),
-            Bind::Text(&wish.task),
-            Bind::Text(new.spawned_by),
-            Bind::Text(new.requested_by.as_str()),
-            Bind::Int(wish.priority),
-            Bind::Int(wish.retry.into()),
-            Bind::Text(&serde_json::to_string(&wish.labels)?),
-            Bind::Text(&serde_json::to_string(&wish.metadata)?),
-            Bind::Maybe(new.key.map(|(scope, _)| scope)),
-            Bind::Maybe(new.key.map(|(_, content)| content)),
-            Bind::Int(new.now),
-            Bind::Int(new.now - timing.spawn_window),
-        ],
-        Some(new.entry),
-    )
-    .await
+    let row = db
+        .recorded(
+            &sql(&template),
+            &[
+                Bind::Text(new.id.as_str()),
+                Bind::Text(new.repo.as_str()),
+                Bind::Text(&wish.task),
+                Bind::Text(new.spawned_by),
+                Bind::Text(new.requested_by.as_str()),
+                Bind::Int(wish.priority),
+                Bind::Int(wish.retry.into()),
+                Bind::Text(&serde_json::to_string(&wish.labels)?),
+                Bind::Text(&serde_json::to_string(&wish.metadata)?),
+                Bind::Maybe(new.key.map(|(scope, _)| scope)),
+                Bind::Maybe(new.key.map(|(_, content)| content)),
+                Bind::Int(new.now),
+                Bind::Int(new.now - timing.spawn_window),
+            ],
+            Some(new.entry),
+        )
+        .await?;
+    read(row)
 }
 
 /// How much of the limits is used.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct Usage {
     /// Requests in the window.
     pub recent: u32,
@@ -160,6 +185,19 @@ pub struct Usage {
     pub max_recent: u32,
     /// Workers that may be open together.
     pub max_open: u32,
+}
+
+impl Read for Usage {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let oldest = number(fields, "oldest");
+        let mut count = |field| number(fields, field).map(|count| count as u32);
+        Some(Self {
+            recent: count("recent")?,
+            oldest,
+            max_recent: count("max_recent")?,
+            max_open: count("max_open")?,
+        })
+    }
 }
 
 /// Why a request did not fit.
@@ -174,22 +212,20 @@ pub async fn usage(db: &Db, repo: &Repo, now: Ms, timing: &Timing) -> Result<Usa
         Bind::Text(repo.as_str()),
         Bind::Int(now - timing.spawn_window),
     ];
-    db.first(&sql, binds)
-        .await?
-        .ok_or_else(|| ApiError::internal("no usage"))
+    read(db.text(&sql, &binds).await?)?.ok_or_else(|| ApiError::internal("no usage"))
 }
 
 /// The request that this idempotency key made.
 pub async fn by_key(db: &Db, key: &str) -> Result<Option<Row>, ApiError> {
     let sql = sql("SELECT COLUMNS AS row FROM spawns WHERE key = ?1");
-    db.first(&sql, [Bind::Text(key)]).await
+    read(db.text(&sql, &[Bind::Text(key)]).await?)
 }
 
 /// A request.
 pub async fn get(db: &Db, repo: &Repo, id: &SpawnId) -> Result<Option<Row>, ApiError> {
     let sql = sql("SELECT COLUMNS AS row FROM spawns WHERE id = ?1 AND repo = ?2");
-    db.first(&sql, [Bind::Text(id.as_str()), Bind::Text(repo.as_str())])
-        .await
+    let binds = [Bind::Text(id.as_str()), Bind::Text(repo.as_str())];
+    read(db.text(&sql, &binds).await?)
 }
 
 /// Requests of a repo, the most urgent first, then the oldest, from a
@@ -249,7 +285,7 @@ pub async fn update(
         Bind::Maybe(wish.failure_reason.as_deref()),
         Bind::Text(row.status.as_str()),
     ];
-    db.recorded(&sql, &binds, entry).await
+    read(db.recorded(&sql, &binds, entry).await?)
 }
 
 /// Cancels: what is pending fails, what is at work is asked to stop.
@@ -266,12 +302,8 @@ pub async fn cancel(
          status = iif(status = 'pending', 'failed', status) \
          WHERE id = ?1 RETURNING COLUMNS AS row",
     );
-    db.recorded(
-        &sql,
-        &[Bind::Text(id.as_str()), Bind::Text(reason), Bind::Int(now)],
-        Some(entry),
-    )
-    .await
+    let binds = [Bind::Text(id.as_str()), Bind::Text(reason), Bind::Int(now)];
+    read(db.recorded(&sql, &binds, Some(entry)).await?)
 }
 
 /// Pending requests that the mailbox that pushes them does not have yet; only
@@ -282,11 +314,8 @@ pub async fn unpushed(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Ro
          WHERE pushed_at IS NULL AND status = 'pending' AND spawn_endpoint <> '' \
          AND version = pushing_version AND (?1 IS NULL OR repo = ?1) ORDER BY spawns.created_at LIMIT ?2)",
     );
-    db.list(
-        &sql,
-        [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())],
-    )
-    .await
+    let binds = [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())];
+    read_all(db.text(&sql, &binds).await?)
 }
 
 /// The mailbox that pushes has the request, as it was after `claims` claims.
@@ -329,11 +358,8 @@ pub async fn unnotified(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<
          WHERE finished_at IS NOT NULL AND notified_at IS NULL AND (?1 IS NULL OR repo = ?1) \
          ORDER BY finished_at LIMIT ?2)",
     );
-    db.list(
-        &sql,
-        [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())],
-    )
-    .await
+    let binds = [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())];
+    read_all(db.text(&sql, &binds).await?)
 }
 
 /// The requester has been told, or there is nobody to tell.
@@ -345,12 +371,21 @@ pub async fn notified(db: &Db, id: &SpawnId, now: Ms) -> Result<(), ApiError> {
 }
 
 /// An agent that can be told something.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct Addressee {
     /// Its name.
     pub name: AgentName,
     /// The incarnation.
     pub id: AgentId,
+}
+
+impl Read for Addressee {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self {
+            name: fields.required("name", |text| AgentName::parse(text).map_err(|_| ""))?,
+            id: fields.required("id", |text| AgentId::parse(text).ok_or(""))?,
+        })
+    }
 }
 
 /// An owner's agent of a type, the one seen last if there are several.
@@ -367,7 +402,7 @@ pub async fn agent_of_type(
         Bind::Text(r#type),
         Bind::Text(owner.as_str()),
     ];
-    db.first(sql, binds).await
+    read(db.text(sql, &binds).await?)
 }
 
 /// Deletes requests that ended before `before`.

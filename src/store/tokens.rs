@@ -1,43 +1,38 @@
 //! The tables `tokens` and `principals`.
 
 use super::audit::Entry;
-use super::{Bind, Db};
+use super::{Bind, Db, Read, number, read};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_protocol::fields::Fields;
 use multiclaude_hybrid_protocol::token::{Scope, Token, TokenKind};
 use multiclaude_hybrid_protocol::{Owner, Timestamp, TokenId};
-use serde::Deserialize;
 use worker::js_sys;
 
 const COLUMNS: &str = "json_object('id', id, 'kind', kind, 'owner', owner, 'repos', json(repos), \
      'description', description, 'created_at', created_at, 'expires_at', expires_at, \
      'last_used_at', last_used_at)";
 
-#[derive(Deserialize)]
-struct Row {
-    id: TokenId,
-    kind: TokenKind,
-    owner: Owner,
-    repos: Vec<Scope>,
-    description: Option<String>,
-    created_at: Ms,
-    expires_at: Option<Ms>,
-    last_used_at: Option<Ms>,
-}
+/// A token as it goes on the wire, for lists. `json_patch` drops what is null.
+const WIRE: &str = "json_patch('{}', json_object('id', id, 'kind', kind, 'owner', owner, \
+     'repos', json(repos), 'description', description, \
+     'created_at', strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch'), \
+     'expires_at', strftime('%Y-%m-%dT%H:%M:%fZ', expires_at / 1000.0, 'unixepoch'), \
+     'last_used_at', strftime('%Y-%m-%dT%H:%M:%fZ', last_used_at / 1000.0, 'unixepoch')))";
 
-impl From<Row> for Token {
-    fn from(row: Row) -> Self {
-        Self {
-            id: row.id,
-            kind: row.kind,
-            owner: row.owner,
-            repos: row.repos,
-            description: row.description,
-            created_at: Timestamp(row.created_at),
-            expires_at: row.expires_at.map(Timestamp),
-            last_used_at: row.last_used_at.map(Timestamp),
+impl Read for Token {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self {
+            id: fields.required("id", |text| TokenId::parse(text).ok_or(""))?,
+            kind: fields.required("kind", TokenKind::parse)?,
+            owner: fields.required("owner", |text| Owner::parse(text).map_err(|_| ""))?,
+            repos: fields.list("repos", |text| Scope::parse(text).map_err(|_| ""))?,
+            description: fields.text("description"),
+            created_at: Timestamp(number(fields, "created_at")?),
+            expires_at: number(fields, "expires_at").map(Timestamp),
+            last_used_at: number(fields, "last_used_at").map(Timestamp),
             token: None,
-        }
+        })
     }
 }
 
@@ -54,8 +49,7 @@ fn hex(hash: &[u8; 32]) -> String {
 /// The token with this hash.
 pub async fn find(db: &Db, hash: &[u8; 32]) -> Result<Option<Token>, ApiError> {
     let sql = format!("SELECT {COLUMNS} AS row FROM tokens WHERE hash = ?1");
-    let row: Option<Row> = db.first(&sql, [Bind::Text(&hex(hash))]).await?;
-    Ok(row.map(Token::from))
+    read(db.text(&sql, &[Bind::Text(&hex(hash))]).await?)
 }
 
 /// Is there (still) a token of this id?
@@ -90,7 +84,7 @@ pub async fn insert(
          WHERE ?3 = 'admin' OR EXISTS (SELECT 1 FROM principals WHERE owner = ?4 AND kind = ?3) \
          RETURNING '1' AS row";
     let expires_at = token.expires_at.map(|time| time.0.to_string());
-    let changed: Option<u8> = db
+    let changed = db
         .recorded(
             sql,
             &[
@@ -109,16 +103,20 @@ pub async fn insert(
     Ok(changed.is_some())
 }
 
-/// Tokens by id, at most `limit`, after the given one.
-pub async fn list(db: &Db, limit: u32, after: &str) -> Result<Vec<Token>, ApiError> {
+/// Tokens by id, at most `limit`, after the given one: a JSON array, and the
+/// last id if more follow.
+pub async fn list(db: &Db, limit: u32, after: &str) -> Result<(String, Option<String>), ApiError> {
     let sql = format!(
-        "SELECT json_group_array({COLUMNS}) AS row FROM \
-         (SELECT * FROM tokens WHERE id > ?1 ORDER BY id LIMIT ?2)"
+        "WITH found AS (SELECT * FROM tokens WHERE id > ?1 ORDER BY id LIMIT ?2 + 1), \
+         page AS (SELECT * FROM found ORDER BY id LIMIT ?2) \
+         SELECT json_array(iif((SELECT count(*) FROM found) > ?2, max(id), NULL), \
+         coalesce('[' || group_concat({WIRE}, ',' ORDER BY id) || ']', '[]')) AS row FROM page"
     );
-    let rows: Vec<Row> = db
-        .list(&sql, [Bind::Text(after), Bind::Int(limit.into())])
+    let page: Option<(Option<String>, String)> = db
+        .first(&sql, [Bind::Text(after), Bind::Int(limit.into())])
         .await?;
-    Ok(rows.into_iter().map(Token::from).collect())
+    let (next, items) = page.unwrap_or((None, "[]".to_owned()));
+    Ok((items, next))
 }
 
 /// Revokes a token; `false` if there is none of that id.
