@@ -27,9 +27,11 @@ pub fn parse(list: &str) -> Result<Vec<String>, String> {
             let host = origin
                 .strip_prefix("https://")
                 .or(origin.strip_prefix("http://"));
-            let is_origin = host.is_some_and(|host| !host.is_empty() && !host.contains('/'));
+            let is_origin =
+                host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@']));
             if is_origin || origin == "*" {
-                Ok(origin.to_owned())
+                // As browsers write it.
+                Ok(origin.to_ascii_lowercase())
             } else {
                 Err(format!(
                     "The variable ALLOWED_ORIGINS has \"{origin}\"; an origin is https://host or \
@@ -95,6 +97,7 @@ mod tests {
             "https://",
             "https://a.example/",
             "https://a.example/x",
+            "https://a.example?x",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

@@ -13,10 +13,8 @@ use multiclaude_hybrid_core::registry::Row;
 use multiclaude_hybrid_protocol::{AuditId, Timestamp};
 use worker::Env;
 
-/// How long a callback's `webhook-id` is remembered, in ms: a later repeat is
-/// refused for its timestamp, which may be five minutes off either way. Real
-/// time, as in the signature.
-const KEEP_CALLBACKS: i64 = 15 * 60 * 1000;
+/// How long a signed callback could be played back, in ms, with a margin.
+const KEEP_SIGNATURES: i64 = 15 * 60 * 1000;
 /// Tombstones looked after in one run.
 const BATCH: u32 = 50;
 
@@ -41,7 +39,11 @@ async fn look_after_d1(env: &Env) -> Result<(), ApiError> {
     let now = clock::now();
     leases::expire(&db, None, now, timing).await?;
     spawns::purge(&db, now - timing.keep_spawns).await?;
-    callbacks::purge(&db, now - KEEP_CALLBACKS).await?;
+    // As long as the key of a message: an outbox may repeat for days. A repeat of
+    // the same signature is refused by its timestamp after five minutes, which
+    // no scale divides.
+    let keep = timing.keep_keys.max(KEEP_SIGNATURES);
+    callbacks::purge(&db, now - keep).await?;
     let before = AuditId::new(Timestamp(now - timing.keep_audit), random::bytes()?);
     audit::purge(&db, &before).await
 }
@@ -72,7 +74,7 @@ async fn close(env: &Env, db: &Db, grave: &Row) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     let text = response.text().await.map_err(|error| error.to_string())?;
     // Where a newer incarnation has the mailbox, this one is closed, too.
-    let stale = matches!(serde_json::from_str(&text), Ok(Refused::Stale));
+    let stale = matches!(Refused::read(&text), Refused::Stale);
     if response.status_code() == 409 && !stale {
         return Err(format!("{} did not close: {text}", agent.name));
     }

@@ -95,7 +95,7 @@ async fn send(env: &Env, row: &Row, to: &Addressee) -> Result<(), Refused> {
         .send(&command, &fields)
         .await?;
     if response.status_code() == 409 {
-        return Err(serde_json::from_str(&response.text().await?)?);
+        return Err(Refused::read(&response.text().await?));
     }
     Ok(())
 }

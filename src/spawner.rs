@@ -99,7 +99,7 @@ async fn hand_over(env: &Env, row: &Row) -> Result<(), Refused> {
 async fn ask(env: &Env, repo: &Repo, command: &Command, fragment: &str) -> Result<(), Refused> {
     let mut response = Door::of_spawns(env, repo)?.send(command, fragment).await?;
     if response.status_code() == 409 {
-        return Err(serde_json::from_str(&response.text().await?)?);
+        return Err(Refused::read(&response.text().await?));
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::error::ApiError;
 use crate::mailbox::command::{Configured, WaitingCount, ask, mailbox_name};
 use crate::mailbox::{Command, Refused};
 use crate::store::agents::{self as store, Filter};
+use crate::store::audit::Entry;
 use crate::{body, cache, random};
 use multiclaude_hybrid_core::endpoint::{self, EndpointError, ParsedUrl, Rules};
 use multiclaude_hybrid_core::mailbox::Configuration;
@@ -20,6 +21,7 @@ use multiclaude_hybrid_protocol::audit::AuditAction;
 use multiclaude_hybrid_protocol::error::FieldError;
 use multiclaude_hybrid_protocol::heartbeat::{HEARTBEATS_MAX, Heartbeat};
 use multiclaude_hybrid_protocol::token::TokenKind;
+use multiclaude_hybrid_protocol::value;
 use multiclaude_hybrid_protocol::webhook::Secret;
 use multiclaude_hybrid_protocol::{AgentId, AgentName, ErrorCode, Timestamp};
 use serde_json::json;
@@ -92,7 +94,8 @@ pub async fn configure(
         rotate,
     };
     let mut response = ask(context, &agent.repo, &agent.name, &command, "").await?;
-    let configured: Configured = serde_json::from_str(&response.text().await?)?;
+    let configured: Option<Configured> = value::read(&response.text().await?);
+    let configured = configured.ok_or_else(|| Refused::unreadable("a mailbox's answer"))?;
     Ok(configured.webhook_secret)
 }
 
@@ -138,7 +141,16 @@ async fn settle(
         };
         needs_endpoint(&row, wish.webhook_secret.as_ref())?;
         let mut entry = caller.entry(context, action, row.agent.name.as_str())?;
-        entry.detail = Some(json!({ "id": row.agent.id }).to_string());
+        let replaced = found
+            .as_ref()
+            .filter(|old| old.deleted_at.is_none() && old.agent.id != row.agent.id);
+        let detail = match replaced {
+            None => json!({ "id": row.agent.id }),
+            Some(Row { agent: old, .. }) => json!({
+                "id": row.agent.id, "replaced": old.id, "replaced_owner": old.owner,
+            }),
+        };
+        entry.detail = Some(detail.to_string());
         if store::replace(context.db()?, found.as_ref(), &row, Some(&entry)).await? {
             return Ok((status, row));
         }
@@ -227,8 +239,8 @@ pub async fn get(context: Context) -> Handled {
         "",
     )
     .await?;
-    let count: WaitingCount = serde_json::from_str(&response.text().await?)?;
-    row.agent.waiting = Some(count.waiting);
+    let count: Option<WaitingCount> = value::read(&response.text().await?);
+    row.agent.waiting = count.map(|count| count.waiting);
     json(200, &row.agent)
 }
 
@@ -253,9 +265,7 @@ pub async fn update(mut context: Context) -> Handled {
         if !registry::differs(&row, &next) && !worth && !touches_endpoint {
             return json(200, &shown(row, &context).agent);
         }
-        let entry = (touches_endpoint || wish.r#type.is_some() || wish.location.is_some())
-            .then(|| caller.entry(&context, AuditAction::AgentUpdated, row.agent.name.as_str()));
-        let entry = entry.transpose()?;
+        let entry = change_told(&context, &caller, &row, &wish)?;
         if store::replace(context.db()?, Some(&row), &next, entry.as_ref()).await? {
             if touches_endpoint {
                 let secret = wish.webhook_secret.as_ref();
@@ -265,6 +275,31 @@ pub async fn update(mut context: Context) -> Handled {
         }
     }
     Err(conflict())
+}
+
+/// What the audit log tells of a change: which fields, and nothing of what an
+/// agent says all the time.
+fn change_told(
+    context: &Context,
+    caller: &RepoCaller,
+    row: &Row,
+    wish: &AgentUpdate,
+) -> Result<Option<Entry>, ApiError> {
+    let fields = [
+        ("endpoint", wish.endpoint != EndpointChange::Keep),
+        ("webhook_secret", wish.webhook_secret.is_some()),
+        ("type", wish.r#type.is_some()),
+        ("location", wish.location.is_some()),
+    ];
+    let fields = fields.into_iter().filter(|(_, changed)| *changed);
+    let fields: Vec<_> = fields.map(|(name, _)| name).collect();
+    if fields.is_empty() {
+        return Ok(None);
+    }
+    let name = row.agent.name.as_str();
+    let mut entry = caller.entry(context, AuditAction::AgentUpdated, name)?;
+    entry.detail = Some(json!({ "fields": fields.join(", ") }).to_string());
+    Ok(Some(entry))
 }
 
 /// `POST …/heartbeats`: signs of life of a whole machine, one D1 batch.

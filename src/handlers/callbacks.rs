@@ -14,17 +14,29 @@ use multiclaude_hybrid_protocol::callback::{Callback, Event};
 use multiclaude_hybrid_protocol::error::FieldError;
 use multiclaude_hybrid_protocol::fields::Fields;
 use multiclaude_hybrid_protocol::spawn::SpawnStatus;
-use multiclaude_hybrid_protocol::webhook::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, verify};
+use multiclaude_hybrid_protocol::webhook::{
+    HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, TOLERANCE_SECS, verify,
+};
 use multiclaude_hybrid_protocol::{AuditId, ErrorCode, Repo, Timestamp};
 
 /// Characters of a `webhook-id`.
 const ID_MAX: usize = 255;
 
+/// What a callback claims to be, before it is believed.
+struct Claimed {
+    webhook_id: String,
+    timestamp: i64,
+    signature: String,
+}
+
 /// `POST …/workers/{id}/callback`: starts, renews or ends what was pushed.
 pub async fn take(mut context: Context) -> Handled {
     let (repo, id) = (context.repo()?, spawn_id(&context)?);
+    // What cannot be valid costs neither a body nor a statement.
+    let claimed = claimed(&context)?.ok_or_else(invalid_signature)?;
     let body = body::text(&mut context.request).await?;
-    let webhook_id = verified(&context, &repo, &body).await?;
+    verify_body(&context, &repo, &claimed, &body).await?;
+    let webhook_id = claimed.webhook_id;
     let callback = Callback::from_fields(Fields::parse(body.as_bytes())?);
     let callback = callback.map_err(ApiError::fields)?;
     if callback.id != id {
@@ -52,28 +64,59 @@ pub async fn take(mut context: Context) -> Handled {
     Err(lease_lost())
 }
 
-/// The `webhook-id` of a callback whose signature fits. Whatever does not fit,
-/// and whatever is missing, the answer is the same.
-async fn verified(context: &Context, repo: &Repo, body: &str) -> Result<String, ApiError> {
+/// The headers of a callback, if they could be those of a valid one.
+fn claimed(context: &Context) -> Result<Option<Claimed>, ApiError> {
     let headers = context.request.headers();
     let header = |name| headers.get(name).map(Option::unwrap_or_default);
-    let id = header(HEADER_ID)?;
-    let (timestamp, signature) = (header(HEADER_TIMESTAMP)?, header(HEADER_SIGNATURE)?);
+    let (webhook_id, signature) = (header(HEADER_ID)?, header(HEADER_SIGNATURE)?);
+    // A dot would blur where the id ends in what is signed.
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let well_formed = (1..=ID_MAX).contains(&webhook_id.len()) && webhook_id.bytes().all(allowed);
     let now_secs = context.now.div_euclid(1000);
-    let plausible = (1..=ID_MAX).contains(&id.len()) && !signature.is_empty();
-    if let Some(timestamp) = timestamp.parse().ok().filter(|_| plausible) {
-        let stored = configs::get(context.db()?, repo).await?;
-        let secrets = repo_secrets::valid(&context.settings.keys, &stored, context.now);
-        if verify(&secrets, &id, timestamp, body, &signature, now_secs).is_ok() {
-            return Ok(id);
-        }
-    }
-    Err(ApiError::new(
+    let timestamp = header(HEADER_TIMESTAMP)?.parse::<i64>().ok();
+    let timestamp = timestamp.filter(|at| now_secs.abs_diff(*at) <= TOLERANCE_SECS.unsigned_abs());
+    Ok(timestamp
+        .filter(|_| well_formed && !signature.is_empty())
+        .map(|timestamp| Claimed {
+            webhook_id,
+            timestamp,
+            signature,
+        }))
+}
+
+/// Does the signature fit? Whatever does not, and whatever is missing, the
+/// answer is the same.
+async fn verify_body(
+    context: &Context,
+    repo: &Repo,
+    claimed: &Claimed,
+    body: &str,
+) -> Result<(), ApiError> {
+    let stored = configs::get(context.db()?, repo).await?;
+    // Without an endpoint nothing was pushed that could call back.
+    let secrets = if stored.config.spawn_endpoint.is_empty() {
+        Vec::new()
+    } else {
+        repo_secrets::valid(&context.settings.keys, &stored, context.now)
+    };
+    let now_secs = context.now.div_euclid(1000);
+    let Claimed {
+        webhook_id,
+        timestamp,
+        signature,
+    } = claimed;
+    verify(&secrets, webhook_id, *timestamp, body, signature, now_secs)
+        .map_err(|_| invalid_signature())
+}
+
+fn invalid_signature() -> ApiError {
+    ApiError::new(
         ErrorCode::InvalidSignature,
-        "A callback is signed as a Standard Webhook (webhook-id, webhook-timestamp, \
-         webhook-signature) under the webhook_secret of the repo's config, at most five minutes \
-         ago. Check the secret, the clock, and that the body is sent as it was signed.",
-    ))
+        "A callback is signed as a Standard Webhook under the webhook_secret of the repo's config: \
+         webhook-id (letters, digits, _ and -), webhook-timestamp (at most five minutes off), \
+         webhook-signature. Check the secret, the clock, that the repo has a spawn_endpoint, and \
+         that the body is sent as it was signed.",
+    )
 }
 
 fn entry(

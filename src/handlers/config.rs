@@ -1,10 +1,11 @@
 //! A repo's configuration.
 
-use super::agents::check_endpoint;
+use super::agents::{TRIES, check_endpoint};
 use super::{Handled, json};
 use crate::auth::{self, RepoCaller, forbidden};
 use crate::context::Context;
 use crate::error::ApiError;
+use crate::mailbox::Refused;
 use crate::store::configs::{self as store, Stored};
 use crate::{body, outgoing, random, repo_secrets};
 use multiclaude_hybrid_core::Ms;
@@ -59,20 +60,26 @@ pub async fn put(mut context: Context) -> Handled {
     let mut wish =
         ConfigWish::from_fields(fields, caller.repo.clone()).map_err(ApiError::fields)?;
     wish.config.spawn_endpoint = checked_endpoint(wish.config.spawn_endpoint, &context)?;
-    let stored = store::get(context.db()?, &caller.repo).await?;
-    require_match(&context, stored.version)?;
-    let next = Stored {
-        secrets: secrets_after(&context, &stored, &wish)?,
-        config: wish.config,
-        version: stored.version + 1,
-    };
-    let mut entry = caller.entry(&context, AuditAction::ConfigUpdated, "config")?;
-    entry.detail = Some(json!({ "version": next.version.to_string() }).to_string());
-    if store::replace(context.db()?, stored.version, &next, context.now, &entry).await? {
-        outgoing::drain_later(&context, &caller.repo);
-        return answer(&context, &caller, &next);
+    for _ in 0..TRIES {
+        let stored = store::get(context.db()?, &caller.repo).await?;
+        let matched = require_match(&context, stored.version)?;
+        let next = Stored {
+            secrets: secrets_after(&context, &stored, &wish)?,
+            config: wish.config.clone(),
+            version: stored.version + 1,
+        };
+        let mut entry = caller.entry(&context, AuditAction::ConfigUpdated, "config")?;
+        entry.detail = Some(json!({ "version": next.version.to_string() }).to_string());
+        if store::replace(context.db()?, stored.version, &next, context.now, &entry).await? {
+            outgoing::drain_later(&context, &caller.repo);
+            return answer(&context, &caller, &next);
+        }
+        if matched {
+            return Err(precondition_failed());
+        }
+        // Nobody asked for a certain version: the last one wins.
     }
-    Err(precondition_failed())
+    Err(Refused::Stale.into())
 }
 
 fn checked_endpoint(url: String, context: &Context) -> Result<String, ApiError> {
@@ -93,25 +100,28 @@ fn precondition_failed() -> ApiError {
     )
 }
 
-/// `If-Match`, if the request has one, must name the version that stands.
-fn require_match(context: &Context, version: u32) -> Result<(), ApiError> {
+/// `If-Match`, if the request has one, must name the version that stands;
+/// `false` if it has none. What compresses an answer on its way may have made
+/// the tag a weak one.
+fn require_match(context: &Context, version: u32) -> Result<bool, ApiError> {
     let Some(wanted) = context.request.headers().get("if-match")? else {
-        return Ok(());
+        return Ok(false);
     };
     let current = etag(version);
     let matches = wanted
         .split(',')
-        .map(str::trim)
+        .map(|tag| tag.trim().trim_start_matches("W/"))
         .any(|tag| tag == current || (tag == "*" && version > 0));
     if matches {
-        Ok(())
+        Ok(true)
     } else {
         Err(precondition_failed())
     }
 }
 
 /// The secrets after this PUT: the given one first, or, where an endpoint has
-/// none yet, a generated one; replaced ones go on for 24 h.
+/// none yet, a generated one; replaced ones go on for 24 h, or, without an
+/// endpoint, not at all.
 fn secrets_after(
     context: &Context,
     stored: &Stored,
@@ -125,18 +135,23 @@ fn secrets_after(
         .filter(|held| alive(held))
         .cloned()
         .collect();
+    let used = !wish.config.spawn_endpoint.is_empty();
+    if !used {
+        secrets.truncate(1);
+    }
     let current = repo_secrets::newest(&context.settings.keys, stored);
     let new = match (&wish.webhook_secret, &current) {
         (Some(given), Some(current)) if given == current => None,
         (Some(given), _) => Some(given.clone()),
-        (None, None) if !wish.config.spawn_endpoint.is_empty() => {
-            Some(Secret::new(random::bytes()?))
-        }
+        (None, None) if used => Some(Secret::new(random::bytes()?)),
         (None, _) => None,
     };
     let Some(new) = new else { return Ok(secrets) };
     let keys = &context.settings.keys;
     let sealed = repo_secrets::seal(keys, &stored.config.repo, &new, random::bytes()?)?;
+    if !used {
+        secrets.clear();
+    }
     let until = now + context.settings.timing.secret_overlap;
     for held in &mut secrets {
         held.until = Some(held.until.map_or(until, |known| known.min(until)));

@@ -21,11 +21,11 @@ pub fn serves(route: &str) -> bool {
 /// Where the asset is that a URL asks for, and of which type.
 fn asset(url: &str) -> Option<(&'static str, &'static str)> {
     let path = url.split(['?', '#']).next()?;
-    match path.rsplit('/').next()? {
-        "openapi.json" => Some(("openapi.json", "application/json")),
-        "docs" => Some(("docs/index.html", "text/html; charset=utf-8")),
-        "page.js" => Some(("docs/page.js", "text/javascript; charset=utf-8")),
-        "reference.js" => Some(("docs/reference.js", "text/javascript; charset=utf-8")),
+    match path.splitn(4, '/').nth(3)? {
+        "v1/openapi.json" => Some(("openapi.json", "application/json")),
+        "v1/docs" => Some(("docs/index.html", "text/html; charset=utf-8")),
+        "v1/docs/page.js" => Some(("docs/page.js", "text/javascript; charset=utf-8")),
+        "v1/docs/reference.js" => Some(("docs/reference.js", "text/javascript; charset=utf-8")),
         _ => None,
     }
 }
@@ -64,11 +64,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_segment_says_which_asset_is_asked_for() {
+    fn the_path_says_which_asset_is_asked_for() {
         let of = |url| asset(url).map(|(path, _)| path);
         assert_eq!(of("https://x/v1/openapi.json"), Some("openapi.json"));
         assert_eq!(of("https://x/v1/docs?a=/b#c"), Some("docs/index.html"));
         assert_eq!(of("https://x/v1/docs/page.js"), Some("docs/page.js"));
         assert_eq!(of("https://x/v1/docs/index.html"), None);
+        assert_eq!(of("https://x/v1/docs/openapi.json"), None);
     }
 }

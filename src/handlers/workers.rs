@@ -303,6 +303,10 @@ pub async fn update(mut context: Context) -> Handled {
         let timing = &context.settings.timing;
         let updated = lease::update(&row.held(), holds, &wish, context.now, timing);
         let updated = updated.ok_or_else(lease_lost)?;
+        if row.status != SpawnStatus::InProgress {
+            // A repeat of the end changes nothing.
+            return text(200, row.wire);
+        }
         let entry =
             told(&row, &updated, &wish).map(|action| caller.entry(&context, action, id.as_str()));
         let entry = entry.transpose()?;
@@ -321,13 +325,12 @@ pub async fn update(mut context: Context) -> Handled {
 /// What the audit log tells of an update: starts and ends, not renewals.
 fn told(row: &Row, updated: &Updated, wish: &WorkerUpdate) -> Option<AuditAction> {
     match updated.status {
-        status if status == row.status && row.worker_name == wish.worker_name => None,
         SpawnStatus::Completed => Some(AuditAction::WorkerCompleted),
         SpawnStatus::Failed => Some(AuditAction::WorkerFailed),
-        _ => wish
-            .worker_name
-            .as_ref()
-            .map(|_| AuditAction::WorkerStarted),
+        _ if wish.worker_name.is_some() && wish.worker_name != row.worker_name => {
+            Some(AuditAction::WorkerStarted)
+        }
+        _ => None,
     }
 }
 
@@ -350,8 +353,14 @@ pub async fn cancel(context: Context) -> Handled {
     caller.manages(&row.requested_by)?;
     let entry = caller.entry(&context, AuditAction::WorkerCancelled, id.as_str())?;
     let db = context.db()?;
-    let row = store::cancel(db, &id, lease::REASON_CANCELLED, context.now, &entry).await?;
-    let row = row.ok_or_else(not_found)?;
+    let cancelled = store::cancel(db, &id, lease::REASON_CANCELLED, context.now, &entry).await?;
+    // What has ended, or was asked to stop already, is answered as it is.
+    let row = match cancelled {
+        Some(row) => row,
+        None => store::get(db, &caller.repo, &id)
+            .await?
+            .ok_or_else(not_found)?,
+    };
     if row.status == SpawnStatus::Failed {
         outgoing::drain_later(&context, &caller.repo);
     }

@@ -16,7 +16,7 @@ use crate::{clock, log};
 use futures_channel::oneshot;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::mailbox::{Mailbox as Core, Snapshot, Write};
-use multiclaude_hybrid_protocol::{AgentName, Repo};
+use multiclaude_hybrid_protocol::{AgentName, Repo, value};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use worker::wasm_bindgen::JsValue;
@@ -124,17 +124,28 @@ impl DurableObject for Mailbox {
             WebSocketIncomingMessage::Binary(_) => None,
         };
         let inner = &self.inner;
-        inner.event("frame", || inner.frame(&socket, text));
+        let frame = async {
+            inner.load(&*inner.settings()?)?;
+            inner.frame(&socket, text).await
+        };
+        let result = frame.await;
+        inner.report_fault("frame", result);
         Ok(())
     }
 
     async fn websocket_close(
         &self,
         socket: WebSocket,
-        _code: usize,
-        _reason: String,
+        code: usize,
+        reason: String,
         _was_clean: bool,
     ) -> worker::Result<()> {
+        // The handshake is this side's to finish; a code that stands for none
+        // must not be sent.
+        let code = u16::try_from(code)
+            .ok()
+            .filter(|code| !matches!(code, 1005 | 1006 | 1015));
+        let _ = socket.close(Some(code.unwrap_or(1000)), Some(reason));
         let inner = &self.inner;
         inner.event("close", || inner.stream_closed(&socket));
         Ok(())
@@ -179,13 +190,13 @@ impl Inner {
     fn stream(self: &Rc<Self>, ask: &str) -> Result<Response, Refused> {
         let settings = self.settings()?;
         self.load(&settings)?;
-        self.open_stream(serde_json::from_str(ask)?)
+        self.open_stream(value::read(ask).ok_or_else(|| Refused::unreadable("a command"))?)
     }
 
     async fn answer(self: &Rc<Self>, text: &str) -> Result<Answer, Refused> {
         let settings = self.settings()?;
         let (command, fragment) = text.split_once('\n').unwrap_or((text, ""));
-        let command: Command = serde_json::from_str(command)?;
+        let command = value::read(command).ok_or_else(|| Refused::unreadable("a command"))?;
         if self.load(&settings)? {
             // Repair at construction: what an interruption left is done now.
             self.follow_up(false)?;

@@ -124,7 +124,7 @@ impl Inner {
         }
     }
 
-    fn report_fault(&self, what: &str, result: Result<(), Refused>) {
+    pub(super) fn report_fault(&self, what: &str, result: Result<(), Refused>) {
         if let Err(refused) = result {
             log::fault(what, &format!("{}: {refused}", self.name));
         }
@@ -132,7 +132,13 @@ impl Inner {
 
     /// One push from its beginning to its end.
     async fn push(self: &Rc<Self>, push: &Push, settings: &Settings) -> Result<(), Refused> {
-        if push.attempt > 1 && self.is_for_spawns() && !self.still_wanted(push.seq).await {
+        let first_try = push.attempt == 1
+            && self
+                .fresh
+                .borrow()
+                .as_ref()
+                .is_some_and(|(seq, _)| *seq == push.seq);
+        if self.is_for_spawns() && !first_try && !self.still_wanted(push.seq).await {
             self.with(|core| core.abandon_push(push))?;
             return self.fail(&[push.seq], FailureReason::Rejected);
         }
@@ -172,16 +178,22 @@ impl Inner {
         Ok(())
     }
 
-    /// Before a request for a worker is pushed again: was it claimed or
-    /// cancelled meanwhile? Where D1 does not say, it is pushed; whoever starts
-    /// a worker for it is told by the answer to its callback.
+    /// Before a request for a worker is pushed that has waited: was it claimed,
+    /// cancelled or handed over anew meanwhile? Where D1 does not say, it is
+    /// pushed; whoever starts a worker for it is told by the answer to its
+    /// callback.
     async fn still_wanted(&self, seq: u64) -> bool {
         let head = self.sql.head(seq).ok().flatten().unwrap_or_default();
-        let id = head.split('"').nth(7).and_then(SpawnId::parse);
+        // {"webhook_id":"spn_…_<claims>","id":"spn_…",
+        let mut parts = head.split('"');
+        let claims = parts.nth(3).and_then(|id| id.get(4..)?.split_once('_'));
+        let claims = claims.map_or(0, |(_, claims)| claims.parse().unwrap_or(0));
+        let id = parts.nth(3).and_then(SpawnId::parse);
         let (Some(id), Ok(db)) = (id, Db::new(&self.env)) else {
             return true;
         };
-        store::spawns::is_pending(&db, &id).await.unwrap_or(true)
+        let pending = store::spawns::is_pending(&db, &id, claims).await;
+        pending.unwrap_or(true)
     }
 
     /// No secret opens, so nothing can be signed: a failure of the endpoint like
@@ -291,7 +303,7 @@ impl Inner {
         let mut response = door.send(&command, &fields).await?;
         let text = response.text().await?;
         if response.status_code() == 409 {
-            return Err(serde_json::from_str(&text)?);
+            return Err(Refused::read(&text));
         }
         Ok(())
     }

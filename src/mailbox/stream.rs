@@ -15,8 +15,8 @@ use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::mailbox::{Next, Offer};
 use multiclaude_hybrid_protocol::fields::Fields;
 use multiclaude_hybrid_protocol::message::{MessageStatus, wanted_status};
-use multiclaude_hybrid_protocol::{AgentId, MessageId};
-use serde::{Deserialize, Serialize};
+use multiclaude_hybrid_protocol::{AgentId, MessageId, from_value, value};
+use serde::Serialize;
 use std::rc::Rc;
 use worker::worker_sys::WebSocketRequestResponsePair;
 use worker::worker_sys::ext::WebSocketExt;
@@ -36,6 +36,7 @@ enum Ending {
     Gone,
     Unauthenticated,
     Unanswered,
+    TooLarge,
 }
 
 impl Ending {
@@ -46,12 +47,14 @@ impl Ending {
             Self::Gone => (4404, "agent_not_found"),
             Self::Unauthenticated => (4401, "unauthenticated"),
             Self::Unanswered => (4408, "unanswered"),
+            // Of RFC 6455.
+            Self::TooLarge => (1009, "frame_too_large"),
         }
     }
 }
 
 /// What goes with a socket through the object's sleep.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 struct Attachment {
     /// Later streams have higher numbers.
     number: Ms,
@@ -65,6 +68,15 @@ struct Attachment {
     /// The message that waits for an answer, with its id.
     offer: Option<(Offer, String)>,
 }
+
+from_value!(Attachment {
+    number,
+    agent,
+    token,
+    token_ends,
+    checked_at,
+    offer
+});
 
 /// The stream that is in force.
 #[derive(Debug)]
@@ -87,7 +99,7 @@ impl Live {
 fn attachment(socket: &WebSocket) -> Option<Attachment> {
     let socket: &worker::web_sys::WebSocket = socket.as_ref();
     let text = socket.deserialize_attachment().ok()?.as_string()?;
-    serde_json::from_str(&text).ok()
+    value::read(&text)
 }
 
 fn end(socket: &WebSocket, ending: Ending) {
@@ -238,7 +250,8 @@ impl Inner {
     }
 
     /// Is the token that opened the stream still valid? Asked of D1 once in a
-    /// while, before a message is given away.
+    /// while, before a message is given away or an answer is taken. While D1
+    /// does not answer nobody can revoke a token either, so it is believed.
     async fn token_holds(&self) -> Result<bool, Refused> {
         let now = clock::now();
         let check_every = self.settings()?.timing.stream_check;
@@ -247,49 +260,65 @@ impl Inner {
                 return Ok(false);
             }
             Some(Live { attachment, .. }) if attachment.checked_at + check_every <= now => {
-                Some(attachment.token.clone())
+                (attachment.number, attachment.token.clone())
             }
-            _ => None,
+            _ => return Ok(true),
         };
-        let Some(token) = due else { return Ok(true) };
-        let holds = store::tokens::exists(&Db::new(&self.env)?, &token).await?;
-        if let Some(live) = self.live.borrow_mut().as_mut()
-            && live.attachment.token == token
-        {
-            live.attachment.checked_at = now;
+        let (number, token) = due;
+        let holds = match Db::new(&self.env) {
+            Ok(db) => store::tokens::exists(&db, &token).await,
+            Err(error) => Err(error),
+        };
+        let mut live = self.live.borrow_mut();
+        let Some(live) = live
+            .as_mut()
+            .filter(|live| live.attachment.number == number)
+        else {
+            // Another stream is in force by now.
+            return Ok(true);
+        };
+        match holds {
+            Ok(holds) => {
+                live.attachment.checked_at = now;
+                Ok(holds)
+            }
+            Err(error) => {
+                log::fault("stream_check", &format!("{}: {error}", self.name));
+                Ok(true)
+            }
         }
-        Ok(holds)
     }
 
     /// A frame from a client.
-    pub(super) fn frame(
+    pub(super) async fn frame(
         self: &Rc<Self>,
         socket: &WebSocket,
         text: Option<&str>,
     ) -> Result<(), Refused> {
-        let mine = attachment(socket).map(|attachment| attachment.number);
-        let current = self
-            .live
-            .borrow()
-            .as_ref()
-            .map(|live| live.attachment.number);
-        if mine.is_none() || mine != current {
+        let Some(text) = text.filter(|text| text.len() <= FRAME_MAX) else {
+            end(socket, Ending::TooLarge);
+            return self.stream_closed(socket);
+        };
+        if self.is_live(socket) && !self.token_holds().await? {
+            self.end_stream(Ending::Unauthenticated)?;
+            return self.follow_up(true);
+        }
+        if !self.is_live(socket) {
             end(socket, Ending::Replaced);
             return Ok(());
         }
-        let answered = match text.filter(|text| text.len() <= FRAME_MAX) {
-            Some(text) => self.answered(text),
-            None => Err(ApiError::parameter(
-                multiclaude_hybrid_protocol::ErrorCode::InvalidJson,
-                "frame",
-                format_args!("must be text of at most {FRAME_MAX} bytes"),
-            )),
-        };
-        if let Err(error) = answered {
+        if let Err(error) = self.answered(text) {
             // What cannot be sent, because the client has left, need not be.
             let _ = socket.send_with_str(error.into_problem(&random::request_id())?);
         }
         self.follow_up(true)
+    }
+
+    /// Is this the connection in force?
+    fn is_live(&self, socket: &WebSocket) -> bool {
+        let mine = attachment(socket).map(|attachment| attachment.number);
+        let live = self.live.borrow();
+        mine.is_some() && mine == live.as_ref().map(|live| live.attachment.number)
     }
 
     /// `{"id", "status"}`: the client has a message.
@@ -325,13 +354,7 @@ impl Inner {
 
     /// A connection has ended.
     pub(super) fn stream_closed(self: &Rc<Self>, socket: &WebSocket) -> Result<(), Refused> {
-        let mine = attachment(socket).map(|attachment| attachment.number);
-        let current = self
-            .live
-            .borrow()
-            .as_ref()
-            .map(|live| live.attachment.number);
-        if mine.is_some() && mine == current {
+        if self.is_live(socket) {
             self.live.take();
             self.with(|core| core.close_stream())?;
             log::worked(&self.name, "stream_closed", 0);

@@ -13,8 +13,8 @@ use worker::js_sys;
 /// Who holds a request that was taken by a callback, in place of an owner.
 pub const HOLDER: &str = "spawn-endpoint";
 
-/// Does what a callback reports, if it is new and no runner holds the request:
-/// one batch, so a crash neither loses a callback nor takes one twice.
+/// Does what a callback reports, if it is new, no runner holds the request, and
+/// no other worker than the one it names was started: one batch, so a crash neither loses a callback nor takes one twice.
 ///
 /// `ends`: when what it takes is free again.
 pub async fn take(
@@ -34,7 +34,8 @@ pub async fn take(
          summary = coalesce(?8, summary), failure_reason = coalesce(?9, failure_reason), \
          finished_at = iif(?3 = 'in_progress', NULL, ?7), callback = ?10 \
          WHERE id = ?1 AND repo = ?2 AND finished_at IS NULL \
-         AND (status = 'in_progress' AND lease IS NULL OR status = 'pending' AND NOT ?11) \
+         AND (status = 'in_progress' AND lease IS NULL AND (?6 IS NULL OR worker_name = ?6) \
+         OR status = 'pending' AND ?11) \
          AND NOT EXISTS (SELECT 1 FROM callbacks WHERE repo = ?2 AND id = ?10) RETURNING COLUMNS AS row",
     );
     let update = db.prepare(
@@ -50,7 +51,8 @@ pub async fn take(
             Bind::Maybe(callback.summary.as_deref()),
             Bind::Maybe(callback.failure_reason.as_deref()),
             Bind::Text(webhook_id),
-            Bind::Int((callback.event == Event::Progress).into()),
+            // What nobody has started can be started or refused.
+            Bind::Int(matches!(callback.event, Event::Started | Event::Failed).into()),
         ],
     )?;
     let statements = js_sys::Array::of1(update.inner());

@@ -8,6 +8,7 @@ use multiclaude_hybrid_core::mailbox::HeldSecret;
 use multiclaude_hybrid_protocol::Repo;
 use multiclaude_hybrid_protocol::config::{Encrypt, HybridConfig};
 use multiclaude_hybrid_protocol::fields::Fields;
+use multiclaude_hybrid_protocol::value;
 
 /// A repo's configuration as stored; its secrets are sealed.
 #[derive(Debug, Clone)]
@@ -25,7 +26,7 @@ impl Read for Stored {
         let count = |fields: &mut Fields, field| number(fields, field).map(|count| count as u32);
         Some(Self {
             version: count(fields, "version")?,
-            secrets: serde_json::from_str(&fields.required_text("secrets")?).ok()?,
+            secrets: value::read(&fields.required_text("secrets")?)?,
             config: HybridConfig {
                 repo: fields.required("repo", |text| Repo::parse(text).map_err(|_| ""))?,
                 enabled: number(fields, "enabled")? != 0,
@@ -97,7 +98,7 @@ pub async fn replace(
 /// Repos whose pushing mailbox has not confirmed their configuration.
 pub async fn unsettled(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Repo>, ApiError> {
     let sql = "SELECT json_group_array(repo) AS row FROM (SELECT repo FROM configs \
-         WHERE version <> pushing_version AND (?1 IS NULL OR repo = ?1) LIMIT ?2)";
+         WHERE version <> pushing_version AND (?1 IS NULL OR repo = ?1) ORDER BY random() LIMIT ?2)";
     let binds = [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())];
     Ok(db.first(sql, binds).await?.unwrap_or_default())
 }

@@ -18,7 +18,7 @@ use crate::context::Cost;
 use crate::error::ApiError;
 use audit::Entry;
 use multiclaude_hybrid_protocol::fields::Fields;
-use serde::de::DeserializeOwned;
+use multiclaude_hybrid_protocol::value::{self, FromValue};
 use std::rc::Rc;
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::{D1Database, D1PreparedStatement, Env, js_sys};
@@ -84,8 +84,10 @@ fn number(fields: &mut Fields, field: &str) -> Option<i64> {
     fields.integer(field, i64::MIN..=i64::MAX)
 }
 
-fn parse<T: DeserializeOwned>(row: Option<String>) -> serde_json::Result<Option<T>> {
-    row.map(|text| serde_json::from_str(&text)).transpose()
+fn parse<T: FromValue>(row: Option<String>) -> Result<Option<T>, ApiError> {
+    let Some(text) = row else { return Ok(None) };
+    let read = value::read(&text).ok_or_else(|| ApiError::internal("a row cannot be read"))?;
+    Ok(Some(read))
 }
 
 fn unavailable(cause: worker::Error) -> ApiError {
@@ -125,12 +127,12 @@ impl Db {
     }
 
     /// The first row, whose column `row` is a JSON text.
-    async fn first<T: DeserializeOwned, const N: usize>(
+    async fn first<T: FromValue, const N: usize>(
         &self,
         sql: &str,
         binds: [Bind<'_>; N],
     ) -> Result<Option<T>, ApiError> {
-        Ok(parse(self.row(self.prepare(sql, &binds)?).await?)?)
+        parse(self.row(self.prepare(sql, &binds)?).await?)
     }
 
     /// Executes a change that answers a row, and writes its entry into the audit
@@ -204,6 +206,6 @@ impl Db {
     /// Does D1 answer?
     pub async fn ping(&self) -> Result<(), ApiError> {
         let sql = "SELECT json_array(count(*)) AS row FROM tokens WHERE id = ''";
-        self.first::<[u32; 1], 0>(sql, []).await.map(|_| ())
+        self.first::<(u32,), 0>(sql, []).await.map(|_| ())
     }
 }

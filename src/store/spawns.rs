@@ -288,7 +288,8 @@ pub async fn update(
     read(db.recorded(&sql, &binds, entry).await?)
 }
 
-/// Cancels: what is pending fails, what is at work is asked to stop.
+/// Cancels: what is pending fails, what is at work is asked to stop. `None`: it
+/// has ended, or was asked already.
 pub async fn cancel(
     db: &Db,
     id: &SpawnId,
@@ -300,19 +301,20 @@ pub async fn cancel(
         "UPDATE spawns SET cancel = 1, failure_reason = iif(status = 'pending', ?2, failure_reason), \
          finished_at = iif(status = 'pending', ?3, finished_at), \
          status = iif(status = 'pending', 'failed', status) \
-         WHERE id = ?1 RETURNING COLUMNS AS row",
+         WHERE id = ?1 AND finished_at IS NULL AND NOT cancel RETURNING COLUMNS AS row",
     );
     let binds = [Bind::Text(id.as_str()), Bind::Text(reason), Bind::Int(now)];
     read(db.recorded(&sql, &binds, Some(entry)).await?)
 }
 
 /// Pending requests that the mailbox that pushes them does not have yet; only
-/// of repos whose configuration it has confirmed.
+/// of repos whose configuration it has confirmed. The oldest of a repo; any of all
+/// repos, so that some that fail hold up no others.
 pub async fn unpushed(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Row>, ApiError> {
     let sql = sql(
         "SELECT json_group_array(COLUMNS) AS row FROM (SELECT spawns.* FROM spawns JOIN configs USING (repo) \
          WHERE pushed_at IS NULL AND status = 'pending' AND spawn_endpoint <> '' \
-         AND version = pushing_version AND (?1 IS NULL OR repo = ?1) ORDER BY spawns.created_at LIMIT ?2)",
+         AND version = pushing_version AND (?1 IS NULL OR repo = ?1) ORDER BY iif(?1 IS NULL, random(), 0), spawns.created_at LIMIT ?2)",
     );
     let binds = [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())];
     read_all(db.text(&sql, &binds).await?)
@@ -335,10 +337,11 @@ pub async fn pushed(db: &Db, row: &Row, now: Ms) -> Result<(), ApiError> {
     .map(|_| ())
 }
 
-/// Does the request (still) wait for somebody?
-pub async fn is_pending(db: &Db, id: &SpawnId) -> Result<bool, ApiError> {
-    let sql = "SELECT '1' AS row FROM spawns WHERE id = ?1 AND status = 'pending'";
-    db.changes(sql, [Bind::Text(id.as_str())]).await
+/// Does the request (still) wait for somebody, after so many claims?
+pub async fn is_pending(db: &Db, id: &SpawnId, claims: u32) -> Result<bool, ApiError> {
+    let sql = "SELECT '1' AS row FROM spawns WHERE id = ?1 AND status = 'pending' AND claims = ?2";
+    db.changes(sql, [Bind::Text(id.as_str()), Bind::Int(claims.into())])
+        .await
 }
 
 /// Is there anything to push or to tell in a repo?

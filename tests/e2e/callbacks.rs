@@ -183,10 +183,10 @@ async fn an_endpoint_takes_renews_and_ends_a_request_and_whoever_asked_is_told()
     let call = |webhook_id: &str, kind: &str, rest: Value| {
         Call::signed(&world, &id, &secret, webhook_id, &event(kind, &id, rest))
     };
-    let progress = call("c0", "worker.progress", json!({}));
-    progress
-        .refused("progress before the start", 409, "lease_lost")
-        .await;
+    for (webhook_id, kind) in [("c0", "worker.progress"), ("c00", "worker.completed")] {
+        let early = call(webhook_id, kind, json!({}));
+        early.refused(kind, 409, "lease_lost").await;
+    }
     let (status, started) = call("c1", "worker.started", json!({"worker_name": "w1"}))
         .send()
         .await;
@@ -200,6 +200,18 @@ async fn an_endpoint_takes_renews_and_ends_a_request_and_whoever_asked_is_told()
         .await
         .unwrap();
     assert_eq!(none.status, 204, "a runner got what the endpoint had taken");
+    // The same worker may say so again; of two, one has won.
+    let again = call("c1b", "worker.started", json!({"worker_name": "w1"}));
+    assert_eq!(again.send().await.0, 200);
+    for (webhook_id, kind) in [
+        ("x1", "worker.started"),
+        ("x2", "worker.progress"),
+        ("x3", "worker.completed"),
+        ("x4", "worker.failed"),
+    ] {
+        let other = call(webhook_id, kind, json!({"worker_name": "w2"}));
+        other.refused(kind, 409, "lease_lost").await;
+    }
     let renewed = call("c2", "worker.progress", json!({"lease_seconds": 60}))
         .send()
         .await
@@ -298,6 +310,10 @@ async fn a_callback_that_is_not_what_it_seems_is_refused_and_changes_nothing() {
     };
     renamed
         .refused("another webhook-id", 401, "invalid_signature")
+        .await;
+    let dotted = Call::signed(&world, &id, &secret, "a.b", &body);
+    dotted
+        .refused("a webhook-id with a dot", 401, "invalid_signature")
         .await;
     let changed = Call {
         body: good.body.replace("failed", "completed"),
@@ -398,6 +414,77 @@ async fn of_twenty_equal_callbacks_at_once_one_is_taken() {
         statuses.iter().filter(|status| **status == 409).count(),
         19,
         "{statuses:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_leaked_secret_is_out_of_force_once_the_endpoint_was_cleared() {
+    let world = shared().await.world().await;
+    let sink = Sink::start(vec![]).await;
+    let leaked = push_to(&world, &sink.url).await;
+    let request = spawn(&world.dan, json!({"task": "go"})).await;
+    let id = request.id.to_string();
+    let body = event("worker.failed", &id, json!({}));
+    let put = async |config: Value| {
+        let reply = world
+            .ci
+            .call(Method::PUT, "/config", &[], Some(&config))
+            .await;
+        reply.unwrap()
+    };
+    put(json!({"spawn_endpoint": ""})).await;
+    let call = Call::signed(&world, &id, &leaked, "cleared", &body);
+    call.refused("without an endpoint", 401, "invalid_signature")
+        .await;
+    let fresh = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
+    put(json!({"spawn_endpoint": "", "webhook_secret": fresh})).await;
+    put(json!({"spawn_endpoint": sink.url})).await;
+    let call = Call::signed(&world, &id, &leaked, "leaked", &body);
+    call.refused("by the leaked secret", 401, "invalid_signature")
+        .await;
+    assert_eq!(
+        Call::signed(&world, &id, fresh, "fresh", &body)
+            .send()
+            .await
+            .0,
+        200
+    );
+}
+
+#[tokio::test]
+async fn what_ended_while_it_waited_is_not_pushed() {
+    let coordinator = Coordinator::start(Options {
+        scale: 20,
+        ..Options::default()
+    })
+    .await;
+    let world = coordinator.world().await;
+    let sink = Sink::start(vec![Answer::status(503)]).await;
+    push_to(&world, &sink.url).await;
+    let first = spawn(&world.dan, json!({"task": "first"})).await;
+    sink.wait_for(1, 20).await;
+    let second = spawn(&world.dan, json!({"task": "second"})).await;
+    let last = spawn(&world.dan, json!({"task": "last"})).await;
+    for request in [&first, &second] {
+        let path = format!("/workers/{}", request.id);
+        world
+            .dan
+            .call(Method::DELETE, &path, &[], None)
+            .await
+            .unwrap();
+    }
+    eventually("the last one", 30, || async {
+        ids(&sink).contains(&last.id.to_string()).then_some(())
+    })
+    .await;
+    let first_tries = ids(&sink)
+        .iter()
+        .filter(|id| **id == first.id.to_string())
+        .count();
+    assert!(
+        first_tries <= 2 && !ids(&sink).contains(&second.id.to_string()),
+        "{:?}",
+        ids(&sink)
     );
 }
 
@@ -508,7 +595,17 @@ async fn a_kill_between_any_two_steps_of_a_worker_strands_and_doubles_nothing() 
     // The same with a callback in the runner's place.
     let second = spawn(&world.dan, json!({"task": "two", "spawned_by": "ws"})).await;
     let id = second.id.to_string();
-    let body = event("worker.completed", &id, json!({"summary": "done 2"}));
+    let body = event("worker.started", &id, json!({"worker_name": "w2"}));
+    let call = Call::signed(&world, &id, &secret, "start-2", &body);
+    assert_eq!(call.send().await.0, 200);
+    die(&mut coordinator).await;
+    call.refused("the start again", 409, "callback_replayed")
+        .await;
+    let body = event(
+        "worker.completed",
+        &id,
+        json!({"worker_name": "w2", "summary": "done 2"}),
+    );
     let call = Call::signed(&world, &id, &secret, "end-2", &body);
     assert_eq!(call.send().await.0, 200);
     die(&mut coordinator).await;
@@ -590,7 +687,7 @@ async fn what_is_done_is_in_the_audit_log_and_messages_are_not() {
     }
     let second = spawn(&world.dan, json!({"task": "two"})).await;
     let id = second.id.to_string();
-    let body = event("worker.completed", &id, json!({}));
+    let body = event("worker.failed", &id, json!({}));
     assert_eq!(
         Call::signed(&world, &id, &secret, "audit", &body)
             .send()
@@ -666,7 +763,7 @@ async fn what_is_done_is_in_the_audit_log_and_messages_are_not() {
             &format!("ci worker.started {first}"),
             &format!("ci worker.failed {first}"),
             &format!("dan worker.requested {id}"),
-            &format!("spawn-endpoint worker.completed {id}"),
+            &format!("spawn-endpoint worker.failed {id}"),
             &format!("dan worker.requested {third}"),
             &format!("dan worker.cancelled {third}"),
             "dan agent.deregistered ws",
@@ -677,19 +774,11 @@ async fn what_is_done_is_in_the_audit_log_and_messages_are_not() {
 
     // A revoked token's entry tells of the repos that it covered; an admin
     // token, which covers all, is told of to admins.
-    let tokens = world.admin.tokens().await.unwrap();
-    let ann = tokens.iter().find(|token| {
-        token
-            .repos
-            .iter()
-            .any(|scope| scope.to_string() == world.repo)
-            && token.owner.as_str() == "ann"
-    });
-    world
-        .admin
-        .revoke_token(&ann.unwrap().id.to_string())
-        .await
-        .unwrap();
+    let made = entries
+        .iter()
+        .find(|entry| entry["detail"]["owner"] == "ann");
+    let ann = made.unwrap()["subject"].as_str().unwrap();
+    world.admin.revoke_token(ann).await.unwrap();
     let (newest, _) = page("limit=1").await;
     assert_eq!(newest[0]["action"], "token.revoked");
     assert!(newest[0].get("repo").is_none());

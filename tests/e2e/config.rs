@@ -151,3 +151,31 @@ async fn bad_fields_of_a_config_are_named() {
         ["spawn_endpoint"]
     );
 }
+
+#[tokio::test]
+async fn of_many_puts_without_if_match_the_last_one_wins_and_none_is_refused() {
+    let world = shared().await.world().await;
+    let puts: Vec<_> = (1..=6)
+        .map(|limit| {
+            let ci = world.ci.clone();
+            let config = json!({"max_workers": limit});
+            tokio::spawn(async move { ci.call(Method::PUT, "/config", &[], Some(&config)).await })
+        })
+        .collect();
+    for put in puts {
+        put.await.unwrap().unwrap();
+    }
+    let reply = world
+        .ci
+        .call(Method::GET, "/config", &[], None)
+        .await
+        .unwrap();
+    assert_eq!(reply.headers["etag"], "\"6\"");
+    let weak = [("if-match", "W/\"6\"")];
+    let config = json!({"max_workers": 7});
+    let put = world
+        .ci
+        .call(Method::PUT, "/config", &weak, Some(&config))
+        .await;
+    put.unwrap();
+}

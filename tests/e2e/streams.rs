@@ -187,7 +187,6 @@ async fn a_wrong_answer_is_told_and_the_stream_goes_on() {
     let unknown = own.replace("msg_0", "msg_1");
     for (frame, wanted) in [
         ("nonsense".to_owned(), InvalidJson),
-        ("x".repeat(2000), InvalidJson),
         (json!({"id": own}).to_string(), ValidationFailed),
         (
             json!({"id": own, "status": "failed"}).to_string(),
@@ -210,6 +209,25 @@ async fn a_wrong_answer_is_told_and_the_stream_goes_on() {
     }
     stream.confirm(&sent.id, "acked").await.unwrap();
     status_is(&world, &own, MessageStatus::Acked).await;
+}
+
+#[tokio::test]
+async fn a_frame_that_is_no_answer_by_its_size_closes_the_stream() {
+    let world = shared().await.world().await;
+    agents(&world).await;
+    let mut stream = open(&world.ann).await;
+    stream.send("x".repeat(2000)).await.unwrap();
+    assert_eq!(closed(&mut stream).await, (1009, "frame_too_large".into()));
+    delivery_is(&world, Delivery::Polling).await;
+}
+
+#[tokio::test]
+async fn a_close_is_answered_at_once() {
+    let world = shared().await.world().await;
+    agents(&world).await;
+    let mut stream = open(&world.ann).await;
+    stream.begin_close(4000, "going home").await.unwrap();
+    assert_eq!(closed(&mut stream).await, (4000, "going home".into()));
 }
 
 #[tokio::test]
@@ -262,8 +280,34 @@ async fn a_revoked_token_gets_no_further_message() {
     }
     // A minute, in which it may still be believed, is a second here.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    send(&world, "after").await;
+    let after = send(&world, "after").await;
     assert_eq!(closed(&mut stream).await, (4401, "unauthenticated".into()));
+    assert_eq!(after.status, MessageStatus::Pending);
+}
+
+#[tokio::test]
+async fn a_revoked_token_acknowledges_nothing_over_a_stream_that_is_still_open() {
+    let coordinator = Coordinator::start(Options {
+        scale: 60,
+        ..Options::default()
+    })
+    .await;
+    let world = coordinator.world().await;
+    agents(&world).await;
+    let sent = send(&world, "before").await;
+    let mut stream = open(&world.ann).await;
+    next(&mut stream).await;
+    let tokens = world.admin.tokens().await.unwrap();
+    let ann = tokens
+        .iter()
+        .find(|token| token.owner.as_str() == "ann")
+        .unwrap();
+    world.admin.revoke_token(ann.id.as_str()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stream.confirm(&sent.id, "acked").await.unwrap();
+    assert_eq!(closed(&mut stream).await, (4401, "unauthenticated".into()));
+    let receipt = world.dan.receipt(&sent.id.to_string()).await.unwrap();
+    assert_eq!(receipt.status, MessageStatus::Pending);
 }
 
 #[tokio::test]

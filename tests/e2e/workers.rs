@@ -578,3 +578,60 @@ async fn a_lease_is_shown_to_its_claimer_alone_and_a_guess_is_refused() {
             .is_ok()
     );
 }
+
+#[tokio::test]
+async fn a_repeated_end_or_cancellation_changes_nothing_and_is_recorded_once() {
+    let world = shared().await.world().await;
+    spawn(&world.dan, &json!({"task": "x"})).await.unwrap();
+    let held = claim(&world.ci, &json!({})).await.unwrap();
+    let end = |summary: &str| json!({"status": "completed", "summary": summary});
+    patch(&world.ci, &held, end("one")).await.unwrap();
+    let again = patch(&world.ci, &held, end("two")).await.unwrap();
+    assert_eq!(again.summary.as_deref(), Some("one"));
+    let path = format!("/workers/{}", held.id);
+    for _ in 0..2 {
+        let reply = world
+            .dan
+            .call(Method::DELETE, &path, &[], None)
+            .await
+            .unwrap();
+        assert_eq!(
+            reply.json::<SpawnRequest>().unwrap().status,
+            SpawnStatus::Completed
+        );
+    }
+    let reply = world
+        .ci
+        .call(Method::GET, "/audit", &[], None)
+        .await
+        .unwrap();
+    let entries: Vec<Value> = reply.json().unwrap();
+    let actions: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry["subject"] == held.id.to_string())
+        .map(|entry| entry["action"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        actions,
+        ["worker.completed", "worker.claimed", "worker.requested"]
+    );
+}
+
+#[tokio::test]
+async fn a_claims_key_is_free_again_after_the_end() {
+    let world = shared().await.world().await;
+    let key = [("idempotency-key", "again")];
+    for task in ["one", "two"] {
+        spawn(&world.dan, &json!({"task": task})).await.unwrap();
+        let reply = world
+            .ci
+            .call(Method::POST, "/workers/claim", &key, None)
+            .await
+            .unwrap();
+        let held: SpawnRequest = reply.json().unwrap();
+        assert_eq!(held.task, task);
+        patch(&world.ci, &held, json!({"status": "completed"}))
+            .await
+            .unwrap();
+    }
+}

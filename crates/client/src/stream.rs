@@ -13,7 +13,7 @@ use reqwest::{StatusCode, Upgraded, header};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 
 /// What comes over a stream.
@@ -116,6 +116,15 @@ impl Stream {
     /// Sends any text.
     pub async fn send(&mut self, text: String) -> Result<(), Error> {
         self.socket.send(Frame::text(text)).await.map_err(broken)
+    }
+
+    /// Begins to close the stream; [`Event::Closed`] ends it.
+    pub async fn begin_close(&mut self, code: u16, reason: &str) -> Result<(), Error> {
+        let frame = CloseFrame {
+            code: code.into(),
+            reason: reason.to_owned().into(),
+        };
+        self.socket.close(Some(frame)).await.map_err(broken)
     }
 
     /// Closes the stream.

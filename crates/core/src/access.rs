@@ -7,18 +7,21 @@
 //! | manages an agent (PATCH, DELETE) | every one | in scope | its owner's |
 //! | acts for an agent (`from`, read, ack) | no | in scope | its owner's |
 
+use multiclaude_hybrid_protocol::from_value;
 use multiclaude_hybrid_protocol::token::{Scope, TokenKind};
 use multiclaude_hybrid_protocol::{Owner, Repo};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Who makes a request, as the mailboxes need to know it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Principal {
     /// The kind of its token.
     pub kind: TokenKind,
     /// The owner its token speaks for.
     pub owner: Owner,
 }
+
+from_value!(Principal { kind, owner });
 
 impl Principal {
     /// May it send as, read for and acknowledge for an agent of `owner`?

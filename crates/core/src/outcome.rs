@@ -1,6 +1,7 @@
 //! What an endpoint's answer to a push means (design: *Push*).
 
-use serde::{Deserialize, Serialize};
+use multiclaude_hybrid_protocol::value::FromValue;
+use serde::Serialize;
 use std::fmt;
 
 /// How one push ended on the wire.
@@ -22,8 +23,8 @@ pub enum Answer {
 }
 
 /// The class of a failed push, as receipts and logs show it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
 pub enum ErrorClass {
     /// `timeout`
     Timeout,
@@ -52,18 +53,16 @@ impl From<ErrorClass> for String {
     }
 }
 
-impl TryFrom<String> for ErrorClass {
-    type Error = &'static str;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        match text.as_str() {
-            "timeout" => Ok(Self::Timeout),
-            "connection_failed" => Ok(Self::Connection),
-            "secret_unreadable" => Ok(Self::Secret),
+impl FromValue for ErrorClass {
+    fn from_value(value: serde_json::Value) -> Option<Self> {
+        match value.as_str()? {
+            "timeout" => Some(Self::Timeout),
+            "connection_failed" => Some(Self::Connection),
+            "secret_unreadable" => Some(Self::Secret),
             other => other
                 .strip_prefix("http_")
                 .and_then(|status| status.parse().ok())
-                .map(Self::Status)
-                .ok_or("not an error class"),
+                .map(Self::Status),
         }
     }
 }
@@ -156,7 +155,8 @@ mod tests {
             ErrorClass::Connection,
             ErrorClass::Status(503),
         ] {
-            assert_eq!(ErrorClass::try_from(class.to_string()), Ok(class));
+            let text = serde_json::Value::String(class.to_string());
+            assert_eq!(ErrorClass::from_value(text), Some(class));
         }
     }
 }

@@ -9,18 +9,24 @@ use crate::{Ms, presence, timing::Timing};
 use multiclaude_hybrid_protocol::agent::{
     Agent, AgentStatus, AgentUpdate, Delivery, EndpointChange, Location, Registration,
 };
+use multiclaude_hybrid_protocol::from_value;
 use multiclaude_hybrid_protocol::token::TokenKind;
 use multiclaude_hybrid_protocol::{AgentId, Owner, Repo, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// The pair that orders the configurations of one mailbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Version {
     /// Raised by every new incarnation of the name.
     pub generation: u32,
     /// Raised by every change of endpoint or secret.
     pub revision: u32,
 }
+
+from_value!(Version {
+    generation,
+    revision
+});
 
 /// A row of the registry.
 #[derive(Debug, Clone, PartialEq)]

@@ -44,7 +44,8 @@ pub struct Callback {
     pub id: SpawnId,
     /// What has happened.
     pub event: Event,
-    /// The registered agent; with `worker.started`.
+    /// The registered agent; must be given with `worker.started`. What names
+    /// another one than was started is refused.
     pub worker_name: Option<AgentName>,
     /// How long the request is taken for, from now.
     pub lease_secs: i64,
@@ -68,17 +69,23 @@ impl Callback {
         let id = data.required("id", |text| {
             SpawnId::parse(text).ok_or("must be the id of a request, spn_<32 hex digits>")
         });
-        let (mut worker_name, mut lease_secs, mut result) = (None, None, None);
+        let name = |text: &str| match text {
+            "" => Ok(None),
+            text => AgentName::parse(text)
+                .map(Some)
+                .map_err(|error| format!("the agent name {error}")),
+        };
+        let worker_name = data.parsed("worker_name", name).flatten();
+        if event == Some(Event::Started) && worker_name.is_none() && !data.has_faults() {
+            data.fault("worker_name", "is missing");
+        }
+        let (mut lease_secs, mut result) = (None, None);
         match event {
-            Some(Event::Started) => {
-                worker_name = data.required("worker_name", |text| {
-                    AgentName::parse(text).map_err(|error| format!("the agent name {error}"))
-                });
-                lease_secs = data.integer("lease_seconds", LEASE_SECS);
-            }
             Some(Event::Completed) => result = data.parsed("summary", limited).flatten(),
             Some(Event::Failed) => result = data.parsed("failure_reason", limited).flatten(),
-            Some(Event::Progress) | None => lease_secs = data.integer("lease_seconds", LEASE_SECS),
+            Some(Event::Started | Event::Progress) | None => {
+                lease_secs = data.integer("lease_seconds", LEASE_SECS);
+            }
         }
         fields.faults_of("data", data);
         let callback = id.zip(event).map(|(id, event)| {

@@ -263,6 +263,11 @@ impl Fields {
         Some(metadata)
     }
 
+    /// Was a fault found?
+    pub fn has_faults(&self) -> bool {
+        !self.faults.is_empty()
+    }
+
     /// `value` if no fault was found, else all faults.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Vec<FieldError>> {
         match value {

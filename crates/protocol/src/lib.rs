@@ -12,6 +12,7 @@
 //! | `schema` (a feature) | their JSON Schemas, for the OpenAPI document |
 //! | [`error`] | the closed set of error codes and the problem document |
 //! | [`fields`] | reads a JSON body field by field and names every fault |
+//! | [`value`] | reads what these programs wrote themselves |
 //! | [`time`] | milliseconds since the epoch, RFC 3339 on the wire |
 //!
 //! *In scope:* shapes, their validation and their text forms.
@@ -33,6 +34,7 @@ pub mod schema;
 pub mod spawn;
 pub mod time;
 pub mod token;
+pub mod value;
 pub mod webhook;
 
 pub use error::ErrorCode;

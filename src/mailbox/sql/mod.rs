@@ -12,8 +12,9 @@ use super::command::Refused;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::mailbox::{SenderRef, Settled, Stored, Write};
 use multiclaude_hybrid_protocol::Timestamp;
+use multiclaude_hybrid_protocol::from_value;
 use multiclaude_hybrid_protocol::message::MessageStatus;
-use serde::{Deserialize, de::DeserializeOwned};
+use multiclaude_hybrid_protocol::value::{self, FromValue};
 use std::cell::Cell;
 use worker::{SqlStorage, SqlStorageValue};
 
@@ -77,7 +78,7 @@ pub struct Sql {
 }
 
 /// A message's row, for decisions about it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct Found {
     /// The UUID of its id.
     pub uuid: String,
@@ -91,6 +92,19 @@ pub struct Found {
     pub sender_owner: Option<String>,
 }
 
+from_value!(Found {
+    uuid,
+    generation,
+    status,
+    from_owner,
+    sender_owner
+});
+from_value!(Key {
+    content,
+    message,
+    outcome
+});
+
 /// One page of a list.
 #[derive(Debug)]
 pub struct Page {
@@ -103,7 +117,7 @@ pub struct Page {
 }
 
 /// A remembered idempotency key.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct Key {
     /// What it stands for.
     pub content: String,
@@ -166,15 +180,16 @@ impl Sql {
             }))
     }
 
-    fn json<T: DeserializeOwned>(
+    fn json<T: FromValue>(
         &self,
         sql: &str,
         binds: Vec<SqlStorageValue>,
     ) -> Result<Option<T>, Refused> {
-        Ok(self
-            .text(sql, binds)?
-            .map(|text| serde_json::from_str(&text))
-            .transpose()?)
+        let Some(text) = self.text(sql, binds)? else {
+            return Ok(None);
+        };
+        let read = value::read(&text);
+        read.map(Some).ok_or_else(|| Refused::unreadable("a row"))
     }
 
     /// Was this object ever configured? Asking writes nothing.
@@ -336,7 +351,8 @@ impl Sql {
         ];
         let text = self.text(&sql, binds)?.unwrap_or_default();
         let (meta, items) = text.split_once('\n').unwrap_or(("[0,0,null]", "[]"));
-        let (found, count, last): Meta = serde_json::from_str(meta)?;
+        let meta: Option<Meta> = value::read(meta);
+        let (found, count, last) = meta.ok_or_else(|| Refused::unreadable("a page"))?;
         Ok(Page {
             items: items.to_owned(),
             count,

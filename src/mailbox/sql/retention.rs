@@ -34,11 +34,11 @@ impl Sql {
 
     /// When the next row may go.
     pub(super) fn next_purge(&self) -> Result<Option<Ms>, Refused> {
-        let next: Option<[Option<Ms>; 1]> = self.json(
+        let next: Option<(Option<Ms>,)> = self.json(
             "SELECT json_array(min(at)) FROM (SELECT min(purge_at) AS at FROM messages \
              WHERE seq < (SELECT max(seq) FROM messages) UNION ALL SELECT min(expires_at) FROM keys)",
             vec![],
         )?;
-        Ok(next.and_then(|[at]| at))
+        Ok(next.and_then(|(at,)| at))
     }
 }

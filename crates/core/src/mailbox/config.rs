@@ -9,14 +9,16 @@ use crate::Ms;
 use crate::outcome::ErrorClass;
 use crate::registry::Version;
 use multiclaude_hybrid_protocol::agent::Delivery;
+use multiclaude_hybrid_protocol::from_value;
+use multiclaude_hybrid_protocol::value::{FromValue, member, object};
 use multiclaude_hybrid_protocol::{AgentId, Owner};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Secrets that sign beside the newest one.
 const OLD_SECRETS_MAX: usize = 15;
 
 /// The configuration in force. One row.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Config {
     /// The incarnation.
     pub agent_id: AgentId,
@@ -33,38 +35,64 @@ pub struct Config {
 }
 
 /// Where messages are pushed, and how that has gone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Endpoint {
     /// The checked URL.
     pub url: String,
     /// The newest secret first; each sealed.
     pub secrets: Vec<HeldSecret>,
     /// It answered 410: nothing goes there until it is set again.
-    #[serde(default)]
     pub gone: bool,
     /// Failures in a row.
-    #[serde(default)]
     pub step: u32,
     /// Nothing is pushed before this.
-    #[serde(default)]
     pub next_at: Option<Ms>,
     /// The class of the last failure, while it fails.
-    #[serde(default)]
     pub last_error: Option<ErrorClass>,
 }
 
 /// A sealed webhook secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HeldSecret {
     /// As `seal` made it.
     pub sealed: String,
     /// Until when it signs, once it is replaced.
-    #[serde(default)]
     pub until: Option<Ms>,
 }
 
+from_value!(HeldSecret { sealed, until });
+from_value!(Configuration {
+    agent_id,
+    owner,
+    version,
+    endpoint
+});
+from_value!(Config {
+    agent_id,
+    owner,
+    version,
+    open,
+    endpoint,
+    reported
+});
+
+/// What was not stored in the beginning is absent then.
+impl FromValue for Endpoint {
+    fn from_value(value: serde_json::Value) -> Option<Self> {
+        let mut map = object(value)?;
+        Some(Self {
+            url: member(&mut map, "url")?,
+            secrets: member(&mut map, "secrets")?,
+            gone: member::<Option<_>>(&mut map, "gone")?.unwrap_or_default(),
+            step: member::<Option<_>>(&mut map, "step")?.unwrap_or_default(),
+            next_at: member(&mut map, "next_at")?,
+            last_error: member(&mut map, "last_error")?,
+        })
+    }
+}
+
 /// What the registry wants the mailbox to be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Configuration {
     /// The incarnation.
     pub agent_id: AgentId,

@@ -8,8 +8,9 @@
 
 use super::{Mailbox, Write};
 use crate::Ms;
+use multiclaude_hybrid_protocol::from_value;
 use multiclaude_hybrid_protocol::message::MessageStatus;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Offers of one message in a row that may stay without an answer. After the
 /// last, the connection counts as half-open and is closed.
@@ -19,7 +20,7 @@ const OFFERS_MAX: u32 = 3;
 const UNANSWERED: &str = "stream_unanswered";
 
 /// A message that was sent over the stream and waits for the client's answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Offer {
     /// The message.
     pub seq: u64,
@@ -28,6 +29,8 @@ pub struct Offer {
     /// How often it has been offered, this time included.
     pub tries: u32,
 }
+
+from_value!(Offer { seq, until, tries });
 
 /// A client's open stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -244,6 +244,10 @@ request!(ConfigWish, |generator| {
 request!(Callback, |generator| {
     let id = part::<SpawnId>(generator);
     let name = part::<AgentName>(generator);
+    let same = described(
+        or_empty(name.clone()),
+        "The worker it is about: where another one was started, it is refused.",
+    );
     let kind = |kind: &str, required: &[&str], data: Value| {
         let data = object(
             "About the request of the path.",
@@ -265,9 +269,9 @@ request!(Callback, |generator| {
         "description": "What an endpoint of spawn requests reports. `data.id` is the id of the path.",
         "oneOf": [
             kind("worker.started", &["id", "worker_name"], json!({ "worker_name": name, "lease_seconds": lease_seconds(hour) })),
-            kind("worker.progress", &["id"], json!({ "lease_seconds": lease_seconds(hour) })),
-            kind("worker.completed", &["id"], json!({ "summary": text("What the worker has to say.") })),
-            kind("worker.failed", &["id"], json!({ "failure_reason": text("Why it failed.") })),
+            kind("worker.progress", &["id"], json!({ "worker_name": same, "lease_seconds": lease_seconds(hour) })),
+            kind("worker.completed", &["id"], json!({ "worker_name": same, "summary": text("What the worker has to say.") })),
+            kind("worker.failed", &["id"], json!({ "worker_name": same, "failure_reason": text("Why it failed.") })),
         ],
     })
 });
