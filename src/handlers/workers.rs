@@ -1,4 +1,17 @@
 //! Requests for workers: asked for, claimed, ended, cancelled.
+//!
+//! # What they cost, in D1 statements
+//!
+//! | call | before the answer | after it |
+//! |---|---|---|
+//! | spawn | 3 (one batch of 2: the row and its audit entry), 1 more with a key | 3, and for each push 1 and 1 object request |
+//! | claim | 3 (one batch of 2), 1 more with a key | 0 |
+//! | PATCH | 2, a start or end 3 (one batch of 2) | 0, an end 3 and 2 and 1 object request to tell of it |
+//! | list, get | 2 | 1 |
+//! | cancel | 4 (one batch of 2) | as an end, if it ends |
+//!
+//! A spawn writes 1 row and 4 index entries, its audit entry 1 and 1; a claim 1
+//! row and 2 or 3 entries.
 
 use super::idempotency;
 use super::query::Query;
