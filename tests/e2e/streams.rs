@@ -418,6 +418,10 @@ async fn stream_and_endpoint_together_lose_nothing_while_one_comes_and_goes_and_
         .values()
         .filter(|(stream, push)| stream + push > 1)
         .count();
+    println!(
+        "{} messages, {by_stream} by stream, {by_push} by push, {twice} twice",
+        accepted.len()
+    );
     assert!(
         twice * 10 < accepted.len(),
         "{twice} of {} came twice",
