@@ -169,9 +169,18 @@ impl Client {
         self.send_json(Method::POST, "/tokens", token).await?.json()
     }
 
-    /// `GET /v1/tokens`: the first page.
+    /// `GET /v1/tokens`: all of them, page by page.
     pub async fn tokens(&self) -> Result<Vec<Token>, Error> {
-        self.call(Method::GET, "/tokens", &[], None).await?.json()
+        let mut tokens: Vec<Token> = Vec::new();
+        loop {
+            let after = tokens.last().map_or("", |token| token.id.as_str());
+            let path = format!("/tokens?limit=500&after={after}");
+            let page = self.call(Method::GET, &path, &[], None).await?;
+            tokens.extend(page.json::<Vec<Token>>()?);
+            if !page.headers.contains_key(header::LINK) {
+                return Ok(tokens);
+            }
+        }
     }
 
     /// `DELETE /v1/tokens/{id}`.
