@@ -6,7 +6,9 @@ use super::spawns::{Row, sql};
 use super::{Bind, Db, read};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
-use multiclaude_hybrid_core::lease::{CLAIMS_MAX, REASON_NEVER_STARTED, REASON_RUNNER_LOST};
+use multiclaude_hybrid_core::lease::{
+    CLAIMS_MAX, REASON_CANCELLED, REASON_NEVER_STARTED, REASON_RUNNER_LOST,
+};
 use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::{Owner, Repo};
 
@@ -19,12 +21,14 @@ pub async fn expire(
 ) -> Result<bool, ApiError> {
     // `returns`: pending again, as if it had never been claimed.
     let returns = format!(
-        "(worker_name IS NULL AND claims < {CLAIMS_MAX} OR worker_name IS NOT NULL AND retry)"
+        "(NOT cancel AND (worker_name IS NULL AND claims < {CLAIMS_MAX} OR worker_name IS NOT NULL AND retry))"
     );
     let sql = format!(
         "UPDATE spawns SET status = iif({returns}, 'pending', 'failed'), \
          finished_at = iif({returns}, NULL, ?2), \
-         failure_reason = iif({returns}, NULL, iif(worker_name IS NULL, '{REASON_NEVER_STARTED}', '{REASON_RUNNER_LOST}')), \
+         failure_reason = CASE WHEN {returns} THEN NULL \
+         WHEN cancel AND (worker_name IS NULL OR retry) THEN '{REASON_CANCELLED}' \
+         WHEN worker_name IS NULL THEN '{REASON_NEVER_STARTED}' ELSE '{REASON_RUNNER_LOST}' END, \
          worker_name = iif({returns}, NULL, worker_name), started_at = iif({returns}, NULL, started_at), \
          lease = NULL, lease_expires_at = NULL, claim_key = NULL, claimed_by = NULL, \
          pushed_at = iif({returns}, NULL, pushed_at) \

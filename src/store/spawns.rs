@@ -37,7 +37,7 @@ const WIRE: &str = "json_patch('{}', json_object('id', id, 'repo', repo, 'task',
 const COLUMNS: &str = "json_object('id', id, 'repo', repo, 'spawned_by', spawned_by, \
      'requested_by', requested_by, 'status', status, 'retry', retry, 'content', content, \
      'worker_name', worker_name, 'claims', claims, 'lease', lease, \
-     'lease_expires_at', lease_expires_at, 'summary', summary, \
+     'lease_expires_at', lease_expires_at, 'cancel', cancel, 'summary', summary, \
      'failure_reason', failure_reason, 'wire', WIRE || '')";
 
 /// A statement with `COLUMNS` and `WIRE` filled in.
@@ -68,6 +68,7 @@ pub struct Row {
     /// The lease's token, sealed.
     pub lease: Option<String>,
     lease_expires_at: Option<Ms>,
+    cancel: u32,
     /// What the worker has to say.
     pub summary: Option<String>,
     /// Why it failed.
@@ -92,6 +93,7 @@ impl Read for Row {
             claims: number(fields, "claims")? as u32,
             lease: fields.text("lease"),
             lease_expires_at: number(fields, "lease_expires_at"),
+            cancel: number(fields, "cancel")? as u32,
             summary: fields.text("summary"),
             failure_reason: fields.text("failure_reason"),
             wire: fields.required_text("wire")?,
@@ -108,6 +110,7 @@ impl Row {
             retry: self.retry != 0,
             claims: self.claims,
             lease_expires_at: self.lease_expires_at,
+            cancelled: self.cancel != 0,
         }
     }
 
@@ -301,7 +304,7 @@ pub async fn cancel(
         "UPDATE spawns SET cancel = 1, failure_reason = iif(status = 'pending', ?2, failure_reason), \
          finished_at = iif(status = 'pending', ?3, finished_at), \
          status = iif(status = 'pending', 'failed', status) \
-         WHERE id = ?1 AND finished_at IS NULL AND NOT cancel RETURNING COLUMNS AS row",
+         WHERE id = ?1 AND finished_at IS NULL AND (status = 'pending' OR NOT cancel) RETURNING COLUMNS AS row",
     );
     let binds = [Bind::Text(id.as_str()), Bind::Text(reason), Bind::Int(now)];
     read(db.recorded(&sql, &binds, Some(entry)).await?)

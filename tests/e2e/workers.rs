@@ -635,3 +635,34 @@ async fn a_claims_key_is_free_again_after_the_end() {
             .unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_request_that_is_to_be_cancelled_is_given_to_nobody_else() {
+    // A lease of 30 s is 0.3 s.
+    let coordinator = Coordinator::start(Options {
+        scale: 100,
+        ..Options::default()
+    })
+    .await;
+    let world = coordinator.world().await;
+    spawn(&world.dan, &json!({"task": "x", "retry": true}))
+        .await
+        .unwrap();
+    let held = claim(&world.ci, &json!({"lease_seconds": 30}))
+        .await
+        .unwrap();
+    let path = format!("/workers/{}", held.id);
+    world
+        .dan
+        .call(Method::DELETE, &path, &[], None)
+        .await
+        .unwrap();
+    let ended = eventually("the lease to end", 20, || async {
+        let request = get(&world.dan, &held).await;
+        (request.status != SpawnStatus::InProgress).then_some(request)
+    })
+    .await;
+    assert_eq!(ended.status, SpawnStatus::Failed);
+    assert_eq!(ended.failure_reason.as_deref(), Some("cancelled"));
+    assert!(claim(&world.ci, &json!({})).await.is_none());
+}

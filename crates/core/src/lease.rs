@@ -18,7 +18,7 @@ pub const CLAIMS_MAX: u32 = 3;
 pub const REASON_NEVER_STARTED: &str = "never_started";
 /// Why a request fails whose runner never came back.
 pub const REASON_RUNNER_LOST: &str = "runner_lost";
-/// Why a request fails that was cancelled before anybody claimed it.
+/// Why a request fails that was cancelled while nobody was at work on it.
 pub const REASON_CANCELLED: &str = "cancelled";
 
 /// What of a request its lease depends on.
@@ -34,6 +34,8 @@ pub struct Held {
     pub claims: u32,
     /// When the lease ends.
     pub lease_expires_at: Option<Ms>,
+    /// Was it asked to stop?
+    pub cancelled: bool,
 }
 
 /// What the time does to a request.
@@ -59,6 +61,7 @@ pub fn expire(held: &Held, now: Ms, timing: &Timing) -> Expiry {
         return Expiry::Stands;
     }
     match (held.started, held.retry) {
+        (false, _) | (true, true) if held.cancelled => Expiry::Fails(REASON_CANCELLED),
         (false, _) if held.claims >= CLAIMS_MAX => Expiry::Fails(REASON_NEVER_STARTED),
         (false, _) | (true, true) => Expiry::Returns,
         (true, false) if now >= ends + timing.lost_runner => Expiry::Fails(REASON_RUNNER_LOST),
@@ -123,6 +126,7 @@ mod tests {
             retry,
             claims,
             lease_expires_at: Some(1000),
+            cancelled: false,
         }
     }
 
@@ -161,6 +165,20 @@ mod tests {
             Expiry::Fails(REASON_RUNNER_LOST)
         );
         assert_eq!(at(&held(true, true, 9), 1000), Expiry::Returns);
+    }
+
+    #[test]
+    fn what_is_to_be_cancelled_is_returned_to_nobody() {
+        let cancelled = |started, retry| Held {
+            cancelled: true,
+            ..held(started, retry, 1)
+        };
+        let over = Expiry::Fails(REASON_CANCELLED);
+        assert_eq!(at(&cancelled(false, false), 1000), over);
+        assert_eq!(at(&cancelled(true, true), 1000), over);
+        assert_eq!(at(&cancelled(true, true), 999), Expiry::Stands);
+        // Its worker may still be at work, and may say so.
+        assert_eq!(at(&cancelled(true, false), 1000), Expiry::Stands);
     }
 
     #[test]
