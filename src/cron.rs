@@ -25,7 +25,7 @@ pub async fn run(env: &Env) {
             log::fault("cron", &cause);
         }
     }
-    outgoing::drain(env, None).await;
+    outgoing::drain(env, None, outgoing::Made::Both).await;
 }
 
 fn told(result: Result<(), ApiError>) -> Result<(), String> {

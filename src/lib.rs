@@ -76,7 +76,7 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
         None => None,
     };
     let mut exchange = Exchange::default();
-    let result = serve(request, env, runtime, &mut exchange).await;
+    let result = serve(request, &url, env, runtime, &mut exchange).await;
     let (error, mut response) = match result {
         Ok(response) => (None, response),
         Err(error) => {
@@ -123,13 +123,13 @@ struct Exchange {
 
 async fn serve(
     request: Request,
+    url: &str,
     env: Env,
     runtime: worker::Context,
     exchange: &mut Exchange,
 ) -> Result<Response, ApiError> {
     let settings = settings::get(&env)?;
-    let url = request.inner().url();
-    require_https(&url, settings.allow_insecure)?;
+    require_https(url, settings.allow_insecure)?;
     let segments = path::segments(&request.path())
         .map_err(|error| ApiError::parameter(ErrorCode::InvalidPath, "path", error))?;
     // By its name: the crate's own type takes an unknown method for GET.
@@ -146,7 +146,15 @@ async fn serve(
     let (route, params) = router::find(wanted, &segments)?;
     exchange.route = route.pattern;
     let cost = std::rc::Rc::new(context::Cost::default());
-    let context = Context::new(request, url, env, runtime, settings, params, cost.clone());
+    let context = Context::new(
+        request,
+        url.to_owned(),
+        env,
+        runtime,
+        settings,
+        params,
+        cost.clone(),
+    );
     let result = (route.handler)(context).await;
     exchange.caller = cost.caller.take();
     (exchange.d1, exchange.mailbox, exchange.rows) =

@@ -2,36 +2,51 @@
 //! workers to be told. Both are columns in D1 and drained idempotently.
 
 use crate::context::Context;
-use crate::store::{Db, spawns};
+use crate::store::{Db, outgoing as store};
 use crate::{log, requester, spawner};
 use multiclaude_hybrid_protocol::Repo;
 use worker::Env;
 
-/// Drains a repo after the answer of a request that made something to drain.
-pub fn drain_later(context: &Context, repo: &Repo) {
-    let (env, repo) = (context.env.clone(), repo.clone());
-    context.after_answer(async move { drain(&env, Some(&repo)).await });
+/// What a request has made, and so what is drained after its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// A request for a worker, or where such are pushed.
+    Push,
+    /// An end.
+    End,
+    /// Both, perhaps: leases have ended.
+    Both,
+    /// Nothing; but a crash may have left something. One D1 statement tells.
+    Unknown,
 }
 
-/// The same after a read, which may find what a crash has left: one D1
-/// statement where there is nothing.
-pub fn look_later(context: &Context, repo: &Repo) {
+/// Drains a repo after the answer.
+pub fn drain_later(context: &Context, repo: &Repo, made: Made) {
     let (env, repo) = (context.env.clone(), repo.clone());
     context.after_answer(async move {
-        let found = match Db::new(&env) {
-            Ok(db) => spawns::has_outgoing(&db, &repo).await,
-            Err(error) => Err(error),
-        };
-        match found {
-            Ok(true) => drain(&env, Some(&repo)).await,
-            Ok(false) => {}
-            Err(error) => log::fault("outgoing", &error.to_string()),
+        if made != Made::Unknown || has_outgoing(&env, &repo).await {
+            drain(&env, Some(&repo), made).await;
         }
     });
 }
 
+async fn has_outgoing(env: &Env, repo: &Repo) -> bool {
+    let found = match Db::new(env) {
+        Ok(db) => store::has_outgoing(&db, repo).await,
+        Err(error) => Err(error),
+    };
+    found.unwrap_or_else(|error| {
+        log::fault("outgoing", &error.to_string());
+        false
+    })
+}
+
 /// Drains one repo, or all.
-pub async fn drain(env: &Env, repo: Option<&Repo>) {
-    spawner::push(env, repo).await;
-    requester::tell(env, repo).await;
+pub async fn drain(env: &Env, repo: Option<&Repo>, made: Made) {
+    if made != Made::End {
+        spawner::push(env, repo).await;
+    }
+    if made != Made::Push {
+        requester::tell(env, repo).await;
+    }
 }

@@ -12,7 +12,7 @@ use crate::mailbox::Command;
 use crate::mailbox::command::{Door, Refused, Send};
 use crate::store::callbacks::HOLDER;
 use crate::store::spawns::Row;
-use crate::store::{Db, configs, spawns};
+use crate::store::{Db, configs, outgoing as store};
 use crate::{clock, log, repo_secrets, settings};
 use multiclaude_hybrid_core::mailbox::Configuration;
 use multiclaude_hybrid_core::registry::Version;
@@ -38,9 +38,9 @@ async fn drain(env: &Env, repo: Option<&Repo>) -> Result<(), Refused> {
             log::fault("spawn_push", &format!("{repo}: {refused}"));
         }
     }
-    for row in spawns::unpushed(&db, repo, BATCH).await? {
+    for row in store::unpushed(&db, repo, BATCH).await? {
         match hand_over(env, &row).await {
-            Ok(()) => spawns::pushed(&db, &row, clock::now()).await?,
+            Ok(()) => store::pushed(&db, &row, clock::now()).await?,
             Err(refused) => log::fault("spawn_push", &format!("{}: {refused}", row.id)),
         }
     }

@@ -6,9 +6,10 @@ use super::workers::{lease_lost, not_found, spawn_id};
 use super::{Handled, text};
 use crate::context::Context;
 use crate::error::ApiError;
+use crate::outgoing::{self, Made};
 use crate::store::audit::{Entry, Source};
 use crate::store::{callbacks as store, configs, spawns};
-use crate::{body, outgoing, random, repo_secrets};
+use crate::{body, random, repo_secrets};
 use multiclaude_hybrid_protocol::audit::{ActorKind, AuditAction};
 use multiclaude_hybrid_protocol::callback::{Callback, Event};
 use multiclaude_hybrid_protocol::error::FieldError;
@@ -49,7 +50,7 @@ pub async fn take(mut context: Context) -> Handled {
     let taken = store::take(db, &repo, &callback, &webhook_id, ends, entry.as_ref(), now).await?;
     if let Some(row) = taken {
         if row.status != SpawnStatus::InProgress {
-            outgoing::drain_later(&context, &repo);
+            outgoing::drain_later(&context, &repo, Made::End);
         }
         return text(200, row.wire);
     }

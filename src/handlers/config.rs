@@ -6,8 +6,9 @@ use crate::auth::{self, RepoCaller, forbidden};
 use crate::context::Context;
 use crate::error::ApiError;
 use crate::mailbox::Refused;
+use crate::outgoing::{self, Made};
 use crate::store::configs::{self as store, Stored};
-use crate::{body, outgoing, random, repo_secrets};
+use crate::{body, random, repo_secrets};
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::mailbox::HeldSecret;
 use multiclaude_hybrid_protocol::ErrorCode;
@@ -71,7 +72,7 @@ pub async fn put(mut context: Context) -> Handled {
         let mut entry = caller.entry(&context, AuditAction::ConfigUpdated, "config")?;
         entry.detail = Some(json!({ "version": next.version.to_string() }).to_string());
         if store::replace(context.db()?, stored.version, &next, context.now, &entry).await? {
-            outgoing::drain_later(&context, &caller.repo);
+            outgoing::drain_later(&context, &caller.repo, Made::Push);
             return answer(&context, &caller, &next);
         }
         if matched {

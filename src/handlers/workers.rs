@@ -4,25 +4,27 @@
 //!
 //! | call | before the answer | after it |
 //! |---|---|---|
-//! | spawn | 3 (one batch of 2: the row and its audit entry), 1 more with a key | 3, and for each push 1 and 1 object request |
+//! | spawn | 3 (one batch of 2: the row and its audit entry), 1 more with a key | 2, and for each push 1 and 1 object request |
 //! | claim | 3 (one batch of 2), 1 more with a key | 0 |
-//! | PATCH | 2, a start or end 3 (one batch of 2) | 0, an end 3 and 2 and 1 object request to tell of it |
+//! | PATCH | 2, a start or end 3 (one batch of 2) | 0, an end 3 and 1 object request to tell of it |
 //! | list, get | 2 | 1 |
 //! | cancel | 4 (one batch of 2) | as an end, if it ends |
 //!
 //! A spawn writes 1 row and 4 index entries, its audit entry 1 and 1; a claim 1
 //! row and 2 or 3 entries.
 
+use super::agents::TRIES;
 use super::idempotency;
 use super::query::Query;
 use super::{Handled, nothing, text};
 use crate::auth::{self, RepoCaller, acting_for, forbidden};
 use crate::context::Context;
 use crate::error::ApiError;
+use crate::outgoing::{self, Made};
 use crate::store::audit::Source;
 use crate::store::leases::{self, Grant};
 use crate::store::spawns::{self as store, New, Row};
-use crate::{body, outgoing, random};
+use crate::{body, random};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use multiclaude_hybrid_core::lease::{self, Updated};
@@ -33,9 +35,6 @@ use multiclaude_hybrid_protocol::spawn::{
 use multiclaude_hybrid_protocol::token::TokenKind;
 use multiclaude_hybrid_protocol::{ErrorCode, Owner, Repo, SpawnId, Timestamp};
 use subtle::ConstantTimeEq;
-
-/// Tries to write a row that others change at the same moment.
-const TRIES: u32 = 5;
 
 /// `POST …/workers/spawn`: asks for a worker (201), or answers the first
 /// request under the same idempotency key (200).
@@ -81,7 +80,7 @@ pub async fn spawn(mut context: Context) -> Handled {
         entry: &entry,
     };
     if let Some(row) = store::insert(context.db()?, &new, &context.settings.timing).await? {
-        outgoing::drain_later(&context, &caller.repo);
+        outgoing::drain_later(&context, &caller.repo, Made::Push);
         return text(201, row.wire);
     }
     // Either the same request was faster, or a limit is reached.
@@ -166,7 +165,7 @@ async fn limit_reached(context: &Context, repo: &Repo) -> Result<ApiError, ApiEr
 async fn expire(context: &Context, repo: &Repo) -> Result<(), ApiError> {
     let timing = &context.settings.timing;
     if leases::expire(context.db()?, Some(repo), context.now, timing).await? {
-        outgoing::drain_later(context, repo);
+        outgoing::drain_later(context, repo, Made::Both);
     }
     Ok(())
 }
@@ -213,7 +212,7 @@ async fn listed(context: Context, status: Option<SpawnStatus>) -> Handled {
     // The order is not that of any id, so the cursor is a position.
     let offset = query.number("after", 0..=1_000_000)?.unwrap_or(0);
     expire(&context, &caller.repo).await?;
-    outgoing::look_later(&context, &caller.repo);
+    outgoing::drain_later(&context, &caller.repo, Made::Unknown);
     let page = store::list(context.db()?, &caller.repo, status, limit, offset).await?;
     let (items, count, more) = page;
     query.paged(
@@ -227,7 +226,7 @@ pub async fn get(context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
     let id = spawn_id(&context)?;
     expire(&context, &caller.repo).await?;
-    outgoing::look_later(&context, &caller.repo);
+    outgoing::drain_later(&context, &caller.repo, Made::Unknown);
     let row = store::get(context.db()?, &caller.repo, &id)
         .await?
         .ok_or_else(not_found)?;
@@ -327,7 +326,7 @@ pub async fn update(mut context: Context) -> Handled {
         let written = store::update(db, &row, &updated, &wish, context.now, entry.as_ref()).await?;
         if let Some(row) = written {
             if row.status != SpawnStatus::InProgress {
-                outgoing::drain_later(&context, &caller.repo);
+                outgoing::drain_later(&context, &caller.repo, Made::End);
             }
             return text(200, row.wire);
         }
@@ -367,15 +366,13 @@ pub async fn cancel(context: Context) -> Handled {
     let entry = caller.entry(&context, AuditAction::WorkerCancelled, id.as_str())?;
     let db = context.db()?;
     let cancelled = store::cancel(db, &id, lease::REASON_CANCELLED, context.now, &entry).await?;
-    // What has ended, or was asked to stop already, is answered as it is.
-    let row = match cancelled {
-        Some(row) => row,
-        None => store::get(db, &caller.repo, &id)
-            .await?
-            .ok_or_else(not_found)?,
+    let Some(row) = cancelled else {
+        // What has ended, or was asked to stop already, is answered as it is.
+        let row = store::get(db, &caller.repo, &id).await?;
+        return text(200, row.ok_or_else(not_found)?.wire);
     };
     if row.status == SpawnStatus::Failed {
-        outgoing::drain_later(&context, &caller.repo);
+        outgoing::drain_later(&context, &caller.repo, Made::End);
     }
     text(200, row.wire)
 }

@@ -8,6 +8,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`command`] | the typed door: commands, refusals, and how a Worker calls |
+//! | [`wire`] | how commands and refusals are read |
 //! | [`object`] | the object: loads, executes commands, wakes and arms itself |
 //! | [`inbox`] | the commands of senders and recipients |
 //! | [`endpoint`] | the commands that set up and test an endpoint |
@@ -47,5 +48,6 @@ pub mod push;
 pub mod sql;
 pub mod stream;
 pub mod vault;
+pub mod wire;
 
 pub use command::{Command, Door, Refused};

@@ -192,7 +192,7 @@ impl Inner {
         let (Some(id), Ok(db)) = (id, Db::new(&self.env)) else {
             return true;
         };
-        let pending = store::spawns::is_pending(&db, &id, claims).await;
+        let pending = store::outgoing::is_pending(&db, &id, claims).await;
         pending.unwrap_or(true)
     }
 

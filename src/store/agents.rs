@@ -4,14 +4,16 @@
 //! is still the same, so concurrent changes never overwrite each other.
 
 use super::audit::Entry;
-use super::{Bind, Db, Read, number, read, read_all};
+use super::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::registry::{Row, Version};
 use multiclaude_hybrid_protocol::agent::{Agent, AgentStatus, Delivery, Location};
-use multiclaude_hybrid_protocol::fields::Fields;
+use multiclaude_hybrid_protocol::from_value;
 use multiclaude_hybrid_protocol::heartbeat::Heartbeat;
+use multiclaude_hybrid_protocol::value::{FromValue, member, object};
 use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo, Timestamp};
+use serde_json::Value;
 
 const COLUMNS: &str = "json_object('id', id, 'name', name, 'type', type, 'location', location, \
      'owner', owner, 'repo', repo, 'status', status, 'endpoint', endpoint, 'delivery', delivery, \
@@ -29,34 +31,38 @@ const WIRE: &str = "json_patch('{}', json_object('id', id, 'name', name, 'type',
      'created_at', strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch'), \
      'metadata', json(metadata)))";
 
-impl Read for Row {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        let name = |text: &str| AgentName::parse(text).map_err(|_| "");
-        Some(Self {
+/// A row as it comes back; `Row` is core's.
+struct Stored(Row);
+
+impl FromValue for Stored {
+    #[inline(never)]
+    fn from_value(value: Value) -> Option<Self> {
+        let map = &mut object(value)?;
+        Some(Self(Row {
             version: Version {
-                generation: number(fields, "generation")? as u32,
-                revision: number(fields, "revision")? as u32,
+                generation: member(map, "generation")?,
+                revision: member(map, "revision")?,
             },
-            deleted_at: number(fields, "deleted_at"),
+            deleted_at: member(map, "deleted_at")?,
             agent: Agent {
-                id: fields.required("id", |text| AgentId::parse(text).ok_or(""))?,
-                name: fields.required("name", name)?,
-                r#type: fields.required_text("type")?,
-                location: fields.required("location", Location::parse)?,
-                owner: fields.required("owner", |text| Owner::parse(text).map_err(|_| ""))?,
-                repo: fields.required("repo", |text| Repo::parse(text).map_err(|_| ""))?,
-                status: fields.required("status", AgentStatus::parse)?,
-                endpoint: fields.required_text("endpoint")?,
-                delivery: fields.required("delivery", Delivery::parse)?,
-                delivery_reason: fields.text("delivery_reason"),
-                instance: fields.text("instance"),
-                last_seen: Timestamp(number(fields, "last_seen")?),
-                created_at: Timestamp(number(fields, "created_at")?),
-                metadata: fields.metadata("metadata")?,
+                id: member(map, "id")?,
+                name: member(map, "name")?,
+                r#type: member(map, "type")?,
+                location: member(map, "location")?,
+                owner: member(map, "owner")?,
+                repo: member(map, "repo")?,
+                status: member(map, "status")?,
+                endpoint: member(map, "endpoint")?,
+                delivery: member(map, "delivery")?,
+                delivery_reason: member(map, "delivery_reason")?,
+                instance: member(map, "instance")?,
+                last_seen: Timestamp(member(map, "last_seen")?),
+                created_at: Timestamp(member(map, "created_at")?),
+                metadata: member(map, "metadata")?,
                 waiting: None,
                 webhook_secret: None,
             },
-        })
+        }))
     }
 }
 
@@ -64,7 +70,8 @@ impl Read for Row {
 pub async fn get(db: &Db, repo: &Repo, name: &AgentName) -> Result<Option<Row>, ApiError> {
     let sql = format!("SELECT {COLUMNS} AS row FROM agents WHERE repo = ?1 AND name = ?2");
     let binds = [Bind::Text(repo.as_str()), Bind::Text(name.as_str())];
-    read(db.text(&sql, &binds).await?)
+    let row: Option<Stored> = db.first(&sql, binds).await?;
+    Ok(row.map(|Stored(row)| row))
 }
 
 /// Writes `next` where `before` (none: no row at all) still stands, with its
@@ -112,7 +119,7 @@ pub async fn replace(
     let old_metadata = before.map_or(Ok(String::new()), |row| {
         serde_json::to_string(&row.agent.metadata)
     })?;
-    let changed = db
+    let changed: Option<String> = db
         .recorded(
             SQL,
             &[
@@ -210,21 +217,14 @@ pub struct Holder {
     pub owner: Owner,
 }
 
-impl Read for Holder {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        Some(Self {
-            id: fields.required("id", |text| AgentId::parse(text).ok_or(""))?,
-            owner: fields.required("owner", |text| Owner::parse(text).map_err(|_| ""))?,
-        })
-    }
-}
+from_value!(Holder { id, owner });
 
 /// The holder of a name.
 pub async fn holder(db: &Db, repo: &Repo, name: &AgentName) -> Result<Option<Holder>, ApiError> {
     let sql = "SELECT json_object('id', id, 'owner', owner) AS row FROM agents \
          WHERE repo = ?1 AND name = ?2 AND deleted_at IS NULL";
     let binds = [Bind::Text(repo.as_str()), Bind::Text(name.as_str())];
-    read(db.text(sql, &binds).await?)
+    db.first(sql, binds).await
 }
 
 /// The mailbox of this tombstone has confirmed that it is closed.
@@ -252,7 +252,8 @@ pub async fn unclosed(db: &Db, before: Ms, limit: u32) -> Result<Vec<Row>, ApiEr
          WHERE closing = 1 AND deleted_at <= ?1 ORDER BY deleted_at LIMIT ?2)"
     );
     let binds = [Bind::Int(before), Bind::Int(limit.into())];
-    read_all(db.text(&sql, &binds).await?)
+    let rows: Vec<Stored> = db.first(&sql, binds).await?.unwrap_or_default();
+    Ok(rows.into_iter().map(|Stored(row)| row).collect())
 }
 
 /// Shows how messages reach this incarnation now.

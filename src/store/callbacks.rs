@@ -3,7 +3,7 @@
 
 use super::audit::Entry;
 use super::spawns::{Row, sql};
-use super::{Bind, Db, read};
+use super::{Bind, Db, parse};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_protocol::callback::{Callback, Event};
@@ -14,7 +14,8 @@ use worker::js_sys;
 pub const HOLDER: &str = "spawn-endpoint";
 
 /// Does what a callback reports, if it is new, no runner holds the request, and
-/// no other worker than the one it names was started: one batch, so a crash neither loses a callback nor takes one twice.
+/// no other worker than the one it names was started: one batch, so a crash
+/// neither loses a callback nor takes one twice.
 ///
 /// `ends`: when what it takes is free again.
 pub async fn take(
@@ -71,7 +72,7 @@ pub async fn take(
         ],
     )?;
     statements.push(note.inner());
-    read(db.row_of(&statements, 0).await?)
+    parse(db.row_of(&statements, 0).await?)
 }
 
 /// Was this callback taken already?
@@ -81,7 +82,7 @@ pub async fn taken(db: &Db, repo: &Repo, webhook_id: &str) -> Result<bool, ApiEr
         .await
 }
 
-/// Forgets callbacks whose timestamp would be refused by now.
+/// Forgets some callbacks that were taken before `before`.
 pub async fn purge(db: &Db, before: Ms) -> Result<(), ApiError> {
     let sql = "DELETE FROM callbacks WHERE (repo, id) IN (SELECT repo, id FROM callbacks \
          WHERE at < ?1 LIMIT 500) RETURNING '1' AS row";

@@ -1,14 +1,14 @@
 //! The table `configs`.
 
 use super::audit::Entry;
-use super::{Bind, Db, Read, number, read};
+use super::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::mailbox::HeldSecret;
 use multiclaude_hybrid_protocol::Repo;
 use multiclaude_hybrid_protocol::config::{Encrypt, HybridConfig};
-use multiclaude_hybrid_protocol::fields::Fields;
-use multiclaude_hybrid_protocol::value;
+use multiclaude_hybrid_protocol::value::{FromValue, member, object};
+use serde_json::Value;
 
 /// A repo's configuration as stored; its secrets are sealed.
 #[derive(Debug, Clone)]
@@ -21,22 +21,22 @@ pub struct Stored {
     pub secrets: Vec<HeldSecret>,
 }
 
-impl Read for Stored {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        let count = |fields: &mut Fields, field| number(fields, field).map(|count| count as u32);
+impl FromValue for Stored {
+    #[inline(never)]
+    fn from_value(value: Value) -> Option<Self> {
+        let map = &mut object(value)?;
         Some(Self {
-            version: count(fields, "version")?,
-            secrets: value::read(&fields.required_text("secrets")?)?,
+            version: member(map, "version")?,
+            secrets: member(map, "secrets")?,
             config: HybridConfig {
-                repo: fields.required("repo", |text| Repo::parse(text).map_err(|_| ""))?,
-                enabled: number(fields, "enabled")? != 0,
-                remote_agents: fields
-                    .list("remote_agents", |text| Ok::<_, &str>(text.to_owned()))?,
-                spawn_endpoint: fields.required_text("spawn_endpoint")?,
+                repo: member(map, "repo")?,
+                enabled: member::<u32>(map, "enabled")? != 0,
+                remote_agents: member(map, "remote_agents")?,
+                spawn_endpoint: member(map, "spawn_endpoint")?,
                 webhook_secret: None,
-                max_spawns_per_minute: count(fields, "max_spawns_per_minute")?,
-                max_workers: count(fields, "max_workers")?,
-                encrypt: fields.parsed("encrypt", Encrypt::parse),
+                max_spawns_per_minute: member(map, "max_spawns_per_minute")?,
+                max_workers: member(map, "max_workers")?,
+                encrypt: member(map, "encrypt")?,
             },
         })
     }
@@ -46,9 +46,9 @@ impl Read for Stored {
 pub async fn get(db: &Db, repo: &Repo) -> Result<Stored, ApiError> {
     let sql = "SELECT json_object('repo', repo, 'version', version, 'enabled', enabled, \
          'remote_agents', json(remote_agents), 'spawn_endpoint', spawn_endpoint, \
-         'secrets', secrets, 'max_spawns_per_minute', max_spawns_per_minute, \
+         'secrets', json(secrets), 'max_spawns_per_minute', max_spawns_per_minute, \
          'max_workers', max_workers, 'encrypt', encrypt) AS row FROM configs WHERE repo = ?1";
-    let found = read(db.text(sql, &[Bind::Text(repo.as_str())]).await?)?;
+    let found = db.first(sql, [Bind::Text(repo.as_str())]).await?;
     Ok(found.unwrap_or_else(|| Stored {
         config: HybridConfig::default_of(repo.clone()),
         version: 0,
@@ -73,7 +73,7 @@ pub async fn replace(
          max_workers = excluded.max_workers, encrypt = excluded.encrypt, \
          updated_at = excluded.updated_at WHERE configs.version = ?11 RETURNING '1' AS row";
     let config = &next.config;
-    let changed = db
+    let changed: Option<String> = db
         .recorded(
             sql,
             &[

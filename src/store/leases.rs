@@ -3,7 +3,7 @@
 
 use super::audit::Entry;
 use super::spawns::{Row, sql};
-use super::{Bind, Db, read};
+use super::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::lease::{
@@ -78,12 +78,12 @@ pub async fn claim(db: &Db, grant: &Grant<'_>) -> Result<Option<Row>, ApiError> 
         Bind::Int(grant.ends),
         Bind::Text(&serde_json::to_string(grant.labels)?),
     ];
-    read(db.recorded(&sql, &binds, Some(grant.entry)).await?)
+    db.recorded(&sql, &binds, Some(grant.entry)).await
 }
 
 /// The request that this claim's idempotency key got, while it holds it.
 pub async fn by_claim(db: &Db, key: &str) -> Result<Option<Row>, ApiError> {
     let sql =
         sql("SELECT COLUMNS AS row FROM spawns WHERE claim_key = ?1 AND status = 'in_progress'");
-    read(db.text(&sql, &[Bind::Text(key)]).await?)
+    db.first(&sql, [Bind::Text(key)]).await
 }

@@ -3,21 +3,21 @@
 //!
 //! Rows come back as one JSON text each: one crossing from JavaScript a row, and
 //! no detour over floats. What only passes through is made by SQLite in its wire
-//! form and never taken apart; what is decided on is read field by field
-//! ([`Read`]), a quarter of the code that a derive makes.
+//! form and never taken apart; what is decided on is read by
+//! `multiclaude_hybrid_protocol::value`.
 
 pub mod agents;
 pub mod audit;
 pub mod callbacks;
 pub mod configs;
 pub mod leases;
+pub mod outgoing;
 pub mod spawns;
 pub mod tokens;
 
 use crate::context::Cost;
 use crate::error::ApiError;
 use audit::Entry;
-use multiclaude_hybrid_protocol::fields::Fields;
 use multiclaude_hybrid_protocol::value::{self, FromValue};
 use std::rc::Rc;
 use worker::wasm_bindgen::{JsCast, JsValue};
@@ -49,41 +49,8 @@ impl From<&Bind<'_>> for JsValue {
     }
 }
 
-/// A row that decisions are made on, read from a JSON object.
-trait Read: Sized {
-    /// Reads its fields; none where one is missing or malformed.
-    fn read(fields: &mut Fields) -> Option<Self>;
-}
-
 /// A row is our own: where it cannot be read, that is a fault of ours.
-fn read<T: Read>(row: Option<String>) -> Result<Option<T>, ApiError> {
-    let Some(text) = row else { return Ok(None) };
-    let mut fields = Fields::parse(text.as_bytes()).map_err(ApiError::internal)?;
-    let found = T::read(&mut fields).ok_or_else(|| unreadable(fields))?;
-    Ok(Some(found))
-}
-
-/// The same for a JSON array of objects.
-fn read_all<T: Read>(rows: Option<String>) -> Result<Vec<T>, ApiError> {
-    let rows = rows.unwrap_or_else(|| "[]".to_owned());
-    let rows = Fields::parse_list(rows.as_bytes(), usize::MAX).map_err(ApiError::internal)?;
-    let read = |mut fields: Fields| T::read(&mut fields).ok_or_else(|| unreadable(fields));
-    rows.into_iter().map(read).collect()
-}
-
 #[inline(never)]
-fn unreadable(fields: Fields) -> ApiError {
-    let faults = fields.finish::<()>(None).err().unwrap_or_default();
-    let names: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
-    ApiError::internal(format_args!("a row cannot be read: {}", names.join(", ")))
-}
-
-/// A whole number in a row.
-#[inline(never)]
-fn number(fields: &mut Fields, field: &str) -> Option<i64> {
-    fields.integer(field, i64::MIN..=i64::MAX)
-}
-
 fn parse<T: FromValue>(row: Option<String>) -> Result<Option<T>, ApiError> {
     let Some(text) = row else { return Ok(None) };
     let read = value::read(&text).ok_or_else(|| ApiError::internal("a row cannot be read"))?;
@@ -121,7 +88,8 @@ impl Db {
             .map_err(unavailable)
     }
 
-    /// The first row's text.
+    /// The first row's text. Apart from [`Db::first`], so that what awaits is
+    /// there once, and not for every type.
     async fn text(&self, sql: &str, binds: &[Bind<'_>]) -> Result<Option<String>, ApiError> {
         self.row(self.prepare(sql, binds)?).await
     }
@@ -132,23 +100,31 @@ impl Db {
         sql: &str,
         binds: [Bind<'_>; N],
     ) -> Result<Option<T>, ApiError> {
-        parse(self.row(self.prepare(sql, &binds)?).await?)
+        parse(self.text(sql, &binds).await?)
     }
 
     /// Executes a change that answers a row, and writes its entry into the audit
     /// log, if there is one, in the same batch.
-    async fn recorded(
+    async fn recorded<T: FromValue>(
+        &self,
+        sql: &str,
+        binds: &[Bind<'_>],
+        entry: Option<&Entry>,
+    ) -> Result<Option<T>, ApiError> {
+        parse(self.change(sql, binds, entry).await?)
+    }
+
+    async fn change(
         &self,
         sql: &str,
         binds: &[Bind<'_>],
         entry: Option<&Entry>,
     ) -> Result<Option<String>, ApiError> {
         let change = self.prepare(sql, binds)?;
-        let statements = js_sys::Array::of1(change.inner());
-        match entry {
-            Some(entry) => statements.push(entry.prepare(self)?.inner()),
-            None => return self.row(change).await,
+        let Some(entry) = entry else {
+            return self.row(change).await;
         };
+        let statements = js_sys::Array::of2(change.inner(), entry.prepare(self)?.inner());
         self.row_of(&statements, 0).await
     }
 
@@ -158,7 +134,7 @@ impl Db {
         statements: &js_sys::Array,
         of: u32,
     ) -> Result<Option<String>, ApiError> {
-        self.batch_row(statements, of).await.map_err(unavailable)
+        self.batch(statements, of).await.map_err(unavailable)
     }
 
     /// Executes both in one batch, which is atomic; answers the second's row.
@@ -174,12 +150,8 @@ impl Db {
         self.row_of(&statements, 1).await
     }
 
-    /// Read by hand: the crate's typed results would cost 8 KB of wasm.
-    async fn batch_row(
-        &self,
-        statements: &js_sys::Array,
-        of: u32,
-    ) -> worker::Result<Option<String>> {
+    /// The same. Read by hand: the crate's typed results would cost 8 KB of wasm.
+    async fn batch(&self, statements: &js_sys::Array, of: u32) -> worker::Result<Option<String>> {
         let d1: &JsValue = self.d1.as_ref();
         let batch: js_sys::Function = js_sys::Reflect::get(d1, &"batch".into())?.dyn_into()?;
         let promise: js_sys::Promise = batch.call1(d1, statements)?.dyn_into()?;

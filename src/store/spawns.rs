@@ -4,15 +4,15 @@
 //! ask at the same moment.
 
 use super::audit::Entry;
-use super::{Bind, Db, Read, number, read, read_all};
+use super::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::lease::{Held, Updated};
 use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::config::{DEFAULT_MAX_WORKERS, DEFAULT_SPAWNS_PER_MINUTE};
-use multiclaude_hybrid_protocol::fields::Fields;
+use multiclaude_hybrid_protocol::from_value;
 use multiclaude_hybrid_protocol::spawn::{NewSpawn, SpawnStatus, WorkerUpdate};
-use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo, SpawnId, Timestamp};
+use multiclaude_hybrid_protocol::{AgentName, Owner, Repo, SpawnId, Timestamp};
 
 /// Bytes of one page of a list: D1 answers with one value, which has at most
 /// 2 MB.
@@ -77,29 +77,23 @@ pub struct Row {
     pub wire: String,
 }
 
-impl Read for Row {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        Some(Self {
-            id: fields.required("id", |text| SpawnId::parse(text).ok_or(""))?,
-            repo: fields.required("repo", |text| Repo::parse(text).map_err(|_| ""))?,
-            spawned_by: fields.required_text("spawned_by")?,
-            requested_by: fields
-                .required("requested_by", |text| Owner::parse(text).map_err(|_| ""))?,
-            status: fields.required("status", SpawnStatus::parse)?,
-            retry: number(fields, "retry")? as u32,
-            content: fields.text("content"),
-            worker_name: fields
-                .parsed("worker_name", |text| AgentName::parse(text).map_err(|_| "")),
-            claims: number(fields, "claims")? as u32,
-            lease: fields.text("lease"),
-            lease_expires_at: number(fields, "lease_expires_at"),
-            cancel: number(fields, "cancel")? as u32,
-            summary: fields.text("summary"),
-            failure_reason: fields.text("failure_reason"),
-            wire: fields.required_text("wire")?,
-        })
-    }
-}
+from_value!(Row {
+    id,
+    repo,
+    spawned_by,
+    requested_by,
+    status,
+    retry,
+    content,
+    worker_name,
+    claims,
+    lease,
+    lease_expires_at,
+    cancel,
+    summary,
+    failure_reason,
+    wire
+});
 
 impl Row {
     /// What its lease depends on.
@@ -153,28 +147,26 @@ pub async fn insert(db: &Db, new: &New<'_>, timing: &Timing) -> Result<Option<Ro
          ON CONFLICT (key) DO NOTHING RETURNING COLUMNS AS row"
     );
     let wish = new.wish;
-    let row = db
-        .recorded(
-            &sql(&template),
-            &[
-                Bind::Text(new.id.as_str()),
-                Bind::Text(new.repo.as_str()),
-                Bind::Text(&wish.task),
-                Bind::Text(new.spawned_by),
-                Bind::Text(new.requested_by.as_str()),
-                Bind::Int(wish.priority),
-                Bind::Int(wish.retry.into()),
-                Bind::Text(&serde_json::to_string(&wish.labels)?),
-                Bind::Text(&serde_json::to_string(&wish.metadata)?),
-                Bind::Maybe(new.key.map(|(scope, _)| scope)),
-                Bind::Maybe(new.key.map(|(_, content)| content)),
-                Bind::Int(new.now),
-                Bind::Int(new.now - timing.spawn_window),
-            ],
-            Some(new.entry),
-        )
-        .await?;
-    read(row)
+    db.recorded(
+        &sql(&template),
+        &[
+            Bind::Text(new.id.as_str()),
+            Bind::Text(new.repo.as_str()),
+            Bind::Text(&wish.task),
+            Bind::Text(new.spawned_by),
+            Bind::Text(new.requested_by.as_str()),
+            Bind::Int(wish.priority),
+            Bind::Int(wish.retry.into()),
+            Bind::Text(&serde_json::to_string(&wish.labels)?),
+            Bind::Text(&serde_json::to_string(&wish.metadata)?),
+            Bind::Maybe(new.key.map(|(scope, _)| scope)),
+            Bind::Maybe(new.key.map(|(_, content)| content)),
+            Bind::Int(new.now),
+            Bind::Int(new.now - timing.spawn_window),
+        ],
+        Some(new.entry),
+    )
+    .await
 }
 
 /// How much of the limits is used.
@@ -190,18 +182,12 @@ pub struct Usage {
     pub max_open: u32,
 }
 
-impl Read for Usage {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        let oldest = number(fields, "oldest");
-        let mut count = |field| number(fields, field).map(|count| count as u32);
-        Some(Self {
-            recent: count("recent")?,
-            oldest,
-            max_recent: count("max_recent")?,
-            max_open: count("max_open")?,
-        })
-    }
-}
+from_value!(Usage {
+    recent,
+    oldest,
+    max_recent,
+    max_open
+});
 
 /// Why a request did not fit.
 pub async fn usage(db: &Db, repo: &Repo, now: Ms, timing: &Timing) -> Result<Usage, ApiError> {
@@ -215,20 +201,22 @@ pub async fn usage(db: &Db, repo: &Repo, now: Ms, timing: &Timing) -> Result<Usa
         Bind::Text(repo.as_str()),
         Bind::Int(now - timing.spawn_window),
     ];
-    read(db.text(&sql, &binds).await?)?.ok_or_else(|| ApiError::internal("no usage"))
+    db.first(&sql, binds)
+        .await?
+        .ok_or_else(|| ApiError::internal("no usage"))
 }
 
 /// The request that this idempotency key made.
 pub async fn by_key(db: &Db, key: &str) -> Result<Option<Row>, ApiError> {
     let sql = sql("SELECT COLUMNS AS row FROM spawns WHERE key = ?1");
-    read(db.text(&sql, &[Bind::Text(key)]).await?)
+    db.first(&sql, [Bind::Text(key)]).await
 }
 
 /// A request.
 pub async fn get(db: &Db, repo: &Repo, id: &SpawnId) -> Result<Option<Row>, ApiError> {
     let sql = sql("SELECT COLUMNS AS row FROM spawns WHERE id = ?1 AND repo = ?2");
     let binds = [Bind::Text(id.as_str()), Bind::Text(repo.as_str())];
-    read(db.text(&sql, &binds).await?)
+    db.first(&sql, binds).await
 }
 
 /// Requests of a repo, the most urgent first, then the oldest, from a
@@ -288,7 +276,7 @@ pub async fn update(
         Bind::Maybe(wish.failure_reason.as_deref()),
         Bind::Text(row.status.as_str()),
     ];
-    read(db.recorded(&sql, &binds, entry).await?)
+    db.recorded(&sql, &binds, entry).await
 }
 
 /// Cancels: what is pending fails, what is at work is asked to stop. `None`: it
@@ -307,108 +295,7 @@ pub async fn cancel(
          WHERE id = ?1 AND finished_at IS NULL AND (status = 'pending' OR NOT cancel) RETURNING COLUMNS AS row",
     );
     let binds = [Bind::Text(id.as_str()), Bind::Text(reason), Bind::Int(now)];
-    read(db.recorded(&sql, &binds, Some(entry)).await?)
-}
-
-/// Pending requests that the mailbox that pushes them does not have yet; only
-/// of repos whose configuration it has confirmed. The oldest of a repo; any of all
-/// repos, so that some that fail hold up no others.
-pub async fn unpushed(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Row>, ApiError> {
-    let sql = sql(
-        "SELECT json_group_array(COLUMNS) AS row FROM (SELECT spawns.* FROM spawns JOIN configs USING (repo) \
-         WHERE pushed_at IS NULL AND status = 'pending' AND spawn_endpoint <> '' \
-         AND version = pushing_version AND (?1 IS NULL OR repo = ?1) ORDER BY iif(?1 IS NULL, random(), 0), spawns.created_at LIMIT ?2)",
-    );
-    let binds = [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())];
-    read_all(db.text(&sql, &binds).await?)
-}
-
-/// The mailbox that pushes has the request, as it was after `claims` claims.
-pub async fn pushed(db: &Db, row: &Row, now: Ms) -> Result<(), ApiError> {
-    let sql = "UPDATE spawns SET pushed_at = ?2 WHERE id = ?1 AND claims = ?3 AND pushed_at IS NULL \
-         RETURNING '1' AS row";
-    let claims = row.claims.into();
-    db.changes(
-        sql,
-        [
-            Bind::Text(row.id.as_str()),
-            Bind::Int(now),
-            Bind::Int(claims),
-        ],
-    )
-    .await
-    .map(|_| ())
-}
-
-/// Does the request (still) wait for somebody, after so many claims?
-pub async fn is_pending(db: &Db, id: &SpawnId, claims: u32) -> Result<bool, ApiError> {
-    let sql = "SELECT '1' AS row FROM spawns WHERE id = ?1 AND status = 'pending' AND claims = ?2";
-    db.changes(sql, [Bind::Text(id.as_str()), Bind::Int(claims.into())])
-        .await
-}
-
-/// Is there anything to push or to tell in a repo?
-pub async fn has_outgoing(db: &Db, repo: &Repo) -> Result<bool, ApiError> {
-    let sql = "SELECT '1' AS row WHERE EXISTS (SELECT 1 FROM spawns \
-         WHERE finished_at IS NOT NULL AND notified_at IS NULL AND repo = ?1) \
-         OR EXISTS (SELECT 1 FROM configs WHERE repo = ?1 AND (version <> pushing_version \
-         OR spawn_endpoint <> '' AND EXISTS (SELECT 1 FROM spawns WHERE repo = ?1 \
-         AND pushed_at IS NULL AND status = 'pending')))";
-    db.changes(sql, [Bind::Text(repo.as_str())]).await
-}
-
-/// Ended requests whose requester has not been told.
-pub async fn unnotified(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Row>, ApiError> {
-    let sql = sql(
-        "SELECT json_group_array(COLUMNS) AS row FROM (SELECT * FROM spawns \
-         WHERE finished_at IS NOT NULL AND notified_at IS NULL AND (?1 IS NULL OR repo = ?1) \
-         ORDER BY finished_at LIMIT ?2)",
-    );
-    let binds = [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())];
-    read_all(db.text(&sql, &binds).await?)
-}
-
-/// The requester has been told, or there is nobody to tell.
-pub async fn notified(db: &Db, id: &SpawnId, now: Ms) -> Result<(), ApiError> {
-    let sql = "UPDATE spawns SET notified_at = ?2 WHERE id = ?1 RETURNING '1' AS row";
-    db.changes(sql, [Bind::Text(id.as_str()), Bind::Int(now)])
-        .await
-        .map(|_| ())
-}
-
-/// An agent that can be told something.
-#[derive(Debug)]
-pub struct Addressee {
-    /// Its name.
-    pub name: AgentName,
-    /// The incarnation.
-    pub id: AgentId,
-}
-
-impl Read for Addressee {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        Some(Self {
-            name: fields.required("name", |text| AgentName::parse(text).map_err(|_| ""))?,
-            id: fields.required("id", |text| AgentId::parse(text).ok_or(""))?,
-        })
-    }
-}
-
-/// An owner's agent of a type, the one seen last if there are several.
-pub async fn agent_of_type(
-    db: &Db,
-    repo: &Repo,
-    r#type: &str,
-    owner: &Owner,
-) -> Result<Option<Addressee>, ApiError> {
-    let sql = "SELECT json_object('name', name, 'id', id) AS row FROM agents WHERE repo = ?1 \
-         AND type = ?2 AND owner = ?3 AND deleted_at IS NULL ORDER BY last_seen DESC LIMIT 1";
-    let binds = [
-        Bind::Text(repo.as_str()),
-        Bind::Text(r#type),
-        Bind::Text(owner.as_str()),
-    ];
-    read(db.text(sql, &binds).await?)
+    db.recorded(&sql, &binds, Some(entry)).await
 }
 
 /// Deletes requests that ended before `before`.

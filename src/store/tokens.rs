@@ -1,12 +1,13 @@
 //! The tables `tokens` and `principals`.
 
 use super::audit::Entry;
-use super::{Bind, Db, Read, number, read};
+use super::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
-use multiclaude_hybrid_protocol::fields::Fields;
-use multiclaude_hybrid_protocol::token::{Scope, Token, TokenKind};
-use multiclaude_hybrid_protocol::{Owner, Timestamp, TokenId};
+use multiclaude_hybrid_protocol::token::{Token, TokenKind};
+use multiclaude_hybrid_protocol::value::{FromValue, member, object};
+use multiclaude_hybrid_protocol::{Timestamp, TokenId};
+use serde_json::Value;
 use worker::js_sys;
 
 const COLUMNS: &str = "json_object('id', id, 'kind', kind, 'owner', owner, 'repos', json(repos), \
@@ -20,19 +21,24 @@ const WIRE: &str = "json_patch('{}', json_object('id', id, 'kind', kind, 'owner'
      'expires_at', strftime('%Y-%m-%dT%H:%M:%fZ', expires_at / 1000.0, 'unixepoch'), \
      'last_used_at', strftime('%Y-%m-%dT%H:%M:%fZ', last_used_at / 1000.0, 'unixepoch')))";
 
-impl Read for Token {
-    fn read(fields: &mut Fields) -> Option<Self> {
-        Some(Self {
-            id: fields.required("id", |text| TokenId::parse(text).ok_or(""))?,
-            kind: fields.required("kind", TokenKind::parse)?,
-            owner: fields.required("owner", |text| Owner::parse(text).map_err(|_| ""))?,
-            repos: fields.list("repos", |text| Scope::parse(text).map_err(|_| ""))?,
-            description: fields.text("description"),
-            created_at: Timestamp(number(fields, "created_at")?),
-            expires_at: number(fields, "expires_at").map(Timestamp),
-            last_used_at: number(fields, "last_used_at").map(Timestamp),
+/// A row as it comes back; `Token` is the wire's, with its times as texts.
+struct Stored(Token);
+
+impl FromValue for Stored {
+    #[inline(never)]
+    fn from_value(value: Value) -> Option<Self> {
+        let map = &mut object(value)?;
+        Some(Self(Token {
+            id: member(map, "id")?,
+            kind: member(map, "kind")?,
+            owner: member(map, "owner")?,
+            repos: member(map, "repos")?,
+            description: member(map, "description")?,
+            created_at: Timestamp(member(map, "created_at")?),
+            expires_at: member::<Option<_>>(map, "expires_at")?.map(Timestamp),
+            last_used_at: member::<Option<_>>(map, "last_used_at")?.map(Timestamp),
             token: None,
-        })
+        }))
     }
 }
 
@@ -49,7 +55,8 @@ fn hex(hash: &[u8; 32]) -> String {
 /// The token with this hash.
 pub async fn find(db: &Db, hash: &[u8; 32]) -> Result<Option<Token>, ApiError> {
     let sql = format!("SELECT {COLUMNS} AS row FROM tokens WHERE hash = ?1");
-    read(db.text(&sql, &[Bind::Text(&hex(hash))]).await?)
+    let row: Option<Stored> = db.first(&sql, [Bind::Text(&hex(hash))]).await?;
+    Ok(row.map(|Stored(token)| token))
 }
 
 /// Is there (still) a token of this id?
@@ -84,7 +91,7 @@ pub async fn insert(
          WHERE ?3 = 'admin' OR EXISTS (SELECT 1 FROM principals WHERE owner = ?4 AND kind = ?3) \
          RETURNING '1' AS row";
     let expires_at = token.expires_at.map(|time| time.0.to_string());
-    let changed = db
+    let changed: Option<String> = db
         .recorded(
             sql,
             &[

@@ -1,7 +1,7 @@
-//! Requests for workers that are pushed, and what comes back.
+//! What comes back about requests for workers that were pushed.
 
-use crate::{agent, message};
-use e2e::{Answer, Coordinator, Options, Received, Sink, World, eventually, shared};
+use crate::agent;
+use e2e::{Coordinator, Options, Received, Sink, World, eventually, shared};
 use multiclaude_hybrid_client::RepoClient;
 use multiclaude_hybrid_protocol::spawn::{SpawnRequest, SpawnStatus};
 use reqwest::Method;
@@ -17,7 +17,7 @@ fn now() -> i64 {
 }
 
 /// Configures the repo to push there; answers the secret.
-async fn push_to(world: &World, url: &str) -> String {
+pub(crate) async fn push_to(world: &World, url: &str) -> String {
     let config = json!({"enabled": true, "spawn_endpoint": url, "max_spawns_per_minute": 1000});
     let reply = world
         .ci
@@ -27,7 +27,7 @@ async fn push_to(world: &World, url: &str) -> String {
     config["webhook_secret"].as_str().unwrap().to_owned()
 }
 
-async fn spawn(client: &RepoClient, body: Value) -> SpawnRequest {
+pub(crate) async fn spawn(client: &RepoClient, body: Value) -> SpawnRequest {
     let reply = client
         .call(Method::POST, "/workers/spawn", &[], Some(&body))
         .await;
@@ -42,7 +42,7 @@ async fn get(world: &World, id: &str) -> SpawnRequest {
 
 /// A callback as it goes over the wire.
 #[derive(Clone)]
-struct Call {
+pub(crate) struct Call {
     url: String,
     id: String,
     timestamp: String,
@@ -52,7 +52,13 @@ struct Call {
 
 impl Call {
     /// Signed with the published library.
-    fn signed(world: &World, request: &str, secret: &str, webhook_id: &str, body: &Value) -> Self {
+    pub(crate) fn signed(
+        world: &World,
+        request: &str,
+        secret: &str,
+        webhook_id: &str,
+        body: &Value,
+    ) -> Self {
         Self::at(world, request, secret, webhook_id, body.to_string(), now())
     }
 
@@ -71,7 +77,7 @@ impl Call {
     }
 
     /// The status and the body.
-    async fn send(&self) -> (u16, Value) {
+    pub(crate) async fn send(&self) -> (u16, Value) {
         let request = reqwest::Client::new()
             .post(&self.url)
             .header("webhook-id", &self.id)
@@ -82,7 +88,7 @@ impl Call {
         (status, body)
     }
 
-    async fn refused(&self, what: &str, status: u16, code: &str) {
+    pub(crate) async fn refused(&self, what: &str, status: u16, code: &str) {
         let (found, body) = self.send().await;
         assert_eq!(
             (found, body["code"].as_str()),
@@ -92,84 +98,14 @@ impl Call {
     }
 }
 
-fn event(kind: &str, id: &str, rest: Value) -> Value {
+pub(crate) fn event(kind: &str, id: &str, rest: Value) -> Value {
     let mut data = rest;
     data["id"] = json!(id);
     json!({"type": kind, "timestamp": "2026-11-22T00:00:00Z", "data": data})
 }
 
-fn ids(sink: &Sink) -> Vec<String> {
+pub(crate) fn ids(sink: &Sink) -> Vec<String> {
     sink.received().iter().map(Received::id).collect()
-}
-
-#[tokio::test]
-async fn a_request_is_pushed_as_a_standard_webhook_under_the_repos_secret() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![]).await;
-    let secret = push_to(&world, &sink.url).await;
-    let task = json!({"task": "fix } it", "labels": ["gpu"], "metadata": {"branch": "x}"}});
-    let request = spawn(&world.dan, task).await;
-    let push = &sink.wait_for(1, 20).await[0];
-    assert!(push.verify(&secret));
-    assert_eq!(push.id(), request.id.to_string());
-    let payload = push.json();
-    assert_eq!(payload["type"], "worker.spawn_requested");
-    assert!(payload["data"].get("webhook_id").is_none());
-    let inside: SpawnRequest = serde_json::from_value(payload["data"].clone()).unwrap();
-    assert_eq!(inside, request);
-}
-
-#[tokio::test]
-async fn an_endpoint_that_is_set_later_gets_what_is_still_pending() {
-    let world = shared().await.world().await;
-    let early = spawn(&world.dan, json!({"task": "early"})).await;
-    let cancelled = spawn(&world.dan, json!({"task": "cancelled"})).await;
-    let path = format!("/workers/{}", cancelled.id);
-    world
-        .dan
-        .call(Method::DELETE, &path, &[], None)
-        .await
-        .unwrap();
-    let sink = Sink::start(vec![]).await;
-    push_to(&world, &sink.url).await;
-    let late = spawn(&world.dan, json!({"task": "late"})).await;
-    sink.wait_for(2, 20).await;
-    assert_eq!(ids(&sink), [early.id.to_string(), late.id.to_string()]);
-}
-
-#[tokio::test]
-async fn a_failing_endpoint_is_tried_again_but_not_for_what_was_taken_meanwhile() {
-    let coordinator = Coordinator::start(Options {
-        scale: 20,
-        ..Options::default()
-    })
-    .await;
-    let world = coordinator.world().await;
-    let sink = Sink::start(vec![Answer::status(500), Answer::status(500)]).await;
-    push_to(&world, &sink.url).await;
-    let first = spawn(&world.dan, json!({"task": "first"})).await;
-    sink.wait_for(1, 20).await;
-    let second = spawn(&world.dan, json!({"task": "second"})).await;
-    let claimed: SpawnRequest = world
-        .ci
-        .call(Method::POST, "/workers/claim", &[], None)
-        .await
-        .unwrap()
-        .json()
-        .unwrap();
-    assert_eq!(claimed.id, first.id);
-    eventually("the second to be pushed", 20, || async {
-        ids(&sink).contains(&second.id.to_string()).then_some(())
-    })
-    .await;
-    let of_first = ids(&sink)
-        .iter()
-        .filter(|id| **id == first.id.to_string())
-        .count();
-    assert!(
-        of_first <= 2,
-        "pushed {of_first} times, though it was claimed"
-    );
 }
 
 #[tokio::test]
@@ -452,43 +388,6 @@ async fn a_leaked_secret_is_out_of_force_once_the_endpoint_was_cleared() {
 }
 
 #[tokio::test]
-async fn what_ended_while_it_waited_is_not_pushed() {
-    let coordinator = Coordinator::start(Options {
-        scale: 20,
-        ..Options::default()
-    })
-    .await;
-    let world = coordinator.world().await;
-    let sink = Sink::start(vec![Answer::status(503)]).await;
-    push_to(&world, &sink.url).await;
-    let first = spawn(&world.dan, json!({"task": "first"})).await;
-    sink.wait_for(1, 20).await;
-    let second = spawn(&world.dan, json!({"task": "second"})).await;
-    let last = spawn(&world.dan, json!({"task": "last"})).await;
-    for request in [&first, &second] {
-        let path = format!("/workers/{}", request.id);
-        world
-            .dan
-            .call(Method::DELETE, &path, &[], None)
-            .await
-            .unwrap();
-    }
-    eventually("the last one", 30, || async {
-        ids(&sink).contains(&last.id.to_string()).then_some(())
-    })
-    .await;
-    let first_tries = ids(&sink)
-        .iter()
-        .filter(|id| **id == first.id.to_string())
-        .count();
-    assert!(
-        first_tries <= 2 && !ids(&sink).contains(&second.id.to_string()),
-        "{:?}",
-        ids(&sink)
-    );
-}
-
-#[tokio::test]
 async fn for_24_hours_a_replaced_secret_signs_pushes_and_callbacks_too() {
     // 24 h are 4.3 s.
     let coordinator = Coordinator::start(Options {
@@ -636,150 +535,4 @@ async fn a_kill_between_any_two_steps_of_a_worker_strands_and_doubles_nothing() 
                 .all(|id| *id == request.id.to_string() || *id == second.id.to_string()),
         "{pushed:?}"
     );
-}
-
-#[tokio::test]
-async fn what_is_done_is_in_the_audit_log_and_messages_are_not() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![]).await;
-    let secret = push_to(&world, &sink.url).await;
-    world.dan.register(&agent("ws")).await.unwrap();
-    world.dan.register(&agent("ws")).await.unwrap();
-    world
-        .dan
-        .update("ws", &json!({"status": "idle"}))
-        .await
-        .unwrap();
-    world
-        .dan
-        .update("ws", &json!({"endpoint": sink.url}))
-        .await
-        .unwrap();
-    world.dan.rotate_secret("ws").await.unwrap();
-    world
-        .dan
-        .send(&message("ws", "ws", "secret words"), None)
-        .await
-        .unwrap();
-    let first = spawn(&world.dan, json!({"task": "one"})).await;
-    let claimed: SpawnRequest = world
-        .ci
-        .call(Method::POST, "/workers/claim", &[], None)
-        .await
-        .unwrap()
-        .json()
-        .unwrap();
-    let token = claimed.lease.unwrap().token;
-    let path = format!("/workers/{}", first.id);
-    for body in [
-        json!({}),
-        json!({"worker_name": "w"}),
-        json!({}),
-        json!({"status": "failed"}),
-    ] {
-        let mut body = body;
-        body["lease_token"] = json!(token);
-        world
-            .ci
-            .call(Method::PATCH, &path, &[], Some(&body))
-            .await
-            .unwrap();
-    }
-    let second = spawn(&world.dan, json!({"task": "two"})).await;
-    let id = second.id.to_string();
-    let body = event("worker.failed", &id, json!({}));
-    assert_eq!(
-        Call::signed(&world, &id, &secret, "audit", &body)
-            .send()
-            .await
-            .0,
-        200
-    );
-    let third = spawn(&world.dan, json!({"task": "three"})).await;
-    let path = format!("/workers/{}", third.id);
-    world
-        .dan
-        .call(Method::DELETE, &path, &[], None)
-        .await
-        .unwrap();
-    world.dan.deregister("ws").await.unwrap();
-
-    let page = async |query: &str| {
-        let reply = world
-            .ci
-            .call(Method::GET, &format!("/audit?{query}"), &[], None)
-            .await
-            .unwrap();
-        let entries: Vec<Value> = reply.json().unwrap();
-        (
-            entries,
-            reply
-                .headers
-                .get("link")
-                .map(|link| link.to_str().unwrap().to_owned()),
-        )
-    };
-    let mut entries = Vec::new();
-    let mut after = String::new();
-    loop {
-        let (found, link) = page(&format!("limit=5&after={after}")).await;
-        after = found
-            .last()
-            .map_or_else(String::new, |last| last["id"].as_str().unwrap().to_owned());
-        entries.extend(found);
-        if link.is_none() {
-            break;
-        }
-    }
-    let done: Vec<_> = entries
-        .iter()
-        .rev()
-        .map(|entry| {
-            format!(
-                "{} {} {}",
-                entry["actor"]["owner"].as_str().unwrap(),
-                entry["action"].as_str().unwrap(),
-                entry["subject"].as_str().unwrap()
-            )
-        })
-        .collect();
-    let tokens = done
-        .iter()
-        .filter(|line| line.starts_with("admin token.created tok_"))
-        .count();
-    assert_eq!(tokens, 3, "{done:?}");
-    let rest: Vec<_> = done.iter().skip(3).map(String::as_str).collect();
-    let (first, third) = (first.id.to_string(), third.id.to_string());
-    assert_eq!(
-        rest,
-        [
-            "ci config.updated config",
-            "dan agent.registered ws",
-            "dan agent.renewed ws",
-            "dan agent.updated ws",
-            "dan agent.secret_rotated ws",
-            &format!("dan worker.requested {first}"),
-            &format!("ci worker.claimed {first}"),
-            &format!("ci worker.started {first}"),
-            &format!("ci worker.failed {first}"),
-            &format!("dan worker.requested {id}"),
-            &format!("spawn-endpoint worker.failed {id}"),
-            &format!("dan worker.requested {third}"),
-            &format!("dan worker.cancelled {third}"),
-            "dan agent.deregistered ws",
-        ]
-    );
-    let everything = serde_json::to_string(&entries).unwrap();
-    assert!(!everything.contains("secret words") && !everything.contains("whsec_"));
-
-    // A revoked token's entry tells of the repos that it covered; an admin
-    // token, which covers all, is told of to admins.
-    let made = entries
-        .iter()
-        .find(|entry| entry["detail"]["owner"] == "ann");
-    let ann = made.unwrap()["subject"].as_str().unwrap();
-    world.admin.revoke_token(ann).await.unwrap();
-    let (newest, _) = page("limit=1").await;
-    assert_eq!(newest[0]["action"], "token.revoked");
-    assert!(newest[0].get("repo").is_none());
 }

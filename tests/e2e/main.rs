@@ -3,6 +3,7 @@
 
 mod access;
 mod agents;
+mod audit;
 mod callbacks;
 mod config;
 mod cors;
@@ -14,6 +15,7 @@ mod messages;
 mod push;
 mod retention;
 mod secrecy;
+mod spawn_push;
 mod storage;
 mod streams;
 mod workers;

@@ -170,12 +170,18 @@ fn label(text: &str) -> Result<String, String> {
 }
 
 fn labels(fields: &mut Fields) -> Vec<String> {
-    let mut labels = fields.list("labels", label).unwrap_or_default();
-    if labels.len() > LABELS_MAX {
+    let given = fields.list("labels", label).unwrap_or_default();
+    if given.len() > LABELS_MAX {
         fields.fault("labels", "has more than 16 entries");
+        return Vec::new();
     }
-    labels.sort_unstable();
-    labels.dedup();
+    // Sixteen at most: each to its place, once.
+    let mut labels = Vec::new();
+    for label in given {
+        if let Err(at) = labels.binary_search(&label) {
+            labels.insert(at, label);
+        }
+    }
     labels
 }
 

@@ -6,10 +6,13 @@
 //! would be a tenth of the coordinator. This one says no more than that it does
 //! not fit. Requests are read by [`crate::fields`], which names every fault.
 
-use crate::agent::Delivery;
+use crate::agent::{AgentStatus, Delivery, Location};
+use crate::config::Encrypt;
+use crate::fields::Metadata;
 use crate::message::{FailureReason, MessageStatus};
-use crate::token::TokenKind;
-use crate::{AgentId, AgentName, Owner, Repo};
+use crate::spawn::SpawnStatus;
+use crate::token::{Scope, TokenKind};
+use crate::{AgentId, AgentName, Owner, Repo, SpawnId, TokenId};
 use serde_json::{Map, Value};
 
 /// Can be read from a JSON value.
@@ -37,7 +40,8 @@ pub fn object(value: Value) -> Option<Map<String, Value>> {
     }
 }
 
-/// A member of an object; an absent one is null.
+/// A member of an object; an absent one is null. Once for each type.
+#[inline(never)]
 pub fn member<T: FromValue>(map: &mut Map<String, Value>, name: &str) -> Option<T> {
     T::from_value(take(map, name))
 }
@@ -52,6 +56,8 @@ fn take(map: &mut Map<String, Value>, name: &str) -> Value {
 macro_rules! from_value {
     ($type:ident { $($field:ident),* $(,)? }) => {
         impl $crate::value::FromValue for $type {
+            // Once, not in every place that reads one.
+            #[inline(never)]
             fn from_value(value: ::serde_json::Value) -> Option<Self> {
                 let mut map = $crate::value::object(value)?;
                 Some(Self {
@@ -99,13 +105,31 @@ macro_rules! parsed {
 }
 parsed! {
     AgentId: AgentId::parse;
+    SpawnId: SpawnId::parse;
+    TokenId: TokenId::parse;
     AgentName: |text| AgentName::parse(text).ok();
     Owner: |text| Owner::parse(text).ok();
     Repo: |text| Repo::parse(text).ok();
+    Scope: |text| Scope::parse(text).ok();
     TokenKind: |text| TokenKind::parse(text).ok();
+    AgentStatus: |text| AgentStatus::parse(text).ok();
+    Location: |text| Location::parse(text).ok();
+    SpawnStatus: |text| SpawnStatus::parse(text).ok();
+    Encrypt: |text| Encrypt::parse(text).ok();
     MessageStatus: |text| MessageStatus::parse(text).ok();
     FailureReason: |text| FailureReason::parse(text).ok();
     Delivery: |text| Delivery::parse(text).ok();
+}
+
+impl FromValue for Metadata {
+    fn from_value(value: Value) -> Option<Self> {
+        // One by one: to collect a tree would bring a sort along.
+        let mut metadata = Self::new();
+        for (key, value) in object(value)? {
+            metadata.insert(key, String::from_value(value)?);
+        }
+        Some(metadata)
+    }
 }
 
 impl<T: FromValue> FromValue for Option<T> {

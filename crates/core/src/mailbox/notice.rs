@@ -70,7 +70,7 @@ impl Outbox {
             .iter()
             .filter_map(|row| Some((row.sender.as_ref()?, row)))
             .collect();
-        rows.sort_by(|(a, first), (b, second)| (a, first.seq).cmp(&(b, second.seq)));
+        rows.sort_unstable_by(|(a, first), (b, second)| (a, first.seq).cmp(&(b, second.seq)));
         let mut noted = Vec::with_capacity(rows.len());
         for group in rows.chunk_by(|(a, _), (b, _)| a == b) {
             for chunk in group.chunks(NOTICE_BATCH) {

@@ -1,0 +1,102 @@
+//! The table `spawns`: what is to leave because of a request: its push, and the
+//! word about its end.
+
+use super::spawns::{Row, sql};
+use super::{Bind, Db};
+use crate::error::ApiError;
+use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo, SpawnId, from_value};
+
+/// Pending requests that the mailbox that pushes them does not have yet; only
+/// of repos whose configuration it has confirmed. The oldest of a repo; any of all
+/// repos, so that some that fail hold up no others.
+pub async fn unpushed(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Row>, ApiError> {
+    let sql = sql(
+        "SELECT json_group_array(COLUMNS) AS row FROM (SELECT spawns.* FROM spawns JOIN configs USING (repo) \
+         WHERE pushed_at IS NULL AND status = 'pending' AND spawn_endpoint <> '' \
+         AND version = pushing_version AND (?1 IS NULL OR repo = ?1) ORDER BY iif(?1 IS NULL, random(), 0), spawns.created_at LIMIT ?2)",
+    );
+    let binds = [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())];
+    Ok(db.first(&sql, binds).await?.unwrap_or_default())
+}
+
+/// The mailbox that pushes has the request, as it was after `claims` claims.
+pub async fn pushed(db: &Db, row: &Row, now: Ms) -> Result<(), ApiError> {
+    let sql = "UPDATE spawns SET pushed_at = ?2 WHERE id = ?1 AND claims = ?3 AND pushed_at IS NULL \
+         RETURNING '1' AS row";
+    let claims = row.claims.into();
+    db.changes(
+        sql,
+        [
+            Bind::Text(row.id.as_str()),
+            Bind::Int(now),
+            Bind::Int(claims),
+        ],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// Does the request (still) wait for somebody, after so many claims?
+pub async fn is_pending(db: &Db, id: &SpawnId, claims: u32) -> Result<bool, ApiError> {
+    let sql = "SELECT '1' AS row FROM spawns WHERE id = ?1 AND status = 'pending' AND claims = ?2";
+    db.changes(sql, [Bind::Text(id.as_str()), Bind::Int(claims.into())])
+        .await
+}
+
+/// Is there anything to push or to tell in a repo?
+pub async fn has_outgoing(db: &Db, repo: &Repo) -> Result<bool, ApiError> {
+    let sql = "SELECT '1' AS row WHERE EXISTS (SELECT 1 FROM spawns \
+         WHERE finished_at IS NOT NULL AND notified_at IS NULL AND repo = ?1) \
+         OR EXISTS (SELECT 1 FROM configs WHERE repo = ?1 AND (version <> pushing_version \
+         OR spawn_endpoint <> '' AND EXISTS (SELECT 1 FROM spawns WHERE repo = ?1 \
+         AND pushed_at IS NULL AND status = 'pending')))";
+    db.changes(sql, [Bind::Text(repo.as_str())]).await
+}
+
+/// Ended requests whose requester has not been told.
+pub async fn unnotified(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Row>, ApiError> {
+    let sql = sql(
+        "SELECT json_group_array(COLUMNS) AS row FROM (SELECT * FROM spawns \
+         WHERE finished_at IS NOT NULL AND notified_at IS NULL AND (?1 IS NULL OR repo = ?1) \
+         ORDER BY finished_at LIMIT ?2)",
+    );
+    let binds = [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())];
+    Ok(db.first(&sql, binds).await?.unwrap_or_default())
+}
+
+/// The requester has been told, or there is nobody to tell.
+pub async fn notified(db: &Db, id: &SpawnId, now: Ms) -> Result<(), ApiError> {
+    let sql = "UPDATE spawns SET notified_at = ?2 WHERE id = ?1 RETURNING '1' AS row";
+    db.changes(sql, [Bind::Text(id.as_str()), Bind::Int(now)])
+        .await
+        .map(|_| ())
+}
+
+/// An agent that can be told something.
+#[derive(Debug)]
+pub struct Addressee {
+    /// Its name.
+    pub name: AgentName,
+    /// The incarnation.
+    pub id: AgentId,
+}
+
+from_value!(Addressee { name, id });
+
+/// An owner's agent of a type, the one seen last if there are several.
+pub async fn agent_of_type(
+    db: &Db,
+    repo: &Repo,
+    r#type: &str,
+    owner: &Owner,
+) -> Result<Option<Addressee>, ApiError> {
+    let sql = "SELECT json_object('name', name, 'id', id) AS row FROM agents WHERE repo = ?1 \
+         AND type = ?2 AND owner = ?3 AND deleted_at IS NULL ORDER BY last_seen DESC LIMIT 1";
+    let binds = [
+        Bind::Text(repo.as_str()),
+        Bind::Text(r#type),
+        Bind::Text(owner.as_str()),
+    ];
+    db.first(sql, binds).await
+}

@@ -1,0 +1,114 @@
+//! Requests for workers that are pushed.
+
+use crate::callbacks::{ids, push_to, spawn};
+use e2e::{Answer, Coordinator, Options, Sink, eventually, shared};
+use multiclaude_hybrid_protocol::spawn::SpawnRequest;
+use reqwest::Method;
+use serde_json::json;
+
+#[tokio::test]
+async fn a_request_is_pushed_as_a_standard_webhook_under_the_repos_secret() {
+    let world = shared().await.world().await;
+    let sink = Sink::start(vec![]).await;
+    let secret = push_to(&world, &sink.url).await;
+    let task = json!({"task": "fix } it", "labels": ["gpu"], "metadata": {"branch": "x}"}});
+    let request = spawn(&world.dan, task).await;
+    let push = &sink.wait_for(1, 20).await[0];
+    assert!(push.verify(&secret));
+    assert_eq!(push.id(), request.id.to_string());
+    let payload = push.json();
+    assert_eq!(payload["type"], "worker.spawn_requested");
+    assert!(payload["data"].get("webhook_id").is_none());
+    let inside: SpawnRequest = serde_json::from_value(payload["data"].clone()).unwrap();
+    assert_eq!(inside, request);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_set_later_gets_what_is_still_pending() {
+    let world = shared().await.world().await;
+    let early = spawn(&world.dan, json!({"task": "early"})).await;
+    let cancelled = spawn(&world.dan, json!({"task": "cancelled"})).await;
+    let path = format!("/workers/{}", cancelled.id);
+    world
+        .dan
+        .call(Method::DELETE, &path, &[], None)
+        .await
+        .unwrap();
+    let sink = Sink::start(vec![]).await;
+    push_to(&world, &sink.url).await;
+    let late = spawn(&world.dan, json!({"task": "late"})).await;
+    sink.wait_for(2, 20).await;
+    assert_eq!(ids(&sink), [early.id.to_string(), late.id.to_string()]);
+}
+
+#[tokio::test]
+async fn a_failing_endpoint_is_tried_again_but_not_for_what_was_taken_meanwhile() {
+    let coordinator = Coordinator::start(Options {
+        scale: 20,
+        ..Options::default()
+    })
+    .await;
+    let world = coordinator.world().await;
+    let sink = Sink::start(vec![Answer::status(500), Answer::status(500)]).await;
+    push_to(&world, &sink.url).await;
+    let first = spawn(&world.dan, json!({"task": "first"})).await;
+    sink.wait_for(1, 20).await;
+    let second = spawn(&world.dan, json!({"task": "second"})).await;
+    let claimed: SpawnRequest = world
+        .ci
+        .call(Method::POST, "/workers/claim", &[], None)
+        .await
+        .unwrap()
+        .json()
+        .unwrap();
+    assert_eq!(claimed.id, first.id);
+    eventually("the second to be pushed", 20, || async {
+        ids(&sink).contains(&second.id.to_string()).then_some(())
+    })
+    .await;
+    let of_first = ids(&sink)
+        .iter()
+        .filter(|id| **id == first.id.to_string())
+        .count();
+    assert!(
+        of_first <= 2,
+        "pushed {of_first} times, though it was claimed"
+    );
+}
+
+#[tokio::test]
+async fn what_ended_while_it_waited_is_not_pushed() {
+    let coordinator = Coordinator::start(Options {
+        scale: 20,
+        ..Options::default()
+    })
+    .await;
+    let world = coordinator.world().await;
+    let sink = Sink::start(vec![Answer::status(503)]).await;
+    push_to(&world, &sink.url).await;
+    let first = spawn(&world.dan, json!({"task": "first"})).await;
+    sink.wait_for(1, 20).await;
+    let second = spawn(&world.dan, json!({"task": "second"})).await;
+    let last = spawn(&world.dan, json!({"task": "last"})).await;
+    for request in [&first, &second] {
+        let path = format!("/workers/{}", request.id);
+        world
+            .dan
+            .call(Method::DELETE, &path, &[], None)
+            .await
+            .unwrap();
+    }
+    eventually("the last one", 30, || async {
+        ids(&sink).contains(&last.id.to_string()).then_some(())
+    })
+    .await;
+    let first_tries = ids(&sink)
+        .iter()
+        .filter(|id| **id == first.id.to_string())
+        .count();
+    assert!(
+        first_tries <= 2 && !ids(&sink).contains(&second.id.to_string()),
+        "{:?}",
+        ids(&sink)
+    );
+}
