@@ -119,7 +119,7 @@ pub async fn replace(
     let old_metadata = before.map_or(Ok(String::new()), |row| {
         serde_json::to_string(&row.agent.metadata)
     })?;
-    let changed: Option<String> = db
+    let changed: Option<u32> = db
         .recorded(
             SQL,
             &[

@@ -73,7 +73,7 @@ pub async fn replace(
          max_workers = excluded.max_workers, encrypt = excluded.encrypt, \
          updated_at = excluded.updated_at WHERE configs.version = ?11 RETURNING '1' AS row";
     let config = &next.config;
-    let changed: Option<String> = db
+    let changed: Option<u32> = db
         .recorded(
             sql,
             &[

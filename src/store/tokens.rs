@@ -91,7 +91,7 @@ pub async fn insert(
          WHERE ?3 = 'admin' OR EXISTS (SELECT 1 FROM principals WHERE owner = ?4 AND kind = ?3) \
          RETURNING '1' AS row";
     let expires_at = token.expires_at.map(|time| time.0.to_string());
-    let changed: Option<String> = db
+    let changed: Option<u32> = db
         .recorded(
             sql,
             &[
