@@ -4,14 +4,14 @@
 use crate::context::Context;
 use crate::error::ApiError;
 use crate::mailbox::Refused;
-use crate::mailbox::command::mailbox_name;
+use crate::mailbox::door::mailbox_name;
 use crate::store::agents::Holder;
 use crate::store::audit::{Entry, Source};
 use crate::{cache, random, store};
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::access::{self, Principal};
 use multiclaude_hybrid_protocol::audit::{ActorKind, AuditAction};
-use multiclaude_hybrid_protocol::token::{Scope, SecretToken, TokenKind, WhoAmI};
+use multiclaude_hybrid_protocol::token::{Scope, SecretToken, Token, TokenKind, WhoAmI};
 use multiclaude_hybrid_protocol::{AgentName, AuditId, ErrorCode, Owner, Repo, Timestamp};
 use std::rc::Rc;
 use subtle::ConstantTimeEq;
@@ -83,6 +83,39 @@ impl Caller {
         self.expires_at
     }
 
+    /// 403 unless the caller may make tokens at all.
+    pub fn makes_tokens(&self) -> Result<(), ApiError> {
+        match self.principal.kind {
+            TokenKind::Admin | TokenKind::Service => Ok(()),
+            TokenKind::User => Err(makes_no_such_token()),
+        }
+    }
+
+    /// 403 unless the caller may make this token: an admin every one, a service
+    /// a user's that reaches no further than its own.
+    pub fn may_make(&self, token: &Token) -> Result<(), ApiError> {
+        match (self.principal.kind, token.kind) {
+            (TokenKind::Admin, _) => Ok(()),
+            (TokenKind::Service, TokenKind::User) => {
+                match access::beyond(&self.scopes, &token.repos) {
+                    None => Ok(()),
+                    Some(scope) => Err(forbidden(&format!(
+                        "A service token makes user tokens for repos that it covers itself; it \
+                         does not cover {scope}. GET /v1/whoami lists what it covers."
+                    ))),
+                }
+            }
+            _ => Err(makes_no_such_token()),
+        }
+    }
+
+    /// When a token that it makes ends at the latest: a service's with its own.
+    pub fn latest_end(&self) -> Option<Timestamp> {
+        self.expires_at
+            .filter(|_| self.principal.kind == TokenKind::Service)
+            .map(Timestamp)
+    }
+
     fn expired(&self, now: Ms) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
     }
@@ -151,8 +184,19 @@ pub fn forbidden(detail: &str) -> ApiError {
     ApiError::new(ErrorCode::Forbidden, detail)
 }
 
+fn makes_no_such_token() -> ApiError {
+    forbidden(
+        "Tokens are made with an admin token (mca_…). A service token (mcs_…) makes user tokens \
+         alone, for repos that it covers itself.",
+    )
+}
+
 fn unauthenticated(detail: &str) -> ApiError {
     ApiError::new(ErrorCode::Unauthenticated, detail)
+}
+
+fn revoked() -> ApiError {
+    unauthenticated("The token is unknown or was revoked. Ask an admin for a new one.")
 }
 
 fn bearer(context: &Context) -> Result<SecretToken, ApiError> {
@@ -209,9 +253,7 @@ async fn look_up(
     let stored = store::tokens::find(context.db()?, &hash).await?;
     let stored = stored
         .filter(|stored| stored.kind == token.kind())
-        .ok_or_else(|| {
-            unauthenticated("The token is unknown or was revoked. Ask an admin for a new one.")
-        })?;
+        .ok_or_else(revoked)?;
     let caller = Rc::new(Caller {
         token_id: stored.id.to_string(),
         principal: Principal {
@@ -251,6 +293,16 @@ pub async fn admin(context: &Context) -> Result<Rc<Caller>, ApiError> {
         return Ok(caller);
     }
     Err(forbidden("Tokens are managed with an admin token (mca_…)."))
+}
+
+/// 401 if the caller's token was revoked since it was looked up.
+pub async fn not_revoked(context: &Context, caller: &Caller) -> Result<(), ApiError> {
+    let id = &caller.token_id;
+    if id == ADMIN_TOKEN_ID || store::tokens::exists(context.db()?, id).await? {
+        return Ok(());
+    }
+    cache::forget_token(id);
+    Err(revoked())
 }
 
 /// The agent `name`, if the caller may act for it; 403, naming `field`, if not.

@@ -6,7 +6,7 @@
 //! What a mailbox can do by itself is done by its own alarm instead.
 
 use crate::error::ApiError;
-use crate::mailbox::{Command, Refused, command::Door};
+use crate::mailbox::{Command, Door, Refused};
 use crate::store::{Db, agents as store, audit, callbacks, leases, spawns};
 use crate::{clock, log, outgoing, random, settings};
 use multiclaude_hybrid_core::registry::Row;

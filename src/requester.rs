@@ -7,7 +7,8 @@
 use crate::clock;
 use crate::log;
 use crate::mailbox::Command;
-use crate::mailbox::command::{Door, Refused, Send, wire_fields};
+use crate::mailbox::command::{Send, wire_fields};
+use crate::mailbox::{Door, Refused};
 use crate::store::outgoing::{self as store, Addressee};
 use crate::store::spawns::Row;
 use crate::store::{Db, agents};

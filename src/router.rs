@@ -3,8 +3,8 @@
 use crate::context::Context;
 use crate::error::ApiError;
 use crate::handlers::{
-    Handled, agents, audit, callbacks, config, endpoint, messages, reference, stream, system,
-    tokens, workers,
+    Handled, agents, audit, callbacks, config, endpoint, leases, messages, reference, stream,
+    system, tokens, workers,
 };
 use multiclaude_hybrid_protocol::ErrorCode;
 use std::future::Future;
@@ -58,11 +58,11 @@ routes! {
     Get    "/v1/repos/{repo}/messages/{id}" => messages::receipt;
     Patch  "/v1/repos/{repo}/messages/{id}" => messages::report;
     Post   "/v1/repos/{repo}/workers/spawn" => workers::spawn;
-    Post   "/v1/repos/{repo}/workers/claim" => workers::claim;
+    Post   "/v1/repos/{repo}/workers/claim" => leases::claim;
     Get    "/v1/repos/{repo}/workers/pending" => workers::pending;
     Get    "/v1/repos/{repo}/workers" => workers::list;
     Get    "/v1/repos/{repo}/workers/{id}" => workers::get;
-    Patch  "/v1/repos/{repo}/workers/{id}" => workers::update;
+    Patch  "/v1/repos/{repo}/workers/{id}" => leases::update;
     Delete "/v1/repos/{repo}/workers/{id}" => workers::cancel;
     Post   "/v1/repos/{repo}/workers/{id}/callback" => callbacks::take;
     Get    "/v1/repos/{repo}/config" => config::get;

@@ -9,7 +9,8 @@
 //! strands and doubles nothing.
 
 use crate::mailbox::Command;
-use crate::mailbox::command::{Door, Refused, Send};
+use crate::mailbox::command::Send;
+use crate::mailbox::{Door, Refused};
 use crate::store::callbacks::HOLDER;
 use crate::store::spawns::Row;
 use crate::store::{Db, configs, outgoing as store};

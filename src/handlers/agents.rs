@@ -1,17 +1,17 @@
 //! The agent registry.
 
+use super::endpoint::{check_endpoint, configure};
 use super::query::Query;
 use super::{Handled, json, nothing, text};
 use crate::auth::{self, RepoCaller};
-use crate::context::{self, Context};
+use crate::context::Context;
 use crate::error::ApiError;
-use crate::mailbox::command::{Configured, WaitingCount, ask, mailbox_name};
+use crate::mailbox::command::WaitingCount;
+use crate::mailbox::door::{ask, mailbox_name};
 use crate::mailbox::{Command, Refused};
 use crate::store::agents::{self as store, Filter};
 use crate::store::audit::Entry;
 use crate::{body, cache, random};
-use multiclaude_hybrid_core::endpoint::{self, EndpointError, ParsedUrl, Rules};
-use multiclaude_hybrid_core::mailbox::Configuration;
 use multiclaude_hybrid_core::presence;
 use multiclaude_hybrid_core::registry::{self, Decision, Registrant, Row};
 use multiclaude_hybrid_protocol::agent::{
@@ -47,56 +47,6 @@ fn shown(mut row: Row, context: &Context) -> registry::Row {
         &context.settings.timing,
     );
     row
-}
-
-/// Checks an endpoint against the rules, and makes it canonical.
-pub fn check_endpoint(
-    change: EndpointChange,
-    context: &Context,
-    field: &str,
-) -> Result<EndpointChange, ApiError> {
-    let EndpointChange::Set(text) = change else {
-        return Ok(change);
-    };
-    let refuse = |error: EndpointError| ApiError::fields(vec![FieldError::new(field, error)]);
-    let url = web_sys::Url::new(&text).map_err(|_| refuse(EndpointError::Scheme))?;
-    let (scheme, host, port) = (url.protocol(), url.hostname(), url.port());
-    let parsed = ParsedUrl {
-        scheme: scheme.trim_end_matches(':'),
-        host: &host,
-        port: &port,
-        has_user_info: !url.username().is_empty() || !url.password().is_empty(),
-    };
-    let rules = Rules {
-        own_host: context::host(context.url()),
-        allow_insecure: context.settings.allow_insecure,
-    };
-    endpoint::check(parsed, rules).map_err(refuse)?;
-    Ok(EndpointChange::Set(url.href()))
-}
-
-/// Tells the mailbox what the row wants; answers a generated secret.
-pub async fn configure(
-    context: &Context,
-    row: &Row,
-    secret: Option<&Secret>,
-    rotate: bool,
-) -> Result<Option<String>, ApiError> {
-    let agent = &row.agent;
-    let command = Command::Configure {
-        wish: Configuration {
-            agent_id: agent.id.clone(),
-            owner: agent.owner.clone(),
-            version: row.version,
-            endpoint: (!agent.endpoint.is_empty()).then(|| agent.endpoint.clone()),
-        },
-        secret: secret.map(Secret::reveal),
-        rotate,
-    };
-    let mut response = ask(context, &agent.repo, &agent.name, &command, "").await?;
-    let configured: Option<Configured> = value::read(&response.text().await?);
-    let configured = configured.ok_or_else(|| Refused::unreadable("a mailbox's answer"))?;
-    Ok(configured.webhook_secret)
 }
 
 /// `POST …/agents`: registers an agent (201), or renews it (200).

@@ -1,11 +1,10 @@
 //! A repo's configuration.
 
-use super::agents::{TRIES, check_endpoint};
+use super::endpoint::check_endpoint;
 use super::{Handled, json};
 use crate::auth::{self, RepoCaller, forbidden};
 use crate::context::Context;
 use crate::error::ApiError;
-use crate::mailbox::Refused;
 use crate::outgoing::{self, Made};
 use crate::store::configs::{self as store, Stored};
 use crate::{body, random, repo_secrets};
@@ -21,6 +20,10 @@ use serde_json::json;
 
 /// Old secrets that are remembered until their day is over.
 const OLD_SECRETS_MAX: usize = 3;
+
+/// Tries of a PUT that asks for no version. Of those that write at once one gets
+/// through each time, so it is also how many may.
+const TRIES: u32 = 32;
 
 /// Only service and admin tokens see the secret.
 fn may_see_secret(caller: &RepoCaller) -> bool {
@@ -80,7 +83,10 @@ pub async fn put(mut context: Context) -> Handled {
         }
         // Nobody asked for a certain version: the last one wins.
     }
-    Err(Refused::Stale.into())
+    Err(ApiError::new(
+        ErrorCode::Conflict,
+        "Too many change this configuration at the same moment. Try again.",
+    ))
 }
 
 fn checked_endpoint(url: String, context: &Context) -> Result<String, ApiError> {

@@ -1,14 +1,72 @@
-//! An agent's endpoint: a new secret, and a test.
+//! An agent's endpoint: checked, told to its mailbox, a new secret, a test.
 
 use super::{Handled, agents, json, text};
 use crate::auth;
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::error::ApiError;
-use crate::mailbox::command::ask;
+use crate::mailbox::command::Configured;
+use crate::mailbox::door::ask;
 use crate::mailbox::{Command, Refused};
 use crate::store::agents as store;
+use multiclaude_hybrid_core::endpoint::{self, EndpointError, ParsedUrl, Rules};
+use multiclaude_hybrid_core::mailbox::Configuration;
+use multiclaude_hybrid_core::registry::Row;
+use multiclaude_hybrid_protocol::agent::EndpointChange;
 use multiclaude_hybrid_protocol::audit::AuditAction;
+use multiclaude_hybrid_protocol::error::FieldError;
+use multiclaude_hybrid_protocol::value;
+use multiclaude_hybrid_protocol::webhook::Secret;
 use serde_json::json;
+
+/// Checks an endpoint against the rules, and makes it canonical.
+pub fn check_endpoint(
+    change: EndpointChange,
+    context: &Context,
+    field: &str,
+) -> Result<EndpointChange, ApiError> {
+    let EndpointChange::Set(text) = change else {
+        return Ok(change);
+    };
+    let refuse = |error: EndpointError| ApiError::fields(vec![FieldError::new(field, error)]);
+    let url = web_sys::Url::new(&text).map_err(|_| refuse(EndpointError::Scheme))?;
+    let (scheme, host, port) = (url.protocol(), url.hostname(), url.port());
+    let parsed = ParsedUrl {
+        scheme: scheme.trim_end_matches(':'),
+        host: &host,
+        port: &port,
+        has_user_info: !url.username().is_empty() || !url.password().is_empty(),
+    };
+    let rules = Rules {
+        own_host: context::host(context.url()),
+        allow_insecure: context.settings.allow_insecure,
+    };
+    endpoint::check(parsed, rules).map_err(refuse)?;
+    Ok(EndpointChange::Set(url.href()))
+}
+
+/// Tells the mailbox what the row wants; answers a generated secret.
+pub async fn configure(
+    context: &Context,
+    row: &Row,
+    secret: Option<&Secret>,
+    rotate: bool,
+) -> Result<Option<String>, ApiError> {
+    let agent = &row.agent;
+    let command = Command::Configure {
+        wish: Configuration {
+            agent_id: agent.id.clone(),
+            owner: agent.owner.clone(),
+            version: row.version,
+            endpoint: (!agent.endpoint.is_empty()).then(|| agent.endpoint.clone()),
+        },
+        secret: secret.map(Secret::reveal),
+        rotate,
+    };
+    let mut response = ask(context, &agent.repo, &agent.name, &command, "").await?;
+    let configured: Option<Configured> = value::read(&response.text().await?);
+    let configured = configured.ok_or_else(|| Refused::unreadable("a mailbox's answer"))?;
+    Ok(configured.webhook_secret)
+}
 
 /// `POST …/agents/{name}/endpoint/secret`: replaces the secret by a generated
 /// one, shown once. The old one goes on signing for 24 h.
@@ -31,7 +89,7 @@ pub async fn rotate(context: Context) -> Handled {
         }
     }
     let next = written.ok_or(Refused::Stale)?;
-    let secret = agents::configure(&context, &next, None, true).await?;
+    let secret = configure(&context, &next, None, true).await?;
     let secret = secret.ok_or_else(|| ApiError::internal("no secret was generated"))?;
     json(200, &json!({ "webhook_secret": secret }))
 }

@@ -6,6 +6,7 @@ pub mod callbacks;
 pub mod config;
 pub mod endpoint;
 pub mod idempotency;
+pub mod leases;
 pub mod messages;
 pub mod query;
 pub mod reference;

@@ -4,7 +4,8 @@ use super::Handled;
 use crate::auth;
 use crate::context::Context;
 use crate::error::ApiError;
-use crate::mailbox::command::{OpenStream, ask_for_stream};
+use crate::mailbox::command::OpenStream;
+use crate::mailbox::door::ask_for_stream;
 use multiclaude_hybrid_protocol::ErrorCode;
 use worker::Response;
 

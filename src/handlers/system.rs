@@ -3,6 +3,7 @@
 use super::{Handled, json};
 use crate::auth;
 use crate::context::Context;
+use multiclaude_hybrid_protocol::Timestamp;
 use serde_json::json;
 
 /// `GET /v1/health`: does D1 answer? Needs no token.
@@ -18,7 +19,11 @@ pub async fn health(context: Context) -> Handled {
     let overall = if status == 200 { "ok" } else { "degraded" };
     json(
         status,
-        &json!({ "status": overall, "d1": d1, "version": env!("CARGO_PKG_VERSION") }),
+        &json!({
+            "status": overall, "d1": d1, "version": env!("CARGO_PKG_VERSION"),
+            // A client whose clock differs has its webhooks refused.
+            "time": Timestamp(context.now),
+        }),
     )
 }
 

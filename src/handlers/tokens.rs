@@ -1,7 +1,8 @@
-//! Tokens, for admins.
+//! Tokens: made by admins and, for people, by services; managed by admins.
 
 use super::query::Query;
 use super::{Handled, json, nothing};
+use crate::auth::Caller;
 use crate::context::Context;
 use crate::error::ApiError;
 use crate::store::audit::Source;
@@ -19,14 +20,17 @@ const REPOS_MAX: usize = 100;
 
 /// `POST /v1/tokens`: makes a token; the secret part is in this answer only.
 pub async fn create(mut context: Context) -> Handled {
-    let caller = auth::admin(&context).await?;
+    let caller = auth::caller(&context).await?;
+    caller.makes_tokens()?;
     let fields = body::fields(&mut context.request).await?;
-    let mut token = read(fields, &context)?;
+    let mut token = read(fields, &context, &caller)?;
+    caller.may_make(&token)?;
     let secret = SecretToken::new(token.kind, random::bytes()?);
     let mut entry = caller.entry(&context, "", AuditAction::TokenCreated, token.id.as_str())?;
     entry.scopes = Some(serde_json::to_string(&token.repos)?);
     entry.detail = Some(json!({ "kind": token.kind, "owner": token.owner }).to_string());
     if !store::tokens::insert(context.db()?, &token, &secret.hash(), &entry).await? {
+        auth::not_revoked(&context, &caller).await?;
         return Err(ApiError::new(
             ErrorCode::OwnerKindConflict,
             format!(
@@ -40,7 +44,7 @@ pub async fn create(mut context: Context) -> Handled {
     json(201, &token)
 }
 
-fn read(mut fields: Fields, context: &Context) -> Result<Token, ApiError> {
+fn read(mut fields: Fields, context: &Context, caller: &Caller) -> Result<Token, ApiError> {
     let kind = fields.required("kind", TokenKind::parse);
     let owner = fields.required("owner", |text| {
         Owner::parse(text).map_err(|error| format!("the owner {error}"))
@@ -61,6 +65,15 @@ fn read(mut fields: Fields, context: &Context) -> Result<Token, ApiError> {
             .filter(|at| at.0 > context.now)
             .ok_or("must be an RFC 3339 time in the future")
     });
+    let latest = caller.latest_end();
+    if let Some(latest) = latest.filter(|latest| expires_at > Some(*latest)) {
+        fields.fault(
+            "expires_at",
+            format_args!(
+                "must not be later than {latest}: a token ends with the service token that makes it"
+            ),
+        );
+    }
     let repos = repos.unwrap_or_default();
     match kind {
         Some(TokenKind::Admin) if !repos.is_empty() => {
@@ -92,7 +105,8 @@ fn read(mut fields: Fields, context: &Context) -> Result<Token, ApiError> {
         repos,
         description,
         created_at: Timestamp(context.now),
-        expires_at,
+        created_by: Some(caller.token_id.clone()),
+        expires_at: expires_at.or(latest),
         last_used_at: None,
         token: None,
     });

@@ -13,28 +13,21 @@
 //! A spawn writes 1 row and 4 index entries, its audit entry 1 and 1; a claim 1
 //! row and 2 or 3 entries.
 
-use super::agents::TRIES;
 use super::idempotency;
 use super::query::Query;
-use super::{Handled, nothing, text};
+use super::{Handled, text};
 use crate::auth::{self, RepoCaller, acting_for, forbidden};
 use crate::context::Context;
 use crate::error::ApiError;
 use crate::outgoing::{self, Made};
-use crate::store::audit::Source;
-use crate::store::leases::{self, Grant};
+use crate::store::leases::{self};
 use crate::store::spawns::{self as store, New, Row};
 use crate::{body, random};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use multiclaude_hybrid_core::lease::{self, Updated};
+use multiclaude_hybrid_core::lease::{self};
 use multiclaude_hybrid_protocol::audit::AuditAction;
-use multiclaude_hybrid_protocol::spawn::{
-    Claim, Lease, NewSpawn, SpawnStatus, SpawnedBy, WorkerUpdate,
-};
+use multiclaude_hybrid_protocol::spawn::{NewSpawn, SpawnStatus, SpawnedBy};
 use multiclaude_hybrid_protocol::token::TokenKind;
-use multiclaude_hybrid_protocol::{ErrorCode, Owner, Repo, SpawnId, Timestamp};
-use subtle::ConstantTimeEq;
+use multiclaude_hybrid_protocol::{ErrorCode, Repo, SpawnId, Timestamp};
 
 /// `POST …/workers/spawn`: asks for a worker (201), or answers the first
 /// request under the same idempotency key (200).
@@ -162,7 +155,7 @@ async fn limit_reached(context: &Context, repo: &Repo) -> Result<ApiError, ApiEr
 }
 
 /// Notices leases that have ended, and tells requesters after the answer.
-async fn expire(context: &Context, repo: &Repo) -> Result<(), ApiError> {
+pub async fn expire(context: &Context, repo: &Repo) -> Result<(), ApiError> {
     let timing = &context.settings.timing;
     if leases::expire(context.db()?, Some(repo), context.now, timing).await? {
         outgoing::drain_later(context, repo, Made::Both);
@@ -231,126 +224,6 @@ pub async fn get(context: Context) -> Handled {
         .await?
         .ok_or_else(not_found)?;
     text(200, row.wire)
-}
-
-/// What a lease's token is bound to where it is sealed.
-fn place(repo: &Repo) -> String {
-    format!("{repo}|lease")
-}
-
-fn with_lease(context: &Context, row: Row) -> Handled {
-    let sealed = row.lease.clone().unwrap_or_default();
-    let token = context
-        .settings
-        .keys
-        .open(&sealed, &place(&row.repo))
-        .map_err(ApiError::internal)?;
-    let lease = Lease {
-        token: String::from_utf8(token).map_err(ApiError::internal)?,
-        expires_at: row.lease_ends().unwrap_or_default(),
-    };
-    let open = row.wire.strip_suffix('}').unwrap_or(&row.wire);
-    text(
-        200,
-        format!("{open},\"lease\":{}}}", serde_json::to_string(&lease)?),
-    )
-}
-
-/// `POST …/workers/claim`: the best matching request with a lease, or 204.
-pub async fn claim(mut context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    caller.takes_part()?;
-    let key = idempotency::key(&context)?;
-    let wish = Claim::from_fields(body::optional_fields(&mut context.request).await?)
-        .map_err(ApiError::fields)?;
-    let owner: &Owner = &caller.principal().owner;
-    let key = key.map(|key| idempotency::hash(&format!("{}\n{owner}\n{key}", caller.repo)));
-    expire(&context, &caller.repo).await?;
-    if let Some(key) = &key
-        && let Some(row) = leases::by_claim(context.db()?, key).await?
-    {
-        return with_lease(&context, row);
-    }
-    let token = format!("lease_{}", URL_SAFE_NO_PAD.encode(random::bytes::<32>()?));
-    let keys = &context.settings.keys;
-    let sealed = keys.seal(token.as_bytes(), &place(&caller.repo), random::bytes()?);
-    let sealed = sealed.map_err(ApiError::internal)?;
-    let mut entry = caller.entry(&context, AuditAction::WorkerClaimed, &sealed)?;
-    entry.source = Source::Lease;
-    let grant = Grant {
-        repo: &caller.repo,
-        labels: &wish.labels,
-        owner,
-        key: key.as_deref(),
-        lease: &sealed,
-        ends: context.now + wish.lease_secs * context.settings.timing.second,
-        entry: &entry,
-    };
-    match leases::claim(context.db()?, &grant).await {
-        Ok(Some(row)) => with_lease(&context, row),
-        Ok(None) => nothing(),
-        // The same claim, sent twice at once: the key is unique.
-        Err(error) => match &key {
-            Some(key) => match leases::by_claim(context.db()?, key).await? {
-                Some(row) => with_lease(&context, row),
-                None => Err(error),
-            },
-            None => Err(error),
-        },
-    }
-}
-
-/// `PATCH …/workers/{id}`: the holder of the lease renews, starts, ends.
-pub async fn update(mut context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    caller.takes_part()?;
-    let id = spawn_id(&context)?;
-    let fields = body::fields(&mut context.request).await?;
-    let wish = WorkerUpdate::from_fields(fields).map_err(ApiError::fields)?;
-    for _ in 0..TRIES {
-        let row = store::get(context.db()?, &caller.repo, &id)
-            .await?
-            .ok_or_else(not_found)?;
-        let holds = holds(&context, &row, &wish.lease_token);
-        let timing = &context.settings.timing;
-        let updated = lease::update(&row.held(), holds, &wish, context.now, timing);
-        let updated = updated.ok_or_else(lease_lost)?;
-        if row.status != SpawnStatus::InProgress {
-            // A repeat of the end changes nothing.
-            return text(200, row.wire);
-        }
-        let entry =
-            told(&row, &updated, &wish).map(|action| caller.entry(&context, action, id.as_str()));
-        let entry = entry.transpose()?;
-        let db = context.db()?;
-        let written = store::update(db, &row, &updated, &wish, context.now, entry.as_ref()).await?;
-        if let Some(row) = written {
-            if row.status != SpawnStatus::InProgress {
-                outgoing::drain_later(&context, &caller.repo, Made::End);
-            }
-            return text(200, row.wire);
-        }
-    }
-    Err(lease_lost())
-}
-
-/// What the audit log tells of an update: starts and ends, not renewals.
-fn told(row: &Row, updated: &Updated, wish: &WorkerUpdate) -> Option<AuditAction> {
-    match updated.status {
-        SpawnStatus::Completed => Some(AuditAction::WorkerCompleted),
-        SpawnStatus::Failed => Some(AuditAction::WorkerFailed),
-        _ if wish.worker_name.is_some() && wish.worker_name != row.worker_name => {
-            Some(AuditAction::WorkerStarted)
-        }
-        _ => None,
-    }
-}
-
-/// Is this the token of the lease in force? Compared in constant time.
-fn holds(context: &Context, row: &Row, token: &str) -> bool {
-    let sealed = row.lease.as_deref().unwrap_or_default();
-    let opened = context.settings.keys.open(sealed, &place(&row.repo));
-    opened.is_ok_and(|secret| bool::from(secret.ct_eq(token.as_bytes())))
 }
 
 /// `DELETE …/workers/{id}`: what is pending ends at once, what is at work is

@@ -7,13 +7,16 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`command`] | the typed door: commands, refusals, and how a Worker calls |
+//! | [`command`] | what a mailbox can be asked for, and its refusals |
+//! | [`door`] | how a Worker, or another mailbox, asks |
 //! | [`wire`] | how commands and refusals are read |
-//! | [`object`] | the object: loads, executes commands, wakes and arms itself |
+//! | [`object`] | the object: loads and executes commands |
+//! | [`alarm`] | wakes and arms it |
 //! | [`inbox`] | the commands of senders and recipients |
 //! | [`endpoint`] | the commands that set up and test an endpoint |
 //! | [`push`] | sends what waits, passes notices on, reports delivery |
 //! | [`stream`] | a client's WebSocket, which takes the place of pushes |
+//! | [`socket`] | what goes with that WebSocket, and how it is closed |
 //! | [`vault`] | webhook secrets, sealed at rest |
 //! | [`sql`] | every statement, with loading and retention in rooms of their own |
 //!
@@ -40,14 +43,18 @@
 //! A send copies the body three times: into the Worker, into the object, into
 //! SQLite. Lists and pushes leave SQLite as the JSON that goes on the wire.
 
+pub mod alarm;
 pub mod command;
+pub mod door;
 pub mod endpoint;
 pub mod inbox;
 pub mod object;
 pub mod push;
+pub mod socket;
 pub mod sql;
 pub mod stream;
 pub mod vault;
 pub mod wire;
 
-pub use command::{Command, Door, Refused};
+pub use command::{Command, Refused};
+pub use door::Door;

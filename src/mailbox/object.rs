@@ -8,8 +8,8 @@
 //! push. Nothing borrows the mailbox across an `await`.
 
 use super::command::{Answer, Command, NEXT, OPEN_STREAM, ROWS, Refused, SPAWNS};
+use super::socket::Live;
 use super::sql::Sql;
-use super::stream::Live;
 use super::vault::Vault;
 use crate::settings::{self, Settings};
 use crate::{clock, log};
@@ -19,17 +19,13 @@ use multiclaude_hybrid_core::mailbox::{Mailbox as Core, Snapshot, Write};
 use multiclaude_hybrid_protocol::{AgentName, Repo, value};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use worker::wasm_bindgen::JsValue;
 use worker::{
     DurableObject, Env, Error, Headers, Request, Response, State, WebSocket,
-    WebSocketIncomingMessage, durable_object, js_sys, wasm_bindgen,
+    WebSocketIncomingMessage, durable_object, wasm_bindgen,
 };
 
 /// When an alarm that failed before any work is tried again.
 const ALARM_RETRY_MS: Ms = 60_000;
-/// The longest wait between drains that fail one after the other.
-const FAULT_WAIT_MAX_MS: Ms = 300_000;
-
 /// The object that Workers see.
 #[durable_object]
 pub struct Mailbox {
@@ -47,7 +43,7 @@ pub struct Inner {
     /// None until the first command or alarm.
     core: RefCell<Option<Core>>,
     /// When the alarm is set for, as far as this incarnation of the object knows.
-    armed: Cell<Option<Ms>>,
+    pub(super) armed: Cell<Option<Ms>>,
     /// A message was stored since the last alarm.
     pub(super) busy: Cell<bool>,
     /// A drain is running.
@@ -235,7 +231,7 @@ impl Inner {
     }
 
     /// Loads the mailbox; true if this is the object's first event.
-    fn load(&self, settings: &Settings) -> Result<bool, Refused> {
+    pub(super) fn load(&self, settings: &Settings) -> Result<bool, Refused> {
         if self.core.borrow().is_some() {
             return Ok(false);
         }
@@ -314,76 +310,6 @@ impl Inner {
         held.retain(|sender| !sender.is_canceled());
         held.push(sender);
         receiver
-    }
-
-    /// The alarm went off, and is consumed. Another one is set before any
-    /// work, in case the object dies at it, and moved to where it belongs
-    /// afterwards.
-    async fn wake(self: &Rc<Self>) -> Result<(), Refused> {
-        self.armed.set(None);
-        let settings = self.settings()?;
-        self.load(&settings)?;
-        let guard = clock::now() + settings.timing.push_guard;
-        // A busy mailbox stays guarded, so that no message has to set an alarm.
-        let busy = self.busy.replace(false).then_some(guard);
-        let at = self
-            .with(|core| core.wake_at(clock::now()))?
-            .map(|at| at.max(guard));
-        if let Some(at) = at.into_iter().chain(busy).min() {
-            self.set_alarm(Some(at))?;
-        }
-        self.drain().await;
-        let now = clock::now();
-        let at = self
-            .with(|core| core.wake_at(now))?
-            .map(|at| at.max(self.not_before(now, &settings)));
-        let wanted = at.into_iter().chain(busy).min();
-        if wanted != self.armed.get() && !self.draining.get() {
-            self.set_alarm(wanted)?;
-        }
-        Ok(())
-    }
-
-    /// The earliest moment for an alarm: now, unless a drain does at once what
-    /// is due, or drains have failed, each of which doubles the wait.
-    fn not_before(&self, now: Ms, settings: &Settings) -> Ms {
-        let guard = settings.timing.push_guard;
-        match self.faults.get() {
-            0 if self.draining.get() => now + guard,
-            0 => now,
-            faults => now + (guard << (faults - 1).min(10)).min(FAULT_WAIT_MAX_MS.max(guard)),
-        }
-    }
-
-    /// Sets the alarm, if none is set that is early enough.
-    pub(super) fn arm(&self, settings: &Settings) -> Result<(), Refused> {
-        let now = clock::now();
-        let Some(at) = self.with(|core| core.wake_at(now))? else {
-            return Ok(());
-        };
-        let at = at.max(self.not_before(now, settings));
-        if self.armed.get().is_some_and(|armed| armed <= at) {
-            return Ok(());
-        }
-        Ok(self.set_alarm(Some(at))?)
-    }
-
-    /// Asynchronous in its interface alone: setting an alarm takes part in
-    /// this turn's atomic write.
-    pub(super) fn set_alarm(&self, at: Option<Ms>) -> worker::Result<()> {
-        let storage = self.state.storage();
-        let storage = storage.as_raw();
-        let promise = match at {
-            Some(at) => {
-                let date = js_sys::Date::new(&JsValue::from_f64(at as f64));
-                storage.set_alarm(date, JsValue::NULL.into())
-            }
-            None => storage.delete_alarm(JsValue::NULL.into()),
-        };
-        // The promise tells of back-pressure alone.
-        let _ = promise?;
-        self.armed.set(at);
-        Ok(())
     }
 
     /// Does it push a repo's requests for workers, instead of messages?

@@ -6,7 +6,8 @@
 //! an outgoing request back until the writes before it are on disk, so a push
 //! never precedes its message.
 
-use super::command::{Command, Door, Refused, Send, wire_fields};
+use super::command::{Command, Refused, Send, wire_fields};
+use super::door::Door;
 use super::object::Inner;
 use super::sql::fresh_message;
 use crate::delivery::{self, Post};

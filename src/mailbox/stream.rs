@@ -7,106 +7,23 @@
 
 use super::command::{OpenStream, Refused};
 use super::object::Inner;
+use super::socket::{Attachment, Ending, Live, attachment, end};
 use super::sql::fresh_message;
 use crate::error::ApiError;
 use crate::store::{self, Db};
 use crate::{clock, log, random};
-use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::mailbox::{Next, Offer};
+use multiclaude_hybrid_protocol::MessageId;
 use multiclaude_hybrid_protocol::fields::Fields;
 use multiclaude_hybrid_protocol::message::{MessageStatus, wanted_status};
-use multiclaude_hybrid_protocol::{AgentId, MessageId, from_value, value};
-use serde::Serialize;
 use std::rc::Rc;
 use worker::worker_sys::WebSocketRequestResponsePair;
-use worker::worker_sys::ext::WebSocketExt;
 use worker::{Response, WebSocket, WebSocketPair};
 
 /// Bytes of a client's frame; an answer has about a hundred.
 const FRAME_MAX: usize = 1024;
 /// `WebSocket.OPEN`.
 const OPEN: u16 = 1;
-
-/// Why a stream is closed by this side: a close code (4000 and the status
-/// that a request would get) and a reason for programs.
-#[derive(Debug, Clone, Copy)]
-enum Ending {
-    Replaced,
-    Superseded,
-    Gone,
-    Unauthenticated,
-    Unanswered,
-    TooLarge,
-}
-
-impl Ending {
-    fn code(self) -> (u16, &'static str) {
-        match self {
-            Self::Replaced => (4409, "stream_replaced"),
-            Self::Superseded => (4409, "agent_superseded"),
-            Self::Gone => (4404, "agent_not_found"),
-            Self::Unauthenticated => (4401, "unauthenticated"),
-            Self::Unanswered => (4408, "unanswered"),
-            // Of RFC 6455.
-            Self::TooLarge => (1009, "frame_too_large"),
-        }
-    }
-}
-
-/// What goes with a socket through the object's sleep.
-#[derive(Debug, Clone, Serialize)]
-struct Attachment {
-    /// Later streams have higher numbers.
-    number: Ms,
-    /// The incarnation it was opened for.
-    agent: AgentId,
-    /// The token it was opened with, and when that ends.
-    token: String,
-    token_ends: Option<Ms>,
-    /// When the token was last known to be valid.
-    checked_at: Ms,
-    /// The message that waits for an answer, with its id.
-    offer: Option<(Offer, String)>,
-}
-
-from_value!(Attachment {
-    number,
-    agent,
-    token,
-    token_ends,
-    checked_at,
-    offer
-});
-
-/// The stream that is in force.
-#[derive(Debug)]
-pub(super) struct Live {
-    socket: WebSocket,
-    attachment: Attachment,
-}
-
-impl Live {
-    fn save(&self) -> Result<(), Refused> {
-        let text = serde_json::to_string(&self.attachment)?;
-        let socket: &worker::web_sys::WebSocket = self.socket.as_ref();
-        socket
-            .serialize_attachment(text.into())
-            .map_err(worker::Error::from)?;
-        Ok(())
-    }
-}
-
-fn attachment(socket: &WebSocket) -> Option<Attachment> {
-    let socket: &worker::web_sys::WebSocket = socket.as_ref();
-    let text = socket.deserialize_attachment().ok()?.as_string()?;
-    value::read(&text)
-}
-
-fn end(socket: &WebSocket, ending: Ending) {
-    let (code, reason) = ending.code();
-    // One that is closed already cannot be closed.
-    let _ = socket.close(Some(code), Some(reason));
-}
 
 impl Inner {
     /// Opens the stream of the current incarnation, in place of an older one.

@@ -11,13 +11,14 @@ use serde_json::Value;
 use worker::js_sys;
 
 const COLUMNS: &str = "json_object('id', id, 'kind', kind, 'owner', owner, 'repos', json(repos), \
-     'description', description, 'created_at', created_at, 'expires_at', expires_at, \
-     'last_used_at', last_used_at)";
+     'description', description, 'created_at', created_at, 'created_by', created_by, \
+     'expires_at', expires_at, 'last_used_at', last_used_at)";
 
 /// A token as it goes on the wire, for lists. `json_patch` drops what is null.
 const WIRE: &str = "json_patch('{}', json_object('id', id, 'kind', kind, 'owner', owner, \
      'repos', json(repos), 'description', description, \
      'created_at', strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch'), \
+     'created_by', created_by, \
      'expires_at', strftime('%Y-%m-%dT%H:%M:%fZ', expires_at / 1000.0, 'unixepoch'), \
      'last_used_at', strftime('%Y-%m-%dT%H:%M:%fZ', last_used_at / 1000.0, 'unixepoch')))";
 
@@ -35,6 +36,7 @@ impl FromValue for Stored {
             repos: member(map, "repos")?,
             description: member(map, "description")?,
             created_at: Timestamp(member(map, "created_at")?),
+            created_by: member(map, "created_by")?,
             expires_at: member::<Option<_>>(map, "expires_at")?.map(Timestamp),
             last_used_at: member::<Option<_>>(map, "last_used_at")?.map(Timestamp),
             token: None,
@@ -65,9 +67,12 @@ pub async fn exists(db: &Db, id: &str) -> Result<bool, ApiError> {
     db.changes(sql, [Bind::Text(id)]).await
 }
 
-/// Stores a token; `false` if its owner is a principal of the other kind.
+/// Stores a token; `false` if its owner is a principal of the other kind, or
+/// the token that it is made with is gone.
 ///
 /// An owner is bound to its kind by its first user or service token, for ever.
+/// Whether the maker still stands is asked here, of no cache: what a leaked token
+/// makes after its revocation would come too late for those who clean up.
 pub async fn insert(
     db: &Db,
     token: &Token,
@@ -86,9 +91,11 @@ pub async fn insert(
         )
         .await?;
     }
-    let sql = "INSERT INTO tokens (id, hash, kind, owner, repos, description, created_at, expires_at) \
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, CAST(?8 AS INTEGER) \
-         WHERE ?3 = 'admin' OR EXISTS (SELECT 1 FROM principals WHERE owner = ?4 AND kind = ?3) \
+    let sql = "INSERT INTO tokens (id, hash, kind, owner, repos, description, created_at, expires_at, \
+         created_by) \
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, CAST(?8 AS INTEGER), ?9 \
+         WHERE (?3 = 'admin' OR EXISTS (SELECT 1 FROM principals WHERE owner = ?4 AND kind = ?3)) \
+         AND (?9 = 'tok_admin' OR EXISTS (SELECT 1 FROM tokens WHERE id = ?9)) \
          RETURNING '1' AS row";
     let expires_at = token.expires_at.map(|time| time.0.to_string());
     let changed: Option<u32> = db
@@ -103,6 +110,7 @@ pub async fn insert(
                 Bind::Maybe(token.description.as_deref()),
                 Bind::Int(token.created_at.0),
                 Bind::Maybe(expires_at.as_deref()),
+                Bind::Maybe(token.created_by.as_deref()),
             ],
             Some(entry),
         )

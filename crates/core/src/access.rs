@@ -6,6 +6,7 @@
 //! | registers, sends to an agent | no | in scope | in scope |
 //! | manages an agent (PATCH, DELETE) | every one | in scope | its owner's |
 //! | acts for an agent (`from`, read, ack) | no | in scope | its owner's |
+//! | makes a token | every one | a user's, in scope | no |
 
 use multiclaude_hybrid_protocol::from_value;
 use multiclaude_hybrid_protocol::token::{Scope, TokenKind};
@@ -54,6 +55,14 @@ pub fn covers(kind: TokenKind, scopes: &[Scope], repo: &Repo) -> bool {
     kind == TokenKind::Admin || scopes.iter().any(|scope| scope.covers(repo))
 }
 
+/// The first entry of `wanted` that `scopes` do not reach.
+pub fn beyond<'a>(scopes: &[Scope], wanted: &'a [Scope]) -> Option<&'a Scope> {
+    wanted.iter().find(|wanted| match wanted {
+        Scope::Repo(repo) => !scopes.iter().any(|scope| scope.covers(repo)),
+        Scope::Account(_) => !scopes.contains(wanted),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,5 +103,27 @@ mod tests {
             &[Scope::parse("acme/web").unwrap()],
             &repo
         ));
+    }
+
+    #[test]
+    fn what_is_beyond_a_scope_is_the_first_entry_that_it_does_not_reach() {
+        let scopes = |texts: &[&str]| -> Vec<Scope> {
+            texts
+                .iter()
+                .map(|text| Scope::parse(text).unwrap())
+                .collect()
+        };
+        let beyond = |mine: &[&str], wanted: &[&str]| {
+            beyond(&scopes(mine), &scopes(wanted)).map(ToString::to_string)
+        };
+        let mine = ["acme/*", "other/app"];
+        assert_eq!(beyond(&mine, &["acme/app", "other/app", "acme/*"]), None);
+        assert_eq!(
+            beyond(&mine, &["acme/app", "acme2/app", "other/web"]).as_deref(),
+            Some("acme2/app")
+        );
+        // One repo of an account is not all of it.
+        assert_eq!(beyond(&mine, &["other/*"]).as_deref(), Some("other/*"));
+        assert_eq!(beyond(&[], &["acme/app"]).as_deref(), Some("acme/app"));
     }
 }

@@ -79,6 +79,9 @@ impl Default for Timing {
 
 impl Timing {
     /// Every duration divided by `scale` (at least 1), and none below 1 ms.
+    ///
+    /// What a network takes is not scaled with it: an endpoint has a quarter
+    /// of a second at least.
     #[must_use]
     pub fn scaled(scale: u32) -> Self {
         let by = |ms: Ms| (ms / Ms::from(scale.max(1))).max(1);
@@ -87,7 +90,7 @@ impl Timing {
             retry_steps: full.retry_steps.map(by),
             retry_after_max: by(full.retry_after_max),
             second: by(full.second),
-            push_timeout: by(full.push_timeout),
+            push_timeout: by(full.push_timeout).max(SECOND / 4),
             stream_answer: by(full.stream_answer),
             stream_check: by(full.stream_check),
             push_guard: by(full.push_guard),

@@ -9,7 +9,7 @@ pub(crate) const MESSAGE: &str = "msg_0193a1b2c3d47000800000010a2b3c4d_merge-que
 /// The key of the published test vector of Standard Webhooks.
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-const NOON: &str = "2026-11-22T12:00:00.000Z";
+pub(crate) const NOON: &str = "2026-11-22T12:00:00.000Z";
 
 pub(crate) fn whoami() -> Value {
     json!({ "token_id": TOKEN, "kind": "user", "owner": "dan", "repos": ["acme/app"] })
@@ -18,6 +18,7 @@ pub(crate) fn whoami() -> Value {
 pub(crate) fn token(fresh: bool) -> Value {
     let mut token = json!({
         "id": TOKEN, "kind": "user", "owner": "dan", "repos": ["acme/app"], "created_at": NOON,
+        "created_by": "tok_admin",
     });
     if let Some(map) = token.as_object_mut().filter(|_| fresh) {
         map.insert("token".to_owned(), "mcu_…".into());

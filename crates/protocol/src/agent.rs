@@ -2,7 +2,7 @@
 
 use crate::error::FieldError;
 use crate::fields::{Fields, Metadata};
-use crate::webhook::Secret;
+use crate::webhook::{Secret, revealed};
 use crate::{AgentId, AgentName, Owner, Repo, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -154,43 +154,71 @@ pub enum EndpointChange {
     Set(String),
 }
 
+impl EndpointChange {
+    fn is_keep(&self) -> bool {
+        *self == Self::Keep
+    }
+}
+
+impl Serialize for EndpointChange {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Keep => serializer.serialize_none(),
+            Self::Clear => serializer.serialize_str(""),
+            Self::Set(url) => serializer.serialize_str(url),
+        }
+    }
+}
+
 /// `POST …/agents`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Registration {
     /// The name to take.
     pub name: AgentName,
     /// `worker`, `merge-queue`, …
     pub r#type: String,
     /// Absent: `remote` for a service token, `local` for a user's.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
     /// Absent: `active`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<AgentStatus>,
     /// Where to push messages.
+    #[serde(skip_serializing_if = "EndpointChange::is_keep")]
     pub endpoint: EndpointChange,
     /// The endpoint's secret; generated if absent.
+    #[serde(serialize_with = "revealed", skip_serializing_if = "Option::is_none")]
     pub webhook_secret: Option<Secret>,
     /// The machine that registers.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
     /// Replaces the fields; absent keeps them.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
     /// Replace a holder that is stopped or unseen for 180 s.
     pub take_over: bool,
 }
 
 /// `PATCH …/agents/{name}`: what is absent stays.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct AgentUpdate {
     /// The new status.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<AgentStatus>,
     /// The new type.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub r#type: Option<String>,
     /// The new location.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<Location>,
     /// The new endpoint.
+    #[serde(skip_serializing_if = "EndpointChange::is_keep")]
     pub endpoint: EndpointChange,
     /// The endpoint's new secret.
+    #[serde(serialize_with = "revealed", skip_serializing_if = "Option::is_none")]
     pub webhook_secret: Option<Secret>,
     /// Replaces all metadata.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
 }
 
@@ -236,6 +264,21 @@ fn endpoint(fields: &mut Fields) -> EndpointChange {
 }
 
 impl Registration {
+    /// A registration of `name` as a `type`, with defaults for everything else.
+    pub fn new(name: AgentName, r#type: &str) -> Self {
+        Self {
+            name,
+            r#type: r#type.to_owned(),
+            location: None,
+            status: None,
+            endpoint: EndpointChange::Keep,
+            webhook_secret: None,
+            instance: None,
+            metadata: None,
+            take_over: false,
+        }
+    }
+
     /// Reads the body of `POST …/agents`.
     pub fn from_fields(mut fields: Fields) -> Result<Self, Vec<FieldError>> {
         let name = fields.required("name", |text| {
@@ -291,30 +334,4 @@ impl AgentUpdate {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn register(body: &serde_json::Value) -> Result<Registration, Vec<FieldError>> {
-        Registration::from_fields(Fields::parse(body.to_string().as_bytes()).unwrap())
-    }
-
-    #[test]
-    fn a_registration_needs_a_name_and_a_type_and_names_every_fault() {
-        let faults =
-            register(&serde_json::json!({"location": "moon", "take_over": 1})).unwrap_err();
-        let names: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
-        assert_eq!(names, ["name", "type", "location", "take_over"]);
-    }
-
-    #[test]
-    fn empty_texts_of_a_go_client_mean_absent() {
-        let body = serde_json::json!({
-            "name": "w", "type": "worker", "location": "", "status": "", "endpoint": "",
-            "instance": "", "webhook_secret": "", "metadata": null,
-        });
-        let read = register(&body).unwrap();
-        assert_eq!(read.endpoint, EndpointChange::Clear);
-        assert!(read.location.is_none() && read.status.is_none() && read.instance.is_none());
-        assert!(read.webhook_secret.is_none() && read.metadata.is_none());
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@ use crate::error::FieldError;
 use crate::fields::Fields;
 use crate::spawn::{LEASE_SECS, RESULT_MAX, SpawnStatus};
 use crate::{AgentName, SpawnId, Timestamp};
+use serde::Serialize;
 
 /// How long a callback takes a request for, in seconds, unless it says so.
 pub const CALLBACK_LEASE_SECS: i64 = 3600;
@@ -103,6 +104,19 @@ impl Callback {
             }
         });
         fields.finish(callback)
+    }
+}
+
+impl Serialize for Callback {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut data = serde_json::json!({
+            "id": self.id, "worker_name": self.worker_name, "lease_seconds": self.lease_secs,
+            "summary": self.summary, "failure_reason": self.failure_reason,
+        });
+        if let Some(data) = data.as_object_mut() {
+            data.retain(|_, value| !value.is_null());
+        }
+        serde_json::json!({ "type": self.event, "data": data }).serialize(serializer)
     }
 }
 

@@ -84,6 +84,30 @@ fn agent_type(text: &str) -> Result<String, &'static str> {
     }
 }
 
+impl From<HybridConfig> for ConfigWish {
+    /// The same configuration; the secret stays as it is.
+    fn from(config: HybridConfig) -> Self {
+        let config = HybridConfig {
+            webhook_secret: None,
+            ..config
+        };
+        Self {
+            config,
+            webhook_secret: None,
+        }
+    }
+}
+
+impl Serialize for ConfigWish {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let config = HybridConfig {
+            webhook_secret: self.webhook_secret.as_ref().map(Secret::reveal),
+            ..self.config.clone()
+        };
+        config.serialize(serializer)
+    }
+}
+
 impl ConfigWish {
     /// Reads the body of `PUT …/config`.
     pub fn from_fields(mut fields: Fields, repo: Repo) -> Result<Self, Vec<FieldError>> {

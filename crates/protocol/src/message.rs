@@ -176,6 +176,19 @@ pub enum NewMessageError {
 }
 
 impl NewMessage {
+    /// A message with nothing but its text.
+    pub fn new(from: Sender, to: AgentName, body: &str) -> Self {
+        Self {
+            from,
+            to,
+            body: body.to_owned(),
+            thread_id: None,
+            reply_to: None,
+            metadata: Metadata::new(),
+            ttl_seconds: None,
+        }
+    }
+
     /// Reads the body of `POST …/messages`.
     pub fn from_fields(mut fields: Fields) -> Result<Self, NewMessageError> {
         let from = fields.required("from", Sender::parse);

@@ -1,5 +1,9 @@
 //! Wire types of spawning: requests for workers, claims and leases.
 
+mod claim;
+
+pub use claim::{Claim, WorkerUpdate};
+
 use crate::agent::wire_enum;
 use crate::error::FieldError;
 use crate::fields::{Fields, Metadata};
@@ -56,6 +60,12 @@ impl SpawnedBy {
             Owner::parse(owner).map_err(|error| format!("the owner after {role}: {error}"))?;
         let role = label(role).map_err(|error| format!("the type before the colon {error}"))?;
         Ok(Self::Role(role, owner))
+    }
+}
+
+impl Serialize for SpawnedBy {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -135,19 +145,22 @@ pub struct Lease {
 }
 
 /// `POST …/workers/spawn`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NewSpawn {
     /// What the worker is to do, at most 64 KiB.
     pub task: String,
     /// Who asks; the caller itself, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub spawned_by: Option<SpawnedBy>,
     /// -1000 to 1000; 0 if absent.
     pub priority: i64,
     /// May a second runner get it after a worker has started?
     pub retry: bool,
     /// What a runner must have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
     /// Flexible key-value pairs.
+    #[serde(skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,
 }
 
@@ -186,6 +199,18 @@ fn labels(fields: &mut Fields) -> Vec<String> {
 }
 
 impl NewSpawn {
+    /// A request of the caller's own, with defaults for everything else.
+    pub fn new(task: &str) -> Self {
+        Self {
+            task: task.to_owned(),
+            spawned_by: None,
+            priority: 0,
+            retry: false,
+            labels: Vec::new(),
+            metadata: Metadata::new(),
+        }
+    }
+
     /// Reads the body of `POST …/workers/spawn`.
     pub fn from_fields(mut fields: Fields) -> Result<Self, NewSpawnError> {
         let task = fields.required_text("task");
@@ -216,80 +241,6 @@ impl NewSpawn {
             metadata,
         });
         fields.finish(spawn).map_err(NewSpawnError::Fields)
-    }
-}
-
-/// `POST …/workers/claim`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
-    /// What the runner has.
-    pub labels: Vec<String>,
-    /// How long it wants the request for.
-    pub lease_secs: i64,
-}
-
-impl Claim {
-    /// Reads the body of `POST …/workers/claim`.
-    pub fn from_fields(mut fields: Fields) -> Result<Self, Vec<FieldError>> {
-        let labels = labels(&mut fields);
-        let lease_secs = fields
-            .integer("lease_seconds", LEASE_SECS)
-            .unwrap_or(LEASE_DEFAULT_SECS);
-        fields.finish(Some(Self { labels, lease_secs }))
-    }
-}
-
-/// `PATCH …/workers/{id}`, by the holder of the lease.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkerUpdate {
-    /// The lease's token.
-    pub lease_token: String,
-    /// Renews for this long from now.
-    pub lease_secs: i64,
-    /// The registered agent, once the worker has started.
-    pub worker_name: Option<AgentName>,
-    /// `completed` or `failed`, when it has ended.
-    pub status: Option<SpawnStatus>,
-    /// What the worker has to say.
-    pub summary: Option<String>,
-    /// Why it failed.
-    pub failure_reason: Option<String>,
-}
-
-impl WorkerUpdate {
-    /// Reads the body of `PATCH …/workers/{id}`.
-    pub fn from_fields(mut fields: Fields) -> Result<Self, Vec<FieldError>> {
-        let lease_token = fields.required_text("lease_token");
-        let lease_secs = fields
-            .integer("lease_seconds", LEASE_SECS)
-            .unwrap_or(LEASE_DEFAULT_SECS);
-        let worker_name = fields.text("worker_name").filter(|text| !text.is_empty());
-        let worker_name = worker_name.and_then(|text| {
-            let name = AgentName::parse(&text);
-            name.map_err(|error| fields.fault("worker_name", format!("the agent name {error}")))
-                .ok()
-        });
-        let status = fields.parsed("status", |text| match SpawnStatus::parse(text) {
-            Ok(SpawnStatus::Pending) | Err(_) => Err("must be in_progress, completed or failed"),
-            Ok(status) => Ok(status),
-        });
-        let mut result = |name: &str| {
-            let text = fields.text(name)?;
-            if text.len() > RESULT_MAX {
-                fields.fault(name, "is longer than 16384 bytes");
-            }
-            Some(text)
-        };
-        let (summary, failure_reason) = (result("summary"), result("failure_reason"));
-        let update = lease_token.map(|lease_token| Self {
-            lease_token,
-            lease_secs,
-            worker_name,
-            status: status.filter(|status| *status != SpawnStatus::InProgress),
-            summary,
-            failure_reason,
-        });
-        fields.finish(update)
     }
 }
 

@@ -192,6 +192,10 @@ pub struct Token {
     pub description: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// The id of the token it was made with, which may be revoked since;
+    /// `tok_admin` for the secret `ADMIN_TOKEN`. Absent if that was not noted yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
     /// When it ends; never, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
@@ -201,6 +205,23 @@ pub struct Token {
     /// The secret, shown once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+}
+
+/// `POST /v1/tokens`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NewToken {
+    /// What it may do.
+    pub kind: TokenKind,
+    /// Whose it is.
+    pub owner: Owner,
+    /// What it covers; nothing for an admin token.
+    pub repos: Vec<Scope>,
+    /// A note for people, at most 200 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// When it ends; never, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// The answer of `GET /v1/whoami`.

@@ -15,15 +15,16 @@ fn open(path: &'static str, id: &'static str, summary: &'static str) -> Operatio
 
 fn health(status: &str, d1: &str) -> (Value, Value) {
     let schema = json!({
-        "type": "object", "required": ["status", "d1", "version"],
+        "type": "object", "required": ["status", "d1", "version", "time"],
         "properties": {
             "status": { "const": status }, "d1": { "const": d1 },
             "version": { "type": "string", "description": "Of the coordinator." },
+            "time": { "type": "string", "format": "date-time", "description": "Its clock: webhooks are refused when clocks differ by five minutes." },
         },
     });
     (
         schema,
-        json!({ "status": status, "d1": d1, "version": env!("CARGO_PKG_VERSION") }),
+        json!({ "status": status, "d1": d1, "version": env!("CARGO_PKG_VERSION"), "time": examples::NOON }),
     )
 }
 

@@ -1,11 +1,11 @@
-//! Tokens, for admins.
+//! Tokens: made by admins and, for people, by services; managed by admins.
 
 use super::{delete, get, post};
 use crate::operation::Operation;
 use crate::parameters::{path, query};
 use crate::schemas::Schemas;
 use crate::{examples, links};
-use multiclaude_hybrid_protocol::schema::NewToken;
+use multiclaude_hybrid_protocol::token::NewToken;
 use multiclaude_hybrid_protocol::token::Token;
 use multiclaude_hybrid_protocol::{ErrorCode, TokenId};
 use serde_json::json;
@@ -26,7 +26,11 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     ];
     let all = vec![
         post("/v1/tokens", "createToken", "Makes a token")
-            .about("The secret, `token`, is in this answer only.")
+            .about(
+                "The secret, `token`, is in this answer only. An admin token makes tokens of every \
+                 kind. A service token makes user tokens alone, for repos that it covers itself, \
+                 which end with it at the latest: without `expires_at` they get its own.",
+            )
             .body(wish, true, &examples)
             .answers(201, "The token.", token.clone(), examples::token(true))
             .link(
@@ -35,6 +39,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
             )
             .fails(&[ErrorCode::OwnerKindConflict]),
         get("/v1/tokens", "listTokens", "Lists tokens")
+            .about("For admin tokens.")
             .answers(
                 200,
                 "Without their secrets.",
@@ -47,7 +52,10 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
                 json!({ "type": "string" }),
             )),
         delete("/v1/tokens/{id}", "revokeToken", "Revokes a token")
-            .about("Seen everywhere within 60 s.")
+            .about(
+                "For admin tokens. Seen everywhere within 60 s. What it has made stays: see \
+                 `created_by`.",
+            )
             .path_parameter(path("id", "The token's id.", id, examples::TOKEN))
             .nothing(204, "It is revoked.")
             .fails(&[ErrorCode::TokenNotFound]),

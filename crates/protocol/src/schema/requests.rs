@@ -15,6 +15,7 @@ use crate::spawn::{
     Claim, LABELS_MAX, LEASE_DEFAULT_SECS, LEASE_SECS, NewSpawn, PRIORITY, RESULT_MAX, TASK_MAX,
     WorkerUpdate,
 };
+use crate::token::NewToken;
 use crate::webhook::Secret;
 use crate::{AgentId, AgentName, MessageId, Owner, SpawnId};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -276,10 +277,6 @@ request!(Callback, |generator| {
     })
 });
 
-/// `POST /v1/tokens`: one shape for each kind of token.
-#[derive(Debug)]
-pub struct NewToken;
-
 request!(NewToken, |generator| {
     let owner = part::<Owner>(generator);
     let repo = generator.subschema_for::<crate::Repo>().to_value();
@@ -293,7 +290,7 @@ request!(NewToken, |generator| {
                 "owner": owner,
                 "repos": repos,
                 "description": { "type": ["string", "null"], "maxLength": 200, "description": "A note for people." },
-                "expires_at": { "type": ["string", "null"], "format": "date-time", "description": "When it ends, in the future; never, if absent." },
+                "expires_at": { "type": ["string", "null"], "format": "date-time", "description": "When it ends, in the future; never, or with the service token that makes it, if absent." },
             }),
         )
     };

@@ -1,0 +1,273 @@
+//! Single courses of events that have to come out in one way.
+
+use super::*;
+
+fn open_world() -> World {
+    let mut world = World::new();
+    world.step(Step::Configure {
+        generation: 1,
+        revision: 1,
+        endpoint: true,
+    });
+    world
+}
+
+fn send(world: &mut World) {
+    world.step(Step::Send {
+        key: None,
+        content: 0,
+        sender: true,
+        ttl: 100_000,
+    });
+}
+
+#[test]
+fn an_unconfigured_mailbox_is_not_found_and_writes_nothing() {
+    let mut world = World::new();
+    send(&mut world);
+    assert!(world.store.rows.is_empty());
+    assert_eq!(world.mailbox.wake_at(0), None);
+}
+
+#[test]
+fn ten_thousand_may_wait_and_only_a_notice_comes_after() {
+    let mut world = open_world();
+    for _ in 0..CAPACITY {
+        send(&mut world);
+    }
+    let draft = |is_notice| Draft {
+        agent: AgentName::parse("a").unwrap(),
+        ttl_secs: None,
+        sender: None,
+        key: None,
+        random: 0,
+        is_notice,
+    };
+    let mut accept = |is_notice| world.mailbox.accept(draft(is_notice), 0, |_| String::new());
+    assert_eq!(accept(false).unwrap_err(), Refusal::Full);
+    assert!(accept(true).is_ok());
+}
+
+#[test]
+fn the_step_belongs_to_the_endpoint_and_one_success_resets_it() {
+    let mut world = open_world();
+    send(&mut world);
+    send(&mut world);
+    let mut waits = Vec::new();
+    for _ in 0..7 {
+        world.step(Step::Push(2));
+        let next = world
+            .mailbox
+            .config()
+            .unwrap()
+            .endpoint
+            .as_ref()
+            .unwrap()
+            .next_at
+            .unwrap();
+        assert!(world.mailbox.begin_push(next - 1).is_none());
+        waits.push((next - world.now) / 1000);
+        world.now = next;
+    }
+    assert_eq!(waits, [5, 30, 120, 600, 3600, 3600, 3600]);
+    world.step(Step::Push(0));
+    assert_eq!(
+        world
+            .mailbox
+            .config()
+            .unwrap()
+            .endpoint
+            .as_ref()
+            .unwrap()
+            .step,
+        0
+    );
+    world.step(Step::Push(0));
+    assert_eq!(world.mailbox.waiting(), 0);
+}
+
+#[test]
+fn an_endpoint_that_is_gone_rests_until_it_is_set_again() {
+    let mut world = open_world();
+    send(&mut world);
+    world.step(Step::Push(4));
+    world.now += 100 * 24 * 3_600_000;
+    assert!(world.mailbox.begin_push(world.now).is_none());
+    world.now -= 100 * 24 * 3_600_000;
+    assert!(
+        world
+            .mailbox
+            .unreported(0)
+            .unwrap()
+            .1
+            .unwrap()
+            .starts_with("endpoint_gone")
+    );
+    world.step(Step::Configure {
+        generation: 1,
+        revision: 2,
+        endpoint: true,
+    });
+    assert!(world.mailbox.begin_push(world.now).is_some());
+}
+
+#[test]
+fn a_late_answer_to_an_old_configuration_says_nothing_about_the_new_one() {
+    let mut world = open_world();
+    send(&mut world);
+    let push = world.mailbox.begin_push(world.now).unwrap();
+    world.step(Step::Configure {
+        generation: 1,
+        revision: 2,
+        endpoint: true,
+    });
+    let gone = Outcome::Gone(ErrorClass::Status(410));
+    world.mailbox.finish_push(&push, gone, 0.5, world.now);
+    assert!(
+        !world
+            .mailbox
+            .config()
+            .unwrap()
+            .endpoint
+            .as_ref()
+            .unwrap()
+            .gone
+    );
+    assert!(world.mailbox.begin_push(world.now).is_some());
+}
+
+#[test]
+fn a_replaced_secret_signs_for_24_hours_and_a_new_incarnation_knows_none_of_it() {
+    let mut world = open_world();
+    let wish = |version| Configuration {
+        agent_id: agent_id(version),
+        owner: Owner::parse("dan").unwrap(),
+        version: Version {
+            generation: version,
+            revision: 9,
+        },
+        endpoint: Some("https://a.example/".to_owned()),
+    };
+    let writes = world
+        .mailbox
+        .configure(wish(1), Some("second".into()), world.now)
+        .unwrap();
+    world.execute(writes);
+    let sealed = |world: &World, now| -> Vec<_> {
+        let endpoint = world.mailbox.config().unwrap().endpoint.clone().unwrap();
+        endpoint
+            .signing(now)
+            .map(|held| held.sealed.clone())
+            .collect()
+    };
+    let day = 24 * 3_600_000;
+    assert_eq!(sealed(&world, world.now + day - 1), ["second", "sealed"]);
+    assert_eq!(sealed(&world, world.now + day), ["second"]);
+    let writes = world
+        .mailbox
+        .configure(wish(2), Some("third".into()), world.now)
+        .unwrap();
+    world.execute(writes);
+    assert_eq!(sealed(&world, world.now), ["third"]);
+}
+
+#[test]
+fn a_repeat_of_the_configuration_in_force_changes_nothing_and_tries_at_once() {
+    let mut world = open_world();
+    send(&mut world);
+    world.step(Step::Push(2));
+    assert!(world.mailbox.begin_push(world.now).is_none());
+    world.step(Step::Configure {
+        generation: 1,
+        revision: 1,
+        endpoint: true,
+    });
+    assert!(world.mailbox.begin_push(world.now).is_some());
+}
+
+#[test]
+fn while_a_stream_lives_nothing_is_pushed_and_afterwards_it_is() {
+    let mut world = open_world();
+    world.mailbox.open_stream(None);
+    send(&mut world);
+    assert!(!world.mailbox.can_push(world.now) && world.mailbox.can_offer(world.now));
+    let shown = |world: &World| world.mailbox.unreported(world.now).map(|(mode, _)| mode);
+    assert_eq!(shown(&world), Some(Delivery::Stream));
+    world.mailbox.close_stream();
+    assert!(world.mailbox.can_push(world.now) && !world.mailbox.can_offer(world.now));
+    assert_eq!(shown(&world), None);
+}
+
+#[test]
+fn a_silent_client_gets_the_same_message_three_times_and_is_hung_up_on() {
+    let mut world = open_world();
+    world.mailbox.open_stream(None);
+    world.alarm();
+    send(&mut world);
+    send(&mut world);
+    for _ in 0..3 {
+        world.step(Step::Offer(None));
+        assert!(world.mailbox.begin_offer(world.now + 29_999).is_none());
+        assert_eq!(world.mailbox.wake_at(world.now), Some(world.now + 30_000));
+        world.now += 30_000;
+    }
+    assert_eq!(world.offered, [1, 1, 1]);
+    let (next, _) = world.mailbox.begin_offer(world.now).unwrap();
+    assert_eq!(next, Next::HangUp);
+    assert_eq!(world.mailbox.begin_push(world.now).unwrap().attempt, 4);
+}
+
+#[test]
+fn a_stream_waits_for_the_push_under_way_and_a_push_for_no_offer() {
+    let mut world = open_world();
+    send(&mut world);
+    let push = world.mailbox.begin_push(world.now).unwrap();
+    world.mailbox.open_stream(None);
+    assert!(!world.mailbox.can_offer(world.now));
+    let taken = Outcome::Delivered { acked: false };
+    world.mailbox.finish_push(&push, taken, 0.5, world.now);
+    send(&mut world);
+    world.step(Step::Offer(Some(true)));
+    assert_eq!(world.offered, [2]);
+    assert_eq!(world.mailbox.waiting(), 0);
+}
+
+#[test]
+fn a_stream_ends_with_its_incarnation_and_an_offer_survives_sleep() {
+    let mut world = open_world();
+    world.mailbox.open_stream(None);
+    send(&mut world);
+    let (next, _) = world.mailbox.begin_offer(world.now).unwrap();
+    let Next::Offer(offer) = next else { panic!() };
+    world.reload();
+    world.mailbox.open_stream(Some(offer));
+    assert!(!world.mailbox.can_offer(world.now), "offered twice");
+    world.step(Step::Configure {
+        generation: 2,
+        revision: 1,
+        endpoint: false,
+    });
+    assert!(world.mailbox.unreported(world.now).is_none());
+    assert!(
+        !world
+            .mailbox
+            .confirm(offer.seq, MessageStatus::Acked, world.now)
+    );
+}
+
+#[test]
+fn statuses_move_forward_only() {
+    use MessageStatus::{Acked, Delivered, Failed, Pending};
+    let all = [Pending, Delivered, Acked, Failed];
+    let changes: Vec<_> = all
+        .iter()
+        .flat_map(|from| all.map(|to| (*from, to)))
+        .filter(|(from, to)| transition(*from, *to) == Ok(true))
+        .collect();
+    assert_eq!(
+        changes,
+        [(Pending, Delivered), (Pending, Acked), (Delivered, Acked)]
+    );
+    let repeats = all.map(|status| transition(status, status).is_ok());
+    assert_eq!(repeats, [true, true, true, false]);
+}

@@ -1,0 +1,339 @@
+//! The mailbox against a simple model of its storage, with crashes between
+//! any two writes and alarms that run twice.
+
+use super::*;
+use crate::outcome::{Answer, ErrorClass, Outcome};
+use crate::registry::Version;
+use multiclaude_hybrid_protocol::agent::Delivery;
+use multiclaude_hybrid_protocol::{AgentId, Owner, Timestamp};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+mod cases;
+mod properties;
+mod steps;
+mod store;
+
+use steps::{Step, step};
+use store::Store;
+
+/// The object around the mailbox: executes writes, dies between any two.
+struct World {
+    store: Store,
+    mailbox: Mailbox,
+    now: Ms,
+    /// Writes until the next crash.
+    fuse: Option<u32>,
+    /// Notices the senders got: batch and failed messages.
+    told: BTreeMap<u64, Vec<String>>,
+    accepted: BTreeSet<u64>,
+    pushed: Vec<u64>,
+    offered: Vec<u64>,
+}
+
+fn agent_id(n: u32) -> AgentId {
+    AgentId::new(Timestamp(0), [n as u8; 10])
+}
+
+impl World {
+    fn new() -> Self {
+        let (mailbox, _) = Mailbox::load(Snapshot::default(), Timing::default(), 0);
+        Self {
+            store: Store::default(),
+            mailbox,
+            now: 1_700_000_000_000,
+            fuse: None,
+            told: BTreeMap::new(),
+            accepted: BTreeSet::new(),
+            pushed: Vec::new(),
+            offered: Vec::new(),
+        }
+    }
+
+    fn reload(&mut self) {
+        self.fuse = None;
+        let (mailbox, writes) = Mailbox::load(self.store.snapshot(), Timing::default(), self.now);
+        self.mailbox = mailbox;
+        for write in writes {
+            self.store.apply(write);
+        }
+    }
+
+    /// Executes; false if the object died on the way.
+    fn execute(&mut self, writes: Vec<Write>) -> bool {
+        for write in writes {
+            if self.fuse == Some(0) {
+                self.reload();
+                return false;
+            }
+            self.fuse = self.fuse.map(|left| left - 1);
+            self.store.apply(write);
+        }
+        true
+    }
+
+    fn send(&mut self, key: Option<u8>, content: u8, sender: bool, ttl: i64) {
+        let key = key.map(|key| Key {
+            scope: format!("key-{key}"),
+            content: format!("content-{content}"),
+        });
+        if let Some(key) = &key {
+            let known = self.store.keys.get(&key.scope);
+            let known =
+                known.map(|(first, seq)| (first.as_str(), self.store.rows.contains_key(seq)));
+            if dedup(known, &key.content) != Dedup::New {
+                return;
+            }
+        }
+        let draft = Draft {
+            agent: AgentName::parse("a").unwrap(),
+            ttl_secs: Some(ttl),
+            sender: sender.then(|| SenderRef {
+                name: AgentName::parse("s").unwrap(),
+                id: agent_id(9),
+            }),
+            key,
+            random: 0,
+            is_notice: false,
+        };
+        if let Ok((accepted, writes)) = self.mailbox.accept(draft, self.now, |_| String::new())
+            && self.execute(writes)
+        {
+            self.accepted.insert(accepted.id.seq());
+        }
+    }
+
+    fn push(&mut self, answer: u8) {
+        let Some(push) = self.mailbox.begin_push(self.now) else {
+            return;
+        };
+        self.pushed.push(push.seq);
+        let status = |code| Answer::Status {
+            code,
+            acked: code == 201,
+            retry_after_secs: None,
+        };
+        let answers = [
+            status(200),
+            status(201),
+            status(500),
+            status(422),
+            status(410),
+            Answer::Timeout,
+        ];
+        let answer = answers[usize::from(answer) % answers.len()];
+        let finished = self
+            .mailbox
+            .finish_push(&push, Outcome::of(answer), 0.5, self.now);
+        if !self.execute(finished.writes) {
+            return;
+        }
+        if let Some(seq) = finished.rejected {
+            let failing = self.store.stored(&[seq]);
+            let writes = self
+                .mailbox
+                .fail(failing, FailureReason::Rejected, self.now);
+            self.execute(writes);
+        }
+    }
+
+    /// The stream offers, and its client answers: acked, delivered or nothing.
+    fn offer(&mut self, answer: Option<bool>) {
+        let Some((next, writes)) = self.mailbox.begin_offer(self.now) else {
+            return;
+        };
+        if !self.execute(writes) {
+            return;
+        }
+        let Next::Offer(offer) = next else { return };
+        assert_eq!(offer.seq, self.mailbox.pending_from(), "not the oldest");
+        assert!(self.mailbox.begin_push(self.now).is_none(), "two under way");
+        self.offered.push(offer.seq);
+        if let Some(acked) = answer {
+            let status = if acked {
+                MessageStatus::Acked
+            } else {
+                MessageStatus::Delivered
+            };
+            assert!(self.mailbox.confirm(offer.seq, status, self.now));
+        }
+    }
+
+    fn alarm(&mut self) {
+        let writes = self.mailbox.take_unsaved();
+        if !self.execute(writes) {
+            return;
+        }
+        while let Some((reason, seqs)) = self.mailbox.due_to_fail(self.now) {
+            let failing = self.store.stored(&seqs);
+            let writes = self.mailbox.fail(failing, reason, self.now);
+            if !self.execute(writes) {
+                return;
+            }
+        }
+        if let Some(delivery) = self.mailbox.unreported(self.now) {
+            let writes = self.mailbox.reported(delivery);
+            if !self.execute(writes) {
+                return;
+            }
+        }
+        while let Some(batch) = self.mailbox.next_notice(self.now) {
+            // The recipient's mailbox dedups by batch and must never see one grow.
+            let told = self
+                .told
+                .entry(batch.batch)
+                .or_insert_with(|| batch.uuids.clone());
+            assert_eq!(*told, batch.uuids, "a batch changed between two tries");
+            let write = self.mailbox.notice_done(batch.batch);
+            if !self.execute(vec![write]) {
+                return;
+            }
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        let owner = Owner::parse("dan").unwrap();
+        match step {
+            Step::Configure {
+                generation,
+                revision,
+                endpoint,
+            } => {
+                let wish = Configuration {
+                    agent_id: agent_id(generation),
+                    owner,
+                    version: Version {
+                        generation,
+                        revision,
+                    },
+                    endpoint: endpoint.then(|| "https://a.example/".to_owned()),
+                };
+                let Ok(plan) = self.mailbox.plan_secret(&wish, false) else {
+                    return;
+                };
+                let secret = (plan == SecretPlan::Replace).then(|| "sealed".to_owned());
+                let writes = self.mailbox.configure(wish, secret, self.now).unwrap();
+                self.execute(writes);
+            }
+            Step::Close {
+                generation,
+                revision,
+            } => {
+                let version = Version {
+                    generation,
+                    revision,
+                };
+                if let Ok(writes) = self.mailbox.close(agent_id(generation), owner, version) {
+                    self.execute(writes);
+                }
+            }
+            Step::Send {
+                key,
+                content,
+                sender,
+                ttl,
+            } => self.send(key, content, sender, ttl),
+            Step::Push(answer) => self.push(answer),
+            Step::OpenStream => {
+                if self.mailbox.open().is_some() {
+                    self.mailbox.open_stream(None);
+                }
+            }
+            Step::CloseStream => self.mailbox.close_stream(),
+            Step::Offer(answer) => self.offer(answer),
+            Step::Ack { pick, acked } => {
+                let writes = self.mailbox.take_unsaved();
+                if !self.execute(writes) || self.store.rows.is_empty() {
+                    return;
+                }
+                let row = self
+                    .store
+                    .rows
+                    .values()
+                    .nth(pick.index(self.store.rows.len()))
+                    .unwrap();
+                let (seq, status) = (row.insert.seq, row.status);
+                let wanted = if acked {
+                    MessageStatus::Acked
+                } else {
+                    MessageStatus::Delivered
+                };
+                if let Ok(Some(settled)) = self.mailbox.report(seq, status, wanted, self.now) {
+                    self.execute(vec![Write::Settle(settled)]);
+                }
+            }
+            Step::Alarm => self.alarm(),
+            Step::Wait(ms) => self.now += ms,
+            Step::ClockBack(ms) => self.now -= ms,
+            Step::CrashAfter(writes) => self.fuse = Some(writes),
+        }
+    }
+
+    /// What must hold at any moment.
+    fn check(&self) {
+        let ids: Vec<_> = self
+            .store
+            .rows
+            .values()
+            .map(|row| row.insert.uuid.clone())
+            .collect();
+        assert!(ids.is_sorted_by(|a, b| a < b), "ids are not monotonic");
+        for seq in &self.accepted {
+            assert!(
+                self.store.rows.contains_key(seq),
+                "an accepted message is gone"
+            );
+        }
+        let low = self.mailbox.low_water();
+        for row in self
+            .store
+            .rows
+            .values()
+            .filter(|row| row.status == MessageStatus::Pending)
+        {
+            assert!(
+                row.insert.seq >= low,
+                "a load from the low-water mark would miss a message"
+            );
+        }
+        for history in self.store.history.values() {
+            use MessageStatus::{Acked, Delivered, Failed, Pending};
+            let legal: [&[_]; 6] = [
+                &[Pending],
+                &[Pending, Delivered],
+                &[Pending, Acked],
+                &[Pending, Delivered, Acked],
+                &[Pending, Failed],
+                &[],
+            ];
+            assert!(legal.contains(&history.as_slice()), "{history:?}");
+        }
+    }
+
+    /// Lets everything end: no crash, the endpoint takes all, alarms run.
+    fn settle(&mut self) {
+        self.fuse = None;
+        self.reload();
+        for _ in 0..2 {
+            self.alarm();
+        }
+        self.check();
+        let told: Vec<_> = self.told.values().flatten().collect();
+        let distinct: BTreeSet<_> = told.iter().collect();
+        assert_eq!(
+            told.len(),
+            distinct.len(),
+            "a failed message was told twice"
+        );
+        for row in self.store.rows.values() {
+            let must = row.status == MessageStatus::Failed && row.insert.sender.is_some();
+            assert_eq!(must, distinct.contains(&&row.insert.uuid), "{row:?}");
+        }
+        assert!(self.store.noted.is_empty());
+        assert!(
+            self.mailbox
+                .wake_at(self.now)
+                .is_none_or(|at| at > self.now)
+        );
+    }
+}

@@ -1,0 +1,54 @@
+//! What may happen to a mailbox, in any order.
+
+use super::*;
+
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    Configure {
+        generation: u32,
+        revision: u32,
+        endpoint: bool,
+    },
+    Close {
+        generation: u32,
+        revision: u32,
+    },
+    Send {
+        key: Option<u8>,
+        content: u8,
+        sender: bool,
+        ttl: i64,
+    },
+    Push(u8),
+    OpenStream,
+    CloseStream,
+    Offer(Option<bool>),
+    Ack {
+        pick: prop::sample::Index,
+        acked: bool,
+    },
+    Alarm,
+    Wait(i64),
+    ClockBack(i64),
+    CrashAfter(u32),
+}
+
+/// Any of it.
+pub(super) fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        2 => (1_u32..4, 1_u32..4, any::<bool>())
+            .prop_map(|(generation, revision, endpoint)| Step::Configure { generation, revision, endpoint }),
+        1 => (1_u32..4, 1_u32..4).prop_map(|(generation, revision)| Step::Close { generation, revision }),
+        6 => (prop::option::of(0_u8..4), 0_u8..2, any::<bool>(), 1_i64..100)
+            .prop_map(|(key, content, sender, ttl)| Step::Send { key, content, sender, ttl }),
+        5 => any::<u8>().prop_map(Step::Push),
+        1 => Just(Step::OpenStream),
+        1 => Just(Step::CloseStream),
+        4 => prop::option::of(any::<bool>()).prop_map(Step::Offer),
+        3 => (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(pick, acked)| Step::Ack { pick, acked }),
+        3 => Just(Step::Alarm),
+        3 => (0_i64..60_000).prop_map(Step::Wait),
+        1 => (0_i64..10_000).prop_map(Step::ClockBack),
+        2 => (0_u32..6).prop_map(Step::CrashAfter),
+    ]
+}

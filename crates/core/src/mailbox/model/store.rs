@@ -1,0 +1,109 @@
+//! What the model keeps in the place of SQLite.
+
+use super::*;
+
+/// What SQLite would hold.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Store {
+    pub(super) config: Option<Config>,
+    pub(super) rows: BTreeMap<u64, StoredRow>,
+    pub(super) keys: BTreeMap<String, (String, u64)>,
+    pub(super) noted: Vec<Noted>,
+    /// Statuses a message has had, in order.
+    pub(super) history: BTreeMap<u64, Vec<MessageStatus>>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct StoredRow {
+    pub(super) insert: Insert,
+    pub(super) ms: Ms,
+    pub(super) status: MessageStatus,
+    pub(super) attempts: u32,
+}
+
+impl Store {
+    pub(super) fn apply(&mut self, write: Write) {
+        match write {
+            Write::Config(config) => self.config = Some(*config),
+            Write::Remember(row) => {
+                self.keys.insert(row.key.scope, (row.key.content, row.seq));
+            }
+            Write::Insert(insert) => {
+                self.history
+                    .insert(insert.seq, vec![MessageStatus::Pending]);
+                let row = StoredRow {
+                    ms: MessageId::parse(&format!("msg_{}_a", insert.uuid))
+                        .unwrap()
+                        .time()
+                        .0,
+                    insert: *insert,
+                    status: MessageStatus::Pending,
+                    attempts: 0,
+                };
+                assert!(
+                    self.rows.insert(row.insert.seq, row).is_none(),
+                    "a place was used twice"
+                );
+            }
+            Write::Settle(settled) => {
+                let row = self.rows.get_mut(&settled.seq).unwrap();
+                if transition(row.status, settled.status) == Ok(true)
+                    || (row.status == MessageStatus::Pending
+                        && settled.status == MessageStatus::Failed)
+                {
+                    row.status = settled.status;
+                    self.history
+                        .get_mut(&settled.seq)
+                        .unwrap()
+                        .push(settled.status);
+                }
+            }
+            Write::Attempt { seq, attempts, .. } => {
+                self.rows.get_mut(&seq).unwrap().attempts = attempts;
+            }
+            Write::Note(noted) => {
+                assert!(
+                    self.noted.iter().all(|known| known.seq != noted.seq),
+                    "noted twice"
+                );
+                self.noted.push(noted);
+            }
+            Write::Forget { batch } => self.noted.retain(|noted| noted.batch != batch),
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let pending = self
+            .rows
+            .values()
+            .filter(|row| row.status == MessageStatus::Pending);
+        Snapshot {
+            config: self.config.clone(),
+            last: self.rows.last_key_value().map(|(&seq, row)| (row.ms, seq)),
+            pending: pending
+                .map(|row| PendingRow {
+                    seq: row.insert.seq,
+                    generation: row.insert.generation,
+                    waiting: Waiting {
+                        expires_at: row.insert.expires_at,
+                        attempts: row.attempts,
+                    },
+                })
+                .collect(),
+            noted: self.noted.clone(),
+            purge_at: None,
+        }
+    }
+
+    pub(super) fn stored(&self, seqs: &[u64]) -> Vec<Stored> {
+        let row = |seq: &u64| {
+            let insert = &self.rows[seq].insert;
+            Stored {
+                seq: *seq,
+                uuid: insert.uuid.clone(),
+                sender: insert.sender.clone(),
+            }
+        };
+        seqs.iter().map(row).collect()
+    }
+}

@@ -1,0 +1,108 @@
+//! How a Worker, or another mailbox, calls a mailbox.
+
+use super::command::{Command, OPEN_STREAM, OpenStream, ROWS, Refused, SPAWNS};
+use crate::context::Context;
+use crate::error::ApiError;
+use multiclaude_hybrid_protocol::{AgentName, Repo};
+use worker::wasm_bindgen::JsValue;
+use worker::{Env, Headers, Response, web_sys};
+
+/// The URL of every call; only the object's name matters.
+const URL: &str = "https://mailbox/";
+
+/// A mailbox as a Worker (or another mailbox) sees it.
+pub struct Door(worker::Stub);
+
+/// `owner/repo/agent`: the object's name.
+pub fn mailbox_name(repo: &Repo, agent: &AgentName) -> String {
+    format!("{repo}/{agent}")
+}
+
+impl Door {
+    /// The mailbox of an agent.
+    pub fn of(env: &Env, repo: &Repo, agent: &AgentName) -> worker::Result<Self> {
+        env.durable_object("MAILBOX")?
+            .get_by_name(&mailbox_name(repo, agent))
+            .map(Self)
+    }
+
+    /// The mailbox that pushes a repo's requests for workers. No agent's name
+    /// has an @, so nobody else is asked by this name.
+    pub fn of_spawns(env: &Env, repo: &Repo) -> worker::Result<Self> {
+        env.durable_object("MAILBOX")?
+            .get_by_name(&format!("{repo}{SPAWNS}"))
+            .map(Self)
+    }
+
+    /// Sends a command; the answer is the object's response, not yet read.
+    pub async fn send(&self, command: &Command, fragment: &str) -> worker::Result<Response> {
+        let mut text = serde_json::to_string(command)?;
+        text.reserve(fragment.len() + 1);
+        text.push('\n');
+        text.push_str(fragment);
+        // The bare request of the runtime: the crate's own sets two dozen
+        // properties of Cloudflare's edge on every one.
+        let init = web_sys::RequestInit::new();
+        init.set_method("POST");
+        init.set_body(&JsValue::from_str(&text));
+        self.fetch(&init).await
+    }
+
+    /// Opens a stream; the answer is the object's, with its WebSocket.
+    pub async fn open_stream(&self, ask: &OpenStream) -> worker::Result<Response> {
+        let headers = Headers::new();
+        headers.set("upgrade", "websocket")?;
+        headers.set(OPEN_STREAM, &serde_json::to_string(ask)?)?;
+        let init = web_sys::RequestInit::new();
+        init.set_headers(&headers.0);
+        self.fetch(&init).await
+    }
+
+    async fn fetch(&self, init: &web_sys::RequestInit) -> worker::Result<Response> {
+        let request =
+            web_sys::Request::new_with_str_and_init(URL, init).map_err(worker::Error::from)?;
+        self.0.fetch_with_request(request.into()).await
+    }
+}
+
+/// Asks the mailbox of `agent`: one object request.
+///
+/// The response has the client's body, unread, and status 200 or 201.
+pub async fn ask(
+    context: &Context,
+    repo: &Repo,
+    agent: &AgentName,
+    command: &Command,
+    fragment: &str,
+) -> Result<Response, ApiError> {
+    let down = |cause| ApiError::unavailable("The mailbox", cause);
+    let door = Door::of(&context.env, repo, agent).map_err(down)?;
+    let response = door.send(command, fragment).await.map_err(down)?;
+    accepted(context, response).await
+}
+
+/// The same for a stream: the response has the client's end of it.
+pub async fn ask_for_stream(
+    context: &Context,
+    repo: &Repo,
+    agent: &AgentName,
+    ask: &OpenStream,
+) -> Result<Response, ApiError> {
+    let down = |cause| ApiError::unavailable("The mailbox", cause);
+    let door = Door::of(&context.env, repo, agent).map_err(down)?;
+    let response = door.open_stream(ask).await.map_err(down)?;
+    accepted(context, response).await
+}
+
+/// Notes what an answer cost; a refusal becomes an error.
+async fn accepted(context: &Context, mut response: Response) -> Result<Response, ApiError> {
+    let rows = response
+        .headers()
+        .get(ROWS)?
+        .and_then(|rows| rows.parse().ok());
+    context.note_mailbox(rows.unwrap_or(0));
+    if response.status_code() == 409 {
+        return Err(Refused::read(&response.text().await?).into());
+    }
+    Ok(response)
+}

@@ -1,0 +1,108 @@
+//! What is read of messages and keys.
+
+use super::{Found, Key, MESSAGE, Page, Sql, int, seq, status_number};
+use crate::mailbox::command::Refused;
+use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_core::mailbox::{SenderRef, Stored};
+use multiclaude_hybrid_protocol::message::MessageStatus;
+use multiclaude_hybrid_protocol::value;
+use worker::SqlStorageValue;
+
+/// Bytes of messages that one page of a list holds; the row limit of SQLite
+/// in an object is 2 MB, and a page is one row.
+const PAGE_BYTES: u32 = 1024 * 1024;
+
+impl Sql {
+    /// A message's row.
+    pub fn find(&self, at: u64) -> Result<Option<Found>, Refused> {
+        self.json(
+            "SELECT json_object('uuid', uuid, 'generation', generation, 'status', \
+             CASE status WHEN 0 THEN 'pending' WHEN 1 THEN 'delivered' WHEN 2 THEN 'acked' ELSE 'failed' END, \
+             'from_owner', (head || '}') ->> '$.from_owner', 'sender_owner', sender_owner) \
+             FROM messages WHERE seq = ?",
+            vec![seq(at)],
+        )
+    }
+
+    /// A message's wire form.
+    pub fn message(&self, at: u64) -> Result<Option<String>, Refused> {
+        self.text(
+            &format!("SELECT {MESSAGE} FROM messages WHERE seq = ?"),
+            vec![seq(at)],
+        )
+    }
+
+    /// The part of a message's wire form that does not change.
+    pub fn head(&self, at: u64) -> Result<Option<String>, Refused> {
+        self.text(
+            "SELECT head || '}' FROM messages WHERE seq = ?",
+            vec![seq(at)],
+        )
+    }
+
+    /// A remembered key, with its message's row or what was kept of it.
+    pub fn key(&self, scope: &str, now: Ms) -> Result<Option<Key>, Refused> {
+        self.json(
+            &format!(
+                "SELECT json_object('content', keys.content, 'outcome', keys.outcome, 'message', \
+                 (SELECT {MESSAGE} FROM messages WHERE messages.seq = keys.seq)) \
+                 FROM keys WHERE scope = ? AND expires_at > ?"
+            ),
+            vec![scope.into(), int(now)],
+        )
+    }
+
+    /// A page of the messages of one incarnation: at most `limit`, at most
+    /// [`PAGE_BYTES`] (but always one), with a place above `after`.
+    pub fn page(
+        &self,
+        generation: u32,
+        status: Option<MessageStatus>,
+        after: u64,
+        limit: u32,
+    ) -> Result<Page, Refused> {
+        type Meta = (u32, u32, Option<u64>);
+        let sql = format!(
+            "WITH found AS (SELECT * FROM messages WHERE seq > ?1 AND generation = ?2 \
+               AND (?4 IS NULL OR status = ?4) ORDER BY seq LIMIT ?3 + 1), \
+             sized AS (SELECT *, row_number() OVER places AS place, \
+               sum(octet_length(head)) OVER places - octet_length(head) AS before \
+               FROM found WINDOW places AS (ORDER BY seq)) \
+             SELECT json_array((SELECT count(*) FROM found), count(*), max(seq)) || char(10) || '[' \
+               || coalesce(group_concat({MESSAGE}, ',' ORDER BY seq), '') || ']' \
+             FROM sized WHERE place <= ?3 AND before <= {PAGE_BYTES}"
+        );
+        let status = status.map_or(SqlStorageValue::Null, |status| int(status_number(status)));
+        let binds = vec![
+            seq(after),
+            int(generation.into()),
+            int(limit.into()),
+            status,
+        ];
+        let text = self.text(&sql, binds)?.unwrap_or_default();
+        let (meta, items) = text.split_once('\n').unwrap_or(("[0,0,null]", "[]"));
+        let meta: Option<Meta> = value::read(meta);
+        let (found, count, last) = meta.ok_or_else(|| Refused::unreadable("a page"))?;
+        Ok(Page {
+            items: items.to_owned(),
+            count,
+            next: last.filter(|_| found > count),
+        })
+    }
+
+    /// What of these messages their failing needs.
+    pub fn stored(&self, seqs: &[u64]) -> Result<Vec<Stored>, Refused> {
+        type Row = (u64, String, Option<SenderRef>);
+        let rows: Vec<Row> = self
+            .json(
+                "SELECT json_group_array(json_array(seq, uuid, json(sender))) FROM messages \
+                 WHERE seq IN (SELECT value FROM json_each(?))",
+                vec![serde_json::to_string(seqs)?.into()],
+            )?
+            .unwrap_or_default();
+        let stored = rows
+            .into_iter()
+            .map(|(seq, uuid, sender)| Stored { seq, uuid, sender });
+        Ok(stored.collect())
+    }
+}
