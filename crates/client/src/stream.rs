@@ -4,17 +4,23 @@
 //! the next. A message that is not answered comes again, on this stream or
 //! another one, under the same id.
 
-use crate::{Error, RepoClient, refused};
+use crate::transport::body;
+use crate::{Error, RepoClient};
 use futures_util::{SinkExt, StreamExt};
 use multiclaude_hybrid_protocol::error::Problem;
-use multiclaude_hybrid_protocol::message::Message;
-use multiclaude_hybrid_protocol::{AgentId, MessageId};
-use reqwest::{StatusCode, Upgraded, header};
+use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
+use multiclaude_hybrid_protocol::{AgentId, AgentName, MessageId};
+use reqwest::{Method, StatusCode, Upgraded, header};
+use std::time::Duration;
+use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
+
+/// How long the opening of a stream may take.
+const OPENING: Duration = Duration::from_secs(15);
 
 /// What comes over a stream.
 #[derive(Debug)]
@@ -33,6 +39,7 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Stream {
     socket: WebSocketStream<Upgraded>,
+    base: String,
 }
 
 fn broken(error: tungstenite::Error) -> Error {
@@ -45,14 +52,13 @@ impl RepoClient {
     ///
     /// The connection is made like every other one of this client, so that a
     /// refusal is read in full and the same TLS settings hold.
-    pub async fn stream(&self, name: &str, agent: Option<&AgentId>) -> Result<Stream, Error> {
-        let url = format!("{}{}/agents/{name}/stream", self.client.base, self.path);
+    pub async fn stream(&self, name: &AgentName, agent: Option<&AgentId>) -> Result<Stream, Error> {
+        let base = self.client.base.as_str();
+        let path = format!("{}/agents/{name}/stream", self.path);
         let key = generate_key();
         let mut request = self
             .client
-            .http
-            .get(url)
-            .bearer_auth(&self.client.token)
+            .request(Method::GET, &path)
             .header(header::CONNECTION, "upgrade")
             .header(header::UPGRADE, "websocket")
             .header(header::SEC_WEBSOCKET_VERSION, "13")
@@ -60,23 +66,29 @@ impl RepoClient {
         if let Some(agent) = agent {
             request = request.header("agent-id", agent.as_str());
         }
-        let response = request.send().await?;
+        let broken_off = |error: reqwest::Error| Error::transport(base, &error);
+        let response = timeout(OPENING, request.send())
+            .await
+            .map_err(|_| Error::unanswered(base))?
+            .map_err(broken_off)?;
         let status = response.status();
         if status != StatusCode::SWITCHING_PROTOCOLS {
-            return Err(refused(status, response.text().await?));
+            let text = timeout(OPENING, body(response, base))
+                .await
+                .map_err(|_| Error::unanswered(base))??;
+            return Err(Error::refused(base, status, &text, None));
         }
         let accepted = response.headers().get(header::SEC_WEBSOCKET_ACCEPT);
         if accepted.is_none_or(|accepted| {
             accepted.as_bytes() != derive_accept_key(key.as_bytes()).as_bytes()
         }) {
-            return Err(Error::Unexpected {
-                status: status.as_u16(),
-                text: "the Sec-WebSocket-Accept header does not fit".to_owned(),
-            });
+            let text = "the Sec-WebSocket-Accept header does not fit";
+            return Err(Error::unexpected(base, status, text));
         }
-        let upgraded = response.upgrade().await?;
+        let upgraded = response.upgrade().await.map_err(broken_off)?;
         let socket = WebSocketStream::from_raw_socket(upgraded, Role::Client, None).await;
-        Ok(Stream { socket })
+        let base = base.to_owned();
+        Ok(Stream { socket, base })
     }
 }
 
@@ -90,7 +102,7 @@ impl Stream {
             };
             match frame {
                 Frame::Text(text) if text.as_str() == "pong" => return Ok(Event::Pong),
-                Frame::Text(text) => return read(text.as_str()),
+                Frame::Text(text) => return self.read(text.as_str()),
                 Frame::Close(frame) => {
                     let (code, reason) = frame.map_or((1005, String::new()), |frame| {
                         (frame.code.into(), frame.reason.as_str().to_owned())
@@ -103,7 +115,7 @@ impl Stream {
     }
 
     /// Says that this side has a message: `delivered` or `acked`.
-    pub async fn confirm(&mut self, id: &MessageId, status: &str) -> Result<(), Error> {
+    pub async fn confirm(&mut self, id: &MessageId, status: MessageStatus) -> Result<(), Error> {
         let answer = serde_json::json!({ "id": id, "status": status });
         self.send(answer.to_string()).await
     }
@@ -131,17 +143,13 @@ impl Stream {
     pub async fn close(mut self) -> Result<(), Error> {
         self.socket.close(None).await.map_err(broken)
     }
-}
 
-fn read(text: &str) -> Result<Event, Error> {
-    if let Ok(message) = serde_json::from_str(text) {
-        return Ok(Event::Message(message));
-    }
-    match serde_json::from_str(text) {
-        Ok(problem) => Ok(Event::Refused(problem)),
-        Err(_) => Err(Error::Unexpected {
-            status: 101,
-            text: text.to_owned(),
-        }),
+    fn read(&self, text: &str) -> Result<Event, Error> {
+        if let Ok(message) = serde_json::from_str(text) {
+            return Ok(Event::Message(message));
+        }
+        serde_json::from_str(text)
+            .map(Event::Refused)
+            .map_err(|_| Error::unexpected(&self.base, StatusCode::SWITCHING_PROTOCOLS, text))
     }
 }

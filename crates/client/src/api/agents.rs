@@ -1,0 +1,150 @@
+//! The registry.
+
+use super::query;
+use crate::{Call, Error, Repeat, RepoClient};
+use multiclaude_hybrid_protocol::agent::{
+    Agent, AgentStatus, AgentUpdate, EndpointChange, Location, Registration,
+};
+use multiclaude_hybrid_protocol::heartbeat::{Heartbeat, HeartbeatResult};
+use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner};
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+
+/// Which agents are listed; all of them by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AgentFilter {
+    /// Of this type.
+    pub r#type: Option<String>,
+    /// That run there.
+    pub location: Option<Location>,
+    /// With this status.
+    pub status: Option<AgentStatus>,
+    /// Of this owner.
+    pub owner: Option<Owner>,
+}
+
+/// How an `endpoint.test` went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointTest {
+    /// Did it take the test?
+    pub ok: bool,
+    /// The status that the endpoint answered with, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// How long it took.
+    pub duration_ms: i64,
+    /// What went wrong: `timeout`, `status_500`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// The header that ties a call to an incarnation.
+pub(crate) fn incarnation(call: Call, agent: Option<&AgentId>) -> Call {
+    match agent {
+        Some(id) => call.header("agent-id", id.as_str()),
+        None => call,
+    }
+}
+
+impl RepoClient {
+    /// `POST …/agents`: registers an agent, or renews it. It is repeated only
+    /// where no secret can be lost with an answer.
+    ///
+    /// ```no_run
+    /// # async fn example(repo: multiclaude_hybrid_client::RepoClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// use multiclaude_hybrid_client::AgentFilter;
+    /// use multiclaude_hybrid_client::protocol::AgentName;
+    /// use multiclaude_hybrid_client::protocol::agent::{EndpointChange, Registration};
+    ///
+    /// let queue = repo.register(&Registration {
+    ///     endpoint: EndpointChange::Set("https://hooks.example.com/queue".to_owned()),
+    ///     instance: Some("box-1".to_owned()),
+    ///     ..Registration::new(AgentName::parse("merge-queue")?, "merge-queue")
+    /// }).await?;
+    /// println!("keep this, it is shown once: {:?}", queue.webhook_secret);
+    /// for agent in repo.agents(&AgentFilter::default()).await? {
+    ///     println!("{} is {}", agent.name, agent.status.as_str());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn register(&self, agent: &Registration) -> Result<Agent, Error> {
+        let generates = matches!(agent.endpoint, EndpointChange::Set(_));
+        let repeat = if agent.take_over || (generates && agent.webhook_secret.is_none()) {
+            Repeat::Once
+        } else {
+            Repeat::Safe
+        };
+        let call = Call::new(Method::POST, "/agents")
+            .json(agent)
+            .repeat(repeat);
+        self.call(call).await?.json()
+    }
+
+    /// `GET …/agents`: all that fit, page by page.
+    pub async fn agents(&self, filter: &AgentFilter) -> Result<Vec<Agent>, Error> {
+        let query = query(&[
+            ("type", filter.r#type.clone()),
+            ("location", filter.location.map(|l| l.as_str().to_owned())),
+            ("status", filter.status.map(|s| s.as_str().to_owned())),
+            ("owner", filter.owner.as_ref().map(ToString::to_string)),
+            ("limit", Some("500".to_owned())),
+        ]);
+        self.client
+            .all(&format!("{}/agents", self.path), &query)
+            .await
+    }
+
+    /// `GET …/agents/{name}`, with how many messages wait for it.
+    pub async fn agent(&self, name: &AgentName) -> Result<Agent, Error> {
+        self.get(format!("/agents/{name}")).await
+    }
+
+    /// `PATCH …/agents/{name}`, for the incarnation `id` if one is given.
+    pub async fn update(
+        &self,
+        name: &AgentName,
+        id: Option<&AgentId>,
+        change: &AgentUpdate,
+    ) -> Result<Agent, Error> {
+        let generates = matches!(change.endpoint, EndpointChange::Set(_));
+        let call = Call::new(Method::PATCH, format!("/agents/{name}")).json(change);
+        let call = match change.webhook_secret {
+            None if generates => call.repeat(Repeat::Once),
+            _ => call,
+        };
+        self.call(incarnation(call, id)).await?.json()
+    }
+
+    /// `DELETE …/agents/{name}`, for the incarnation `id` if one is given.
+    pub async fn deregister(&self, name: &AgentName, id: Option<&AgentId>) -> Result<(), Error> {
+        let call = Call::new(Method::DELETE, format!("/agents/{name}"));
+        self.call(incarnation(call, id)).await.map(|_| ())
+    }
+
+    /// `POST …/heartbeats`: signs of life of up to 100 agents in one call.
+    pub async fn heartbeats(&self, beats: &[Heartbeat]) -> Result<Vec<HeartbeatResult>, Error> {
+        let call = Call::new(Method::POST, "/heartbeats")
+            .json(beats)
+            .repeat(Repeat::Safe);
+        self.call(call).await?.json()
+    }
+
+    /// `POST …/agents/{name}/endpoint/secret`: a new secret, `whsec_…`, in this
+    /// answer only.
+    pub async fn rotate_secret(&self, name: &AgentName) -> Result<String, Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            webhook_secret: String,
+        }
+        let path = format!("/agents/{name}/endpoint/secret");
+        let answer: Answer = self.call(Call::new(Method::POST, path)).await?.json()?;
+        Ok(answer.webhook_secret)
+    }
+
+    /// `POST …/agents/{name}/endpoint/test`: pushes an `endpoint.test`.
+    pub async fn test_endpoint(&self, name: &AgentName) -> Result<EndpointTest, Error> {
+        let path = format!("/agents/{name}/endpoint/test");
+        self.call(Call::new(Method::POST, path)).await?.json()
+    }
+}

@@ -1,0 +1,66 @@
+//! A repo's configuration and its audit log.
+
+use super::query;
+use crate::{Call, Error, Reply, RepoClient};
+use multiclaude_hybrid_protocol::audit::AuditEntry;
+use multiclaude_hybrid_protocol::config::{ConfigWish, HybridConfig};
+use reqwest::{Method, header};
+
+/// A resource, and the version that was read of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Versioned<T> {
+    /// What was read.
+    pub value: T,
+    /// Its version, for `If-Match`.
+    pub etag: String,
+}
+
+fn versioned(reply: &Reply) -> Result<Versioned<HybridConfig>, Error> {
+    let etag = reply.headers.get(header::ETAG);
+    let etag = etag.and_then(|etag| etag.to_str().ok()).unwrap_or_default();
+    Ok(Versioned {
+        value: reply.json()?,
+        etag: etag.to_owned(),
+    })
+}
+
+impl RepoClient {
+    /// `GET …/config`.
+    pub async fn config(&self) -> Result<Versioned<HybridConfig>, Error> {
+        versioned(&self.call(Call::new(Method::GET, "/config")).await?)
+    }
+
+    /// `PUT …/config`: replaces it; with `etag` only if it is still that version
+    /// (else [`Error::Conflict`], `precondition_failed`). For service and admin
+    /// tokens.
+    ///
+    /// ```no_run
+    /// # async fn example(repo: multiclaude_hybrid_client::RepoClient) -> Result<(), multiclaude_hybrid_client::Error> {
+    /// use multiclaude_hybrid_client::protocol::config::ConfigWish;
+    ///
+    /// let read = repo.config().await?;
+    /// let mut wish = ConfigWish::from(read.value);
+    /// wish.config.remote_agents = vec!["merge-queue".to_owned()];
+    /// repo.set_config(&wish, Some(&read.etag)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn set_config(
+        &self,
+        wish: &ConfigWish,
+        etag: Option<&str>,
+    ) -> Result<Versioned<HybridConfig>, Error> {
+        let mut call = Call::new(Method::PUT, "/config").json(wish);
+        if let Some(etag) = etag {
+            call = call.header("if-match", etag);
+        }
+        versioned(&self.call(call).await?)
+    }
+
+    /// `GET …/audit`: who did what, the newest first; `limit` entries at most.
+    /// For service and admin tokens.
+    pub async fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, Error> {
+        let query = query(&[("limit", Some(limit.min(500).to_string()))]);
+        self.get(format!("/audit?{query}")).await
+    }
+}

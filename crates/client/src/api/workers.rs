@@ -1,0 +1,120 @@
+//! Requests for workers.
+
+use super::query;
+use crate::{Call, Error, Repeat, RepoClient};
+use multiclaude_hybrid_protocol::SpawnId;
+use multiclaude_hybrid_protocol::callback::Callback;
+use multiclaude_hybrid_protocol::spawn::{
+    Claim, NewSpawn, SpawnRequest, SpawnStatus, WorkerUpdate,
+};
+use multiclaude_hybrid_protocol::webhook::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, Secret};
+use reqwest::{Method, StatusCode};
+use uuid::Uuid;
+
+impl RepoClient {
+    /// `POST …/workers/spawn`, under an idempotency key as in
+    /// [`RepoClient::send`].
+    pub async fn spawn(&self, wish: &NewSpawn, key: Option<&str>) -> Result<SpawnRequest, Error> {
+        let random = key.is_none().then(|| Uuid::new_v4().to_string());
+        let key = key.or(random.as_deref()).unwrap_or_default();
+        let call = Call::new(Method::POST, "/workers/spawn").json(wish);
+        self.call(call.key(key)).await?.json()
+    }
+
+    /// `POST …/workers/claim`: the best matching request with a lease, if there
+    /// is one. A repeat under the same key gives the same request.
+    ///
+    /// ```no_run
+    /// # async fn example(repo: multiclaude_hybrid_client::RepoClient) -> Result<(), multiclaude_hybrid_client::Error> {
+    /// use multiclaude_hybrid_client::protocol::spawn::{Claim, NewSpawn, SpawnStatus, WorkerUpdate};
+    ///
+    /// // Here somebody asks for a worker …
+    /// repo.spawn(&NewSpawn::new("Fix auth bug"), None).await?;
+    /// // … and there a runner takes the request and ends it.
+    /// if let Some(request) = repo.claim(&Claim::default(), None).await? {
+    ///     let lease = request.lease.as_ref().map_or("", |lease| &lease.token);
+    ///     let done = WorkerUpdate {
+    ///         status: Some(SpawnStatus::Completed),
+    ///         summary: Some("opened #12".to_owned()),
+    ///         ..WorkerUpdate::new(lease)
+    ///     };
+    ///     repo.update_worker(&request.id, &done).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn claim(
+        &self,
+        offer: &Claim,
+        key: Option<&str>,
+    ) -> Result<Option<SpawnRequest>, Error> {
+        let random = key.is_none().then(|| Uuid::new_v4().to_string());
+        let key = key.or(random.as_deref()).unwrap_or_default();
+        let call = Call::new(Method::POST, "/workers/claim").json(offer);
+        let reply = self.call(call.key(key)).await?;
+        match reply.status {
+            StatusCode::NO_CONTENT => Ok(None),
+            _ => reply.json().map(Some),
+        }
+    }
+
+    /// `GET …/workers/pending`: what nobody has claimed, the most urgent first.
+    pub async fn pending_workers(&self) -> Result<Vec<SpawnRequest>, Error> {
+        let path = format!("{}/workers/pending", self.path);
+        self.client.all(&path, "limit=500").await
+    }
+
+    /// `GET …/workers`: all requests, or those with a status.
+    pub async fn workers(&self, status: Option<SpawnStatus>) -> Result<Vec<SpawnRequest>, Error> {
+        let query = query(&[
+            ("status", status.map(|status| status.as_str().to_owned())),
+            ("limit", Some("500".to_owned())),
+        ]);
+        self.client
+            .all(&format!("{}/workers", self.path), &query)
+            .await
+    }
+
+    /// `GET …/workers/{id}`.
+    pub async fn worker(&self, id: &SpawnId) -> Result<SpawnRequest, Error> {
+        self.get(format!("/workers/{id}")).await
+    }
+
+    /// `PATCH …/workers/{id}`, by the holder of the lease: renews it, names the
+    /// worker, ends it. `cancel_requested` in the answer asks to stop.
+    pub async fn update_worker(
+        &self,
+        id: &SpawnId,
+        update: &WorkerUpdate,
+    ) -> Result<SpawnRequest, Error> {
+        let call = Call::new(Method::PATCH, format!("/workers/{id}")).json(update);
+        self.call(call).await?.json()
+    }
+
+    /// `DELETE …/workers/{id}`: cancels it; what runs already is asked to stop.
+    pub async fn cancel_worker(&self, id: &SpawnId) -> Result<SpawnRequest, Error> {
+        let call = Call::new(Method::DELETE, format!("/workers/{id}"));
+        self.call(call).await?.json()
+    }
+
+    /// `POST …/workers/{id}/callback`, signed under the repo's `secret` at
+    /// `now_secs`: what a `spawn_endpoint` reports. It is taken once per
+    /// `webhook_id`, so a repeat is not made here.
+    pub async fn report_worker(
+        &self,
+        callback: &Callback,
+        secret: &Secret,
+        webhook_id: &str,
+        now_secs: i64,
+    ) -> Result<SpawnRequest, Error> {
+        let body = serde_json::to_string(callback).map_err(|e| Error::Setup(e.to_string()))?;
+        let signature = secret.sign(webhook_id, now_secs, &body);
+        let call = Call::new(Method::POST, format!("/workers/{}/callback", callback.id))
+            .header(HEADER_ID, webhook_id)
+            .header(HEADER_TIMESTAMP, now_secs.to_string())
+            .header(HEADER_SIGNATURE, signature)
+            .body(body)
+            .repeat(Repeat::Once);
+        self.call(call).await?.json()
+    }
+}

@@ -1,0 +1,206 @@
+//! What can go wrong with a call.
+
+use crate::BaseUrlError;
+use multiclaude_hybrid_protocol::error::Problem;
+use multiclaude_hybrid_protocol::{ErrorCode, MessageId};
+use reqwest::StatusCode;
+use std::error::Error as _;
+use std::time::Duration;
+
+/// Why a call failed. The server's own words are in [`Error::problem`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// 401: the token is unknown, revoked or expired.
+    #[error("{}", told(.0))]
+    Unauthenticated(Box<Problem>),
+    /// 403: the token does not allow that.
+    #[error("{}", told(.0))]
+    Forbidden(Box<Problem>),
+    /// 404: there is no such thing.
+    #[error("{}", told(.0))]
+    NotFound(Box<Problem>),
+    /// 409 and 412: it is not in a state for that; `code` says why.
+    #[error("{}", told(.problem))]
+    Conflict {
+        /// `agent_exists`, `lease_lost`, `precondition_failed`, …
+        code: ErrorCode,
+        /// The server's words.
+        problem: Box<Problem>,
+    },
+    /// 429: a limit is reached.
+    #[error("{}", told(.problem))]
+    RateLimited {
+        /// How long to wait, if the server says.
+        retry_after: Option<Duration>,
+        /// The server's words.
+        problem: Box<Problem>,
+    },
+    /// Another 4xx: the request itself is wrong.
+    #[error("{}", told(.0))]
+    Invalid(Box<Problem>),
+    /// 5xx: the coordinator failed; its log knows `request_id`.
+    #[error("{} (request {})", told(.0), .0.request_id)]
+    Failed(Box<Problem>),
+    /// The coordinator could not be reached, or did not answer in full in time.
+    #[error("{base} cannot be reached: {reason}")]
+    Unreachable {
+        /// The coordinator.
+        base: String,
+        /// What the connection died of.
+        reason: String,
+        /// Nothing of the request can have arrived.
+        unsent: bool,
+    },
+    /// Something else than the coordinator answered.
+    #[error("what answers at {base} is no coordinator (status {status}): {text}")]
+    Unexpected {
+        /// Where it was asked.
+        base: String,
+        /// Its status.
+        status: u16,
+        /// The beginning of its body.
+        text: String,
+    },
+    /// A stream broke.
+    #[error("the stream broke: {0}")]
+    Stream(Box<tokio_tungstenite::tungstenite::Error>),
+    /// The coordinator closed a stream for good.
+    #[error("the stream was closed ({code}): {reason}")]
+    Closed {
+        /// The WebSocket close code.
+        code: u16,
+        /// The coordinator's words.
+        reason: String,
+    },
+    /// A letter of an inbox was dropped without a confirmation.
+    #[error(
+        "{0} was taken from the inbox and not confirmed: say delivered or acked of each letter before the next"
+    )]
+    Unconfirmed(MessageId),
+    /// An inbox is over; why, an earlier answer of it has said.
+    #[error("the inbox has ended")]
+    Ended,
+    /// The URL cannot be a coordinator's.
+    #[error(transparent)]
+    Url(#[from] BaseUrlError),
+    /// The token has characters that no token has.
+    #[error(
+        "the token is malformed: it has spaces, line breaks or other characters that no token has"
+    )]
+    MalformedToken,
+    /// No client, or no request, could be made of what was given.
+    #[error("the request could not be made: {0}")]
+    Setup(String),
+}
+
+/// Characters of a stranger's answer that an error repeats.
+const TEXT_MAX: usize = 200;
+
+fn told(problem: &Problem) -> String {
+    let mut text = format!("{}: {}", problem.status, problem.detail);
+    for field in &problem.errors {
+        text = format!("{text}\n  {}: {}", field.field, field.message);
+    }
+    text
+}
+
+impl Error {
+    /// What the coordinator said, if it is what refused.
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Unauthenticated(problem)
+            | Self::Forbidden(problem)
+            | Self::NotFound(problem)
+            | Self::Conflict { problem, .. }
+            | Self::RateLimited { problem, .. }
+            | Self::Invalid(problem)
+            | Self::Failed(problem) => Some(problem),
+            _ => None,
+        }
+    }
+
+    /// The coordinator's error code, if it is what refused.
+    pub fn code(&self) -> Option<ErrorCode> {
+        self.problem().map(|problem| problem.code)
+    }
+
+    /// Might the same call do better later, without anybody changing anything?
+    /// Then the coordinator is away, or in trouble.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Failed(_) | Self::Stream(_) => true,
+            // A proxy's page, while what is behind it starts again.
+            Self::Unexpected { status, .. } => *status >= 500,
+            _ => false,
+        }
+    }
+
+    pub(crate) fn unanswered(base: &str) -> Self {
+        Self::Unreachable {
+            base: base.to_owned(),
+            reason: "no answer in time".to_owned(),
+            unsent: false,
+        }
+    }
+
+    pub(crate) fn transport(base: &str, error: &reqwest::Error) -> Self {
+        let mut reason = error.to_string();
+        let mut cause = error.source();
+        while let Some(deeper) = cause {
+            reason = deeper.to_string();
+            cause = deeper.source();
+        }
+        if error.is_builder() {
+            return Self::Setup(reason);
+        }
+        if error.is_timeout() {
+            "no answer in time".clone_into(&mut reason);
+        }
+        Self::Unreachable {
+            base: base.to_owned(),
+            reason,
+            unsent: error.is_connect(),
+        }
+    }
+
+    pub(crate) fn unexpected(base: &str, status: StatusCode, text: &str) -> Self {
+        let line: String = text
+            .chars()
+            .map(|char| if char.is_control() { ' ' } else { char })
+            .take(TEXT_MAX)
+            .collect();
+        Self::Unexpected {
+            base: base.to_owned(),
+            status: status.as_u16(),
+            text: line,
+        }
+    }
+
+    /// What an answer that is no success means.
+    pub(crate) fn refused(
+        base: &str,
+        status: StatusCode,
+        text: &str,
+        retry_after: Option<Duration>,
+    ) -> Self {
+        let Ok(problem) = serde_json::from_str::<Box<Problem>>(text) else {
+            return Self::unexpected(base, status, text);
+        };
+        match status.as_u16() {
+            401 => Self::Unauthenticated(problem),
+            403 => Self::Forbidden(problem),
+            404 => Self::NotFound(problem),
+            409 | 412 => Self::Conflict {
+                code: problem.code,
+                problem,
+            },
+            429 => Self::RateLimited {
+                retry_after,
+                problem,
+            },
+            500.. => Self::Failed(problem),
+            _ => Self::Invalid(problem),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! An agent's messages as they come, each of them once.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | this one | what a consumer sees: [`Inbox`] and [`Letter`] |
+//! | `options` | what can be chosen |
+//! | `memory` | what was yielded, and what was said to it |
+//! | `verdict` | which failures end it, and which are waited out |
+//! | `task` | what runs in the background: commands, outages, the choice of the way |
+//! | `ways` | the two ways: a stream and long polls |
+
+mod memory;
+mod options;
+mod task;
+mod verdict;
+mod ways;
+
+pub use options::{Connection, InboxOptions};
+
+use crate::{Error, RepoClient};
+use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
+use multiclaude_hybrid_protocol::{AgentName, MessageId};
+use std::ops::Deref;
+use task::{Command, Task};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// An agent's messages, oldest first, each yielded once per process: by stream,
+/// or by long poll where there is none, through restarts and outages of the
+/// coordinator.
+///
+/// Delivery is *at least once* at the coordinator: what no process has confirmed
+/// comes again to the next one, under the same id.
+///
+/// ```no_run
+/// # async fn example(repo: multiclaude_hybrid_client::RepoClient) -> Result<(), Box<dyn std::error::Error>> {
+/// use multiclaude_hybrid_client::protocol::AgentName;
+/// use multiclaude_hybrid_client::{Connection, InboxOptions};
+///
+/// let options = InboxOptions::default().on_change(|change| match change {
+///     Connection::Away(error) => eprintln!("waiting: {error}"),
+///     Connection::Back(after) => eprintln!("back after {} s", after.as_secs()),
+///     _ => {}
+/// });
+/// let mut inbox = repo.inbox(&AgentName::parse("queue")?, options);
+/// for _ in 0..10 {
+///     let letter = inbox.next().await?;
+///     println!("{}: {}", letter.from, letter.body);
+///     letter.acked().await?;
+/// }
+/// inbox.flush().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Inbox {
+    letters: mpsc::Receiver<Message>,
+    commands: mpsc::UnboundedSender<Command>,
+    /// Until its end was told.
+    task: Option<JoinHandle<Error>>,
+    /// The letter that is not confirmed yet.
+    out: Option<MessageId>,
+}
+
+impl RepoClient {
+    /// Opens the inbox of the agent `name`. It begins at once, in a task of its
+    /// own on the runtime that this is called on, and ends when it is dropped.
+    pub fn inbox(&self, name: &AgentName, options: InboxOptions) -> Inbox {
+        let (sender, letters) = mpsc::channel(1);
+        let (commands, received) = mpsc::unbounded_channel();
+        let task = Task::new(self.clone(), name.clone(), options, received, sender);
+        Inbox {
+            letters,
+            commands,
+            task: Some(tokio::spawn(task.run())),
+            out: None,
+        }
+    }
+}
+
+impl Inbox {
+    /// Waits for the next message; for ever, if none comes. Dropping the future
+    /// loses nothing.
+    ///
+    /// # Errors
+    /// [`Error::Unconfirmed`] while the letter before was not confirmed. What
+    /// ended the inbox, once: the token or the agent is gone, a newer stream or
+    /// a newer incarnation has taken over ([`Error::Closed`] with 4409,
+    /// `agent_superseded`), something that is no coordinator answered the first
+    /// call. [`Error::Ended`] ever after. Outages are no error.
+    pub async fn next(&mut self) -> Result<Letter<'_>, Error> {
+        if let Some(id) = &self.out {
+            return Err(Error::Unconfirmed(id.clone()));
+        }
+        match self.letters.recv().await {
+            Some(message) => {
+                self.out = Some(message.id.clone());
+                Ok(Letter {
+                    inbox: self,
+                    message,
+                })
+            }
+            None => Err(self.ending().await),
+        }
+    }
+
+    /// Says that this side has a message: as [`Letter::delivered`], for a letter
+    /// that was dropped.
+    pub async fn delivered(&mut self, id: &MessageId) -> Result<(), Error> {
+        self.confirm(id, MessageStatus::Delivered).await
+    }
+
+    /// Says that a message was taken note of: as [`Letter::acked`], for a letter
+    /// that was dropped, that was `delivered` before, or that an earlier process
+    /// had.
+    pub async fn acked(&mut self, id: &MessageId) -> Result<(), Error> {
+        self.confirm(id, MessageStatus::Acked).await
+    }
+
+    async fn confirm(&mut self, id: &MessageId, status: MessageStatus) -> Result<(), Error> {
+        let (done, told) = oneshot::channel();
+        let confirm = Command::Confirm {
+            id: id.clone(),
+            status,
+            done,
+        };
+        let taken = self.commands.send(confirm).is_ok();
+        if taken && self.out.as_ref() == Some(id) {
+            self.out = None;
+        }
+        // Nobody answers in an outage: it is known, and told later.
+        if taken && (told.await.is_ok() || !self.commands.is_closed()) {
+            return Ok(());
+        }
+        Err(self.ending().await)
+    }
+
+    /// Waits until the coordinator has every confirmation, through outages too:
+    /// a program that ends calls this last, with a time limit of its own.
+    ///
+    /// # Errors
+    /// What ended the inbox, as in [`Inbox::next`].
+    pub async fn flush(&mut self) -> Result<(), Error> {
+        let (done, told) = oneshot::channel();
+        let asked = self.commands.send(Command::Flush(done)).is_ok();
+        if asked && told.await.is_ok() {
+            return Ok(());
+        }
+        Err(self.ending().await)
+    }
+
+    /// Why the task is over.
+    async fn ending(&mut self) -> Error {
+        let Some(task) = &mut self.task else {
+            return Error::Ended;
+        };
+        let error = task.await.unwrap_or(Error::Ended);
+        self.task = None;
+        error
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+/// A message that is to be confirmed before the next one is asked for.
+#[derive(Debug)]
+pub struct Letter<'a> {
+    inbox: &'a mut Inbox,
+    message: Message,
+}
+
+impl Letter<'_> {
+    /// Says that this side has it, safe from a crash: the sender sees
+    /// `delivered`.
+    ///
+    /// It is recorded as soon as the future runs. The future then waits until
+    /// the word was sent (or, polling, answered), or an outage forbids that; the
+    /// inbox says it again by itself until the coordinator has it.
+    ///
+    /// # Errors
+    /// What ended the inbox, as in [`Inbox::next`].
+    pub async fn delivered(self) -> Result<(), Error> {
+        self.inbox.delivered(&self.message.id).await
+    }
+
+    /// Says that it was taken note of: the sender sees `acked`. Otherwise as
+    /// [`Letter::delivered`].
+    pub async fn acked(self) -> Result<(), Error> {
+        self.inbox.acked(&self.message.id).await
+    }
+
+    /// The message.
+    pub fn message(&self) -> &Message {
+        &self.message
+    }
+}
+
+impl Deref for Letter<'_> {
+    type Target = Message;
+    fn deref(&self) -> &Message {
+        &self.message
+    }
+}

@@ -1,0 +1,159 @@
+//! What follows from a failure. Pure.
+
+use crate::Error;
+use multiclaude_hybrid_protocol::ErrorCode;
+use multiclaude_hybrid_protocol::error::Problem;
+
+/// What an inbox does about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing that time heals: its consumer is told, and it ends.
+    Fatal,
+    /// An outage, to be waited out.
+    Wait,
+    /// No stream can be had here.
+    NoStream,
+}
+
+/// Of a call. `met`: the coordinator has answered this inbox before, so that a
+/// stranger's answer means a network that gets in between (a café's login
+/// page) and not a wrong URL.
+pub(super) fn of_call(error: &Error, met: bool) -> Verdict {
+    match error {
+        Error::RateLimited { .. } => Verdict::Wait,
+        Error::Unexpected { .. } if met => Verdict::Wait,
+        Error::Closed { code, .. } if !is_final(*code) => Verdict::Wait,
+        error if error.is_outage() => Verdict::Wait,
+        _ => Verdict::Fatal,
+    }
+}
+
+/// Of the opening of a stream. Proxies that know no WebSocket answer in many
+/// ways; whether the coordinator itself is well a plain call shows.
+pub(super) fn of_opening(error: &Error, met: bool) -> Verdict {
+    match error {
+        Error::Invalid(_) => Verdict::NoStream,
+        Error::NotFound(problem) if problem.code == ErrorCode::NotFound => Verdict::NoStream,
+        Error::Unexpected { status, .. } if *status < 500 => Verdict::NoStream,
+        error => of_call(error, met),
+    }
+}
+
+/// 4000 and the status of a request that is refused for good. 4409 is that too:
+/// whoever opens a stream again would fight for ever with the one that has
+/// replaced it.
+fn is_final(code: u16) -> bool {
+    matches!(code, 4401 | 4403 | 4404 | 4409)
+}
+
+/// The error that a close code stands for: the same one that a call would get,
+/// where there is one.
+pub(super) fn of_close(code: u16, reason: String) -> Error {
+    let named = ErrorCode::ALL.iter().find(|code| code.as_str() == reason);
+    let Some(&named) = named.filter(|_| is_final(code)) else {
+        return Error::Closed { code, reason };
+    };
+    let detail = format!("the coordinator closed the stream: {}", named.title());
+    let problem = Box::new(Problem::new(named, &detail, "", Vec::new()));
+    match code {
+        4401 => Error::Unauthenticated(problem),
+        4403 => Error::Forbidden(problem),
+        4404 => Error::NotFound(problem),
+        _ => Error::Conflict {
+            code: named,
+            problem,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Verdict::{Fatal, NoStream, Wait};
+
+    fn problem(code: ErrorCode) -> Box<Problem> {
+        Box::new(Problem::new(code, "", "", vec![]))
+    }
+
+    fn stranger(status: u16) -> Error {
+        Error::Unexpected {
+            base: String::new(),
+            status,
+            text: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_close_code_becomes_the_error_that_a_call_would_get() {
+        let closed = |code, reason: &str| of_close(code, reason.to_owned());
+        assert!(matches!(
+            closed(4401, "unauthenticated"),
+            Error::Unauthenticated(_)
+        ));
+        let gone = closed(4404, "agent_not_found");
+        assert_eq!(gone.code(), Some(ErrorCode::AgentNotFound));
+        let superseded = closed(4409, "agent_superseded");
+        assert_eq!(superseded.code(), Some(ErrorCode::AgentSuperseded));
+        assert!(matches!(superseded, Error::Conflict { .. }));
+        let replaced = closed(4409, "stream_replaced");
+        assert!(
+            matches!(replaced, Error::Closed { code: 4409, .. }),
+            "{replaced}"
+        );
+    }
+
+    #[test]
+    fn a_stream_is_opened_again_unless_that_is_of_no_use_or_would_be_a_fight() {
+        for (code, reason, wanted) in [
+            (4401, "unauthenticated", Fatal),
+            (4404, "agent_not_found", Fatal),
+            (4409, "agent_superseded", Fatal),
+            (4409, "stream_replaced", Fatal),
+            (4409, "a reason of the future", Fatal),
+            (4408, "unanswered", Wait),
+            (1001, "", Wait),
+            (1006, "", Wait),
+            (1009, "frame_too_large", Wait),
+        ] {
+            let error = of_close(code, reason.to_owned());
+            assert_eq!(of_call(&error, true), wanted, "{code} {reason}");
+        }
+    }
+
+    #[test]
+    fn an_outage_is_waited_out_and_a_refusal_is_not() {
+        let failed = Error::Failed(problem(ErrorCode::Unavailable));
+        assert_eq!(of_call(&failed, false), Wait);
+        assert_eq!(of_call(&Error::unanswered(""), false), Wait);
+        assert_eq!(of_call(&stranger(502), false), Wait);
+        for error in [
+            Error::Unauthenticated(problem(ErrorCode::Unauthenticated)),
+            Error::Forbidden(problem(ErrorCode::Forbidden)),
+            Error::NotFound(problem(ErrorCode::AgentNotFound)),
+            Error::MalformedToken,
+        ] {
+            assert_eq!(of_call(&error, true), Fatal, "{error}");
+            assert_eq!(of_opening(&error, true), Fatal, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_stranger_at_the_first_call_is_a_wrong_url_and_later_a_network_in_between() {
+        assert_eq!(of_call(&stranger(200), false), Fatal);
+        assert_eq!(of_call(&stranger(200), true), Wait);
+    }
+
+    #[test]
+    fn a_proxy_without_websockets_leads_to_polling() {
+        for error in [
+            Error::Invalid(problem(ErrorCode::UpgradeRequired)),
+            Error::NotFound(problem(ErrorCode::NotFound)),
+            stranger(101),
+            stranger(200),
+            stranger(400),
+        ] {
+            assert_eq!(of_opening(&error, false), NoStream, "{error}");
+        }
+        assert_eq!(of_opening(&stranger(502), false), Wait);
+    }
+}

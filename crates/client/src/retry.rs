@@ -1,0 +1,149 @@
+//! When a call is made again, and after how long. Pure: the clock and the dice
+//! are arguments.
+
+use crate::Error;
+use std::time::Duration;
+
+/// May a call be made twice?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// A second one changes nothing more: a read, an idempotent write, a POST
+    /// under an idempotency key.
+    Safe,
+    /// It counts each time: again only if the first cannot have arrived.
+    Once,
+}
+
+/// How often and how fast calls are repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retries {
+    /// Calls in all, the first one included.
+    pub attempts: u32,
+    /// The wait before the second call; each later one is twice as long.
+    pub first: Duration,
+    /// The longest wait between two calls that the coordinator did not ask for.
+    pub longest: Duration,
+}
+
+impl Default for Retries {
+    /// Four calls, with 0.2, 0.4 and 0.8 s between them, less some jitter.
+    fn default() -> Self {
+        Self {
+            attempts: 4,
+            first: Duration::from_millis(200),
+            longest: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Retries {
+    /// The wait after call number `attempt` (from 1), with `dice` from 0 to 1:
+    /// between half and all of the step, so that clients that failed together
+    /// don't come back together.
+    pub fn wait(&self, attempt: u32, dice: f64) -> Duration {
+        let doubled = 2_u32.saturating_pow(attempt.saturating_sub(1));
+        let step = self.first.saturating_mul(doubled).min(self.longest);
+        step.mul_f64(0.5 + dice.clamp(0.0, 1.0) / 2.0)
+    }
+
+    /// How long to wait before the call after number `attempt` (from 1), which
+    /// ended with `error`; nothing if there is to be none. `left` is the time
+    /// that the caller still has: a wait beyond it is not begun.
+    pub fn after(
+        &self,
+        error: &Error,
+        repeat: Repeat,
+        attempt: u32,
+        left: Duration,
+        dice: f64,
+    ) -> Option<Duration> {
+        if attempt >= self.attempts {
+            return None;
+        }
+        let usual = self.wait(attempt, dice);
+        let wait = match error {
+            // Refused before anything was done.
+            Error::RateLimited { retry_after, .. } => retry_after.unwrap_or(usual).max(usual),
+            Error::Unreachable { unsent: true, .. } => usual,
+            error if error.is_outage() && repeat == Repeat::Safe => usual,
+            _ => return None,
+        };
+        (wait < left).then_some(wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use multiclaude_hybrid_protocol::ErrorCode;
+    use multiclaude_hybrid_protocol::error::Problem;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn problem(code: ErrorCode) -> Box<Problem> {
+        Box::new(Problem::new(code, "", "", vec![]))
+    }
+
+    fn away(unsent: bool) -> Error {
+        Error::Unreachable {
+            base: String::new(),
+            reason: String::new(),
+            unsent,
+        }
+    }
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_jitter_takes_at_most_half() {
+        let retries = Retries::default();
+        let most = |attempt| retries.wait(attempt, 1.0).as_millis();
+        assert_eq!([most(1), most(2), most(3), most(9)], [200, 400, 800, 5000]);
+        assert_eq!(retries.wait(1, 0.0).as_millis(), 100);
+        assert_eq!(retries.wait(u32::MAX, 1.0).as_secs(), 5);
+    }
+
+    #[test]
+    fn what_counts_each_time_is_repeated_only_if_it_cannot_have_arrived() {
+        let retries = Retries::default();
+        let again = |error: &Error, repeat| retries.after(error, repeat, 1, HOUR, 1.0).is_some();
+        assert!(again(&away(true), Repeat::Once));
+        assert!(!again(&away(false), Repeat::Once));
+        assert!(again(&away(false), Repeat::Safe));
+        let failed = Error::Failed(problem(ErrorCode::Unavailable));
+        assert!(again(&failed, Repeat::Safe) && !again(&failed, Repeat::Once));
+        let limited = |retry_after| Error::RateLimited {
+            retry_after,
+            problem: problem(ErrorCode::MailboxFull),
+        };
+        assert!(again(&limited(None), Repeat::Once));
+    }
+
+    #[test]
+    fn a_refusal_is_final() {
+        for error in [
+            Error::Unauthenticated(problem(ErrorCode::Unauthenticated)),
+            Error::Invalid(problem(ErrorCode::ValidationFailed)),
+            Error::NotFound(problem(ErrorCode::AgentNotFound)),
+        ] {
+            let again = Retries::default().after(&error, Repeat::Safe, 1, HOUR, 1.0);
+            assert_eq!(again, None, "{error}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_obeyed_or_left_to_the_caller() {
+        let limited = Error::RateLimited {
+            retry_after: Some(Duration::from_secs(7)),
+            problem: problem(ErrorCode::SpawnRateLimited),
+        };
+        let after = |left| Retries::default().after(&limited, Repeat::Once, 1, left, 1.0);
+        assert_eq!(after(HOUR), Some(Duration::from_secs(7)));
+        assert_eq!(after(Duration::from_secs(6)), None);
+    }
+
+    #[test]
+    fn the_last_attempt_is_the_last() {
+        let after =
+            |attempt| Retries::default().after(&away(true), Repeat::Safe, attempt, HOUR, 0.5);
+        assert!(after(3).is_some() && after(4).is_none());
+    }
+}

@@ -1,0 +1,64 @@
+//! End-to-end encryption of messages, with [age](https://age-encryption.org/v1).
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `keys` | [`Identity`] and [`Recipient`], and where a recipient is published |
+//! | `envelope` | [`seal`], [`open`], [`is_sealed`] |
+//! | `pins` | [`Pins`]: which keys are trusted, and [`decide`] what follows |
+//!
+//! *It protects* what a message says from everybody between the two ends: who
+//! operates the coordinator, who reads its database, backups or logs, who holds
+//! another token of the repo. A sealed text is bound to its repo, sender,
+//! recipient, thread and the message that it answers, so it cannot be shown in
+//! another place, or under another sender's name, as if it belonged there.
+//!
+//! *It does not protect* who wrote it: everybody who knows the recipient can
+//! seal under any name, so a sender is as true as the coordinator's word for it.
+//! Nor sizes, times, names, metadata, or that a message is withheld or shown
+//! twice. A coordinator that lies when a key is seen for the first time can put
+//! its own in the place; from then on, [`Pins`] notice a change.
+//!
+//! Sealing the same text twice gives two different ones: seal once and keep the
+//! result where a message is to be sent again under its idempotency key.
+//!
+//! ```
+//! use multiclaude_hybrid_client::protocol::config::Encrypt;
+//! use multiclaude_hybrid_client::protocol::message::{NewMessage, Sender};
+//! use multiclaude_hybrid_client::protocol::{AgentName, Repo, fields::Metadata};
+//! use multiclaude_hybrid_client::sealed::{Action, Identity, Pins, Recipient, decide, seal};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // The recipient's side, once: the identity stays, the recipient is published.
+//! let identity = Identity::generate();
+//! let mut metadata = Metadata::new();
+//! identity.recipient().publish(&mut metadata);
+//!
+//! // The sender's side, for each message.
+//! let (repo, queue) = (Repo::parse("acme/app")?, AgentName::parse("queue")?);
+//! let mut pins = Pins::default();
+//! let published = Recipient::published(&metadata)?;
+//! let decision = decide(Some(Encrypt::Always), &pins.check(&repo, &queue, published.as_ref()));
+//! if let Some(first) = decision.pin {
+//!     pins.trust(&repo, &queue, first);
+//! }
+//! let from = Sender::Agent(AgentName::parse("ws")?);
+//! let mut message = NewMessage::new(from, queue, "meet me at noon");
+//! match decision.action {
+//!     Action::Encrypt(recipient) => message = seal(&message, &repo, &recipient)?,
+//!     Action::Plain => {}
+//!     Action::Refuse(why) => return Err(why.into()),
+//! }
+//! assert!(!message.body.contains("noon"));
+//! # Ok(())
+//! # }
+//! ```
+
+mod envelope;
+mod keys;
+mod pins;
+
+pub use envelope::{
+    ENCRYPTED, ENVELOPE_MAX, OpenError, Opened, SCHEME, SealError, is_sealed, open, seal,
+};
+pub use keys::{AGE_RECIPIENT, Identity, KeyError, Recipient};
+pub use pins::{Action, Decision, PinState, Pins, Refusal, Warning, decide};

@@ -1,0 +1,256 @@
+//! For whoever receives pushes: are they the coordinator's, and what do they say?
+//!
+//! Built on the signatures of `multiclaude-hybrid-protocol`, which the
+//! coordinator itself checks callbacks with, and not on the published
+//! `standardwebhooks` crate (1.0.1): that one takes one secret where a rotation
+//! has two, has its tolerance and its clock built in, and would bring a second
+//! base64, a second HMAC and `time`. The end-to-end tests hold the coordinator
+//! against it all the same.
+
+use multiclaude_hybrid_protocol::message::Message;
+use multiclaude_hybrid_protocol::spawn::SpawnRequest;
+use multiclaude_hybrid_protocol::webhook::{
+    HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, Secret, TOLERANCE_SECS, verify,
+};
+use multiclaude_hybrid_protocol::{AgentName, Repo};
+use reqwest::header::HeaderMap;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Checks pushes (Standard Webhooks) under one or several secrets.
+///
+/// A push may come twice, under the same [`Push::id`]: whoever acts on it keeps
+/// the ids for as long as that matters.
+///
+/// ```
+/// use multiclaude_hybrid_client::webhook::{Payload, Webhook};
+/// # use multiclaude_hybrid_client::protocol::webhook::Secret;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // The secret that the answer to the registration had; while a replaced one is
+/// // still in use, both.
+/// let webhook = Webhook::new(["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])?;
+///
+/// // In a handler: the request's `http::HeaderMap`, and its body as it came.
+/// # let body = r#"{"type":"endpoint.test","timestamp":"","data":{"repo":"acme/app","agent":"queue"}}"#;
+/// # let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs() as i64;
+/// # let mut headers = reqwest::header::HeaderMap::new();
+/// # let secret = Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")?;
+/// # headers.insert("webhook-id", "test_1".parse()?);
+/// # headers.insert("webhook-timestamp", now.to_string().parse()?);
+/// # headers.insert("webhook-signature", secret.sign("test_1", now, body).parse()?);
+/// match webhook.verify(&headers, body.as_bytes())?.payload {
+///     Payload::Message(message) => println!("{}: {}", message.from, message.body),
+///     Payload::Test { agent, .. } => println!("{agent} can be reached"),
+///     _ => {}
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    secrets: Vec<Secret>,
+    tolerance: Duration,
+}
+
+/// A push that is the coordinator's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Push {
+    /// The same on every attempt: a message's id, for a message.
+    pub id: String,
+    /// When this attempt was signed, in seconds since the epoch.
+    pub timestamp_secs: i64,
+    /// What it says.
+    pub payload: Payload,
+}
+
+/// What a push says.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Payload {
+    /// `message.created`: answer 2xx when it is safe here.
+    Message(Box<Message>),
+    /// `endpoint.test`: an answer of 2xx is all that it wants.
+    Test {
+        /// Of this repo.
+        repo: Repo,
+        /// The agent whose endpoint this is.
+        agent: AgentName,
+    },
+    /// `worker.spawn_requested`, under the repo's secret.
+    SpawnRequested(Box<SpawnRequest>),
+    /// Something that this version does not know. Answer 2xx.
+    Unknown {
+        /// Its type.
+        kind: String,
+        /// Its data.
+        data: Value,
+    },
+}
+
+/// Why a push is not believed, or not understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WebhookError {
+    /// No secret was given.
+    #[error("there is no secret to check webhooks under")]
+    NoSecret,
+    /// A secret is none.
+    #[error("the webhook secret {0}")]
+    Secret(&'static str),
+    /// A header that every push has is not there.
+    #[error("the header {0} is missing: this is no webhook, or a proxy has removed it")]
+    Missing(&'static str),
+    /// A header is there twice, or is not what it should be.
+    #[error("the header {0} is malformed")]
+    Malformed(&'static str),
+    /// It was signed too long ago, or in the future.
+    #[error(
+        "it was signed {0} s from now, which is further than is tolerated: it is an old one sent \
+         again, or one of the clocks is wrong"
+    )]
+    Timestamp(i64),
+    /// It was signed under another secret, or changed afterwards.
+    #[error(
+        "no signature fits: it was signed under another secret, or its id, its timestamp or its \
+         body was changed (the body has to be checked byte by byte as it came)"
+    )]
+    Signature,
+    /// It is the coordinator's, and cannot be read.
+    #[error("the body is not what a {kind} has: {reason}")]
+    Payload {
+        /// The type it has.
+        kind: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+#[derive(Deserialize)]
+struct Body {
+    r#type: String,
+    #[serde(default)]
+    data: Value,
+}
+
+#[derive(Deserialize)]
+struct Test {
+    repo: Repo,
+    agent: AgentName,
+}
+
+impl Webhook {
+    /// Checks under any of these secrets, `whsec_…`.
+    ///
+    /// # Errors
+    /// One of them is no secret, or there is none.
+    pub fn new<T: AsRef<str>>(secrets: impl IntoIterator<Item = T>) -> Result<Self, WebhookError> {
+        let secrets = secrets
+            .into_iter()
+            .map(|secret| Secret::parse(secret.as_ref().trim()).map_err(WebhookError::Secret))
+            .collect::<Result<Vec<_>, _>>()?;
+        if secrets.is_empty() {
+            return Err(WebhookError::NoSecret);
+        }
+        Ok(Self {
+            secrets,
+            tolerance: Duration::from_secs(TOLERANCE_SECS.unsigned_abs()),
+        })
+    }
+
+    /// How far a timestamp may be off; 5 minutes unless set.
+    #[must_use]
+    pub fn tolerance(mut self, tolerance: Duration) -> Self {
+        self.tolerance = tolerance;
+        self
+    }
+
+    /// Checks a push that has come now. Answer 401 to what is refused: the
+    /// coordinator tries again.
+    ///
+    /// # Errors
+    /// It is not the coordinator's, or cannot be read.
+    pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<Push, WebhookError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        self.verify_at(headers, body, now.map_or(0, |now| now.as_secs() as i64))
+    }
+
+    /// Checks a push that has come at `now_secs`.
+    ///
+    /// # Errors
+    /// As [`Webhook::verify`].
+    pub fn verify_at(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now_secs: i64,
+    ) -> Result<Push, WebhookError> {
+        let id = header(headers, HEADER_ID)?;
+        let timestamp = header(headers, HEADER_TIMESTAMP)?;
+        let signatures = header(headers, HEADER_SIGNATURE)?;
+        let canonical = |secs: &i64| secs.to_string() == timestamp;
+        let timestamp_secs = timestamp
+            .parse()
+            .ok()
+            .filter(canonical)
+            .ok_or(WebhookError::Malformed(HEADER_TIMESTAMP))?;
+        // What was signed is text.
+        let body = std::str::from_utf8(body).map_err(|_| WebhookError::Signature)?;
+        // The tolerance is this side's, so theirs is asked about no time at all.
+        verify(
+            &self.secrets,
+            id,
+            timestamp_secs,
+            body,
+            signatures,
+            timestamp_secs,
+        )
+        .map_err(|_| WebhookError::Signature)?;
+        if now_secs.abs_diff(timestamp_secs) > self.tolerance.as_secs() {
+            let off = now_secs.saturating_sub(timestamp_secs);
+            return Err(WebhookError::Timestamp(off));
+        }
+        Ok(Push {
+            id: id.to_owned(),
+            timestamp_secs,
+            payload: read(body)?,
+        })
+    }
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, WebhookError> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().ok_or(WebhookError::Missing(name))?;
+    let text = value.to_str().ok().filter(|text| !text.is_empty());
+    text.filter(|_| values.next().is_none())
+        .ok_or(WebhookError::Malformed(name))
+}
+
+fn read(body: &str) -> Result<Payload, WebhookError> {
+    let Body { r#type: kind, data } =
+        serde_json::from_str(body).map_err(|error| unreadable("webhook", &error))?;
+    Ok(match kind.as_str() {
+        "message.created" => Payload::Message(typed(&kind, data)?),
+        "worker.spawn_requested" => Payload::SpawnRequested(typed(&kind, data)?),
+        "endpoint.test" => {
+            let Test { repo, agent } = typed(&kind, data)?;
+            Payload::Test { repo, agent }
+        }
+        _ => Payload::Unknown { kind, data },
+    })
+}
+
+fn typed<T: DeserializeOwned>(kind: &str, data: Value) -> Result<T, WebhookError> {
+    serde_json::from_value(data).map_err(|error| unreadable(kind, &error))
+}
+
+fn unreadable(kind: &str, error: &serde_json::Error) -> WebhookError {
+    WebhookError::Payload {
+        kind: kind.to_owned(),
+        reason: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
