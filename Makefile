@@ -7,7 +7,7 @@ SOURCES := $(shell find src crates/protocol/src crates/core/src -name '*.rs') Ca
 DOCUMENT := $(shell find crates/openapi/src crates/protocol/src -type f) crates/openapi/Cargo.toml crates/protocol/Cargo.toml Cargo.lock
 ASSETS := build/assets/openapi.json $(addprefix build/assets/docs/,index.html page.js reference.js)
 
-.PHONY: help setup wasm dev test contract lint bench size soak token clean
+.PHONY: help setup wasm dev test contract lint bench size soak token install clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,7 @@ dev: setup wasm ## runs the coordinator here; prints URL, tokens and a first cal
 	@. scripts/tools && exec node scripts/dev.mjs
 
 test: setup wasm ## runs every test, end-to-end ones against workerd included
+	@. scripts/tools && cargo build --locked -p multiclaude-hybrid # what the end-to-end tests run
 	@. scripts/tools && cargo test --workspace --exclude coordinator && cargo test -p coordinator --lib
 	@$(MAKE) --no-print-directory contract
 
@@ -41,12 +42,14 @@ contract: setup wasm ## holds the running coordinator against the OpenAPI docume
 	@scripts/setup contract
 	@. scripts/tools && node scripts/contract.mjs
 
-lint: setup ## formatting and clippy, warnings are errors
+lint: setup ## formatting, clippy and docs, warnings are errors
 	@. scripts/tools && cargo fmt --all --check
 	@. scripts/tools && cargo clippy --workspace --all-targets -- -D warnings
 	@. scripts/tools && cargo clippy -p coordinator --target wasm32-unknown-unknown -- -D warnings
+	@. scripts/tools && RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib -p multiclaude-hybrid-client -p multiclaude-hybrid-protocol -p multiclaude-hybrid
 
-bench: setup wasm ## measures the coordinator beside a reference Worker
+bench: setup wasm ## measures the coordinator beside a reference Worker, and the command line
+	@cargo build --quiet --locked --profile native -p multiclaude-hybrid
 	@. scripts/tools && node bench/run.mjs
 
 size: wasm ## prints the size of the WebAssembly
@@ -56,6 +59,9 @@ soak: setup wasm ## the slow tests: more kills, more cases
 	@. scripts/tools && PROPTEST_CASES=50000 cargo test --release -p multiclaude-hybrid-core -p multiclaude-hybrid-protocol
 	@. scripts/tools && SOAK=1 cargo test -p e2e --test e2e
 	@SOAK=1 $(MAKE) --no-print-directory contract
+
+install: ## puts the command line in place (PREFIX=~/.local)
+	@scripts/install
 
 token: setup ## prints a new admin token, for the secret ADMIN_TOKEN
 	@. scripts/tools && node scripts/token.mjs

@@ -1,6 +1,7 @@
 // `make bench`: the coordinator beside the reference Worker, interleaved.
 // ROUNDS, SENDS and SINGLES change the amount.
 import { claims, heartbeats, streamLatency } from './api.mjs';
+import { commandLine } from './cli.mjs';
 import { client, median, quantile, sink } from './load.mjs';
 import { coordinator, reference } from './workerd.mjs';
 
@@ -154,6 +155,8 @@ try {
   line('p99', ways.stream[1], ways.webhook[1], 'ms', 'reported');
   console.log(`\nClaims, ${CONNECTIONS} connections: ${(await claims(ourServer, SENDS / 2, CONNECTIONS)).toFixed(0)}/s`);
   console.log(`Heartbeats of 50 agents in one call, one D1 batch: ${(await heartbeats(ourServer, 50)).toFixed(1)} ms`);
+  const cli = commandLine(process.env.CLI ?? 'target/native/multiclaude-hybrid');
+  console.log(`\nThe command line: ${cli.bytes.toLocaleString('en')} bytes; --version takes ${cli.median.toFixed(1)} ms, p99 ${cli.p99.toFixed(1)} (under 20; /bin/true takes ${cli.floor.toFixed(1)})`);
   console.log(`\nFirst request after start: ${ourServer.firstMs.toFixed(0)} ms (at most 100)`);
 } finally {
   target.stop();

@@ -1,0 +1,310 @@
+//! `agents`: the registry, all machines.
+
+use crate::crypt;
+use crate::failure::{Failure, Outcome};
+use crate::output::{Look, ago, line, now, table};
+use crate::sender::{self, LOCAL_NAME, NODE};
+use crate::session::{InRepo, Need, Session};
+use clap::{Args, Subcommand};
+use multiclaude_hybrid_client::protocol::agent::{
+    Agent, AgentStatus, EndpointChange, Location, Registration,
+};
+use multiclaude_hybrid_client::protocol::fields::Metadata;
+use multiclaude_hybrid_client::protocol::{AgentName, ErrorCode, Owner};
+use multiclaude_hybrid_client::{AgentFilter, EndpointTest};
+
+/// Shows the agents of a repo on all machines, and manages them.
+#[derive(Debug, Args)]
+pub struct AgentsArgs {
+    #[command(subcommand)]
+    command: Option<AgentsCommand>,
+    /// The repo: multiclaude's name for it, or owner/repo
+    #[arg(long, short, value_name = "REPO", global = true)]
+    repo: Option<String>,
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+#[derive(Debug, Default, PartialEq, Args)]
+struct ListArgs {
+    /// Only of this type: worker, merge-queue, supervisor, workspace, …
+    #[arg(long = "type", id = "of_type", value_name = "TYPE")]
+    r#type: Option<String>,
+    /// Only those that run there: local or remote
+    #[arg(long, value_parser = Location::parse)]
+    location: Option<Location>,
+    /// Only with this status: active, idle or stopped
+    #[arg(long, value_parser = AgentStatus::parse)]
+    status: Option<AgentStatus>,
+    /// Only of this owner
+    #[arg(long, value_parser = super::tokens::owner)]
+    owner: Option<Owner>,
+}
+
+#[derive(Debug, Subcommand)]
+enum AgentsCommand {
+    /// Lists them
+    List(ListArgs),
+    #[command(flatten)]
+    One(OneCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum OneCommand {
+    /// Shows one, with how many messages wait for it
+    Show {
+        /// The agent's name
+        #[arg(value_parser = agent_name)]
+        name: AgentName,
+    },
+    /// Registers an agent of this machine, or renews it; in an agent's worktree, that one
+    Register {
+        /// The agent's name
+        #[arg(value_parser = agent_name)]
+        name: AgentName,
+        /// worker, merge-queue, supervisor, workspace, …
+        #[arg(long)]
+        r#type: String,
+        /// Where its messages are pushed to; without one it polls
+        #[arg(long, value_name = "URL")]
+        endpoint: Option<String>,
+        /// Replace a holder of the name that is stopped or unseen for 180 s
+        #[arg(long)]
+        take_over: bool,
+    },
+    /// Deregisters an agent; what waits for it goes back to its senders
+    Remove {
+        /// The agent's name
+        #[arg(value_parser = agent_name)]
+        name: AgentName,
+    },
+    /// Pushes a test to an agent's endpoint and tells how it went
+    Test {
+        /// The agent's name
+        #[arg(value_parser = agent_name)]
+        name: AgentName,
+    },
+    /// Replaces the secret of an agent's endpoint and prints the new one
+    RotateSecret {
+        /// The agent's name
+        #[arg(value_parser = agent_name)]
+        name: AgentName,
+    },
+}
+
+/// Reads an agent's name.
+pub fn agent_name(text: &str) -> Result<AgentName, String> {
+    AgentName::parse(text).map_err(|error| format!("the agent name {error}"))
+}
+
+impl AgentsArgs {
+    /// Runs it.
+    pub async fn run(&self, session: &Session) -> Outcome {
+        let command = match &self.command {
+            None => return self.list(session, &self.list).await,
+            Some(AgentsCommand::List(args)) => return self.list(session, args).await,
+            Some(AgentsCommand::One(command)) => command,
+        };
+        if self.list != ListArgs::default() {
+            return Err(Failure::usage(
+                "--type, --location, --status and --owner before a subcommand are for the list alone",
+            ));
+        }
+        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
+        let done = act(session, command, &at).await;
+        done.map_err(|failure| session.explain(failure, &at.login))
+    }
+
+    async fn list(&self, session: &Session, args: &ListArgs) -> Outcome {
+        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
+        let filter = AgentFilter {
+            r#type: args.r#type.clone(),
+            location: args.location,
+            status: args.status,
+            owner: args.owner.clone(),
+        };
+        let agents = at.client.agents(&filter).await;
+        let agents = agents.map_err(|error| session.explain(error.into(), &at.login))?;
+        session.out.show(&agents, || match agents.as_slice() {
+            [] => format!("no agents in {}", at.repo),
+            agents => shown(agents),
+        });
+        Ok(())
+    }
+}
+
+async fn act(session: &Session, command: &OneCommand, at: &InRepo) -> Outcome {
+    let out = session.out;
+    match command {
+        OneCommand::Show { name } => {
+            let agent = at.client.agent(name).await?;
+            out.show(&agent, || details(&agent));
+        }
+        OneCommand::Register {
+            name,
+            r#type,
+            endpoint,
+            take_over,
+        } => {
+            let endpoint = endpoint.as_deref();
+            let agent = register(session, at, name, r#type, endpoint, *take_over).await?;
+            out.show(&agent, || registered(&agent));
+        }
+        OneCommand::Remove { name } => {
+            at.client.deregister(name, None).await?;
+            let value = serde_json::json!({ "name": name, "removed": true });
+            out.show(&value, || format!("Deregistered {name} from {}.", at.repo));
+        }
+        OneCommand::Test { name } => {
+            let test = at.client.test_endpoint(name).await?;
+            out.show(&test, || tested(&test));
+            if !test.ok {
+                let failure = Failure::new(format!("{name}'s endpoint does not take messages"));
+                return Err(failure.hint(
+                    "they wait, and can be polled; see that the URL is reachable from outside",
+                ));
+            }
+        }
+        OneCommand::RotateSecret { name } => {
+            let secret = at.client.rotate_secret(name).await?;
+            out.note("The old secret goes on signing for 24 h. The new one, shown this once:");
+            let value = serde_json::json!({ "webhook_secret": secret });
+            out.show(&value, || secret.clone());
+        }
+    }
+    Ok(())
+}
+
+fn tested(test: &EndpointTest) -> String {
+    let status = test
+        .status
+        .map_or(String::new(), |status| format!(" with {status}"));
+    match &test.error {
+        None => format!("The endpoint answered{status} in {} ms.", test.duration_ms),
+        Some(error) => format!("The endpoint failed: {error}{status}."),
+    }
+}
+
+/// The look of a status.
+pub fn look(status: AgentStatus) -> Look {
+    match status {
+        AgentStatus::Active => Look::Good,
+        AgentStatus::Idle => Look::Plain,
+        AgentStatus::Stopped => Look::Dim,
+    }
+}
+
+fn shown(agents: &[Agent]) -> String {
+    let now = now();
+    let row = |agent: &Agent| {
+        let plain = |text: &str| (line(text, 40), Look::Plain);
+        let node = agent.metadata.get(NODE).map_or("", String::as_str);
+        vec![
+            plain(agent.name.as_str()),
+            plain(&agent.r#type),
+            (agent.status.as_str().to_owned(), look(agent.status)),
+            plain(agent.location.as_str()),
+            plain(agent.owner.as_str()),
+            plain(node),
+            plain(agent.delivery.as_str()),
+            plain(&ago(agent.last_seen, now)),
+        ]
+    };
+    let head = [
+        "NAME", "TYPE", "STATUS", "LOCATION", "OWNER", "NODE", "DELIVERY", "SEEN",
+    ];
+    table(&head, &agents.iter().map(row).collect::<Vec<_>>())
+}
+
+async fn register(
+    session: &Session,
+    at: &InRepo,
+    name: &AgentName,
+    r#type: &str,
+    endpoint: Option<&str>,
+    take_over: bool,
+) -> Outcome<Agent> {
+    let mut metadata = Metadata::from([(NODE.to_owned(), session.settings.node())]);
+    // In its worktree it is known by its name here.
+    if let Some(local) = sender::local_name(session, at)? {
+        metadata.insert(LOCAL_NAME.to_owned(), local);
+    }
+    crypt::own(session)?.publish(&mut metadata);
+    let agent = Registration {
+        endpoint: endpoint.map_or(EndpointChange::Keep, |url| {
+            EndpointChange::Set(url.to_owned())
+        }),
+        instance: Some(session.settings.instance.clone()),
+        metadata: Some(metadata),
+        take_over,
+        ..Registration::new(name.clone(), r#type)
+    };
+    at.client.register(&agent).await.map_err(|error| {
+        let failure = Failure::from(error);
+        match failure.code {
+            Some(ErrorCode::AgentExists) => failure.or_hint(|| {
+                format!(
+                    "choose another name; once that machine is gone (180 s unseen): --take-over; if it is \
+                     yours: multiclaude-hybrid agents remove {name} --repo {}",
+                    at.repo
+                )
+            }),
+            _ => failure,
+        }
+    })
+}
+
+fn registered(agent: &Agent) -> String {
+    let mut text = format!(
+        "Registered {} in {} ({}).",
+        agent.name, agent.repo, agent.id
+    );
+    if let Some(secret) = &agent.webhook_secret {
+        text = format!("{text}\nIts endpoint's secret, shown this once: {secret}");
+    }
+    text
+}
+
+fn details(agent: &Agent) -> String {
+    let now = now();
+    let mut lines = vec![
+        format!(
+            "{} ({}) in {}",
+            agent.name,
+            line(&agent.r#type, 40),
+            agent.repo
+        ),
+        format!(
+            "  status     {}, seen {}",
+            look(agent.status).paint(agent.status.as_str()),
+            ago(agent.last_seen, now)
+        ),
+        format!(
+            "  runs       {}, owned by {}",
+            agent.location.as_str(),
+            agent.owner
+        ),
+        format!("  id         {}", agent.id),
+    ];
+    let reason = agent
+        .delivery_reason
+        .as_ref()
+        .map_or(String::new(), |why| format!(" ({})", line(why, 60)));
+    let endpoint = if agent.endpoint.is_empty() {
+        String::new()
+    } else {
+        format!(", {}", line(&agent.endpoint, 100))
+    };
+    lines.push(format!(
+        "  delivery   {}{reason}{endpoint}",
+        agent.delivery.as_str()
+    ));
+    lines.push(format!(
+        "  waiting    {} messages",
+        agent.waiting.unwrap_or(0)
+    ));
+    for (key, value) in &agent.metadata {
+        lines.push(format!("  {:<10} {}", line(key, 40), line(value, 100)));
+    }
+    lines.join("\n")
+}

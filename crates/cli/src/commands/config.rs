@@ -1,0 +1,206 @@
+//! `config <repo>`: what this machine does for a repo, and what the whole team
+//! has agreed on.
+
+mod name;
+mod show;
+
+use crate::commands::list::BESIDE;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::session::{InRepo, Need, Session};
+use crate::settings::check_label;
+use clap::Args;
+use multiclaude_hybrid_client::protocol::Repo;
+use multiclaude_hybrid_client::protocol::config::{ConfigWish, Encrypt, HybridConfig};
+use multiclaude_hybrid_client::{BaseUrl, Error};
+use show::{beside, show};
+
+/// Tries to write the shared configuration while others write it, too.
+const TRIES: u32 = 5;
+
+/// Shows or changes how a repo works across machines.
+///
+/// Without options it shows everything. --hybrid, --api-endpoint, --name,
+/// --node and --require-encryption are about this machine. The others change
+/// the configuration that all machines share, for which the coordinator wants a
+/// service or an admin token.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// The repo: multiclaude's name for it, or owner/repo [default: this directory's]
+    repo: Option<String>,
+    /// Turn hybrid mode on or off here
+    #[arg(long, value_name = "BOOL")]
+    hybrid: Option<bool>,
+    /// The coordinator's URL; without a path, /v1 is meant
+    #[arg(long, value_name = "URL")]
+    api_endpoint: Option<String>,
+    /// The owner/repo that multiclaude's name means, where its URL does not say
+    #[arg(long, value_name = "OWNER/REPO", value_parser = repo)]
+    name: Option<Repo>,
+    /// The label of this machine in agents' names
+    #[arg(long, value_name = "LABEL", value_parser = check_label)]
+    node: Option<String>,
+    /// Send nothing unencrypted from here, whatever the shared configuration says
+    #[arg(long, value_name = "BOOL")]
+    require_encryption: Option<bool>,
+    /// Shared: is hybrid mode on for the team? [true, if another shared option is given]
+    #[arg(long, value_name = "BOOL")]
+    enabled: Option<bool>,
+    /// Shared: agent types that run remotely: merge-queue,supervisor,worker
+    #[arg(long, value_name = "TYPES", value_delimiter = ',')]
+    remote_agents: Option<Vec<String>>,
+    /// Shared: where requests for workers are pushed to; empty for claiming only
+    #[arg(long, value_name = "URL")]
+    spawn_endpoint: Option<String>,
+    /// Shared: when messages are encrypted: never, when-possible or always
+    #[arg(long, value_name = "WHEN", value_parser = when)]
+    encrypt: Option<When>,
+    /// Shared: workers that may be pending or at work together
+    #[arg(long, value_name = "N")]
+    max_workers: Option<u32>,
+    /// Shared: requests for workers that a minute may bring
+    #[arg(long, value_name = "N")]
+    max_spawns_per_minute: Option<u32>,
+    /// Leave out what multiclaude itself would print
+    #[arg(long, hide = true)]
+    hybrid_only: bool,
+}
+
+/// `never` beside the protocol's two.
+#[derive(Debug, Clone, Copy)]
+struct When(Option<Encrypt>);
+
+fn when(text: &str) -> Result<When, String> {
+    match text {
+        "never" => Ok(When(None)),
+        text => Encrypt::parse(text)
+            .map(|when| When(Some(when)))
+            .map_err(|_| "must be never, when-possible or always".to_owned()),
+    }
+}
+
+fn repo(text: &str) -> Result<Repo, String> {
+    Repo::parse(text).map_err(|error| error.to_string())
+}
+
+impl ConfigArgs {
+    fn changes_here(&self) -> bool {
+        self.hybrid.is_some()
+            || self.api_endpoint.is_some()
+            || self.name.is_some()
+            || self.node.is_some()
+            || self.require_encryption.is_some()
+    }
+
+    fn changes_shared(&self) -> bool {
+        self.enabled.is_some()
+            || self.remote_agents.is_some()
+            || self.spawn_endpoint.is_some()
+            || self.encrypt.is_some()
+            || self.max_workers.is_some()
+            || self.max_spawns_per_minute.is_some()
+    }
+
+    /// Runs it.
+    pub async fn run(&self, session: &mut Session) -> Outcome {
+        if self.hybrid_only {
+            return beside(session, self.repo.as_deref()).await;
+        }
+        if self.name.is_some() && self.repo.is_none() {
+            return Err(Failure::usage(
+                "--name says what a name of multiclaude's means: which one?",
+            )
+            .hint("multiclaude-hybrid config NAME --name=owner/repo"));
+        }
+        // What is wrong with the line is said before anything of it is done.
+        let endpoint = self.endpoint(session)?;
+        if let (Some(name), Some(repo)) = (&self.repo, &self.name) {
+            name::say(session, name, repo)?;
+        }
+        let (repo, nickname) = session.resolve(self.repo.as_deref())?;
+        if self.changes_here() {
+            self.change_here(session, &repo, endpoint)?;
+            name::warn_of_fork(session, &repo, nickname.as_deref())?;
+        }
+        if self.changes_shared() {
+            let at = session.in_repo(Some(repo.as_str()), Need::Manage)?;
+            let done = self.change_shared(&at).await;
+            done.map_err(|failure| {
+                session.explain(failure, &at.login).instead(
+                    Exit::Forbidden,
+                    "the shared configuration is for service and admin tokens: ask whoever runs the \
+                     coordinator, or log in with such a token. --hybrid and --api-endpoint need none",
+                )
+            })?;
+        } else if self.changes_here() {
+            // What was asked for is done, whoever is away.
+            session.timeout = session.timeout.min(BESIDE);
+        }
+        show(session, &repo, nickname.as_deref(), self.changes_here()).await
+    }
+
+    fn endpoint(&self, session: &Session) -> Outcome<Option<String>> {
+        let allowed = session.settings.logins.iter().any(|login| login.allow_http);
+        let Some(url) = &self.api_endpoint else {
+            return Ok(None);
+        };
+        let base = BaseUrl::parse(url, allowed).map_err(|error| {
+            Failure::usage(format!("--api-endpoint: {error}")).hint(
+                "plain http to a network of your own: multiclaude-hybrid login --allow-http --url URL \
+                 comes first",
+            )
+        })?;
+        Ok(Some(base.to_string()))
+    }
+
+    fn change_here(&self, session: &mut Session, repo: &Repo, endpoint: Option<String>) -> Outcome {
+        session.change(|settings| {
+            let here = settings.repos.entry(repo.to_string()).or_default();
+            if let Some(on) = self.hybrid {
+                here.enabled = on;
+            }
+            if let Some(on) = self.require_encryption {
+                here.require_encryption = on;
+            }
+            if endpoint.is_some() {
+                here.api_endpoint = endpoint;
+            }
+            if self.node.is_some() {
+                settings.node.clone_from(&self.node);
+            }
+        })
+    }
+
+    async fn change_shared(&self, at: &InRepo) -> Outcome {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let read = at.client.config().await?;
+            let mut config = read.value;
+            self.apply(&mut config);
+            let wish = ConfigWish::from(config);
+            match at.client.set_config(&wish, Some(&read.etag)).await {
+                // Somebody else was faster: again, on top of theirs.
+                Err(Error::Conflict { .. }) if tries < TRIES => {}
+                done => return Ok(done.map(|_| ())?),
+            }
+        }
+    }
+
+    fn apply(&self, config: &mut HybridConfig) {
+        config.enabled = self.enabled.unwrap_or(true);
+        if let Some(types) = &self.remote_agents {
+            let types = types.iter().filter(|text| !text.is_empty());
+            config.remote_agents = types.cloned().collect();
+        }
+        if let Some(url) = &self.spawn_endpoint {
+            config.spawn_endpoint.clone_from(url);
+        }
+        if let Some(When(when)) = self.encrypt {
+            config.encrypt = when;
+        }
+        config.max_workers = self.max_workers.unwrap_or(config.max_workers);
+        config.max_spawns_per_minute = self
+            .max_spawns_per_minute
+            .unwrap_or(config.max_spawns_per_minute);
+    }
+}

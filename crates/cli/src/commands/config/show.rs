@@ -1,0 +1,172 @@
+//! What `config` shows.
+
+use crate::commands::list::BESIDE;
+use crate::failure::Outcome;
+use crate::output::{Look, safe};
+use crate::session::{Need, Session, remote_agents};
+use crate::settings::RepoSettings;
+use multiclaude_hybrid_client::protocol::Repo;
+use multiclaude_hybrid_client::protocol::config::{Encrypt, HybridConfig};
+use serde_json::json;
+
+/// What is shown after the real program's own words: nothing that fails, and
+/// nothing that takes long.
+pub(super) async fn beside(session: &mut Session, repo: Option<&str>) -> Outcome {
+    session.timeout = session.timeout.min(BESIDE);
+    let is_on = |repo: &Repo| session.settings.repo(repo).enabled;
+    let shown = match session.resolve(repo) {
+        Ok((repo, nickname)) if is_on(&repo) => {
+            show(session, &repo, nickname.as_deref(), true).await
+        }
+        // Where it is on for some repo, nobody knows whether that one was meant.
+        Err(failure)
+            if session.settings.repos.values().any(|here| here.enabled)
+                && !session.is_nameless(repo) =>
+        {
+            Err(failure)
+        }
+        _ => {
+            session.out.show(&json!({ "hybrid": false }), || {
+                "Hybrid Mode: disabled".to_owned()
+            });
+            Ok(())
+        }
+    };
+    if let Err(failure) = shown {
+        session
+            .out
+            .warn(&format!("Hybrid Mode: unknown: {}", failure.aside()));
+    }
+    Ok(())
+}
+
+/// The shared configuration, or why it could not be read.
+async fn shared(session: &Session, repo: &Repo) -> Outcome<HybridConfig> {
+    let at = session.in_repo(Some(repo.as_str()), Need::Use)?;
+    let read = at.client.config().await;
+    let read = read.map_err(|error| session.explain(error.into(), &at.login))?;
+    session.remember(repo, &read.value);
+    Ok(read.value)
+}
+
+/// The types of agents that run here: what multiclaude has of the repo, less
+/// what runs remotely.
+fn local_types(
+    session: &Session,
+    nickname: Option<&str>,
+    remote: &[String],
+) -> Outcome<Vec<String>> {
+    let state = session.state()?;
+    let usual = || {
+        ["supervisor", "merge-queue", "workspace", "worker"]
+            .map(str::to_owned)
+            .to_vec()
+    };
+    let mut types: Vec<String> = match nickname.and_then(|name| state.repos.get(name)) {
+        Some(local) => local
+            .agents
+            .values()
+            .map(|agent| agent.r#type.clone())
+            .collect(),
+        None => usual(),
+    };
+    types.sort();
+    types.dedup();
+    types.retain(|kind| !remote.contains(kind));
+    Ok(types)
+}
+
+/// A list of agent types, for people: workers come in numbers.
+fn listed(types: &[String]) -> String {
+    let plural = |kind: &String| match kind.as_str() {
+        "worker" => "workers".to_owned(),
+        kind => safe(kind),
+    };
+    match types {
+        [] => "none".to_owned(),
+        types => types.iter().map(plural).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// Shows everything; `changed`: something was changed before.
+pub(super) async fn show(
+    session: &Session,
+    repo: &Repo,
+    nickname: Option<&str>,
+    changed: bool,
+) -> Outcome {
+    let here = session.settings.repo(repo);
+    let login = session.login(Some(repo), Need::Use).ok();
+    let endpoint = session.endpoint(Some(repo))?;
+    let endpoint = endpoint.or_else(|| login.map(|login| login.url.clone()));
+    let read = shared(session, repo).await;
+    // While the coordinator is away, what it said last holds.
+    let remote = read.as_ref().map_or(&here.remote_agents[..], remote_agents);
+    let local = local_types(session, nickname, remote)?;
+    let value = json!({
+        "repo": repo, "nickname": nickname, "hybrid": here.enabled, "api_endpoint": endpoint,
+        "node": session.settings.node(), "require_encryption": here.require_encryption,
+        "local_agents": local, "shared": read.as_ref().ok(),
+    });
+    session.out.show(&value, || {
+        let text = told(session, repo, &here, endpoint.as_deref(), &local);
+        match &read {
+            Ok(config) => format!("{text}\n{}", told_shared(config)),
+            Err(_) => text,
+        }
+    });
+    match read {
+        Ok(_) => Ok(()),
+        // What was asked for is done; the rest is for later.
+        Err(failure) if changed => {
+            session.out.warn(&failure.aside());
+            Ok(())
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+fn told(
+    session: &Session,
+    repo: &Repo,
+    here: &RepoSettings,
+    endpoint: Option<&str>,
+    local: &[String],
+) -> String {
+    let mode = if here.enabled {
+        Look::Good.paint("enabled")
+    } else {
+        "disabled".to_owned()
+    };
+    let encryption = if here.require_encryption {
+        "\nEncryption Required Here: yes"
+    } else {
+        ""
+    };
+    format!(
+        "Hybrid Configuration for {repo}:\nHybrid Mode: {mode}\nAPI Endpoint: {}\nNode: {}{encryption}\n\
+         Local Agents: {}",
+        endpoint.unwrap_or("none (set one with --api-endpoint=URL)"),
+        session.settings.node(),
+        listed(local),
+    )
+}
+
+fn told_shared(config: &HybridConfig) -> String {
+    let spawn = match config.spawn_endpoint.as_str() {
+        "" => "none (runners claim)".to_owned(),
+        url => safe(url),
+    };
+    let team = if config.enabled {
+        "enabled"
+    } else {
+        "disabled"
+    };
+    format!(
+        "Remote Agents: {}\nHybrid Mode of the Team: {team}\nSpawn Endpoint: {spawn}\nEncryption: {}\nWorker Limits: {} at once, {} a minute",
+        listed(&config.remote_agents),
+        config.encrypt.map_or("never", Encrypt::as_str),
+        config.max_workers,
+        config.max_spawns_per_minute,
+    )
+}

@@ -1,0 +1,51 @@
+//! `doctor`: everything that a user can have wrong, and how to mend each.
+
+use crate::doctor::{self, Check, State};
+use crate::failure::{Failure, Outcome};
+use crate::output::{Output, counted};
+use crate::session::Session;
+use clap::Args;
+
+/// Checks everything between this machine's agents and the coordinator.
+///
+/// Each fault comes with what mends it. The exit status is 1 if there is one.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Only for this repo
+    #[arg(long, short, value_name = "REPO")]
+    repo: Option<String>,
+}
+
+impl DoctorArgs {
+    /// Runs it.
+    pub async fn run(&self, session: &Session) -> Outcome {
+        let only = match &self.repo {
+            Some(repo) => Some(session.resolve(Some(repo))?.0),
+            None => None,
+        };
+        report(session.out, &doctor::all(session, only.as_ref()).await)
+    }
+
+    /// Runs it where the settings cannot be read.
+    pub fn run_without_settings(&self, out: Output, failure: Failure) -> Outcome {
+        let session = Session::without_settings(out)?;
+        report(out, &doctor::without_settings(&session, failure))
+    }
+}
+
+/// Shows what was found; a failure if there is a fault.
+fn report(out: Output, checks: &[Check]) -> Outcome {
+    let bad = checks
+        .iter()
+        .filter(|check| check.state == State::Fault)
+        .count();
+    out.show(&checks, || doctor::told(checks));
+    if bad == 0 {
+        return Ok(());
+    }
+    let them = if bad == 1 { "it" } else { "them" };
+    Err(Failure::new(format!(
+        "{}; what mends {them} is written below each",
+        counted(bad, "fault")
+    )))
+}

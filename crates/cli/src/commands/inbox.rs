@@ -1,0 +1,296 @@
+//! `inbox`: an agent's messages, by hand.
+
+use crate::crypt::{Opened, Reader};
+use crate::failure::{Exit, Failure, Outcome};
+use crate::output::{Look, Output, ago, line, now, safe};
+use crate::sender::{self, Around, BRIDGE};
+use crate::session::{InRepo, Need, Session};
+use clap::Args;
+use multiclaude_hybrid_client::protocol::AgentName;
+use multiclaude_hybrid_client::protocol::agent::Agent;
+use multiclaude_hybrid_client::protocol::message::{Message, MessageStatus};
+use multiclaude_hybrid_client::{
+    AgentFilter, Connection, Error, InboxOptions, MessageFilter, RepoClient,
+};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long an answer is held when nothing new is there.
+const WAIT: Duration = Duration::from_secs(25);
+/// Between two tries while the coordinator is away.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Shows the messages of one of your agents that are not acknowledged yet.
+///
+/// What is shown is reported as delivered, unless a bridge delivers for the
+/// agent, or --peek says to change nothing.
+#[derive(Debug, Args)]
+pub struct InboxArgs {
+    /// The agent [default: the one of this worktree, or your only one]
+    #[arg(value_parser = super::agents::agent_name)]
+    name: Option<AgentName>,
+    /// The repo: multiclaude's name for it, or owner/repo
+    #[arg(long, short, value_name = "REPO")]
+    repo: Option<String>,
+    /// Show what waits, then everything that comes, until it is stopped
+    #[arg(long, short)]
+    follow: bool,
+    /// Acknowledge what is shown
+    #[arg(long, conflicts_with = "peek")]
+    ack: bool,
+    /// Change nothing: for the sender the messages are where they were
+    #[arg(long)]
+    peek: bool,
+    /// At most this many of each status (without --follow)
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=500))]
+    limit: u32,
+}
+
+impl InboxArgs {
+    /// Runs it.
+    pub async fn run(&self, session: &Session) -> Outcome {
+        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
+        let done = self.show(session, &at).await;
+        done.map_err(|failure| session.explain(failure, &at.login))
+    }
+
+    async fn show(&self, session: &Session, at: &InRepo) -> Outcome {
+        let agent = self.agent(session, at).await?;
+        let served = agent.metadata.contains_key(BRIDGE);
+        match (self.follow, self.peek || (served && !self.ack)) {
+            (false, peek) => self.list(session, at, &agent.name, peek).await,
+            (true, false) => self.take(session, at, &agent.name).await,
+            (true, true) => self.watch(session, at, &agent.name).await,
+        }
+    }
+
+    /// Whose messages are meant.
+    async fn agent(&self, session: &Session, at: &InRepo) -> Outcome<Agent> {
+        let name = match &self.name {
+            Some(name) => Some(name.clone()),
+            None => match sender::around(session, at).await? {
+                Around::Agent(name) => Some(name),
+                Around::Nobody => None,
+                // Whoever works here is not whoever the other mail is for.
+                Around::Unregistered(local) => {
+                    let register = sender::registration(session, &local);
+                    return Err(Failure::new(format!(
+                        "{local}, whose worktree this is, is not registered in {}",
+                        at.repo
+                    ))
+                    .exit(Exit::NotFound)
+                    .hint(format!(
+                        "register it, here: {register}. For somebody else's mail: multiclaude-hybrid inbox \
+                         NAME"
+                    )));
+                }
+            },
+        };
+        if let Some(name) = name {
+            return Ok(at.client.agent(&name).await?);
+        }
+        let filter = AgentFilter {
+            owner: Some(at.login.owner.clone()),
+            ..AgentFilter::default()
+        };
+        let mut mine = at.client.agents(&filter).await?;
+        if mine.len() == 1 {
+            return mine.pop().ok_or_else(|| Failure::new("no agent"));
+        }
+        let names: Vec<_> = mine.iter().map(|agent| agent.name.as_str()).collect();
+        Err(match names.as_slice() {
+            [] => Failure::new(format!("{} has no agent in {}", at.login.owner, at.repo))
+                .exit(Exit::NotFound)
+                .hint("register one: multiclaude-hybrid agents register NAME --type workspace"),
+            names => Failure::usage(format!(
+                "{} has {} agents in {}: {}",
+                at.login.owner,
+                names.len(),
+                at.repo,
+                names.join(", ")
+            ))
+            .hint("say which: multiclaude-hybrid inbox NAME"),
+        })
+    }
+
+    /// What is there now.
+    async fn list(&self, session: &Session, at: &InRepo, name: &AgentName, peek: bool) -> Outcome {
+        let (mut messages, mut more) = (Vec::new(), false);
+        for status in [MessageStatus::Pending, MessageStatus::Delivered] {
+            let filter = MessageFilter {
+                status: Some(status),
+                limit: Some(self.limit),
+                ..MessageFilter::default()
+            };
+            let page = at.client.messages(name, &filter).await?;
+            messages.extend(page.items);
+            more |= page.more;
+        }
+        messages.sort_by_key(|message| message.id.seq());
+        let reader = Reader::new(session, &at.repo);
+        let opened: Vec<Opened> = messages
+            .into_iter()
+            .map(|message| reader.open(message))
+            .collect();
+        session.out.show(&opened, || match opened.as_slice() {
+            [] => format!("no messages for {name}"),
+            opened => opened.iter().map(told).collect::<Vec<_>>().join("\n"),
+        });
+        if more {
+            session
+                .out
+                .warn("there are more: acknowledge these first, or raise --limit");
+        }
+        if !peek {
+            for opened in &opened {
+                self.report(&at.client, opened).await?;
+            }
+        }
+        sealed(&opened)
+    }
+
+    /// What the sender is told of a message that was shown.
+    fn status(&self, opened: &Opened) -> MessageStatus {
+        // What could not be read was not dealt with.
+        if self.ack && opened.error.is_none() {
+            MessageStatus::Acked
+        } else {
+            MessageStatus::Delivered
+        }
+    }
+
+    async fn report(&self, client: &RepoClient, opened: &Opened) -> Outcome {
+        let (message, status) = (&opened.message, self.status(opened));
+        if message.status == status {
+            return Ok(());
+        }
+        match client.report(&message.id, status, None).await {
+            // Somebody else has dealt with it meanwhile.
+            Ok(_) | Err(Error::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What waits and comes, as the agent's delivery.
+    async fn take(&self, session: &Session, at: &InRepo, name: &AgentName) -> Outcome {
+        let out = session.out;
+        let options = InboxOptions::default().on_change(move |change| outage(out, change));
+        let mut inbox = at.client.inbox(name, options);
+        let reader = Reader::new(session, &at.repo);
+        loop {
+            let letter = inbox.next().await?;
+            let opened = reader.open(letter.message().clone());
+            show_one(out, &opened);
+            match self.status(&opened) {
+                MessageStatus::Acked => letter.acked().await?,
+                _ => letter.delivered().await?,
+            }
+        }
+    }
+
+    /// What is there and comes, without a part in its delivery: everything after
+    /// the last one that was shown, whatever its status.
+    async fn watch(&self, session: &Session, at: &InRepo, name: &AgentName) -> Outcome {
+        let (mut after, mut away) = (None, None);
+        let reader = Reader::new(session, &at.repo);
+        // What is there is shown at once; after that an answer is held until
+        // something comes.
+        let mut wait = None;
+        loop {
+            let filter = MessageFilter {
+                after: after.clone(),
+                wait,
+                ..MessageFilter::default()
+            };
+            let page = match at.client.messages(name, &filter).await {
+                Ok(page) => page,
+                Err(error) if error.is_outage() => {
+                    if away.is_none() {
+                        outage(session.out, Connection::Away(&error));
+                        away = Some(Instant::now());
+                    }
+                    tokio::time::sleep(AGAIN).await;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if let Some(since) = away.take() {
+                outage(session.out, Connection::Back(since.elapsed()));
+            }
+            wait = Some(WAIT);
+            for message in page.items {
+                after = Some(message.id.clone());
+                if !matches!(message.status, MessageStatus::Acked | MessageStatus::Failed) {
+                    show_one(session.out, &reader.open(message));
+                }
+            }
+        }
+    }
+}
+
+fn outage(out: Output, change: Connection<'_>) {
+    match change {
+        Connection::Away(error) => out.warn(&format!("{error}; waiting for it")),
+        Connection::Back(after) => {
+            out.warn(&format!(
+                "the coordinator is back after {} s",
+                after.as_secs()
+            ));
+        }
+        _ => {}
+    }
+}
+
+fn show_one(out: Output, opened: &Opened) {
+    out.entry(opened, || told(opened));
+}
+
+/// Did any message stay sealed?
+fn sealed(opened: &[Opened]) -> Outcome {
+    let errors: Vec<_> = opened
+        .iter()
+        .filter_map(|opened| opened.error.as_ref())
+        .collect();
+    match errors.as_slice() {
+        [] => Ok(()),
+        [first, ..] => Err(Failure::new(format!(
+            "{} of {} messages cannot be read here: {first}",
+            errors.len(),
+            opened.len()
+        ))),
+    }
+}
+
+fn told(opened: &Opened) -> String {
+    let message: &Message = &opened.message;
+    let mut marks = String::new();
+    if opened.encrypted {
+        marks.push_str(", encrypted");
+    } else if opened.unsealed {
+        marks = format!(", {}", Look::Bad.paint("NOT ENCRYPTED"));
+    }
+    if let Some(thread) = &message.thread_id {
+        marks = format!("{marks}, thread {}", line(thread, 40));
+    }
+    if let Some(reply) = &message.reply_to {
+        marks = format!("{marks}, answers {reply}");
+    }
+    let status = match message.status {
+        MessageStatus::Pending => Look::Warning,
+        _ => Look::Dim,
+    };
+    let head = format!(
+        "{} from {} (owner {}), {}, {}{marks}",
+        message.id,
+        message.from,
+        line(&message.from_owner, 40),
+        ago(message.created_at, now()),
+        status.paint(message.status.as_str()),
+    );
+    let body = match &opened.error {
+        Some(error) => Look::Bad.paint(&format!("[{error}]")),
+        None => safe(&message.body),
+    };
+    // Indented, so that a body cannot pass for the head of another message.
+    format!("{head}\n    {}", body.replace('\n', "\n    "))
+}

@@ -1,0 +1,173 @@
+//! `list`: multiclaude's own list, and what hybrid mode adds to it.
+
+use crate::failure::{Failure, Outcome};
+use crate::output::{Look, counted, line};
+use crate::session::{Need, Session};
+use crate::shim::places::Places;
+use crate::shim::real::Search;
+use clap::Args;
+use futures_util::future::join_all;
+use multiclaude_hybrid_client::AgentFilter;
+use multiclaude_hybrid_client::protocol::Repo;
+use multiclaude_hybrid_client::protocol::agent::{Agent, AgentStatus};
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Lists repos with their hybrid state, and the names that messages can go to.
+///
+/// What is shown after "reaches" is what `multiclaude-hybrid send <name>` takes.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Leave out what multiclaude itself would print
+    #[arg(long, hide = true)]
+    hybrid_only: bool,
+}
+
+/// How long a line beside multiclaude's own output may take.
+pub const BESIDE: Duration = Duration::from_secs(3);
+
+/// One repo's line.
+#[derive(Debug, Serialize)]
+struct Line {
+    /// Nothing if nobody has said which one multiclaude's name means.
+    repo: Option<Repo>,
+    nickname: Option<String>,
+    hybrid: bool,
+    api_endpoint: Option<String>,
+    agents: Vec<Agent>,
+    /// Names of this machine's multiclaude, which its own messages mean first.
+    #[serde(skip)]
+    local: BTreeSet<String>,
+    error: Option<String>,
+}
+
+impl ListArgs {
+    /// Runs it.
+    pub async fn run(&self, session: &mut Session) -> Outcome {
+        if self.hybrid_only {
+            session.timeout = session.timeout.min(BESIDE);
+        }
+        let session = &*session;
+        if !self.hybrid_only && !session.out.is_json() {
+            // Its own words say what is wrong with it, where it fails.
+            if let Ok(real) = Search::here(Places::SHIM).find() {
+                real.run(&["list".into()]);
+            }
+        }
+        let asked = lines(session)?.into_iter().map(|line| about(session, line));
+        // All at once, so that one that hangs holds up no other.
+        let found = join_all(asked).await;
+        let (lines, failures): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        session.out.show(&lines, || {
+            if lines.is_empty() {
+                return "Hybrid: no repo is set up (multiclaude-hybrid config <repo> --hybrid=true)"
+                    .to_owned();
+            }
+            let here = session.settings.instance.as_str();
+            let any = lines.iter().any(|line| line.hybrid);
+            let told: Vec<_> = lines.iter().map(|line| told(line, here, any)).collect();
+            format!("Hybrid:\n{}", told.join("\n"))
+        });
+        match failures.into_iter().flatten().next() {
+            // What is shown beside multiclaude's own list is no failure of it.
+            Some(_) if self.hybrid_only => Ok(()),
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Every repo that multiclaude or we know, by multiclaude's name if it has one.
+fn lines(session: &Session) -> Outcome<Vec<Line>> {
+    let state = session.state()?;
+    let line = |repo: Option<Repo>, nickname: Option<&String>| Line {
+        hybrid: (repo.as_ref()).is_some_and(|repo| session.settings.repo(repo).enabled),
+        api_endpoint: session.endpoint(repo.as_ref()).ok().flatten(),
+        local: nickname
+            .and_then(|name| state.repos.get(name))
+            .map(|local| local.agents.keys().cloned().collect())
+            .unwrap_or_default(),
+        repo,
+        nickname: nickname.cloned(),
+        agents: Vec::new(),
+        error: None,
+    };
+    let of_name = |name: &String| line(session.nicknamed(name, &state).ok(), Some(name));
+    let mut lines: Vec<Line> = state.repos.keys().map(of_name).collect();
+    for name in session.settings.repos.keys() {
+        let repo = Repo::parse(name).ok();
+        if repo.is_some() && !lines.iter().any(|line| line.repo == repo) {
+            lines.push(line(repo, None));
+        }
+    }
+    lines.sort_by(|a, b| (&a.repo, &a.nickname).cmp(&(&b.repo, &b.nickname)));
+    Ok(lines)
+}
+
+async fn about(session: &Session, mut line: Line) -> (Line, Option<Failure>) {
+    let Some(repo) = line.repo.as_ref().filter(|_| line.hybrid) else {
+        return (line, None);
+    };
+    let found = async {
+        let at = session.in_repo(Some(repo.as_str()), Need::Use)?;
+        let agents = at.client.agents(&AgentFilter::default()).await;
+        let agents = agents.map_err(|error| session.explain(error.into(), &at.login))?;
+        Ok::<_, Failure>((at.login.url, agents))
+    };
+    match found.await {
+        Ok((url, agents)) => {
+            line.api_endpoint = Some(url);
+            line.agents = agents;
+            (line, None)
+        }
+        Err(failure) => {
+            line.error = Some(failure.message.clone());
+            (line, Some(failure))
+        }
+    }
+}
+
+/// What is said of a repo; `any`: one of them is hybrid.
+fn told(about: &Line, instance: &str, any: bool) -> String {
+    let name = match (&about.nickname, &about.repo) {
+        (Some(nickname), Some(repo)) => format!("{nickname} ({repo})"),
+        (Some(name), None) if !any => name.clone(),
+        (Some(name), None) => {
+            return format!(
+                "  {name}: off; to turn it on, say which repo it is: multiclaude-hybrid config {name} \
+                 --name=owner/repo"
+            );
+        }
+        (None, repo) => repo.as_ref().map_or(String::new(), ToString::to_string),
+    };
+    if !about.hybrid {
+        return format!("  {name}: off");
+    }
+    let endpoint = about.api_endpoint.as_deref().unwrap_or_default();
+    if let Some(error) = &about.error {
+        let error = line(error, 160);
+        return format!("  {name}: {} ({error})", Look::Bad.paint("not connected"));
+    }
+    // A label is only a word: who registered an agent decides.
+    let here = |agent: &&Agent| agent.instance.as_deref() == Some(instance);
+    let away: Vec<_> = about.agents.iter().filter(|agent| !here(agent)).collect();
+    let local = about.agents.len() - away.len();
+    let shown = |agent: &&Agent| match agent.status {
+        AgentStatus::Stopped => format!("{} (stopped)", agent.name),
+        _ if about.local.contains(agent.name.as_str()) => {
+            format!("{} (multiclaude message means the one here)", agent.name)
+        }
+        _ => agent.name.to_string(),
+    };
+    let names = if away.is_empty() {
+        "nobody yet".to_owned()
+    } else {
+        away.iter().map(shown).collect::<Vec<_>>().join(", ")
+    };
+    format!(
+        "  {name}: {}, {endpoint}, {} of this machine, reaches {names}",
+        Look::Good.paint("on"),
+        counted(local, "agent")
+    )
+}

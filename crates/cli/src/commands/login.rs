@@ -1,0 +1,286 @@
+//! `login`, `logout`: the tokens of this machine.
+
+use crate::failure::{Exit, Failure, Outcome};
+use crate::output::word;
+use crate::secrets::Name;
+use crate::session::Session;
+use crate::settings::{Login, Settings, covered};
+use clap::Args;
+use futures_util::future::join_all;
+use multiclaude_hybrid_client::protocol::TokenId;
+use multiclaude_hybrid_client::protocol::token::{Scope, SecretToken, WhoAmI};
+use multiclaude_hybrid_client::{BaseUrl, DEFAULT_URL, Error};
+use std::collections::BTreeSet;
+use std::io::{IsTerminal, Read, stdin};
+
+/// The id of the admin token that a coordinator is set up with.
+const ROOT: &str = "tok_admin";
+/// Bytes of standard input that a token is looked for in.
+const INPUT_MAX: u64 = 64 * 1024;
+
+/// Keeps a token for a coordinator, after asking whether it is valid.
+///
+/// The token is asked for without showing it, or read from standard input:
+/// `multiclaude-hybrid login --url URL < file`. It is kept in the system's
+/// keychain, or in ~/.multiclaude/credentials where there is none.
+#[derive(Debug, Args)]
+pub struct LoginArgs {
+    /// The coordinator [default: that of the environment, the one known here, or the public one]
+    #[arg(long, visible_alias = "api-endpoint", value_name = "URL")]
+    url: Option<String>,
+    /// Allow plain http to another machine; the token can be read on the way
+    #[arg(long)]
+    allow_http: bool,
+    /// Keep the token in the file even where there is a keychain
+    #[arg(long)]
+    no_keychain: bool,
+}
+
+/// Forgets tokens of this machine. They stay valid until they are revoked.
+#[derive(Debug, Args)]
+pub struct LogoutArgs {
+    /// Only this one: its id, or its owner or kind
+    token: Option<String>,
+    /// Only those for this coordinator
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// All of them
+    #[arg(long, conflicts_with = "url")]
+    all: bool,
+}
+
+/// A line from standard input, or typed without showing it.
+pub fn ask_secret(prompt: &str) -> Outcome<String> {
+    let text = if stdin().is_terminal() {
+        rpassword::prompt_password(prompt)
+            .map_err(|error| Failure::new(format!("cannot read from the terminal: {error}")))?
+    } else {
+        let mut text = String::new();
+        stdin()
+            .take(INPUT_MAX)
+            .read_to_string(&mut text)
+            .map_err(|error| Failure::new(format!("cannot read standard input: {error}")))?;
+        text
+    };
+    Ok(text.trim().to_owned())
+}
+
+/// Checks a token with its coordinator and keeps it.
+pub async fn keep(
+    session: &mut Session,
+    base: &BaseUrl,
+    allow_http: bool,
+    keychain: bool,
+    token: &str,
+) -> Outcome<(Login, WhoAmI)> {
+    if SecretToken::parse(token).is_none() {
+        let message = if token.is_empty() {
+            "no token was given"
+        } else {
+            "that is no token: its checksum does not fit; a character may be missing or wrong"
+        };
+        return Err(Failure::usage(message)
+            .hint("paste the whole of it: mcu_, mcs_ or mca_ and 49 characters"));
+    }
+    let client = session.client_with(base.as_str(), allow_http, token)?;
+    let who = client.whoami().await.map_err(|error| {
+        let failure = Failure::from(error);
+        let exit = failure.exit;
+        failure.or_hint(|| match exit {
+            Exit::NotLoggedIn => {
+                format!("{base} does not know this token (any more): get a new one for it")
+            }
+            _ => format!("is {base} really the URL of a coordinator? It mostly ends with /v1"),
+        })
+    })?;
+    if TokenId::parse(&who.token_id).is_none() && who.token_id != ROOT {
+        return Err(Failure::new(format!(
+            "what answers at {base} is no coordinator: a token has no such id"
+        ))
+        .exit(Exit::Unreachable));
+    }
+    let secrets = session.secrets();
+    session.home.make_private()?;
+    let place = secrets.keep(&Name::token(base.as_str(), &who.token_id), token, keychain)?;
+    let login = Login {
+        url: base.to_string(),
+        token_id: who.token_id.clone(),
+        kind: who.kind,
+        owner: who.owner.clone(),
+        repos: who.repos.clone(),
+        place,
+        allow_http,
+    };
+    let dead = no_longer_valid(session, &login).await;
+    let replaced: Vec<Login> = session.change(|settings| {
+        let (old, kept) = settings
+            .logins
+            .drain(..)
+            .partition(|other| replaces(&login, other) || dead.contains(other));
+        settings.logins = kept;
+        settings.logins.push(login.clone());
+        old
+    })?;
+    for old in replaced {
+        if dead.contains(&old) {
+            let (id, owner) = (&old.token_id, &old.owner);
+            session.out.note(&format!(
+                "Forgot the token {id} of {owner}, which is no longer valid."
+            ));
+        }
+        if (&old.token_id, old.place) != (&login.token_id, login.place) {
+            // What cannot be forgotten now is of no use any more.
+            let _ = secrets.forget(&old.secret(), old.place);
+        }
+    }
+    Ok((login, who))
+}
+
+/// The tokens for the coordinator of `new` that are of no use any more: whoever
+/// logs in after a revocation does not want to hear of it for ever.
+async fn no_longer_valid(session: &Session, new: &Login) -> Vec<Login> {
+    let others = session.settings.logins.iter();
+    let others = others.filter(|other| other.url == new.url && other.token_id != new.token_id);
+    let checked = join_all(others.map(|other| async move {
+        let gone = match session.client(other) {
+            Ok(client) => matches!(client.whoami().await, Err(Error::Unauthenticated(_))),
+            // Its secret part is gone.
+            Err(failure) => failure.exit == Exit::NotLoggedIn,
+        };
+        gone.then(|| other.clone())
+    }));
+    checked.await.into_iter().flatten().collect()
+}
+
+/// Does a new login make an older one useless? It does if it is the same
+/// principal's and reaches at least as far.
+fn replaces(new: &Login, old: &Login) -> bool {
+    let reaches = |scope: &Scope| match scope {
+        Scope::Repo(repo) => new.covers(repo),
+        Scope::Account(_) => new.repos.contains(scope),
+    };
+    new.url == old.url
+        && new.kind == old.kind
+        && new.owner == old.owner
+        && old.repos.iter().all(reaches)
+}
+
+/// The coordinator that a login without `--url` means: a token that was made for
+/// one must not be shown to another.
+fn usual(session: &Session) -> Outcome<String> {
+    if let Some(url) = session.endpoint(None)? {
+        return Ok(url);
+    }
+    let settings = &session.settings;
+    let repos = settings.repos.values();
+    let configured = repos.filter_map(|repo| repo.api_endpoint.clone());
+    let logins = settings.logins.iter().map(|login| login.url.clone());
+    let known: BTreeSet<String> = logins.chain(configured).collect();
+    let several: Vec<_> = known.into_iter().collect();
+    match several.as_slice() {
+        [] => Ok(DEFAULT_URL.to_owned()),
+        [only] => Ok(only.clone()),
+        several => Err(Failure::usage(format!(
+            "this machine knows several coordinators: {}",
+            several.join(", ")
+        ))
+        .hint("say which one the token is for: --url URL")),
+    }
+}
+
+/// What a token stands for, for people.
+pub(super) fn told(who: &WhoAmI) -> String {
+    let covers = covered(who.kind, &who.repos);
+    let end = who
+        .expires_at
+        .map_or(String::new(), |at| format!(", until {}", word(&at)));
+    format!("{} ({}) for {covers}{end}", who.owner, who.kind.as_str())
+}
+
+impl LoginArgs {
+    /// Runs it.
+    pub async fn run(&self, session: &mut Session) -> Outcome {
+        let wanted = match &self.url {
+            Some(url) => url.clone(),
+            None => usual(session)?,
+        };
+        let base = BaseUrl::parse(&wanted, self.allow_http).map_err(|error| {
+            Failure::usage(error.to_string())
+                .hint(format!("multiclaude-hybrid login --url {DEFAULT_URL}"))
+        })?;
+        let token = ask_secret(&format!("Token for {base}: "))?;
+        let (login, who) = keep(session, &base, self.allow_http, !self.no_keychain, &token).await?;
+        let place = session.secrets().told(login.place);
+        session.out.show(&login, || {
+            format!(
+                "Logged in to {base} as {}.\nThe token is in {place}.",
+                told(&who)
+            )
+        });
+        Ok(())
+    }
+}
+
+impl LogoutArgs {
+    /// Runs it.
+    pub fn run(&self, session: &Session) -> Outcome {
+        let logins = &session.settings.logins;
+        let url = match &self.url {
+            Some(url) => Some(
+                BaseUrl::parse(url, true)
+                    .map_err(|error| Failure::usage(error.to_string()))?
+                    .to_string(),
+            ),
+            None => None,
+        };
+        let meant: Vec<Login> = logins
+            .iter()
+            .filter(|login| url.as_ref().is_none_or(|url| *url == login.url))
+            .filter(|login| self.token.as_ref().is_none_or(|which| login.is(which)))
+            .cloned()
+            .collect();
+        if meant.is_empty() {
+            return Err(Failure::new("this machine has no token to forget").exit(Exit::NotLoggedIn));
+        }
+        if meant.len() > 1 && url.is_none() && !self.all {
+            let told = |login: &Login| {
+                let (id, kind) = (&login.token_id, login.kind.as_str());
+                format!("{id} ({kind} of {}, {})", login.owner, login.url)
+            };
+            let told: Vec<_> = meant.iter().map(told).collect();
+            return Err(Failure::usage(format!(
+                "this machine has {} tokens: {}",
+                meant.len(),
+                told.join(", ")
+            ))
+            .hint("say which: the id, --url URL, or --all"));
+        }
+        for login in &meant {
+            session.secrets().forget(&login.secret(), login.place)?;
+        }
+        Settings::change(&session.home, |settings| {
+            settings.logins.retain(|login| !meant.contains(login));
+            Ok(())
+        })?;
+        session.out.show(&meant, || {
+            let told = |login: &Login| {
+                format!(
+                    "Forgot the token {} of {} at {}.",
+                    login.token_id, login.owner, login.url
+                )
+            };
+            let lines: Vec<_> = meant.iter().map(told).collect();
+            let rest =
+                "It stays valid until an admin revokes it: multiclaude-hybrid tokens revoke ID";
+            format!("{}\n{rest}", lines.join("\n"))
+        });
+        Ok(())
+    }
+}
+
+/// Reads a token's id, as `whoami` and `tokens` show it.
+pub fn token_id(text: &str) -> Result<TokenId, String> {
+    TokenId::parse(text).ok_or_else(|| {
+        "is no token's id; it looks like tok_0192…, and `tokens` shows it".to_owned()
+    })
+}

@@ -1,0 +1,16 @@
+//! The commands, one file a theme: their arguments, and what they do.
+
+pub mod agents;
+pub mod config;
+pub mod doctor;
+pub mod inbox;
+pub mod keys;
+pub mod list;
+pub mod login;
+pub mod prompt;
+pub mod send;
+pub mod shell;
+pub mod team;
+pub mod tokens;
+pub mod whoami;
+pub mod work;

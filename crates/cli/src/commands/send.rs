@@ -1,0 +1,211 @@
+//! `send`, `ack`, `receipt`: messages, one at a time.
+
+use crate::crypt;
+use crate::failure::{Failure, Outcome};
+use crate::output::{ago, line, now, safe, word};
+use crate::sender;
+use crate::session::{InRepo, Need, Session};
+use clap::Args;
+use multiclaude_hybrid_client::protocol::message::{
+    BODY_MAX, Message, MessageStatus, NewMessage, TTL_MAX_SECS,
+};
+use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
+use std::io::{Read, stdin};
+
+/// Sends a message to an agent on any machine.
+///
+/// The sender is the agent whose worktree this is, else you: user:<owner>.
+#[derive(Debug, Args)]
+pub struct SendArgs {
+    /// The agent it is for, as `agents` shows it
+    #[arg(value_parser = super::agents::agent_name)]
+    to: AgentName,
+    /// The text, or - for standard input; after -- it may begin with a dash
+    #[arg(required = true)]
+    text: Vec<String>,
+    /// The repo: multiclaude's name for it, or owner/repo
+    #[arg(long, short, value_name = "REPO")]
+    repo: Option<String>,
+    /// Who sends: one of your agents, or user:<owner>
+    #[arg(long, value_name = "NAME")]
+    from: Option<String>,
+    /// The conversation it belongs to
+    #[arg(long, value_name = "ID")]
+    thread: Option<String>,
+    /// The message it answers
+    #[arg(long, value_name = "ID", value_parser = message_id)]
+    reply_to: Option<MessageId>,
+    /// How long it may wait, in seconds, before it comes back
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(1..=TTL_MAX_SECS))]
+    ttl: Option<i64>,
+    /// Idempotency key: the same one again sends no second message
+    #[arg(long)]
+    key: Option<String>,
+}
+
+/// Acknowledges messages: their senders see that they were dealt with.
+#[derive(Debug, Args)]
+pub struct AckArgs {
+    /// The messages' ids
+    #[arg(required = true, value_parser = message_id)]
+    ids: Vec<MessageId>,
+    /// The repo: multiclaude's name for it, or owner/repo
+    #[arg(long, short, value_name = "REPO")]
+    repo: Option<String>,
+}
+
+/// Shows how far a message has come.
+#[derive(Debug, Args)]
+pub struct ReceiptArgs {
+    /// The message's id
+    #[arg(value_parser = message_id)]
+    id: MessageId,
+    /// The repo: multiclaude's name for it, or owner/repo
+    #[arg(long, short, value_name = "REPO")]
+    repo: Option<String>,
+}
+
+/// Reads a message's id.
+pub fn message_id(text: &str) -> Result<MessageId, String> {
+    MessageId::parse(text).ok_or_else(|| {
+        "is no message's id; it looks like msg_0192…_workspace, and `send` and `inbox` show it"
+            .to_owned()
+    })
+}
+
+impl SendArgs {
+    fn body(&self) -> Outcome<String> {
+        if self.text != ["-"] {
+            return Ok(self.text.join(" "));
+        }
+        let (mut body, most) = (Vec::new(), BODY_MAX as u64 + 1);
+        stdin()
+            .take(most)
+            .read_to_end(&mut body)
+            .map_err(|error| Failure::new(format!("cannot read standard input: {error}")))?;
+        String::from_utf8(body).map_err(|_| {
+            Failure::usage("standard input is no UTF-8 text, or is cut at 64 KiB")
+                .hint("a message is text of at most 65536 bytes; put the rest where the agent can read it")
+        })
+    }
+
+    /// Runs it.
+    pub async fn run(&self, session: &Session) -> Outcome {
+        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
+        let body = self.body()?;
+        if body.is_empty() {
+            return Err(Failure::usage("the text is empty")
+                .hint("give it as an argument, or as - on standard input"));
+        }
+        if body.len() > BODY_MAX {
+            return Err(Failure::usage(format!(
+                "the text has more than {BODY_MAX} bytes, the most that a message may have"
+            ))
+            .hint("put it into a file or a branch that the agent can read, and send where it is"));
+        }
+        let sent = self.send(session, &at, &body).await;
+        let sent = sent.map_err(|failure| {
+            let failure = session.explain(failure, &at.login);
+            let agents = format!("`multiclaude-hybrid agents --repo {}`", at.repo);
+            match failure.code.map(|code| code.as_str()) {
+                Some("agent_not_found") => {
+                    failure.or_hint(|| format!("{agents} shows who is there"))
+                }
+                Some("idempotency_mismatch") => failure.or_hint(|| {
+                    "another message left under this key; a new one takes a new --key".to_owned()
+                }),
+                Some("mailbox_full") => failure
+                    .or_hint(|| format!("its reader may be gone: {agents} shows when it was seen")),
+                _ => failure,
+            }
+        })?;
+        session.out.show(&sent, || {
+            format!(
+                "{} {} {} to {}",
+                sent.id,
+                sent.status.as_str(),
+                sent.from,
+                sent.to
+            )
+        });
+        Ok(())
+    }
+
+    async fn send(&self, session: &Session, at: &InRepo, body: &str) -> Outcome<Message> {
+        let from = sender::find(session, at, self.from.as_deref()).await?;
+        let message = NewMessage {
+            thread_id: self.thread.clone(),
+            reply_to: self.reply_to.clone(),
+            ttl_seconds: self.ttl,
+            ..NewMessage::new(from, self.to.clone(), body)
+        };
+        let message = crypt::seal(session, at, message, self.key.as_deref()).await?;
+        let key = self.key.as_deref();
+        Ok(at.client.send(&message, key).await?)
+    }
+}
+
+impl AckArgs {
+    /// Runs it.
+    pub async fn run(&self, session: &Session) -> Outcome {
+        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
+        let (mut acked, mut first) = (Vec::new(), None);
+        for id in &self.ids {
+            match at.client.report(id, MessageStatus::Acked, None).await {
+                Ok(message) => acked.push(message),
+                Err(error) => {
+                    let mut failure = session.explain(error.into(), &at.login);
+                    failure.message = format!("{id}: {}", failure.message);
+                    first = first.or(Some(failure));
+                }
+            }
+        }
+        session.out.show(&acked, || {
+            let line = |message: &Message| format!("{} acked", message.id);
+            let lines: Vec<_> = acked.iter().map(line).collect();
+            lines.join("\n")
+        });
+        first.map_or(Ok(()), Err)
+    }
+}
+
+impl ReceiptArgs {
+    /// Runs it.
+    pub async fn run(&self, session: &Session) -> Outcome {
+        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
+        let receipt = at.client.receipt(&self.id).await;
+        let receipt = receipt.map_err(|error| session.explain(error.into(), &at.login))?;
+        session.out.show(&receipt, || told(&receipt));
+        Ok(())
+    }
+}
+
+fn told(message: &Message) -> String {
+    let now = now();
+    let mut lines = vec![
+        format!("{} from {} to {}", message.id, message.from, message.to),
+        format!("  sent       {}", ago(message.created_at, now)),
+    ];
+    for (label, at) in [
+        ("delivered", message.delivered_at),
+        ("acked", message.acked_at),
+        ("failed", message.failed_at),
+    ] {
+        if let Some(at) = at {
+            lines.push(format!("  {label:<10} {}", ago(at, now)));
+        }
+    }
+    if let Some(reason) = message.failure_reason {
+        lines.push(format!("  because    {}", reason.as_str()));
+    }
+    if message.attempts > 0 {
+        let error = message.last_error.as_ref().map_or(String::new(), |error| {
+            format!(", the last one: {}", line(error, 60))
+        });
+        lines.push(format!("  attempts   {}{error}", message.attempts));
+    }
+    if message.status == MessageStatus::Pending {
+        lines.push(format!("  waiting    until {}", word(&message.expires_at)));
+    }
+    safe(&lines.join("\n"))
+}

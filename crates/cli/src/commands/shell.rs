@@ -1,0 +1,106 @@
+//! `completions`, `man`, `shim`: for the shell around.
+
+use crate::args::Cli;
+use crate::failure::{Failure, Outcome, io};
+use crate::home::Home;
+use crate::output::Output;
+use crate::shim::install;
+use clap::{Args, CommandFactory, Subcommand};
+use clap_complete::Shell;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Prints a shell's completions.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    shell: Shell,
+}
+
+/// Writes the manual pages.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Where to; standard output gets the main page if absent
+    dir: Option<PathBuf>,
+}
+
+/// Lets `multiclaude` itself know the hybrid commands.
+#[derive(Debug, Args)]
+pub struct ShimArgs {
+    #[command(subcommand)]
+    command: ShimCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ShimCommand {
+    /// Puts the shim first on the PATH of new shells
+    Install,
+    /// Removes it; everything is as it was
+    Uninstall,
+}
+
+impl CompletionsArgs {
+    /// Runs it.
+    pub fn run(&self) -> Outcome {
+        let mut text = Vec::new();
+        clap_complete::generate(
+            self.shell,
+            &mut Cli::command(),
+            "multiclaude-hybrid",
+            &mut text,
+        );
+        print(&text)
+    }
+}
+
+impl ManArgs {
+    /// Runs it.
+    pub fn run(&self) -> Outcome {
+        let Some(dir) = &self.dir else {
+            let mut text = Vec::new();
+            let rendered = clap_mangen::Man::new(Cli::command()).render(&mut text);
+            rendered.map_err(|error| Failure::new(error.to_string()))?;
+            return print(&text);
+        };
+        std::fs::create_dir_all(dir).map_err(io("create", dir))?;
+        clap_mangen::generate_to(Cli::command(), dir).map_err(io("write to", dir))
+    }
+}
+
+fn print(text: &[u8]) -> Outcome {
+    match std::io::stdout().write_all(text) {
+        // A pager that was closed has seen enough.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("cannot write: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl ShimArgs {
+    /// Runs it.
+    pub fn run(&self, out: Output) -> Outcome {
+        let home = install::Home::of_caller().ok_or_else(|| Failure::new("HOME is not set"))?;
+        let report = match self.command {
+            ShimCommand::Install => {
+                Home::of_user()?.make_private()?;
+                let us = std::env::current_exe()
+                    .map_err(|error| Failure::new(format!("cannot find this program: {error}")))?;
+                install::install(&home, &us, std::env::var_os("SHELL").as_deref())
+            }
+            ShimCommand::Uninstall => install::uninstall(&home),
+        };
+        let report = report.map_err(|error| Failure::new(error.to_string()))?;
+        let text = report.to_string();
+        let refused: Vec<_> = report.refused.iter().map(|refusal| &refusal.path).collect();
+        let value = serde_json::json!({ "report": text, "refused": refused });
+        out.show(&value, || text.clone());
+        if refused.is_empty() {
+            return Ok(());
+        }
+        Err(
+            Failure::new("some of the shell's files could not be changed")
+                .hint("add the lines that are printed above by hand"),
+        )
+    }
+}

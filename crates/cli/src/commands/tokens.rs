@@ -1,0 +1,179 @@
+//! `tokens`: for admins.
+
+use super::login::token_id;
+use crate::failure::Outcome;
+use crate::output::{Look, ago, line, now, table, word};
+use crate::session::{Need, Session};
+use crate::settings::Login;
+use clap::{Args, Subcommand};
+use multiclaude_hybrid_client::Client;
+use multiclaude_hybrid_client::protocol::token::{NewToken, Scope, Token, TokenKind};
+use multiclaude_hybrid_client::protocol::{Owner, Timestamp, TokenId};
+
+/// Makes, lists and revokes tokens (admin).
+#[derive(Debug, Args)]
+pub struct TokensArgs {
+    #[command(subcommand)]
+    command: Option<TokensCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum TokensCommand {
+    /// Lists all tokens; no secret part is shown
+    List,
+    /// Makes a token and prints it, once
+    Create {
+        /// What it may do: user, service or admin
+        #[arg(long, default_value = "user", value_parser = TokenKind::parse)]
+        kind: TokenKind,
+        /// Whose it is
+        #[arg(long, value_parser = owner)]
+        owner: Owner,
+        /// What it covers: owner/repo, or owner/* for a service; may be repeated
+        #[arg(long = "repo", value_name = "REPO", value_parser = scope)]
+        repos: Vec<Scope>,
+        /// A note for people
+        #[arg(long)]
+        description: Option<String>,
+        /// How long it is valid: 90d, 12h [default: for ever]
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        expires: Option<i64>,
+    },
+    /// Ends a token, everywhere within a minute
+    Revoke {
+        /// Its id, tok_…
+        #[arg(value_parser = token_id)]
+        id: TokenId,
+    },
+}
+
+/// Reads an owner.
+pub fn owner(text: &str) -> Result<Owner, String> {
+    Owner::parse(text).map_err(|error| format!("the owner {error}"))
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    Scope::parse(text).map_err(|error| error.to_string())
+}
+
+/// Reads `90d`, `12h`, `30m` as milliseconds.
+pub fn duration(text: &str) -> Result<i64, String> {
+    let wrong = || "is no time: write 90d, 12h or 30m".to_owned();
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let scale = match unit {
+        'd' => 86_400_000,
+        'h' => 3_600_000,
+        'm' => 60_000,
+        _ => return Err(wrong()),
+    };
+    let number = text.strip_suffix(unit).unwrap_or_default();
+    let number: i64 = number.parse().map_err(|_| wrong())?;
+    (1..=36_500)
+        .contains(&number)
+        .then_some(number * scale)
+        .ok_or_else(wrong)
+}
+
+impl TokensArgs {
+    /// Runs it.
+    pub async fn run(&self, session: &Session) -> Outcome {
+        let login = session.login(None, Need::Manage)?;
+        let client = session.client(login)?;
+        let done = match self.command.as_ref().unwrap_or(&TokensCommand::List) {
+            TokensCommand::List => list(session, &client).await,
+            TokensCommand::Revoke { id } => revoke(session, &client, id).await,
+            TokensCommand::Create { .. } => self.create(session, &client, login).await,
+        };
+        done.map_err(|failure| session.explain(failure, login))
+    }
+
+    async fn create(&self, session: &Session, client: &Client, login: &Login) -> Outcome {
+        let Some(TokensCommand::Create {
+            kind,
+            owner,
+            repos,
+            description,
+            expires,
+        }) = &self.command
+        else {
+            return Ok(());
+        };
+        let made = client
+            .create_token(&NewToken {
+                kind: *kind,
+                owner: owner.clone(),
+                repos: repos.clone(),
+                description: description.clone(),
+                expires_at: expires.map(|ms| Timestamp(now().0 + ms)),
+            })
+            .await?;
+        let secret = made.token.clone().unwrap_or_default();
+        session.out.note(&format!(
+            "{} for {}; it is shown this once. On the other machine: multiclaude-hybrid login --url {}",
+            made.id, made.owner, login.url
+        ));
+        session.out.show(&made, || secret);
+        Ok(())
+    }
+}
+
+async fn list(session: &Session, client: &Client) -> Outcome {
+    let tokens = client.tokens().await?;
+    session.out.show(&tokens, || {
+        let now = now();
+        let row = |token: &Token| {
+            let scopes: Vec<_> = token.repos.iter().map(ToString::to_string).collect();
+            let used = token
+                .last_used_at
+                .map_or("never".to_owned(), |at| ago(at, now));
+            let ends = token.expires_at.map_or(String::new(), |at| word(&at));
+            let note = token.description.as_deref().unwrap_or_default();
+            let plain = |text: String| (text, Look::Plain);
+            vec![
+                plain(token.id.to_string()),
+                plain(token.kind.as_str().to_owned()),
+                plain(token.owner.to_string()),
+                plain(line(&scopes.join(","), 40)),
+                plain(used),
+                plain(ends),
+                plain(line(note, 40)),
+            ]
+        };
+        let head = ["ID", "KIND", "OWNER", "REPOS", "USED", "EXPIRES", "NOTE"];
+        table(&head, &tokens.iter().map(row).collect::<Vec<_>>())
+    });
+    Ok(())
+}
+
+async fn revoke(session: &Session, client: &Client, id: &TokenId) -> Outcome {
+    client.revoke_token(id).await?;
+    let value = serde_json::json!({ "id": id, "revoked": true });
+    session.out.show(&value, || {
+        format!("Revoked {id}; within a minute nobody can use it any more.")
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_a_unit() {
+        assert_eq!(duration("90d"), Ok(90 * 86_400_000));
+        assert_eq!(duration("30m"), Ok(1_800_000));
+        for bad in [
+            "",
+            "90",
+            "d",
+            "-1d",
+            "0h",
+            "1.5d",
+            "1w",
+            "99999999999d",
+            "1dd",
+        ] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! `work --remote` and `workers`: workers on other machines.
+
+use crate::failure::{Exit, Failure, Outcome};
+use crate::output::{Look, ago, line, now, safe, table};
+use crate::progress;
+use crate::sender;
+use crate::session::{InRepo, Need, Session};
+use clap::{Args, Subcommand};
+use multiclaude_hybrid_client::protocol::SpawnId;
+use multiclaude_hybrid_client::protocol::spawn::{NewSpawn, SpawnRequest, SpawnStatus, TASK_MAX};
+use std::process::{Command, Stdio};
+
+/// Asks for a worker on another machine.
+///
+/// The repo comes from the directory, else it is multiclaude's current one.
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
+#[derive(Debug, Args)]
+pub struct WorkArgs {
+    /// What the worker is to do
+    #[arg(required = true, value_name = "TASK")]
+    task: Vec<String>,
+    /// On another machine; the only kind of worker that this program starts
+    #[arg(long)]
+    remote: bool,
+    /// The repo: multiclaude's name for it, or owner/repo
+    #[arg(long, short, value_name = "REPO")]
+    repo: Option<String>,
+    /// -1000 to 1000, higher is more urgent
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1000..=1000))]
+    priority: i64,
+    /// Start from this branch
+    #[arg(long)]
+    branch: Option<String>,
+    /// Push to this branch (with --branch)
+    #[arg(long, requires = "branch")]
+    push_to: Option<String>,
+    /// multiclaude's own, for workers here
+    #[arg(long, hide = true)]
+    name: Option<String>,
+    /// What the runner must have; may be repeated
+    #[arg(long = "label", value_name = "LABEL")]
+    labels: Vec<String>,
+    /// May a second runner get it when the first one is lost?
+    #[arg(long)]
+    retry: bool,
+    /// Who is told of the end: one of your agents, or user:<owner>
+    #[arg(long, value_name = "NAME")]
+    from: Option<String>,
+    /// Idempotency key: the same one again asks for no second worker
+    #[arg(long)]
+    key: Option<String>,
+    /// Follow the worker to its end
+    #[arg(long)]
+    wait: bool,
+    /// Ask even though this machine requires encryption: a task cannot have it
+    #[arg(long)]
+    unencrypted: bool,
+}
+
+/// Shows and cancels requests for workers.
+#[derive(Debug, Args)]
+pub struct WorkersArgs {
+    #[command(subcommand)]
+    command: Option<WorkersCommand>,
+    /// The repo: multiclaude's name for it, or owner/repo
+    #[arg(long, short, value_name = "REPO", global = true)]
+    repo: Option<String>,
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    /// Only with this status: pending, `in_progress`, completed or failed
+    #[arg(long, value_parser = SpawnStatus::parse)]
+    status: Option<SpawnStatus>,
+}
+
+#[derive(Debug, Args)]
+struct OneArgs {
+    /// The request's id
+    #[arg(value_parser = spawn_id)]
+    id: SpawnId,
+}
+
+#[derive(Debug, Subcommand)]
+enum WorkersCommand {
+    /// Lists requests
+    List(ListArgs),
+    /// Shows one
+    Show(OneArgs),
+    /// Follows one to its end
+    Wait(OneArgs),
+    /// Cancels one; a worker that runs is stopped
+    Cancel(OneArgs),
+}
+
+fn spawn_id(text: &str) -> Result<SpawnId, String> {
+    SpawnId::parse(text).ok_or_else(|| {
+        "is no request's id; it looks like spn_0192…, and `workers` shows it".to_owned()
+    })
+}
+
+impl WorkArgs {
+    /// Runs it.
+    pub async fn run(&self, session: &Session) -> Outcome {
+        if !self.remote {
+            let task = self.task.join(" ");
+            return Err(Failure::usage("multiclaude-hybrid starts workers on other machines only")
+                .hint(format!(
+                    "there: multiclaude-hybrid work --remote {task:?}; here: multiclaude work {task:?}"
+                )));
+        }
+        if self.name.is_some() {
+            return Err(Failure::usage(
+                "a worker on another machine gets its name there: leave out --name",
+            )
+            .hint("for a worker on this machine: multiclaude work --local …"));
+        }
+        let task = self.task.join(" ");
+        if task.trim().is_empty() || task.len() > TASK_MAX {
+            return Err(Failure::usage(format!(
+                "a task has 1 to {TASK_MAX} bytes; this one has {}",
+                task.len()
+            )));
+        }
+        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
+        if session.settings.repo(&at.repo).require_encryption && !self.unencrypted {
+            return Err(Failure::new(
+                "this machine sends nothing unencrypted, and a task is for whichever runner takes it",
+            )
+            .exit(Exit::Conflict)
+            .hint("put what is secret where the worker can read it, and ask with --unencrypted"));
+        }
+        if let Some(warning) = unpushed() {
+            session.out.warn(&warning);
+        }
+        let asked = self.ask(session, &at, task).await;
+        let request = asked.map_err(|failure| {
+            let failure = session.explain(failure, &at.login);
+            match failure.code.map(|code| code.as_str()) {
+                Some("worker_limit_reached") => Failure {
+                    hint: Some(format!(
+                        "wait for one to end, or cancel one: `multiclaude-hybrid workers --repo {}` \
+                         shows them",
+                        at.repo
+                    )),
+                    ..failure
+                },
+                _ => failure,
+            }
+        })?;
+        if self.wait {
+            session
+                .out
+                .note(&format!("Asked for a worker: {}", request.id));
+            return follow(session, &at, request).await;
+        }
+        session.out.show(&request, || {
+            format!(
+                "Asked for a worker: {id}\n  follow it: multiclaude-hybrid workers wait {id} --repo \
+                 {repo}\n  cancel it: multiclaude-hybrid workers cancel {id} --repo {repo}",
+                id = request.id,
+                repo = at.repo
+            )
+        });
+        Ok(())
+    }
+
+    async fn ask(&self, session: &Session, at: &InRepo, task: String) -> Outcome<SpawnRequest> {
+        let mut wish = NewSpawn {
+            spawned_by: sender::asker(session, at, self.from.as_deref()).await?,
+            priority: self.priority,
+            retry: self.retry,
+            labels: self.labels.clone(),
+            ..NewSpawn::new(&task)
+        };
+        for (key, value) in [("branch", &self.branch), ("push_to", &self.push_to)] {
+            if let Some(value) = value {
+                wish.metadata.insert(key.to_owned(), value.clone());
+            }
+        }
+        Ok(at.client.spawn(&wish, self.key.as_deref()).await?)
+    }
+}
+
+/// What a worker elsewhere will not see of this directory's branch.
+fn unpushed() -> Option<String> {
+    let git = |args: &[&str]| {
+        let output = Command::new("git")
+            .args(args)
+            .stderr(Stdio::null())
+            .output()
+            .ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    let branch = git(&["symbolic-ref", "--short", "HEAD"])?;
+    // Commits of this branch that no branch of any remote has.
+    let count: u32 = git(&["rev-list", "--count", "HEAD", "--not", "--remotes"])?
+        .parse()
+        .ok()?;
+    (count > 0).then(|| {
+        let (commits, are, them) = match count {
+            1 => ("1 commit".to_owned(), "is", "it"),
+            count => (format!("{count} commits"), "are", "them"),
+        };
+        format!(
+            "{commits} of {branch} {are} not pushed: a worker on another machine will not see {them} \
+             (git push)"
+        )
+    })
+}
+
+impl WorkersArgs {
+    /// Runs it.
+    pub async fn run(&self, session: &Session) -> Outcome {
+        let (command, one) = match &self.command {
+            None => return self.list(session, &self.list).await,
+            Some(WorkersCommand::List(args)) => return self.list(session, args).await,
+            Some(
+                command @ (WorkersCommand::Show(one)
+                | WorkersCommand::Wait(one)
+                | WorkersCommand::Cancel(one)),
+            ) => (command, one),
+        };
+        if self.list.status.is_some() {
+            return Err(Failure::usage("--status is for the list alone"));
+        }
+        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
+        let request = match command {
+            WorkersCommand::Cancel(_) => at.client.cancel_worker(&one.id).await,
+            _ => at.client.worker(&one.id).await,
+        };
+        let request = request.map_err(|error| session.explain(error.into(), &at.login))?;
+        if matches!(command, WorkersCommand::Wait(_)) {
+            return follow(session, &at, request).await;
+        }
+        session.out.show(&request, || details(&request));
+        Ok(())
+    }
+
+    async fn list(&self, session: &Session, args: &ListArgs) -> Outcome {
+        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
+        let requests = at.client.workers(args.status).await;
+        let requests = requests.map_err(|error| session.explain(error.into(), &at.login))?;
+        session.out.show(&requests, || match requests.as_slice() {
+            [] => format!("no requests for workers in {}", at.repo),
+            requests => listed(requests),
+        });
+        Ok(())
+    }
+}
+
+async fn follow(session: &Session, at: &InRepo, request: SpawnRequest) -> Outcome {
+    let request = progress::follow(session, at, request).await?;
+    session.out.show(&request, || details(&request));
+    match request.status {
+        SpawnStatus::Failed => {
+            let reason = request
+                .failure_reason
+                .as_deref()
+                .unwrap_or("no reason was given");
+            Err(Failure::new(format!("the worker failed: {}", safe(reason)))
+                .exit(Exit::WorkerFailed))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How a status looks.
+pub fn look(status: SpawnStatus) -> Look {
+    match status {
+        SpawnStatus::Pending => Look::Warning,
+        SpawnStatus::InProgress => Look::Plain,
+        SpawnStatus::Completed => Look::Good,
+        SpawnStatus::Failed => Look::Bad,
+    }
+}
+
+fn listed(requests: &[SpawnRequest]) -> String {
+    let now = now();
+    let row = |request: &SpawnRequest| {
+        let name = request
+            .worker_name
+            .as_ref()
+            .map_or("", |name| name.as_str());
+        let plain = |text: String| (text, Look::Plain);
+        vec![
+            plain(request.id.to_string()),
+            (request.status.as_str().to_owned(), look(request.status)),
+            plain(request.priority.to_string()),
+            plain(name.to_owned()),
+            plain(line(&request.spawned_by, 30)),
+            plain(ago(request.created_at, now)),
+            plain(line(&request.task, 50)),
+        ]
+    };
+    let head = [
+        "ID", "STATUS", "PRIORITY", "WORKER", "ASKED BY", "ASKED", "TASK",
+    ];
+    table(&head, &requests.iter().map(row).collect::<Vec<_>>())
+}
+
+fn details(request: &SpawnRequest) -> String {
+    let now = now();
+    let status = look(request.status).paint(request.status.as_str());
+    let mut lines = vec![
+        format!("{} {status}", request.id),
+        format!("  task       {}", line(&request.task, 200)),
+        format!(
+            "  asked by   {}, {}",
+            request.spawned_by,
+            ago(request.created_at, now)
+        ),
+    ];
+    let mut add = |label: &str, text: Option<String>| {
+        let text = text.map(|text| safe(&text).replace('\n', "\n             "));
+        lines.extend(text.map(|text| format!("  {label:<10} {text}")));
+    };
+    add(
+        "worker",
+        request.worker_name.as_ref().map(ToString::to_string),
+    );
+    add(
+        "runner of",
+        request.claimed_by.as_ref().map(ToString::to_string),
+    );
+    add(
+        "cancelled",
+        request.cancel_requested.then(|| "asked for".to_owned()),
+    );
+    add(
+        "lease",
+        request
+            .lease_expired
+            .then(|| "expired: its runner is away".to_owned()),
+    );
+    add("ended", request.finished_at.map(|at| ago(at, now)));
+    add("summary", request.summary.clone());
+    add("because", request.failure_reason.clone());
+    lines.join("\n")
+}

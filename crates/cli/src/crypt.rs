@@ -1,0 +1,311 @@
+//! End-to-end encryption: the client's decisions, with this machine's key and
+//! the known keys of others on disk.
+//!
+//! The key is made when it is first needed and kept like a token. Agents that
+//! this program registers publish its public half in their metadata.
+
+mod sent;
+
+use crate::failure::{Exit, Failure, Outcome, io};
+use crate::home::{Home, write_private};
+use crate::secrets::Name;
+use crate::session::{InRepo, Session};
+use crate::settings::{Key, Place, Settings};
+use multiclaude_hybrid_client::protocol::config::Encrypt;
+use multiclaude_hybrid_client::protocol::message::{Message, NewMessage};
+use multiclaude_hybrid_client::protocol::{AgentName, Repo};
+use multiclaude_hybrid_client::sealed::{
+    self, Action, Identity, PinState, Pins, Recipient, SealError,
+};
+use serde::Serialize;
+use std::cell::OnceCell;
+use std::io::ErrorKind;
+
+/// A message as its reader is shown it.
+#[derive(Debug, Serialize)]
+pub struct Opened {
+    /// With the text as it was written, if it could be read.
+    #[serde(flatten)]
+    pub message: Message,
+    /// Did it come encrypted?
+    pub encrypted: bool,
+    /// Did it come plain to a machine that requires encryption?
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unsealed: bool,
+    /// Why it could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+fn pins(home: &Home) -> Outcome<Pins> {
+    let path = home.pins();
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Pins::default()),
+        Err(error) => return Err(io("read", &path)(error)),
+    };
+    serde_json::from_str(&text).map_err(|error| {
+        let path = path.display();
+        Failure::new(format!("{path} is damaged: {error}")).hint(format!(
+            "mend it; or, if you trust the keys that are published now: mv {path} {path}.damaged"
+        ))
+    })
+}
+
+/// Reads, changes and writes the known keys, one process at a time.
+fn change_pins<T>(home: &Home, change: impl FnOnce(&mut Pins) -> T) -> Outcome<T> {
+    let _lock = home.lock()?;
+    let mut pins = pins(home)?;
+    let result = change(&mut pins);
+    let text = serde_json::to_vec_pretty(&pins)
+        .map_err(|error| Failure::new(format!("cannot write the known keys: {error}")))?;
+    write_private(&home.pins(), &text)?;
+    Ok(result)
+}
+
+/// The secret half of this machine's key, if it has one.
+fn identity(session: &Session) -> Outcome<Option<Identity>> {
+    let settings = Settings::load(&session.home)?;
+    let Some(key) = settings.key else {
+        return Ok(None);
+    };
+    let found = session
+        .secrets()
+        .find(&Name::key(&key.recipient), key.place)?;
+    let text = found.ok_or_else(|| {
+        let place = session.secrets().told(key.place);
+        Failure::new(format!("this machine's encryption key is no longer in {place}")).hint(
+            "restore it; or remove \"key\" from ~/.multiclaude/hybrid/settings.json to have a new one \
+             made, and register your agents again",
+        )
+    })?;
+    let identity = Identity::parse(&text).map_err(|error| {
+        Failure::new(format!("this machine's encryption key is damaged: {error}"))
+    })?;
+    Ok(Some(identity))
+}
+
+/// The public half of this machine's key, which is made if it has none: in the
+/// keychain if its tokens are there.
+pub fn own(session: &Session) -> Outcome<Recipient> {
+    if let Some(identity) = identity(session)? {
+        return Ok(identity.recipient());
+    }
+    let made = Identity::generate();
+    let recipient = made.recipient().to_string();
+    let logins = &session.settings.logins;
+    let keychain = logins
+        .last()
+        .is_some_and(|login| login.place == Place::Keychain);
+    let place = session
+        .secrets()
+        .keep(&Name::key(&recipient), &made.reveal(), keychain)?;
+    let key = Key { recipient, place };
+    // Another process may have been faster: its key stands.
+    let first = Settings::change(&session.home, |settings| {
+        Ok(settings.key.get_or_insert_with(|| key.clone()) == &key)
+    })?;
+    if !first {
+        session
+            .secrets()
+            .forget(&Name::key(&key.recipient), key.place)?;
+    }
+    let identity = identity(session)?;
+    let identity = identity.ok_or_else(|| Failure::new("no encryption key could be made"))?;
+    Ok(identity.recipient())
+}
+
+/// Forgets this machine's key: what was encrypted for it is readable no more.
+pub fn forget_own(session: &Session) -> Outcome {
+    let key = Settings::change(&session.home, |settings| Ok(settings.key.take()))?;
+    match key {
+        Some(key) => session
+            .secrets()
+            .forget(&Name::key(&key.recipient), key.place),
+        None => Ok(()),
+    }
+}
+
+/// A message as it is to leave: sealed, if this machine or the repo's
+/// configuration says so. Under a `key` that was used before, it is what left
+/// then.
+pub async fn seal(
+    session: &Session,
+    at: &InRepo,
+    message: NewMessage,
+    key: Option<&str>,
+) -> Outcome<NewMessage> {
+    let policy = if session.settings.repo(&at.repo).require_encryption {
+        Some(Encrypt::Always)
+    } else {
+        at.client.config().await?.value.encrypt
+    };
+    let pins = pins(&session.home)?;
+    if policy.is_none() {
+        // What the agent publishes now makes no difference: it is not asked.
+        let state = pins.check(&at.repo, &message.to, None);
+        if let Some(warning) = sealed::decide(policy, &state).warning {
+            session.out.warn(&format!("{}: {warning}", message.to));
+        }
+        return Ok(message);
+    }
+    let agent = at.client.agent(&message.to).await?;
+    let published = Recipient::published(&agent.metadata).map_err(|error| {
+        Failure::new(format!(
+            "{} publishes a key that is none: {error}",
+            agent.name
+        ))
+        .hint(format!("tell {}, whose agent it is", agent.owner))
+    })?;
+    let state = pins.check(&at.repo, &message.to, published.as_ref());
+    let decision = sealed::decide(policy, &state);
+    let trust = format!(
+        "multiclaude-hybrid keys trust {} --repo {}",
+        message.to, at.repo
+    );
+    if let Some(warning) = decision.warning {
+        session
+            .out
+            .warn(&format!("{}: {warning} ({trust})", message.to));
+    }
+    if let Some(recipient) = decision.pin {
+        change_pins(&session.home, |pins| {
+            pins.trust(&at.repo, &message.to, recipient);
+        })?;
+    }
+    match decision.action {
+        Action::Plain => Ok(message),
+        Action::Encrypt(recipient) => sent::sealed(session, at, key, &message, || {
+            sealed::seal(&message, &at.repo, &recipient).map_err(unsealable)
+        }),
+        Action::Refuse(refusal) => {
+            let failure = Failure::new(format!("not sent to {}: {refusal}", message.to));
+            let failure = failure.exit(Exit::Conflict);
+            Err(match state {
+                PinState::Absent => failure.hint(format!(
+                    "there: multiclaude-hybrid agents register {} --type {} (it publishes a key)",
+                    agent.name, agent.r#type
+                )),
+                PinState::Gone { .. } => failure.hint(format!(
+                    "if its owner says so: multiclaude-hybrid keys forget {} --repo {}",
+                    message.to, at.repo
+                )),
+                _ => failure.hint(format!("if its owner confirms the new key: {trust}")),
+            })
+        }
+    }
+}
+
+fn unsealable(error: SealError) -> Failure {
+    Failure::new(error.to_string()).exit(Exit::Usage)
+}
+
+/// Opens the messages of one repo. The key is looked for once, when the first
+/// sealed one comes: a keychain takes its time.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    session: &'a Session,
+    repo: &'a Repo,
+    keys: OnceCell<Result<Vec<Identity>, String>>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of messages of `repo`.
+    pub fn new(session: &'a Session, repo: &'a Repo) -> Self {
+        Self {
+            session,
+            repo,
+            keys: OnceCell::new(),
+        }
+    }
+
+    /// A message as it was written. What cannot be read keeps its ciphertext and
+    /// says why.
+    pub fn open(&self, message: Message) -> Opened {
+        let encrypted = sealed::is_sealed(&message);
+        let (message, error) = if encrypted {
+            match self.unsealed(&message) {
+                Ok(opened) => (opened, None),
+                Err(error) => (message, Some(error)),
+            }
+        } else {
+            (message, None)
+        };
+        Opened {
+            message,
+            encrypted,
+            unsealed: !encrypted && self.session.settings.repo(self.repo).require_encryption,
+            error,
+        }
+    }
+
+    fn unsealed(&self, message: &Message) -> Result<Message, String> {
+        let keys = self.keys.get_or_init(|| {
+            let found = identity(self.session).map_err(|failure| failure.message);
+            found.map(|key| key.into_iter().collect())
+        });
+        let opened = sealed::open(message, keys.as_ref().map_err(Clone::clone)?);
+        let opened = opened.map_err(|error| error.to_string())?.message;
+        if opened.repo == *self.repo {
+            Ok(opened)
+        } else {
+            Err("it says that it is of another repo".to_owned())
+        }
+    }
+}
+
+/// What is wrong with this machine's keys, if anything.
+pub fn check(session: &Session) -> Outcome {
+    pins(&session.home)?;
+    identity(session).map(|_| ())
+}
+
+/// `keys`: this machine's key and those that it knows.
+pub fn list(session: &Session) -> Outcome {
+    let own = Settings::load(&session.home)?.key.map(|key| key.recipient);
+    let pins = pins(&session.home)?;
+    let value = serde_json::json!({ "own": own, "known": pins });
+    session.out.show(&value, || {
+        let own = own
+            .as_deref()
+            .unwrap_or("none yet: it is made when an agent is registered here");
+        let known = pins.iter().map(|(agent, key)| format!("{agent}: {key}"));
+        let lines: Vec<_> = std::iter::once(format!("this machine: {own}"))
+            .chain(known)
+            .collect();
+        lines.join("\n")
+    });
+    Ok(())
+}
+
+/// Trusts the key that an agent publishes now.
+pub async fn trust(session: &Session, at: &InRepo, name: &AgentName) -> Outcome {
+    let agent = at.client.agent(name).await?;
+    let published = Recipient::published(&agent.metadata)
+        .map_err(|error| Failure::new(format!("{name} publishes a key that is none: {error}")))?;
+    let recipient = published.ok_or_else(|| {
+        Failure::new(format!("{name} publishes no key")).hint(format!(
+            "to send it plain text again: multiclaude-hybrid keys forget {name} --repo {}",
+            at.repo
+        ))
+    })?;
+    change_pins(&session.home, |pins| {
+        pins.trust(&at.repo, name, recipient.clone());
+    })?;
+    let value = serde_json::json!({ "agent": name, "repo": at.repo, "recipient": recipient });
+    session.out.show(&value, || {
+        format!("Trusting {recipient} for {name} in {}.", at.repo)
+    });
+    Ok(())
+}
+
+/// Forgets the key of an agent.
+pub fn forget(session: &Session, repo: &Repo, name: &AgentName) -> Outcome {
+    let forgotten = change_pins(&session.home, |pins| pins.forget(repo, name))?;
+    let value = serde_json::json!({ "agent": name, "repo": repo, "forgotten": forgotten });
+    session.out.show(&value, || match &forgotten {
+        Some(key) => format!("Forgot {key} of {name} in {repo}; the next key seen is trusted."),
+        None => format!("No key of {name} in {repo} was known."),
+    });
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! This machine: files, multiclaude, its daemon, the shim.
+
+use super::Check;
+use crate::crypt;
+use crate::output::counted;
+use crate::session::Session;
+use crate::settings::check_label;
+use crate::shim::install::{self, Link};
+use crate::shim::places::Places;
+use crate::shim::real::Search;
+use crate::shim::sees::{self, Seen};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+/// Looks at everything that needs no network.
+pub(super) fn machine(session: &Session) -> Vec<Check> {
+    let mut checks = vec![
+        directory(session),
+        credentials(session),
+        keys(session),
+        label(session),
+    ];
+    checks.push(real());
+    checks.push(repos(session));
+    checks.push(daemon(session));
+    checks.push(shim_seen(session));
+    checks.push(bridge());
+    checks
+}
+
+/// What of that has nothing to do with our settings.
+pub(super) fn without_settings(session: &Session) -> Vec<Check> {
+    let mut checks = vec![directory(session)];
+    if let Err(failure) = session.secrets().check_file() {
+        checks.push(Check::failed("credentials", failure));
+    }
+    checks.extend([real(), daemon(session), shim_seen(session), bridge()]);
+    checks
+}
+
+/// What `multiclaude message send` needs to leave the machine.
+fn bridge() -> Check {
+    Check::warning(
+        "bridge",
+        "this version has none: `multiclaude message send` reaches agents of this machine only",
+    )
+    .mend("to agents elsewhere: multiclaude-hybrid send NAME TEXT; from them: multiclaude-hybrid inbox")
+}
+
+fn directory(session: &Session) -> Check {
+    let (what, root) = ("multiclaude's home", session.home.root());
+    let shown = root.display();
+    match fs::metadata(&root) {
+        Err(_) => Check::warning(what, format!("{shown} does not exist"))
+            .mend("multiclaude makes it at its first start: multiclaude start"),
+        Ok(found) if found.mode() & 0o077 != 0 => {
+            let mode = found.mode() & 0o7777;
+            Check::warning(
+                what,
+                format!("{shown} has mode {mode:04o}: others may look into it"),
+            )
+            .mend(format!("chmod 700 {shown}"))
+        }
+        Ok(_) => Check::good(what, format!("{shown}, private")),
+    }
+}
+
+fn credentials(session: &Session) -> Check {
+    let what = "credentials";
+    match session.secrets().check_file() {
+        Err(failure) => Check::failed(what, failure),
+        Ok(()) => match session.settings.logins.len() {
+            0 => Check::fault(what, "this machine has no token").mend(
+                "get one from whoever runs the coordinator, then: multiclaude-hybrid login --url URL",
+            ),
+            count => Check::good(what, counted(count, "token")),
+        },
+    }
+}
+
+fn keys(session: &Session) -> Check {
+    match crypt::check(session) {
+        Err(failure) => Check::failed("encryption keys", failure),
+        Ok(()) => match &session.settings.key {
+            Some(key) => Check::good("encryption keys", key.recipient.clone()),
+            None => Check::good("encryption keys", "none needed yet"),
+        },
+    }
+}
+
+fn label(session: &Session) -> Check {
+    let node = session.settings.node();
+    match check_label(&node) {
+        Ok(_) => Check::good("this machine's label", node),
+        Err(error) => Check::fault("this machine's label", format!("{node:?}: {error}"))
+            .mend("multiclaude-hybrid config owner/repo --node=LABEL"),
+    }
+}
+
+fn real() -> Check {
+    match Search::here(Places::SHIM).find() {
+        Ok(real) => Check::good("multiclaude", real.path().display().to_string()),
+        Err(_) => Check::warning("multiclaude", "it is not on the PATH").mend(
+            "install it (https://github.com/dlorenc/multiclaude), or add its directory to the PATH; \
+             messages and workers of other machines can be used without it",
+        ),
+    }
+}
+
+fn repos(session: &Session) -> Check {
+    match session.state() {
+        Err(failure) => Check::failed("multiclaude's repos", failure),
+        Ok(state) if state.repos.is_empty() => {
+            Check::warning("multiclaude's repos", "it has none yet")
+                .mend("multiclaude init https://github.com/owner/repo")
+        }
+        Ok(state) => {
+            let unclear: Vec<_> = state
+                .repos
+                .keys()
+                .filter(|name| session.nicknamed(name, &state).is_err())
+                .cloned()
+                .collect();
+            match unclear.first() {
+                None => {
+                    let names: Vec<_> = state.repos.keys().cloned().collect();
+                    Check::good("multiclaude's repos", names.join(", "))
+                }
+                Some(name) => Check::warning(
+                    "multiclaude's repos",
+                    format!("which owner/repo is {}?", unclear.join(", ")),
+                )
+                .mend(format!(
+                    "multiclaude-hybrid config {name} --name=owner/repo"
+                )),
+            }
+        }
+    }
+}
+
+fn daemon(session: &Session) -> Check {
+    let (what, socket) = ("multiclaude's daemon", session.home.daemon_socket());
+    match UnixStream::connect(&socket) {
+        Ok(_) => Check::good(what, "it runs"),
+        Err(_) => Check::warning(what, format!("it does not run ({})", socket.display()))
+            .mend("multiclaude start"),
+    }
+}
+
+fn shim_seen(session: &Session) -> Check {
+    let what = "the shim in agents' shells";
+    let shell = std::env::var_os("SHELL").map_or_else(|| PathBuf::from("/bin/sh"), PathBuf::from);
+    let home = session.home.user();
+    let installed = install::Home::of_caller().map(|home| install::status(&home));
+    if !installed.is_some_and(|status| matches!(status.shim, Link::To(_))) {
+        return Check::warning(
+            what,
+            "it is not installed: agents do not see the hybrid commands",
+        )
+        .mend("multiclaude-hybrid shim install");
+    }
+    let by_hand = format!(
+        "try by hand: {} -l -i -c 'command -v multiclaude'",
+        shell.display()
+    );
+    match sees::seen_by_login_shell(&shell, home) {
+        Ok(seen) if seen.is_shim(home) => {
+            Check::good(what, format!("a new {} finds it", shell.display()))
+        }
+        Ok(Seen::NoAnswer | Seen::TimedOut) => {
+            Check::warning(what, format!("a new login {} does not answer", shell.display()))
+                .mend(by_hand)
+        }
+        Ok(_) => Check::fault(
+            what,
+            format!("a new login {} finds another multiclaude first", shell.display()),
+        )
+        .mend(
+            "multiclaude-hybrid shim install; then look for lines in the shell's files that put other \
+             directories first on the PATH after ours",
+        ),
+        Err(error) => Check::warning(what, format!("a new login shell did not start: {error}"))
+            .mend(by_hand),
+    }
+}

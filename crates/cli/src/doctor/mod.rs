@@ -1,0 +1,112 @@
+//! The checks behind `doctor`.
+
+mod machine;
+mod remote;
+
+use crate::failure::Failure;
+use crate::output::{Look, line};
+use crate::session::Session;
+use multiclaude_hybrid_client::protocol::Repo;
+use serde::Serialize;
+
+/// Looks at everything, or of the repos at one only.
+pub async fn all(session: &Session, only: Option<&Repo>) -> Vec<Check> {
+    let mut checks = machine::machine(session);
+    let (found, away) = remote::coordinators(session).await;
+    checks.extend(found);
+    checks.extend(remote::repos(session, only, &away).await);
+    checks
+}
+
+/// Looks at what there is to look at where the settings cannot be read.
+pub fn without_settings(session: &Session, failure: Failure) -> Vec<Check> {
+    let mut checks = vec![Check::failed("settings", failure)];
+    checks.extend(machine::without_settings(session));
+    checks
+}
+
+/// What was found, for people.
+pub fn told(checks: &[Check]) -> String {
+    let lines: Vec<_> = checks.iter().map(Check::told).collect();
+    lines.join("\n")
+}
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// As it should be.
+    Good,
+    /// It works, but something is missing or odd.
+    Warning,
+    /// It does not work.
+    Fault,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at.
+    pub what: String,
+    /// How it is.
+    pub state: State,
+    /// What was found.
+    pub found: String,
+    /// What to do about it.
+    pub mend: Option<String>,
+}
+
+impl Check {
+    fn new(what: &str, state: State, found: impl Into<String>) -> Self {
+        Self {
+            what: what.to_owned(),
+            state,
+            found: found.into(),
+            mend: None,
+        }
+    }
+
+    fn good(what: &str, found: impl Into<String>) -> Self {
+        Self::new(what, State::Good, found)
+    }
+
+    fn warning(what: &str, found: impl Into<String>) -> Self {
+        Self::new(what, State::Warning, found)
+    }
+
+    fn fault(what: &str, found: impl Into<String>) -> Self {
+        Self::new(what, State::Fault, found)
+    }
+
+    fn failed(what: &str, failure: Failure) -> Self {
+        Self {
+            mend: failure.hint,
+            ..Self::fault(what, failure.message)
+        }
+    }
+
+    fn told(&self) -> String {
+        let (mark, look) = match self.state {
+            State::Good => ("ok", Look::Good),
+            State::Warning => ("warning", Look::Warning),
+            State::Fault => ("FAULT", Look::Bad),
+        };
+        let mend = self
+            .mend
+            .as_ref()
+            .map(|mend| format!("\n         mend: {mend}"));
+        let gap = " ".repeat(8_usize.saturating_sub(mark.len()));
+        let (mark, found) = (look.paint(mark), line(&self.found, 400));
+        format!(
+            "{mark}{gap} {}: {found}{}",
+            self.what,
+            mend.unwrap_or_default()
+        )
+    }
+
+    #[must_use]
+    fn mend(mut self, mend: impl Into<String>) -> Self {
+        self.mend = Some(mend.into());
+        self
+    }
+}

@@ -1,0 +1,297 @@
+//! The coordinator, the tokens, and the repos.
+
+use super::Check;
+use crate::failure::Failure;
+use crate::output::{counted, now};
+use crate::queue::{self, MERGE_QUEUE};
+use crate::sender::NODE;
+use crate::session::{InRepo, Need, Session, remote_agents};
+use crate::settings::{Login, covered};
+use futures_util::future::join_all;
+use multiclaude_hybrid_client::protocol::Repo;
+use multiclaude_hybrid_client::protocol::agent::Agent;
+use multiclaude_hybrid_client::{AgentFilter, Client, Health};
+use std::collections::BTreeSet;
+
+/// A clock that is this far off breaks signatures soon.
+const SKEW_WARNING_MS: i64 = 30_000;
+/// Webhooks are refused when clocks differ by more than five minutes.
+const SKEW_FAULT_MS: i64 = 240_000;
+
+/// Looks at every coordinator that there is a token for; with the URLs of those
+/// that do not answer.
+pub(super) async fn coordinators(session: &Session) -> (Vec<Check>, BTreeSet<String>) {
+    let logins = &session.settings.logins;
+    // All at once, so that one that hangs holds up no other.
+    let found = join_all(logins.iter().map(|login| async move {
+        let what = format!("coordinator {}", login.url);
+        match session.client(login) {
+            Err(failure) => Ok(vec![Check::failed(&what, failure)]),
+            Ok(client) => coordinator(session, login, &client, &what).await,
+        }
+    }));
+    let (mut checks, mut away) = (Vec::new(), BTreeSet::new());
+    for (login, found) in logins.iter().zip(found.await) {
+        match found {
+            Ok(found) => checks.extend(found),
+            // Once is enough, however many tokens are for it.
+            Err(check) if away.insert(login.url.clone()) => checks.push(check),
+            Err(_) => {}
+        }
+    }
+    (checks, away)
+}
+
+/// How it is, and the token; an error if it does not answer.
+async fn coordinator(
+    session: &Session,
+    login: &Login,
+    client: &Client,
+    what: &str,
+) -> Result<Vec<Check>, Check> {
+    let asked = now().0;
+    let health = match client.health().await {
+        Ok(health) => health,
+        Err(error) => {
+            let check = Check::failed(what, error.into());
+            return Err(match unreachable(&check.found) {
+                Some(mend) => check.mend(mend),
+                None => check,
+            });
+        }
+    };
+    let answered = now().0;
+    let mut checks = vec![if health.status == "ok" {
+        Check::good(
+            what,
+            format!(
+                "version {}, answers in {} ms",
+                health.version,
+                answered - asked
+            ),
+        )
+    } else {
+        Check::fault(
+            what,
+            format!("it is {}: its database is {}", health.status, health.d1),
+        )
+        .mend("whoever runs it: look at its log, and at Cloudflare's status page for D1")
+    }];
+    if login.url.starts_with("http://") && !client.base().is_loopback() {
+        checks.push(
+            Check::warning(what, "plain http: the token can be read on the way")
+                .mend("serve it by https, and log in again"),
+        );
+    }
+    checks.extend(clock(&health, asked, answered));
+    checks.push(token(session, login, client).await);
+    Ok(checks)
+}
+
+/// What a connection's death points at.
+fn unreachable(reason: &str) -> Option<&'static str> {
+    let reason = reason.to_ascii_lowercase();
+    let points = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    if points(&["certificate", "tls", "handshake"]) {
+        Some(
+            "the TLS certificate does not hold: is the URL's host right, and this machine's clock?",
+        )
+    } else if points(&["dns", "lookup", "resolve"]) {
+        Some("its name is not known: is the URL right, and this machine online?")
+    } else if points(&["refused"]) {
+        Some(
+            "nothing listens there: start the coordinator (`make dev` at home), or mend the URL's port",
+        )
+    } else if points(&["in time", "timed out", "unreachable"]) {
+        Some(
+            "it does not answer: is this machine online, and does a firewall or proxy stand between?",
+        )
+    } else {
+        None
+    }
+}
+
+fn clock(health: &Health, asked: i64, answered: i64) -> Option<Check> {
+    let there = health.time?.0;
+    // Its clock was read at some moment in between.
+    let off = if there < asked {
+        there - asked
+    } else {
+        (there - answered).max(0)
+    };
+    let (what, seconds) = ("clock", off.abs() / 1000);
+    let word = if off < 0 { "ahead of" } else { "behind" };
+    let found = format!("{seconds} s {word} the coordinator's");
+    let mend = "set it: timedatectl set-ntp true";
+    Some(match off.abs() {
+        SKEW_FAULT_MS.. => Check::fault(what, found).mend(mend),
+        SKEW_WARNING_MS.. => Check::warning(what, found).mend(mend),
+        _ => Check::good(what, "as the coordinator's"),
+    })
+}
+
+async fn token(session: &Session, login: &Login, client: &Client) -> Check {
+    let what = format!("token {}", login.token_id);
+    match client.whoami().await {
+        Err(error) => Check::failed(&what, session.explain(error.into(), login)),
+        Ok(who) => {
+            let covers = covered(who.kind, &who.repos);
+            let week = 7 * 86_400_000;
+            match who.expires_at {
+                Some(end) if end.0 - now().0 < week => Check::warning(
+                    &what,
+                    format!(
+                        "it expires within {} days",
+                        (end.0 - now().0) / 86_400_000 + 1
+                    ),
+                )
+                .mend("get a new one from whoever runs the coordinator"),
+                _ => Check::good(
+                    &what,
+                    format!("{} ({}) for {covers}", who.owner, who.kind.as_str()),
+                ),
+            }
+        }
+    }
+}
+
+/// Looks at every repo that is hybrid here, or at the one, less those whose
+/// coordinator is `away`.
+pub(super) async fn repos(
+    session: &Session,
+    only: Option<&Repo>,
+    away: &BTreeSet<String>,
+) -> Vec<Check> {
+    let known = session.settings.repos.iter();
+    let mut meant: Vec<Repo> = known
+        .filter(|(_, here)| here.enabled)
+        .filter_map(|(name, _)| Repo::parse(name).ok())
+        .filter(|repo| only.is_none_or(|only| only == repo))
+        .collect();
+    if meant.is_empty() {
+        meant.extend(only.cloned());
+    }
+    if meant.is_empty() {
+        let check = Check::warning("repos", "hybrid mode is on for none");
+        return vec![
+            check.mend("multiclaude-hybrid config owner/repo --hybrid=true --api-endpoint=URL"),
+        ];
+    }
+    let found = meant.iter().map(|repo| async move {
+        let what = format!("repo {repo}");
+        match session.in_repo(Some(repo.as_str()), Need::Use) {
+            Err(failure) => vec![Check::failed(&what, failure)],
+            // That was said above.
+            Ok(at) if away.contains(&at.login.url) => Vec::new(),
+            Ok(at) => match in_repo(session, &at, &what).await {
+                Ok(found) => found,
+                Err(failure) => vec![Check::failed(&what, session.explain(failure, &at.login))],
+            },
+        }
+    });
+    join_all(found).await.concat()
+}
+
+async fn in_repo(session: &Session, at: &InRepo, what: &str) -> Result<Vec<Check>, Failure> {
+    let config = at.client.config().await?.value;
+    let agents = at.client.agents(&AgentFilter::default()).await?;
+    let mut checks = vec![Check::good(
+        what,
+        format!("{} on all machines", counted(agents.len(), "agent")),
+    )];
+    let (node, instance) = (session.settings.node(), &session.settings.instance);
+    let ours = |agent: &&Agent| agent.instance.as_ref() == Some(instance);
+    let twin = agents
+        .iter()
+        .find(|agent| agent.metadata.get(NODE) == Some(&node) && !ours(agent));
+    if let Some(twin) = twin {
+        checks.push(
+            Check::fault(
+                what,
+                format!(
+                    "another machine is called {node}, too: it has {}",
+                    twin.name
+                ),
+            )
+            .mend(format!(
+                "give this one another label: multiclaude-hybrid config {} --node=LABEL",
+                at.repo
+            )),
+        );
+    }
+    checks.extend(two_queues(session, at, &agents, what)?);
+    for kind in remote_agents(&config) {
+        if kind != "worker" && !agents.iter().any(|agent| agent.r#type == *kind) {
+            checks.push(
+                Check::warning(what, format!("{kind} is to run remotely, and nobody serves it"))
+                    .mend(format!("on the machine that is to: register a {kind}; or take it out of --remote-agents")),
+            );
+        }
+    }
+    let mine = |agent: &&Agent| agent.owner == at.login.owner && !agent.endpoint.is_empty();
+    for agent in agents.iter().filter(mine) {
+        checks.push(endpoint(at, agent).await?);
+    }
+    Ok(checks)
+}
+
+/// A merge-queue here and another elsewhere merge the same pull requests.
+fn two_queues(
+    session: &Session,
+    at: &InRepo,
+    agents: &[Agent],
+    what: &str,
+) -> Result<Option<Check>, Failure> {
+    let state = session.state()?;
+    // However many clones there are.
+    let mut clones = state.repos.iter().filter(|(name, local)| {
+        local
+            .agents
+            .values()
+            .any(|agent| agent.r#type == MERGE_QUEUE)
+            && session.nicknamed(name, &state).ok().as_ref() == Some(&at.repo)
+    });
+    let Some((name, local)) = clones.next() else {
+        return Ok(None);
+    };
+    // One without an instance may be this machine's, registered by hand.
+    let elsewhere = |agent: &Agent| match &agent.instance {
+        Some(instance) => *instance != session.settings.instance,
+        None => agent.owner != at.login.owner,
+    };
+    let other = queue::serving(agents).filter(|agent| elsewhere(agent));
+    Ok(other.map(|other| {
+        let owner = &other.owner;
+        Check::fault(
+            what,
+            format!("a {MERGE_QUEUE} runs here, and {owner} serves one for all: both merge"),
+        )
+        .mend(format!(
+            "to end the one here: {} (multiclaude takes it off its list within 2 minutes)",
+            queue::end_here(name, &local.tmux_session)
+        ))
+    }))
+}
+
+async fn endpoint(at: &InRepo, agent: &Agent) -> Result<Check, Failure> {
+    let what = format!("endpoint of {}", agent.name);
+    let test = at.client.test_endpoint(&agent.name).await?;
+    if test.ok {
+        return Ok(Check::good(
+            &what,
+            format!("it answers in {} ms", test.duration_ms),
+        ));
+    }
+    let error = test.error.unwrap_or_default();
+    let status = test
+        .status
+        .map_or(String::new(), |status| format!(" ({status})"));
+    Ok(Check::fault(
+        &what,
+        format!("the coordinator cannot push to it: {error}{status}"),
+    )
+    .mend(
+        "is the process behind it running, and is its URL reachable from the internet? Until then \
+         messages wait and can be polled",
+    ))
+}

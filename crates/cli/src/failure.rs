@@ -1,0 +1,174 @@
+//! How a command fails: what was wrong, what to do about it, and a status for
+//! scripts. The only place where an exit code is chosen.
+
+use crate::output::safe;
+use crate::redact::secrets;
+use multiclaude_hybrid_client::Error;
+use multiclaude_hybrid_client::protocol::ErrorCode;
+use serde_json::{Value, json};
+use std::fmt;
+
+/// What the exit status says. `multiclaude-hybrid --help` lists them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Something on this machine is not as it must be.
+    Failed = 1,
+    /// The command was called wrongly.
+    Usage = 2,
+    /// There is no token, or it is no longer valid (401).
+    NotLoggedIn = 3,
+    /// The token does not allow that (403).
+    Forbidden = 4,
+    /// There is no such thing (404).
+    NotFound = 5,
+    /// It is not in a state for that (409, 412).
+    Conflict = 6,
+    /// A limit is reached (429).
+    RateLimited = 7,
+    /// The coordinator is away, or in trouble (5xx).
+    Unreachable = 8,
+    /// The worker that was waited for has failed.
+    WorkerFailed = 9,
+    /// Ctrl-C ended the waiting.
+    Interrupted = 130,
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// For scripts.
+    pub exit: Exit,
+    /// The coordinator's code, if it is what refused.
+    pub code: Option<ErrorCode>,
+    /// What was wrong, and where.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// What a command comes to.
+pub type Outcome<T = ()> = Result<T, Failure>;
+
+impl Failure {
+    /// A failure of this machine, or of how it is set up.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            exit: Exit::Failed,
+            code: None,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// A command that was called wrongly.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(message).exit(Exit::Usage)
+    }
+
+    /// With another status.
+    #[must_use]
+    pub fn exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    /// With what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// With this to do about it, unless something better is known already.
+    #[must_use]
+    pub fn or_hint(mut self, hint: impl FnOnce() -> String) -> Self {
+        self.hint.get_or_insert_with(hint);
+        self
+    }
+
+    /// With this to do about it, if it is of that kind.
+    #[must_use]
+    pub fn instead(self, exit: Exit, hint: &str) -> Self {
+        if self.exit == exit {
+            self.hint(hint)
+        } else {
+            self
+        }
+    }
+
+    /// Beside something that goes on: what was wrong, and the mend.
+    pub fn aside(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}; {hint}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
+    /// For programs: what `--json` prints.
+    pub fn to_json(&self) -> Value {
+        json!({ "error": {
+            "exit": self.exit as u8,
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+        }})
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let (exit, hint) = match &error {
+            Error::Unauthenticated(_) => (Exit::NotLoggedIn, None),
+            Error::Forbidden(_) => (Exit::Forbidden, None),
+            Error::NotFound(_) => (Exit::NotFound, None),
+            Error::Conflict { .. } => (Exit::Conflict, None),
+            Error::Closed { .. } => (
+                Exit::Conflict,
+                Some(
+                    "something else receives for this agent now: another --follow, or a bridge"
+                        .to_owned(),
+                ),
+            ),
+            Error::RateLimited { retry_after, .. } => {
+                let wait = retry_after.map_or(60, |wait| wait.as_secs().max(1));
+                (Exit::RateLimited, Some(format!("try again in {wait} s")))
+            }
+            Error::Unreachable { base, .. } => (
+                Exit::Unreachable,
+                Some(format!(
+                    "is the coordinator running, and is {base} its URL? `multiclaude-hybrid \
+                     doctor` checks everything in between"
+                )),
+            ),
+            Error::Failed(_) | Error::Stream(_) => (
+                Exit::Unreachable,
+                Some("try again in a moment; the coordinator's log has the request".to_owned()),
+            ),
+            Error::Unexpected { base, .. } => (
+                Exit::Unreachable,
+                Some(format!("is {base} really the URL of a coordinator?")),
+            ),
+            _ => (Exit::Failed, None),
+        };
+        Self {
+            exit,
+            code: error.code(),
+            // The other side's words, which may be anything.
+            message: secrets(&safe(&error.to_string())).into_owned(),
+            hint,
+        }
+    }
+}
+
+/// Says what was being done to `what` when the system refused.
+pub fn io(doing: &str, what: &std::path::Path) -> impl FnOnce(std::io::Error) -> Failure {
+    let at = format!("cannot {doing} {}", what.display());
+    move |error| Failure::new(format!("{at}: {error}"))
+}

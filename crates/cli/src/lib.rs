@@ -1,0 +1,113 @@
+//! `multiclaude-hybrid`: multiclaude agents across machines, by hand and for
+//! scripts.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`args`], [`commands`] | what can be said, and what it does |
+//! | [`session`] | from what was said to a client: which repo, coordinator and token |
+//! | [`sender`] | who speaks: an agent's worktree or the person |
+//! | [`settings`], [`secrets`], [`home`] | what this machine remembers, and where |
+//! | [`crypt`] | end-to-end encryption, with keys and pins on disk |
+//! | [`multiclaude`] | what the real program's files show |
+//! | [`shim`], [`behind`] | the same binary, called `multiclaude`, and what it asks us |
+//! | [`doctor`] | the checks behind `doctor` |
+//! | [`queue`] | the merge-queue, of which there may be one |
+//! | [`failure`], [`output`], [`progress`], [`redact`] | how it ends, and how it looks |
+//!
+//! *In scope:* one command, one run. *Out of scope:* the wire (the client
+//! crate), decisions of the coordinator.
+
+#![allow(
+    rustdoc::invalid_html_tags,
+    reason = "the docs of arguments are help texts, where <owner> is no HTML"
+)]
+
+pub mod args;
+pub mod behind;
+pub mod commands;
+pub mod crypt;
+pub mod doctor;
+pub mod failure;
+pub mod home;
+pub mod multiclaude;
+pub mod output;
+pub mod progress;
+pub mod queue;
+pub mod redact;
+pub mod secrets;
+pub mod sender;
+pub mod session;
+pub mod settings;
+pub mod shim;
+
+use crate::args::Cli;
+use crate::behind::Commands;
+use crate::failure::Exit;
+use crate::output::Output;
+use crate::shim::places::Places;
+use clap::Parser;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Runs what the command line of this process says, under the name it was
+/// called by.
+pub fn main() -> ExitCode {
+    let mut args: Vec<OsString> = std::env::args_os().collect();
+    let name = args.first().map(Path::new).and_then(Path::file_name);
+    match name.and_then(|name| name.to_str()) {
+        Some(Places::SHIM) => shim::run(&args.split_off(1), &Commands),
+        Some(Places::PANE) => shim::run_tmux(&args.split_off(1)),
+        _ => ExitCode::from(run(args)),
+    }
+}
+
+/// Prints what clap has to say. `--help` and `--version` are no errors.
+fn told(error: &clap::Error, json: bool) -> u8 {
+    let text = error.render().to_string();
+    if json && error.use_stderr() {
+        let message = text.trim().trim_start_matches("error: ");
+        Output::new(true).fail(&failure::Failure::usage(message));
+        return Exit::Usage as u8;
+    }
+    let shown = redact::secrets(&text);
+    if shown == text {
+        let _ = error.print();
+    } else {
+        Output::new(false).note(&format!(
+            "{shown}\nA secret was on the command line, where every process of this machine and the \
+             shell's history can see it: revoke it, and give the new one on standard input."
+        ));
+    }
+    if error.use_stderr() {
+        Exit::Usage as u8
+    } else {
+        0
+    }
+}
+
+/// Runs one command line, the program's name first; the exit status.
+pub fn run(args: Vec<OsString>) -> u8 {
+    let json = args.iter().any(|arg| arg == "--json");
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            return told(&error, json);
+        }
+    };
+    let out = Output::new(cli.json);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(cli.run()),
+        Err(error) => Err(failure::Failure::new(format!("cannot start: {error}"))),
+    };
+    match done {
+        Ok(()) => 0,
+        Err(failure) => {
+            out.fail(&failure);
+            failure.exit as u8
+        }
+    }
+}

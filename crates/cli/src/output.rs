@@ -1,0 +1,309 @@
+//! What commands print: tables for people, JSON for programs, colour only on a
+//! terminal (`NO_COLOR` obeyed).
+
+use crate::failure::Failure;
+use crate::redact::secrets;
+use anstyle::{AnsiColor, Style};
+use multiclaude_hybrid_client::protocol::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Write as _};
+
+/// How a command prints.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    json: bool,
+}
+
+/// How a word is to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Like everything.
+    Plain,
+    /// As it should be.
+    Good,
+    /// Worth a look.
+    Warning,
+    /// Wrong.
+    Bad,
+    /// Beside the point.
+    Dim,
+    /// To be seen first.
+    Bold,
+}
+
+/// What [`Look::paint`] puts around a text, and what that becomes when it is
+/// printed. Everything else that could steer a terminal is taken out there.
+const LOOKS: [(char, Look, Style); 5] = [
+    ('\u{1}', Look::Good, AnsiColor::Green.on_default()),
+    ('\u{2}', Look::Warning, AnsiColor::Yellow.on_default()),
+    ('\u{3}', Look::Bad, AnsiColor::Red.on_default().bold()),
+    ('\u{4}', Look::Dim, Style::new().dimmed()),
+    ('\u{5}', Look::Bold, Style::new().bold()),
+];
+const END: char = '\u{6}';
+
+impl Look {
+    /// `text`, painted; for printing only.
+    pub fn paint(self, text: &str) -> String {
+        match LOOKS.iter().find(|(_, look, _)| *look == self) {
+            Some((mark, ..)) => format!("{mark}{text}{END}"),
+            None => text.to_owned(),
+        }
+    }
+}
+
+/// A text as a terminal may have it: marks of [`Look::paint`] become colours,
+/// control characters become visible.
+fn styled(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        let style = LOOKS.iter().find(|(mark, ..)| *mark == char);
+        match style {
+            Some((_, _, style)) => {
+                let _ = write!(shown, "{style}");
+            }
+            None if char == END => shown.push_str("\u{1b}[0m"),
+            None => shown.push(visible(char)),
+        }
+    }
+    shown
+}
+
+/// JSON whose texts cannot steer a terminal either: what JSON leaves as it is
+/// is written as an escape.
+fn escaped(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for char in json.chars() {
+        if char != '\n' && visible(char) != char {
+            let _ = write!(shown, "\\u{:04x}", u32::from(char));
+        } else {
+            shown.push(char);
+        }
+    }
+    shown
+}
+
+/// Prints a line of result. Whoever does not read it is not told more, and
+/// nothing is reported as read: the program ends here.
+fn print(line: &str) {
+    let mut out = anstream::stdout().lock();
+    let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush()) else {
+        return;
+    };
+    if error.kind() == ErrorKind::BrokenPipe {
+        // As a program that SIGPIPE ends.
+        std::process::exit(141);
+    }
+    say(&format!("error: cannot write to standard output: {error}"));
+    std::process::exit(1);
+}
+
+/// Prints a line beside the result, to whom it may reach.
+fn say(line: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{line}");
+}
+
+impl Output {
+    /// For programs (`--json`) or for people.
+    pub fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Is it for programs?
+    pub fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Prints `value` for programs, or what `human` says for people.
+    pub fn show<T: Serialize>(self, value: &T, human: impl FnOnce() -> String) {
+        if self.json {
+            let text = serde_json::to_string_pretty(value).unwrap_or_default();
+            print(&escaped(&text));
+        } else {
+            let text = human();
+            if !text.is_empty() {
+                print(&styled(text.trim_end()));
+            }
+        }
+    }
+
+    /// Prints one entry of an endless list: a line of JSON, or what `human` says.
+    pub fn entry<T: Serialize>(self, value: &T, human: impl FnOnce() -> String) {
+        if self.json {
+            let text = serde_json::to_string(value).unwrap_or_default();
+            print(&escaped(&text));
+        } else {
+            print(&styled(&human()));
+        }
+    }
+
+    /// Tells people something beside the result, on stderr.
+    pub fn note(self, text: &str) {
+        if !self.json {
+            say(&styled(text));
+        }
+    }
+
+    /// Warns, on stderr, programs too.
+    pub fn warn(self, text: &str) {
+        let text = secrets(text);
+        if self.json {
+            say(&escaped(
+                &serde_json::json!({ "warning": text }).to_string(),
+            ));
+        } else {
+            say(&styled(&format!(
+                "{} {text}",
+                Look::Warning.paint("warning:")
+            )));
+        }
+    }
+
+    /// Tells why a command failed, on stderr.
+    pub fn fail(self, failure: &Failure) {
+        if self.json {
+            say(&escaped(&secrets(&failure.to_json().to_string())));
+            return;
+        }
+        let error = Look::Bad.paint("error:");
+        say(&styled(&format!("{error} {}", secrets(&failure.message))));
+        if let Some(hint) = &failure.hint {
+            let mend = Look::Bold.paint("to mend it:");
+            say(&styled(&format!("{mend} {}", secrets(hint))));
+        }
+    }
+}
+
+/// What is shown for a character: itself, unless it could steer the terminal.
+fn visible(char: char) -> char {
+    match char {
+        '\n' | '\t' => char,
+        char if char.is_control() => '\u{FFFD}',
+        // Marks that turn the direction of what follows.
+        '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => '\u{FFFD}',
+        char => char,
+    }
+}
+
+/// Text from elsewhere, without what could steer the terminal: control
+/// characters but newline and tab become visible.
+pub fn safe(text: &str) -> String {
+    text.chars().map(visible).collect()
+}
+
+/// Text from elsewhere on one line, at most `most` characters.
+pub fn line(text: &str, most: usize) -> String {
+    let text = safe(text).replace(['\n', '\t'], " ");
+    if text.chars().count() <= most {
+        return text;
+    }
+    let mut short: String = text.chars().take(most.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+/// A table with a head; columns as wide as their widest cell.
+pub fn table(head: &[&str], rows: &[Vec<(String, Look)>]) -> String {
+    let cell = |text: &str| text.chars().count();
+    let mut widths: Vec<usize> = head.iter().map(|title| cell(title)).collect();
+    for row in rows {
+        for (width, (text, _)) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell(text));
+        }
+    }
+    let mut lines = Vec::with_capacity(rows.len() + 1);
+    let titles: Vec<_> = head
+        .iter()
+        .map(|title| ((*title).to_owned(), Look::Dim))
+        .collect();
+    for row in std::iter::once(&titles).chain(rows) {
+        let mut text = String::new();
+        for ((word, look), width) in row.iter().zip(&widths) {
+            let gap = " ".repeat(width - cell(word) + 2);
+            text.push_str(&look.paint(word));
+            text.push_str(&gap);
+        }
+        lines.push(text.trim_end().to_owned());
+    }
+    lines.join("\n")
+}
+
+/// How long ago something was, in words.
+pub fn ago(at: Timestamp, now: Timestamp) -> String {
+    let seconds = (now.0 - at.0).max(0) / 1000;
+    match seconds {
+        0..60 => format!("{seconds} s ago"),
+        60..3600 => format!("{} min ago", seconds / 60),
+        3600..172_800 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+/// A number of things: `1 token`, `2 tokens`.
+pub fn counted(count: usize, thing: &str) -> String {
+    match count {
+        1 => format!("1 {thing}"),
+        count => format!("{count} {thing}s"),
+    }
+}
+
+/// The time on this machine.
+pub fn now() -> Timestamp {
+    Timestamp(chrono::Utc::now().timestamp_millis())
+}
+
+/// A JSON text of an enum's wire form, as people read it.
+pub fn word<T: Serialize>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(text)) => text,
+        Ok(other) => other.to_string(),
+        Err(_) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_elsewhere_cannot_steer_the_terminal() {
+        assert_eq!(
+            safe("a\x1b[31mb\x07\u{9b}c\nd\u{202e}e"),
+            "a\u{FFFD}[31mb\u{FFFD}\u{FFFD}c\nd\u{FFFD}e"
+        );
+        assert_eq!(line("one\ntwo\tthree", 9), "one two …");
+    }
+
+    #[test]
+    fn what_is_printed_has_our_colours_and_nobody_elses() {
+        let text = format!("{} \u{1b}[31mred\u{7f}", Look::Good.paint("ok"));
+        assert_eq!(
+            styled(&text),
+            "\u{1b}[32mok\u{1b}[0m \u{FFFD}[31mred\u{FFFD}"
+        );
+    }
+
+    #[test]
+    fn json_keeps_every_character_and_shows_none_that_steers() {
+        let body = "a\u{7f}b\u{9b}c\u{202e}d\ne";
+        let json = escaped(&serde_json::to_string_pretty(&[body]).unwrap());
+        assert_eq!(json, "[\n  \"a\\u007fb\\u009bc\\u202ed\\ne\"\n]");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [body]);
+    }
+
+    #[test]
+    fn a_table_lines_up_and_has_no_spaces_at_its_ends() {
+        let rows = [
+            vec![("a".to_owned(), Look::Plain), ("x".to_owned(), Look::Plain)],
+            vec![
+                ("länger".to_owned(), Look::Plain),
+                (String::new(), Look::Plain),
+            ],
+        ];
+        let text = table(&["N", "B"], &rows);
+        let plain = anstream::adapter::strip_str(&styled(&text)).to_string();
+        assert_eq!(plain, "N       B\na       x\nlänger");
+    }
+}

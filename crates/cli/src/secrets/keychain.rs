@@ -1,0 +1,92 @@
+//! The system's keychain: the Secret Service of a desktop session (GNOME
+//! Keyring, `KWallet`, `KeePassXC`), or the macOS keychain.
+
+use crate::failure::{Failure, Outcome};
+use keyring_core::{CredentialStore, Entry, Error};
+use std::io::{IsTerminal, stderr, stdin};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+const SERVICE: &str = "multiclaude-hybrid";
+
+/// How long a keychain may take, when a person is there to unlock it.
+const UNLOCKING: Duration = Duration::from_mins(1);
+/// And when nobody is.
+const ALONE: Duration = Duration::from_secs(5);
+
+/// Runs on a thread of its own: the keychain's client blocks, for ever if the
+/// keychain says nothing, and may bring an async runtime along.
+fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(work()));
+    let person = stdin().is_terminal() && stderr().is_terminal();
+    receiver
+        .recv_timeout(if person { UNLOCKING } else { ALONE })
+        .ok()
+}
+
+#[cfg(target_os = "macos")]
+fn store() -> Option<Arc<CredentialStore>> {
+    let store = apple_native_keyring_store::keychain::Store::new().ok()?;
+    Some(store)
+}
+
+#[cfg(not(target_os = "macos"))]
+fn store() -> Option<Arc<CredentialStore>> {
+    // Without a session's bus the client would look for one at length.
+    std::env::var_os("DBUS_SESSION_BUS_ADDRESS").filter(|address| !address.is_empty())?;
+    let store = zbus_secret_service_keyring_store::Store::new().ok()?;
+    Some(store)
+}
+
+fn entry(name: &str) -> Option<Entry> {
+    let store = store()?;
+    store.build(SERVICE, name, None).ok()
+}
+
+/// Keeps a secret, if there is a keychain that takes it: it is read back.
+pub(super) fn keep(name: &str, secret: &str) -> bool {
+    let (name, secret) = (name.to_owned(), secret.to_owned());
+    let kept = apart(move || {
+        let entry = entry(&name)?;
+        entry.set_password(&secret).ok()?;
+        (entry.get_password().ok()? == secret).then_some(())
+    });
+    kept.flatten().is_some()
+}
+
+fn locked(error: &str) -> Failure {
+    Failure::new(format!("the system's keychain does not open: {error}")).hint(
+        "unlock it (log in to the desktop session that it belongs to); or log in anew and keep the \
+         token in a file: multiclaude-hybrid login --no-keychain",
+    )
+}
+
+fn with<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce(Entry) -> Result<T, Error> + Send + 'static,
+) -> Outcome<Option<T>> {
+    let name = name.to_owned();
+    let done = apart(move || match entry(&name) {
+        None => Err("there is no session with a keychain here".to_owned()),
+        Some(entry) => match work(entry) {
+            Ok(found) => Ok(Some(found)),
+            Err(Error::NoEntry) => Ok(None),
+            Err(error) => Err(error.to_string()),
+        },
+    });
+    match done {
+        Some(Ok(found)) => Ok(found),
+        Some(Err(error)) => Err(locked(&error)),
+        None => Err(locked("it does not answer")),
+    }
+}
+
+pub(super) fn find(name: &str) -> Outcome<Option<String>> {
+    with(name, |entry| entry.get_password())
+}
+
+pub(super) fn forget(name: &str) -> Outcome {
+    with(name, |entry| entry.delete_credential()).map(|_| ())
+}

@@ -1,0 +1,118 @@
+//! Who speaks: the agent whose worktree a command runs in, or the person.
+
+use crate::failure::{Failure, Outcome};
+use crate::session::{InRepo, Session};
+use multiclaude_hybrid_client::AgentFilter;
+use multiclaude_hybrid_client::protocol::AgentName;
+use multiclaude_hybrid_client::protocol::agent::Agent;
+use multiclaude_hybrid_client::protocol::message::Sender;
+use multiclaude_hybrid_client::protocol::spawn::SpawnedBy;
+use multiclaude_hybrid_client::protocol::token::TokenKind;
+
+/// Metadata with the label of an agent's machine.
+pub const NODE: &str = "node";
+/// Metadata with an agent's name on its machine.
+pub const LOCAL_NAME: &str = "local_name";
+
+/// Metadata of an agent that a bridge delivers for.
+pub const BRIDGE: &str = "bridge";
+
+/// Whose worktree a command runs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Around {
+    /// No agent's.
+    Nobody,
+    /// That of a local agent that is not registered, with its name here.
+    Unregistered(String),
+    /// That of the agent that is registered under this name.
+    Agent(AgentName),
+}
+
+/// The local name of the agent whose worktree this is, if it is one of the repo's.
+pub fn local_name(session: &Session, at: &InRepo) -> Outcome<Option<String>> {
+    let state = session.state()?;
+    let place = session.place().filter(|place| {
+        // However many clones of the repo there are.
+        session.nicknamed(&place.repo, &state).ok().as_ref() == Some(&at.repo)
+    });
+    Ok(place.and_then(|place| place.agent))
+}
+
+/// The agent whose worktree this is.
+pub async fn around(session: &Session, at: &InRepo) -> Outcome<Around> {
+    let Some(local) = local_name(session, at)? else {
+        return Ok(Around::Nobody);
+    };
+    let node = session.settings.node();
+    let filter = AgentFilter {
+        owner: Some(at.login.owner.clone()),
+        ..AgentFilter::default()
+    };
+    let agents = at.client.agents(&filter).await?;
+    let ours = |agent: &&Agent| {
+        agent.metadata.get(NODE) == Some(&node) && agent.metadata.get(LOCAL_NAME) == Some(&local)
+    };
+    let found = agents.iter().find(ours).map(|agent| agent.name.clone());
+    Ok(found.map_or(Around::Unregistered(local), Around::Agent))
+}
+
+/// How `local` is registered.
+pub fn registration(session: &Session, local: &str) -> String {
+    let node = session.settings.node();
+    format!("multiclaude-hybrid agents register {local}-{node} --type worker")
+}
+
+/// The agent of this worktree, for what it does; if it is not registered a word
+/// about that.
+async fn speaker(session: &Session, at: &InRepo) -> Outcome<Option<AgentName>> {
+    Ok(match around(session, at).await? {
+        Around::Agent(name) => Some(name),
+        Around::Nobody => None,
+        Around::Unregistered(local) => {
+            session.out.warn(&format!(
+                "{local} is not registered with the coordinator, so you speak and it cannot be \
+                 answered. To register it, here: {}",
+                registration(session, &local)
+            ));
+            None
+        }
+    })
+}
+
+/// Who sends: `given`, the agent of this worktree, or the person.
+pub async fn find(session: &Session, at: &InRepo, given: Option<&str>) -> Outcome<Sender> {
+    if let Some(text) = given {
+        return Sender::parse(text).map_err(|error| Failure::usage(format!("--from: {error}")));
+    }
+    if let Some(name) = speaker(session, at).await? {
+        return Ok(Sender::Agent(name));
+    }
+    match at.login.kind {
+        TokenKind::User => Ok(Sender::User(at.login.owner.clone())),
+        _ => Err(Failure::usage(format!(
+            "{} tokens speak for agents only",
+            at.login.kind.as_str()
+        ))
+        .hint("say for which one: --from NAME; `multiclaude-hybrid agents` shows them")),
+    }
+}
+
+/// Who asks for a worker, and is told of its end: `given`, the agent of this
+/// worktree, or the person's workspace.
+pub async fn asker(
+    session: &Session,
+    at: &InRepo,
+    given: Option<&str>,
+) -> Outcome<Option<SpawnedBy>> {
+    if let Some(text) = given {
+        let by = SpawnedBy::parse(text);
+        return by
+            .map(Some)
+            .map_err(|error| Failure::usage(format!("--from: {error}")));
+    }
+    if let Some(name) = speaker(session, at).await? {
+        return Ok(Some(SpawnedBy::Agent(name)));
+    }
+    let workspace = || SpawnedBy::Role("workspace".to_owned(), at.login.owner.clone());
+    Ok((at.login.kind == TokenKind::User).then(workspace))
+}

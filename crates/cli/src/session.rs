@@ -1,0 +1,255 @@
+//! From what a command was told to a client that may do it: which repo, which
+//! coordinator, which token.
+
+mod which;
+
+use crate::failure::{Exit, Failure, Outcome};
+use crate::home::Home;
+use crate::multiclaude::{self, Place, State};
+use crate::output::Output;
+use crate::secrets::Secrets;
+use crate::settings::{Login, Settings, covered};
+use multiclaude_hybrid_client::protocol::Repo;
+use multiclaude_hybrid_client::protocol::config::HybridConfig;
+use multiclaude_hybrid_client::protocol::token::TokenKind;
+use multiclaude_hybrid_client::{BaseUrl, Client, RepoClient, URL_VARIABLE};
+use std::time::Duration;
+
+/// What a command wants to do, which decides between several tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Look, send, read: as a person if possible.
+    Use,
+    /// Tokens and the shared configuration: with the widest token.
+    Manage,
+}
+
+impl Need {
+    /// The kinds of tokens in the order of preference.
+    fn order(self) -> [TokenKind; 3] {
+        match self {
+            Self::Use => [TokenKind::User, TokenKind::Service, TokenKind::Admin],
+            Self::Manage => [TokenKind::Admin, TokenKind::Service, TokenKind::User],
+        }
+    }
+}
+
+/// One run of the program.
+#[derive(Debug)]
+pub struct Session {
+    /// The files of this user.
+    pub home: Home,
+    /// What this machine has been told.
+    pub settings: Settings,
+    /// How to print.
+    pub out: Output,
+    /// How long one call may take.
+    pub timeout: Duration,
+    /// The only tokens that may be used: of this owner or kind, or with this id.
+    pub only: Option<String>,
+}
+
+/// A repo, and everything needed to talk about it.
+#[derive(Debug)]
+pub struct InRepo {
+    /// `owner/repo`.
+    pub repo: Repo,
+    /// multiclaude's name for it, if it has one.
+    pub nickname: Option<String>,
+    /// The token that is used.
+    pub login: Login,
+    /// Calls with it.
+    pub client: RepoClient,
+}
+
+impl Session {
+    /// Reads what this machine has been told.
+    pub fn open(out: Output, timeout: Duration) -> Outcome<Self> {
+        let home = Home::of_user()?;
+        let settings = Settings::load(&home)?;
+        Ok(Self {
+            home,
+            settings,
+            out,
+            timeout,
+            only: None,
+        })
+    }
+
+    /// Where the settings cannot be read: as if there were none.
+    pub fn without_settings(out: Output) -> Outcome<Self> {
+        Ok(Self {
+            home: Home::of_user()?,
+            settings: Settings::default(),
+            out,
+            timeout: Duration::ZERO,
+            only: None,
+        })
+    }
+
+    /// Changes what this machine remembers, one process at a time.
+    pub fn change<T>(&mut self, change: impl FnOnce(&mut Settings) -> T) -> Outcome<T> {
+        let (result, settings) = Settings::change(&self.home, |settings| {
+            let result = change(settings);
+            Ok((result, settings.clone()))
+        })?;
+        self.settings = settings;
+        Ok(result)
+    }
+
+    /// The user's secrets.
+    pub fn secrets(&self) -> Secrets {
+        Secrets::new(&self.home)
+    }
+
+    /// What multiclaude knows.
+    pub fn state(&self) -> Outcome<State> {
+        State::load(&self.home)
+    }
+
+    /// Where the working directory is among multiclaude's.
+    pub fn place(&self) -> Option<Place> {
+        multiclaude::here(&self.home)
+    }
+
+    /// The coordinator of `repo`: the environment's, the one that was
+    /// configured, or whatever a login for the repo is for.
+    pub fn endpoint(&self, repo: Option<&Repo>) -> Outcome<Option<String>> {
+        match std::env::var(URL_VARIABLE) {
+            Ok(text) if !text.is_empty() => {
+                let allowed = self.settings.logins.iter().any(|login| login.allow_http);
+                let base = BaseUrl::parse(&text, allowed)
+                    .map_err(|error| Failure::usage(format!("{URL_VARIABLE}: {error}")))?;
+                Ok(Some(base.to_string()))
+            }
+            _ => Ok(repo.and_then(|repo| self.settings.repo(repo).api_endpoint)),
+        }
+    }
+
+    /// The login for `repo` (or for anything), best for `need`.
+    pub fn login(&self, repo: Option<&Repo>, need: Need) -> Outcome<&Login> {
+        let url = self.endpoint(repo)?;
+        let logins = || {
+            self.settings.logins.iter().rev().filter(|login| {
+                url.as_ref().is_none_or(|url| *url == login.url)
+                    && self.only.as_ref().is_none_or(|only| login.is(only))
+                    && repo.is_none_or(|repo| login.covers(repo))
+            })
+        };
+        let best = need
+            .order()
+            .into_iter()
+            .find_map(|kind| logins().find(|login| login.kind == kind));
+        best.ok_or_else(|| {
+            let of = self.only.as_ref().map_or(String::new(), |only| format!(" of {only}"));
+            let what = repo.map_or(String::new(), |repo| format!(" for {repo}"));
+            let at = url.as_ref().map_or(String::new(), |url| format!(" at {url}"));
+            let asked = url.as_deref().unwrap_or("URL");
+            Failure::new(format!("this machine has no token{of}{what}{at}"))
+                .exit(Exit::NotLoggedIn)
+                .hint(format!(
+                    "get one from whoever runs the coordinator, then: multiclaude-hybrid login --url {asked}"
+                ))
+        })
+    }
+
+    /// A client that speaks for `login`.
+    pub fn client(&self, login: &Login) -> Outcome<Client> {
+        let token = self.secrets().find(&login.secret(), login.place)?;
+        let token = token.ok_or_else(|| {
+            let place = self.secrets().told(login.place);
+            Failure::new(format!(
+                "the token {} is no longer in {place}",
+                login.token_id
+            ))
+            .exit(Exit::NotLoggedIn)
+            .hint(format!(
+                "log in again: multiclaude-hybrid login --url {}",
+                login.url
+            ))
+        })?;
+        self.client_with(&login.url, login.allow_http, &token)
+    }
+
+    /// A client with any token.
+    pub fn client_with(&self, url: &str, allow_http: bool, token: &str) -> Outcome<Client> {
+        let base =
+            BaseUrl::parse(url, allow_http).map_err(|error| Failure::usage(error.to_string()))?;
+        Ok(Client::builder(base).timeout(self.timeout).build(token)?)
+    }
+
+    /// The repo that `given` means, with a client for `need`.
+    pub fn in_repo(&self, given: Option<&str>, need: Need) -> Outcome<InRepo> {
+        let (repo, nickname) = self.resolve(given)?;
+        let login = self.login(Some(&repo), need)?.clone();
+        let client = self.client(&login)?.repo(&repo);
+        Ok(InRepo {
+            repo,
+            nickname,
+            login,
+            client,
+        })
+    }
+
+    /// Notes what the shared configuration says, for when it cannot be asked.
+    pub fn remember(&self, repo: &Repo, config: &HybridConfig) {
+        let remote = remote_agents(config);
+        let known = self.settings.repos.get(repo.as_str());
+        if known.is_none_or(|known| known.remote_agents == remote) {
+            return;
+        }
+        let noted = Settings::change(&self.home, |settings| {
+            if let Some(here) = settings.repos.get_mut(repo.as_str()) {
+                here.remote_agents = remote.to_vec();
+            }
+            Ok(())
+        });
+        // What was asked for does not depend on it.
+        if let Err(failure) = noted {
+            self.out.warn(&failure.aside());
+        }
+    }
+
+    /// The token that this machine takes part in `repo` with: no admin token,
+    /// which reaches repos that are none of ours.
+    pub fn part_in(&self, repo: &Repo) -> Option<&Login> {
+        let login = self.login(Some(repo), Need::Use).ok()?;
+        (login.kind != TokenKind::Admin).then_some(login)
+    }
+
+    /// Adds to a refusal what only this machine knows: where the token is, and
+    /// how to get another.
+    pub fn explain(&self, failure: Failure, login: &Login) -> Failure {
+        let (place, url) = (self.secrets().told(login.place), &login.url);
+        match failure.exit {
+            Exit::NotLoggedIn => failure.or_hint(|| {
+                format!(
+                    "the token {} in {place} was revoked or has expired: get a new one, then: \
+                     multiclaude-hybrid login --url {url}",
+                    login.token_id
+                )
+            }),
+            Exit::Forbidden => {
+                let scopes = covered(login.kind, &login.repos);
+                failure.or_hint(|| {
+                    format!(
+                        "the {} token of {} covers {scopes}; `multiclaude-hybrid whoami --all` shows all. \
+                         Log in with another one if you have it",
+                        login.kind.as_str(),
+                        login.owner
+                    )
+                })
+            }
+            _ => failure,
+        }
+    }
+}
+
+/// What runs remotely: nothing while the team has hybrid mode off.
+pub fn remote_agents(config: &HybridConfig) -> &[String] {
+    if config.enabled {
+        &config.remote_agents
+    } else {
+        &[]
+    }
+}

@@ -1,0 +1,305 @@
+//! What this machine has been told: logins, repos, its own label. No secret is
+//! in here.
+
+use crate::failure::{Failure, Outcome, io};
+use crate::home::{Home, check_ours, write_private};
+use crate::multiclaude::{repo_of_url, without_user};
+use crate::secrets::Name;
+use multiclaude_hybrid_client::protocol::token::{Scope, TokenKind};
+use multiclaude_hybrid_client::protocol::{Owner, Repo};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use uuid::Uuid;
+
+/// Characters of a node's label.
+pub const NODE_MAX: usize = 20;
+
+/// Where a login's token is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// In the system's keychain.
+    Keychain,
+    /// In the file `credentials`.
+    File,
+}
+
+/// A token that this machine has; its secret part is elsewhere.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Login {
+    /// The coordinator.
+    pub url: String,
+    /// Names the token.
+    pub token_id: String,
+    /// What it may do.
+    pub kind: TokenKind,
+    /// Whose it is.
+    pub owner: Owner,
+    /// What it covers.
+    #[serde(default)]
+    pub repos: Vec<Scope>,
+    /// Where the secret part is.
+    pub place: Place,
+    /// May it go over plain http to another machine?
+    #[serde(default)]
+    pub allow_http: bool,
+}
+
+impl Login {
+    /// Where its secret part is found.
+    pub fn secret(&self) -> Name {
+        Name::token(&self.url, &self.token_id)
+    }
+
+    /// Is it of this owner or kind, or has it this id?
+    pub fn is(&self, which: &str) -> bool {
+        which == self.owner.as_str() || which == self.kind.as_str() || which == self.token_id
+    }
+
+    /// Does it reach `repo`? An admin token reaches all of them.
+    pub fn covers(&self, repo: &Repo) -> bool {
+        self.kind == TokenKind::Admin || self.repos.iter().any(|scope| scope.covers(repo))
+    }
+}
+
+/// This machine's encryption key; its secret part is elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// The public part, `age1…`, which also names the secret one.
+    pub recipient: String,
+    /// Where the secret part is.
+    pub place: Place,
+}
+
+/// What a token covers, for people.
+pub fn covered(kind: TokenKind, repos: &[Scope]) -> String {
+    match kind {
+        TokenKind::Admin => "every repo, for management only".to_owned(),
+        _ => repos
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+/// What a name of multiclaude's means, where its URL does not say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nickname {
+    /// This repo.
+    pub repo: Repo,
+    /// What multiclaude had cloned when that was said, if it had: see [`origin`].
+    pub origin: Option<String>,
+}
+
+impl Nickname {
+    /// Does it still hold, where the name stands for what was cloned from
+    /// `url`? A name that was given to another clone since means that one.
+    pub fn holds(&self, url: Option<&str>) -> bool {
+        match (url, &self.origin) {
+            (None, _) => true,
+            (Some(url), Some(said)) => origin(url) == *said,
+            (Some(url), None) => repo_of_url(url).is_none(),
+        }
+    }
+}
+
+/// What a URL names, however it is spelled and whatever credentials are in it:
+/// `owner/repo`, else the URL without them.
+pub fn origin(url: &str) -> String {
+    match repo_of_url(url) {
+        Some(repo) => repo.to_string(),
+        None => without_user(url).trim_end_matches('/').to_owned(),
+    }
+}
+
+/// What was decided about one repo.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RepoSettings {
+    /// Is hybrid mode on here?
+    pub enabled: bool,
+    /// The coordinator, if another than the login's.
+    pub api_endpoint: Option<String>,
+    /// Is no message to leave unencrypted?
+    pub require_encryption: bool,
+    /// What ran remotely when the shared configuration was last read.
+    pub remote_agents: Vec<String>,
+}
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Names this home in registrations: random, chosen once.
+    pub instance: String,
+    /// The label of this machine in agents' names.
+    pub node: Option<String>,
+    /// The tokens, the latest last.
+    pub logins: Vec<Login>,
+    /// The key that agents of this machine are written to with.
+    pub key: Option<Key>,
+    /// By `owner/repo`.
+    pub repos: BTreeMap<String, RepoSettings>,
+    /// multiclaude's nicknames that its state does not explain.
+    pub nicknames: BTreeMap<String, Nickname>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            instance: Uuid::new_v4().simple().to_string(),
+            node: None,
+            logins: Vec::new(),
+            key: None,
+            repos: BTreeMap::new(),
+            nicknames: BTreeMap::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads them; defaults if there are none yet.
+    pub fn load(home: &Home) -> Outcome<Self> {
+        let path = home.settings();
+        check_ours(&home.hybrid())?;
+        check_ours(&path)?;
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(io("read", &path)(error)),
+        };
+        serde_json::from_str(&text).map_err(|error| {
+            let path = path.display();
+            Failure::new(format!("{path} is damaged: {error}")).hint(format!(
+                "mend it, or start afresh: mv {path} {path}.damaged, then log in again"
+            ))
+        })
+    }
+
+    /// Reads, changes and writes them, one process at a time.
+    pub fn change<T>(home: &Home, change: impl FnOnce(&mut Self) -> Outcome<T>) -> Outcome<T> {
+        let _lock = home.lock()?;
+        let mut settings = Self::load(home)?;
+        let result = change(&mut settings)?;
+        let text = serde_json::to_vec_pretty(&settings)
+            .map_err(|error| Failure::new(format!("cannot write the settings: {error}")))?;
+        write_private(&home.settings(), &text)?;
+        Ok(result)
+    }
+
+    /// What was decided about `repo`.
+    pub fn repo(&self, repo: &Repo) -> RepoSettings {
+        self.repos.get(repo.as_str()).cloned().unwrap_or_default()
+    }
+
+    /// This machine's label: what was chosen, or one made of the host's name.
+    pub fn node(&self) -> String {
+        self.node.clone().unwrap_or_else(|| label_of(&host_name()))
+    }
+}
+
+/// Is it a label, `[a-z0-9-]{1,20}`?
+pub fn check_label(label: &str) -> Result<String, String> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if (1..=NODE_MAX).contains(&label.len()) && label.bytes().all(allowed) {
+        Ok(label.to_owned())
+    } else {
+        Err(format!("a label has 1 to {NODE_MAX} of a-z, 0-9 and -"))
+    }
+}
+
+fn host_name() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// A label made of a host's name: its first part, in lower case.
+fn label_of(host: &str) -> String {
+    let first = host.split('.').next().unwrap_or_default();
+    let label: String = first
+        .to_ascii_lowercase()
+        .chars()
+        .map(|char| {
+            if char.is_ascii_alphanumeric() {
+                char
+            } else {
+                '-'
+            }
+        })
+        .take(NODE_MAX)
+        .collect();
+    match label.trim_matches('-') {
+        "" => "box".to_owned(),
+        label => label.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_made_of_any_host_name() {
+        for (host, label) in [
+            ("Dans-MacBook-Pro.local", "dans-macbook-pro"),
+            ("box", "box"),
+            ("", "box"),
+            ("---", "box"),
+            ("ünïcode", "n-code"),
+            ("a-very-long-host-name-in-the-cloud", "a-very-long-host-nam"),
+        ] {
+            assert_eq!(label_of(host), label);
+            assert!(check_label(label).is_ok(), "{label}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_another_clone_got_since_means_what_that_was_cloned_from() {
+        let said_of = |url: Option<&str>| Nickname {
+            repo: Repo::parse("acme/app").unwrap(),
+            origin: url.map(origin),
+        };
+        let (path, github) = ("/srv/app.git", "https://github.com/acme/lib");
+        assert!(said_of(Some(path)).holds(Some(path)));
+        assert!(said_of(Some(path)).holds(None));
+        assert!(!said_of(Some(path)).holds(Some(github)));
+        assert!(!said_of(Some(path)).holds(Some("/srv/other.git")));
+        assert!(said_of(None).holds(Some(path)));
+        assert!(!said_of(None).holds(Some(github)));
+        for same in [
+            "https://github.com/acme/lib.git",
+            "git@github.com:acme/lib",
+            "https://dan:secret@github.com/Acme/Lib/",
+        ] {
+            assert!(said_of(Some(github)).holds(Some(same)), "{same}");
+        }
+        assert_eq!(
+            origin("https://dan:secret@example.com/app.git"),
+            "https://example.com/app.git"
+        );
+    }
+
+    #[test]
+    fn an_admin_token_reaches_every_repo_and_others_what_they_list() {
+        let mut login = Login {
+            url: String::new(),
+            token_id: String::new(),
+            kind: TokenKind::Service,
+            owner: Owner::parse("ci").unwrap(),
+            repos: vec![Scope::parse("acme/*").unwrap()],
+            place: Place::File,
+            allow_http: false,
+        };
+        let (ours, other) = (
+            Repo::parse("acme/app").unwrap(),
+            Repo::parse("x/y").unwrap(),
+        );
+        assert!(login.covers(&ours) && !login.covers(&other));
+        login.kind = TokenKind::Admin;
+        assert!(login.covers(&other));
+    }
+}

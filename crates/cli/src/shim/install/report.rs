@@ -1,0 +1,125 @@
+//! What an installation did, and what the user must still know.
+
+use std::fmt;
+use std::io::Result;
+use std::path::PathBuf;
+
+/// `agent restart` alone is not enough: it types into the shell that is there.
+const OLD_WINDOWS: &str = "\
+Windows that already run keep their old PATH. Open a new shell in your own.
+For an agent that runs, when it may be interrupted, start its window's shell anew:
+    tmux respawn-window -k -t '=mc-<repo>:=<agent>'
+    multiclaude agent restart <agent> --repo <repo> --force";
+
+/// What happened to one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The link was made or now leads elsewhere.
+    Linked(PathBuf),
+    /// A shell's file was made.
+    Created(PathBuf),
+    /// A shell's file got the block.
+    Written(PathBuf),
+    /// A shell's file lost the block, and is as it was before.
+    Restored(PathBuf),
+    /// The file or link is gone.
+    Removed(PathBuf),
+}
+
+/// A shell's file that was left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub why: String,
+    /// What the user may put there by hand; nothing when uninstalling.
+    pub lines: Option<&'static str>,
+}
+
+/// What was done. Its text is for the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// In the order in which it was done; empty if all was as it should be.
+    pub changed: Vec<Change>,
+    /// What could not be done.
+    pub refused: Vec<Refusal>,
+    installing: bool,
+}
+
+impl Report {
+    pub(super) fn installed() -> Self {
+        Self {
+            changed: Vec::new(),
+            refused: Vec::new(),
+            installing: true,
+        }
+    }
+
+    pub(super) fn uninstalled() -> Self {
+        Self {
+            installing: false,
+            ..Self::installed()
+        }
+    }
+
+    pub(super) fn note(
+        &mut self,
+        path: PathBuf,
+        changed: Result<Option<Change>>,
+        lines: Option<&'static str>,
+    ) {
+        match changed {
+            Ok(change) => self.changed.extend(change),
+            Err(error) => self.refused.push(Refusal {
+                path,
+                why: error.to_string(),
+                lines,
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (did, path) = match self {
+            Self::Linked(path) => ("linked", path),
+            Self::Created(path) => ("created", path),
+            Self::Written(path) => ("changed", path),
+            Self::Restored(path) => ("restored", path),
+            Self::Removed(path) => ("removed", path),
+        };
+        write!(out, "{did} {}", path.display())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for change in &self.changed {
+            writeln!(out, "{change}")?;
+        }
+        for refusal in &self.refused {
+            writeln!(
+                out,
+                "left alone: {}: {}",
+                refusal.path.display(),
+                refusal.why
+            )?;
+            if let Some(lines) = refusal.lines {
+                writeln!(out, "  it should contain:")?;
+                for line in lines.lines() {
+                    writeln!(out, "    {line}")?;
+                }
+            }
+        }
+        match (self.changed.is_empty(), self.installing) {
+            (true, true) => write!(out, "nothing to change: the shim is installed"),
+            (true, false) => write!(out, "nothing to change: the shim is not installed"),
+            (false, true) => write!(out, "{OLD_WINDOWS}"),
+            (false, false) => write!(
+                out,
+                "Shells that already run may remember the shim: open a new one, or `hash -r`."
+            ),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! This program in the place of `multiclaude`.
+//!
+//! The same binary, found as `multiclaude` earlier on the PATH than the real
+//! program. It takes the few lines that are ours, and hands everything else on
+//! with identical arguments, terminal and exit code.
+//!
+//! - [`route`]: which of the two programs a line is for. Pure.
+//! - [`real`]: finds the real program, never itself, and becomes it.
+//! - `chain`: how two shims on one PATH don't call each other for ever.
+//! - [`tmux`]: the one call of tmux that is answered for the caller's own pane.
+//! - [`places`]: where the links are. [`install`] makes them and puts them on
+//!   the PATH of login shells; [`sees`] asks such a shell what it finds.
+//!
+//! What our own commands do is not known here: see [`Hooks`].
+
+mod chain;
+pub mod install;
+pub mod places;
+pub mod real;
+pub mod route;
+pub mod sees;
+pub mod tmux;
+
+use std::ffi::{OsStr, OsString};
+use std::process::ExitCode;
+
+use places::Places;
+use real::{NOT_FOUND, Search};
+use route::{AfterFailure, Route};
+
+/// What a line that makes no sense ends with.
+const USAGE: u8 = 2;
+
+/// What the shim must know of the rest of the program.
+pub trait Hooks {
+    /// Whether a plain `work "task"` asks for a remote worker in this repo:
+    /// the one named by `--repo`, else that of the caller.
+    fn worker_is_remote(&self, repo: Option<&str>) -> bool;
+
+    /// Why a repo that is being added shall have no merge queue here, as a
+    /// sentence for the developer; nothing if it shall have one.
+    fn init_without_merge_queue(&self, url: &OsStr, name: Option<&OsStr>) -> Option<String>;
+
+    /// Runs `multiclaude-hybrid` with these arguments, to its exit code.
+    fn run_hybrid(&self, args: &[OsString]) -> i32;
+}
+
+/// Does what `multiclaude` with these arguments (without the program's name)
+/// shall do. Where that is the real program's work alone, it never returns:
+/// the process becomes that program.
+pub fn run(args: &[OsString], hooks: &dyn Hooks) -> ExitCode {
+    let search = Search::here(Places::SHIM);
+    ExitCode::from(match decide(&search, hooks, args) {
+        Route::Real(args) => become_real(&search, &args, None),
+        Route::RealInOwnPane(args) => {
+            let path = path_with_pane(&search.path);
+            become_real(&search, &args, path.as_deref())
+        }
+        Route::Hybrid(args) => hybrid(hooks, &args),
+        Route::RealThenHybrid {
+            real,
+            hybrid,
+            after_failure,
+        } => both(&search, hooks, &real, &hybrid, after_failure),
+        Route::Init { args, url, name } => {
+            let args = init(hooks, args, &url, name.as_deref());
+            become_real(&search, &args, None)
+        }
+        Route::Usage(what) => {
+            eprintln!("multiclaude-hybrid: {what}");
+            USAGE
+        }
+    })
+}
+
+/// What a shim has decided, the next one does not decide again: `--local` is
+/// gone by then.
+fn decide(search: &Search, hooks: &dyn Hooks, args: &[OsString]) -> Route {
+    if search.behind_a_shim() {
+        return Route::Real(args.to_vec());
+    }
+    route::route(args, &|repo| hooks.worker_is_remote(repo))
+}
+
+/// Does what `tmux` with these arguments shall do. Returns only on failure.
+pub fn run_tmux(args: &[OsString]) -> ExitCode {
+    let pane = std::env::var_os("TMUX_PANE");
+    let args = tmux::with_own_pane(args, pane.as_deref());
+    ExitCode::from(become_real(&Search::here(Places::PANE), &args, None))
+}
+
+fn become_real(search: &Search, args: &[OsString], path: Option<&OsStr>) -> u8 {
+    match search.find() {
+        Ok(real) => real.exec(args, path),
+        Err(error) => not_found(&error),
+    }
+}
+
+fn not_found(error: &real::NotFound) -> u8 {
+    eprintln!("multiclaude-hybrid: {error}");
+    NOT_FOUND
+}
+
+/// Where something is only shown, the real program's code is the line's; where
+/// something is changed, it is where it fails, for it came first.
+fn both(
+    search: &Search,
+    hooks: &dyn Hooks,
+    real: &[OsString],
+    ours: &[OsString],
+    after_failure: AfterFailure,
+) -> u8 {
+    let code = match search.find() {
+        Ok(program) => program.run(real),
+        Err(error) => not_found(&error),
+    };
+    match after_failure {
+        // What we show beside the real program's words decides nothing.
+        AfterFailure::GoOn => {
+            hybrid(hooks, ours);
+        }
+        AfterFailure::Stop if code == 0 => return hybrid(hooks, ours),
+        AfterFailure::Stop => eprintln!(
+            "multiclaude-hybrid: multiclaude failed, so the hybrid flags of this line were not applied"
+        ),
+    }
+    code
+}
+
+fn init(
+    hooks: &dyn Hooks,
+    mut args: Vec<OsString>,
+    url: &OsStr,
+    name: Option<&OsStr>,
+) -> Vec<OsString> {
+    if let Some(why) = hooks.init_without_merge_queue(url, name) {
+        eprintln!("multiclaude-hybrid: adding --no-merge-queue: {why}");
+        args.push("--no-merge-queue".into());
+    }
+    args
+}
+
+fn hybrid(hooks: &dyn Hooks, args: &[OsString]) -> u8 {
+    u8::try_from(hooks.run_hybrid(args)).unwrap_or(1)
+}
+
+/// The PATH with our tmux first; nothing if it is there, or if there is no
+/// home to have it in.
+fn path_with_pane(path: &OsStr) -> Option<OsString> {
+    let pane = Places::of_caller()?.pane_dir();
+    let mut dirs: Vec<_> = std::env::split_paths(path).collect();
+    if dirs.first() == Some(&pane) {
+        return None;
+    }
+    dirs.insert(0, pane);
+    std::env::join_paths(dirs).ok()
+}
+
+#[cfg(test)]
+mod tests;

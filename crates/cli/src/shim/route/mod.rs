@@ -1,0 +1,101 @@
+//! Which of the two programs a line of arguments is for. Pure.
+//!
+//! *In scope:* the command lines of multiclaude, as far as a wrapper must know
+//! them. *Out of scope:* what our own commands mean; they get an argument list.
+
+mod config;
+mod flags;
+mod worker;
+
+use std::ffi::{OsStr, OsString};
+
+/// Where a line goes. Argument lists are without the program's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// The real program.
+    Real(Vec<OsString>),
+    /// The real program, which shall see the pane of its caller as its own.
+    RealInOwnPane(Vec<OsString>),
+    /// `multiclaude-hybrid` with these arguments.
+    Hybrid(Vec<OsString>),
+    /// The real program, and then `multiclaude-hybrid`.
+    RealThenHybrid {
+        /// For the real program.
+        real: Vec<OsString>,
+        /// For `multiclaude-hybrid`.
+        hybrid: Vec<OsString>,
+        /// Whether our part is still done when the real program failed.
+        after_failure: AfterFailure,
+    },
+    /// The real program, with `--no-merge-queue` at the end if this repo's
+    /// merge queue is served elsewhere.
+    Init {
+        /// For the real program, as they were given.
+        args: Vec<OsString>,
+        /// The repo's URL.
+        url: OsString,
+        /// The name that the developer chose, if any.
+        name: Option<OsString>,
+    },
+    /// Nowhere: what is wrong with the line.
+    Usage(String),
+}
+
+/// What a failure of the real program means for our part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterFailure {
+    /// Something is shown: half of it is better than nothing.
+    GoOn,
+    /// Something is changed: one line is not half applied.
+    Stop,
+}
+
+/// The route of `args` (without the program's name).
+///
+/// `worker_is_remote` is asked at most once, and only when a worker would be
+/// created by a line that doesn't say where; its argument is the `--repo` of
+/// the line.
+pub fn route(args: &[OsString], worker_is_remote: &dyn Fn(Option<&str>) -> bool) -> Route {
+    let whole = || args.to_vec();
+    let Some((command, rest)) = args.split_first() else {
+        return Route::Real(whole());
+    };
+    match (command.to_str(), rest) {
+        (Some("message" | "agent"), _) => Route::RealInOwnPane(whole()),
+        (Some("config"), _) => config::route(rest),
+        (Some("work" | "worker"), _) => worker::route(command, rest, worker_is_remote),
+        (Some("list"), []) => list(whole()),
+        (Some("init"), _) => init(whole(), rest),
+        (Some("repo"), [subcommand, rest @ ..]) => match (subcommand.to_str(), rest) {
+            (Some("list"), []) => list(whole()),
+            (Some("init"), _) => init(whole(), rest),
+            _ => Route::Real(whole()),
+        },
+        _ => Route::Real(whole()),
+    }
+}
+
+fn list(real: Vec<OsString>) -> Route {
+    Route::RealThenHybrid {
+        real,
+        hybrid: ["list", "--hybrid-only"].map(OsString::from).to_vec(),
+        after_failure: AfterFailure::GoOn,
+    }
+}
+
+fn init(args: Vec<OsString>, rest: &[OsString]) -> Route {
+    let decided = flags::parse(rest, |_, _| true)
+        .iter()
+        .any(|item| matches!(item, flags::Item::Flag { name, .. } if name == "no-merge-queue"));
+    if decided || rest.first().is_some_and(|arg| flags::is_help(arg)) {
+        return Route::Real(args);
+    }
+    let mut words = flags::words(rest).into_iter().map(OsStr::to_owned);
+    match (words.next(), words.next()) {
+        (Some(url), name) => Route::Init { args, url, name },
+        (None, _) => Route::Real(args),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+use std::cell::RefCell;
+use std::ffi::{OsStr, OsString};
+
+use super::real::Search;
+use super::route::{AfterFailure, Route};
+use super::{Hooks, both, decide, init};
+
+/// Ends with 3, has remote workers, and knows one repo whose merge queue is elsewhere.
+#[derive(Default)]
+struct Ours {
+    ran: RefCell<Vec<Vec<OsString>>>,
+}
+
+impl Hooks for Ours {
+    fn worker_is_remote(&self, _repo: Option<&str>) -> bool {
+        true
+    }
+
+    fn init_without_merge_queue(&self, url: &OsStr, name: Option<&OsStr>) -> Option<String> {
+        (url == "https://h/a/b" && name.is_none()).then(|| "ann serves it".to_owned())
+    }
+
+    fn run_hybrid(&self, args: &[OsString]) -> i32 {
+        self.ran.borrow_mut().push(args.to_vec());
+        3
+    }
+}
+
+fn search(name: &'static str) -> Search {
+    Search {
+        name,
+        own: None,
+        own_dirs: Vec::new(),
+        path: "/usr/bin:/bin".into(),
+        passed: Vec::new(),
+    }
+}
+
+/// The code of a real program that is `name`, and how often ours ran after it.
+fn after(name: &'static str, after_failure: AfterFailure) -> (u8, usize) {
+    let ours = Ours::default();
+    let line = [OsString::from("list")];
+    let code = both(&search(name), &ours, &[], &line, after_failure);
+    let ran = ours.ran.into_inner();
+    assert!(ran.iter().all(|args| *args == line));
+    (code, ran.len())
+}
+
+#[test]
+fn what_a_shim_before_has_decided_is_not_decided_again() {
+    let line = ["work", "x"].map(OsString::from);
+    let mut search = search("multiclaude");
+    let decided = decide(&search, &Ours::default(), &line);
+    assert!(matches!(decided, Route::Hybrid(_)));
+    search.passed.push("/copy/multiclaude".into());
+    let decided = decide(&search, &Ours::default(), &line);
+    assert_eq!(decided, Route::Real(line.to_vec()));
+}
+
+#[test]
+fn ours_follows_the_real_program_and_its_code_counts_where_it_changes_something() {
+    assert_eq!(after("true", AfterFailure::GoOn), (0, 1));
+    assert_eq!(after("true", AfterFailure::Stop), (3, 1));
+}
+
+#[test]
+fn after_a_failure_ours_is_shown_but_not_applied() {
+    assert_eq!(after("false", AfterFailure::GoOn), (1, 1));
+    assert_eq!(after("false", AfterFailure::Stop), (1, 0));
+    assert_eq!(after("no-such-program", AfterFailure::GoOn), (127, 1));
+    assert_eq!(after("no-such-program", AfterFailure::Stop), (127, 0));
+}
+
+#[test]
+fn a_merge_queue_is_left_out_where_it_is_served_elsewhere() {
+    let args = |url: &str, name: Option<&str>| {
+        let line = vec!["init".into(), url.into()];
+        init(
+            &Ours::default(),
+            line,
+            OsStr::new(url),
+            name.map(OsStr::new),
+        )
+    };
+    assert_eq!(
+        args("https://h/a/b", None),
+        ["init", "https://h/a/b", "--no-merge-queue"]
+    );
+    assert_eq!(args("https://h/a/c", None), ["init", "https://h/a/c"]);
+}

@@ -1,0 +1,326 @@
+//! Installed in a home, the shim is what its shells find; taken away, nothing
+//! of it is left.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use multiclaude_hybrid::shim::install::{Change, Home, Link, Report, install, status, uninstall};
+use multiclaude_hybrid::shim::places::Places;
+use multiclaude_hybrid::shim::sees::{Seen, seen_by_login_shell};
+
+use crate::bench::{BINARY, Bench, is_program, stdout_path};
+
+/// As most distributions have it.
+const GUARDED_BASHRC: &str = "case $- in *i*) ;; *) return ;; esac\nalias ll='ls -l'\n";
+const PROFILE: &str = "if [ -n \"$BASH_VERSION\" ] && [ -f \"$HOME/.bashrc\" ]; then\n    . \"$HOME/.bashrc\"\nfi\nPATH=\"$HOME/bin:$PATH\"\n";
+
+struct Person {
+    bench: Bench,
+    home: Home,
+}
+
+impl Person {
+    /// With a multiclaude of their own in `~/bin`, and these files.
+    fn new(files: &[(&str, &str)]) -> Self {
+        Self::called("home", files)
+    }
+
+    fn called(name: &str, files: &[(&str, &str)]) -> Self {
+        let bench = Bench::without_shim();
+        let dir = bench.at(name);
+        fs::create_dir_all(dir.join("bin")).unwrap();
+        fs::copy(bench.at("real/multiclaude"), dir.join("bin/multiclaude")).unwrap();
+        for (file, text) in files {
+            fs::create_dir_all(dir.join(file).parent().unwrap()).unwrap();
+            fs::write(dir.join(file), text).unwrap();
+        }
+        Self {
+            bench,
+            home: Home::new(dir),
+        }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.home.dir.join(name)
+    }
+
+    fn shim(&self) -> PathBuf {
+        Places::of(&self.home.dir).shim()
+    }
+
+    fn install(&self, shell: &str) -> Report {
+        install(&self.home, Path::new(BINARY), Some(OsStr::new(shell))).unwrap()
+    }
+
+    fn finds(&self, shell: &str, options: &[&str]) -> PathBuf {
+        let mut command: Command = self.bench.command(shell);
+        command.env("HOME", &self.home.dir).args(options);
+        stdout_path(&command.output().unwrap())
+    }
+
+    /// Everything below the home: kind, mode, and bytes or target.
+    fn snapshot(&self) -> BTreeMap<PathBuf, (u32, OsString)> {
+        let mut all = BTreeMap::new();
+        let mut open = vec![self.home.dir.clone()];
+        while let Some(path) = open.pop() {
+            let meta = path.symlink_metadata().unwrap();
+            let content = if meta.is_dir() {
+                open.extend(
+                    fs::read_dir(&path)
+                        .unwrap()
+                        .map(|entry| entry.unwrap().path()),
+                );
+                OsString::new()
+            } else if meta.is_symlink() {
+                fs::read_link(&path).unwrap().into()
+            } else {
+                use std::os::unix::ffi::OsStringExt;
+                OsString::from_vec(fs::read(&path).unwrap())
+            };
+            all.insert(path, (meta.mode(), content));
+        }
+        all
+    }
+}
+
+const ASK: &str = "command -v multiclaude";
+
+#[test]
+fn every_kind_of_bash_finds_the_shim() {
+    for files in [
+        &[][..],
+        &[(".bashrc", GUARDED_BASHRC)],
+        &[(".bashrc", GUARDED_BASHRC), (".profile", PROFILE)],
+        &[(".profile", "PATH=\"$HOME/bin:$PATH\"")],
+        &[(".bash_profile", PROFILE), (".profile", "exit 1\n")],
+        &[(".bash_login", "PATH=~/bin:$PATH"), (".bashrc", "set -u\n")],
+    ] {
+        let person = Person::new(files);
+        person.install("/bin/bash");
+        let shim = person.shim();
+        assert_eq!(person.finds("bash", &["-l", "-c", ASK]), shim, "{files:?}");
+        assert_eq!(
+            seen_by_login_shell(Path::new("/bin/bash"), &person.home.dir).unwrap(),
+            Seen::File(shim.clone()),
+            "{files:?}"
+        );
+        let in_terminal = format!("set +u; . ~/.bashrc; {ASK}");
+        if !files.contains(&(".bashrc", GUARDED_BASHRC)) {
+            assert_eq!(person.finds("bash", &["-c", &in_terminal]), shim);
+        }
+    }
+}
+
+#[test]
+fn a_login_sh_finds_the_shim() {
+    for shell in ["/bin/sh", "/bin/dash", "/bin/bash"] {
+        let person = Person::new(&[(".profile", PROFILE)]);
+        person.install(shell);
+        assert_eq!(person.finds("sh", &["-l", "-c", ASK]), person.shim());
+    }
+}
+
+#[test]
+fn zsh_and_fish_find_the_shim_where_they_are_installed() {
+    for shell in ["zsh", "fish"] {
+        let Some(dir) = is_program(shell) else {
+            continue;
+        };
+        let shell = dir.join(shell);
+        let person = Person::called("it's \"my\" home", &[]);
+        person.install(shell.to_str().unwrap());
+        let name = shell.to_str().unwrap();
+        for options in [&["-l", "-c", ASK][..], &["-l", "-i", "-c", ASK]] {
+            assert_eq!(person.finds(name, options), person.shim());
+        }
+        assert!(
+            seen_by_login_shell(&shell, &person.home.dir)
+                .unwrap()
+                .is_shim(&person.home.dir)
+        );
+    }
+}
+
+#[test]
+fn a_home_may_be_called_anything() {
+    for name in [
+        "with space",
+        "it's",
+        "a\"b",
+        "$HOME`id`",
+        "*",
+        "new\nline",
+        "a\\b",
+    ] {
+        let person = Person::called(name, &[(".profile", PROFILE)]);
+        person.install("/bin/bash");
+        assert_eq!(
+            person.finds("bash", &["-l", "-c", ASK]),
+            person.shim(),
+            "{name}"
+        );
+        assert_eq!(
+            person.finds("sh", &["-l", "-c", "printf '%s\n' \"${PATH%%:*}\""]),
+            person.shim().parent().unwrap()
+        );
+    }
+}
+
+#[test]
+fn a_home_that_cannot_be_on_a_path_is_refused() {
+    let person = Person::called("a:b", &[]);
+    let before = person.snapshot();
+    assert!(install(&person.home, Path::new(BINARY), None).is_err());
+    assert_eq!(person.snapshot(), before);
+}
+
+#[test]
+fn the_shim_is_first_and_only_once_in_a_shell_in_a_shell() {
+    let person = Person::new(&[(".profile", "")]);
+    person.install("/bin/bash");
+    let nested = "bash -l -c 'bash -l -c \"printf %s\\\\\\\\n \\\\$PATH\"'";
+    let path = person.finds("bash", &["-l", "-c", nested]);
+    let shim_dir = person.shim().parent().unwrap().to_owned();
+    let dirs: Vec<_> = std::env::split_paths(&path).collect();
+    assert_eq!(dirs.first(), Some(&shim_dir), "{dirs:?}");
+    assert_eq!(dirs.iter().filter(|dir| **dir == shim_dir).count(), 1);
+}
+
+#[test]
+fn to_install_again_changes_nothing() {
+    let person = Person::new(&[(".profile", "no end"), (".zshrc", "")]);
+    assert!(!person.install("/bin/bash").changed.is_empty());
+    let once = person.snapshot();
+    assert_eq!(person.install("/bin/bash").changed, []);
+    assert_eq!(person.snapshot(), once);
+}
+
+#[test]
+fn to_uninstall_gives_everything_back_byte_for_byte() {
+    for files in [
+        &[][..],
+        &[(".profile", "no end"), (".bashrc", GUARDED_BASHRC)],
+        &[(".profile", ""), (".zshrc", "\n\n"), (".zprofile", "x")],
+        &[(".config/fish/conf.d/own.fish", "set x 1\n")],
+    ] {
+        for shell in ["/bin/bash", "/bin/zsh", "/bin/dash"] {
+            let person = Person::new(files);
+            fs::create_dir(person.at(".multiclaude")).unwrap();
+            let before = person.snapshot();
+            person.install(shell);
+            assert_ne!(person.snapshot(), before);
+            assert!(!uninstall(&person.home).unwrap().changed.is_empty());
+            assert_eq!(person.snapshot(), before, "{shell} {files:?}");
+            assert_eq!(uninstall(&person.home).unwrap().changed, []);
+        }
+    }
+}
+
+#[test]
+fn a_file_keeps_its_mode_and_stays_a_link() {
+    let person = Person::new(&[("dotfiles/profile", "a\n")]);
+    let target = person.at("dotfiles/profile");
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("dotfiles/profile", person.at(".profile")).unwrap();
+    let before = person.snapshot();
+    person.install("/bin/bash");
+    assert_eq!(
+        fs::read_link(person.at(".profile")).unwrap(),
+        Path::new("dotfiles/profile")
+    );
+    assert_eq!(
+        target.metadata().unwrap().permissions().mode() & 0o777,
+        0o640
+    );
+    assert!(fs::read_to_string(&target).unwrap().len() > 2);
+    uninstall(&person.home).unwrap();
+    let mut after = person.snapshot();
+    after.retain(|path, _| path.file_name() != Some(OsStr::new(".multiclaude")));
+    assert_eq!(after, before);
+}
+
+#[test]
+fn what_cannot_be_changed_is_left_alone_and_told() {
+    let half = "# >>> multiclaude-hybrid shim >>>\nmine\n";
+    let person = Person::new(&[(".profile", "a\n"), (".zprofile", half)]);
+    fs::set_permissions(person.at(".profile"), fs::Permissions::from_mode(0o444)).unwrap();
+    symlink("/dev/null", person.at(".bashrc")).unwrap();
+    symlink("nowhere", person.at(".zshrc")).unwrap();
+    let before = person.snapshot();
+    let report = person.install("/bin/bash");
+    let mut refused: Vec<_> = report.refused.iter().map(|it| it.path.clone()).collect();
+    refused.sort();
+    let expected = [".bashrc", ".profile", ".zprofile", ".zshrc"].map(|name| person.at(name));
+    assert_eq!(refused, expected);
+    assert!(report.to_string().contains("it should contain:"));
+    let after = person.snapshot();
+    assert!(
+        before
+            .iter()
+            .all(|(path, is)| path == &person.home.dir || after.get(path) == Some(is))
+    );
+    assert!(person.shim().exists());
+}
+
+#[test]
+fn links_are_replaced_and_private() {
+    let person = Person::new(&[]);
+    let places = Places::of(&person.home.dir);
+    person.install("/bin/bash");
+    fs::remove_file(places.pane()).unwrap();
+    symlink("/an/older/one", places.pane()).unwrap();
+    assert_eq!(
+        status(&person.home).pane,
+        Link::Broken("/an/older/one".into())
+    );
+    let report = person.install("/bin/bash");
+    assert_eq!(report.changed, [Change::Linked(places.pane())]);
+    let now = status(&person.home);
+    let binary = Path::new(BINARY).canonicalize().unwrap();
+    assert_eq!(
+        (now.shim, now.pane),
+        (Link::To(binary.clone()), Link::To(binary))
+    );
+    assert_eq!(now.files, [person.at(".profile"), person.at(".bashrc")]);
+    for dir in [places.hybrid_dir(), &places.shim_dir(), &places.pane_dir()] {
+        assert_eq!(dir.metadata().unwrap().mode() & 0o777, 0o700);
+    }
+}
+
+#[test]
+fn files_of_others_in_our_directory_survive() {
+    let person = Person::new(&[(".multiclaude/hybrid/credentials", "secret")]);
+    person.install("/bin/bash");
+    uninstall(&person.home).unwrap();
+    assert!(person.at(".multiclaude/hybrid/credentials").exists());
+    assert!(!person.at(".multiclaude/hybrid/shim").exists());
+    assert_eq!(status(&person.home).shim, Link::Missing);
+}
+
+#[test]
+fn the_report_says_who_does_not_see_it_yet() {
+    let person = Person::new(&[]);
+    let said = person.install("/bin/bash").to_string();
+    assert!(said.contains("respawn-window"), "{said}");
+    assert!(said.contains(".bashrc"), "{said}");
+    let said = uninstall(&person.home).unwrap().to_string();
+    assert!(
+        said.contains("removed") && said.contains("hash -r"),
+        "{said}"
+    );
+}
+
+#[test]
+fn without_the_shim_a_login_shell_sees_the_real_program_or_nothing() {
+    let person = Person::new(&[(".profile", "PATH=~/bin:$PATH\n")]);
+    let seen = seen_by_login_shell(Path::new("/bin/bash"), &person.home.dir).unwrap();
+    assert_eq!(seen, Seen::File(person.at("bin/multiclaude")));
+    assert!(!seen.is_shim(&person.home.dir));
+    fs::remove_file(person.at("bin/multiclaude")).unwrap();
+    let seen = seen_by_login_shell(Path::new("/bin/sh"), &person.home.dir).unwrap();
+    assert_eq!(seen, Seen::Nothing);
+}
