@@ -1,8 +1,9 @@
 //! Config.
 
 use crate::{code, fields};
+use e2e::RepoClient;
 use e2e::shared;
-use multiclaude_hybrid_client::{Reply, RepoClient};
+use multiclaude_hybrid_client::Reply;
 use multiclaude_hybrid_protocol::ErrorCode::{Forbidden, PreconditionFailed};
 use multiclaude_hybrid_protocol::config::HybridConfig;
 use reqwest::Method;
@@ -155,7 +156,7 @@ async fn bad_fields_of_a_config_are_named() {
 #[tokio::test]
 async fn of_many_puts_without_if_match_the_last_one_wins_and_none_is_refused() {
     let world = shared().await.world().await;
-    let puts: Vec<_> = (1..=6)
+    let puts: Vec<_> = (1..=12)
         .map(|limit| {
             let ci = world.ci.clone();
             let config = json!({"max_workers": limit});
@@ -170,9 +171,9 @@ async fn of_many_puts_without_if_match_the_last_one_wins_and_none_is_refused() {
         .call(Method::GET, "/config", &[], None)
         .await
         .unwrap();
-    assert_eq!(reply.headers["etag"], "\"6\"");
-    let weak = [("if-match", "W/\"6\"")];
-    let config = json!({"max_workers": 7});
+    assert_eq!(reply.headers["etag"], "\"12\"");
+    let weak = [("if-match", "W/\"12\"")];
+    let config = json!({"max_workers": 13});
     let put = world
         .ci
         .call(Method::PUT, "/config", &weak, Some(&config))

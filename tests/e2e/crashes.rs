@@ -1,7 +1,7 @@
 //! The runtime is killed, and nothing that was answered is lost.
 
 use crate::{agent, message};
-use e2e::{Coordinator, Options, Sink, World, eventually};
+use e2e::{Coordinator, Options, Sink, World, eventually, shared};
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
@@ -197,4 +197,16 @@ async fn state_survives_a_restart() {
     );
     let after = world.dan.send(&message("w", "w", "y"), None).await.unwrap();
     assert!(after.id.to_string() > before.id.to_string());
+}
+
+#[tokio::test]
+async fn a_client_that_was_stopped_for_a_while_does_not_use_the_connection_that_was_closed_meanwhile()
+ {
+    let world = shared().await.world().await;
+    let wish = json!({"kind": "user", "owner": "eve", "repos": [world.repo]});
+    world.admin.create_token(&wish).await.unwrap();
+    // As a process that is stopped (Ctrl-Z, a busy machine): nothing of this
+    // thread runs, workerd closes what is unused for 15 s, and nobody takes notice.
+    std::thread::sleep(Duration::from_secs(17));
+    world.admin.create_token(&wish).await.unwrap();
 }

@@ -5,14 +5,19 @@ mod access;
 mod agents;
 mod audit;
 mod callbacks;
+mod cli;
 mod config;
 mod cors;
 mod cost;
 mod crashes;
 mod errors;
 mod identity;
+mod inbox;
+mod inbox_outages;
+mod invites;
 mod messages;
 mod push;
+mod receivers;
 mod retention;
 mod secrecy;
 mod spawn_push;
@@ -22,22 +27,25 @@ mod workers;
 
 use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_protocol::ErrorCode;
+use multiclaude_hybrid_protocol::error::Problem;
 use serde_json::{Value, json};
 
 /// The code that a call was refused with.
 fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorCode {
-    match result {
-        Err(Error::Refused(problem)) => problem.code,
-        other => panic!("not refused: {other:?}"),
-    }
+    problem(result).code
 }
 
 /// The fields that a call was refused for.
 fn fields<T: std::fmt::Debug>(result: Result<T, Error>) -> Vec<String> {
-    match result {
-        Err(Error::Refused(problem)) => problem.errors.into_iter().map(|e| e.field).collect(),
-        other => panic!("not refused: {other:?}"),
-    }
+    let errors = problem(result).errors;
+    errors.into_iter().map(|error| error.field).collect()
+}
+
+/// What the coordinator said to a call that it refused.
+fn problem<T: std::fmt::Debug>(result: Result<T, Error>) -> Problem {
+    let error = result.expect_err("not refused");
+    let problem = error.problem().cloned();
+    problem.unwrap_or_else(|| panic!("not refused: {error:?}"))
 }
 
 /// A registration without an endpoint.

@@ -7,7 +7,7 @@ use e2e::{Coordinator, Options, Sink, eventually, shared};
 use serde_json::json;
 use std::path::PathBuf;
 
-fn files(dir: PathBuf) -> Vec<PathBuf> {
+pub(crate) fn files(dir: PathBuf) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap().flatten() {
         let path = entry.path();
@@ -20,7 +20,7 @@ fn files(dir: PathBuf) -> Vec<PathBuf> {
     found
 }
 
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+pub(crate) fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack
         .windows(needle.len())
         .any(|window| window == needle)

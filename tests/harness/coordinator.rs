@@ -1,4 +1,4 @@
-use multiclaude_hybrid_client::{Client, RepoClient};
+use crate::{Client, RepoClient};
 use multiclaude_hybrid_protocol::token::{SecretToken, TokenKind};
 use serde_json::json;
 use std::fs::{self, File};

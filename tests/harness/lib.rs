@@ -4,10 +4,18 @@
 //! coordinator is stopped with its whole process group when it is dropped.
 
 mod coordinator;
+mod fake;
+mod machine;
+mod proxy;
 mod sink;
+mod untyped;
 
 pub use coordinator::{Coordinator, MASTER_KEY, Options, World, shared};
+pub use fake::Fake;
+pub use machine::{Machine, Ran};
+pub use proxy::Proxy;
 pub use sink::{Answer, Received, Sink, refusing_port};
+pub use untyped::{Client, RepoClient};
 
 use std::future::Future;
 use std::time::{Duration, Instant};

@@ -1,11 +1,10 @@
 //! Identity and tokens.
 
+mod tokens;
+
 use crate::{agent, code, message, raw};
 use e2e::{Coordinator, Options, shared};
-use multiclaude_hybrid_protocol::ErrorCode::{
-    Forbidden, HttpsRequired, Misconfigured, OwnerKindConflict, TokenNotFound, Unauthenticated,
-    ValidationFailed,
-};
+use multiclaude_hybrid_protocol::ErrorCode::{Forbidden, HttpsRequired, Misconfigured};
 use multiclaude_hybrid_protocol::token::TokenKind;
 use reqwest::Method;
 use serde_json::json;
@@ -33,146 +32,12 @@ async fn everything_but_health_needs_a_token() {
 }
 
 #[tokio::test]
-async fn a_malformed_token_is_refused_by_its_checksum_without_touching_d1() {
-    let coordinator = shared().await;
-    let world = coordinator.world().await;
-    let mut token = world.tokens[0].clone();
-    let last = if token.pop() == Some('a') { 'b' } else { 'a' };
-    token.push(last);
-    let refused = world.dan.client.with_token(&token).whoami().await;
-    let Err(multiclaude_hybrid_client::Error::Refused(problem)) = refused else {
-        panic!()
-    };
-    assert!(problem.detail.contains("malformed"), "{}", problem.detail);
-    let line = e2e::eventually("the log line", 10, || async {
-        let log = coordinator.log();
-        log.lines()
-            .find(|line| line.contains(&problem.request_id))
-            .map(str::to_owned)
-    })
-    .await;
-    assert!(line.contains(r#""d1":0"#), "{line}");
-}
-
-#[tokio::test]
-async fn an_unknown_or_revoked_token_is_refused() {
-    let world = shared().await.world().await;
-    let wish = json!({"kind": "user", "owner": "dan", "repos": [world.repo]});
-    let made = world.admin.create_token(&wish).await.unwrap();
-    let client = world.admin.with_token(made.token.as_deref().unwrap());
-    assert_eq!(client.whoami().await.unwrap().owner.as_str(), "dan");
-    world.admin.revoke_token(made.id.as_str()).await.unwrap();
-    assert_eq!(code(client.whoami().await), Unauthenticated);
-    assert_eq!(
-        code(world.admin.revoke_token(made.id.as_str()).await),
-        TokenNotFound
-    );
-}
-
-#[tokio::test]
-async fn a_token_is_refused_from_the_moment_it_expires() {
-    let world = shared().await.world().await;
-    let at = std::time::SystemTime::now() + std::time::Duration::from_millis(1500);
-    let at = at
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_millis() as i64;
-    let at = multiclaude_hybrid_protocol::Timestamp(at).to_string();
-    let wish = json!({"kind": "user", "owner": "dan", "repos": [world.repo], "expires_at": at});
-    let made = world.admin.create_token(&wish).await.unwrap();
-    let client = world.admin.with_token(made.token.as_deref().unwrap());
-    assert!(client.whoami().await.is_ok());
-    e2e::eventually("the token's end", 10, || async {
-        client
-            .whoami()
-            .await
-            .err()
-            .filter(|error| error.code() == Some(Unauthenticated))
-    })
-    .await;
-    let past = json!({"kind": "user", "owner": "dan", "repos": [world.repo], "expires_at": "2020-01-01T00:00:00Z"});
-    assert_eq!(
-        code(world.admin.create_token(&past).await),
-        ValidationFailed
-    );
-}
-
-#[tokio::test]
-async fn the_secret_part_of_a_token_is_shown_once() {
-    let world = shared().await.world().await;
-    let wish = json!({"kind": "service", "owner": "ci", "repos": ["acme/*"]});
-    let made = world.admin.create_token(&wish).await.unwrap();
-    assert!(made.token.as_ref().unwrap().starts_with("mcs_"));
-    // The newest of all is on the page after the token before it.
-    let tokens = world.admin.tokens().await.unwrap();
-    let at = tokens.iter().position(|token| token.id == made.id).unwrap();
-    let path = format!("/tokens?limit=2&after={}", tokens[at - 1].id);
-    let page = world.admin.call(Method::GET, &path, &[], None).await;
-    let page = page.unwrap().text;
-    assert!(page.contains(made.id.as_str()) && !page.contains("mcs_"));
-}
-
-#[tokio::test]
 async fn whoami_tells_kind_owner_and_scope() {
     let world = shared().await.world().await;
     let who = world.ci.client.whoami().await.unwrap();
     assert_eq!((who.kind, who.owner.as_str()), (TokenKind::Service, "ci"));
     assert_eq!(who.repos[0].to_string(), world.repo);
     assert_eq!(world.admin.whoami().await.unwrap().token_id, "tok_admin");
-}
-
-#[tokio::test]
-async fn an_owner_is_either_a_user_or_a_service_never_both() {
-    let world = shared().await.world().await;
-    let as_service = json!({"kind": "service", "owner": "dan", "repos": [world.repo]});
-    assert_eq!(
-        code(world.admin.create_token(&as_service).await),
-        OwnerKindConflict
-    );
-    let as_user = json!({"kind": "user", "owner": "ci", "repos": [world.repo]});
-    assert_eq!(
-        code(world.admin.create_token(&as_user).await),
-        OwnerKindConflict
-    );
-}
-
-#[tokio::test]
-async fn a_user_token_lists_repos_and_only_a_service_token_whole_owners() {
-    let world = shared().await.world().await;
-    let user = json!({"kind": "user", "owner": "dan", "repos": ["acme/*"]});
-    assert_eq!(
-        code(world.admin.create_token(&user).await),
-        ValidationFailed
-    );
-    let service = json!({"kind": "service", "owner": "ci", "repos": ["acme/*"]});
-    let token = world
-        .admin
-        .create_token(&service)
-        .await
-        .unwrap()
-        .token
-        .unwrap();
-    assert!(world.ci.with_token(&token).agents("").await.is_ok());
-    let other = world.admin.with_token(&token).repo("acme2", "app");
-    assert_eq!(code(other.agents("").await), Forbidden);
-}
-
-#[tokio::test]
-async fn tokens_are_managed_by_admins_alone() {
-    let world = shared().await.world().await;
-    let wish = json!({"kind": "admin", "owner": "root"});
-    for client in [&world.dan.client, &world.ci.client] {
-        assert_eq!(code(client.tokens().await), Forbidden);
-        assert_eq!(code(client.create_token(&wish).await), Forbidden);
-    }
-    let admin = world
-        .admin
-        .create_token(&wish)
-        .await
-        .unwrap()
-        .token
-        .unwrap();
-    assert!(world.admin.with_token(&admin).tokens().await.is_ok());
 }
 
 #[tokio::test]
@@ -357,25 +222,6 @@ async fn without_a_master_key_nothing_is_served_but_an_error_that_says_so() {
     let (status, _, _) =
         raw(reqwest::Client::new().get(format!("{}/health", coordinator.url()))).await;
     assert_eq!(status, 503);
-}
-
-#[tokio::test]
-async fn the_list_of_tokens_tells_when_each_was_last_used() {
-    let world = shared().await.world().await;
-    let wish = json!({"kind": "user", "owner": "dan", "repos": [world.repo]});
-    let made = world.admin.create_token(&wish).await.unwrap();
-    assert_eq!(made.last_used_at, None);
-    let client = world.admin.with_token(made.token.as_deref().unwrap());
-    client.whoami().await.unwrap();
-    let used = e2e::eventually("last_used_at", 10, || async {
-        let tokens = world.admin.tokens().await.unwrap();
-        tokens
-            .into_iter()
-            .find(|token| token.id == made.id)?
-            .last_used_at
-    })
-    .await;
-    assert!(used >= made.created_at);
 }
 
 #[tokio::test]

@@ -1,0 +1,241 @@
+//! Callbacks that are not what they seem, and the secrets that sign true ones.
+
+use super::{Call, event, get, now, push_to, spawn};
+use e2e::{Coordinator, Options, Received, Sink, eventually, shared};
+use multiclaude_hybrid_protocol::spawn::{SpawnRequest, SpawnStatus};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn what_a_runner_holds_a_callback_cannot_touch() {
+    let world = shared().await.world().await;
+    let sink = Sink::start(vec![]).await;
+    let secret = push_to(&world, &sink.url).await;
+    let request = spawn(&world.dan, json!({"task": "go"})).await;
+    let id = request.id.to_string();
+    let claimed: SpawnRequest = world
+        .ci
+        .call(Method::POST, "/workers/claim", &[], None)
+        .await
+        .unwrap()
+        .json()
+        .unwrap();
+    for (webhook_id, kind) in [
+        ("a", "worker.started"),
+        ("b", "worker.progress"),
+        ("c", "worker.completed"),
+        ("d", "worker.failed"),
+    ] {
+        let body = event(kind, &id, json!({"worker_name": "thief"}));
+        Call::signed(&world, &id, &secret, webhook_id, &body)
+            .refused(kind, 409, "lease_lost")
+            .await;
+    }
+    let after = get(&world, &id).await;
+    assert_eq!(
+        (after.status, after.worker_name),
+        (SpawnStatus::InProgress, None)
+    );
+    assert_eq!(
+        after.lease_expires_at,
+        Some(claimed.lease.unwrap().expires_at)
+    );
+}
+
+#[tokio::test]
+async fn a_callback_that_is_not_what_it_seems_is_refused_and_changes_nothing() {
+    let world = shared().await.world().await;
+    let other = shared().await.world().await;
+    let sink = Sink::start(vec![]).await;
+    let secret = push_to(&world, &sink.url).await;
+    let foreign = push_to(&other, &sink.url).await;
+    let request = spawn(&world.dan, json!({"task": "go"})).await;
+    let another = spawn(&world.dan, json!({"task": "another"})).await;
+    let (id, another) = (request.id.to_string(), another.id.to_string());
+    let body = event("worker.failed", &id, json!({}));
+    let good = Call::signed(&world, &id, &secret, "good", &body);
+
+    let unsigned = Call {
+        signature: String::new(),
+        ..good.clone()
+    };
+    unsigned.refused("unsigned", 401, "invalid_signature").await;
+    let garbled = Call {
+        signature: "v1,AAAA v2,x".into(),
+        ..good.clone()
+    };
+    garbled
+        .refused("wrongly signed", 401, "invalid_signature")
+        .await;
+    let renamed = Call {
+        id: "better".into(),
+        ..good.clone()
+    };
+    renamed
+        .refused("another webhook-id", 401, "invalid_signature")
+        .await;
+    let dotted = Call::signed(&world, &id, &secret, "a.b", &body);
+    dotted
+        .refused("a webhook-id with a dot", 401, "invalid_signature")
+        .await;
+    let changed = Call {
+        body: good.body.replace("failed", "completed"),
+        ..good.clone()
+    };
+    changed
+        .refused("another body", 401, "invalid_signature")
+        .await;
+    for (what, at) in [("late", now() - 330), ("early", now() + 330)] {
+        let call = Call::at(&world, &id, &secret, "x", body.to_string(), at);
+        call.refused(what, 401, "invalid_signature").await;
+    }
+    let by_other = Call::signed(&world, &id, &foreign, "x", &body);
+    by_other
+        .refused("another repo's secret", 401, "invalid_signature")
+        .await;
+    let agents = world
+        .ann
+        .register(&json!({"name": "q", "type": "worker", "endpoint": sink.url}))
+        .await;
+    let of_agent = agents.unwrap().webhook_secret.unwrap();
+    let by_agent = Call::signed(&world, &id, &of_agent, "x", &body);
+    by_agent
+        .refused("an agent's secret", 401, "invalid_signature")
+        .await;
+    let elsewhere = Call::signed(&world, &another, &secret, "x", &body);
+    elsewhere
+        .refused("another request's path", 422, "validation_failed")
+        .await;
+    let not_there = "spn_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b";
+    let unknown = Call::signed(
+        &world,
+        not_there,
+        &secret,
+        "x",
+        &event("worker.failed", not_there, json!({})),
+    );
+    unknown
+        .refused("an unknown request", 404, "worker_not_found")
+        .await;
+    let push = &sink.wait_for(1, 20).await[0];
+    let echoed = Call {
+        url: good.url.clone(),
+        id: push.id(),
+        timestamp: push.header("webhook-timestamp"),
+        signature: push.header("webhook-signature"),
+        body: push.body.clone(),
+    };
+    assert_eq!(echoed.id, id);
+    echoed
+        .refused("a push sent back", 422, "validation_failed")
+        .await;
+    assert_eq!(get(&world, &id).await.status, SpawnStatus::Pending);
+    assert_eq!(get(&world, &another).await.status, SpawnStatus::Pending);
+
+    assert_eq!(good.send().await.0, 200);
+    good.refused("a replay", 409, "callback_replayed").await;
+    let again = Call::signed(
+        &world,
+        &another,
+        &secret,
+        "good",
+        &event("worker.failed", &another, json!({})),
+    );
+    again
+        .refused(
+            "its webhook-id for another request",
+            409,
+            "callback_replayed",
+        )
+        .await;
+    assert_eq!(get(&world, &another).await.status, SpawnStatus::Pending);
+}
+
+#[tokio::test]
+async fn a_leaked_secret_is_out_of_force_once_the_endpoint_was_cleared() {
+    let world = shared().await.world().await;
+    let sink = Sink::start(vec![]).await;
+    let leaked = push_to(&world, &sink.url).await;
+    let request = spawn(&world.dan, json!({"task": "go"})).await;
+    let id = request.id.to_string();
+    let body = event("worker.failed", &id, json!({}));
+    let put = async |config: Value| {
+        let reply = world
+            .ci
+            .call(Method::PUT, "/config", &[], Some(&config))
+            .await;
+        reply.unwrap()
+    };
+    put(json!({"spawn_endpoint": ""})).await;
+    let call = Call::signed(&world, &id, &leaked, "cleared", &body);
+    call.refused("without an endpoint", 401, "invalid_signature")
+        .await;
+    let fresh = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
+    put(json!({"spawn_endpoint": "", "webhook_secret": fresh})).await;
+    put(json!({"spawn_endpoint": sink.url})).await;
+    let call = Call::signed(&world, &id, &leaked, "leaked", &body);
+    call.refused("by the leaked secret", 401, "invalid_signature")
+        .await;
+    assert_eq!(
+        Call::signed(&world, &id, fresh, "fresh", &body)
+            .send()
+            .await
+            .0,
+        200
+    );
+}
+
+/// The first push of this request. Another's may come again at any time.
+async fn push_of(sink: &Sink, id: &str) -> Received {
+    eventually("the push of a request", 20, || async {
+        sink.received().into_iter().find(|push| push.id() == id)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn for_24_hours_a_replaced_secret_signs_pushes_and_callbacks_too() {
+    // 24 h are 22 s: longer than a push may take on a busy machine.
+    let coordinator = Coordinator::start(Options {
+        scale: 4_000,
+        ..Options::default()
+    })
+    .await;
+    let world = coordinator.world().await;
+    let sink = Sink::start(vec![]).await;
+    let old = push_to(&world, &sink.url).await;
+    spawn(&world.dan, json!({"task": "before"})).await;
+    sink.wait_for(1, 20).await;
+    let new = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
+    let config = json!({"spawn_endpoint": sink.url, "webhook_secret": new, "max_spawns_per_minute": 1000, "max_workers": 1000});
+    world
+        .ci
+        .call(Method::PUT, "/config", &[], Some(&config))
+        .await
+        .unwrap();
+    let request = spawn(&world.dan, json!({"task": "after"})).await;
+    let id = request.id.to_string();
+    let push = push_of(&sink, &id).await;
+    assert!(push.verify(&old) && push.verify(new));
+    let body = event("worker.started", &id, json!({"worker_name": "w"}));
+    assert_eq!(
+        Call::signed(&world, &id, &old, "by-old", &body)
+            .send()
+            .await
+            .0,
+        200
+    );
+    eventually("the old secret to end", 60, || async {
+        let call = Call::signed(&world, &id, &old, &format!("at-{}", now()), &body);
+        (call.send().await.0 == 401).then_some(())
+    })
+    .await;
+    // The mailbox that pushes heard of the new secret a moment after the config.
+    eventually("a push under the new secret alone", 30, || async {
+        let request = spawn(&world.dan, json!({"task": "later"})).await;
+        let push = push_of(&sink, request.id.as_str()).await;
+        assert!(push.verify(new));
+        (!push.verify(&old)).then_some(())
+    })
+    .await;
+}

@@ -1,0 +1,138 @@
+//! Callbacks that come again, at once or after a kill.
+
+use super::{Call, event, ids, push_to, spawn};
+use crate::agent;
+use e2e::{Coordinator, Options, Sink, eventually, shared};
+use multiclaude_hybrid_protocol::spawn::SpawnRequest;
+use reqwest::Method;
+use serde_json::json;
+
+#[tokio::test]
+async fn of_twenty_equal_callbacks_at_once_one_is_taken() {
+    let world = shared().await.world().await;
+    let sink = Sink::start(vec![]).await;
+    let secret = push_to(&world, &sink.url).await;
+    let request = spawn(&world.dan, json!({"task": "go"})).await;
+    let id = request.id.to_string();
+    let body = event("worker.started", &id, json!({"worker_name": "w"}));
+    let call = Call::signed(&world, &id, &secret, "same", &body);
+    let calls = (0..20).map(|_| {
+        let call = call.clone();
+        tokio::spawn(async move { call.send().await.0 })
+    });
+    let mut statuses = Vec::new();
+    for call in calls.collect::<Vec<_>>() {
+        statuses.push(call.await.unwrap());
+    }
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 200).count(),
+        1,
+        "{statuses:?}"
+    );
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 409).count(),
+        19,
+        "{statuses:?}"
+    );
+}
+
+/// Kills at once, starts again, and lets the scheduled handler run.
+async fn die(coordinator: &mut Coordinator) {
+    coordinator.kill();
+    coordinator.launch().await;
+    coordinator.run_cron().await;
+}
+
+#[tokio::test]
+async fn a_kill_between_any_two_steps_of_a_worker_strands_and_doubles_nothing() {
+    let mut coordinator = Coordinator::start(Options::default()).await;
+    let world = coordinator.world().await;
+    let sink = Sink::start(vec![]).await;
+    let secret = push_to(&world, &sink.url).await;
+    world.dan.register(&agent("ws")).await.unwrap();
+
+    // Between the row and its push.
+    let request = spawn(&world.dan, json!({"task": "one", "spawned_by": "ws"})).await;
+    die(&mut coordinator).await;
+    sink.wait_for(1, 30).await;
+    // Between the push and the claim.
+    die(&mut coordinator).await;
+    let reply = world
+        .ci
+        .call(
+            Method::POST,
+            "/workers/claim",
+            &[("idempotency-key", "k")],
+            None,
+        )
+        .await;
+    let claimed: SpawnRequest = reply.unwrap().json().unwrap();
+    assert_eq!(claimed.id, request.id);
+    // Between the claim and the end; the runner's repeat gets the same lease.
+    die(&mut coordinator).await;
+    let reply = world
+        .ci
+        .call(
+            Method::POST,
+            "/workers/claim",
+            &[("idempotency-key", "k")],
+            None,
+        )
+        .await;
+    let again: SpawnRequest = reply.unwrap().json().unwrap();
+    assert_eq!(again.lease, claimed.lease);
+    let done = json!({"lease_token": again.lease.unwrap().token, "status": "completed", "summary": "done 1"});
+    let path = format!("/workers/{}", request.id);
+    world
+        .ci
+        .call(Method::PATCH, &path, &[], Some(&done))
+        .await
+        .unwrap();
+    // Between the end and the notice.
+    die(&mut coordinator).await;
+
+    // The same with a callback in the runner's place.
+    let second = spawn(&world.dan, json!({"task": "two", "spawned_by": "ws"})).await;
+    let id = second.id.to_string();
+    let body = event("worker.started", &id, json!({"worker_name": "w2"}));
+    let call = Call::signed(&world, &id, &secret, "start-2", &body);
+    assert_eq!(call.send().await.0, 200);
+    die(&mut coordinator).await;
+    call.refused("the start again", 409, "callback_replayed")
+        .await;
+    let body = event(
+        "worker.completed",
+        &id,
+        json!({"worker_name": "w2", "summary": "done 2"}),
+    );
+    let call = Call::signed(&world, &id, &secret, "end-2", &body);
+    assert_eq!(call.send().await.0, 200);
+    die(&mut coordinator).await;
+    call.refused("the callback again", 409, "callback_replayed")
+        .await;
+
+    let notices = eventually("both notices", 30, || async {
+        let mail = world.dan.messages("ws", "status=pending").await.unwrap();
+        (mail.len() >= 2).then_some(mail)
+    })
+    .await;
+    die(&mut coordinator).await;
+    let later = world.dan.messages("ws", "status=pending").await.unwrap();
+    assert_eq!(later, notices, "a notice was told twice");
+    let texts: Vec<_> = notices.iter().map(|notice| notice.body.as_str()).collect();
+    assert!(
+        texts[0].contains("done 1") && texts[1].contains("done 2"),
+        "{texts:?}"
+    );
+    // For the receiver's eyes, each request once: a repeat has the same id.
+    let mut pushed = ids(&sink);
+    pushed.dedup();
+    assert_eq!(pushed[0], request.id.to_string());
+    assert!(
+        pushed.len() <= 2
+            && pushed
+                .iter()
+                .all(|id| *id == request.id.to_string() || *id == second.id.to_string()),
+        "{pushed:?}"
+    );
+}

@@ -1,0 +1,258 @@
+//! Beside the real multiclaude: what it, the developer and the team change
+//! meanwhile.
+
+use super::dans;
+use super::shim::with_shim;
+use e2e::{Machine, World, shared};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::fs;
+use std::net::TcpListener;
+
+pub(super) fn settings(machine: &Machine) -> Value {
+    let text = fs::read(machine.path(".multiclaude/hybrid/settings.json")).unwrap();
+    serde_json::from_slice(&text).unwrap()
+}
+
+fn damage(machine: &Machine) {
+    machine.write(".multiclaude/hybrid/settings.json", "{\"node\": ");
+}
+
+fn called(machine: &Machine) -> String {
+    fs::read_to_string(machine.path("called")).unwrap()
+}
+
+/// Nothing listens there.
+const AWAY: &str = "http://127.0.0.1:1/v1";
+
+/// From now on the machine has its token, and all else, for another URL.
+fn move_coordinator(machine: &Machine, from: &str, to: &str) {
+    for file in ["hybrid/settings.json", "credentials"] {
+        let path = machine.path(&format!(".multiclaude/{file}"));
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(path, text.replace(from, to)).unwrap();
+    }
+}
+
+async fn team_runs(world: &World, roles: &[&str]) {
+    let config = json!({"remote_agents": roles, "enabled": true});
+    let put = world.ci.call(Method::PUT, "/config", &[], Some(&config));
+    put.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_machine_that_serves_the_merge_queue_gets_one() {
+    let (mut machine, world) = with_shim().await;
+    team_runs(&world, &["merge-queue"]).await;
+    let line = format!("multiclaude init https://github.com/{}", world.repo);
+    machine.sh(&line);
+    assert!(called(&machine).contains("--no-merge-queue"));
+    let instance = settings(&machine)["instance"].clone();
+    let ours = json!({"name": "merge-queue", "type": "merge-queue", "instance": instance});
+    world.dan.register(&ours).await.unwrap();
+    machine.sh(&line);
+    assert!(!called(&machine).contains("--no-merge-queue"));
+}
+
+#[tokio::test]
+async fn where_nobody_can_say_who_runs_the_merge_queue_the_last_word_holds_or_a_warning_is_given() {
+    let (mut machine, world) = with_shim().await;
+    let line = format!("multiclaude init https://github.com/{}", world.repo);
+    move_coordinator(&machine, &world.url, AWAY);
+    let ran = machine.sh(&line);
+
+    assert!(ran.stderr.contains("is started here"), "{ran:?}");
+    assert!(ran.stderr.contains("--mq-enabled=false") && !ran.stderr.contains("repo rm"));
+    assert!(!called(&machine).contains("--no-merge-queue"));
+
+    move_coordinator(&machine, AWAY, &world.url);
+    team_runs(&world, &["merge-queue"]).await;
+    let told = machine.sh(&line);
+    assert!(told.stderr.contains("--no-merge-queue=false"), "{told:?}");
+    move_coordinator(&machine, &world.url, AWAY);
+    let ran = machine.sh(&line);
+    assert!(ran.stderr.contains("could last be asked"), "{ran:?}");
+    assert!(called(&machine).contains("--no-merge-queue"));
+
+    damage(&machine);
+    let ran = machine.sh(&line);
+    assert!(ran.stderr.contains("settings.json is damaged"), "{ran:?}");
+    assert_eq!(ran.code, 0);
+}
+
+#[tokio::test]
+async fn a_repo_that_is_not_hybrid_here_is_told_how_to_reach_the_remote_queue() {
+    let (mut machine, world) = with_shim().await;
+    machine.run(&["config", &world.repo, "--hybrid=false"]);
+    let queue = json!({"name": "merge-queue", "type": "merge-queue"});
+    world.ci.register(&queue).await.unwrap();
+    let ran = machine.sh(&format!(
+        "multiclaude init https://github.com/{}",
+        world.repo
+    ));
+    let mend = format!("config {} --hybrid=true", world.repo);
+    assert!(ran.stderr.contains(&mend), "{ran:?}");
+}
+
+#[tokio::test]
+async fn repos_that_this_machine_has_no_part_in_are_nobodys_business() {
+    let (mut machine, world) = with_shim().await;
+    machine.run(&["logout"]);
+    machine.run_with(&["login", "--url", &world.url], &shared().await.admin);
+    let asked = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1", asked.local_addr().unwrap());
+    move_coordinator(&machine, &world.url, &url);
+    let ran = machine.sh("multiclaude init https://github.com/stranger/private");
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    asked.set_nonblocking(true).unwrap();
+    assert!(asked.accept().is_err(), "the coordinator was asked");
+    // Nor is anything said where hybrid mode was never used.
+    fs::remove_file(machine.path(".multiclaude/hybrid/settings.json")).unwrap();
+    let loose = std::os::unix::fs::PermissionsExt::from_mode(0o775);
+    fs::set_permissions(machine.path(".multiclaude/hybrid"), loose).unwrap();
+    let real = machine.sh("multiclaude work 'Fix it'");
+    assert_eq!((real.code, real.stderr.as_str()), (0, ""));
+}
+
+#[tokio::test]
+async fn what_a_team_with_hybrid_mode_off_runs_remotely_does_not_matter() {
+    let (mut machine, world) = with_shim().await;
+    let config = json!({"remote_agents": ["worker", "merge-queue"], "enabled": false});
+    let put = world.ci.call(Method::PUT, "/config", &[], Some(&config));
+    put.await.unwrap();
+    machine.sh("multiclaude work 'Fix it'");
+    assert_eq!(called(&machine), "work\nFix it\n");
+    machine.sh(&format!(
+        "multiclaude init https://github.com/{}",
+        world.repo
+    ));
+    assert!(!called(&machine).contains("--no-merge-queue"));
+}
+
+#[tokio::test]
+async fn what_ran_remotely_is_not_called_local_while_the_coordinator_is_away() {
+    let (mut machine, world) = dans().await;
+    machine.multiclaude(
+        &format!("https://github.com/{}", world.repo),
+        &[("fox", "worker"), ("default", "workspace")],
+    );
+    team_runs(&world, &["worker"]).await;
+    machine.run(&["config", "app"]);
+    move_coordinator(&machine, &world.url, AWAY);
+    let shown = machine.run(&["config", "app", "--hybrid=true"]);
+    assert!(
+        shown.stdout.contains("Local Agents: workspace\n"),
+        "{shown:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_commands_that_are_printed_work_in_any_directory() {
+    let (mut machine, world) = dans().await;
+    let asked = machine.run(&["work", "--remote", "Fix it", "--repo", &world.repo]);
+    machine.enter("elsewhere");
+    // Another repo is known, so none is meant.
+    machine.run(&["config", "acme/other", "--hybrid=true"]);
+    for line in asked.stdout.lines().filter(|line| line.contains("cancel")) {
+        let (_, command) = line.split_once(": ").unwrap();
+        let ran = machine.sh(command);
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+    assert!(asked.stdout.contains("workers cancel"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_line_that_asks_for_a_remote_worker_says_why() {
+    let (mut machine, world) = with_shim().await;
+    team_runs(&world, &["worker"]).await;
+    let asked = machine.sh("multiclaude work 'Fix it'");
+    assert!(asked.stdout.contains("spn_"), "{asked:?}");
+    assert!(
+        asked.stderr.contains("--local starts one here"),
+        "{asked:?}"
+    );
+}
+
+#[tokio::test]
+async fn logging_in_again_forgets_a_token_that_was_revoked() {
+    let (mut machine, world) = dans().await;
+    // The new one does not reach as far, so it would not replace a valid one.
+    let both = [world.repo.clone(), shared().await.world().await.repo];
+    let wish = json!({"kind": "user", "owner": "dan", "repos": both});
+    let wide = world.admin.create_token(&wish).await.unwrap();
+    machine.run_with(&["login", "--url", &world.url], &wide.token.unwrap());
+    machine.run_with(&["login", "--url", &world.url], &world.tokens[0]);
+    let count = |machine: &Machine| settings(machine)["logins"].as_array().unwrap().len();
+    assert_eq!(count(&machine), 2);
+    world
+        .admin
+        .revoke_token(&wide.id.to_string())
+        .await
+        .unwrap();
+    machine.run_with(&["login", "--url", &world.url], &world.tokens[0]);
+    assert_eq!(count(&machine), 1);
+    let kept = fs::read_to_string(machine.path(".multiclaude/credentials")).unwrap();
+    assert!(!kept.contains(&wide.id.to_string()), "{kept}");
+}
+
+#[tokio::test]
+async fn damaged_settings_keep_neither_the_doctor_nor_the_shim() {
+    let (mut machine, _) = with_shim().await;
+    damage(&machine);
+    let told = machine.run(&["doctor"]);
+    assert_eq!(told.code, 1);
+    assert!(told.stdout.contains("settings.json is damaged"), "{told:?}");
+    assert!(
+        told.stdout.contains("mend: mend it, or start afresh"),
+        "{told:?}"
+    );
+    assert_eq!(machine.run(&["shim", "install"]).code, 0);
+    assert_eq!(machine.run(&["shim", "uninstall"]).code, 0);
+    assert!(
+        !machine
+            .path(".multiclaude/hybrid/shim/multiclaude")
+            .exists()
+    );
+    assert_eq!(machine.run(&["whoami"]).code, 1);
+}
+
+#[tokio::test]
+async fn the_doctor_names_a_coordinator_that_hangs_once_and_asks_no_further() {
+    let (mut machine, world) = dans().await;
+    machine.run_with(&["login", "--url", &world.url], &world.tokens[1]);
+    // It takes connections, and never says a word.
+    let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1", hanging.local_addr().unwrap());
+    move_coordinator(&machine, &world.url, &url);
+    let told = machine.run(&["doctor", "--timeout", "1"]).stdout;
+    assert_eq!(told.matches("does not answer").count(), 1, "{told}");
+    hanging.set_nonblocking(true).unwrap();
+    let connections = hanging.incoming().take_while(Result::is_ok).count();
+    // One for each of the two tokens, and none for the repo.
+    assert_eq!(connections, 2);
+    assert!(!told.contains(&format!("repo {}", world.repo)), "{told}");
+}
+
+#[tokio::test]
+async fn the_doctor_sees_two_merge_queues() {
+    let (mut machine, world) = dans().await;
+    machine.multiclaude(
+        &format!("https://github.com/{}", world.repo),
+        &[("merge-queue", "merge-queue")],
+    );
+    let told = machine.run(&["doctor"]).stdout;
+    assert!(!told.contains("a merge-queue runs here"), "{told}");
+    let queue = json!({"name": "merge-queue", "type": "merge-queue"});
+    // Dan's own, registered by hand: it may be the one here.
+    world.dan.register(&queue).await.unwrap();
+    let told = machine.run(&["doctor"]).stdout;
+    assert!(!told.contains("a merge-queue runs here"), "{told}");
+    world.dan.deregister("merge-queue").await.unwrap();
+    world.ci.register(&queue).await.unwrap();
+    let told = machine.run(&["doctor"]).stdout;
+    assert!(
+        told.contains("a merge-queue runs here, and ci serves one"),
+        "{told}"
+    );
+}

@@ -1,0 +1,181 @@
+//! `inbox --follow`, while the coordinator dies and comes back.
+
+use super::on_machine;
+use crate::{agent, message};
+use e2e::{Coordinator, Options, eventually};
+use multiclaude_hybrid_protocol::message::MessageStatus;
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// The ids of the lines of JSON in a file.
+fn ids(path: &std::path::Path) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap();
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let id = |line: &str| {
+        let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+        entry["id"].as_str().unwrap().to_owned()
+    };
+    whole.lines().map(id).collect()
+}
+
+#[tokio::test]
+async fn following_shows_each_message_once_through_restarts_under_load() {
+    let mut coordinator = Coordinator::start(Options::default()).await;
+    let world = coordinator.world().await;
+    world.dan.register(&agent("desk")).await.unwrap();
+    let machine = on_machine(&world, &world.tokens[0], "lap");
+    let path = machine.path("followed");
+    // One that takes part, and one that only looks, from an empty mailbox on.
+    let follow = |path: &std::path::Path, how: &str| {
+        let args = [
+            "--json",
+            "inbox",
+            "desk",
+            "--repo",
+            &world.repo,
+            "--follow",
+            how,
+        ];
+        let mut command = machine.hybrid(&args);
+        let (out, said) = (
+            File::create(path).unwrap(),
+            File::create(path.with_extension("said")).unwrap(),
+        );
+        command.stdout(out).stderr(said).spawn().unwrap()
+    };
+    let watched = machine.path("watched");
+    let (follower, watcher) = (follow(&path, "--ack"), follow(&watched, "--peek"));
+    let (stop, sent) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(Mutex::new(Vec::new())),
+    );
+    let senders: Vec<_> = (0..4)
+        .map(|sender| {
+            let (stop, sent, ann) = (Arc::clone(&stop), Arc::clone(&sent), world.ann.typed());
+            let from = multiclaude_hybrid_protocol::message::Sender::parse("user:ann").unwrap();
+            tokio::spawn(async move {
+                let to = multiclaude_hybrid_protocol::AgentName::parse("desk").unwrap();
+                for number in 0_u32.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let key = format!("{sender}-{number}");
+                    let text = multiclaude_hybrid_protocol::message::NewMessage::new(
+                        from.clone(),
+                        to.clone(),
+                        &key,
+                    );
+                    // Until it is accepted: the same key makes no second one.
+                    loop {
+                        match ann.send(&text, Some(&key)).await {
+                            Ok(message) => break sent.lock().unwrap().push(message.id.to_string()),
+                            Err(error) if error.is_outage() => tokio::task::yield_now().await,
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    let restarts = if std::env::var("SOAK").is_ok() { 10 } else { 3 };
+    for _ in 0..restarts {
+        let shown = ids(&path).len();
+        eventually("more messages", 60, || async {
+            (ids(&path).len() > shown + 20).then_some(())
+        })
+        .await;
+        coordinator.kill();
+        coordinator.launch().await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for sender in senders {
+        sender.await.unwrap();
+    }
+    let sent: HashSet<String> = sent.lock().unwrap().drain(..).collect();
+    let shown = eventually("every message", 60, || async {
+        let shown = ids(&path);
+        (shown.len() >= sent.len()).then_some(shown)
+    })
+    .await;
+    let once: HashSet<String> = shown.iter().cloned().collect();
+    assert_eq!((once.len(), &once), (shown.len(), &sent));
+    let mut ordered = shown.clone();
+    ordered.sort();
+    assert_eq!(ordered, shown);
+    eventually("every acknowledgement", 60, || async {
+        let waiting = world
+            .dan
+            .messages("desk", "status=pending&limit=1")
+            .await
+            .ok()?;
+        let delivered = world
+            .dan
+            .messages("desk", "status=delivered&limit=1")
+            .await
+            .ok()?;
+        (waiting.is_empty() && delivered.is_empty()).then_some(())
+    })
+    .await;
+    // What was acknowledged before it looked, a looker is not shown.
+    let seen = ids(&watched);
+    let once: HashSet<&String> = seen.iter().collect();
+    assert!(once.len() == seen.len() && seen.iter().all(|id| sent.contains(id)));
+    println!(
+        "{} messages through {restarts} restarts, {} looked at",
+        shown.len(),
+        seen.len()
+    );
+    for mut child in [follower, watcher] {
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn following_ends_with_a_word_when_the_agent_is_gone_or_somebody_else_follows() {
+    let (machine, world) = super::dans().await;
+    world.dan.register(&agent("desk")).await.unwrap();
+    let follow = |machine: &e2e::Machine| {
+        let mut command = machine.hybrid(&["inbox", "desk", "--repo", &world.repo, "--follow"]);
+        command.stdin(std::process::Stdio::null()).spawn().unwrap()
+    };
+    let streams = async |what: &str| {
+        eventually(what, 20, || async {
+            let agent = world.dan.agent("desk").await.unwrap();
+            (agent.delivery.as_str() == "stream").then_some(())
+        })
+        .await;
+    };
+    let first = follow(&machine);
+    streams("the first stream").await;
+    let second = follow(&machine);
+    let replaced = tokio::task::spawn_blocking(|| first.wait_with_output().unwrap())
+        .await
+        .unwrap();
+    let said = String::from_utf8(replaced.stderr).unwrap();
+    assert_eq!(replaced.status.code(), Some(6), "{said}");
+    world.ann.register(&agent("ann-ws")).await.unwrap();
+    let sent = world
+        .ann
+        .send(&message("ann-ws", "desk", "hello"), None)
+        .await
+        .unwrap();
+    eventually("the delivery to the second", 20, || async {
+        let receipt = world.ann.receipt(&sent.id.to_string()).await.unwrap();
+        (receipt.status == MessageStatus::Delivered).then_some(())
+    })
+    .await;
+    world.dan.deregister("desk").await.unwrap();
+    let since = Instant::now();
+    let ended = tokio::task::spawn_blocking(|| second.wait_with_output().unwrap())
+        .await
+        .unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(5), "{said}");
+    assert!(String::from_utf8(ended.stdout).unwrap().contains("hello"));
+    assert!(since.elapsed() < Duration::from_secs(20));
+}

@@ -1,0 +1,165 @@
+//! Readers that go away, files that others may write, processes that die in the
+//! middle, several tokens, directories of other repos.
+
+use super::dans;
+use crate::{agent, message};
+use e2e::{Machine, eventually};
+use serde_json::json;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::time::Duration;
+
+#[tokio::test]
+async fn what_nobody_reads_is_not_reported_as_read() {
+    let (machine, world) = dans().await;
+    world.dan.register(&agent("desk")).await.unwrap();
+    world.ann.register(&agent("anns")).await.unwrap();
+    for follow in [&["--follow"][..], &[]] {
+        world
+            .ann
+            .send(&message("anns", "desk", "hello"), None)
+            .await
+            .unwrap();
+        let args = [
+            &["--json", "inbox", "desk", "--ack", "--repo", &world.repo],
+            follow,
+        ]
+        .concat();
+        let mut command = tokio::process::Command::from(machine.hybrid(&args));
+        let mut child = command.kill_on_drop(true).spawn().unwrap();
+        drop(child.stdout.take());
+        let ended = tokio::time::timeout(Duration::from_secs(30), child.wait()).await;
+        let ended = ended.expect("it goes on though nobody reads").unwrap();
+        assert_eq!(ended.code(), Some(141));
+    }
+    let waiting = world.dan.messages("desk", "status=pending").await.unwrap();
+    assert_eq!(waiting.len(), 2);
+}
+
+#[tokio::test]
+async fn a_full_disk_behind_standard_output_is_told_in_words() {
+    let (machine, _) = dans().await;
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    let ran = machine.hybrid(&["whoami"]).stdout(full()).output().unwrap();
+    assert_eq!(ran.status.code(), Some(1));
+    assert!(
+        String::from_utf8_lossy(&ran.stderr).contains("cannot write"),
+        "{ran:?}"
+    );
+    let ran = machine
+        .hybrid(&["agents", "--repo", "x/y"])
+        .stderr(full())
+        .output()
+        .unwrap();
+    assert_eq!(ran.status.code(), Some(3));
+}
+
+#[tokio::test]
+async fn settings_that_others_may_change_are_refused() {
+    let (mut machine, _) = dans().await;
+    for (path, loose, tight) in [
+        (".multiclaude/hybrid", 0o777, 0o700),
+        (".multiclaude/hybrid/settings.json", 0o666, 0o600),
+    ] {
+        let mode =
+            |mode| fs::set_permissions(machine.path(path), Permissions::from_mode(mode)).unwrap();
+        mode(loose);
+        let refused = machine.hybrid(&["whoami"]).output().unwrap();
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(
+            refused.status.code() == Some(1) && said.contains("chmod go-w"),
+            "{said}"
+        );
+        mode(tight);
+    }
+    assert_eq!(machine.run(&["whoami"]).code, 0);
+}
+
+#[tokio::test]
+async fn a_killed_login_leaves_no_token_behind() {
+    let (mut machine, world) = dans().await;
+    for ms in 0..12 {
+        let mut command = machine.hybrid(&["login", "--url", &world.url]);
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut stdin, world.tokens[0].as_bytes()).unwrap();
+        drop(stdin);
+        // Wherever it is by then: no moment may be a wrong one.
+        tokio::time::sleep(Duration::from_millis(ms * 2)).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert_eq!(
+        machine
+            .run_with(&["login", "--url", &world.url], &world.tokens[0])
+            .code,
+        0
+    );
+    assert_eq!(machine.run(&["logout", "--all"]).code, 0);
+    let left: Vec<_> = fs::read_dir(machine.path(".multiclaude"))
+        .unwrap()
+        .collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[tokio::test]
+async fn leaving_waits_for_the_coordinator_or_for_force() {
+    let (mut machine, world) = dans().await;
+    machine.run(&[
+        "agents",
+        "register",
+        "desk",
+        "--type",
+        "workspace",
+        "--repo",
+        &world.repo,
+    ]);
+    machine.set("MULTICLAUDE_API_URL", "http://127.0.0.1:1");
+    assert_ne!(machine.run(&["leave", &world.repo]).code, 0);
+    machine.set("MULTICLAUDE_API_URL", "");
+    assert_eq!(machine.run(&["leave", &world.repo]).code, 0);
+    assert!(world.ci.agents("").await.unwrap().is_empty());
+    assert_eq!(machine.run(&["leave", &world.repo]).code, 5);
+}
+
+#[tokio::test]
+async fn one_of_several_tokens_can_be_chosen_and_forgotten() {
+    let (mut machine, world) = dans().await;
+    machine.run_with(&["login", "--url", &world.url], &world.tokens[1]);
+    let owner = |machine: &mut Machine, args: &[&str]| {
+        machine.run(&[&["whoami", "--json"], args].concat()).json()["owner"].clone()
+    };
+    assert_eq!(owner(&mut machine, &[]), "ann");
+    assert_eq!(owner(&mut machine, &["--as", "dan"]), "dan");
+    assert_eq!(machine.run(&["whoami", "--as", "eve"]).code, 3);
+    assert_eq!(machine.run(&["logout"]).code, 2);
+    assert_eq!(machine.run(&["logout", "ann"]).code, 0);
+    assert_eq!(owner(&mut machine, &[]), "dan");
+    // A login without a URL is for the coordinator that is known here.
+    let ran = machine.run_with(&["login"], &world.tokens[1]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_git_clone_elsewhere_means_its_own_repo() {
+    let (mut machine, world) = dans().await;
+    machine.write(".multiclaude/state.json", &json!({"repos": {"app": {"github_url": format!("https://github.com/{}", world.repo), "agents": null}}, "current_repo": "app"}).to_string());
+    machine.enter("src/lib");
+    machine.sh("git init -q . && git remote add origin https://github.com/acme/lib.git");
+    let refused = machine.run(&["work", "--remote", "goes where?"]);
+    assert!(
+        refused.code == 3 && refused.stderr.contains("acme/lib"),
+        "{refused:?}"
+    );
+    machine.enter("elsewhere");
+    assert_eq!(
+        machine.run(&["work", "--remote", "the current one"]).code,
+        0
+    );
+    eventually("the request", 20, || async {
+        let requests = world.ci.typed().pending_workers().await.unwrap();
+        (requests.len() == 1).then_some(())
+    })
+    .await;
+}

@@ -1,0 +1,107 @@
+//! Where secrets must not be.
+
+use super::dans;
+use e2e::{Machine, eventually, shared};
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+
+fn files_with(dir: &Path, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_with(&path, text));
+        } else if fs::read(&path).is_ok_and(|bytes| {
+            bytes
+                .windows(text.len())
+                .any(|part| part == text.as_bytes())
+        }) {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_token_is_in_the_credentials_file_and_nowhere_else() {
+    let (mut machine, world) = dans().await;
+    let token = &world.tokens[0];
+    world
+        .dan
+        .register(&json!({"name": "desk", "type": "worker"}))
+        .await
+        .unwrap();
+    let mut said = String::new();
+    for args in [
+        &["whoami"][..],
+        &["whoami", "--all", "--json"],
+        &["config", &world.repo, "--json"],
+        &["doctor", "--json"],
+        &["agents", "--repo", &world.repo, "--json"],
+        &["tokens"],
+        &["--help"],
+        &["login", "--help"],
+        &["completions", "bash"],
+        &["man"],
+        &["leave", &world.repo],
+        &["logout"],
+    ] {
+        if args == ["leave", world.repo.as_str()] {
+            let only = files_with(machine.path("").as_path(), token);
+            assert_eq!(
+                only,
+                [machine
+                    .path(".multiclaude/credentials")
+                    .display()
+                    .to_string()]
+            );
+        }
+        let ran = machine.run(args);
+        said = said + &ran.stdout + &ran.stderr;
+    }
+    assert!(!said.contains(token), "{said}");
+    assert!(files_with(machine.path("").as_path(), token).is_empty());
+    assert!(!shared().await.log().contains(token.as_str()));
+}
+
+#[tokio::test]
+async fn a_running_command_shows_no_token_in_its_arguments_or_environment() {
+    let (machine, world) = dans().await;
+    world
+        .dan
+        .register(&json!({"name": "desk", "type": "worker"}))
+        .await
+        .unwrap();
+    let mut following = machine.hybrid(&["inbox", "--repo", &world.repo, "desk", "--follow"]);
+    let mut child = following.spawn().unwrap();
+    eventually("a stream", 20, || async {
+        let agent = world.dan.agent("desk").await.unwrap();
+        (agent.delivery.as_str() == "stream").then_some(())
+    })
+    .await;
+    for file in ["cmdline", "environ"] {
+        let text = fs::read(format!("/proc/{}/{file}", child.id())).unwrap();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        assert!(!text.contains("mcu_"), "{text}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[tokio::test]
+async fn a_secret_on_the_command_line_is_not_repeated() {
+    let mut machine = Machine::new();
+    let token = shared().await.admin.clone();
+    for args in [
+        &["login", &token][..],
+        &["login", "--url", &token],
+        &["join", &token],
+        &["tokens", "revoke", &token],
+        &[&token],
+    ] {
+        let ran = machine.run(args);
+        assert_ne!(ran.code, 0);
+        assert!(!(ran.stdout + &ran.stderr).contains(&token), "{args:?}");
+    }
+}

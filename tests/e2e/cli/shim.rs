@@ -1,0 +1,133 @@
+//! The same binary, called `multiclaude`: the requirements' lines as they are
+//! written, from `sh -c` in a worktree.
+
+use super::{dans, snapshot};
+use e2e::{Machine, World};
+use serde_json::json;
+use std::fs;
+
+/// Writes down how it was called, and answers.
+const STAND_IN: &str = "#!/bin/sh\nfor arg in \"$@\"; do printf '%s\\n' \"$arg\"; done > \"$HOME/called\"\necho \"the real multiclaude $1\"\n";
+
+/// A machine with the shim in front of a stand-in for the real program.
+pub(super) async fn with_shim() -> (Machine, World) {
+    let (mut machine, world) = dans().await;
+    machine.install("multiclaude", STAND_IN);
+    machine.multiclaude(
+        &format!("https://github.com/{}", world.repo),
+        &[("fox", "worker"), ("default", "workspace")],
+    );
+    machine.set("SHELL", "/bin/bash");
+    assert_eq!(machine.run(&["shim", "install"]).code, 0);
+    let shim = machine.path(".multiclaude/hybrid/shim");
+    let bin = machine.path("bin");
+    machine.set(
+        "PATH",
+        &format!("{}:{}:/usr/bin:/bin", shim.display(), bin.display()),
+    );
+    machine.enter(".multiclaude/wts/app/fox");
+    machine.clear();
+    (machine, world)
+}
+
+#[tokio::test]
+async fn the_lines_of_the_requirements_work_as_written() {
+    let (mut machine, world) = with_shim().await;
+    let origin = world.url.trim_end_matches("/v1").to_owned();
+    let roles = json!({"remote_agents": ["merge-queue", "supervisor"], "enabled": true});
+    world
+        .ci
+        .call(reqwest::Method::PUT, "/config", &[], Some(&roles))
+        .await
+        .unwrap();
+    machine.sh(&format!(
+        "multiclaude config app --hybrid=true --api-endpoint={origin}"
+    ));
+    assert!(
+        !machine.path("called").exists(),
+        "the real program was asked"
+    );
+    machine.sh("multiclaude config app");
+    machine.sh("multiclaude work --remote \"Fix auth bug\"");
+    machine.sh("multiclaude list");
+    snapshot("shim", &machine);
+    let requests = world
+        .ci
+        .call(reqwest::Method::GET, "/workers", &[], None)
+        .await
+        .unwrap();
+    let requests: Vec<serde_json::Value> = requests.json().unwrap();
+    assert_eq!(requests[0]["task"], "Fix auth bug");
+}
+
+#[tokio::test]
+async fn everything_else_reaches_the_real_program_as_it_was() {
+    let (mut machine, _) = with_shim().await;
+    for (line, args) in [
+        (
+            "multiclaude agents spawn --name x --prompt 'a  b'",
+            "agents|spawn|--name|x|--prompt|a  b|",
+        ),
+        (
+            "multiclaude config app --mq-enabled=false",
+            "config|app|--mq-enabled=false|",
+        ),
+        (
+            "multiclaude message send merge-queue 'it is \"done\"'",
+            "message|send|merge-queue|it is \"done\"|",
+        ),
+        (
+            "multiclaude worker create 'Fix it'",
+            "worker|create|Fix it|",
+        ),
+        ("multiclaude work 'Fix it' --local", "work|Fix it|"),
+        ("multiclaude --version", "--version|"),
+    ] {
+        let ran = machine.sh(line);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let called = fs::read_to_string(machine.path("called")).unwrap();
+        assert_eq!(called.replace('\n', "|"), args, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn plain_work_is_remote_where_the_team_says_so_even_when_the_coordinator_cannot_be_asked() {
+    let (mut machine, world) = with_shim().await;
+    let roles = json!({"remote_agents": ["worker"], "enabled": true});
+    world
+        .ci
+        .call(reqwest::Method::PUT, "/config", &[], Some(&roles))
+        .await
+        .unwrap();
+    let asked = machine.sh("multiclaude work 'Fix it'");
+    assert!(asked.stdout.contains("spn_"), "{asked:?}");
+    assert!(!machine.path("called").exists());
+    let named = machine.sh("multiclaude worker create 'Fix it' --name swift-fox");
+    assert_eq!(named.code, 2);
+    assert!(named.stderr.contains("work --local"), "{named:?}");
+    // Port 1 answers nothing.
+    machine.set("MULTICLAUDE_API_URL", "http://127.0.0.1:1");
+    machine.sh("multiclaude work 'Fix it'");
+    assert!(!machine.path("called").exists());
+    machine.sh("multiclaude work --local 'Fix it'");
+    let called = fs::read_to_string(machine.path("called")).unwrap();
+    assert_eq!(called, "work\nFix it\n");
+}
+
+#[tokio::test]
+async fn a_repo_whose_merge_queue_is_served_elsewhere_gets_none_here() {
+    let (mut machine, world) = with_shim().await;
+    let line = format!("multiclaude init https://github.com/{} app", world.repo);
+    machine.sh(&line);
+    let plain = fs::read_to_string(machine.path("called")).unwrap();
+    assert!(!plain.contains("--no-merge-queue"), "{plain}");
+    world
+        .ci
+        .register(&json!({"name": "merge-queue", "type": "merge-queue"}))
+        .await
+        .unwrap();
+    let told = machine.sh(&line);
+    assert!(told.stderr.contains("served by ci"), "{told:?}");
+    let called = fs::read_to_string(machine.path("called")).unwrap();
+    assert_eq!(called, format!("{plain}--no-merge-queue\n"));
+}

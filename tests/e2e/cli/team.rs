@@ -1,0 +1,135 @@
+//! `config`, `list`, `invite`, `join`, `leave`, `prompt`, `doctor`.
+
+use super::{dans, on_machine, snapshot};
+use crate::agent;
+use e2e::{Machine, shared};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_repo_is_configured_here_by_anybody_and_for_all_by_a_service() {
+    let (mut machine, world) = dans().await;
+    let repo = world.repo.as_str();
+    machine.run(&["config", repo]);
+    machine.run(&["config", repo, "--hybrid=false"]);
+    machine.run(&["config", repo, "--remote-agents=merge-queue,supervisor"]);
+    machine.run(&["config", repo, "--encrypt=sometimes"]);
+    machine.run(&["config", repo, "--node=Not a label"]);
+    machine.run(&["config", repo, "--api-endpoint=http://example.com"]);
+    machine.run(&["config", "nonsense"]);
+    snapshot("config", &machine);
+    let mut service = on_machine(&world, &world.tokens[2], "ci");
+    service.run(&[
+        "config",
+        repo,
+        "--node=box",
+        "--hybrid=true",
+        "--remote-agents=merge-queue,supervisor",
+        "--max-workers=3",
+    ]);
+    service.run(&["config", repo, "--json"]);
+    snapshot("config_of_a_service", &service);
+    machine.clear();
+    machine.multiclaude(
+        &format!("https://github.com/{repo}"),
+        &[
+            ("default", "workspace"),
+            ("fox", "worker"),
+            ("supervisor", "supervisor"),
+        ],
+    );
+    machine.run(&["config", "app", "--hybrid=true"]);
+    snapshot("config_with_multiclaude", &machine);
+}
+
+#[tokio::test]
+async fn a_clone_of_a_path_needs_its_name_said_once() {
+    let (mut machine, world) = dans().await;
+    machine.multiclaude("/srv/git/app.git", &[]);
+    machine.run(&["agents", "--repo", "app"]);
+    machine.run(&["config", "app", &format!("--name={}", world.repo)]);
+    machine.run(&["agents", "--repo", "app"]);
+    snapshot("nickname", &machine);
+}
+
+#[tokio::test]
+async fn an_invitation_lets_another_machine_join_and_leave() {
+    let world = shared().await.world().await;
+    let mut service = on_machine(&world, &world.tokens[2], "ci");
+    let invited = service.run(&["invite", "eve", "--repo", &world.repo, "--expires", "90d"]);
+    assert_eq!(invited.stdout.lines().count(), 1);
+    service.run(&["invite", "Not A Name", "--repo", &world.repo]);
+    snapshot("invite", &service);
+    let mut eve = Machine::new();
+    eve.run_with(&["join", "--node", "eves"], "hello");
+    eve.run_with(&["join", "--node", "eves"], &invited.stdout);
+    eve.run(&["whoami"]);
+    eve.run(&["agents", "register", "eve-ws", "--type", "workspace"]);
+    eve.run(&["config"]);
+    let mut twin = Machine::new();
+    twin.run_with(&["join", "--node", "eves"], &invited.stdout);
+    snapshot("join_with_a_taken_label", &twin);
+    eve.run(&["leave"]);
+    eve.run(&["whoami"]);
+    snapshot("join", &eve);
+    assert!(!eve.path(".multiclaude/credentials").exists());
+    assert!(world.ci.agents("").await.unwrap().is_empty());
+    let (mut dan, world) = dans().await;
+    assert_eq!(dan.run(&["invite", "ann", "--repo", &world.repo]).code, 4);
+    snapshot("invite_by_a_user", &dan);
+}
+
+#[tokio::test]
+async fn the_list_and_the_prompt_show_the_names_that_messages_can_go_to() {
+    let (mut machine, world) = dans().await;
+    machine.multiclaude(&format!("https://github.com/{}", world.repo), &[]);
+    machine.install("multiclaude", "#!/bin/sh\necho \"the real list: $*\"\n");
+    let queue = json!({"name": "merge-queue", "type": "merge-queue", "location": "remote", "metadata": {"node": "box"}});
+    world.ci.register(&queue).await.unwrap();
+    let settings = std::fs::read(machine.path(".multiclaude/hybrid/settings.json")).unwrap();
+    let settings: serde_json::Value = serde_json::from_slice(&settings).unwrap();
+    let mine = json!({"instance": settings["instance"], "name": "fox-lap", "type": "worker", "metadata": {"node": "lap", "local_name": "fox"}});
+    world.dan.register(&mine).await.unwrap();
+    machine.run(&["list"]);
+    machine.run(&["list", "--json"]);
+    machine.run(&["prompt", "app"]);
+    machine.run(&["config", "app", "--hybrid=false"]);
+    machine.run(&["list"]);
+    snapshot("list", &machine);
+}
+
+#[tokio::test]
+async fn the_doctor_finds_what_is_wrong_and_says_how_to_mend_it() {
+    let mut machine = Machine::new();
+    machine.run(&["doctor"]);
+    let world = shared().await.world().await;
+    machine.run_with(&["login", "--url", &world.url], &world.tokens[0]);
+    machine.run(&["config", &world.repo, "--hybrid=true", "--node=lap"]);
+    machine.multiclaude("/srv/git/app.git", &[]);
+    machine.set("SHELL", "/bin/sh");
+    machine.install("multiclaude", "#!/bin/sh\n");
+    let dead = json!({"name": "hooked", "type": "worker", "endpoint": "http://127.0.0.1:1/"});
+    world.dan.register(&dead).await.unwrap();
+    let twin =
+        json!({"name": "twin", "type": "worker", "instance": "other", "metadata": {"node": "lap"}});
+    world.ann.register(&twin).await.unwrap();
+    let roles = json!({"remote_agents": ["merge-queue"], "enabled": true});
+    world
+        .ci
+        .call(reqwest::Method::PUT, "/config", &[], Some(&roles))
+        .await
+        .unwrap();
+    machine.run(&["doctor"]);
+    machine.multiclaude(&format!("https://github.com/{}", world.repo), &[]);
+    world.dan.deregister("hooked").await.unwrap();
+    world.ann.deregister("twin").await.unwrap();
+    world
+        .ci
+        .register(&json!({"name": "merge-queue", "type": "merge-queue"}))
+        .await
+        .unwrap();
+    world.dan.register(&agent("desk")).await.unwrap();
+    machine.run(&["shim", "install"]);
+    let well = machine.run(&["doctor"]);
+    assert_eq!(well.code, 0, "{well:?}");
+    snapshot("doctor", &machine);
+}

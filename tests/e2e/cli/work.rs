@@ -1,0 +1,151 @@
+//! `work --remote`, `workers`.
+
+use super::{dans, snapshot};
+use e2e::{Machine, World, eventually};
+use multiclaude_hybrid_client::protocol::spawn::{Claim, SpawnStatus, WorkerUpdate};
+use multiclaude_hybrid_protocol::AgentName;
+use std::process::Command;
+
+/// A runner takes the request and ends it.
+async fn run_one(world: &World, status: SpawnStatus) {
+    let runner = world.ci.typed();
+    let request = eventually("a request", 20, || async {
+        runner.claim(&Claim::default(), None).await.unwrap()
+    })
+    .await;
+    let lease = request.lease.unwrap().token;
+    let mut update = WorkerUpdate::new(&lease);
+    update.worker_name = Some(AgentName::parse("swift-owl").unwrap());
+    runner.update_worker(&request.id, &update).await.unwrap();
+    update.status = Some(status);
+    match status {
+        SpawnStatus::Completed => update.summary = Some("opened #12".to_owned()),
+        _ => update.failure_reason = Some("tests fail\u{1b}[2J".to_owned()),
+    }
+    runner.update_worker(&request.id, &update).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_remote_worker_is_asked_for_listed_and_cancelled() {
+    let (mut machine, world) = dans().await;
+    machine.multiclaude(&format!("https://github.com/{}", world.repo), &[]);
+    machine.enter(".multiclaude/repos/app");
+    let asked = machine.run(&["work", "--remote", "Fix auth bug", "--priority", "5"]);
+    let id = asked
+        .stdout
+        .split_whitespace()
+        .find(|word| word.starts_with("spn_"));
+    let id = id.unwrap().to_owned();
+    machine.run(&["workers"]);
+    machine.run(&["workers", "show", &id, "--json"]);
+    machine.run(&["workers", "cancel", &id]);
+    machine.run(&["workers", "--status", "pending"]);
+    machine.run(&["workers", "wait", &id]);
+    machine.run(&["work", "Fix auth bug"]);
+    machine.run(&["work", "--remote"]);
+    machine.run(&["work", "--remote", "x", "--priority", "5000"]);
+    machine.run(&["workers", "show", "nonsense"]);
+    machine.run(&["workers", "show", "spn_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b"]);
+    snapshot("work", &machine);
+}
+
+#[tokio::test]
+async fn waiting_follows_a_worker_to_its_end() {
+    for (status, code) in [(SpawnStatus::Completed, 0), (SpawnStatus::Failed, 9)] {
+        let (mut machine, world) = dans().await;
+        let command = machine.hybrid(&[
+            "work",
+            "--repo",
+            &world.repo,
+            "--remote",
+            "Fix it",
+            "--wait",
+        ]);
+        let child = tokio::process::Command::from(command).spawn().unwrap();
+        run_one(&world, status).await;
+        let ended = child.wait_with_output().await.unwrap();
+        assert_eq!(ended.status.code(), Some(code), "{ended:?}");
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(said.contains("waiting for a runner"), "{said}");
+        assert!(!said.contains('\u{1b}'), "{said}");
+        machine.run(&["workers", "--repo", &world.repo]);
+        snapshot(&format!("waited_{}", status.as_str()), &machine);
+    }
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_the_waiting_and_says_how_to_go_on() {
+    let (machine, world) = dans().await;
+    let mut command = machine.hybrid(&["work", "--repo", &world.repo, "--remote", "x", "--wait"]);
+    let child = command.spawn().unwrap();
+    eventually("the request", 20, || async {
+        let requests = world.ci.typed().pending_workers().await.unwrap();
+        (!requests.is_empty()).then_some(())
+    })
+    .await;
+    let id = child.id().to_string();
+    let ended = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap());
+    // It may just have asked, and not listen yet: again until it has ended.
+    eventually("the end", 20, || async {
+        Command::new("kill").args(["-INT", &id]).output().unwrap();
+        ended.is_finished().then_some(())
+    })
+    .await;
+    let ended = ended.await.unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{said}");
+    assert!(said.contains("workers wait spn_"), "{said}");
+}
+
+#[tokio::test]
+async fn the_limit_of_workers_says_what_to_do() {
+    let (mut machine, world) = dans().await;
+    let limited = serde_json::json!({"max_workers": 1});
+    world
+        .ci
+        .call(reqwest::Method::PUT, "/config", &[], Some(&limited))
+        .await
+        .unwrap();
+    machine.run(&["work", "--repo", &world.repo, "--remote", "one"]);
+    let refused = machine.run(&[
+        "work",
+        "--repo",
+        &world.repo,
+        "--remote",
+        "two",
+        "--timeout",
+        "2",
+    ]);
+    assert_eq!(refused.code, 7);
+    snapshot("worker_limit", &machine);
+}
+
+fn git(machine: &Machine, line: &str) {
+    let git = format!("git -c user.name=dan -c user.email=dan@example.com {line}");
+    let ran = Command::new("sh")
+        .args(["-c", &git])
+        .current_dir(machine.path("app"))
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+}
+
+#[tokio::test]
+async fn commits_that_nobody_else_has_are_warned_about() {
+    let (mut machine, world) = dans().await;
+    machine.enter("app");
+    git(
+        &machine,
+        "init -q -b work/x . && git init -q --bare ../origin.git && git commit -q --allow-empty -m one",
+    );
+    git(&machine, "remote add origin ../origin.git");
+    let args = ["work", "--repo", &world.repo, "--remote", "x"];
+    let warned = machine.run(&args);
+    assert!(
+        warned.stderr.contains("1 commit of work/x is not pushed"),
+        "{warned:?}"
+    );
+    git(&machine, "push -q origin work/x");
+    let pushed = machine.run(&args);
+    assert_eq!((pushed.code, pushed.stderr.as_str()), (0, ""));
+}

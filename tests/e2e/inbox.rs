@@ -1,0 +1,284 @@
+//! The client's inbox: each message once, confirmed, in order.
+
+use crate::{agent, message};
+use e2e::{Coordinator, Options, World, eventually, shared};
+use multiclaude_hybrid_client::{Error, Inbox, InboxOptions, RepoClient};
+use multiclaude_hybrid_protocol::agent::Delivery;
+use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
+use multiclaude_hybrid_protocol::{AgentName, ErrorCode};
+use serde_json::json;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// dan's `ws` sends to ann's `queue`.
+pub(crate) async fn agents(world: &World) {
+    world.dan.register(&agent("ws")).await.unwrap();
+    world.ann.register(&agent("queue")).await.unwrap();
+}
+
+pub(crate) async fn send(world: &World, body: &str) -> Message {
+    let sent = world.dan.send(&message("ws", "queue", body), None).await;
+    sent.unwrap()
+}
+
+pub(crate) fn open(repo: &RepoClient, options: InboxOptions) -> Inbox {
+    repo.inbox(&AgentName::parse("queue").unwrap(), options)
+}
+
+fn both_ways() -> [InboxOptions; 2] {
+    let stream = InboxOptions::default();
+    [stream.clone(), stream.polling()]
+}
+
+/// The next message, confirmed as delivered.
+pub(crate) async fn take(inbox: &mut Inbox) -> Message {
+    let letter = timeout(Duration::from_secs(30), inbox.next()).await;
+    let letter = letter.expect("nothing came").unwrap();
+    let message = letter.message().clone();
+    letter.delivered().await.unwrap();
+    message
+}
+
+pub(crate) async fn error(inbox: &mut Inbox) -> Error {
+    let next = timeout(Duration::from_secs(30), inbox.next()).await;
+    next.expect("no end came").map(|_| ()).unwrap_err()
+}
+
+async fn status(world: &World, message: &Message) -> MessageStatus {
+    let receipt = world.dan.receipt(&message.id.to_string()).await;
+    receipt.unwrap().status
+}
+
+pub(crate) async fn status_is(world: &World, message: &Message, wanted: MessageStatus) {
+    eventually(wanted.as_str(), 30, || async {
+        (status(world, message).await == wanted).then_some(())
+    })
+    .await;
+}
+
+async fn revoke_ann(world: &World) {
+    let tokens = world.admin.tokens().await.unwrap();
+    let ann = tokens.iter().find(|token| token.owner.as_str() == "ann");
+    let ann = ann.unwrap().id.to_string();
+    world.admin.revoke_token(&ann).await.unwrap();
+}
+
+#[tokio::test]
+async fn each_message_comes_once_and_in_order_by_either_way() {
+    for options in both_ways() {
+        let world = shared().await.world().await;
+        agents(&world).await;
+        // More than a page, some of them before the inbox is opened.
+        for n in 0..60 {
+            send(&world, &n.to_string()).await;
+        }
+        let mut inbox = open(&world.ann.typed(), options);
+        let mut bodies = Vec::new();
+        for n in 0..80 {
+            if n >= 60 {
+                send(&world, &n.to_string()).await;
+            }
+            bodies.push(take(&mut inbox).await.body);
+        }
+        let wanted: Vec<_> = (0..80).map(|n| n.to_string()).collect();
+        assert_eq!(bodies, wanted);
+        let more = timeout(Duration::from_millis(300), inbox.next()).await;
+        assert!(more.is_err(), "an eighty-first: {more:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_flush_is_answered_when_the_coordinator_has_every_confirmation() {
+    for options in both_ways() {
+        let world = shared().await.world().await;
+        agents(&world).await;
+        let mut inbox = open(&world.ann.typed(), options);
+        inbox.flush().await.unwrap();
+        let (one, two) = (send(&world, "one").await, send(&world, "two").await);
+        let letter = inbox.next().await.unwrap();
+        assert_eq!((&letter.id, letter.body.as_str()), (&one.id, "one"));
+        letter.delivered().await.unwrap();
+        inbox.next().await.unwrap().acked().await.unwrap();
+        inbox.flush().await.unwrap();
+        assert_eq!(status(&world, &one).await, MessageStatus::Delivered);
+        assert_eq!(status(&world, &two).await, MessageStatus::Acked);
+        // What was delivered can be acknowledged later; saying less is no fault.
+        inbox.acked(&one.id).await.unwrap();
+        inbox.delivered(&two.id).await.unwrap();
+        inbox.flush().await.unwrap();
+        assert_eq!(status(&world, &one).await, MessageStatus::Acked);
+        assert_eq!(status(&world, &two).await, MessageStatus::Acked);
+    }
+}
+
+#[tokio::test]
+async fn the_stream_is_taken_where_there_is_one() {
+    let world = shared().await.world().await;
+    agents(&world).await;
+    let mut inbox = open(&world.ann.typed(), InboxOptions::default());
+    send(&world, "hello").await;
+    take(&mut inbox).await;
+    let queue = world.dan.agent("queue").await.unwrap();
+    assert_eq!(queue.delivery, Delivery::Stream);
+}
+
+#[tokio::test]
+async fn a_letter_that_was_not_confirmed_is_named_until_it_is() {
+    let world = shared().await.world().await;
+    agents(&world).await;
+    let (one, two) = (send(&world, "one").await, send(&world, "two").await);
+    let mut inbox = open(&world.ann.typed(), InboxOptions::default());
+    drop(inbox.next().await.unwrap());
+    for _ in 0..2 {
+        let refused = error(&mut inbox).await;
+        assert!(matches!(&refused, Error::Unconfirmed(id) if *id == one.id));
+        assert!(refused.to_string().contains(&one.id.to_string()));
+    }
+    inbox.acked(&one.id).await.unwrap();
+    assert_eq!(take(&mut inbox).await.id, two.id);
+}
+
+#[tokio::test]
+async fn a_consumer_that_drops_futures_loses_nothing() {
+    for options in both_ways() {
+        let world = shared().await.world().await;
+        agents(&world).await;
+        let mut inbox = open(&world.ann.typed(), options);
+        let sender = world.clone();
+        let sending = tokio::spawn(async move {
+            for n in 0..40 {
+                send(&sender, &n.to_string()).await;
+            }
+        });
+        let (mut bodies, mut dropped) = (Vec::new(), 0);
+        while bodies.len() < 40 {
+            tokio::select! {
+                biased;
+                letter = inbox.next() => {
+                    let letter = letter.unwrap();
+                    bodies.push(letter.body.clone());
+                    // The word is on its way, whether this waits for it or not.
+                    let _ = timeout(Duration::ZERO, letter.delivered()).await;
+                }
+                () = tokio::time::sleep(Duration::from_micros(500)) => dropped += 1,
+            }
+            assert!(dropped < 60_000, "only {bodies:?}");
+        }
+        sending.await.unwrap();
+        let wanted: Vec<_> = (0..40).map(|n| n.to_string()).collect();
+        assert_eq!(bodies, wanted);
+        assert!(dropped > 5, "hardly a future was dropped");
+        inbox.flush().await.unwrap();
+        let pending = world.ann.messages("queue", "status=pending").await.unwrap();
+        assert_eq!(pending, []);
+    }
+}
+
+#[tokio::test]
+async fn a_newer_stream_ends_the_older_inbox_and_they_do_not_fight() {
+    let world = shared().await.world().await;
+    agents(&world).await;
+    let mut older = open(&world.ann.typed(), InboxOptions::default());
+    let one = send(&world, "one").await;
+    assert_eq!(take(&mut older).await.id, one.id);
+    let mut newer = open(&world.ann.typed(), InboxOptions::default());
+    let ended = error(&mut older).await;
+    assert!(
+        matches!(&ended, Error::Closed { code: 4409, .. }),
+        "{ended}"
+    );
+    assert!(matches!(error(&mut older).await, Error::Ended));
+    assert!(matches!(older.flush().await, Err(Error::Ended)));
+    let two = send(&world, "two").await;
+    assert_eq!(take(&mut newer).await.id, two.id);
+}
+
+#[tokio::test]
+async fn it_ends_with_its_agent_by_either_way() {
+    for options in both_ways() {
+        let world = shared().await.world().await;
+        agents(&world).await;
+        let mut inbox = open(&world.ann.typed(), options.clone());
+        send(&world, "one").await;
+        take(&mut inbox).await;
+        world.ann.deregister("queue").await.unwrap();
+        let ended = error(&mut inbox).await;
+        assert!(matches!(&ended, Error::NotFound(_)), "{ended}");
+        assert_eq!(ended.code(), Some(ErrorCode::AgentNotFound));
+        // So does one that is opened now.
+        let ended = error(&mut open(&world.ann.typed(), options)).await;
+        assert_eq!(ended.code(), Some(ErrorCode::AgentNotFound));
+    }
+}
+
+#[tokio::test]
+async fn an_inbox_of_one_incarnation_ends_when_another_takes_over() {
+    for options in both_ways() {
+        let world = shared().await.world().await;
+        agents(&world).await;
+        let queue = world.ann.agent("queue").await.unwrap();
+        let options = options.agent(queue.id);
+        let mut inbox = open(&world.ann.typed(), options.clone());
+        send(&world, "one").await;
+        take(&mut inbox).await;
+        let stopped = json!({"status": "stopped"});
+        world.ann.update("queue", &stopped).await.unwrap();
+        let mut take_over = agent("queue");
+        take_over["take_over"] = json!(true);
+        take_over["instance"] = json!("other-machine");
+        world.ann.register(&take_over).await.unwrap();
+        for mut inbox in [inbox, open(&world.ann.typed(), options)] {
+            let ended = error(&mut inbox).await;
+            assert_eq!(ended.code(), Some(ErrorCode::AgentSuperseded), "{ended}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn it_ends_with_its_token_by_either_way() {
+    for options in both_ways() {
+        let coordinator = Coordinator::start(Options {
+            scale: 60,
+            ..Options::default()
+        })
+        .await;
+        let world = coordinator.world().await;
+        agents(&world).await;
+        let mut inbox = open(&world.ann.typed(), options);
+        let one = send(&world, "one").await;
+        take(&mut inbox).await;
+        inbox.flush().await.unwrap();
+        assert_eq!(status(&world, &one).await, MessageStatus::Delivered);
+        revoke_ann(&world).await;
+        // It may still be believed for a minute, which is a second here.
+        let sending = async {
+            loop {
+                send(&world, "more").await;
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+        };
+        let ending = async {
+            loop {
+                let confirmed = match inbox.next().await {
+                    Ok(letter) => letter.delivered().await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = confirmed {
+                    return error;
+                }
+            }
+        };
+        let ended = tokio::select! { ended = ending => ended, () = sending => unreachable!() };
+        assert!(matches!(&ended, Error::Unauthenticated(_)), "{ended}");
+    }
+}
+
+#[tokio::test]
+async fn somebody_elses_inbox_is_refused() {
+    let world = shared().await.world().await;
+    agents(&world).await;
+    for options in both_ways() {
+        let ended = error(&mut open(&world.dan.typed(), options)).await;
+        assert!(matches!(&ended, Error::Forbidden(_)), "{ended}");
+    }
+}

@@ -1,0 +1,304 @@
+//! The client's inbox when something goes wrong between it and the coordinator.
+
+use crate::agent;
+use crate::inbox::{agents, error, open, send, status_is, take};
+use e2e::{Coordinator, Options, Proxy, World, eventually, shared};
+use multiclaude_hybrid_client::{BaseUrl, Client, Connection, Error, InboxOptions, RepoClient};
+use multiclaude_hybrid_protocol::agent::Delivery;
+use multiclaude_hybrid_protocol::message::MessageStatus;
+use multiclaude_hybrid_protocol::{AgentName, Repo};
+use serde_json::json;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::timeout;
+
+const SENDERS: usize = 6;
+
+/// ann's client, through a proxy.
+fn through(proxy: &Proxy, world: &World) -> RepoClient {
+    let client = Client::new(&proxy.url, &world.tokens[1]).unwrap();
+    client.repo(&Repo::parse(&world.repo).unwrap())
+}
+
+async fn behind_a_proxy() -> (World, Proxy, RepoClient) {
+    let coordinator = shared().await;
+    let world = coordinator.world().await;
+    agents(&world).await;
+    let proxy = Proxy::start(coordinator.port()).await;
+    let repo = through(&proxy, &world);
+    (world, proxy, repo)
+}
+
+fn quick_pings() -> InboxOptions {
+    InboxOptions::default().ping(Duration::from_millis(300), Duration::from_millis(700))
+}
+
+#[tokio::test]
+async fn a_connection_that_only_seems_to_live_is_noticed() {
+    let (world, proxy, repo) = behind_a_proxy().await;
+    let mut inbox = open(&repo, quick_pings());
+    let one = send(&world, "one").await;
+    assert_eq!(take(&mut inbox).await.id, one.id);
+    inbox.flush().await.unwrap();
+    proxy.go_silent();
+    let two = send(&world, "two").await;
+    assert_eq!(take(&mut inbox).await.id, two.id);
+    status_is(&world, &two, MessageStatus::Delivered).await;
+}
+
+#[tokio::test]
+async fn a_confirmation_that_got_lost_is_said_again_and_the_message_is_not_yielded_again() {
+    for acked in [false, true] {
+        let (world, proxy, repo) = behind_a_proxy().await;
+        let mut inbox = open(&repo, quick_pings());
+        let one = send(&world, "one").await;
+        let letter = inbox.next().await.unwrap();
+        assert_eq!(letter.id, one.id);
+        proxy.go_silent();
+        let wanted = if acked {
+            letter.acked().await.unwrap();
+            MessageStatus::Acked
+        } else {
+            letter.delivered().await.unwrap();
+            MessageStatus::Delivered
+        };
+        let receipt = world.dan.receipt(&one.id.to_string()).await.unwrap();
+        assert_eq!(receipt.status, MessageStatus::Pending, "nothing got lost");
+        let again = timeout(Duration::from_secs(3), inbox.next()).await;
+        assert!(again.is_err(), "yielded again: {again:?}");
+        status_is(&world, &one, wanted).await;
+    }
+}
+
+#[tokio::test]
+async fn a_letter_that_is_thought_about_while_the_stream_breaks_is_not_yielded_again() {
+    let (world, proxy, repo) = behind_a_proxy().await;
+    let mut inbox = open(&repo, quick_pings());
+    let one = send(&world, "one").await;
+    let letter = inbox.next().await.unwrap();
+    proxy.go_silent();
+    eventually("its second offer", 20, || async {
+        (proxy.said(&one.id.to_string()) >= 2).then_some(())
+    })
+    .await;
+    letter.delivered().await.unwrap();
+    let two = send(&world, "two").await;
+    assert_eq!(take(&mut inbox).await.id, two.id);
+    status_is(&world, &one, MessageStatus::Delivered).await;
+}
+
+#[tokio::test]
+async fn a_flush_does_not_take_a_frame_that_was_written_for_one_that_has_arrived() {
+    let (world, proxy, repo) = behind_a_proxy().await;
+    let mut inbox = open(&repo, InboxOptions::default());
+    let one = send(&world, "one").await;
+    let letter = inbox.next().await.unwrap();
+    proxy.go_silent();
+    letter.acked().await.unwrap();
+    inbox.flush().await.unwrap();
+    let receipt = world.dan.receipt(&one.id.to_string()).await.unwrap();
+    assert_eq!(receipt.status, MessageStatus::Acked);
+}
+
+#[tokio::test]
+async fn a_proxy_that_knows_no_stream_leads_to_polling_until_there_is_one() {
+    let (world, proxy, repo) = behind_a_proxy().await;
+    proxy.refuse_streams(true);
+    let again = InboxOptions::default().stream_again(Duration::from_secs(1));
+    let mut inbox = open(&repo, again);
+    let one = send(&world, "one").await;
+    assert_eq!(take(&mut inbox).await.id, one.id);
+    inbox.flush().await.unwrap();
+    let queue = world.dan.agent("queue").await.unwrap();
+    assert_eq!(queue.delivery, Delivery::Polling);
+    proxy.refuse_streams(false);
+    eventually("the stream", 60, || async {
+        let queue = world.dan.agent("queue").await.unwrap();
+        (queue.delivery == Delivery::Stream).then_some(())
+    })
+    .await;
+    let two = send(&world, "two").await;
+    assert_eq!(take(&mut inbox).await.id, two.id);
+}
+
+#[tokio::test]
+async fn streams_that_break_at_once_lead_to_polling() {
+    let (world, proxy, repo) = behind_a_proxy().await;
+    proxy.snap_streams(true);
+    let mut inbox = open(&repo, InboxOptions::default());
+    let one = send(&world, "one").await;
+    assert_eq!(take(&mut inbox).await.id, one.id);
+    inbox.flush().await.unwrap();
+    assert!((1..=4).contains(&proxy.streams()), "{}", proxy.streams());
+    // It rests there.
+    let two = send(&world, "two").await;
+    assert_eq!(take(&mut inbox).await.id, two.id);
+    assert!((1..=4).contains(&proxy.streams()), "{}", proxy.streams());
+}
+
+#[tokio::test]
+async fn an_outage_and_its_end_are_told_once_and_a_wrong_url_is_no_outage() {
+    let mut coordinator = Coordinator::start(Options::default()).await;
+    let world = coordinator.world().await;
+    agents(&world).await;
+    for polling in [false, true] {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let note = Arc::clone(&told);
+        let options = InboxOptions::default().on_change(move |change| {
+            note.lock().unwrap().push(match change {
+                Connection::Away(error) => format!("away: {error}"),
+                Connection::Back(_) => "back".to_owned(),
+                _ => "?".to_owned(),
+            });
+        });
+        let options = if polling { options.polling() } else { options };
+        let mut inbox = open(&world.ann.typed(), options);
+        send(&world, "before").await;
+        take(&mut inbox).await;
+        inbox.flush().await.unwrap();
+        coordinator.kill();
+        eventually("the word of it", 20, || async {
+            (told.lock().unwrap().len() == 1).then_some(())
+        })
+        .await;
+        coordinator.launch().await;
+        let after = send(&world, "after").await;
+        assert_eq!(take(&mut inbox).await.id, after.id);
+        let told = told.lock().unwrap();
+        assert!(told[0].contains("cannot be reached"), "{told:?}");
+        assert_eq!(told[1..], ["back"], "{told:?}");
+    }
+    let elsewhere = format!("http://127.0.0.1:{}/elsewhere", coordinator.port());
+    let base = BaseUrl::parse(&elsewhere, false).unwrap();
+    let client = Client::builder(base).build(&world.tokens[1]).unwrap();
+    let repo = client.repo(&Repo::parse(&world.repo).unwrap());
+    let ended = error(&mut open(&repo, InboxOptions::default())).await;
+    let wrong = matches!(ended, Error::Unexpected { .. } | Error::NotFound(_));
+    assert!(wrong, "{ended}");
+}
+
+/// Sends for ever, each message until it is answered, and notes what was
+/// accepted.
+async fn keep_sending(world: World, number: usize, stop: Arc<AtomicBool>) -> Vec<String> {
+    let mut accepted = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let key = format!("{number}-{}", accepted.len());
+        let body = json!({"from": format!("s{number}"), "to": "queue", "body": key});
+        match world.dan.send(&body, Some(&key)).await {
+            Ok(_) => accepted.push(key),
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+    accepted
+}
+
+async fn restarts(options: InboxOptions) {
+    let rounds = if std::env::var("SOAK").is_ok() { 10 } else { 3 };
+    let mut coordinator = Coordinator::start(Options::default()).await;
+    let world = coordinator.world().await;
+    world.ann.register(&agent("queue")).await.unwrap();
+    for n in 0..SENDERS {
+        let name = format!("s{n}");
+        world.dan.register(&agent(&name)).await.unwrap();
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|n| tokio::spawn(keep_sending(world.clone(), n, Arc::clone(&stop))))
+        .collect();
+    let yielded = Arc::new(Mutex::new(Vec::new()));
+    let (repo, note) = (world.ann.typed(), Arc::clone(&yielded));
+    let name = AgentName::parse("queue").unwrap();
+    let taking = tokio::spawn(async move {
+        let mut inbox = repo.inbox(&name, options);
+        loop {
+            let letter = inbox.next().await.unwrap();
+            let end = letter.body == "end";
+            note.lock()
+                .unwrap()
+                .push((letter.id.clone(), letter.body.clone()));
+            if letter.id.seq() % 2 == 0 {
+                letter.acked().await.unwrap();
+            } else {
+                letter.delivered().await.unwrap();
+            }
+            if end {
+                break inbox.flush().await.unwrap();
+            }
+        }
+    });
+    for round in 1..=rounds {
+        let count = || yielded.lock().unwrap().len();
+        let before = count();
+        eventually("some traffic", 60, || async {
+            (count() >= before + 30 * round).then_some(())
+        })
+        .await;
+        coordinator.kill();
+        coordinator.launch().await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut accepted = Vec::new();
+    for sender in senders {
+        accepted.extend(sender.await.unwrap());
+    }
+    let end = json!({"from": "s0", "to": "queue", "body": "end"});
+    world.dan.send(&end, None).await.unwrap();
+    // However long the queue is: as long as it moves.
+    let mut seen = 0;
+    while !taking.is_finished() {
+        seen = eventually("the next letter, or the end", 60, || async {
+            let count = yielded.lock().unwrap().len();
+            (count > seen || taking.is_finished()).then_some(count)
+        })
+        .await;
+    }
+    taking.await.unwrap();
+
+    let yielded = yielded.lock().unwrap().clone();
+    let mut times: HashMap<&str, u32> = HashMap::new();
+    let mut order: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (_, body) in &yielded {
+        *times.entry(body).or_default() += 1;
+        if let Some((sender, n)) = body.split_once('-') {
+            order.entry(sender).or_default().push(n.parse().unwrap());
+        }
+    }
+    let lost: Vec<_> = accepted
+        .iter()
+        .filter(|key| !times.contains_key(key.as_str()))
+        .collect();
+    assert!(lost.is_empty(), "lost {lost:?}");
+    let twice: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "twice {twice:?}");
+    for (sender, numbers) in &order {
+        assert!(numbers.is_sorted(), "s{sender}: {numbers:?}");
+    }
+    let pending = world.ann.messages("queue", "status=pending").await.unwrap();
+    assert_eq!(pending, [], "not confirmed after a flush");
+    for (id, _) in yielded.iter().rev().take(50) {
+        let receipt = world.ann.receipt(&id.to_string()).await.unwrap();
+        let wanted = if id.seq() % 2 == 0 {
+            MessageStatus::Acked
+        } else {
+            MessageStatus::Delivered
+        };
+        assert_eq!(receipt.status, wanted);
+    }
+    println!(
+        "{rounds} restarts: {} sent by {SENDERS}, {} yielded",
+        accepted.len() + 1,
+        yielded.len()
+    );
+}
+
+#[tokio::test]
+async fn through_restarts_under_load_a_stream_loses_nothing_and_yields_nothing_twice() {
+    restarts(InboxOptions::default()).await;
+}
+
+#[tokio::test]
+async fn through_restarts_under_load_polling_loses_nothing_and_yields_nothing_twice() {
+    restarts(InboxOptions::default().polling()).await;
+}

@@ -1,0 +1,145 @@
+//! Push: webhooks, falling back to polling.
+
+mod endpoints;
+mod failures;
+mod secrets;
+
+use crate::{agent, message};
+use e2e::{Answer, Coordinator, Options, Sink, World, eventually, shared};
+use multiclaude_hybrid_protocol::agent::Agent;
+use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
+use serde_json::{Value, json};
+
+fn with_endpoint(name: &str, url: &str) -> Value {
+    json!({"name": name, "type": "worker", "endpoint": url})
+}
+
+/// `ws` sends to `queue`, which is pushed to `url`.
+async fn pushed_to(world: &World, url: &str) -> Agent {
+    world.dan.register(&agent("ws")).await.unwrap();
+    world
+        .ann
+        .register(&with_endpoint("queue", url))
+        .await
+        .unwrap()
+}
+
+async fn send(world: &World, body: &str) -> String {
+    world
+        .dan
+        .send(&message("ws", "queue", body), None)
+        .await
+        .unwrap()
+        .id
+        .to_string()
+}
+
+async fn until(world: &World, id: &str, status: MessageStatus, seconds: u64) -> Message {
+    eventually(
+        &format!("{id} to be {}", status.as_str()),
+        seconds,
+        || async {
+            world
+                .dan
+                .receipt(id)
+                .await
+                .ok()
+                .filter(|receipt| receipt.status == status)
+        },
+    )
+    .await
+}
+
+async fn scaled(scale: u32) -> Coordinator {
+    Coordinator::start(Options {
+        scale,
+        ..Options::default()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_push_is_a_standard_webhook_that_the_published_library_verifies() {
+    let world = shared().await.world().await;
+    let sink = Sink::start(vec![]).await;
+    let secret = pushed_to(&world, &sink.url).await.webhook_secret.unwrap();
+    let id = send(&world, "hello \u{1F44B}").await;
+    let push = &sink.wait_for(1, 10).await[0];
+    assert!(push.verify(&secret));
+    assert!(!push.verify("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
+    assert_eq!(push.id(), id);
+    assert_eq!(push.header("content-type"), "application/json");
+    let payload = push.json();
+    assert_eq!(payload["type"], "message.created");
+    assert!(
+        multiclaude_hybrid_protocol::Timestamp::parse(payload["timestamp"].as_str().unwrap())
+            .is_some()
+    );
+    let inside: Message = serde_json::from_value(payload["data"].clone()).unwrap();
+    assert_eq!(
+        (inside.id.to_string(), inside.body.as_str()),
+        (id.clone(), "hello \u{1F44B}")
+    );
+    let receipt = until(&world, &id, MessageStatus::Delivered, 10).await;
+    assert_eq!((receipt.attempts, receipt.last_error), (1, None));
+}
+
+#[tokio::test]
+async fn an_endpoint_may_acknowledge_at_once() {
+    let world = shared().await.world().await;
+    let acked = Answer::Status(
+        200,
+        vec![("content-type", "application/json; charset=utf-8".into())],
+        r#"{"status":"acked","more":1}"#.into(),
+    );
+    let sink = Sink::start(vec![acked]).await;
+    pushed_to(&world, &sink.url).await;
+    let id = send(&world, "x").await;
+    until(&world, &id, MessageStatus::Acked, 10).await;
+    // Text that is not JSON says nothing.
+    sink.answer_next([Answer::Status(200, vec![], r#"{"status":"acked"}"#.into())]);
+    let id = send(&world, "y").await;
+    until(&world, &id, MessageStatus::Delivered, 10).await;
+}
+
+#[tokio::test]
+async fn one_push_is_in_flight_at_a_time_and_the_order_is_kept() {
+    let world = shared().await.world().await;
+    let sink = Sink::start(vec![]).await;
+    pushed_to(&world, &sink.url).await;
+    let sends = (0..40).map(|n| {
+        let dan = world.dan.clone();
+        tokio::spawn(async move {
+            dan.send(&message("ws", "queue", &n.to_string()), None)
+                .await
+                .unwrap()
+                .id
+                .to_string()
+        })
+    });
+    let mut ids = Vec::new();
+    for send in sends.collect::<Vec<_>>() {
+        ids.push(send.await.unwrap());
+    }
+    ids.sort();
+    let pushed: Vec<_> = sink
+        .wait_for(40, 20)
+        .await
+        .iter()
+        .map(|push| push.id())
+        .collect();
+    assert_eq!(pushed, ids);
+}
+
+#[tokio::test]
+async fn what_was_polled_and_acknowledged_is_not_pushed() {
+    let world = shared().await.world().await;
+    let sink = Sink::start(vec![Answer::status(500)]).await;
+    pushed_to(&world, &sink.url).await;
+    let first = send(&world, "polled").await;
+    sink.wait_for(1, 10).await;
+    let second = send(&world, "pushed").await;
+    world.ann.report(&first, "acked", None).await.unwrap();
+    until(&world, &second, MessageStatus::Delivered, 20).await;
+    assert_eq!(sink.texts(), ["polled", "pushed"]);
+}

@@ -1,0 +1,114 @@
+//! The secrets that pushes are signed with.
+
+use super::{pushed_to, scaled, send, until, with_endpoint};
+use crate::{agent, fields, message};
+use e2e::{Sink, eventually, shared};
+use multiclaude_hybrid_protocol::message::MessageStatus;
+use serde_json::json;
+
+#[tokio::test]
+async fn a_secret_without_an_endpoint_is_refused_instead_of_lost() {
+    let world = shared().await.world().await;
+    let mut body = agent("w");
+    body["webhook_secret"] = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into();
+    assert_eq!(fields(world.dan.register(&body).await), ["webhook_secret"]);
+}
+
+#[tokio::test]
+async fn a_secret_whose_key_is_gone_is_shown_as_such_and_can_be_replaced() {
+    let mut coordinator = scaled(1).await;
+    let world = coordinator.world().await;
+    let sink = Sink::start(vec![]).await;
+    pushed_to(&world, &sink.url).await;
+    coordinator.kill();
+    coordinator.set_master_key(Some("k2:HxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRo="));
+    coordinator.launch().await;
+    let id = send(&world, "x").await;
+    let receipt = eventually("a failed attempt", 10, || async {
+        world
+            .dan
+            .receipt(&id)
+            .await
+            .ok()
+            .filter(|receipt| receipt.attempts > 0)
+    })
+    .await;
+    assert_eq!(receipt.last_error.as_deref(), Some("secret_unreadable"));
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    world
+        .ann
+        .update("queue", &json!({"webhook_secret": secret}))
+        .await
+        .unwrap();
+    until(&world, &id, MessageStatus::Delivered, 10).await;
+    assert!(sink.received()[0].verify(secret));
+}
+
+#[tokio::test]
+async fn both_keys_of_a_rotation_of_the_master_key_open_what_they_sealed() {
+    let mut coordinator = scaled(1).await;
+    let world = coordinator.world().await;
+    let sink = Sink::start(vec![]).await;
+    let old = pushed_to(&world, &sink.url).await.webhook_secret.unwrap();
+    coordinator.kill();
+    coordinator.set_master_key(Some(
+        "k2:HxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRo=,k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+    ));
+    coordinator.launch().await;
+    let new = world.ann.rotate_secret("queue").await.unwrap();
+    send(&world, "x").await;
+    let push = &sink.wait_for(1, 10).await[0];
+    assert!(push.verify(&old) && push.verify(&new));
+}
+
+#[tokio::test]
+async fn a_generated_secret_is_shown_once_and_a_given_one_is_not_repeated() {
+    let world = shared().await.world().await;
+    let sink = Sink::start(vec![]).await;
+    let given = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let generated = pushed_to(&world, &sink.url).await.webhook_secret;
+    assert!(generated.unwrap().starts_with("whsec_"));
+    let again = world
+        .ann
+        .register(&with_endpoint("queue", &sink.url))
+        .await
+        .unwrap();
+    assert_eq!(again.webhook_secret, None);
+    assert_eq!(world.ann.agent("queue").await.unwrap().webhook_secret, None);
+    let mut body = with_endpoint("other", &sink.url);
+    body["webhook_secret"] = given.into();
+    assert_eq!(
+        world.ann.register(&body).await.unwrap().webhook_secret,
+        None
+    );
+    world
+        .dan
+        .send(&message("ws", "other", "x"), None)
+        .await
+        .unwrap();
+    assert!(sink.wait_for(1, 10).await[0].verify(given));
+    body["webhook_secret"] = "whsec_short".into();
+    assert_eq!(fields(world.ann.register(&body).await), ["webhook_secret"]);
+}
+
+#[tokio::test]
+async fn a_replaced_secret_goes_on_signing_beside_the_new_one() {
+    // The day of overlap is 28.8 s under this scale.
+    let coordinator = scaled(3_000).await;
+    let world = coordinator.world().await;
+    let sink = Sink::start(vec![]).await;
+    let old = pushed_to(&world, &sink.url).await.webhook_secret.unwrap();
+    let new = world.ann.rotate_secret("queue").await.unwrap();
+    assert_ne!(old, new);
+    send(&world, "x").await;
+    let push = &sink.wait_for(1, 15).await[0];
+    assert_eq!(push.header("webhook-signature").split(' ').count(), 2);
+    assert!(push.verify(&old) && push.verify(&new));
+    eventually("the old secret's end", 60, || async {
+        world.ann.test_endpoint("queue").await.unwrap();
+        let push = sink.received().pop().unwrap();
+        assert!(push.verify(&new));
+        (!push.verify(&old)).then_some(())
+    })
+    .await;
+}

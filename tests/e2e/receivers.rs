@@ -1,0 +1,172 @@
+//! What the client does for receivers: signatures and encryption, against the
+//! real coordinator.
+
+use crate::callbacks::{push_to, spawn};
+use crate::inbox::{open, take};
+use crate::secrecy::{contains, files};
+use crate::{agent, message};
+use e2e::{Coordinator, Options, Received, Sink, World, shared};
+use multiclaude_hybrid_client::sealed::{
+    self, Action, Identity, OpenError, Pins, Recipient, SealError, decide, seal,
+};
+use multiclaude_hybrid_client::webhook::{Payload, Push, Webhook, WebhookError};
+use multiclaude_hybrid_client::{InboxOptions, RepoClient};
+use multiclaude_hybrid_protocol::config::Encrypt;
+use multiclaude_hybrid_protocol::fields::Metadata;
+use multiclaude_hybrid_protocol::message::{BODY_MAX, NewMessage, Sender};
+use multiclaude_hybrid_protocol::{AgentName, Repo};
+use serde_json::json;
+
+fn verify(received: &Received, secret: &str) -> Result<Push, WebhookError> {
+    let webhook = Webhook::new([secret]).unwrap();
+    webhook.verify(&received.headers, received.body.as_bytes())
+}
+
+#[tokio::test]
+async fn every_push_of_the_coordinator_is_verified_and_typed() {
+    let world = shared().await.world().await;
+    let sink = Sink::start(vec![]).await;
+    world.dan.register(&agent("ws")).await.unwrap();
+    let queue = json!({"name": "queue", "type": "worker", "endpoint": sink.url});
+    let queue = world.ann.register(&queue).await.unwrap();
+    let secret = queue.webhook_secret.unwrap();
+    let sent = world.dan.send(&message("ws", "queue", "hello"), None).await;
+    let sent = sent.unwrap();
+    let push = sink.wait_for(1, 20).await.remove(0);
+    let read = verify(&push, &secret).unwrap();
+    assert_eq!(read.id, sent.id.to_string());
+    assert_eq!(read.payload, Payload::Message(Box::new(sent)));
+    let changed = verify(&push, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    assert_eq!(changed, Err(WebhookError::Signature));
+
+    world.ann.test_endpoint("queue").await.unwrap();
+    let test = sink.wait_for(2, 20).await.remove(1);
+    let Payload::Test { repo, agent } = verify(&test, &secret).unwrap().payload else {
+        panic!("{test:?}")
+    };
+    assert_eq!(
+        (repo.as_str(), agent.as_str()),
+        (world.repo.as_str(), "queue")
+    );
+
+    let spawns = Sink::start(vec![]).await;
+    let secret = push_to(&world, &spawns.url).await;
+    let request = spawn(&world.dan, json!({"task": "fix it"})).await;
+    let push = spawns.wait_for(1, 20).await.remove(0);
+    let read = verify(&push, &secret).unwrap();
+    assert_eq!(read.payload, Payload::SpawnRequested(Box::new(request)));
+}
+
+/// The queue's recipient, as its metadata tells others.
+async fn published(repo: &RepoClient) -> Option<Recipient> {
+    let queue = AgentName::parse("queue").unwrap();
+    let queue = repo.agent(&queue).await.unwrap();
+    Recipient::published(&queue.metadata).unwrap()
+}
+
+async fn publish(world: &World, identity: &Identity) {
+    let mut metadata = Metadata::new();
+    identity.recipient().publish(&mut metadata);
+    let mut queue = agent("queue");
+    queue["metadata"] = json!(metadata);
+    world.ann.register(&queue).await.unwrap();
+}
+
+fn written(from: &str, body: &str) -> NewMessage {
+    let from = Sender::Agent(AgentName::parse(from).unwrap());
+    NewMessage::new(from, AgentName::parse("queue").unwrap(), body)
+}
+
+#[tokio::test]
+async fn what_is_sealed_is_read_at_the_other_end_and_nowhere_in_between() {
+    let mut coordinator = Coordinator::start(Options::default()).await;
+    let world = coordinator.world().await;
+    let (repo, dan) = (Repo::parse(&world.repo).unwrap(), world.dan.typed());
+    let queue = AgentName::parse("queue").unwrap();
+    world.dan.register(&agent("ws")).await.unwrap();
+    let identity = Identity::generate();
+    publish(&world, &identity).await;
+
+    let mut pins = Pins::default();
+    let state = pins.check(&repo, &queue, published(&dan).await.as_ref());
+    let first = decide(Some(Encrypt::Always), &state);
+    let Action::Encrypt(recipient) = first.action else {
+        panic!("{first:?}")
+    };
+    pins.trust(&repo, &queue, first.pin.unwrap());
+    let secret = "the-merger-is-on-tuesday";
+    let sealed = seal(&written("ws", secret), &repo, &recipient).unwrap();
+    dan.send(&sealed, None).await.unwrap();
+    dan.send(&written("ws", "this-one-is-plain"), None)
+        .await
+        .unwrap();
+
+    let mut inbox = open(&world.ann.typed(), InboxOptions::default());
+    let keys = [identity];
+    let arrived = take(&mut inbox).await;
+    assert!(!arrived.body.contains(secret));
+    let read = sealed::open(&arrived, &keys).unwrap();
+    assert!(read.sealed && read.message.body == secret, "{read:?}");
+    let plain = sealed::open(&take(&mut inbox).await, &keys).unwrap();
+    assert!(!plain.sealed && plain.message.body == "this-one-is-plain");
+    inbox.flush().await.unwrap();
+
+    // Another key is published in its place: nothing goes out.
+    publish(&world, &Identity::generate()).await;
+    let state = pins.check(&repo, &queue, published(&dan).await.as_ref());
+    let changed = decide(Some(Encrypt::Always), &state);
+    assert!(matches!(changed.action, Action::Refuse(_)), "{changed:?}");
+
+    coordinator.kill();
+    let mut all = Vec::new();
+    for path in files(coordinator.state_dir()) {
+        all.extend(std::fs::read(path).unwrap());
+    }
+    let log = coordinator.log().into_bytes();
+    assert!(
+        contains(&all, b"this-one-is-plain"),
+        "the search finds nothing"
+    );
+    assert!(contains(&all, b"BEGIN AGE ENCRYPTED FILE"));
+    for text in [secret, &keys[0].reveal()] {
+        assert!(!contains(&all, text.as_bytes()), "in the database: {text}");
+        assert!(!contains(&log, text.as_bytes()), "in the log: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_sealed_text_sent_again_under_another_name_is_refused_by_its_reader() {
+    let world = shared().await.world().await;
+    let (repo, dan) = (Repo::parse(&world.repo).unwrap(), world.dan.typed());
+    for name in ["ws", "supervisor"] {
+        world.dan.register(&agent(name)).await.unwrap();
+    }
+    let identity = Identity::generate();
+    publish(&world, &identity).await;
+    let sealed = seal(&written("ws", "yes"), &repo, &identity.recipient()).unwrap();
+    let from = written("supervisor", "").from;
+    let moved = NewMessage { from, ..sealed };
+    dan.send(&moved, None).await.unwrap();
+    let mut inbox = open(&world.ann.typed(), InboxOptions::default());
+    let read = sealed::open(&take(&mut inbox).await, &[identity]);
+    assert_eq!(read, Err(OpenError::Mismatch { field: "from" }));
+}
+
+#[tokio::test]
+async fn the_longest_text_that_can_be_sealed_is_taken_by_the_coordinator() {
+    let world = shared().await.world().await;
+    let (repo, dan) = (Repo::parse(&world.repo).unwrap(), world.dan.typed());
+    world.dan.register(&agent("ws")).await.unwrap();
+    let identity = Identity::generate();
+    publish(&world, &identity).await;
+    let long = "x".repeat(BODY_MAX);
+    let refused = seal(&written("ws", &long), &repo, &identity.recipient());
+    let Err(SealError::TooLarge { most, .. }) = refused else {
+        panic!("{refused:?}")
+    };
+    let sealed = seal(&written("ws", &long[..most]), &repo, &identity.recipient());
+    dan.send(&sealed.unwrap(), None).await.unwrap();
+    let mut inbox = open(&world.ann.typed(), InboxOptions::default());
+    let read = sealed::open(&take(&mut inbox).await, &[identity]).unwrap();
+    assert_eq!(read.message.body, long[..most]);
+}

@@ -1,0 +1,191 @@
+//! A stream beside an endpoint, and beside nothing at all.
+
+use super::{agents, closed, delivery_is, next, open, send, status_is};
+use crate::{agent, message};
+use e2e::RepoClient;
+use e2e::{Coordinator, Options, Sink, eventually, shared};
+use multiclaude_hybrid_client::Event;
+use multiclaude_hybrid_protocol::agent::Delivery;
+use multiclaude_hybrid_protocol::message::MessageStatus;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+#[tokio::test]
+async fn while_it_lives_the_endpoint_rests_and_afterwards_gets_what_waits() {
+    let world = shared().await.world().await;
+    let sink = Sink::start(vec![]).await;
+    world.dan.register(&agent("ws")).await.unwrap();
+    let queue = json!({"name": "queue", "type": "merge-queue", "endpoint": sink.url});
+    world.ann.register(&queue).await.unwrap();
+    let mut stream = open(&world.ann).await;
+    delivery_is(&world, Delivery::Stream).await;
+    let one = send(&world, "one").await;
+    assert_eq!(next(&mut stream).await.id, one.id);
+    stream.confirm(&one.id, MessageStatus::Acked).await.unwrap();
+    let two = send(&world, "two").await;
+    // Taken and never answered: the endpoint gets it as soon as the client is gone.
+    assert_eq!(next(&mut stream).await.id, two.id);
+    stream.close().await.unwrap();
+    let pushes = sink.wait_for(1, 20).await;
+    let ids: Vec<_> = pushes.iter().map(e2e::Received::id).collect();
+    assert_eq!(ids, [two.id.to_string()]);
+    delivery_is(&world, Delivery::Webhook).await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_answers_gets_it_thrice_and_then_the_endpoint_does() {
+    // 30 s are 1.5 s.
+    let coordinator = Coordinator::start(Options {
+        scale: 20,
+        ..Options::default()
+    })
+    .await;
+    let world = coordinator.world().await;
+    let sink = Sink::start(vec![]).await;
+    world.dan.register(&agent("ws")).await.unwrap();
+    let queue = json!({"name": "queue", "type": "merge-queue", "endpoint": sink.url});
+    world.ann.register(&queue).await.unwrap();
+    let mut stream = open(&world.ann).await;
+    let started = Instant::now();
+    let sent = send(&world, "anybody?").await;
+    for _ in 0..3 {
+        assert_eq!(next(&mut stream).await.id, sent.id);
+    }
+    assert!(started.elapsed() >= Duration::from_millis(2900));
+    assert_eq!(closed(&mut stream).await, (4408, "unanswered".into()));
+    assert_eq!(sink.wait_for(1, 20).await[0].id(), sent.id.to_string());
+    let receipt = world.dan.receipt(&sent.id.to_string()).await.unwrap();
+    assert_eq!(receipt.attempts, 4);
+    assert_eq!(receipt.last_error.as_deref(), Some("stream_unanswered"));
+}
+
+#[tokio::test]
+async fn an_idle_stream_outlives_the_eviction_of_its_object() {
+    let world = shared().await.world().await;
+    agents(&world).await;
+    let mut stream = open(&world.ann).await;
+    delivery_is(&world, Delivery::Stream).await;
+    // workerd evicts an object that has been idle for ten seconds.
+    let slept = || {
+        let mailbox = format!(
+            "\"mailbox\":\"{}/queue\",\"rows\":0,\"what\":\"stream_found\"",
+            world.repo
+        );
+        mailbox
+    };
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    let sent = send(&world, "good morning").await;
+    assert_eq!(next(&mut stream).await.id, sent.id);
+    stream
+        .confirm(&sent.id, MessageStatus::Acked)
+        .await
+        .unwrap();
+    status_is(&world, &sent.id.to_string(), MessageStatus::Acked).await;
+    assert!(
+        shared().await.log().contains(&slept()),
+        "the object did not sleep"
+    );
+}
+
+/// Takes messages over streams that come and go, and notes what it confirmed.
+async fn come_and_go(ann: RepoClient, stop: Arc<AtomicBool>, seen: Arc<Mutex<Vec<String>>>) {
+    let mut round = 0;
+    while !stop.load(Ordering::Relaxed) {
+        round += 1;
+        let Ok(mut stream) = ann.stream("queue", None).await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        for _ in 0..20 * (round % 3 + 1) {
+            match timeout(Duration::from_millis(500), stream.next()).await {
+                Ok(Ok(Event::Message(message))) => {
+                    seen.lock().unwrap().push(message.id.to_string());
+                    let _ = stream.confirm(&message.id, MessageStatus::Delivered).await;
+                }
+                _ => break,
+            }
+        }
+        let _ = stream.close().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn stream_and_endpoint_together_lose_nothing_while_one_comes_and_goes_and_the_runtime_dies() {
+    let mut coordinator = Coordinator::start(Options::default()).await;
+    let world = coordinator.world().await;
+    let sink = Sink::start(vec![]).await;
+    world.dan.register(&agent("ws")).await.unwrap();
+    let queue = json!({"name": "queue", "type": "merge-queue", "endpoint": sink.url});
+    world.ann.register(&queue).await.unwrap();
+    let (stop, streamed) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::default()));
+    let client = tokio::spawn(come_and_go(
+        world.ann.clone(),
+        stop.clone(),
+        Arc::clone(&streamed),
+    ));
+    let kills = if std::env::var("SOAK").is_ok() { 10 } else { 2 };
+    let mut accepted = Vec::new();
+    // A round lasts until both ways have taken part in it.
+    let taken = || (streamed.lock().unwrap().len(), sink.received().len());
+    for round in 0..=kills {
+        let (by_stream, by_push) = taken();
+        let both = || taken().0 > by_stream + 10 && taken().1 > by_push + 10;
+        let until = Instant::now() + Duration::from_secs(60);
+        while !both() {
+            assert!(
+                Instant::now() < until,
+                "one way took no part: {:?}",
+                taken()
+            );
+            let body = message("ws", "queue", &format!("{round}-{}", accepted.len()));
+            let sent = world.dan.send(&body, None).await.unwrap();
+            accepted.push(sent.id.to_string());
+        }
+        if round < kills {
+            coordinator.kill();
+            coordinator.launch().await;
+        }
+    }
+    let arrivals = || {
+        let mut times: BTreeMap<String, (u32, u32)> = BTreeMap::new();
+        for id in streamed.lock().unwrap().iter() {
+            times.entry(id.clone()).or_default().0 += 1;
+        }
+        for push in sink.received() {
+            times.entry(push.id()).or_default().1 += 1;
+        }
+        times
+    };
+    let times = eventually("every message", 60, || async {
+        let times = arrivals();
+        accepted
+            .iter()
+            .all(|id| times.contains_key(id))
+            .then_some(times)
+    })
+    .await;
+    stop.store(true, Ordering::Relaxed);
+    client.await.unwrap();
+    let by_stream = times.values().filter(|(stream, _)| *stream > 0).count();
+    let by_push = times.values().filter(|(_, push)| *push > 0).count();
+    // Twice only where something ended between a delivery and its mark: a kill
+    // (what was marked in its last moments) or a stream that closed.
+    let twice = times
+        .values()
+        .filter(|(stream, push)| stream + push > 1)
+        .count();
+    println!(
+        "{} messages, {by_stream} by stream, {by_push} by push, {twice} twice",
+        accepted.len()
+    );
+    assert!(
+        twice * 10 < accepted.len(),
+        "{twice} of {} came twice",
+        accepted.len()
+    );
+}

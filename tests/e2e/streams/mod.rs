@@ -1,0 +1,141 @@
+//! The stream: a WebSocket that takes the place of pushes.
+
+mod beside;
+mod endings;
+
+use crate::{agent, message};
+use e2e::RepoClient;
+use e2e::{World, eventually, shared};
+use multiclaude_hybrid_client::{Event, Stream};
+use multiclaude_hybrid_protocol::ErrorCode::{InvalidJson, MessageNotFound, ValidationFailed};
+use multiclaude_hybrid_protocol::agent::Delivery;
+use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
+use serde_json::json;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// dan's `ws` sends to ann's `queue`.
+async fn agents(world: &World) {
+    world.dan.register(&agent("ws")).await.unwrap();
+    world.ann.register(&agent("queue")).await.unwrap();
+}
+
+async fn send(world: &World, body: &str) -> Message {
+    let sent = world.dan.send(&message("ws", "queue", body), None).await;
+    sent.unwrap()
+}
+
+async fn open(client: &RepoClient) -> Stream {
+    client.stream("queue", None).await.unwrap()
+}
+
+async fn event(stream: &mut Stream) -> Event {
+    let next = timeout(Duration::from_secs(20), stream.next()).await;
+    next.expect("nothing came").unwrap()
+}
+
+async fn next(stream: &mut Stream) -> Message {
+    match event(stream).await {
+        Event::Message(message) => *message,
+        other => panic!("not a message: {other:?}"),
+    }
+}
+
+async fn closed(stream: &mut Stream) -> (u16, String) {
+    loop {
+        if let Event::Closed(code, reason) = event(stream).await {
+            return (code, reason);
+        }
+    }
+}
+
+async fn delivery_is(world: &World, wanted: Delivery) {
+    eventually(
+        &format!("delivery to be {}", wanted.as_str()),
+        20,
+        || async {
+            let queue = world.dan.agent("queue").await.unwrap();
+            (queue.delivery == wanted).then_some(())
+        },
+    )
+    .await;
+}
+
+async fn status_is(world: &World, id: &str, wanted: MessageStatus) {
+    eventually(&format!("{id} to be {}", wanted.as_str()), 20, || async {
+        let receipt = world.dan.receipt(id).await.unwrap();
+        (receipt.status == wanted).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_waits_comes_in_order_and_the_next_only_after_the_answer() {
+    let world = shared().await.world().await;
+    agents(&world).await;
+    let early = send(&world, "early").await;
+    let mut stream = open(&world.ann).await;
+    let late = send(&world, "late").await;
+    let first = next(&mut stream).await;
+    assert_eq!((first.id.clone(), first.body.as_str()), (early.id, "early"));
+    let nothing = timeout(Duration::from_millis(300), stream.next()).await;
+    assert!(nothing.is_err(), "a second message before the answer");
+    stream
+        .confirm(&first.id, MessageStatus::Delivered)
+        .await
+        .unwrap();
+    let second = next(&mut stream).await;
+    assert_eq!(second.id, late.id);
+    stream
+        .confirm(&second.id, MessageStatus::Acked)
+        .await
+        .unwrap();
+    status_is(&world, &first.id.to_string(), MessageStatus::Delivered).await;
+    status_is(&world, &second.id.to_string(), MessageStatus::Acked).await;
+    // What was delivered can be acknowledged later, over the stream, too.
+    stream
+        .confirm(&first.id, MessageStatus::Acked)
+        .await
+        .unwrap();
+    status_is(&world, &first.id.to_string(), MessageStatus::Acked).await;
+    stream.ping().await.unwrap();
+    assert!(matches!(event(&mut stream).await, Event::Pong));
+}
+
+#[tokio::test]
+async fn a_wrong_answer_is_told_and_the_stream_goes_on() {
+    let world = shared().await.world().await;
+    agents(&world).await;
+    let sent = send(&world, "hello").await;
+    let mut stream = open(&world.ann).await;
+    next(&mut stream).await;
+    let own = sent.id.to_string();
+    let unknown = own.replace("msg_0", "msg_1");
+    for (frame, wanted) in [
+        ("nonsense".to_owned(), InvalidJson),
+        (json!({"id": own}).to_string(), ValidationFailed),
+        (
+            json!({"id": own, "status": "failed"}).to_string(),
+            ValidationFailed,
+        ),
+        (
+            json!({"id": own.replace("_queue", "_ws"), "status": "acked"}).to_string(),
+            ValidationFailed,
+        ),
+        (
+            json!({"id": unknown, "status": "acked"}).to_string(),
+            MessageNotFound,
+        ),
+    ] {
+        stream.send(frame).await.unwrap();
+        match event(&mut stream).await {
+            Event::Refused(problem) => assert_eq!(problem.code, wanted),
+            other => panic!("{other:?}"),
+        }
+    }
+    stream
+        .confirm(&sent.id, MessageStatus::Acked)
+        .await
+        .unwrap();
+    status_is(&world, &own, MessageStatus::Acked).await;
+}

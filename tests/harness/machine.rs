@@ -1,0 +1,226 @@
+//! A machine that somebody uses the command line on: a `HOME` of its own, and
+//! the real binary.
+
+use std::ffi::OsStr;
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+/// The binary, built once.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo)
+            .args(["build", "--quiet", "--locked", "-p", "multiclaude-hybrid"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()
+            .unwrap();
+        assert!(built.success(), "the binary was not built");
+        // target/debug/deps/e2e-… is this test.
+        let test = std::env::current_exe().unwrap();
+        let debug = test.parent().unwrap().parent().unwrap();
+        debug.join("multiclaude-hybrid")
+    })
+}
+
+/// How a command ended.
+#[derive(Debug, Clone)]
+pub struct Ran {
+    /// Its exit status.
+    pub code: i32,
+    /// What it printed.
+    pub stdout: String,
+    /// What it said beside that.
+    pub stderr: String,
+}
+
+impl Ran {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// What it printed, as JSON.
+    ///
+    /// # Panics
+    /// If it is none.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// A machine with a user.
+#[derive(Debug)]
+pub struct Machine {
+    home: tempfile::TempDir,
+    environment: Vec<(String, String)>,
+    directory: Option<PathBuf>,
+    transcript: String,
+}
+
+impl Machine {
+    /// A new one, that nobody has used. Its `bin` comes first on the PATH.
+    pub fn new() -> Self {
+        let machine = Self {
+            home: tempfile::tempdir().unwrap(),
+            environment: Vec::new(),
+            directory: None,
+            transcript: String::new(),
+        };
+        fs::create_dir(machine.path("bin")).unwrap();
+        symlink(binary(), machine.path("bin/multiclaude-hybrid")).unwrap();
+        machine
+    }
+
+    /// A path in its home.
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.home.path().join(path)
+    }
+
+    /// Writes a file in its home, with the directories around it.
+    pub fn write(&self, path: &str, content: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// Puts a program on its PATH.
+    pub fn install(&self, name: &str, script: &str) {
+        let path = self.path(&format!("bin/{name}"));
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// multiclaude's state: one repo called `app`, cloned from `url`, with these
+    /// agents (`name: type`).
+    pub fn multiclaude(&self, url: &str, agents: &[(&str, &str)]) {
+        let agents: serde_json::Map<_, _> = agents
+            .iter()
+            .map(|(name, kind)| ((*name).to_owned(), serde_json::json!({ "type": kind })))
+            .collect();
+        let app =
+            serde_json::json!({ "github_url": url, "tmux_session": "mc-app", "agents": agents });
+        let state = serde_json::json!({ "repos": { "app": app } });
+        self.write(".multiclaude/state.json", &state.to_string());
+    }
+
+    /// Sets a variable for what is run from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Runs what follows in this directory of its home.
+    pub fn enter(&mut self, directory: &str) {
+        let path = self.path(directory);
+        fs::create_dir_all(&path).unwrap();
+        self.directory = Some(path);
+    }
+
+    /// Any program, as this machine's user would run it.
+    pub fn command<S: AsRef<OsStr>>(&self, program: S) -> Command {
+        let home = self.home.path();
+        let bin = home.join("bin");
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("HOME", home)
+            .env(
+                "PATH",
+                format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display()),
+            )
+            .env("LANG", "C.UTF-8")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.directory.as_deref().unwrap_or(home))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// The binary with arguments, not started yet.
+    pub fn hybrid(&self, args: &[&str]) -> Command {
+        let mut command = self.command(self.path("bin/multiclaude-hybrid"));
+        command.args(args);
+        command
+    }
+
+    /// Runs the binary.
+    pub fn run(&mut self, args: &[&str]) -> Ran {
+        self.run_with(args, "")
+    }
+
+    /// Runs the binary with `input` on its standard input.
+    pub fn run_with(&mut self, args: &[&str], input: &str) -> Ran {
+        let ran = feed(self.hybrid(args), input);
+        let shown: Vec<_> = args.iter().map(|arg| quoted(arg)).collect();
+        self.record(&format!("multiclaude-hybrid {}", shown.join(" ")), &ran);
+        ran
+    }
+
+    /// Runs a line of shell.
+    pub fn sh(&mut self, line: &str) -> Ran {
+        let mut command = self.command("sh");
+        command.args(["-c", line]);
+        let ran = feed(command, "");
+        self.record(line, &ran);
+        ran
+    }
+
+    fn record(&mut self, line: &str, ran: &Ran) {
+        self.transcript
+            .push_str(&format!("$ {line}\n{}", ran.stdout));
+        for said in ran.stderr.lines() {
+            self.transcript.push_str(&format!("! {said}\n"));
+        }
+        if ran.code != 0 {
+            self.transcript.push_str(&format!("[exit {}]\n", ran.code));
+        }
+        self.transcript.push('\n');
+    }
+
+    /// Forgets what was recorded so far.
+    pub fn clear(&mut self) {
+        self.transcript.clear();
+    }
+
+    /// Everything that was run since the start or the last [`Machine::clear`],
+    /// and what it said.
+    pub fn transcript(&self) -> String {
+        let home = self.home.path().display().to_string();
+        self.transcript.replace(&home, "~")
+    }
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn quoted(arg: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@".contains(&byte);
+    if !arg.is_empty() && arg.bytes().all(plain) {
+        arg.to_owned()
+    } else {
+        format!("{arg:?}")
+    }
+}
+
+fn feed(mut command: Command, input: &str) -> Ran {
+    if input.is_empty() {
+        return Ran::of(command.output().unwrap());
+    }
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    // A command that fails early does not read it.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    Ran::of(child.wait_with_output().unwrap())
+}
