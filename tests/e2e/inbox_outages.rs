@@ -52,7 +52,9 @@ async fn a_connection_that_only_seems_to_live_is_noticed() {
 async fn a_confirmation_that_got_lost_is_said_again_and_the_message_is_not_yielded_again() {
     for acked in [false, true] {
         let (world, proxy, repo) = behind_a_proxy().await;
-        let mut inbox = open(&repo, quick_pings());
+        // Not noticed before the look at the receipt, however slow that is.
+        let pings = InboxOptions::default().ping(Duration::from_secs(1), Duration::from_secs(3));
+        let mut inbox = open(&repo, pings);
         let one = send(&world, "one").await;
         let letter = inbox.next().await.unwrap();
         assert_eq!(letter.id, one.id);
@@ -66,7 +68,7 @@ async fn a_confirmation_that_got_lost_is_said_again_and_the_message_is_not_yield
         };
         let receipt = world.dan.receipt(&one.id.to_string()).await.unwrap();
         assert_eq!(receipt.status, MessageStatus::Pending, "nothing got lost");
-        let again = timeout(Duration::from_secs(3), inbox.next()).await;
+        let again = timeout(Duration::from_secs(8), inbox.next()).await;
         assert!(again.is_err(), "yielded again: {again:?}");
         status_is(&world, &one, wanted).await;
     }

@@ -184,7 +184,7 @@ async fn a_held_poll_ends_when_its_incarnation_ends() {
     let world = two_agents().await;
     let poller = world.ann.clone();
     let held = tokio::spawn(async move { poller.messages("queue", "wait=20").await });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     world.ann.deregister("queue").await.unwrap();
     assert_eq!(code(held.await.unwrap()), AgentNotFound);
 }
@@ -194,7 +194,8 @@ async fn a_held_poll_does_not_cross_into_another_incarnation() {
     let world = two_agents().await;
     let poller = world.ci.clone();
     let held = tokio::spawn(async move { poller.messages("queue", "wait=20").await });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // A poll that has not arrived by then would be one of the new incarnation's.
+    tokio::time::sleep(Duration::from_secs(2)).await;
     world
         .ann
         .update("queue", &json!({"status": "stopped"}))

@@ -85,10 +85,10 @@ async fn an_idle_stream_outlives_the_eviction_of_its_object() {
         .await
         .unwrap();
     status_is(&world, &sent.id.to_string(), MessageStatus::Acked).await;
-    assert!(
-        shared().await.log().contains(&slept()),
-        "the object did not sleep"
-    );
+    eventually("the log to tell that the object slept", 10, || async {
+        shared().await.log().contains(&slept()).then_some(())
+    })
+    .await;
 }
 
 /// Takes messages over streams that come and go, and notes what it confirmed.
