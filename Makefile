@@ -7,13 +7,17 @@ SOURCES := $(shell find src crates/protocol/src crates/core/src -name '*.rs') Ca
 DOCUMENT := $(shell find crates/openapi/src crates/protocol/src -type f) crates/openapi/Cargo.toml crates/protocol/Cargo.toml Cargo.lock
 ASSETS := build/assets/openapi.json $(addprefix build/assets/docs/,index.html page.js reference.js)
 
-.PHONY: help setup wasm dev test contract lint bench size soak token install clean
+.PHONY: help setup wasm dev test contract lint bench size soak token install bare clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@awk -F ':.*## ' '/^[a-z]+:.*##/ { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## installs what is needed, pinned, once
-	@scripts/setup
+# What the target asks of the machine: a column of scripts/prerequisites.
+NEEDS = dev
+test contract soak lint: NEEDS = test
+
+setup: ## check the machine, then install the pinned tools, once
+	@scripts/setup $(NEEDS)
 
 build/index.js: $(SOURCES)
 	@scripts/build
@@ -23,10 +27,12 @@ build/assets/openapi.json: $(DOCUMENT)
 	@. scripts/tools && cargo run --quiet --locked -p multiclaude-hybrid-openapi >build/openapi.json && mv build/openapi.json $@
 
 build/assets/docs/reference.js: scripts/tools
-	@. scripts/tools && install -D -m 644 "$$MCH_SCALAR_DIR/standalone.js" $@
+	@mkdir -p $(@D)
+	@. scripts/tools && cp "$$MCH_SCALAR_DIR/standalone.js" $@
 
 build/assets/docs/%: reference/%
-	@install -D -m 644 $< $@
+	@mkdir -p $(@D)
+	@cp $< $@
 
 wasm: build/index.js $(ASSETS) ## builds the coordinator (WebAssembly) and its reference
 
@@ -39,10 +45,10 @@ test: setup wasm ## runs every test, end-to-end ones against workerd included
 	@$(MAKE) --no-print-directory contract
 
 contract: setup wasm ## holds the running coordinator against the OpenAPI document (SEED=n)
-	@scripts/setup contract
 	@. scripts/tools && node scripts/contract.mjs
 
 lint: setup ## formatting, clippy and docs, warnings are errors
+	@scripts/check readme
 	@. scripts/tools && cargo fmt --all --check
 	@. scripts/tools && cargo clippy --workspace --all-targets -- -D warnings
 	@. scripts/tools && cargo clippy -p coordinator --target wasm32-unknown-unknown -- -D warnings
@@ -62,6 +68,9 @@ soak: setup wasm ## the slow tests: more kills, more cases
 
 install: ## puts the command line in place (PREFIX=~/.local)
 	@scripts/install
+
+bare: ## run the two commands in a bare Debian root (as root, with debootstrap)
+	@scripts/bare
 
 token: setup ## prints a new admin token, for the secret ADMIN_TOKEN
 	@. scripts/tools && node scripts/token.mjs

@@ -12,6 +12,8 @@ const OWNER = 'acme';
 // Divides every duration, so that a held poll takes a second at most.
 const TIME_SCALE = 25;
 const MANY = 10_000;
+// A run takes two minutes, ten with SOAK=1.
+const LIMIT_MS = (process.env.SOAK ? 60 : 20) * 60_000;
 const seed = process.env.SEED || '20261122';
 const examples = process.env.SOAK ? '1000' : '100';
 
@@ -20,6 +22,7 @@ async function call(url, token, method, path, body) {
     method,
     headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
     body: JSON.stringify(body),
+    signal: AbortSignal.timeout(30_000),
   });
   const answer = await response.json();
   if (!response.ok) throw new Error(`${method} ${path}: ${answer.detail}`);
@@ -60,10 +63,13 @@ function schemathesis(origin, variables) {
     CONTRACT_HOOKS: 'tests/contract/hooks.py',
     ...variables,
   };
-  const child = spawn(join(process.env.MCH_VENV, 'bin', 'st'), args, { stdio: 'inherit', env });
+  const child = spawn(join(process.env.MCH_VENV, 'bin', 'st'), args, { stdio: 'inherit', env, timeout: LIMIT_MS, killSignal: 'SIGKILL' });
   return new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (code) => resolve(code ?? 1));
+    child.once('exit', (code, signal) => {
+      if (signal) console.error(`contract: schemathesis was ended by ${signal}; it may take ${LIMIT_MS / 60_000} minutes`);
+      resolve(code ?? 1);
+    });
   });
 }
 

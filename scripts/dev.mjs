@@ -6,12 +6,14 @@ import { adminToken, freePort, healthy, isFree, migrate, prepare, start, writePr
 
 const REPO = 'acme/app';
 const EVERY_MINUTE = 60_000;
+const TIMEOUT_MS = 30_000;
 
 async function makeToken(url, admin, kind, owner) {
   const response = await fetch(`${url}/tokens`, {
     method: 'POST',
     headers: { authorization: `Bearer ${admin}`, 'content-type': 'application/json' },
     body: JSON.stringify({ kind, owner, repos: [REPO], description: 'made by make dev' }),
+    signal: AbortSignal.timeout(TIMEOUT_MS),
   });
   const answer = await response.json();
   if (!response.ok) throw new Error(`no ${kind} token: ${answer.detail}`);
@@ -19,7 +21,7 @@ async function makeToken(url, admin, kind, owner) {
 }
 
 async function works(url, token) {
-  const response = await fetch(`${url}/whoami`, { headers: { authorization: `Bearer ${token}` } });
+  const response = await fetch(`${url}/whoami`, { headers: { authorization: `Bearer ${token}` }, signal: AbortSignal.timeout(TIMEOUT_MS) });
   return response.ok;
 }
 
@@ -73,7 +75,7 @@ try {
   const url = `http://127.0.0.1:${port}/v1`;
   await healthy(url, child, local.log);
   const all = await tokens(local, url);
-  const scheduled = () => fetch(`http://127.0.0.1:${port}/__scheduled?cron=*+*+*+*+*`).catch(() => {});
+  const scheduled = () => fetch(`http://127.0.0.1:${port}/__scheduled?cron=*+*+*+*+*`, { signal: AbortSignal.timeout(TIMEOUT_MS) }).catch(() => {});
   setInterval(scheduled, EVERY_MINUTE);
   console.log(`
 The coordinator is at ${url} (log: ${local.log}).

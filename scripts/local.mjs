@@ -35,7 +35,8 @@ export function adminToken(vars) {
 
 export function migrate({ state }) {
   const args = ['d1', 'migrations', 'apply', 'DB', '--local', '--persist-to', state];
-  const { status, stdout, stderr } = spawnSync('wrangler', args, { encoding: 'utf8' });
+  const { status, stdout, stderr, error } = spawnSync('wrangler', args, { encoding: 'utf8', timeout: 120_000 });
+  if (error) throw new Error(`the database could not be migrated: ${error.message}`);
   if (status !== 0) throw new Error(`the database could not be migrated:\n${stdout}${stderr}`);
 }
 
@@ -66,7 +67,7 @@ export async function healthy(url, child, log) {
   while (Date.now() < deadline) {
     if (child.exitCode !== null) break;
     try {
-      if ((await fetch(`${url}/health`)).ok) return;
+      if ((await fetch(`${url}/health`, { signal: AbortSignal.timeout(5_000) })).ok) return;
     } catch { /* not yet listening */ }
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
