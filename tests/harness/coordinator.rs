@@ -1,9 +1,9 @@
+use crate::process::{LIMIT, grouped, kill, output};
 use crate::{Client, RepoClient};
 use multiclaude_hybrid_protocol::token::{SecretToken, TokenKind};
 use serde_json::json;
 use std::fs::{self, File};
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -92,11 +92,13 @@ impl Coordinator {
         let admin = SecretToken::new(TokenKind::Admin, random)
             .reveal()
             .to_owned();
-        let migrated = wrangler()
-            .args(["d1", "migrations", "apply", "DB", "--local", "--persist-to"])
-            .arg(dir.path().join("state"))
-            .output()
-            .unwrap();
+        let migrated = output(
+            wrangler()
+                .args(["d1", "migrations", "apply", "DB", "--local", "--persist-to"])
+                .arg(dir.path().join("state")),
+            b"",
+            LIMIT,
+        );
         assert!(
             migrated.status.success(),
             "{}",
@@ -140,7 +142,8 @@ impl Coordinator {
             .append(true)
             .open(self.log_path())
             .unwrap();
-        let child = wrangler()
+        let mut wrangler = wrangler();
+        wrangler
             .args([
                 "dev",
                 "--ip",
@@ -155,11 +158,8 @@ impl Coordinator {
             .arg("--env-file")
             .arg(self.dir.path().join("vars"))
             .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
+            .stderr(log);
+        self.child = Some(grouped(&mut wrangler).spawn().unwrap());
         let deadline = Instant::now() + Duration::from_secs(90);
         let http = reqwest::Client::new();
         while http
@@ -180,31 +180,21 @@ impl Coordinator {
     /// Kills every process of it with SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // SAFETY-free: the group is the child's own, made at its start.
-            let _ = Command::new("kill")
-                .args(["-KILL", "--", &format!("-{}", child.id())])
-                .status();
-            let _ = child.wait();
+            kill(&mut child, "a coordinator");
         }
     }
 
     /// Changes the database behind the coordinator's back, while it is down.
     pub fn execute_sql(&self, sql: &str) {
         assert!(self.child.is_none(), "the coordinator is running");
-        let done = wrangler()
-            .args([
-                "d1",
-                "execute",
-                "DB",
-                "--local",
-                "--yes",
-                "--command",
-                sql,
-                "--persist-to",
-            ])
-            .arg(self.state_dir())
-            .output()
-            .unwrap();
+        let done = output(
+            wrangler()
+                .args(["d1", "execute", "DB", "--local", "--yes"])
+                .args(["--command", sql, "--persist-to"])
+                .arg(self.state_dir()),
+            b"",
+            LIMIT,
+        );
         assert!(
             done.status.success(),
             "{}",
@@ -314,23 +304,21 @@ pub async fn shared() -> &'static Coordinator {
         .await
 }
 
-/// Statics are not dropped: a small shell waits for this process's end and
-/// then stops the group.
+/// Statics are not dropped: a small shell reads from a pipe that ends with this
+/// process, and then stops the group.
 fn stop_with_us(coordinator: &Coordinator) {
     let Some(child) = &coordinator.child else {
         return;
     };
     let script = format!(
-        "while kill -0 {us} 2>/dev/null; do sleep 0.2; done; kill -KILL -{group}; rm -rf {dir}",
-        us = std::process::id(),
+        "read -r _; kill -KILL -{group}; rm -rf {dir}",
         group = child.id(),
         dir = coordinator.dir.path().display(),
     );
-    let _ = Command::new("sh")
-        .args(["-c", &script])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).stdin(Stdio::piped());
+    shell.stdout(Stdio::null()).stderr(Stdio::null());
+    let shell = grouped(&mut shell).spawn().unwrap();
+    // Its end of the pipe stays open as long as this process lives.
+    std::mem::forget(shell);
 }

@@ -6,6 +6,7 @@
 mod coordinator;
 mod fake;
 mod machine;
+pub mod process;
 mod proxy;
 mod sink;
 mod untyped;

@@ -1,25 +1,31 @@
 //! A machine that somebody uses the command line on: a `HOME` of its own, and
 //! the real binary.
 
+use crate::process::{LIMIT, grouped, output};
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
-use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// The binary, built once.
 fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "--locked", "-p", "multiclaude-hybrid"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .unwrap();
-        assert!(built.success(), "the binary was not built");
+        let built = output(
+            Command::new(cargo)
+                .args(["build", "--quiet", "--locked", "-p", "multiclaude-hybrid"])
+                .current_dir(env!("CARGO_MANIFEST_DIR")),
+            b"",
+            Duration::from_secs(1200),
+        );
+        assert!(
+            built.status.success(),
+            "the binary was not built: {built:?}"
+        );
         // target/debug/deps/e2e-… is this test.
         let test = std::env::current_exe().unwrap();
         let debug = test.parent().unwrap().parent().unwrap();
@@ -143,6 +149,7 @@ impl Machine {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        grouped(&mut command);
         command
     }
 
@@ -160,7 +167,7 @@ impl Machine {
 
     /// Runs the binary with `input` on its standard input.
     pub fn run_with(&mut self, args: &[&str], input: &str) -> Ran {
-        let ran = feed(self.hybrid(args), input);
+        let ran = Ran::of(output(&mut self.hybrid(args), input.as_bytes(), LIMIT));
         let shown: Vec<_> = args.iter().map(|arg| quoted(arg)).collect();
         self.record(&format!("multiclaude-hybrid {}", shown.join(" ")), &ran);
         ran
@@ -170,7 +177,7 @@ impl Machine {
     pub fn sh(&mut self, line: &str) -> Ran {
         let mut command = self.command("sh");
         command.args(["-c", line]);
-        let ran = feed(command, "");
+        let ran = Ran::of(output(&mut command, b"", LIMIT));
         self.record(line, &ran);
         ran
     }
@@ -213,14 +220,4 @@ fn quoted(arg: &str) -> String {
     } else {
         format!("{arg:?}")
     }
-}
-
-fn feed(mut command: Command, input: &str) -> Ran {
-    if input.is_empty() {
-        return Ran::of(command.output().unwrap());
-    }
-    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-    // A command that fails early does not read it.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    Ran::of(child.wait_with_output().unwrap())
 }

@@ -1,7 +1,8 @@
 //! `inbox --follow`, while the coordinator dies and comes back.
 
-use super::on_machine;
+use super::{ended, on_machine};
 use crate::{agent, message};
+use e2e::process::kill;
 use e2e::{Coordinator, Options, eventually};
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use std::collections::HashSet;
@@ -130,8 +131,7 @@ async fn following_shows_each_message_once_through_restarts_under_load() {
     );
     for mut child in [follower, watcher] {
         assert!(child.try_wait().unwrap().is_none(), "it ended");
-        child.kill().unwrap();
-        child.wait().unwrap();
+        kill(&mut child, "a follower");
     }
 }
 
@@ -153,9 +153,7 @@ async fn following_ends_with_a_word_when_the_agent_is_gone_or_somebody_else_foll
     let first = follow(&machine);
     streams("the first stream").await;
     let second = follow(&machine);
-    let replaced = tokio::task::spawn_blocking(|| first.wait_with_output().unwrap())
-        .await
-        .unwrap();
+    let replaced = ended(first).await;
     let said = String::from_utf8(replaced.stderr).unwrap();
     assert_eq!(replaced.status.code(), Some(6), "{said}");
     world.ann.register(&agent("ann-ws")).await.unwrap();
@@ -171,9 +169,7 @@ async fn following_ends_with_a_word_when_the_agent_is_gone_or_somebody_else_foll
     .await;
     world.dan.deregister("desk").await.unwrap();
     let since = Instant::now();
-    let ended = tokio::task::spawn_blocking(|| second.wait_with_output().unwrap())
-        .await
-        .unwrap();
+    let ended = ended(second).await;
     let said = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(5), "{said}");
     assert!(String::from_utf8(ended.stdout).unwrap().contains("hello"));

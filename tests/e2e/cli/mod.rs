@@ -18,7 +18,9 @@ mod shim;
 mod team;
 mod work;
 
+use e2e::process::{LIMIT, finish};
 use e2e::{Machine, World, shared};
+use std::process::{Child, Output};
 
 /// A machine whose user dan has logged in with a user token.
 async fn dans() -> (Machine, World) {
@@ -35,6 +37,13 @@ fn on_machine(world: &World, token: &str, node: &str) -> Machine {
     machine.run(&["config", &world.repo, "--hybrid=true", &node]);
     machine.clear();
     machine
+}
+
+/// Waits for a started command, with a deadline, while the test goes on.
+async fn ended(child: Child) -> Output {
+    tokio::task::spawn_blocking(|| finish(child, LIMIT))
+        .await
+        .unwrap()
 }
 
 /// Compares what was run and said with the snapshot `name`; what differs from

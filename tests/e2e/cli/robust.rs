@@ -1,8 +1,9 @@
 //! Readers that go away, files that others may write, processes that die in the
 //! middle, several tokens, directories of other repos.
 
-use super::dans;
+use super::{dans, ended};
 use crate::{agent, message};
+use e2e::process::kill;
 use e2e::{Machine, eventually};
 use serde_json::json;
 use std::fs::{self, Permissions};
@@ -41,17 +42,14 @@ async fn what_nobody_reads_is_not_reported_as_read() {
 async fn a_full_disk_behind_standard_output_is_told_in_words() {
     let (machine, _) = dans().await;
     let full = || fs::File::options().write(true).open("/dev/full").unwrap();
-    let ran = machine.hybrid(&["whoami"]).stdout(full()).output().unwrap();
+    let ran = ended(machine.hybrid(&["whoami"]).stdout(full()).spawn().unwrap()).await;
     assert_eq!(ran.status.code(), Some(1));
     assert!(
         String::from_utf8_lossy(&ran.stderr).contains("cannot write"),
         "{ran:?}"
     );
-    let ran = machine
-        .hybrid(&["agents", "--repo", "x/y"])
-        .stderr(full())
-        .output()
-        .unwrap();
+    let mut agents = machine.hybrid(&["agents", "--repo", "x/y"]);
+    let ran = ended(agents.stderr(full()).spawn().unwrap()).await;
     assert_eq!(ran.status.code(), Some(3));
 }
 
@@ -65,7 +63,7 @@ async fn settings_that_others_may_change_are_refused() {
         let mode =
             |mode| fs::set_permissions(machine.path(path), Permissions::from_mode(mode)).unwrap();
         mode(loose);
-        let refused = machine.hybrid(&["whoami"]).output().unwrap();
+        let refused = ended(machine.hybrid(&["whoami"]).spawn().unwrap()).await;
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(
             refused.status.code() == Some(1) && said.contains("chmod go-w"),
@@ -87,8 +85,7 @@ async fn a_killed_login_leaves_no_token_behind() {
         drop(stdin);
         // Wherever it is by then: no moment may be a wrong one.
         tokio::time::sleep(Duration::from_millis(ms * 2)).await;
-        child.kill().unwrap();
-        child.wait().unwrap();
+        kill(&mut child, "a login");
     }
     assert_eq!(
         machine

@@ -1,6 +1,7 @@
 //! Where secrets must not be.
 
 use super::dans;
+use e2e::process::kill;
 use e2e::{Machine, eventually, shared};
 use serde_json::json;
 use std::fs;
@@ -85,8 +86,7 @@ async fn a_running_command_shows_no_token_in_its_arguments_or_environment() {
         let text = String::from_utf8_lossy(&text).into_owned();
         assert!(!text.contains("mcu_"), "{text}");
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    kill(&mut child, "a follower");
 }
 
 #[tokio::test]

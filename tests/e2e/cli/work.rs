@@ -1,6 +1,7 @@
 //! `work --remote`, `workers`.
 
-use super::{dans, snapshot};
+use super::{dans, ended, snapshot};
+use e2e::process::{LIMIT, finish, interrupt, output};
 use e2e::{Machine, World, eventually};
 use multiclaude_hybrid_client::protocol::spawn::{Claim, SpawnStatus, WorkerUpdate};
 use multiclaude_hybrid_protocol::AgentName;
@@ -53,7 +54,7 @@ async fn a_remote_worker_is_asked_for_listed_and_cancelled() {
 async fn waiting_follows_a_worker_to_its_end() {
     for (status, code) in [(SpawnStatus::Completed, 0), (SpawnStatus::Failed, 9)] {
         let (mut machine, world) = dans().await;
-        let command = machine.hybrid(&[
+        let mut command = machine.hybrid(&[
             "work",
             "--repo",
             &world.repo,
@@ -61,9 +62,9 @@ async fn waiting_follows_a_worker_to_its_end() {
             "Fix it",
             "--wait",
         ]);
-        let child = tokio::process::Command::from(command).spawn().unwrap();
+        let child = command.spawn().unwrap();
         run_one(&world, status).await;
-        let ended = child.wait_with_output().await.unwrap();
+        let ended = ended(child).await;
         assert_eq!(ended.status.code(), Some(code), "{ended:?}");
         let said = String::from_utf8(ended.stderr).unwrap();
         assert!(said.contains("waiting for a runner"), "{said}");
@@ -83,11 +84,11 @@ async fn an_interrupt_ends_the_waiting_and_says_how_to_go_on() {
         (!requests.is_empty()).then_some(())
     })
     .await;
-    let id = child.id().to_string();
-    let ended = tokio::task::spawn_blocking(|| child.wait_with_output().unwrap());
+    let id = child.id();
+    let ended = tokio::task::spawn_blocking(|| finish(child, LIMIT));
     // It may just have asked, and not listen yet: again until it has ended.
     eventually("the end", 20, || async {
-        Command::new("kill").args(["-INT", &id]).output().unwrap();
+        interrupt(id);
         ended.is_finished().then_some(())
     })
     .await;
@@ -122,11 +123,9 @@ async fn the_limit_of_workers_says_what_to_do() {
 
 fn git(machine: &Machine, line: &str) {
     let git = format!("git -c user.name=dan -c user.email=dan@example.com {line}");
-    let ran = Command::new("sh")
-        .args(["-c", &git])
-        .current_dir(machine.path("app"))
-        .output()
-        .unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &git]).current_dir(machine.path("app"));
+    let ran = output(&mut shell, b"", LIMIT);
     assert!(ran.status.success(), "{ran:?}");
 }
 

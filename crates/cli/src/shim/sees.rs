@@ -9,6 +9,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 use std::{env, thread};
 
+use rustix::process::{Pid, Signal, kill_process_group};
+
 use super::chain;
 use super::places::Places;
 
@@ -155,11 +157,7 @@ fn end(child: &mut Child, answered: bool) -> Result<()> {
         }
         thread::sleep(Duration::from_millis(10));
     }
-    let _ = Command::new("sh")
-        .args(["-c", r#"kill -s KILL -- "-$0""#])
-        .arg(child.id().to_string())
-        .stderr(Stdio::null())
-        .status();
+    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
     child.kill()?;
     child.wait().map(|_| ())
 }

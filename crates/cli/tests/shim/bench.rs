@@ -2,12 +2,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::thread;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 /// The binary under test.
@@ -66,8 +64,7 @@ impl Bench {
     /// A copy of the binary, made by another process for the same reason.
     pub(crate) fn copy(&self, name: &str) -> PathBuf {
         let to = self.at(name);
-        let copied = Command::new("cp").arg(BINARY).arg(&to).status().unwrap();
-        assert!(copied.success());
+        assert!(status(Command::new("cp").arg(BINARY).arg(&to)).success());
         to
     }
 
@@ -134,28 +131,20 @@ fn split(recorded: &[u8]) -> Vec<OsString> {
         .collect()
 }
 
-/// Waits at most 20 s: two shims that call each other would run for ever.
-#[track_caller]
-pub(crate) fn finish(child: &mut Child) -> ExitStatus {
-    for _ in 0..2000 {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    child.kill().unwrap();
-    panic!("it does not end");
+/// Two shims that call each other would run for ever.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Runs it without input, for 20 s at most.
+pub(crate) fn output(command: &mut Command) -> Output {
+    e2e::process::output(command, b"", LIMIT)
 }
 
-#[track_caller]
 pub(crate) fn status(command: &mut Command) -> ExitStatus {
-    finish(&mut command.stderr(Stdio::null()).spawn().unwrap())
+    output(command).status
 }
 
 pub(crate) fn with_input(command: &mut Command, input: &[u8]) -> ExitStatus {
-    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input).unwrap();
-    finish(&mut child)
+    e2e::process::output(command, input, LIMIT).status
 }
 
 pub(crate) fn stderr(output: &Output) -> String {
@@ -168,9 +157,14 @@ pub(crate) fn stdout_path(output: &Output) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes))
 }
 
-pub(crate) fn is_program(name: &str) -> Option<&Path> {
-    ["/bin", "/usr/bin", "/usr/local/bin"]
-        .into_iter()
-        .map(Path::new)
-        .find(|dir| dir.join(name).exists())
+/// Where a program is that the tests need.
+///
+/// # Panics
+/// If it is not there: `scripts/prerequisites` has it.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|file| file.exists())
+        .unwrap_or_else(|| panic!("{name} is not installed; `scripts/check test` says how"))
 }

@@ -12,7 +12,7 @@ use multiclaude_hybrid::shim::install::{Change, Home, Link, Report, install, sta
 use multiclaude_hybrid::shim::places::Places;
 use multiclaude_hybrid::shim::sees::{Seen, seen_by_login_shell};
 
-use crate::bench::{BINARY, Bench, is_program, stdout_path};
+use crate::bench::{BINARY, Bench, output, program, stdout_path};
 
 /// As most distributions have it.
 const GUARDED_BASHRC: &str = "case $- in *i*) ;; *) return ;; esac\nalias ll='ls -l'\n";
@@ -59,7 +59,7 @@ impl Person {
     fn finds(&self, shell: &str, options: &[&str]) -> PathBuf {
         let mut command: Command = self.bench.command(shell);
         command.env("HOME", &self.home.dir).args(options);
-        stdout_path(&command.output().unwrap())
+        stdout_path(&output(&mut command))
     }
 
     /// Everything below the home: kind, mode, and bytes or target.
@@ -125,12 +125,8 @@ fn a_login_sh_finds_the_shim() {
 }
 
 #[test]
-fn zsh_and_fish_find_the_shim_where_they_are_installed() {
-    for shell in ["zsh", "fish"] {
-        let Some(dir) = is_program(shell) else {
-            continue;
-        };
-        let shell = dir.join(shell);
+fn zsh_and_fish_find_the_shim() {
+    for shell in ["zsh", "fish"].map(program) {
         let person = Person::called("it's \"my\" home", &[]);
         person.install(shell.to_str().unwrap());
         let name = shell.to_str().unwrap();

@@ -7,7 +7,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 
-use crate::bench::{Bench, status, stderr, with_input};
+use crate::bench::{Bench, output, status, stderr, with_input};
+use e2e::process::{LIMIT, finish, grouped};
 
 fn args(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
@@ -99,14 +100,12 @@ fn the_process_becomes_the_real_program_and_bears_its_name() {
     bench.take_from_path("real");
     let mut path = std::env::split_paths(&bench.path()).collect::<Vec<_>>();
     path.insert(1, bench.at("shells"));
-    let child = bench
-        .multiclaude(&["-c", "echo $0 $$"])
-        .env("PATH", std::env::join_paths(path).unwrap())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut shim = bench.multiclaude(&["-c", "echo $0 $$"]);
+    shim.env("PATH", std::env::join_paths(path).unwrap())
+        .stdout(Stdio::piped());
+    let child = grouped(&mut shim).spawn().unwrap();
     let expected = format!("multiclaude {}\n", child.id());
-    let output = child.wait_with_output().unwrap();
+    let output = finish(child, LIMIT);
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
 }
 
@@ -115,7 +114,7 @@ fn without_a_real_program_the_shim_says_what_is_missing_and_what_to_do() {
     let mut bench = Bench::new();
     bench.take_from_path("real");
     for line in [&["status"][..], &["list"]] {
-        let output = bench.multiclaude(line).output().unwrap();
+        let output = output(&mut bench.multiclaude(line));
         assert_eq!(output.status.code(), Some(127));
         assert!(stderr(&output).contains("no multiclaude on the PATH"));
         assert!(stderr(&output).contains("shim uninstall"));
@@ -129,7 +128,7 @@ fn a_program_that_cannot_be_started_is_named() {
     fs::write(bench.at("real/multiclaude"), "#!/no/such/interpreter\n").unwrap();
     let executable = fs::Permissions::from_mode(0o755);
     fs::set_permissions(bench.at("real/multiclaude"), executable).unwrap();
-    let output = bench.multiclaude(&["status"]).output().unwrap();
+    let output = output(&mut bench.multiclaude(&["status"]));
     assert_eq!(output.status.code(), Some(126));
     assert!(stderr(&output).contains("real/multiclaude"));
 }
@@ -138,7 +137,7 @@ fn a_program_that_cannot_be_started_is_named() {
 fn remote_and_local_together_start_nothing() {
     let bench = Bench::new();
     let mut command = bench.multiclaude(&["work", "x", "--remote", "--local"]);
-    let output = command.output().unwrap();
+    let output = output(&mut command);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("--remote and --local exclude each other"));
     assert!(bench.calls("multiclaude").is_empty());
