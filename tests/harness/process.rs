@@ -5,7 +5,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,9 +24,10 @@ pub fn grouped(command: &mut Command) -> &mut Command {
 /// Runs a program with `input` on its standard input and gives its output.
 ///
 /// # Panics
-/// If it does not start, or is not through within `limit`; it is killed then.
+/// If it does not start, or does not end within `limit`; it is killed then.
+#[track_caller]
 pub fn output(command: &mut Command, input: &[u8], limit: Duration) -> Output {
-    let program = format!("{:?}", command.get_program());
+    let program = command.get_program().display().to_string();
     let stdin = if input.is_empty() {
         Stdio::null()
     } else {
@@ -40,46 +41,36 @@ pub fn output(command: &mut Command, input: &[u8], limit: Duration) -> Output {
         .spawn()
         .unwrap_or_else(|error| panic!("{program} did not start: {error}"));
     if let Some(mut stdin) = child.stdin.take() {
-        // A command that fails early does not read it.
-        let _ = stdin.write_all(input);
+        let input = input.to_vec();
+        // Beside the reading of its output; a command that fails early reads nothing.
+        thread::spawn(move || stdin.write_all(&input));
     }
-    finish(child, limit)
+    finish(child, &program, limit)
 }
 
 /// Waits for a program that leads its group (see [`grouped`]), and gives its
-/// output.
+/// output; `what` names it.
 ///
 /// # Panics
 /// If it does not end within `limit`; its group is killed then.
-pub fn finish(child: Child, limit: Duration) -> Output {
+#[track_caller]
+pub fn finish(child: Child, what: &str, limit: Duration) -> Output {
     let pid = Pid::from_child(&child);
-    let (done, ended) = mpsc::channel::<()>();
-    let watch = thread::spawn(move || {
-        let late = ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
-        if late {
-            let _ = kill_process_group(pid, Signal::KILL);
-        }
-        late
-    });
-    let output = child.wait_with_output().unwrap();
-    drop(done);
-    let late = watch.join().unwrap();
-    assert!(
-        !late,
-        "process {pid:?} did not end within {limit:?} and was killed: {output:?}"
-    );
-    output
+    let (done, ended) = mpsc::channel();
+    thread::spawn(move || done.send(child.wait_with_output()));
+    if let Ok(output) = ended.recv_timeout(limit) {
+        return output.unwrap();
+    }
+    let _ = kill_process_group(pid, Signal::KILL);
+    // A process that has left the group may keep the output open for ever.
+    let said = ended.recv_timeout(KILLED);
+    panic!("{what} (process {pid:?}) did not end within {limit:?} and was killed: {said:?}");
 }
 
-/// Sends SIGINT to a process.
+/// Sends SIGINT to a process, which may have ended meanwhile.
 pub fn interrupt(child: u32) {
-    signal(child, Signal::INT);
-}
-
-fn signal(child: u32, signal: Signal) {
     let pid = i32::try_from(child).ok().and_then(Pid::from_raw);
-    // It may have ended meanwhile.
-    let _ = kill_process(pid.expect("a process id"), signal);
+    let _ = kill_process(pid.expect("a process id"), Signal::INT);
 }
 
 /// Kills a program that leads its group, with the group, and waits for its end.
@@ -87,7 +78,7 @@ fn signal(child: u32, signal: Signal) {
 /// # Panics
 /// If it is still there after 10 s.
 pub fn kill(child: &mut Child, what: &str) {
-    // A group of nobody: its leader has ended, and all the others.
+    // This fails if all processes of the group have ended already.
     let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
     let deadline = Instant::now() + KILLED;
     while child.try_wait().unwrap().is_none() {
@@ -103,5 +94,57 @@ pub fn kill(child: &mut Child, what: &str) {
             panic!("{said}");
         }
         thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::any::Any;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    fn sh(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    /// Runs it for 300 ms and gives the panic's text.
+    fn refusal(script: &str, input: &[u8]) -> String {
+        let run = || output(&mut sh(script), input, Duration::from_millis(300));
+        let panic: Box<dyn Any + Send> = catch_unwind(AssertUnwindSafe(run)).unwrap_err();
+        panic.downcast_ref::<String>().unwrap().clone()
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_killed_with_its_children_and_named() {
+        let started = Instant::now();
+        let said = refusal("echo begun; trap '' TERM INT; sleep 600 & wait", b"");
+        assert!(
+            said.contains("sh (process") && said.contains("did not end"),
+            "{said}"
+        );
+        // The child had the output open too: it has ended, or this would be missing.
+        assert!(said.contains("Ok(Output"), "{said}");
+        assert!(started.elapsed() < LIMIT);
+    }
+
+    #[test]
+    fn a_process_that_left_the_group_keeps_nobody_waiting() {
+        let said = refusal("perl -e 'setpgrp; sleep 30' & wait", b"");
+        assert!(said.contains("Timeout"), "{said}");
+    }
+
+    #[test]
+    fn input_that_is_not_read_blocks_nobody() {
+        let input = vec![b'x'; 1 << 20];
+        assert!(output(&mut sh("exit 0"), &input, LIMIT).status.success());
+        assert!(refusal("sleep 600", &input).contains("did not end"));
+    }
+
+    #[test]
+    fn input_and_output_may_be_larger_than_a_pipe_holds() {
+        let input = vec![b'x'; 1 << 20];
+        assert_eq!(output(&mut sh("cat"), &input, LIMIT).stdout, input);
     }
 }

@@ -1,7 +1,7 @@
 //! `work --remote`, `workers`.
 
 use super::{dans, ended, snapshot};
-use e2e::process::{LIMIT, finish, interrupt, output};
+use e2e::process::{LIMIT, interrupt, output};
 use e2e::{Machine, World, eventually};
 use multiclaude_hybrid_client::protocol::spawn::{Claim, SpawnStatus, WorkerUpdate};
 use multiclaude_hybrid_protocol::AgentName;
@@ -85,7 +85,7 @@ async fn an_interrupt_ends_the_waiting_and_says_how_to_go_on() {
     })
     .await;
     let id = child.id();
-    let ended = tokio::task::spawn_blocking(|| finish(child, LIMIT));
+    let ended = tokio::spawn(ended(child));
     // It may just have asked, and not listen yet: again until it has ended.
     eventually("the end", 20, || async {
         interrupt(id);

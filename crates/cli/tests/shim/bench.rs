@@ -135,14 +135,17 @@ fn split(recorded: &[u8]) -> Vec<OsString> {
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Runs it without input, for 20 s at most.
+#[track_caller]
 pub(crate) fn output(command: &mut Command) -> Output {
     e2e::process::output(command, b"", LIMIT)
 }
 
+#[track_caller]
 pub(crate) fn status(command: &mut Command) -> ExitStatus {
     output(command).status
 }
 
+#[track_caller]
 pub(crate) fn with_input(command: &mut Command, input: &[u8]) -> ExitStatus {
     e2e::process::output(command, input, LIMIT).status
 }

@@ -105,7 +105,7 @@ fn the_process_becomes_the_real_program_and_bears_its_name() {
         .stdout(Stdio::piped());
     let child = grouped(&mut shim).spawn().unwrap();
     let expected = format!("multiclaude {}\n", child.id());
-    let output = finish(child, LIMIT);
+    let output = finish(child, "multiclaude", LIMIT);
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
 }
 
