@@ -5,7 +5,6 @@ use e2e::process::{LIMIT, interrupt, output};
 use e2e::{Machine, World, eventually};
 use multiclaude_hybrid_client::protocol::spawn::{Claim, SpawnStatus, WorkerUpdate};
 use multiclaude_hybrid_protocol::AgentName;
-use std::process::Command;
 
 /// A runner takes the request and ends it.
 async fn run_one(world: &World, status: SpawnStatus) {
@@ -121,11 +120,12 @@ async fn the_limit_of_workers_says_what_to_do() {
     snapshot("worker_limit", &machine);
 }
 
+/// Runs one git command with a name of its own: this machine's user may have none.
 fn git(machine: &Machine, line: &str) {
-    let git = format!("git -c user.name=dan -c user.email=dan@example.com {line}");
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &git]).current_dir(machine.path("app"));
-    let ran = output(&mut shell, b"", LIMIT);
+    let mut git = machine.command("git");
+    git.args(["-c", "user.name=dan", "-c", "user.email=dan@example.com"])
+        .args(line.split(' '));
+    let ran = output(&mut git, b"", LIMIT);
     assert!(ran.status.success(), "{ran:?}");
 }
 
@@ -133,10 +133,9 @@ fn git(machine: &Machine, line: &str) {
 async fn commits_that_nobody_else_has_are_warned_about() {
     let (mut machine, world) = dans().await;
     machine.enter("app");
-    git(
-        &machine,
-        "init -q -b work/x . && git init -q --bare ../origin.git && git commit -q --allow-empty -m one",
-    );
+    git(&machine, "init -q -b work/x .");
+    git(&machine, "init -q --bare ../origin.git");
+    git(&machine, "commit -q --allow-empty -m one");
     git(&machine, "remote add origin ../origin.git");
     let args = ["work", "--repo", &world.repo, "--remote", "x"];
     let warned = machine.run(&args);
