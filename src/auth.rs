@@ -111,9 +111,7 @@ impl Caller {
 
     /// When a token that it makes ends at the latest: a service's with its own.
     pub fn latest_end(&self) -> Option<Timestamp> {
-        self.expires_at
-            .filter(|_| self.principal.kind == TokenKind::Service)
-            .map(Timestamp)
+        self.expires_at.filter(|_| self.principal.kind == TokenKind::Service).map(Timestamp)
     }
 
     fn expired(&self, now: Ms) -> bool {
@@ -129,8 +127,7 @@ impl RepoCaller {
         action: AuditAction,
         subject: &str,
     ) -> Result<Entry, ApiError> {
-        self.caller
-            .entry(context, self.repo.as_str(), action, subject)
+        self.caller.entry(context, self.repo.as_str(), action, subject)
     }
 
     /// The holder of the token.
@@ -234,39 +231,26 @@ async fn look_up(
     token: &SecretToken,
     hash: [u8; 32],
 ) -> Result<Rc<Caller>, ApiError> {
-    let admin = context
-        .settings
-        .admin_hash
-        .is_some_and(|admin| bool::from(admin.ct_eq(&hash)));
+    let admin = context.settings.admin_hash.is_some_and(|admin| bool::from(admin.ct_eq(&hash)));
     if admin {
         let owner = Owner::parse("admin").map_err(ApiError::internal)?;
         return Ok(Rc::new(Caller {
             token_id: ADMIN_TOKEN_ID.to_owned(),
-            principal: Principal {
-                kind: TokenKind::Admin,
-                owner,
-            },
+            principal: Principal { kind: TokenKind::Admin, owner },
             scopes: Vec::new(),
             expires_at: None,
         }));
     }
     let stored = store::tokens::find(context.db()?, &hash).await?;
-    let stored = stored
-        .filter(|stored| stored.kind == token.kind())
-        .ok_or_else(revoked)?;
+    let stored = stored.filter(|stored| stored.kind == token.kind()).ok_or_else(revoked)?;
     let caller = Rc::new(Caller {
         token_id: stored.id.to_string(),
-        principal: Principal {
-            kind: stored.kind,
-            owner: stored.owner,
-        },
+        principal: Principal { kind: stored.kind, owner: stored.owner },
         scopes: stored.repos,
         expires_at: stored.expires_at.map(|at| at.0),
     });
     if caller.expired(context.now) {
-        return Err(unauthenticated(
-            "The token has expired. Ask an admin for a new one.",
-        ));
+        return Err(unauthenticated("The token has expired. Ask an admin for a new one."));
     }
     cache::remember_caller(hash, Rc::clone(&caller), context.now);
     context.touch_token(caller.token_id.clone());

@@ -64,9 +64,5 @@ pub async fn entries(request: &mut Request, max: usize) -> Result<Vec<Fields>, A
 /// The same for a body that may be left out.
 pub async fn optional_fields(request: &mut Request) -> Result<Fields, ApiError> {
     let bytes = read(request).await?;
-    Ok(Fields::parse(if bytes.is_empty() {
-        b"{}"
-    } else {
-        &bytes
-    })?)
+    Ok(Fields::parse(if bytes.is_empty() { b"{}" } else { &bytes })?)
 }

@@ -75,9 +75,7 @@ impl Context {
         if self.db.get().is_none() {
             let _ = self.db.set(Db::counting(&self.env, Rc::clone(&self.cost))?);
         }
-        self.db
-            .get()
-            .ok_or_else(|| ApiError::internal("no database"))
+        self.db.get().ok_or_else(|| ApiError::internal("no database"))
     }
 
     fn param(&self, at: usize) -> &str {

@@ -18,15 +18,10 @@ const HTTPS_ONLY: &str = "max-age=31536000";
 
 /// Reads `ALLOWED_ORIGINS`: origins, separated by commas, or `*`.
 pub fn parse(list: &str) -> Result<Vec<String>, String> {
-    let origins = list
-        .split(',')
-        .map(str::trim)
-        .filter(|text| !text.is_empty());
+    let origins = list.split(',').map(str::trim).filter(|text| !text.is_empty());
     origins
         .map(|origin| {
-            let host = origin
-                .strip_prefix("https://")
-                .or(origin.strip_prefix("http://"));
+            let host = origin.strip_prefix("https://").or(origin.strip_prefix("http://"));
             let is_origin =
                 host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@']));
             if is_origin || origin == "*" {

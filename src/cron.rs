@@ -53,9 +53,7 @@ async fn close_left_open(env: &Env) -> Result<(), String> {
     let db = Db::new(env).map_err(|error| error.to_string())?;
     // A deregistration that is under way closes its mailbox by itself.
     let before = clock::now() - settings.timing.seen_grain;
-    let graves = store::unclosed(&db, before, BATCH)
-        .await
-        .map_err(|error| error.to_string())?;
+    let graves = store::unclosed(&db, before, BATCH).await.map_err(|error| error.to_string())?;
     for grave in graves {
         if let Err(cause) = close(env, &db, &grave).await {
             log::fault("close", &cause);
@@ -68,10 +66,7 @@ async fn close(env: &Env, db: &Db, grave: &Row) -> Result<(), String> {
     let agent = &grave.agent;
     let command = Command::close(grave);
     let door = Door::of(env, &agent.repo, &agent.name).map_err(|error| error.to_string())?;
-    let mut response = door
-        .send(&command, "")
-        .await
-        .map_err(|error| error.to_string())?;
+    let mut response = door.send(&command, "").await.map_err(|error| error.to_string())?;
     let text = response.text().await.map_err(|error| error.to_string())?;
     // Where a newer incarnation has the mailbox, this one is closed, too.
     let stale = matches!(Refused::read(&text), Refused::Stale);

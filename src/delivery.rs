@@ -43,10 +43,7 @@ async fn exchange(post: &Post<'_>, signal: &AbortSignal, now: Ms) -> worker::Res
     let timestamp = now.div_euclid(1000);
     let headers = Headers::new();
     headers.set("content-type", "application/json")?;
-    headers.set(
-        "user-agent",
-        concat!("multiclaude-hybrid/", env!("CARGO_PKG_VERSION")),
-    )?;
+    headers.set("user-agent", concat!("multiclaude-hybrid/", env!("CARGO_PKG_VERSION")))?;
     headers.set(webhook::HEADER_ID, post.id)?;
     headers.set(webhook::HEADER_TIMESTAMP, &timestamp.to_string())?;
     let signature = webhook::sign_all(post.secrets, post.id, timestamp, post.body);
@@ -69,11 +66,7 @@ async fn exchange(post: &Post<'_>, signal: &AbortSignal, now: Ms) -> worker::Res
     let retry_after_secs = retry_after.and_then(|text| read_retry_after(&text, now));
     // The status is the answer; a body that breaks or hangs changes nothing.
     let acked = read_acked(&mut response).await.unwrap_or(false) && (200..300).contains(&code);
-    Ok(Answer::Status {
-        code,
-        acked,
-        retry_after_secs,
-    })
+    Ok(Answer::Status { code, acked, retry_after_secs })
 }
 
 /// Seconds, or the HTTP date of when to come back.

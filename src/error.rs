@@ -72,32 +72,21 @@ impl ApiError {
 
     /// Fields of the body are wrong.
     pub fn fields(errors: Vec<FieldError>) -> Self {
-        let list: Vec<_> = errors
-            .iter()
-            .map(|error| format!("{} {}", error.field, error.message))
-            .collect();
-        Self {
-            errors,
-            ..Self::new(ErrorCode::ValidationFailed, format!("{}.", list.join("; ")))
-        }
+        let list: Vec<_> =
+            errors.iter().map(|error| format!("{} {}", error.field, error.message)).collect();
+        Self { errors, ..Self::new(ErrorCode::ValidationFailed, format!("{}.", list.join("; "))) }
     }
 
     /// Wait before the next try.
     #[must_use]
     pub fn retry_after(self, secs: u32) -> Self {
-        Self {
-            retry_after_secs: Some(secs),
-            ..self
-        }
+        Self { retry_after_secs: Some(secs), ..self }
     }
 
     /// The methods that are allowed.
     #[must_use]
     pub fn allow(self, methods: String) -> Self {
-        Self {
-            allow: Some(methods),
-            ..self
-        }
+        Self { allow: Some(methods), ..self }
     }
 
     /// The problem document as JSON.
@@ -124,9 +113,7 @@ impl ApiError {
         }
         let status = self.code.status();
         let body = self.into_problem(request_id)?.into_bytes();
-        Ok(Response::from_bytes(body)?
-            .with_headers(headers)
-            .with_status(status))
+        Ok(Response::from_bytes(body)?.with_headers(headers).with_status(status))
     }
 }
 
@@ -151,10 +138,7 @@ impl From<serde_json::Error> for ApiError {
 
 impl From<BodyError> for ApiError {
     fn from(error: BodyError) -> Self {
-        Self::new(
-            ErrorCode::InvalidJson,
-            format!("The request is not valid: {error}."),
-        )
+        Self::new(ErrorCode::InvalidJson, format!("The request is not valid: {error}."))
     }
 }
 

@@ -104,9 +104,7 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
         d1: exchange.d1,
         mailbox: exchange.mailbox,
         rows: exchange.rows,
-        error: error
-            .as_ref()
-            .map(|(code, cause)| (code.as_str(), cause.as_deref())),
+        error: error.as_ref().map(|(code, cause)| (code.as_str(), cause.as_deref())),
     });
     Ok(response)
 }
@@ -138,23 +136,12 @@ async fn serve(
         return options(&segments);
     }
     // HEAD is GET; the runtime sends no body with its answer.
-    let wanted = if method == "HEAD" {
-        "GET"
-    } else {
-        method.as_str()
-    };
+    let wanted = if method == "HEAD" { "GET" } else { method.as_str() };
     let (route, params) = router::find(wanted, &segments)?;
     exchange.route = route.pattern;
     let cost = std::rc::Rc::new(context::Cost::default());
-    let context = Context::new(
-        request,
-        url.to_owned(),
-        env,
-        runtime,
-        settings,
-        params,
-        cost.clone(),
-    );
+    let context =
+        Context::new(request, url.to_owned(), env, runtime, settings, params, cost.clone());
     let result = (route.handler)(context).await;
     exchange.caller = cost.caller.take();
     (exchange.d1, exchange.mailbox, exchange.rows) =
@@ -182,11 +169,7 @@ fn require_https(url: &str, allow_insecure: bool) -> Result<(), ApiError> {
     if url.starts_with("https://") || (allow_insecure && loopback) {
         return Ok(());
     }
-    let hint = if loopback {
-        " On one machine, ALLOW_INSECURE=true opens loopback."
-    } else {
-        ""
-    };
+    let hint = if loopback { " On one machine, ALLOW_INSECURE=true opens loopback." } else { "" };
     Err(ApiError::new(
         ErrorCode::HttpsRequired,
         format!(
@@ -197,8 +180,7 @@ fn require_https(url: &str, allow_insecure: bool) -> Result<(), ApiError> {
 }
 
 fn is_loopback_v4(name: &str) -> bool {
-    name.parse::<std::net::Ipv4Addr>()
-        .is_ok_and(|ip| ip.is_loopback())
+    name.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Runs every minute.
@@ -214,19 +196,14 @@ mod tests {
     #[test]
     fn plain_http_is_served_on_loopback_alone_and_only_where_it_is_allowed() {
         assert!(require_https("https://api.example.com/v1/health", false).is_ok());
-        for loopback in [
-            "http://127.0.0.1:8787/",
-            "http://localhost:8787/x",
-            "http://[::1]:8787/",
-        ] {
+        for loopback in ["http://127.0.0.1:8787/", "http://localhost:8787/x", "http://[::1]:8787/"]
+        {
             assert!(require_https(loopback, true).is_ok(), "{loopback}");
             assert!(require_https(loopback, false).is_err(), "{loopback}");
         }
-        for open in [
-            "http://api.example.com/",
-            "http://10.0.0.1:80/",
-            "http://127.0.0.1.example.com/",
-        ] {
+        for open in
+            ["http://api.example.com/", "http://10.0.0.1:80/", "http://127.0.0.1.example.com/"]
+        {
             assert!(require_https(open, true).is_err(), "{open}");
         }
     }

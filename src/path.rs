@@ -72,14 +72,8 @@ mod tests {
 
     #[test]
     fn a_repo_called_agents_is_not_confused_with_the_collection() {
-        assert_eq!(
-            canonical("/v1/repos/a/agents/agents"),
-            ["v1", "repos", "a/agents", "agents"]
-        );
-        assert_eq!(
-            canonical("/v1/repos/a%2Fagents/agents"),
-            ["v1", "repos", "a/agents", "agents"]
-        );
+        assert_eq!(canonical("/v1/repos/a/agents/agents"), ["v1", "repos", "a/agents", "agents"]);
+        assert_eq!(canonical("/v1/repos/a%2Fagents/agents"), ["v1", "repos", "a/agents", "agents"]);
     }
 
     #[test]

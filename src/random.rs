@@ -20,10 +20,6 @@ pub fn unit() -> f64 {
 pub fn request_id() -> String {
     bytes::<12>().map_or_else(
         |_| ErrorCode::Internal.as_str().to_owned(),
-        |bytes| {
-            bytes
-                .iter()
-                .fold("req_".to_owned(), |id, byte| format!("{id}{byte:02x}"))
-        },
+        |bytes| bytes.iter().fold("req_".to_owned(), |id, byte| format!("{id}{byte:02x}")),
     )
 }

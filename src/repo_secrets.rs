@@ -18,14 +18,8 @@ fn place(repo: &Repo) -> String {
 /// dropped from `MASTER_KEY` is lost: it opens no longer, and is left out.
 pub fn valid(keys: &KeyRing, stored: &Stored, now: Ms) -> Vec<Secret> {
     let place = place(&stored.config.repo);
-    let valid = stored
-        .secrets
-        .iter()
-        .filter(|held| held.until.is_none_or(|until| now < until));
-    valid
-        .filter_map(|held| keys.open(&held.sealed, &place).ok())
-        .map(Secret::from_bytes)
-        .collect()
+    let valid = stored.secrets.iter().filter(|held| held.until.is_none_or(|until| now < until));
+    valid.filter_map(|held| keys.open(&held.sealed, &place).ok()).map(Secret::from_bytes).collect()
 }
 
 /// The newest secret, if it can be opened.

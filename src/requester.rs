@@ -49,10 +49,7 @@ async fn addressee(db: &Db, row: &Row) -> Result<Option<Addressee>, Refused> {
     match SpawnedBy::parse(&row.spawned_by) {
         Ok(SpawnedBy::Agent(name)) => {
             let holder = agents::holder(db, &row.repo, &name).await?;
-            Ok(holder.map(|holder| Addressee {
-                name,
-                id: holder.id,
-            }))
+            Ok(holder.map(|holder| Addressee { name, id: holder.id }))
         }
         Ok(SpawnedBy::Role(role, _)) if role == "user" => Ok(None),
         Ok(SpawnedBy::Role(role, owner)) => {
@@ -63,10 +60,7 @@ async fn addressee(db: &Db, row: &Row) -> Result<Option<Addressee>, Refused> {
 }
 
 async fn send(env: &Env, row: &Row, to: &Addressee) -> Result<(), Refused> {
-    let worker = row
-        .worker_name
-        .as_ref()
-        .map_or(String::new(), |name| format!(" ({name})"));
+    let worker = row.worker_name.as_ref().map_or(String::new(), |name| format!(" ({name})"));
     let body = match row.status {
         SpawnStatus::Completed => {
             format!(
@@ -76,9 +70,7 @@ async fn send(env: &Env, row: &Row, to: &Addressee) -> Result<(), Refused> {
         }
         _ => format!(
             "The worker you asked for{worker} has failed: {}",
-            row.failure_reason
-                .as_deref()
-                .unwrap_or("no reason was given")
+            row.failure_reason.as_deref().unwrap_or("no reason was given")
         ),
     };
     let fields = wire_fields(&json!({
@@ -93,9 +85,7 @@ async fn send(env: &Env, row: &Row, to: &Addressee) -> Result<(), Refused> {
         ttl_secs: None,
         notice_for: Some(to.id.clone()),
     });
-    let mut response = Door::of(env, &row.repo, &to.name)?
-        .send(&command, &fields)
-        .await?;
+    let mut response = Door::of(env, &row.repo, &to.name)?.send(&command, &fields).await?;
     if response.status_code() == 409 {
         return Err(Refused::read(&response.text().await?));
     }

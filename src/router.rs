@@ -73,10 +73,7 @@ routes! {
 /// The parameters of `segments` under `pattern`, which fits.
 fn params(pattern: &str, segments: &[String]) -> Vec<String> {
     let parts = pattern.split('/').skip(1).zip(segments);
-    parts
-        .filter(|(part, _)| part.starts_with('{'))
-        .map(|(_, segment)| segment.clone())
-        .collect()
+    parts.filter(|(part, _)| part.starts_with('{')).map(|(_, segment)| segment.clone()).collect()
 }
 
 /// How many parameters `pattern` needs for `segments`, if it fits.
@@ -109,10 +106,7 @@ pub fn allowed(segments: &[String]) -> Vec<String> {
     let methods: Vec<_> = at(segments).map(|route| route.method.to_string()).collect();
     let with_get = methods.iter().any(|method| method == "GET");
     let extra = [("HEAD", with_get), ("OPTIONS", !methods.is_empty())];
-    let extra = extra
-        .into_iter()
-        .filter(|(_, served)| *served)
-        .map(|(name, _)| name.to_owned());
+    let extra = extra.into_iter().filter(|(_, served)| *served).map(|(name, _)| name.to_owned());
     methods.iter().cloned().chain(extra).collect()
 }
 
@@ -159,29 +153,17 @@ mod tests {
 
     #[test]
     fn an_unknown_path_is_404_and_a_known_one_with_another_method_405() {
-        assert_eq!(
-            found("GET", "/v1/nothing").unwrap_err(),
-            ErrorCode::NotFound
-        );
+        assert_eq!(found("GET", "/v1/nothing").unwrap_err(), ErrorCode::NotFound);
         assert_eq!(found("GET", "/health").unwrap_err(), ErrorCode::NotFound);
-        assert_eq!(
-            found("PUT", "/v1/health").unwrap_err(),
-            ErrorCode::MethodNotAllowed
-        );
-        assert_eq!(
-            found("GET", "/v1/repos/a/agents").unwrap_err(),
-            ErrorCode::NotFound
-        );
+        assert_eq!(found("PUT", "/v1/health").unwrap_err(), ErrorCode::MethodNotAllowed);
+        assert_eq!(found("GET", "/v1/repos/a/agents").unwrap_err(), ErrorCode::NotFound);
     }
 
     #[test]
     fn a_word_of_the_path_is_never_taken_for_an_id() {
         for (method, path) in [("PATCH", "claim"), ("DELETE", "spawn"), ("GET", "claim")] {
             let path = format!("/v1/repos/a/b/workers/{path}");
-            assert_eq!(
-                found(method, &path).unwrap_err(),
-                ErrorCode::MethodNotAllowed
-            );
+            assert_eq!(found(method, &path).unwrap_err(), ErrorCode::MethodNotAllowed);
         }
         let segments = path::segments("/v1/repos/a/b/workers/claim").unwrap();
         assert_eq!(allowed(&segments), ["POST", "OPTIONS"]);
@@ -190,31 +172,19 @@ mod tests {
     #[test]
     fn a_method_that_is_none_of_ours_is_not_taken_for_get() {
         for odd in ["PROPFIND", "get", "TRACE"] {
-            assert_eq!(
-                found(odd, "/v1/health").unwrap_err(),
-                ErrorCode::MethodNotAllowed
-            );
+            assert_eq!(found(odd, "/v1/health").unwrap_err(), ErrorCode::MethodNotAllowed);
         }
-        assert_eq!(
-            allowed(&path::segments("/v1/health").unwrap()),
-            ["GET", "HEAD", "OPTIONS"]
-        );
+        assert_eq!(allowed(&path::segments("/v1/health").unwrap()), ["GET", "HEAD", "OPTIONS"]);
     }
 
     #[test]
     fn the_readme_lists_the_same_routes_in_the_same_order() {
         let readme = include_str!("../README.md");
-        let listed = readme
-            .lines()
-            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
-        let listed: Vec<_> = listed
-            .map(|(route, _)| route)
-            .filter(|route| route.contains(" /v1/"))
-            .collect();
-        let served: Vec<_> = ROUTES
-            .iter()
-            .map(|route| format!("{} {}", route.method, route.pattern))
-            .collect();
+        let listed = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        let listed: Vec<_> =
+            listed.map(|(route, _)| route).filter(|route| route.contains(" /v1/")).collect();
+        let served: Vec<_> =
+            ROUTES.iter().map(|route| format!("{} {}", route.method, route.pattern)).collect();
         assert_eq!(listed, served);
     }
 
@@ -228,9 +198,7 @@ mod tests {
                 described.insert(format!("{} {path}", method.to_uppercase()));
             }
         }
-        let served = ROUTES
-            .iter()
-            .map(|route| format!("{} {}", route.method, route.pattern));
+        let served = ROUTES.iter().map(|route| format!("{} {}", route.method, route.pattern));
         assert_eq!(described, served.collect());
     }
 
@@ -238,20 +206,14 @@ mod tests {
     fn the_readme_lists_every_error_code() {
         let readme = include_str!("../README.md");
         for code in ErrorCode::ALL {
-            assert!(
-                readme.contains(&format!("`{}`", code.as_str())),
-                "{}",
-                code.as_str()
-            );
+            assert!(readme.contains(&format!("`{}`", code.as_str())), "{}", code.as_str());
         }
     }
 
     #[test]
     fn no_two_routes_are_the_same() {
-        let mut seen: Vec<_> = ROUTES
-            .iter()
-            .map(|route| (route.method.to_string(), route.pattern))
-            .collect();
+        let mut seen: Vec<_> =
+            ROUTES.iter().map(|route| (route.method.to_string(), route.pattern)).collect();
         seen.sort();
         seen.dedup();
         assert_eq!(seen.len(), ROUTES.len());

@@ -48,13 +48,12 @@ fn read(env: &Env) -> Result<Settings, String> {
          k1:$(openssl rand -base64 32); `make dev` makes one by itself.",
     )?;
     let keys = KeyRing::parse(&keys).map_err(|error| format!("The secret MASTER_KEY {error}."))?;
-    let admin =
-        variable(env, "ADMIN_TOKEN").map(|text| {
-            SecretToken::parse(&text).filter(|token| token.kind() == TokenKind::Admin).ok_or(
+    let admin = variable(env, "ADMIN_TOKEN").map(|text| {
+        SecretToken::parse(&text).filter(|token| token.kind() == TokenKind::Admin).ok_or(
             "The secret ADMIN_TOKEN is not an admin token: mca_, 43 base62 digits and their \
              checksum. Make one with `make token`.",
         )
-        });
+    });
     let admin_hash = admin.transpose()?.map(|token| token.hash());
     let allow_insecure = variable(env, "ALLOW_INSECURE").as_deref() == Some("true");
     let scale = match variable(env, "TIME_SCALE").filter(|_| allow_insecure) {

@@ -58,13 +58,9 @@ async fn configure(env: &Env, db: &Db, repo: &Repo) -> Result<(), Refused> {
     let command = Command::Configure {
         wish: Configuration {
             agent_id: AgentId::new(Timestamp(0), [0; 10]),
-            owner: Owner::parse(HOLDER).map_err(|error| Refused::Broken {
-                cause: error.to_string(),
-            })?,
-            version: Version {
-                generation: 1,
-                revision: stored.version,
-            },
+            owner: Owner::parse(HOLDER)
+                .map_err(|error| Refused::Broken { cause: error.to_string() })?,
+            version: Version { generation: 1, revision: stored.version },
             endpoint,
         },
         secret: secret.as_ref().map(Secret::reveal),
@@ -89,10 +85,7 @@ async fn hand_over(env: &Env, row: &Row) -> Result<(), Refused> {
         ttl_secs: None,
         notice_for: None,
     });
-    let wire = row
-        .wire
-        .strip_prefix('{')
-        .and_then(|wire| wire.strip_suffix('}'));
+    let wire = row.wire.strip_prefix('{').and_then(|wire| wire.strip_suffix('}'));
     let fragment = format!("\"webhook_id\":\"{id}\",{}", wire.unwrap_or_default());
     ask(env, &row.repo, &command, &fragment).await
 }

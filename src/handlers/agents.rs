@@ -40,12 +40,8 @@ fn conflict() -> ApiError {
 /// The row as it is to be shown.
 fn shown(mut row: Row, context: &Context) -> registry::Row {
     let agent = &mut row.agent;
-    agent.status = presence::reported(
-        agent.status,
-        agent.last_seen.0,
-        context.now,
-        &context.settings.timing,
-    );
+    agent.status =
+        presence::reported(agent.status, agent.last_seen.0, context.now, &context.settings.timing);
     row
 }
 
@@ -77,13 +73,8 @@ async fn settle(
     };
     for _ in 0..TRIES {
         let found = store::get(context.db()?, &caller.repo, &wish.name).await?;
-        let decision = registry::register(
-            found.as_ref(),
-            &by,
-            wish,
-            context.now,
-            &context.settings.timing,
-        );
+        let decision =
+            registry::register(found.as_ref(), &by, wish, context.now, &context.settings.timing);
         let (status, row, action) = match decision {
             Decision::Create(row) => (201, row, AuditAction::AgentRegistered),
             Decision::Renew(row) => (200, row, AuditAction::AgentRenewed),
@@ -91,9 +82,8 @@ async fn settle(
         };
         needs_endpoint(&row, wish.webhook_secret.as_ref())?;
         let mut entry = caller.entry(context, action, row.agent.name.as_str())?;
-        let replaced = found
-            .as_ref()
-            .filter(|old| old.deleted_at.is_none() && old.agent.id != row.agent.id);
+        let replaced =
+            found.as_ref().filter(|old| old.deleted_at.is_none() && old.agent.id != row.agent.id);
         let detail = match replaced {
             None => json!({ "id": row.agent.id }),
             Some(Row { agent: old, .. }) => json!({
@@ -114,19 +104,13 @@ fn needs_endpoint(row: &Row, secret: Option<&Secret>) -> Result<(), ApiError> {
         return Ok(());
     }
     let message = "needs an endpoint: give both together";
-    Err(ApiError::fields(vec![FieldError::new(
-        "webhook_secret",
-        message,
-    )]))
+    Err(ApiError::fields(vec![FieldError::new("webhook_secret", message)]))
 }
 
 fn taken(found: Option<&Row>, context: &Context) -> ApiError {
     let Some(row) = found else { return conflict() };
     let agent = &shown(row.clone(), context).agent;
-    let from = agent
-        .instance
-        .as_ref()
-        .map_or(String::new(), |at| format!(" from instance {at}"));
+    let from = agent.instance.as_ref().map_or(String::new(), |at| format!(" from instance {at}"));
     ApiError::new(
         ErrorCode::AgentExists,
         format!(
@@ -164,31 +148,18 @@ pub async fn list(context: Context) -> Handled {
 pub async fn living(context: &Context, caller: &RepoCaller) -> Result<Row, ApiError> {
     let name = context.agent_name()?;
     let wanted = context.agent_id()?;
-    let row = store::get(context.db()?, &caller.repo, &name)
-        .await?
-        .ok_or_else(not_found)?;
+    let row = store::get(context.db()?, &caller.repo, &name).await?.ok_or_else(not_found)?;
     if wanted.is_some_and(|id| row.deleted_at.is_some() || id != row.agent.id) {
         return Err(Refused::Superseded.into());
     }
-    if row.deleted_at.is_some() {
-        Err(not_found())
-    } else {
-        Ok(row)
-    }
+    if row.deleted_at.is_some() { Err(not_found()) } else { Ok(row) }
 }
 
 /// `GET …/agents/{name}`: one agent, with how many messages wait for it.
 pub async fn get(context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
     let mut row = shown(living(&context, &caller).await?, &context);
-    let mut response = ask(
-        &context,
-        &caller.repo,
-        &row.agent.name,
-        &Command::Waiting,
-        "",
-    )
-    .await?;
+    let mut response = ask(&context, &caller.repo, &row.agent.name, &Command::Waiting, "").await?;
     let count: Option<WaitingCount> = value::read(&response.text().await?);
     row.agent.waiting = count.map(|count| count.waiting);
     json(200, &row.agent)
@@ -261,15 +232,8 @@ pub async fn heartbeats(mut context: Context) -> Handled {
     let principal = caller.principal();
     let owner = (principal.kind == TokenKind::User).then(|| principal.owner.as_str());
     let grain = context.settings.timing.seen_grain;
-    let results = store::heartbeats(
-        context.db()?,
-        &caller.repo,
-        &beats,
-        owner,
-        context.now,
-        grain,
-    )
-    .await?;
+    let results =
+        store::heartbeats(context.db()?, &caller.repo, &beats, owner, context.now, grain).await?;
     text(200, results)
 }
 
@@ -280,9 +244,7 @@ pub async fn delete(context: Context) -> Handled {
     let name = context.agent_name()?;
     let wanted = context.agent_id()?;
     for _ in 0..TRIES {
-        let row = store::get(context.db()?, &caller.repo, &name)
-            .await?
-            .ok_or_else(not_found)?;
+        let row = store::get(context.db()?, &caller.repo, &name).await?.ok_or_else(not_found)?;
         if wanted.as_ref().is_some_and(|id| *id != row.agent.id) {
             return Err(Refused::Superseded.into());
         }

@@ -14,9 +14,7 @@ pub async fn list(context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
     let kind = caller.principal().kind;
     if kind == TokenKind::User {
-        return Err(forbidden(
-            "The audit log of a repo is shown to service and admin tokens.",
-        ));
+        return Err(forbidden("The audit log of a repo is shown to service and admin tokens."));
     }
     let query = Query::of(&context);
     let limit = query.limit()?;

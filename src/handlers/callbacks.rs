@@ -76,13 +76,11 @@ fn claimed(context: &Context) -> Result<Option<Claimed>, ApiError> {
     let now_secs = context.now.div_euclid(1000);
     let timestamp = header(HEADER_TIMESTAMP)?.parse::<i64>().ok();
     let timestamp = timestamp.filter(|at| now_secs.abs_diff(*at) <= TOLERANCE_SECS.unsigned_abs());
-    Ok(timestamp
-        .filter(|_| well_formed && !signature.is_empty())
-        .map(|timestamp| Claimed {
-            webhook_id,
-            timestamp,
-            signature,
-        }))
+    Ok(timestamp.filter(|_| well_formed && !signature.is_empty()).map(|timestamp| Claimed {
+        webhook_id,
+        timestamp,
+        signature,
+    }))
 }
 
 /// Does the signature fit? Whatever does not, and whatever is missing, the
@@ -101,11 +99,7 @@ async fn verify_body(
         repo_secrets::valid(&context.settings.keys, &stored, context.now)
     };
     let now_secs = context.now.div_euclid(1000);
-    let Claimed {
-        webhook_id,
-        timestamp,
-        signature,
-    } = claimed;
+    let Claimed { webhook_id, timestamp, signature } = claimed;
     verify(&secrets, webhook_id, *timestamp, body, signature, now_secs)
         .map_err(|_| invalid_signature())
 }

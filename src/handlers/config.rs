@@ -119,11 +119,7 @@ fn require_match(context: &Context, version: u32) -> Result<bool, ApiError> {
         .split(',')
         .map(|tag| tag.trim().trim_start_matches("W/"))
         .any(|tag| tag == current || (tag == "*" && version > 0));
-    if matches {
-        Ok(true)
-    } else {
-        Err(precondition_failed())
-    }
+    if matches { Ok(true) } else { Err(precondition_failed()) }
 }
 
 /// The secrets after this PUT: the given one first, or, where an endpoint has
@@ -136,12 +132,7 @@ fn secrets_after(
 ) -> Result<Vec<HeldSecret>, ApiError> {
     let now = context.now;
     let alive = |held: &HeldSecret| held.until.is_none_or(|until: Ms| now < until);
-    let mut secrets: Vec<_> = stored
-        .secrets
-        .iter()
-        .filter(|held| alive(held))
-        .cloned()
-        .collect();
+    let mut secrets: Vec<_> = stored.secrets.iter().filter(|held| alive(held)).cloned().collect();
     let used = !wish.config.spawn_endpoint.is_empty();
     if !used {
         secrets.truncate(1);
@@ -163,13 +154,7 @@ fn secrets_after(
     for held in &mut secrets {
         held.until = Some(held.until.map_or(until, |known| known.min(until)));
     }
-    secrets.insert(
-        0,
-        HeldSecret {
-            sealed,
-            until: None,
-        },
-    );
+    secrets.insert(0, HeldSecret { sealed, until: None });
     secrets.truncate(OLD_SECRETS_MAX + 1);
     Ok(secrets)
 }

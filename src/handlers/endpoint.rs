@@ -100,13 +100,7 @@ pub async fn test(context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
     let row = agents::living(&context, &caller).await?;
     caller.manages(&row.agent.owner)?;
-    let mut response = ask(
-        &context,
-        &caller.repo,
-        &row.agent.name,
-        &Command::TestEndpoint,
-        "",
-    )
-    .await?;
+    let mut response =
+        ask(&context, &caller.repo, &row.agent.name, &Command::TestEndpoint, "").await?;
     text(200, response.text().await?)
 }

@@ -28,20 +28,14 @@ fn place(repo: &Repo) -> String {
 
 fn with_lease(context: &Context, row: Row) -> Handled {
     let sealed = row.lease.clone().unwrap_or_default();
-    let token = context
-        .settings
-        .keys
-        .open(&sealed, &place(&row.repo))
-        .map_err(ApiError::internal)?;
+    let token =
+        context.settings.keys.open(&sealed, &place(&row.repo)).map_err(ApiError::internal)?;
     let lease = Lease {
         token: String::from_utf8(token).map_err(ApiError::internal)?,
         expires_at: row.lease_ends().unwrap_or_default(),
     };
     let open = row.wire.strip_suffix('}').unwrap_or(&row.wire);
-    text(
-        200,
-        format!("{open},\"lease\":{}}}", serde_json::to_string(&lease)?),
-    )
+    text(200, format!("{open},\"lease\":{}}}", serde_json::to_string(&lease)?))
 }
 
 /// `POST …/workers/claim`: the best matching request with a lease, or 204.
@@ -96,9 +90,7 @@ pub async fn update(mut context: Context) -> Handled {
     let fields = body::fields(&mut context.request).await?;
     let wish = WorkerUpdate::from_fields(fields).map_err(ApiError::fields)?;
     for _ in 0..TRIES {
-        let row = store::get(context.db()?, &caller.repo, &id)
-            .await?
-            .ok_or_else(not_found)?;
+        let row = store::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
         let holds = holds(&context, &row, &wish.lease_token);
         let timing = &context.settings.timing;
         let updated = lease::update(&row.held(), holds, &wish, context.now, timing);

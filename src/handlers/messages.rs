@@ -62,12 +62,8 @@ pub async fn send(mut context: Context) -> Handled {
         let meant = format!("{}\n{fields}", message.ttl_seconds.unwrap_or(0));
         (idempotency::hash(&scope), idempotency::hash(&meant))
     });
-    let command = Command::Send(Send {
-        sender,
-        key,
-        ttl_secs: message.ttl_seconds,
-        notice_for: None,
-    });
+    let command =
+        Command::Send(Send { sender, key, ttl_secs: message.ttl_seconds, notice_for: None });
     pass_on(ask(&context, &caller.repo, &message.to, &command, &fields).await?)
 }
 
@@ -94,11 +90,7 @@ async fn sender(
         Sender::Agent(name) => name,
     };
     let holder = acting_for(context, caller, name, "from").await?;
-    Ok(Some(SendingAgent {
-        name: name.clone(),
-        id: holder.id,
-        owner: holder.owner,
-    }))
+    Ok(Some(SendingAgent { name: name.clone(), id: holder.id, owner: holder.owner }))
 }
 
 /// `GET …/agents/{name}/messages`: the agent's messages, oldest first.
@@ -123,9 +115,7 @@ pub async fn list(context: Context) -> Handled {
     let next = response.headers().get(NEXT)?;
     let mut response = pass_on(response)?;
     if let Some(next) = next {
-        response
-            .headers_mut()
-            .set("link", &query.next_link(&context, &next))?;
+        response.headers_mut().set("link", &query.next_link(&context, &next))?;
     }
     Ok(response)
 }
@@ -136,9 +126,7 @@ fn pass_on(response: Response) -> Handled {
     let (_, body) = response.into_parts();
     let headers = Headers::new();
     headers.set("content-type", "application/json")?;
-    Ok(Response::from_body(body)?
-        .with_headers(headers)
-        .with_status(status))
+    Ok(Response::from_body(body)?.with_headers(headers).with_status(status))
 }
 
 /// Seconds to hold an empty answer: `?wait=`, else `Prefer: wait=n` (RFC 7240),
@@ -160,11 +148,8 @@ fn wait(context: &Context, query: &Query) -> Result<u32, ApiError> {
 pub async fn receipt(context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
     let id = context.message_id()?;
-    let command = Command::Receipt {
-        caller: caller.principal().clone(),
-        seq: id.seq(),
-        uuid: id.uuid_hex(),
-    };
+    let command =
+        Command::Receipt { caller: caller.principal().clone(), seq: id.seq(), uuid: id.uuid_hex() };
     pass_on(ask(&context, &caller.repo, id.agent(), &command, "").await?)
 }
 

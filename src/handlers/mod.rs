@@ -31,9 +31,7 @@ pub fn json(status: u16, value: &impl Serialize) -> Handled {
 pub fn text(status: u16, body: String) -> Handled {
     let headers = Headers::new();
     headers.set("content-type", "application/json")?;
-    Ok(Response::from_bytes(body.into_bytes())?
-        .with_headers(headers)
-        .with_status(status))
+    Ok(Response::from_bytes(body.into_bytes())?.with_headers(headers).with_status(status))
 }
 
 /// 204.

@@ -18,19 +18,13 @@ impl Query {
     pub fn of(context: &Context) -> Self {
         let url = context.url().split('#').next().unwrap_or_default();
         let query = url.split_once('?').map_or("", |(_, query)| query);
-        Self(
-            form_urlencoded::parse(query.as_bytes())
-                .into_owned()
-                .collect(),
-        )
+        Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
 
     /// A parameter; an empty one counts as absent.
     pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(key, _)| key == name);
-        found
-            .map(|(_, value)| value.as_str())
-            .filter(|value| !value.is_empty())
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
     /// A parameter through `parse`.
@@ -48,11 +42,7 @@ impl Query {
         self.parsed(name, |text| {
             let number = text.parse().ok().filter(|number| range.contains(number));
             number.ok_or_else(|| {
-                format!(
-                    "must be a whole number from {} to {}",
-                    range.start(),
-                    range.end()
-                )
+                format!("must be a whole number from {} to {}", range.start(), range.end())
             })
         })
     }
@@ -80,11 +70,7 @@ impl Query {
     pub fn next_link(&self, context: &Context, after: &str) -> String {
         let base = context.url().split(['?', '#']).next().unwrap_or_default();
         let mut query = form_urlencoded::Serializer::new(String::new());
-        for (key, value) in self
-            .0
-            .iter()
-            .filter(|(key, _)| key != "after" && key != "wait")
-        {
+        for (key, value) in self.0.iter().filter(|(key, _)| key != "after" && key != "wait") {
             query.append_pair(key, value);
         }
         query.append_pair("after", after);

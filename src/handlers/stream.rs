@@ -29,8 +29,7 @@ pub async fn open(context: Context) -> Handled {
         token_ends: caller.caller().expires_at(),
     };
     let response = ask_for_stream(&context, &caller.repo, &name, &ask).await?;
-    let socket = response
-        .websocket()
-        .ok_or_else(|| ApiError::internal("the mailbox opened no stream"))?;
+    let socket =
+        response.websocket().ok_or_else(|| ApiError::internal("the mailbox opened no stream"))?;
     Ok(Response::from_websocket(socket)?)
 }

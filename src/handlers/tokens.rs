@@ -46,19 +46,12 @@ pub async fn create(mut context: Context) -> Handled {
 
 fn read(mut fields: Fields, context: &Context, caller: &Caller) -> Result<Token, ApiError> {
     let kind = fields.required("kind", TokenKind::parse);
-    let owner = fields.required("owner", |text| {
-        Owner::parse(text).map_err(|error| format!("the owner {error}"))
-    });
-    let repos = fields.list("repos", |text| {
-        Scope::parse(text).map_err(|error| error.to_string())
-    });
+    let owner = fields
+        .required("owner", |text| Owner::parse(text).map_err(|error| format!("the owner {error}")));
+    let repos = fields.list("repos", |text| Scope::parse(text).map_err(|error| error.to_string()));
     let description = fields.parsed("description", |text| {
         let fits = text.chars().count() <= DESCRIPTION_MAX;
-        if fits {
-            Ok(text.to_owned())
-        } else {
-            Err("is longer than 200 characters")
-        }
+        if fits { Ok(text.to_owned()) } else { Err("is longer than 200 characters") }
     });
     let expires_at = fields.parsed("expires_at", |text| {
         Timestamp::parse(text)
@@ -77,10 +70,7 @@ fn read(mut fields: Fields, context: &Context, caller: &Caller) -> Result<Token,
     let repos = repos.unwrap_or_default();
     match kind {
         Some(TokenKind::Admin) if !repos.is_empty() => {
-            fields.fault(
-                "repos",
-                "must be empty: an admin token is not bound to repos",
-            );
+            fields.fault("repos", "must be empty: an admin token is not bound to repos");
         }
         Some(TokenKind::User) if repos.iter().any(|scope| matches!(scope, Scope::Account(_))) => {
             fields.fault(
@@ -89,10 +79,7 @@ fn read(mut fields: Fields, context: &Context, caller: &Caller) -> Result<Token,
             );
         }
         Some(TokenKind::User | TokenKind::Service) if repos.is_empty() => {
-            fields.fault(
-                "repos",
-                "must name what the token covers, for example [\"acme/app\"]",
-            );
+            fields.fault("repos", "must name what the token covers, for example [\"acme/app\"]");
         }
         _ if repos.len() > REPOS_MAX => fields.fault("repos", "has more than 100 entries"),
         _ => {}

@@ -41,21 +41,12 @@ pub async fn spawn(mut context: Context) -> Handled {
     let by = spawned_by(&context, &caller, wish.spawned_by.as_ref()).await?;
     let owner = &caller.principal().owner;
     let key = key.map(|key| {
-        let meant = (
-            &wish.task,
-            &by,
-            wish.priority,
-            wish.retry,
-            &wish.labels,
-            &wish.metadata,
-        );
+        let meant = (&wish.task, &by, wish.priority, wish.retry, &wish.labels, &wish.metadata);
         let meant = serde_json::to_string(&meant).unwrap_or_default();
         let scope = format!("{}\n{owner}\n{key}", caller.repo);
         (idempotency::hash(&scope), idempotency::hash(&meant))
     });
-    let key = key
-        .as_ref()
-        .map(|(scope, meant)| (scope.as_str(), meant.as_str()));
+    let key = key.as_ref().map(|(scope, meant)| (scope.as_str(), meant.as_str()));
     if let Some(first) = repeated(&context, key).await? {
         return text(200, first.wire);
     }
@@ -129,10 +120,8 @@ async fn limit_reached(context: &Context, repo: &Repo) -> Result<ApiError, ApiEr
     let usage = store::usage(context.db()?, repo, context.now, timing).await?;
     if usage.recent >= usage.max_recent {
         let oldest = usage.oldest.unwrap_or(context.now);
-        let secs = (oldest + timing.spawn_window - context.now)
-            .max(0)
-            .div_euclid(timing.second)
-            + 1;
+        let secs =
+            (oldest + timing.spawn_window - context.now).max(0).div_euclid(timing.second) + 1;
         return Ok(ApiError::new(
             ErrorCode::SpawnRateLimited,
             format!(
@@ -208,10 +197,7 @@ async fn listed(context: Context, status: Option<SpawnStatus>) -> Handled {
     outgoing::drain_later(&context, &caller.repo, Made::Unknown);
     let page = store::list(context.db()?, &caller.repo, status, limit, offset).await?;
     let (items, count, more) = page;
-    query.paged(
-        &context,
-        (items, more.then(|| (offset + count).to_string())),
-    )
+    query.paged(&context, (items, more.then(|| (offset + count).to_string())))
 }
 
 /// `GET …/workers/{id}`.
@@ -220,9 +206,7 @@ pub async fn get(context: Context) -> Handled {
     let id = spawn_id(&context)?;
     expire(&context, &caller.repo).await?;
     outgoing::drain_later(&context, &caller.repo, Made::Unknown);
-    let row = store::get(context.db()?, &caller.repo, &id)
-        .await?
-        .ok_or_else(not_found)?;
+    let row = store::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
     text(200, row.wire)
 }
 
@@ -232,9 +216,7 @@ pub async fn cancel(context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
     let id = spawn_id(&context)?;
     expire(&context, &caller.repo).await?;
-    let row = store::get(context.db()?, &caller.repo, &id)
-        .await?
-        .ok_or_else(not_found)?;
+    let row = store::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
     caller.manages(&row.requested_by)?;
     let entry = caller.entry(&context, AuditAction::WorkerCancelled, id.as_str())?;
     let db = context.db()?;

@@ -23,17 +23,14 @@ impl Inner {
         let guard = clock::now() + settings.timing.push_guard;
         // A busy mailbox stays guarded, so that no message has to set an alarm.
         let busy = self.busy.replace(false).then_some(guard);
-        let at = self
-            .with(|core| core.wake_at(clock::now()))?
-            .map(|at| at.max(guard));
+        let at = self.with(|core| core.wake_at(clock::now()))?.map(|at| at.max(guard));
         if let Some(at) = at.into_iter().chain(busy).min() {
             self.set_alarm(Some(at))?;
         }
         self.drain().await;
         let now = clock::now();
-        let at = self
-            .with(|core| core.wake_at(now))?
-            .map(|at| at.max(self.not_before(now, &settings)));
+        let at =
+            self.with(|core| core.wake_at(now))?.map(|at| at.max(self.not_before(now, &settings)));
         let wanted = at.into_iter().chain(busy).min();
         if wanted != self.armed.get() && !self.draining.get() {
             self.set_alarm(wanted)?;

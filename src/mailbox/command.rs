@@ -234,11 +234,7 @@ pub struct Answer {
 impl Answer {
     /// 200 with this body.
     pub fn ok(body: impl Into<String>) -> Self {
-        Self {
-            status: 200,
-            body: body.into(),
-            next: None,
-        }
+        Self { status: 200, body: body.into(), next: None }
     }
 
     /// 200 with `value`.

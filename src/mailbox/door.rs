@@ -21,17 +21,13 @@ pub fn mailbox_name(repo: &Repo, agent: &AgentName) -> String {
 impl Door {
     /// The mailbox of an agent.
     pub fn of(env: &Env, repo: &Repo, agent: &AgentName) -> worker::Result<Self> {
-        env.durable_object("MAILBOX")?
-            .get_by_name(&mailbox_name(repo, agent))
-            .map(Self)
+        env.durable_object("MAILBOX")?.get_by_name(&mailbox_name(repo, agent)).map(Self)
     }
 
     /// The mailbox that pushes a repo's requests for workers. No agent's name
     /// has an @, so nobody else is asked by this name.
     pub fn of_spawns(env: &Env, repo: &Repo) -> worker::Result<Self> {
-        env.durable_object("MAILBOX")?
-            .get_by_name(&format!("{repo}{SPAWNS}"))
-            .map(Self)
+        env.durable_object("MAILBOX")?.get_by_name(&format!("{repo}{SPAWNS}")).map(Self)
     }
 
     /// Sends a command; the answer is the object's response, not yet read.
@@ -96,10 +92,7 @@ pub async fn ask_for_stream(
 
 /// Notes what an answer cost; a refusal becomes an error.
 async fn accepted(context: &Context, mut response: Response) -> Result<Response, ApiError> {
-    let rows = response
-        .headers()
-        .get(ROWS)?
-        .and_then(|rows| rows.parse().ok());
+    let rows = response.headers().get(ROWS)?.and_then(|rows| rows.parse().ok());
     context.note_mailbox(rows.unwrap_or(0));
     if response.status_code() == 409 {
         return Err(Refused::read(&response.text().await?).into());

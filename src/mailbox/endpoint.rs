@@ -26,9 +26,7 @@ impl Inner {
         let given = given
             .map(Secret::parse)
             .transpose()
-            .map_err(|cause| Refused::Broken {
-                cause: cause.to_owned(),
-            })?;
+            .map_err(|cause| Refused::Broken { cause: cause.to_owned() })?;
         let replaces = match &given {
             Some(secret) => !self.signs_with(secret, settings),
             None => rotate,
@@ -41,10 +39,7 @@ impl Inner {
             (SecretPlan::Replace, None) => Some(Secret::new(random::bytes()?)),
             _ => None,
         };
-        let secret = given
-            .as_ref()
-            .or(generated.as_ref())
-            .filter(|_| plan == SecretPlan::Replace);
+        let secret = given.as_ref().or(generated.as_ref()).filter(|_| plan == SecretPlan::Replace);
         let sealed = secret
             .map(|secret| self.vault.seal(&settings.keys, &wish.agent_id, secret))
             .transpose()?;
@@ -52,9 +47,7 @@ impl Inner {
         self.execute(writes.map_err(|StaleConfiguration| Refused::Stale)?)?;
         self.vault.forget();
         self.end_foreign_stream()?;
-        Answer::json(&Configured {
-            webhook_secret: generated.map(|secret| secret.reveal()),
-        })
+        Answer::json(&Configured { webhook_secret: generated.map(|secret| secret.reveal()) })
     }
 
     /// Tables are made by the first configuration; until then nothing is
@@ -79,14 +72,9 @@ impl Inner {
             let Some(config) = core.open() else {
                 return Ok(Vec::new());
             };
-            let held = config
-                .endpoint
-                .iter()
-                .flat_map(|endpoint| endpoint.signing(now));
-            let opened = held.map(|held| {
-                self.vault
-                    .open(&settings.keys, &config.agent_id, &held.sealed)
-            });
+            let held = config.endpoint.iter().flat_map(|endpoint| endpoint.signing(now));
+            let opened =
+                held.map(|held| self.vault.open(&settings.keys, &config.agent_id, &held.sealed));
             // One whose key was dropped from MASTER_KEY signs no longer; only
             // where none is left, nothing can be sent.
             let (secrets, faults): (Vec<_>, Vec<_>) = opened.partition(Result::is_ok);
@@ -151,14 +139,7 @@ impl Inner {
             self.execute(writes)?;
         }
         self.follow_up(true)?;
-        log::pushed(
-            &self.name,
-            &id,
-            1,
-            error.as_deref().unwrap_or("delivered"),
-            ms,
-            0,
-        );
+        log::pushed(&self.name, &id, 1, error.as_deref().unwrap_or("delivered"), ms, 0);
         let status = match answer {
             Wire::Status { code, .. } => Some(code),
             Wire::Timeout | Wire::Connection => None,

@@ -32,17 +32,11 @@ impl Inner {
         if let Some(known) = self.repeated(&send, fields)? {
             return Ok(Answer::ok(known));
         }
-        let owner = send
-            .sender
-            .as_ref()
-            .map(|sender| sender.owner.as_str().to_owned());
+        let owner = send.sender.as_ref().map(|sender| sender.owner.as_str().to_owned());
         let draft = Draft {
             agent,
             ttl_secs: send.ttl_secs,
-            sender: send.sender.map(|sender| SenderRef {
-                name: sender.name,
-                id: sender.id,
-            }),
+            sender: send.sender.map(|sender| SenderRef { name: sender.name, id: sender.id }),
             key: send.key.map(|(scope, content)| Key { scope, content }),
             random: u32::from_le_bytes(random::bytes()?),
             is_notice: send.notice_for.is_some(),
@@ -67,11 +61,7 @@ impl Inner {
         self.busy.set(true);
         let body = fresh_message(&head, 0);
         self.fresh.replace(Some((accepted.id.seq(), head)));
-        Ok(Answer {
-            status: 201,
-            body,
-            next: None,
-        })
+        Ok(Answer { status: 201, body, next: None })
     }
 
     /// A notice is for one incarnation; a later one gets none of it.
@@ -94,9 +84,7 @@ impl Inner {
         let Some(key) = self.sql.key(scope, clock::now())? else {
             return Ok(None);
         };
-        let outcome = key
-            .outcome
-            .map(|outcome| sql::remembered_message(&outcome, fields));
+        let outcome = key.outcome.map(|outcome| sql::remembered_message(&outcome, fields));
         let message = key.message.or(outcome);
         match mailbox::dedup(Some((&key.content, message.is_some())), content) {
             Dedup::New => Ok(None),
@@ -116,11 +104,7 @@ impl Inner {
             let never = core.config().is_none();
             let Some(config) = core.open() else {
                 let superseded = agent_id.is_some() && !never;
-                return Err(if superseded {
-                    Refused::Superseded
-                } else {
-                    Refused::AgentNotFound
-                });
+                return Err(if superseded { Refused::Superseded } else { Refused::AgentNotFound });
             };
             if agent_id.is_some_and(|id| *id != config.agent_id) {
                 return Err(Refused::Superseded);
@@ -154,11 +138,7 @@ impl Inner {
             let left = deadline - clock::now();
             if page.count > 0 || left <= 0 {
                 let next = page.next.map(|seq| self.id_at(seq)).transpose()?.flatten();
-                return Ok(Answer {
-                    status: 200,
-                    body: page.items,
-                    next,
-                });
+                return Ok(Answer { status: 200, body: page.items, next });
             }
             let held = self.hold();
             let timeout = Delay::from(Duration::from_millis(left.unsigned_abs()));
@@ -168,10 +148,7 @@ impl Inner {
 
     fn id_at(&self, seq: u64) -> Result<Option<String>, Refused> {
         let (_, agent) = self.address()?;
-        Ok(self
-            .sql
-            .find(seq)?
-            .map(|found| format!("msg_{}_{agent}", found.uuid)))
+        Ok(self.sql.find(seq)?.map(|found| format!("msg_{}_{agent}", found.uuid)))
     }
 
     /// One message, for its sender and its recipient.
@@ -182,26 +159,18 @@ impl Inner {
         uuid: &str,
     ) -> Result<Answer, Refused> {
         self.flush()?;
-        let config = self
-            .with(|core| core.config().cloned())?
-            .ok_or(Refused::AgentNotFound)?;
+        let config = self.with(|core| core.config().cloned())?.ok_or(Refused::AgentNotFound)?;
         let found = self.sql.find(seq)?.filter(|found| found.uuid == uuid);
         let found = found.ok_or(Refused::MessageNotFound)?;
         let is_sender = caller.acts_as(&found.from_owner)
-            || found
-                .sender_owner
-                .as_deref()
-                .is_some_and(|owner| caller.acts_as(owner));
+            || found.sender_owner.as_deref().is_some_and(|owner| caller.acts_as(owner));
         let is_recipient = config.open
             && config.version.generation == found.generation
             && caller.acts_for(&config.owner);
         if !is_sender && !is_recipient {
             return Err(Refused::NotYours);
         }
-        self.sql
-            .message(seq)?
-            .map(Answer::ok)
-            .ok_or(Refused::MessageNotFound)
+        self.sql.message(seq)?.map(Answer::ok).ok_or(Refused::MessageNotFound)
     }
 
     /// The recipient's side reports a status.
@@ -215,10 +184,7 @@ impl Inner {
     ) -> Result<Answer, Refused> {
         let generation = self.check_reader(caller, agent_id)?;
         self.settle(generation, seq, uuid, status)?;
-        self.sql
-            .message(seq)?
-            .map(Answer::ok)
-            .ok_or(Refused::MessageNotFound)
+        self.sql.message(seq)?.map(Answer::ok).ok_or(Refused::MessageNotFound)
     }
 
     /// Moves a message of this incarnation forward.

@@ -138,9 +138,7 @@ impl DurableObject for Mailbox {
     ) -> worker::Result<()> {
         // The handshake is this side's to finish; a code that stands for none
         // must not be sent.
-        let code = u16::try_from(code)
-            .ok()
-            .filter(|code| !matches!(code, 1005 | 1006 | 1015));
+        let code = u16::try_from(code).ok().filter(|code| !matches!(code, 1005 | 1006 | 1015));
         let _ = socket.close(Some(code.unwrap_or(1000)), Some(reason));
         let inner = &self.inner;
         inner.event("close", || inner.stream_closed(&socket));
@@ -166,18 +164,14 @@ impl DurableObject for Mailbox {
 
 fn refuse(refused: &Refused, headers: Headers) -> worker::Result<Response> {
     let body = serde_json::to_vec(refused)?;
-    Ok(Response::from_bytes(body)?
-        .with_headers(headers)
-        .with_status(409))
+    Ok(Response::from_bytes(body)?.with_headers(headers).with_status(409))
 }
 
 impl Inner {
     /// An event of a stream. No error leaves here: there is nobody to tell.
     fn event(self: &Rc<Self>, what: &str, work: impl FnOnce() -> Result<(), Refused>) {
         let settings = self.settings();
-        let result = settings
-            .and_then(|settings| self.load(&settings))
-            .and_then(|_| work());
+        let result = settings.and_then(|settings| self.load(&settings)).and_then(|_| work());
         if let Err(refused) = result {
             log::fault(what, &format!("{}: {refused}", self.name));
         }
@@ -201,24 +195,14 @@ impl Inner {
             Command::Send(send) => self.send(send, fragment),
             Command::List(list) => return self.list(list).await,
             Command::Receipt { caller, seq, uuid } => return self.receipt(&caller, seq, &uuid),
-            Command::Report {
-                caller,
-                agent_id,
-                seq,
-                uuid,
-                status,
-            } => self.report(&caller, agent_id.as_ref(), seq, &uuid, status),
+            Command::Report { caller, agent_id, seq, uuid, status } => {
+                self.report(&caller, agent_id.as_ref(), seq, &uuid, status)
+            }
             Command::Waiting => return self.waiting(),
-            Command::Configure {
-                wish,
-                secret,
-                rotate,
-            } => self.configure(wish, secret.as_deref(), rotate, &settings),
-            Command::Close {
-                agent_id,
-                owner,
-                version,
-            } => self.close(agent_id, owner, version),
+            Command::Configure { wish, secret, rotate } => {
+                self.configure(wish, secret.as_deref(), rotate, &settings)
+            }
+            Command::Close { agent_id, owner, version } => self.close(agent_id, owner, version),
             Command::TestEndpoint => return self.test_endpoint(&settings).await,
         };
         self.follow_up(true)?;
@@ -236,11 +220,7 @@ impl Inner {
             return Ok(false);
         }
         let exists = self.sql.exists()?;
-        let snapshot = if exists {
-            self.sql.snapshot()?
-        } else {
-            Snapshot::default()
-        };
+        let snapshot = if exists { self.sql.snapshot()? } else { Snapshot::default() };
         let (core, writes) = Core::load(snapshot, settings.timing.clone(), clock::now());
         self.core.replace(Some(core));
         self.execute(writes)?;
@@ -251,9 +231,9 @@ impl Inner {
     /// Works on the mailbox. `work` must not await.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut Core) -> T) -> Result<T, Refused> {
         let mut core = self.core.borrow_mut();
-        core.as_mut().map(work).ok_or_else(|| Refused::Broken {
-            cause: "the mailbox is not loaded".to_owned(),
-        })
+        core.as_mut()
+            .map(work)
+            .ok_or_else(|| Refused::Broken { cause: "the mailbox is not loaded".to_owned() })
     }
 
     /// Executes writes, all in this turn: one atomic change. Where one fails,
@@ -287,11 +267,7 @@ impl Inner {
     /// After a command that changes something: wakes held lists, begins to
     /// drain, and makes sure of an alarm.
     pub(super) fn follow_up(self: &Rc<Self>, changed: bool) -> Result<(), Refused> {
-        for held in if changed {
-            self.held.take()
-        } else {
-            Vec::new()
-        } {
+        for held in if changed { self.held.take() } else { Vec::new() } {
             // A list that is no longer held does not mind.
             let _ = held.send(());
         }

@@ -134,11 +134,7 @@ impl Inner {
     /// One push from its beginning to its end.
     async fn push(self: &Rc<Self>, push: &Push, settings: &Settings) -> Result<(), Refused> {
         let first_try = push.attempt == 1
-            && self
-                .fresh
-                .borrow()
-                .as_ref()
-                .is_some_and(|(seq, _)| *seq == push.seq);
+            && self.fresh.borrow().as_ref().is_some_and(|(seq, _)| *seq == push.seq);
         if self.is_for_spawns() && !first_try && !self.still_wanted(push.seq).await {
             self.with(|core| core.abandon_push(push))?;
             return self.fail(&[push.seq], FailureReason::Rejected);
@@ -168,14 +164,7 @@ impl Inner {
         }
         let class = outcome.error().map(|class| class.to_string());
         let word = class.as_deref().unwrap_or("delivered");
-        log::pushed(
-            &self.name,
-            &payload.id,
-            push.attempt,
-            word,
-            ms,
-            self.sql.take_rows(),
-        );
+        log::pushed(&self.name, &payload.id, push.attempt, word, ms, self.sql.take_rows());
         Ok(())
     }
 
@@ -201,10 +190,7 @@ impl Inner {
     /// any other, with its backoff, and shown as one.
     fn cannot_sign(&self, push: &Push, fault: Refused) -> Result<(), Refused> {
         self.report_fault("sign", Err(fault));
-        let outcome = Outcome::Retry {
-            class: ErrorClass::Secret,
-            retry_after_secs: None,
-        };
+        let outcome = Outcome::Retry { class: ErrorClass::Secret, retry_after_secs: None };
         let now = clock::now();
         let finished = self.with(|core| core.finish_push(push, outcome, random::unit(), now))?;
         self.execute(finished.writes)
@@ -214,8 +200,7 @@ impl Inner {
     fn payload(&self, push: &Push, settings: &Settings) -> Result<Option<Payload>, Refused> {
         let (_, agent) = self.address()?;
         let url = self.with(|core| {
-            core.open()
-                .and_then(|config| Some(config.endpoint.as_ref()?.url.clone()))
+            core.open().and_then(|config| Some(config.endpoint.as_ref()?.url.clone()))
         })?;
         let fresh = self.fresh.take().filter(|(seq, _)| *seq == push.seq);
         let spawn = self.is_for_spawns();
@@ -244,12 +229,7 @@ impl Inner {
             Timestamp(clock::now())
         );
         let secrets = self.secrets(settings)?;
-        Ok(Some(Payload {
-            url,
-            id,
-            body,
-            secrets,
-        }))
+        Ok(Some(Payload { url, id, body, secrets }))
     }
 
     /// Fails what is over or orphaned, a bounded number of batches.
@@ -333,17 +313,13 @@ impl Inner {
     /// Deletes old rows, and saves where the next load can begin.
     fn purge(&self) -> Result<(), Refused> {
         let now = clock::now();
-        if self
-            .with(|core| core.purge_due())?
-            .is_none_or(|at| at > now)
-        {
+        if self.with(|core| core.purge_due())?.is_none_or(|at| at > now) {
             return Ok(());
         }
         self.flush()?;
         let next = self.sql.purge(now)?;
         self.with(|core| core.purged(next))?;
-        self.sql
-            .save_low_water(self.with(|core| core.low_water())?)?;
+        self.sql.save_low_water(self.with(|core| core.low_water())?)?;
         log::worked(&self.name, "purge", self.sql.take_rows());
         Ok(())
     }

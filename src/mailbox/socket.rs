@@ -52,14 +52,7 @@ pub(super) struct Attachment {
     pub(super) offer: Option<(Offer, String)>,
 }
 
-from_value!(Attachment {
-    number,
-    agent,
-    token,
-    token_ends,
-    checked_at,
-    offer
-});
+from_value!(Attachment { number, agent, token, token_ends, checked_at, offer });
 
 /// The stream that is in force.
 #[derive(Debug)]
@@ -73,9 +66,7 @@ impl Live {
     pub(super) fn save(&self) -> Result<(), Refused> {
         let text = serde_json::to_string(&self.attachment)?;
         let socket: &worker::web_sys::WebSocket = self.socket.as_ref();
-        socket
-            .serialize_attachment(text.into())
-            .map_err(worker::Error::from)?;
+        socket.serialize_attachment(text.into()).map_err(worker::Error::from)?;
         Ok(())
     }
 }

@@ -40,9 +40,7 @@ impl Inner {
         let before = self.live.take();
         let live = Live {
             attachment: Attachment {
-                number: before
-                    .as_ref()
-                    .map_or(now, |before| now.max(before.attachment.number + 1)),
+                number: before.as_ref().map_or(now, |before| now.max(before.attachment.number + 1)),
                 agent,
                 token: ask.token_id,
                 token_ends: ask.token_ends,
@@ -73,9 +71,7 @@ impl Inner {
             };
             if current.as_ref() != Some(&attachment.agent) {
                 end(&socket, Ending::Superseded);
-            } else if newest
-                .as_ref()
-                .is_none_or(|live| live.attachment.number < attachment.number)
+            } else if newest.as_ref().is_none_or(|live| live.attachment.number < attachment.number)
             {
                 let older = newest.replace(Live { socket, attachment });
                 if let Some(older) = older {
@@ -98,9 +94,8 @@ impl Inner {
     pub(super) fn end_foreign_stream(&self) -> Result<(), Refused> {
         let current = self.with(|core| core.open().map(|config| config.agent_id.clone()))?;
         let live = self.live.borrow();
-        let foreign = live
-            .as_ref()
-            .is_some_and(|live| current.as_ref() != Some(&live.attachment.agent));
+        let foreign =
+            live.as_ref().is_some_and(|live| current.as_ref() != Some(&live.attachment.agent));
         drop(live);
         if foreign {
             self.end_stream(match current {
@@ -145,10 +140,7 @@ impl Inner {
         let fresh = self.fresh.take().filter(|(seq, _)| *seq == offer.seq);
         let message = match fresh {
             Some((_, head)) => fresh_message(&head, 0),
-            None => self
-                .sql
-                .message(offer.seq)?
-                .ok_or(Refused::MessageNotFound)?,
+            None => self.sql.message(offer.seq)?.ok_or(Refused::MessageNotFound)?,
         };
         let id = message.split('"').nth(3).unwrap_or_default().to_owned();
         let mut live = self.live.borrow_mut();
@@ -187,10 +179,7 @@ impl Inner {
             Err(error) => Err(error),
         };
         let mut live = self.live.borrow_mut();
-        let Some(live) = live
-            .as_mut()
-            .filter(|live| live.attachment.number == number)
-        else {
+        let Some(live) = live.as_mut().filter(|live| live.attachment.number == number) else {
             // Another stream is in force by now.
             return Ok(true);
         };
@@ -250,10 +239,7 @@ impl Inner {
         let status = wanted_status(fields).map_err(ApiError::fields)?;
         let Some(id) = id else { return Ok(()) };
         let offered = self.live.borrow_mut().as_mut().and_then(|live| {
-            let known = live
-                .attachment
-                .offer
-                .take_if(|(_, known)| *known == id.to_string());
+            let known = live.attachment.offer.take_if(|(_, known)| *known == id.to_string());
             known.map(|(offer, _)| offer.seq)
         });
         let now = clock::now();

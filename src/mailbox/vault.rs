@@ -18,10 +18,7 @@ pub struct Vault {
 impl Vault {
     /// For the mailbox of this name.
     pub fn new(mailbox: String) -> Self {
-        Self {
-            mailbox,
-            opened: RefCell::new(HashMap::new()),
-        }
+        Self { mailbox, opened: RefCell::new(HashMap::new()) }
     }
 
     /// What a sealed secret is bound to: mailbox, incarnation and field.
@@ -45,9 +42,7 @@ impl Vault {
             return Ok(secret.clone());
         }
         let secret = Secret::from_bytes(keys.open(sealed, &self.place(agent))?);
-        self.opened
-            .borrow_mut()
-            .insert(sealed.to_owned(), secret.clone());
+        self.opened.borrow_mut().insert(sealed.to_owned(), secret.clone());
         Ok(secret)
     }
 

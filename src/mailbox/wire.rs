@@ -8,27 +8,10 @@ use multiclaude_hybrid_protocol::from_value;
 use multiclaude_hybrid_protocol::value::{self, FromValue, member, object};
 use serde_json::Value;
 
-from_value!(Send {
-    sender,
-    key,
-    ttl_secs,
-    notice_for
-});
+from_value!(Send { sender, key, ttl_secs, notice_for });
 from_value!(SendingAgent { name, id, owner });
-from_value!(OpenStream {
-    caller,
-    agent_id,
-    token_id,
-    token_ends
-});
-from_value!(List {
-    caller,
-    agent_id,
-    status,
-    after,
-    limit,
-    wait_ms
-});
+from_value!(OpenStream { caller, agent_id, token_id, token_ends });
+from_value!(List { caller, agent_id, status, after, limit, wait_ms });
 from_value!(Configured { webhook_secret });
 from_value!(WaitingCount { waiting });
 
@@ -92,12 +75,10 @@ impl FromValue for Refused {
             "IdempotencyMismatch" => Self::IdempotencyMismatch,
             "Stale" => Self::Stale,
             "NoEndpoint" => Self::NoEndpoint,
-            "InvalidTransition" => Self::InvalidTransition {
-                current: member(&mut object(fields)?, "current")?,
-            },
-            _ => Self::Broken {
-                cause: member(&mut object(fields)?, "cause")?,
-            },
+            "InvalidTransition" => {
+                Self::InvalidTransition { current: member(&mut object(fields)?, "current")? }
+            }
+            _ => Self::Broken { cause: member(&mut object(fields)?, "cause")? },
         })
     }
 }
@@ -110,9 +91,7 @@ impl Refused {
 
     /// A fault: what this house wrote cannot be read.
     pub fn unreadable(what: &str) -> Self {
-        Self::Broken {
-            cause: format!("{what} cannot be read"),
-        }
+        Self::Broken { cause: format!("{what} cannot be read") }
     }
 }
 
@@ -139,14 +118,8 @@ mod tests {
     fn what_one_side_writes_the_other_reads() {
         let agent_id = AgentId::new(Timestamp(1), [7; 10]);
         let owner = Owner::parse("dan").unwrap();
-        let version = Version {
-            generation: 3,
-            revision: 4,
-        };
-        let caller = Principal {
-            kind: TokenKind::User,
-            owner: owner.clone(),
-        };
+        let version = Version { generation: 3, revision: 4 };
+        let caller = Principal { kind: TokenKind::User, owner: owner.clone() };
         let name = AgentName::parse("ws").unwrap();
         let (seq, uuid) = ((1 << 42) - 1, "0193".to_owned());
         let commands = [
@@ -160,27 +133,14 @@ mod tests {
                 secret: Some("whsec_x".into()),
                 rotate: true,
             },
-            Command::Close {
-                agent_id: agent_id.clone(),
-                owner: owner.clone(),
-                version,
-            },
+            Command::Close { agent_id: agent_id.clone(), owner: owner.clone(), version },
             Command::Send(Send {
-                sender: Some(SendingAgent {
-                    name,
-                    id: agent_id.clone(),
-                    owner,
-                }),
+                sender: Some(SendingAgent { name, id: agent_id.clone(), owner }),
                 key: Some(("scope".into(), "content".into())),
                 ttl_secs: Some(60),
                 notice_for: Some(agent_id.clone()),
             }),
-            Command::Send(Send {
-                sender: None,
-                key: None,
-                ttl_secs: None,
-                notice_for: None,
-            }),
+            Command::Send(Send { sender: None, key: None, ttl_secs: None, notice_for: None }),
             Command::List(List {
                 caller: caller.clone(),
                 agent_id: None,
@@ -189,11 +149,7 @@ mod tests {
                 limit: 500,
                 wait_ms: 25_000,
             }),
-            Command::Receipt {
-                caller: caller.clone(),
-                seq,
-                uuid: uuid.clone(),
-            },
+            Command::Receipt { caller: caller.clone(), seq, uuid: uuid.clone() },
             Command::Report {
                 caller,
                 agent_id: Some(agent_id),
@@ -212,9 +168,7 @@ mod tests {
             Refused::Superseded,
             Refused::NotYours,
             Refused::MessageNotFound,
-            Refused::InvalidTransition {
-                current: "acked".into(),
-            },
+            Refused::InvalidTransition { current: "acked".into() },
             Refused::MailboxFull,
             Refused::IdempotencyMismatch,
             Refused::Stale,

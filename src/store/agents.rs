@@ -100,25 +100,12 @@ pub async fn replace(
          AND agents.status = ?21 AND agents.metadata = ?22 RETURNING '1' AS row";
     let agent = &next.agent;
     let deleted_at = next.deleted_at.map(|at| at.to_string());
-    let old = before.map(|row| {
-        (
-            row.version,
-            row.agent.last_seen.0,
-            row.agent.status.as_str(),
-        )
-    });
+    let old = before.map(|row| (row.version, row.agent.last_seen.0, row.agent.status.as_str()));
     // A generation of 0 was never given out: no row means insert only.
-    let (version, last_seen, status) = old.unwrap_or((
-        Version {
-            generation: 0,
-            revision: 0,
-        },
-        0,
-        "",
-    ));
-    let old_metadata = before.map_or(Ok(String::new()), |row| {
-        serde_json::to_string(&row.agent.metadata)
-    })?;
+    let (version, last_seen, status) =
+        old.unwrap_or((Version { generation: 0, revision: 0 }, 0, ""));
+    let old_metadata =
+        before.map_or(Ok(String::new()), |row| serde_json::to_string(&row.agent.metadata))?;
     let changed: Option<u32> = db
         .recorded(
             SQL,
@@ -318,13 +305,7 @@ pub async fn heartbeats(
         Bind::Int(now),
         Bind::Int(now - grain),
     ];
-    let answer_binds = [
-        Bind::Text(&json),
-        Bind::Text(repo.as_str()),
-        Bind::Maybe(owner),
-    ];
-    let results = db
-        .pair((&update, &update_binds), (&answer, &answer_binds))
-        .await?;
+    let answer_binds = [Bind::Text(&json), Bind::Text(repo.as_str()), Bind::Maybe(owner)];
+    let results = db.pair((&update, &update_binds), (&answer, &answer_binds)).await?;
     Ok(results.unwrap_or_else(|| "[]".to_owned()))
 }

@@ -122,7 +122,5 @@ pub async fn list(
 pub async fn purge(db: &Db, before: &AuditId) -> Result<(), ApiError> {
     let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id < ?1 ORDER BY id LIMIT 500) \
          RETURNING '1' AS row";
-    db.changes(sql, [Bind::Text(before.as_str())])
-        .await
-        .map(|_| ())
+    db.changes(sql, [Bind::Text(before.as_str())]).await.map(|_| ())
 }

@@ -78,8 +78,7 @@ pub async fn take(
 /// Was this callback taken already?
 pub async fn taken(db: &Db, repo: &Repo, webhook_id: &str) -> Result<bool, ApiError> {
     let sql = "SELECT '1' AS row FROM callbacks WHERE repo = ?1 AND id = ?2";
-    db.changes(sql, [Bind::Text(repo.as_str()), Bind::Text(webhook_id)])
-        .await
+    db.changes(sql, [Bind::Text(repo.as_str()), Bind::Text(webhook_id)]).await
 }
 
 /// Forgets some callbacks that were taken before `before`.

@@ -107,7 +107,5 @@ pub async fn unsettled(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<R
 pub async fn settled(db: &Db, repo: &Repo, version: u32) -> Result<(), ApiError> {
     let sql = "UPDATE configs SET pushing_version = ?2 WHERE repo = ?1 AND pushing_version < ?2 \
          RETURNING '1' AS row";
-    db.changes(sql, [Bind::Text(repo.as_str()), Bind::Int(version.into())])
-        .await
-        .map(|_| ())
+    db.changes(sql, [Bind::Text(repo.as_str()), Bind::Int(version.into())]).await.map(|_| ())
 }

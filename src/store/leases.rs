@@ -35,11 +35,8 @@ pub async fn expire(
          WHERE status = 'in_progress' AND lease_expires_at <= ?2 AND (?1 IS NULL OR repo = ?1) \
          AND (worker_name IS NULL OR retry OR lease_expires_at <= ?3) RETURNING '1' AS row"
     );
-    let binds = [
-        Bind::Maybe(repo.map(Repo::as_str)),
-        Bind::Int(now),
-        Bind::Int(now - timing.lost_runner),
-    ];
+    let binds =
+        [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(now), Bind::Int(now - timing.lost_runner)];
     db.changes(&sql, binds).await
 }
 

@@ -82,10 +82,7 @@ impl Db {
     }
 
     async fn row(&self, statement: D1PreparedStatement) -> Result<Option<String>, ApiError> {
-        statement
-            .first::<String>(Some("row"))
-            .await
-            .map_err(unavailable)
+        statement.first::<String>(Some("row")).await.map_err(unavailable)
     }
 
     /// The first row's text. Apart from [`Db::first`], so that what awaits is

@@ -25,23 +25,15 @@ pub async fn pushed(db: &Db, row: &Row, now: Ms) -> Result<(), ApiError> {
     let sql = "UPDATE spawns SET pushed_at = ?2 WHERE id = ?1 AND claims = ?3 AND pushed_at IS NULL \
          RETURNING '1' AS row";
     let claims = row.claims.into();
-    db.changes(
-        sql,
-        [
-            Bind::Text(row.id.as_str()),
-            Bind::Int(now),
-            Bind::Int(claims),
-        ],
-    )
-    .await
-    .map(|_| ())
+    db.changes(sql, [Bind::Text(row.id.as_str()), Bind::Int(now), Bind::Int(claims)])
+        .await
+        .map(|_| ())
 }
 
 /// Does the request (still) wait for somebody, after so many claims?
 pub async fn is_pending(db: &Db, id: &SpawnId, claims: u32) -> Result<bool, ApiError> {
     let sql = "SELECT '1' AS row FROM spawns WHERE id = ?1 AND status = 'pending' AND claims = ?2";
-    db.changes(sql, [Bind::Text(id.as_str()), Bind::Int(claims.into())])
-        .await
+    db.changes(sql, [Bind::Text(id.as_str()), Bind::Int(claims.into())]).await
 }
 
 /// Is there anything to push or to tell in a repo?
@@ -56,11 +48,9 @@ pub async fn has_outgoing(db: &Db, repo: &Repo) -> Result<bool, ApiError> {
 
 /// Ended requests whose requester has not been told.
 pub async fn unnotified(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Row>, ApiError> {
-    let sql = sql(
-        "SELECT json_group_array(COLUMNS) AS row FROM (SELECT * FROM spawns \
+    let sql = sql("SELECT json_group_array(COLUMNS) AS row FROM (SELECT * FROM spawns \
          WHERE finished_at IS NOT NULL AND notified_at IS NULL AND (?1 IS NULL OR repo = ?1) \
-         ORDER BY finished_at LIMIT ?2)",
-    );
+         ORDER BY finished_at LIMIT ?2)");
     let binds = [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())];
     Ok(db.first(&sql, binds).await?.unwrap_or_default())
 }
@@ -68,9 +58,7 @@ pub async fn unnotified(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<
 /// The requester has been told, or there is nobody to tell.
 pub async fn notified(db: &Db, id: &SpawnId, now: Ms) -> Result<(), ApiError> {
     let sql = "UPDATE spawns SET notified_at = ?2 WHERE id = ?1 RETURNING '1' AS row";
-    db.changes(sql, [Bind::Text(id.as_str()), Bind::Int(now)])
-        .await
-        .map(|_| ())
+    db.changes(sql, [Bind::Text(id.as_str()), Bind::Int(now)]).await.map(|_| ())
 }
 
 /// An agent that can be told something.
@@ -93,10 +81,6 @@ pub async fn agent_of_type(
 ) -> Result<Option<Addressee>, ApiError> {
     let sql = "SELECT json_object('name', name, 'id', id) AS row FROM agents WHERE repo = ?1 \
          AND type = ?2 AND owner = ?3 AND deleted_at IS NULL ORDER BY last_seen DESC LIMIT 1";
-    let binds = [
-        Bind::Text(repo.as_str()),
-        Bind::Text(r#type),
-        Bind::Text(owner.as_str()),
-    ];
+    let binds = [Bind::Text(repo.as_str()), Bind::Text(r#type), Bind::Text(owner.as_str())];
     db.first(sql, binds).await
 }

@@ -182,12 +182,7 @@ pub struct Usage {
     pub max_open: u32,
 }
 
-from_value!(Usage {
-    recent,
-    oldest,
-    max_recent,
-    max_open
-});
+from_value!(Usage { recent, oldest, max_recent, max_open });
 
 /// Why a request did not fit.
 pub async fn usage(db: &Db, repo: &Repo, now: Ms, timing: &Timing) -> Result<Usage, ApiError> {
@@ -197,13 +192,8 @@ pub async fn usage(db: &Db, repo: &Repo, now: Ms, timing: &Timing) -> Result<Usa
          'max_open', coalesce((SELECT max_workers FROM configs WHERE repo = ?1), {DEFAULT_MAX_WORKERS})) AS row \
          FROM spawns WHERE repo = ?1 AND created_at > ?2"
     );
-    let binds = [
-        Bind::Text(repo.as_str()),
-        Bind::Int(now - timing.spawn_window),
-    ];
-    db.first(&sql, binds)
-        .await?
-        .ok_or_else(|| ApiError::internal("no usage"))
+    let binds = [Bind::Text(repo.as_str()), Bind::Int(now - timing.spawn_window)];
+    db.first(&sql, binds).await?.ok_or_else(|| ApiError::internal("no usage"))
 }
 
 /// The request that this idempotency key made.
@@ -255,15 +245,13 @@ pub async fn update(
     now: Ms,
     entry: Option<&Entry>,
 ) -> Result<Option<Row>, ApiError> {
-    let sql = sql(
-        "UPDATE spawns SET status = ?3, lease_expires_at = CAST(?4 AS INTEGER), \
+    let sql = sql("UPDATE spawns SET status = ?3, lease_expires_at = CAST(?4 AS INTEGER), \
          worker_name = coalesce(?5, worker_name), \
          started_at = coalesce(started_at, iif(?5 IS NULL, NULL, ?6)), \
          summary = coalesce(?7, summary), failure_reason = coalesce(?8, failure_reason), \
          finished_at = iif(?3 = 'in_progress', NULL, coalesce(finished_at, ?6)), \
          claim_key = iif(?3 = 'in_progress', claim_key, NULL) \
-         WHERE id = ?1 AND lease = ?2 AND status = ?9 RETURNING COLUMNS AS row",
-    );
+         WHERE id = ?1 AND lease = ?2 AND status = ?9 RETURNING COLUMNS AS row");
     let ends = updated.lease_expires_at.map(|at| at.to_string());
     let binds = [
         Bind::Text(row.id.as_str()),

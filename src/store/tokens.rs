@@ -46,12 +46,11 @@ impl FromValue for Stored {
 
 fn hex(hash: &[u8; 32]) -> String {
     use std::fmt::Write as _;
-    hash.iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    hash.iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The token with this hash.
@@ -82,14 +81,8 @@ pub async fn insert(
     if token.kind != TokenKind::Admin {
         let sql = "INSERT INTO principals (owner, kind) VALUES (?1, ?2) ON CONFLICT DO NOTHING \
              RETURNING '1' AS row";
-        db.changes(
-            sql,
-            [
-                Bind::Text(token.owner.as_str()),
-                Bind::Text(token.kind.as_str()),
-            ],
-        )
-        .await?;
+        db.changes(sql, [Bind::Text(token.owner.as_str()), Bind::Text(token.kind.as_str())])
+            .await?;
     }
     let sql = "INSERT INTO tokens (id, hash, kind, owner, repos, description, created_at, expires_at, \
          created_by) \
@@ -127,9 +120,8 @@ pub async fn list(db: &Db, limit: u32, after: &str) -> Result<(String, Option<St
          SELECT json_array(iif((SELECT count(*) FROM found) > ?2, max(id), NULL), \
          coalesce('[' || group_concat({WIRE}, ',' ORDER BY id) || ']', '[]')) AS row FROM page"
     );
-    let page: Option<(Option<String>, String)> = db
-        .first(&sql, [Bind::Text(after), Bind::Int(limit.into())])
-        .await?;
+    let page: Option<(Option<String>, String)> =
+        db.first(&sql, [Bind::Text(after), Bind::Int(limit.into())]).await?;
     let (next, items) = page.unwrap_or((None, "[]".to_owned()));
     Ok((items, next))
 }
@@ -148,7 +140,5 @@ pub async fn delete(db: &Db, id: &TokenId, entry: &Entry) -> Result<bool, ApiErr
 pub async fn touch(db: &Db, id: &str, now: Ms, not_since: Ms) -> Result<(), ApiError> {
     let sql = "UPDATE tokens SET last_used_at = ?2 \
          WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at <= ?3) RETURNING '1' AS row";
-    db.changes(sql, [Bind::Text(id), Bind::Int(now), Bind::Int(not_since)])
-        .await
-        .map(|_| ())
+    db.changes(sql, [Bind::Text(id), Bind::Int(now), Bind::Int(not_since)]).await.map(|_| ())
 }

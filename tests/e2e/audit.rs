@@ -14,87 +14,41 @@ async fn what_is_done_is_in_the_audit_log_and_messages_are_not() {
     let secret = push_to(&world, &sink.url).await;
     world.dan.register(&agent("ws")).await.unwrap();
     world.dan.register(&agent("ws")).await.unwrap();
-    world
-        .dan
-        .update("ws", &json!({"status": "idle"}))
-        .await
-        .unwrap();
-    world
-        .dan
-        .update("ws", &json!({"endpoint": sink.url}))
-        .await
-        .unwrap();
+    world.dan.update("ws", &json!({"status": "idle"})).await.unwrap();
+    world.dan.update("ws", &json!({"endpoint": sink.url})).await.unwrap();
     world.dan.rotate_secret("ws").await.unwrap();
-    world
-        .dan
-        .send(&message("ws", "ws", "secret words"), None)
-        .await
-        .unwrap();
+    world.dan.send(&message("ws", "ws", "secret words"), None).await.unwrap();
     let first = spawn(&world.dan, json!({"task": "one"})).await;
-    let claimed: SpawnRequest = world
-        .ci
-        .call(Method::POST, "/workers/claim", &[], None)
-        .await
-        .unwrap()
-        .json()
-        .unwrap();
+    let claimed: SpawnRequest =
+        world.ci.call(Method::POST, "/workers/claim", &[], None).await.unwrap().json().unwrap();
     let token = claimed.lease.unwrap().token;
     let path = format!("/workers/{}", first.id);
-    for body in [
-        json!({}),
-        json!({"worker_name": "w"}),
-        json!({}),
-        json!({"status": "failed"}),
-    ] {
+    for body in [json!({}), json!({"worker_name": "w"}), json!({}), json!({"status": "failed"})] {
         let mut body = body;
         body["lease_token"] = json!(token);
-        world
-            .ci
-            .call(Method::PATCH, &path, &[], Some(&body))
-            .await
-            .unwrap();
+        world.ci.call(Method::PATCH, &path, &[], Some(&body)).await.unwrap();
     }
     let second = spawn(&world.dan, json!({"task": "two"})).await;
     let id = second.id.to_string();
     let body = event("worker.failed", &id, json!({}));
-    assert_eq!(
-        Call::signed(&world, &id, &secret, "audit", &body)
-            .send()
-            .await
-            .0,
-        200
-    );
+    assert_eq!(Call::signed(&world, &id, &secret, "audit", &body).send().await.0, 200);
     let third = spawn(&world.dan, json!({"task": "three"})).await;
     let path = format!("/workers/{}", third.id);
-    world
-        .dan
-        .call(Method::DELETE, &path, &[], None)
-        .await
-        .unwrap();
+    world.dan.call(Method::DELETE, &path, &[], None).await.unwrap();
     world.dan.deregister("ws").await.unwrap();
 
     let page = async |query: &str| {
-        let reply = world
-            .ci
-            .call(Method::GET, &format!("/audit?{query}"), &[], None)
-            .await
-            .unwrap();
+        let reply =
+            world.ci.call(Method::GET, &format!("/audit?{query}"), &[], None).await.unwrap();
         let entries: Vec<Value> = reply.json().unwrap();
-        (
-            entries,
-            reply
-                .headers
-                .get("link")
-                .map(|link| link.to_str().unwrap().to_owned()),
-        )
+        (entries, reply.headers.get("link").map(|link| link.to_str().unwrap().to_owned()))
     };
     let mut entries = Vec::new();
     let mut after = String::new();
     loop {
         let (found, link) = page(&format!("limit=5&after={after}")).await;
-        after = found
-            .last()
-            .map_or_else(String::new, |last| last["id"].as_str().unwrap().to_owned());
+        after =
+            found.last().map_or_else(String::new, |last| last["id"].as_str().unwrap().to_owned());
         entries.extend(found);
         if link.is_none() {
             break;
@@ -112,10 +66,7 @@ async fn what_is_done_is_in_the_audit_log_and_messages_are_not() {
             )
         })
         .collect();
-    let tokens = done
-        .iter()
-        .filter(|line| line.starts_with("admin token.created tok_"))
-        .count();
+    let tokens = done.iter().filter(|line| line.starts_with("admin token.created tok_")).count();
     assert_eq!(tokens, 3, "{done:?}");
     let rest: Vec<_> = done.iter().skip(3).map(String::as_str).collect();
     let (first, third) = (first.id.to_string(), third.id.to_string());
@@ -143,9 +94,7 @@ async fn what_is_done_is_in_the_audit_log_and_messages_are_not() {
 
     // A revoked token's entry tells of the repos that it covered; an admin
     // token, which covers all, is told of to admins.
-    let made = entries
-        .iter()
-        .find(|entry| entry["detail"]["owner"] == "ann");
+    let made = entries.iter().find(|entry| entry["detail"]["owner"] == "ann");
     let ann = made.unwrap()["subject"].as_str().unwrap();
     world.admin.revoke_token(ann).await.unwrap();
     let (newest, _) = page("limit=1").await;

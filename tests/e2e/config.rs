@@ -15,38 +15,20 @@ async fn put(
     etag: Option<&str>,
 ) -> Result<Reply, multiclaude_hybrid_client::Error> {
     let headers: Vec<_> = etag.iter().map(|tag| ("if-match", *tag)).collect();
-    client
-        .call(Method::PUT, "/config", &headers, Some(body))
-        .await
+    client.call(Method::PUT, "/config", &headers, Some(body)).await
 }
 
 async fn get(client: &RepoClient) -> (HybridConfig, String) {
-    let reply = client
-        .call(Method::GET, "/config", &[], None)
-        .await
-        .unwrap();
-    (
-        reply.json().unwrap(),
-        reply.headers["etag"].to_str().unwrap().to_owned(),
-    )
+    let reply = client.call(Method::GET, "/config", &[], None).await.unwrap();
+    (reply.json().unwrap(), reply.headers["etag"].to_str().unwrap().to_owned())
 }
 
 #[tokio::test]
 async fn a_repo_without_a_config_answers_the_defaults() {
     let world = shared().await.world().await;
     let (config, etag) = get(&world.dan).await;
-    assert_eq!(
-        (
-            config.enabled,
-            config.max_workers,
-            config.max_spawns_per_minute
-        ),
-        (false, 10, 10)
-    );
-    assert_eq!(
-        (config.repo.as_str(), etag.as_str()),
-        (world.repo.as_str(), "\"0\"")
-    );
+    assert_eq!((config.enabled, config.max_workers, config.max_spawns_per_minute), (false, 10, 10));
+    assert_eq!((config.repo.as_str(), etag.as_str()), (world.repo.as_str(), "\"0\""));
 }
 
 #[tokio::test]
@@ -60,38 +42,18 @@ async fn a_put_replaces_everything_and_needs_a_service_or_admin_token() {
     let admin = world.dan.with_token(&shared().await.admin);
     put(&admin, &json!({"enabled": false}), None).await.unwrap();
     let (config, _) = get(&world.dan).await;
-    assert_eq!(
-        (
-            config.enabled,
-            config.max_workers,
-            config.remote_agents.len()
-        ),
-        (false, 10, 0)
-    );
+    assert_eq!((config.enabled, config.max_workers, config.remote_agents.len()), (false, 10, 0));
 }
 
 #[tokio::test]
 async fn an_if_match_of_another_version_is_412() {
     let world = shared().await.world().await;
-    assert_eq!(
-        code(put(&world.ci, &json!({}), Some("*")).await),
-        PreconditionFailed
-    );
-    let first = put(&world.ci, &json!({"enabled": true}), Some("\"0\""))
-        .await
-        .unwrap();
+    assert_eq!(code(put(&world.ci, &json!({}), Some("*")).await), PreconditionFailed);
+    let first = put(&world.ci, &json!({"enabled": true}), Some("\"0\"")).await.unwrap();
     let etag = first.headers["etag"].to_str().unwrap().to_owned();
-    assert_eq!(
-        code(put(&world.ci, &json!({}), Some("\"0\"")).await),
-        PreconditionFailed
-    );
-    put(&world.ci, &json!({}), Some(&format!("\"x\", {etag}")))
-        .await
-        .unwrap();
-    assert_eq!(
-        code(put(&world.ci, &json!({}), Some(&etag)).await),
-        PreconditionFailed
-    );
+    assert_eq!(code(put(&world.ci, &json!({}), Some("\"0\"")).await), PreconditionFailed);
+    put(&world.ci, &json!({}), Some(&format!("\"x\", {etag}"))).await.unwrap();
+    assert_eq!(code(put(&world.ci, &json!({}), Some(&etag)).await), PreconditionFailed);
 }
 
 #[tokio::test]
@@ -100,9 +62,7 @@ async fn of_twenty_racing_puts_with_one_etag_one_wins() {
     let races = (0..20).map(|n| {
         let client = world.ci.clone();
         tokio::spawn(async move {
-            put(&client, &json!({"max_workers": n}), Some("\"0\""))
-                .await
-                .is_ok()
+            put(&client, &json!({"max_workers": n}), Some("\"0\"")).await.is_ok()
         })
     });
     let mut winners = 0;
@@ -116,23 +76,13 @@ async fn of_twenty_racing_puts_with_one_etag_one_wins() {
 async fn only_service_and_admin_tokens_see_the_secret_and_a_put_without_one_keeps_it() {
     let world = shared().await.world().await;
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-    let set = put(&world.ci, &json!({"webhook_secret": secret}), None)
-        .await
-        .unwrap();
+    let set = put(&world.ci, &json!({"webhook_secret": secret}), None).await.unwrap();
     assert!(set.text.contains(secret));
-    put(&world.ci, &json!({"enabled": true}), None)
-        .await
-        .unwrap();
+    put(&world.ci, &json!({"enabled": true}), None).await.unwrap();
     let seen = get(&world.ci).await.0.webhook_secret;
     assert_eq!(seen.as_deref(), Some(secret));
     assert_eq!(get(&world.dan).await.0.webhook_secret, None);
-    assert_eq!(
-        get(&world.dan.with_token(&shared().await.admin))
-            .await
-            .0
-            .webhook_secret,
-        seen
-    );
+    assert_eq!(get(&world.dan.with_token(&shared().await.admin)).await.0.webhook_secret, seen);
 }
 
 #[tokio::test]
@@ -142,15 +92,9 @@ async fn bad_fields_of_a_config_are_named() {
         json!({"enabled": 1, "remote_agents": "x", "max_workers": 10_001, "webhook_secret": "x"});
     let mut named = fields(put(&world.ci, &body, None).await);
     named.sort();
-    assert_eq!(
-        named,
-        ["enabled", "max_workers", "remote_agents", "webhook_secret"]
-    );
+    assert_eq!(named, ["enabled", "max_workers", "remote_agents", "webhook_secret"]);
     let inner = json!({"spawn_endpoint": "https://10.1.2.3/"});
-    assert_eq!(
-        fields(put(&world.ci, &inner, None).await),
-        ["spawn_endpoint"]
-    );
+    assert_eq!(fields(put(&world.ci, &inner, None).await), ["spawn_endpoint"]);
 }
 
 #[tokio::test]
@@ -166,17 +110,10 @@ async fn of_many_puts_without_if_match_the_last_one_wins_and_none_is_refused() {
     for put in puts {
         put.await.unwrap().unwrap();
     }
-    let reply = world
-        .ci
-        .call(Method::GET, "/config", &[], None)
-        .await
-        .unwrap();
+    let reply = world.ci.call(Method::GET, "/config", &[], None).await.unwrap();
     assert_eq!(reply.headers["etag"], "\"12\"");
     let weak = [("if-match", "W/\"12\"")];
     let config = json!({"max_workers": 13});
-    let put = world
-        .ci
-        .call(Method::PUT, "/config", &weak, Some(&config))
-        .await;
+    let put = world.ci.call(Method::PUT, "/config", &weak, Some(&config)).await;
     put.unwrap();
 }

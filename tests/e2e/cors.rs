@@ -12,22 +12,14 @@ async fn without_allowed_origins_no_page_may_read_anything() {
     let asked = Client::new().get(&url).header("origin", OURS);
     let (status, headers, _) = raw(asked).await;
     assert_eq!(status, 200);
-    assert!(
-        !headers
-            .keys()
-            .any(|name| name.as_str().starts_with("access-control-"))
-    );
+    assert!(!headers.keys().any(|name| name.as_str().starts_with("access-control-")));
     let preflight = Client::new()
         .request(Method::OPTIONS, &url)
         .header("origin", OURS)
         .header("access-control-request-method", "GET");
     let (status, headers, _) = raw(preflight).await;
     assert_eq!(status, 204);
-    assert!(
-        !headers
-            .keys()
-            .any(|name| name.as_str().starts_with("access-control-"))
-    );
+    assert!(!headers.keys().any(|name| name.as_str().starts_with("access-control-")));
 }
 
 #[tokio::test]
@@ -46,19 +38,10 @@ async fn a_named_origin_may_call_and_read_errors_too_and_another_may_not() {
             .header("access-control-request-headers", "authorization")
     };
     let (status, headers, _) = raw(preflight(OURS)).await;
-    assert_eq!(
-        (status, &headers["access-control-allow-origin"]),
-        (204, &OURS.parse().unwrap())
-    );
-    let allowed = headers["access-control-allow-methods"]
-        .to_str()
-        .unwrap()
-        .to_owned();
+    assert_eq!((status, &headers["access-control-allow-origin"]), (204, &OURS.parse().unwrap()));
+    let allowed = headers["access-control-allow-methods"].to_str().unwrap().to_owned();
     assert!(allowed.contains("POST"), "{allowed}");
-    let sendable = headers["access-control-allow-headers"]
-        .to_str()
-        .unwrap()
-        .to_owned();
+    let sendable = headers["access-control-allow-headers"].to_str().unwrap().to_owned();
     for name in ["authorization", "idempotency-key", "agent-id", "if-match"] {
         assert!(sendable.contains(name), "{name}");
     }
@@ -68,19 +51,10 @@ async fn a_named_origin_may_call_and_read_errors_too_and_another_may_not() {
 
     let refused = Client::new().post(&url).header("origin", OURS);
     let (status, headers, _) = raw(refused).await;
-    assert_eq!(
-        (status, &headers["access-control-allow-origin"]),
-        (401, &OURS.parse().unwrap())
-    );
+    assert_eq!((status, &headers["access-control-allow-origin"]), (401, &OURS.parse().unwrap()));
     assert_eq!(headers["vary"], "origin");
-    let readable = headers["access-control-expose-headers"]
-        .to_str()
-        .unwrap()
-        .to_owned();
-    assert!(
-        readable.contains("retry-after") && readable.contains("link"),
-        "{readable}"
-    );
+    let readable = headers["access-control-expose-headers"].to_str().unwrap().to_owned();
+    assert!(readable.contains("retry-after") && readable.contains("link"), "{readable}");
 }
 
 #[tokio::test]
@@ -92,10 +66,7 @@ async fn every_answer_is_data_that_no_browser_keeps_runs_or_frames() {
             ("x-content-type-options", "nosniff"),
             ("referrer-policy", "no-referrer"),
             ("cache-control", "no-store"),
-            (
-                "content-security-policy",
-                "default-src 'none'; frame-ancestors 'none'",
-            ),
+            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
         ] {
             assert_eq!(headers[name], wanted, "{path}: {name}");
         }

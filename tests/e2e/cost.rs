@@ -31,21 +31,12 @@ async fn a_warm_send_push_poll_and_ack_cost_what_the_documentation_states() {
     let body = json!({"name": "queue", "type": "worker", "endpoint": sink.url});
     world.dan.register(&body).await.unwrap();
     // The first message makes the caller and the sender known, and the alarm.
-    world
-        .dan
-        .send(&message("ws", "queue", "warm"), Some("warm"))
-        .await
-        .unwrap();
+    world.dan.send(&message("ws", "queue", "warm"), Some("warm")).await.unwrap();
     sink.wait_for(1, 10).await;
     lines(&coordinator, 1, |line| line["what"] == "marks").await;
 
-    let id = world
-        .dan
-        .send(&message("ws", "queue", "counted"), Some("k"))
-        .await
-        .unwrap()
-        .id
-        .to_string();
+    let id =
+        world.dan.send(&message("ws", "queue", "counted"), Some("k")).await.unwrap().id.to_string();
     sink.wait_for(2, 10).await;
     lines(&coordinator, 2, |line| line["what"] == "marks").await;
     world.dan.messages("queue", "").await.unwrap();
@@ -54,26 +45,11 @@ async fn a_warm_send_push_poll_and_ack_cost_what_the_documentation_states() {
     let route = |route: &'static str, method: &'static str| {
         move |line: &Value| line["route"] == route && line["method"] == method
     };
-    let cost = |line: &Value| {
-        (
-            line["d1"].clone(),
-            line["mailbox"].clone(),
-            line["rows"].clone(),
-        )
-    };
+    let cost = |line: &Value| (line["d1"].clone(), line["mailbox"].clone(), line["rows"].clone());
     let sends = lines(&coordinator, 2, route("/v1/repos/{repo}/messages", "POST")).await;
-    let polls = lines(
-        &coordinator,
-        1,
-        route("/v1/repos/{repo}/agents/{name}/messages", "GET"),
-    )
-    .await;
-    let acks = lines(
-        &coordinator,
-        1,
-        route("/v1/repos/{repo}/messages/{id}", "PATCH"),
-    )
-    .await;
+    let polls =
+        lines(&coordinator, 1, route("/v1/repos/{repo}/agents/{name}/messages", "GET")).await;
+    let acks = lines(&coordinator, 1, route("/v1/repos/{repo}/messages/{id}", "PATCH")).await;
     // D1 statements, requests to a mailbox, rows written.
     assert_eq!(cost(&sends[1]), (json!(0), json!(1), json!(2)));
     assert_eq!(cost(&polls[0]), (json!(0), json!(1), json!(0)));

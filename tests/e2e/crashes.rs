@@ -25,12 +25,7 @@ async fn keep_sending(
         let key = format!("{number}-{n}");
         let body = message("ws", &format!("r{to}"), &key);
         match world.dan.send(&body, Some(&key)).await {
-            Ok(sent) => accepted
-                .lock()
-                .unwrap()
-                .entry(to)
-                .or_default()
-                .push(sent.id.to_string()),
+            Ok(sent) => accepted.lock().unwrap().entry(to).or_default().push(sent.id.to_string()),
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
@@ -55,14 +50,7 @@ async fn three_kills_under_sixteen_senders_lose_nothing_that_was_accepted() {
     }
     let (stop, accepted) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::default()));
     let senders: Vec<_> = (0..16)
-        .map(|n| {
-            tokio::spawn(keep_sending(
-                world.clone(),
-                n,
-                stop.clone(),
-                Arc::clone(&accepted),
-            ))
-        })
+        .map(|n| tokio::spawn(keep_sending(world.clone(), n, stop.clone(), Arc::clone(&accepted))))
         .collect();
     for _ in 0..rounds {
         tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -75,10 +63,7 @@ async fn three_kills_under_sixteen_senders_lose_nothing_that_was_accepted() {
         sender.await.unwrap();
     }
     let accepted = accepted.lock().unwrap().clone();
-    assert!(
-        accepted.values().map(Vec::len).sum::<usize>() > 100,
-        "hardly anything was sent"
-    );
+    assert!(accepted.values().map(Vec::len).sum::<usize>() > 100, "hardly anything was sent");
     for (to, ids) in accepted {
         let wanted: HashSet<_> = ids.into_iter().collect();
         let arrived = match sinks.get(&to) {
@@ -120,10 +105,7 @@ async fn polled(world: &World, to: usize) -> Vec<String> {
 /// At least once: a repeat has the same id and is skipped.
 fn first_occurrences(ids: &[String]) -> Vec<String> {
     let mut seen = HashSet::new();
-    ids.iter()
-        .filter(|id| seen.insert((*id).clone()))
-        .cloned()
-        .collect()
+    ids.iter().filter(|id| seen.insert((*id).clone())).cloned().collect()
 }
 
 #[tokio::test]
@@ -134,13 +116,7 @@ async fn a_message_stored_before_a_kill_is_pushed_after_the_start_without_anybod
     world.dan.register(&agent("ws")).await.unwrap();
     let body = json!({"name": "queue", "type": "worker", "endpoint": sink.url});
     world.dan.register(&body).await.unwrap();
-    let id = world
-        .dan
-        .send(&message("ws", "queue", "x"), None)
-        .await
-        .unwrap()
-        .id
-        .to_string();
+    let id = world.dan.send(&message("ws", "queue", "x"), None).await.unwrap().id.to_string();
     sink.wait_for(1, 10).await;
     coordinator.kill();
     coordinator.launch().await;
@@ -191,10 +167,7 @@ async fn state_survives_a_restart() {
     let before = world.dan.send(&message("w", "w", "x"), None).await.unwrap();
     coordinator.kill();
     coordinator.launch().await;
-    assert_eq!(
-        world.dan.messages("w", "").await.unwrap(),
-        std::slice::from_ref(&before)
-    );
+    assert_eq!(world.dan.messages("w", "").await.unwrap(), std::slice::from_ref(&before));
     let after = world.dan.send(&message("w", "w", "y"), None).await.unwrap();
     assert!(after.id.to_string() > before.id.to_string());
 }

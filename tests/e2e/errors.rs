@@ -26,18 +26,11 @@ async fn every_answer_has_a_request_id_that_the_log_has_too() {
     let (_, headers, _) = raw(Client::new().get(format!("{}/health", coordinator.url()))).await;
     let id = headers["x-request-id"].to_str().unwrap().to_owned();
     let line = e2e::eventually("the log line", 10, || async {
-        coordinator
-            .log()
-            .lines()
-            .find(|line| line.contains(&id))
-            .map(str::to_owned)
+        coordinator.log().lines().find(|line| line.contains(&id)).map(str::to_owned)
     })
     .await;
     let line: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(
-        (&line["route"], &line["method"]),
-        (&json!("/v1/health"), &json!("GET"))
-    );
+    assert_eq!((&line["route"], &line["method"]), (&json!("/v1/health"), &json!("GET")));
     assert!(line["ms"].is_number() && line["status"] == 200);
 }
 
@@ -46,11 +39,7 @@ async fn malformed_bodies_get_400_with_the_reason() {
     let world = shared().await.world().await;
     let url = format!("{}/repos/{}/agents", world.url, world.repo);
     let post = async |body: Vec<u8>| {
-        raw(Client::new()
-            .post(&url)
-            .bearer_auth(&world.tokens[0])
-            .body(body))
-        .await
+        raw(Client::new().post(&url).bearer_auth(&world.tokens[0]).body(body)).await
     };
     for (body, hint) in [
         (b"{\"name\":".to_vec(), "not JSON"),
@@ -62,15 +51,8 @@ async fn malformed_bodies_get_400_with_the_reason() {
         ([vec![b'['; 5000], vec![b']'; 5000]].concat(), "not JSON"),
     ] {
         let (status, _, answer) = post(body).await;
-        assert_eq!(
-            (status, &answer["code"]),
-            (400, &json!("invalid_json")),
-            "{answer}"
-        );
-        assert!(
-            answer["detail"].as_str().unwrap().contains(hint),
-            "{answer}"
-        );
+        assert_eq!((status, &answer["code"]), (400, &json!("invalid_json")), "{answer}");
+        assert!(answer["detail"].as_str().unwrap().contains(hint), "{answer}");
     }
 }
 
@@ -79,25 +61,13 @@ async fn a_422_lists_every_field() {
     let world = shared().await.world().await;
     let url = format!("{}/repos/{}/agents", world.url, world.repo);
     let body = json!({"name": 5, "status": "busy", "endpoint": "nowhere"}).to_string();
-    let (status, _, answer) = raw(Client::new()
-        .post(url)
-        .bearer_auth(&world.tokens[0])
-        .body(body))
-    .await;
+    let (status, _, answer) =
+        raw(Client::new().post(url).bearer_auth(&world.tokens[0]).body(body)).await;
     assert_eq!(status, 422);
-    let fields: Vec<_> = answer["errors"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|e| &e["field"])
-        .collect();
+    let fields: Vec<_> = answer["errors"].as_array().unwrap().iter().map(|e| &e["field"]).collect();
     assert_eq!(
         fields,
-        ["name", "type"]
-            .map(|f| json!(f))
-            .iter()
-            .chain([&json!("status")])
-            .collect::<Vec<_>>()
+        ["name", "type"].map(|f| json!(f)).iter().chain([&json!("status")]).collect::<Vec<_>>()
     );
 }
 
@@ -114,11 +84,7 @@ async fn a_repo_as_one_escaped_segment_is_the_same_route() {
     let world = shared().await.world().await;
     world.dan.register(&agent("w")).await.unwrap();
     for slash in ["%2F", "%2f"] {
-        let url = format!(
-            "{}/repos/{}/agents/w",
-            world.url,
-            world.repo.replace('/', slash)
-        );
+        let url = format!("{}/repos/{}/agents/w", world.url, world.repo.replace('/', slash));
         let (status, _, body) = raw(Client::new().get(url).bearer_auth(&world.tokens[0])).await;
         assert_eq!((status, &body["name"]), (200, &json!("w")));
     }
@@ -129,15 +95,9 @@ async fn a_malformed_path_gets_400_an_unknown_one_404_a_wrong_method_405() {
     let world = shared().await.world().await;
     let ask = async |method: Method, path: &str| {
         let url = format!("{}{path}", world.url);
-        let (status, headers, body) = raw(Client::new()
-            .request(method, url)
-            .bearer_auth(&world.tokens[0]))
-        .await;
-        (
-            status,
-            headers,
-            body["code"].as_str().unwrap_or_default().to_owned(),
-        )
+        let (status, headers, body) =
+            raw(Client::new().request(method, url).bearer_auth(&world.tokens[0])).await;
+        (status, headers, body["code"].as_str().unwrap_or_default().to_owned())
     };
     let repo = &world.repo;
     for (path, status, code) in [
@@ -165,11 +125,7 @@ async fn a_malformed_path_gets_400_an_unknown_one_404_a_wrong_method_405() {
 async fn times_are_rfc_3339_in_utc_and_lists_are_bare_arrays() {
     let world = shared().await.world().await;
     world.dan.register(&agent("w")).await.unwrap();
-    let reply = world
-        .dan
-        .call(Method::GET, "/agents", &[], None)
-        .await
-        .unwrap();
+    let reply = world.dan.call(Method::GET, "/agents", &[], None).await.unwrap();
     let list: Vec<Value> = reply.json().unwrap();
     let time = list[0]["last_seen"].as_str().unwrap();
     assert!(time.ends_with('Z') && multiclaude_hybrid_protocol::Timestamp::parse(time).is_some());
@@ -194,11 +150,7 @@ async fn an_empty_agent_id_is_absent_and_a_malformed_one_is_refused_everywhere()
 async fn the_document_and_its_page_need_no_token_and_the_page_asks_no_other_host() {
     let base = shared().await.url();
     let (status, headers, document) = raw(Client::new().get(format!("{base}/openapi.json"))).await;
-    assert_eq!(
-        (status, &document["openapi"]),
-        (200, &json!("3.1.0")),
-        "{headers:?}"
-    );
+    assert_eq!((status, &document["openapi"]), (200, &json!("3.1.0")), "{headers:?}");
     assert_eq!(headers["cache-control"], "public, max-age=300");
     let page = reqwest::get(format!("{base}/docs")).await.unwrap();
     let policy = page.headers()["content-security-policy"].to_str().unwrap();
@@ -210,8 +162,6 @@ async fn the_document_and_its_page_need_no_token_and_the_page_asks_no_other_host
         let answer = reqwest::get(format!("{base}{file}")).await.unwrap();
         assert_eq!(answer.status(), 200, "{path}");
     }
-    let other = reqwest::get(format!("{base}/docs/index.html"))
-        .await
-        .unwrap();
+    let other = reqwest::get(format!("{base}/docs/index.html")).await.unwrap();
     assert_eq!(other.status(), 404);
 }

@@ -183,10 +183,7 @@ async fn a_newer_stream_ends_the_older_inbox_and_they_do_not_fight() {
     assert_eq!(take(&mut older).await.id, one.id);
     let mut newer = open(&world.ann.typed(), InboxOptions::default());
     let ended = error(&mut older).await;
-    assert!(
-        matches!(&ended, Error::Closed { code: 4409, .. }),
-        "{ended}"
-    );
+    assert!(matches!(&ended, Error::Closed { code: 4409, .. }), "{ended}");
     assert!(matches!(error(&mut older).await, Error::Ended));
     assert!(matches!(older.flush().await, Err(Error::Ended)));
     let two = send(&world, "two").await;
@@ -237,11 +234,7 @@ async fn an_inbox_of_one_incarnation_ends_when_another_takes_over() {
 #[tokio::test]
 async fn it_ends_with_its_token_by_either_way() {
     for options in both_ways() {
-        let coordinator = Coordinator::start(Options {
-            scale: 60,
-            ..Options::default()
-        })
-        .await;
+        let coordinator = Coordinator::start(Options { scale: 60, ..Options::default() }).await;
         let world = coordinator.world().await;
         agents(&world).await;
         let mut inbox = open(&world.ann.typed(), options);

@@ -217,9 +217,7 @@ async fn restarts(options: InboxOptions) {
         loop {
             let letter = inbox.next().await.unwrap();
             let end = letter.body == "end";
-            note.lock()
-                .unwrap()
-                .push((letter.id.clone(), letter.body.clone()));
+            note.lock().unwrap().push((letter.id.clone(), letter.body.clone()));
             if letter.id.seq() % 2 == 0 {
                 letter.acked().await.unwrap();
             } else {
@@ -233,10 +231,8 @@ async fn restarts(options: InboxOptions) {
     for round in 1..=rounds {
         let count = || yielded.lock().unwrap().len();
         let before = count();
-        eventually("some traffic", 60, || async {
-            (count() >= before + 30 * round).then_some(())
-        })
-        .await;
+        eventually("some traffic", 60, || async { (count() >= before + 30 * round).then_some(()) })
+            .await;
         coordinator.kill();
         coordinator.launch().await;
     }
@@ -267,10 +263,7 @@ async fn restarts(options: InboxOptions) {
             order.entry(sender).or_default().push(n.parse().unwrap());
         }
     }
-    let lost: Vec<_> = accepted
-        .iter()
-        .filter(|key| !times.contains_key(key.as_str()))
-        .collect();
+    let lost: Vec<_> = accepted.iter().filter(|key| !times.contains_key(key.as_str())).collect();
     assert!(lost.is_empty(), "lost {lost:?}");
     let twice: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
     assert!(twice.is_empty(), "twice {twice:?}");
@@ -281,11 +274,8 @@ async fn restarts(options: InboxOptions) {
     assert_eq!(pending, [], "not confirmed after a flush");
     for (id, _) in yielded.iter().rev().take(50) {
         let receipt = world.ann.receipt(&id.to_string()).await.unwrap();
-        let wanted = if id.seq() % 2 == 0 {
-            MessageStatus::Acked
-        } else {
-            MessageStatus::Delivered
-        };
+        let wanted =
+            if id.seq() % 2 == 0 { MessageStatus::Acked } else { MessageStatus::Delivered };
         assert_eq!(receipt.status, wanted);
     }
     println!(

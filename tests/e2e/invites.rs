@@ -75,10 +75,7 @@ async fn a_repo_outside_the_scope_of_the_service_token_is_named() {
     let wish = invitation("eve", &[&world.repo, "acme/none"]);
     let detail = forbidden(world.ci.client.create_token(&wish).await);
     assert!(detail.contains("does not cover acme/none"), "{detail}");
-    assert!(
-        detail.contains("user tokens for repos that it covers"),
-        "{detail}"
-    );
+    assert!(detail.contains("user tokens for repos that it covers"), "{detail}");
 }
 
 #[tokio::test]
@@ -100,20 +97,14 @@ async fn a_user_token_makes_no_tokens_not_even_its_own_kind() {
     let detail = forbidden(world.dan.client.create_token(&wish).await);
     assert!(detail.contains("admin token"), "{detail}");
     // Before anything is said about what it sent.
-    assert_eq!(
-        code(world.dan.client.create_token(&json!({})).await),
-        Forbidden
-    );
+    assert_eq!(code(world.dan.client.create_token(&json!({})).await), Forbidden);
 }
 
 #[tokio::test]
 async fn a_service_makes_no_user_of_a_service() {
     let world = shared().await.world().await;
     let wish = invitation("ci", &[&world.repo]);
-    assert_eq!(
-        code(world.ci.client.create_token(&wish).await),
-        OwnerKindConflict
-    );
+    assert_eq!(code(world.ci.client.create_token(&wish).await), OwnerKindConflict);
 }
 
 #[tokio::test]
@@ -127,11 +118,7 @@ async fn what_a_service_token_makes_ends_with_it_at_the_latest() {
         client.create_token(&wish).await
     };
     let earlier = "2099-06-30T11:59:59.999Z";
-    for (asked, given) in [
-        (Value::Null, end),
-        (json!(end), end),
-        (json!(earlier), earlier),
-    ] {
+    for (asked, given) in [(Value::Null, end), (json!(end), end), (json!(earlier), earlier)] {
         let made = until(&ending, asked).await.unwrap();
         assert_eq!(made.expires_at, Timestamp::parse(given));
         // And not only in the answer.
@@ -169,10 +156,8 @@ async fn the_list_tells_which_token_made_each_so_that_a_leak_can_be_mended() {
     let eve = world.admin.with_token(made.token.as_deref().unwrap());
     assert!(eve.whoami().await.is_ok());
     let tokens = world.admin.tokens().await.unwrap();
-    let its: Vec<_> = tokens
-        .iter()
-        .filter(|token| token.created_by.as_ref() == Some(&id))
-        .collect();
+    let its: Vec<_> =
+        tokens.iter().filter(|token| token.created_by.as_ref() == Some(&id)).collect();
     assert_eq!(its.len(), 1);
     world.admin.revoke_token(its[0].id.as_str()).await.unwrap();
     assert_eq!(code(eve.whoami().await), Unauthenticated);
@@ -184,10 +169,7 @@ async fn the_audit_log_names_the_service_that_made_a_token() {
     let who = world.ci.client.whoami().await.unwrap();
     let wish = invitation("eve", &[&world.repo]);
     let made = world.ci.client.create_token(&wish).await.unwrap();
-    let log = world
-        .ci
-        .call(Method::GET, "/audit?limit=1", &[], None)
-        .await;
+    let log = world.ci.call(Method::GET, "/audit?limit=1", &[], None).await;
     let log: Value = log.unwrap().json().unwrap();
     assert_eq!(log[0]["action"], "token.created");
     assert_eq!(log[0]["subject"], made.id.as_str());
@@ -212,10 +194,7 @@ async fn a_service_token_that_is_revoked_at_this_moment_makes_no_token() {
     coordinator.launch().await;
     let before = world.admin.tokens().await.unwrap().len();
     let wish = invitation("late", &[&world.repo]);
-    assert_eq!(
-        code(world.ci.client.create_token(&wish).await),
-        Unauthenticated
-    );
+    assert_eq!(code(world.ci.client.create_token(&wish).await), Unauthenticated);
     assert_eq!(code(world.ci.client.whoami().await), Unauthenticated);
     assert_eq!(world.admin.tokens().await.unwrap().len(), before - 1);
 }

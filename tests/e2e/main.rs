@@ -63,9 +63,5 @@ async fn raw(request: reqwest::RequestBuilder) -> (u16, reqwest::header::HeaderM
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await.unwrap();
-    (
-        status,
-        headers,
-        serde_json::from_str(&text).unwrap_or(Value::String(text)),
-    )
+    (status, headers, serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }

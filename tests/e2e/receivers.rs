@@ -44,10 +44,7 @@ async fn every_push_of_the_coordinator_is_verified_and_typed() {
     let Payload::Test { repo, agent } = verify(&test, &secret).unwrap().payload else {
         panic!("{test:?}")
     };
-    assert_eq!(
-        (repo.as_str(), agent.as_str()),
-        (world.repo.as_str(), "queue")
-    );
+    assert_eq!((repo.as_str(), agent.as_str()), (world.repo.as_str(), "queue"));
 
     let spawns = Sink::start(vec![]).await;
     let secret = push_to(&world, &spawns.url).await;
@@ -90,16 +87,12 @@ async fn what_is_sealed_is_read_at_the_other_end_and_nowhere_in_between() {
     let mut pins = Pins::default();
     let state = pins.check(&repo, &queue, published(&dan).await.as_ref());
     let first = decide(Some(Encrypt::Always), &state);
-    let Action::Encrypt(recipient) = first.action else {
-        panic!("{first:?}")
-    };
+    let Action::Encrypt(recipient) = first.action else { panic!("{first:?}") };
     pins.trust(&repo, &queue, first.pin.unwrap());
     let secret = "the-merger-is-on-tuesday";
     let sealed = seal(&written("ws", secret), &repo, &recipient).unwrap();
     dan.send(&sealed, None).await.unwrap();
-    dan.send(&written("ws", "this-one-is-plain"), None)
-        .await
-        .unwrap();
+    dan.send(&written("ws", "this-one-is-plain"), None).await.unwrap();
 
     let mut inbox = open(&world.ann.typed(), InboxOptions::default());
     let keys = [identity];
@@ -123,10 +116,7 @@ async fn what_is_sealed_is_read_at_the_other_end_and_nowhere_in_between() {
         all.extend(std::fs::read(path).unwrap());
     }
     let log = coordinator.log().into_bytes();
-    assert!(
-        contains(&all, b"this-one-is-plain"),
-        "the search finds nothing"
-    );
+    assert!(contains(&all, b"this-one-is-plain"), "the search finds nothing");
     assert!(contains(&all, b"BEGIN AGE ENCRYPTED FILE"));
     for text in [secret, &keys[0].reveal()] {
         assert!(!contains(&all, text.as_bytes()), "in the database: {text}");
@@ -161,9 +151,7 @@ async fn the_longest_text_that_can_be_sealed_is_taken_by_the_coordinator() {
     publish(&world, &identity).await;
     let long = "x".repeat(BODY_MAX);
     let refused = seal(&written("ws", &long), &repo, &identity.recipient());
-    let Err(SealError::TooLarge { most, .. }) = refused else {
-        panic!("{refused:?}")
-    };
+    let Err(SealError::TooLarge { most, .. }) = refused else { panic!("{refused:?}") };
     let sealed = seal(&written("ws", &long[..most]), &repo, &identity.recipient());
     dan.send(&sealed.unwrap(), None).await.unwrap();
     let mut inbox = open(&world.ann.typed(), InboxOptions::default());

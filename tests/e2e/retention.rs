@@ -10,11 +10,7 @@ use std::time::{Duration, Instant};
 const DAY: Duration = Duration::from_millis(8_640);
 
 async fn scaled() -> Coordinator {
-    Coordinator::start(Options {
-        scale: 10_000,
-        ..Options::default()
-    })
-    .await
+    Coordinator::start(Options { scale: 10_000, ..Options::default() }).await
 }
 
 #[tokio::test]
@@ -40,52 +36,30 @@ async fn acked_rows_go_after_a_day_and_delivered_ones_after_seven_but_never_the_
     world.dan.report(&ids[3], "acked", None).await.unwrap();
     assert_eq!(world.dan.messages("w", "").await.unwrap().len(), 4);
     eventually("the acked one to go", 30, || async {
-        world
-            .dan
-            .receipt(&ids[0])
-            .await
-            .err()
-            .filter(|error| error.code() == Some(MessageNotFound))
+        world.dan.receipt(&ids[0]).await.err().filter(|error| error.code() == Some(MessageNotFound))
     })
     .await;
     assert!(started.elapsed() >= DAY, "{:?}", started.elapsed());
     assert!(world.dan.receipt(&ids[1]).await.is_ok());
     // Its key is kept for eight days, and answers the first message still.
-    let again = world
-        .dan
-        .send(&message("w", "w", "0"), Some("0"))
-        .await
-        .unwrap();
+    let again = world.dan.send(&message("w", "w", "0"), Some("0")).await.unwrap();
     assert_eq!(
         (again.id.to_string(), again.status, again.body.as_str()),
         (ids[0].clone(), MessageStatus::Acked, "0")
     );
     // The one that waits expires after seven days, which its sender is told.
     eventually("the delivered one to go", 90, || async {
-        world
-            .dan
-            .receipt(&ids[1])
-            .await
-            .err()
-            .filter(|error| error.code() == Some(MessageNotFound))
+        world.dan.receipt(&ids[1]).await.err().filter(|error| error.code() == Some(MessageNotFound))
     })
     .await;
     assert!(started.elapsed() >= DAY * 7, "{:?}", started.elapsed());
-    let next = world
-        .dan
-        .send(&message("w", "w", "next"), None)
-        .await
-        .unwrap();
+    let next = world.dan.send(&message("w", "w", "next"), None).await.unwrap();
     assert!(next.id.to_string() > ids[3]);
 }
 
 #[tokio::test]
 async fn a_message_that_nobody_takes_fails_when_its_time_is_over() {
-    let coordinator = Coordinator::start(Options {
-        scale: 10,
-        ..Options::default()
-    })
-    .await;
+    let coordinator = Coordinator::start(Options { scale: 10, ..Options::default() }).await;
     let world = coordinator.world().await;
     world.dan.register(&agent("ws")).await.unwrap();
     world.ann.register(&agent("queue")).await.unwrap();

@@ -21,9 +21,7 @@ pub(crate) fn files(dir: PathBuf) -> Vec<PathBuf> {
 }
 
 pub(crate) fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack
-        .windows(needle.len())
-        .any(|window| window == needle)
+    haystack.windows(needle.len()).any(|window| window == needle)
 }
 
 #[tokio::test]
@@ -33,34 +31,14 @@ async fn neither_the_raw_database_nor_the_logs_hold_a_token_or_a_webhook_secret(
     let sink = Sink::start(vec![]).await;
     world.dan.register(&agent("ws")).await.unwrap();
     let body = json!({"name": "queue", "type": "worker", "endpoint": sink.url});
-    let generated = world
-        .dan
-        .register(&body)
-        .await
-        .unwrap()
-        .webhook_secret
-        .unwrap();
+    let generated = world.dan.register(&body).await.unwrap().webhook_secret.unwrap();
     let rotated = world.dan.rotate_secret("queue").await.unwrap();
     let given = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned();
-    world
-        .dan
-        .update("queue", &json!({"webhook_secret": given}))
-        .await
-        .unwrap();
-    world
-        .dan
-        .send(
-            &message("ws", "queue", "a-body-that-is-private"),
-            Some("key"),
-        )
-        .await
-        .unwrap();
+    world.dan.update("queue", &json!({"webhook_secret": given})).await.unwrap();
+    world.dan.send(&message("ws", "queue", "a-body-that-is-private"), Some("key")).await.unwrap();
     sink.wait_for(1, 10).await;
     eventually("the push in the log", 10, || async {
-        coordinator
-            .log()
-            .contains("\"event\":\"push\"")
-            .then_some(())
+        coordinator.log().contains("\"event\":\"push\"").then_some(())
     })
     .await;
     coordinator.kill();
@@ -77,10 +55,7 @@ async fn neither_the_raw_database_nor_the_logs_hold_a_token_or_a_webhook_secret(
     for path in databases {
         all.extend(std::fs::read(path).unwrap());
     }
-    assert!(
-        contains(&all, b"a-body-that-is-private"),
-        "the search would find nothing at all"
-    );
+    assert!(contains(&all, b"a-body-that-is-private"), "the search would find nothing at all");
     let log = coordinator.log().into_bytes();
     assert!(contains(&log, b"\"event\":\"push\""));
     for secret in &secrets {
@@ -88,30 +63,19 @@ async fn neither_the_raw_database_nor_the_logs_hold_a_token_or_a_webhook_secret(
         assert!(!contains(&all, secret), "in the database: {text}");
         assert!(!contains(&log, secret), "in the log: {text}");
     }
-    assert!(
-        !contains(&log, b"a-body-that-is-private"),
-        "a message's body is in the log"
-    );
+    assert!(!contains(&log, b"a-body-that-is-private"), "a message's body is in the log");
 }
 
 #[tokio::test]
 async fn a_token_in_a_url_is_not_repeated_by_the_log() {
     let coordinator = shared().await;
     let world = coordinator.world().await;
-    let careless = format!(
-        "{}/repos/{}/agents?token={}",
-        world.url, world.repo, world.tokens[0]
-    );
+    let careless = format!("{}/repos/{}/agents?token={}", world.url, world.repo, world.tokens[0]);
     let answer = reqwest::get(careless).await.unwrap();
-    let id = answer.headers()["x-request-id"]
-        .to_str()
-        .unwrap()
-        .to_owned();
+    let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
     let line = eventually("the log line", 10, || async {
         let log = coordinator.log();
-        log.lines()
-            .find(|line| line.starts_with('{') && line.contains(&id))
-            .map(str::to_owned)
+        log.lines().find(|line| line.starts_with('{') && line.contains(&id)).map(str::to_owned)
     })
     .await;
     assert!(!line.contains(&world.tokens[0]), "{line}");

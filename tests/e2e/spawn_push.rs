@@ -29,11 +29,7 @@ async fn an_endpoint_that_is_set_later_gets_what_is_still_pending() {
     let early = spawn(&world.dan, json!({"task": "early"})).await;
     let cancelled = spawn(&world.dan, json!({"task": "cancelled"})).await;
     let path = format!("/workers/{}", cancelled.id);
-    world
-        .dan
-        .call(Method::DELETE, &path, &[], None)
-        .await
-        .unwrap();
+    world.dan.call(Method::DELETE, &path, &[], None).await.unwrap();
     let sink = Sink::start(vec![]).await;
     push_to(&world, &sink.url).await;
     let late = spawn(&world.dan, json!({"task": "late"})).await;
@@ -49,24 +45,15 @@ fn after_four_seconds() -> Answer {
 
 #[tokio::test]
 async fn a_failing_endpoint_is_tried_again_but_not_for_what_was_taken_meanwhile() {
-    let coordinator = Coordinator::start(Options {
-        scale: 20,
-        ..Options::default()
-    })
-    .await;
+    let coordinator = Coordinator::start(Options { scale: 20, ..Options::default() }).await;
     let world = coordinator.world().await;
     let sink = Sink::start(vec![after_four_seconds(), Answer::status(500)]).await;
     push_to(&world, &sink.url).await;
     let first = spawn(&world.dan, json!({"task": "first"})).await;
     sink.wait_for(1, 20).await;
     let second = spawn(&world.dan, json!({"task": "second"})).await;
-    let claimed: SpawnRequest = world
-        .ci
-        .call(Method::POST, "/workers/claim", &[], None)
-        .await
-        .unwrap()
-        .json()
-        .unwrap();
+    let claimed: SpawnRequest =
+        world.ci.call(Method::POST, "/workers/claim", &[], None).await.unwrap().json().unwrap();
     assert_eq!(claimed.id, first.id);
     eventually("the second to be pushed again", 20, || async {
         (ids(&sink).len() >= 3).then_some(())
@@ -78,11 +65,7 @@ async fn a_failing_endpoint_is_tried_again_but_not_for_what_was_taken_meanwhile(
 
 #[tokio::test]
 async fn what_ended_while_it_waited_is_not_pushed() {
-    let coordinator = Coordinator::start(Options {
-        scale: 20,
-        ..Options::default()
-    })
-    .await;
+    let coordinator = Coordinator::start(Options { scale: 20, ..Options::default() }).await;
     let world = coordinator.world().await;
     let sink = Sink::start(vec![after_four_seconds()]).await;
     push_to(&world, &sink.url).await;
@@ -92,11 +75,7 @@ async fn what_ended_while_it_waited_is_not_pushed() {
     let last = spawn(&world.dan, json!({"task": "last"})).await;
     for request in [&first, &second] {
         let path = format!("/workers/{}", request.id);
-        world
-            .dan
-            .call(Method::DELETE, &path, &[], None)
-            .await
-            .unwrap();
+        world.dan.call(Method::DELETE, &path, &[], None).await.unwrap();
     }
     eventually("the last one", 30, || async {
         ids(&sink).contains(&last.id.to_string()).then_some(())

@@ -13,17 +13,10 @@ async fn of_twenty_racing_registrations_one_wins_and_the_mailbox_is_its_own() {
     for round in 0..5 {
         let name = format!("w{round}");
         let races = (0..20).map(|n| {
-            let client = if n % 2 == 0 {
-                world.dan.clone()
-            } else {
-                world.ann.clone()
-            };
+            let client = if n % 2 == 0 { world.dan.clone() } else { world.ann.clone() };
             let body = agent(&name);
             tokio::spawn(async move {
-                client
-                    .register(&body)
-                    .await
-                    .map(|agent| (agent.owner.to_string(), agent.id))
+                client.register(&body).await.map(|agent| (agent.owner.to_string(), agent.id))
             })
         });
         let mut winners = HashSet::new();
@@ -32,11 +25,8 @@ async fn of_twenty_racing_registrations_one_wins_and_the_mailbox_is_its_own() {
         }
         assert_eq!(winners.len(), 1, "{winners:?}");
         let (owner, _) = winners.into_iter().next().unwrap();
-        let (winner, loser) = if owner == "dan" {
-            (&world.dan, &world.ann)
-        } else {
-            (&world.ann, &world.dan)
-        };
+        let (winner, loser) =
+            if owner == "dan" { (&world.dan, &world.ann) } else { (&world.ann, &world.dan) };
         assert!(winner.messages(&name, "").await.is_ok());
         assert_eq!(code(loser.messages(&name, "").await), Forbidden);
     }
@@ -62,23 +52,14 @@ async fn after_racing_changes_the_mailbox_pushes_where_the_registry_says() {
         }
         let shown = world.dan.agent(&name).await.unwrap().endpoint;
         let before: Vec<_> = sinks.iter().map(|sink| sink.received().len()).collect();
-        let id = world
-            .dan
-            .send(&message("ws", &name, "where"), None)
-            .await
-            .unwrap()
-            .id
-            .to_string();
+        let id = world.dan.send(&message("ws", &name, "where"), None).await.unwrap().id.to_string();
         let hit = eventually("the push", 10, || async {
             let grew = |at: &usize| sinks[*at].received().len() > before[*at];
             (0..sinks.len()).find(grew)
         })
         .await;
         assert_eq!(
-            (
-                sinks[hit].url.clone(),
-                sinks[hit].received().last().unwrap().id()
-            ),
+            (sinks[hit].url.clone(), sinks[hit].received().last().unwrap().id()),
             (shown, id)
         );
     }
@@ -104,13 +85,7 @@ async fn mail_for_one_incarnation_never_reaches_another() {
     while !sender.is_finished() {
         let sink = Sink::start(vec![]).await;
         let body = json!({"name": "w", "type": "worker", "endpoint": sink.url});
-        let secret = world
-            .ann
-            .register(&body)
-            .await
-            .unwrap()
-            .webhook_secret
-            .unwrap();
+        let secret = world.ann.register(&body).await.unwrap().webhook_secret.unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(150)).await;
         world.ann.deregister("w").await.unwrap();
         lives.push((sink, secret));
@@ -121,16 +96,10 @@ async fn mail_for_one_incarnation_never_reaches_another() {
     for (sink, secret) in &lives {
         let mut mine = HashSet::new();
         for push in sink.received() {
-            assert!(
-                push.verify(secret),
-                "signed under another incarnation's secret"
-            );
+            assert!(push.verify(secret), "signed under another incarnation's secret");
             mine.insert(push.id());
         }
-        assert!(
-            mine.is_disjoint(&seen),
-            "a message reached two incarnations"
-        );
+        assert!(mine.is_disjoint(&seen), "a message reached two incarnations");
         seen.extend(mine);
     }
     assert!(!seen.is_empty());
@@ -147,11 +116,7 @@ async fn mail_for_one_incarnation_never_reaches_another() {
 #[tokio::test]
 async fn what_waits_for_a_deregistered_agent_fails_and_its_senders_are_told_in_one_notice() {
     let world = shared().await.world().await;
-    for (client, name) in [
-        (&world.dan, "ws"),
-        (&world.ann, "other"),
-        (&world.ann, "queue"),
-    ] {
+    for (client, name) in [(&world.dan, "ws"), (&world.ann, "other"), (&world.ann, "queue")] {
         client.register(&agent(name)).await.unwrap();
     }
     let mut ids = Vec::new();
@@ -166,41 +131,20 @@ async fn what_waits_for_a_deregistered_agent_fails_and_its_senders_are_told_in_o
                 .to_string(),
         );
     }
-    world
-        .ann
-        .send(&message("other", "queue", "x"), None)
-        .await
-        .unwrap();
-    world
-        .dan
-        .send(&message("user:dan", "queue", "from a person"), None)
-        .await
-        .unwrap();
+    world.ann.send(&message("other", "queue", "x"), None).await.unwrap();
+    world.dan.send(&message("user:dan", "queue", "from a person"), None).await.unwrap();
     world.ann.deregister("queue").await.unwrap();
     let notice = eventually("the notice", 10, || async {
-        world
-            .dan
-            .messages("ws", "")
-            .await
-            .unwrap()
-            .into_iter()
-            .next()
+        world.dan.messages("ws", "").await.unwrap().into_iter().next()
     })
     .await;
-    assert!(
-        ids.iter().all(|id| notice.body.contains(id)),
-        "{}",
-        notice.body
-    );
+    assert!(ids.iter().all(|id| notice.body.contains(id)), "{}", notice.body);
     for id in &ids {
         let receipt = world.dan.receipt(id).await.unwrap();
         assert_eq!(receipt.failure_reason, Some(FailureReason::AgentGone));
     }
     assert_eq!(world.dan.messages("ws", "").await.unwrap().len(), 1);
-    assert_eq!(
-        world.ann.messages("other", "wait=5").await.unwrap().len(),
-        1
-    );
+    assert_eq!(world.ann.messages("other", "wait=5").await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -208,23 +152,13 @@ async fn a_notice_is_for_the_incarnation_that_sent_and_about_no_notice() {
     let world = shared().await.world().await;
     world.dan.register(&agent("ws")).await.unwrap();
     world.ann.register(&agent("queue")).await.unwrap();
-    world
-        .dan
-        .send(&message("ws", "queue", "x"), None)
-        .await
-        .unwrap();
+    world.dan.send(&message("ws", "queue", "x"), None).await.unwrap();
     world.dan.deregister("ws").await.unwrap();
     world.dan.register(&agent("ws")).await.unwrap();
     world.ann.deregister("queue").await.unwrap();
     // A second failure, told to the new incarnation, comes after the first.
     world.ann.register(&agent("queue")).await.unwrap();
-    let second = world
-        .dan
-        .send(&message("ws", "queue", "y"), None)
-        .await
-        .unwrap()
-        .id
-        .to_string();
+    let second = world.dan.send(&message("ws", "queue", "y"), None).await.unwrap().id.to_string();
     world.ann.deregister("queue").await.unwrap();
     let notices = world.dan.messages("ws", "wait=10").await.unwrap();
     assert_eq!(notices.len(), 1);
@@ -246,11 +180,7 @@ async fn half_deregistered(coordinator: &mut Coordinator) -> World {
     );
     coordinator.launch().await;
     // The mailbox does not know yet.
-    world
-        .dan
-        .send(&message("ws", "queue", "to a ghost"), None)
-        .await
-        .unwrap();
+    world.dan.send(&message("ws", "queue", "to a ghost"), None).await.unwrap();
     world
 }
 
@@ -259,35 +189,21 @@ async fn repeating_a_delete_heals_one_that_crashed_half_way() {
     let mut coordinator = Coordinator::start(Options::default()).await;
     let world = half_deregistered(&mut coordinator).await;
     world.ann.deregister("queue").await.unwrap();
-    assert_eq!(
-        code(world.dan.send(&message("ws", "queue", "x"), None).await),
-        AgentNotFound
-    );
+    assert_eq!(code(world.dan.send(&message("ws", "queue", "x"), None).await), AgentNotFound);
     let notice = world.dan.messages("ws", "wait=10").await.unwrap();
     assert!(notice[0].body.contains("agent_gone"));
 }
 
 #[tokio::test]
 async fn the_scheduled_handler_heals_a_delete_that_nobody_repeats() {
-    let mut coordinator = Coordinator::start(Options {
-        scale: 60,
-        ..Options::default()
-    })
-    .await;
+    let mut coordinator = Coordinator::start(Options { scale: 60, ..Options::default() }).await;
     let world = half_deregistered(&mut coordinator).await;
     eventually("the mailbox to be closed", 20, || async {
         coordinator.run_cron().await;
-        world
-            .dan
-            .send(&message("ws", "queue", "x"), None)
-            .await
-            .err()
+        world.dan.send(&message("ws", "queue", "x"), None).await.err()
     })
     .await;
-    assert_eq!(
-        code(world.dan.send(&message("ws", "queue", "x"), None).await),
-        AgentNotFound
-    );
+    assert_eq!(code(world.dan.send(&message("ws", "queue", "x"), None).await), AgentNotFound);
 }
 
 #[tokio::test]
@@ -296,26 +212,16 @@ async fn trying_names_creates_no_storage() {
     let world = coordinator.world().await;
     world.dan.register(&agent("known")).await.unwrap();
     let objects = || -> usize {
-        let namespace = coordinator
-            .state_dir()
-            .join("v3/do/multiclaude-hybrid-Mailbox");
+        let namespace = coordinator.state_dir().join("v3/do/multiclaude-hybrid-Mailbox");
         let files = std::fs::read_dir(namespace).unwrap().flatten();
         let databases =
             files.filter(|file| file.path().extension().is_some_and(|end| end == "sqlite"));
-        databases
-            .filter(|file| std::fs::read(file.path()).unwrap().len() > 4096)
-            .count()
+        databases.filter(|file| std::fs::read(file.path()).unwrap().len() > 4096).count()
     };
     assert_eq!(world.dan.agent("known").await.unwrap().waiting, Some(0));
-    eventually("the one mailbox on disk", 10, || async {
-        (objects() == 1).then_some(())
-    })
-    .await;
+    eventually("the one mailbox on disk", 10, || async { (objects() == 1).then_some(()) }).await;
     for n in 0..20 {
-        let refused = world
-            .dan
-            .send(&message("known", &format!("guess{n}"), "x"), Some("k"))
-            .await;
+        let refused = world.dan.send(&message("known", &format!("guess{n}"), "x"), Some("k")).await;
         assert_eq!(code(refused), AgentNotFound);
     }
     world.dan.deregister("known").await.unwrap();

@@ -28,12 +28,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            scale: 1,
-            allow_insecure: true,
-            allowed_origins: "",
-            master_key: Some(MASTER_KEY),
-        }
+        Self { scale: 1, allow_insecure: true, allowed_origins: "", master_key: Some(MASTER_KEY) }
     }
 }
 
@@ -49,19 +44,12 @@ pub struct Coordinator {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
 fn wrangler() -> Command {
     let bin = root().join("node_modules/.bin");
-    let path = format!(
-        "{}:{}",
-        bin.display(),
-        std::env::var("PATH").unwrap_or_default()
-    );
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new(bin.join("wrangler"));
     command
         .current_dir(root())
@@ -73,25 +61,16 @@ fn wrangler() -> Command {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Coordinator {
     /// Starts one, with a migrated database, and waits until it is healthy.
     pub async fn start(options: Options) -> Self {
-        assert!(
-            root().join("build/index.js").exists(),
-            "build/ is missing: run `make wasm` first"
-        );
+        assert!(root().join("build/index.js").exists(), "build/ is missing: run `make wasm` first");
         let dir = tempfile::tempdir().unwrap();
         let random = std::array::from_fn(|at| (at as u8) ^ 0x5a);
-        let admin = SecretToken::new(TokenKind::Admin, random)
-            .reveal()
-            .to_owned();
+        let admin = SecretToken::new(TokenKind::Admin, random).reveal().to_owned();
         let migrated = output(
             wrangler()
                 .args(["d1", "migrations", "apply", "DB", "--local", "--persist-to"])
@@ -99,18 +78,8 @@ impl Coordinator {
             b"",
             LIMIT,
         );
-        assert!(
-            migrated.status.success(),
-            "{}",
-            String::from_utf8_lossy(&migrated.stderr)
-        );
-        let mut coordinator = Self {
-            options,
-            dir,
-            port: free_port(),
-            child: None,
-            admin,
-        };
+        assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+        let mut coordinator = Self { options, dir, port: free_port(), child: None, admin };
         coordinator.launch().await;
         coordinator
     }
@@ -137,21 +106,10 @@ impl Coordinator {
     /// Starts it again on the same state.
     pub async fn launch(&mut self) {
         self.write_vars();
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.log_path())
-            .unwrap();
+        let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
         let mut wrangler = wrangler();
         wrangler
-            .args([
-                "dev",
-                "--ip",
-                "127.0.0.1",
-                "--inspector-port",
-                "0",
-                "--test-scheduled",
-            ])
+            .args(["dev", "--ip", "127.0.0.1", "--inspector-port", "0", "--test-scheduled"])
             .args(["--port", &self.port.to_string()])
             .arg("--persist-to")
             .arg(self.dir.path().join("state"))
@@ -162,17 +120,8 @@ impl Coordinator {
         self.child = Some(grouped(&mut wrangler).spawn().unwrap());
         let deadline = Instant::now() + Duration::from_secs(90);
         let http = reqwest::Client::new();
-        while http
-            .get(format!("{}/health", self.url()))
-            .send()
-            .await
-            .is_err()
-        {
-            assert!(
-                Instant::now() < deadline,
-                "did not come up:\n{}",
-                self.log()
-            );
+        while http.get(format!("{}/health", self.url())).send().await.is_err() {
+            assert!(Instant::now() < deadline, "did not come up:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -195,11 +144,7 @@ impl Coordinator {
             b"",
             LIMIT,
         );
-        assert!(
-            done.status.success(),
-            "{}",
-            String::from_utf8_lossy(&done.stderr)
-        );
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
 
     /// The API's base.
@@ -248,11 +193,8 @@ impl Coordinator {
             let wish = json!({"kind": kind, "owner": owner, "repos": [scope]});
             admin.create_token(&wish).await.unwrap().token.unwrap()
         };
-        let (dan, ann, ci) = (
-            token("user", "dan").await,
-            token("user", "ann").await,
-            token("service", "ci").await,
-        );
+        let (dan, ann, ci) =
+            (token("user", "dan").await, token("user", "ann").await, token("service", "ci").await);
         World {
             dan: admin.with_token(&dan).repo("acme", &name),
             ann: admin.with_token(&ann).repo("acme", &name),

@@ -35,10 +35,7 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
         if let Some(found) = check().await {
             return found;
         }
-        assert!(
-            Instant::now() < deadline,
-            "waited {seconds} s in vain for: {what}"
-        );
+        assert!(Instant::now() < deadline, "waited {seconds} s in vain for: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

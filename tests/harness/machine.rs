@@ -22,10 +22,7 @@ fn binary() -> &'static Path {
             b"",
             Duration::from_secs(1200),
         );
-        assert!(
-            built.status.success(),
-            "the binary was not built: {built:?}"
-        );
+        assert!(built.status.success(), "the binary was not built: {built:?}");
         // target/debug/deps/e2e-… is this test.
         let test = std::env::current_exe().unwrap();
         let debug = test.parent().unwrap().parent().unwrap();
@@ -138,10 +135,7 @@ impl Machine {
         command
             .env_clear()
             .env("HOME", home)
-            .env(
-                "PATH",
-                format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display()),
-            )
+            .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display()))
             .env("LANG", "C.UTF-8")
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -183,8 +177,7 @@ impl Machine {
     }
 
     fn record(&mut self, line: &str, ran: &Ran) {
-        self.transcript
-            .push_str(&format!("$ {line}\n{}", ran.stdout));
+        self.transcript.push_str(&format!("$ {line}\n{}", ran.stdout));
         for said in ran.stderr.lines() {
             self.transcript.push_str(&format!("! {said}\n"));
         }
@@ -215,9 +208,5 @@ impl Default for Machine {
 
 fn quoted(arg: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@".contains(&byte);
-    if !arg.is_empty() && arg.bytes().all(plain) {
-        arg.to_owned()
-    } else {
-        format!("{arg:?}")
-    }
+    if !arg.is_empty() && arg.bytes().all(plain) { arg.to_owned() } else { format!("{arg:?}") }
 }

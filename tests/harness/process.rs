@@ -28,18 +28,10 @@ pub fn grouped(command: &mut Command) -> &mut Command {
 #[track_caller]
 pub fn output(command: &mut Command, input: &[u8], limit: Duration) -> Output {
     let program = command.get_program().display().to_string();
-    let stdin = if input.is_empty() {
-        Stdio::null()
-    } else {
-        Stdio::piped()
-    };
-    grouped(command)
-        .stdin(stdin)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command
-        .spawn()
-        .unwrap_or_else(|error| panic!("{program} did not start: {error}"));
+    let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
+    grouped(command).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child =
+        command.spawn().unwrap_or_else(|error| panic!("{program} did not start: {error}"));
     if let Some(mut stdin) = child.stdin.take() {
         let input = input.to_vec();
         // Beside the reading of its output; a command that fails early reads nothing.
@@ -83,10 +75,8 @@ pub fn kill(child: &mut Child, what: &str) {
     let deadline = Instant::now() + KILLED;
     while child.try_wait().unwrap().is_none() {
         if Instant::now() > deadline {
-            let said = format!(
-                "{what} (process {}) did not end {KILLED:?} after SIGKILL",
-                child.id()
-            );
+            let said =
+                format!("{what} (process {}) did not end {KILLED:?} after SIGKILL", child.id());
             if thread::panicking() {
                 eprintln!("{said}");
                 return;
@@ -120,10 +110,7 @@ mod tests {
     fn a_program_that_does_not_end_is_killed_with_its_children_and_named() {
         let started = Instant::now();
         let said = refusal("echo begun; trap '' TERM INT; sleep 600 & wait", b"");
-        assert!(
-            said.contains("sh (process") && said.contains("did not end"),
-            "{said}"
-        );
+        assert!(said.contains("sh (process") && said.contains("did not end"), "{said}");
         // The child had the output open too: it has ended, or this would be missing.
         assert!(said.contains("Ok(Output"), "{said}");
         assert!(started.elapsed() < LIMIT);

@@ -26,10 +26,7 @@ impl Proxy {
     /// Passes everything on to `port`.
     pub async fn start(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!(
-            "http://127.0.0.1:{}/v1",
-            listener.local_addr().unwrap().port()
-        );
+        let url = format!("http://127.0.0.1:{}/v1", listener.local_addr().unwrap().port());
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
         tokio::spawn(async move {

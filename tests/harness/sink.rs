@@ -58,10 +58,7 @@ impl Received {
 
     /// The text of the message in it.
     pub fn text(&self) -> String {
-        self.json()["data"]["body"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
+        self.json()["data"]["body"].as_str().unwrap_or_default().to_owned()
     }
 
     /// Checks it with the published library.
@@ -91,14 +88,9 @@ impl Sink {
     pub async fn start(script: Vec<Answer>) -> Self {
         let shared = Arc::new(Shared::default());
         shared.script.lock().unwrap().extend(script);
-        let router = Router::new()
-            .fallback(receive)
-            .with_state(Arc::clone(&shared));
+        let router = Router::new().fallback(receive).with_state(Arc::clone(&shared));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!(
-            "http://127.0.0.1:{}/hook",
-            listener.local_addr().unwrap().port()
-        );
+        let url = format!("http://127.0.0.1:{}/hook", listener.local_addr().unwrap().port());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { shared, url }
     }

@@ -19,10 +19,7 @@ impl Client {
     /// # Errors
     /// If `base` is no URL or `token` no header's value.
     pub fn new(base: &str, token: &str) -> Result<Self, Error> {
-        let once = Retries {
-            attempts: 1,
-            ..Retries::default()
-        };
+        let once = Retries { attempts: 1, ..Retries::default() };
         let client = typed::Client::builder(BaseUrl::parse(base, false)?);
         client.retries(once).build(token).map(Self)
     }
@@ -75,17 +72,12 @@ impl Client {
     /// `DELETE /v1/tokens/{id}`.
     pub async fn revoke_token(&self, id: &str) -> Result<(), Error> {
         let path = format!("/tokens/{id}");
-        self.call(Method::DELETE, &path, &[], None)
-            .await
-            .map(|_| ())
+        self.call(Method::DELETE, &path, &[], None).await.map(|_| ())
     }
 
     /// The resources of one repo.
     pub fn repo(&self, owner: &str, repo: &str) -> RepoClient {
-        RepoClient {
-            client: self.clone(),
-            path: format!("/repos/{owner}/{repo}"),
-        }
+        RepoClient { client: self.clone(), path: format!("/repos/{owner}/{repo}") }
     }
 }
 
@@ -101,10 +93,7 @@ impl RepoClient {
     /// The same repo with another token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
-        Self {
-            client: self.client.with_token(token),
-            path: self.path.clone(),
-        }
+        Self { client: self.client.with_token(token), path: self.path.clone() }
     }
 
     /// The same repo for the typed client.
@@ -122,44 +111,32 @@ impl RepoClient {
         body: Option<&Value>,
     ) -> Result<Reply, Error> {
         let path = format!("{}{path}", self.path);
-        self.client
-            .call(method, &path, headers, body.map(Value::to_string))
-            .await
+        self.client.call(method, &path, headers, body.map(Value::to_string)).await
     }
 
     /// `POST …/agents`.
     pub async fn register(&self, agent: &Value) -> Result<Agent, Error> {
-        self.call(Method::POST, "/agents", &[], Some(agent))
-            .await?
-            .json()
+        self.call(Method::POST, "/agents", &[], Some(agent)).await?.json()
     }
 
     /// `GET …/agents?query`: the first page.
     pub async fn agents(&self, query: &str) -> Result<Vec<Agent>, Error> {
-        self.call(Method::GET, &format!("/agents?{query}"), &[], None)
-            .await?
-            .json()
+        self.call(Method::GET, &format!("/agents?{query}"), &[], None).await?.json()
     }
 
     /// `GET …/agents/{name}`.
     pub async fn agent(&self, name: &str) -> Result<Agent, Error> {
-        self.call(Method::GET, &format!("/agents/{name}"), &[], None)
-            .await?
-            .json()
+        self.call(Method::GET, &format!("/agents/{name}"), &[], None).await?.json()
     }
 
     /// `PATCH …/agents/{name}`.
     pub async fn update(&self, name: &str, change: &Value) -> Result<Agent, Error> {
-        self.call(Method::PATCH, &format!("/agents/{name}"), &[], Some(change))
-            .await?
-            .json()
+        self.call(Method::PATCH, &format!("/agents/{name}"), &[], Some(change)).await?.json()
     }
 
     /// `DELETE …/agents/{name}`.
     pub async fn deregister(&self, name: &str) -> Result<(), Error> {
-        self.call(Method::DELETE, &format!("/agents/{name}"), &[], None)
-            .await
-            .map(|_| ())
+        self.call(Method::DELETE, &format!("/agents/{name}"), &[], None).await.map(|_| ())
     }
 
     /// `POST …/agents/{name}/endpoint/secret`: the new secret.
@@ -179,9 +156,7 @@ impl RepoClient {
     /// `POST …/messages`, under an idempotency key if one is given.
     pub async fn send(&self, message: &Value, key: Option<&str>) -> Result<Message, Error> {
         let headers: Vec<_> = key.iter().map(|key| ("idempotency-key", *key)).collect();
-        self.call(Method::POST, "/messages", &headers, Some(message))
-            .await?
-            .json()
+        self.call(Method::POST, "/messages", &headers, Some(message)).await?.json()
     }
 
     /// `GET …/agents/{name}/messages?query`: one page.
@@ -192,9 +167,7 @@ impl RepoClient {
 
     /// `GET …/messages/{id}`: the receipt.
     pub async fn receipt(&self, id: &str) -> Result<Message, Error> {
-        self.call(Method::GET, &format!("/messages/{id}"), &[], None)
-            .await?
-            .json()
+        self.call(Method::GET, &format!("/messages/{id}"), &[], None).await?.json()
     }
 
     /// `PATCH …/messages/{id}`, for the incarnation `agent` if one is given.
@@ -207,9 +180,7 @@ impl RepoClient {
         let headers: Vec<_> = agent.iter().map(|id| ("agent-id", id.as_str())).collect();
         let body = json!({ "status": status });
         let path = format!("/messages/{id}");
-        self.call(Method::PATCH, &path, &headers, Some(&body))
-            .await?
-            .json()
+        self.call(Method::PATCH, &path, &headers, Some(&body)).await?.json()
     }
 
     /// `GET …/agents/{name}/stream`.

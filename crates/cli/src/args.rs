@@ -81,10 +81,7 @@ impl Cli {
             _ => {}
         }
         let timeout = Duration::from_secs(self.timeout);
-        let mut session = match (
-            Session::open(Output::new(self.json), timeout),
-            &self.command,
-        ) {
+        let mut session = match (Session::open(Output::new(self.json), timeout), &self.command) {
             (Err(failure), Command::Doctor(args)) => {
                 return args.run_without_settings(Output::new(self.json), failure);
             }

@@ -27,9 +27,7 @@ pub struct Commands;
 /// and nothing, with a word about it, if that cannot be read.
 fn session() -> Option<Session> {
     let out = Output::new(false);
-    Home::of_user()
-        .ok()
-        .filter(|home| home.settings().exists())?;
+    Home::of_user().ok().filter(|home| home.settings().exists())?;
     let told = |failure: Failure| {
         out.warn(&format!("hybrid mode is left out: {}", failure.aside()));
     };
@@ -60,10 +58,7 @@ enum Serves {
 
 async fn merge_queue(session: &Session, repo: &Repo, login: &Login) -> Outcome<Serves> {
     let at = session.client(login)?.repo(repo);
-    let filter = AgentFilter {
-        r#type: Some(MERGE_QUEUE.to_owned()),
-        ..AgentFilter::default()
-    };
+    let filter = AgentFilter { r#type: Some(MERGE_QUEUE.to_owned()), ..AgentFilter::default() };
     let queues = at.agents(&filter).await?;
     let config = at.config().await?.value;
     session.remember(repo, &config);
@@ -109,9 +104,7 @@ impl Hooks for Commands {
             }
         };
         if remote {
-            out.note(&format!(
-                "Workers of {repo} run on other machines; --local starts one here."
-            ));
+            out.note(&format!("Workers of {repo} run on other machines; --local starts one here."));
         }
         remote
     }
@@ -159,9 +152,7 @@ impl Hooks for Commands {
                  --hybrid=true"
             )
         };
-        Some(format!(
-            "{why} (to serve it here: --no-merge-queue=false){reach}"
-        ))
+        Some(format!("{why} (to serve it here: --no-merge-queue=false){reach}"))
     }
 
     fn run_hybrid(&self, args: &[OsString]) -> i32 {

@@ -69,9 +69,7 @@ fn identity(session: &Session) -> Outcome<Option<Identity>> {
     let Some(key) = settings.key else {
         return Ok(None);
     };
-    let found = session
-        .secrets()
-        .find(&Name::key(&key.recipient), key.place)?;
+    let found = session.secrets().find(&Name::key(&key.recipient), key.place)?;
     let text = found.ok_or_else(|| {
         let place = session.secrets().told(key.place);
         Failure::new(format!("this machine's encryption key is no longer in {place}")).hint(
@@ -94,21 +92,15 @@ pub fn own(session: &Session) -> Outcome<Recipient> {
     let made = Identity::generate();
     let recipient = made.recipient().to_string();
     let logins = &session.settings.logins;
-    let keychain = logins
-        .last()
-        .is_some_and(|login| login.place == Place::Keychain);
-    let place = session
-        .secrets()
-        .keep(&Name::key(&recipient), &made.reveal(), keychain)?;
+    let keychain = logins.last().is_some_and(|login| login.place == Place::Keychain);
+    let place = session.secrets().keep(&Name::key(&recipient), &made.reveal(), keychain)?;
     let key = Key { recipient, place };
     // Another process may have been faster: its key stands.
     let first = Settings::change(&session.home, |settings| {
         Ok(settings.key.get_or_insert_with(|| key.clone()) == &key)
     })?;
     if !first {
-        session
-            .secrets()
-            .forget(&Name::key(&key.recipient), key.place)?;
+        session.secrets().forget(&Name::key(&key.recipient), key.place)?;
     }
     let identity = identity(session)?;
     let identity = identity.ok_or_else(|| Failure::new("no encryption key could be made"))?;
@@ -119,9 +111,7 @@ pub fn own(session: &Session) -> Outcome<Recipient> {
 pub fn forget_own(session: &Session) -> Outcome {
     let key = Settings::change(&session.home, |settings| Ok(settings.key.take()))?;
     match key {
-        Some(key) => session
-            .secrets()
-            .forget(&Name::key(&key.recipient), key.place),
+        Some(key) => session.secrets().forget(&Name::key(&key.recipient), key.place),
         None => Ok(()),
     }
 }
@@ -151,22 +141,14 @@ pub async fn seal(
     }
     let agent = at.client.agent(&message.to).await?;
     let published = Recipient::published(&agent.metadata).map_err(|error| {
-        Failure::new(format!(
-            "{} publishes a key that is none: {error}",
-            agent.name
-        ))
-        .hint(format!("tell {}, whose agent it is", agent.owner))
+        Failure::new(format!("{} publishes a key that is none: {error}", agent.name))
+            .hint(format!("tell {}, whose agent it is", agent.owner))
     })?;
     let state = pins.check(&at.repo, &message.to, published.as_ref());
     let decision = sealed::decide(policy, &state);
-    let trust = format!(
-        "multiclaude-hybrid keys trust {} --repo {}",
-        message.to, at.repo
-    );
+    let trust = format!("multiclaude-hybrid keys trust {} --repo {}", message.to, at.repo);
     if let Some(warning) = decision.warning {
-        session
-            .out
-            .warn(&format!("{}: {warning} ({trust})", message.to));
+        session.out.warn(&format!("{}: {warning} ({trust})", message.to));
     }
     if let Some(recipient) = decision.pin {
         change_pins(&session.home, |pins| {
@@ -212,11 +194,7 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader of messages of `repo`.
     pub fn new(session: &'a Session, repo: &'a Repo) -> Self {
-        Self {
-            session,
-            repo,
-            keys: OnceCell::new(),
-        }
+        Self { session, repo, keys: OnceCell::new() }
     }
 
     /// A message as it was written. What cannot be read keeps its ciphertext and
@@ -266,13 +244,9 @@ pub fn list(session: &Session) -> Outcome {
     let pins = pins(&session.home)?;
     let value = serde_json::json!({ "own": own, "known": pins });
     session.out.show(&value, || {
-        let own = own
-            .as_deref()
-            .unwrap_or("none yet: it is made when an agent is registered here");
+        let own = own.as_deref().unwrap_or("none yet: it is made when an agent is registered here");
         let known = pins.iter().map(|(agent, key)| format!("{agent}: {key}"));
-        let lines: Vec<_> = std::iter::once(format!("this machine: {own}"))
-            .chain(known)
-            .collect();
+        let lines: Vec<_> = std::iter::once(format!("this machine: {own}")).chain(known).collect();
         lines.join("\n")
     });
     Ok(())
@@ -293,9 +267,7 @@ pub async fn trust(session: &Session, at: &InRepo, name: &AgentName) -> Outcome 
         pins.trust(&at.repo, name, recipient.clone());
     })?;
     let value = serde_json::json!({ "agent": name, "repo": at.repo, "recipient": recipient });
-    session.out.show(&value, || {
-        format!("Trusting {recipient} for {name} in {}.", at.repo)
-    });
+    session.out.show(&value, || format!("Trusting {recipient} for {name} in {}.", at.repo));
     Ok(())
 }
 

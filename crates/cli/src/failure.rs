@@ -53,12 +53,7 @@ pub type Outcome<T = ()> = Result<T, Failure>;
 impl Failure {
     /// A failure of this machine, or of how it is set up.
     pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            exit: Exit::Failed,
-            code: None,
-            message: message.into(),
-            hint: None,
-        }
+        Self { exit: Exit::Failed, code: None, message: message.into(), hint: None }
     }
 
     /// A command that was called wrongly.
@@ -90,11 +85,7 @@ impl Failure {
     /// With this to do about it, if it is of that kind.
     #[must_use]
     pub fn instead(self, exit: Exit, hint: &str) -> Self {
-        if self.exit == exit {
-            self.hint(hint)
-        } else {
-            self
-        }
+        if self.exit == exit { self.hint(hint) } else { self }
     }
 
     /// Beside something that goes on: what was wrong, and the mend.
@@ -151,10 +142,9 @@ impl From<Error> for Failure {
                 Exit::Unreachable,
                 Some("try again in a moment; the coordinator's log has the request".to_owned()),
             ),
-            Error::Unexpected { base, .. } => (
-                Exit::Unreachable,
-                Some(format!("is {base} really the URL of a coordinator?")),
-            ),
+            Error::Unexpected { base, .. } => {
+                (Exit::Unreachable, Some(format!("is {base} really the URL of a coordinator?")))
+            }
             _ => (Exit::Failed, None),
         };
         Self {

@@ -89,10 +89,7 @@ impl Home {
                     return Err(Failure::new(format!("{path} is no directory"))
                         .hint(format!("move it out of the way: mv {path} {path}.old")));
                 }
-                Err(_) => DirBuilder::new()
-                    .mode(0o700)
-                    .create(&dir)
-                    .map_err(io("create", &dir))?,
+                Err(_) => DirBuilder::new().mode(0o700).create(&dir).map_err(io("create", &dir))?,
             }
         }
         Ok(())
@@ -117,14 +114,11 @@ impl Home {
                     std::thread::sleep(Duration::from_millis(10));
                 }
                 Err(TryLockError::WouldBlock) => {
-                    return Err(
-                        Failure::new(format!("another process holds {}", path.display())).hint(
-                            format!(
-                                "see which one, and end it if it hangs: fuser {}",
-                                path.display()
-                            ),
-                        ),
-                    );
+                    return Err(Failure::new(format!("another process holds {}", path.display()))
+                        .hint(format!(
+                            "see which one, and end it if it hangs: fuser {}",
+                            path.display()
+                        )));
                 }
                 Err(TryLockError::Error(error)) => return Err(io("lock", &path)(error)),
             }
@@ -144,11 +138,7 @@ pub fn write_private(path: &Path, content: &[u8]) -> Outcome {
             _ => {}
         }
         let mut options = File::options();
-        let mut file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&draft)?;
+        let mut file = options.write(true).create_new(true).mode(0o600).open(&draft)?;
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&draft, path)
@@ -163,17 +153,12 @@ pub fn check_ours(path: &Path) -> Outcome {
     };
     let (mode, shown) = (found.mode() & 0o7777, path.display());
     if found.uid() != rustix::process::geteuid().as_raw() {
-        return Err(
-            Failure::new(format!("{shown} belongs to another user")).hint(format!(
-                "look at what is in it, then: sudo chown $(id -u) {shown}"
-            )),
-        );
+        return Err(Failure::new(format!("{shown} belongs to another user"))
+            .hint(format!("look at what is in it, then: sudo chown $(id -u) {shown}")));
     }
     if mode & 0o022 != 0 {
-        return Err(
-            Failure::new(format!("{shown} has mode {mode:04o}: others may change it"))
-                .hint(format!("look at what is in it, then: chmod go-w {shown}")),
-        );
+        return Err(Failure::new(format!("{shown} has mode {mode:04o}: others may change it"))
+            .hint(format!("look at what is in it, then: chmod go-w {shown}")));
     }
     Ok(())
 }

@@ -79,11 +79,7 @@ fn told(error: &clap::Error, json: bool) -> u8 {
              shell's history can see it: revoke it, and give the new one on standard input."
         ));
     }
-    if error.use_stderr() {
-        Exit::Usage as u8
-    } else {
-        0
-    }
+    if error.use_stderr() { Exit::Usage as u8 } else { 0 }
 }
 
 /// Runs one command line, the program's name first; the exit status.
@@ -96,9 +92,7 @@ pub fn run(args: Vec<OsString>) -> u8 {
         }
     };
     let out = Output::new(cli.json);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = match runtime {
         Ok(runtime) => runtime.block_on(cli.run()),
         Err(error) => Err(failure::Failure::new(format!("cannot start: {error}"))),

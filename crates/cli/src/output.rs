@@ -150,14 +150,9 @@ impl Output {
     pub fn warn(self, text: &str) {
         let text = secrets(text);
         if self.json {
-            say(&escaped(
-                &serde_json::json!({ "warning": text }).to_string(),
-            ));
+            say(&escaped(&serde_json::json!({ "warning": text }).to_string()));
         } else {
-            say(&styled(&format!(
-                "{} {text}",
-                Look::Warning.paint("warning:")
-            )));
+            say(&styled(&format!("{} {text}", Look::Warning.paint("warning:"))));
         }
     }
 
@@ -214,10 +209,7 @@ pub fn table(head: &[&str], rows: &[Vec<(String, Look)>]) -> String {
         }
     }
     let mut lines = Vec::with_capacity(rows.len() + 1);
-    let titles: Vec<_> = head
-        .iter()
-        .map(|title| ((*title).to_owned(), Look::Dim))
-        .collect();
+    let titles: Vec<_> = head.iter().map(|title| ((*title).to_owned(), Look::Dim)).collect();
     for row in std::iter::once(&titles).chain(rows) {
         let mut text = String::new();
         for ((word, look), width) in row.iter().zip(&widths) {
@@ -279,10 +271,7 @@ mod tests {
     #[test]
     fn what_is_printed_has_our_colours_and_nobody_elses() {
         let text = format!("{} \u{1b}[31mred\u{7f}", Look::Good.paint("ok"));
-        assert_eq!(
-            styled(&text),
-            "\u{1b}[32mok\u{1b}[0m \u{FFFD}[31mred\u{FFFD}"
-        );
+        assert_eq!(styled(&text), "\u{1b}[32mok\u{1b}[0m \u{FFFD}[31mred\u{FFFD}");
     }
 
     #[test]
@@ -297,10 +286,7 @@ mod tests {
     fn a_table_lines_up_and_has_no_spaces_at_its_ends() {
         let rows = [
             vec![("a".to_owned(), Look::Plain), ("x".to_owned(), Look::Plain)],
-            vec![
-                ("länger".to_owned(), Look::Plain),
-                (String::new(), Look::Plain),
-            ],
+            vec![("länger".to_owned(), Look::Plain), (String::new(), Look::Plain)],
         ];
         let text = table(&["N", "B"], &rows);
         let plain = anstream::adapter::strip_str(&styled(&text)).to_string();

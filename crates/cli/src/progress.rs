@@ -37,16 +37,9 @@ impl Display {
             return;
         }
         self.turn += 1;
-        let mark = SPINNER
-            .get(self.turn % SPINNER.len())
-            .copied()
-            .unwrap_or(' ');
+        let mark = SPINNER.get(self.turn % SPINNER.len()).copied().unwrap_or(' ');
         let seconds = self.since.elapsed().as_secs();
-        let _ = write!(
-            stderr(),
-            "\r\x1b[2K{mark} {} ({seconds} s)",
-            line(&self.last, 60)
-        );
+        let _ = write!(stderr(), "\r\x1b[2K{mark} {} ({seconds} s)", line(&self.last, 60));
         let _ = stderr().flush();
     }
 

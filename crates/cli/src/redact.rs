@@ -3,14 +3,7 @@
 use std::borrow::Cow;
 
 /// How our secrets begin.
-const PREFIXES: [&str; 6] = [
-    "mcu_",
-    "mcs_",
-    "mca_",
-    "mchi_",
-    "whsec_",
-    "AGE-SECRET-KEY-1",
-];
+const PREFIXES: [&str; 6] = ["mcu_", "mcs_", "mca_", "mchi_", "whsec_", "AGE-SECRET-KEY-1"];
 
 /// The same text, with what follows a secret's prefix left out.
 pub fn secrets(text: &str) -> Cow<'_, str> {
@@ -45,10 +38,7 @@ mod tests {
 
     #[test]
     fn what_follows_a_secrets_prefix_is_left_out() {
-        assert_eq!(
-            secrets("a mcu_abc123 b 'whsec_x/y+z==' mcu_"),
-            "a mcu_… b 'whsec_…' mcu_"
-        );
+        assert_eq!(secrets("a mcu_abc123 b 'whsec_x/y+z==' mcu_"), "a mcu_… b 'whsec_…' mcu_");
         assert!(matches!(secrets("nothing here"), Cow::Borrowed(_)));
     }
 }

@@ -44,10 +44,7 @@ pub async fn around(session: &Session, at: &InRepo) -> Outcome<Around> {
         return Ok(Around::Nobody);
     };
     let node = session.settings.node();
-    let filter = AgentFilter {
-        owner: Some(at.login.owner.clone()),
-        ..AgentFilter::default()
-    };
+    let filter = AgentFilter { owner: Some(at.login.owner.clone()), ..AgentFilter::default() };
     let agents = at.client.agents(&filter).await?;
     let ours = |agent: &&Agent| {
         agent.metadata.get(NODE) == Some(&node) && agent.metadata.get(LOCAL_NAME) == Some(&local)
@@ -89,11 +86,10 @@ pub async fn find(session: &Session, at: &InRepo, given: Option<&str>) -> Outcom
     }
     match at.login.kind {
         TokenKind::User => Ok(Sender::User(at.login.owner.clone())),
-        _ => Err(Failure::usage(format!(
-            "{} tokens speak for agents only",
-            at.login.kind.as_str()
-        ))
-        .hint("say for which one: --from NAME; `multiclaude-hybrid agents` shows them")),
+        _ => {
+            Err(Failure::usage(format!("{} tokens speak for agents only", at.login.kind.as_str()))
+                .hint("say for which one: --from NAME; `multiclaude-hybrid agents` shows them"))
+        }
     }
 }
 
@@ -106,9 +102,7 @@ pub async fn asker(
 ) -> Outcome<Option<SpawnedBy>> {
     if let Some(text) = given {
         let by = SpawnedBy::parse(text);
-        return by
-            .map(Some)
-            .map_err(|error| Failure::usage(format!("--from: {error}")));
+        return by.map(Some).map_err(|error| Failure::usage(format!("--from: {error}")));
     }
     if let Some(name) = speaker(session, at).await? {
         return Ok(Some(SpawnedBy::Agent(name)));

@@ -67,13 +67,7 @@ impl Session {
     pub fn open(out: Output, timeout: Duration) -> Outcome<Self> {
         let home = Home::of_user()?;
         let settings = Settings::load(&home)?;
-        Ok(Self {
-            home,
-            settings,
-            out,
-            timeout,
-            only: None,
-        })
+        Ok(Self { home, settings, out, timeout, only: None })
     }
 
     /// Where the settings cannot be read: as if there were none.
@@ -136,10 +130,8 @@ impl Session {
                     && repo.is_none_or(|repo| login.covers(repo))
             })
         };
-        let best = need
-            .order()
-            .into_iter()
-            .find_map(|kind| logins().find(|login| login.kind == kind));
+        let best =
+            need.order().into_iter().find_map(|kind| logins().find(|login| login.kind == kind));
         best.ok_or_else(|| {
             let of = self.only.as_ref().map_or(String::new(), |only| format!(" of {only}"));
             let what = repo.map_or(String::new(), |repo| format!(" for {repo}"));
@@ -158,15 +150,9 @@ impl Session {
         let token = self.secrets().find(&login.secret(), login.place)?;
         let token = token.ok_or_else(|| {
             let place = self.secrets().told(login.place);
-            Failure::new(format!(
-                "the token {} is no longer in {place}",
-                login.token_id
-            ))
-            .exit(Exit::NotLoggedIn)
-            .hint(format!(
-                "log in again: multiclaude-hybrid login --url {}",
-                login.url
-            ))
+            Failure::new(format!("the token {} is no longer in {place}", login.token_id))
+                .exit(Exit::NotLoggedIn)
+                .hint(format!("log in again: multiclaude-hybrid login --url {}", login.url))
         })?;
         self.client_with(&login.url, login.allow_http, &token)
     }
@@ -183,12 +169,7 @@ impl Session {
         let (repo, nickname) = self.resolve(given)?;
         let login = self.login(Some(&repo), need)?.clone();
         let client = self.client(&login)?.repo(&repo);
-        Ok(InRepo {
-            repo,
-            nickname,
-            login,
-            client,
-        })
+        Ok(InRepo { repo, nickname, login, client })
     }
 
     /// Notes what the shared configuration says, for when it cannot be asked.
@@ -247,9 +228,5 @@ impl Session {
 
 /// What runs remotely: nothing while the team has hybrid mode off.
 pub fn remote_agents(config: &HybridConfig) -> &[String] {
-    if config.enabled {
-        &config.remote_agents
-    } else {
-        &[]
-    }
+    if config.enabled { &config.remote_agents } else { &[] }
 }

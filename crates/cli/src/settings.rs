@@ -76,11 +76,7 @@ pub struct Key {
 pub fn covered(kind: TokenKind, repos: &[Scope]) -> String {
     match kind {
         TokenKind::Admin => "every repo, for management only".to_owned(),
-        _ => repos
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", "),
+        _ => repos.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     }
 }
 
@@ -211,10 +207,7 @@ pub fn check_label(label: &str) -> Result<String, String> {
 }
 
 fn host_name() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// A label made of a host's name: its first part, in lower case.
@@ -223,13 +216,7 @@ fn label_of(host: &str) -> String {
     let label: String = first
         .to_ascii_lowercase()
         .chars()
-        .map(|char| {
-            if char.is_ascii_alphanumeric() {
-                char
-            } else {
-                '-'
-            }
-        })
+        .map(|char| if char.is_ascii_alphanumeric() { char } else { '-' })
         .take(NODE_MAX)
         .collect();
     match label.trim_matches('-') {
@@ -277,10 +264,7 @@ mod tests {
         ] {
             assert!(said_of(Some(github)).holds(Some(same)), "{same}");
         }
-        assert_eq!(
-            origin("https://dan:secret@example.com/app.git"),
-            "https://example.com/app.git"
-        );
+        assert_eq!(origin("https://dan:secret@example.com/app.git"), "https://example.com/app.git");
     }
 
     #[test]
@@ -294,10 +278,7 @@ mod tests {
             place: Place::File,
             allow_http: false,
         };
-        let (ours, other) = (
-            Repo::parse("acme/app").unwrap(),
-            Repo::parse("x/y").unwrap(),
-        );
+        let (ours, other) = (Repo::parse("acme/app").unwrap(), Repo::parse("x/y").unwrap());
         assert!(login.covers(&ours) && !login.covers(&other));
         login.kind = TokenKind::Admin;
         assert!(login.covers(&other));

@@ -115,10 +115,7 @@ mod tests {
             ("https://api.example.com", "https://api.example.com/v1"),
             ("https://api.example.com/", "https://api.example.com/v1"),
             ("https://api.example.com/v1/", "https://api.example.com/v1"),
-            (
-                "https://api.example.com/team/v1",
-                "https://api.example.com/team/v1",
-            ),
+            ("https://api.example.com/team/v1", "https://api.example.com/team/v1"),
             ("http://127.0.0.1:8787", "http://127.0.0.1:8787/v1"),
             ("http://[::1]:8787", "http://[::1]:8787/v1"),
             ("http://localhost:8787/v1", "http://localhost:8787/v1"),
@@ -129,11 +126,7 @@ mod tests {
 
     #[test]
     fn plain_http_is_for_loopback_unless_asked_for() {
-        for url in [
-            "http://example.com",
-            "http://10.0.0.1",
-            "http://localhost.example.com",
-        ] {
+        for url in ["http://example.com", "http://10.0.0.1", "http://localhost.example.com"] {
             let refused = BaseUrl::parse(url, false);
             assert!(matches!(refused, Err(BaseUrlError::Plain { .. })), "{url}");
             assert!(BaseUrl::parse(url, true).is_ok(), "{url}");
@@ -142,11 +135,7 @@ mod tests {
 
     #[test]
     fn a_password_in_a_url_is_refused_and_not_repeated() {
-        for url in [
-            "https://dan:hunter2@example.com",
-            "https://dan:hunter2@",
-            "dan:hunter2@x",
-        ] {
+        for url in ["https://dan:hunter2@example.com", "https://dan:hunter2@", "dan:hunter2@x"] {
             let text = BaseUrl::parse(url, false).unwrap_err().to_string();
             assert!(!text.contains("hunter2"), "{text}");
         }
@@ -154,14 +143,9 @@ mod tests {
 
     #[test]
     fn what_is_no_url_of_an_api_is_refused() {
-        for url in [
-            "",
-            "example.com",
-            "ftp://example.com",
-            "https://x/?a=b",
-            "https://x/#a",
-            "file:///x",
-        ] {
+        for url in
+            ["", "example.com", "ftp://example.com", "https://x/?a=b", "https://x/#a", "file:///x"]
+        {
             assert!(BaseUrl::parse(url, true).is_err(), "{url}");
         }
     }

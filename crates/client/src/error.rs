@@ -157,11 +157,7 @@ impl Error {
         if error.is_timeout() {
             "no answer in time".clone_into(&mut reason);
         }
-        Self::Unreachable {
-            base: base.to_owned(),
-            reason,
-            unsent: error.is_connect(),
-        }
+        Self::Unreachable { base: base.to_owned(), reason, unsent: error.is_connect() }
     }
 
     pub(crate) fn unexpected(base: &str, status: StatusCode, text: &str) -> Self {
@@ -170,11 +166,7 @@ impl Error {
             .map(|char| if char.is_control() { ' ' } else { char })
             .take(TEXT_MAX)
             .collect();
-        Self::Unexpected {
-            base: base.to_owned(),
-            status: status.as_u16(),
-            text: line,
-        }
+        Self::Unexpected { base: base.to_owned(), status: status.as_u16(), text: line }
     }
 
     /// What an answer that is no success means.
@@ -191,14 +183,8 @@ impl Error {
             401 => Self::Unauthenticated(problem),
             403 => Self::Forbidden(problem),
             404 => Self::NotFound(problem),
-            409 | 412 => Self::Conflict {
-                code: problem.code,
-                problem,
-            },
-            429 => Self::RateLimited {
-                retry_after,
-                problem,
-            },
+            409 | 412 => Self::Conflict { code: problem.code, problem },
+            429 => Self::RateLimited { retry_after, problem },
             500.. => Self::Failed(problem),
             _ => Self::Invalid(problem),
         }

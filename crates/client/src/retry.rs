@@ -28,11 +28,7 @@ pub struct Retries {
 impl Default for Retries {
     /// Four calls, with 0.2, 0.4 and 0.8 s between them, less some jitter.
     fn default() -> Self {
-        Self {
-            attempts: 4,
-            first: Duration::from_millis(200),
-            longest: Duration::from_secs(5),
-        }
+        Self { attempts: 4, first: Duration::from_millis(200), longest: Duration::from_secs(5) }
     }
 }
 
@@ -85,11 +81,7 @@ mod tests {
     }
 
     fn away(unsent: bool) -> Error {
-        Error::Unreachable {
-            base: String::new(),
-            reason: String::new(),
-            unsent,
-        }
+        Error::Unreachable { base: String::new(), reason: String::new(), unsent }
     }
 
     #[test]

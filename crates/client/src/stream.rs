@@ -132,10 +132,7 @@ impl Stream {
 
     /// Begins to close the stream; [`Event::Closed`] ends it.
     pub async fn begin_close(&mut self, code: u16, reason: &str) -> Result<(), Error> {
-        let frame = CloseFrame {
-            code: code.into(),
-            reason: reason.to_owned().into(),
-        };
+        let frame = CloseFrame { code: code.into(), reason: reason.to_owned().into() };
         self.socket.close(Some(frame)).await.map_err(broken)
     }
 

@@ -56,9 +56,7 @@ impl Builder {
             http = http.no_proxy();
         }
         Ok(Client {
-            http: http
-                .build()
-                .map_err(|error| Error::Setup(error.to_string()))?,
+            http: http.build().map_err(|error| Error::Setup(error.to_string()))?,
             base: self.base,
             timeout: self.timeout,
             retries: self.retries,
@@ -125,11 +123,7 @@ impl Call {
     /// ([`Repeat::Once`]) unless it has an idempotency key, everything else is
     /// [`Repeat::Safe`].
     pub fn new(method: Method, path: impl Into<String>) -> Self {
-        let repeat = if method == Method::POST {
-            Repeat::Once
-        } else {
-            Repeat::Safe
-        };
+        let repeat = if method == Method::POST { Repeat::Once } else { Repeat::Safe };
         Self {
             method,
             path: path.into(),
@@ -221,19 +215,12 @@ impl Client {
 
     /// A client of the coordinator at `base`.
     pub fn builder(base: BaseUrl) -> Builder {
-        Builder {
-            base,
-            timeout: TIMEOUT,
-            retries: Retries::default(),
-        }
+        Builder { base, timeout: TIMEOUT, retries: Retries::default() }
     }
 
     /// The same coordinator and connections with another token.
     pub fn with_token(&self, token: &str) -> Result<Self, Error> {
-        Ok(Self {
-            token: bearer(token)?,
-            ..self.clone()
-        })
+        Ok(Self { token: bearer(token)?, ..self.clone() })
     }
 
     /// Where the coordinator is.
@@ -243,10 +230,7 @@ impl Client {
 
     /// The resources of one repo.
     pub fn repo(&self, repo: &Repo) -> RepoClient {
-        RepoClient {
-            client: self.clone(),
-            path: format!("/repos/{repo}"),
-        }
+        RepoClient { client: self.clone(), path: format!("/repos/{repo}") }
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -282,9 +266,7 @@ impl Client {
         }
         if let Some(body) = &call.body {
             let body = body.clone().map_err(Error::Setup)?;
-            request = request
-                .header(header::CONTENT_TYPE, "application/json")
-                .body(body);
+            request = request.header(header::CONTENT_TYPE, "application/json").body(body);
         }
         let base = self.base.as_str();
         let broken = |error: reqwest::Error| Error::transport(base, &error);
@@ -293,12 +275,7 @@ impl Client {
         let text = body(response, base).await?;
         if status.is_success() {
             let base = base.to_owned();
-            return Ok(Reply {
-                status,
-                headers,
-                text,
-                base,
-            });
+            return Ok(Reply { status, headers, text, base });
         }
         let seconds = headers.get(header::RETRY_AFTER);
         let retry_after = seconds

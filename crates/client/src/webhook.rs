@@ -153,10 +153,7 @@ impl Webhook {
         if secrets.is_empty() {
             return Err(WebhookError::NoSecret);
         }
-        Ok(Self {
-            secrets,
-            tolerance: Duration::from_secs(TOLERANCE_SECS.unsigned_abs()),
-        })
+        Ok(Self { secrets, tolerance: Duration::from_secs(TOLERANCE_SECS.unsigned_abs()) })
     }
 
     /// How far a timestamp may be off; 5 minutes unless set.
@@ -198,24 +195,13 @@ impl Webhook {
         // What was signed is text.
         let body = std::str::from_utf8(body).map_err(|_| WebhookError::Signature)?;
         // The tolerance is this side's, so theirs is asked about no time at all.
-        verify(
-            &self.secrets,
-            id,
-            timestamp_secs,
-            body,
-            signatures,
-            timestamp_secs,
-        )
-        .map_err(|_| WebhookError::Signature)?;
+        verify(&self.secrets, id, timestamp_secs, body, signatures, timestamp_secs)
+            .map_err(|_| WebhookError::Signature)?;
         if now_secs.abs_diff(timestamp_secs) > self.tolerance.as_secs() {
             let off = now_secs.saturating_sub(timestamp_secs);
             return Err(WebhookError::Timestamp(off));
         }
-        Ok(Push {
-            id: id.to_owned(),
-            timestamp_secs,
-            payload: read(body)?,
-        })
+        Ok(Push { id: id.to_owned(), timestamp_secs, payload: read(body)? })
     }
 }
 
@@ -223,8 +209,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, Web
     let mut values = headers.get_all(name).iter();
     let value = values.next().ok_or(WebhookError::Missing(name))?;
     let text = value.to_str().ok().filter(|text| !text.is_empty());
-    text.filter(|_| values.next().is_none())
-        .ok_or(WebhookError::Malformed(name))
+    text.filter(|_| values.next().is_none()).ok_or(WebhookError::Malformed(name))
 }
 
 fn read(body: &str) -> Result<Payload, WebhookError> {
@@ -246,10 +231,7 @@ fn typed<T: DeserializeOwned>(kind: &str, data: Value) -> Result<T, WebhookError
 }
 
 fn unreadable(kind: &str, error: &serde_json::Error) -> WebhookError {
-    WebhookError::Payload {
-        kind: kind.to_owned(),
-        reason: error.to_string(),
-    }
+    WebhookError::Payload { kind: kind.to_owned(), reason: error.to_string() }
 }
 
 #[cfg(test)]

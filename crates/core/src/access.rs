@@ -68,21 +68,13 @@ mod tests {
     use super::*;
 
     fn principal(kind: TokenKind) -> Principal {
-        Principal {
-            kind,
-            owner: Owner::parse("dan").unwrap(),
-        }
+        Principal { kind, owner: Owner::parse("dan").unwrap() }
     }
 
     #[test]
     fn a_user_acts_for_its_own_agents_a_service_for_all_an_admin_for_none() {
         let (dan, ann) = (Owner::parse("dan").unwrap(), Owner::parse("ann").unwrap());
-        let acts = |kind| {
-            (
-                principal(kind).acts_for(&dan),
-                principal(kind).acts_for(&ann),
-            )
-        };
+        let acts = |kind| (principal(kind).acts_for(&dan), principal(kind).acts_for(&ann));
         assert_eq!(acts(TokenKind::User), (true, false));
         assert_eq!(acts(TokenKind::Service), (true, true));
         assert_eq!(acts(TokenKind::Admin), (false, false));
@@ -93,25 +85,14 @@ mod tests {
         let repo = Repo::parse("acme/app").unwrap();
         assert!(covers(TokenKind::Admin, &[], &repo));
         assert!(!covers(TokenKind::User, &[], &repo));
-        assert!(covers(
-            TokenKind::User,
-            &[Scope::parse("acme/app").unwrap()],
-            &repo
-        ));
-        assert!(!covers(
-            TokenKind::User,
-            &[Scope::parse("acme/web").unwrap()],
-            &repo
-        ));
+        assert!(covers(TokenKind::User, &[Scope::parse("acme/app").unwrap()], &repo));
+        assert!(!covers(TokenKind::User, &[Scope::parse("acme/web").unwrap()], &repo));
     }
 
     #[test]
     fn what_is_beyond_a_scope_is_the_first_entry_that_it_does_not_reach() {
         let scopes = |texts: &[&str]| -> Vec<Scope> {
-            texts
-                .iter()
-                .map(|text| Scope::parse(text).unwrap())
-                .collect()
+            texts.iter().map(|text| Scope::parse(text).unwrap()).collect()
         };
         let beyond = |mine: &[&str], wanted: &[&str]| {
             beyond(&scopes(mine), &scopes(wanted)).map(ToString::to_string)

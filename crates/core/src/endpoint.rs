@@ -94,20 +94,13 @@ pub fn check(url: ParsedUrl<'_>, rules: Rules<'_>) -> Result<(), EndpointError> 
         return Err(EndpointError::UserInfo);
     }
     if rules.allow_insecure && url.is_loopback() {
-        return if url.has_port_of(rules.own_host) {
-            Err(EndpointError::OwnHost)
-        } else {
-            Ok(())
-        };
+        return if url.has_port_of(rules.own_host) { Err(EndpointError::OwnHost) } else { Ok(()) };
     }
     if url.is_ip() {
         return Err(EndpointError::IpLiteral);
     }
     check_name(url.host)?;
-    let own = rules
-        .own_host
-        .rsplit_once(':')
-        .map_or(rules.own_host, |(host, _)| host);
+    let own = rules.own_host.rsplit_once(':').map_or(rules.own_host, |(host, _)| host);
     if url.host.eq_ignore_ascii_case(own) {
         return Err(EndpointError::OwnHost);
     }
@@ -119,8 +112,7 @@ fn check_name(name: &str) -> Result<(), EndpointError> {
         return Err(EndpointError::TrailingDot);
     }
     let inner = |suffix: &str| {
-        name.strip_suffix(suffix)
-            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
     if !name.contains('.') || INNER_SUFFIXES.iter().any(|suffix| inner(suffix)) {
         return Err(EndpointError::InnerName);
@@ -150,23 +142,11 @@ mod tests {
     }
 
     fn strict(text: &str) -> Result<String, Option<EndpointError>> {
-        checked(
-            text,
-            Rules {
-                own_host: "api.multiclaude.dev",
-                allow_insecure: false,
-            },
-        )
+        checked(text, Rules { own_host: "api.multiclaude.dev", allow_insecure: false })
     }
 
     fn insecure(text: &str) -> Result<String, Option<EndpointError>> {
-        checked(
-            text,
-            Rules {
-                own_host: "127.0.0.1:8787",
-                allow_insecure: true,
-            },
-        )
+        checked(text, Rules { own_host: "127.0.0.1:8787", allow_insecure: true })
     }
 
     #[test]
@@ -230,30 +210,12 @@ mod tests {
 
     #[test]
     fn plain_http_user_info_and_the_coordinator_itself_are_refused() {
-        assert_eq!(
-            strict("http://example.com/"),
-            Err(Some(EndpointError::Scheme))
-        );
-        assert_eq!(
-            strict("ftp://example.com/"),
-            Err(Some(EndpointError::Scheme))
-        );
-        assert_eq!(
-            strict("https://u:p@example.com/"),
-            Err(Some(EndpointError::UserInfo))
-        );
-        assert_eq!(
-            strict("https://u@example.com/"),
-            Err(Some(EndpointError::UserInfo))
-        );
-        assert_eq!(
-            strict("https://API.multiclaude.dev/v1"),
-            Err(Some(EndpointError::OwnHost))
-        );
-        assert_eq!(
-            strict("https://api.multiclaude.dev:444/"),
-            Err(Some(EndpointError::OwnHost))
-        );
+        assert_eq!(strict("http://example.com/"), Err(Some(EndpointError::Scheme)));
+        assert_eq!(strict("ftp://example.com/"), Err(Some(EndpointError::Scheme)));
+        assert_eq!(strict("https://u:p@example.com/"), Err(Some(EndpointError::UserInfo)));
+        assert_eq!(strict("https://u@example.com/"), Err(Some(EndpointError::UserInfo)));
+        assert_eq!(strict("https://API.multiclaude.dev/v1"), Err(Some(EndpointError::OwnHost)));
+        assert_eq!(strict("https://api.multiclaude.dev:444/"), Err(Some(EndpointError::OwnHost)));
         assert_eq!(strict("/hook"), Err(None));
     }
 
@@ -263,18 +225,9 @@ mod tests {
         assert!(insecure("http://localhost:9000/").is_ok());
         assert!(insecure("http://[::1]:9000/").is_ok());
         assert!(insecure("http://example.com/").is_ok());
-        assert_eq!(
-            insecure("http://10.0.0.1/"),
-            Err(Some(EndpointError::IpLiteral))
-        );
+        assert_eq!(insecure("http://10.0.0.1/"), Err(Some(EndpointError::IpLiteral)));
         assert_eq!(insecure("http://box/"), Err(Some(EndpointError::InnerName)));
-        for own in [
-            "127.0.0.1",
-            "localhost",
-            "127.0.0.2",
-            "[::1]",
-            "a.localhost",
-        ] {
+        for own in ["127.0.0.1", "localhost", "127.0.0.2", "[::1]", "a.localhost"] {
             let url = format!("http://{own}:8787/");
             assert_eq!(insecure(&url), Err(Some(EndpointError::OwnHost)), "{own}");
         }

@@ -51,9 +51,7 @@ pub enum Expiry {
 
 /// What the time does to `held`.
 pub fn expire(held: &Held, now: Ms, timing: &Timing) -> Expiry {
-    let Some(ends) = held
-        .lease_expires_at
-        .filter(|_| held.status == SpawnStatus::InProgress)
+    let Some(ends) = held.lease_expires_at.filter(|_| held.status == SpawnStatus::InProgress)
     else {
         return Expiry::Stands;
     };
@@ -93,19 +91,13 @@ pub fn update(
     }
     if held.status != SpawnStatus::InProgress {
         let repeats = wish.status == Some(held.status);
-        return repeats.then_some(Updated {
-            status: held.status,
-            lease_expires_at: None,
-        });
+        return repeats.then_some(Updated { status: held.status, lease_expires_at: None });
     }
     if expire(held, now, timing) != Expiry::Stands {
         return None;
     }
     Some(match wish.status {
-        Some(end) => Updated {
-            status: end,
-            lease_expires_at: None,
-        },
+        Some(end) => Updated { status: end, lease_expires_at: None },
         None => Updated {
             status: SpawnStatus::InProgress,
             lease_expires_at: Some(now + wish.lease_secs.saturating_mul(timing.second)),
@@ -150,29 +142,20 @@ mod tests {
         assert_eq!(at(&held(false, false, 1), 999), Expiry::Stands);
         assert_eq!(at(&held(false, false, 1), 1000), Expiry::Returns);
         assert_eq!(at(&held(false, true, 2), 1000), Expiry::Returns);
-        assert_eq!(
-            at(&held(false, false, 3), 1000),
-            Expiry::Fails(REASON_NEVER_STARTED)
-        );
+        assert_eq!(at(&held(false, false, 3), 1000), Expiry::Fails(REASON_NEVER_STARTED));
     }
 
     #[test]
     fn a_started_worker_is_given_to_nobody_else_unless_retry_was_asked_for() {
         assert_eq!(at(&held(true, false, 1), 1000), Expiry::Stands);
         assert_eq!(at(&held(true, false, 9), 999 + HOUR), Expiry::Stands);
-        assert_eq!(
-            at(&held(true, false, 1), 1000 + HOUR),
-            Expiry::Fails(REASON_RUNNER_LOST)
-        );
+        assert_eq!(at(&held(true, false, 1), 1000 + HOUR), Expiry::Fails(REASON_RUNNER_LOST));
         assert_eq!(at(&held(true, true, 9), 1000), Expiry::Returns);
     }
 
     #[test]
     fn what_is_to_be_cancelled_is_returned_to_nobody() {
-        let cancelled = |started, retry| Held {
-            cancelled: true,
-            ..held(started, retry, 1)
-        };
+        let cancelled = |started, retry| Held { cancelled: true, ..held(started, retry, 1) };
         let over = Expiry::Fails(REASON_CANCELLED);
         assert_eq!(at(&cancelled(false, false), 1000), over);
         assert_eq!(at(&cancelled(true, true), 1000), over);
@@ -186,32 +169,14 @@ mod tests {
         let timing = Timing::default();
         let late = update(&held(true, false, 1), true, &wish(None), 2000, &timing).unwrap();
         assert_eq!(late.lease_expires_at, Some(62_000));
-        assert_eq!(
-            update(&held(true, false, 1), false, &wish(None), 0, &timing),
-            None
-        );
-        assert_eq!(
-            update(&held(false, false, 1), true, &wish(None), 1000, &timing),
-            None
-        );
-        assert_eq!(
-            update(
-                &held(true, false, 1),
-                true,
-                &wish(None),
-                1000 + HOUR,
-                &timing
-            ),
-            None
-        );
+        assert_eq!(update(&held(true, false, 1), false, &wish(None), 0, &timing), None);
+        assert_eq!(update(&held(false, false, 1), true, &wish(None), 1000, &timing), None);
+        assert_eq!(update(&held(true, false, 1), true, &wish(None), 1000 + HOUR, &timing), None);
     }
 
     #[test]
     fn an_end_may_be_repeated_but_not_changed() {
-        let ended = Held {
-            status: SpawnStatus::Completed,
-            ..held(true, false, 1)
-        };
+        let ended = Held { status: SpawnStatus::Completed, ..held(true, false, 1) };
         let again = |status| update(&ended, true, &wish(status), 5000, &Timing::default());
         assert!(again(Some(SpawnStatus::Completed)).is_some());
         assert_eq!(again(Some(SpawnStatus::Failed)), None);

@@ -59,10 +59,9 @@ impl FromValue for ErrorClass {
             "timeout" => Some(Self::Timeout),
             "connection_failed" => Some(Self::Connection),
             "secret_unreadable" => Some(Self::Secret),
-            other => other
-                .strip_prefix("http_")
-                .and_then(|status| status.parse().ok())
-                .map(Self::Status),
+            other => {
+                other.strip_prefix("http_").and_then(|status| status.parse().ok()).map(Self::Status)
+            }
         }
     }
 }
@@ -91,25 +90,15 @@ pub enum Outcome {
 impl Outcome {
     /// Reads `answer` as the design says.
     pub fn of(answer: Answer) -> Self {
-        let retry = |class| Self::Retry {
-            class,
-            retry_after_secs: None,
-        };
+        let retry = |class| Self::Retry { class, retry_after_secs: None };
         match answer {
             Answer::Timeout => retry(ErrorClass::Timeout),
             Answer::Connection => retry(ErrorClass::Connection),
-            Answer::Status {
-                code,
-                acked,
-                retry_after_secs,
-            } => match code {
+            Answer::Status { code, acked, retry_after_secs } => match code {
                 200..=299 => Self::Delivered { acked },
                 400 | 413 | 415 | 422 => Self::Rejected(ErrorClass::Status(code)),
                 410 => Self::Gone(ErrorClass::Status(code)),
-                _ => Self::Retry {
-                    class: ErrorClass::Status(code),
-                    retry_after_secs,
-                },
+                _ => Self::Retry { class: ErrorClass::Status(code), retry_after_secs },
             },
         }
     }
@@ -128,11 +117,7 @@ mod tests {
     use super::*;
 
     fn of(code: u16) -> Outcome {
-        Outcome::of(Answer::Status {
-            code,
-            acked: false,
-            retry_after_secs: None,
-        })
+        Outcome::of(Answer::Status { code, acked: false, retry_after_secs: None })
     }
 
     #[test]
@@ -150,11 +135,7 @@ mod tests {
 
     #[test]
     fn an_error_class_is_read_back_as_it_was_written() {
-        for class in [
-            ErrorClass::Timeout,
-            ErrorClass::Connection,
-            ErrorClass::Status(503),
-        ] {
+        for class in [ErrorClass::Timeout, ErrorClass::Connection, ErrorClass::Status(503)] {
             let text = serde_json::Value::String(class.to_string());
             assert_eq!(ErrorClass::from_value(text), Some(class));
         }

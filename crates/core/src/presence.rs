@@ -11,11 +11,7 @@ pub fn unseen_before(now: Ms, timing: &Timing) -> Ms {
 
 /// The status to report for an agent that said `status` and was last seen then.
 pub fn reported(status: AgentStatus, last_seen: Ms, now: Ms, timing: &Timing) -> AgentStatus {
-    if last_seen <= unseen_before(now, timing) {
-        AgentStatus::Stopped
-    } else {
-        status
-    }
+    if last_seen <= unseen_before(now, timing) { AgentStatus::Stopped } else { status }
 }
 
 /// Has `last_seen` become old enough to be written again?

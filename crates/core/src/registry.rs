@@ -23,10 +23,7 @@ pub struct Version {
     pub revision: u32,
 }
 
-from_value!(Version {
-    generation,
-    revision
-});
+from_value!(Version { generation, revision });
 
 /// A row of the registry.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,11 +104,7 @@ fn endpoint_after(change: &EndpointChange, before: &str) -> String {
 }
 
 fn delivery_of(endpoint: &str) -> Delivery {
-    if endpoint.is_empty() {
-        Delivery::Polling
-    } else {
-        Delivery::Webhook
-    }
+    if endpoint.is_empty() { Delivery::Polling } else { Delivery::Webhook }
 }
 
 fn create(last_generation: u32, by: &Registrant<'_>, wish: &Registration, now: Ms) -> Row {
@@ -135,10 +128,7 @@ fn create(last_generation: u32, by: &Registrant<'_>, wish: &Registration, now: M
             waiting: None,
             webhook_secret: None,
         },
-        version: Version {
-            generation: last_generation + 1,
-            revision: 1,
-        },
+        version: Version { generation: last_generation + 1, revision: 1 },
         deleted_at: None,
     }
 }

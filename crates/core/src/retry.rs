@@ -12,17 +12,10 @@ use crate::{Ms, timing::Timing};
 /// `retry_after_secs` is what the endpoint asked for.
 pub fn delay(step: u32, retry_after_secs: Option<i64>, jitter: f64, timing: &Timing) -> Ms {
     if let Some(secs) = retry_after_secs {
-        return secs
-            .max(1)
-            .saturating_mul(timing.second)
-            .min(timing.retry_after_max);
+        return secs.max(1).saturating_mul(timing.second).min(timing.retry_after_max);
     }
     let [.., last] = timing.retry_steps;
-    let base = timing
-        .retry_steps
-        .get(step as usize)
-        .copied()
-        .unwrap_or(last);
+    let base = timing.retry_steps.get(step as usize).copied().unwrap_or(last);
     let factor = 0.8 + 0.4 * jitter.clamp(0.0, 1.0);
     (base as f64 * factor).round() as Ms
 }
@@ -34,9 +27,8 @@ mod tests {
 
     #[test]
     fn the_steps_are_those_of_the_design_and_the_last_repeats() {
-        let steps: Vec<_> = (0..8)
-            .map(|step| delay(step, None, 0.5, &Timing::default()) / 1000)
-            .collect();
+        let steps: Vec<_> =
+            (0..8).map(|step| delay(step, None, 0.5, &Timing::default()) / 1000).collect();
         assert_eq!(steps, [5, 30, 120, 600, 3600, 3600, 3600, 3600]);
     }
 

@@ -33,9 +33,7 @@ pub struct KeyRing(Vec<(String, ChaCha20Poly1305)>);
 
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.0.iter().map(|(id, _)| id))
-            .finish()
+        f.debug_list().entries(self.0.iter().map(|(id, _)| id)).finish()
     }
 }
 
@@ -62,13 +60,8 @@ impl KeyRing {
         nonce: [u8; NONCE_LEN],
     ) -> Result<String, SealError> {
         let (id, cipher) = self.0.first().ok_or(SealError::KeyRing)?;
-        let payload = Payload {
-            msg: secret,
-            aad: place.as_bytes(),
-        };
-        let sealed = cipher
-            .encrypt(&Nonce::from(nonce), payload)
-            .map_err(|_| SealError::Broken)?;
+        let payload = Payload { msg: secret, aad: place.as_bytes() };
+        let sealed = cipher.encrypt(&Nonce::from(nonce), payload).map_err(|_| SealError::Broken)?;
         let mut bytes = nonce.to_vec();
         bytes.extend(sealed);
         Ok(format!("{id}.{}", STANDARD.encode(bytes)))
@@ -85,13 +78,8 @@ impl KeyRing {
         let bytes = STANDARD.decode(text).map_err(|_| SealError::Broken)?;
         let (nonce, msg) = bytes.split_at_checked(NONCE_LEN).ok_or(SealError::Broken)?;
         let nonce = Nonce::try_from(nonce).map_err(|_| SealError::Broken)?;
-        let payload = Payload {
-            msg,
-            aad: place.as_bytes(),
-        };
-        cipher
-            .decrypt(&nonce, payload)
-            .map_err(|_| SealError::Broken)
+        let payload = Payload { msg, aad: place.as_bytes() };
+        cipher.decrypt(&nonce, payload).map_err(|_| SealError::Broken)
     }
 }
 
@@ -101,10 +89,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn ring(ids: &[(&str, u8)]) -> KeyRing {
-        let text: Vec<_> = ids
-            .iter()
-            .map(|(id, byte)| format!("{id}:{}", STANDARD.encode([*byte; 32])))
-            .collect();
+        let text: Vec<_> =
+            ids.iter().map(|(id, byte)| format!("{id}:{}", STANDARD.encode([*byte; 32]))).collect();
         KeyRing::parse(&text.join(",")).unwrap()
     }
 
@@ -118,10 +104,7 @@ mod tests {
     #[test]
     fn an_old_key_still_opens_beside_a_new_one_until_it_is_dropped() {
         let sealed = ring(&[("k1", 1)]).seal(b"secret", "here", [0; 12]).unwrap();
-        assert_eq!(
-            ring(&[("k2", 2), ("k1", 1)]).open(&sealed, "here").unwrap(),
-            b"secret"
-        );
+        assert_eq!(ring(&[("k2", 2), ("k1", 1)]).open(&sealed, "here").unwrap(), b"secret");
         assert_eq!(
             ring(&[("k2", 2)]).open(&sealed, "here"),
             Err(SealError::UnknownKey("k1".into()))

@@ -58,10 +58,7 @@ pub(crate) fn claimed() -> Value {
         map.insert("status".to_owned(), "in_progress".into());
         map.insert("claimed_by".to_owned(), "ci".into());
         map.insert("lease_expires_at".to_owned(), ends.into());
-        map.insert(
-            "lease".to_owned(),
-            json!({ "token": "lease_…", "expires_at": ends }),
-        );
+        map.insert("lease".to_owned(), json!({ "token": "lease_…", "expires_at": ends }));
     }
     request
 }

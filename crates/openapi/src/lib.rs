@@ -37,15 +37,9 @@ pub fn document() -> Value {
     let mut schemas = Schemas::new();
     let mut paths = Map::new();
     for operation in paths::all(&mut schemas) {
-        let path = paths
-            .entry(operation.path)
-            .or_insert_with(|| json!({}))
-            .as_object_mut();
+        let path = paths.entry(operation.path).or_insert_with(|| json!({})).as_object_mut();
         if let Some(path) = path {
-            path.insert(
-                operation.method.to_owned(),
-                operation.into_value(&mut schemas),
-            );
+            path.insert(operation.method.to_owned(), operation.into_value(&mut schemas));
         }
     }
     let webhooks = webhooks::all(&mut schemas);

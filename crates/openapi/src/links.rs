@@ -5,10 +5,7 @@ use serde_json::{Map, Value, json};
 /// The operation `to`, in the same repo, with these parameters taken from the
 /// answer.
 pub(crate) fn in_repo(to: &str, parameters: &[(&str, &str)]) -> Value {
-    let repo = [
-        ("path.owner", "$request.path.owner"),
-        ("path.repo", "$request.path.repo"),
-    ];
+    let repo = [("path.owner", "$request.path.owner"), ("path.repo", "$request.path.repo")];
     link(to, repo.iter().chain(parameters))
 }
 
@@ -18,8 +15,7 @@ pub(crate) fn to(to: &str, parameters: &[(&str, &str)]) -> Value {
 }
 
 fn link<'a>(to: &str, parameters: impl Iterator<Item = &'a (&'a str, &'a str)>) -> Value {
-    let parameters: Map<String, Value> = parameters
-        .map(|(name, expression)| ((*name).to_owned(), (*expression).into()))
-        .collect();
+    let parameters: Map<String, Value> =
+        parameters.map(|(name, expression)| ((*name).to_owned(), (*expression).into())).collect();
     json!({ "operationId": to, "parameters": parameters })
 }

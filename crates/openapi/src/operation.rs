@@ -79,10 +79,7 @@ impl Operation {
 
     /// What the summary does not say.
     pub(crate) fn about(self, description: impl Into<String>) -> Self {
-        Self {
-            description: description.into(),
-            ..self
-        }
+        Self { description: description.into(), ..self }
     }
 
     /// A parameter of the path.
@@ -93,8 +90,7 @@ impl Operation {
 
     /// A parameter of the query, or a header, that is checked.
     pub(crate) fn parameter(self, parameter: Value) -> Self {
-        self.unchecked(parameter)
-            .fails(&[ErrorCode::InvalidParameter])
+        self.unchecked(parameter).fails(&[ErrorCode::InvalidParameter])
     }
 
     /// A parameter of which every value is taken.
@@ -105,8 +101,7 @@ impl Operation {
 
     /// The header `Agent-Id`.
     pub(crate) fn agent_id(self) -> Self {
-        self.parameter(parameters::named("AgentId"))
-            .fails(&[ErrorCode::AgentSuperseded])
+        self.parameter(parameters::named("AgentId")).fails(&[ErrorCode::AgentSuperseded])
     }
 
     /// The body, JSON, with examples by name.
@@ -124,11 +119,7 @@ impl Operation {
             "required": required,
             "content": { "application/json": { "schema": schema, "examples": examples } },
         }));
-        self.fails(&[
-            ErrorCode::InvalidJson,
-            ErrorCode::BodyTooLarge,
-            ErrorCode::ValidationFailed,
-        ])
+        self.fails(&[ErrorCode::InvalidJson, ErrorCode::BodyTooLarge, ErrorCode::ValidationFailed])
     }
 
     /// A good answer in JSON.
@@ -179,9 +170,7 @@ impl Operation {
 
     /// A page of a list: `limit`, `after` and the header `Link`.
     pub(crate) fn pages(self, after: Value) -> Self {
-        self.parameter(parameters::named("Limit"))
-            .parameter(after)
-            .header("Link", "Link")
+        self.parameter(parameters::named("Limit")).parameter(after).header("Link", "Link")
     }
 
     /// A way on from all good answers so far.
@@ -237,11 +226,7 @@ impl Operation {
             },
         ];
         if let Some(map) = operation.as_object_mut() {
-            map.extend(
-                more.into_iter()
-                    .flatten()
-                    .map(|(name, value)| (name.to_owned(), value)),
-            );
+            map.extend(more.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)));
         }
         operation
     }

@@ -30,23 +30,14 @@ pub(crate) fn all(schemas: &mut Schemas) -> Vec<Operation> {
 pub(crate) fn tags() -> Value {
     let tag = |name: &str, description: &str| json!({ "name": name, "description": description });
     json!([
-        tag(
-            "System",
-            "Health, this document, and whom a token stands for."
-        ),
-        tag(
-            "Tokens",
-            "For admins. The secret part of a token is shown once."
-        ),
+        tag("System", "Health, this document, and whom a token stands for."),
+        tag("Tokens", "For admins. The secret part of a token is shown once."),
         tag("Agents", "The registry. `id` is an agent's incarnation."),
         tag(
             "Messages",
             "`pending → delivered → acked`, or `failed`, which the sending agent is told."
         ),
-        tag(
-            "Workers",
-            "Requests for workers: asked for, claimed under a lease, ended."
-        ),
+        tag("Workers", "Requests for workers: asked for, claimed under a lease, ended."),
         tag("Configuration", "Of one repo, and what was done in it."),
     ])
 }

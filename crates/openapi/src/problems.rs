@@ -19,13 +19,7 @@ pub(crate) fn table() -> String {
     let mut table = String::from("| status | code | meaning |\n|---|---|---|\n");
     for code in ErrorCode::ALL {
         // Writing to a String cannot fail.
-        let _ = writeln!(
-            table,
-            "| {} | `{}` | {} |",
-            code.status(),
-            code.as_str(),
-            code.title()
-        );
+        let _ = writeln!(table, "| {} | `{}` | {} |", code.status(), code.as_str(), code.title());
     }
     table
 }
@@ -69,10 +63,7 @@ pub(crate) fn anywhere(problem: &Value) -> Value {
 pub(crate) fn responses(codes: &[ErrorCode], problem: &Value) -> BTreeMap<u16, Value> {
     let mut by_status: BTreeMap<u16, BTreeSet<&str>> = BTreeMap::new();
     for code in codes {
-        by_status
-            .entry(code.status())
-            .or_default()
-            .insert(code.as_str());
+        by_status.entry(code.status()).or_default().insert(code.as_str());
     }
     by_status
         .into_iter()

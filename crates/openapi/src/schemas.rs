@@ -13,16 +13,11 @@ pub(crate) struct Schemas {
 
 impl Schemas {
     pub(crate) fn new() -> Self {
-        let settings = SchemaSettings::draft2020_12()
-            .for_serialize()
-            .with(|settings| {
-                settings.definitions_path = "/components/schemas".into();
-                settings.meta_schema = None;
-            });
-        Self {
-            generator: settings.into_generator(),
-            requests: BTreeSet::new(),
-        }
+        let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| {
+            settings.definitions_path = "/components/schemas".into();
+            settings.meta_schema = None;
+        });
+        Self { generator: settings.into_generator(), requests: BTreeSet::new() }
     }
 
     /// A reference to the schema of something that is answered or sent.
@@ -54,13 +49,7 @@ fn absent_not_null(schema: &mut Value) {
     let required: BTreeSet<String> = schema
         .get("required")
         .and_then(Value::as_array)
-        .map(|names| {
-            names
-                .iter()
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect()
-        })
+        .map(|names| names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
         .unwrap_or_default();
     let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
         return;

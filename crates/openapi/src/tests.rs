@@ -38,15 +38,8 @@ fn operations(document: &Value) -> Vec<(String, &Value)> {
 fn fits(document: &Value, schema: &Value, value: &Value) -> Result<(), String> {
     let whole = json!({ "allOf": [schema], "components": document["components"] });
     let validator = jsonschema::draft202012::new(&whole).unwrap();
-    let faults: Vec<_> = validator
-        .iter_errors(value)
-        .map(|error| error.to_string())
-        .collect();
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(faults.join("; "))
-    }
+    let faults: Vec<_> = validator.iter_errors(value).map(|error| error.to_string()).collect();
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
 }
 
 #[test]
@@ -65,29 +58,16 @@ fn it_has_what_openapi_3_1_requires() {
         .collect();
     let mut ids = BTreeSet::new();
     for (name, operation) in operations(&document) {
-        assert!(
-            ids.insert(operation["operationId"].as_str().unwrap().to_owned()),
-            "{name}"
-        );
-        assert!(
-            operation["summary"]
-                .as_str()
-                .is_some_and(|text| !text.is_empty()),
-            "{name}"
-        );
+        assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{name}");
+        assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{name}");
         for tag in operation["tags"].as_array().into_iter().flatten() {
             assert!(tags.contains(&tag.to_string()), "{name} {tag}");
         }
         for (status, response) in operation["responses"].as_object().unwrap() {
             let known = status == "default"
                 || status == "2XX"
-                || status
-                    .parse()
-                    .is_ok_and(|status: u16| (100..600).contains(&status));
-            assert!(
-                known && response["description"].is_string(),
-                "{name} {status}"
-            );
+                || status.parse().is_ok_and(|status: u16| (100..600).contains(&status));
+            assert!(known && response["description"].is_string(), "{name} {status}");
         }
     }
 }
@@ -96,10 +76,8 @@ fn it_has_what_openapi_3_1_requires() {
 fn every_part_of_a_path_is_a_parameter_and_the_other_way_round() {
     let document = document();
     for (path, item) in document["paths"].as_object().unwrap() {
-        let wanted: BTreeSet<_> = path
-            .split('/')
-            .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
-            .collect();
+        let wanted: BTreeSet<_> =
+            path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect();
         for operation in item.as_object().unwrap().values() {
             let parameters = operation["parameters"].as_array().into_iter().flatten();
             let resolved = parameters.map(|parameter| match parameter["$ref"].as_str() {
@@ -123,9 +101,7 @@ fn every_reference_leads_somewhere() {
         if let Some(to) = map.get("$ref").and_then(Value::as_str) {
             count += 1;
             assert!(
-                to.strip_prefix('#')
-                    .and_then(|to| document.pointer(to))
-                    .is_some(),
+                to.strip_prefix('#').and_then(|to| document.pointer(to)).is_some(),
                 "{at}: {to}"
             );
         }
@@ -138,15 +114,11 @@ fn every_link_leads_to_an_operation_with_such_parameters() {
     let document = document();
     let all = operations(&document);
     walk(&document["paths"], "", &mut |at, map| {
-        for link in map
-            .get("links")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flat_map(|links| links.values())
+        for link in
+            map.get("links").and_then(Value::as_object).into_iter().flat_map(|links| links.values())
         {
-            let found = all
-                .iter()
-                .find(|(_, operation)| operation["operationId"] == link["operationId"]);
+            let found =
+                all.iter().find(|(_, operation)| operation["operationId"] == link["operationId"]);
             assert!(found.is_some(), "{at}: {link}");
         }
     });
@@ -157,23 +129,13 @@ fn every_error_code_is_an_answer_somewhere() {
     let document = document();
     let mut answered = BTreeSet::new();
     walk(&document, "", &mut |at, map| {
-        let codes = map
-            .get("code")
-            .and_then(|code| code.get("enum"))
-            .and_then(Value::as_array);
+        let codes = map.get("code").and_then(|code| code.get("enum")).and_then(Value::as_array);
         if at.contains("problem+json") {
-            answered.extend(
-                codes
-                    .into_iter()
-                    .flatten()
-                    .map(|code| code.as_str().unwrap().to_owned()),
-            );
+            answered
+                .extend(codes.into_iter().flatten().map(|code| code.as_str().unwrap().to_owned()));
         }
     });
-    let all: BTreeSet<_> = ErrorCode::ALL
-        .iter()
-        .map(|code| code.as_str().to_owned())
-        .collect();
+    let all: BTreeSet<_> = ErrorCode::ALL.iter().map(|code| code.as_str().to_owned()).collect();
     assert_eq!(answered, all);
 }
 
@@ -190,10 +152,7 @@ fn every_schema_is_a_valid_schema_and_every_example_fits_its_own() {
         }
         jsonschema::draft202012::meta::validate(schema).unwrap();
         let named = map.get("examples").and_then(Value::as_object);
-        let named = named
-            .into_iter()
-            .flat_map(|all| all.values())
-            .map(|example| &example["value"]);
+        let named = named.into_iter().flat_map(|all| all.values()).map(|example| &example["value"]);
         for example in map.get("example").into_iter().chain(named) {
             count += 1;
             fits(&document, schema, example)

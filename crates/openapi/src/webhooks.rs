@@ -57,12 +57,7 @@ pub(crate) fn all(schemas: &mut Schemas) -> Value {
     ];
     pushes
         .into_iter()
-        .map(|push| {
-            (
-                push.kind.to_owned(),
-                json!({ "post": operation(push, &time) }),
-            )
-        })
+        .map(|push| (push.kind.to_owned(), json!({ "post": operation(push, &time) })))
         .collect()
 }
 

@@ -228,9 +228,7 @@ fn label(text: &str) -> Result<String, String> {
     if !text.is_empty() && text.len() <= LABEL_MAX && text.bytes().all(allowed) {
         Ok(text.to_owned())
     } else {
-        Err(format!(
-            "must be 1 to {LABEL_MAX} of A-Z, a-z, 0-9, _, - and ."
-        ))
+        Err(format!("must be 1 to {LABEL_MAX} of A-Z, a-z, 0-9, _, - and ."))
     }
 }
 
@@ -239,11 +237,7 @@ pub(crate) fn unless_empty<T, E>(
     parse: impl FnOnce(&str) -> Result<T, E>,
 ) -> impl FnOnce(&str) -> Result<Option<T>, E> {
     move |text| {
-        if text.is_empty() {
-            Ok(None)
-        } else {
-            parse(text).map(Some)
-        }
+        if text.is_empty() { Ok(None) } else { parse(text).map(Some) }
     }
 }
 
@@ -253,10 +247,7 @@ fn endpoint(fields: &mut Fields) -> EndpointChange {
         Some(url) if url.is_empty() => EndpointChange::Clear,
         Some(url) => {
             if url.len() > ENDPOINT_MAX {
-                fields.fault(
-                    "endpoint",
-                    format_args!("is longer than {ENDPOINT_MAX} bytes"),
-                );
+                fields.fault("endpoint", format_args!("is longer than {ENDPOINT_MAX} bytes"));
             }
             EndpointChange::Set(url)
         }
@@ -286,16 +277,10 @@ impl Registration {
         });
         let r#type = fields.required("type", label);
         let registration = Self {
-            location: fields
-                .parsed("location", unless_empty(Location::parse))
-                .flatten(),
-            status: fields
-                .parsed("status", unless_empty(AgentStatus::parse))
-                .flatten(),
+            location: fields.parsed("location", unless_empty(Location::parse)).flatten(),
+            status: fields.parsed("status", unless_empty(AgentStatus::parse)).flatten(),
             endpoint: endpoint(&mut fields),
-            webhook_secret: fields
-                .parsed("webhook_secret", unless_empty(Secret::parse))
-                .flatten(),
+            webhook_secret: fields.parsed("webhook_secret", unless_empty(Secret::parse)).flatten(),
             instance: fields.parsed("instance", unless_empty(label)).flatten(),
             metadata: fields.metadata("metadata"),
             take_over: fields.boolean("take_over").unwrap_or(false),
@@ -316,17 +301,11 @@ impl AgentUpdate {
     /// Reads the body of `PATCH …/agents/{name}`.
     pub fn from_fields(mut fields: Fields) -> Result<Self, Vec<FieldError>> {
         let update = Self {
-            status: fields
-                .parsed("status", unless_empty(AgentStatus::parse))
-                .flatten(),
+            status: fields.parsed("status", unless_empty(AgentStatus::parse)).flatten(),
             r#type: fields.parsed("type", unless_empty(label)).flatten(),
-            location: fields
-                .parsed("location", unless_empty(Location::parse))
-                .flatten(),
+            location: fields.parsed("location", unless_empty(Location::parse)).flatten(),
             endpoint: endpoint(&mut fields),
-            webhook_secret: fields
-                .parsed("webhook_secret", unless_empty(Secret::parse))
-                .flatten(),
+            webhook_secret: fields.parsed("webhook_secret", unless_empty(Secret::parse)).flatten(),
             metadata: fields.metadata("metadata"),
         };
         fields.finish(Some(update))

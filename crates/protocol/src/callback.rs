@@ -61,9 +61,7 @@ impl Callback {
     /// to another event is ignored, like any unknown field.
     pub fn from_fields(mut fields: Fields) -> Result<Self, Vec<FieldError>> {
         let event = fields.required("type", Event::parse);
-        fields.parsed("timestamp", |text| {
-            Timestamp::parse(text).ok_or("must be an RFC 3339 time")
-        });
+        fields.parsed("timestamp", |text| Timestamp::parse(text).ok_or("must be an RFC 3339 time"));
         let Some(mut data) = fields.object("data") else {
             return fields.finish(None);
         };
@@ -72,9 +70,9 @@ impl Callback {
         });
         let name = |text: &str| match text {
             "" => Ok(None),
-            text => AgentName::parse(text)
-                .map(Some)
-                .map_err(|error| format!("the agent name {error}")),
+            text => {
+                AgentName::parse(text).map(Some).map_err(|error| format!("the agent name {error}"))
+            }
         };
         let worker_name = data.parsed("worker_name", name).flatten();
         if event == Some(Event::Started) && worker_name.is_none() && !data.has_faults() {
@@ -157,10 +155,7 @@ mod tests {
             read(&wrong).unwrap_err(),
             ["type", "timestamp", "data.id", "data.lease_seconds"]
         );
-        assert_eq!(
-            read(&json!({"type": "worker.failed"})).unwrap_err(),
-            ["data"]
-        );
+        assert_eq!(read(&json!({"type": "worker.failed"})).unwrap_err(), ["data"]);
         assert_eq!(
             read(&json!({"type": "worker.started", "data": {"id": ID}})).unwrap_err(),
             ["data.worker_name"]
@@ -171,10 +166,7 @@ mod tests {
     fn a_failure_without_a_reason_says_so() {
         let failed =
             read(&json!({"type": "worker.failed", "data": {"id": ID, "summary": "x"}})).unwrap();
-        assert_eq!(
-            failed.failure_reason.as_deref(),
-            Some("no reason was given")
-        );
+        assert_eq!(failed.failure_reason.as_deref(), Some("no reason was given"));
         assert_eq!(failed.summary, None);
     }
 }

@@ -87,14 +87,8 @@ fn agent_type(text: &str) -> Result<String, &'static str> {
 impl From<HybridConfig> for ConfigWish {
     /// The same configuration; the secret stays as it is.
     fn from(config: HybridConfig) -> Self {
-        let config = HybridConfig {
-            webhook_secret: None,
-            ..config
-        };
-        Self {
-            config,
-            webhook_secret: None,
-        }
+        let config = HybridConfig { webhook_secret: None, ..config };
+        Self { config, webhook_secret: None }
     }
 }
 
@@ -122,10 +116,7 @@ impl ConfigWish {
                 fields.integer("max_spawns_per_minute", 0..=LIMIT_MAX),
                 DEFAULT_SPAWNS_PER_MINUTE,
             ),
-            max_workers: limit(
-                fields.integer("max_workers", 0..=LIMIT_MAX),
-                DEFAULT_MAX_WORKERS,
-            ),
+            max_workers: limit(fields.integer("max_workers", 0..=LIMIT_MAX), DEFAULT_MAX_WORKERS),
             encrypt: fields.parsed("encrypt", Encrypt::parse),
         };
         if config.remote_agents.len() > REMOTE_AGENTS_MAX {
@@ -134,9 +125,7 @@ impl ConfigWish {
         if config.spawn_endpoint.len() > ENDPOINT_MAX {
             fields.fault("spawn_endpoint", "is longer than 2048 bytes");
         }
-        let given = fields
-            .text("webhook_secret")
-            .filter(|text| !text.is_empty());
+        let given = fields.text("webhook_secret").filter(|text| !text.is_empty());
         let webhook_secret = given.and_then(|text| match Secret::parse(&text) {
             Ok(secret) => Some(secret),
             Err(error) => {
@@ -144,10 +133,7 @@ impl ConfigWish {
                 None
             }
         });
-        fields.finish(Some(Self {
-            config,
-            webhook_secret,
-        }))
+        fields.finish(Some(Self { config, webhook_secret }))
     }
 }
 

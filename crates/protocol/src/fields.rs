@@ -61,10 +61,7 @@ impl Fields {
         let text =
             std::str::from_utf8(body).map_err(|error| BodyError::Utf8(error.valid_up_to()))?;
         match serde_json::from_str(text).map_err(BodyError::Json)? {
-            Value::Object(map) => Ok(Self {
-                map,
-                faults: Vec::new(),
-            }),
+            Value::Object(map) => Ok(Self { map, faults: Vec::new() }),
             other => Err(BodyError::NotAnObject(kind(&other))),
         }
     }
@@ -79,10 +76,7 @@ impl Fields {
             other => return Err(BodyError::NotAList(kind(&other))),
         };
         let object = |item| match item {
-            Value::Object(map) => Ok(Self {
-                map,
-                faults: Vec::new(),
-            }),
+            Value::Object(map) => Ok(Self { map, faults: Vec::new() }),
             other => Err(BodyError::NotAList(kind(&other))),
         };
         items.into_iter().map(object).collect()
@@ -154,16 +148,12 @@ impl Fields {
     pub fn integer(&mut self, field: &str, range: RangeInclusive<i64>) -> Option<i64> {
         let value = self.take(field)?;
         let whole = |number: &f64| number.fract() == 0.0 && number.abs() < 9e15;
-        let number = value
-            .as_i64()
-            .or_else(|| value.as_f64().filter(whole).map(|number| number as i64));
+        let number =
+            value.as_i64().or_else(|| value.as_f64().filter(whole).map(|number| number as i64));
         let found = number.filter(|number| range.contains(number));
         if found.is_none() {
             let (from, to) = range.into_inner();
-            self.fault(
-                field,
-                format_args!("must be a whole number from {from} to {to}"),
-            );
+            self.fault(field, format_args!("must be a whole number from {from} to {to}"));
         }
         found
     }
@@ -207,10 +197,7 @@ impl Fields {
     /// A nested object that must be there, to be read like a body of its own.
     pub fn object(&mut self, field: &str) -> Option<Self> {
         match self.take(field) {
-            Some(Value::Object(map)) => Some(Self {
-                map,
-                faults: Vec::new(),
-            }),
+            Some(Value::Object(map)) => Some(Self { map, faults: Vec::new() }),
             Some(other) => {
                 self.wrong_type(field, "an object", &other);
                 None
@@ -250,15 +237,9 @@ impl Fields {
             }
         }
         if metadata.len() > METADATA_MAX_ENTRIES {
-            self.fault(
-                field,
-                format_args!("has more than {METADATA_MAX_ENTRIES} entries"),
-            );
+            self.fault(field, format_args!("has more than {METADATA_MAX_ENTRIES} entries"));
         } else if bytes > METADATA_MAX_BYTES {
-            self.fault(
-                field,
-                format_args!("is larger than {METADATA_MAX_BYTES} bytes"),
-            );
+            self.fault(field, format_args!("is larger than {METADATA_MAX_BYTES} bytes"));
         }
         Some(metadata)
     }

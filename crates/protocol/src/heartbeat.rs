@@ -43,36 +43,26 @@ impl Heartbeat {
         for (at, fields) in entries.into_iter().enumerate() {
             match Self::from_fields(fields) {
                 Ok(beat) => beats.push(beat),
-                Err(found) => faults.extend(found.into_iter().map(|fault| FieldError {
-                    field: format!("{at}.{}", fault.field),
-                    ..fault
-                })),
+                Err(found) => {
+                    faults.extend(found.into_iter().map(|fault| FieldError {
+                        field: format!("{at}.{}", fault.field),
+                        ..fault
+                    }))
+                }
             }
         }
-        if faults.is_empty() {
-            Ok(beats)
-        } else {
-            Err(faults)
-        }
+        if faults.is_empty() { Ok(beats) } else { Err(faults) }
     }
 
     fn from_fields(mut fields: Fields) -> Result<Self, Vec<FieldError>> {
         let name = fields.required("name", |text| {
             AgentName::parse(text).map_err(|error| format!("the agent name {error}"))
         });
-        let id = fields.parsed("id", |text| {
-            AgentId::parse(text).ok_or("must be agt_<32 hex digits>")
-        });
-        let status = fields
-            .parsed("status", unless_empty(AgentStatus::parse))
-            .flatten();
+        let id =
+            fields.parsed("id", |text| AgentId::parse(text).ok_or("must be agt_<32 hex digits>"));
+        let status = fields.parsed("status", unless_empty(AgentStatus::parse)).flatten();
         let metadata = fields.metadata("metadata");
-        let beat = name.map(|name| Self {
-            name,
-            id,
-            status,
-            metadata,
-        });
+        let beat = name.map(|name| Self { name, id, status, metadata });
         fields.finish(beat)
     }
 }

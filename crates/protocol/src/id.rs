@@ -51,10 +51,7 @@ impl MessageId {
     pub fn parse(text: &str) -> Option<Self> {
         let (hex, agent) = text.strip_prefix("msg_")?.split_once('_')?;
         let agent = AgentName::parse(agent).ok()?;
-        Some(Self {
-            uuid: parse_uuid(hex)?,
-            agent,
-        })
+        Some(Self { uuid: parse_uuid(hex)?, agent })
     }
 
     /// The mailbox that holds the message.

@@ -202,11 +202,7 @@ impl NewMessage {
         });
         let metadata = fields.metadata("metadata").unwrap_or_default();
         let ttl_seconds = fields.integer("ttl_seconds", 1..=TTL_MAX_SECS);
-        if let Some(size) = body
-            .as_ref()
-            .map(String::len)
-            .filter(|&size| size > BODY_MAX)
-        {
+        if let Some(size) = body.as_ref().map(String::len).filter(|&size| size > BODY_MAX) {
             return Err(NewMessageError::TooLarge(size));
         }
         let message = from.zip(to).zip(body).map(|((from, to), body)| Self {
@@ -226,9 +222,7 @@ fn thread(text: &str) -> Result<String, String> {
     if (1..=THREAD_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
         Ok(text.to_owned())
     } else {
-        Err(format!(
-            "must be 1 to {THREAD_MAX} characters, none of them a control character"
-        ))
+        Err(format!("must be 1 to {THREAD_MAX} characters, none of them a control character"))
     }
 }
 
@@ -257,18 +251,12 @@ mod tests {
             read(&serde_json::json!({"from": "a", "to": "b", "body": "x".repeat(size)}))
         };
         assert!(of(BODY_MAX).is_ok());
-        assert_eq!(
-            of(BODY_MAX + 1),
-            Err(NewMessageError::TooLarge(BODY_MAX + 1))
-        );
+        assert_eq!(of(BODY_MAX + 1), Err(NewMessageError::TooLarge(BODY_MAX + 1)));
     }
 
     #[test]
     fn a_person_sends_as_user_and_nobody_as_system() {
-        assert_eq!(
-            Sender::parse("user:dan"),
-            Ok(Sender::User(Owner::parse("dan").unwrap()))
-        );
+        assert_eq!(Sender::parse("user:dan"), Ok(Sender::User(Owner::parse("dan").unwrap())));
         for bad in ["system", "user:", "user:Dan", "user", "a.b"] {
             assert!(Sender::parse(bad).is_err(), "{bad}");
         }
@@ -289,13 +277,8 @@ mod tests {
         let faults = read(&serde_json::json!({
             "to": "a.b", "body": 5, "thread_id": "", "reply_to": "msg_1", "ttl_seconds": 604_801,
         }));
-        let Err(NewMessageError::Fields(faults)) = faults else {
-            panic!("{faults:?}")
-        };
+        let Err(NewMessageError::Fields(faults)) = faults else { panic!("{faults:?}") };
         let names: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
-        assert_eq!(
-            names,
-            ["from", "to", "body", "thread_id", "reply_to", "ttl_seconds"]
-        );
+        assert_eq!(names, ["from", "to", "body", "thread_id", "reply_to", "ttl_seconds"]);
     }
 }

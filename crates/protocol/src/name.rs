@@ -63,10 +63,7 @@ impl AgentName {
             |byte| byte.is_ascii_alphanumeric(),
             "A-Z, a-z, 0-9, _ and -, and must start with a letter or digit",
         )?;
-        if ["system", "user"]
-            .iter()
-            .any(|word| text.eq_ignore_ascii_case(word))
-        {
+        if ["system", "user"].iter().any(|word| text.eq_ignore_ascii_case(word)) {
             return Err(NameError::Reserved);
         }
         Ok(Self(text.to_owned()))
@@ -171,17 +168,11 @@ mod tests {
         assert!(AgentName::parse("merge-queue_2").is_ok());
         assert!(AgentName::parse("9lives").is_ok());
         for bad in ["a.b", "-a", "_a", "a b", "ä", "a/b", "a\n"] {
-            assert!(
-                matches!(AgentName::parse(bad), Err(NameError::Charset(_))),
-                "{bad:?}"
-            );
+            assert!(matches!(AgentName::parse(bad), Err(NameError::Charset(_))), "{bad:?}");
         }
         assert_eq!(AgentName::parse(""), Err(NameError::Empty));
         assert!(AgentName::parse(&"a".repeat(64)).is_ok());
-        assert_eq!(
-            AgentName::parse(&"a".repeat(65)),
-            Err(NameError::TooLong(64))
-        );
+        assert_eq!(AgentName::parse(&"a".repeat(65)), Err(NameError::TooLong(64)));
     }
 
     #[test]
@@ -200,9 +191,7 @@ mod tests {
 
     #[test]
     fn a_repo_of_dots_or_with_a_second_slash_is_refused() {
-        for bad in [
-            "a/.", "a/..", "../b", "a/b/c", "a", "a/", "/b", "a/b c", "a/%2f",
-        ] {
+        for bad in ["a/.", "a/..", "../b", "a/b/c", "a", "a/", "/b", "a/b c", "a/%2f"] {
             assert!(Repo::parse(bad).is_err(), "{bad}");
         }
     }

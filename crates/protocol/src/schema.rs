@@ -20,10 +20,7 @@ fn or_null(schema: Value) -> Value {
 
 /// `schema`, or an empty text or `null`, which stand for absent.
 fn or_empty(schema: Value) -> Value {
-    either(
-        schema,
-        json!({ "type": ["string", "null"], "maxLength": 0 }),
-    )
+    either(schema, json!({ "type": ["string", "null"], "maxLength": 0 }))
 }
 
 /// `schema` with its annotations outside, or `other`.
@@ -32,9 +29,7 @@ fn either(schema: Value, other: Value) -> Value {
     let mut whole = json!({});
     for word in ["description", "default", "examples"] {
         if let Some(value) = schema.as_object_mut().and_then(|map| map.remove(word)) {
-            whole
-                .as_object_mut()
-                .map(|map| map.insert(word.to_owned(), value));
+            whole.as_object_mut().map(|map| map.insert(word.to_owned(), value));
         }
     }
     if let Some(map) = whole.as_object_mut() {

@@ -225,21 +225,10 @@ impl NewSpawn {
         let retry = fields.boolean("retry").unwrap_or(false);
         let labels = labels(&mut fields);
         let metadata = fields.metadata("metadata").unwrap_or_default();
-        if let Some(size) = task
-            .as_ref()
-            .map(String::len)
-            .filter(|&size| size > TASK_MAX)
-        {
+        if let Some(size) = task.as_ref().map(String::len).filter(|&size| size > TASK_MAX) {
             return Err(NewSpawnError::TooLarge(size));
         }
-        let spawn = task.map(|task| Self {
-            task,
-            spawned_by,
-            priority,
-            retry,
-            labels,
-            metadata,
-        });
+        let spawn = task.map(|task| Self { task, spawned_by, priority, retry, labels, metadata });
         fields.finish(spawn).map_err(NewSpawnError::Fields)
     }
 }
@@ -255,15 +244,9 @@ mod tests {
     #[test]
     fn the_examples_of_the_requirements_are_read() {
         let dan = Owner::parse("dan").unwrap();
-        assert_eq!(
-            SpawnedBy::parse("workspace:dan"),
-            Ok(SpawnedBy::Role("workspace".into(), dan))
-        );
+        assert_eq!(SpawnedBy::parse("workspace:dan"), Ok(SpawnedBy::Role("workspace".into(), dan)));
         let supervisor = AgentName::parse("supervisor").unwrap();
-        assert_eq!(
-            SpawnedBy::parse("supervisor"),
-            Ok(SpawnedBy::Agent(supervisor))
-        );
+        assert_eq!(SpawnedBy::parse("supervisor"), Ok(SpawnedBy::Agent(supervisor)));
         for bad in [":dan", "workspace:", "a b:dan", "user:Dan", "system"] {
             assert!(SpawnedBy::parse(bad).is_err(), "{bad}");
         }
@@ -287,16 +270,6 @@ mod tests {
             panic!()
         };
         let names: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
-        assert_eq!(
-            names,
-            [
-                "task",
-                "spawned_by",
-                "priority",
-                "retry",
-                "labels.0",
-                "metadata"
-            ]
-        );
+        assert_eq!(names, ["task", "spawned_by", "priority", "retry", "labels.0", "metadata"]);
     }
 }

@@ -66,15 +66,9 @@ impl SecretToken {
             .into_iter()
             .find(|kind| text.starts_with(kind.prefix()))?;
         let well_formed = text.len() == PREFIX_LEN + SECRET_LEN + CHECK_LEN
-            && text
-                .bytes()
-                .skip(PREFIX_LEN)
-                .all(|byte| byte.is_ascii_alphanumeric());
+            && text.bytes().skip(PREFIX_LEN).all(|byte| byte.is_ascii_alphanumeric());
         let (body, check) = text.split_at_checked(PREFIX_LEN + SECRET_LEN)?;
-        (well_formed && checksum(body) == check).then(|| Self {
-            kind,
-            text: text.to_owned(),
-        })
+        (well_formed && checksum(body) == check).then(|| Self { kind, text: text.to_owned() })
     }
 
     /// The kind its prefix names.
@@ -115,11 +109,7 @@ fn base62<const N: usize>(mut bytes: [u8; N], len: usize) -> String {
         }
         digits.push(DIGITS.get(remainder as usize).copied().unwrap_or(b'0'));
     }
-    digits
-        .iter()
-        .rev()
-        .map(|&digit| char::from(digit))
-        .collect()
+    digits.iter().rev().map(|&digit| char::from(digit)).collect()
 }
 
 /// One entry of a token's scope: a repository, or (`owner/*`) all of an owner.

@@ -182,10 +182,7 @@ mod tests {
 
     #[test]
     fn what_fits_is_read_and_an_absent_member_is_null() {
-        let pair = |number| Pair {
-            name: "a".into(),
-            number,
-        };
+        let pair = |number| Pair { name: "a".into(), number };
         assert_eq!(read(r#"{"name":"a","number":7}"#), Some(pair(Some(7))));
         assert_eq!(read(r#"{"name":"a"}"#), Some(pair(None)));
         assert_eq!(

@@ -71,10 +71,7 @@ impl Secret {
 
     /// One signature, `v1,…`.
     pub fn sign(&self, id: &str, timestamp_secs: i64, body: &str) -> String {
-        format!(
-            "v1,{}",
-            STANDARD.encode(self.digest(id, timestamp_secs, body))
-        )
+        format!("v1,{}", STANDARD.encode(self.digest(id, timestamp_secs, body)))
     }
 }
 
@@ -100,10 +97,8 @@ impl fmt::Debug for Secret {
 
 /// The value of `webhook-signature` under all `secrets`.
 pub fn sign_all(secrets: &[Secret], id: &str, timestamp_secs: i64, body: &str) -> String {
-    let signatures: Vec<_> = secrets
-        .iter()
-        .map(|secret| secret.sign(id, timestamp_secs, body))
-        .collect();
+    let signatures: Vec<_> =
+        secrets.iter().map(|secret| secret.sign(id, timestamp_secs, body)).collect();
     signatures.join(" ")
 }
 
@@ -138,11 +133,7 @@ pub fn verify(
         let wanted = secret.digest(id, timestamp_secs, body);
         !wanted.is_empty() && given.iter().any(|found| bool::from(found.ct_eq(&wanted)))
     });
-    if fits {
-        Ok(())
-    } else {
-        Err(VerifyError::Signature)
-    }
+    if fits { Ok(()) } else { Err(VerifyError::Signature) }
 }
 
 #[cfg(test)]
@@ -155,11 +146,7 @@ mod tests {
     fn the_published_vector_gives_the_published_signature() {
         let secret = Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         assert_eq!(
-            secret.sign(
-                "msg_p5jXN8AQM9LWM0D4loKWxJek",
-                1_614_265_330,
-                r#"{"test": 2432232314}"#
-            ),
+            secret.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, r#"{"test": 2432232314}"#),
             "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
         );
     }

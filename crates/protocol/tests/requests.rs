@@ -30,10 +30,7 @@ fn metadata() -> Metadata {
 fn a_registration_is_read_as_it_was_written() {
     let bare = Registration::new(name("ws"), "workspace");
     let text = serde_json::to_string(&bare).unwrap();
-    assert_eq!(
-        text,
-        r#"{"name":"ws","type":"workspace","take_over":false}"#
-    );
+    assert_eq!(text, r#"{"name":"ws","type":"workspace","take_over":false}"#);
     let full = Registration {
         location: Some(Location::Remote),
         status: Some(AgentStatus::Idle),
@@ -51,10 +48,7 @@ fn a_registration_is_read_as_it_was_written() {
 
 #[test]
 fn a_change_of_an_agent_says_only_what_changes() {
-    assert_eq!(
-        serde_json::to_string(&AgentUpdate::default()).unwrap(),
-        "{}"
-    );
+    assert_eq!(serde_json::to_string(&AgentUpdate::default()).unwrap(), "{}");
     let cleared = AgentUpdate {
         endpoint: EndpointChange::Clear,
         metadata: Some(metadata()),
@@ -69,11 +63,7 @@ fn messages_and_requests_for_workers_are_read_as_they_were_written() {
         thread_id: Some("t".to_owned()),
         metadata: metadata(),
         ttl_seconds: Some(60),
-        ..NewMessage::new(
-            Sender::parse("user:dan").unwrap(),
-            name("queue"),
-            "hi\n\u{1F980}",
-        )
+        ..NewMessage::new(Sender::parse("user:dan").unwrap(), name("queue"), "hi\n\u{1F980}")
     };
     assert_eq!(NewMessage::from_fields(written(&message)), Ok(message));
     let spawn = NewSpawn {
@@ -85,10 +75,7 @@ fn messages_and_requests_for_workers_are_read_as_they_were_written() {
         ..NewSpawn::new("fix it")
     };
     assert_eq!(NewSpawn::from_fields(written(&spawn)), Ok(spawn));
-    let claim = Claim {
-        labels: vec!["gpu".to_owned()],
-        lease_secs: 60,
-    };
+    let claim = Claim { labels: vec!["gpu".to_owned()], lease_secs: 60 };
     assert_eq!(Claim::from_fields(written(&claim)), Ok(claim));
     let update = WorkerUpdate {
         worker_name: Some(name("w")),

@@ -16,10 +16,8 @@ impl Sql {
     pub fn snapshot(&self) -> Result<Snapshot, Refused> {
         type Note = (u64, String, u64, SenderRef, FailureReason);
         let config = self.json("SELECT data FROM config", vec![])?;
-        let last: Option<(u64, String)> = self.json(
-            "SELECT json_array(seq, uuid) FROM messages ORDER BY seq DESC LIMIT 1",
-            vec![],
-        )?;
+        let last: Option<(u64, String)> = self
+            .json("SELECT json_array(seq, uuid) FROM messages ORDER BY seq DESC LIMIT 1", vec![])?;
         let noted: Vec<Note> = self
             .json(
                 "SELECT json_group_array(json_array(seq, uuid, batch, json(recipient), reason)) \
@@ -64,20 +62,10 @@ impl Sql {
                 )?
                 .unwrap_or_default();
             let last = rows.len() < LOAD_CHUNK;
-            pending.extend(
-                rows.into_iter()
-                    .map(|(seq, generation, expires_at, attempts)| {
-                        let waiting = Waiting {
-                            expires_at,
-                            attempts,
-                        };
-                        PendingRow {
-                            seq,
-                            generation,
-                            waiting,
-                        }
-                    }),
-            );
+            pending.extend(rows.into_iter().map(|(seq, generation, expires_at, attempts)| {
+                let waiting = Waiting { expires_at, attempts };
+                PendingRow { seq, generation, waiting }
+            }));
             if last {
                 return Ok(pending);
             }

@@ -88,18 +88,8 @@ pub struct Found {
     pub sender_owner: Option<String>,
 }
 
-from_value!(Found {
-    uuid,
-    generation,
-    status,
-    from_owner,
-    sender_owner
-});
-from_value!(Key {
-    content,
-    message,
-    outcome
-});
+from_value!(Found { uuid, generation, status, from_owner, sender_owner });
+from_value!(Key { content, message, outcome });
 
 /// One page of a list.
 #[derive(Debug)]
@@ -145,10 +135,7 @@ fn maybe(value: Option<String>) -> SqlStorageValue {
 impl Sql {
     /// The database of this object.
     pub fn new(storage: SqlStorage) -> Self {
-        Self {
-            storage,
-            rows: Cell::new(0),
-        }
+        Self { storage, rows: Cell::new(0) }
     }
 
     /// Rows written since the last call.
@@ -159,8 +146,7 @@ impl Sql {
     #[inline(never)]
     fn run(&self, sql: &str, binds: Vec<SqlStorageValue>) -> Result<(), Refused> {
         let cursor = self.storage.exec(sql, binds)?;
-        self.rows
-            .set(self.rows.get() + cursor.rows_written() as u32);
+        self.rows.set(self.rows.get() + cursor.rows_written() as u32);
         Ok(())
     }
 
@@ -168,12 +154,10 @@ impl Sql {
     #[inline(never)]
     fn text(&self, sql: &str, binds: Vec<SqlStorageValue>) -> Result<Option<String>, Refused> {
         let rows = self.storage.exec(sql, binds)?.raw().next().transpose()?;
-        Ok(rows
-            .and_then(|row| row.into_iter().next())
-            .and_then(|value| match value {
-                SqlStorageValue::String(text) => Some(text),
-                _ => None,
-            }))
+        Ok(rows.and_then(|row| row.into_iter().next()).and_then(|value| match value {
+            SqlStorageValue::String(text) => Some(text),
+            _ => None,
+        }))
     }
 
     fn json<T: FromValue>(
@@ -262,9 +246,7 @@ impl Sql {
                 int(status_number(settled.status)),
                 Timestamp(settled.at).to_string().into(),
                 int(settled.purge_at),
-                settled
-                    .attempts
-                    .map_or(SqlStorageValue::Null, |attempts| int(attempts.into())),
+                settled.attempts.map_or(SqlStorageValue::Null, |attempts| int(attempts.into())),
                 seq(settled.seq),
                 maybe(settled.reason.map(|reason| reason.as_str().to_owned())),
             ],
@@ -273,9 +255,6 @@ impl Sql {
 
     /// Saves the mark below which no message waits.
     pub fn save_low_water(&self, mark: u64) -> Result<(), Refused> {
-        self.run(
-            "UPDATE config SET low_water = ? WHERE low_water <> ?1",
-            vec![seq(mark)],
-        )
+        self.run("UPDATE config SET low_water = ? WHERE low_water <> ?1", vec![seq(mark)])
     }
 }

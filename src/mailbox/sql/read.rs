@@ -26,18 +26,12 @@ impl Sql {
 
     /// A message's wire form.
     pub fn message(&self, at: u64) -> Result<Option<String>, Refused> {
-        self.text(
-            &format!("SELECT {MESSAGE} FROM messages WHERE seq = ?"),
-            vec![seq(at)],
-        )
+        self.text(&format!("SELECT {MESSAGE} FROM messages WHERE seq = ?"), vec![seq(at)])
     }
 
     /// The part of a message's wire form that does not change.
     pub fn head(&self, at: u64) -> Result<Option<String>, Refused> {
-        self.text(
-            "SELECT head || '}' FROM messages WHERE seq = ?",
-            vec![seq(at)],
-        )
+        self.text("SELECT head || '}' FROM messages WHERE seq = ?", vec![seq(at)])
     }
 
     /// A remembered key, with its message's row or what was kept of it.
@@ -73,21 +67,12 @@ impl Sql {
              FROM sized WHERE place <= ?3 AND before <= {PAGE_BYTES}"
         );
         let status = status.map_or(SqlStorageValue::Null, |status| int(status_number(status)));
-        let binds = vec![
-            seq(after),
-            int(generation.into()),
-            int(limit.into()),
-            status,
-        ];
+        let binds = vec![seq(after), int(generation.into()), int(limit.into()), status];
         let text = self.text(&sql, binds)?.unwrap_or_default();
         let (meta, items) = text.split_once('\n').unwrap_or(("[0,0,null]", "[]"));
         let meta: Option<Meta> = value::read(meta);
         let (found, count, last) = meta.ok_or_else(|| Refused::unreadable("a page"))?;
-        Ok(Page {
-            items: items.to_owned(),
-            count,
-            next: last.filter(|_| found > count),
-        })
+        Ok(Page { items: items.to_owned(), count, next: last.filter(|_| found > count) })
     }
 
     /// What of these messages their failing needs.
@@ -100,9 +85,7 @@ impl Sql {
                 vec![serde_json::to_string(seqs)?.into()],
             )?
             .unwrap_or_default();
-        let stored = rows
-            .into_iter()
-            .map(|(seq, uuid, sender)| Stored { seq, uuid, sender });
+        let stored = rows.into_iter().map(|(seq, uuid, sender)| Stored { seq, uuid, sender });
         Ok(stored.collect())
     }
 }

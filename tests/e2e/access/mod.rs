@@ -23,11 +23,7 @@ struct Things {
 async fn things(world: &World, sink: &Sink, pattern: &str) -> Things {
     let queue = json!({"name": "queue", "type": "worker", "endpoint": sink.url});
     world.dan.register(&queue).await.unwrap();
-    let sent = world
-        .dan
-        .send(&message("queue", "queue", "hi"), None)
-        .await
-        .unwrap();
+    let sent = world.dan.send(&message("queue", "queue", "hi"), None).await.unwrap();
     let task = json!({"task": "x"});
     let worker: Value = world
         .dan
@@ -38,13 +34,7 @@ async fn things(world: &World, sink: &Sink, pattern: &str) -> Things {
         .unwrap();
     let token = if pattern == "/v1/tokens/{id}" {
         let wish = json!({"kind": "user", "owner": "eve", "repos": ["acme/none"]});
-        world
-            .admin
-            .create_token(&wish)
-            .await
-            .unwrap()
-            .id
-            .to_string()
+        world.admin.create_token(&wish).await.unwrap().id.to_string()
     } else {
         String::new()
     };
@@ -63,9 +53,7 @@ fn path(pattern: &str, world: &World, things: &Things) -> String {
         _ => &things.token,
     };
     let path = pattern.replace("{owner}/{repo}", &format!("{owner}/{repo}"));
-    path.replace("{name}", "queue")
-        .replace("{file}", "reference.js")
-        .replace("{id}", id)
+    path.replace("{name}", "queue").replace("{file}", "reference.js").replace("{id}", id)
 }
 
 /// The tokens of [`CALLERS`].
@@ -99,11 +87,7 @@ async fn call(
     sink: &Sink,
 ) -> (u16, Value) {
     let Row(method, pattern, body, _) = row;
-    let url = format!(
-        "{}{}",
-        world.url.trim_end_matches("/v1"),
-        path(pattern, world, things)
-    );
+    let url = format!("{}{}", world.url.trim_end_matches("/v1"), path(pattern, world, things));
     let mut request = reqwest::Client::new().request(method.parse().unwrap(), url);
     if let Some(token) = token {
         request = request.bearer_auth(token);
@@ -123,15 +107,8 @@ async fn every_route_answers_every_kind_of_caller_as_its_row_says() {
     let sink = Sink::start(vec![]).await;
     let config =
         json!({"spawn_endpoint": sink.url, "max_workers": 1000, "max_spawns_per_minute": 1000});
-    let config = world
-        .ci
-        .call(Method::PUT, "/config", &[], Some(&config))
-        .await
-        .unwrap();
-    let secret = config.json::<Value>().unwrap()["webhook_secret"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let config = world.ci.call(Method::PUT, "/config", &[], Some(&config)).await.unwrap();
+    let secret = config.json::<Value>().unwrap()["webhook_secret"].as_str().unwrap().to_owned();
     let tokens = tokens(&world).await;
     let mut wrong = Vec::new();
     for row in rows() {
@@ -139,16 +116,9 @@ async fn every_route_answers_every_kind_of_caller_as_its_row_says() {
             let things = things(&world, &sink, row.1).await;
             let (status, body) = call(&world, &row, &things, token.as_deref(), nth, &sink).await;
             let (wanted, who) = (row.3[nth], CALLERS[nth]);
-            let fits = if wanted == 2 {
-                (200..300).contains(&status)
-            } else {
-                status == wanted
-            };
+            let fits = if wanted == 2 { (200..300).contains(&status) } else { status == wanted };
             if !fits {
-                wrong.push(format!(
-                    "{} {} by {who}: {status}, not {wanted}: {body}",
-                    row.0, row.1
-                ));
+                wrong.push(format!("{} {} by {who}: {status}, not {wanted}: {body}", row.0, row.1));
             }
             // The repo's secret is for services and admins, whatever is asked.
             let may =
@@ -173,10 +143,7 @@ async fn every_route_has_a_row() {
             }
         }
     }
-    let tested: BTreeSet<_> = rows()
-        .iter()
-        .map(|row| format!("{} {}", row.0, row.1))
-        .collect();
+    let tested: BTreeSet<_> = rows().iter().map(|row| format!("{} {}", row.0, row.1)).collect();
     assert_eq!(served, tested);
 }
 
@@ -187,30 +154,15 @@ async fn every_route_takes_the_repo_as_one_escaped_segment() {
     let sink = Sink::start(vec![]).await;
     let config =
         json!({"spawn_endpoint": sink.url, "max_workers": 1000, "max_spawns_per_minute": 1000});
-    world
-        .ci
-        .call(Method::PUT, "/config", &[], Some(&config))
-        .await
-        .unwrap();
+    world.ci.call(Method::PUT, "/config", &[], Some(&config)).await.unwrap();
     for row in rows().into_iter().filter(|row| row.1.contains("{repo}")) {
         let mut answers = Vec::new();
         for separator in ["/", "%2F", "%2f"] {
             let things = things(&world, &sink, row.1).await;
-            let pattern = row
-                .1
-                .replace("{owner}/{repo}", &world.repo.replace('/', separator));
-            let row = Row(
-                row.0,
-                Box::leak(pattern.into_boxed_str()),
-                row.2.clone(),
-                row.3,
-            );
+            let pattern = row.1.replace("{owner}/{repo}", &world.repo.replace('/', separator));
+            let row = Row(row.0, Box::leak(pattern.into_boxed_str()), row.2.clone(), row.3);
             let nth = answers.len() + 100;
-            answers.push(
-                call(&world, &row, &things, Some(&world.tokens[2]), nth, &sink)
-                    .await
-                    .0,
-            );
+            answers.push(call(&world, &row, &things, Some(&world.tokens[2]), nth, &sink).await.0);
         }
         assert!(
             answers.iter().all(|status| *status == answers[0]),

@@ -71,12 +71,7 @@ pub(super) fn rows() -> Vec<Row> {
         Row("POST", at("/endpoint/test"), None, OWN),
         Row("GET", at("/messages"), None, MAIL),
         // 426: whoever gets as far as that may open it (streams.rs does).
-        Row(
-            "GET",
-            at("/stream"),
-            None,
-            [401, 401, 401, 403, 403, 426, 426, 426, 426],
-        ),
+        Row("GET", at("/stream"), None, [401, 401, 401, 403, 403, 426, 426, 426, 426]),
         Row(
             "POST",
             repo("/messages"),
@@ -84,30 +79,15 @@ pub(super) fn rows() -> Vec<Row> {
             MAIL,
         ),
         Row("GET", repo("/messages/{id}"), None, MAIL),
-        Row(
-            "PATCH",
-            repo("/messages/{id}"),
-            Some(json!({"status": "delivered"})),
-            MAIL,
-        ),
-        Row(
-            "POST",
-            repo("/workers/spawn"),
-            Some(json!({"task": "x"})),
-            PART,
-        ),
+        Row("PATCH", repo("/messages/{id}"), Some(json!({"status": "delivered"})), MAIL),
+        Row("POST", repo("/workers/spawn"), Some(json!({"task": "x"})), PART),
         Row(
             "POST",
             repo("/workers/spawn"),
             Some(json!({"task": "x", "spawned_by": "queue"})),
             MAIL,
         ),
-        Row(
-            "POST",
-            repo("/workers/claim"),
-            Some(json!({"labels": []})),
-            PART,
-        ),
+        Row("POST", repo("/workers/claim"), Some(json!({"labels": []})), PART),
         Row("GET", repo("/workers/pending"), None, REPO),
         Row("GET", repo("/workers"), None, REPO),
         Row("GET", repo("/workers/{id}"), None, REPO),
@@ -119,12 +99,7 @@ pub(super) fn rows() -> Vec<Row> {
             [401, 401, 401, 403, 403, 409, 409, 409, 403],
         ),
         Row("DELETE", repo("/workers/{id}"), None, OWN),
-        Row(
-            "POST",
-            repo("/workers/{id}/callback"),
-            Some(json!({"type": "worker.failed"})),
-            SIGNED,
-        ),
+        Row("POST", repo("/workers/{id}/callback"), Some(json!({"type": "worker.failed"})), SIGNED),
         Row("GET", repo("/config"), None, REPO),
         Row(
             "PUT",

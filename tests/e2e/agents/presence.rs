@@ -9,11 +9,7 @@ use serde_json::json;
 
 #[tokio::test]
 async fn an_agent_unseen_for_180_seconds_is_reported_stopped_and_still_gets_mail() {
-    let coordinator = Coordinator::start(Options {
-        scale: 100,
-        ..Options::default()
-    })
-    .await;
+    let coordinator = Coordinator::start(Options { scale: 100, ..Options::default() }).await;
     let world = coordinator.world().await;
     world.dan.register(&agent("w")).await.unwrap();
     world.ann.register(&agent("a")).await.unwrap();
@@ -22,17 +18,8 @@ async fn an_agent_unseen_for_180_seconds_is_reported_stopped_and_still_gets_mail
         (stopped.len() == 2).then_some(())
     })
     .await;
-    assert_eq!(
-        world.dan.agent("w").await.unwrap().status,
-        AgentStatus::Stopped
-    );
-    assert!(
-        world
-            .ann
-            .send(&message("a", "w", "still"), None)
-            .await
-            .is_ok()
-    );
+    assert_eq!(world.dan.agent("w").await.unwrap().status, AgentStatus::Stopped);
+    assert!(world.ann.send(&message("a", "w", "still"), None).await.is_ok());
     let alive = world.dan.update("w", &json!({})).await.unwrap();
     assert_eq!(alive.status, AgentStatus::Active);
     let new = json!({"name": "a", "type": "worker", "take_over": true});
@@ -46,42 +33,20 @@ async fn an_agent_unseen_for_180_seconds_is_reported_stopped_and_still_gets_mail
 async fn a_caller_of_an_ended_incarnation_is_told_so_before_ownership_is_looked_at() {
     let world = shared().await.world().await;
     let old = world.dan.register(&agent("w")).await.unwrap();
-    world
-        .dan
-        .update("w", &json!({"status": "stopped"}))
-        .await
-        .unwrap();
-    world
-        .ann
-        .register(&json!({"name": "w", "type": "worker", "take_over": true}))
-        .await
-        .unwrap();
+    world.dan.update("w", &json!({"status": "stopped"})).await.unwrap();
+    world.ann.register(&json!({"name": "w", "type": "worker", "take_over": true})).await.unwrap();
     let sent = world.ann.send(&message("w", "w", "x"), None).await.unwrap();
     let header = [("agent-id", old.id.as_str())];
-    let patch = world
-        .dan
-        .call(Method::PATCH, "/agents/w", &header, Some(&json!({})))
-        .await;
+    let patch = world.dan.call(Method::PATCH, "/agents/w", &header, Some(&json!({}))).await;
     assert_eq!(code(patch), AgentSuperseded);
-    let poll = world
-        .dan
-        .call(Method::GET, "/agents/w/messages", &header, None)
-        .await;
+    let poll = world.dan.call(Method::GET, "/agents/w/messages", &header, None).await;
     assert_eq!(code(poll), AgentSuperseded);
     assert_eq!(
-        code(
-            world
-                .dan
-                .report(&sent.id.to_string(), "acked", Some(&old.id))
-                .await
-        ),
+        code(world.dan.report(&sent.id.to_string(), "acked", Some(&old.id)).await),
         AgentSuperseded
     );
     world.ann.deregister("w").await.unwrap();
-    let poll = world
-        .dan
-        .call(Method::GET, "/agents/w/messages", &header, None)
-        .await;
+    let poll = world.dan.call(Method::GET, "/agents/w/messages", &header, None).await;
     assert_eq!(code(poll), AgentSuperseded);
 }
 
@@ -125,40 +90,18 @@ async fn the_heartbeats_of_a_machine_are_taken_in_one_call_with_a_result_each() 
         json!({"name": "gone", "id": old.id}),
     ]);
     let beats = serde_json::Value::from(beats);
-    let reply = world
-        .dan
-        .call(Method::POST, "/heartbeats", &[], Some(&beats))
-        .await
-        .unwrap();
+    let reply = world.dan.call(Method::POST, "/heartbeats", &[], Some(&beats)).await.unwrap();
     let results: Vec<multiclaude_hybrid_protocol::heartbeat::HeartbeatResult> =
         reply.json().unwrap();
-    let words: Vec<_> = results
-        .iter()
-        .map(|result| result.result.as_str())
-        .collect();
+    let words: Vec<_> = results.iter().map(|result| result.result.as_str()).collect();
     assert!(words[..50].iter().all(|word| *word == "ok"), "{words:?}");
-    assert_eq!(
-        words[50..],
-        ["forbidden", "agent_not_found", "agent_superseded"]
-    );
+    assert_eq!(words[50..], ["forbidden", "agent_not_found", "agent_superseded"]);
     let w1 = world.dan.agent("w1").await.unwrap();
-    assert_eq!(
-        (w1.status, w1.metadata["n"].as_str()),
-        (AgentStatus::Idle, "1")
-    );
+    assert_eq!((w1.status, w1.metadata["n"].as_str()), (AgentStatus::Idle, "1"));
     assert_eq!(world.dan.agent("w2").await.unwrap().metadata["held"], "3");
-    assert_eq!(
-        world.dan.agent("w0").await.unwrap().status,
-        AgentStatus::Active
-    );
-    assert_eq!(
-        world.ann.agent("hers").await.unwrap().status,
-        AgentStatus::Stopped
-    );
+    assert_eq!(world.dan.agent("w0").await.unwrap().status, AgentStatus::Active);
+    assert_eq!(world.ann.agent("hers").await.unwrap().status, AgentStatus::Stopped);
     let bad = json!([{"name": "w0"}, {"name": "a.b", "status": "busy"}]);
-    let refused = world
-        .dan
-        .call(Method::POST, "/heartbeats", &[], Some(&bad))
-        .await;
+    let refused = world.dan.call(Method::POST, "/heartbeats", &[], Some(&bad)).await;
     assert_eq!(fields(refused), ["1.name", "1.status"]);
 }

@@ -13,13 +13,8 @@ async fn what_a_runner_holds_a_callback_cannot_touch() {
     let secret = push_to(&world, &sink.url).await;
     let request = spawn(&world.dan, json!({"task": "go"})).await;
     let id = request.id.to_string();
-    let claimed: SpawnRequest = world
-        .ci
-        .call(Method::POST, "/workers/claim", &[], None)
-        .await
-        .unwrap()
-        .json()
-        .unwrap();
+    let claimed: SpawnRequest =
+        world.ci.call(Method::POST, "/workers/claim", &[], None).await.unwrap().json().unwrap();
     for (webhook_id, kind) in [
         ("a", "worker.started"),
         ("b", "worker.progress"),
@@ -32,14 +27,8 @@ async fn what_a_runner_holds_a_callback_cannot_touch() {
             .await;
     }
     let after = get(&world, &id).await;
-    assert_eq!(
-        (after.status, after.worker_name),
-        (SpawnStatus::InProgress, None)
-    );
-    assert_eq!(
-        after.lease_expires_at,
-        Some(claimed.lease.unwrap().expires_at)
-    );
+    assert_eq!((after.status, after.worker_name), (SpawnStatus::InProgress, None));
+    assert_eq!(after.lease_expires_at, Some(claimed.lease.unwrap().expires_at));
 }
 
 #[tokio::test]
@@ -55,57 +44,29 @@ async fn a_callback_that_is_not_what_it_seems_is_refused_and_changes_nothing() {
     let body = event("worker.failed", &id, json!({}));
     let good = Call::signed(&world, &id, &secret, "good", &body);
 
-    let unsigned = Call {
-        signature: String::new(),
-        ..good.clone()
-    };
+    let unsigned = Call { signature: String::new(), ..good.clone() };
     unsigned.refused("unsigned", 401, "invalid_signature").await;
-    let garbled = Call {
-        signature: "v1,AAAA v2,x".into(),
-        ..good.clone()
-    };
-    garbled
-        .refused("wrongly signed", 401, "invalid_signature")
-        .await;
-    let renamed = Call {
-        id: "better".into(),
-        ..good.clone()
-    };
-    renamed
-        .refused("another webhook-id", 401, "invalid_signature")
-        .await;
+    let garbled = Call { signature: "v1,AAAA v2,x".into(), ..good.clone() };
+    garbled.refused("wrongly signed", 401, "invalid_signature").await;
+    let renamed = Call { id: "better".into(), ..good.clone() };
+    renamed.refused("another webhook-id", 401, "invalid_signature").await;
     let dotted = Call::signed(&world, &id, &secret, "a.b", &body);
-    dotted
-        .refused("a webhook-id with a dot", 401, "invalid_signature")
-        .await;
-    let changed = Call {
-        body: good.body.replace("failed", "completed"),
-        ..good.clone()
-    };
-    changed
-        .refused("another body", 401, "invalid_signature")
-        .await;
+    dotted.refused("a webhook-id with a dot", 401, "invalid_signature").await;
+    let changed = Call { body: good.body.replace("failed", "completed"), ..good.clone() };
+    changed.refused("another body", 401, "invalid_signature").await;
     for (what, at) in [("late", now() - 330), ("early", now() + 330)] {
         let call = Call::at(&world, &id, &secret, "x", body.to_string(), at);
         call.refused(what, 401, "invalid_signature").await;
     }
     let by_other = Call::signed(&world, &id, &foreign, "x", &body);
-    by_other
-        .refused("another repo's secret", 401, "invalid_signature")
-        .await;
-    let agents = world
-        .ann
-        .register(&json!({"name": "q", "type": "worker", "endpoint": sink.url}))
-        .await;
+    by_other.refused("another repo's secret", 401, "invalid_signature").await;
+    let agents =
+        world.ann.register(&json!({"name": "q", "type": "worker", "endpoint": sink.url})).await;
     let of_agent = agents.unwrap().webhook_secret.unwrap();
     let by_agent = Call::signed(&world, &id, &of_agent, "x", &body);
-    by_agent
-        .refused("an agent's secret", 401, "invalid_signature")
-        .await;
+    by_agent.refused("an agent's secret", 401, "invalid_signature").await;
     let elsewhere = Call::signed(&world, &another, &secret, "x", &body);
-    elsewhere
-        .refused("another request's path", 422, "validation_failed")
-        .await;
+    elsewhere.refused("another request's path", 422, "validation_failed").await;
     let not_there = "spn_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b";
     let unknown = Call::signed(
         &world,
@@ -114,9 +75,7 @@ async fn a_callback_that_is_not_what_it_seems_is_refused_and_changes_nothing() {
         "x",
         &event("worker.failed", not_there, json!({})),
     );
-    unknown
-        .refused("an unknown request", 404, "worker_not_found")
-        .await;
+    unknown.refused("an unknown request", 404, "worker_not_found").await;
     let push = &sink.wait_for(1, 20).await[0];
     let echoed = Call {
         url: good.url.clone(),
@@ -126,9 +85,7 @@ async fn a_callback_that_is_not_what_it_seems_is_refused_and_changes_nothing() {
         body: push.body.clone(),
     };
     assert_eq!(echoed.id, id);
-    echoed
-        .refused("a push sent back", 422, "validation_failed")
-        .await;
+    echoed.refused("a push sent back", 422, "validation_failed").await;
     assert_eq!(get(&world, &id).await.status, SpawnStatus::Pending);
     assert_eq!(get(&world, &another).await.status, SpawnStatus::Pending);
 
@@ -141,13 +98,7 @@ async fn a_callback_that_is_not_what_it_seems_is_refused_and_changes_nothing() {
         "good",
         &event("worker.failed", &another, json!({})),
     );
-    again
-        .refused(
-            "its webhook-id for another request",
-            409,
-            "callback_replayed",
-        )
-        .await;
+    again.refused("its webhook-id for another request", 409, "callback_replayed").await;
     assert_eq!(get(&world, &another).await.status, SpawnStatus::Pending);
 }
 
@@ -160,29 +111,18 @@ async fn a_leaked_secret_is_out_of_force_once_the_endpoint_was_cleared() {
     let id = request.id.to_string();
     let body = event("worker.failed", &id, json!({}));
     let put = async |config: Value| {
-        let reply = world
-            .ci
-            .call(Method::PUT, "/config", &[], Some(&config))
-            .await;
+        let reply = world.ci.call(Method::PUT, "/config", &[], Some(&config)).await;
         reply.unwrap()
     };
     put(json!({"spawn_endpoint": ""})).await;
     let call = Call::signed(&world, &id, &leaked, "cleared", &body);
-    call.refused("without an endpoint", 401, "invalid_signature")
-        .await;
+    call.refused("without an endpoint", 401, "invalid_signature").await;
     let fresh = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
     put(json!({"spawn_endpoint": "", "webhook_secret": fresh})).await;
     put(json!({"spawn_endpoint": sink.url})).await;
     let call = Call::signed(&world, &id, &leaked, "leaked", &body);
-    call.refused("by the leaked secret", 401, "invalid_signature")
-        .await;
-    assert_eq!(
-        Call::signed(&world, &id, fresh, "fresh", &body)
-            .send()
-            .await
-            .0,
-        200
-    );
+    call.refused("by the leaked secret", 401, "invalid_signature").await;
+    assert_eq!(Call::signed(&world, &id, fresh, "fresh", &body).send().await.0, 200);
 }
 
 /// The first push of this request. Another's may come again at any time.
@@ -196,11 +136,7 @@ async fn push_of(sink: &Sink, id: &str) -> Received {
 #[tokio::test]
 async fn for_24_hours_a_replaced_secret_signs_pushes_and_callbacks_too() {
     // 24 h are 22 s: longer than a push may take on a busy machine.
-    let coordinator = Coordinator::start(Options {
-        scale: 4_000,
-        ..Options::default()
-    })
-    .await;
+    let coordinator = Coordinator::start(Options { scale: 4_000, ..Options::default() }).await;
     let world = coordinator.world().await;
     let sink = Sink::start(vec![]).await;
     let old = push_to(&world, &sink.url).await;
@@ -208,23 +144,13 @@ async fn for_24_hours_a_replaced_secret_signs_pushes_and_callbacks_too() {
     sink.wait_for(1, 20).await;
     let new = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
     let config = json!({"spawn_endpoint": sink.url, "webhook_secret": new, "max_spawns_per_minute": 1000, "max_workers": 1000});
-    world
-        .ci
-        .call(Method::PUT, "/config", &[], Some(&config))
-        .await
-        .unwrap();
+    world.ci.call(Method::PUT, "/config", &[], Some(&config)).await.unwrap();
     let request = spawn(&world.dan, json!({"task": "after"})).await;
     let id = request.id.to_string();
     let push = push_of(&sink, &id).await;
     assert!(push.verify(&old) && push.verify(new));
     let body = event("worker.started", &id, json!({"worker_name": "w"}));
-    assert_eq!(
-        Call::signed(&world, &id, &old, "by-old", &body)
-            .send()
-            .await
-            .0,
-        200
-    );
+    assert_eq!(Call::signed(&world, &id, &old, "by-old", &body).send().await.0, 200);
     eventually("the old secret to end", 60, || async {
         let call = Call::signed(&world, &id, &old, &format!("at-{}", now()), &body);
         (call.send().await.0 == 401).then_some(())

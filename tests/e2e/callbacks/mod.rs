@@ -13,27 +13,19 @@ use standardwebhooks::Webhook;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn now() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs() as i64
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64
 }
 
 /// Configures the repo to push there; answers the secret.
 pub(crate) async fn push_to(world: &World, url: &str) -> String {
     let config = json!({"enabled": true, "spawn_endpoint": url, "max_spawns_per_minute": 1000});
-    let reply = world
-        .ci
-        .call(Method::PUT, "/config", &[], Some(&config))
-        .await;
+    let reply = world.ci.call(Method::PUT, "/config", &[], Some(&config)).await;
     let config: Value = reply.unwrap().json().unwrap();
     config["webhook_secret"].as_str().unwrap().to_owned()
 }
 
 pub(crate) async fn spawn(client: &RepoClient, body: Value) -> SpawnRequest {
-    let reply = client
-        .call(Method::POST, "/workers/spawn", &[], Some(&body))
-        .await;
+    let reply = client.call(Method::POST, "/workers/spawn", &[], Some(&body)).await;
     reply.unwrap().json().unwrap()
 }
 
@@ -68,10 +60,7 @@ impl Call {
     fn at(world: &World, request: &str, secret: &str, id: &str, body: String, at: i64) -> Self {
         let webhook = Webhook::new(secret).unwrap();
         Self {
-            url: format!(
-                "{}/repos/{}/workers/{request}/callback",
-                world.url, world.repo
-            ),
+            url: format!("{}/repos/{}/workers/{request}/callback", world.url, world.repo),
             signature: webhook.sign(id, at, body.as_bytes()).unwrap(),
             id: id.to_owned(),
             timestamp: at.to_string(),
@@ -93,11 +82,7 @@ impl Call {
 
     pub(crate) async fn refused(&self, what: &str, status: u16, code: &str) {
         let (found, body) = self.send().await;
-        assert_eq!(
-            (found, body["code"].as_str()),
-            (status, Some(code)),
-            "{what}: {body}"
-        );
+        assert_eq!((found, body["code"].as_str()), (status, Some(code)), "{what}: {body}");
     }
 }
 
@@ -126,18 +111,12 @@ async fn an_endpoint_takes_renews_and_ends_a_request_and_whoever_asked_is_told()
         let early = call(webhook_id, kind, json!({}));
         early.refused(kind, 409, "lease_lost").await;
     }
-    let (status, started) = call("c1", "worker.started", json!({"worker_name": "w1"}))
-        .send()
-        .await;
+    let (status, started) = call("c1", "worker.started", json!({"worker_name": "w1"})).send().await;
     assert_eq!(
         (status, &started["status"], &started["worker_name"]),
         (200, &json!("in_progress"), &json!("w1"))
     );
-    let none = world
-        .ci
-        .call(Method::POST, "/workers/claim", &[], None)
-        .await
-        .unwrap();
+    let none = world.ci.call(Method::POST, "/workers/claim", &[], None).await.unwrap();
     assert_eq!(none.status, 204, "a runner got what the endpoint had taken");
     // The same worker may say so again; of two, one has won.
     let again = call("c1b", "worker.started", json!({"worker_name": "w1"}));
@@ -151,29 +130,18 @@ async fn an_endpoint_takes_renews_and_ends_a_request_and_whoever_asked_is_told()
         let other = call(webhook_id, kind, json!({"worker_name": "w2"}));
         other.refused(kind, 409, "lease_lost").await;
     }
-    let renewed = call("c2", "worker.progress", json!({"lease_seconds": 60}))
-        .send()
-        .await
-        .1;
+    let renewed = call("c2", "worker.progress", json!({"lease_seconds": 60})).send().await.1;
     assert!(renewed["lease_expires_at"].as_str() < started["lease_expires_at"].as_str());
     let path = format!("/workers/{id}");
-    world
-        .dan
-        .call(Method::DELETE, &path, &[], None)
-        .await
-        .unwrap();
+    world.dan.call(Method::DELETE, &path, &[], None).await.unwrap();
     let (_, asked) = call("c3", "worker.progress", json!({})).send().await;
     assert_eq!(asked["cancel_requested"], true);
-    let (status, done) = call("c4", "worker.completed", json!({"summary": "merged"}))
-        .send()
-        .await;
+    let (status, done) = call("c4", "worker.completed", json!({"summary": "merged"})).send().await;
     assert_eq!(
         (status, &done["status"], &done["summary"]),
         (200, &json!("completed"), &json!("merged"))
     );
-    call("c5", "worker.failed", json!({}))
-        .refused("after the end", 409, "lease_lost")
-        .await;
+    call("c5", "worker.failed", json!({})).refused("after the end", 409, "lease_lost").await;
     let notice = eventually("the notice", 20, || async {
         let mail = world.dan.messages("ws", "status=pending").await.unwrap();
         mail.into_iter().find(|mail| mail.body.contains("merged"))

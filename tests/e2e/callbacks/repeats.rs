@@ -24,16 +24,8 @@ async fn of_twenty_equal_callbacks_at_once_one_is_taken() {
     for call in calls.collect::<Vec<_>>() {
         statuses.push(call.await.unwrap());
     }
-    assert_eq!(
-        statuses.iter().filter(|status| **status == 200).count(),
-        1,
-        "{statuses:?}"
-    );
-    assert_eq!(
-        statuses.iter().filter(|status| **status == 409).count(),
-        19,
-        "{statuses:?}"
-    );
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 409).count(), 19, "{statuses:?}");
 }
 
 /// Kills at once, starts again, and lets the scheduled handler run.
@@ -57,37 +49,19 @@ async fn a_kill_between_any_two_steps_of_a_worker_strands_and_doubles_nothing() 
     sink.wait_for(1, 30).await;
     // Between the push and the claim.
     die(&mut coordinator).await;
-    let reply = world
-        .ci
-        .call(
-            Method::POST,
-            "/workers/claim",
-            &[("idempotency-key", "k")],
-            None,
-        )
-        .await;
+    let reply =
+        world.ci.call(Method::POST, "/workers/claim", &[("idempotency-key", "k")], None).await;
     let claimed: SpawnRequest = reply.unwrap().json().unwrap();
     assert_eq!(claimed.id, request.id);
     // Between the claim and the end; the runner's repeat gets the same lease.
     die(&mut coordinator).await;
-    let reply = world
-        .ci
-        .call(
-            Method::POST,
-            "/workers/claim",
-            &[("idempotency-key", "k")],
-            None,
-        )
-        .await;
+    let reply =
+        world.ci.call(Method::POST, "/workers/claim", &[("idempotency-key", "k")], None).await;
     let again: SpawnRequest = reply.unwrap().json().unwrap();
     assert_eq!(again.lease, claimed.lease);
     let done = json!({"lease_token": again.lease.unwrap().token, "status": "completed", "summary": "done 1"});
     let path = format!("/workers/{}", request.id);
-    world
-        .ci
-        .call(Method::PATCH, &path, &[], Some(&done))
-        .await
-        .unwrap();
+    world.ci.call(Method::PATCH, &path, &[], Some(&done)).await.unwrap();
     // Between the end and the notice.
     die(&mut coordinator).await;
 
@@ -98,18 +72,12 @@ async fn a_kill_between_any_two_steps_of_a_worker_strands_and_doubles_nothing() 
     let call = Call::signed(&world, &id, &secret, "start-2", &body);
     assert_eq!(call.send().await.0, 200);
     die(&mut coordinator).await;
-    call.refused("the start again", 409, "callback_replayed")
-        .await;
-    let body = event(
-        "worker.completed",
-        &id,
-        json!({"worker_name": "w2", "summary": "done 2"}),
-    );
+    call.refused("the start again", 409, "callback_replayed").await;
+    let body = event("worker.completed", &id, json!({"worker_name": "w2", "summary": "done 2"}));
     let call = Call::signed(&world, &id, &secret, "end-2", &body);
     assert_eq!(call.send().await.0, 200);
     die(&mut coordinator).await;
-    call.refused("the callback again", 409, "callback_replayed")
-        .await;
+    call.refused("the callback again", 409, "callback_replayed").await;
 
     let notices = eventually("both notices", 30, || async {
         let mail = world.dan.messages("ws", "status=pending").await.unwrap();
@@ -120,10 +88,7 @@ async fn a_kill_between_any_two_steps_of_a_worker_strands_and_doubles_nothing() 
     let later = world.dan.messages("ws", "status=pending").await.unwrap();
     assert_eq!(later, notices, "a notice was told twice");
     let texts: Vec<_> = notices.iter().map(|notice| notice.body.as_str()).collect();
-    assert!(
-        texts[0].contains("done 1") && texts[1].contains("done 2"),
-        "{texts:?}"
-    );
+    assert!(texts[0].contains("done 1") && texts[1].contains("done 2"), "{texts:?}");
     // For the receiver's eyes, each request once: a repeat has the same id.
     let mut pushed = ids(&sink);
     pushed.dedup();

@@ -6,11 +6,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
 fn mode(machine: &Machine, path: &str) -> u32 {
-    fs::metadata(machine.path(path))
-        .unwrap()
-        .permissions()
-        .mode()
-        & 0o7777
+    fs::metadata(machine.path(path)).unwrap().permissions().mode() & 0o7777
 }
 
 #[tokio::test]
@@ -18,10 +14,7 @@ async fn a_login_is_checked_kept_privately_shown_and_forgotten() {
     let world = shared().await.world().await;
     let mut machine = Machine::new();
     machine.run(&["whoami"]);
-    machine.run_with(
-        &["login", "--url", &world.url],
-        &format!("{}\n", world.tokens[0]),
-    );
+    machine.run_with(&["login", "--url", &world.url], &format!("{}\n", world.tokens[0]));
     assert_eq!(mode(&machine, ".multiclaude"), 0o700);
     assert_eq!(mode(&machine, ".multiclaude/credentials"), 0o600);
     machine.run(&["whoami"]);
@@ -61,11 +54,7 @@ async fn a_revoked_token_is_named_with_the_mend() {
     let (mut machine, world) = dans().await;
     let who = machine.run(&["whoami", "--json"]).json();
     machine.clear();
-    world
-        .admin
-        .revoke_token(who["token_id"].as_str().unwrap())
-        .await
-        .unwrap();
+    world.admin.revoke_token(who["token_id"].as_str().unwrap()).await.unwrap();
     assert_eq!(machine.run(&["agents", "--repo", &world.repo]).code, 3);
     machine.run(&["whoami"]);
     machine.run(&["--json", "whoami"]);

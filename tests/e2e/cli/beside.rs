@@ -87,10 +87,7 @@ async fn a_repo_that_is_not_hybrid_here_is_told_how_to_reach_the_remote_queue() 
     machine.run(&["config", &world.repo, "--hybrid=false"]);
     let queue = json!({"name": "merge-queue", "type": "merge-queue"});
     world.ci.register(&queue).await.unwrap();
-    let ran = machine.sh(&format!(
-        "multiclaude init https://github.com/{}",
-        world.repo
-    ));
+    let ran = machine.sh(&format!("multiclaude init https://github.com/{}", world.repo));
     let mend = format!("config {} --hybrid=true", world.repo);
     assert!(ran.stderr.contains(&mend), "{ran:?}");
 }
@@ -123,10 +120,7 @@ async fn what_a_team_with_hybrid_mode_off_runs_remotely_does_not_matter() {
     put.await.unwrap();
     machine.sh("multiclaude work 'Fix it'");
     assert_eq!(called(&machine), "work\nFix it\n");
-    machine.sh(&format!(
-        "multiclaude init https://github.com/{}",
-        world.repo
-    ));
+    machine.sh(&format!("multiclaude init https://github.com/{}", world.repo));
     assert!(!called(&machine).contains("--no-merge-queue"));
 }
 
@@ -141,10 +135,7 @@ async fn what_ran_remotely_is_not_called_local_while_the_coordinator_is_away() {
     machine.run(&["config", "app"]);
     move_coordinator(&machine, &world.url, AWAY);
     let shown = machine.run(&["config", "app", "--hybrid=true"]);
-    assert!(
-        shown.stdout.contains("Local Agents: workspace\n"),
-        "{shown:?}"
-    );
+    assert!(shown.stdout.contains("Local Agents: workspace\n"), "{shown:?}");
 }
 
 #[tokio::test]
@@ -168,10 +159,7 @@ async fn a_line_that_asks_for_a_remote_worker_says_why() {
     team_runs(&world, &["worker"]).await;
     let asked = machine.sh("multiclaude work 'Fix it'");
     assert!(asked.stdout.contains("spn_"), "{asked:?}");
-    assert!(
-        asked.stderr.contains("--local starts one here"),
-        "{asked:?}"
-    );
+    assert!(asked.stderr.contains("--local starts one here"), "{asked:?}");
 }
 
 #[tokio::test]
@@ -185,11 +173,7 @@ async fn logging_in_again_forgets_a_token_that_was_revoked() {
     machine.run_with(&["login", "--url", &world.url], &world.tokens[0]);
     let count = |machine: &Machine| settings(machine)["logins"].as_array().unwrap().len();
     assert_eq!(count(&machine), 2);
-    world
-        .admin
-        .revoke_token(&wide.id.to_string())
-        .await
-        .unwrap();
+    world.admin.revoke_token(&wide.id.to_string()).await.unwrap();
     machine.run_with(&["login", "--url", &world.url], &world.tokens[0]);
     assert_eq!(count(&machine), 1);
     let kept = fs::read_to_string(machine.path(".multiclaude/credentials")).unwrap();
@@ -203,17 +187,10 @@ async fn damaged_settings_keep_neither_the_doctor_nor_the_shim() {
     let told = machine.run(&["doctor"]);
     assert_eq!(told.code, 1);
     assert!(told.stdout.contains("settings.json is damaged"), "{told:?}");
-    assert!(
-        told.stdout.contains("mend: mend it, or start afresh"),
-        "{told:?}"
-    );
+    assert!(told.stdout.contains("mend: mend it, or start afresh"), "{told:?}");
     assert_eq!(machine.run(&["shim", "install"]).code, 0);
     assert_eq!(machine.run(&["shim", "uninstall"]).code, 0);
-    assert!(
-        !machine
-            .path(".multiclaude/hybrid/shim/multiclaude")
-            .exists()
-    );
+    assert!(!machine.path(".multiclaude/hybrid/shim/multiclaude").exists());
     assert_eq!(machine.run(&["whoami"]).code, 1);
 }
 
@@ -251,8 +228,5 @@ async fn the_doctor_sees_two_merge_queues() {
     world.dan.deregister("merge-queue").await.unwrap();
     world.ci.register(&queue).await.unwrap();
     let told = machine.run(&["doctor"]).stdout;
-    assert!(
-        told.contains("a merge-queue runs here, and ci serves one"),
-        "{told}"
-    );
+    assert!(told.contains("a merge-queue runs here, and ci serves one"), "{told}");
 }

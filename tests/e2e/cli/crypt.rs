@@ -18,15 +18,8 @@ async fn both(when: &str) -> (Machine, Machine, World) {
 }
 
 fn register(machine: &mut Machine, world: &World, name: &str) {
-    let ran = machine.run(&[
-        "agents",
-        "register",
-        name,
-        "--type",
-        "workspace",
-        "--repo",
-        &world.repo,
-    ]);
+    let ran =
+        machine.run(&["agents", "register", name, "--type", "workspace", "--repo", &world.repo]);
     assert_eq!(ran.code, 0, "{ran:?}");
 }
 
@@ -37,9 +30,7 @@ fn holds(dir: &Path, text: &str) -> bool {
             return holds(&path, text);
         }
         let bytes = fs::read(path).unwrap_or_default();
-        bytes
-            .windows(text.len())
-            .any(|part| part == text.as_bytes())
+        bytes.windows(text.len()).any(|part| part == text.as_bytes())
     })
 }
 
@@ -51,11 +42,7 @@ async fn an_encrypted_message_is_read_by_its_recipient_and_by_nobody_else() {
     ann.clear();
     dan.run(&["send", "--repo", repo, "ann-ws", "the wombat flies at noon"]);
     let stored = world.ann.messages("ann-ws", "").await.unwrap();
-    assert!(
-        stored[0]
-            .body
-            .starts_with("-----BEGIN AGE ENCRYPTED FILE-----")
-    );
+    assert!(stored[0].body.starts_with("-----BEGIN AGE ENCRYPTED FILE-----"));
     // Without the key, with another one, and with the right one.
     let mut stolen = on_machine(&world, &world.tokens[1], "thief");
     stolen.run(&["inbox", "--repo", repo, "--peek", "ann-ws"]);
@@ -64,9 +51,7 @@ async fn an_encrypted_message_is_read_by_its_recipient_and_by_nobody_else() {
     stolen.run(&["inbox", "--repo", repo, "--peek", "ann-ws"]);
     snapshot("encrypted_for_somebody_else", &stolen);
     ann.run(&["inbox", "--repo", repo, "ann-ws"]);
-    let shown = ann
-        .run(&["inbox", "--repo", repo, "--json", "ann-ws"])
-        .json();
+    let shown = ann.run(&["inbox", "--repo", repo, "--json", "ann-ws"]).json();
     assert_eq!(
         (shown[0]["body"].as_str(), shown[0]["encrypted"].as_bool()),
         (Some("the wombat flies at noon"), Some(true))
@@ -119,18 +104,13 @@ async fn where_encryption_is_as_possible_a_changed_key_is_warned_about_and_plain
     ann.clear();
     ann.run(&["inbox", "--repo", repo, "ann-ws"]);
     snapshot("mixed", &ann);
-    assert_eq!(
-        world.ann.messages("plain", "").await.unwrap()[0].body,
-        "not encrypted"
-    );
+    assert_eq!(world.ann.messages("plain", "").await.unwrap()[0].body, "not encrypted");
     world.ann.deregister("ann-ws").await.unwrap();
     let mut anew = on_machine(&world, &world.tokens[1], "new");
     register(&mut anew, &world, "ann-ws");
     let warned = send(&mut dan, "ann-ws", "to the new key");
     assert!(warned.stderr.contains("has changed"), "{warned:?}");
-    let shown = anew
-        .run(&["inbox", "--repo", repo, "--json", "ann-ws"])
-        .json();
+    let shown = anew.run(&["inbox", "--repo", repo, "--json", "ann-ws"]).json();
     assert_eq!(shown[0]["body"], "to the new key");
 }
 
@@ -154,11 +134,7 @@ async fn a_repeat_under_one_key_is_one_message_even_encrypted() {
         dan.run(&["send", "--repo", &world.repo, "--key", "k", "ann-ws", text])
     };
     let (first, again) = (send(&mut dan, "once"), send(&mut dan, "once"));
-    assert_eq!(
-        (first.code, &first.stdout),
-        (0, &again.stdout),
-        "{first:?} {again:?}"
-    );
+    assert_eq!((first.code, &first.stdout), (0, &again.stdout), "{first:?} {again:?}");
     assert_eq!(send(&mut dan, "another").code, 6);
     assert_eq!(world.ann.messages("ann-ws", "").await.unwrap().len(), 1);
     // A task cannot be encrypted: it is not sent unless that is said.
@@ -168,10 +144,7 @@ async fn a_repeat_under_one_key_is_one_message_even_encrypted() {
     // Back to plain text: that is said.
     dan.run(&["config", &world.repo, "--require-encryption=false"]);
     let plain = dan.run(&["send", "--repo", &world.repo, "ann-ws", "plain"]);
-    assert!(
-        plain.code == 0 && plain.stderr.contains("not encrypted"),
-        "{plain:?}"
-    );
+    assert!(plain.code == 0 && plain.stderr.contains("not encrypted"), "{plain:?}");
 }
 
 #[tokio::test]
@@ -181,42 +154,19 @@ async fn a_ciphertext_without_its_mark_is_one_all_the_same() {
     register(&mut ann, &world, "ann-ws");
     dan.run(&["config", &world.repo, "--require-encryption=true"]);
     dan.run(&["send", "--repo", &world.repo, "ann-ws", "hidden"]);
-    let sealed = world.ann.messages("ann-ws", "").await.unwrap()[0]
-        .body
-        .clone();
+    let sealed = world.ann.messages("ann-ws", "").await.unwrap()[0].body.clone();
     // As dan again, and as somebody else.
-    world
-        .dan
-        .send(&message("user:dan", "ann-ws", &sealed), None)
-        .await
-        .unwrap();
+    world.dan.send(&message("user:dan", "ann-ws", &sealed), None).await.unwrap();
     world.ci.register(&agent("ci-bot")).await.unwrap();
-    world
-        .ci
-        .send(&message("ci-bot", "ann-ws", &sealed), None)
-        .await
-        .unwrap();
+    world.ci.send(&message("ci-bot", "ann-ws", &sealed), None).await.unwrap();
     let shown = ann.run(&["--json", "inbox", "ann-ws", "--repo", &world.repo]);
     assert_eq!(shown.code, 1);
     let shown = shown.json();
-    assert_eq!(
-        (&shown[1]["body"], &shown[1]["encrypted"]),
-        (&json!("hidden"), &json!(true))
-    );
-    assert!(
-        shown[2]["error"]
-            .as_str()
-            .unwrap()
-            .contains("another message"),
-        "{shown}"
-    );
+    assert_eq!((&shown[1]["body"], &shown[1]["encrypted"]), (&json!("hidden"), &json!(true)));
+    assert!(shown[2]["error"].as_str().unwrap().contains("another message"), "{shown}");
     // To a machine that requires encryption plain text looks like plain text.
     ann.run(&["config", &world.repo, "--require-encryption=true"]);
-    world
-        .dan
-        .send(&message("user:dan", "ann-ws", "plain"), None)
-        .await
-        .unwrap();
+    world.dan.send(&message("user:dan", "ann-ws", "plain"), None).await.unwrap();
     let shown = ann.run(&["inbox", "ann-ws", "--repo", &world.repo]);
     assert!(shown.stdout.contains("NOT ENCRYPTED"), "{shown:?}");
 }

@@ -31,28 +31,15 @@ async fn following_shows_each_message_once_through_restarts_under_load() {
     let path = machine.path("followed");
     // One that takes part, and one that only looks, from an empty mailbox on.
     let follow = |path: &std::path::Path, how: &str| {
-        let args = [
-            "--json",
-            "inbox",
-            "desk",
-            "--repo",
-            &world.repo,
-            "--follow",
-            how,
-        ];
+        let args = ["--json", "inbox", "desk", "--repo", &world.repo, "--follow", how];
         let mut command = machine.hybrid(&args);
-        let (out, said) = (
-            File::create(path).unwrap(),
-            File::create(path.with_extension("said")).unwrap(),
-        );
+        let (out, said) =
+            (File::create(path).unwrap(), File::create(path.with_extension("said")).unwrap());
         command.stdout(out).stderr(said).spawn().unwrap()
     };
     let watched = machine.path("watched");
     let (follower, watcher) = (follow(&path, "--ack"), follow(&watched, "--peek"));
-    let (stop, sent) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(Mutex::new(Vec::new())),
-    );
+    let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
     let senders: Vec<_> = (0..4)
         .map(|sender| {
             let (stop, sent, ann) = (Arc::clone(&stop), Arc::clone(&sent), world.ann.typed());
@@ -84,10 +71,8 @@ async fn following_shows_each_message_once_through_restarts_under_load() {
     let restarts = if std::env::var("SOAK").is_ok() { 10 } else { 3 };
     for _ in 0..restarts {
         let shown = ids(&path).len();
-        eventually("more messages", 60, || async {
-            (ids(&path).len() > shown + 20).then_some(())
-        })
-        .await;
+        eventually("more messages", 60, || async { (ids(&path).len() > shown + 20).then_some(()) })
+            .await;
         coordinator.kill();
         coordinator.launch().await;
     }
@@ -107,16 +92,8 @@ async fn following_shows_each_message_once_through_restarts_under_load() {
     ordered.sort();
     assert_eq!(ordered, shown);
     eventually("every acknowledgement", 60, || async {
-        let waiting = world
-            .dan
-            .messages("desk", "status=pending&limit=1")
-            .await
-            .ok()?;
-        let delivered = world
-            .dan
-            .messages("desk", "status=delivered&limit=1")
-            .await
-            .ok()?;
+        let waiting = world.dan.messages("desk", "status=pending&limit=1").await.ok()?;
+        let delivered = world.dan.messages("desk", "status=delivered&limit=1").await.ok()?;
         (waiting.is_empty() && delivered.is_empty()).then_some(())
     })
     .await;
@@ -124,11 +101,7 @@ async fn following_shows_each_message_once_through_restarts_under_load() {
     let seen = ids(&watched);
     let once: HashSet<&String> = seen.iter().collect();
     assert!(once.len() == seen.len() && seen.iter().all(|id| sent.contains(id)));
-    println!(
-        "{} messages through {restarts} restarts, {} looked at",
-        shown.len(),
-        seen.len()
-    );
+    println!("{} messages through {restarts} restarts, {} looked at", shown.len(), seen.len());
     for mut child in [follower, watcher] {
         assert!(child.try_wait().unwrap().is_none(), "it ended");
         kill(&mut child, "a follower");
@@ -157,11 +130,7 @@ async fn following_ends_with_a_word_when_the_agent_is_gone_or_somebody_else_foll
     let said = String::from_utf8(replaced.stderr).unwrap();
     assert_eq!(replaced.status.code(), Some(6), "{said}");
     world.ann.register(&agent("ann-ws")).await.unwrap();
-    let sent = world
-        .ann
-        .send(&message("ann-ws", "desk", "hello"), None)
-        .await
-        .unwrap();
+    let sent = world.ann.send(&message("ann-ws", "desk", "hello"), None).await.unwrap();
     eventually("the delivery to the second", 20, || async {
         let receipt = world.ann.receipt(&sent.id.to_string()).await.unwrap();
         (receipt.status == MessageStatus::Delivered).then_some(())

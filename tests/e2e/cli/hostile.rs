@@ -7,10 +7,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 fn answer(status: u16, body: &Value) -> Response<Body> {
-    Response::builder()
-        .status(status)
-        .body(Body::from(body.to_string()))
-        .unwrap()
+    Response::builder().status(status).body(Body::from(body.to_string())).unwrap()
 }
 
 /// An admin's `whoami`, with this token id.
@@ -21,9 +18,7 @@ fn who(id: &str) -> Value {
 /// A token that nobody has, well-formed.
 fn token() -> String {
     use multiclaude_hybrid_protocol::token::{SecretToken, TokenKind};
-    SecretToken::new(TokenKind::Admin, [9; 32])
-        .reveal()
-        .to_owned()
+    SecretToken::new(TokenKind::Admin, [9; 32]).reveal().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,20 +26,14 @@ async fn a_coordinator_that_uses_anothers_token_id_does_not_get_that_token() {
     let evil = Fake::start(|_| answer(200, &who("tok_admin"))).await;
     let real = shared().await;
     let mut machine = Machine::new();
-    for (url, token) in [
-        (&evil.url, token()),
-        (&real.url(), real.admin.clone()),
-        (&evil.url, token()),
-    ] {
+    for (url, token) in
+        [(&evil.url, token()), (&real.url(), real.admin.clone()), (&evil.url, token())]
+    {
         let ran = machine.run_with(&["login", "--url", url], &token);
         assert_eq!(ran.code, 0, "{ran:?}");
     }
     assert_eq!(machine.run(&["whoami", "--all"]).code, 0);
-    assert!(
-        evil.tokens()
-            .iter()
-            .all(|seen| *seen == format!("Bearer {}", token()))
-    );
+    assert!(evil.tokens().iter().all(|seen| *seen == format!("Bearer {}", token())));
     machine.run(&["logout", "--url", &evil.url]);
     assert_eq!(machine.run(&["whoami"]).code, 0);
 }
@@ -52,10 +41,7 @@ async fn a_coordinator_that_uses_anothers_token_id_does_not_get_that_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_id_that_is_none_is_refused() {
     let evil = Fake::start(|_| {
-        answer(
-            200,
-            &who("age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"),
-        )
+        answer(200, &who("age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"))
     })
     .await;
     let mut machine = Machine::new();
@@ -70,10 +56,7 @@ async fn what_a_coordinator_says_neither_steers_the_terminal_nor_repeats_a_secre
         if path.ends_with("/whoami") {
             return answer(200, &who("tok_admin"));
         }
-        let detail = format!(
-            "\u{1b}[31m\u{1b}]0;t\u{7}\u{9b}2J\u{202e} {} \u{1}x",
-            token()
-        );
+        let detail = format!("\u{1b}[31m\u{1b}]0;t\u{7}\u{9b}2J\u{202e} {} \u{1}x", token());
         let code = "forbidden";
         answer(
             403,
@@ -85,12 +68,7 @@ async fn what_a_coordinator_says_neither_steers_the_terminal_nor_repeats_a_secre
     })
     .await;
     let mut machine = Machine::new();
-    assert_eq!(
-        machine
-            .run_with(&["login", "--url", &evil.url], &token())
-            .code,
-        0
-    );
+    assert_eq!(machine.run_with(&["login", "--url", &evil.url], &token()).code, 0);
     machine.run(&["config", "acme/app", "--hybrid=true"]);
     for args in [
         &["config", "acme/app"][..],
@@ -117,10 +95,7 @@ async fn endless_answers_and_lists_end() {
     let endless = Fake::start(|path| {
         if path.contains("/agents") {
             let next = "</v1/repos/acme/app/agents?limit=500>; rel=\"next\"";
-            return Response::builder()
-                .header("link", next)
-                .body(Body::from("[]"))
-                .unwrap();
+            return Response::builder().header("link", next).body(Body::from("[]")).unwrap();
         }
         if path.contains("/config") {
             let body =
@@ -133,10 +108,7 @@ async fn endless_answers_and_lists_end() {
     let mut machine = Machine::new();
     machine.run_with(&["login", "--url", &endless.url], &token());
     let list = machine.run(&["agents", "--repo", "acme/app"]);
-    assert!(
-        list.code == 8 && list.stderr.contains("without an end"),
-        "{list:?}"
-    );
+    assert!(list.code == 8 && list.stderr.contains("without an end"), "{list:?}");
     let since = Instant::now();
     let ran = machine.run(&["config", "acme/app"]);
     assert_eq!(ran.code, 8, "{ran:?}");

@@ -21,10 +21,7 @@ async fn every_command_that_prints_prints_json_for_programs() {
     json(&mut dan, &["config", repo, "--hybrid=true", "--node=lap"]);
     json(&mut dan, &["whoami"]);
     json(&mut dan, &["whoami", "--all"]);
-    json(
-        &mut dan,
-        &["agents", "register", "desk", "--type", "workspace"],
-    );
+    json(&mut dan, &["agents", "register", "desk", "--type", "workspace"]);
     json(&mut dan, &["agents"]);
     json(&mut dan, &["list"]);
     json(&mut dan, &["prompt"]);
@@ -53,20 +50,11 @@ async fn what_admins_print_is_json_too() {
     let (_, world) = dans().await;
     let admin = shared().await.admin.clone();
     let mut machine = on_machine(&world, &admin, "ops");
-    let made = json(
-        &mut machine,
-        &["tokens", "create", "--owner", "eve", "--repo", &world.repo],
-    );
-    json(
-        &mut machine,
-        &["tokens", "revoke", made["id"].as_str().unwrap()],
-    );
+    let made = json(&mut machine, &["tokens", "create", "--owner", "eve", "--repo", &world.repo]);
+    json(&mut machine, &["tokens", "revoke", made["id"].as_str().unwrap()]);
     let invited = json(&mut machine, &["invite", "eve", "--repo", &world.repo]);
     let mut eve = Machine::new();
-    eve.run_with(
-        &["join", "--node", "eves", "--json"],
-        invited["invitation"].as_str().unwrap(),
-    );
+    eve.run_with(&["join", "--node", "eves", "--json"], invited["invitation"].as_str().unwrap());
     json(&mut eve, &["logout"]);
     snapshot("json_of_an_admin", &machine);
     snapshot("json_of_joining", &eve);

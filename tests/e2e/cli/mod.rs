@@ -41,9 +41,7 @@ fn on_machine(world: &World, token: &str, node: &str) -> Machine {
 
 /// Waits for a started command, with a deadline, while the test goes on.
 async fn ended(child: Child) -> Output {
-    tokio::task::spawn_blocking(|| finish(child, "multiclaude-hybrid", LIMIT))
-        .await
-        .unwrap()
+    tokio::task::spawn_blocking(|| finish(child, "multiclaude-hybrid", LIMIT)).await.unwrap()
 }
 
 /// Compares what was run and said with the snapshot `name`; what differs from

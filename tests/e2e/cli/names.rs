@@ -23,10 +23,7 @@ async fn a_name_that_multiclaude_gave_to_another_clone_no_longer_means_the_first
     machine.run(&["config", "path", &format!("--name={}", world.repo)]);
     let listed = machine.run(&["list"]).stdout;
     assert!(listed.contains(&format!("path ({}): on", world.repo)));
-    clones(
-        &machine,
-        &[("path", &format!("https://github.com/{other}"))],
-    );
+    clones(&machine, &[("path", &format!("https://github.com/{other}"))]);
     let listed = machine.run(&["list"]).stdout;
     assert!(listed.contains(&format!("path ({other}): off")), "{listed}");
 }
@@ -38,19 +35,12 @@ async fn the_same_clone_by_another_url_is_the_same_and_no_credential_of_it_is_ke
     clones(&machine, &[("app", secret)]);
     machine.run(&["config", "app", &format!("--name={}", world.repo)]);
     let on = format!("app ({}): on", world.repo);
-    for url in [
-        "https://github.com/dan/app.git",
-        "git@github.com:dan/app",
-        secret,
-    ] {
+    for url in ["https://github.com/dan/app.git", "git@github.com:dan/app", secret] {
         clones(&machine, &[("app", url)]);
         let listed = machine.run(&["list"]).stdout;
         assert!(listed.contains(&on), "{url}: {listed}");
     }
-    clones(
-        &machine,
-        &[("odd", "https://dan:hunter2pass@git.example.com/app.git")],
-    );
+    clones(&machine, &[("odd", "https://dan:hunter2pass@git.example.com/app.git")]);
     let odd = machine.run(&["agents", "--repo", "odd"]);
     assert!(odd.stderr.contains("git.example.com"), "{odd:?}");
     let all = settings(&machine).to_string() + &odd.stderr;
@@ -71,10 +61,7 @@ async fn a_line_that_is_wrong_in_its_second_half_changes_nothing() {
 #[tokio::test]
 async fn a_name_that_nobody_knows_does_not_hide_the_clone() {
     let (mut machine, world) = dans().await;
-    clones(
-        &machine,
-        &[("app", &format!("https://github.com/{}", world.repo))],
-    );
+    clones(&machine, &[("app", &format!("https://github.com/{}", world.repo))]);
     let typo = machine.run(&["config", "aap", &format!("--name={}", world.repo)]);
     assert!(typo.stderr.contains("multiclaude knows no aap"), "{typo:?}");
     let shown = machine.run(&["config", &world.repo, "--json"]).json();
@@ -85,16 +72,10 @@ async fn a_name_that_nobody_knows_does_not_hide_the_clone() {
 async fn every_name_of_multiclaudes_has_a_line_of_its_own() {
     let (mut machine, world) = dans().await;
     let url = format!("https://github.com/{}", world.repo);
-    clones(
-        &machine,
-        &[("one", &url), ("two", &url), ("path", "/srv/git/app.git")],
-    );
+    clones(&machine, &[("one", &url), ("two", &url), ("path", "/srv/git/app.git")]);
     let listed = machine.run(&["list"]).stdout;
     for name in ["one", "two"] {
-        assert!(
-            listed.contains(&format!("{name} ({}): on", world.repo)),
-            "{listed}"
-        );
+        assert!(listed.contains(&format!("{name} ({}): on", world.repo)), "{listed}");
     }
     assert!(listed.contains("path: off; to turn it on"), "{listed}");
 }
@@ -127,13 +108,7 @@ async fn what_nobody_knows_is_not_called_disabled() {
     // multiclaude's only repo is meant, however many the token covers.
     let both = [world.repo.clone(), shared().await.world().await.repo];
     let wish = json!({"kind": "user", "owner": "dan", "repos": both});
-    let token = world
-        .admin
-        .create_token(&wish)
-        .await
-        .unwrap()
-        .token
-        .unwrap();
+    let token = world.admin.create_token(&wish).await.unwrap().token.unwrap();
     machine.run_with(&["login", "--url", &world.url], &token);
     let shown = machine.sh("multiclaude config");
     assert!(shown.stdout.contains("Hybrid Mode: enabled"), "{shown:?}");
@@ -162,10 +137,7 @@ async fn a_fork_is_told_from_the_repo_that_the_team_works_in() {
     machine.run(&["config", &world.repo, "--hybrid=false"]);
     machine.run(&["config", "fork", "--name", &world.repo]);
     let kept = &settings(&machine)["repos"][&world.repo];
-    assert_eq!(
-        (&kept["enabled"], &kept["require_encryption"]),
-        (&json!(true), &json!(true))
-    );
+    assert_eq!((&kept["enabled"], &kept["require_encryption"]), (&json!(true), &json!(true)));
     // Nothing is left of the fork's own.
     let listed = machine.run(&["list"]);
     assert_eq!(listed.code, 0, "{listed:?}");

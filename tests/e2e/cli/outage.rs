@@ -14,10 +14,8 @@ async fn every_command_says_that_the_coordinator_is_away_and_works_again_when_it
     coordinator.kill();
     machine.clear();
     let repo = world.repo.as_str();
-    let (msg, spn) = (
-        "msg_0193a1b2c3d47000800000010a2b3c4d_desk",
-        "spn_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b",
-    );
+    let (msg, spn) =
+        ("msg_0193a1b2c3d47000800000010a2b3c4d_desk", "spn_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b");
     for (args, code) in [
         (&["whoami"][..], 8),
         (&["agents", "--repo", repo], 8),

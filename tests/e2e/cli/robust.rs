@@ -17,16 +17,8 @@ async fn what_nobody_reads_is_not_reported_as_read() {
     world.dan.register(&agent("desk")).await.unwrap();
     world.ann.register(&agent("anns")).await.unwrap();
     for follow in [&["--follow"][..], &[]] {
-        world
-            .ann
-            .send(&message("anns", "desk", "hello"), None)
-            .await
-            .unwrap();
-        let args = [
-            &["--json", "inbox", "desk", "--ack", "--repo", &world.repo],
-            follow,
-        ]
-        .concat();
+        world.ann.send(&message("anns", "desk", "hello"), None).await.unwrap();
+        let args = [&["--json", "inbox", "desk", "--ack", "--repo", &world.repo], follow].concat();
         let mut command = tokio::process::Command::from(machine.hybrid(&args));
         let mut child = command.kill_on_drop(true).spawn().unwrap();
         drop(child.stdout.take());
@@ -44,10 +36,7 @@ async fn a_full_disk_behind_standard_output_is_told_in_words() {
     let full = || fs::File::options().write(true).open("/dev/full").unwrap();
     let ran = ended(machine.hybrid(&["whoami"]).stdout(full()).spawn().unwrap()).await;
     assert_eq!(ran.status.code(), Some(1));
-    assert!(
-        String::from_utf8_lossy(&ran.stderr).contains("cannot write"),
-        "{ran:?}"
-    );
+    assert!(String::from_utf8_lossy(&ran.stderr).contains("cannot write"), "{ran:?}");
     let mut agents = machine.hybrid(&["agents", "--repo", "x/y"]);
     let ran = ended(agents.stderr(full()).spawn().unwrap()).await;
     assert_eq!(ran.status.code(), Some(3));
@@ -56,19 +45,15 @@ async fn a_full_disk_behind_standard_output_is_told_in_words() {
 #[tokio::test]
 async fn settings_that_others_may_change_are_refused() {
     let (mut machine, _) = dans().await;
-    for (path, loose, tight) in [
-        (".multiclaude/hybrid", 0o777, 0o700),
-        (".multiclaude/hybrid/settings.json", 0o666, 0o600),
-    ] {
+    for (path, loose, tight) in
+        [(".multiclaude/hybrid", 0o777, 0o700), (".multiclaude/hybrid/settings.json", 0o666, 0o600)]
+    {
         let mode =
             |mode| fs::set_permissions(machine.path(path), Permissions::from_mode(mode)).unwrap();
         mode(loose);
         let refused = ended(machine.hybrid(&["whoami"]).spawn().unwrap()).await;
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(
-            refused.status.code() == Some(1) && said.contains("chmod go-w"),
-            "{said}"
-        );
+        assert!(refused.status.code() == Some(1) && said.contains("chmod go-w"), "{said}");
         mode(tight);
     }
     assert_eq!(machine.run(&["whoami"]).code, 0);
@@ -87,31 +72,16 @@ async fn a_killed_login_leaves_no_token_behind() {
         tokio::time::sleep(Duration::from_millis(ms * 2)).await;
         kill(&mut child, "a login");
     }
-    assert_eq!(
-        machine
-            .run_with(&["login", "--url", &world.url], &world.tokens[0])
-            .code,
-        0
-    );
+    assert_eq!(machine.run_with(&["login", "--url", &world.url], &world.tokens[0]).code, 0);
     assert_eq!(machine.run(&["logout", "--all"]).code, 0);
-    let left: Vec<_> = fs::read_dir(machine.path(".multiclaude"))
-        .unwrap()
-        .collect();
+    let left: Vec<_> = fs::read_dir(machine.path(".multiclaude")).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");
 }
 
 #[tokio::test]
 async fn leaving_waits_for_the_coordinator_or_for_force() {
     let (mut machine, world) = dans().await;
-    machine.run(&[
-        "agents",
-        "register",
-        "desk",
-        "--type",
-        "workspace",
-        "--repo",
-        &world.repo,
-    ]);
+    machine.run(&["agents", "register", "desk", "--type", "workspace", "--repo", &world.repo]);
     machine.set("MULTICLAUDE_API_URL", "http://127.0.0.1:1");
     assert_ne!(machine.run(&["leave", &world.repo]).code, 0);
     machine.set("MULTICLAUDE_API_URL", "");
@@ -145,15 +115,9 @@ async fn a_git_clone_elsewhere_means_its_own_repo() {
     machine.enter("src/lib");
     machine.sh("git init -q . && git remote add origin https://github.com/acme/lib.git");
     let refused = machine.run(&["work", "--remote", "goes where?"]);
-    assert!(
-        refused.code == 3 && refused.stderr.contains("acme/lib"),
-        "{refused:?}"
-    );
+    assert!(refused.code == 3 && refused.stderr.contains("acme/lib"), "{refused:?}");
     machine.enter("elsewhere");
-    assert_eq!(
-        machine.run(&["work", "--remote", "the current one"]).code,
-        0
-    );
+    assert_eq!(machine.run(&["work", "--remote", "the current one"]).code, 0);
     eventually("the request", 20, || async {
         let requests = world.ci.typed().pending_workers().await.unwrap();
         (requests.len() == 1).then_some(())

@@ -13,11 +13,9 @@ fn files_with(dir: &Path, text: &str) -> Vec<String> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(files_with(&path, text));
-        } else if fs::read(&path).is_ok_and(|bytes| {
-            bytes
-                .windows(text.len())
-                .any(|part| part == text.as_bytes())
-        }) {
+        } else if fs::read(&path)
+            .is_ok_and(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes()))
+        {
             found.push(path.display().to_string());
         }
     }
@@ -28,11 +26,7 @@ fn files_with(dir: &Path, text: &str) -> Vec<String> {
 async fn a_token_is_in_the_credentials_file_and_nowhere_else() {
     let (mut machine, world) = dans().await;
     let token = &world.tokens[0];
-    world
-        .dan
-        .register(&json!({"name": "desk", "type": "worker"}))
-        .await
-        .unwrap();
+    world.dan.register(&json!({"name": "desk", "type": "worker"})).await.unwrap();
     let mut said = String::new();
     for args in [
         &["whoami"][..],
@@ -50,13 +44,7 @@ async fn a_token_is_in_the_credentials_file_and_nowhere_else() {
     ] {
         if args == ["leave", world.repo.as_str()] {
             let only = files_with(machine.path("").as_path(), token);
-            assert_eq!(
-                only,
-                [machine
-                    .path(".multiclaude/credentials")
-                    .display()
-                    .to_string()]
-            );
+            assert_eq!(only, [machine.path(".multiclaude/credentials").display().to_string()]);
         }
         let ran = machine.run(args);
         said = said + &ran.stdout + &ran.stderr;
@@ -69,11 +57,7 @@ async fn a_token_is_in_the_credentials_file_and_nowhere_else() {
 #[tokio::test]
 async fn a_running_command_shows_no_token_in_its_arguments_or_environment() {
     let (machine, world) = dans().await;
-    world
-        .dan
-        .register(&json!({"name": "desk", "type": "worker"}))
-        .await
-        .unwrap();
+    world.dan.register(&json!({"name": "desk", "type": "worker"})).await.unwrap();
     let mut following = machine.hybrid(&["inbox", "--repo", &world.repo, "desk", "--follow"]);
     let mut child = following.spawn().unwrap();
     eventually("a stream", 20, || async {

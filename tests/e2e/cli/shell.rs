@@ -44,18 +44,9 @@ async fn each_command_has_a_manual_page() {
     let mut machine = Machine::new();
     assert_eq!(machine.run(&["man", "pages"]).code, 0);
     let help = machine.run(&["--help"]).stdout;
-    let commands = help
-        .split("Commands:")
-        .nth(1)
-        .unwrap()
-        .split("Options:")
-        .next()
-        .unwrap();
+    let commands = help.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
     let mut seen = 0;
-    for line in commands
-        .lines()
-        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
-    {
+    for line in commands.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   ")) {
         let command = line.split_whitespace().next().unwrap();
         if command == "help" {
             continue;

@@ -21,10 +21,7 @@ pub(super) async fn with_shim() -> (Machine, World) {
     assert_eq!(machine.run(&["shim", "install"]).code, 0);
     let shim = machine.path(".multiclaude/hybrid/shim");
     let bin = machine.path("bin");
-    machine.set(
-        "PATH",
-        &format!("{}:{}:/usr/bin:/bin", shim.display(), bin.display()),
-    );
+    machine.set("PATH", &format!("{}:{}:/usr/bin:/bin", shim.display(), bin.display()));
     machine.enter(".multiclaude/wts/app/fox");
     machine.clear();
     (machine, world)
@@ -35,27 +32,14 @@ async fn the_lines_of_the_requirements_work_as_written() {
     let (mut machine, world) = with_shim().await;
     let origin = world.url.trim_end_matches("/v1").to_owned();
     let roles = json!({"remote_agents": ["merge-queue", "supervisor"], "enabled": true});
-    world
-        .ci
-        .call(reqwest::Method::PUT, "/config", &[], Some(&roles))
-        .await
-        .unwrap();
-    machine.sh(&format!(
-        "multiclaude config app --hybrid=true --api-endpoint={origin}"
-    ));
-    assert!(
-        !machine.path("called").exists(),
-        "the real program was asked"
-    );
+    world.ci.call(reqwest::Method::PUT, "/config", &[], Some(&roles)).await.unwrap();
+    machine.sh(&format!("multiclaude config app --hybrid=true --api-endpoint={origin}"));
+    assert!(!machine.path("called").exists(), "the real program was asked");
     machine.sh("multiclaude config app");
     machine.sh("multiclaude work --remote \"Fix auth bug\"");
     machine.sh("multiclaude list");
     snapshot("shim", &machine);
-    let requests = world
-        .ci
-        .call(reqwest::Method::GET, "/workers", &[], None)
-        .await
-        .unwrap();
+    let requests = world.ci.call(reqwest::Method::GET, "/workers", &[], None).await.unwrap();
     let requests: Vec<serde_json::Value> = requests.json().unwrap();
     assert_eq!(requests[0]["task"], "Fix auth bug");
 }
@@ -68,18 +52,12 @@ async fn everything_else_reaches_the_real_program_as_it_was() {
             "multiclaude agents spawn --name x --prompt 'a  b'",
             "agents|spawn|--name|x|--prompt|a  b|",
         ),
-        (
-            "multiclaude config app --mq-enabled=false",
-            "config|app|--mq-enabled=false|",
-        ),
+        ("multiclaude config app --mq-enabled=false", "config|app|--mq-enabled=false|"),
         (
             "multiclaude message send merge-queue 'it is \"done\"'",
             "message|send|merge-queue|it is \"done\"|",
         ),
-        (
-            "multiclaude worker create 'Fix it'",
-            "worker|create|Fix it|",
-        ),
+        ("multiclaude worker create 'Fix it'", "worker|create|Fix it|"),
         ("multiclaude work 'Fix it' --local", "work|Fix it|"),
         ("multiclaude --version", "--version|"),
     ] {
@@ -94,11 +72,7 @@ async fn everything_else_reaches_the_real_program_as_it_was() {
 async fn plain_work_is_remote_where_the_team_says_so_even_when_the_coordinator_cannot_be_asked() {
     let (mut machine, world) = with_shim().await;
     let roles = json!({"remote_agents": ["worker"], "enabled": true});
-    world
-        .ci
-        .call(reqwest::Method::PUT, "/config", &[], Some(&roles))
-        .await
-        .unwrap();
+    world.ci.call(reqwest::Method::PUT, "/config", &[], Some(&roles)).await.unwrap();
     let asked = machine.sh("multiclaude work 'Fix it'");
     assert!(asked.stdout.contains("spn_"), "{asked:?}");
     assert!(!machine.path("called").exists());
@@ -121,11 +95,7 @@ async fn a_repo_whose_merge_queue_is_served_elsewhere_gets_none_here() {
     machine.sh(&line);
     let plain = fs::read_to_string(machine.path("called")).unwrap();
     assert!(!plain.contains("--no-merge-queue"), "{plain}");
-    world
-        .ci
-        .register(&json!({"name": "merge-queue", "type": "merge-queue"}))
-        .await
-        .unwrap();
+    world.ci.register(&json!({"name": "merge-queue", "type": "merge-queue"})).await.unwrap();
     let told = machine.sh(&line);
     assert!(told.stderr.contains("served by ci"), "{told:?}");
     let called = fs::read_to_string(machine.path("called")).unwrap();

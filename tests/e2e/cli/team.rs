@@ -31,11 +31,7 @@ async fn a_repo_is_configured_here_by_anybody_and_for_all_by_a_service() {
     machine.clear();
     machine.multiclaude(
         &format!("https://github.com/{repo}"),
-        &[
-            ("default", "workspace"),
-            ("fox", "worker"),
-            ("supervisor", "supervisor"),
-        ],
+        &[("default", "workspace"), ("fox", "worker"), ("supervisor", "supervisor")],
     );
     machine.run(&["config", "app", "--hybrid=true"]);
     snapshot("config_with_multiclaude", &machine);
@@ -113,20 +109,12 @@ async fn the_doctor_finds_what_is_wrong_and_says_how_to_mend_it() {
         json!({"name": "twin", "type": "worker", "instance": "other", "metadata": {"node": "lap"}});
     world.ann.register(&twin).await.unwrap();
     let roles = json!({"remote_agents": ["merge-queue"], "enabled": true});
-    world
-        .ci
-        .call(reqwest::Method::PUT, "/config", &[], Some(&roles))
-        .await
-        .unwrap();
+    world.ci.call(reqwest::Method::PUT, "/config", &[], Some(&roles)).await.unwrap();
     machine.run(&["doctor"]);
     machine.multiclaude(&format!("https://github.com/{}", world.repo), &[]);
     world.dan.deregister("hooked").await.unwrap();
     world.ann.deregister("twin").await.unwrap();
-    world
-        .ci
-        .register(&json!({"name": "merge-queue", "type": "merge-queue"}))
-        .await
-        .unwrap();
+    world.ci.register(&json!({"name": "merge-queue", "type": "merge-queue"})).await.unwrap();
     world.dan.register(&agent("desk")).await.unwrap();
     machine.run(&["shim", "install"]);
     let well = machine.run(&["doctor"]);

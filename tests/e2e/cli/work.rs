@@ -31,10 +31,7 @@ async fn a_remote_worker_is_asked_for_listed_and_cancelled() {
     machine.multiclaude(&format!("https://github.com/{}", world.repo), &[]);
     machine.enter(".multiclaude/repos/app");
     let asked = machine.run(&["work", "--remote", "Fix auth bug", "--priority", "5"]);
-    let id = asked
-        .stdout
-        .split_whitespace()
-        .find(|word| word.starts_with("spn_"));
+    let id = asked.stdout.split_whitespace().find(|word| word.starts_with("spn_"));
     let id = id.unwrap().to_owned();
     machine.run(&["workers"]);
     machine.run(&["workers", "show", &id, "--json"]);
@@ -53,14 +50,8 @@ async fn a_remote_worker_is_asked_for_listed_and_cancelled() {
 async fn waiting_follows_a_worker_to_its_end() {
     for (status, code) in [(SpawnStatus::Completed, 0), (SpawnStatus::Failed, 9)] {
         let (mut machine, world) = dans().await;
-        let mut command = machine.hybrid(&[
-            "work",
-            "--repo",
-            &world.repo,
-            "--remote",
-            "Fix it",
-            "--wait",
-        ]);
+        let mut command =
+            machine.hybrid(&["work", "--repo", &world.repo, "--remote", "Fix it", "--wait"]);
         let child = command.spawn().unwrap();
         run_one(&world, status).await;
         let ended = ended(child).await;
@@ -101,21 +92,10 @@ async fn an_interrupt_ends_the_waiting_and_says_how_to_go_on() {
 async fn the_limit_of_workers_says_what_to_do() {
     let (mut machine, world) = dans().await;
     let limited = serde_json::json!({"max_workers": 1});
-    world
-        .ci
-        .call(reqwest::Method::PUT, "/config", &[], Some(&limited))
-        .await
-        .unwrap();
+    world.ci.call(reqwest::Method::PUT, "/config", &[], Some(&limited)).await.unwrap();
     machine.run(&["work", "--repo", &world.repo, "--remote", "one"]);
-    let refused = machine.run(&[
-        "work",
-        "--repo",
-        &world.repo,
-        "--remote",
-        "two",
-        "--timeout",
-        "2",
-    ]);
+    let refused =
+        machine.run(&["work", "--repo", &world.repo, "--remote", "two", "--timeout", "2"]);
     assert_eq!(refused.code, 7);
     snapshot("worker_limit", &machine);
 }
@@ -123,8 +103,7 @@ async fn the_limit_of_workers_says_what_to_do() {
 /// Runs one git command with a name of its own: this machine's user may have none.
 fn git(machine: &Machine, line: &str) {
     let mut git = machine.command("git");
-    git.args(["-c", "user.name=dan", "-c", "user.email=dan@example.com"])
-        .args(line.split(' '));
+    git.args(["-c", "user.name=dan", "-c", "user.email=dan@example.com"]).args(line.split(' '));
     let ran = output(&mut git, b"", LIMIT);
     assert!(ran.status.success(), "{ran:?}");
 }
@@ -139,10 +118,7 @@ async fn commits_that_nobody_else_has_are_warned_about() {
     git(&machine, "remote add origin ../origin.git");
     let args = ["work", "--repo", &world.repo, "--remote", "x"];
     let warned = machine.run(&args);
-    assert!(
-        warned.stderr.contains("1 commit of work/x is not pushed"),
-        "{warned:?}"
-    );
+    assert!(warned.stderr.contains("1 commit of work/x is not pushed"), "{warned:?}");
     git(&machine, "push -q origin work/x");
     let pushed = machine.run(&args);
     assert_eq!((pushed.code, pushed.stderr.as_str()), (0, ""));

@@ -15,18 +15,9 @@ async fn everything_but_health_needs_a_token() {
     let http = reqwest::Client::new();
     let (status, _, body) = raw(http.get(format!("{}/health", coordinator.url()))).await;
     assert_eq!((status, &body["d1"]), (200, &json!("ok")));
-    for path in [
-        "/whoami",
-        "/tokens",
-        "/repos/acme/app/agents",
-        "/repos/acme/app/messages/x",
-    ] {
+    for path in ["/whoami", "/tokens", "/repos/acme/app/agents", "/repos/acme/app/messages/x"] {
         let (status, headers, body) = raw(http.get(format!("{}{path}", coordinator.url()))).await;
-        assert_eq!(
-            (status, &body["code"]),
-            (401, &json!("unauthenticated")),
-            "{path}"
-        );
+        assert_eq!((status, &body["code"]), (401, &json!("unauthenticated")), "{path}");
         assert!(headers.contains_key("www-authenticate"));
     }
 }
@@ -52,10 +43,7 @@ async fn outside_its_scope_a_caller_gets_403_whether_or_not_the_thing_exists() {
         assert_eq!(code(stranger.messages(name, "").await), Forbidden);
         assert_eq!(code(stranger.deregister(name).await), Forbidden);
         assert_eq!(code(stranger.update(name, &json!({})).await), Forbidden);
-        assert_eq!(
-            code(stranger.send(&message("user:dan", name, "x"), None).await),
-            Forbidden
-        );
+        assert_eq!(code(stranger.send(&message("user:dan", name, "x"), None).await), Forbidden);
     }
     assert_eq!(code(stranger.register(&agent("x")).await), Forbidden);
     assert_eq!(code(stranger.agents("").await), Forbidden);
@@ -66,66 +54,30 @@ async fn a_user_token_acts_only_for_agents_of_its_owner() {
     let world = shared().await.world().await;
     world.dan.register(&agent("his")).await.unwrap();
     world.ann.register(&agent("hers")).await.unwrap();
-    let sent = world
-        .dan
-        .send(&message("his", "hers", "hi"), None)
-        .await
-        .unwrap();
+    let sent = world.dan.send(&message("his", "hers", "hi"), None).await.unwrap();
     let id = sent.id.to_string();
-    assert_eq!(
-        code(world.ann.send(&message("his", "hers", "hi"), None).await),
-        Forbidden
-    );
-    assert_eq!(
-        code(
-            world
-                .ann
-                .send(&message("user:dan", "hers", "hi"), None)
-                .await
-        ),
-        Forbidden
-    );
+    assert_eq!(code(world.ann.send(&message("his", "hers", "hi"), None).await), Forbidden);
+    assert_eq!(code(world.ann.send(&message("user:dan", "hers", "hi"), None).await), Forbidden);
     assert_eq!(code(world.dan.messages("hers", "").await), Forbidden);
     assert_eq!(code(world.dan.report(&id, "acked", None).await), Forbidden);
-    assert_eq!(
-        code(world.ann.update("his", &json!({"status": "idle"})).await),
-        Forbidden
-    );
+    assert_eq!(code(world.ann.update("his", &json!({"status": "idle"})).await), Forbidden);
     assert_eq!(code(world.ann.deregister("his").await), Forbidden);
     assert_eq!(code(world.ann.rotate_secret("his").await), Forbidden);
     assert_eq!(code(world.ann.test_endpoint("his").await), Forbidden);
     // Registering, listing and sending to is open to every token of the repo.
     assert_eq!(world.ann.agents("").await.unwrap().len(), 2);
-    assert!(
-        world
-            .ann
-            .send(&message("hers", "his", "hi"), None)
-            .await
-            .is_ok()
-    );
+    assert!(world.ann.send(&message("hers", "his", "hi"), None).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_service_token_acts_for_every_agent_in_its_scope() {
     let world = shared().await.world().await;
     world.dan.register(&agent("his")).await.unwrap();
-    let sent = world
-        .ci
-        .send(&message("his", "his", "note"), None)
-        .await
-        .unwrap();
+    let sent = world.ci.send(&message("his", "his", "note"), None).await.unwrap();
     assert_eq!(sent.from_owner, "ci");
     assert_eq!(world.ci.messages("his", "").await.unwrap().len(), 1);
-    world
-        .ci
-        .report(&sent.id.to_string(), "acked", None)
-        .await
-        .unwrap();
-    world
-        .ci
-        .update("his", &json!({"status": "idle"}))
-        .await
-        .unwrap();
+    world.ci.report(&sent.id.to_string(), "acked", None).await.unwrap();
+    world.ci.update("his", &json!({"status": "idle"})).await.unwrap();
     world.ci.deregister("his").await.unwrap();
 }
 
@@ -133,17 +85,10 @@ async fn a_service_token_acts_for_every_agent_in_its_scope() {
 async fn an_admin_manages_but_sends_and_reads_no_mail() {
     let world = shared().await.world().await;
     world.dan.register(&agent("his")).await.unwrap();
-    let sent = world
-        .dan
-        .send(&message("his", "his", "private"), None)
-        .await
-        .unwrap();
+    let sent = world.dan.send(&message("his", "his", "private"), None).await.unwrap();
     let admin = world.dan.with_token(&shared().await.admin);
     assert_eq!(code(admin.register(&agent("x")).await), Forbidden);
-    assert_eq!(
-        code(admin.send(&message("his", "his", "x"), None).await),
-        Forbidden
-    );
+    assert_eq!(code(admin.send(&message("his", "his", "x"), None).await), Forbidden);
     assert_eq!(code(admin.messages("his", "").await), Forbidden);
     assert_eq!(code(admin.receipt(&sent.id.to_string()).await), Forbidden);
     // Where mail goes is as good as reading it.
@@ -158,20 +103,10 @@ async fn an_admin_manages_but_sends_and_reads_no_mail() {
 async fn a_person_sends_as_user_and_reads_the_receipt() {
     let world = shared().await.world().await;
     world.ann.register(&agent("hers")).await.unwrap();
-    let sent = world
-        .dan
-        .send(&message("user:dan", "hers", "hi"), None)
-        .await
-        .unwrap();
-    assert_eq!(
-        (sent.from.to_string(), sent.from_owner.as_str()),
-        ("user:dan".into(), "dan")
-    );
+    let sent = world.dan.send(&message("user:dan", "hers", "hi"), None).await.unwrap();
+    assert_eq!((sent.from.to_string(), sent.from_owner.as_str()), ("user:dan".into(), "dan"));
     assert!(world.dan.receipt(&sent.id.to_string()).await.is_ok());
-    assert_eq!(
-        code(world.ci.send(&message("user:ci", "hers", "hi"), None).await),
-        Forbidden
-    );
+    assert_eq!(code(world.ci.send(&message("user:ci", "hers", "hi"), None).await), Forbidden);
 }
 
 #[tokio::test]
@@ -181,43 +116,23 @@ async fn a_message_carries_the_principal_that_really_sent_it() {
     let body =
         json!({"from": "his", "to": "his", "body": "x", "from_owner": "ann", "repo": "other/repo"});
     let sent = world.dan.send(&body, None).await.unwrap();
-    assert_eq!(
-        (sent.from_owner.as_str(), sent.repo.as_str()),
-        ("dan", world.repo.as_str())
-    );
+    assert_eq!((sent.from_owner.as_str(), sent.repo.as_str()), ("dan", world.repo.as_str()));
 }
 
 #[tokio::test]
 async fn plain_http_is_refused_before_a_token_is_looked_at() {
-    let coordinator = Coordinator::start(Options {
-        allow_insecure: false,
-        ..Options::default()
-    })
-    .await;
-    for client in [
-        coordinator.client(),
-        coordinator.client().with_token("mcu_nonsense"),
-    ] {
+    let coordinator =
+        Coordinator::start(Options { allow_insecure: false, ..Options::default() }).await;
+    for client in [coordinator.client(), coordinator.client().with_token("mcu_nonsense")] {
         assert_eq!(code(client.whoami().await), HttpsRequired);
     }
 }
 
 #[tokio::test]
 async fn without_a_master_key_nothing_is_served_but_an_error_that_says_so() {
-    let coordinator = Coordinator::start(Options {
-        master_key: None,
-        ..Options::default()
-    })
-    .await;
+    let coordinator = Coordinator::start(Options { master_key: None, ..Options::default() }).await;
     let refused = coordinator.client().whoami().await;
-    assert!(
-        refused
-            .as_ref()
-            .unwrap_err()
-            .to_string()
-            .contains("MASTER_KEY"),
-        "{refused:?}"
-    );
+    assert!(refused.as_ref().unwrap_err().to_string().contains("MASTER_KEY"), "{refused:?}");
     assert_eq!(code(refused), Misconfigured);
     let (status, _, _) =
         raw(reqwest::Client::new().get(format!("{}/health", coordinator.url()))).await;
@@ -229,12 +144,7 @@ async fn head_is_get_without_a_body_and_options_tells_what_is_served() {
     let world = shared().await.world().await;
     let http = reqwest::Client::new();
     let url = format!("{}/repos/{}/agents", world.url, world.repo);
-    let head = http
-        .head(&url)
-        .bearer_auth(&world.tokens[0])
-        .send()
-        .await
-        .unwrap();
+    let head = http.head(&url).bearer_auth(&world.tokens[0]).send().await.unwrap();
     assert_eq!(head.status(), 200);
     assert_eq!(head.text().await.unwrap(), "");
     let options = http.request(Method::OPTIONS, &url).send().await.unwrap();

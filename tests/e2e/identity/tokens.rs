@@ -20,9 +20,7 @@ async fn a_malformed_token_is_refused_by_its_checksum_without_touching_d1() {
     assert!(problem.detail.contains("malformed"), "{}", problem.detail);
     let line = e2e::eventually("the log line", 10, || async {
         let log = coordinator.log();
-        log.lines()
-            .find(|line| line.contains(&problem.request_id))
-            .map(str::to_owned)
+        log.lines().find(|line| line.contains(&problem.request_id)).map(str::to_owned)
     })
     .await;
     assert!(line.contains(r#""d1":0"#), "{line}");
@@ -37,38 +35,25 @@ async fn an_unknown_or_revoked_token_is_refused() {
     assert_eq!(client.whoami().await.unwrap().owner.as_str(), "dan");
     world.admin.revoke_token(made.id.as_str()).await.unwrap();
     assert_eq!(code(client.whoami().await), Unauthenticated);
-    assert_eq!(
-        code(world.admin.revoke_token(made.id.as_str()).await),
-        TokenNotFound
-    );
+    assert_eq!(code(world.admin.revoke_token(made.id.as_str()).await), TokenNotFound);
 }
 
 #[tokio::test]
 async fn a_token_is_refused_from_the_moment_it_expires() {
     let world = shared().await.world().await;
     let at = std::time::SystemTime::now() + std::time::Duration::from_secs(4);
-    let at = at
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_millis() as i64;
+    let at = at.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
     let at = multiclaude_hybrid_protocol::Timestamp(at).to_string();
     let wish = json!({"kind": "user", "owner": "dan", "repos": [world.repo], "expires_at": at});
     let made = world.admin.create_token(&wish).await.unwrap();
     let client = world.admin.with_token(made.token.as_deref().unwrap());
     assert!(client.whoami().await.is_ok());
     e2e::eventually("the token's end", 10, || async {
-        client
-            .whoami()
-            .await
-            .err()
-            .filter(|error| error.code() == Some(Unauthenticated))
+        client.whoami().await.err().filter(|error| error.code() == Some(Unauthenticated))
     })
     .await;
     let past = json!({"kind": "user", "owner": "dan", "repos": [world.repo], "expires_at": "2020-01-01T00:00:00Z"});
-    assert_eq!(
-        code(world.admin.create_token(&past).await),
-        ValidationFailed
-    );
+    assert_eq!(code(world.admin.create_token(&past).await), ValidationFailed);
 }
 
 #[tokio::test]
@@ -90,33 +75,18 @@ async fn the_secret_part_of_a_token_is_shown_once() {
 async fn an_owner_is_either_a_user_or_a_service_never_both() {
     let world = shared().await.world().await;
     let as_service = json!({"kind": "service", "owner": "dan", "repos": [world.repo]});
-    assert_eq!(
-        code(world.admin.create_token(&as_service).await),
-        OwnerKindConflict
-    );
+    assert_eq!(code(world.admin.create_token(&as_service).await), OwnerKindConflict);
     let as_user = json!({"kind": "user", "owner": "ci", "repos": [world.repo]});
-    assert_eq!(
-        code(world.admin.create_token(&as_user).await),
-        OwnerKindConflict
-    );
+    assert_eq!(code(world.admin.create_token(&as_user).await), OwnerKindConflict);
 }
 
 #[tokio::test]
 async fn a_user_token_lists_repos_and_only_a_service_token_whole_owners() {
     let world = shared().await.world().await;
     let user = json!({"kind": "user", "owner": "dan", "repos": ["acme/*"]});
-    assert_eq!(
-        code(world.admin.create_token(&user).await),
-        ValidationFailed
-    );
+    assert_eq!(code(world.admin.create_token(&user).await), ValidationFailed);
     let service = json!({"kind": "service", "owner": "ci", "repos": ["acme/*"]});
-    let token = world
-        .admin
-        .create_token(&service)
-        .await
-        .unwrap()
-        .token
-        .unwrap();
+    let token = world.admin.create_token(&service).await.unwrap().token.unwrap();
     assert!(world.ci.with_token(&token).agents("").await.is_ok());
     let other = world.admin.with_token(&token).repo("acme2", "app");
     assert_eq!(code(other.agents("").await), Forbidden);
@@ -130,13 +100,7 @@ async fn tokens_are_managed_by_admins_alone() {
         assert_eq!(code(client.tokens().await), Forbidden);
         assert_eq!(code(client.create_token(&wish).await), Forbidden);
     }
-    let admin = world
-        .admin
-        .create_token(&wish)
-        .await
-        .unwrap()
-        .token
-        .unwrap();
+    let admin = world.admin.create_token(&wish).await.unwrap().token.unwrap();
     assert!(world.admin.with_token(&admin).tokens().await.is_ok());
 }
 
@@ -150,10 +114,7 @@ async fn the_list_of_tokens_tells_when_each_was_last_used() {
     client.whoami().await.unwrap();
     let used = e2e::eventually("last_used_at", 10, || async {
         let tokens = world.admin.tokens().await.unwrap();
-        tokens
-            .into_iter()
-            .find(|token| token.id == made.id)?
-            .last_used_at
+        tokens.into_iter().find(|token| token.id == made.id)?.last_used_at
     })
     .await;
     assert!(used >= made.created_at);

@@ -20,25 +20,15 @@ async fn two_agents() -> World {
 }
 
 fn bodies(messages: &[Message]) -> Vec<&str> {
-    messages
-        .iter()
-        .map(|message| message.body.as_str())
-        .collect()
+    messages.iter().map(|message| message.body.as_str()).collect()
 }
 
 #[tokio::test]
 async fn a_message_goes_from_pending_over_delivered_to_acked_and_the_sender_sees_it() {
     let world = two_agents().await;
     let text = "line one\nline two \"quoted\" \\ \u{1F980} \u{0}";
-    let sent = world
-        .dan
-        .send(&message("ws", "queue", text), None)
-        .await
-        .unwrap();
-    assert_eq!(
-        (sent.status, sent.body.as_str()),
-        (MessageStatus::Pending, text)
-    );
+    let sent = world.dan.send(&message("ws", "queue", text), None).await.unwrap();
+    assert_eq!((sent.status, sent.body.as_str()), (MessageStatus::Pending, text));
     let id = sent.id.to_string();
     let polled = world.ann.messages("queue", "").await.unwrap();
     assert_eq!(polled, [sent]);
@@ -52,28 +42,13 @@ async fn a_message_goes_from_pending_over_delivered_to_acked_and_the_sender_sees
 #[tokio::test]
 async fn repeating_a_state_is_no_change_and_going_back_is_refused() {
     let world = two_agents().await;
-    let id = world
-        .dan
-        .send(&message("ws", "queue", "x"), None)
-        .await
-        .unwrap()
-        .id
-        .to_string();
+    let id = world.dan.send(&message("ws", "queue", "x"), None).await.unwrap().id.to_string();
     let acked = world.ann.report(&id, "acked", None).await.unwrap();
     assert!(acked.delivered_at.is_some());
     assert_eq!(world.ann.report(&id, "acked", None).await.unwrap(), acked);
-    assert_eq!(
-        code(world.ann.report(&id, "delivered", None).await),
-        InvalidTransition
-    );
-    assert_eq!(
-        code(world.ann.report(&id, "pending", None).await),
-        InvalidTransition
-    );
-    assert_eq!(
-        code(world.ann.report(&id, "failed", None).await),
-        ValidationFailed
-    );
+    assert_eq!(code(world.ann.report(&id, "delivered", None).await), InvalidTransition);
+    assert_eq!(code(world.ann.report(&id, "pending", None).await), InvalidTransition);
+    assert_eq!(code(world.ann.report(&id, "failed", None).await), ValidationFailed);
 }
 
 #[tokio::test]
@@ -93,58 +68,34 @@ async fn a_mailbox_is_first_in_first_out_and_ids_order_it() {
     }
     assert!(ids.is_sorted());
     let polled = world.ann.messages("queue", "").await.unwrap();
-    assert_eq!(
-        polled.iter().map(|m| m.id.to_string()).collect::<Vec<_>>(),
-        ids
-    );
+    assert_eq!(polled.iter().map(|m| m.id.to_string()).collect::<Vec<_>>(), ids);
 }
 
 #[tokio::test]
 async fn a_body_has_at_most_64_kib_and_a_request_is_bounded() {
     let world = two_agents().await;
     let fits = "é".repeat(32 * 1024);
-    assert_eq!(
-        world
-            .dan
-            .send(&message("ws", "queue", &fits), None)
-            .await
-            .unwrap()
-            .body,
-        fits
-    );
-    let refused = world
-        .dan
-        .send(&message("ws", "queue", &"x".repeat(65_537)), None)
-        .await;
+    assert_eq!(world.dan.send(&message("ws", "queue", &fits), None).await.unwrap().body, fits);
+    let refused = world.dan.send(&message("ws", "queue", &"x".repeat(65_537)), None).await;
     assert_eq!(code(refused), BodyTooLarge);
     let url = format!("{}/repos/{}/messages", world.url, world.repo);
     let endless = "x".repeat(2 * 1024 * 1024);
-    let (status, _, body) = raw(reqwest::Client::new()
-        .post(&url)
-        .bearer_auth(&world.tokens[0])
-        .body(endless))
-    .await;
+    let (status, _, body) =
+        raw(reqwest::Client::new().post(&url).bearer_auth(&world.tokens[0]).body(endless)).await;
     assert_eq!((status, &body["code"]), (413, &json!("body_too_large")));
 }
 
 #[tokio::test]
 async fn optional_fields_are_kept() {
     let world = two_agents().await;
-    let first = world
-        .dan
-        .send(&message("ws", "queue", "q"), None)
-        .await
-        .unwrap();
+    let first = world.dan.send(&message("ws", "queue", "q"), None).await.unwrap();
     let reply = json!({
         "from": "queue", "to": "ws", "body": "a", "thread_id": "t1",
         "reply_to": first.id, "metadata": {"k": "v"}, "ttl_seconds": 60,
     });
     let sent = world.ann.send(&reply, None).await.unwrap();
     let got = &world.dan.messages("ws", "").await.unwrap()[0];
-    assert_eq!(
-        (got.thread_id.as_deref(), got.reply_to.as_ref()),
-        (Some("t1"), Some(&first.id))
-    );
+    assert_eq!((got.thread_id.as_deref(), got.reply_to.as_ref()), (Some("t1"), Some(&first.id)));
     assert_eq!(got.metadata["k"], "v");
     assert_eq!(sent.expires_at.0 - sent.created_at.0, 60_000);
 }
@@ -156,54 +107,27 @@ async fn bad_fields_of_a_message_are_all_named() {
         json!({"from": "system", "to": "a.b", "thread_id": 5, "ttl_seconds": 0, "metadata": []});
     let mut named = fields(world.dan.send(&bad, None).await);
     named.sort();
-    assert_eq!(
-        named,
-        ["body", "from", "metadata", "thread_id", "to", "ttl_seconds"]
-    );
+    assert_eq!(named, ["body", "from", "metadata", "thread_id", "to", "ttl_seconds"]);
 }
 
 #[tokio::test]
 async fn an_unknown_recipient_is_404_and_an_unknown_sender_403() {
     let world = two_agents().await;
-    assert_eq!(
-        code(world.dan.send(&message("ws", "nobody", "x"), None).await),
-        AgentNotFound
-    );
-    assert_eq!(
-        code(world.dan.send(&message("nobody", "queue", "x"), None).await),
-        Forbidden
-    );
-    assert_eq!(
-        code(world.ci.send(&message("nobody", "queue", "x"), None).await),
-        Forbidden
-    );
+    assert_eq!(code(world.dan.send(&message("ws", "nobody", "x"), None).await), AgentNotFound);
+    assert_eq!(code(world.dan.send(&message("nobody", "queue", "x"), None).await), Forbidden);
+    assert_eq!(code(world.ci.send(&message("nobody", "queue", "x"), None).await), Forbidden);
 }
 
 #[tokio::test]
 async fn a_receipt_is_for_sender_and_recipient_only() {
     let world = two_agents().await;
     let token = json!({"kind": "user", "owner": "eve", "repos": [world.repo]});
-    let token = world
-        .admin
-        .create_token(&token)
-        .await
-        .unwrap()
-        .token
-        .unwrap();
-    let id = world
-        .dan
-        .send(&message("ws", "queue", "x"), None)
-        .await
-        .unwrap()
-        .id
-        .to_string();
+    let token = world.admin.create_token(&token).await.unwrap().token.unwrap();
+    let id = world.dan.send(&message("ws", "queue", "x"), None).await.unwrap().id.to_string();
     assert!(world.dan.receipt(&id).await.is_ok());
     assert!(world.ann.receipt(&id).await.is_ok());
     assert!(world.ci.receipt(&id).await.is_ok());
-    assert_eq!(
-        code(world.dan.with_token(&token).receipt(&id).await),
-        Forbidden
-    );
+    assert_eq!(code(world.dan.with_token(&token).receipt(&id).await), Forbidden);
     let wrong = format!("{}00000000_queue", &id[..28]);
     assert_eq!(code(world.dan.receipt(&wrong).await), MessageNotFound);
 }
@@ -226,28 +150,11 @@ async fn ten_thousand_messages_may_wait_and_no_more() {
     for send in sends.collect::<Vec<_>>() {
         assert_eq!(send.await.unwrap().code(), Some(MailboxFull));
     }
-    assert_eq!(
-        world.ann.agent("queue").await.unwrap().waiting,
-        Some(10_000)
-    );
+    assert_eq!(world.ann.agent("queue").await.unwrap().waiting, Some(10_000));
     // A repeat is answered before the limit is looked at.
     let again = world.dan.send(&keyed, Some("k")).await.unwrap();
     assert_eq!(again.id, first.id);
-    let oldest = world
-        .ann
-        .messages("queue", "status=pending&limit=1")
-        .await
-        .unwrap();
-    world
-        .ann
-        .report(&oldest[0].id.to_string(), "acked", None)
-        .await
-        .unwrap();
-    assert!(
-        world
-            .dan
-            .send(&message("ws", "queue", "room again"), None)
-            .await
-            .is_ok()
-    );
+    let oldest = world.ann.messages("queue", "status=pending&limit=1").await.unwrap();
+    world.ann.report(&oldest[0].id.to_string(), "acked", None).await.unwrap();
+    assert!(world.dan.send(&message("ws", "queue", "room again"), None).await.is_ok());
 }

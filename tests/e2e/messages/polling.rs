@@ -11,16 +11,9 @@ use std::time::{Duration, Instant};
 #[tokio::test]
 async fn a_get_changes_nothing() {
     let world = two_agents().await;
-    world
-        .dan
-        .send(&message("ws", "queue", "x"), None)
-        .await
-        .unwrap();
+    world.dan.send(&message("ws", "queue", "x"), None).await.unwrap();
     let first = world.ann.messages("queue", "").await.unwrap();
-    assert_eq!(
-        world.ann.messages("queue", "status=pending").await.unwrap(),
-        first
-    );
+    assert_eq!(world.ann.messages("queue", "status=pending").await.unwrap(), first);
 }
 
 #[tokio::test]
@@ -55,20 +48,8 @@ async fn a_list_is_paged_and_filtered_by_status() {
         path = url.split_once(&world.repo).unwrap().1.to_owned();
     }
     assert_eq!(seen, ["0", "2", "3", "5", "6"]);
-    assert_eq!(
-        bodies(&world.ann.messages("queue", "status=acked").await.unwrap()),
-        ["1"]
-    );
-    assert_eq!(
-        bodies(
-            &world
-                .ann
-                .messages("queue", "status=delivered")
-                .await
-                .unwrap()
-        ),
-        ["4"]
-    );
+    assert_eq!(bodies(&world.ann.messages("queue", "status=acked").await.unwrap()), ["1"]);
+    assert_eq!(bodies(&world.ann.messages("queue", "status=delivered").await.unwrap()), ["4"]);
     assert_eq!(world.ann.messages("queue", "").await.unwrap().len(), 7);
 }
 
@@ -77,56 +58,29 @@ async fn a_page_ends_early_when_its_messages_are_large() {
     let world = two_agents().await;
     let large = "\u{1}".repeat(60_000);
     for n in 0..12 {
-        world
-            .dan
-            .send(&message("ws", "queue", &format!("{n}{large}")), None)
-            .await
-            .unwrap();
+        world.dan.send(&message("ws", "queue", &format!("{n}{large}")), None).await.unwrap();
     }
-    let page = world
-        .ann
-        .call(Method::GET, "/agents/queue/messages?limit=500", &[], None)
-        .await
-        .unwrap();
+    let page =
+        world.ann.call(Method::GET, "/agents/queue/messages?limit=500", &[], None).await.unwrap();
     let first: Vec<Message> = page.json().unwrap();
     assert!((1..12).contains(&first.len()), "{}", first.len());
     let after = first.last().unwrap().id.to_string();
     assert!(page.headers["link"].to_str().unwrap().contains(&after));
-    let rest = world
-        .ann
-        .messages("queue", &format!("limit=500&after={after}"))
-        .await
-        .unwrap();
+    let rest = world.ann.messages("queue", &format!("limit=500&after={after}")).await.unwrap();
     assert!(rest[0].body.starts_with(&first.len().to_string()));
 }
 
 #[tokio::test]
 async fn bad_parameters_of_a_list_are_named() {
     let world = two_agents().await;
-    for query in [
-        "limit=0",
-        "limit=501",
-        "limit=x",
-        "wait=26",
-        "wait=-1",
-        "status=new",
-        "after=5",
-    ] {
+    for query in ["limit=0", "limit=501", "limit=x", "wait=26", "wait=-1", "status=new", "after=5"]
+    {
         let refused = world.ann.messages("queue", query).await;
         let name = query.split('=').next().unwrap();
-        assert!(
-            refused.as_ref().unwrap_err().to_string().contains(name),
-            "{refused:?}"
-        );
+        assert!(refused.as_ref().unwrap_err().to_string().contains(name), "{refused:?}");
         assert_eq!(code(refused), InvalidParameter, "{query}");
     }
-    assert!(
-        world
-            .ann
-            .messages("queue", "limit=500&wait=0&after=")
-            .await
-            .is_ok()
-    );
+    assert!(world.ann.messages("queue", "limit=500&wait=0&after=").await.is_ok());
 }
 
 #[tokio::test]
@@ -135,30 +89,15 @@ async fn a_held_poll_answers_as_soon_as_a_message_arrives() {
     let poller = world.ann.clone();
     let held = tokio::spawn(async move {
         let started = Instant::now();
-        (
-            poller
-                .messages("queue", "status=pending&wait=20")
-                .await
-                .unwrap(),
-            started.elapsed(),
-        )
+        (poller.messages("queue", "status=pending&wait=20").await.unwrap(), started.elapsed())
     });
     // Something that does not pass the filter does not end it.
-    let id = world
-        .dan
-        .send(&message("ws", "ws", "other mailbox"), None)
-        .await
-        .unwrap()
-        .id
-        .to_string();
+    let id =
+        world.dan.send(&message("ws", "ws", "other mailbox"), None).await.unwrap().id.to_string();
     world.dan.report(&id, "acked", None).await.unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!held.is_finished());
-    world
-        .dan
-        .send(&message("ws", "queue", "now"), None)
-        .await
-        .unwrap();
+    world.dan.send(&message("ws", "queue", "now"), None).await.unwrap();
     let (messages, took) = held.await.unwrap();
     assert_eq!(bodies(&messages), ["now"]);
     assert!(took < Duration::from_secs(15), "{took:?}");
@@ -170,11 +109,8 @@ async fn a_held_poll_ends_empty_when_its_time_is_over() {
     let started = Instant::now();
     assert_eq!(world.ann.messages("queue", "wait=1").await.unwrap(), []);
     let preferred = [("prefer", "respond-async, wait=1")];
-    let answer = world
-        .ann
-        .call(Method::GET, "/agents/queue/messages", &preferred, None)
-        .await
-        .unwrap();
+    let answer =
+        world.ann.call(Method::GET, "/agents/queue/messages", &preferred, None).await.unwrap();
     assert_eq!(answer.text, "[]");
     assert!(started.elapsed() >= Duration::from_secs(2));
 }
@@ -196,17 +132,9 @@ async fn a_held_poll_does_not_cross_into_another_incarnation() {
     let held = tokio::spawn(async move { poller.messages("queue", "wait=20").await });
     // A poll that has not arrived by then would be one of the new incarnation's.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    world
-        .ann
-        .update("queue", &json!({"status": "stopped"}))
-        .await
-        .unwrap();
+    world.ann.update("queue", &json!({"status": "stopped"})).await.unwrap();
     let take = json!({"name": "queue", "type": "worker", "take_over": true});
     world.dan.register(&take).await.unwrap();
-    world
-        .dan
-        .send(&message("ws", "queue", "for the new one"), None)
-        .await
-        .unwrap();
+    world.dan.send(&message("ws", "queue", "for the new one"), None).await.unwrap();
     assert_eq!(code(held.await.unwrap()), AgentSuperseded);
 }

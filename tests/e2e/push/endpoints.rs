@@ -11,18 +11,11 @@ use serde_json::{Value, json};
 #[tokio::test]
 async fn an_endpoint_that_was_replaced_has_no_say_any_longer() {
     let world = shared().await.world().await;
-    let (old, new) = (
-        Sink::start(vec![Answer::Late(400)]).await,
-        Sink::start(vec![]).await,
-    );
+    let (old, new) = (Sink::start(vec![Answer::Late(400)]).await, Sink::start(vec![]).await);
     pushed_to(&world, &old.url).await;
     let id = send(&world, "x").await;
     old.wait_for(1, 10).await;
-    world
-        .ann
-        .update("queue", &json!({"endpoint": new.url}))
-        .await
-        .unwrap();
+    world.ann.update("queue", &json!({"endpoint": new.url})).await.unwrap();
     until(&world, &id, MessageStatus::Delivered, 20).await;
     assert_eq!(new.texts(), ["x"]);
 }
@@ -43,12 +36,7 @@ async fn setting_the_endpoint_registering_again_or_a_good_test_tries_at_once() {
         fail();
         let id = send(&world, "x").await;
         eventually("a failed attempt", 10, || async {
-            world
-                .dan
-                .receipt(&id)
-                .await
-                .ok()
-                .filter(|receipt| receipt.attempts == 1)
+            world.dan.receipt(&id).await.ok().filter(|receipt| receipt.attempts == 1)
         })
         .await;
         attempt.run(&world).await;
@@ -77,13 +65,7 @@ impl AsyncTry for Register {
 impl AsyncTry for SetEndpoint {
     fn run<'a>(&'a self, world: &'a World) -> std::pin::Pin<Box<dyn Future<Output = ()> + 'a>> {
         Box::pin(async {
-            drop(
-                world
-                    .ann
-                    .update("queue", &json!({"endpoint": self.0}))
-                    .await
-                    .unwrap(),
-            )
+            drop(world.ann.update("queue", &json!({"endpoint": self.0})).await.unwrap())
         })
     }
 }
@@ -152,19 +134,9 @@ async fn an_endpoint_that_is_cleared_gets_nothing_more() {
     let world = shared().await.world().await;
     let sink = Sink::start(vec![]).await;
     pushed_to(&world, &sink.url).await;
-    let cleared = world
-        .ann
-        .update("queue", &json!({"endpoint": ""}))
-        .await
-        .unwrap();
-    assert_eq!(
-        (cleared.delivery, cleared.endpoint.as_str()),
-        (Delivery::Polling, "")
-    );
+    let cleared = world.ann.update("queue", &json!({"endpoint": ""})).await.unwrap();
+    assert_eq!((cleared.delivery, cleared.endpoint.as_str()), (Delivery::Polling, ""));
     send(&world, "x").await;
-    assert_eq!(
-        world.ann.messages("queue", "wait=1").await.unwrap().len(),
-        1
-    );
+    assert_eq!(world.ann.messages("queue", "wait=1").await.unwrap().len(), 1);
     assert_eq!(sink.received().len(), 0);
 }

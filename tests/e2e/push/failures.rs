@@ -35,11 +35,7 @@ async fn four_statuses_reject_a_message_for_good_and_the_next_one_goes() {
             (notice.from.to_string(), notice.from_owner.as_str()),
             ("system".into(), "system")
         );
-        assert!(
-            notice.body.contains(id) && notice.body.contains("rejected"),
-            "{}",
-            notice.body
-        );
+        assert!(notice.body.contains(id) && notice.body.contains("rejected"), "{}", notice.body);
     }
 }
 
@@ -50,31 +46,14 @@ async fn a_gone_endpoint_rests_until_it_is_set_again() {
     pushed_to(&world, &sink.url).await;
     let id = send(&world, "one").await;
     let found = eventually("polling", 10, || async {
-        world
-            .ann
-            .agent("queue")
-            .await
-            .ok()
-            .filter(|agent| agent.delivery == Delivery::Polling)
+        world.ann.agent("queue").await.ok().filter(|agent| agent.delivery == Delivery::Polling)
     })
     .await;
     assert!(found.delivery_reason.unwrap().contains("endpoint_gone"));
     send(&world, "two").await;
-    assert_eq!(
-        world
-            .ann
-            .messages("queue", "status=pending")
-            .await
-            .unwrap()
-            .len(),
-        2
-    );
+    assert_eq!(world.ann.messages("queue", "status=pending").await.unwrap().len(), 2);
     assert_eq!(sink.received().len(), 1);
-    world
-        .ann
-        .update("queue", &json!({"endpoint": sink.url}))
-        .await
-        .unwrap();
+    world.ann.update("queue", &json!({"endpoint": sink.url})).await.unwrap();
     until(&world, &id, MessageStatus::Delivered, 10).await;
     sink.wait_for(3, 10).await;
     assert_eq!(sink.texts(), ["one", "one", "two"]);
@@ -105,12 +84,7 @@ async fn twenty_times_500_then_200_is_delivered_at_last_and_delays_nobody_else()
     // The step belongs to the endpoint: the second message waited behind.
     assert!(texts[..20].iter().all(|text| text == "first"), "{texts:?}");
     eventually("webhook again", 20, || async {
-        world
-            .ann
-            .agent("queue")
-            .await
-            .ok()
-            .filter(|agent| agent.delivery == Delivery::Webhook)
+        world.ann.agent("queue").await.ok().filter(|agent| agent.delivery == Delivery::Webhook)
     })
     .await;
 }
@@ -123,10 +97,7 @@ async fn retries_wait_for_their_steps() {
     pushed_to(&world, &sink.url).await;
     send(&world, "x").await;
     let pushes = sink.wait_for(5, 60).await;
-    let gaps: Vec<_> = pushes
-        .windows(2)
-        .map(|pair| pair[1].at - pair[0].at)
-        .collect();
+    let gaps: Vec<_> = pushes.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
     for (gap, step_secs) in gaps.iter().zip([5, 30, 120, 600]) {
         let least = Duration::from_secs(step_secs).mul_f64(0.8) / 50;
         assert!(*gap >= least - Duration::from_millis(20), "{gaps:?}");
@@ -144,56 +115,26 @@ async fn retry_after_is_obeyed() {
     let pushes = sink.wait_for(2, 20).await;
     let gap = pushes[1].at - pushes[0].at;
     assert!(gap >= Duration::from_millis(1900), "{gap:?}");
-    assert!(
-        gap < Duration::from_millis(4000),
-        "the five seconds of the first step: {gap:?}"
-    );
+    assert!(gap < Duration::from_millis(4000), "the five seconds of the first step: {gap:?}");
 }
 
 #[tokio::test]
 async fn a_hanging_endpoint_holds_up_neither_the_sender_nor_another_mailbox() {
     let world = shared().await.world().await;
-    let (stuck, quick) = (
-        Sink::start(vec![Answer::Hang]).await,
-        Sink::start(vec![]).await,
-    );
+    let (stuck, quick) = (Sink::start(vec![Answer::Hang]).await, Sink::start(vec![]).await);
     pushed_to(&world, &stuck.url).await;
-    world
-        .ann
-        .register(&with_endpoint("other", &quick.url))
-        .await
-        .unwrap();
+    world.ann.register(&with_endpoint("other", &quick.url)).await.unwrap();
     let started = Instant::now();
     let id = send(&world, "stuck").await;
     assert!(started.elapsed() < Duration::from_secs(5));
     stuck.wait_for(1, 10).await;
-    world
-        .dan
-        .send(&message("ws", "other", "quick"), None)
-        .await
-        .unwrap();
+    world.dan.send(&message("ws", "other", "quick"), None).await.unwrap();
     quick.wait_for(1, 5).await;
     // It is open still; the message can be polled meanwhile.
-    assert_eq!(
-        world.dan.receipt(&id).await.unwrap().status,
-        MessageStatus::Pending
-    );
-    assert_eq!(
-        world
-            .ann
-            .messages("queue", "status=pending")
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(world.dan.receipt(&id).await.unwrap().status, MessageStatus::Pending);
+    assert_eq!(world.ann.messages("queue", "status=pending").await.unwrap().len(), 1);
     let receipt = eventually("the timeout", 30, || async {
-        world
-            .dan
-            .receipt(&id)
-            .await
-            .ok()
-            .filter(|receipt| receipt.last_error.is_some())
+        world.dan.receipt(&id).await.ok().filter(|receipt| receipt.last_error.is_some())
     })
     .await;
     assert_eq!(receipt.last_error.as_deref(), Some("timeout"));
@@ -207,12 +148,7 @@ async fn a_connection_that_is_reset_is_a_retry() {
     pushed_to(&world, &url).await;
     let id = send(&world, "x").await;
     let receipt = eventually("a failed attempt", 10, || async {
-        world
-            .dan
-            .receipt(&id)
-            .await
-            .ok()
-            .filter(|receipt| receipt.attempts > 0)
+        world.dan.receipt(&id).await.ok().filter(|receipt| receipt.attempts > 0)
     })
     .await;
     assert_eq!(
@@ -230,12 +166,7 @@ async fn a_redirect_is_a_retry_and_is_not_followed() {
     pushed_to(&world, &sink.url).await;
     let id = send(&world, "x").await;
     let receipt = eventually("a failed attempt", 10, || async {
-        world
-            .dan
-            .receipt(&id)
-            .await
-            .ok()
-            .filter(|receipt| receipt.attempts > 0)
+        world.dan.receipt(&id).await.ok().filter(|receipt| receipt.attempts > 0)
     })
     .await;
     assert_eq!(receipt.last_error.as_deref(), Some("http_307"));
@@ -258,10 +189,7 @@ async fn an_endless_answer_is_cut_off_and_its_status_counts() {
 async fn a_2xx_whose_body_breaks_off_is_delivered() {
     let world = shared().await.world().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!(
-        "http://127.0.0.1:{}/",
-        listener.local_addr().unwrap().port()
-    );
+    let url = format!("http://127.0.0.1:{}/", listener.local_addr().unwrap().port());
     tokio::spawn(async move {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         while let Ok((mut stream, _)) = listener.accept().await {

@@ -17,45 +17,22 @@ fn with_endpoint(name: &str, url: &str) -> Value {
 /// `ws` sends to `queue`, which is pushed to `url`.
 async fn pushed_to(world: &World, url: &str) -> Agent {
     world.dan.register(&agent("ws")).await.unwrap();
-    world
-        .ann
-        .register(&with_endpoint("queue", url))
-        .await
-        .unwrap()
+    world.ann.register(&with_endpoint("queue", url)).await.unwrap()
 }
 
 async fn send(world: &World, body: &str) -> String {
-    world
-        .dan
-        .send(&message("ws", "queue", body), None)
-        .await
-        .unwrap()
-        .id
-        .to_string()
+    world.dan.send(&message("ws", "queue", body), None).await.unwrap().id.to_string()
 }
 
 async fn until(world: &World, id: &str, status: MessageStatus, seconds: u64) -> Message {
-    eventually(
-        &format!("{id} to be {}", status.as_str()),
-        seconds,
-        || async {
-            world
-                .dan
-                .receipt(id)
-                .await
-                .ok()
-                .filter(|receipt| receipt.status == status)
-        },
-    )
+    eventually(&format!("{id} to be {}", status.as_str()), seconds, || async {
+        world.dan.receipt(id).await.ok().filter(|receipt| receipt.status == status)
+    })
     .await
 }
 
 async fn scaled(scale: u32) -> Coordinator {
-    Coordinator::start(Options {
-        scale,
-        ..Options::default()
-    })
-    .await
+    Coordinator::start(Options { scale, ..Options::default() }).await
 }
 
 #[tokio::test]
@@ -76,10 +53,7 @@ async fn a_push_is_a_standard_webhook_that_the_published_library_verifies() {
             .is_some()
     );
     let inside: Message = serde_json::from_value(payload["data"].clone()).unwrap();
-    assert_eq!(
-        (inside.id.to_string(), inside.body.as_str()),
-        (id.clone(), "hello \u{1F44B}")
-    );
+    assert_eq!((inside.id.to_string(), inside.body.as_str()), (id.clone(), "hello \u{1F44B}"));
     let receipt = until(&world, &id, MessageStatus::Delivered, 10).await;
     assert_eq!((receipt.attempts, receipt.last_error), (1, None));
 }
@@ -110,11 +84,7 @@ async fn one_push_is_in_flight_at_a_time_and_the_order_is_kept() {
     let sends = (0..40).map(|n| {
         let dan = world.dan.clone();
         tokio::spawn(async move {
-            dan.send(&message("ws", "queue", &n.to_string()), None)
-                .await
-                .unwrap()
-                .id
-                .to_string()
+            dan.send(&message("ws", "queue", &n.to_string()), None).await.unwrap().id.to_string()
         })
     });
     let mut ids = Vec::new();
@@ -122,12 +92,7 @@ async fn one_push_is_in_flight_at_a_time_and_the_order_is_kept() {
         ids.push(send.await.unwrap());
     }
     ids.sort();
-    let pushed: Vec<_> = sink
-        .wait_for(40, 20)
-        .await
-        .iter()
-        .map(|push| push.id())
-        .collect();
+    let pushed: Vec<_> = sink.wait_for(40, 20).await.iter().map(|push| push.id()).collect();
     assert_eq!(pushed, ids);
 }
 

@@ -25,21 +25,12 @@ async fn a_secret_whose_key_is_gone_is_shown_as_such_and_can_be_replaced() {
     coordinator.launch().await;
     let id = send(&world, "x").await;
     let receipt = eventually("a failed attempt", 10, || async {
-        world
-            .dan
-            .receipt(&id)
-            .await
-            .ok()
-            .filter(|receipt| receipt.attempts > 0)
+        world.dan.receipt(&id).await.ok().filter(|receipt| receipt.attempts > 0)
     })
     .await;
     assert_eq!(receipt.last_error.as_deref(), Some("secret_unreadable"));
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-    world
-        .ann
-        .update("queue", &json!({"webhook_secret": secret}))
-        .await
-        .unwrap();
+    world.ann.update("queue", &json!({"webhook_secret": secret})).await.unwrap();
     until(&world, &id, MessageStatus::Delivered, 10).await;
     assert!(sink.received()[0].verify(secret));
 }
@@ -68,24 +59,13 @@ async fn a_generated_secret_is_shown_once_and_a_given_one_is_not_repeated() {
     let given = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let generated = pushed_to(&world, &sink.url).await.webhook_secret;
     assert!(generated.unwrap().starts_with("whsec_"));
-    let again = world
-        .ann
-        .register(&with_endpoint("queue", &sink.url))
-        .await
-        .unwrap();
+    let again = world.ann.register(&with_endpoint("queue", &sink.url)).await.unwrap();
     assert_eq!(again.webhook_secret, None);
     assert_eq!(world.ann.agent("queue").await.unwrap().webhook_secret, None);
     let mut body = with_endpoint("other", &sink.url);
     body["webhook_secret"] = given.into();
-    assert_eq!(
-        world.ann.register(&body).await.unwrap().webhook_secret,
-        None
-    );
-    world
-        .dan
-        .send(&message("ws", "other", "x"), None)
-        .await
-        .unwrap();
+    assert_eq!(world.ann.register(&body).await.unwrap().webhook_secret, None);
+    world.dan.send(&message("ws", "other", "x"), None).await.unwrap();
     assert!(sink.wait_for(1, 10).await[0].verify(given));
     body["webhook_secret"] = "whsec_short".into();
     assert_eq!(fields(world.ann.register(&body).await), ["webhook_secret"]);

@@ -39,11 +39,7 @@ async fn while_it_lives_the_endpoint_rests_and_afterwards_gets_what_waits() {
 #[tokio::test]
 async fn a_client_that_never_answers_gets_it_thrice_and_then_the_endpoint_does() {
     // 30 s are 1.5 s.
-    let coordinator = Coordinator::start(Options {
-        scale: 20,
-        ..Options::default()
-    })
-    .await;
+    let coordinator = Coordinator::start(Options { scale: 20, ..Options::default() }).await;
     let world = coordinator.world().await;
     let sink = Sink::start(vec![]).await;
     world.dan.register(&agent("ws")).await.unwrap();
@@ -71,19 +67,14 @@ async fn an_idle_stream_outlives_the_eviction_of_its_object() {
     delivery_is(&world, Delivery::Stream).await;
     // workerd evicts an object that has been idle for ten seconds.
     let slept = || {
-        let mailbox = format!(
-            "\"mailbox\":\"{}/queue\",\"rows\":0,\"what\":\"stream_found\"",
-            world.repo
-        );
+        let mailbox =
+            format!("\"mailbox\":\"{}/queue\",\"rows\":0,\"what\":\"stream_found\"", world.repo);
         mailbox
     };
     tokio::time::sleep(Duration::from_secs(13)).await;
     let sent = send(&world, "good morning").await;
     assert_eq!(next(&mut stream).await.id, sent.id);
-    stream
-        .confirm(&sent.id, MessageStatus::Acked)
-        .await
-        .unwrap();
+    stream.confirm(&sent.id, MessageStatus::Acked).await.unwrap();
     status_is(&world, &sent.id.to_string(), MessageStatus::Acked).await;
     eventually("the log to tell that the object slept", 10, || async {
         shared().await.log().contains(&slept()).then_some(())
@@ -123,11 +114,7 @@ async fn stream_and_endpoint_together_lose_nothing_while_one_comes_and_goes_and_
     let queue = json!({"name": "queue", "type": "merge-queue", "endpoint": sink.url});
     world.ann.register(&queue).await.unwrap();
     let (stop, streamed) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::default()));
-    let client = tokio::spawn(come_and_go(
-        world.ann.clone(),
-        stop.clone(),
-        Arc::clone(&streamed),
-    ));
+    let client = tokio::spawn(come_and_go(world.ann.clone(), stop.clone(), Arc::clone(&streamed)));
     let kills = if std::env::var("SOAK").is_ok() { 10 } else { 2 };
     let mut accepted = Vec::new();
     // A round lasts until both ways have taken part in it.
@@ -137,11 +124,7 @@ async fn stream_and_endpoint_together_lose_nothing_while_one_comes_and_goes_and_
         let both = || taken().0 > by_stream + 10 && taken().1 > by_push + 10;
         let until = Instant::now() + Duration::from_secs(60);
         while !both() {
-            assert!(
-                Instant::now() < until,
-                "one way took no part: {:?}",
-                taken()
-            );
+            assert!(Instant::now() < until, "one way took no part: {:?}", taken());
             let body = message("ws", "queue", &format!("{round}-{}", accepted.len()));
             let sent = world.dan.send(&body, None).await.unwrap();
             accepted.push(sent.id.to_string());
@@ -163,10 +146,7 @@ async fn stream_and_endpoint_together_lose_nothing_while_one_comes_and_goes_and_
     };
     let times = eventually("every message", 60, || async {
         let times = arrivals();
-        accepted
-            .iter()
-            .all(|id| times.contains_key(id))
-            .then_some(times)
+        accepted.iter().all(|id| times.contains_key(id)).then_some(times)
     })
     .await;
     stop.store(true, Ordering::Relaxed);
@@ -175,17 +155,10 @@ async fn stream_and_endpoint_together_lose_nothing_while_one_comes_and_goes_and_
     let by_push = times.values().filter(|(_, push)| *push > 0).count();
     // Twice only where something ended between a delivery and its mark: a kill
     // (what was marked in its last moments) or a stream that closed.
-    let twice = times
-        .values()
-        .filter(|(stream, push)| stream + push > 1)
-        .count();
+    let twice = times.values().filter(|(stream, push)| stream + push > 1).count();
     println!(
         "{} messages, {by_stream} by stream, {by_push} by push, {twice} twice",
         accepted.len()
     );
-    assert!(
-        twice * 10 < accepted.len(),
-        "{twice} of {} came twice",
-        accepted.len()
-    );
+    assert!(twice * 10 < accepted.len(), "{twice} of {} came twice", accepted.len());
 }

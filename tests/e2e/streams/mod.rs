@@ -50,14 +50,10 @@ async fn closed(stream: &mut Stream) -> (u16, String) {
 }
 
 async fn delivery_is(world: &World, wanted: Delivery) {
-    eventually(
-        &format!("delivery to be {}", wanted.as_str()),
-        20,
-        || async {
-            let queue = world.dan.agent("queue").await.unwrap();
-            (queue.delivery == wanted).then_some(())
-        },
-    )
+    eventually(&format!("delivery to be {}", wanted.as_str()), 20, || async {
+        let queue = world.dan.agent("queue").await.unwrap();
+        (queue.delivery == wanted).then_some(())
+    })
     .await;
 }
 
@@ -80,23 +76,14 @@ async fn what_waits_comes_in_order_and_the_next_only_after_the_answer() {
     assert_eq!((first.id.clone(), first.body.as_str()), (early.id, "early"));
     let nothing = timeout(Duration::from_millis(300), stream.next()).await;
     assert!(nothing.is_err(), "a second message before the answer");
-    stream
-        .confirm(&first.id, MessageStatus::Delivered)
-        .await
-        .unwrap();
+    stream.confirm(&first.id, MessageStatus::Delivered).await.unwrap();
     let second = next(&mut stream).await;
     assert_eq!(second.id, late.id);
-    stream
-        .confirm(&second.id, MessageStatus::Acked)
-        .await
-        .unwrap();
+    stream.confirm(&second.id, MessageStatus::Acked).await.unwrap();
     status_is(&world, &first.id.to_string(), MessageStatus::Delivered).await;
     status_is(&world, &second.id.to_string(), MessageStatus::Acked).await;
     // What was delivered can be acknowledged later, over the stream, too.
-    stream
-        .confirm(&first.id, MessageStatus::Acked)
-        .await
-        .unwrap();
+    stream.confirm(&first.id, MessageStatus::Acked).await.unwrap();
     status_is(&world, &first.id.to_string(), MessageStatus::Acked).await;
     stream.ping().await.unwrap();
     assert!(matches!(event(&mut stream).await, Event::Pong));
@@ -114,18 +101,12 @@ async fn a_wrong_answer_is_told_and_the_stream_goes_on() {
     for (frame, wanted) in [
         ("nonsense".to_owned(), InvalidJson),
         (json!({"id": own}).to_string(), ValidationFailed),
-        (
-            json!({"id": own, "status": "failed"}).to_string(),
-            ValidationFailed,
-        ),
+        (json!({"id": own, "status": "failed"}).to_string(), ValidationFailed),
         (
             json!({"id": own.replace("_queue", "_ws"), "status": "acked"}).to_string(),
             ValidationFailed,
         ),
-        (
-            json!({"id": unknown, "status": "acked"}).to_string(),
-            MessageNotFound,
-        ),
+        (json!({"id": unknown, "status": "acked"}).to_string(), MessageNotFound),
     ] {
         stream.send(frame).await.unwrap();
         match event(&mut stream).await {
@@ -133,9 +114,6 @@ async fn a_wrong_answer_is_told_and_the_stream_goes_on() {
             other => panic!("{other:?}"),
         }
     }
-    stream
-        .confirm(&sent.id, MessageStatus::Acked)
-        .await
-        .unwrap();
+    stream.confirm(&sent.id, MessageStatus::Acked).await.unwrap();
     status_is(&world, &own, MessageStatus::Acked).await;
 }

@@ -13,18 +13,11 @@ use serde_json::{Value, json};
 #[tokio::test]
 async fn cancelling_ends_what_is_pending_and_asks_what_is_at_work_to_stop() {
     let world = shared().await.world().await;
-    let cancel =
-        async |client: &RepoClient, request: &SpawnRequest| -> Result<SpawnRequest, Error> {
-            client
-                .call(
-                    Method::DELETE,
-                    &format!("/workers/{}", request.id),
-                    &[],
-                    None,
-                )
-                .await?
-                .json()
-        };
+    let cancel = async |client: &RepoClient,
+                        request: &SpawnRequest|
+           -> Result<SpawnRequest, Error> {
+        client.call(Method::DELETE, &format!("/workers/{}", request.id), &[], None).await?.json()
+    };
     let pending = spawn(&world.dan, &json!({"task": "1"})).await.unwrap();
     assert_eq!(code(cancel(&world.ann, &pending).await), Forbidden);
     let ended = cancel(&world.dan, &pending).await.unwrap();
@@ -36,12 +29,7 @@ async fn cancelling_ends_what_is_pending_and_asks_what_is_at_work_to_stop() {
     spawn(&world.dan, &json!({"task": "2"})).await.unwrap();
     let held = claim(&world.ci, &json!({})).await.unwrap();
     assert!(cancel(&world.dan, &held).await.unwrap().cancel_requested);
-    assert!(
-        patch(&world.ci, &held, json!({}))
-            .await
-            .unwrap()
-            .cancel_requested
-    );
+    assert!(patch(&world.ci, &held, json!({})).await.unwrap().cancel_requested);
     let body = json!({"status": "failed", "failure_reason": "cancelled"});
     let done = patch(&world.ci, &held, body).await.unwrap();
     assert_eq!(done.failure_reason.as_deref(), Some("cancelled"));
@@ -58,31 +46,17 @@ async fn a_repeated_end_or_cancellation_changes_nothing_and_is_recorded_once() {
     assert_eq!(again.summary.as_deref(), Some("one"));
     let path = format!("/workers/{}", held.id);
     for _ in 0..2 {
-        let reply = world
-            .dan
-            .call(Method::DELETE, &path, &[], None)
-            .await
-            .unwrap();
-        assert_eq!(
-            reply.json::<SpawnRequest>().unwrap().status,
-            SpawnStatus::Completed
-        );
+        let reply = world.dan.call(Method::DELETE, &path, &[], None).await.unwrap();
+        assert_eq!(reply.json::<SpawnRequest>().unwrap().status, SpawnStatus::Completed);
     }
-    let reply = world
-        .ci
-        .call(Method::GET, "/audit", &[], None)
-        .await
-        .unwrap();
+    let reply = world.ci.call(Method::GET, "/audit", &[], None).await.unwrap();
     let entries: Vec<Value> = reply.json().unwrap();
     let actions: Vec<_> = entries
         .iter()
         .filter(|entry| entry["subject"] == held.id.to_string())
         .map(|entry| entry["action"].as_str().unwrap())
         .collect();
-    assert_eq!(
-        actions,
-        ["worker.completed", "worker.claimed", "worker.requested"]
-    );
+    assert_eq!(actions, ["worker.completed", "worker.claimed", "worker.requested"]);
 }
 
 #[tokio::test]
@@ -91,40 +65,22 @@ async fn a_claims_key_is_free_again_after_the_end() {
     let key = [("idempotency-key", "again")];
     for task in ["one", "two"] {
         spawn(&world.dan, &json!({"task": task})).await.unwrap();
-        let reply = world
-            .ci
-            .call(Method::POST, "/workers/claim", &key, None)
-            .await
-            .unwrap();
+        let reply = world.ci.call(Method::POST, "/workers/claim", &key, None).await.unwrap();
         let held: SpawnRequest = reply.json().unwrap();
         assert_eq!(held.task, task);
-        patch(&world.ci, &held, json!({"status": "completed"}))
-            .await
-            .unwrap();
+        patch(&world.ci, &held, json!({"status": "completed"})).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn a_request_that_is_to_be_cancelled_is_given_to_nobody_else() {
     // A lease of 300 s is 3 s.
-    let coordinator = Coordinator::start(Options {
-        scale: 100,
-        ..Options::default()
-    })
-    .await;
+    let coordinator = Coordinator::start(Options { scale: 100, ..Options::default() }).await;
     let world = coordinator.world().await;
-    spawn(&world.dan, &json!({"task": "x", "retry": true}))
-        .await
-        .unwrap();
-    let held = claim(&world.ci, &json!({"lease_seconds": 300}))
-        .await
-        .unwrap();
+    spawn(&world.dan, &json!({"task": "x", "retry": true})).await.unwrap();
+    let held = claim(&world.ci, &json!({"lease_seconds": 300})).await.unwrap();
     let path = format!("/workers/{}", held.id);
-    world
-        .dan
-        .call(Method::DELETE, &path, &[], None)
-        .await
-        .unwrap();
+    world.dan.call(Method::DELETE, &path, &[], None).await.unwrap();
     let ended = eventually("the lease to end", 20, || async {
         let request = get(&world.dan, &held).await;
         (request.status != SpawnStatus::InProgress).then_some(request)

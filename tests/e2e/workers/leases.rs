@@ -13,39 +13,26 @@ async fn a_runner_that_stops_before_the_start_loses_its_lease_to_the_next_claim(
     let (_coordinator, world) = scaled(30).await;
     let asked = spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
     // A lease of 120 s is four seconds here, one of 600 twenty.
-    let first = claim(&world.ci, &json!({"lease_seconds": 120}))
-        .await
-        .unwrap();
+    let first = claim(&world.ci, &json!({"lease_seconds": 120})).await.unwrap();
     assert!(claim(&world.ci, &json!({})).await.is_none());
     let second = eventually("the next claim", 20, || async {
         claim(&world.ci, &json!({"lease_seconds": 600})).await
     })
     .await;
     assert_eq!(second.id, asked.id);
-    for body in [
-        json!({"worker_name": "late"}),
-        json!({"status": "completed"}),
-        json!({}),
-    ] {
+    for body in [json!({"worker_name": "late"}), json!({"status": "completed"}), json!({})] {
         assert_eq!(code(patch(&world.ci, &first, body).await), LeaseLost);
     }
     let now = get(&world.dan, &asked).await;
-    assert_eq!(
-        (now.status, now.worker_name),
-        (SpawnStatus::InProgress, None)
-    );
-    patch(&world.ci, &second, json!({"worker_name": "w"}))
-        .await
-        .unwrap();
+    assert_eq!((now.status, now.worker_name), (SpawnStatus::InProgress, None));
+    patch(&world.ci, &second, json!({"worker_name": "w"})).await.unwrap();
 }
 
 #[tokio::test]
 async fn the_third_lease_that_ends_before_a_start_fails_the_request() {
     let (_coordinator, world) = scaled(300).await;
     world.dan.register(&agent("ws")).await.unwrap();
-    spawn(&world.dan, &json!({"task": "t", "spawned_by": "ws"}))
-        .await
-        .unwrap();
+    spawn(&world.dan, &json!({"task": "t", "spawned_by": "ws"})).await.unwrap();
     for _ in 0..3 {
         eventually("a claim", 20, || async {
             claim(&world.ci, &json!({"lease_seconds": 30})).await
@@ -66,68 +53,34 @@ async fn a_started_worker_is_given_to_nobody_else_may_come_back_late_and_fails_a
     // A lease of 600 s is 6 s here, one of 30 s is 0.3 s, the hour 36 s.
     let (_coordinator, world) = scaled(100).await;
     let asked = spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
-    let held = claim(&world.ci, &json!({"lease_seconds": 600}))
-        .await
-        .unwrap();
-    patch(
-        &world.ci,
-        &held,
-        json!({"worker_name": "w", "lease_seconds": 30}),
-    )
-    .await
-    .unwrap();
+    let held = claim(&world.ci, &json!({"lease_seconds": 600})).await.unwrap();
+    patch(&world.ci, &held, json!({"worker_name": "w", "lease_seconds": 30})).await.unwrap();
     eventually("the lease's end", 20, || async {
         get(&world.dan, &asked).await.lease_expired.then_some(())
     })
     .await;
     assert!(claim(&world.ci, &json!({})).await.is_none());
-    let late = patch(&world.ci, &held, json!({"lease_seconds": 30}))
-        .await
-        .unwrap();
-    assert_eq!(
-        (late.status, late.lease_expired),
-        (SpawnStatus::InProgress, false)
-    );
+    let late = patch(&world.ci, &held, json!({"lease_seconds": 30})).await.unwrap();
+    assert_eq!((late.status, late.lease_expired), (SpawnStatus::InProgress, false));
     let failed = eventually("the hour to pass", 80, || async {
         let now = get(&world.dan, &asked).await;
-        assert!(
-            claim(&world.ci, &json!({})).await.is_none(),
-            "it was given to a second runner"
-        );
+        assert!(claim(&world.ci, &json!({})).await.is_none(), "it was given to a second runner");
         (now.status == SpawnStatus::Failed).then_some(now)
     })
     .await;
     assert_eq!(failed.failure_reason.as_deref(), Some("runner_lost"));
-    assert_eq!(
-        code(patch(&world.ci, &held, json!({"status": "completed"})).await),
-        LeaseLost
-    );
+    assert_eq!(code(patch(&world.ci, &held, json!({"status": "completed"})).await), LeaseLost);
 }
 
 #[tokio::test]
 async fn with_retry_a_started_worker_whose_lease_ends_is_claimed_again() {
     let (_coordinator, world) = scaled(100).await;
-    let asked = spawn(&world.dan, &json!({"task": "t", "retry": true}))
-        .await
-        .unwrap();
-    let first = claim(&world.ci, &json!({"lease_seconds": 600}))
-        .await
-        .unwrap();
-    patch(
-        &world.ci,
-        &first,
-        json!({"worker_name": "w1", "lease_seconds": 30}),
-    )
-    .await
-    .unwrap();
-    let second = eventually("the second claim", 20, || async {
-        claim(&world.ci, &json!({})).await
-    })
-    .await;
-    assert_eq!(
-        (second.id, second.worker_name.as_ref()),
-        (asked.id.clone(), None)
-    );
+    let asked = spawn(&world.dan, &json!({"task": "t", "retry": true})).await.unwrap();
+    let first = claim(&world.ci, &json!({"lease_seconds": 600})).await.unwrap();
+    patch(&world.ci, &first, json!({"worker_name": "w1", "lease_seconds": 30})).await.unwrap();
+    let second =
+        eventually("the second claim", 20, || async { claim(&world.ci, &json!({})).await }).await;
+    assert_eq!((second.id, second.worker_name.as_ref()), (asked.id.clone(), None));
     assert_eq!(code(patch(&world.ci, &first, json!({})).await), LeaseLost);
 }
 
@@ -135,9 +88,7 @@ async fn with_retry_a_started_worker_whose_lease_ends_is_claimed_again() {
 async fn the_scheduled_handler_notices_leases_when_nobody_asks() {
     let (coordinator, world) = scaled(300).await;
     world.dan.register(&agent("ws")).await.unwrap();
-    spawn(&world.dan, &json!({"task": "t", "spawned_by": "ws"}))
-        .await
-        .unwrap();
+    spawn(&world.dan, &json!({"task": "t", "spawned_by": "ws"})).await.unwrap();
     for _ in 0..3 {
         eventually("a claim", 20, || async {
             claim(&world.ci, &json!({"lease_seconds": 30})).await
@@ -157,40 +108,18 @@ async fn a_lease_is_shown_to_its_claimer_alone_and_a_guess_is_refused() {
     let world = shared().await.world().await;
     spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
     let held = claim(&world.ci, &json!({})).await.unwrap();
-    let shown = world
-        .dan
-        .call(Method::GET, &format!("/workers/{}", held.id), &[], None)
-        .await
-        .unwrap();
+    let shown =
+        world.dan.call(Method::GET, &format!("/workers/{}", held.id), &[], None).await.unwrap();
     assert!(!shown.text.contains(&held.lease.as_ref().unwrap().token));
     assert_eq!(
-        code(
-            patch(
-                &world.ann,
-                &held,
-                json!({"lease_token": "lease_x", "status": "failed"})
-            )
-            .await
-        ),
+        code(patch(&world.ann, &held, json!({"lease_token": "lease_x", "status": "failed"})).await),
         LeaseLost
     );
     let other = shared().await.world().await;
-    assert_eq!(
-        code(patch(&other.ci, &held, json!({})).await),
-        WorkerNotFound
-    );
+    assert_eq!(code(patch(&other.ci, &held, json!({})).await), WorkerNotFound);
     let (owner, repo) = world.repo.split_once('/').unwrap();
     let stranger = other.dan.client.repo(owner, repo);
-    assert_eq!(
-        code(spawn(&stranger, &json!({"task": "t"})).await),
-        Forbidden
-    );
+    assert_eq!(code(spawn(&stranger, &json!({"task": "t"})).await), Forbidden);
     world.dan.register(&agent("a")).await.unwrap();
-    assert!(
-        world
-            .dan
-            .send(&message("a", "a", "unrelated"), None)
-            .await
-            .is_ok()
-    );
+    assert!(world.dan.send(&message("a", "a", "unrelated"), None).await.is_ok());
 }

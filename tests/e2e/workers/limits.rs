@@ -14,9 +14,7 @@ async fn of_two_hundred_claims_at_once_over_twenty_requests_each_is_given_once()
         let world = shared().await.world().await;
         limits(&world, 100, 100).await;
         for n in 0..20 {
-            spawn(&world.dan, &json!({"task": n.to_string()}))
-                .await
-                .unwrap();
+            spawn(&world.dan, &json!({"task": n.to_string()})).await.unwrap();
         }
         let claims = (0..200).map(|_| {
             let client = world.ci.clone();
@@ -37,10 +35,7 @@ async fn of_two_hundred_claims_at_once_over_twenty_requests_each_is_given_once()
 async fn of_fifty_requests_at_once_a_limit_of_ten_accepts_ten() {
     let rounds = if std::env::var("SOAK").is_ok() { 10 } else { 1 };
     for _ in 0..rounds {
-        for (limit, wanted) in [
-            ((1000, 10), WorkerLimitReached),
-            ((10, 1000), SpawnRateLimited),
-        ] {
+        for (limit, wanted) in [((1000, 10), WorkerLimitReached), ((10, 1000), SpawnRateLimited)] {
             let world = shared().await.world().await;
             limits(&world, limit.0, limit.1).await;
             let asks = (0..50).map(|_| {
@@ -65,27 +60,11 @@ async fn an_ended_worker_makes_room_and_a_refusal_says_when_to_come_back() {
     limits(&world, 3, 1).await;
     let first = spawn(&world.dan, &json!({"task": "1"})).await.unwrap();
     let url = format!("{}/repos/{}/workers/spawn", world.url, world.repo);
-    let ask = reqwest::Client::new()
-        .post(&url)
-        .bearer_auth(&world.tokens[0])
-        .body(r#"{"task":"2"}"#);
+    let ask =
+        reqwest::Client::new().post(&url).bearer_auth(&world.tokens[0]).body(r#"{"task":"2"}"#);
     let (status, headers, body) = crate::raw(ask).await;
-    assert_eq!(
-        (status, &body["code"]),
-        (429, &json!("worker_limit_reached"))
-    );
-    assert!(
-        headers["retry-after"]
-            .to_str()
-            .unwrap()
-            .parse::<u32>()
-            .unwrap()
-            > 0
-    );
-    world
-        .dan
-        .call(Method::DELETE, &format!("/workers/{}", first.id), &[], None)
-        .await
-        .unwrap();
+    assert_eq!((status, &body["code"]), (429, &json!("worker_limit_reached")));
+    assert!(headers["retry-after"].to_str().unwrap().parse::<u32>().unwrap() > 0);
+    world.dan.call(Method::DELETE, &format!("/workers/{}", first.id), &[], None).await.unwrap();
     assert!(spawn(&world.dan, &json!({"task": "2"})).await.is_ok());
 }

@@ -14,18 +14,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 async fn spawn(client: &RepoClient, body: &Value) -> Result<SpawnRequest, Error> {
-    client
-        .call(Method::POST, "/workers/spawn", &[], Some(body))
-        .await?
-        .json()
+    client.call(Method::POST, "/workers/spawn", &[], Some(body)).await?.json()
 }
 
 /// The claimed request, or none if there was none.
 async fn claim(client: &RepoClient, body: &Value) -> Option<SpawnRequest> {
-    let reply = client
-        .call(Method::POST, "/workers/claim", &[], Some(body))
-        .await
-        .unwrap();
+    let reply = client.call(Method::POST, "/workers/claim", &[], Some(body)).await.unwrap();
     (reply.status == 200).then(|| reply.json().unwrap())
 }
 
@@ -39,10 +33,7 @@ async fn patch(
         body["lease_token"] = json!(request.lease.as_ref().unwrap().token);
     }
     let path = format!("/workers/{}", request.id);
-    client
-        .call(Method::PATCH, &path, &[], Some(&body))
-        .await?
-        .json()
+    client.call(Method::PATCH, &path, &[], Some(&body)).await?.json()
 }
 
 async fn get(client: &RepoClient, id: &SpawnRequest) -> SpawnRequest {
@@ -55,29 +46,16 @@ async fn get(client: &RepoClient, id: &SpawnRequest) -> SpawnRequest {
 }
 
 async fn list(client: &RepoClient, path: &str) -> Vec<SpawnRequest> {
-    client
-        .call(Method::GET, path, &[], None)
-        .await
-        .unwrap()
-        .json()
-        .unwrap()
+    client.call(Method::GET, path, &[], None).await.unwrap().json().unwrap()
 }
 
 async fn limits(world: &World, per_minute: u32, workers: u32) {
     let body = json!({"max_spawns_per_minute": per_minute, "max_workers": workers});
-    world
-        .ci
-        .call(Method::PUT, "/config", &[], Some(&body))
-        .await
-        .unwrap();
+    world.ci.call(Method::PUT, "/config", &[], Some(&body)).await.unwrap();
 }
 
 async fn scaled(scale: u32) -> (Coordinator, World) {
-    let coordinator = Coordinator::start(Options {
-        scale,
-        ..Options::default()
-    })
-    .await;
+    let coordinator = Coordinator::start(Options { scale, ..Options::default() }).await;
     let world = coordinator.world().await;
     (coordinator, world)
 }
@@ -92,40 +70,24 @@ async fn a_request_is_claimed_started_and_completed_and_whoever_asked_is_told() 
         (asked.status, asked.priority, asked.spawned_by.as_str()),
         (SpawnStatus::Pending, 0, "ws")
     );
-    assert_eq!(
-        list(&world.ann, "/workers/pending").await,
-        std::slice::from_ref(&asked)
-    );
-    let claimed = claim(&world.ci, &json!({"lease_seconds": 60}))
-        .await
-        .unwrap();
+    assert_eq!(list(&world.ann, "/workers/pending").await, std::slice::from_ref(&asked));
+    let claimed = claim(&world.ci, &json!({"lease_seconds": 60})).await.unwrap();
     assert_eq!(
         (&claimed.id, claimed.status, claimed.task.as_str()),
         (&asked.id, SpawnStatus::InProgress, asked.task.as_str())
     );
     let lease = claimed.lease.as_ref().unwrap().expires_at.0 - claimed.created_at.0;
     assert!((59_000..70_000).contains(&lease), "{lease}");
-    let started = patch(&world.ci, &claimed, json!({"worker_name": "w1"}))
-        .await
-        .unwrap();
+    let started = patch(&world.ci, &claimed, json!({"worker_name": "w1"})).await.unwrap();
     assert_eq!(started.worker_name.as_ref().unwrap().as_str(), "w1");
     assert!(!started.cancel_requested && started.lease.is_none());
-    let done = patch(
-        &world.ci,
-        &claimed,
-        json!({"status": "completed", "summary": "PR #7"}),
-    )
-    .await
-    .unwrap();
-    assert_eq!(
-        (done.status, done.summary.as_deref()),
-        (SpawnStatus::Completed, Some("PR #7"))
-    );
-    assert!(done.finished_at.is_some());
-    // The end may be repeated, and is told once.
-    patch(&world.ci, &claimed, json!({"status": "completed"}))
+    let done = patch(&world.ci, &claimed, json!({"status": "completed", "summary": "PR #7"}))
         .await
         .unwrap();
+    assert_eq!((done.status, done.summary.as_deref()), (SpawnStatus::Completed, Some("PR #7")));
+    assert!(done.finished_at.is_some());
+    // The end may be repeated, and is told once.
+    patch(&world.ci, &claimed, json!({"status": "completed"})).await.unwrap();
     let told = world.dan.messages("ws", "wait=10").await.unwrap();
     assert!(
         told[0].body.contains("PR #7") && told[0].body.contains(asked.id.as_str()),
@@ -143,22 +105,10 @@ async fn a_role_names_that_owners_agent_of_the_type() {
     let world = shared().await.world().await;
     let body = json!({"name": "workspace-laptop", "type": "workspace"});
     world.dan.register(&body).await.unwrap();
-    let asked = spawn(
-        &world.dan,
-        &json!({"task": "t", "spawned_by": "workspace:dan"}),
-    )
-    .await
-    .unwrap();
-    world
-        .dan
-        .call(Method::DELETE, &format!("/workers/{}", asked.id), &[], None)
-        .await
-        .unwrap();
-    let told = world
-        .dan
-        .messages("workspace-laptop", "wait=10")
-        .await
-        .unwrap();
+    let asked =
+        spawn(&world.dan, &json!({"task": "t", "spawned_by": "workspace:dan"})).await.unwrap();
+    world.dan.call(Method::DELETE, &format!("/workers/{}", asked.id), &[], None).await.unwrap();
+    let told = world.dan.messages("workspace-laptop", "wait=10").await.unwrap();
     assert!(told[0].body.contains("cancelled"), "{}", told[0].body);
     let mine = spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
     assert_eq!(mine.spawned_by, "user:dan");
@@ -176,11 +126,7 @@ async fn spawned_by_is_one_that_the_caller_may_act_for() {
         code(spawn(&world.ci, &json!({"task": "t", "spawned_by": "user:ci"})).await),
         Forbidden
     );
-    assert!(
-        spawn(&world.ci, &json!({"task": "t", "spawned_by": "hers"}))
-            .await
-            .is_ok()
-    );
+    assert!(spawn(&world.ci, &json!({"task": "t", "spawned_by": "hers"})).await.is_ok());
     assert_eq!(
         fields(spawn(&world.dan, &json!({"spawned_by": "a.b"})).await),
         ["task", "spawned_by"]
@@ -198,44 +144,20 @@ async fn the_most_urgent_goes_first_then_the_oldest_and_labels_must_fit() {
         ("young", 0, json!([])),
         ("gpu", 9, json!(["gpu", "linux"])),
     ] {
-        spawn(
-            &world.dan,
-            &json!({"task": task, "priority": priority, "labels": labels}),
-        )
-        .await
-        .unwrap();
+        spawn(&world.dan, &json!({"task": task, "priority": priority, "labels": labels}))
+            .await
+            .unwrap();
     }
-    let order: Vec<_> = list(&world.dan, "/workers/pending")
-        .await
-        .into_iter()
-        .map(|r| r.task)
-        .collect();
+    let order: Vec<_> =
+        list(&world.dan, "/workers/pending").await.into_iter().map(|r| r.task).collect();
     assert_eq!(order, ["gpu", "urgent", "old", "young"]);
     let mut claimed = Vec::new();
-    for labels in [
-        json!(["linux"]),
-        json!([]),
-        json!(["linux", "gpu", "x"]),
-        json!([]),
-        json!([]),
-    ] {
-        claimed.push(
-            claim(&world.ci, &json!({"labels": labels}))
-                .await
-                .map(|r| r.task),
-        );
+    for labels in [json!(["linux"]), json!([]), json!(["linux", "gpu", "x"]), json!([]), json!([])]
+    {
+        claimed.push(claim(&world.ci, &json!({"labels": labels})).await.map(|r| r.task));
     }
-    let wanted = [
-        Some("urgent"),
-        Some("old"),
-        Some("gpu"),
-        Some("young"),
-        None,
-    ];
-    assert_eq!(
-        claimed.iter().map(Option::as_deref).collect::<Vec<_>>(),
-        wanted
-    );
+    let wanted = [Some("urgent"), Some("old"), Some("gpu"), Some("young"), None];
+    assert_eq!(claimed.iter().map(Option::as_deref).collect::<Vec<_>>(), wanted);
 }
 
 #[tokio::test]
@@ -243,15 +165,7 @@ async fn the_same_key_asks_once_and_claims_once() {
     let world = shared().await.world().await;
     let key = [("idempotency-key", "k1")];
     let ask = async |task: &str| {
-        world
-            .dan
-            .call(
-                Method::POST,
-                "/workers/spawn",
-                &key,
-                Some(&json!({"task": task})),
-            )
-            .await
+        world.dan.call(Method::POST, "/workers/spawn", &key, Some(&json!({"task": task}))).await
     };
     let (first, again) = (ask("t").await.unwrap(), ask("t").await.unwrap());
     assert_eq!(
@@ -261,13 +175,7 @@ async fn the_same_key_asks_once_and_claims_once() {
     assert_eq!(code(ask("other").await), IdempotencyMismatch);
     spawn(&world.dan, &json!({"task": "second"})).await.unwrap();
     let claim = async || -> SpawnRequest {
-        world
-            .ci
-            .call(Method::POST, "/workers/claim", &key, None)
-            .await
-            .unwrap()
-            .json()
-            .unwrap()
+        world.ci.call(Method::POST, "/workers/claim", &key, None).await.unwrap().json().unwrap()
     };
     let (first, again) = (claim().await, claim().await);
     assert_eq!((first.id, first.lease), (again.id, again.lease));

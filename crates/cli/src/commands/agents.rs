@@ -140,12 +140,7 @@ async fn act(session: &Session, command: &OneCommand, at: &InRepo) -> Outcome {
             let agent = at.client.agent(name).await?;
             out.show(&agent, || details(&agent));
         }
-        OneCommand::Register {
-            name,
-            r#type,
-            endpoint,
-            take_over,
-        } => {
+        OneCommand::Register { name, r#type, endpoint, take_over } => {
             let endpoint = endpoint.as_deref();
             let agent = register(session, at, name, r#type, endpoint, *take_over).await?;
             out.show(&agent, || registered(&agent));
@@ -176,9 +171,7 @@ async fn act(session: &Session, command: &OneCommand, at: &InRepo) -> Outcome {
 }
 
 fn tested(test: &EndpointTest) -> String {
-    let status = test
-        .status
-        .map_or(String::new(), |status| format!(" with {status}"));
+    let status = test.status.map_or(String::new(), |status| format!(" with {status}"));
     match &test.error {
         None => format!("The endpoint answered{status} in {} ms.", test.duration_ms),
         Some(error) => format!("The endpoint failed: {error}{status}."),
@@ -210,9 +203,7 @@ fn shown(agents: &[Agent]) -> String {
             plain(&ago(agent.last_seen, now)),
         ]
     };
-    let head = [
-        "NAME", "TYPE", "STATUS", "LOCATION", "OWNER", "NODE", "DELIVERY", "SEEN",
-    ];
+    let head = ["NAME", "TYPE", "STATUS", "LOCATION", "OWNER", "NODE", "DELIVERY", "SEEN"];
     table(&head, &agents.iter().map(row).collect::<Vec<_>>())
 }
 
@@ -231,9 +222,7 @@ async fn register(
     }
     crypt::own(session)?.publish(&mut metadata);
     let agent = Registration {
-        endpoint: endpoint.map_or(EndpointChange::Keep, |url| {
-            EndpointChange::Set(url.to_owned())
-        }),
+        endpoint: endpoint.map_or(EndpointChange::Keep, |url| EndpointChange::Set(url.to_owned())),
         instance: Some(session.settings.instance.clone()),
         metadata: Some(metadata),
         take_over,
@@ -255,10 +244,7 @@ async fn register(
 }
 
 fn registered(agent: &Agent) -> String {
-    let mut text = format!(
-        "Registered {} in {} ({}).",
-        agent.name, agent.repo, agent.id
-    );
+    let mut text = format!("Registered {} in {} ({}).", agent.name, agent.repo, agent.id);
     if let Some(secret) = &agent.webhook_secret {
         text = format!("{text}\nIts endpoint's secret, shown this once: {secret}");
     }
@@ -268,41 +254,24 @@ fn registered(agent: &Agent) -> String {
 fn details(agent: &Agent) -> String {
     let now = now();
     let mut lines = vec![
-        format!(
-            "{} ({}) in {}",
-            agent.name,
-            line(&agent.r#type, 40),
-            agent.repo
-        ),
+        format!("{} ({}) in {}", agent.name, line(&agent.r#type, 40), agent.repo),
         format!(
             "  status     {}, seen {}",
             look(agent.status).paint(agent.status.as_str()),
             ago(agent.last_seen, now)
         ),
-        format!(
-            "  runs       {}, owned by {}",
-            agent.location.as_str(),
-            agent.owner
-        ),
+        format!("  runs       {}, owned by {}", agent.location.as_str(), agent.owner),
         format!("  id         {}", agent.id),
     ];
-    let reason = agent
-        .delivery_reason
-        .as_ref()
-        .map_or(String::new(), |why| format!(" ({})", line(why, 60)));
+    let reason =
+        agent.delivery_reason.as_ref().map_or(String::new(), |why| format!(" ({})", line(why, 60)));
     let endpoint = if agent.endpoint.is_empty() {
         String::new()
     } else {
         format!(", {}", line(&agent.endpoint, 100))
     };
-    lines.push(format!(
-        "  delivery   {}{reason}{endpoint}",
-        agent.delivery.as_str()
-    ));
-    lines.push(format!(
-        "  waiting    {} messages",
-        agent.waiting.unwrap_or(0)
-    ));
+    lines.push(format!("  delivery   {}{reason}{endpoint}", agent.delivery.as_str()));
+    lines.push(format!("  waiting    {} messages", agent.waiting.unwrap_or(0)));
     for (key, value) in &agent.metadata {
         lines.push(format!("  {:<10} {}", line(key, 40), line(value, 100)));
     }

@@ -199,8 +199,7 @@ impl ConfigArgs {
             config.encrypt = when;
         }
         config.max_workers = self.max_workers.unwrap_or(config.max_workers);
-        config.max_spawns_per_minute = self
-            .max_spawns_per_minute
-            .unwrap_or(config.max_spawns_per_minute);
+        config.max_spawns_per_minute =
+            self.max_spawns_per_minute.unwrap_or(config.max_spawns_per_minute);
     }
 }

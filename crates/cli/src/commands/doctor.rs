@@ -35,17 +35,11 @@ impl DoctorArgs {
 
 /// Shows what was found; a failure if there is a fault.
 fn report(out: Output, checks: &[Check]) -> Outcome {
-    let bad = checks
-        .iter()
-        .filter(|check| check.state == State::Fault)
-        .count();
+    let bad = checks.iter().filter(|check| check.state == State::Fault).count();
     out.show(&checks, || doctor::told(checks));
     if bad == 0 {
         return Ok(());
     }
     let them = if bad == 1 { "it" } else { "them" };
-    Err(Failure::new(format!(
-        "{}; what mends {them} is written below each",
-        counted(bad, "fault")
-    )))
+    Err(Failure::new(format!("{}; what mends {them} is written below each", counted(bad, "fault"))))
 }

@@ -89,10 +89,7 @@ impl InboxArgs {
         if let Some(name) = name {
             return Ok(at.client.agent(&name).await?);
         }
-        let filter = AgentFilter {
-            owner: Some(at.login.owner.clone()),
-            ..AgentFilter::default()
-        };
+        let filter = AgentFilter { owner: Some(at.login.owner.clone()), ..AgentFilter::default() };
         let mut mine = at.client.agents(&filter).await?;
         if mine.len() == 1 {
             return mine.pop().ok_or_else(|| Failure::new("no agent"));
@@ -128,18 +125,14 @@ impl InboxArgs {
         }
         messages.sort_by_key(|message| message.id.seq());
         let reader = Reader::new(session, &at.repo);
-        let opened: Vec<Opened> = messages
-            .into_iter()
-            .map(|message| reader.open(message))
-            .collect();
+        let opened: Vec<Opened> =
+            messages.into_iter().map(|message| reader.open(message)).collect();
         session.out.show(&opened, || match opened.as_slice() {
             [] => format!("no messages for {name}"),
             opened => opened.iter().map(told).collect::<Vec<_>>().join("\n"),
         });
         if more {
-            session
-                .out
-                .warn("there are more: acknowledge these first, or raise --limit");
+            session.out.warn("there are more: acknowledge these first, or raise --limit");
         }
         if !peek {
             for opened in &opened {
@@ -197,11 +190,7 @@ impl InboxArgs {
         // something comes.
         let mut wait = None;
         loop {
-            let filter = MessageFilter {
-                after: after.clone(),
-                wait,
-                ..MessageFilter::default()
-            };
+            let filter = MessageFilter { after: after.clone(), wait, ..MessageFilter::default() };
             let page = match at.client.messages(name, &filter).await {
                 Ok(page) => page,
                 Err(error) if error.is_outage() => {
@@ -232,10 +221,7 @@ fn outage(out: Output, change: Connection<'_>) {
     match change {
         Connection::Away(error) => out.warn(&format!("{error}; waiting for it")),
         Connection::Back(after) => {
-            out.warn(&format!(
-                "the coordinator is back after {} s",
-                after.as_secs()
-            ));
+            out.warn(&format!("the coordinator is back after {} s", after.as_secs()));
         }
         _ => {}
     }
@@ -247,10 +233,7 @@ fn show_one(out: Output, opened: &Opened) {
 
 /// Did any message stay sealed?
 fn sealed(opened: &[Opened]) -> Outcome {
-    let errors: Vec<_> = opened
-        .iter()
-        .filter_map(|opened| opened.error.as_ref())
-        .collect();
+    let errors: Vec<_> = opened.iter().filter_map(|opened| opened.error.as_ref()).collect();
     match errors.as_slice() {
         [] => Ok(()),
         [first, ..] => Err(Failure::new(format!(

@@ -124,9 +124,9 @@ pub async fn keep(
     for old in replaced {
         if dead.contains(&old) {
             let (id, owner) = (&old.token_id, &old.owner);
-            session.out.note(&format!(
-                "Forgot the token {id} of {owner}, which is no longer valid."
-            ));
+            session
+                .out
+                .note(&format!("Forgot the token {id} of {owner}, which is no longer valid."));
         }
         if (&old.token_id, old.place) != (&login.token_id, login.place) {
             // What cannot be forgotten now is of no use any more.
@@ -191,9 +191,7 @@ fn usual(session: &Session) -> Outcome<String> {
 /// What a token stands for, for people.
 pub(super) fn told(who: &WhoAmI) -> String {
     let covers = covered(who.kind, &who.repos);
-    let end = who
-        .expires_at
-        .map_or(String::new(), |at| format!(", until {}", word(&at)));
+    let end = who.expires_at.map_or(String::new(), |at| format!(", until {}", word(&at)));
     format!("{} ({}) for {covers}{end}", who.owner, who.kind.as_str())
 }
 
@@ -212,10 +210,7 @@ impl LoginArgs {
         let (login, who) = keep(session, &base, self.allow_http, !self.no_keychain, &token).await?;
         let place = session.secrets().told(login.place);
         session.out.show(&login, || {
-            format!(
-                "Logged in to {base} as {}.\nThe token is in {place}.",
-                told(&who)
-            )
+            format!("Logged in to {base} as {}.\nThe token is in {place}.", told(&who))
         });
         Ok(())
     }
@@ -264,10 +259,7 @@ impl LogoutArgs {
         })?;
         session.out.show(&meant, || {
             let told = |login: &Login| {
-                format!(
-                    "Forgot the token {} of {} at {}.",
-                    login.token_id, login.owner, login.url
-                )
+                format!("Forgot the token {} of {} at {}.", login.token_id, login.owner, login.url)
             };
             let lines: Vec<_> = meant.iter().map(told).collect();
             let rest =

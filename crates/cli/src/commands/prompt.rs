@@ -25,15 +25,9 @@ impl PromptArgs {
         let agents = at.client.agents(&AgentFilter::default()).await;
         let agents = agents.map_err(|error| session.explain(error.into(), &at.login))?;
         let here = Some(&session.settings.instance);
-        let away: Vec<_> = agents
-            .iter()
-            .filter(|agent| agent.instance.as_ref() != here)
-            .collect();
+        let away: Vec<_> = agents.iter().filter(|agent| agent.instance.as_ref() != here).collect();
         let text = paragraph(&away);
-        session.out.show(
-            &serde_json::json!({ "prompt": text, "agents": away }),
-            || text.clone(),
-        );
+        session.out.show(&serde_json::json!({ "prompt": text, "agents": away }), || text.clone());
         Ok(())
     }
 }

@@ -120,13 +120,7 @@ impl SendArgs {
             }
         })?;
         session.out.show(&sent, || {
-            format!(
-                "{} {} {} to {}",
-                sent.id,
-                sent.status.as_str(),
-                sent.from,
-                sent.to
-            )
+            format!("{} {} {} to {}", sent.id, sent.status.as_str(), sent.from, sent.to)
         });
         Ok(())
     }
@@ -199,9 +193,10 @@ fn told(message: &Message) -> String {
         lines.push(format!("  because    {}", reason.as_str()));
     }
     if message.attempts > 0 {
-        let error = message.last_error.as_ref().map_or(String::new(), |error| {
-            format!(", the last one: {}", line(error, 60))
-        });
+        let error = message
+            .last_error
+            .as_ref()
+            .map_or(String::new(), |error| format!(", the last one: {}", line(error, 60)));
         lines.push(format!("  attempts   {}{error}", message.attempts));
     }
     if message.status == MessageStatus::Pending {

@@ -43,12 +43,7 @@ impl CompletionsArgs {
     /// Runs it.
     pub fn run(&self) -> Outcome {
         let mut text = Vec::new();
-        clap_complete::generate(
-            self.shell,
-            &mut Cli::command(),
-            "multiclaude-hybrid",
-            &mut text,
-        );
+        clap_complete::generate(self.shell, &mut Cli::command(), "multiclaude-hybrid", &mut text);
         print(&text)
     }
 }
@@ -98,9 +93,7 @@ impl ShimArgs {
         if refused.is_empty() {
             return Ok(());
         }
-        Err(
-            Failure::new("some of the shell's files could not be changed")
-                .hint("add the lines that are printed above by hand"),
-        )
+        Err(Failure::new("some of the shell's files could not be changed")
+            .hint("add the lines that are printed above by hand"))
     }
 }

@@ -86,17 +86,13 @@ impl Invitation {
                  with mchi_",
             )
         };
-        let at = text
-            .find(PREFIX)
-            .ok_or_else(|| wrong("nothing begins with mchi_"))?;
+        let at = text.find(PREFIX).ok_or_else(|| wrong("nothing begins with mchi_"))?;
         let rest = text.get(at + PREFIX.len()..).unwrap_or_default();
         let code: String = rest
             .chars()
             .take_while(|char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_'))
             .collect();
-        let bytes = URL_SAFE_NO_PAD
-            .decode(code)
-            .map_err(|_| wrong("it is cut short"))?;
+        let bytes = URL_SAFE_NO_PAD.decode(code).map_err(|_| wrong("it is cut short"))?;
         serde_json::from_slice(&bytes).map_err(|_| wrong("it is cut short"))
     }
 }
@@ -154,10 +150,7 @@ impl JoinArgs {
         let keychain = !self.no_keychain;
         let (login, _) = keep(session, &base, self.allow_http, keychain, &invitation.token).await?;
         session.change(|settings| {
-            let here = settings
-                .repos
-                .entry(invitation.repo.to_string())
-                .or_default();
+            let here = settings.repos.entry(invitation.repo.to_string()).or_default();
             here.enabled = true;
             here.api_endpoint = Some(base.to_string());
             settings.node = Some(node.clone());
@@ -272,10 +265,7 @@ impl LeaveArgs {
     /// Deregisters what this home has registered.
     async fn deregister(&self, session: &Session, repo: &Repo) -> Outcome<Vec<String>> {
         let at = session.in_repo(Some(repo.as_str()), Need::Use)?;
-        let filter = AgentFilter {
-            owner: Some(at.login.owner.clone()),
-            ..AgentFilter::default()
-        };
+        let filter = AgentFilter { owner: Some(at.login.owner.clone()), ..AgentFilter::default() };
         let instance = Some(&session.settings.instance);
         let mut removed = Vec::new();
         for agent in at.client.agents(&filter).await? {
@@ -300,11 +290,7 @@ mod tests {
             token: "mcu_x".to_owned(),
         };
         let line = invitation.line().unwrap();
-        for text in [
-            line.clone(),
-            format!("  \"{line}\"\n"),
-            format!("join with: {line} .\nbye"),
-        ] {
+        for text in [line.clone(), format!("  \"{line}\"\n"), format!("join with: {line} .\nbye")] {
             assert_eq!(Invitation::find(&text).unwrap().token, "mcu_x");
         }
         let short = line.get(..line.len() - 3).unwrap();

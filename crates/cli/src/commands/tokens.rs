@@ -68,10 +68,7 @@ pub fn duration(text: &str) -> Result<i64, String> {
     };
     let number = text.strip_suffix(unit).unwrap_or_default();
     let number: i64 = number.parse().map_err(|_| wrong())?;
-    (1..=36_500)
-        .contains(&number)
-        .then_some(number * scale)
-        .ok_or_else(wrong)
+    (1..=36_500).contains(&number).then_some(number * scale).ok_or_else(wrong)
 }
 
 impl TokensArgs {
@@ -88,13 +85,8 @@ impl TokensArgs {
     }
 
     async fn create(&self, session: &Session, client: &Client, login: &Login) -> Outcome {
-        let Some(TokensCommand::Create {
-            kind,
-            owner,
-            repos,
-            description,
-            expires,
-        }) = &self.command
+        let Some(TokensCommand::Create { kind, owner, repos, description, expires }) =
+            &self.command
         else {
             return Ok(());
         };
@@ -123,9 +115,7 @@ async fn list(session: &Session, client: &Client) -> Outcome {
         let now = now();
         let row = |token: &Token| {
             let scopes: Vec<_> = token.repos.iter().map(ToString::to_string).collect();
-            let used = token
-                .last_used_at
-                .map_or("never".to_owned(), |at| ago(at, now));
+            let used = token.last_used_at.map_or("never".to_owned(), |at| ago(at, now));
             let ends = token.expires_at.map_or(String::new(), |at| word(&at));
             let note = token.description.as_deref().unwrap_or_default();
             let plain = |text: String| (text, Look::Plain);
@@ -148,9 +138,9 @@ async fn list(session: &Session, client: &Client) -> Outcome {
 async fn revoke(session: &Session, client: &Client, id: &TokenId) -> Outcome {
     client.revoke_token(id).await?;
     let value = serde_json::json!({ "id": id, "revoked": true });
-    session.out.show(&value, || {
-        format!("Revoked {id}; within a minute nobody can use it any more.")
-    });
+    session
+        .out
+        .show(&value, || format!("Revoked {id}; within a minute nobody can use it any more."));
     Ok(())
 }
 
@@ -162,17 +152,7 @@ mod tests {
     fn times_have_a_unit() {
         assert_eq!(duration("90d"), Ok(90 * 86_400_000));
         assert_eq!(duration("30m"), Ok(1_800_000));
-        for bad in [
-            "",
-            "90",
-            "d",
-            "-1d",
-            "0h",
-            "1.5d",
-            "1w",
-            "99999999999d",
-            "1dd",
-        ] {
+        for bad in ["", "90", "d", "-1d", "0h", "1.5d", "1w", "99999999999d", "1dd"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
     }

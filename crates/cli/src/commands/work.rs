@@ -151,9 +151,7 @@ impl WorkArgs {
             }
         })?;
         if self.wait {
-            session
-                .out
-                .note(&format!("Asked for a worker: {}", request.id));
+            session.out.note(&format!("Asked for a worker: {}", request.id));
             return follow(session, &at, request).await;
         }
         session.out.show(&request, || {
@@ -187,19 +185,13 @@ impl WorkArgs {
 /// What a worker elsewhere will not see of this directory's branch.
 fn unpushed() -> Option<String> {
     let git = |args: &[&str]| {
-        let output = Command::new("git")
-            .args(args)
-            .stderr(Stdio::null())
-            .output()
-            .ok()?;
+        let output = Command::new("git").args(args).stderr(Stdio::null()).output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
         output.status.success().then(|| text.trim().to_owned())
     };
     let branch = git(&["symbolic-ref", "--short", "HEAD"])?;
     // Commits of this branch that no branch of any remote has.
-    let count: u32 = git(&["rev-list", "--count", "HEAD", "--not", "--remotes"])?
-        .parse()
-        .ok()?;
+    let count: u32 = git(&["rev-list", "--count", "HEAD", "--not", "--remotes"])?.parse().ok()?;
     (count > 0).then(|| {
         let (commits, are, them) = match count {
             1 => ("1 commit".to_owned(), "is", "it"),
@@ -257,10 +249,7 @@ async fn follow(session: &Session, at: &InRepo, request: SpawnRequest) -> Outcom
     session.out.show(&request, || details(&request));
     match request.status {
         SpawnStatus::Failed => {
-            let reason = request
-                .failure_reason
-                .as_deref()
-                .unwrap_or("no reason was given");
+            let reason = request.failure_reason.as_deref().unwrap_or("no reason was given");
             Err(Failure::new(format!("the worker failed: {}", safe(reason)))
                 .exit(Exit::WorkerFailed))
         }
@@ -281,10 +270,7 @@ pub fn look(status: SpawnStatus) -> Look {
 fn listed(requests: &[SpawnRequest]) -> String {
     let now = now();
     let row = |request: &SpawnRequest| {
-        let name = request
-            .worker_name
-            .as_ref()
-            .map_or("", |name| name.as_str());
+        let name = request.worker_name.as_ref().map_or("", |name| name.as_str());
         let plain = |text: String| (text, Look::Plain);
         vec![
             plain(request.id.to_string()),
@@ -296,9 +282,7 @@ fn listed(requests: &[SpawnRequest]) -> String {
             plain(line(&request.task, 50)),
         ]
     };
-    let head = [
-        "ID", "STATUS", "PRIORITY", "WORKER", "ASKED BY", "ASKED", "TASK",
-    ];
+    let head = ["ID", "STATUS", "PRIORITY", "WORKER", "ASKED BY", "ASKED", "TASK"];
     table(&head, &requests.iter().map(row).collect::<Vec<_>>())
 }
 
@@ -308,34 +292,16 @@ fn details(request: &SpawnRequest) -> String {
     let mut lines = vec![
         format!("{} {status}", request.id),
         format!("  task       {}", line(&request.task, 200)),
-        format!(
-            "  asked by   {}, {}",
-            request.spawned_by,
-            ago(request.created_at, now)
-        ),
+        format!("  asked by   {}, {}", request.spawned_by, ago(request.created_at, now)),
     ];
     let mut add = |label: &str, text: Option<String>| {
         let text = text.map(|text| safe(&text).replace('\n', "\n             "));
         lines.extend(text.map(|text| format!("  {label:<10} {text}")));
     };
-    add(
-        "worker",
-        request.worker_name.as_ref().map(ToString::to_string),
-    );
-    add(
-        "runner of",
-        request.claimed_by.as_ref().map(ToString::to_string),
-    );
-    add(
-        "cancelled",
-        request.cancel_requested.then(|| "asked for".to_owned()),
-    );
-    add(
-        "lease",
-        request
-            .lease_expired
-            .then(|| "expired: its runner is away".to_owned()),
-    );
+    add("worker", request.worker_name.as_ref().map(ToString::to_string));
+    add("runner of", request.claimed_by.as_ref().map(ToString::to_string));
+    add("cancelled", request.cancel_requested.then(|| "asked for".to_owned()));
+    add("lease", request.lease_expired.then(|| "expired: its runner is away".to_owned()));
     add("ended", request.finished_at.map(|at| ago(at, now)));
     add("summary", request.summary.clone());
     add("because", request.failure_reason.clone());

@@ -53,14 +53,7 @@ pub(super) fn sealed(
     let written = |_| Failure::new("the message cannot be written down");
     let plain = digest(&[&serde_json::to_string(message).map_err(written)?]);
     let (from, owner) = (message.from.to_string(), at.login.owner.as_str());
-    let name = digest(&[
-        &at.login.url,
-        at.repo.as_str(),
-        owner,
-        &from,
-        message.to.as_str(),
-        key,
-    ]);
+    let name = digest(&[&at.login.url, at.repo.as_str(), owner, &from, message.to.as_str(), key]);
     let path = session.home.hybrid().join("sent.json");
     let _lock = session.home.lock()?;
     let mut all: BTreeMap<String, Sent> = match std::fs::read(&path) {
@@ -73,29 +66,18 @@ pub(super) fn sealed(
     all.retain(|_, sent| now - sent.at < KEPT_MS);
     if let Some(sent) = all.get(&name) {
         if sent.plain != plain {
-            return Err(
-                Failure::new(format!("another message left under the key {key:?}"))
-                    .exit(Exit::Conflict)
-                    .hint("a new message takes a new --key"),
-            );
+            return Err(Failure::new(format!("another message left under the key {key:?}"))
+                .exit(Exit::Conflict)
+                .hint("a new message takes a new --key"));
         }
         let mut again = message.clone();
         again.body.clone_from(&sent.body);
-        again
-            .metadata
-            .insert(ENCRYPTED.to_owned(), SCHEME.to_owned());
+        again.metadata.insert(ENCRYPTED.to_owned(), SCHEME.to_owned());
         return Ok(again);
     }
     let sealed = seal()?;
     let body = sealed.body.clone();
-    all.insert(
-        name,
-        Sent {
-            at: now,
-            plain,
-            body,
-        },
-    );
+    all.insert(name, Sent { at: now, plain, body });
     let text = serde_json::to_vec(&all).map_err(written)?;
     write_private(&path, &text)?;
     Ok(sealed)

@@ -16,12 +16,7 @@ use std::path::PathBuf;
 
 /// Looks at everything that needs no network.
 pub(super) fn machine(session: &Session) -> Vec<Check> {
-    let mut checks = vec![
-        directory(session),
-        credentials(session),
-        keys(session),
-        label(session),
-    ];
+    let mut checks = vec![directory(session), credentials(session), keys(session), label(session)];
     checks.push(real());
     checks.push(repos(session));
     checks.push(daemon(session));
@@ -57,11 +52,8 @@ fn directory(session: &Session) -> Check {
             .mend("multiclaude makes it at its first start: multiclaude start"),
         Ok(found) if found.mode() & 0o077 != 0 => {
             let mode = found.mode() & 0o7777;
-            Check::warning(
-                what,
-                format!("{shown} has mode {mode:04o}: others may look into it"),
-            )
-            .mend(format!("chmod 700 {shown}"))
+            Check::warning(what, format!("{shown} has mode {mode:04o}: others may look into it"))
+                .mend(format!("chmod 700 {shown}"))
         }
         Ok(_) => Check::good(what, format!("{shown}, private")),
     }
@@ -132,9 +124,7 @@ fn repos(session: &Session) -> Check {
                     "multiclaude's repos",
                     format!("which owner/repo is {}?", unclear.join(", ")),
                 )
-                .mend(format!(
-                    "multiclaude-hybrid config {name} --name=owner/repo"
-                )),
+                .mend(format!("multiclaude-hybrid config {name} --name=owner/repo")),
             }
         }
     }
@@ -155,16 +145,10 @@ fn shim_seen(session: &Session) -> Check {
     let home = session.home.user();
     let installed = install::Home::of_caller().map(|home| install::status(&home));
     if !installed.is_some_and(|status| matches!(status.shim, Link::To(_))) {
-        return Check::warning(
-            what,
-            "it is not installed: agents do not see the hybrid commands",
-        )
-        .mend("multiclaude-hybrid shim install");
+        return Check::warning(what, "it is not installed: agents do not see the hybrid commands")
+            .mend("multiclaude-hybrid shim install");
     }
-    let by_hand = format!(
-        "try by hand: {} -l -i -c 'command -v multiclaude'",
-        shell.display()
-    );
+    let by_hand = format!("try by hand: {} -l -i -c 'command -v multiclaude'", shell.display());
     match sees::seen_by_login_shell(&shell, home) {
         Ok(seen) if seen.is_shim(home) => {
             Check::good(what, format!("a new {} finds it", shell.display()))

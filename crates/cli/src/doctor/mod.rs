@@ -58,12 +58,7 @@ pub struct Check {
 
 impl Check {
     fn new(what: &str, state: State, found: impl Into<String>) -> Self {
-        Self {
-            what: what.to_owned(),
-            state,
-            found: found.into(),
-            mend: None,
-        }
+        Self { what: what.to_owned(), state, found: found.into(), mend: None }
     }
 
     fn good(what: &str, found: impl Into<String>) -> Self {
@@ -79,10 +74,7 @@ impl Check {
     }
 
     fn failed(what: &str, failure: Failure) -> Self {
-        Self {
-            mend: failure.hint,
-            ..Self::fault(what, failure.message)
-        }
+        Self { mend: failure.hint, ..Self::fault(what, failure.message) }
     }
 
     fn told(&self) -> String {
@@ -91,17 +83,10 @@ impl Check {
             State::Warning => ("warning", Look::Warning),
             State::Fault => ("FAULT", Look::Bad),
         };
-        let mend = self
-            .mend
-            .as_ref()
-            .map(|mend| format!("\n         mend: {mend}"));
+        let mend = self.mend.as_ref().map(|mend| format!("\n         mend: {mend}"));
         let gap = " ".repeat(8_usize.saturating_sub(mark.len()));
         let (mark, found) = (look.paint(mark), line(&self.found, 400));
-        format!(
-            "{mark}{gap} {}: {found}{}",
-            self.what,
-            mend.unwrap_or_default()
-        )
+        format!("{mark}{gap} {}: {found}{}", self.what, mend.unwrap_or_default())
     }
 
     #[must_use]

@@ -62,20 +62,10 @@ async fn coordinator(
     };
     let answered = now().0;
     let mut checks = vec![if health.status == "ok" {
-        Check::good(
-            what,
-            format!(
-                "version {}, answers in {} ms",
-                health.version,
-                answered - asked
-            ),
-        )
+        Check::good(what, format!("version {}, answers in {} ms", health.version, answered - asked))
     } else {
-        Check::fault(
-            what,
-            format!("it is {}: its database is {}", health.status, health.d1),
-        )
-        .mend("whoever runs it: look at its log, and at Cloudflare's status page for D1")
+        Check::fault(what, format!("it is {}: its database is {}", health.status, health.d1))
+            .mend("whoever runs it: look at its log, and at Cloudflare's status page for D1")
     }];
     if login.url.starts_with("http://") && !client.base().is_loopback() {
         checks.push(
@@ -114,11 +104,7 @@ fn unreachable(reason: &str) -> Option<&'static str> {
 fn clock(health: &Health, asked: i64, answered: i64) -> Option<Check> {
     let there = health.time?.0;
     // Its clock was read at some moment in between.
-    let off = if there < asked {
-        there - asked
-    } else {
-        (there - answered).max(0)
-    };
+    let off = if there < asked { there - asked } else { (there - answered).max(0) };
     let (what, seconds) = ("clock", off.abs() / 1000);
     let word = if off < 0 { "ahead of" } else { "behind" };
     let found = format!("{seconds} s {word} the coordinator's");
@@ -140,10 +126,7 @@ async fn token(session: &Session, login: &Login, client: &Client) -> Check {
             match who.expires_at {
                 Some(end) if end.0 - now().0 < week => Check::warning(
                     &what,
-                    format!(
-                        "it expires within {} days",
-                        (end.0 - now().0) / 86_400_000 + 1
-                    ),
+                    format!("it expires within {} days", (end.0 - now().0) / 86_400_000 + 1),
                 )
                 .mend("get a new one from whoever runs the coordinator"),
                 _ => Check::good(
@@ -195,23 +178,16 @@ pub(super) async fn repos(
 async fn in_repo(session: &Session, at: &InRepo, what: &str) -> Result<Vec<Check>, Failure> {
     let config = at.client.config().await?.value;
     let agents = at.client.agents(&AgentFilter::default()).await?;
-    let mut checks = vec![Check::good(
-        what,
-        format!("{} on all machines", counted(agents.len(), "agent")),
-    )];
+    let mut checks =
+        vec![Check::good(what, format!("{} on all machines", counted(agents.len(), "agent")))];
     let (node, instance) = (session.settings.node(), &session.settings.instance);
     let ours = |agent: &&Agent| agent.instance.as_ref() == Some(instance);
-    let twin = agents
-        .iter()
-        .find(|agent| agent.metadata.get(NODE) == Some(&node) && !ours(agent));
+    let twin = agents.iter().find(|agent| agent.metadata.get(NODE) == Some(&node) && !ours(agent));
     if let Some(twin) = twin {
         checks.push(
             Check::fault(
                 what,
-                format!(
-                    "another machine is called {node}, too: it has {}",
-                    twin.name
-                ),
+                format!("another machine is called {node}, too: it has {}", twin.name),
             )
             .mend(format!(
                 "give this one another label: multiclaude-hybrid config {} --node=LABEL",
@@ -245,10 +221,7 @@ fn two_queues(
     let state = session.state()?;
     // However many clones there are.
     let mut clones = state.repos.iter().filter(|(name, local)| {
-        local
-            .agents
-            .values()
-            .any(|agent| agent.r#type == MERGE_QUEUE)
+        local.agents.values().any(|agent| agent.r#type == MERGE_QUEUE)
             && session.nicknamed(name, &state).ok().as_ref() == Some(&at.repo)
     });
     let Some((name, local)) = clones.next() else {
@@ -277,20 +250,11 @@ async fn endpoint(at: &InRepo, agent: &Agent) -> Result<Check, Failure> {
     let what = format!("endpoint of {}", agent.name);
     let test = at.client.test_endpoint(&agent.name).await?;
     if test.ok {
-        return Ok(Check::good(
-            &what,
-            format!("it answers in {} ms", test.duration_ms),
-        ));
+        return Ok(Check::good(&what, format!("it answers in {} ms", test.duration_ms)));
     }
     let error = test.error.unwrap_or_default();
-    let status = test
-        .status
-        .map_or(String::new(), |status| format!(" ({status})"));
-    Ok(Check::fault(
-        &what,
-        format!("the coordinator cannot push to it: {error}{status}"),
-    )
-    .mend(
+    let status = test.status.map_or(String::new(), |status| format!(" ({status})"));
+    Ok(Check::fault(&what, format!("the coordinator cannot push to it: {error}{status}")).mend(
         "is the process behind it running, and is its URL reachable from the internet? Until then \
          messages wait and can be polled",
     ))

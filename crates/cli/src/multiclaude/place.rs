@@ -25,20 +25,14 @@ fn place_of(root: &Path, dir: &Path) -> Option<Place> {
     let kind = parts.next()??;
     let repo = parts.next()??;
     match kind.as_str() {
-        "wts" => Some(Place {
-            repo,
-            agent: parts.next().flatten(),
-        }),
+        "wts" => Some(Place { repo, agent: parts.next().flatten() }),
         "repos" => Some(Place { repo, agent: None }),
         _ => None,
     }
 }
 
 fn text(part: Component<'_>) -> Option<String> {
-    PathBuf::from(part.as_os_str())
-        .into_os_string()
-        .into_string()
-        .ok()
+    PathBuf::from(part.as_os_str()).into_os_string().into_string().ok()
 }
 
 #[cfg(test)]
@@ -50,16 +44,10 @@ mod tests {
         let root = Path::new("/home/dan/.multiclaude");
         let at = |path: &str| place_of(root, &root.join(path));
         let place = |repo: &str, agent: Option<&str>| {
-            Some(Place {
-                repo: repo.to_owned(),
-                agent: agent.map(str::to_owned),
-            })
+            Some(Place { repo: repo.to_owned(), agent: agent.map(str::to_owned) })
         };
         assert_eq!(at("wts/app/clever-fox"), place("app", Some("clever-fox")));
-        assert_eq!(
-            at("wts/app/clever-fox/sub/dir"),
-            place("app", Some("clever-fox"))
-        );
+        assert_eq!(at("wts/app/clever-fox/sub/dir"), place("app", Some("clever-fox")));
         assert_eq!(at("wts/app"), place("app", None));
         assert_eq!(at("repos/app/src"), place("app", None));
         assert_eq!(at("messages/app"), None);

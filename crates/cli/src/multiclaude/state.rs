@@ -80,10 +80,7 @@ impl State {
     /// The only name there is.
     pub fn only(&self) -> Option<&str> {
         let mut names = self.repos.keys();
-        names
-            .next()
-            .filter(|_| self.repos.len() == 1)
-            .map(String::as_str)
+        names.next().filter(|_| self.repos.len() == 1).map(String::as_str)
     }
 
     /// Reads it; empty if multiclaude has none yet.
@@ -165,14 +162,8 @@ mod tests {
 
     #[test]
     fn a_path_has_no_owner() {
-        for url in [
-            "/srv/git/app.git",
-            "../app",
-            "app",
-            "file:///srv/acme/app",
-            "C:/acme/app",
-            "",
-        ] {
+        for url in ["/srv/git/app.git", "../app", "app", "file:///srv/acme/app", "C:/acme/app", ""]
+        {
             assert_eq!(repo_of_url(url), None, "{url}");
         }
     }

@@ -31,19 +31,14 @@ pub(super) fn check(path: &Path) -> Outcome<bool> {
     }
     let us = rustix::process::geteuid().as_raw();
     if found.uid() != us {
-        return Err(
-            Failure::new(format!("{shown} belongs to another user")).hint(format!(
-                "look at what is in it, then: sudo chown {us} {shown}"
-            )),
-        );
+        return Err(Failure::new(format!("{shown} belongs to another user"))
+            .hint(format!("look at what is in it, then: sudo chown {us} {shown}")));
     }
     if mode & 0o077 != 0 {
         return Err(Failure::new(format!(
             "{shown} has mode {mode:04o}: others may read the tokens in it"
         ))
-        .hint(format!(
-            "chmod 600 {shown}; if somebody else uses this machine, get new tokens"
-        )));
+        .hint(format!("chmod 600 {shown}; if somebody else uses this machine, get new tokens")));
     }
     let dir = path.parent().unwrap_or(Path::new("/"));
     let around = fs::metadata(dir).map_err(io("look at", dir))?.mode() & 0o7777;
@@ -65,9 +60,8 @@ fn read(path: &Path) -> Outcome<Credentials> {
     // The parser's own words could repeat a part of a secret.
     serde_json::from_slice(&text).map_err(|error| {
         let (line, shown) = (error.line(), path.display());
-        Failure::new(format!("{shown} is damaged, in line {line}")).hint(format!(
-            "move it away and log in again: mv {shown} {shown}.damaged"
-        ))
+        Failure::new(format!("{shown} is damaged, in line {line}"))
+            .hint(format!("move it away and log in again: mv {shown} {shown}.damaged"))
     })
 }
 
@@ -80,9 +74,7 @@ fn write(home: &Home, credentials: &Credentials) -> Outcome {
 pub(super) fn keep(home: &Home, name: &str, secret: &str) -> Outcome {
     let _lock = home.lock()?;
     let mut credentials = read(&home.credentials())?;
-    credentials
-        .secrets
-        .insert(name.to_owned(), secret.to_owned());
+    credentials.secrets.insert(name.to_owned(), secret.to_owned());
     write(home, &credentials)
 }
 

@@ -21,9 +21,7 @@ fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(work()));
     let person = stdin().is_terminal() && stderr().is_terminal();
-    receiver
-        .recv_timeout(if person { UNLOCKING } else { ALONE })
-        .ok()
+    receiver.recv_timeout(if person { UNLOCKING } else { ALONE }).ok()
 }
 
 #[cfg(target_os = "macos")]

@@ -20,9 +20,7 @@ impl Session {
 
     fn named(&self, text: &str, state: &State) -> Outcome<(Repo, Option<String>)> {
         if state.repos.contains_key(text) || self.said(text, state).is_some() {
-            return self
-                .nicknamed(text, state)
-                .map(|repo| (repo, Some(text.to_owned())));
+            return self.nicknamed(text, state).map(|repo| (repo, Some(text.to_owned())));
         }
         let repo = repo_of_url(text).or_else(|| Repo::parse(text).ok());
         let repo = repo.ok_or_else(|| {
@@ -40,10 +38,8 @@ impl Session {
         let said = self.settings.nicknames.keys();
         // A name that multiclaude does not know (any more) comes last.
         let mut names = state.repos.keys().chain(said);
-        let found = names.find(|name| {
-            self.nicknamed(name, state)
-                .is_ok_and(|known| known == *repo)
-        });
+        let found =
+            names.find(|name| self.nicknamed(name, state).is_ok_and(|known| known == *repo));
         found.cloned()
     }
 

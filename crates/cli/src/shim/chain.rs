@@ -69,9 +69,7 @@ fn read(value: &OsStr, me: impl Fn(Start) -> String) -> Vec<PathBuf> {
     if !is_mine {
         return Vec::new();
     }
-    parts
-        .map(|part| PathBuf::from(OsString::from_vec(part.to_vec())))
-        .collect()
+    parts.map(|part| PathBuf::from(OsString::from_vec(part.to_vec()))).collect()
 }
 
 /// A process's id and, on Linux, when it started, in clock ticks since the boot.

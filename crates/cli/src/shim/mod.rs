@@ -57,11 +57,9 @@ pub fn run(args: &[OsString], hooks: &dyn Hooks) -> ExitCode {
             become_real(&search, &args, path.as_deref())
         }
         Route::Hybrid(args) => hybrid(hooks, &args),
-        Route::RealThenHybrid {
-            real,
-            hybrid,
-            after_failure,
-        } => both(&search, hooks, &real, &hybrid, after_failure),
+        Route::RealThenHybrid { real, hybrid, after_failure } => {
+            both(&search, hooks, &real, &hybrid, after_failure)
+        }
         Route::Init { args, url, name } => {
             let args = init(hooks, args, &url, name.as_deref());
             become_real(&search, &args, None)

@@ -18,9 +18,7 @@ impl Places {
 
     /// Those of the user whose home this is.
     pub fn of(home: &Path) -> Self {
-        Self {
-            hybrid: home.join(".multiclaude/hybrid"),
-        }
+        Self { hybrid: home.join(".multiclaude/hybrid") }
     }
 
     /// Those of `$HOME`.

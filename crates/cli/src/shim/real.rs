@@ -57,9 +57,8 @@ impl Search {
         Self {
             name,
             own: std::env::current_exe().ok(),
-            own_dirs: places.map_or_else(Vec::new, |places| {
-                vec![places.shim_dir(), places.pane_dir()]
-            }),
+            own_dirs: places
+                .map_or_else(Vec::new, |places| vec![places.shim_dir(), places.pane_dir()]),
             path: std::env::var_os("PATH").unwrap_or_default(),
             passed,
         }
@@ -78,36 +77,23 @@ impl Search {
         let mut searched = Vec::new();
         for dir in std::env::split_paths(&self.path) {
             // An empty entry means the current directory, as for a shell.
-            let dir = if dir.as_os_str().is_empty() {
-                PathBuf::from(".")
-            } else {
-                dir
-            };
+            let dir = if dir.as_os_str().is_empty() { PathBuf::from(".") } else { dir };
             let program = dir.join(self.name);
             let is_passed = self.passed.contains(&program);
             if !is_passed {
                 passed.push(program.clone());
             }
             if !is_passed && !self.is_own_dir(&dir) && self.is_other(&program) {
-                return Ok(Real {
-                    name: self.name,
-                    program,
-                    passed,
-                });
+                return Ok(Real { name: self.name, program, passed });
             }
             searched.push(dir);
         }
-        Err(NotFound {
-            name: self.name,
-            searched,
-        })
+        Err(NotFound { name: self.name, searched })
     }
 
     /// Also of a link that was left behind by an older installation.
     fn is_own_dir(&self, dir: &Path) -> bool {
-        self.own_dirs
-            .iter()
-            .any(|own| own == dir || same_file(own, dir))
+        self.own_dirs.iter().any(|own| own == dir || same_file(own, dir))
     }
 
     /// Not this binary, by a link of either kind.
@@ -165,10 +151,7 @@ impl Real {
     }
 
     fn failed(&self, error: &std::io::Error) -> u8 {
-        eprintln!(
-            "multiclaude-hybrid: {} could not be started: {error}",
-            self.program.display()
-        );
+        eprintln!("multiclaude-hybrid: {} could not be started: {error}", self.program.display());
         NOT_STARTED
     }
 }
@@ -177,10 +160,7 @@ impl fmt::Display for NotFound {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name;
         writeln!(out, "no {name} on the PATH but this stand-in for it")?;
-        writeln!(
-            out,
-            "  looked for an executable file `{name}`, other than this program, in:"
-        )?;
+        writeln!(out, "  looked for an executable file `{name}`, other than this program, in:")?;
         for dir in &self.searched {
             writeln!(out, "    {}", dir.display())?;
         }

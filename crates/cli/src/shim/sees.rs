@@ -99,9 +99,7 @@ fn command(shell: &Path, home: &Path) -> Command {
 fn in_own_session(shell: &Path) -> Command {
     let found = |name: &str| {
         let path = env::var_os("PATH").unwrap_or_default();
-        env::split_paths(&path)
-            .map(|dir| dir.join(name))
-            .find(|file| file.is_file())
+        env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
     };
     if let Some(setsid) = found("setsid") {
         let mut command = Command::new(setsid);
@@ -109,9 +107,7 @@ fn in_own_session(shell: &Path) -> Command {
         command
     } else if let Some(perl) = found("perl") {
         let mut command = Command::new(perl);
-        command
-            .args(["-e", "use POSIX; POSIX::setsid(); exec @ARGV"])
-            .arg(shell);
+        command.args(["-e", "use POSIX; POSIX::setsid(); exec @ARGV"]).arg(shell);
         command
     } else {
         Command::new(shell)
@@ -185,11 +181,7 @@ mod tests {
     #[test]
     fn a_shell_that_waits_is_ended_with_what_it_waits_for() {
         let home = home_with("(sleep 1; touch \"$HOME/survived\") & sleep 30");
-        let seen = ask(
-            Path::new("/bin/bash"),
-            home.path(),
-            Duration::from_millis(300),
-        );
+        let seen = ask(Path::new("/bin/bash"), home.path(), Duration::from_millis(300));
         assert_eq!(seen.unwrap(), Seen::TimedOut);
         thread::sleep(Duration::from_millis(1200));
         assert!(!home.path().join("survived").exists());

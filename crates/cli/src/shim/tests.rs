@@ -75,16 +75,8 @@ fn after_a_failure_ours_is_shown_but_not_applied() {
 fn a_merge_queue_is_left_out_where_it_is_served_elsewhere() {
     let args = |url: &str, name: Option<&str>| {
         let line = vec!["init".into(), url.into()];
-        init(
-            &Ours::default(),
-            line,
-            OsStr::new(url),
-            name.map(OsStr::new),
-        )
+        init(&Ours::default(), line, OsStr::new(url), name.map(OsStr::new))
     };
-    assert_eq!(
-        args("https://h/a/b", None),
-        ["init", "https://h/a/b", "--no-merge-queue"]
-    );
+    assert_eq!(args("https://h/a/b", None), ["init", "https://h/a/b", "--no-merge-queue"]);
     assert_eq!(args("https://h/a/c", None), ["init", "https://h/a/c"]);
 }

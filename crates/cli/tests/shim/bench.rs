@@ -41,10 +41,7 @@ impl Bench {
 
     pub(crate) fn without_shim() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let mut bench = Self {
-            root,
-            path: Vec::new(),
-        };
+        let mut bench = Self { root, path: Vec::new() };
         bench.at("home/x");
         bench.at("record/x");
         for name in ["multiclaude", "tmux"] {
@@ -126,9 +123,7 @@ impl Bench {
 fn split(recorded: &[u8]) -> Vec<OsString> {
     let mut args: Vec<_> = recorded.split(|byte| *byte == 0).collect();
     assert_eq!(args.pop(), Some(&b""[..]), "each argument ends with a NUL");
-    args.into_iter()
-        .map(|arg| OsString::from_vec(arg.to_vec()))
-        .collect()
+    args.into_iter().map(|arg| OsString::from_vec(arg.to_vec())).collect()
 }
 
 /// Two shims that call each other would run for ever.

@@ -38,10 +38,7 @@ impl Person {
             fs::create_dir_all(dir.join(file).parent().unwrap()).unwrap();
             fs::write(dir.join(file), text).unwrap();
         }
-        Self {
-            bench,
-            home: Home::new(dir),
-        }
+        Self { bench, home: Home::new(dir) }
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -69,11 +66,7 @@ impl Person {
         while let Some(path) = open.pop() {
             let meta = path.symlink_metadata().unwrap();
             let content = if meta.is_dir() {
-                open.extend(
-                    fs::read_dir(&path)
-                        .unwrap()
-                        .map(|entry| entry.unwrap().path()),
-                );
+                open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
                 OsString::new()
             } else if meta.is_symlink() {
                 fs::read_link(&path).unwrap().into()
@@ -133,32 +126,16 @@ fn zsh_and_fish_find_the_shim() {
         for options in [&["-l", "-c", ASK][..], &["-l", "-i", "-c", ASK]] {
             assert_eq!(person.finds(name, options), person.shim());
         }
-        assert!(
-            seen_by_login_shell(&shell, &person.home.dir)
-                .unwrap()
-                .is_shim(&person.home.dir)
-        );
+        assert!(seen_by_login_shell(&shell, &person.home.dir).unwrap().is_shim(&person.home.dir));
     }
 }
 
 #[test]
 fn a_home_may_be_called_anything() {
-    for name in [
-        "with space",
-        "it's",
-        "a\"b",
-        "$HOME`id`",
-        "*",
-        "new\nline",
-        "a\\b",
-    ] {
+    for name in ["with space", "it's", "a\"b", "$HOME`id`", "*", "new\nline", "a\\b"] {
         let person = Person::called(name, &[(".profile", PROFILE)]);
         person.install("/bin/bash");
-        assert_eq!(
-            person.finds("bash", &["-l", "-c", ASK]),
-            person.shim(),
-            "{name}"
-        );
+        assert_eq!(person.finds("bash", &["-l", "-c", ASK]), person.shim(), "{name}");
         assert_eq!(
             person.finds("sh", &["-l", "-c", "printf '%s\n' \"${PATH%%:*}\""]),
             person.shim().parent().unwrap()
@@ -224,14 +201,8 @@ fn a_file_keeps_its_mode_and_stays_a_link() {
     symlink("dotfiles/profile", person.at(".profile")).unwrap();
     let before = person.snapshot();
     person.install("/bin/bash");
-    assert_eq!(
-        fs::read_link(person.at(".profile")).unwrap(),
-        Path::new("dotfiles/profile")
-    );
-    assert_eq!(
-        target.metadata().unwrap().permissions().mode() & 0o777,
-        0o640
-    );
+    assert_eq!(fs::read_link(person.at(".profile")).unwrap(), Path::new("dotfiles/profile"));
+    assert_eq!(target.metadata().unwrap().permissions().mode() & 0o777, 0o640);
     assert!(fs::read_to_string(&target).unwrap().len() > 2);
     uninstall(&person.home).unwrap();
     let mut after = person.snapshot();
@@ -255,9 +226,7 @@ fn what_cannot_be_changed_is_left_alone_and_told() {
     assert!(report.to_string().contains("it should contain:"));
     let after = person.snapshot();
     assert!(
-        before
-            .iter()
-            .all(|(path, is)| path == &person.home.dir || after.get(path) == Some(is))
+        before.iter().all(|(path, is)| path == &person.home.dir || after.get(path) == Some(is))
     );
     assert!(person.shim().exists());
 }
@@ -269,18 +238,12 @@ fn links_are_replaced_and_private() {
     person.install("/bin/bash");
     fs::remove_file(places.pane()).unwrap();
     symlink("/an/older/one", places.pane()).unwrap();
-    assert_eq!(
-        status(&person.home).pane,
-        Link::Broken("/an/older/one".into())
-    );
+    assert_eq!(status(&person.home).pane, Link::Broken("/an/older/one".into()));
     let report = person.install("/bin/bash");
     assert_eq!(report.changed, [Change::Linked(places.pane())]);
     let now = status(&person.home);
     let binary = Path::new(BINARY).canonicalize().unwrap();
-    assert_eq!(
-        (now.shim, now.pane),
-        (Link::To(binary.clone()), Link::To(binary))
-    );
+    assert_eq!((now.shim, now.pane), (Link::To(binary.clone()), Link::To(binary)));
     assert_eq!(now.files, [person.at(".profile"), person.at(".bashrc")]);
     for dir in [places.hybrid_dir(), &places.shim_dir(), &places.pane_dir()] {
         assert_eq!(dir.metadata().unwrap().mode() & 0o777, 0o700);
@@ -304,10 +267,7 @@ fn the_report_says_who_does_not_see_it_yet() {
     assert!(said.contains("respawn-window"), "{said}");
     assert!(said.contains(".bashrc"), "{said}");
     let said = uninstall(&person.home).unwrap().to_string();
-    assert!(
-        said.contains("removed") && said.contains("hash -r"),
-        "{said}"
-    );
+    assert!(said.contains("removed") && said.contains("hash -r"), "{said}");
 }
 
 #[test]

@@ -15,20 +15,13 @@ fn crowd() -> Bench {
     bench.copy("copy2/multiclaude");
     fs::hard_link(&own, bench.at("hard1/multiclaude")).unwrap();
     fs::hard_link(&own, bench.at("hard2/multiclaude")).unwrap();
-    bench.put_first(&[
-        "soft", "hard1", "copy1", "alias", "soft", "hard2", "copy2", "copy1",
-    ]);
+    bench.put_first(&["soft", "hard1", "copy1", "alias", "soft", "hard2", "copy2", "copy1"]);
     bench
 }
 
 #[test]
 fn many_shims_find_the_real_program_once() {
-    for line in [
-        &["status"][..],
-        &["message", "list"],
-        &["list"],
-        &["config", "x"],
-    ] {
+    for line in [&["status"][..], &["message", "list"], &["list"], &["config", "x"]] {
         let bench = crowd();
         let mut command = bench.multiclaude(line);
         command.env("STAND_IN", "exit 5");
@@ -50,10 +43,7 @@ fn many_shims_without_a_real_program_give_up() {
 fn what_the_real_program_starts_finds_the_shim_and_the_real_program_again() {
     for bench in [Bench::new(), crowd()] {
         let mut command = bench.multiclaude(&["daemon", "start"]);
-        command.env(
-            "STAND_IN",
-            r#"[ "$1" = nested ] || multiclaude nested < /dev/null"#,
-        );
+        command.env("STAND_IN", r#"[ "$1" = nested ] || multiclaude nested < /dev/null"#);
         assert!(status(&mut command).success());
         let calls = bench.calls("multiclaude");
         let lines: Vec<_> = calls.iter().map(|call| call.args.clone()).collect();
@@ -68,10 +58,5 @@ fn a_copy_behind_a_shim_does_not_do_the_work_of_a_shim_again() {
     assert!(status(&mut bench.multiclaude(&line)).success());
     let path = &bench.calls("multiclaude")[0].path;
     let pane = bench.at("home/.multiclaude/hybrid/pane");
-    assert_eq!(
-        std::env::split_paths(path)
-            .filter(|dir| *dir == pane)
-            .count(),
-        1
-    );
+    assert_eq!(std::env::split_paths(path).filter(|dir| *dir == pane).count(), 1);
 }

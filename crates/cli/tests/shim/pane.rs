@@ -40,15 +40,9 @@ fn only_the_path_of_such_a_call_changes() {
 fn everything_else_that_is_asked_of_tmux_passes() {
     let bench = Bench::new();
     let mut command = bench.multiclaude(&["agent", "attach", "x"]);
-    command
-        .env("STAND_IN", "tmux attach -t '=mc-x:=a b' ''; tmux")
-        .env("TMUX_PANE", "%7");
+    command.env("STAND_IN", "tmux attach -t '=mc-x:=a b' ''; tmux").env("TMUX_PANE", "%7");
     assert!(status(&mut command).success());
-    let lines: Vec<_> = bench
-        .calls("tmux")
-        .into_iter()
-        .map(|call| call.args)
-        .collect();
+    let lines: Vec<_> = bench.calls("tmux").into_iter().map(|call| call.args).collect();
     assert_eq!(lines, [vec!["attach", "-t", "=mc-x:=a b", ""], vec![]]);
 }
 
@@ -58,8 +52,5 @@ fn outside_of_a_pane_the_question_is_asked_as_it_is() {
     let mut command = bench.multiclaude(&["message", "list"]);
     command.env("STAND_IN", QUESTION);
     assert!(status(&mut command).success());
-    assert_eq!(
-        bench.only_args("tmux"),
-        ["display-message", "-p", "#{window_name}"]
-    );
+    assert_eq!(bench.only_args("tmux"), ["display-message", "-p", "#{window_name}"]);
 }

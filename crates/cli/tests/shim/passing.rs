@@ -28,14 +28,8 @@ fn arguments_arrive_byte_for_byte() {
         args(&["work", "", "  ", "--branch", ""]),
         args(&["init", "https://github.com/a/b", "--no-merge-queue"]),
         args(&["no-such-command", "--local"]),
-        vec![
-            OsString::from_vec(b"bug".to_vec()),
-            OsString::from_vec(vec![0xff, 0xfe, b'\n']),
-        ],
-        vec![
-            OsString::from_vec(b"work".to_vec()),
-            OsString::from_vec(b"fix \xe4".to_vec()),
-        ],
+        vec![OsString::from_vec(b"bug".to_vec()), OsString::from_vec(vec![0xff, 0xfe, b'\n'])],
+        vec![OsString::from_vec(b"work".to_vec()), OsString::from_vec(b"fix \xe4".to_vec())],
     ] {
         let bench = Bench::new();
         assert!(status(&mut bench.multiclaude(&line)).success());
@@ -62,12 +56,7 @@ fn standard_input_passes() {
 
 #[test]
 fn exit_codes_pass() {
-    for line in [
-        &["status"][..],
-        &["message", "list"],
-        &["list"],
-        &["config"],
-    ] {
+    for line in [&["status"][..], &["message", "list"], &["list"], &["config"]] {
         for code in [1, 7, 127, 255] {
             let bench = Bench::new();
             let mut command = bench.multiclaude(line);
@@ -101,8 +90,7 @@ fn the_process_becomes_the_real_program_and_bears_its_name() {
     let mut path = std::env::split_paths(&bench.path()).collect::<Vec<_>>();
     path.insert(1, bench.at("shells"));
     let mut shim = bench.multiclaude(&["-c", "echo $0 $$"]);
-    shim.env("PATH", std::env::join_paths(path).unwrap())
-        .stdout(Stdio::piped());
+    shim.env("PATH", std::env::join_paths(path).unwrap()).stdout(Stdio::piped());
     let child = grouped(&mut shim).spawn().unwrap();
     let expected = format!("multiclaude {}\n", child.id());
     let output = finish(child, "multiclaude", LIMIT);
@@ -149,8 +137,5 @@ fn hybrid_flags_never_reach_the_real_program() {
     status(&mut bench.multiclaude(&["config", "x", "--hybrid=true"]));
     assert!(bench.calls("multiclaude").is_empty());
     status(&mut bench.multiclaude(&["config", "--hybrid=true", "x", "--mq-enabled", "false"]));
-    assert_eq!(
-        bench.only_args("multiclaude"),
-        ["config", "x", "--mq-enabled=false"]
-    );
+    assert_eq!(bench.only_args("multiclaude"), ["config", "x", "--mq-enabled=false"]);
 }

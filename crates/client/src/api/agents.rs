@@ -75,9 +75,7 @@ impl RepoClient {
         } else {
             Repeat::Safe
         };
-        let call = Call::new(Method::POST, "/agents")
-            .json(agent)
-            .repeat(repeat);
+        let call = Call::new(Method::POST, "/agents").json(agent).repeat(repeat);
         self.call(call).await?.json()
     }
 
@@ -90,9 +88,7 @@ impl RepoClient {
             ("owner", filter.owner.as_ref().map(ToString::to_string)),
             ("limit", Some("500".to_owned())),
         ]);
-        self.client
-            .all(&format!("{}/agents", self.path), &query)
-            .await
+        self.client.all(&format!("{}/agents", self.path), &query).await
     }
 
     /// `GET …/agents/{name}`, with how many messages wait for it.
@@ -124,9 +120,7 @@ impl RepoClient {
 
     /// `POST …/heartbeats`: signs of life of up to 100 agents in one call.
     pub async fn heartbeats(&self, beats: &[Heartbeat]) -> Result<Vec<HeartbeatResult>, Error> {
-        let call = Call::new(Method::POST, "/heartbeats")
-            .json(beats)
-            .repeat(Repeat::Safe);
+        let call = Call::new(Method::POST, "/heartbeats").json(beats).repeat(Repeat::Safe);
         self.call(call).await?.json()
     }
 

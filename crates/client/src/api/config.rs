@@ -18,10 +18,7 @@ pub struct Versioned<T> {
 fn versioned(reply: &Reply) -> Result<Versioned<HybridConfig>, Error> {
     let etag = reply.headers.get(header::ETAG);
     let etag = etag.and_then(|etag| etag.to_str().ok()).unwrap_or_default();
-    Ok(Versioned {
-        value: reply.json()?,
-        etag: etag.to_owned(),
-    })
+    Ok(Versioned { value: reply.json()?, etag: etag.to_owned() })
 }
 
 impl RepoClient {

@@ -89,10 +89,7 @@ impl RepoClient {
         let path = format!("/agents/{name}/messages?{query}");
         let call = Call::new(Method::GET, path).on_top(wait);
         let reply = self.call(incarnation(call, agent)).await?;
-        Ok(Page {
-            items: reply.json()?,
-            more: reply.next_query().is_some(),
-        })
+        Ok(Page { items: reply.json()?, more: reply.next_query().is_some() })
     }
 
     /// `GET …/messages/{id}`: the receipt, for sender and recipient.

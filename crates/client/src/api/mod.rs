@@ -67,10 +67,7 @@ impl RepoClient {
 
     /// The same repo with another token.
     pub fn with_token(&self, token: &str) -> Result<Self, Error> {
-        Ok(Self {
-            client: self.client.with_token(token)?,
-            path: self.path.clone(),
-        })
+        Ok(Self { client: self.client.with_token(token)?, path: self.path.clone() })
     }
 
     /// Any call: its path is what follows the repo.

@@ -70,9 +70,7 @@ impl RepoClient {
             ("status", status.map(|status| status.as_str().to_owned())),
             ("limit", Some("500".to_owned())),
         ]);
-        self.client
-            .all(&format!("{}/workers", self.path), &query)
-            .await
+        self.client.all(&format!("{}/workers", self.path), &query).await
     }
 
     /// `GET …/workers/{id}`.

@@ -69,12 +69,7 @@ impl RepoClient {
         let (sender, letters) = mpsc::channel(1);
         let (commands, received) = mpsc::unbounded_channel();
         let task = Task::new(self.clone(), name.clone(), options, received, sender);
-        Inbox {
-            letters,
-            commands,
-            task: Some(tokio::spawn(task.run())),
-            out: None,
-        }
+        Inbox { letters, commands, task: Some(tokio::spawn(task.run())), out: None }
     }
 }
 
@@ -95,10 +90,7 @@ impl Inbox {
         match self.letters.recv().await {
             Some(message) => {
                 self.out = Some(message.id.clone());
-                Ok(Letter {
-                    inbox: self,
-                    message,
-                })
+                Ok(Letter { inbox: self, message })
             }
             None => Err(self.ending().await),
         }
@@ -119,11 +111,7 @@ impl Inbox {
 
     async fn confirm(&mut self, id: &MessageId, status: MessageStatus) -> Result<(), Error> {
         let (done, told) = oneshot::channel();
-        let confirm = Command::Confirm {
-            id: id.clone(),
-            status,
-            done,
-        };
+        let confirm = Command::Confirm { id: id.clone(), status, done };
         let taken = self.commands.send(confirm).is_ok();
         if taken && self.out.as_ref() == Some(id) {
             self.out = None;

@@ -30,11 +30,7 @@ const BACKOFF: Retries = Retries {
 pub(super) enum Command {
     /// A message is confirmed. `done` is answered when it was told, and dropped
     /// when that has to wait.
-    Confirm {
-        id: MessageId,
-        status: MessageStatus,
-        done: oneshot::Sender<()>,
-    },
+    Confirm { id: MessageId, status: MessageStatus, done: oneshot::Sender<()> },
     /// Answer when the coordinator has everything.
     Flush(oneshot::Sender<()>),
 }
@@ -110,11 +106,7 @@ impl Task {
     pub(super) async fn run(mut self) -> Error {
         loop {
             let polling = self.options.polling || self.poll_until.is_some();
-            let ended = if polling {
-                self.poll().await
-            } else {
-                self.stream().await
-            };
+            let ended = if polling { self.poll().await } else { self.stream().await };
             self.release();
             let Err(error) = ended else { continue };
             if verdict::of_call(&error, self.met) == Verdict::Fatal {
@@ -218,11 +210,9 @@ impl Task {
         match known {
             Known::New => self.ready.push_back(message),
             Known::Open => {}
-            Known::Confirmed(status) => self.fresh.push_back(Word {
-                id: message.id,
-                status,
-                done: None,
-            }),
+            Known::Confirmed(status) => {
+                self.fresh.push_back(Word { id: message.id, status, done: None })
+            }
         }
         known == Known::New
     }

@@ -59,10 +59,7 @@ pub(super) fn of_close(code: u16, reason: String) -> Error {
         4401 => Error::Unauthenticated(problem),
         4403 => Error::Forbidden(problem),
         4404 => Error::NotFound(problem),
-        _ => Error::Conflict {
-            code: named,
-            problem,
-        },
+        _ => Error::Conflict { code: named, problem },
     }
 }
 
@@ -76,30 +73,20 @@ mod tests {
     }
 
     fn stranger(status: u16) -> Error {
-        Error::Unexpected {
-            base: String::new(),
-            status,
-            text: String::new(),
-        }
+        Error::Unexpected { base: String::new(), status, text: String::new() }
     }
 
     #[test]
     fn a_close_code_becomes_the_error_that_a_call_would_get() {
         let closed = |code, reason: &str| of_close(code, reason.to_owned());
-        assert!(matches!(
-            closed(4401, "unauthenticated"),
-            Error::Unauthenticated(_)
-        ));
+        assert!(matches!(closed(4401, "unauthenticated"), Error::Unauthenticated(_)));
         let gone = closed(4404, "agent_not_found");
         assert_eq!(gone.code(), Some(ErrorCode::AgentNotFound));
         let superseded = closed(4409, "agent_superseded");
         assert_eq!(superseded.code(), Some(ErrorCode::AgentSuperseded));
         assert!(matches!(superseded, Error::Conflict { .. }));
         let replaced = closed(4409, "stream_replaced");
-        assert!(
-            matches!(replaced, Error::Closed { code: 4409, .. }),
-            "{replaced}"
-        );
+        assert!(matches!(replaced, Error::Closed { code: 4409, .. }), "{replaced}");
     }
 
     #[test]

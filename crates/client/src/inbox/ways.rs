@@ -48,11 +48,7 @@ impl Task {
         };
         self.came_back();
         let began = Instant::now();
-        let mut pulse = Pulse {
-            due: began + self.options.ping_every,
-            asked: false,
-            useful: false,
-        };
+        let mut pulse = Pulse { due: began + self.options.ping_every, asked: false, useful: false };
         let Err(error) = self.serve(&mut stream, &mut pulse).await;
         if pulse.useful || began.elapsed() >= WORKED {
             (self.hopeless, self.failures, self.broke) = (0, 0, true);
@@ -126,9 +122,7 @@ impl Task {
     }
 
     async fn written(&self, writing: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
-        timeout(WRITING, writing)
-            .await
-            .unwrap_or_else(|_| Err(self.silent()))
+        timeout(WRITING, writing).await.unwrap_or_else(|_| Err(self.silent()))
     }
 
     fn silent(&self) -> Error {

@@ -146,10 +146,7 @@ pub fn seal(
         });
     }
     let body = age::encrypt_and_armor(&recipient.0, &envelope).map_err(|error| failed(&error))?;
-    let mut sealed = NewMessage {
-        body,
-        ..message.clone()
-    };
+    let mut sealed = NewMessage { body, ..message.clone() };
     let mark = (ENCRYPTED.to_owned(), SCHEME.to_owned());
     sealed.metadata.extend([mark]);
     Ok(sealed)
@@ -191,10 +188,7 @@ pub fn is_sealed(message: &Message) -> bool {
 /// It is sealed, and not for one of these keys, or not for this message.
 pub fn open(message: &Message, identities: &[Identity]) -> Result<Opened, OpenError> {
     if !is_sealed(message) {
-        return Ok(Opened {
-            message: message.clone(),
-            sealed: false,
-        });
+        return Ok(Opened { message: message.clone(), sealed: false });
     }
     match message.metadata.get(ENCRYPTED).map(String::as_str) {
         Some(scheme) if scheme != SCHEME => return Err(OpenError::Scheme),
@@ -221,10 +215,7 @@ pub fn open(message: &Message, identities: &[Identity]) -> Result<Opened, OpenEr
     let mut message = message.clone();
     message.body = envelope.body;
     message.metadata.remove(ENCRYPTED);
-    Ok(Opened {
-        message,
-        sealed: true,
-    })
+    Ok(Opened { message, sealed: true })
 }
 
 fn decrypt(armored: &str, identities: &[Identity]) -> Result<Vec<u8>, OpenError> {

@@ -149,11 +149,7 @@ pub struct Decision {
 
 impl From<Action> for Decision {
     fn from(action: Action) -> Self {
-        Self {
-            action,
-            warning: None,
-            pin: None,
-        }
+        Self { action, warning: None, pin: None }
     }
 }
 
@@ -168,10 +164,7 @@ pub fn decide(policy: Option<Encrypt>, state: &PinState) -> Decision {
                 Some(Warning::Off { old })
             }
         };
-        return Decision {
-            warning,
-            ..Action::Plain.into()
-        };
+        return Decision { warning, ..Action::Plain.into() };
     };
     match (policy, state) {
         (_, PinState::Same(recipient)) => Action::Encrypt(recipient).into(),
@@ -191,11 +184,9 @@ pub fn decide(policy: Option<Encrypt>, state: &PinState) -> Decision {
             warning: Some(Warning::Changed { old, new }),
             pin: None,
         },
-        (Encrypt::WhenPossible, PinState::Gone { old }) => Decision {
-            action: Action::Plain,
-            warning: Some(Warning::Gone { old }),
-            pin: None,
-        },
+        (Encrypt::WhenPossible, PinState::Gone { old }) => {
+            Decision { action: Action::Plain, warning: Some(Warning::Gone { old }), pin: None }
+        }
     }
 }
 
@@ -228,13 +219,7 @@ mod tests {
         assert_eq!(pins.check(&repo, &agent, None), gone);
         let changed = pins.check(&repo, &agent, Some(&new));
         let old_and_new = (old.clone(), new.clone());
-        assert_eq!(
-            changed,
-            PinState::Changed {
-                old: old_and_new.0,
-                new: old_and_new.1
-            }
-        );
+        assert_eq!(changed, PinState::Changed { old: old_and_new.0, new: old_and_new.1 });
         let elsewhere = Repo::parse("acme/other").unwrap();
         let other = pins.check(&elsewhere, &agent, Some(&new));
         assert_eq!(other, PinState::First(new.clone()));
@@ -262,10 +247,7 @@ mod tests {
         let first = PinState::First(new.clone());
         let same = PinState::Same(new.clone());
         let gone = PinState::Gone { old: old.clone() };
-        let changed = PinState::Changed {
-            old: old.clone(),
-            new: new.clone(),
-        };
+        let changed = PinState::Changed { old: old.clone(), new: new.clone() };
         let encrypt = || Decision::from(Action::Encrypt(new.clone()));
         let refuse = |why| Decision::from(Action::Refuse(why));
         let plain = || Decision::from(Action::Plain);
@@ -285,26 +267,14 @@ mod tests {
         }
         let always = |state| decide(Some(Always), state);
         assert_eq!(always(&PinState::Absent), refuse(Refusal::NoRecipient));
-        let why = Refusal::Changed {
-            old: old.clone(),
-            new: new.clone(),
-        };
+        let why = Refusal::Changed { old: old.clone(), new: new.clone() };
         assert_eq!(always(&changed), refuse(why));
         assert_eq!(always(&gone), refuse(Refusal::Gone { old: old.clone() }));
 
         let possible = |state| decide(Some(WhenPossible), state);
         assert_eq!(possible(&PinState::Absent), plain());
-        let warning = Some(Warning::Changed {
-            old: old.clone(),
-            new: new.clone(),
-        });
-        assert_eq!(
-            possible(&changed),
-            Decision {
-                warning,
-                ..encrypt()
-            }
-        );
+        let warning = Some(Warning::Changed { old: old.clone(), new: new.clone() });
+        assert_eq!(possible(&changed), Decision { warning, ..encrypt() });
         let warning = Some(Warning::Gone { old });
         assert_eq!(possible(&gone), Decision { warning, ..plain() });
     }

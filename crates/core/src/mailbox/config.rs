@@ -61,20 +61,8 @@ pub struct HeldSecret {
 }
 
 from_value!(HeldSecret { sealed, until });
-from_value!(Configuration {
-    agent_id,
-    owner,
-    version,
-    endpoint
-});
-from_value!(Config {
-    agent_id,
-    owner,
-    version,
-    open,
-    endpoint,
-    reported
-});
+from_value!(Configuration { agent_id, owner, version, endpoint });
+from_value!(Config { agent_id, owner, version, open, endpoint, reported });
 
 /// What was not stored in the beginning is absent then.
 impl FromValue for Endpoint {
@@ -119,14 +107,7 @@ pub enum SecretPlan {
 
 impl Endpoint {
     fn new(url: String) -> Self {
-        Self {
-            url,
-            secrets: Vec::new(),
-            gone: false,
-            step: 0,
-            next_at: None,
-            last_error: None,
-        }
+        Self { url, secrets: Vec::new(), gone: false, step: 0, next_at: None, last_error: None }
     }
 
     /// Forgets failures: the next message goes at once.
@@ -139,9 +120,7 @@ impl Endpoint {
 
     /// The sealed secrets that sign at `now`, the newest first.
     pub fn signing(&self, now: Ms) -> impl Iterator<Item = &HeldSecret> {
-        self.secrets
-            .iter()
-            .filter(move |secret| secret.until.is_none_or(|until| now < until))
+        self.secrets.iter().filter(move |secret| secret.until.is_none_or(|until| now < until))
     }
 }
 
@@ -155,10 +134,9 @@ impl Config {
                 Some("endpoint_gone: it answered 410; set the endpoint again".to_owned()),
             ),
             Some(endpoint) => match endpoint.last_error {
-                Some(class) => (
-                    Delivery::Polling,
-                    Some(format!("endpoint_failing: {class}; retries go on")),
-                ),
+                Some(class) => {
+                    (Delivery::Polling, Some(format!("endpoint_failing: {class}; retries go on")))
+                }
                 None => (Delivery::Webhook, None),
             },
         }
@@ -183,11 +161,7 @@ impl Mailbox {
             .filter(|config| config.agent_id == wish.agent_id)
             .and_then(|config| config.endpoint.as_ref())
             .is_some_and(|endpoint| endpoint.url == *url);
-        Ok(if same && !replace {
-            SecretPlan::Keep
-        } else {
-            SecretPlan::Replace
-        })
+        Ok(if same && !replace { SecretPlan::Keep } else { SecretPlan::Replace })
     }
 
     /// Puts `wish` in force, with `secret` (sealed) if [`SecretPlan::Replace`]
@@ -208,21 +182,13 @@ impl Mailbox {
             let mut endpoint = before.unwrap_or_else(|| Endpoint::new(url.clone()));
             endpoint.url = url;
             endpoint.reset();
-            endpoint
-                .secrets
-                .retain(|held| held.until.is_none_or(|until| now < until));
+            endpoint.secrets.retain(|held| held.until.is_none_or(|until| now < until));
             if let Some(sealed) = secret {
                 let until = now + self.timing.secret_overlap;
                 for held in &mut endpoint.secrets {
                     held.until = Some(held.until.map_or(until, |known| known.min(until)));
                 }
-                endpoint.secrets.insert(
-                    0,
-                    HeldSecret {
-                        sealed,
-                        until: None,
-                    },
-                );
+                endpoint.secrets.insert(0, HeldSecret { sealed, until: None });
                 endpoint.secrets.truncate(OLD_SECRETS_MAX + 1);
             }
             endpoint
@@ -254,11 +220,7 @@ impl Mailbox {
         owner: Owner,
         version: Version,
     ) -> Result<Vec<Write>, StaleConfiguration> {
-        if self
-            .config
-            .as_ref()
-            .is_some_and(|config| config.version > version)
-        {
+        if self.config.as_ref().is_some_and(|config| config.version > version) {
             return Err(StaleConfiguration);
         }
         self.stream = None;
@@ -309,10 +271,7 @@ impl Mailbox {
     /// The registry was told `delivery` of this incarnation.
     pub fn reported(&mut self, delivery: (Delivery, Option<String>)) -> Vec<Write> {
         match self.open().cloned() {
-            Some(config) => self.put_config(Config {
-                reported: delivery,
-                ..config
-            }),
+            Some(config) => self.put_config(Config { reported: delivery, ..config }),
             None => Vec::new(),
         }
     }

@@ -24,9 +24,7 @@ impl Mailbox {
         let flying = self.in_flight.as_ref().map(|push| push.seq);
         let offered = self.offered(now);
         let landed = |seqs: Vec<u64>| -> Vec<u64> {
-            seqs.into_iter()
-                .filter(|seq| Some(*seq) != flying && Some(*seq) != offered)
-                .collect()
+            seqs.into_iter().filter(|seq| Some(*seq) != flying && Some(*seq) != offered).collect()
         };
         let orphans = landed(self.orphans.iter().copied().take(FAIL_BATCH).collect());
         if !orphans.is_empty() {

@@ -180,9 +180,8 @@ impl Mailbox {
             .into_iter()
             .filter(|noted| mailbox.waiting.contains(noted.seq) || mailbox.is_orphan(noted.seq));
         let half_failed: Vec<_> = half_failed.collect();
-        let mended = half_failed
-            .iter()
-            .map(|noted| mailbox.settle_failed(noted.seq, noted.reason, now));
+        let mended =
+            half_failed.iter().map(|noted| mailbox.settle_failed(noted.seq, noted.reason, now));
         let writes = mended.map(Write::Settle).collect();
         (mailbox, writes)
     }
@@ -213,11 +212,7 @@ impl Mailbox {
     /// whose mark is not written yet still waits there.
     pub fn low_water(&self) -> u64 {
         let unsaved = self.unsaved.iter().map(|settled| settled.seq);
-        let first = self
-            .waiting
-            .first_seq()
-            .into_iter()
-            .chain(self.orphans.front().copied());
+        let first = self.waiting.first_seq().into_iter().chain(self.orphans.front().copied());
         let last = self.last.map_or(0, |(_, seq)| seq);
         first.chain(unsaved).min().unwrap_or(last)
     }
@@ -235,10 +230,7 @@ impl Mailbox {
         }
         let (last_ms, last_seq) = self.last.unwrap_or((0, 0));
         let (ms, seq) = (now.max(last_ms), last_seq + 1);
-        let ttl = draft
-            .ttl_secs
-            .unwrap_or(TTL_MAX_SECS)
-            .saturating_mul(self.timing.second);
+        let ttl = draft.ttl_secs.unwrap_or(TTL_MAX_SECS).saturating_mul(self.timing.second);
         let accepted = Accepted {
             id: MessageId::new(Timestamp(ms), seq, draft.random, draft.agent),
             expires_at: ms + ttl,
@@ -248,11 +240,7 @@ impl Mailbox {
         if let Some(key) = draft.key {
             let expires_at = now + self.timing.keep_keys;
             self.note_purge(expires_at);
-            writes.push(Write::Remember(Remember {
-                key,
-                seq,
-                expires_at,
-            }));
+            writes.push(Write::Remember(Remember { key, seq, expires_at }));
         }
         writes.push(Write::Insert(Box::new(Insert {
             seq,
@@ -264,13 +252,7 @@ impl Mailbox {
             head: render(&accepted),
         })));
         self.last = Some((ms, seq));
-        self.waiting.push(
-            seq,
-            Waiting {
-                expires_at: accepted.expires_at,
-                attempts: 0,
-            },
-        );
+        self.waiting.push(seq, Waiting { expires_at: accepted.expires_at, attempts: 0 });
         Ok((accepted, writes))
     }
 
@@ -305,14 +287,7 @@ impl Mailbox {
         };
         let purge_at = now + keep;
         self.note_purge(purge_at);
-        Settled {
-            seq,
-            status,
-            reason,
-            at: now,
-            attempts,
-            purge_at,
-        }
+        Settled { seq, status, reason, at: now, attempts, purge_at }
     }
 
     /// The marks of successful pushes that are not written yet.

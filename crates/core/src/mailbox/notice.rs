@@ -48,12 +48,7 @@ impl Outbox {
 
     /// Rows of one batch follow each other.
     fn add(&mut self, row: &Noted) {
-        match self
-            .batches
-            .iter_mut()
-            .rev()
-            .find(|batch| batch.batch == row.batch)
-        {
+        match self.batches.iter_mut().rev().find(|batch| batch.batch == row.batch) {
             Some(batch) => batch.uuids.push(row.uuid.clone()),
             None => self.batches.push_back(Batch {
                 batch: row.batch,
@@ -66,10 +61,8 @@ impl Outbox {
 
     /// Groups what fails now by sender into batches.
     pub(super) fn note(&mut self, failing: &[Stored], reason: FailureReason) -> Vec<Noted> {
-        let mut rows: Vec<(&SenderRef, &Stored)> = failing
-            .iter()
-            .filter_map(|row| Some((row.sender.as_ref()?, row)))
-            .collect();
+        let mut rows: Vec<(&SenderRef, &Stored)> =
+            failing.iter().filter_map(|row| Some((row.sender.as_ref()?, row))).collect();
         rows.sort_unstable_by(|(a, first), (b, second)| (a, first.seq).cmp(&(b, second.seq)));
         let mut noted = Vec::with_capacity(rows.len());
         for group in rows.chunk_by(|(a, _), (b, _)| a == b) {
@@ -101,11 +94,7 @@ impl Outbox {
 
     /// Too much to tell already.
     pub(super) fn is_full(&self) -> bool {
-        self.batches
-            .iter()
-            .map(|batch| batch.uuids.len())
-            .sum::<usize>()
-            >= OUTBOX_MAX
+        self.batches.iter().map(|batch| batch.uuids.len()).sum::<usize>() >= OUTBOX_MAX
     }
 
     /// Nothing before `at`, and then another batch first: one recipient that

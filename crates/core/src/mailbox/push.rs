@@ -46,10 +46,7 @@ impl Mailbox {
         }
         // One whose time is over fails first; overtaking it would break FIFO
         // if the clock went back.
-        let (seq, waiting) = self
-            .waiting
-            .first()
-            .filter(|(_, first)| first.expires_at > now)?;
+        let (seq, waiting) = self.waiting.first().filter(|(_, first)| first.expires_at > now)?;
         Some((config.version, seq, waiting))
     }
 
@@ -57,12 +54,7 @@ impl Mailbox {
     pub fn begin_push(&mut self, now: Ms) -> Option<Push> {
         let (version, seq, waiting) = self.next_push(now)?;
         self.pushes += 1;
-        let push = Push {
-            seq,
-            attempt: waiting.attempts + 1,
-            version,
-            number: self.pushes,
-        };
+        let push = Push { seq, attempt: waiting.attempts + 1, version, number: self.pushes };
         self.in_flight = Some(push.clone());
         Some(push)
     }
@@ -86,9 +78,7 @@ impl Mailbox {
         } else if let Some(class) = outcome.error() {
             finished = self.count_failure(push, outcome, class);
         }
-        finished
-            .writes
-            .extend(self.endpoint_after(push, outcome, jitter, now));
+        finished.writes.extend(self.endpoint_after(push, outcome, jitter, now));
         finished
     }
 
@@ -96,11 +86,7 @@ impl Mailbox {
     fn mark_pushed(&mut self, push: &Push, acked: bool, now: Ms) {
         let waited = self.waiting.remove(push.seq).is_some() | self.drop_orphan(push.seq);
         if waited {
-            let status = if acked {
-                MessageStatus::Acked
-            } else {
-                MessageStatus::Delivered
-            };
+            let status = if acked { MessageStatus::Acked } else { MessageStatus::Delivered };
             let settled = self.settled(push.seq, status, None, Some(push.attempt), now);
             self.unsaved.push(settled);
         }
@@ -108,18 +94,12 @@ impl Mailbox {
 
     fn count_failure(&mut self, push: &Push, outcome: Outcome, class: ErrorClass) -> Finished {
         // An endpoint that was replaced meanwhile has no say any longer.
-        let current = self
-            .open()
-            .is_some_and(|config| config.version == push.version);
+        let current = self.open().is_some_and(|config| config.version == push.version);
         let Some(attempts) = self.waiting.count_attempt(push.seq) else {
             return Finished::default();
         };
         Finished {
-            writes: vec![Write::Attempt {
-                seq: push.seq,
-                attempts,
-                error: class.to_string(),
-            }],
+            writes: vec![Write::Attempt { seq: push.seq, attempts, error: class.to_string() }],
             rejected: (current && matches!(outcome, Outcome::Rejected(_))).then_some(push.seq),
         }
     }
@@ -132,10 +112,7 @@ impl Mailbox {
         jitter: f64,
         now: Ms,
     ) -> Vec<Write> {
-        let Some(mut config) = self
-            .open()
-            .filter(|config| config.version == push.version)
-            .cloned()
+        let Some(mut config) = self.open().filter(|config| config.version == push.version).cloned()
         else {
             return Vec::new();
         };
@@ -145,10 +122,7 @@ impl Mailbox {
         match outcome {
             Outcome::Delivered { .. } | Outcome::Rejected(_) => endpoint.reset(),
             Outcome::Gone(_) => endpoint.gone = true,
-            Outcome::Retry {
-                class,
-                retry_after_secs,
-            } => {
+            Outcome::Retry { class, retry_after_secs } => {
                 let wait = retry::delay(endpoint.step, retry_after_secs, jitter, &self.timing);
                 endpoint.step += 1;
                 endpoint.next_at = Some(now + wait);
@@ -161,10 +135,7 @@ impl Mailbox {
     /// A good `endpoint/test` under `version`: forget failures, try at once.
     /// One that has answered 410 rests until it is set again.
     pub fn endpoint_works(&mut self, version: Version) -> Vec<Write> {
-        let Some(mut config) = self
-            .open()
-            .filter(|config| config.version == version)
-            .cloned()
+        let Some(mut config) = self.open().filter(|config| config.version == version).cloned()
         else {
             return Vec::new();
         };
@@ -180,15 +151,9 @@ impl Mailbox {
         if self.stream.is_some() {
             return self.stream_guard(now);
         }
-        let endpoint = self
-            .open()?
-            .endpoint
-            .as_ref()
-            .filter(|endpoint| !endpoint.gone)?;
+        let endpoint = self.open()?.endpoint.as_ref().filter(|endpoint| !endpoint.gone)?;
         self.waiting.first_seq()?;
-        let retry = endpoint
-            .next_at
-            .filter(|at| *at > now && self.in_flight.is_none());
+        let retry = endpoint.next_at.filter(|at| *at > now && self.in_flight.is_none());
         Some(retry.unwrap_or(now + self.timing.push_guard))
     }
 }

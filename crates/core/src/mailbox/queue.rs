@@ -76,10 +76,7 @@ impl Queue {
         if self.next_expiry().is_none_or(|at| at > now) {
             return Vec::new();
         }
-        let over = self
-            .by_seq
-            .iter()
-            .filter(|(_, waiting)| waiting.expires_at <= now);
+        let over = self.by_seq.iter().filter(|(_, waiting)| waiting.expires_at <= now);
         over.take(limit).map(|(seq, _)| *seq).collect()
     }
 
@@ -90,8 +87,6 @@ impl Queue {
     /// Takes all places out, in order.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = u64> + use<> {
         self.by_expiry.clear();
-        std::mem::take(&mut self.by_seq)
-            .into_iter()
-            .map(|(seq, _)| seq)
+        std::mem::take(&mut self.by_seq).into_iter().map(|(seq, _)| seq)
     }
 }

@@ -97,21 +97,13 @@ impl Mailbox {
         if tries > 0
             && let Some(attempts) = self.waiting.count_attempt(seq)
         {
-            writes.push(Write::Attempt {
-                seq,
-                attempts,
-                error: UNANSWERED.to_owned(),
-            });
+            writes.push(Write::Attempt { seq, attempts, error: UNANSWERED.to_owned() });
         }
         if tries >= OFFERS_MAX {
             self.stream = None;
             return Some((Next::HangUp, writes));
         }
-        let offer = Offer {
-            seq,
-            until: now + self.timing.stream_answer,
-            tries: tries + 1,
-        };
+        let offer = Offer { seq, until: now + self.timing.stream_answer, tries: tries + 1 };
         self.stream = Some(Stream { offer: Some(offer) });
         Some((Next::Offer(offer), writes))
     }

@@ -33,29 +33,15 @@ fn created(decision: Decision) -> Row {
 }
 
 fn held() -> Row {
-    created(decide(
-        None,
-        "dan",
-        serde_json::json!({"instance": "laptop"}),
-        NOW,
-    ))
+    created(decide(None, "dan", serde_json::json!({"instance": "laptop"}), NOW))
 }
 
 #[test]
 fn a_free_name_is_given_to_the_caller_as_active_and_local() {
     let row = held();
-    assert_eq!(
-        row.version,
-        Version {
-            generation: 1,
-            revision: 1
-        }
-    );
+    assert_eq!(row.version, Version { generation: 1, revision: 1 });
     assert_eq!(row.agent.owner.as_str(), "dan");
-    assert_eq!(
-        (row.agent.status, row.agent.location),
-        (AgentStatus::Active, Location::Local)
-    );
+    assert_eq!((row.agent.status, row.agent.location), (AgentStatus::Active, Location::Local));
 }
 
 #[test]
@@ -67,9 +53,7 @@ fn the_same_owner_and_instance_keep_the_incarnation() {
         serde_json::json!({"instance": "laptop", "metadata": {"a": "b"}}),
         NOW + 9,
     );
-    let Decision::Renew(next) = again else {
-        panic!("{again:?}")
-    };
+    let Decision::Renew(next) = again else { panic!("{again:?}") };
     assert_eq!((&next.agent.id, next.version), (&row.agent.id, row.version));
     assert_eq!(next.agent.metadata["a"], "b");
     assert_eq!(next.agent.last_seen.0, NOW + 9);
@@ -78,15 +62,9 @@ fn the_same_owner_and_instance_keep_the_incarnation() {
 #[test]
 fn an_absent_instance_equals_only_an_absent_one() {
     let row = held();
-    assert_eq!(
-        decide(Some(&row), "dan", serde_json::json!({}), NOW),
-        Decision::Taken
-    );
+    assert_eq!(decide(Some(&row), "dan", serde_json::json!({}), NOW), Decision::Taken);
     let row = created(decide(None, "dan", serde_json::json!({}), NOW));
-    assert!(matches!(
-        decide(Some(&row), "dan", serde_json::json!({}), NOW),
-        Decision::Renew(_)
-    ));
+    assert!(matches!(decide(Some(&row), "dan", serde_json::json!({}), NOW), Decision::Renew(_)));
 }
 
 #[test]
@@ -94,38 +72,20 @@ fn another_owner_or_instance_is_refused_even_when_the_holder_is_long_gone() {
     let row = held();
     for later in [0, 10 * 24 * 3_600_000] {
         let other = serde_json::json!({"instance": "laptop"});
-        assert_eq!(
-            decide(Some(&row), "ann", other, NOW + later),
-            Decision::Taken
-        );
+        assert_eq!(decide(Some(&row), "ann", other, NOW + later), Decision::Taken);
         let other = serde_json::json!({"instance": "desktop"});
-        assert_eq!(
-            decide(Some(&row), "dan", other, NOW + later),
-            Decision::Taken
-        );
+        assert_eq!(decide(Some(&row), "dan", other, NOW + later), Decision::Taken);
     }
 }
 
 #[test]
 fn take_over_replaces_only_a_holder_unseen_for_180_seconds_or_stopped() {
     let mut row = held();
-    let ask = |row: &Row, now| {
-        decide(
-            Some(row),
-            "ann",
-            serde_json::json!({"take_over": true}),
-            now,
-        )
-    };
+    let ask =
+        |row: &Row, now| decide(Some(row), "ann", serde_json::json!({"take_over": true}), now);
     assert_eq!(ask(&row, NOW + 179_999), Decision::Taken);
     let taken = created(ask(&row, NOW + 180_000));
-    assert_eq!(
-        taken.version,
-        Version {
-            generation: 2,
-            revision: 1
-        }
-    );
+    assert_eq!(taken.version, Version { generation: 2, revision: 1 });
     assert_ne!(taken.agent.id, row.agent.id);
     row.agent.status = AgentStatus::Stopped;
     assert!(matches!(ask(&row, NOW + 1), Decision::Create(_)));
@@ -134,21 +94,9 @@ fn take_over_replaces_only_a_holder_unseen_for_180_seconds_or_stopped() {
 #[test]
 fn a_tombstone_frees_the_name_and_keeps_the_generation() {
     let grave = tombstone(&held(), NOW);
-    assert_eq!(
-        grave.version,
-        Version {
-            generation: 1,
-            revision: 2
-        }
-    );
+    assert_eq!(grave.version, Version { generation: 1, revision: 2 });
     let row = created(decide(Some(&grave), "ann", serde_json::json!({}), NOW));
-    assert_eq!(
-        row.version,
-        Version {
-            generation: 2,
-            revision: 1
-        }
-    );
+    assert_eq!(row.version, Version { generation: 2, revision: 1 });
 }
 
 #[test]
@@ -158,29 +106,11 @@ fn only_a_change_of_endpoint_or_secret_raises_the_revision() {
         let fields = Fields::parse(body.to_string().as_bytes()).unwrap();
         update(&row, &AgentUpdate::from_fields(fields).unwrap(), NOW + 1)
     };
-    assert_eq!(
-        patch(serde_json::json!({"status": "idle"}))
-            .version
-            .revision,
-        1
-    );
-    assert_eq!(
-        patch(serde_json::json!({"endpoint": ""})).version.revision,
-        1
-    );
-    assert_eq!(
-        patch(serde_json::json!({"endpoint": "https://a.example/"}))
-            .version
-            .revision,
-        2
-    );
+    assert_eq!(patch(serde_json::json!({"status": "idle"})).version.revision, 1);
+    assert_eq!(patch(serde_json::json!({"endpoint": ""})).version.revision, 1);
+    assert_eq!(patch(serde_json::json!({"endpoint": "https://a.example/"})).version.revision, 2);
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-    assert_eq!(
-        patch(serde_json::json!({"webhook_secret": secret}))
-            .version
-            .revision,
-        2
-    );
+    assert_eq!(patch(serde_json::json!({"webhook_secret": secret})).version.revision, 2);
 }
 
 #[test]
@@ -188,9 +118,6 @@ fn a_heartbeat_alone_makes_no_difference_but_the_moment() {
     let row = held();
     let same = update(&row, &AgentUpdate::default(), NOW + 5000);
     assert!(!differs(&row, &same));
-    let idle = AgentUpdate {
-        status: Some(AgentStatus::Idle),
-        ..AgentUpdate::default()
-    };
+    let idle = AgentUpdate { status: Some(AgentStatus::Idle), ..AgentUpdate::default() };
     assert!(differs(&row, &update(&row, &idle, NOW + 5000)));
 }

@@ -17,12 +17,7 @@ const AGENT: &str = "/v1/repos/{owner}/{repo}/agents/{name}";
 /// One agent, by its name.
 fn named(operation: Operation, name: &Value) -> Operation {
     operation
-        .path_parameter(path(
-            "name",
-            "The agent's name.",
-            name.clone(),
-            "merge-queue",
-        ))
+        .path_parameter(path("name", "The agent's name.", name.clone(), "merge-queue"))
         .agent_id()
         .fails(&[ErrorCode::AgentNotFound])
 }
@@ -39,10 +34,7 @@ fn ways_on(operation: Operation) -> Operation {
 pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     let mut operations = registry(schemas);
     operations.extend(endpoints(schemas));
-    operations
-        .into_iter()
-        .map(|operation| operation.tag("Agents"))
-        .collect()
+    operations.into_iter().map(|operation| operation.tag("Agents")).collect()
 }
 
 fn registry(schemas: &mut Schemas) -> Vec<Operation> {

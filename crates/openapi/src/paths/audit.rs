@@ -34,7 +34,5 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
             .answers(200, "The newest first.", json!({ "type": "array", "items": entry }), json!([examples::audit()]))
             .pages(query("after", "The last entry of the page before.", id)),
     ];
-    all.into_iter()
-        .map(|operation| operation.tag("Configuration"))
-        .collect()
+    all.into_iter().map(|operation| operation.tag("Configuration")).collect()
 }

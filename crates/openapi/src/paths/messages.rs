@@ -28,46 +28,39 @@ While a stream lives, webhooks rest. One stream lives per incarnation.
 pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     let (message, new) = (schemas.of::<Message>(), schemas.request::<NewMessage>());
     let (name, id) = (schemas.of::<AgentName>(), schemas.of::<MessageId>());
-    let (status, report) = (
-        schemas.of::<MessageStatus>(),
-        schemas.request::<StatusReport>(),
-    );
+    let (status, report) = (schemas.of::<MessageStatus>(), schemas.request::<StatusReport>());
     let example = examples::message;
     let this = [("id", "$response.body#/id")];
     let agent = path("name", "The recipient.", name, "merge-queue");
     let one = path("id", "The message's id.", id.clone(), examples::MESSAGE);
     let gone = [ErrorCode::MessageNotFound, ErrorCode::AgentNotFound];
     let all = vec![
-        post(
-            "/v1/repos/{owner}/{repo}/messages",
-            "sendMessage",
-            "Sends a message",
-        )
-        .about("It is stored durably before it is answered.")
-        .parameter(named("IdempotencyKey"))
-        .agent_id()
-        .body(
-            new,
-            true,
-            &[(
-                "a message",
-                json!({ "from": "workspace", "to": "merge-queue", "body": "please merge #12" }),
-            )],
-        )
-        .answers(
-            200,
-            "The first message under this `Idempotency-Key`.",
-            message.clone(),
-            example(),
-        )
-        .answers(201, "It is stored.", message.clone(), example())
-        .link("receipt", links::in_repo("getMessage", &this))
-        .link("report", links::in_repo("reportMessage", &this))
-        .fails(&[
-            ErrorCode::AgentNotFound,
-            ErrorCode::MailboxFull,
-            ErrorCode::IdempotencyMismatch,
-        ]),
+        post("/v1/repos/{owner}/{repo}/messages", "sendMessage", "Sends a message")
+            .about("It is stored durably before it is answered.")
+            .parameter(named("IdempotencyKey"))
+            .agent_id()
+            .body(
+                new,
+                true,
+                &[(
+                    "a message",
+                    json!({ "from": "workspace", "to": "merge-queue", "body": "please merge #12" }),
+                )],
+            )
+            .answers(
+                200,
+                "The first message under this `Idempotency-Key`.",
+                message.clone(),
+                example(),
+            )
+            .answers(201, "It is stored.", message.clone(), example())
+            .link("receipt", links::in_repo("getMessage", &this))
+            .link("report", links::in_repo("reportMessage", &this))
+            .fails(&[
+                ErrorCode::AgentNotFound,
+                ErrorCode::MailboxFull,
+                ErrorCode::IdempotencyMismatch,
+            ]),
         get(
             "/v1/repos/{owner}/{repo}/agents/{name}/messages",
             "listMessages",
@@ -115,9 +108,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
         .fails(&[ErrorCode::InvalidTransition]),
         stream(agent),
     ];
-    all.into_iter()
-        .map(|operation| operation.tag("Messages"))
-        .collect()
+    all.into_iter().map(|operation| operation.tag("Messages")).collect()
 }
 
 /// The WebSocket.

@@ -56,13 +56,11 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
             ))
             .response(200, "The script.", text("text/javascript"))
             .fails(&[ErrorCode::NotFound]),
-        get("/v1/whoami", "whoAmI", "What the token stands for")
-            .tag("System")
-            .answers(
-                200,
-                "Kind, owner and scope of the token.",
-                schemas.of::<WhoAmI>(),
-                examples::whoami(),
-            ),
+        get("/v1/whoami", "whoAmI", "What the token stands for").tag("System").answers(
+            200,
+            "Kind, owner and scope of the token.",
+            schemas.of::<WhoAmI>(),
+            examples::whoami(),
+        ),
     ]
 }

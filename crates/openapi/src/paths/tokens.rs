@@ -19,10 +19,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
             "a developer's",
             json!({ "kind": "user", "owner": "dan", "repos": ["acme/app"], "description": "Dan's laptop" }),
         ),
-        (
-            "a service's",
-            json!({ "kind": "service", "owner": "ci", "repos": ["acme/*"] }),
-        ),
+        ("a service's", json!({ "kind": "service", "owner": "ci", "repos": ["acme/*"] })),
     ];
     let all = vec![
         post("/v1/tokens", "createToken", "Makes a token")
@@ -33,10 +30,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
             )
             .body(wish, true, &examples)
             .answers(201, "The token.", token.clone(), examples::token(true))
-            .link(
-                "revoke",
-                links::to("revokeToken", &[("id", "$response.body#/id")]),
-            )
+            .link("revoke", links::to("revokeToken", &[("id", "$response.body#/id")]))
             .fails(&[ErrorCode::OwnerKindConflict]),
         get("/v1/tokens", "listTokens", "Lists tokens")
             .about("For admin tokens.")

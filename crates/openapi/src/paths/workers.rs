@@ -17,10 +17,7 @@ const WORKER: &str = "/v1/repos/{owner}/{repo}/workers/{id}";
 pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     let mut operations = requests(schemas);
     operations.extend(runners(schemas));
-    operations
-        .into_iter()
-        .map(|operation| operation.tag("Workers"))
-        .collect()
+    operations.into_iter().map(|operation| operation.tag("Workers")).collect()
 }
 
 fn one(operation: Operation, id: Value) -> Operation {
@@ -76,10 +73,7 @@ fn requests(schemas: &mut Schemas) -> Vec<Operation> {
 /// Whoever runs them.
 fn runners(schemas: &mut Schemas) -> Vec<Operation> {
     let (request, id) = (schemas.of::<SpawnRequest>(), schemas.of::<SpawnId>());
-    let (claim, update) = (
-        schemas.request::<Claim>(),
-        schemas.request::<WorkerUpdate>(),
-    );
+    let (claim, update) = (schemas.request::<Claim>(), schemas.request::<WorkerUpdate>());
     let callback = schemas.request::<Callback>();
     let renew = {
         let mut link = links::in_repo("updateWorker", &[("id", "$response.body#/id")]);

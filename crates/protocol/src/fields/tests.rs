@@ -43,22 +43,14 @@ fn a_whole_number_may_be_written_with_a_point() {
         let read = body.integer("n", -5..=3600);
         body.finish(read).ok()
     };
-    assert_eq!(
-        (of("30"), of("30.0"), of("3e1")),
-        (Some(30), Some(30), Some(30))
-    );
-    assert_eq!(
-        (of("30.5"), of("1e300"), of("-6.0"), of("\"3\"")),
-        (None, None, None, None)
-    );
+    assert_eq!((of("30"), of("30.0"), of("3e1")), (Some(30), Some(30), Some(30)));
+    assert_eq!((of("30.5"), of("1e300"), of("-6.0"), of("\"3\"")), (None, None, None, None));
 }
 
 #[test]
 fn metadata_has_at_most_32_entries_and_4_kib() {
     let entries = |n: usize, value: &str| {
-        let map: Metadata = (0..n)
-            .map(|i| (format!("k{i:02}"), value.to_owned()))
-            .collect();
+        let map: Metadata = (0..n).map(|i| (format!("k{i:02}"), value.to_owned())).collect();
         let mut body = fields(&serde_json::json!({ "m": map }).to_string());
         body.metadata("m");
         body.finish(Some(())).is_ok()

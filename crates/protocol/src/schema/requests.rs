@@ -250,11 +250,8 @@ request!(Callback, |generator| {
         "The worker it is about: where another one was started, it is refused.",
     );
     let kind = |kind: &str, required: &[&str], data: Value| {
-        let data = object(
-            "About the request of the path.",
-            required,
-            with(json!({ "id": id }), data),
-        );
+        let data =
+            object("About the request of the path.", required, with(json!({ "id": id }), data));
         object(
             kind,
             &["type", "data"],

@@ -18,10 +18,7 @@ pub struct Claim {
 
 impl Default for Claim {
     fn default() -> Self {
-        Self {
-            labels: Vec::new(),
-            lease_secs: LEASE_DEFAULT_SECS,
-        }
+        Self { labels: Vec::new(), lease_secs: LEASE_DEFAULT_SECS }
     }
 }
 
@@ -29,9 +26,7 @@ impl Claim {
     /// Reads the body of `POST …/workers/claim`.
     pub fn from_fields(mut fields: Fields) -> Result<Self, Vec<FieldError>> {
         let labels = labels(&mut fields);
-        let lease_secs = fields
-            .integer("lease_seconds", LEASE_SECS)
-            .unwrap_or(LEASE_DEFAULT_SECS);
+        let lease_secs = fields.integer("lease_seconds", LEASE_SECS).unwrap_or(LEASE_DEFAULT_SECS);
         fields.finish(Some(Self { labels, lease_secs }))
     }
 }
@@ -74,9 +69,7 @@ impl WorkerUpdate {
     /// Reads the body of `PATCH …/workers/{id}`.
     pub fn from_fields(mut fields: Fields) -> Result<Self, Vec<FieldError>> {
         let lease_token = fields.required_text("lease_token");
-        let lease_secs = fields
-            .integer("lease_seconds", LEASE_SECS)
-            .unwrap_or(LEASE_DEFAULT_SECS);
+        let lease_secs = fields.integer("lease_seconds", LEASE_SECS).unwrap_or(LEASE_DEFAULT_SECS);
         let worker_name = fields.text("worker_name").filter(|text| !text.is_empty());
         let worker_name = worker_name.and_then(|text| {
             let name = AgentName::parse(&text);

@@ -19,17 +19,12 @@ pub(super) fn say(session: &mut Session, name: &str, repo: &Repo) -> Outcome {
             "multiclaude knows no {name} (yet); `multiclaude list` shows the names it knows"
         ));
     }
-    let said = Nickname {
-        repo: repo.clone(),
-        origin: local.map(|local| origin(&local.github_url)),
-    };
+    let said =
+        Nickname { repo: repo.clone(), origin: local.map(|local| origin(&local.github_url)) };
     let before = session.nicknamed(name, &state).ok();
     let before = before.filter(|before| before != repo);
     let is_before = |other: &String| session.nicknamed(other, &state).ok() == before;
-    let another = state
-        .repos
-        .keys()
-        .any(|other| other != name && is_before(other));
+    let another = state.repos.keys().any(|other| other != name && is_before(other));
     // Without a token nothing of this machine can be registered there.
     let ends = |before: &Repo| !another && session.part_in(before).is_none();
     let ended = before.as_ref().is_some_and(ends);
@@ -82,8 +77,6 @@ fn check(name: &str) -> Outcome {
     if (1..=100).contains(&name.len()) && name.chars().all(fits) && !secret {
         return Ok(());
     }
-    Err(Failure::usage(format!(
-        "{name:?} is no name that multiclaude gives to a repo"
-    ))
-    .hint("`multiclaude list` shows its names"))
+    Err(Failure::usage(format!("{name:?} is no name that multiclaude gives to a repo"))
+        .hint("`multiclaude list` shows its names"))
 }

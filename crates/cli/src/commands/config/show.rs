@@ -26,16 +26,12 @@ pub(super) async fn beside(session: &mut Session, repo: Option<&str>) -> Outcome
             Err(failure)
         }
         _ => {
-            session.out.show(&json!({ "hybrid": false }), || {
-                "Hybrid Mode: disabled".to_owned()
-            });
+            session.out.show(&json!({ "hybrid": false }), || "Hybrid Mode: disabled".to_owned());
             Ok(())
         }
     };
     if let Err(failure) = shown {
-        session
-            .out
-            .warn(&format!("Hybrid Mode: unknown: {}", failure.aside()));
+        session.out.warn(&format!("Hybrid Mode: unknown: {}", failure.aside()));
     }
     Ok(())
 }
@@ -57,17 +53,9 @@ fn local_types(
     remote: &[String],
 ) -> Outcome<Vec<String>> {
     let state = session.state()?;
-    let usual = || {
-        ["supervisor", "merge-queue", "workspace", "worker"]
-            .map(str::to_owned)
-            .to_vec()
-    };
+    let usual = || ["supervisor", "merge-queue", "workspace", "worker"].map(str::to_owned).to_vec();
     let mut types: Vec<String> = match nickname.and_then(|name| state.repos.get(name)) {
-        Some(local) => local
-            .agents
-            .values()
-            .map(|agent| agent.r#type.clone())
-            .collect(),
+        Some(local) => local.agents.values().map(|agent| agent.r#type.clone()).collect(),
         None => usual(),
     };
     types.sort();
@@ -133,16 +121,8 @@ fn told(
     endpoint: Option<&str>,
     local: &[String],
 ) -> String {
-    let mode = if here.enabled {
-        Look::Good.paint("enabled")
-    } else {
-        "disabled".to_owned()
-    };
-    let encryption = if here.require_encryption {
-        "\nEncryption Required Here: yes"
-    } else {
-        ""
-    };
+    let mode = if here.enabled { Look::Good.paint("enabled") } else { "disabled".to_owned() };
+    let encryption = if here.require_encryption { "\nEncryption Required Here: yes" } else { "" };
     format!(
         "Hybrid Configuration for {repo}:\nHybrid Mode: {mode}\nAPI Endpoint: {}\nNode: {}{encryption}\n\
          Local Agents: {}",
@@ -157,11 +137,7 @@ fn told_shared(config: &HybridConfig) -> String {
         "" => "none (runners claim)".to_owned(),
         url => safe(url),
     };
-    let team = if config.enabled {
-        "enabled"
-    } else {
-        "disabled"
-    };
+    let team = if config.enabled { "enabled" } else { "disabled" };
     format!(
         "Remote Agents: {}\nHybrid Mode of the Team: {team}\nSpawn Endpoint: {spawn}\nEncryption: {}\nWorker Limits: {} at once, {} a minute",
         listed(&config.remote_agents),

@@ -130,10 +130,7 @@ mod tests {
     #[test]
     fn a_block_moves_to_the_end_and_is_brought_up_to_date() {
         let old = [&with(Some(b"a\n"), "old\n").unwrap()[..], b"b\n"].concat();
-        assert_eq!(
-            with(Some(&old), LINES).unwrap(),
-            with(Some(b"a\nb\n"), LINES).unwrap()
-        );
+        assert_eq!(with(Some(&old), LINES).unwrap(), with(Some(b"a\nb\n"), LINES).unwrap());
     }
 
     #[test]

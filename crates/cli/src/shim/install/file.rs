@@ -87,10 +87,7 @@ fn beside(path: &Path) -> PathBuf {
 
 fn write_draft(draft: &Path, bytes: &[u8], before: Option<&Metadata>) -> Result<()> {
     let _ = fs::remove_file(draft);
-    let mut file: File = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(draft)?;
+    let mut file: File = OpenOptions::new().write(true).create_new(true).open(draft)?;
     file.write_all(bytes)?;
     if let Some(before) = before {
         let now = file.metadata()?;

@@ -38,11 +38,7 @@ pub struct Home {
 impl Home {
     /// With everything in its usual place.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self {
-            dir: dir.into(),
-            zdotdir: None,
-            config_home: None,
-        }
+        Self { dir: dir.into(), zdotdir: None, config_home: None }
     }
 
     /// The caller's, from the environment.
@@ -92,9 +88,7 @@ pub struct Status {
 /// refusals. An error means that the links could not be made.
 pub fn install(home: &Home, exe: &Path, shell: Option<&OsStr>) -> Result<Report> {
     check(&home.dir)?;
-    let exe = exe
-        .canonicalize()
-        .map_err(|error| file::about(exe, &error))?;
+    let exe = exe.canonicalize().map_err(|error| file::about(exe, &error))?;
     let places = home.places();
     for dir in [places.hybrid_dir(), &places.shim_dir(), &places.pane_dir()] {
         private_dir(dir)?;
@@ -166,10 +160,7 @@ pub fn status(home: &Home) -> Status {
     Status {
         shim: link_at(&places.shim()),
         pane: link_at(&places.pane()),
-        files: shells::all_files(home)
-            .into_iter()
-            .filter(has_block)
-            .collect(),
+        files: shells::all_files(home).into_iter().filter(has_block).collect(),
     }
 }
 
@@ -200,10 +191,6 @@ fn check(home: &Path) -> Result<()> {
 
 fn private_dir(dir: &Path) -> Result<()> {
     let about = |error| file::about(dir, &error);
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(about)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(about)?;
     fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(about)
 }

@@ -49,18 +49,11 @@ pub struct Report {
 
 impl Report {
     pub(super) fn installed() -> Self {
-        Self {
-            changed: Vec::new(),
-            refused: Vec::new(),
-            installing: true,
-        }
+        Self { changed: Vec::new(), refused: Vec::new(), installing: true }
     }
 
     pub(super) fn uninstalled() -> Self {
-        Self {
-            installing: false,
-            ..Self::installed()
-        }
+        Self { installing: false, ..Self::installed() }
     }
 
     pub(super) fn note(
@@ -71,11 +64,7 @@ impl Report {
     ) {
         match changed {
             Ok(change) => self.changed.extend(change),
-            Err(error) => self.refused.push(Refusal {
-                path,
-                why: error.to_string(),
-                lines,
-            }),
+            Err(error) => self.refused.push(Refusal { path, why: error.to_string(), lines }),
         }
     }
 }
@@ -99,12 +88,7 @@ impl fmt::Display for Report {
             writeln!(out, "{change}")?;
         }
         for refusal in &self.refused {
-            writeln!(
-                out,
-                "left alone: {}: {}",
-                refusal.path.display(),
-                refusal.why
-            )?;
+            writeln!(out, "left alone: {}: {}", refusal.path.display(), refusal.why)?;
             if let Some(lines) = refusal.lines {
                 writeln!(out, "  it should contain:")?;
                 for line in lines.lines() {

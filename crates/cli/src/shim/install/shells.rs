@@ -61,21 +61,12 @@ pub(super) fn files_for(home: &Home, shell: Option<&OsStr>) -> Vec<(PathBuf, Dia
     if needs_profile && !files.contains(&profile) {
         files.push(profile);
     }
-    files.extend(
-        [at(".bashrc")]
-            .into_iter()
-            .filter(|path| kind == "bash" || is_there(path)),
-    );
+    files.extend([at(".bashrc")].into_iter().filter(|path| kind == "bash" || is_there(path)));
     let zsh = zsh_dir(home);
     files.extend(
-        ZSH.map(|name| zsh.join(name))
-            .into_iter()
-            .filter(|path| kind == "zsh" || is_there(path)),
+        ZSH.map(|name| zsh.join(name)).into_iter().filter(|path| kind == "zsh" || is_there(path)),
     );
-    let mut files: Vec<_> = files
-        .into_iter()
-        .map(|path| (path, Dialect::Posix))
-        .collect();
+    let mut files: Vec<_> = files.into_iter().map(|path| (path, Dialect::Posix)).collect();
     if kind == "fish" || config_home(home).join("fish").is_dir() {
         files.push((config_home(home).join(FISH), Dialect::Fish));
     }
@@ -136,10 +127,7 @@ mod tests {
         let bash = Some("/bin/bash");
         assert_eq!(chosen(&[], bash), [".profile", ".bashrc"]);
         assert_eq!(chosen(&[".profile"], bash), [".profile", ".bashrc"]);
-        assert_eq!(
-            chosen(&[".profile", ".bash_login"], bash),
-            [".bash_login", ".bashrc"]
-        );
+        assert_eq!(chosen(&[".profile", ".bash_login"], bash), [".bash_login", ".bashrc"]);
         assert_eq!(
             chosen(&[".profile", ".bash_login", ".bash_profile"], bash),
             [".bash_profile", ".bashrc"]
@@ -164,10 +152,7 @@ mod tests {
     #[test]
     fn other_shells_and_an_unknown_one_get_the_profile() {
         assert_eq!(chosen(&[], None), [".profile"]);
-        assert_eq!(
-            chosen(&[".bash_profile"], Some("/bin/dash")),
-            [".bash_profile", ".profile"]
-        );
+        assert_eq!(chosen(&[".bash_profile"], Some("/bin/dash")), [".bash_profile", ".profile"]);
     }
 
     #[test]
@@ -175,10 +160,8 @@ mod tests {
         let mut home = Home::new("/home/x");
         home.zdotdir = Some("/z".into());
         let zsh = [PathBuf::from("/z/.zprofile"), PathBuf::from("/z/.zshrc")];
-        let files: Vec<_> = files_for(&home, Some(OsStr::new("zsh")))
-            .into_iter()
-            .map(|(path, _)| path)
-            .collect();
+        let files: Vec<_> =
+            files_for(&home, Some(OsStr::new("zsh"))).into_iter().map(|(path, _)| path).collect();
         assert_eq!(files, zsh);
         assert!(zsh.iter().all(|path| all_files(&home).contains(path)));
         assert!(all_files(&home).contains(&"/home/x/.zshrc".into()));

@@ -11,9 +11,7 @@ struct Disk {
 impl Disk {
     /// With this binary as `own/multiclaude-hybrid`.
     fn new() -> Self {
-        let disk = Self {
-            root: tempfile::tempdir().unwrap(),
-        };
+        let disk = Self { root: tempfile::tempdir().unwrap() };
         disk.program("own/multiclaude-hybrid", 0o755);
         disk
     }
@@ -55,10 +53,7 @@ fn this_binary_is_never_found_by_any_kind_of_link() {
     symlink(disk.at("soft/multiclaude"), disk.at("twice/multiclaude")).unwrap();
     fs::hard_link(&own, disk.at("hard/multiclaude")).unwrap();
     let real = disk.program("real/multiclaude", 0o755);
-    assert_eq!(
-        found(&disk.search(&["soft", "twice", "hard", "soft", "real"], &[])),
-        Some(real)
-    );
+    assert_eq!(found(&disk.search(&["soft", "twice", "hard", "soft", "real"], &[])), Some(real));
     assert_eq!(found(&disk.search(&["soft", "twice", "hard"], &[])), None);
 }
 
@@ -82,10 +77,7 @@ fn a_link_of_an_older_installation_is_not_the_real_program() {
     symlink(older, disk.at("home/shim/multiclaude")).unwrap();
     symlink(disk.at("home/shim"), disk.at("alias")).unwrap();
     let real = disk.program("real/multiclaude", 0o755);
-    assert_eq!(
-        found(&disk.search(&["home/shim", "alias", "real"], &[])),
-        Some(real)
-    );
+    assert_eq!(found(&disk.search(&["home/shim", "alias", "real"], &[])), Some(real));
 }
 
 #[test]
@@ -120,15 +112,8 @@ fn an_empty_entry_is_the_current_directory() {
 #[test]
 fn a_failed_search_says_where_it_looked_and_what_to_do() {
     let disk = Disk::new();
-    let said = disk
-        .search(&["one", "two"], &[])
-        .find()
-        .unwrap_err()
-        .to_string();
+    let said = disk.search(&["one", "two"], &[]).find().unwrap_err().to_string();
     assert!(said.contains("`multiclaude`"), "{said}");
-    assert!(
-        said.contains(&disk.at("one").display().to_string()),
-        "{said}"
-    );
+    assert!(said.contains(&disk.at("one").display().to_string()), "{said}");
     assert!(said.contains("shim uninstall"), "{said}");
 }

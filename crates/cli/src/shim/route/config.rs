@@ -48,9 +48,7 @@ pub(super) fn route(args: &[OsString]) -> Route {
         })
     };
     let has = |test: fn(&str) -> bool| {
-        items
-            .iter()
-            .any(|item| matches!(item, Item::Flag { name, .. } if test(name)))
+        items.iter().any(|item| matches!(item, Item::Flag { name, .. } if test(name)))
     };
 
     if !has(|_| true) {
@@ -77,9 +75,7 @@ pub(super) fn route(args: &[OsString]) -> Route {
 }
 
 fn line(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    std::iter::once(OsString::from("config"))
-        .chain(args)
-        .collect()
+    std::iter::once(OsString::from("config")).chain(args).collect()
 }
 
 fn is_ours(name: &str) -> bool {
@@ -111,10 +107,7 @@ mod tests {
 
     #[test]
     fn without_flags_both_sides_are_shown() {
-        for (given, hybrid) in [
-            ("", "config --hybrid-only"),
-            ("app", "config app --hybrid-only"),
-        ] {
+        for (given, hybrid) in [("", "config --hybrid-only"), ("app", "config app --hybrid-only")] {
             assert_eq!(
                 of(given),
                 Route::RealThenHybrid {
@@ -161,10 +154,7 @@ mod tests {
             ("--require-encryption app", "app --require-encryption=true"),
             ("app --enabled=false", "app --enabled=false"),
             ("app --encrypt always", "app --encrypt=always"),
-            (
-                "app --spawn-endpoint=https://s",
-                "app --spawn-endpoint=https://s",
-            ),
+            ("app --spawn-endpoint=https://s", "app --spawn-endpoint=https://s"),
             ("app --name acme/app", "app --name=acme/app"),
             ("--node dan", "--node=dan"),
             (
@@ -172,11 +162,7 @@ mod tests {
                 "app --max-workers=3 --max-spawns-per-minute=2",
             ),
         ] {
-            assert_eq!(
-                of(given),
-                Route::Hybrid(args(&format!("config {expected}"))),
-                "{given}"
-            );
+            assert_eq!(of(given), Route::Hybrid(args(&format!("config {expected}"))), "{given}");
         }
     }
 

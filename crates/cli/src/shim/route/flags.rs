@@ -27,10 +27,7 @@ pub(super) fn parse(args: &[OsString], takes_next: impl Fn(&str, &OsStr) -> bool
     let mut rest = args.iter().map(OsString::as_os_str).peekable();
     while let Some(arg) = rest.next() {
         let bytes = arg.as_bytes();
-        let Some(flag) = bytes
-            .strip_prefix(b"--")
-            .or_else(|| bytes.strip_prefix(b"-"))
-        else {
+        let Some(flag) = bytes.strip_prefix(b"--").or_else(|| bytes.strip_prefix(b"-")) else {
             items.push(Item::Word(arg));
             continue;
         };
@@ -80,10 +77,7 @@ mod tests {
     }
 
     fn flag<'a>(name: &'a str, value: Option<&'a str>) -> Item<'a> {
-        Item::Flag {
-            name: name.into(),
-            value: value.map(OsStr::new),
-        }
+        Item::Flag { name: name.into(), value: value.map(OsStr::new) }
     }
 
     #[test]
@@ -106,9 +100,6 @@ mod tests {
     #[test]
     fn a_flag_that_takes_no_value_leaves_the_next_argument_a_word() {
         let args = line(&["--a", "b"]);
-        assert_eq!(
-            parse(&args, |_, _| false),
-            [flag("a", None), Item::Word(OsStr::new("b"))]
-        );
+        assert_eq!(parse(&args, |_, _| false), [flag("a", None), Item::Word(OsStr::new("b"))]);
     }
 }

@@ -81,12 +81,7 @@ fn arguments_that_are_no_text_survive() {
         // The one repo that is named here is no text, so it is none of ours.
         assert_eq!(route(&line, &|_| true), Route::Real(line));
     }
-    let line = [
-        odd(b"config"),
-        odd(b"\xff"),
-        odd(b"--name"),
-        odd(b"\xfe\x80"),
-    ];
+    let line = [odd(b"config"), odd(b"\xff"), odd(b"--name"), odd(b"\xfe\x80")];
     assert_eq!(
         route(&line, &|_| false),
         Route::Hybrid(vec![odd(b"config"), odd(b"\xff"), odd(b"--name=\xfe\x80")])
@@ -130,10 +125,7 @@ fn an_init_that_does_not_speak_of_its_merge_queue_is_asked_about() {
     for (line, name) in [
         (&["init", "https://h/a/b"][..], None),
         (&["repo", "init", "https://h/a/b", "app"], Some("app")),
-        (
-            &["init", "--mq-track", "author", "https://h/a/b", "app"],
-            Some("app"),
-        ),
+        (&["init", "--mq-track", "author", "https://h/a/b", "app"], Some("app")),
     ] {
         assert_eq!(
             of(line),

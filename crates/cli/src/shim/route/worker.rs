@@ -54,16 +54,11 @@ pub(super) fn route(
 
 fn hybrid(flags: &[OsString], task: &[OsString]) -> Route {
     let remote = OsString::from("--remote");
-    Route::Hybrid(line(
-        OsStr::new("work"),
-        [&remote].into_iter().chain(flags).chain(task),
-    ))
+    Route::Hybrid(line(OsStr::new("work"), [&remote].into_iter().chain(flags).chain(task)))
 }
 
 fn line<'a>(command: &OsStr, args: impl IntoIterator<Item = &'a OsString>) -> Vec<OsString> {
-    std::iter::once(command.to_owned())
-        .chain(args.into_iter().cloned())
-        .collect()
+    std::iter::once(command.to_owned()).chain(args.into_iter().cloned()).collect()
 }
 
 /// Subcommands that make no worker.
@@ -100,10 +95,8 @@ fn take_place(args: &[OsString]) -> Result<(Option<Place>, Vec<OsString>), Strin
         match place_of(arg)? {
             None => rest.push(arg.clone()),
             Some(said) if place.is_some_and(|before| before != said) => {
-                return Err(
-                    "--remote and --local exclude each other: a worker runs in one place"
-                        .to_owned(),
-                );
+                return Err("--remote and --local exclude each other: a worker runs in one place"
+                    .to_owned());
             }
             said => place = said,
         }
@@ -154,37 +147,15 @@ mod tests {
         ] {
             let expected = Route::Hybrid(args(&["work", "--remote", "fix it"]));
             assert_eq!(of(given, false), expected, "{given:?}");
-            assert_eq!(
-                route(OsStr::new("worker"), &args(given), &|_| false),
-                expected
-            );
+            assert_eq!(route(OsStr::new("worker"), &args(given), &|_| false), expected);
         }
     }
 
     #[test]
     fn everything_else_of_a_remote_line_stays_in_order() {
         assert_eq!(
-            of(
-                &[
-                    "create",
-                    "a",
-                    "--remote",
-                    "b",
-                    "--repo",
-                    "app",
-                    "--branch=x"
-                ],
-                false
-            ),
-            Route::Hybrid(args(&[
-                "work",
-                "--remote",
-                "a",
-                "b",
-                "--repo",
-                "app",
-                "--branch=x"
-            ]))
+            of(&["create", "a", "--remote", "b", "--repo", "app", "--branch=x"], false),
+            Route::Hybrid(args(&["work", "--remote", "a", "b", "--repo", "app", "--branch=x"]))
         );
     }
 
@@ -192,10 +163,7 @@ mod tests {
     fn local_goes_to_the_real_program_without_that_word() {
         for (given, expected) in [
             (&["--local", "fix it"][..], &["work", "fix it"][..]),
-            (
-                &["create", "fix it", "--local"],
-                &["work", "create", "fix it"],
-            ),
+            (&["create", "fix it", "--local"], &["work", "create", "fix it"]),
             (&["--remote=false", "fix it"], &["work", "fix it"]),
             (&["--local", "list"], &["work", "list"]),
         ] {
@@ -205,10 +173,7 @@ mod tests {
 
     #[test]
     fn remote_and_local_together_are_refused() {
-        for given in [
-            &["--remote", "--local", "x"][..],
-            &["create", "--local", "x", "--remote"],
-        ] {
+        for given in [&["--remote", "--local", "x"][..], &["create", "--local", "x", "--remote"]] {
             assert!(matches!(of(given, false), Route::Usage(said) if said.contains("exclude")));
         }
     }
@@ -269,10 +234,7 @@ mod tests {
         ] {
             route(OsStr::new("work"), &args(given), &ask);
         }
-        assert_eq!(
-            asked.into_inner(),
-            [None, Some("app".to_owned()), Some("lib".to_owned())]
-        );
+        assert_eq!(asked.into_inner(), [None, Some("app".to_owned()), Some("lib".to_owned())]);
     }
 
     #[test]
@@ -281,9 +243,6 @@ mod tests {
             of(&["--remote", "--", "--local", "create"], false),
             Route::Hybrid(args(&["work", "--remote", "--", "--local", "create"]))
         );
-        assert_eq!(
-            of(&["--", "--remote"], false),
-            Route::Real(args(&["work", "--", "--remote"]))
-        );
+        assert_eq!(of(&["--", "--remote"], false), Route::Real(args(&["work", "--", "--remote"])));
     }
 }

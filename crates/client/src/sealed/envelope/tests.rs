@@ -48,10 +48,7 @@ fn a_ciphertext_whose_mark_was_taken_away_is_one_all_the_same() {
     assert!(is_sealed(&stripped));
     assert_eq!(open(&stripped, &[]), Err(OpenError::NoKey));
     let opened = open(&stripped, &[key]).unwrap();
-    assert_eq!(
-        (opened.message.body.as_str(), opened.sealed),
-        ("hello", true)
-    );
+    assert_eq!((opened.message.body.as_str(), opened.sealed), ("hello", true));
 }
 
 #[test]
@@ -75,9 +72,7 @@ fn each_way_not_to_open_has_an_error_of_its_own() {
     garbled.body = "hello".to_owned();
     assert_eq!(open(&garbled, &keys), Err(OpenError::Garbled));
     let mut strange = message.clone();
-    strange
-        .metadata
-        .insert(ENCRYPTED.to_owned(), "rot13".to_owned());
+    strange.metadata.insert(ENCRYPTED.to_owned(), "rot13".to_owned());
     assert_eq!(open(&strange, &keys), Err(OpenError::Scheme));
     for (text, wanted) in [
         (r#"{"version":2,"text":"x"}"#, OpenError::Version(2)),
@@ -122,19 +117,13 @@ fn the_most_that_can_be_sealed_is_sealed_and_one_byte_more_is_not() {
     for unit in ["x", "\n", "\u{1}", "ä", "\"x", "日本"] {
         let long = unit.repeat(BODY_MAX);
         let refused = seal(&written(&long), &repo(), &recipient);
-        let Err(SealError::TooLarge { size, most }) = refused else {
-            panic!("{refused:?}")
-        };
+        let Err(SealError::TooLarge { size, most }) = refused else { panic!("{refused:?}") };
         assert_eq!(size, long.len());
         // age adds a random length to each file: none of them is too long.
         for _ in 0..50 {
             let largest = seal(&written(&long[..most]), &repo(), &recipient).unwrap();
             assert!(largest.body.len() <= BODY_MAX, "{}", largest.body.len());
-            assert!(
-                largest.body.len() > BODY_MAX - 1024,
-                "{}",
-                largest.body.len()
-            );
+            assert!(largest.body.len() > BODY_MAX - 1024, "{}", largest.body.len());
         }
         let next = long[most..].chars().next().unwrap().len_utf8();
         let more = seal(&written(&long[..most + next]), &repo(), &recipient);

@@ -4,21 +4,12 @@ use super::*;
 
 fn open_world() -> World {
     let mut world = World::new();
-    world.step(Step::Configure {
-        generation: 1,
-        revision: 1,
-        endpoint: true,
-    });
+    world.step(Step::Configure { generation: 1, revision: 1, endpoint: true });
     world
 }
 
 fn send(world: &mut World) {
-    world.step(Step::Send {
-        key: None,
-        content: 0,
-        sender: true,
-        ttl: 100_000,
-    });
+    world.step(Step::Send { key: None, content: 0, sender: true, ttl: 100_000 });
 }
 
 #[test]
@@ -56,32 +47,14 @@ fn the_step_belongs_to_the_endpoint_and_one_success_resets_it() {
     let mut waits = Vec::new();
     for _ in 0..7 {
         world.step(Step::Push(2));
-        let next = world
-            .mailbox
-            .config()
-            .unwrap()
-            .endpoint
-            .as_ref()
-            .unwrap()
-            .next_at
-            .unwrap();
+        let next = world.mailbox.config().unwrap().endpoint.as_ref().unwrap().next_at.unwrap();
         assert!(world.mailbox.begin_push(next - 1).is_none());
         waits.push((next - world.now) / 1000);
         world.now = next;
     }
     assert_eq!(waits, [5, 30, 120, 600, 3600, 3600, 3600]);
     world.step(Step::Push(0));
-    assert_eq!(
-        world
-            .mailbox
-            .config()
-            .unwrap()
-            .endpoint
-            .as_ref()
-            .unwrap()
-            .step,
-        0
-    );
+    assert_eq!(world.mailbox.config().unwrap().endpoint.as_ref().unwrap().step, 0);
     world.step(Step::Push(0));
     assert_eq!(world.mailbox.waiting(), 0);
 }
@@ -94,20 +67,8 @@ fn an_endpoint_that_is_gone_rests_until_it_is_set_again() {
     world.now += 100 * 24 * 3_600_000;
     assert!(world.mailbox.begin_push(world.now).is_none());
     world.now -= 100 * 24 * 3_600_000;
-    assert!(
-        world
-            .mailbox
-            .unreported(0)
-            .unwrap()
-            .1
-            .unwrap()
-            .starts_with("endpoint_gone")
-    );
-    world.step(Step::Configure {
-        generation: 1,
-        revision: 2,
-        endpoint: true,
-    });
+    assert!(world.mailbox.unreported(0).unwrap().1.unwrap().starts_with("endpoint_gone"));
+    world.step(Step::Configure { generation: 1, revision: 2, endpoint: true });
     assert!(world.mailbox.begin_push(world.now).is_some());
 }
 
@@ -116,23 +77,10 @@ fn a_late_answer_to_an_old_configuration_says_nothing_about_the_new_one() {
     let mut world = open_world();
     send(&mut world);
     let push = world.mailbox.begin_push(world.now).unwrap();
-    world.step(Step::Configure {
-        generation: 1,
-        revision: 2,
-        endpoint: true,
-    });
+    world.step(Step::Configure { generation: 1, revision: 2, endpoint: true });
     let gone = Outcome::Gone(ErrorClass::Status(410));
     world.mailbox.finish_push(&push, gone, 0.5, world.now);
-    assert!(
-        !world
-            .mailbox
-            .config()
-            .unwrap()
-            .endpoint
-            .as_ref()
-            .unwrap()
-            .gone
-    );
+    assert!(!world.mailbox.config().unwrap().endpoint.as_ref().unwrap().gone);
     assert!(world.mailbox.begin_push(world.now).is_some());
 }
 
@@ -142,31 +90,19 @@ fn a_replaced_secret_signs_for_24_hours_and_a_new_incarnation_knows_none_of_it()
     let wish = |version| Configuration {
         agent_id: agent_id(version),
         owner: Owner::parse("dan").unwrap(),
-        version: Version {
-            generation: version,
-            revision: 9,
-        },
+        version: Version { generation: version, revision: 9 },
         endpoint: Some("https://a.example/".to_owned()),
     };
-    let writes = world
-        .mailbox
-        .configure(wish(1), Some("second".into()), world.now)
-        .unwrap();
+    let writes = world.mailbox.configure(wish(1), Some("second".into()), world.now).unwrap();
     world.execute(writes);
     let sealed = |world: &World, now| -> Vec<_> {
         let endpoint = world.mailbox.config().unwrap().endpoint.clone().unwrap();
-        endpoint
-            .signing(now)
-            .map(|held| held.sealed.clone())
-            .collect()
+        endpoint.signing(now).map(|held| held.sealed.clone()).collect()
     };
     let day = 24 * 3_600_000;
     assert_eq!(sealed(&world, world.now + day - 1), ["second", "sealed"]);
     assert_eq!(sealed(&world, world.now + day), ["second"]);
-    let writes = world
-        .mailbox
-        .configure(wish(2), Some("third".into()), world.now)
-        .unwrap();
+    let writes = world.mailbox.configure(wish(2), Some("third".into()), world.now).unwrap();
     world.execute(writes);
     assert_eq!(sealed(&world, world.now), ["third"]);
 }
@@ -177,11 +113,7 @@ fn a_repeat_of_the_configuration_in_force_changes_nothing_and_tries_at_once() {
     send(&mut world);
     world.step(Step::Push(2));
     assert!(world.mailbox.begin_push(world.now).is_none());
-    world.step(Step::Configure {
-        generation: 1,
-        revision: 1,
-        endpoint: true,
-    });
+    world.step(Step::Configure { generation: 1, revision: 1, endpoint: true });
     assert!(world.mailbox.begin_push(world.now).is_some());
 }
 
@@ -242,17 +174,9 @@ fn a_stream_ends_with_its_incarnation_and_an_offer_survives_sleep() {
     world.reload();
     world.mailbox.open_stream(Some(offer));
     assert!(!world.mailbox.can_offer(world.now), "offered twice");
-    world.step(Step::Configure {
-        generation: 2,
-        revision: 1,
-        endpoint: false,
-    });
+    world.step(Step::Configure { generation: 2, revision: 1, endpoint: false });
     assert!(world.mailbox.unreported(world.now).is_none());
-    assert!(
-        !world
-            .mailbox
-            .confirm(offer.seq, MessageStatus::Acked, world.now)
-    );
+    assert!(!world.mailbox.confirm(offer.seq, MessageStatus::Acked, world.now));
 }
 
 #[test]
@@ -264,10 +188,7 @@ fn statuses_move_forward_only() {
         .flat_map(|from| all.map(|to| (*from, to)))
         .filter(|(from, to)| transition(*from, *to) == Ok(true))
         .collect();
-    assert_eq!(
-        changes,
-        [(Pending, Delivered), (Pending, Acked), (Delivered, Acked)]
-    );
+    assert_eq!(changes, [(Pending, Delivered), (Pending, Acked), (Delivered, Acked)]);
     let repeats = all.map(|status| transition(status, status).is_ok());
     assert_eq!(repeats, [true, true, true, false]);
 }

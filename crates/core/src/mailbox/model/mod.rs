@@ -73,10 +73,8 @@ impl World {
     }
 
     fn send(&mut self, key: Option<u8>, content: u8, sender: bool, ttl: i64) {
-        let key = key.map(|key| Key {
-            scope: format!("key-{key}"),
-            content: format!("content-{content}"),
-        });
+        let key = key
+            .map(|key| Key { scope: format!("key-{key}"), content: format!("content-{content}") });
         if let Some(key) = &key {
             let known = self.store.keys.get(&key.scope);
             let known =
@@ -88,10 +86,8 @@ impl World {
         let draft = Draft {
             agent: AgentName::parse("a").unwrap(),
             ttl_secs: Some(ttl),
-            sender: sender.then(|| SenderRef {
-                name: AgentName::parse("s").unwrap(),
-                id: agent_id(9),
-            }),
+            sender: sender
+                .then(|| SenderRef { name: AgentName::parse("s").unwrap(), id: agent_id(9) }),
             key,
             random: 0,
             is_notice: false,
@@ -108,31 +104,17 @@ impl World {
             return;
         };
         self.pushed.push(push.seq);
-        let status = |code| Answer::Status {
-            code,
-            acked: code == 201,
-            retry_after_secs: None,
-        };
-        let answers = [
-            status(200),
-            status(201),
-            status(500),
-            status(422),
-            status(410),
-            Answer::Timeout,
-        ];
+        let status = |code| Answer::Status { code, acked: code == 201, retry_after_secs: None };
+        let answers =
+            [status(200), status(201), status(500), status(422), status(410), Answer::Timeout];
         let answer = answers[usize::from(answer) % answers.len()];
-        let finished = self
-            .mailbox
-            .finish_push(&push, Outcome::of(answer), 0.5, self.now);
+        let finished = self.mailbox.finish_push(&push, Outcome::of(answer), 0.5, self.now);
         if !self.execute(finished.writes) {
             return;
         }
         if let Some(seq) = finished.rejected {
             let failing = self.store.stored(&[seq]);
-            let writes = self
-                .mailbox
-                .fail(failing, FailureReason::Rejected, self.now);
+            let writes = self.mailbox.fail(failing, FailureReason::Rejected, self.now);
             self.execute(writes);
         }
     }
@@ -150,11 +132,7 @@ impl World {
         assert!(self.mailbox.begin_push(self.now).is_none(), "two under way");
         self.offered.push(offer.seq);
         if let Some(acked) = answer {
-            let status = if acked {
-                MessageStatus::Acked
-            } else {
-                MessageStatus::Delivered
-            };
+            let status = if acked { MessageStatus::Acked } else { MessageStatus::Delivered };
             assert!(self.mailbox.confirm(offer.seq, status, self.now));
         }
     }
@@ -179,10 +157,7 @@ impl World {
         }
         while let Some(batch) = self.mailbox.next_notice(self.now) {
             // The recipient's mailbox dedups by batch and must never see one grow.
-            let told = self
-                .told
-                .entry(batch.batch)
-                .or_insert_with(|| batch.uuids.clone());
+            let told = self.told.entry(batch.batch).or_insert_with(|| batch.uuids.clone());
             assert_eq!(*told, batch.uuids, "a batch changed between two tries");
             let write = self.mailbox.notice_done(batch.batch);
             if !self.execute(vec![write]) {
@@ -194,18 +169,11 @@ impl World {
     fn step(&mut self, step: Step) {
         let owner = Owner::parse("dan").unwrap();
         match step {
-            Step::Configure {
-                generation,
-                revision,
-                endpoint,
-            } => {
+            Step::Configure { generation, revision, endpoint } => {
                 let wish = Configuration {
                     agent_id: agent_id(generation),
                     owner,
-                    version: Version {
-                        generation,
-                        revision,
-                    },
+                    version: Version { generation, revision },
                     endpoint: endpoint.then(|| "https://a.example/".to_owned()),
                 };
                 let Ok(plan) = self.mailbox.plan_secret(&wish, false) else {
@@ -215,24 +183,13 @@ impl World {
                 let writes = self.mailbox.configure(wish, secret, self.now).unwrap();
                 self.execute(writes);
             }
-            Step::Close {
-                generation,
-                revision,
-            } => {
-                let version = Version {
-                    generation,
-                    revision,
-                };
+            Step::Close { generation, revision } => {
+                let version = Version { generation, revision };
                 if let Ok(writes) = self.mailbox.close(agent_id(generation), owner, version) {
                     self.execute(writes);
                 }
             }
-            Step::Send {
-                key,
-                content,
-                sender,
-                ttl,
-            } => self.send(key, content, sender, ttl),
+            Step::Send { key, content, sender, ttl } => self.send(key, content, sender, ttl),
             Step::Push(answer) => self.push(answer),
             Step::OpenStream => {
                 if self.mailbox.open().is_some() {
@@ -246,18 +203,9 @@ impl World {
                 if !self.execute(writes) || self.store.rows.is_empty() {
                     return;
                 }
-                let row = self
-                    .store
-                    .rows
-                    .values()
-                    .nth(pick.index(self.store.rows.len()))
-                    .unwrap();
+                let row = self.store.rows.values().nth(pick.index(self.store.rows.len())).unwrap();
                 let (seq, status) = (row.insert.seq, row.status);
-                let wanted = if acked {
-                    MessageStatus::Acked
-                } else {
-                    MessageStatus::Delivered
-                };
+                let wanted = if acked { MessageStatus::Acked } else { MessageStatus::Delivered };
                 if let Ok(Some(settled)) = self.mailbox.report(seq, status, wanted, self.now) {
                     self.execute(vec![Write::Settle(settled)]);
                 }
@@ -271,30 +219,14 @@ impl World {
 
     /// What must hold at any moment.
     fn check(&self) {
-        let ids: Vec<_> = self
-            .store
-            .rows
-            .values()
-            .map(|row| row.insert.uuid.clone())
-            .collect();
+        let ids: Vec<_> = self.store.rows.values().map(|row| row.insert.uuid.clone()).collect();
         assert!(ids.is_sorted_by(|a, b| a < b), "ids are not monotonic");
         for seq in &self.accepted {
-            assert!(
-                self.store.rows.contains_key(seq),
-                "an accepted message is gone"
-            );
+            assert!(self.store.rows.contains_key(seq), "an accepted message is gone");
         }
         let low = self.mailbox.low_water();
-        for row in self
-            .store
-            .rows
-            .values()
-            .filter(|row| row.status == MessageStatus::Pending)
-        {
-            assert!(
-                row.insert.seq >= low,
-                "a load from the low-water mark would miss a message"
-            );
+        for row in self.store.rows.values().filter(|row| row.status == MessageStatus::Pending) {
+            assert!(row.insert.seq >= low, "a load from the low-water mark would miss a message");
         }
         for history in self.store.history.values() {
             use MessageStatus::{Acked, Delivered, Failed, Pending};
@@ -320,20 +252,12 @@ impl World {
         self.check();
         let told: Vec<_> = self.told.values().flatten().collect();
         let distinct: BTreeSet<_> = told.iter().collect();
-        assert_eq!(
-            told.len(),
-            distinct.len(),
-            "a failed message was told twice"
-        );
+        assert_eq!(told.len(), distinct.len(), "a failed message was told twice");
         for row in self.store.rows.values() {
             let must = row.status == MessageStatus::Failed && row.insert.sender.is_some();
             assert_eq!(must, distinct.contains(&&row.insert.uuid), "{row:?}");
         }
         assert!(self.store.noted.is_empty());
-        assert!(
-            self.mailbox
-                .wake_at(self.now)
-                .is_none_or(|at| at > self.now)
-        );
+        assert!(self.mailbox.wake_at(self.now).is_none_or(|at| at > self.now));
     }
 }

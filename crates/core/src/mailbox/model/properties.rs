@@ -5,11 +5,7 @@ use super::*;
 /// 2,000 cases, or as many as `PROPTEST_CASES` says.
 fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
-    let cases = if std::env::var("PROPTEST_CASES").is_ok() {
-        usual.cases
-    } else {
-        2000
-    };
+    let cases = if std::env::var("PROPTEST_CASES").is_ok() { usual.cases } else { 2000 };
     ProptestConfig { cases, ..usual }
 }
 

@@ -4,29 +4,14 @@ use super::*;
 
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    Configure {
-        generation: u32,
-        revision: u32,
-        endpoint: bool,
-    },
-    Close {
-        generation: u32,
-        revision: u32,
-    },
-    Send {
-        key: Option<u8>,
-        content: u8,
-        sender: bool,
-        ttl: i64,
-    },
+    Configure { generation: u32, revision: u32, endpoint: bool },
+    Close { generation: u32, revision: u32 },
+    Send { key: Option<u8>, content: u8, sender: bool, ttl: i64 },
     Push(u8),
     OpenStream,
     CloseStream,
     Offer(Option<bool>),
-    Ack {
-        pick: prop::sample::Index,
-        acked: bool,
-    },
+    Ack { pick: prop::sample::Index, acked: bool },
     Alarm,
     Wait(i64),
     ClockBack(i64),

@@ -29,21 +29,14 @@ impl Store {
                 self.keys.insert(row.key.scope, (row.key.content, row.seq));
             }
             Write::Insert(insert) => {
-                self.history
-                    .insert(insert.seq, vec![MessageStatus::Pending]);
+                self.history.insert(insert.seq, vec![MessageStatus::Pending]);
                 let row = StoredRow {
-                    ms: MessageId::parse(&format!("msg_{}_a", insert.uuid))
-                        .unwrap()
-                        .time()
-                        .0,
+                    ms: MessageId::parse(&format!("msg_{}_a", insert.uuid)).unwrap().time().0,
                     insert: *insert,
                     status: MessageStatus::Pending,
                     attempts: 0,
                 };
-                assert!(
-                    self.rows.insert(row.insert.seq, row).is_none(),
-                    "a place was used twice"
-                );
+                assert!(self.rows.insert(row.insert.seq, row).is_none(), "a place was used twice");
             }
             Write::Settle(settled) => {
                 let row = self.rows.get_mut(&settled.seq).unwrap();
@@ -52,20 +45,14 @@ impl Store {
                         && settled.status == MessageStatus::Failed)
                 {
                     row.status = settled.status;
-                    self.history
-                        .get_mut(&settled.seq)
-                        .unwrap()
-                        .push(settled.status);
+                    self.history.get_mut(&settled.seq).unwrap().push(settled.status);
                 }
             }
             Write::Attempt { seq, attempts, .. } => {
                 self.rows.get_mut(&seq).unwrap().attempts = attempts;
             }
             Write::Note(noted) => {
-                assert!(
-                    self.noted.iter().all(|known| known.seq != noted.seq),
-                    "noted twice"
-                );
+                assert!(self.noted.iter().all(|known| known.seq != noted.seq), "noted twice");
                 self.noted.push(noted);
             }
             Write::Forget { batch } => self.noted.retain(|noted| noted.batch != batch),
@@ -73,10 +60,7 @@ impl Store {
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
-        let pending = self
-            .rows
-            .values()
-            .filter(|row| row.status == MessageStatus::Pending);
+        let pending = self.rows.values().filter(|row| row.status == MessageStatus::Pending);
         Snapshot {
             config: self.config.clone(),
             last: self.rows.last_key_value().map(|(&seq, row)| (row.ms, seq)),
@@ -84,10 +68,7 @@ impl Store {
                 .map(|row| PendingRow {
                     seq: row.insert.seq,
                     generation: row.insert.generation,
-                    waiting: Waiting {
-                        expires_at: row.insert.expires_at,
-                        attempts: row.attempts,
-                    },
+                    waiting: Waiting { expires_at: row.insert.expires_at, attempts: row.attempts },
                 })
                 .collect(),
             noted: self.noted.clone(),
@@ -98,11 +79,7 @@ impl Store {
     pub(super) fn stored(&self, seqs: &[u64]) -> Vec<Stored> {
         let row = |seq: &u64| {
             let insert = &self.rows[seq].insert;
-            Stored {
-                seq: *seq,
-                uuid: insert.uuid.clone(),
-                sender: insert.sender.clone(),
-            }
+            Stored { seq: *seq, uuid: insert.uuid.clone(), sender: insert.sender.clone() }
         };
         seqs.iter().map(row).collect()
     }
