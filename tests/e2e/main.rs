@@ -4,6 +4,7 @@
 mod access;
 mod agents;
 mod audit;
+mod bridge;
 mod callbacks;
 mod cli;
 mod config;

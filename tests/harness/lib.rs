@@ -9,6 +9,7 @@ mod machine;
 pub mod process;
 mod proxy;
 mod sink;
+mod site;
 mod untyped;
 
 pub use coordinator::{Coordinator, MASTER_KEY, Options, World, shared};
@@ -16,6 +17,7 @@ pub use fake::Fake;
 pub use machine::{Machine, Ran};
 pub use proxy::Proxy;
 pub use sink::{Answer, Received, Sink, refusing_port};
+pub use site::{Site, Writer};
 pub use untyped::{Client, RepoClient};
 
 use std::future::Future;

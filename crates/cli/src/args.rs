@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 use crate::commands::agents::AgentsArgs;
+use crate::commands::bridge::BridgeArgs;
 use crate::commands::config::ConfigArgs;
 use crate::commands::doctor::DoctorArgs;
 use crate::commands::inbox::InboxArgs;
@@ -64,6 +65,7 @@ enum Command {
     Join(JoinArgs),
     Leave(LeaveArgs),
     Prompt(PromptArgs),
+    Bridge(BridgeArgs),
     Doctor(DoctorArgs),
     Shim(ShimArgs),
     Completions(CompletionsArgs),
@@ -107,6 +109,7 @@ impl Cli {
             Command::Join(args) => args.run(&mut session).await,
             Command::Leave(args) => args.run(&mut session).await,
             Command::Prompt(args) => args.run(&session).await,
+            Command::Bridge(args) => args.run(&mut session).await,
             Command::Doctor(args) => args.run(&session).await,
             Command::Shim(args) => args.run(session.out),
             Command::Completions(args) => args.run(),

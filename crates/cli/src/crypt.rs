@@ -37,7 +37,8 @@ pub struct Opened {
     pub error: Option<String>,
 }
 
-fn pins(home: &Home) -> Outcome<Pins> {
+/// The other agents' keys, as first seen.
+pub fn pins(home: &Home) -> Outcome<Pins> {
     let path = home.pins();
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
@@ -53,7 +54,7 @@ fn pins(home: &Home) -> Outcome<Pins> {
 }
 
 /// Reads, changes and writes the known keys, one process at a time.
-fn change_pins<T>(home: &Home, change: impl FnOnce(&mut Pins) -> T) -> Outcome<T> {
+pub fn change_pins<T>(home: &Home, change: impl FnOnce(&mut Pins) -> T) -> Outcome<T> {
     let _lock = home.lock()?;
     let mut pins = pins(home)?;
     let result = change(&mut pins);
@@ -64,7 +65,7 @@ fn change_pins<T>(home: &Home, change: impl FnOnce(&mut Pins) -> T) -> Outcome<T
 }
 
 /// The secret half of this machine's key, if it has one.
-fn identity(session: &Session) -> Outcome<Option<Identity>> {
+pub fn identity(session: &Session) -> Outcome<Option<Identity>> {
     let settings = Settings::load(&session.home)?;
     let Some(key) = settings.key else {
         return Ok(None);

@@ -7,6 +7,7 @@
 //! | [`session`] | from what was said to a client: which repo, coordinator and token |
 //! | [`sender`] | who speaks: an agent's worktree or the person |
 //! | [`settings`], [`secrets`], [`home`] | what this machine remembers, and where |
+//! | [`machine`] | what the bridge asks: settings, logins and keys |
 //! | [`crypt`] | end-to-end encryption, with keys and pins on disk |
 //! | [`multiclaude`] | what the real program's files show |
 //! | [`shim`], [`behind`] | the same binary, called `multiclaude`, and what it asks us |
@@ -29,6 +30,7 @@ pub mod crypt;
 pub mod doctor;
 pub mod failure;
 pub mod home;
+pub mod machine;
 pub mod multiclaude;
 pub mod output;
 pub mod progress;

@@ -9,13 +9,7 @@ use multiclaude_hybrid_client::protocol::message::Sender;
 use multiclaude_hybrid_client::protocol::spawn::SpawnedBy;
 use multiclaude_hybrid_client::protocol::token::TokenKind;
 
-/// Metadata with the label of an agent's machine.
-pub const NODE: &str = "node";
-/// Metadata with an agent's name on its machine.
-pub const LOCAL_NAME: &str = "local_name";
-
-/// Metadata of an agent that a bridge delivers for.
-pub const BRIDGE: &str = "bridge";
+pub use multiclaude_hybrid_bridge::names::{BRIDGE, LOCAL_NAME, NODE};
 
 /// Whose worktree a command runs in.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -98,7 +98,7 @@ impl Session {
 
     /// What multiclaude knows.
     pub fn state(&self) -> Outcome<State> {
-        State::load(&self.home)
+        multiclaude::state(&self.home)
     }
 
     /// Where the working directory is among multiclaude's.

@@ -5,10 +5,11 @@ use crate::failure::{Failure, Outcome, io};
 use crate::home::{Home, check_ours, write_private};
 use crate::multiclaude::{repo_of_url, without_user};
 use crate::secrets::Name;
+use multiclaude_hybrid_bridge::dirs::{Dirs, make_dir, write_durably};
 use multiclaude_hybrid_client::protocol::token::{Scope, TokenKind};
 use multiclaude_hybrid_client::protocol::{Owner, Repo};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use uuid::Uuid;
 
@@ -120,8 +121,17 @@ pub struct RepoSettings {
     pub api_endpoint: Option<String>,
     /// Is no message to leave unencrypted?
     pub require_encryption: bool,
+    /// Roles whose local agents stand down.
+    pub stood_down: BTreeSet<String>,
     /// What ran remotely when the shared configuration was last read.
     pub remote_agents: Vec<String>,
+}
+
+/// What a home is called at the coordinator.
+#[derive(Debug, Serialize, Deserialize)]
+struct Identity {
+    instance: String,
+    node: String,
 }
 
 /// All of it.
@@ -163,7 +173,7 @@ impl Settings {
         check_ours(&path)?;
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::first(home)),
             Err(error) => return Err(io("read", &path)(error)),
         };
         serde_json::from_str(&text).map_err(|error| {
@@ -172,6 +182,30 @@ impl Settings {
                 "mend it, or start afresh: mv {path} {path}.damaged, then log in again"
             ))
         })
+    }
+
+    /// The settings of a home that has none yet, or whose settings were removed:
+    /// to the coordinator it is the same home as before.
+    fn first(home: &Home) -> Self {
+        let text = std::fs::read(Dirs::of_home(home.user()).identity()).ok();
+        let known: Option<Identity> = text.and_then(|text| serde_json::from_slice(&text).ok());
+        match known {
+            Some(Identity { instance, node }) => {
+                Self { instance, node: Some(node), ..Self::default() }
+            }
+            None => Self::default(),
+        }
+    }
+
+    /// Writes down, outside of multiclaude's directory, what this home is called.
+    pub fn keep_identity(&self, home: &Home) -> Outcome {
+        let path = Dirs::of_home(home.user()).identity();
+        let identity = Identity { instance: self.instance.clone(), node: self.node() };
+        let text = serde_json::to_vec_pretty(&identity)
+            .map_err(|error| Failure::new(format!("cannot write the identity: {error}")))?;
+        let dir = path.parent().unwrap_or(home.user());
+        let written = make_dir(dir).and_then(|()| write_durably(&path, &text, 0o600));
+        written.map_err(io("write", &path))
     }
 
     /// Reads, changes and writes them, one process at a time.

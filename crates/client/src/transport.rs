@@ -7,6 +7,8 @@ use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -61,6 +63,7 @@ impl Builder {
             timeout: self.timeout,
             retries: self.retries,
             token: bearer(token)?,
+            requests: Arc::default(),
         })
     }
 }
@@ -105,6 +108,7 @@ pub struct Client {
     pub(crate) retries: Retries,
     timeout: Duration,
     token: HeaderValue,
+    requests: Arc<AtomicU64>,
 }
 
 /// A request to be made, perhaps several times.
@@ -223,6 +227,12 @@ impl Client {
         Ok(Self { token: bearer(token)?, ..self.clone() })
     }
 
+    /// Requests made so far by this client and its clones, repeats and streams
+    /// included.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
     /// Where the coordinator is.
     pub fn base(&self) -> &BaseUrl {
         &self.base
@@ -234,6 +244,7 @@ impl Client {
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.requests.fetch_add(1, Ordering::Relaxed);
         self.http
             .request(method, format!("{}{path}", self.base))
             .header(header::AUTHORIZATION, self.token.clone())

@@ -47,7 +47,7 @@ impl Heartbeat {
                     faults.extend(found.into_iter().map(|fault| FieldError {
                         field: format!("{at}.{}", fault.field),
                         ..fault
-                    }))
+                    }));
                 }
             }
         }

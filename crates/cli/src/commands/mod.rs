@@ -1,6 +1,7 @@
 //! The commands, one file a theme: their arguments, and what they do.
 
 pub mod agents;
+pub mod bridge;
 pub mod config;
 pub mod doctor;
 pub mod inbox;

@@ -1,7 +1,26 @@
 //! The real multiclaude on this machine, as far as its files show it.
 
 mod place;
-mod state;
 
+use crate::failure::{Failure, Outcome};
+use crate::home::Home;
+use multiclaude_hybrid_bridge::multiclaude::StateError;
+
+pub use multiclaude_hybrid_bridge::multiclaude::{
+    LocalAgent, LocalRepo, State, repo_of_url, without_user,
+};
 pub use place::{Place, here};
-pub use state::{LocalAgent, LocalRepo, State, repo_of_url, without_user};
+
+/// What multiclaude knows; nothing if it has no state yet.
+pub fn state(home: &Home) -> Outcome<State> {
+    let loaded = State::load(&home.state());
+    loaded.map(Option::unwrap_or_default).map_err(|error| {
+        let failure = Failure::new(error.to_string());
+        match error {
+            StateError::Damaged { .. } => {
+                failure.hint("it is multiclaude's own: see `multiclaude repair`")
+            }
+            StateError::Read { .. } => failure,
+        }
+    })
+}

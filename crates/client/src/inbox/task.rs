@@ -211,7 +211,7 @@ impl Task {
             Known::New => self.ready.push_back(message),
             Known::Open => {}
             Known::Confirmed(status) => {
-                self.fresh.push_back(Word { id: message.id, status, done: None })
+                self.fresh.push_back(Word { id: message.id, status, done: None });
             }
         }
         known == Known::New

@@ -1,11 +1,13 @@
 //! `~/.multiclaude/state.json`: read only, replaced by multiclaude in one step.
+//!
+//! Unknown fields, types and statuses are accepted: forks of multiclaude add
+//! some (`multiclaude.md`, *Files*).
 
-use crate::failure::{Failure, Outcome, io};
-use crate::home::Home;
 use multiclaude_hybrid_client::protocol::Repo;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use url::Url;
 
 /// What multiclaude knows.
@@ -20,12 +22,13 @@ pub struct State {
 }
 
 /// A repo that multiclaude works on.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct LocalRepo {
     /// Where it was cloned from.
     #[serde(default)]
     pub github_url: String,
-    /// Its agents' tmux session.
+    /// Its agents' tmux session, as the state spells it: see
+    /// [`LocalRepo::tmux_target`].
     #[serde(default)]
     pub tmux_session: String,
     /// By name.
@@ -34,16 +37,29 @@ pub struct LocalRepo {
     /// Whose fork it is, if it is one.
     #[serde(default, deserialize_with = "or_null")]
     pub fork_config: Fork,
+    /// The workers that ended here, the latest last.
+    #[serde(default, deserialize_with = "or_null")]
+    pub task_history: Vec<Ended>,
 }
 
 /// What multiclaude knows of a clone that may be a fork.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Fork {
     #[serde(rename = "is_fork")]
     forked: bool,
     upstream_owner: String,
     upstream_repo: String,
+}
+
+/// A worker that ended.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Ended {
+    /// Its name.
+    pub name: String,
+    /// When it was created: a later worker of the same name has another time.
+    pub created_at: String,
 }
 
 impl LocalRepo {
@@ -53,14 +69,48 @@ impl LocalRepo {
         let name = format!("{}/{}", fork.upstream_owner, fork.upstream_repo);
         fork.forked.then(|| Repo::parse(&name).ok())?
     }
+
+    /// The session's name as tmux has it: tmux replaces `.` and `:`.
+    pub fn tmux_target(&self) -> String {
+        self.tmux_session.replace(['.', ':'], "_")
+    }
 }
 
 /// An agent of this machine.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LocalAgent {
     /// `supervisor`, `worker`, `workspace`, …
-    #[serde(default)]
     pub r#type: String,
+    /// Where it works; the shared clone for a supervisor or a merge-queue.
+    pub worktree_path: String,
+    /// Its window in the repo's tmux session.
+    pub tmux_window: String,
+    /// The session id that its claude was started with.
+    pub session_id: String,
+    /// When it was created.
+    pub created_at: String,
+}
+
+/// Why the state could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {error}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// It is not the JSON that multiclaude writes.
+    #[error("{path} is damaged: {error}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: serde_json::Error,
+    },
 }
 
 /// What Go writes for a map that was never made.
@@ -83,18 +133,19 @@ impl State {
         names.next().filter(|_| self.repos.len() == 1).map(String::as_str)
     }
 
-    /// Reads it; empty if multiclaude has none yet.
-    pub fn load(home: &Home) -> Outcome<Self> {
-        let path = home.state();
-        let text = match std::fs::read_to_string(&path) {
+    /// Reads it; nothing if multiclaude has no state yet.
+    ///
+    /// # Errors
+    /// It is there, and cannot be read or understood.
+    pub fn load(path: &Path) -> Result<Option<Self>, StateError> {
+        let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(io("read", &path)(error)),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StateError::Read { path: path.to_owned(), error }),
         };
-        serde_json::from_str(&text).map_err(|error| {
-            Failure::new(format!("{} is damaged: {error}", path.display()))
-                .hint("it is multiclaude's own: see `multiclaude repair`")
-        })
+        serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| StateError::Damaged { path: path.to_owned(), error })
     }
 }
 
@@ -158,6 +209,15 @@ mod tests {
         let gone = state(r#"{"repos": {"a": {}}, "current_repo": "b"}"#);
         assert_eq!((gone.current(), gone.only()), (None, Some("a")));
         assert_eq!(state("{}").only(), None);
+    }
+
+    #[test]
+    fn what_a_fork_of_multiclaude_adds_is_ignored() {
+        let text = r#"{"repos": {"a.b": {"tmux_session": "mc-a.b", "agents": {"x": {"type": "janitor",
+            "mood": 3, "worktree_path": "/w"}}, "task_history": null, "new": []}}, "version": 9}"#;
+        let state: State = serde_json::from_str(text).unwrap();
+        assert_eq!(state.repos["a.b"].agents["x"].r#type, "janitor");
+        assert_eq!(state.repos["a.b"].tmux_target(), "mc-a_b");
     }
 
     #[test]

@@ -1,0 +1,245 @@
+//! Where the bridge keeps its state, and how it writes so that a crash or a
+//! power cut loses nothing.
+//!
+//! Everything is in `~/.multiclaude-hybrid`, beside multiclaude's own
+//! directory: messages on their way survive the removal of `~/.multiclaude`.
+//!
+//! ```text
+//! ~/.multiclaude-hybrid/
+//!   identity.json            the instance id and the label of this home
+//!   bridge/
+//!     lock                   held while a bridge runs
+//!     status.json            what `bridge status` shows
+//!     bridge.log             structured logs, and the log before it
+//!     repos/<owner>/<repo>/
+//!       agents.json          the agents that are registered from here
+//!       links.json           names of other machines, and when they left
+//!       out/<name>/          what the links in multiclaude's messages lead to
+//!       queue/<name>/        taken from there, in the order of sending
+//!       damaged/             files that never became readable
+//!       inbox/<local>/new/   stored, not handed to multiclaude yet
+//!       inbox/<local>/placed/  handed over, not acknowledged yet
+//! ```
+
+use multiclaude_hybrid_client::protocol::Repo;
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+const LOCK_TRIES: u32 = 10;
+
+/// The bridge's directory.
+#[derive(Debug, Clone)]
+pub struct Dirs {
+    root: PathBuf,
+}
+
+impl Dirs {
+    /// The directory of the user whose home this is.
+    pub fn of_home(home: &Path) -> Self {
+        Self { root: home.join(".multiclaude-hybrid") }
+    }
+
+    /// The instance id and the label of this home.
+    pub fn identity(&self) -> PathBuf {
+        self.root.join("identity.json")
+    }
+
+    fn bridge(&self) -> PathBuf {
+        self.root.join("bridge")
+    }
+
+    /// Held by a running bridge.
+    pub fn lock_path(&self) -> PathBuf {
+        self.bridge().join("lock")
+    }
+
+    /// What a running bridge last reported.
+    pub fn status(&self) -> PathBuf {
+        self.bridge().join("status.json")
+    }
+
+    /// The log.
+    pub fn log(&self) -> PathBuf {
+        self.bridge().join("bridge.log")
+    }
+
+    /// The directory of one repo.
+    pub fn repo(&self, repo: &Repo) -> RepoDirs {
+        RepoDirs { root: self.bridge().join("repos").join(repo.as_str()) }
+    }
+
+    /// Takes the lock of this home's bridge; nothing if a live process holds it.
+    /// It ends with the process, so no stale lock is left behind.
+    ///
+    /// # Errors
+    /// The directory cannot be created or the file cannot be opened.
+    pub fn lock(&self) -> io::Result<Option<File>> {
+        make_dir(&self.bridge())?;
+        let path = self.lock_path();
+        let file =
+            File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(file)),
+                // Perhaps somebody looks whether a bridge is running.
+                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(20)),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Is a bridge of this home running?
+    pub fn is_running(&self) -> bool {
+        let Ok(file) = File::open(self.lock_path()) else {
+            return false;
+        };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+}
+
+/// The directory of one repo.
+#[derive(Debug, Clone)]
+pub struct RepoDirs {
+    root: PathBuf,
+}
+
+impl RepoDirs {
+    /// The agents that are registered from here.
+    pub fn agents(&self) -> PathBuf {
+        self.root.join("agents.json")
+    }
+
+    /// Names of other machines, and when they left.
+    pub fn links(&self) -> PathBuf {
+        self.root.join("links.json")
+    }
+
+    /// The targets of the links.
+    pub fn out(&self) -> PathBuf {
+        self.root.join("out")
+    }
+
+    /// Messages in the order of sending, by recipient.
+    pub fn queue(&self) -> PathBuf {
+        self.root.join("queue")
+    }
+
+    /// Files that never became readable.
+    pub fn damaged(&self) -> PathBuf {
+        self.root.join("damaged")
+    }
+
+    /// Incoming messages, by local agent.
+    pub fn inbox(&self) -> PathBuf {
+        self.root.join("inbox")
+    }
+}
+
+/// Creates a directory that only the user can enter, with those above it.
+///
+/// # Errors
+/// As `mkdir`.
+pub fn make_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Makes the entries of a directory durable.
+///
+/// # Errors
+/// As `fsync`.
+pub fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Writes a file in one step that survives a power cut: a reader sees the old
+/// content or the new one. `mode` is that of a new file.
+///
+/// # Errors
+/// As `write`; the draft is removed.
+pub fn write_durably(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::Error::from(ErrorKind::InvalidInput));
+    };
+    let draft = dir.join(format!(".{}.draft", name.to_string_lossy()));
+    let written = (|| {
+        let mut options = File::options();
+        let mut file = options.write(true).create(true).truncate(true).mode(mode).open(&draft)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&draft, path)?;
+        sync_dir(dir)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    written
+}
+
+/// The names in a directory; none if it is not there. Drafts and other hidden
+/// files are left out.
+///
+/// # Errors
+/// As `readdir`.
+pub fn names(dir: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        if let Ok(name) = entry?.file_name().into_string()
+            && !name.starts_with('.')
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Removes a file that may be gone already.
+///
+/// # Errors
+/// As `unlink`, unless it is gone.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_process_at_a_time_holds_the_lock_and_others_see_it() {
+        let home = tempfile::tempdir().unwrap();
+        let dirs = Dirs::of_home(home.path());
+        assert!(!dirs.is_running());
+        let held = dirs.lock().unwrap().unwrap();
+        assert!(dirs.is_running() && dirs.lock().unwrap().is_none());
+        drop(held);
+        assert!(!dirs.is_running() && dirs.lock().unwrap().is_some());
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_a_failure_leaves_no_draft() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.json");
+        write_durably(&path, b"one", 0o600).unwrap();
+        write_durably(&path, b"two", 0o600).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        fs::create_dir(dir.path().join("b")).unwrap();
+        fs::write(dir.path().join("b/file"), "").unwrap();
+        assert!(write_durably(&dir.path().join("b"), b"x", 0o600).is_err());
+        assert_eq!(names(dir.path()).unwrap(), ["a.json", "b"]);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+}

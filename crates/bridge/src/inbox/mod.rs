@@ -1,0 +1,252 @@
+//! Incoming: from the coordinator to one file of multiclaude's per message.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | this one | what the parts share: [`Inbox`] |
+//! | `store` | messages on disk, once |
+//! | `receive` | a stream or long polls, per agent |
+//! | `listener` | webhooks |
+//! | `hop` | the last hop, into the running agent |
+
+mod hop;
+mod listener;
+mod receive;
+mod store;
+
+pub use hop::{Handed, Hold, LastHop};
+pub use listener::{Listener, Route, Routes};
+pub use receive::{Receiver, Receiving};
+pub use store::{BRIDGE_NAME, Stage, Store, Stored, notice};
+
+use crate::multiclaude::{LocalMessage, Status};
+use crate::seal::Seal;
+use crate::spool::{Spool, StateFile, locked};
+use multiclaude_hybrid_client::protocol::AgentId;
+use multiclaude_hybrid_client::protocol::message::{Message, Sender};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+use tracing::{info, warn};
+
+/// The incoming side of one repo.
+#[derive(Debug)]
+pub struct Inbox {
+    store: Store,
+    spool: Arc<Spool>,
+    state: Arc<StateFile>,
+    seal: Arc<Seal>,
+    hop: Arc<dyn LastHop>,
+    /// One placing at a time keeps the order.
+    placing: Mutex<()>,
+    /// Why messages wait, by local agent and id.
+    held: Mutex<BTreeMap<(String, String), String>>,
+    /// Why the last hop holds messages, by local agent and id.
+    hop_held: Mutex<BTreeMap<(String, String), String>>,
+    /// When a placed file was last looked at.
+    looked_at: Mutex<BTreeMap<String, SystemTime>>,
+    trouble: Mutex<Option<String>>,
+}
+
+/// A message that its agent has acknowledged.
+#[derive(Debug, Clone)]
+pub struct Acked {
+    /// The agent's local name.
+    pub local: String,
+    /// The message, as it came.
+    pub message: Box<Message>,
+    /// The incarnation that it was for.
+    pub agent: Option<AgentId>,
+}
+
+impl Inbox {
+    /// The inbox of a repo.
+    pub fn new(
+        spool: Arc<Spool>,
+        state: Arc<StateFile>,
+        seal: Arc<Seal>,
+        hop: Arc<dyn LastHop>,
+    ) -> Self {
+        Self {
+            store: Store::new(spool.dirs.clone()),
+            spool,
+            state,
+            seal,
+            hop,
+            placing: Mutex::default(),
+            held: Mutex::default(),
+            hop_held: Mutex::default(),
+            looked_at: Mutex::default(),
+            trouble: Mutex::default(),
+        }
+    }
+
+    /// Stores what has come for a local agent and places it if that is possible
+    /// now. When this returns, the message may be confirmed.
+    ///
+    /// # Errors
+    /// It could not be stored: do not confirm it.
+    pub fn accept(&self, local: &str, stored: &Stored) -> io::Result<()> {
+        let stored = self.store.put(local, stored).map(|_| ());
+        self.log_change(stored.as_ref().err());
+        stored?;
+        self.place(local);
+        Ok(())
+    }
+
+    /// Logs that the disk has begun, or ceased, to refuse messages.
+    fn log_change(&self, error: Option<&io::Error>) {
+        let reason = error.map(ToString::to_string);
+        let mut trouble = locked(&self.trouble);
+        if *trouble != reason {
+            if let Some(reason) = &reason {
+                warn!(reason, "messages cannot be stored; they wait at the coordinator");
+            } else {
+                info!("messages can be stored again");
+            }
+            *trouble = reason;
+        }
+    }
+
+    /// Makes multiclaude's files of all stored messages of a local agent, in
+    /// order, as far as that is possible now. What waits has a reason in
+    /// [`Inbox::held`].
+    pub fn place(&self, local: &str) {
+        let _one = locked(&self.placing);
+        locked(&self.held).retain(|(of, _), _| of != local);
+        let ids = match self.store.ids(local, Stage::New) {
+            Ok(ids) => ids,
+            Err(error) => return self.log_change(Some(&error)),
+        };
+        for (at, id) in ids.iter().enumerate() {
+            let reason = match self.place_one(local, id) {
+                Ok(None) => continue,
+                Ok(Some(reason)) => reason,
+                Err(error) => format!("its file cannot be written: {error}"),
+            };
+            // Those behind it wait for it.
+            let mut held = locked(&self.held);
+            for id in ids.iter().skip(at) {
+                held.insert((local.to_owned(), id.clone()), reason.clone());
+            }
+            return;
+        }
+    }
+
+    /// Places one message; the reason if it has to wait.
+    fn place_one(&self, local: &str, id: &str) -> io::Result<Option<String>> {
+        let Some(state) = self.state.read() else {
+            return Ok(Some("multiclaude has no state".to_owned()));
+        };
+        let Some(repo) = state.repos.get(&self.spool.nickname) else {
+            return Ok(Some(format!("multiclaude has no repo {}", self.spool.nickname)));
+        };
+        if !repo.agents.contains_key(local) {
+            return Ok(Some(format!("{local} is not running here")));
+        }
+        let stored = self.store.get(local, Stage::New, id)?;
+        let message = match &stored {
+            Stored::Message { message, .. } => {
+                if let Sender::Agent(from) = &message.from
+                    && !repo.agents.contains_key(from.as_str())
+                {
+                    // An answer finds its way as soon as the message can be read.
+                    self.spool.links.link(from.as_str())?;
+                }
+                let text = self.seal.open(message);
+                LocalMessage::delivered(
+                    id,
+                    &message.from.to_string(),
+                    local,
+                    &text,
+                    message.created_at.0,
+                )
+            }
+            Stored::Notice { id, body, at_ms } => {
+                LocalMessage::delivered(id, BRIDGE_NAME, local, body, *at_ms)
+            }
+        };
+        let dir = self.spool.messages.join(local);
+        // A crash may have come between the writing and the marking.
+        if !dir.join(format!("{id}.json")).exists() {
+            fs::create_dir_all(&dir)?;
+            message.write(&dir)?;
+        }
+        self.store.advance(local, id, Stage::New, Stage::Placed)?;
+        let Handed::Held(reason) = self.hop.offer(local, &message);
+        locked(&self.hop_held).insert((local.to_owned(), id.to_owned()), reason.clone());
+        info!(local, id, from = message.from, held = reason, "message placed");
+        Ok(None)
+    }
+
+    /// Why stored messages wait, by local agent and id.
+    pub fn held(&self) -> BTreeMap<(String, String), String> {
+        locked(&self.held).clone()
+    }
+
+    /// Why the last hop holds a message whose file exists and was not read yet.
+    pub fn hop_reason(&self, local: &str, id: &str) -> Option<String> {
+        locked(&self.hop_held).get(&(local.to_owned(), id.to_owned())).cloned()
+    }
+
+    /// Messages whose files exist, and which nobody has acknowledged.
+    pub fn unacknowledged(&self, local: &str) -> usize {
+        self.store.ids(local, Stage::Placed).map_or(0, |ids| ids.len())
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The messages of a local agent that were acknowledged since they were last
+    /// looked at. Notices that were read are done here.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub fn acked(&self, local: &str) -> io::Result<Vec<Acked>> {
+        let mut acked = Vec::new();
+        for id in self.store.ids(local, Stage::Placed)? {
+            let path = self.spool.messages.join(local).join(format!("{id}.json"));
+            let Ok(modified) = fs::metadata(&path).and_then(|found| found.modified()) else {
+                continue;
+            };
+            if locked(&self.looked_at).get(&id) == Some(&modified) {
+                continue;
+            }
+            // Half written: look again.
+            let Some(file) = LocalMessage::read(&path)? else {
+                continue;
+            };
+            locked(&self.looked_at).insert(id.clone(), modified);
+            if file.acked_at.is_some() || matches!(file.status, Status::Read | Status::Acked) {
+                locked(&self.hop_held).remove(&(local.to_owned(), id.clone()));
+            }
+            match self.store.get(local, Stage::Placed, &id)? {
+                Stored::Message { message, agent } if file.acked_at.is_some() => {
+                    acked.push(Acked { local: local.to_owned(), message, agent });
+                }
+                Stored::Notice { .. } if matches!(file.status, Status::Read | Status::Acked) => {
+                    self.store.advance(local, &id, Stage::Placed, Stage::Done)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(acked)
+    }
+
+    /// The coordinator knows of an acknowledgement.
+    ///
+    /// # Errors
+    /// The disk is full, …
+    pub fn done(&self, local: &str, id: &str) -> io::Result<()> {
+        locked(&self.looked_at).remove(id);
+        self.store.advance(local, id, Stage::Placed, Stage::Done)
+    }
+
+    /// An acknowledgement could not be reported: look at its file again.
+    pub fn not_done(&self, id: &str) {
+        locked(&self.looked_at).remove(id);
+    }
+}

@@ -1,0 +1,205 @@
+//! The durable inbox of one repo: a message is on disk here before the
+//! coordinator is told that it was delivered, and becomes one file of
+//! multiclaude's.
+//!
+//! ```text
+//! inbox/<local>/new/<id>.json ──▶ placed/<id>.json ──▶ done/<id>.json
+//! ```
+//!
+//! `new`: stored. `placed`: multiclaude's file was written. `done`: it was
+//! acknowledged; kept so that a coordinator that lost its last marks in a crash
+//! can offer the message again without a second file.
+
+use crate::clock;
+use crate::dirs::{RepoDirs, make_dir, names, remove, sync_dir, write_durably};
+use multiclaude_hybrid_client::protocol::AgentId;
+use multiclaude_hybrid_client::protocol::message::Message;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Longer than any message waits at the coordinator (7 days).
+const KEPT: Duration = Duration::from_hours(8 * 24);
+/// The sender of notices.
+pub const BRIDGE_NAME: &str = "multiclaude-hybrid";
+
+/// What is kept of an incoming message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Stored {
+    /// From the coordinator, as it came.
+    Message {
+        /// The message.
+        message: Box<Message>,
+        /// The incarnation that it is for.
+        agent: Option<AgentId>,
+    },
+    /// From this bridge.
+    Notice {
+        /// Its id.
+        id: String,
+        /// Its text.
+        body: String,
+        /// When it was written, in milliseconds since the epoch.
+        at_ms: i64,
+    },
+}
+
+impl Stored {
+    /// Names its file.
+    pub fn id(&self) -> String {
+        match self {
+            Self::Message { message, .. } => message.id.to_string(),
+            Self::Notice { id, .. } => id.clone(),
+        }
+    }
+}
+
+/// How far a stored message has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Stored.
+    New,
+    /// multiclaude's file was written.
+    Placed,
+    /// Acknowledged.
+    Done,
+}
+
+impl Stage {
+    const ALL: [Self; 3] = [Self::New, Self::Placed, Self::Done];
+
+    fn dir(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Placed => "placed",
+            Self::Done => "done",
+        }
+    }
+}
+
+/// The inbox.
+#[derive(Debug, Clone)]
+pub struct Store {
+    dirs: RepoDirs,
+}
+
+impl Store {
+    /// The inbox of a repo.
+    pub fn new(dirs: RepoDirs) -> Self {
+        Self { dirs }
+    }
+
+    fn dir(&self, local: &str, stage: Stage) -> PathBuf {
+        self.dirs.inbox().join(local).join(stage.dir())
+    }
+
+    fn path(&self, local: &str, stage: Stage, id: &str) -> PathBuf {
+        self.dir(local, stage).join(format!("{id}.json"))
+    }
+
+    /// Stores a message, once; whether it was new. When this returns, it
+    /// survives a power cut.
+    ///
+    /// # Errors
+    /// The disk is full, …: the message must not be confirmed.
+    pub fn put(&self, local: &str, stored: &Stored) -> io::Result<bool> {
+        let id = stored.id();
+        for stage in Stage::ALL {
+            if self.path(local, stage, &id).exists() {
+                return Ok(false);
+            }
+        }
+        let dir = self.dir(local, Stage::New);
+        make_dir(&dir)?;
+        write_durably(&self.path(local, Stage::New, &id), &serde_json::to_vec(stored)?, 0o600)?;
+        Ok(true)
+    }
+
+    /// The local agents that have an inbox.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn locals(&self) -> io::Result<Vec<String>> {
+        names(&self.dirs.inbox())
+    }
+
+    /// The ids in a stage, oldest first.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn ids(&self, local: &str, stage: Stage) -> io::Result<Vec<String>> {
+        let names = names(&self.dir(local, stage))?;
+        Ok(names.iter().filter_map(|name| Some(name.strip_suffix(".json")?.to_owned())).collect())
+    }
+
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn get(&self, local: &str, stage: Stage, id: &str) -> io::Result<Stored> {
+        Ok(serde_json::from_slice(&fs::read(self.path(local, stage, id))?)?)
+    }
+
+    /// Moves a message on.
+    ///
+    /// # Errors
+    /// The disk is full, …
+    pub fn advance(&self, local: &str, id: &str, from: Stage, to: Stage) -> io::Result<()> {
+        let dir = self.dir(local, to);
+        make_dir(&dir)?;
+        fs::rename(self.path(local, from, id), self.path(local, to, id))?;
+        sync_dir(&dir)
+    }
+
+    /// Removes what cannot come again: messages that were placed or done long
+    /// ago, and the inboxes of agents that have gone.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub fn prune(&self) -> io::Result<()> {
+        for local in self.locals()? {
+            for stage in [Stage::Placed, Stage::Done] {
+                for id in self.ids(&local, stage)? {
+                    let path = self.path(&local, stage, &id);
+                    if clock::age_of(&path).is_some_and(|age| age > KEPT) {
+                        remove(&path)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A notice of the bridge for a local agent. `about` makes it unique: the same
+/// notice is stored once.
+pub fn notice(about: &str, body: &str) -> Stored {
+    Stored::Notice { id: format!("note-{about}"), body: body.to_owned(), at_ms: clock::wall_ms() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use multiclaude_hybrid_client::protocol::Repo;
+
+    #[test]
+    fn a_message_is_stored_once_however_far_it_has_come() {
+        let home = tempfile::tempdir().unwrap();
+        let repo = Repo::parse("acme/app").unwrap();
+        let store = Store::new(crate::dirs::Dirs::of_home(home.path()).repo(&repo));
+        let stored = notice("msg-1", "not sent");
+        assert!(store.put("fox", &stored).unwrap());
+        for (from, to) in [(Stage::New, Stage::Placed), (Stage::Placed, Stage::Done)] {
+            assert!(!store.put("fox", &stored).unwrap());
+            assert_eq!(store.get("fox", from, "note-msg-1").unwrap(), stored);
+            store.advance("fox", "note-msg-1", from, to).unwrap();
+        }
+        assert!(!store.put("fox", &stored).unwrap());
+        store.prune().unwrap();
+        assert_eq!(store.ids("fox", Stage::Done).unwrap(), ["note-msg-1"]);
+        assert!(store.ids("fox", Stage::New).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,38 @@
+//! The bridge: a daemon beside an unmodified multiclaude, which carries messages
+//! between its agents and the coordinator.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`run`] | the daemon: starts everything, follows the settings, ends within 5 s |
+//! | [`repo`] | one repo: which agents are registered, received for, linked to |
+//! | [`names`], [`presence`] | decisions, as pure functions |
+//! | [`registry`] | the agents of this home at the coordinator |
+//! | [`spool`] | outgoing: from multiclaude's files to the API |
+//! | [`inbox`] | incoming: from the API to one file per message |
+//! | [`multiclaude`] | the contract with the real program |
+//! | [`connection`] | is the coordinator there, and since when? |
+//! | [`seal`] | end-to-end encryption |
+//! | [`roles`] | standing down, and standing up again |
+//! | [`status`] | what `bridge status` shows |
+//! | [`setup`] | what the bridge asks of the command line: settings, logins, keys |
+//! | [`dirs`], [`clock`], [`watch`] | the machine: files that survive a crash, time, changes |
+//!
+//! *In scope:* messages and presence. *Out of scope:* the coordinator's wire (the
+//! client crate), where settings and secrets are kept (the command line).
+
+pub mod clock;
+pub mod connection;
+pub mod dirs;
+pub mod inbox;
+pub mod multiclaude;
+pub mod names;
+pub mod presence;
+pub mod registry;
+pub mod repo;
+pub mod roles;
+pub mod run;
+pub mod seal;
+pub mod setup;
+pub mod spool;
+pub mod status;
+pub mod watch;

@@ -1,0 +1,139 @@
+//! Message files, `messages/<repo>/<agent>/<id>.json`.
+
+use crate::dirs::write_durably;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+/// How far a message has come, as multiclaude sees it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// The daemon will paste it.
+    #[default]
+    Pending,
+    /// The daemon leaves it alone; `message list`, `read` and `ack` work on it.
+    Delivered,
+    /// Its recipient has read it.
+    Read,
+    /// Its recipient has acknowledged it. Trust `acked_at` instead: overlapping
+    /// passes of the daemon overwrite one status with another.
+    Acked,
+    /// A status that a fork of multiclaude has added.
+    #[serde(other)]
+    Other,
+}
+
+/// A message file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LocalMessage {
+    /// The file's name without `.json`.
+    pub id: String,
+    /// Who sent it, as multiclaude guesses: `<agent>/sub/dir` in a worktree.
+    pub from: String,
+    /// The recipient, as it was typed.
+    pub to: String,
+    /// When it was written, RFC 3339 with nanoseconds, in any zone.
+    pub timestamp: String,
+    /// The text.
+    pub body: String,
+    /// How far it has come.
+    pub status: Status,
+    /// When it was acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acked_at: Option<String>,
+}
+
+impl LocalMessage {
+    /// Reads a file; nothing if it is gone, or not whole yet.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    pub fn read(path: &Path) -> io::Result<Option<Self>> {
+        match fs::read(path) {
+            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// When it was written, in nanoseconds since the epoch.
+    pub fn nanos(&self) -> Option<i64> {
+        DateTime::parse_from_rfc3339(&self.timestamp).ok()?.timestamp_nanos_opt()
+    }
+
+    /// A message that is born delivered, for a local agent.
+    pub fn delivered(id: &str, from: &str, to: &str, body: &str, at_ms: i64) -> Self {
+        let at = DateTime::<Utc>::from_timestamp_millis(at_ms).unwrap_or_default();
+        Self {
+            id: id.to_owned(),
+            from: from.to_owned(),
+            to: to.to_owned(),
+            timestamp: at.to_rfc3339_opts(SecondsFormat::Nanos, true),
+            body: shown(body),
+            status: Status::Delivered,
+            acked_at: None,
+        }
+    }
+
+    /// Writes the file `<id>.json` into `dir`. The draft's name does not end in
+    /// `.json`, so no pass of the daemon sees it.
+    ///
+    /// # Errors
+    /// The directory is missing, the disk is full, …
+    pub fn write(&self, dir: &Path) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(self)?;
+        write_durably(&dir.join(format!("{}.json", self.id)), &text, 0o644)
+    }
+}
+
+/// A text as a terminal or an agent may see it: without control characters
+/// (newline and tab stay) and without bidirectional overrides.
+pub fn shown(text: &str) -> String {
+    let harmless = |char: &char| {
+        let bidi = matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}');
+        !bidi && (matches!(char, '\n' | '\t') || !char.is_control())
+    };
+    text.chars().filter(harmless).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_whole_yet_is_no_message_and_no_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m.json");
+        assert_eq!(LocalMessage::read(&path).unwrap(), None);
+        let whole = LocalMessage::delivered("m", "a", "b", "x", 1_700_000_000_123);
+        whole.write(dir.path()).unwrap();
+        assert_eq!(LocalMessage::read(&path).unwrap(), Some(whole.clone()));
+        let text = fs::read(&path).unwrap();
+        for cut in 0..text.len() {
+            fs::write(&path, &text[..cut]).unwrap();
+            assert_eq!(LocalMessage::read(&path).unwrap(), None, "{cut}");
+        }
+        assert_eq!(whole.nanos(), Some(1_700_000_000_123_000_000));
+    }
+
+    #[test]
+    fn what_multiclaude_writes_is_understood() {
+        let text = r#"{"id": "msg-8f639e3d-6d11", "from": "fox/src", "to": "ann", "body": "hi",
+            "timestamp": "2026-01-28T16:14:09.123456789-07:00", "status": "pending", "mood": 1}"#;
+        let message: LocalMessage = serde_json::from_str(text).unwrap();
+        assert_eq!(
+            (message.status, message.nanos()),
+            (Status::Pending, Some(1_769_642_049_123_456_789))
+        );
+        let strange = text.replace("pending", "snoozed");
+        assert_eq!(serde_json::from_str::<LocalMessage>(&strange).unwrap().status, Status::Other);
+    }
+
+    #[test]
+    fn what_would_steer_a_terminal_is_stripped() {
+        assert_eq!(shown("a\u{1b}[31mb\r\nc\td\u{9b}\u{202e}e\u{0}"), "a[31mb\nc\tde");
+    }
+}

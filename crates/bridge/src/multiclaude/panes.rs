@@ -1,0 +1,170 @@
+//! Which tmux windows have a running claude.
+//!
+//! The rule (`multiclaude.md`, *Is it claude?*): the leader of the terminal's
+//! foreground process group is not a shell, and some process of that group has
+//! the agent's session id on its command line, or is called claude or node.
+
+use crate::multiclaude::LocalAgent;
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const FIELDS: &str = "#{session_name}\t#{window_name}\t#{pane_pid}\t#{pane_dead}\t#{window_activity}\t#{session_created}";
+const SHELLS: [&str; 9] = ["sh", "bash", "zsh", "fish", "dash", "ksh", "csh", "tcsh", "login"];
+
+/// A window's first pane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pane {
+    pid: u32,
+    dead: bool,
+    /// The last output, in seconds since the epoch.
+    pub activity_secs: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Process {
+    pid: u32,
+    group: u32,
+    foreground: i64,
+    name: String,
+    command: String,
+}
+
+/// All windows of the tmux server, and the processes in them.
+#[derive(Debug, Clone, Default)]
+pub struct Panes {
+    windows: BTreeMap<(String, String), Pane>,
+    sessions: BTreeMap<String, i64>,
+    processes: Vec<Process>,
+}
+
+impl Panes {
+    /// Looks now: one call of tmux, one of ps. Without a tmux server there are
+    /// no windows.
+    pub async fn look() -> Self {
+        let listed = output("tmux", &["list-panes", "-a", "-F", FIELDS]).await;
+        let mut panes = Self::of_tmux(&listed);
+        if !panes.windows.is_empty() {
+            let listed = output("ps", &["-A", "-o", "pid=,pgid=,tpgid=,comm=,args="]).await;
+            panes.processes = listed.lines().filter_map(process).collect();
+        }
+        panes
+    }
+
+    fn of_tmux(listed: &str) -> Self {
+        let mut panes = Self::default();
+        for line in listed.lines() {
+            let fields: Vec<_> = line.split('\t').collect();
+            let [session, window, pid, dead, activity, created] = fields[..] else {
+                continue;
+            };
+            let (Ok(pid), Ok(activity_secs)) = (pid.parse(), activity.parse()) else {
+                continue;
+            };
+            let pane = Pane { pid, dead: dead == "1", activity_secs };
+            let key = (session.to_owned(), window.to_owned());
+            panes.windows.entry(key).or_insert(pane);
+            panes.sessions.insert(session.to_owned(), created.parse().unwrap_or_default());
+        }
+        panes
+    }
+
+    /// When a session was created, in seconds since the epoch; nothing if it is
+    /// not there.
+    pub fn session_created(&self, session: &str) -> Option<i64> {
+        self.sessions.get(session).copied()
+    }
+
+    /// The window of an agent, if a claude runs in it.
+    pub fn claude(&self, session: &str, agent: &LocalAgent) -> Option<&Pane> {
+        let key = (session.to_owned(), agent.tmux_window.clone());
+        let pane = self.windows.get(&key).filter(|pane| !pane.dead)?;
+        let shell = self.processes.iter().find(|process| process.pid == pane.pid)?;
+        let group = u32::try_from(shell.foreground).ok()?;
+        let members = || self.processes.iter().filter(|process| process.group == group);
+        let leader = members().find(|process| process.pid == group)?;
+        let is_shell = SHELLS.contains(&leader.name.trim_start_matches('-'));
+        let is_claude = |process: &Process| {
+            let named = matches!(process.name.as_str(), "claude" | "node");
+            named || (!agent.session_id.is_empty() && process.command.contains(&agent.session_id))
+        };
+        (!is_shell && members().any(is_claude)).then_some(pane)
+    }
+}
+
+fn process(line: &str) -> Option<Process> {
+    let mut rest = line;
+    let mut word = || {
+        let trimmed = rest.trim_start();
+        let (word, left) = trimmed.split_once(' ').unwrap_or((trimmed, ""));
+        rest = left;
+        (!word.is_empty()).then_some(word)
+    };
+    let (pid, group, foreground, name) = (word()?, word()?, word()?, word()?);
+    Some(Process {
+        pid: pid.parse().ok()?,
+        group: group.parse().ok()?,
+        foreground: foreground.parse().ok()?,
+        // macOS prints the whole path.
+        name: name.rsplit('/').next().unwrap_or(name).to_owned(),
+        command: rest.trim_start().to_owned(),
+    })
+}
+
+async fn output(program: &str, args: &[&str]) -> String {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    match timeout(PATIENCE, command.output()).await {
+        Ok(Ok(output)) => String::from_utf8_lossy(&output.stdout).into_owned(),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panes(processes: &str) -> Panes {
+        let mut panes =
+            Panes::of_tmux("mc-app\tfox\t100\t0\t1700\t1600\nmc-app\tdead\t200\t1\t1\t1600\n");
+        panes.processes = processes.lines().filter_map(process).collect();
+        panes
+    }
+
+    fn agent(window: &str) -> LocalAgent {
+        LocalAgent {
+            tmux_window: window.to_owned(),
+            session_id: "5e55-10n".to_owned(),
+            ..LocalAgent::default()
+        }
+    }
+
+    #[test]
+    fn a_claude_is_known_by_its_session_or_name_and_a_shell_is_none() {
+        for (processes, is_claude) in [
+            // A native claude, a script, node, one with another name.
+            ("100 100 101 -bash -bash\n101 101 101 claude claude --session-id 5e55-10n", true),
+            ("100 100 101 bash bash\n101 101 101 python3 python3 fake 5e55-10n", true),
+            ("100 100 101 bash bash\n101 101 101 node node cli.js", true),
+            ("100 100 101 bash bash\n101 101 101 wrapper wrapper\n102 101 101 claude claude", true),
+            // It has exited: the shell is in front, even if its command line has the id.
+            ("100 100 100 -bash -bash -c claude 5e55-10n", false),
+            // Stopped in the background.
+            ("100 100 100 bash bash\n101 101 100 claude claude 5e55-10n", false),
+            ("100 100 101 bash bash\n101 101 101 vim vim notes", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                panes(processes).claude("mc-app", &agent("fox")).is_some(),
+                is_claude,
+                "{processes}"
+            );
+        }
+        assert!(panes("200 200 200 claude claude").claude("mc-app", &agent("dead")).is_none());
+        assert_eq!(panes("").session_created("mc-app"), Some(1600));
+        assert_eq!(panes("").session_created("mc-lib"), None);
+    }
+}

@@ -1,0 +1,467 @@
+//! The daemon: starts everything, follows the settings, and ends within 5 s.
+
+use crate::clock;
+use crate::connection::Connection;
+use crate::dirs::{Dirs, make_dir, write_durably};
+use crate::inbox::{Hold, Inbox, Listener, Routes};
+use crate::multiclaude::{Daemon, Panes, Paths};
+use crate::registry::{Home, Registry};
+use crate::repo::{Parts, RepoBridge, Shared};
+use crate::seal::Seal;
+use crate::setup::{Machine, RepoSetup, Setup};
+use crate::spool::{Capture, Outbox, Spool, StateFile, locked};
+use crate::status::{RepoStatus, Status};
+use multiclaude_hybrid_client::protocol::Repo;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tracing::{info, warn};
+
+const MINUTE: Duration = Duration::from_mins(1);
+/// How often the settings are looked at, and the status is written.
+const TICK: Duration = Duration::from_secs(1);
+/// A gap between the clocks that means that the machine was suspended.
+const SUSPENDED: Duration = Duration::from_secs(5);
+/// Changes that come together are answered together.
+const TOGETHER: Duration = Duration::from_millis(50);
+/// What the end may take: 5 s less what the process needs around it.
+const FAREWELL: Duration = Duration::from_millis(1500);
+const IN_FLIGHT: Duration = Duration::from_secs(2);
+
+/// How a bridge runs.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The user's home.
+    pub home: PathBuf,
+    /// Types that this machine serves under their bare names.
+    pub serve: BTreeSet<String>,
+    /// Where pushes are listened for.
+    pub listen: Option<SocketAddr>,
+    /// Where the coordinator reaches that.
+    pub public_url: Option<String>,
+    /// Never by stream.
+    pub polling: bool,
+}
+
+/// Why a bridge did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is one.
+    #[error("a bridge of this home is running already")]
+    Running,
+    /// Its directory cannot be used.
+    #[error("the bridge's directory cannot be used: {0}")]
+    Dirs(#[from] io::Error),
+    /// It cannot listen.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The settings cannot be read.
+    #[error("{0}")]
+    Setup(String),
+}
+
+/// A repo at work.
+#[derive(Debug)]
+struct Served {
+    bridge: Arc<RepoBridge>,
+    tasks: Vec<JoinHandle<()>>,
+    outbox: JoinHandle<()>,
+}
+
+/// A running bridge.
+#[derive(Debug)]
+pub struct Bridge {
+    options: Options,
+    dirs: Dirs,
+    machine: Arc<dyn Machine>,
+    shared: Arc<Shared>,
+    /// Counts up when the state or a local agent's message changes.
+    changed: watch::Sender<u64>,
+    /// Counts up when the machine was suspended.
+    resumed: watch::Sender<u64>,
+    setup: Setup,
+    settings_error: Option<String>,
+    refused: BTreeMap<String, String>,
+    repos: BTreeMap<Repo, Served>,
+    started_ms: i64,
+    written: Option<Status>,
+    requests: (i64, u64),
+}
+
+/// Runs a bridge until `stop` resolves. The lock of the home is held meanwhile.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn run(
+    options: Options,
+    machine: Arc<dyn Machine>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    let dirs = Dirs::of_home(&options.home);
+    let _lock = dirs.lock()?.ok_or(StartError::Running)?;
+    let paths = Paths::of_home(&options.home);
+    let (changed, resumed) = (watch::Sender::new(0), watch::Sender::new(0));
+    let state = Arc::new(StateFile::new(paths.state()));
+    let routes = Arc::new(Routes::default());
+    let _listener = match options.listen {
+        None => None,
+        Some(address) => {
+            let started = Listener::start(address, Arc::clone(&routes)).await;
+            Some(started.map_err(|error| StartError::Listen { address, error })?)
+        }
+    };
+    let capture = Arc::new(Capture::start(paths.clone(), Arc::clone(&state), changed.clone()));
+    let shared = Arc::new(Shared {
+        daemon: Daemon::new(paths.socket()),
+        paths,
+        state,
+        serve: options.serve.clone(),
+        capture,
+        routes,
+        polling: options.polling,
+        panes: Mutex::default(),
+        daemon_is_up: AtomicBool::new(false),
+    });
+    let setup = machine.setup().map_err(StartError::Setup)?;
+    info!(
+        node = setup.node,
+        pid = std::process::id(),
+        version = env!("CARGO_PKG_VERSION"),
+        "started"
+    );
+    let mut bridge = Bridge {
+        options,
+        dirs,
+        machine,
+        shared,
+        changed,
+        resumed,
+        setup: Setup::default(),
+        settings_error: None,
+        refused: BTreeMap::new(),
+        repos: BTreeMap::new(),
+        started_ms: clock::wall_ms(),
+        written: None,
+        requests: (0, 0),
+    };
+    bridge.look_at_machine().await;
+    bridge.follow(setup).await;
+    bridge.work(stop).await;
+    bridge.end().await;
+    Ok(())
+}
+
+impl Bridge {
+    async fn work(&mut self, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut changed = self.changed.subscribe();
+        let (mut asleep, mut minute) = (asleep(), Instant::now());
+        let mut settings = None;
+        loop {
+            tokio::select! {
+                () = &mut stop => return,
+                _ = tick.tick() => {}
+                _ = changed.changed() => sleep(TOGETHER).await,
+            }
+            changed.mark_unchanged();
+            let now_asleep = self::asleep();
+            if now_asleep.saturating_sub(asleep) > SUSPENDED {
+                info!(
+                    secs = now_asleep.saturating_sub(asleep).as_secs(),
+                    "the machine was suspended"
+                );
+                self.resumed.send_modify(|count| *count += 1);
+                minute = Instant::now();
+            }
+            asleep = now_asleep;
+            if Instant::now() >= minute {
+                minute += MINUTE;
+                self.look_at_machine().await;
+            }
+            // Reading the settings asks the keychain: only when they have changed.
+            let stamp = self.settings_stamp();
+            if settings != Some(stamp.clone()) {
+                settings = Some(stamp);
+                self.reload().await;
+            }
+            self.write_status();
+        }
+    }
+
+    /// What changes when the settings or multiclaude's repos do.
+    fn settings_stamp(&self) -> (Vec<Option<std::time::SystemTime>>, Vec<(String, String)>) {
+        let root = self.shared.paths.root();
+        let files = [root.join("hybrid/settings.json"), root.join("credentials")];
+        let times =
+            files.map(|file| std::fs::metadata(file).and_then(|found| found.modified()).ok());
+        let state = self.shared.state.read();
+        let repos = state.iter().flat_map(|state| &state.repos);
+        (
+            times.to_vec(),
+            repos.map(|(name, repo)| (name.clone(), repo.github_url.clone())).collect(),
+        )
+    }
+
+    async fn look_at_machine(&self) {
+        let up = self.shared.daemon.is_up().await;
+        if self.shared.daemon_is_up.swap(up, Ordering::Relaxed) != up {
+            info!(up, "multiclaude's daemon");
+        }
+        *locked(&self.shared.panes) = Panes::look().await;
+    }
+
+    async fn reload(&mut self) {
+        let setup = match self.machine.setup() {
+            Ok(setup) => setup,
+            Err(reason) => {
+                if self.settings_error.as_ref() != Some(&reason) {
+                    warn!(reason, "the settings cannot be read; going on with the last ones");
+                }
+                self.settings_error = Some(reason);
+                return;
+            }
+        };
+        self.settings_error = None;
+        // A home that was removed takes the settings with it: messages on their
+        // way are carried on all the same.
+        if setup.repos.is_empty()
+            && !self.repos.is_empty()
+            && !self.shared.paths.root().join("hybrid").exists()
+        {
+            self.settings_error =
+                Some("the settings are gone; going on with the last ones".to_owned());
+            return;
+        }
+        self.follow(setup).await;
+    }
+
+    /// Serves the repos of `setup`, and no others.
+    async fn follow(&mut self, setup: Setup) {
+        let same_machine = setup.node == self.setup.node && setup.instance == self.setup.instance;
+        self.refused.clone_from(&setup.refused);
+        let mut stale = Vec::new();
+        for (repo, served) in &self.repos {
+            let wanted = setup.repos.iter().find(|wanted| wanted.repo == *repo);
+            match wanted {
+                Some(wanted) if same_machine && wanted.is_same(&served.bridge.setup) => {
+                    served.bridge.set_stood_down(wanted.stood_down.clone());
+                }
+                _ => stale.push(repo.clone()),
+            }
+        }
+        for repo in stale {
+            if let Some(served) = self.repos.remove(&repo) {
+                let stays = setup.repos.iter().any(|wanted| wanted.repo == repo);
+                info!(%repo, stays, "its settings have changed");
+                served.end().await;
+                if !stays && let Err(error) = served.bridge.spool.links.remove_all() {
+                    warn!(%repo, %error, "its links were not removed");
+                }
+            }
+        }
+        self.setup = setup.clone();
+        for wanted in setup.repos {
+            if self.repos.contains_key(&wanted.repo) {
+                continue;
+            }
+            let repo = wanted.repo.clone();
+            match self.serve(wanted) {
+                Ok(served) => {
+                    self.repos.insert(repo, served);
+                }
+                Err(error) => {
+                    warn!(%repo, %error, "not served");
+                    self.refused.insert(repo.to_string(), error.to_string());
+                }
+            }
+        }
+        let spools = self.repos.values().map(|served| Arc::clone(&served.bridge.spool)).collect();
+        self.shared.capture.serve(spools);
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    fn serve(&self, setup: RepoSetup) -> io::Result<Served> {
+        let dirs = self.dirs.repo(&setup.repo);
+        make_dir(&dirs.inbox())?;
+        let connection = Connection::new(setup.client.clone(), setup.repo.clone());
+        let home = Home {
+            repo: setup.repo.clone(),
+            node: self.setup.node.clone(),
+            instance: self.setup.instance.clone(),
+            owner: setup.owner.clone(),
+            recipient: setup.recipient.clone(),
+            public_url: self.options.public_url.clone(),
+        };
+        let registry = Arc::new(Registry::open(Arc::clone(&connection), &dirs, home)?);
+        let messages = self.shared.paths.messages(&setup.nickname);
+        let spool = Arc::new(Spool::open(&setup.nickname, messages, dirs)?);
+        let seal = Arc::new(Seal::new(
+            Arc::clone(&self.machine),
+            setup.repo.clone(),
+            setup.require_encryption,
+        ));
+        let state = Arc::clone(&self.shared.state);
+        let inbox = Arc::new(Inbox::new(
+            Arc::clone(&spool),
+            Arc::clone(&state),
+            Arc::clone(&seal),
+            Arc::new(Hold),
+        ));
+        let outbox = Arc::new(Outbox {
+            spool,
+            connection: Arc::clone(&connection),
+            registry: Arc::clone(&registry),
+            inbox,
+            seal,
+            state,
+            paths: self.shared.paths.clone(),
+            instance: self.setup.instance.clone(),
+            stopping: AtomicBool::new(false),
+            waiting: Mutex::default(),
+        });
+        let parts = Parts { connection, registry, outbox: Arc::clone(&outbox) };
+        let bridge = Arc::new(RepoBridge::new(setup, Arc::clone(&self.shared), parts));
+        let passes = tokio::spawn(passes(
+            Arc::clone(&bridge),
+            self.changed.subscribe(),
+            self.resumed.subscribe(),
+        ));
+        let acks = tokio::spawn(acks(Arc::clone(&bridge), self.changed.subscribe()));
+        Ok(Served { bridge, tasks: vec![passes, acks], outbox: tokio::spawn(outbox.run()) })
+    }
+
+    fn status(&mut self) -> Status {
+        let now_ms = clock::wall_ms();
+        let day = now_ms.div_euclid(86_400_000);
+        let total: u64 =
+            self.repos.values().map(|served| served.bridge.connection.client().requests()).sum();
+        if self.requests.0 != day {
+            self.requests = (day, total);
+        }
+        Status {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_ms: self.started_ms,
+            node: self.setup.node.clone(),
+            settings_error: self.settings_error.clone(),
+            daemon: self.shared.daemon_is_up.load(Ordering::Relaxed),
+            serve: self.options.serve.iter().cloned().collect(),
+            requests_today: total.saturating_sub(self.requests.1),
+            unwatched: self
+                .shared
+                .capture
+                .failed_watches()
+                .into_iter()
+                .map(|(path, reason)| (path.display().to_string(), reason))
+                .collect(),
+            refused: self.refused.clone(),
+            repos: self
+                .repos
+                .values()
+                .map(|served| RepoStatus::of(&served.bridge, now_ms))
+                .collect(),
+        }
+    }
+
+    fn write_status(&mut self) {
+        let status = self.status();
+        if self.written.as_ref() == Some(&status) {
+            return;
+        }
+        let text = serde_json::to_vec_pretty(&status).unwrap_or_default();
+        if write_durably(&self.dirs.status(), &text, 0o600).is_ok() {
+            self.written = Some(status);
+        }
+    }
+
+    async fn end(mut self) {
+        info!("stopping");
+        let ends = std::mem::take(&mut self.repos).into_values().map(Served::end_owned);
+        futures_util::future::join_all(ends).await;
+        info!("stopped");
+    }
+}
+
+impl Served {
+    async fn end(&self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.bridge.stop(FAREWELL).await;
+    }
+
+    async fn end_owned(mut self) {
+        self.end().await;
+        let _ = timeout(IN_FLIGHT, &mut self.outbox).await;
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        for task in self.tasks.iter().chain([&self.outbox]) {
+            task.abort();
+        }
+    }
+}
+
+/// How long the machine has been suspended since it was started.
+fn asleep() -> Duration {
+    clock::since_boot().saturating_sub(clock::awake())
+}
+
+/// Passes of one repo: after each change, once a minute, when the coordinator is
+/// back, and after a suspension.
+async fn passes(
+    bridge: Arc<RepoBridge>,
+    mut changed: watch::Receiver<u64>,
+    mut resumed: watch::Receiver<u64>,
+) {
+    let mut minute = interval(MINUTE);
+    minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut online = bridge.connection.watch();
+    loop {
+        let mut due = false;
+        tokio::select! {
+            _ = minute.tick() => due = true,
+            done = changed.changed() => if done.is_err() { return },
+            done = resumed.changed() => { if done.is_err() { return } due = true },
+            done = online.changed() => if done.is_err() { return },
+            () = bridge.superseded.notified() => {}
+        }
+        if !due {
+            sleep(TOGETHER).await;
+        }
+        changed.mark_unchanged();
+        online.mark_unchanged();
+        bridge.pass(due).await;
+    }
+}
+
+/// Reports acknowledgements of one repo.
+async fn acks(bridge: Arc<RepoBridge>, mut changed: watch::Receiver<u64>) {
+    let mut online = bridge.connection.watch();
+    loop {
+        bridge.report_acks().await;
+        tokio::select! {
+            done = changed.changed() => if done.is_err() { return },
+            done = online.changed() => if done.is_err() { return },
+        }
+        sleep(TOGETHER).await;
+        changed.mark_unchanged();
+        online.mark_unchanged();
+    }
+}

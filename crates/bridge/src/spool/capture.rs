@@ -1,0 +1,216 @@
+//! The thread that takes message files as they are written.
+//!
+//! It has a thread of its own, because multiclaude removes what an ending agent
+//! wrote to a name that nobody knew 90 ms later, and nothing must delay it. It
+//! makes no calls.
+
+use super::{Spool, locked};
+use crate::multiclaude::{Paths, State};
+use crate::watch::{Wake, Watcher};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::SystemTime;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+/// `state.json`, parsed again only when it was replaced.
+#[derive(Debug)]
+pub struct StateFile {
+    path: PathBuf,
+    seen: Mutex<Option<(Stamp, Arc<State>)>>,
+    trouble: Mutex<Option<String>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    modified: Option<SystemTime>,
+}
+
+impl StateFile {
+    /// The state at this path.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, seen: Mutex::default(), trouble: Mutex::default() }
+    }
+
+    /// The state as it is now; nothing if it is missing or cannot be read, which
+    /// is logged once.
+    pub fn read(&self) -> Option<Arc<State>> {
+        let stamp = fs::metadata(&self.path).ok().map(|found| Stamp {
+            inode: found.ino(),
+            size: found.size(),
+            modified: found.modified().ok(),
+        })?;
+        if let Some((seen, state)) = &*locked(&self.seen)
+            && *seen == stamp
+        {
+            return Some(Arc::clone(state));
+        }
+        let loaded = State::load(&self.path).map_err(|error| error.to_string());
+        let mut trouble = locked(&self.trouble);
+        match loaded {
+            Ok(state) => {
+                if trouble.take().is_some() {
+                    info!("multiclaude's state can be read again");
+                }
+                let state = Arc::new(state?);
+                *locked(&self.seen) = Some((stamp, Arc::clone(&state)));
+                Some(state)
+            }
+            Err(reason) => {
+                if trouble.as_ref() != Some(&reason) {
+                    warn!(
+                        reason,
+                        "multiclaude's state cannot be read: its agents count as stopped"
+                    );
+                }
+                *trouble = Some(reason);
+                None
+            }
+        }
+    }
+}
+
+/// The thread.
+#[derive(Debug)]
+pub struct Capture {
+    waker: Sender<Wake>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    paths: Paths,
+    state: Arc<StateFile>,
+    spools: Mutex<Vec<Arc<Spool>>>,
+    /// Counts up when the state, or a local agent's directory, has changed.
+    changed: watch::Sender<u64>,
+    failed: Mutex<BTreeMap<PathBuf, String>>,
+    trouble: Mutex<Option<String>>,
+}
+
+impl Capture {
+    /// Starts it. `changed` counts up when the state or a message of a local
+    /// agent changes.
+    pub fn start(paths: Paths, state: Arc<StateFile>, changed: watch::Sender<u64>) -> Self {
+        let watcher = Watcher::new();
+        let waker = watcher.waker();
+        let shared = Arc::new(Shared {
+            paths,
+            state,
+            spools: Mutex::default(),
+            changed,
+            failed: Mutex::default(),
+            trouble: Mutex::default(),
+        });
+        let (of_thread, name) = (Arc::clone(&shared), "capture".to_owned());
+        let thread = thread::Builder::new().name(name).spawn(move || of_thread.run(watcher)).ok();
+        Self { waker, shared, thread }
+    }
+
+    /// Serves these repos from now on.
+    pub fn serve(&self, spools: Vec<Arc<Spool>>) {
+        *locked(&self.shared.spools) = spools;
+        self.nudge();
+    }
+
+    /// Looks at once.
+    pub fn nudge(&self) {
+        let _ = self.waker.send(Wake::Nudge);
+    }
+
+    /// The watches that could not be set, and why.
+    pub fn failed_watches(&self) -> BTreeMap<PathBuf, String> {
+        locked(&self.shared.failed).clone()
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        let _ = self.waker.send(Wake::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self, mut watcher: Watcher) {
+        loop {
+            watcher.keep(&self.directories());
+            *locked(&self.failed) = watcher.failed();
+            self.look();
+            let wakes = watcher.wait();
+            if wakes.iter().any(|wake| matches!(wake, Wake::Stop)) {
+                return;
+            }
+            if wakes.is_empty() || self.concerns_others(&wakes) {
+                self.changed.send_modify(|count| *count += 1);
+            }
+        }
+    }
+
+    fn directories(&self) -> BTreeSet<PathBuf> {
+        let mut wanted = BTreeSet::from([self.paths.root().to_owned()]);
+        let state = self.state.read();
+        for spool in &*locked(&self.spools) {
+            wanted.insert(spool.messages.clone());
+            let out = spool.dirs.out();
+            let remote = crate::dirs::names(&out).unwrap_or_default();
+            wanted.extend(remote.into_iter().map(|name| out.join(name)));
+            let local = state.as_ref().and_then(|state| state.repos.get(&spool.nickname));
+            let names = local.into_iter().flat_map(|local| local.agents.keys());
+            let plain = names.map(|name| spool.messages.join(name)).filter(|dir| !dir.is_symlink());
+            wanted.extend(plain);
+        }
+        wanted
+    }
+
+    /// Is there a change of the state, or of a local agent's messages?
+    fn concerns_others(&self, wakes: &[Wake]) -> bool {
+        let out: Vec<_> = locked(&self.spools).iter().map(|spool| spool.dirs.out()).collect();
+        let root = self.paths.root();
+        wakes.iter().any(|wake| match wake {
+            Wake::Changed(paths) => {
+                paths.is_empty()
+                    || paths.iter().any(|path| {
+                        let at_root = path.parent() == Some(root) && !path.ends_with("state.json");
+                        !at_root && !out.iter().any(|out| path.starts_with(out))
+                    })
+            }
+            _ => false,
+        })
+    }
+
+    fn look(&self) {
+        let state = self.state.read();
+        let mut failure = None;
+        for spool in &*locked(&self.spools) {
+            // Before a repo is in the state, or after it was removed, its
+            // directory is not ours to create.
+            let local = state.as_ref().and_then(|state| state.repos.get(&spool.nickname));
+            let linked =
+                local.map_or(Ok(()), |local| spool.make_links(local.agents.keys().cloned()));
+            let taken = spool.take();
+            if let Err(error) = linked.and(taken) {
+                failure = Some(format!("{}: {error}", spool.nickname));
+            }
+        }
+        let mut trouble = locked(&self.trouble);
+        if *trouble != failure {
+            if let Some(reason) = &failure {
+                warn!(reason, "messages cannot be taken; trying again");
+            } else {
+                info!("messages can be taken again");
+            }
+            *trouble = failure;
+        }
+    }
+}

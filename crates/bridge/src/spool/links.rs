@@ -1,0 +1,325 @@
+//! The links in `messages/<repo>/` that lead messages for other machines into
+//! directories of ours (`multiclaude.md`, *From a local agent to a remote
+//! name*).
+//!
+//! multiclaude removes directories of names that are not in its state, but
+//! follows links and leaves their targets alone.
+
+use super::queue::{adopt_files, json_files};
+use crate::dirs::{RepoDirs, make_dir, names};
+use crate::multiclaude::LocalMessage;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use tracing::{info, warn};
+
+/// What must hold of the directories in `messages/<repo>/`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Wanted {
+    /// Names of other machines, and of roles that stand down here.
+    pub remote: BTreeSet<String>,
+    /// Names of local agents: theirs are plain directories.
+    pub local: BTreeSet<String>,
+    /// Names of local agents that have gone: multiclaude removes theirs.
+    pub gone: BTreeSet<String>,
+}
+
+/// The links of one repo.
+#[derive(Debug, Clone)]
+pub struct Links {
+    messages: PathBuf,
+    dirs: RepoDirs,
+}
+
+/// What is in the place of a link.
+enum Found {
+    Nothing,
+    Ours,
+    /// Ours, from before the home was moved.
+    Stale,
+    /// Ours, of a name that differs in case, on a file system that ignores it.
+    OtherCase,
+    Directory,
+    Foreign,
+}
+
+impl Links {
+    /// The links in `messages`, which lead into `dirs`.
+    pub fn new(messages: PathBuf, dirs: RepoDirs) -> Self {
+        Self { messages, dirs }
+    }
+
+    /// Makes it so; the names for which that failed, with the reasons. Every
+    /// directory of a name that nobody has becomes a link, with what is in it.
+    ///
+    /// # Errors
+    /// The directory cannot be created or read.
+    pub fn make(&self, wanted: &Wanted) -> io::Result<BTreeMap<String, String>> {
+        fs::create_dir_all(&self.messages)?;
+        let mut failed = BTreeMap::new();
+        let present = names(&self.messages)?;
+        for name in &wanted.remote {
+            if let Err(error) = self.link(name) {
+                failed.insert(name.clone(), error.to_string());
+            }
+        }
+        for name in present {
+            if wanted.remote.contains(&name) {
+                continue;
+            }
+            let done = if wanted.local.contains(&name) {
+                self.unlink(&name)
+            } else if wanted.gone.contains(&name) {
+                Ok(())
+            } else {
+                self.catch(&name)
+            };
+            if let Err(error) = done {
+                failed.insert(name, error.to_string());
+            }
+        }
+        Ok(failed)
+    }
+
+    /// Removes all links of ours; the messages behind them stay in the queue.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn remove_all(&self) -> io::Result<()> {
+        for name in names(&self.messages)? {
+            self.unlink(&name)?;
+        }
+        Ok(())
+    }
+
+    /// A link for `name`, made before a message that names it as its sender.
+    ///
+    /// # Errors
+    /// Something else is in its place.
+    pub fn link(&self, name: &str) -> io::Result<()> {
+        let (link, target) = (self.messages.join(name), self.target(name));
+        // A link that leads nowhere makes `message send` fail.
+        make_dir(&target)?;
+        match self.found(name)? {
+            Found::Ours => Ok(()),
+            Found::Nothing => match symlink(&target, &link) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => self.adopt(name),
+                Ok(()) => {
+                    info!(name, "linked");
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            },
+            Found::Stale => {
+                fs::remove_file(&link)?;
+                symlink(&target, &link)
+            }
+            Found::Directory => self.adopt(name),
+            Found::OtherCase => Err(io::Error::other(
+                "another name differs from it in upper and lower case only, and this file system ignores that",
+            )),
+            Found::Foreign => {
+                Err(io::Error::other(format!("{} exists and is not ours", link.display())))
+            }
+        }
+    }
+
+    /// A name that nobody has: a directory becomes a link, a link stays.
+    fn catch(&self, name: &str) -> io::Result<()> {
+        match self.found(name)? {
+            // Even if it is empty: a message will be written into it next.
+            Found::Directory => self.link(name),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the link of a name that a local agent has now.
+    ///
+    /// # Errors
+    /// As `unlink`.
+    pub fn unlink(&self, name: &str) -> io::Result<()> {
+        if matches!(self.found(name)?, Found::Ours | Found::Stale) {
+            fs::remove_file(self.messages.join(name))?;
+            info!(name, "link removed");
+        }
+        Ok(())
+    }
+
+    /// Replaces the directory that multiclaude made by a link, and takes what is
+    /// in it.
+    fn adopt(&self, name: &str) -> io::Result<()> {
+        let (link, target) = (self.messages.join(name), self.target(name));
+        let draft = self.dirs.out().join(format!(".{name}.link"));
+        let _ = fs::remove_file(&draft);
+        let _ = fs::remove_dir_all(&draft);
+        symlink(&target, &draft)?;
+        // In one step: a writer finds the directory or the link, never nothing.
+        if renameat_with(CWD, &draft, CWD, &link, RenameFlags::EXCHANGE).is_ok() {
+            adopt_files(&draft, &target)?;
+            info!(name, "directory replaced by a link");
+            return fs::remove_dir_all(&draft);
+        }
+        // Another file system, or one that cannot exchange.
+        fs::remove_file(&draft)?;
+        copy_files(&link, &target)?;
+        match fs::remove_dir(&link) {
+            Ok(()) => symlink(&target, &link),
+            // A message has come meanwhile: the next look takes it.
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn target(&self, name: &str) -> PathBuf {
+        self.dirs.out().join(name)
+    }
+
+    fn found(&self, name: &str) -> io::Result<Found> {
+        let link = self.messages.join(name);
+        let kind = match fs::symlink_metadata(&link) {
+            Ok(found) => found.file_type(),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
+            Err(error) => return Err(error),
+        };
+        if kind.is_dir() {
+            return Ok(Found::Directory);
+        }
+        if !kind.is_symlink() {
+            return Ok(Found::Foreign);
+        }
+        let (leads_to, target) = (fs::read_link(&link)?, self.target(name));
+        let tail = |path: &Path, count: usize| {
+            let parts: Vec<_> = path
+                .components()
+                .rev()
+                .take(count)
+                .map(|part| part.as_os_str().to_owned())
+                .collect();
+            parts
+        };
+        Ok(if leads_to == target {
+            Found::Ours
+        } else if leads_to.parent() == target.parent() {
+            Found::OtherCase
+        } else if tail(&leads_to, 6) == tail(&target, 6) {
+            Found::Stale
+        } else {
+            Found::Foreign
+        })
+    }
+}
+
+/// Copies the message files that are whole, where they cannot be renamed.
+fn copy_files(from: &Path, target: &Path) -> io::Result<()> {
+    for path in json_files(from, 1)? {
+        let Some(message) = LocalMessage::read(&path)? else {
+            continue;
+        };
+        message.write(target)?;
+        fs::remove_file(&path)?;
+    }
+    if names(from)?.iter().any(|name| from.join(name).is_dir()) {
+        warn!(dir = %from.display(), "left out: it has directories in it");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dirs::Dirs;
+    use crate::multiclaude::Status;
+    use multiclaude_hybrid_client::protocol::Repo;
+
+    struct Bench {
+        home: tempfile::TempDir,
+        links: Links,
+    }
+
+    fn set(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let home = tempfile::tempdir().unwrap();
+            let dirs = Dirs::of_home(home.path()).repo(&Repo::parse("acme/app").unwrap());
+            make_dir(&dirs.out()).unwrap();
+            let links = Links::new(home.path().join("messages/app"), dirs);
+            Self { home, links }
+        }
+
+        fn make(&self, remote: &[&str], local: &[&str], gone: &[&str]) -> BTreeMap<String, String> {
+            let wanted = Wanted { remote: set(remote), local: set(local), gone: set(gone) };
+            self.links.make(&wanted).unwrap()
+        }
+
+        /// multiclaude writes a message.
+        fn send(&self, to: &str, id: &str, status: Status) {
+            let dir = self.home.path().join("messages/app").join(to);
+            fs::create_dir_all(&dir).unwrap();
+            let mut message = LocalMessage::delivered(id, "fox", to, "x", 1000);
+            message.status = status;
+            message.write(&dir).unwrap();
+        }
+
+        fn is_link(&self, name: &str) -> bool {
+            self.home.path().join("messages/app").join(name).is_symlink()
+        }
+
+        fn out(&self, name: &str) -> Vec<String> {
+            names(&self.links.target(name)).unwrap()
+        }
+    }
+
+    #[test]
+    fn remote_names_are_links_and_local_ones_are_not() {
+        let bench = Bench::new();
+        assert_eq!(bench.make(&["ann", "merge-queue"], &["fox"], &[]), BTreeMap::new());
+        bench.send("ann", "msg-1", Status::Pending);
+        bench.send("fox", "msg-2", Status::Pending);
+        assert_eq!(bench.out("ann"), ["msg-1.json"]);
+        bench.make(&["ann"], &["fox", "merge-queue"], &[]);
+        assert!(bench.is_link("ann") && !bench.is_link("fox") && !bench.is_link("merge-queue"));
+    }
+
+    #[test]
+    fn what_was_sent_to_a_name_that_nobody_had_is_taken() {
+        let bench = Bench::new();
+        bench.send("ann", "msg-1", Status::Pending);
+        bench.send("ann", "msg-0", Status::Read);
+        bench.send("wolf", "msg-2", Status::Pending);
+        bench.make(&[], &["fox"], &["wolf"]);
+        assert!(bench.is_link("ann") && !bench.is_link("wolf"));
+        assert_eq!(bench.out("ann"), ["msg-1.json"]);
+        bench.send("ann", "msg-3", Status::Pending);
+        assert_eq!(bench.out("ann"), ["msg-1.json", "msg-3.json"]);
+    }
+
+    #[test]
+    fn what_is_not_ours_is_left_alone_and_reported() {
+        let bench = Bench::new();
+        let messages = bench.home.path().join("messages/app");
+        fs::create_dir_all(&messages).unwrap();
+        symlink("/elsewhere", messages.join("ann")).unwrap();
+        fs::write(messages.join("bob"), "").unwrap();
+        let failed = bench.make(&["ann", "bob", "cid"], &[], &[]);
+        assert_eq!(failed.keys().collect::<Vec<_>>(), ["ann", "bob"]);
+        assert!(failed["ann"].contains("is not ours"), "{failed:?}");
+        assert!(bench.is_link("cid"));
+    }
+
+    #[test]
+    fn links_of_a_home_that_was_moved_are_made_again() {
+        let bench = Bench::new();
+        bench.make(&["ann"], &[], &[]);
+        let link = bench.home.path().join("messages/app/ann");
+        fs::remove_file(&link).unwrap();
+        symlink("/old/home/.multiclaude-hybrid/bridge/repos/acme/app/out/ann", &link).unwrap();
+        assert_eq!(bench.make(&["ann"], &[], &[]), BTreeMap::new());
+        assert_eq!(fs::read_link(&link).unwrap(), bench.links.target("ann"));
+    }
+}

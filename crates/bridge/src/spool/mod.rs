@@ -1,0 +1,193 @@
+//! Outgoing: from multiclaude's message files to the API, losing nothing.
+//!
+//! ```text
+//! messages/<repo>/<name> ──link──▶ out/<name>/ ──rename──▶ queue/<name>/ ──POST──▶ API
+//! ```
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | this one | what the parts share: [`Spool`] |
+//! | `links` | the links, and directories of names that nobody knew |
+//! | `queue` | the order of sending |
+//! | `capture` | the thread that takes files as they are written |
+//! | `outbox` | sends what is queued, returns what is refused |
+
+mod capture;
+mod links;
+mod outbox;
+mod queue;
+
+pub use capture::{Capture, StateFile};
+pub use links::{Links, Wanted};
+pub use outbox::Outbox;
+pub use queue::{Entry, Queue, entries, recipients};
+
+use crate::dirs::RepoDirs;
+use crate::multiclaude::LocalMessage;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// Locks; a panic of another thread changes nothing about what is in it.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The outgoing side of one repo, shared by the thread that takes files and the
+/// tasks that send them.
+#[derive(Debug)]
+pub struct Spool {
+    /// multiclaude's name for the repo.
+    pub nickname: String,
+    /// Where its files are.
+    pub dirs: RepoDirs,
+    /// `messages/<repo>`.
+    pub messages: PathBuf,
+    /// The links in it.
+    pub links: Links,
+    queue: Mutex<Queue>,
+    released: Mutex<BTreeMap<String, i64>>,
+    /// Names of other machines, and of roles that stand down here.
+    remote: Mutex<BTreeSet<String>>,
+    /// Roles that stand down here, whatever the state says.
+    stood_down: Mutex<BTreeSet<String>>,
+    /// Names of local agents that have gone.
+    gone: Mutex<BTreeSet<String>>,
+    /// Names that could not be linked, and why.
+    unlinked: Mutex<BTreeMap<String, String>>,
+    /// Counts up when something may be sent.
+    pub ready: watch::Sender<u64>,
+}
+
+impl Spool {
+    /// The spool of a repo.
+    ///
+    /// # Errors
+    /// Its directories cannot be created or read.
+    pub fn open(nickname: &str, messages: PathBuf, dirs: RepoDirs) -> io::Result<Self> {
+        Ok(Self {
+            nickname: nickname.to_owned(),
+            links: Links::new(messages.clone(), dirs.clone()),
+            queue: Mutex::new(Queue::open(dirs.clone())?),
+            messages,
+            dirs,
+            released: Mutex::default(),
+            remote: Mutex::default(),
+            stood_down: Mutex::default(),
+            gone: Mutex::default(),
+            unlinked: Mutex::default(),
+            ready: watch::Sender::new(0),
+        })
+    }
+
+    /// Says which names are elsewhere, which roles stand down here, and which
+    /// local agents have gone.
+    pub fn set_names(
+        &self,
+        remote: BTreeSet<String>,
+        stood_down: BTreeSet<String>,
+        gone: BTreeSet<String>,
+    ) {
+        *locked(&self.remote) = remote;
+        *locked(&self.stood_down) = stood_down;
+        *locked(&self.gone) = gone;
+    }
+
+    /// Names that could not be linked, and why.
+    pub fn unlinked(&self) -> BTreeMap<String, String> {
+        locked(&self.unlinked).clone()
+    }
+
+    /// The roles that stand down here.
+    pub fn stood_down(&self) -> BTreeSet<String> {
+        locked(&self.stood_down).clone()
+    }
+
+    /// What must hold of the directories, when these agents are in the state.
+    fn wanted(&self, agents: impl Iterator<Item = String>) -> Wanted {
+        let stood_down = locked(&self.stood_down).clone();
+        let local: BTreeSet<String> = agents.filter(|name| !stood_down.contains(name)).collect();
+        let mut remote: BTreeSet<String> =
+            locked(&self.remote).difference(&local).cloned().collect();
+        remote.extend(stood_down);
+        let gone = locked(&self.gone).difference(&remote).cloned().collect();
+        Wanted { remote, local, gone }
+    }
+
+    /// Makes the links, as far as the state says which names are local.
+    fn make_links(&self, agents: impl Iterator<Item = String>) -> io::Result<()> {
+        let failed = self.links.make(&self.wanted(agents))?;
+        *locked(&self.unlinked) = failed;
+        Ok(())
+    }
+
+    /// Takes all files that are whole and releases them.
+    ///
+    /// # Errors
+    /// A directory cannot be read, or the disk is full.
+    pub fn take(&self) -> io::Result<()> {
+        let mut queue = locked(&self.queue);
+        let mut any = false;
+        // The look after the last find releases it.
+        while queue.look()? > 0 {
+            any = true;
+        }
+        let released = queue.released();
+        if any || *released != *locked(&self.released) {
+            locked(&self.released).clone_from(released);
+            self.ready.send_modify(|count| *count += 1);
+        }
+        Ok(())
+    }
+
+    /// Gives a message back to multiclaude: its recipient is a local agent now.
+    ///
+    /// # Errors
+    /// The directory cannot be created, or the disk is full.
+    pub fn give_back(&self, recipient: &str, entry: &Entry) -> io::Result<()> {
+        let dir = self.messages.join(recipient);
+        self.links.unlink(recipient)?;
+        fs::create_dir_all(&dir)?;
+        fs::rename(&entry.path, dir.join(format!("{}.json", entry.id)))
+    }
+
+    /// Does a message wait that this local agent wrote before `before_nanos`?
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub fn has_from(&self, local: &str, before_nanos: i64) -> io::Result<bool> {
+        for root in [self.dirs.queue(), self.dirs.out()] {
+            for path in queue::json_files(&root, 5)? {
+                let wrote = LocalMessage::read(&path)?.is_some_and(|message| {
+                    let first = message.from.split('/').next() == Some(local);
+                    first && message.nanos().is_none_or(|nanos| nanos < before_nanos)
+                });
+                if wrote {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Sets a message aside that can neither be sent nor returned.
+    ///
+    /// # Errors
+    /// The disk is full.
+    pub fn set_aside(&self, entry: &Entry) -> io::Result<()> {
+        fs::rename(&entry.path, self.dirs.damaged().join(format!("{}.json", entry.id)))
+    }
+
+    /// The next message for a recipient that may be sent.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn next(&self, recipient: &str) -> io::Result<Option<Entry>> {
+        let released = locked(&self.released).get(recipient).copied().unwrap_or_default();
+        let first = entries(&self.dirs, recipient)?.into_iter().next();
+        Ok(first.filter(|entry| entry.place <= released))
+    }
+}

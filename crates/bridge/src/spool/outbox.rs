@@ -1,0 +1,323 @@
+//! Sends what is queued: one task per recipient, one message at a time.
+//!
+//! A message is sent under an idempotency key that its file yields, and its file
+//! is removed only after the API has answered. What a crash leaves between the
+//! two is sent again, and the API answers with the first message.
+//!
+//! Cost per message: one Worker request and one Durable Object request; one
+//! rename and one unlink here.
+
+use super::{Entry, Spool, StateFile, locked, recipients};
+use crate::clock;
+use crate::connection::{Connection, stops_everything};
+use crate::dirs::remove;
+use crate::inbox::{Inbox, notice};
+use crate::multiclaude::{LocalMessage, Paths, State};
+use crate::names;
+use crate::presence::is_ephemeral;
+use crate::registry::{Failure, Record, Registry};
+use crate::seal::Seal;
+use multiclaude_hybrid_client::Error;
+use multiclaude_hybrid_client::protocol::agent::AgentStatus;
+use multiclaude_hybrid_client::protocol::message::{NewMessage, Sender};
+use multiclaude_hybrid_client::protocol::{AgentName, ErrorCode};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tracing::{debug, info, warn};
+
+/// Metadata with the id of multiclaude's file, by which a reader can tell a
+/// message that came twice.
+const LOCAL_ID: &str = "local_id";
+/// A message that is older is returned: the coordinator remembers keys for 8
+/// days, and what was in doubt for longer could be sent twice.
+const TOO_OLD: Duration = Duration::from_hours(8 * 24 - 6);
+/// The wait after a refusal that does not say how long, or a local failure.
+const AGAIN: Duration = Duration::from_secs(1);
+/// The longest wait that a refusal may ask for.
+const AGAIN_MAX: Duration = Duration::from_mins(1);
+/// Characters of a returned message that are repeated.
+const QUOTED: usize = 400;
+
+/// The outgoing side of one repo at work.
+#[derive(Debug)]
+pub struct Outbox {
+    /// Where the messages are.
+    pub spool: Arc<Spool>,
+    /// The coordinator.
+    pub connection: Arc<Connection>,
+    /// Who the senders are.
+    pub registry: Arc<Registry>,
+    /// Where returned messages go.
+    pub inbox: Arc<Inbox>,
+    /// Encrypts.
+    pub seal: Arc<Seal>,
+    /// Which names are local.
+    pub state: Arc<StateFile>,
+    /// multiclaude's files.
+    pub paths: Paths,
+    /// Names this home in idempotency keys.
+    pub instance: String,
+    /// The bridge ends.
+    pub stopping: AtomicBool,
+    /// Why messages wait, by recipient.
+    pub waiting: Mutex<BTreeMap<String, String>>,
+}
+
+/// What becomes of a message after one attempt.
+enum Next {
+    /// It is gone from the queue.
+    Done,
+    /// It is tried again after this time, for this reason.
+    Again(Duration, String),
+    /// It is returned to its sender, for this reason.
+    Return(String),
+}
+
+impl Outbox {
+    /// Works until it is dropped.
+    pub async fn run(self: Arc<Self>) {
+        let mut tasks = JoinSet::new();
+        let mut served = BTreeSet::new();
+        let mut ready = self.spool.ready.subscribe();
+        loop {
+            for recipient in recipients(&self.spool.dirs).unwrap_or_default() {
+                if served.insert(recipient.clone()) {
+                    let outbox = Arc::clone(&self);
+                    tasks.spawn(async move { outbox.serve(recipient).await });
+                }
+            }
+            if ready.changed().await.is_err() || self.stopping.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        // What is in flight is finished; the rest keeps its place.
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// Begins no other message; [`Outbox::run`] ends when none is in flight.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.spool.ready.send_modify(|count| *count += 1);
+    }
+
+    async fn serve(&self, recipient: String) {
+        let mut ready = self.spool.ready.subscribe();
+        while !self.stopping.load(Ordering::Relaxed) {
+            ready.mark_unchanged();
+            match self.spool.next(&recipient) {
+                Ok(Some(entry)) => {
+                    self.settle(&recipient, &entry).await;
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    warn!(recipient, %error, "the queue cannot be read");
+                    sleep(AGAIN).await;
+                    continue;
+                }
+            }
+            if ready.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Tries a message until it is gone from the queue.
+    async fn settle(&self, recipient: &str, entry: &Entry) {
+        loop {
+            let next = self.attempt(recipient, entry).await;
+            let next = next.unwrap_or_else(|error| Next::Again(AGAIN, error.to_string()));
+            let wait = match next {
+                Next::Done => break,
+                Next::Again(wait, reason) => {
+                    self.note_wait(recipient, &reason);
+                    wait
+                }
+                Next::Return(reason) => match self.give_up(recipient, entry, &reason) {
+                    Ok(()) => break,
+                    Err(error) => {
+                        self.note_wait(recipient, &error.to_string());
+                        AGAIN
+                    }
+                },
+            };
+            sleep(wait).await;
+        }
+        locked(&self.waiting).remove(recipient);
+    }
+
+    fn note_wait(&self, recipient: &str, reason: &str) {
+        let before = locked(&self.waiting).insert(recipient.to_owned(), reason.to_owned());
+        if before.as_deref() != Some(reason) {
+            warn!(recipient, reason, "messages wait");
+        }
+    }
+
+    async fn attempt(&self, recipient: &str, entry: &Entry) -> io::Result<Next> {
+        let Some(message) = LocalMessage::read(&entry.path)? else {
+            self.spool.set_aside(entry)?;
+            return Ok(Next::Done);
+        };
+        let state = self.state.read();
+        if self.is_local(recipient, state.as_deref()) {
+            self.spool.give_back(recipient, entry)?;
+            info!(recipient, id = entry.id, "its recipient is a local agent now");
+            return Ok(Next::Done);
+        }
+        let written = message.nanos().unwrap_or(entry.place);
+        if clock::wall_nanos().saturating_sub(written) > TOO_OLD.as_nanos() as i64 {
+            return Ok(Next::Return(
+                "it waited for almost 8 days, while the coordinator was away".to_owned(),
+            ));
+        }
+        let to = match AgentName::parse(&message.to) {
+            Ok(name) => name,
+            Err(error) => {
+                return Ok(Next::Return(format!("no agent can have this name: it {error}")));
+            }
+        };
+        self.connection.online().await;
+        if self.registry.read().config.is_none() && self.registry.refresh().await.is_err() {
+            return Ok(Next::Again(AGAIN, "the coordinator is away".to_owned()));
+        }
+        let local = self.sender(&message, state.as_deref());
+        let record = match self.sender_record(&local, state.as_deref()).await {
+            Ok(record) => record,
+            Err(next) => return Ok(next),
+        };
+        let mut sent =
+            NewMessage::new(Sender::Agent(record.name.clone()), to.clone(), &message.body);
+        sent.metadata.insert(LOCAL_ID.to_owned(), entry.id.clone());
+        let sealed = match self.seal.seal(sent, &self.registry) {
+            Ok(sealed) => sealed,
+            Err(reason) => return Ok(Next::Return(reason)),
+        };
+        let key = format!("bridge-{}-{}", self.instance, entry.id);
+        let answer = self.connection.note(self.connection.repo.send(&sealed, Some(&key)).await);
+        match answer {
+            Ok(answer) => {
+                debug!(id = %answer.id, from = %answer.from, to = %answer.to, "sent");
+                remove(&entry.path)?;
+                Ok(Next::Done)
+            }
+            Err(error) => self.refused(error, entry, &local, record, &to).await,
+        }
+    }
+
+    /// What follows from a refusal.
+    async fn refused(
+        &self,
+        error: Error,
+        entry: &Entry,
+        local: &str,
+        record: Record,
+        to: &AgentName,
+    ) -> io::Result<Next> {
+        if stops_everything(&error) {
+            return Ok(Next::Again(Duration::ZERO, error.to_string()));
+        }
+        if let Error::RateLimited { retry_after, .. } = &error {
+            let wait = retry_after.unwrap_or(AGAIN).clamp(AGAIN, AGAIN_MAX);
+            return Ok(Next::Again(wait, error.to_string()));
+        }
+        match error.code() {
+            // Sealed or not, it arrived in an attempt whose answer was lost: the
+            // key is this file's alone.
+            Some(ErrorCode::IdempotencyMismatch) => {
+                remove(&entry.path)?;
+                return Ok(Next::Done);
+            }
+            // The registry was emptied, or the sender was superseded.
+            Some(ErrorCode::Forbidden) => {
+                let again = self.registry.register(local, record, AgentStatus::Active).await;
+                if again.is_ok() && locked(&self.waiting).get(to.as_str()).is_none() {
+                    return Ok(Next::Again(Duration::ZERO, error.to_string()));
+                }
+            }
+            // It may have been registered since the list was read.
+            Some(ErrorCode::AgentNotFound) => {
+                let known = || self.registry.read().agents.iter().any(|agent| agent.name == *to);
+                if !known() && self.registry.refresh().await.is_ok() && known() {
+                    return Ok(Next::Again(Duration::ZERO, error.to_string()));
+                }
+                return Ok(Next::Return(format!(
+                    "no agent called {to} is registered; multiclaude-hybrid list shows the names"
+                )));
+            }
+            _ => {}
+        }
+        Ok(Next::Return(error.to_string()))
+    }
+
+    fn is_local(&self, recipient: &str, state: Option<&State>) -> bool {
+        let agents = state.and_then(|state| state.repos.get(&self.spool.nickname));
+        agents.is_some_and(|repo| repo.agents.contains_key(recipient))
+            && !self.spool.stood_down().contains(recipient)
+    }
+
+    /// The local name of who wrote a message.
+    fn sender(&self, message: &LocalMessage, state: Option<&State>) -> String {
+        let agents = state.and_then(|state| state.repos.get(&self.spool.nickname));
+        let empty = BTreeMap::new();
+        let agents = agents.map_or(&empty, |repo| &repo.agents);
+        names::sender(&message.from, agents, &self.paths.clone_of(&self.spool.nickname)).to_owned()
+    }
+
+    /// The registration of a sender; one that lived and died while the bridge was
+    /// away is registered now, and deregistered when its outbox is empty.
+    async fn sender_record(&self, local: &str, state: Option<&State>) -> Result<Record, Next> {
+        if let Some(record) = self.registry.record(local).filter(|record| record.id.is_some()) {
+            return Ok(record);
+        }
+        let repo = state.and_then(|state| state.repos.get(&self.spool.nickname));
+        let agent = repo.and_then(|repo| repo.agents.get(local));
+        let ended = || repo?.task_history.iter().rev().find(|ended| ended.name == local);
+        let kind = agent.map_or("worker", |agent| &agent.r#type);
+        let created_at = match agent {
+            Some(agent) => agent.created_at.clone(),
+            None => ended().map(|ended| ended.created_at.clone()).unwrap_or_default(),
+        };
+        debug_assert!(agent.is_some() || is_ephemeral(kind));
+        let name = names::registered(local, kind, &self.registry.home().node, &BTreeSet::new());
+        let name = name.map_err(|reason| {
+            Next::Return(format!("its sender {local} cannot be registered: {reason}"))
+        })?;
+        let record = Record { name, id: None, kind: kind.to_owned(), created_at, session_secs: 0 };
+        let status = if agent.is_some() { AgentStatus::Active } else { AgentStatus::Stopped };
+        match self.registry.register(local, record, status).await {
+            Ok(record) => Ok(record),
+            Err(Failure::Away) => Err(Next::Again(AGAIN, "the coordinator is away".to_owned())),
+            Err(Failure::Refused(reason)) => {
+                Err(Next::Return(format!("its sender {local} cannot be registered: {reason}")))
+            }
+        }
+    }
+
+    /// Returns a message to its sender, if that one is a local agent.
+    fn give_up(&self, recipient: &str, entry: &Entry, reason: &str) -> io::Result<()> {
+        let Some(message) = LocalMessage::read(&entry.path)? else {
+            return self.spool.set_aside(entry);
+        };
+        let state = self.state.read();
+        let local = self.sender(&message, state.as_deref());
+        let repo = state.as_ref().and_then(|state| state.repos.get(&self.spool.nickname));
+        warn!(recipient, id = entry.id, from = local, reason, "not sent; returned to its sender");
+        if repo.is_some_and(|repo| repo.agents.contains_key(&local)) {
+            let quoted: String = message.body.chars().take(QUOTED).collect();
+            let more = if message.body.chars().count() > QUOTED { "…" } else { "" };
+            let body = format!(
+                "Your message to {} was not sent: {reason}.\n\nIt said: {quoted}{more}",
+                message.to
+            );
+            self.inbox.accept(&local, &notice(&entry.id, &body))?;
+            return remove(&entry.path);
+        }
+        // Nobody is there to be told: the file is kept.
+        self.spool.set_aside(entry)
+    }
+}

@@ -1,0 +1,126 @@
+//! `bridge`: the daemon that carries messages between multiclaude's agents here
+//! and the coordinator.
+
+mod log;
+mod show;
+
+use crate::failure::{Failure, Outcome};
+use crate::machine::ThisMachine;
+use crate::session::Session;
+use clap::{Args, Subcommand};
+use multiclaude_hybrid_bridge::dirs::Dirs;
+use multiclaude_hybrid_bridge::run::{Options, StartError, run};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use url::Url;
+
+/// Carry messages between multiclaude's agents here and those of other machines.
+///
+/// While a bridge runs, agents reach other machines with the commands they
+/// already use: `multiclaude message send`, `list`, `read` and `ack`.
+#[derive(Debug, Args)]
+pub struct BridgeArgs {
+    #[command(subcommand)]
+    command: BridgeCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum BridgeCommand {
+    /// Run the bridge in the foreground until it is interrupted
+    Run(RunArgs),
+    /// Show what the bridge does: agents, waiting messages, what is wrong
+    Status,
+    /// Show the bridge's log
+    Logs(log::LogsArgs),
+}
+
+/// How a bridge runs.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// Serve this role for the whole team, under its bare name: merge-queue, supervisor, …
+    #[arg(long, value_name = "ROLE")]
+    serve: Vec<String>,
+    /// Listen for webhooks here; needs --public-url
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "public_url")]
+    listen: Option<SocketAddr>,
+    /// Where the coordinator reaches the listener
+    #[arg(long, value_name = "URL", requires = "listen")]
+    public_url: Option<Url>,
+    /// Ask for messages instead of keeping a stream open
+    #[arg(long, conflicts_with = "public_url")]
+    poll: bool,
+}
+
+impl BridgeArgs {
+    /// Runs it.
+    pub async fn run(&self, session: &mut Session) -> Outcome {
+        match &self.command {
+            BridgeCommand::Run(args) => args.run(session).await,
+            BridgeCommand::Status => show::status(session),
+            BridgeCommand::Logs(args) => args.run(session).await,
+        }
+    }
+}
+
+impl RunArgs {
+    async fn run(&self, session: &mut Session) -> Outcome {
+        session.change(|settings| settings.node = Some(settings.node()))?;
+        session.settings.keep_identity(&session.home)?;
+        let home = session.home.user().to_owned();
+        log::start(&Dirs::of_home(&home))?;
+        let options = Options {
+            home,
+            serve: self.serve.iter().cloned().collect::<BTreeSet<_>>(),
+            listen: self.listen,
+            public_url: self
+                .public_url
+                .as_ref()
+                .map(|url| url.as_str().trim_end_matches('/').to_owned()),
+            polling: self.poll,
+        };
+        let machine =
+            Arc::new(ThisMachine { timeout: session.timeout.max(Duration::from_secs(15)) });
+        // Files are written to disk in here: one slow write must not keep the
+        // messages of another agent waiting.
+        let done = tokio::task::spawn_blocking(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .map_err(StartError::Dirs)?;
+            let done = runtime.block_on(async {
+                let stop = stopped().map_err(StartError::Dirs)?;
+                run(options, machine, stop).await
+            });
+            runtime.shutdown_timeout(Duration::from_millis(200));
+            done
+        })
+        .await;
+        let done = done.map_err(|error| Failure::new(format!("the bridge has failed: {error}")))?;
+        done.map_err(|error| {
+            let failure = Failure::new(error.to_string());
+            match error {
+                StartError::Running => failure.hint("see it: multiclaude-hybrid bridge status"),
+                StartError::Listen { .. } => {
+                    failure.hint("choose another address: --listen ADDRESS:PORT")
+                }
+                _ => failure,
+            }
+        })
+    }
+}
+
+/// Resolves at SIGTERM or SIGINT.
+fn stopped() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,139 @@
+//! The bridge's log: JSON lines in a file of limited size, and plain lines on
+//! standard error.
+
+use crate::failure::{Failure, Outcome, io};
+use crate::session::Session;
+use clap::Args;
+use multiclaude_hybrid_bridge::dirs::{Dirs, make_dir};
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt};
+
+/// Bytes of a log before it is set aside; one older log is kept.
+const SIZE_MAX: u64 = 4 * 1024 * 1024;
+
+/// Shows the bridge's log.
+#[derive(Debug, Args)]
+pub(super) struct LogsArgs {
+    /// Show this many lines
+    #[arg(long, short = 'n', default_value_t = 50, value_name = "LINES")]
+    lines: usize,
+    /// Go on showing lines as they are written
+    #[arg(long, short)]
+    follow: bool,
+}
+
+/// A log file that is set aside when it is full.
+#[derive(Debug)]
+struct LogFile {
+    path: PathBuf,
+    file: File,
+    size: u64,
+}
+
+fn open(path: &Path) -> std::io::Result<File> {
+    File::options().create(true).append(true).mode(0o600).open(path)
+}
+
+impl LogFile {
+    fn new(path: PathBuf) -> std::io::Result<Self> {
+        let file = open(&path)?;
+        let size = file.metadata()?.len();
+        Ok(Self { path, file, size })
+    }
+}
+
+impl Write for LogFile {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        if self.size > SIZE_MAX {
+            fs::rename(&self.path, self.path.with_extension("log.1"))?;
+            self.file = open(&self.path)?;
+            self.size = 0;
+        }
+        let written = self.file.write(line)?;
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Logs of this process go there from now on.
+pub(super) fn start(dirs: &Dirs) -> Outcome {
+    let path = dirs.log();
+    let dir = path.parent().unwrap_or(&path);
+    make_dir(dir).map_err(io("create", dir))?;
+    let file = LogFile::new(path.clone()).map_err(io("open", &path))?;
+    let json =
+        fmt::layer().json().flatten_event(true).with_target(false).with_writer(Mutex::new(file));
+    let plain = fmt::layer().with_target(false).with_ansi(false).with_writer(std::io::stderr);
+    let started = tracing_subscriber::registry()
+        .with(json.with_filter(LevelFilter::INFO))
+        .with(plain.with_filter(LevelFilter::INFO))
+        .try_init();
+    started.map_err(|error| Failure::new(format!("cannot log: {error}")))
+}
+
+impl LogsArgs {
+    /// Runs it.
+    pub(super) async fn run(&self, session: &Session) -> Outcome {
+        let path = Dirs::of_home(session.home.user()).log();
+        let mut file = File::open(&path).map_err(|error| {
+            let failure =
+                Failure::new(format!("there is no log yet ({}: {error})", path.display()));
+            failure.hint("start a bridge: multiclaude-hybrid bridge run")
+        })?;
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(io("read", &path))?;
+        let lines: Vec<_> = text.lines().collect();
+        for line in lines.iter().skip(lines.len().saturating_sub(self.lines)) {
+            show(session, line);
+        }
+        let mut at = file.stream_position().map_err(io("read", &path))?;
+        if !self.follow {
+            return Ok(());
+        }
+        loop {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let mut file = File::open(&path).map_err(io("read", &path))?;
+            let size = file.metadata().map_err(io("read", &path))?.len();
+            // A new log begins at its beginning.
+            at = if size < at { 0 } else { at };
+            file.seek(SeekFrom::Start(at)).map_err(io("read", &path))?;
+            let mut more = String::new();
+            file.read_to_string(&mut more).map_err(io("read", &path))?;
+            // The last line may be half written.
+            let whole = more.rfind('\n').map_or(0, |end| end + 1);
+            for line in more.get(..whole).unwrap_or_default().lines() {
+                show(session, line);
+            }
+            at += whole as u64;
+        }
+    }
+}
+
+/// One line: as it is for programs, readable for people.
+fn show(session: &Session, line: &str) {
+    let Ok(serde_json::Value::Object(mut fields)) = serde_json::from_str(line) else {
+        return;
+    };
+    let value = serde_json::Value::Object(fields.clone());
+    session.out.show(&value, || {
+        let mut take = |name: &str| {
+            let value = fields.remove(name).unwrap_or_default();
+            value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+        };
+        let (time, level, message) = (take("timestamp"), take("level"), take("message"));
+        let rest: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        crate::output::safe(&format!("{time} {level:<5} {message} {}", rest.join(" ")))
+    });
+}

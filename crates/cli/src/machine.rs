@@ -1,0 +1,104 @@
+//! This machine, as the bridge asks about it: settings, logins and keys.
+
+use crate::crypt;
+use crate::failure::{Failure, Outcome};
+use crate::multiclaude::State;
+use crate::output::Output;
+use crate::session::Session;
+use multiclaude_hybrid_bridge::setup::{Machine, RepoSetup, Setup};
+use multiclaude_hybrid_client::protocol::{AgentName, Repo};
+use multiclaude_hybrid_client::sealed::{Identity, Pins, Recipient};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The machine of the user that runs this.
+#[derive(Debug)]
+pub struct ThisMachine {
+    /// How long one call may take.
+    pub timeout: Duration,
+}
+
+impl ThisMachine {
+    fn session(&self) -> Outcome<Session> {
+        Session::open(Output::new(false), self.timeout)
+    }
+}
+
+fn text(failure: Failure) -> String {
+    match failure.hint {
+        Some(hint) => format!("{} ({hint})", failure.message),
+        None => failure.message,
+    }
+}
+
+impl Machine for ThisMachine {
+    fn setup(&self) -> Result<Setup, String> {
+        let session = self.session().map_err(text)?;
+        // A state that cannot be read now is read again: no repo is given up.
+        let state = session.state().map_err(text)?;
+        let mut refused = BTreeMap::new();
+        let mut repos = Vec::new();
+        for (name, here) in &session.settings.repos {
+            let Some(repo) = Repo::parse(name).ok().filter(|_| here.enabled) else {
+                continue;
+            };
+            match repo_setup(&session, &repo, &state, &mut refused) {
+                Ok(found) => repos.extend(found),
+                Err(failure) => {
+                    refused.insert(name.clone(), text(failure));
+                }
+            }
+        }
+        let settings = &session.settings;
+        Ok(Setup { node: settings.node(), instance: settings.instance.clone(), repos, refused })
+    }
+
+    fn identities(&self) -> Result<Vec<Identity>, String> {
+        let session = self.session().map_err(text)?;
+        crypt::identity(&session).map(|found| found.into_iter().collect()).map_err(text)
+    }
+
+    fn pins(&self) -> Result<Pins, String> {
+        crypt::pins(&self.session().map_err(text)?.home).map_err(text)
+    }
+
+    fn pin(&self, repo: &Repo, agent: &AgentName, key: Recipient) -> Result<(), String> {
+        let session = self.session().map_err(text)?;
+        crypt::change_pins(&session.home, |pins| pins.trust(repo, agent, key)).map_err(text)
+    }
+}
+
+/// A repo that multiclaude has a clone of; nothing if it has none yet.
+fn repo_setup(
+    session: &Session,
+    repo: &Repo,
+    state: &State,
+    refused: &mut BTreeMap<String, String>,
+) -> Outcome<Option<RepoSetup>> {
+    let means = |name: &&String| session.nicknamed(name, state).is_ok_and(|known| known == *repo);
+    let mut names = state.repos.keys().filter(means);
+    let Some(nickname) = names.next() else {
+        return Ok(None);
+    };
+    for second in names {
+        let reason = format!(
+            "it is a second clone of {repo}; agents of {nickname} are registered, those of {second} are not"
+        );
+        refused.insert(second.clone(), reason);
+    }
+    let login = session.part_in(repo).ok_or_else(|| {
+        Failure::new(format!("this machine has no user or service token for {repo}"))
+            .hint("log in with one: multiclaude-hybrid login")
+    })?;
+    let here = session.settings.repo(repo);
+    Ok(Some(RepoSetup {
+        repo: repo.clone(),
+        nickname: nickname.clone(),
+        owner: login.owner.clone(),
+        client: session.client(login)?,
+        login: format!("{} {}", login.url, login.token_id),
+        stood_down: here.stood_down,
+        require_encryption: here.require_encryption,
+        recipient: Some(crypt::own(session)?),
+    }))
+}

@@ -1,0 +1,66 @@
+//! Agents that end, at the worst moment.
+
+use super::{bridged, two};
+use e2e::eventually;
+
+#[tokio::test]
+async fn what_a_worker_writes_in_the_instant_of_its_end_arrives() {
+    let (dan, ann, world) = bridged(&[]).await;
+    for round in 0..5 {
+        let name = format!("wolf{round}");
+        dan.ok(&["worker", "create", "a task", "--repo", "app", "--name", &name]);
+        // One name is linked, the other was never heard of here.
+        let late = format!("late{round}-ann");
+        ann.ok(&["worker", "create", "a task", "--repo", "app", "--name", &format!("late{round}")]);
+        ann.status_with("the late one is registered", |status| {
+            let agents = status["repos"][0]["agents"].as_array()?;
+            agents.iter().any(|agent| agent["name"] == late).then_some(())
+        })
+        .await;
+        let last = format!("my last words {round}");
+        dan.send(&name, "fox-ann", &last);
+        dan.send(&name, &late, &last);
+        let done = dan.multiclaude(Some(&name), &["agent", "complete", "--summary", "done"]);
+        assert!(done.status.success(), "{done:?}");
+        let from = format!("{name}-dan");
+        assert_eq!(ann.receives("fox", &last).await["from"], from);
+        assert_eq!(ann.receives(&format!("late{round}"), &last).await["from"], from);
+    }
+    // A minute after its end a worker is no longer registered.
+    eventually("the workers are deregistered", 150, || async {
+        let agents = world.dan.agents("owner=dan").await.unwrap();
+        agents.iter().all(|agent| !agent.name.as_str().starts_with("wolf")).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_worker_that_lived_and_died_while_the_bridge_was_away_is_heard_all_the_same() {
+    let (mut dan, ann, _) = bridged(&[]).await;
+    dan.stop_bridge();
+    dan.ok(&["worker", "create", "a task", "--repo", "app", "--name", "wolf"]);
+    dan.send("wolf", "fox-ann", "nobody saw me");
+    let done = dan.multiclaude(Some("wolf"), &["agent", "complete"]);
+    assert!(done.status.success(), "{done:?}");
+    eventually("wolf is gone", 30, || async { (!dan.worktree("wolf").exists()).then_some(()) })
+        .await;
+    dan.start_bridge(&[]);
+    assert_eq!(ann.receives("fox", "nobody saw me").await["from"], "wolf-dan");
+}
+
+#[tokio::test]
+async fn a_completion_notice_reaches_a_supervisor_that_another_machine_serves() {
+    let (mut dan, mut ann, _) = two().await;
+    ann.start_bridge(&["--serve", "supervisor"]);
+    ann.reaches(&[]).await;
+    let state = dan.machine.path(".multiclaude/daemon.sock");
+    // The local supervisor stands down, so that the name means Ann's.
+    let remove = serde_json::json!({"command": "remove_agent", "args": {"repo": "app", "agent": "supervisor"}});
+    let mut socket = std::os::unix::net::UnixStream::connect(state).unwrap();
+    std::io::Write::write_all(&mut socket, format!("{remove}\n").as_bytes()).unwrap();
+    dan.bridge(&[], &["supervisor", "fox-ann"]).await;
+    let done = dan.multiclaude(Some("fox"), &["agent", "complete", "--summary", "done"]);
+    assert!(done.status.success(), "{done:?}");
+    let got = ann.receives("supervisor", "Worker 'fox' has completed its task: a task").await;
+    assert_eq!(got["from"], "fox-dan");
+}

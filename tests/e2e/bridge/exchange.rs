@@ -1,0 +1,128 @@
+//! Sending, answering and acknowledging between two machines.
+
+use super::{OF_ANN, OF_DAN, bridged, two};
+use e2e::eventually;
+use serde_json::json;
+use std::fs;
+
+#[tokio::test]
+async fn agents_of_the_same_name_write_to_each_other_and_answers_go_back_to_their_senders() {
+    let (mut dan, mut ann, world) = two().await;
+    dan.start_bridge(&[]);
+    ann.bridge(&[], &OF_DAN).await;
+    ann.send("fox", "fox-dan", "from fox to fox");
+    let got = dan.receives("fox", "from fox to fox").await;
+    assert_eq!(
+        (&got["from"], &got["to"], &got["status"]),
+        (&json!("fox-ann"), &json!("fox"), &json!("delivered"))
+    );
+    // The answer's link was made before the file, although dan's list is older.
+    dan.send("fox", got["from"].as_str().unwrap(), "and back");
+    assert_eq!(ann.receives("fox", "and back").await["from"], "fox-dan");
+    dan.send("default", "workspace-ann", "to the workspace");
+    assert_eq!(ann.receives("default", "to the workspace").await["from"], "workspace-dan");
+
+    let names: Vec<_> =
+        world.ann.agents("").await.unwrap().iter().map(|agent| agent.name.to_string()).collect();
+    for name in OF_DAN.iter().chain(&OF_ANN) {
+        assert!(names.iter().any(|known| known == name), "{name}: {names:?}");
+    }
+}
+
+#[tokio::test]
+async fn list_read_and_ack_work_on_a_remote_message_and_its_sender_sees_the_acknowledgement() {
+    let (dan, ann, world) = bridged(&[]).await;
+    dan.send("fox", "fox-ann", "please look");
+    let got = ann.receives("fox", "please look").await;
+    let id = got["id"].as_str().unwrap();
+    let listed = ann.multiclaude(Some("fox"), &["message", "list"]);
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("please look"));
+    let receipt = async || world.dan.receipt(id).await.unwrap();
+    assert_eq!(receipt().await.status.as_str(), "delivered");
+    assert!(ann.multiclaude(Some("fox"), &["message", "read", id]).status.success());
+    assert!(ann.multiclaude(Some("fox"), &["message", "ack", id]).status.success());
+    eventually("the acknowledgement", 30, || async {
+        (receipt().await.status.as_str() == "acked").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_has_returns_the_message_to_its_sender_and_one_that_appears_gets_it() {
+    let (dan, ann, _) = bridged(&[]).await;
+    dan.send("fox", "nobody", "hello?");
+    let notice = eventually("the notice", 30, || async {
+        dan.files("fox").into_iter().find(|file| file["from"] == "multiclaude-hybrid")
+    })
+    .await;
+    let body = notice["body"].as_str().unwrap();
+    assert!(body.contains("no agent called nobody") && body.contains("It said: hello?"), "{body}");
+    // Dan's bridge has never heard of this one.
+    ann.ok(&["worker", "create", "a task", "--repo", "app", "--name", "wolf"]);
+    ann.status_with("wolf is registered", |status| {
+        let agents = status["repos"][0]["agents"].as_array()?;
+        agents.iter().any(|agent| agent["name"] == "wolf-ann").then_some(())
+    })
+    .await;
+    dan.send("fox", "wolf-ann", "welcome");
+    assert_eq!(ann.receives("wolf", "welcome").await["from"], "fox-dan");
+}
+
+#[tokio::test]
+async fn control_characters_are_stripped_from_the_file_and_stay_in_the_original() {
+    let (_dan, ann, world) = bridged(&[]).await;
+    let body = json!({"from": "fox-dan", "to": "fox-ann", "body": "a\u{1b}[201~b\u{202e}c\nd"});
+    let sent = world.dan.send(&body, None).await.unwrap();
+    assert_eq!(ann.receives("fox", "a[201~bc\nd").await["id"], sent.id.to_string());
+    let placed = format!(
+        ".multiclaude-hybrid/bridge/repos/{}/inbox/fox/placed/{}.json",
+        world.repo, sent.id
+    );
+    // The mark follows the file.
+    let original = eventually("the original", 30, || async {
+        fs::read_to_string(ann.machine.path(&placed)).ok()
+    });
+    assert!(original.await.contains("\\u001b[201~"));
+}
+
+#[tokio::test]
+async fn one_bridge_runs_per_home_and_it_ends_within_five_seconds_with_its_agents_stopped() {
+    let (mut dan, _ann, world) = bridged(&[]).await;
+    let second = dan.machine.run(&["bridge", "run"]);
+    assert_eq!(second.code, 1);
+    assert!(
+        second.stderr.contains("running already") && second.stderr.contains("bridge status"),
+        "{second:?}"
+    );
+    let took = dan.stop_bridge();
+    assert!(took.as_secs() < 5, "{took:?}");
+    for agent in world.dan.agents("owner=dan").await.unwrap() {
+        assert_eq!(agent.status.as_str(), "stopped", "{agent:?}");
+    }
+    assert_eq!(dan.status()["running"], false);
+}
+
+#[tokio::test]
+async fn a_home_that_is_removed_and_created_again_goes_on_where_it_was() {
+    let (mut dan, ann, world) = bridged(&[]).await;
+    let before = world.dan.agents("owner=dan").await.unwrap();
+    dan.ok(&["stop"]);
+    ann.send("fox", "supervisor-dan", "while you were away");
+    fs::remove_dir_all(dan.machine.path(".multiclaude")).unwrap();
+    dan.kill_bridge();
+    dan.ok(&["start"]);
+    dan.ok(&["repo", "init", &format!("https://github.com/{}", world.repo), "app"]);
+    let ran = dan.machine.run_with(&["login", "--url", &world.url], &world.tokens[0]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    dan.machine.run(&["config", &world.repo, "--hybrid=true"]);
+    dan.bridge(&[], &OF_ANN).await;
+    dan.receives("supervisor", "while you were away").await;
+    let after = world.dan.agents("owner=dan").await.unwrap();
+    let id = |agents: &[multiclaude_hybrid_protocol::agent::Agent]| {
+        agents
+            .iter()
+            .find(|agent| agent.name.as_str() == "supervisor-dan")
+            .map(|agent| agent.id.clone())
+    };
+    assert!(id(&before).is_some() && id(&before) == id(&after));
+}

@@ -1,0 +1,37 @@
+//! Two machines with a bridge each: messages go from one multiclaude to the
+//! other with multiclaude's own commands.
+
+mod chaos;
+mod endings;
+mod exchange;
+mod offline;
+
+use e2e::{Site, World, shared};
+
+/// Dan's and Ann's machines, both with a supervisor, a merge-queue, a default
+/// workspace and a worker fox; no bridge runs yet.
+async fn two() -> (Site, Site, World) {
+    let world = shared().await.world().await;
+    let (dan, ann) = of(&world);
+    (dan, ann, world)
+}
+
+fn of(world: &World) -> (Site, Site) {
+    (Site::new(world, &world.tokens[0], "dan"), Site::new(world, &world.tokens[1], "ann"))
+}
+
+const OF_DAN: [&str; 4] = ["supervisor-dan", "merge-queue-dan", "workspace-dan", "fox-dan"];
+const OF_ANN: [&str; 4] = ["supervisor-ann", "merge-queue-ann", "workspace-ann", "fox-ann"];
+
+/// The two with their bridges, which know each other's agents.
+async fn bridged(args: &[&str]) -> (Site, Site, World) {
+    let (mut dan, mut ann, world) = two().await;
+    dan.start_bridge(args);
+    ann.bridge(args, &OF_DAN).await;
+    // Dan's list may be older than Ann's agents.
+    dan.send("fox", "workspace-ann", "are you there?");
+    ann.receives("default", "are you there?").await;
+    ann.send("default", "fox-dan", "yes");
+    dan.receives("fox", "yes").await;
+    (dan, ann, world)
+}

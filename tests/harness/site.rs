@@ -1,0 +1,280 @@
+//! A machine with the stand-in of multiclaude and a bridge on it.
+
+use crate::process::{LIMIT, finish, kill};
+use crate::{Machine, World, eventually};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// An agent that writes messages.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    program: OsString,
+    environment: Vec<(OsString, OsString)>,
+    directory: PathBuf,
+}
+
+impl Writer {
+    /// `multiclaude message send`.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn send(&self, to: &str, body: &str) {
+        let mut command = Command::new(&self.program);
+        command.env_clear().envs(self.environment.iter().cloned()).current_dir(&self.directory);
+        let sent = crate::process::output(command.args(["message", "send", to, body]), b"", LIMIT);
+        assert!(sent.status.success(), "{sent:?}");
+    }
+}
+
+/// A machine called by its node's label, with a repo `app` of the world's.
+#[derive(Debug)]
+pub struct Site {
+    /// The machine.
+    pub machine: Machine,
+    /// Its label.
+    pub node: String,
+    /// multiclaude's name for the repo.
+    pub nickname: String,
+    bridge: Option<Child>,
+    tmux: bool,
+}
+
+impl Site {
+    /// One whose agents have no windows: supervisor, merge-queue and default, and
+    /// a worker fox.
+    pub fn new(world: &World, token: &str, node: &str) -> Self {
+        Self::with(Machine::new(), world, token, node, "app", false)
+    }
+
+    /// One whose agents run in tmux.
+    pub fn with_tmux(world: &World, token: &str, node: &str) -> Self {
+        Self::with(Machine::new(), world, token, node, "app", true)
+    }
+
+    /// One that is set up in a given home, under a given nickname.
+    pub fn with(
+        machine: Machine,
+        world: &World,
+        token: &str,
+        node: &str,
+        nickname: &str,
+        tmux: bool,
+    ) -> Self {
+        let mut site = Self {
+            machine,
+            node: node.to_owned(),
+            nickname: nickname.to_owned(),
+            bridge: None,
+            tmux,
+        };
+        let stand_in = std::env::current_exe().unwrap();
+        let stand_in = stand_in.parent().unwrap().parent().unwrap().join("multiclaude-stand-in");
+        std::os::unix::fs::symlink(stand_in, site.machine.path("bin/multiclaude")).unwrap();
+        if tmux {
+            let sockets = site.machine.path("tmux");
+            fs::create_dir(&sockets).unwrap();
+            site.machine.set("TMUX_TMPDIR", sockets.to_str().unwrap());
+            site.machine.set("TERM", "xterm-256color");
+            site.machine.set("SHELL", "/bin/bash");
+            let path = format!("export PATH='{}':$PATH\n", site.machine.path("bin").display());
+            site.machine.write(".profile", &path);
+            // It stays in the foreground, and its command line has the session's id.
+            site.machine.install(
+                "claude",
+                "#!/usr/bin/python3\nimport sys\nfor line in sys.stdin: print(line)\n",
+            );
+        } else {
+            site.machine.set("STAND_IN_TMUX", "0");
+        }
+        site.ok(&["start"]);
+        let url = format!("https://github.com/{}", world.repo);
+        site.ok(&["repo", "init", &url, nickname]);
+        site.ok(&["worker", "create", "a task", "--repo", nickname, "--name", "fox"]);
+        let ran = site.machine.run_with(&["login", "--url", &world.url], token);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let label = format!("--node={node}");
+        let ran = site.machine.run(&["config", &world.repo, "--hybrid=true", &label]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        site
+    }
+
+    /// Runs multiclaude, anywhere.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn ok(&self, args: &[&str]) -> String {
+        let output = self.multiclaude(None, args);
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs multiclaude in the directory of an agent.
+    pub fn multiclaude(&self, agent: Option<&str>, args: &[&str]) -> Output {
+        let mut command = self.machine.command(self.machine.path("bin/multiclaude"));
+        command.args(args).stdin(Stdio::null());
+        if let Some(agent) = agent {
+            let worktree = self.worktree(agent);
+            let dir = if worktree.exists() { worktree } else { self.clone_dir() };
+            command.current_dir(dir);
+        }
+        crate::process::output(&mut command, b"", LIMIT)
+    }
+
+    fn clone_dir(&self) -> PathBuf {
+        self.machine.path(&format!(".multiclaude/repos/{}", self.nickname))
+    }
+
+    /// The worktree of an agent.
+    pub fn worktree(&self, agent: &str) -> PathBuf {
+        self.machine.path(&format!(".multiclaude/wts/{}/{agent}", self.nickname))
+    }
+
+    /// `multiclaude message send`, as that agent.
+    pub fn send(&self, agent: &str, to: &str, body: &str) {
+        self.writer(agent).send(to, body);
+    }
+
+    /// An agent that writes while the site is used otherwise.
+    pub fn writer(&self, agent: &str) -> Writer {
+        let command = self.machine.command(self.machine.path("bin/multiclaude"));
+        let environment = command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+        let worktree = self.worktree(agent);
+        Writer {
+            program: command.get_program().to_owned(),
+            environment: environment.collect(),
+            directory: if worktree.exists() { worktree } else { self.clone_dir() },
+        }
+    }
+
+    /// The directory of a recipient's messages.
+    pub fn messages(&self, name: &str) -> PathBuf {
+        self.machine.path(&format!(".multiclaude/messages/{}/{name}", self.nickname))
+    }
+
+    /// The message files of a local agent, in the order of their names.
+    pub fn files(&self, agent: &str) -> Vec<Value> {
+        let Ok(entries) = fs::read_dir(self.messages(agent)) else {
+            return Vec::new();
+        };
+        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+        paths.sort();
+        // One may be half written: whoever waits looks again.
+        paths.iter().filter_map(|path| serde_json::from_slice(&fs::read(path).ok()?).ok()).collect()
+    }
+
+    /// The bodies of the messages of a local agent that came from `from`.
+    pub fn bodies(&self, agent: &str, from: &str) -> Vec<String> {
+        let files = self.files(agent).into_iter().filter(|file| file["from"] == from);
+        files.map(|file| file["body"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Waits for a message of this body.
+    pub async fn receives(&self, agent: &str, body: &str) -> Value {
+        let what = format!("{body:?} for {agent} of {}:\n{}", self.node, self.log());
+        eventually(&what, 60, || async {
+            self.files(agent).into_iter().find(|file| file["body"] == body)
+        })
+        .await
+    }
+
+    /// Starts the bridge.
+    pub fn start_bridge(&mut self, args: &[&str]) {
+        let mut command = self.machine.hybrid(&["bridge", "run"]);
+        command.args(args);
+        self.start(command);
+    }
+
+    /// Starts a bridge by any command.
+    pub fn start(&mut self, mut command: Command) {
+        assert!(self.bridge.is_none(), "the bridge is running");
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.machine.path("bridge.log"))
+            .unwrap();
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        self.bridge = Some(command.spawn().unwrap());
+    }
+
+    /// Starts the bridge and waits until these agents can be written to from
+    /// here, and all of this machine's are registered.
+    pub async fn bridge(&mut self, args: &[&str], reaches: &[&str]) {
+        self.start_bridge(args);
+        self.reaches(reaches).await;
+    }
+
+    /// Waits until this machine's agents are registered, and these names are
+    /// linked.
+    pub async fn reaches(&self, names: &[&str]) {
+        let what = format!("{} reaches {names:?}", self.node);
+        eventually(&what, 60, || async {
+            let linked = names.iter().all(|name| self.messages(name).is_symlink());
+            let registered = self.status()["repos"][0]["agents"]
+                .as_array()
+                .is_some_and(|agents| !agents.is_empty());
+            (linked && registered).then_some(())
+        })
+        .await;
+    }
+
+    /// What the bridge says of itself.
+    pub fn status(&self) -> Value {
+        let output = crate::process::output(
+            &mut self.machine.hybrid(&["bridge", "status", "--json"]),
+            b"",
+            LIMIT,
+        );
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| json!({ "error": error.to_string() }))
+    }
+
+    /// Waits until `check` gives something of the status.
+    pub async fn status_with<T>(&self, what: &str, check: impl Fn(&Value) -> Option<T>) -> T {
+        let what = format!("{what} ({}):\n{}", self.node, self.log());
+        eventually(&what, 90, || async { check(&self.status()) }).await
+    }
+
+    /// All that the bridge has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.machine.path("bridge.log")).unwrap_or_default()
+    }
+
+    /// Kills the bridge with SIGKILL.
+    pub fn kill_bridge(&mut self) {
+        if let Some(mut bridge) = self.bridge.take() {
+            kill(&mut bridge, "a bridge");
+        }
+    }
+
+    /// Ends the bridge with SIGTERM; how long it took.
+    pub fn stop_bridge(&mut self) -> Duration {
+        let bridge = self.bridge.take().expect("a bridge");
+        let begun = Instant::now();
+        kill_process(Pid::from_child(&bridge), Signal::TERM).unwrap();
+        let output = finish(bridge, "a bridge", LIMIT);
+        assert!(output.status.success(), "{output:?}\n{}", self.log());
+        begun.elapsed()
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.kill_bridge();
+        let _ = self.multiclaude(None, &["stop"]);
+        if self.tmux {
+            let mut command = self.machine.command("tmux");
+            crate::process::output(command.arg("kill-server"), b"", LIMIT);
+        }
+        if std::thread::panicking() {
+            eprintln!("--- the bridge of {} ---\n{}", self.node, self.log());
+        }
+    }
+}
