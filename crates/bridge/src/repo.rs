@@ -13,7 +13,7 @@ use crate::names::{self, Plan};
 use crate::presence::{self, Absence, Verdict};
 use crate::registry::{Failure, Record, Registry};
 use crate::roles::Roles;
-use crate::setup::RepoSetup;
+use crate::setup::{Machine, RepoSetup};
 use crate::spool::{Capture, Outbox, Spool, StateFile, locked};
 use multiclaude_hybrid_client::protocol::agent::{AgentStatus, Delivery};
 use multiclaude_hybrid_client::protocol::message::{MessageStatus, NewMessage, Sender};
@@ -49,6 +49,8 @@ pub struct Shared {
     pub state: Arc<StateFile>,
     /// Its daemon.
     pub daemon: Daemon,
+    /// The settings.
+    pub machine: Arc<dyn Machine>,
     /// Types that this machine serves.
     pub serve: BTreeSet<String>,
     /// The thread that takes files.
@@ -160,6 +162,7 @@ impl RepoBridge {
         let local = state.as_ref().and_then(|state| state.repos.get(&self.setup.nickname));
         let stood_down = locked(&self.stood_down).clone();
         self.keep_down(local, &stood_down).await;
+        let stood_down = locked(&self.stood_down).clone();
         let agents = local.into_iter().flat_map(|local| &local.agents);
         let agents = agents.filter(|(name, _)| !stood_down.contains(*name));
         let plan = names::plan(agents, &self.registry.home().node, &self.shared.serve);
@@ -188,7 +191,17 @@ impl RepoBridge {
         let Some(local) = local else {
             return;
         };
-        for role in stood_down.iter().filter(|role| local.agents.contains_key(*role)) {
+        if !stood_down.iter().any(|role| local.agents.contains_key(role)) {
+            return;
+        }
+        // It may have been brought back this moment.
+        let Ok(setup) = self.shared.machine.setup() else {
+            return;
+        };
+        let ours = setup.repos.into_iter().find(|setup| setup.repo == self.setup.repo);
+        let still = ours.map(|setup| setup.stood_down).unwrap_or_default();
+        self.set_stood_down(still.clone());
+        for role in still.iter().filter(|role| local.agents.contains_key(*role)) {
             if let Err(error) = self.spool.take() {
                 warn!(%error, "messages cannot be taken");
             }

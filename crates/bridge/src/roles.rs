@@ -82,8 +82,8 @@ impl<'a> Roles<'a> {
             self.switch_merge_queue(false).await?;
         }
         match self.daemon.remove_agent(self.nickname, role).await {
-            // It was removed before.
-            Err(DaemonError::Refused { .. }) if !repo.agents.contains_key(role) => {}
+            // It was removed before, or by a bridge meanwhile.
+            Err(DaemonError::Refused { .. }) => {}
             done => done?,
         }
         let session = repo.tmux_target();

@@ -124,6 +124,7 @@ pub async fn run(
     };
     let capture = Arc::new(Capture::start(paths.clone(), Arc::clone(&state), changed.clone()));
     let shared = Arc::new(Shared {
+        machine: Arc::clone(&machine),
         daemon: Daemon::new(paths.socket()),
         paths,
         state,

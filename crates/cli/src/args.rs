@@ -4,13 +4,16 @@ use crate::commands::agents::AgentsArgs;
 use crate::commands::bridge::BridgeArgs;
 use crate::commands::config::ConfigArgs;
 use crate::commands::doctor::DoctorArgs;
+use crate::commands::host::HostArgs;
 use crate::commands::inbox::InboxArgs;
 use crate::commands::keys::KeysArgs;
 use crate::commands::list::ListArgs;
 use crate::commands::login::{LoginArgs, LogoutArgs};
 use crate::commands::prompt::PromptArgs;
+use crate::commands::roles::{StandDownArgs, StandUpArgs};
 use crate::commands::send::{AckArgs, ReceiptArgs, SendArgs};
 use crate::commands::shell::{CompletionsArgs, ManArgs, ShimArgs};
+use crate::commands::status::StatusArgs;
 use crate::commands::team::{InviteArgs, JoinArgs, LeaveArgs};
 use crate::commands::tokens::TokensArgs;
 use crate::commands::whoami::WhoamiArgs;
@@ -65,7 +68,11 @@ enum Command {
     Join(JoinArgs),
     Leave(LeaveArgs),
     Prompt(PromptArgs),
+    Status(StatusArgs),
     Bridge(BridgeArgs),
+    Host(HostArgs),
+    StandDown(StandDownArgs),
+    StandUp(StandUpArgs),
     Doctor(DoctorArgs),
     Shim(ShimArgs),
     Completions(CompletionsArgs),
@@ -109,7 +116,11 @@ impl Cli {
             Command::Join(args) => args.run(&mut session).await,
             Command::Leave(args) => args.run(&mut session).await,
             Command::Prompt(args) => args.run(&session).await,
+            Command::Status(args) => args.run(&session).await,
             Command::Bridge(args) => args.run(&mut session).await,
+            Command::Host(args) => args.run(&mut session).await,
+            Command::StandDown(args) => args.run(&mut session).await,
+            Command::StandUp(args) => args.run(&mut session).await,
             Command::Doctor(args) => args.run(&session).await,
             Command::Shim(args) => args.run(session.out),
             Command::Completions(args) => args.run(),

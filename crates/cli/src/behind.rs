@@ -5,12 +5,14 @@ use crate::home::Home;
 use crate::multiclaude::repo_of_url;
 use crate::output::Output;
 use crate::queue::{self, MERGE_QUEUE};
+use crate::service::Service;
 use crate::session::{Need, Session, remote_agents};
 use crate::settings::Login;
-use crate::shim::Hooks;
+use crate::shim::{Hooks, Message};
+use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_client::AgentFilter;
 use multiclaude_hybrid_client::protocol::token::Scope;
-use multiclaude_hybrid_client::protocol::{Owner, Repo};
+use multiclaude_hybrid_client::protocol::{AgentName, Owner, Repo};
 use std::ffi::{OsStr, OsString};
 use std::future::Future;
 use std::time::Duration;
@@ -52,8 +54,8 @@ enum Serves {
     Nobody,
     ThisMachine,
     Owner(Owner),
-    /// Nobody is there, but the team wants it to be remote.
-    SomebodyRemote,
+    /// No machine, although the team wants it to be remote.
+    Unserved,
 }
 
 async fn merge_queue(session: &Session, repo: &Repo, login: &Login) -> Outcome<Serves> {
@@ -66,9 +68,15 @@ async fn merge_queue(session: &Session, repo: &Repo, login: &Login) -> Outcome<S
     Ok(match queue::serving(&queues) {
         Some(agent) if agent.instance.as_ref() == instance => Serves::ThisMachine,
         Some(agent) => Serves::Owner(agent.owner.clone()),
-        None if has(remote_agents(&config), MERGE_QUEUE) => Serves::SomebodyRemote,
+        None if has(remote_agents(&config), MERGE_QUEUE) => Serves::Unserved,
         None => Serves::Nobody,
     })
+}
+
+/// Does a bridge run here, or is one installed?
+fn bridge_is_there(session: &Session) -> bool {
+    let home = session.home.user();
+    Service::of_home(home).is_installed() || Dirs::of_home(home).is_running()
 }
 
 impl Hooks for Commands {
@@ -119,40 +127,82 @@ impl Hooks for Commands {
         let name = name.or_else(|| url.trim_end_matches('/').rsplit(['/', ':']).next())?;
         let name = name.strip_suffix(".git").unwrap_or(name);
         let here = session.settings.repo(&repo);
-        let why = match asked(merge_queue(&session, &repo, &login)) {
-            Ok(Serves::Nobody | Serves::ThisMachine) => return None,
-            Ok(Serves::Owner(owner)) => format!("{MERGE_QUEUE} of {repo} is served by {owner}"),
-            Ok(Serves::SomebodyRemote) => {
-                format!("the team runs the {MERGE_QUEUE} of {repo} remotely")
+        let out = session.out;
+        let two = format!(
+            "If both run, both merge the same pull requests; to end the one here: multiclaude-hybrid \
+             stand-down {MERGE_QUEUE} --repo {name}"
+        );
+        match asked(merge_queue(&session, &repo, &login)) {
+            Ok(Serves::Nobody | Serves::ThisMachine) => None,
+            Ok(Serves::Owner(owner)) if here.enabled && bridge_is_there(&session) => Some(format!(
+                "the {MERGE_QUEUE} of {repo} is served by {owner}, and the bridge carries messages to it (to \
+                 serve it here: --no-merge-queue=false)"
+            )),
+            Ok(Serves::Owner(owner)) => {
+                out.warn(&format!(
+                    "the {MERGE_QUEUE} of {repo} is served by {owner}, but messages would not reach it from \
+                     here without a bridge, so one is started here too. {two}. Install the bridge first: \
+                     multiclaude-hybrid bridge install"
+                ));
+                None
             }
-            Err(failure) if has(&here.remote_agents, MERGE_QUEUE) => format!(
-                "the team ran the {MERGE_QUEUE} of {repo} remotely when that could last be asked ({})",
-                failure.message
-            ),
+            Ok(Serves::Unserved) => {
+                out.warn(&format!(
+                    "the team wants the {MERGE_QUEUE} of {repo} to run elsewhere, but no machine serves it \
+                     now, so one is started here"
+                ));
+                None
+            }
             Err(failure) => {
                 // What a token for a whole account reaches need not be hybrid.
                 let ours = session.settings.repos.contains_key(repo.as_str());
                 if ours || login.repos.contains(&Scope::Repo(repo.clone())) {
-                    session.out.warn(&format!(
-                        "nobody could say whether a {MERGE_QUEUE} of {repo} runs elsewhere ({}), so one \
-                         is started here. If there is another, two merge the same pull requests; to \
-                         end this one: {}",
-                        failure.message,
-                        queue::end_here(name, "")
+                    out.warn(&format!(
+                        "it is not known whether a {MERGE_QUEUE} of {repo} runs elsewhere ({}), so one is \
+                         started here. {two}",
+                        failure.message
                     ));
                 }
-                return None;
+                None
             }
+        }
+    }
+
+    fn message(&self, to: &OsStr) -> Message {
+        // Where hybrid mode was never used, or its settings cannot be read, a
+        // message is multiclaude's alone.
+        let Some(session) = session() else {
+            return Message::Real;
         };
-        let reach = if here.enabled {
-            String::new()
-        } else {
-            format!(
-                ". Hybrid mode is off here; to reach that one: multiclaude-hybrid config {repo} \
-                 --hybrid=true"
-            )
+        // The directory decides for multiclaude, so it does here.
+        let Some(place) = session.place() else {
+            return Message::Real;
         };
-        Some(format!("{why} (to serve it here: --no-merge-queue=false){reach}"))
+        let Ok(state) = session.state() else {
+            return Message::Real;
+        };
+        let Ok(repo) = session.nicknamed(&place.repo, &state) else {
+            return Message::Real;
+        };
+        let here = session.settings.repo(&repo);
+        if !here.enabled {
+            return Message::Real;
+        }
+        let Some(name) = to.to_str() else {
+            return Message::Refuse(format!("no agent can be called {}", to.to_string_lossy()));
+        };
+        let local =
+            state.repos.get(&place.repo).is_some_and(|local| local.agents.contains_key(name));
+        let is_local = local && !here.stood_down.contains(name);
+        if is_local || Dirs::of_home(session.home.user()).is_running() {
+            return Message::Real;
+        }
+        match AgentName::parse(name) {
+            Ok(_) => Message::Hybrid,
+            Err(error) => Message::Refuse(format!(
+                "no agent here is called {name:?}, and none elsewhere can be: the name {error}"
+            )),
+        }
     }
 
     fn run_hybrid(&self, args: &[OsString]) -> i32 {

@@ -11,6 +11,7 @@
 //! | [`crypt`] | end-to-end encryption, with keys and pins on disk |
 //! | [`multiclaude`] | what the real program's files show |
 //! | [`shim`], [`behind`] | the same binary, called `multiclaude`, and what it asks us |
+//! | [`service`] | the bridge as a service of the user's |
 //! | [`doctor`] | the checks behind `doctor` |
 //! | [`queue`] | the merge-queue, of which there may be one |
 //! | [`failure`], [`output`], [`progress`], [`redact`] | how it ends, and how it looks |
@@ -38,6 +39,7 @@ pub mod queue;
 pub mod redact;
 pub mod secrets;
 pub mod sender;
+pub mod service;
 pub mod session;
 pub mod settings;
 pub mod shim;

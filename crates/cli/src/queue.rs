@@ -14,16 +14,3 @@ pub fn serving(agents: &[Agent]) -> Option<&Agent> {
             && agent.status != AgentStatus::Stopped
     })
 }
-
-/// The commands that end the one of multiclaude's repo `name`, and nothing else;
-/// `session` is its tmux session, the usual one if empty.
-pub fn end_here(name: &str, session: &str) -> String {
-    let session = match session {
-        "" => format!("mc-{name}"),
-        session => session.to_owned(),
-    };
-    format!(
-        "multiclaude config {name} --mq-enabled=false; tmux kill-window -t \
-         '={session}:={MERGE_QUEUE}'"
-    )
-}

@@ -41,13 +41,21 @@ async fn team_runs(world: &World, roles: &[&str]) {
     put.await.unwrap();
 }
 
+/// From now on a bridge is installed, as far as its unit shows it.
+pub(super) fn install_bridge(machine: &Machine) {
+    machine.write(".config/systemd/user/multiclaude-hybrid-bridge.service", "[Service]\n");
+}
+
 #[tokio::test]
 async fn the_machine_that_serves_the_merge_queue_gets_one() {
     let (mut machine, world) = with_shim().await;
-    team_runs(&world, &["merge-queue"]).await;
+    install_bridge(&machine);
     let line = format!("multiclaude init https://github.com/{}", world.repo);
+    let elsewhere = json!({"name": "merge-queue", "type": "merge-queue", "instance": "box"});
+    world.dan.register(&elsewhere).await.unwrap();
     machine.sh(&line);
     assert!(called(&machine).contains("--no-merge-queue"));
+    world.dan.deregister("merge-queue").await.unwrap();
     let instance = settings(&machine)["instance"].clone();
     let ours = json!({"name": "merge-queue", "type": "merge-queue", "instance": instance});
     world.dan.register(&ours).await.unwrap();
@@ -56,24 +64,20 @@ async fn the_machine_that_serves_the_merge_queue_gets_one() {
 }
 
 #[tokio::test]
-async fn where_nobody_can_say_who_runs_the_merge_queue_the_last_word_holds_or_a_warning_is_given() {
+async fn a_merge_queue_that_no_machine_serves_is_started_here_with_a_warning() {
     let (mut machine, world) = with_shim().await;
+    install_bridge(&machine);
     let line = format!("multiclaude init https://github.com/{}", world.repo);
-    move_coordinator(&machine, &world.url, AWAY);
+    team_runs(&world, &["merge-queue"]).await;
     let ran = machine.sh(&line);
-
-    assert!(ran.stderr.contains("is started here"), "{ran:?}");
-    assert!(ran.stderr.contains("--mq-enabled=false") && !ran.stderr.contains("repo rm"));
+    assert!(ran.stderr.contains("no machine serves it"), "{ran:?}");
     assert!(!called(&machine).contains("--no-merge-queue"));
 
-    move_coordinator(&machine, AWAY, &world.url);
-    team_runs(&world, &["merge-queue"]).await;
-    let told = machine.sh(&line);
-    assert!(told.stderr.contains("--no-merge-queue=false"), "{told:?}");
     move_coordinator(&machine, &world.url, AWAY);
     let ran = machine.sh(&line);
-    assert!(ran.stderr.contains("could last be asked"), "{ran:?}");
-    assert!(called(&machine).contains("--no-merge-queue"));
+    assert!(ran.stderr.contains("it is not known whether"), "{ran:?}");
+    assert!(ran.stderr.contains("stand-down merge-queue"), "{ran:?}");
+    assert!(!called(&machine).contains("--no-merge-queue"));
 
     damage(&machine);
     let ran = machine.sh(&line);
@@ -82,14 +86,18 @@ async fn where_nobody_can_say_who_runs_the_merge_queue_the_last_word_holds_or_a_
 }
 
 #[tokio::test]
-async fn a_repo_that_is_not_hybrid_here_is_told_how_to_reach_the_remote_queue() {
+async fn without_a_bridge_the_remote_merge_queue_is_out_of_reach_so_one_is_started_here() {
     let (mut machine, world) = with_shim().await;
-    machine.run(&["config", &world.repo, "--hybrid=false"]);
     let queue = json!({"name": "merge-queue", "type": "merge-queue"});
     world.ci.register(&queue).await.unwrap();
     let ran = machine.sh(&format!("multiclaude init https://github.com/{}", world.repo));
-    let mend = format!("config {} --hybrid=true", world.repo);
-    assert!(ran.stderr.contains(&mend), "{ran:?}");
+    assert!(ran.stderr.contains("bridge install"), "{ran:?}");
+    assert!(!called(&machine).contains("--no-merge-queue"));
+    // Nor does an installed one carry anything while hybrid mode is off.
+    install_bridge(&machine);
+    machine.run(&["config", &world.repo, "--hybrid=false"]);
+    machine.sh(&format!("multiclaude init https://github.com/{}", world.repo));
+    assert!(!called(&machine).contains("--no-merge-queue"));
 }
 
 #[tokio::test]
@@ -125,7 +133,7 @@ async fn what_a_team_with_hybrid_mode_off_runs_remotely_does_not_matter() {
 }
 
 #[tokio::test]
-async fn what_ran_remotely_is_not_called_local_while_the_coordinator_is_away() {
+async fn what_runs_here_is_called_local_whatever_the_team_wants_and_whoever_is_away() {
     let (mut machine, world) = dans().await;
     machine.multiclaude(
         &format!("https://github.com/{}", world.repo),
@@ -135,7 +143,7 @@ async fn what_ran_remotely_is_not_called_local_while_the_coordinator_is_away() {
     machine.run(&["config", "app"]);
     move_coordinator(&machine, &world.url, AWAY);
     let shown = machine.run(&["config", "app", "--hybrid=true"]);
-    assert!(shown.stdout.contains("Local Agents: workspace\n"), "{shown:?}");
+    assert!(shown.stdout.contains("Local Agents: workers, workspace\n"), "{shown:?}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ async fn a_message_is_sent_read_acknowledged_and_its_receipt_says_so() {
     let (mut machine, world) = dans().await;
     machine.set("MULTICLAUDE_API_URL", &world.url);
     machine.multiclaude(&format!("https://github.com/{}", world.repo), &[]);
-    machine.enter(".multiclaude/repos/app");
+    machine.enter("elsewhere");
     machine.run(&["agents", "register", "desk", "--type", "workspace"]);
     machine.run(&["agents"]);
     machine.run(&["inbox"]);

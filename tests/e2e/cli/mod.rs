@@ -58,6 +58,10 @@ fn snapshot(name: &str, machine: &Machine) {
         (r"\bage1[0-9a-z]{58}", "age1RECIPIENT"),
         (r"whsec_[0-9A-Za-z+/=]{32,}", "whsec_SECRET"),
         (r"127\.0\.0\.1:\d+", "HOST"),
+        (
+            r#"services cannot be installed here: [^\n"]*"#,
+            "services cannot be installed here: REASON",
+        ),
         (r"acme/app\d+", "acme/app"),
         (r"this machine's label: \S+", "this machine's label: LABEL"),
         (r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "TIME"),

@@ -1,6 +1,7 @@
 //! The same binary, called `multiclaude`: the requirements' lines as they are
 //! written, from `sh -c` in a worktree.
 
+use super::beside::install_bridge;
 use super::{dans, snapshot};
 use e2e::{Machine, World};
 use serde_json::json;
@@ -53,10 +54,7 @@ async fn everything_else_reaches_the_real_program_as_it_was() {
             "agents|spawn|--name|x|--prompt|a  b|",
         ),
         ("multiclaude config app --mq-enabled=false", "config|app|--mq-enabled=false|"),
-        (
-            "multiclaude message send merge-queue 'it is \"done\"'",
-            "message|send|merge-queue|it is \"done\"|",
-        ),
+        ("multiclaude message send fox 'it is \"done\"'", "message|send|fox|it is \"done\"|"),
         ("multiclaude worker create 'Fix it'", "worker|create|Fix it|"),
         ("multiclaude work 'Fix it' --local", "work|Fix it|"),
         ("multiclaude --version", "--version|"),
@@ -65,6 +63,38 @@ async fn everything_else_reaches_the_real_program_as_it_was() {
         assert_eq!(ran.code, 0, "{ran:?}");
         let called = fs::read_to_string(machine.path("called")).unwrap();
         assert_eq!(called.replace('\n', "|"), args, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_to_a_name_that_is_not_here_goes_by_hybrid_send_or_is_refused_where_no_bridge_runs()
+ {
+    let (mut machine, world) = with_shim().await;
+    world.ci.register(&json!({"name": "merge-queue", "type": "merge-queue"})).await.unwrap();
+    world
+        .dan
+        .register(&json!({"name": "fox-lap", "type": "worker",
+        "metadata": {"node": "lap", "local_name": "fox"}}))
+        .await
+        .unwrap();
+    let sent = machine.sh("multiclaude message send merge-queue 'it is \"done\"'");
+    assert!(
+        sent.code == 0 && sent.stdout.contains("from") || sent.stdout.contains("fox-lap"),
+        "{sent:?}"
+    );
+    assert!(!machine.path("called").exists());
+    let waiting = world.ci.messages("merge-queue", "").await.unwrap();
+    assert_eq!(
+        (waiting[0].from.to_string().as_str(), waiting[0].body.as_str()),
+        ("fox-lap", "it is \"done\"")
+    );
+    for (line, why) in [
+        ("multiclaude message send nobody hi", "404"),
+        ("multiclaude message send ../../x hi", "may hold only"),
+    ] {
+        let refused = machine.sh(line);
+        assert!(refused.code != 0 && refused.stderr.contains(why), "{refused:?}");
+        assert!(!machine.path("called").exists());
     }
 }
 
@@ -91,6 +121,7 @@ async fn plain_work_is_remote_where_the_team_says_so_even_when_the_coordinator_c
 #[tokio::test]
 async fn a_repo_whose_merge_queue_is_served_elsewhere_gets_none_here() {
     let (mut machine, world) = with_shim().await;
+    install_bridge(&machine);
     let line = format!("multiclaude init https://github.com/{} app", world.repo);
     machine.sh(&line);
     let plain = fs::read_to_string(machine.path("called")).unwrap();

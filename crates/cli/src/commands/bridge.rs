@@ -1,8 +1,12 @@
 //! `bridge`: the daemon that carries messages between multiclaude's agents here
 //! and the coordinator.
 
+mod install;
 mod log;
 mod show;
+
+pub(crate) use install::{install, remove_links};
+pub(crate) use show::{lets_go, running};
 
 use crate::failure::{Failure, Outcome};
 use crate::machine::ThisMachine;
@@ -31,6 +35,10 @@ pub struct BridgeArgs {
 enum BridgeCommand {
     /// Run the bridge in the foreground until it is interrupted
     Run(RunArgs),
+    /// Install the bridge as a service of yours, and start it
+    Install(install::InstallArgs),
+    /// Stop and remove the service, and the links in multiclaude's messages
+    Uninstall,
     /// Show what the bridge does: agents, waiting messages, what is wrong
     Status,
     /// Show the bridge's log
@@ -38,7 +46,7 @@ enum BridgeCommand {
 }
 
 /// How a bridge runs.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct RunArgs {
     /// Serve this role for the whole team, under its bare name: merge-queue, supervisor, …
     #[arg(long, value_name = "ROLE")]
@@ -59,6 +67,8 @@ impl BridgeArgs {
     pub async fn run(&self, session: &mut Session) -> Outcome {
         match &self.command {
             BridgeCommand::Run(args) => args.run(session).await,
+            BridgeCommand::Install(args) => args.run(session),
+            BridgeCommand::Uninstall => install::uninstall(session),
             BridgeCommand::Status => show::status(session),
             BridgeCommand::Logs(args) => args.run(session).await,
         }
@@ -66,6 +76,23 @@ impl BridgeArgs {
 }
 
 impl RunArgs {
+    /// That serves these roles, and receives by stream.
+    pub(crate) fn serving(roles: &[String]) -> Self {
+        Self { serve: roles.to_vec(), ..Self::default() }
+    }
+
+    /// The command line of `multiclaude-hybrid` that means this.
+    fn words(&self) -> Vec<String> {
+        let mut words = vec!["bridge".to_owned(), "run".to_owned()];
+        words.extend(self.serve.iter().map(|role| format!("--serve={role}")));
+        words.extend(self.listen.map(|address| format!("--listen={address}")));
+        words.extend(self.public_url.as_ref().map(|url| format!("--public-url={url}")));
+        if self.poll {
+            words.push("--poll".to_owned());
+        }
+        words
+    }
+
     async fn run(&self, session: &mut Session) -> Outcome {
         session.change(|settings| settings.node = Some(settings.node()))?;
         session.settings.keep_identity(&session.home)?;

@@ -70,7 +70,7 @@ impl InboxArgs {
             Some(name) => Some(name.clone()),
             None => match sender::around(session, at).await? {
                 Around::Agent(name) => Some(name),
-                Around::Nobody => None,
+                Around::Nobody | Around::Unknown => None,
                 // Whoever works here is not whoever the other mail is for.
                 Around::Unregistered(local) => {
                     let register = sender::registration(session, &local);

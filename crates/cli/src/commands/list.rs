@@ -1,5 +1,6 @@
 //! `list`: multiclaude's own list, and what hybrid mode adds to it.
 
+use crate::commands::bridge;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Look, counted, line};
 use crate::session::{Need, Session};
@@ -11,12 +12,13 @@ use multiclaude_hybrid_client::AgentFilter;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::agent::{Agent, AgentStatus};
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Lists repos with their hybrid state, and the names that messages can go to.
 ///
-/// What is shown after "reaches" is what `multiclaude-hybrid send <name>` takes.
+/// What is shown after "reaches" is what `multiclaude message send <name>` takes
+/// while a bridge runs here, and `multiclaude-hybrid send <name>` always.
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// Leave out what multiclaude itself would print
@@ -36,6 +38,10 @@ struct Line {
     hybrid: bool,
     api_endpoint: Option<String>,
     agents: Vec<Agent>,
+    /// Does a bridge carry messages of `multiclaude message send`?
+    bridge: bool,
+    /// Names that the bridge cannot link, and why.
+    unlinked: BTreeMap<String, String>,
     /// Names of this machine's multiclaude, which its own messages mean first.
     #[serde(skip)]
     local: BTreeSet<String>,
@@ -81,12 +87,25 @@ impl ListArgs {
 /// Every repo that multiclaude or we know, by multiclaude's name if it has one.
 fn lines(session: &Session) -> Outcome<Vec<Line>> {
     let state = session.state()?;
+    let bridge = bridge::running(session)?;
+    let served = |repo: Option<&Repo>| {
+        let repos = bridge.iter().flat_map(|status| &status.repos);
+        repos.into_iter().find(|served| repo.is_some_and(|repo| repo.as_str() == served.repo))
+    };
     let line = |repo: Option<Repo>, nickname: Option<&String>| Line {
+        bridge: served(repo.as_ref()).is_some(),
+        unlinked: served(repo.as_ref()).map(|served| served.unlinked.clone()).unwrap_or_default(),
         hybrid: (repo.as_ref()).is_some_and(|repo| session.settings.repo(repo).enabled),
         api_endpoint: session.endpoint(repo.as_ref()).ok().flatten(),
         local: nickname
             .and_then(|name| state.repos.get(name))
             .map(|local| local.agents.keys().cloned().collect())
+            .map(|names: BTreeSet<String>| match &repo {
+                Some(repo) => {
+                    names.difference(&session.settings.repo(repo).stood_down).cloned().collect()
+                }
+                None => names,
+            })
             .unwrap_or_default(),
         repo,
         nickname: nickname.cloned(),
@@ -155,6 +174,9 @@ fn told(about: &Line, instance: &str, any: bool) -> String {
     let local = about.agents.len() - away.len();
     let shown = |agent: &&Agent| match agent.status {
         AgentStatus::Stopped => format!("{} (stopped)", agent.name),
+        _ if about.unlinked.contains_key(agent.name.as_str()) => {
+            format!("{} (multiclaude-hybrid send only)", agent.name)
+        }
         _ if about.local.contains(agent.name.as_str()) => {
             format!("{} (multiclaude message means the one here)", agent.name)
         }
@@ -165,8 +187,15 @@ fn told(about: &Line, instance: &str, any: bool) -> String {
     } else {
         away.iter().map(shown).collect::<Vec<_>>().join(", ")
     };
+    let reaches = if about.bridge {
+        format!("reaches {names}")
+    } else {
+        format!(
+            "no bridge (start it: multiclaude-hybrid bridge run), so only multiclaude-hybrid send reaches {names}"
+        )
+    };
     format!(
-        "  {name}: {}, {endpoint}, {} of this machine, reaches {names}",
+        "  {name}: {}, {endpoint}, {} of this machine, {reaches}",
         Look::Good.paint("on"),
         counted(local, "agent")
     )

@@ -1,6 +1,8 @@
 //! `invite`, `join`, `leave`: a second machine in one line.
 
+use super::bridge::{self, RunArgs};
 use super::login::{ask_secret, keep};
+use super::roles::stand_down_all;
 use crate::crypt;
 use crate::doctor;
 use crate::failure::{Exit, Failure, Outcome};
@@ -11,6 +13,7 @@ use crate::settings::{Login, check_label};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
+use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::token::{NewToken, Scope, TokenKind};
 use multiclaude_hybrid_client::protocol::{Owner, Repo, Timestamp};
@@ -51,6 +54,12 @@ pub struct JoinArgs {
     /// Keep the token in the file even where there is a keychain
     #[arg(long)]
     no_keychain: bool,
+    /// Do not install the bridge; you run it yourself
+    #[arg(long)]
+    no_bridge: bool,
+    /// Retire the local agent of this role, which another machine serves
+    #[arg(long, value_name = "ROLE")]
+    stand_down: Vec<String>,
 }
 
 /// Turns hybrid mode off for a repo and forgets what this machine knows of it.
@@ -155,21 +164,44 @@ impl JoinArgs {
             here.api_endpoint = Some(base.to_string());
             settings.node = Some(node.clone());
         })?;
+        let mut steps = self.bridge(session);
+        steps.extend(stand_down_all(session, &invitation.repo, &self.stand_down).await?);
         let checks = doctor::all(session, Some(&invitation.repo)).await;
         let value = json!({
             "repo": invitation.repo, "url": login.url, "owner": login.owner, "node": node,
-            "token_id": login.token_id, "place": login.place, "doctor": checks,
+            "token_id": login.token_id, "place": login.place, "steps": steps, "doctor": checks,
         });
         session.out.show(&value, || {
             let place = session.secrets().told(login.place);
             format!(
-                "Joined {} as {}, this machine is {node}.\nThe token is in {place}.\n\n{}",
+                "Joined {} as {}, this machine is {node}.\nThe token is in {place}.\n{}\n\n{}",
                 invitation.repo,
                 login.owner,
+                steps.join("\n"),
                 doctor::told(&checks)
             )
         });
         Ok(())
+    }
+}
+
+impl JoinArgs {
+    /// Installs the bridge, if that is wanted and possible; what to tell the user.
+    fn bridge(&self, session: &Session) -> Vec<String> {
+        let by_hand = "Messages come and go while a bridge runs: multiclaude-hybrid bridge run";
+        if Dirs::of_home(session.home.user()).is_running() {
+            return vec!["The bridge that runs here serves this repo now.".to_owned()];
+        }
+        if self.no_bridge {
+            return vec![by_hand.to_owned()];
+        }
+        match bridge::install(session, &RunArgs::default(), false) {
+            Ok(steps) => steps,
+            Err(failure) => vec![
+                format!("The bridge was not installed: {}", failure.message),
+                by_hand.to_owned(),
+            ],
+        }
     }
 }
 
@@ -201,6 +233,21 @@ impl LeaveArgs {
                 Failure::new(format!("this machine has not joined {repo}")).exit(Exit::NotFound)
             );
         };
+        if let Some(role) = here.stood_down.first().filter(|_| !self.force) {
+            return Err(Failure::new(format!("{role} stands down here, and would stay away"))
+                .exit(Exit::Conflict)
+                .hint(format!(
+                    "bring it back first: multiclaude-hybrid stand-up {role} --repo {repo}; or leave all the \
+                     same: --force"
+                )));
+        }
+        // A running bridge would register its agents again.
+        session.change(|settings| {
+            if let Some(here) = settings.repos.get_mut(repo.as_str()) {
+                here.enabled = false;
+            }
+        })?;
+        bridge::lets_go(session, &repo).await?;
         let removed = match self.deregister(session, &repo).await {
             Ok(removed) => removed,
             Err(failure) if self.force => {
@@ -212,6 +259,11 @@ impl LeaveArgs {
                 Vec::new()
             }
             Err(failure) => {
+                session.change(|settings| {
+                    if let Some(known) = settings.repos.get_mut(repo.as_str()) {
+                        known.enabled = here.enabled;
+                    }
+                })?;
                 return Err(Failure {
                     message: format!(
                         "the agents of this machine could not be deregistered: {}",
@@ -224,6 +276,10 @@ impl LeaveArgs {
                 });
             }
         };
+        // A running bridge removes its links when it sees the settings.
+        if !Dirs::of_home(session.home.user()).is_running() {
+            bridge::remove_links(session, &repo)?;
+        }
         // A token that was for this repo alone is of no use any more.
         let url = here.api_endpoint;
         let useless: Vec<Login> = session
@@ -248,13 +304,15 @@ impl LeaveArgs {
         let forgotten: Vec<_> = useless.iter().map(|login| &login.token_id).collect();
         let value = json!({ "repo": repo, "deregistered": removed, "forgotten": forgotten });
         session.out.show(&value, || {
-            let shim = if session.settings.repos.is_empty() {
-                "\nNo other repo is hybrid here; multiclaude-hybrid shim uninstall removes the shim."
+            let last = session.settings.repos.is_empty();
+            let rest = if last {
+                "\nNo other repo is hybrid here; `multiclaude-hybrid bridge uninstall` removes the bridge, \
+                 `multiclaude-hybrid shim uninstall` the shim."
             } else {
                 ""
             };
             format!(
-                "Left {repo}: {} deregistered, {} forgotten. multiclaude itself goes on as before.{shim}",
+                "Left {repo}: {} deregistered, {} forgotten. multiclaude itself goes on as before.{rest}",
                 counted(removed.len(), "agent"),
                 counted(forgotten.len(), "token")
             )

@@ -1,6 +1,7 @@
 //! This machine: files, multiclaude, its daemon, the shim.
 
 use super::Check;
+use crate::commands::bridge;
 use crate::crypt;
 use crate::output::counted;
 use crate::session::Session;
@@ -21,7 +22,7 @@ pub(super) fn machine(session: &Session) -> Vec<Check> {
     checks.push(repos(session));
     checks.push(daemon(session));
     checks.push(shim_seen(session));
-    checks.push(bridge());
+    checks.push(bridge(session));
     checks
 }
 
@@ -31,17 +32,28 @@ pub(super) fn without_settings(session: &Session) -> Vec<Check> {
     if let Err(failure) = session.secrets().check_file() {
         checks.push(Check::failed("credentials", failure));
     }
-    checks.extend([real(), daemon(session), shim_seen(session), bridge()]);
+    checks.extend([real(), daemon(session), shim_seen(session), bridge(session)]);
     checks
 }
 
 /// What `multiclaude message send` needs to leave the machine.
-fn bridge() -> Check {
-    Check::warning(
-        "bridge",
-        "this version has none: `multiclaude message send` reaches agents of this machine only",
-    )
-    .mend("to agents elsewhere: multiclaude-hybrid send NAME TEXT; from them: multiclaude-hybrid inbox")
+fn bridge(session: &Session) -> Check {
+    let start =
+        "run it: multiclaude-hybrid bridge run; or install it: multiclaude-hybrid bridge install";
+    match bridge::running(session) {
+        Err(failure) => Check::failed("bridge", failure),
+        Ok(None) => Check::warning(
+            "bridge",
+            "it is not running: `multiclaude message send` reaches agents of this machine only, and nothing \
+             comes in",
+        )
+        .mend(start),
+        Ok(Some(status)) => match status.repos.iter().find_map(|repo| repo.reason.as_ref()) {
+            None => Check::good("bridge", format!("running, process {}", status.pid)),
+            Some(reason) => Check::warning("bridge", format!("running, and offline: {reason}"))
+                .mend("multiclaude-hybrid bridge status shows what waits"),
+        },
+    }
 }
 
 fn directory(session: &Session) -> Check {

@@ -224,7 +224,7 @@ fn two_queues(
         local.agents.values().any(|agent| agent.r#type == MERGE_QUEUE)
             && session.nicknamed(name, &state).ok().as_ref() == Some(&at.repo)
     });
-    let Some((name, local)) = clones.next() else {
+    let Some((name, _)) = clones.next() else {
         return Ok(None);
     };
     // One without an instance may be this machine's, registered by hand.
@@ -240,8 +240,7 @@ fn two_queues(
             format!("a {MERGE_QUEUE} runs here, and {owner} serves one for all: both merge"),
         )
         .mend(format!(
-            "to end the one here: {} (multiclaude takes it off its list within 2 minutes)",
-            queue::end_here(name, &local.tmux_session)
+            "to end the one here: multiclaude-hybrid stand-down {MERGE_QUEUE} --repo {name}"
         ))
     }))
 }

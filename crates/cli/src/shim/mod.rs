@@ -41,8 +41,24 @@ pub trait Hooks {
     /// sentence for the developer; nothing if it shall have one.
     fn init_without_merge_queue(&self, url: &OsStr, name: Option<&OsStr>) -> Option<String>;
 
+    /// What becomes of `message send <to> <text>`, which multiclaude itself
+    /// delivers on this machine only.
+    fn message(&self, to: &OsStr) -> Message;
+
     /// Runs `multiclaude-hybrid` with these arguments, to its exit code.
     fn run_hybrid(&self, args: &[OsString]) -> i32;
+}
+
+/// What becomes of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// multiclaude writes it: its recipient is here, or a bridge takes it from
+    /// there.
+    Real,
+    /// No bridge runs: `multiclaude-hybrid send` takes it.
+    Hybrid,
+    /// It would be lost; why.
+    Refuse(String),
 }
 
 /// Does what `multiclaude` with these arguments (without the program's name)
@@ -56,6 +72,20 @@ pub fn run(args: &[OsString], hooks: &dyn Hooks) -> ExitCode {
             let path = path_with_pane(&search.path);
             become_real(&search, &args, path.as_deref())
         }
+        Route::Message { real, to, text } => match hooks.message(&to) {
+            Message::Real => {
+                let path = path_with_pane(&search.path);
+                become_real(&search, &real, path.as_deref())
+            }
+            Message::Hybrid => {
+                let words = [OsString::from("send"), "--".into(), to];
+                hybrid(hooks, &words.into_iter().chain(text).collect::<Vec<_>>())
+            }
+            Message::Refuse(why) => {
+                eprintln!("multiclaude-hybrid: not sent: {why}");
+                1
+            }
+        },
         Route::Hybrid(args) => hybrid(hooks, &args),
         Route::RealThenHybrid { real, hybrid, after_failure } => {
             both(&search, hooks, &real, &hybrid, after_failure)

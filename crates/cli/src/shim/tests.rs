@@ -3,7 +3,7 @@ use std::ffi::{OsStr, OsString};
 
 use super::real::Search;
 use super::route::{AfterFailure, Route};
-use super::{Hooks, both, decide, init};
+use super::{Hooks, Message, both, decide, init};
 
 /// Ends with 3, has remote workers, and knows one repo whose merge queue is elsewhere.
 #[derive(Default)]
@@ -18,6 +18,10 @@ impl Hooks for Ours {
 
     fn init_without_merge_queue(&self, url: &OsStr, name: Option<&OsStr>) -> Option<String> {
         (url == "https://h/a/b" && name.is_none()).then(|| "ann serves it".to_owned())
+    }
+
+    fn message(&self, to: &OsStr) -> Message {
+        if to == "here" { Message::Real } else { Message::Hybrid }
     }
 
     fn run_hybrid(&self, args: &[OsString]) -> i32 {

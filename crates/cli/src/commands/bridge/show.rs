@@ -5,10 +5,15 @@ use crate::output::{Look, ago, counted, now, safe};
 use crate::session::Session;
 use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_bridge::status::{RepoStatus, Status};
-use multiclaude_hybrid_client::protocol::Timestamp;
+use multiclaude_hybrid_client::protocol::{Repo, Timestamp};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long a bridge may take to see that a repo was turned off.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the running bridge last reported; nothing if none runs.
 pub(crate) fn running(session: &Session) -> Outcome<Option<Status>> {
@@ -28,6 +33,22 @@ pub(crate) fn running(session: &Session) -> Outcome<Option<Status>> {
         Failure::new(format!("{} is damaged: {error}", path.display()))
             .hint("restart the bridge; it writes the file again")
     })
+}
+
+/// Waits until a running bridge no longer serves a repo that was turned off.
+pub(crate) async fn lets_go(session: &Session, repo: &Repo) -> Outcome {
+    let until = Instant::now() + PATIENCE;
+    while let Some(status) = running(session)? {
+        if !status.repos.iter().any(|served| served.repo == repo.as_str()) {
+            break;
+        }
+        if Instant::now() > until {
+            return Err(Failure::new(format!("the bridge still serves {repo}"))
+                .hint("end it, then again: `multiclaude-hybrid bridge status` shows its process"));
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
 }
 
 pub(super) fn status(session: &Session) -> Outcome {

@@ -1,5 +1,6 @@
 //! What `config` shows.
 
+use crate::commands::bridge;
 use crate::commands::list::BESIDE;
 use crate::failure::Outcome;
 use crate::output::{Look, safe};
@@ -8,6 +9,7 @@ use crate::settings::RepoSettings;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::config::{Encrypt, HybridConfig};
 use serde_json::json;
+use std::collections::BTreeSet;
 
 /// What is shown after the real program's own words: nothing that fails, and
 /// nothing that takes long.
@@ -46,21 +48,24 @@ async fn shared(session: &Session, repo: &Repo) -> Outcome<HybridConfig> {
 }
 
 /// The types of agents that run here: what multiclaude has of the repo, less
-/// what runs remotely.
+/// what stands down; where it has none yet, what it usually starts, less what
+/// runs remotely.
 fn local_types(
     session: &Session,
     nickname: Option<&str>,
-    remote: &[String],
+    (stood_down, remote): (&BTreeSet<String>, &[String]),
 ) -> Outcome<Vec<String>> {
     let state = session.state()?;
     let usual = || ["supervisor", "merge-queue", "workspace", "worker"].map(str::to_owned).to_vec();
     let mut types: Vec<String> = match nickname.and_then(|name| state.repos.get(name)) {
-        Some(local) => local.agents.values().map(|agent| agent.r#type.clone()).collect(),
-        None => usual(),
+        Some(local) => {
+            let here = local.agents.iter().filter(|(name, _)| !stood_down.contains(*name));
+            here.map(|(_, agent)| agent.r#type.clone()).collect()
+        }
+        None => usual().into_iter().filter(|kind| !remote.contains(kind)).collect(),
     };
     types.sort();
     types.dedup();
-    types.retain(|kind| !remote.contains(kind));
     Ok(types)
 }
 
@@ -90,14 +95,16 @@ pub(super) async fn show(
     let read = shared(session, repo).await;
     // While the coordinator is away, what it said last holds.
     let remote = read.as_ref().map_or(&here.remote_agents[..], remote_agents);
-    let local = local_types(session, nickname, remote)?;
+    let local = local_types(session, nickname, (&here.stood_down, remote))?;
+    let bridge = bridge::running(session)?
+        .is_some_and(|status| status.repos.iter().any(|served| served.repo == repo.as_str()));
     let value = json!({
         "repo": repo, "nickname": nickname, "hybrid": here.enabled, "api_endpoint": endpoint,
         "node": session.settings.node(), "require_encryption": here.require_encryption,
-        "local_agents": local, "shared": read.as_ref().ok(),
+        "local_agents": local, "stood_down": here.stood_down, "bridge": bridge, "shared": read.as_ref().ok(),
     });
     session.out.show(&value, || {
-        let text = told(session, repo, &here, endpoint.as_deref(), &local);
+        let text = told(session, repo, &here, (endpoint.as_deref(), bridge, &local));
         match &read {
             Ok(config) => format!("{text}\n{}", told_shared(config)),
             Err(_) => text,
@@ -118,14 +125,24 @@ fn told(
     session: &Session,
     repo: &Repo,
     here: &RepoSettings,
-    endpoint: Option<&str>,
-    local: &[String],
+    (endpoint, bridge, local): (Option<&str>, bool, &[String]),
 ) -> String {
     let mode = if here.enabled { Look::Good.paint("enabled") } else { "disabled".to_owned() };
     let encryption = if here.require_encryption { "\nEncryption Required Here: yes" } else { "" };
+    let bridge = if bridge {
+        Look::Good.paint("running")
+    } else {
+        "not running (start it: multiclaude-hybrid bridge run)".to_owned()
+    };
+    let down = if here.stood_down.is_empty() {
+        String::new()
+    } else {
+        let roles: Vec<_> = here.stood_down.iter().map(|role| safe(role)).collect();
+        format!("\nStood Down Here: {}", roles.join(", "))
+    };
     format!(
-        "Hybrid Configuration for {repo}:\nHybrid Mode: {mode}\nAPI Endpoint: {}\nNode: {}{encryption}\n\
-         Local Agents: {}",
+        "Hybrid Configuration for {repo}:\nHybrid Mode: {mode}\nAPI Endpoint: {}\nNode: {}\nBridge: {bridge}\
+         {encryption}\nLocal Agents: {}{down}",
         endpoint.unwrap_or("none (set one with --api-endpoint=URL)"),
         session.settings.node(),
         listed(local),

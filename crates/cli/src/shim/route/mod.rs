@@ -16,6 +16,15 @@ pub enum Route {
     Real(Vec<OsString>),
     /// The real program, which shall see the pane of its caller as its own.
     RealInOwnPane(Vec<OsString>),
+    /// A message: the real program, or `multiclaude-hybrid send`.
+    Message {
+        /// For the real program, as it was given.
+        real: Vec<OsString>,
+        /// The recipient.
+        to: OsString,
+        /// The words of the text.
+        text: Vec<OsString>,
+    },
     /// `multiclaude-hybrid` with these arguments.
     Hybrid(Vec<OsString>),
     /// The real program, and then `multiclaude-hybrid`.
@@ -61,6 +70,12 @@ pub fn route(args: &[OsString], worker_is_remote: &dyn Fn(Option<&str>) -> bool)
         return Route::Real(whole());
     };
     match (command.to_str(), rest) {
+        (Some("message"), [verb, to, text @ ..]) if verb == "send" && !text.is_empty() => {
+            Route::Message { real: whole(), to: to.clone(), text: text.to_vec() }
+        }
+        (Some("agent"), [verb, to, text @ ..]) if verb == "send-message" && !text.is_empty() => {
+            Route::Message { real: whole(), to: to.clone(), text: text.to_vec() }
+        }
         (Some("message" | "agent"), _) => Route::RealInOwnPane(whole()),
         (Some("config"), _) => config::route(rest),
         (Some("work" | "worker"), _) => worker::route(command, rest, worker_is_remote),

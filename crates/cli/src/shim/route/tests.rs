@@ -97,12 +97,23 @@ fn arguments_that_are_no_text_survive() {
 fn commands_that_ask_who_calls_see_their_own_pane() {
     for line in [
         &["message"][..],
-        &["message", "send", "a", "b  c\nd"],
+        &["message", "list"],
         &["message", "--help"],
         &["agent", "complete", "--summary", "done"],
-        &["agent", "send-message", "a", "--remote"],
+        &["message", "send", "a"],
     ] {
         assert_eq!(of(line), Route::RealInOwnPane(args(line)));
+    }
+}
+
+#[test]
+fn a_message_is_routed_by_its_recipient() {
+    for line in
+        [&["message", "send", "a", "b  c\nd", "e"][..], &["agent", "send-message", "a", "--remote"]]
+    {
+        let whole = args(line);
+        let (to, text) = (whole[2].clone(), whole[3..].to_vec());
+        assert_eq!(of(line), Route::Message { real: whole, to, text });
     }
 }
 

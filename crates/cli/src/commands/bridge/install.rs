@@ -1,0 +1,130 @@
+//! `bridge install` and `bridge uninstall`.
+
+use super::RunArgs;
+use crate::failure::{Failure, Outcome, io};
+use crate::service::Service;
+use crate::session::Session;
+use clap::Args;
+use multiclaude_hybrid_bridge::dirs::Dirs;
+use multiclaude_hybrid_bridge::multiclaude::Paths;
+use multiclaude_hybrid_bridge::spool::Links;
+use multiclaude_hybrid_client::protocol::Repo;
+use serde_json::json;
+use std::io::IsTerminal as _;
+
+/// Installs the bridge as a service of yours, and starts it.
+#[derive(Debug, Args)]
+pub(super) struct InstallArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// Let it go on after you have logged out, without asking
+    #[arg(long)]
+    linger: bool,
+}
+
+impl InstallArgs {
+    /// Runs it.
+    pub(super) fn run(&self, session: &Session) -> Outcome {
+        let lines = install(session, &self.run, self.linger)?;
+        session.out.show(&json!({ "installed": true, "notes": lines }), || lines.join("\n"));
+        Ok(())
+    }
+}
+
+/// Installs and starts the service; what to tell the user.
+pub(crate) fn install(session: &Session, run: &RunArgs, linger: bool) -> Outcome<Vec<String>> {
+    let service = Service::of_home(session.home.user());
+    service.check()?;
+    let dirs = Dirs::of_home(session.home.user());
+    if dirs.is_running() && !service.is_installed() {
+        return Err(Failure::new("a bridge that is not a service is running here")
+            .hint("end that one first: `multiclaude-hybrid bridge status` shows its process"));
+    }
+    let us = std::env::current_exe()
+        .map_err(|error| Failure::new(format!("cannot find this program: {error}")))?;
+    service.install(&us, &run.words())?;
+    let mut lines = vec![
+        format!("The bridge is installed ({}) and started.", service.path().display()),
+        "See it: multiclaude-hybrid bridge status".to_owned(),
+    ];
+    if service.lingers() == Some(false) {
+        let agreed = linger || (std::io::stdin().is_terminal() && asked()?);
+        if agreed {
+            service.linger()?;
+            lines.push("It goes on after you have logged out.".to_owned());
+        } else {
+            lines.push(
+                "It ends when you log out. To let it go on: loginctl enable-linger".to_owned(),
+            );
+        }
+    }
+    Ok(lines)
+}
+
+fn asked() -> Outcome<bool> {
+    eprint!("Let the bridge go on after you have logged out (loginctl enable-linger)? [y/N] ");
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    read.map_err(|error| Failure::new(format!("cannot read the answer: {error}")))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Restores plain multiclaude: no service, no links.
+pub(super) fn uninstall(session: &Session) -> Outcome {
+    let service = Service::of_home(session.home.user());
+    let was_installed = service.uninstall()?;
+    let dirs = Dirs::of_home(session.home.user());
+    if dirs.is_running() {
+        return Err(Failure::new("a bridge that is not a service is still running here")
+            .hint("end it, then again: `multiclaude-hybrid bridge status` shows its process"));
+    }
+    let state = session.state()?;
+    let (mut waiting, mut down) = (0, Vec::new());
+    for (name, here) in &session.settings.repos {
+        let Ok(repo) = Repo::parse(name) else {
+            continue;
+        };
+        waiting += remove_links(session, &repo)?;
+        let nickname = session.nickname(&repo, &state).unwrap_or_else(|| name.clone());
+        down.extend(
+            here.stood_down
+                .iter()
+                .map(|role| format!("multiclaude-hybrid stand-up {role} --repo {nickname}")),
+        );
+    }
+    let value = json!({ "was_installed": was_installed, "waiting": waiting, "stand_up": down });
+    session.out.show(&value, || {
+        let mut lines = vec![if was_installed {
+            "The bridge is stopped and removed. multiclaude's own messages go on as before.".to_owned()
+        } else {
+            "The bridge was not installed; its links are removed.".to_owned()
+        }];
+        if waiting > 0 {
+            lines.push(format!(
+                "{waiting} messages for other machines were not sent yet. They are kept, and leave when a \
+                 bridge runs again."
+            ));
+        }
+        if !down.is_empty() {
+            lines.push(format!("Roles that stand down here stay down. To bring them back: {}", down.join("; ")));
+        }
+        lines.join("\n")
+    });
+    Ok(())
+}
+
+/// Removes the links of a repo; how many messages wait behind them.
+pub(crate) fn remove_links(session: &Session, repo: &Repo) -> Outcome<usize> {
+    let dirs = Dirs::of_home(session.home.user()).repo(repo);
+    let state = session.state()?;
+    if let Some(nickname) = session.nickname(repo, &state) {
+        let messages = Paths::of_home(session.home.user()).messages(&nickname);
+        let links = Links::new(messages.clone(), dirs.clone());
+        links.remove_all().map_err(io("remove the links in", &messages))?;
+    }
+    let queues = multiclaude_hybrid_bridge::spool::recipients(&dirs).unwrap_or_default();
+    let count = |name: &String| {
+        multiclaude_hybrid_bridge::spool::entries(&dirs, name).map_or(0, |found| found.len())
+    };
+    Ok(queues.iter().map(count).sum())
+}

@@ -1,0 +1,155 @@
+//! `host`: a cloud box that serves roles for the team.
+
+use crate::commands::bridge::{self, RunArgs};
+use crate::commands::roles::server;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::home::Home;
+use crate::multiclaude::repo_of_url;
+use crate::session::Session;
+use crate::shim::install as shim;
+use crate::shim::places::Places;
+use crate::shim::real::Search;
+use clap::Args;
+use multiclaude_hybrid_client::protocol::Repo;
+use serde_json::json;
+use std::ffi::OsString;
+use std::process::{Command, Stdio};
+
+/// Prepares this machine to serve roles for the whole team.
+///
+/// Checks that git, tmux, claude and gh are here, lets multiclaude clone the
+/// repo, turns hybrid mode on, and installs bridge and shim. Log in first:
+/// `multiclaude-hybrid login`, with a service token of the team.
+#[derive(Debug, Args)]
+pub struct HostArgs {
+    /// The repo: owner/repo on GitHub, or a URL to clone
+    repo: String,
+    /// Serve this role, under its bare name: merge-queue, supervisor, …
+    #[arg(long, value_name = "ROLE", required = true)]
+    serve: Vec<String>,
+    /// Do not install the bridge as a service; you run it yourself
+    #[arg(long)]
+    no_install: bool,
+}
+
+/// Programs that agents need, and what for.
+const NEEDED: [(&str, &[&str], &str); 4] = [
+    ("git", &["--version"], "multiclaude clones the repo with it"),
+    ("tmux", &["-V"], "multiclaude runs agents in it"),
+    ("claude", &["--version"], "the agents are Claude Code"),
+    (
+        "gh",
+        &["auth", "status"],
+        "agents open and merge pull requests with it; log in with: gh auth login",
+    ),
+];
+
+impl HostArgs {
+    /// Runs it.
+    pub async fn run(&self, session: &mut Session) -> Outcome {
+        let (repo, url) = match Repo::parse(&self.repo) {
+            Ok(repo) => (repo, format!("https://github.com/{}", self.repo)),
+            Err(_) => (
+                repo_of_url(&self.repo).ok_or_else(|| {
+                    Failure::usage(format!(
+                        "{:?} is neither an owner/repo nor a URL of one",
+                        self.repo
+                    ))
+                })?,
+                self.repo.clone(),
+            ),
+        };
+        let missing: Vec<_> =
+            NEEDED.iter().filter(|(program, args, _)| !works(program, args)).collect();
+        if !missing.is_empty() {
+            let lines: Vec<_> =
+                missing.iter().map(|(program, _, why)| format!("{program}: {why}")).collect();
+            return Err(Failure::new("this machine lacks what agents need")
+                .hint(format!("install, then again:\n  {}", lines.join("\n  "))));
+        }
+        if session.part_in(&repo).is_none() {
+            return Err(Failure::new(format!(
+                "this machine has no user or service token for {repo}"
+            ))
+            .exit(Exit::NotLoggedIn)
+            .hint("log in: multiclaude-hybrid login --url URL"));
+        }
+        for role in &self.serve {
+            if let Some(other) = server(session, &repo, role).await? {
+                return Err(Failure::new(format!(
+                    "{role} of {repo} is served by {} already ({})",
+                    other.owner,
+                    other.status.as_str()
+                ))
+                .exit(Exit::Conflict)
+                .hint(format!(
+                    "if that machine is gone: multiclaude-hybrid agents remove {role} --repo {repo}"
+                )));
+            }
+        }
+        let mut steps = Vec::new();
+        multiclaude(&["start"])?;
+        let state = session.state()?;
+        if let Some(nickname) = session.nickname(&repo, &state) {
+            steps.push(format!("multiclaude has {repo} already, as {nickname}."));
+        } else {
+            multiclaude(&["repo", "init", &url])?;
+            steps.push(format!("multiclaude has cloned {url}."));
+        }
+        session.change(|settings| {
+            settings.node = Some(settings.node());
+            settings.repos.entry(repo.to_string()).or_default().enabled = true;
+        })?;
+        steps.push(format!(
+            "Hybrid mode is on for {repo}; this machine is {}.",
+            session.settings.node()
+        ));
+        steps.extend(install_shim()?);
+        let serve: Vec<_> = self.serve.iter().map(|role| format!("--serve {role}")).collect();
+        if self.no_install {
+            steps
+                .push(format!("Run the bridge: multiclaude-hybrid bridge run {}", serve.join(" ")));
+        } else {
+            steps.extend(bridge::install(session, &RunArgs::serving(&self.serve), true)?);
+        }
+        let value = json!({ "repo": repo, "serve": self.serve, "node": session.settings.node(), "steps": steps });
+        session.out.show(&value, || steps.join("\n"));
+        Ok(())
+    }
+}
+
+fn works(program: &str, args: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    let done = command
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    done.is_ok_and(|status| status.success())
+}
+
+fn multiclaude(args: &[&str]) -> Outcome {
+    let real = Search::here(Places::SHIM).find().map_err(|error| {
+        Failure::new(error.to_string())
+            .hint("install multiclaude: https://github.com/dlorenc/multiclaude")
+    })?;
+    let args: Vec<_> = args.iter().map(OsString::from).collect();
+    match real.run(&args) {
+        0 => Ok(()),
+        code => {
+            let line: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
+            Err(Failure::new(format!("multiclaude {} failed with {code}", line.join(" "))))
+        }
+    }
+}
+
+fn install_shim() -> Outcome<Vec<String>> {
+    let home = shim::Home::of_caller().ok_or_else(|| Failure::new("HOME is not set"))?;
+    Home::of_user()?.make_private()?;
+    let us = std::env::current_exe()
+        .map_err(|error| Failure::new(format!("cannot find this program: {error}")))?;
+    let report = shim::install(&home, &us, std::env::var_os("SHELL").as_deref());
+    let report = report.map_err(|error| Failure::new(error.to_string()))?;
+    Ok(report.to_string().lines().map(str::to_owned).collect())
+}
