@@ -62,7 +62,9 @@ impl Ran {
 /// A machine with a user.
 #[derive(Debug)]
 pub struct Machine {
-    home: tempfile::TempDir,
+    /// Holds the home, or is it.
+    _dir: tempfile::TempDir,
+    home: PathBuf,
     environment: Vec<(String, String)>,
     directory: Option<PathBuf>,
     transcript: String,
@@ -71,8 +73,25 @@ pub struct Machine {
 impl Machine {
     /// A new one, that nobody has used. Its `bin` comes first on the PATH.
     pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().to_owned();
+        Self::at(dir, home)
+    }
+
+    /// One whose home is at this path below a temporary directory, and is reached
+    /// through a link.
+    pub fn in_home(path: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join(path)).unwrap();
+        let home = dir.path().join("home");
+        symlink(dir.path().join(path), &home).unwrap();
+        Self::at(dir, home)
+    }
+
+    fn at(dir: tempfile::TempDir, home: PathBuf) -> Self {
         let machine = Self {
-            home: tempfile::tempdir().unwrap(),
+            _dir: dir,
+            home,
             environment: Vec::new(),
             directory: None,
             transcript: String::new(),
@@ -84,7 +103,7 @@ impl Machine {
 
     /// A path in its home.
     pub fn path(&self, path: &str) -> PathBuf {
-        self.home.path().join(path)
+        self.home.join(path)
     }
 
     /// Writes a file in its home, with the directories around it.
@@ -129,7 +148,7 @@ impl Machine {
 
     /// Any program, as this machine's user would run it.
     pub fn command<S: AsRef<OsStr>>(&self, program: S) -> Command {
-        let home = self.home.path();
+        let home = &self.home;
         let bin = home.join("bin");
         let mut command = Command::new(program);
         command
@@ -195,7 +214,7 @@ impl Machine {
     /// Everything that was run since the start or the last [`Machine::clear`],
     /// and what it said.
     pub fn transcript(&self) -> String {
-        let home = self.home.path().display().to_string();
+        let home = self.home.display().to_string();
         self.transcript.replace(&home, "~")
     }
 }

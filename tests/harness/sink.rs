@@ -1,7 +1,7 @@
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -73,6 +73,8 @@ struct Shared {
     received: Mutex<Vec<Received>>,
     /// Answers still to be given, then 204 for ever.
     script: Mutex<VecDeque<Answer>>,
+    /// Where pushes are passed on to; its answers are given then.
+    behind: Mutex<Option<String>>,
 }
 
 /// An endpoint that notes every push and answers as told.
@@ -113,6 +115,11 @@ impl Sink {
         .await
     }
 
+    /// Passes pushes on to this base from now on.
+    pub fn pass_on(&self, base: &str) {
+        *self.shared.behind.lock().unwrap() = Some(base.to_owned());
+    }
+
     /// Answers these next.
     pub fn answer_next(&self, answers: impl IntoIterator<Item = Answer>) {
         self.shared.script.lock().unwrap().extend(answers);
@@ -121,9 +128,16 @@ impl Sink {
 
 async fn receive(
     State(shared): State<Arc<Shared>>,
+    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
+    let behind = shared.behind.lock().unwrap().clone();
+    if let Some(base) = behind {
+        let passed = reqwest::Client::new().post(format!("{base}{uri}")).headers(headers.clone());
+        let answer = passed.body(body.clone()).send().await.unwrap().status().as_u16();
+        shared.script.lock().unwrap().push_back(Answer::status(answer));
+    }
     shared.received.lock().unwrap().push(Received {
         at: Instant::now(),
         headers,

@@ -74,7 +74,10 @@ impl Site {
         };
         let stand_in = std::env::current_exe().unwrap();
         let stand_in = stand_in.parent().unwrap().parent().unwrap().join("multiclaude-stand-in");
-        std::os::unix::fs::symlink(stand_in, site.machine.path("bin/multiclaude")).unwrap();
+        for name in ["multiclaude", "claude"] {
+            std::os::unix::fs::symlink(&stand_in, site.machine.path(&format!("bin/{name}")))
+                .unwrap();
+        }
         if tmux {
             let sockets = site.machine.path("tmux");
             fs::create_dir(&sockets).unwrap();
@@ -83,11 +86,6 @@ impl Site {
             site.machine.set("SHELL", "/bin/bash");
             let path = format!("export PATH='{}':$PATH\n", site.machine.path("bin").display());
             site.machine.write(".profile", &path);
-            // It stays in the foreground, and its command line has the session's id.
-            site.machine.install(
-                "claude",
-                "#!/usr/bin/python3\nimport sys\nfor line in sys.stdin: print(line)\n",
-            );
         } else {
             site.machine.set("STAND_IN_TMUX", "0");
         }

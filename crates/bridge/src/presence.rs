@@ -6,10 +6,32 @@ use std::time::Duration;
 
 /// Output that is not older makes an agent active.
 const ACTIVE: Duration = Duration::from_mins(5);
-/// How long a readable state must lack an agent before it is deregistered.
-pub const ABSENT: Duration = Duration::from_mins(1);
-/// How long the agents of a lost tmux session stay registered.
-pub const LOST: Duration = Duration::from_hours(24);
+
+/// The times that a bridge goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// Between two heartbeats.
+    pub minute: Duration,
+    /// How long a readable state must lack an agent before it is deregistered.
+    pub absent: Duration,
+    /// How long the agents of a lost tmux session stay registered.
+    pub lost: Duration,
+    /// How long the link of an agent that has left stays.
+    pub link: Duration,
+}
+
+impl Timing {
+    /// The usual times, divided by `scale`: tests see days pass in seconds.
+    pub fn scaled(scale: u32) -> Self {
+        let scale = scale.max(1);
+        Self {
+            minute: Duration::from_mins(1) / scale,
+            absent: Duration::from_mins(1) / scale,
+            lost: Duration::from_hours(24) / scale,
+            link: Duration::from_hours(24) / scale,
+        }
+    }
+}
 
 /// What is known of a registered agent whose repo the state still has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,11 +61,11 @@ pub enum Verdict {
 }
 
 /// What follows from an absence (`machines.md`, *The bridge*).
-pub fn verdict(absence: Absence) -> Verdict {
+pub fn verdict(absence: Absence, timing: &Timing) -> Verdict {
     match absence {
         Absence::Here => Verdict::Present,
         Absence::Gone { since, session_lost }
-            if since >= if session_lost { LOST } else { ABSENT } =>
+            if since >= if session_lost { timing.lost } else { timing.absent } =>
         {
             Verdict::Deregister
         }
@@ -85,11 +107,12 @@ mod tests {
 
     #[test]
     fn only_a_readable_state_that_lacks_an_agent_for_a_minute_ends_it() {
+        let usual = Timing::scaled(1);
         let gone = |secs, session_lost| {
-            verdict(Absence::Gone { since: Duration::from_secs(secs), session_lost })
+            verdict(Absence::Gone { since: Duration::from_secs(secs), session_lost }, &usual)
         };
-        assert_eq!(verdict(Absence::Here), Verdict::Present);
-        assert_eq!(verdict(Absence::Unknown), Verdict::Stopped);
+        assert_eq!(verdict(Absence::Here, &usual), Verdict::Present);
+        assert_eq!(verdict(Absence::Unknown, &usual), Verdict::Stopped);
         assert_eq!(gone(59, false), Verdict::Stopped);
         assert_eq!(gone(60, false), Verdict::Deregister);
         assert_eq!(gone(23 * 3600, true), Verdict::Stopped);

@@ -10,7 +10,7 @@ use crate::dirs::{names as entries_of, write_durably};
 use crate::inbox::{Inbox, Receiver, Receiving, Route, Routes, Stage, Stored};
 use crate::multiclaude::{Daemon, LocalRepo, Panes, Paths};
 use crate::names::{self, Plan};
-use crate::presence::{self, Absence, Verdict};
+use crate::presence::{self, Absence, Timing, Verdict};
 use crate::registry::{Failure, Record, Registry};
 use crate::roles::Roles;
 use crate::setup::{Machine, RepoSetup};
@@ -25,9 +25,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tracing::{info, warn};
-
-/// How long the link of an agent that has left stays.
-const LINK_KEPT_MS: i64 = 24 * 3_600_000;
 
 /// How messages come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +54,8 @@ pub struct Shared {
     pub capture: Arc<Capture>,
     /// Where pushes come in.
     pub routes: Arc<Routes>,
+    /// The times that it goes by.
+    pub timing: Timing,
     /// Never by stream.
     pub polling: bool,
     /// The windows with a running claude, as last seen.
@@ -132,6 +131,11 @@ impl RepoBridge {
     /// The roles that stand down from now on.
     pub fn set_stood_down(&self, roles: BTreeSet<String>) {
         *locked(&self.stood_down) = roles;
+    }
+
+    /// The times that it goes by.
+    pub fn timing(&self) -> Timing {
+        self.shared.timing
     }
 
     /// The statuses that were last reported, by local name.
@@ -347,7 +351,7 @@ impl RepoBridge {
         let session_lost =
             !ended && record.session_secs != 0 && session != Some(record.session_secs);
         let absence = Absence::Gone { since: clock::awake().saturating_sub(since), session_lost };
-        presence::verdict(absence) == Verdict::Deregister
+        presence::verdict(absence, &self.shared.timing) == Verdict::Deregister
     }
 
     /// Tells the senders of messages that an agent never saw; whether all were
@@ -445,7 +449,7 @@ impl RepoBridge {
     }
 
     /// Says which names are on other machines. Links of agents that have left
-    /// stay for 24 h.
+    /// stay for a while ([`Timing::link`]).
     fn set_names(&self, stood_down: &BTreeSet<String>) -> io::Result<()> {
         let path = self.spool.dirs.links();
         let before: BTreeMap<String, i64> = fs::read(&path)
@@ -453,7 +457,7 @@ impl RepoBridge {
             .and_then(|text| serde_json::from_slice(&text).ok())
             .unwrap_or_default();
         let mut seen = before.clone();
-        let now = clock::wall_ms();
+        let (now, kept_ms) = (clock::wall_ms(), self.shared.timing.link.as_millis() as i64);
         let others: BTreeSet<String> =
             self.registry.others().iter().map(|agent| agent.name.to_string()).collect();
         for name in entries_of(&self.spool.messages)? {
@@ -464,13 +468,12 @@ impl RepoBridge {
         // Its minute is enough: nothing is written while nothing changes.
         for name in &others {
             let at = seen.entry(name.clone()).or_insert(now);
-            if now - *at > LINK_KEPT_MS / 24 {
+            if now - *at > kept_ms / 24 {
                 *at = now;
             }
         }
-        let (kept, left): (BTreeMap<_, _>, BTreeMap<_, _>) = seen
-            .into_iter()
-            .partition(|(name, at)| others.contains(name) || now - at <= LINK_KEPT_MS);
+        let (kept, left): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            seen.into_iter().partition(|(name, at)| others.contains(name) || now - at <= kept_ms);
         if kept != before {
             write_durably(&path, &serde_json::to_vec_pretty(&kept)?, 0o600)?;
         }

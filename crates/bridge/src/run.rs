@@ -5,6 +5,7 @@ use crate::connection::Connection;
 use crate::dirs::{Dirs, make_dir, write_durably};
 use crate::inbox::{Hold, Inbox, Listener, Routes};
 use crate::multiclaude::{Daemon, Panes, Paths};
+use crate::presence::Timing;
 use crate::registry::{Home, Registry};
 use crate::repo::{Parts, RepoBridge, Shared};
 use crate::seal::Seal;
@@ -24,7 +25,6 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{info, warn};
 
-const MINUTE: Duration = Duration::from_mins(1);
 /// How often the settings are looked at, and the status is written.
 const TICK: Duration = Duration::from_secs(1);
 /// A gap between the clocks that means that the machine was suspended.
@@ -48,6 +48,8 @@ pub struct Options {
     pub public_url: Option<String>,
     /// Never by stream.
     pub polling: bool,
+    /// Divides the bridge's times, for tests; 0 and 1 leave them.
+    pub scale: u32,
 }
 
 /// Why a bridge did not start.
@@ -131,6 +133,7 @@ pub async fn run(
         serve: options.serve.clone(),
         capture,
         routes,
+        timing: Timing::scaled(options.scale),
         polling: options.polling,
         panes: Mutex::default(),
         daemon_is_up: AtomicBool::new(false),
@@ -190,7 +193,7 @@ impl Bridge {
             }
             asleep = now_asleep;
             if Instant::now() >= minute {
-                minute += MINUTE;
+                minute = Instant::now() + self.shared.timing.minute;
                 self.look_at_machine().await;
             }
             // Reading the settings asks the keychain: only when they have changed.
@@ -431,7 +434,7 @@ async fn passes(
     mut changed: watch::Receiver<u64>,
     mut resumed: watch::Receiver<u64>,
 ) {
-    let mut minute = interval(MINUTE);
+    let mut minute = interval(bridge.timing().minute);
     minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut online = bridge.connection.watch();
     loop {

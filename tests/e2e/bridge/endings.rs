@@ -5,7 +5,7 @@ use e2e::eventually;
 
 #[tokio::test]
 async fn what_a_worker_writes_in_the_instant_of_its_end_arrives() {
-    let (dan, ann, world) = bridged(&[]).await;
+    let (dan, ann, world) = bridged(&["--time-scale", "10"]).await;
     for round in 0..5 {
         let name = format!("wolf{round}");
         dan.ok(&["worker", "create", "a task", "--repo", "app", "--name", &name]);
@@ -26,8 +26,8 @@ async fn what_a_worker_writes_in_the_instant_of_its_end_arrives() {
         assert_eq!(ann.receives("fox", &last).await["from"], from);
         assert_eq!(ann.receives(&format!("late{round}"), &last).await["from"], from);
     }
-    // A minute after its end a worker is no longer registered.
-    eventually("the workers are deregistered", 150, || async {
+    // Some time after its end a worker is no longer registered.
+    eventually("the workers are deregistered", 60, || async {
         let agents = world.dan.agents("owner=dan").await.unwrap();
         agents.iter().all(|agent| !agent.name.as_str().starts_with("wolf")).then_some(())
     })

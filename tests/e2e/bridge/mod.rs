@@ -4,7 +4,12 @@
 mod chaos;
 mod endings;
 mod exchange;
+mod hostile;
 mod offline;
+mod roles;
+mod steps;
+mod watching;
+mod ways;
 
 use e2e::{Site, World, shared};
 

@@ -42,13 +42,13 @@ async fn while_multiclaude_is_down_messages_are_stored_and_its_agents_count_as_s
     let coordinator = e2e::shared().await;
     let world = coordinator.world().await;
     let (mut dan, mut ann) = of(&world);
-    ann.start_bridge(&[]);
+    ann.start_bridge(&["--time-scale", "20"]);
     ann.reaches(&[]).await;
     dan.bridge(&[], &OF_ANN).await;
     ann.ok(&["stop"]);
     dan.send("fox", "fox-ann", "stored without a daemon");
     ann.receives("fox", "stored without a daemon").await;
-    eventually("ann's agents are stopped", 120, || async {
+    eventually("ann's agents are stopped", 60, || async {
         let agents = world.ann.agents("owner=ann").await.unwrap();
         agents.iter().all(|agent| agent.status.as_str() == "stopped").then_some(())
     })

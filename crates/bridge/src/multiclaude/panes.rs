@@ -42,14 +42,13 @@ pub struct Panes {
 }
 
 impl Panes {
-    /// Looks now: one call of tmux, one of ps. Without a tmux server there are
-    /// no windows.
+    /// Looks now: one call of tmux, and one look at all processes. Without a tmux
+    /// server there are no windows.
     pub async fn look() -> Self {
         let listed = output("tmux", &["list-panes", "-a", "-F", FIELDS]).await;
         let mut panes = Self::of_tmux(&listed);
         if !panes.windows.is_empty() {
-            let listed = output("ps", &["-A", "-o", "pid=,pgid=,tpgid=,comm=,args="]).await;
-            panes.processes = listed.lines().filter_map(process).collect();
+            panes.processes = processes().await;
         }
         panes
     }
@@ -95,6 +94,35 @@ impl Panes {
     }
 }
 
+/// All processes, from `/proc`.
+#[cfg(target_os = "linux")]
+#[allow(clippy::unused_async, reason = "elsewhere a program is asked")]
+async fn processes() -> Vec<Process> {
+    let pids = crate::dirs::names(std::path::Path::new("/proc")).unwrap_or_default();
+    let read = |pid: &String| {
+        let pid: u32 = pid.parse().ok()?;
+        // pid (name) state parent group session terminal foreground …
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (head, rest) = stat.rsplit_once(')')?;
+        let name = head.split_once('(')?.1.to_owned();
+        let mut fields = rest.split_whitespace().skip(2);
+        let (group, mut fields) = (fields.next()?.parse().ok()?, fields.skip(2));
+        let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command).replace('\0', " ");
+        Some(Process { pid, group, foreground: fields.next()?.parse().ok()?, name, command })
+    };
+    pids.iter().filter_map(read).collect()
+}
+
+/// All processes, from `ps`.
+#[cfg(not(target_os = "linux"))]
+async fn processes() -> Vec<Process> {
+    let listed = output("ps", &["-A", "-o", "pid=,pgid=,tpgid=,comm=,args="]).await;
+    listed.lines().filter_map(process).collect()
+}
+
+/// A line of `ps`.
+#[cfg(any(test, not(target_os = "linux")))]
 fn process(line: &str) -> Option<Process> {
     let mut rest = line;
     let mut word = || {
@@ -140,6 +168,13 @@ mod tests {
             session_id: "5e55-10n".to_owned(),
             ..LocalAgent::default()
         }
+    }
+
+    #[tokio::test]
+    async fn this_process_is_among_all_processes() {
+        let all = processes().await;
+        let us = all.iter().find(|process| process.pid == std::process::id()).unwrap();
+        assert!(us.group > 0 && !us.command.is_empty(), "{us:?}");
     }
 
     #[test]

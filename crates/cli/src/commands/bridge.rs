@@ -60,6 +60,9 @@ pub struct RunArgs {
     /// Ask for messages instead of keeping a stream open
     #[arg(long, conflicts_with = "public_url")]
     poll: bool,
+    /// Divide the bridge's times, for tests
+    #[arg(long, value_name = "N", hide = true, default_value_t = 1)]
+    time_scale: u32,
 }
 
 impl BridgeArgs {
@@ -107,6 +110,7 @@ impl RunArgs {
                 .as_ref()
                 .map(|url| url.as_str().trim_end_matches('/').to_owned()),
             polling: self.poll,
+            scale: self.time_scale,
         };
         let machine =
             Arc::new(ThisMachine { timeout: session.timeout.max(Duration::from_secs(15)) });

@@ -1,0 +1,79 @@
+//! Where changes of files are not reported.
+
+use super::{OF_ANN, of};
+use e2e::shared;
+use std::process::Command;
+
+/// The bridge of a machine in a user namespace of its own, in which `limit` of
+/// inotify has a small value.
+fn limited(hybrid: &Command, limit: &str, value: u32) -> Command {
+    let line = format!(
+        "echo {value} >/proc/sys/user/{limit} && exec {} bridge run",
+        hybrid.get_program().display()
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "sh", "-c", &line]).env_clear();
+    command.envs(hybrid.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    e2e::process::grouped(&mut command);
+    command
+}
+
+#[tokio::test]
+async fn limits_of_inotify_cost_time_and_no_message_and_are_reported() {
+    let world = shared().await.world().await;
+    for (limit, value) in [("max_inotify_watches", 3), ("max_inotify_instances", 0)] {
+        let (mut dan, mut ann) = of(&world);
+        ann.start_bridge(&[]);
+        ann.reaches(&[]).await;
+        let command = limited(&dan.machine.hybrid(&[]), limit, value);
+        dan.start(command);
+        dan.reaches(&OF_ANN).await;
+        let unwatched = dan
+            .status_with("the report", |status| {
+                status["unwatched"].as_object().filter(|dirs| !dirs.is_empty()).cloned()
+            })
+            .await;
+        assert!(dan.log().contains("looking every"), "{unwatched:?}");
+        // Also what a worker writes last, to a name that was never heard of.
+        ann.ok(&["worker", "create", "a task", "--repo", "app", "--name", "wolf"]);
+        ann.status_with("wolf is registered", |status| {
+            let agents = status["repos"][0]["agents"].as_array()?;
+            agents.iter().any(|agent| agent["name"] == "wolf-ann").then_some(())
+        })
+        .await;
+        dan.send("fox", "fox-ann", limit);
+        dan.send("fox", "wolf-ann", limit);
+        assert!(dan.multiclaude(Some("fox"), &["agent", "complete"]).status.success());
+        ann.receives("fox", limit).await;
+        ann.receives("wolf", limit).await;
+        for site in [&mut dan, &mut ann] {
+            let left = site.machine.run(&["leave", &world.repo]);
+            assert_eq!(left.code, 0, "{left:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_messages_directory_that_is_swapped_or_created_again_is_found_again() {
+    let world = shared().await.world().await;
+    let (mut dan, mut ann) = of(&world);
+    ann.start_bridge(&[]);
+    ann.reaches(&[]).await;
+    dan.bridge(&[], &OF_ANN).await;
+    let messages = dan.machine.path(".multiclaude/messages");
+    let aside = dan.machine.path("aside");
+    std::fs::rename(&messages, &aside).unwrap();
+    dan.reaches(&OF_ANN).await;
+    dan.send("fox", "fox-ann", "through the new one");
+    ann.receives("fox", "through the new one").await;
+    // A link in its place, swapped in one step.
+    let draft = dan.machine.path("draft");
+    std::fs::remove_dir_all(&aside).unwrap();
+    std::fs::create_dir_all(&aside).unwrap();
+    std::os::unix::fs::symlink(&aside, &draft).unwrap();
+    std::fs::remove_dir_all(&messages).unwrap();
+    std::fs::rename(&draft, &messages).unwrap();
+    dan.reaches(&OF_ANN).await;
+    dan.send("fox", "fox-ann", "through the link");
+    ann.receives("fox", "through the link").await;
+}
