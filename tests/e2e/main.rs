@@ -22,6 +22,7 @@ mod receivers;
 mod retention;
 mod secrecy;
 mod spawn_push;
+mod stand_in;
 mod storage;
 mod streams;
 mod workers;

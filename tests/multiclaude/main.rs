@@ -64,8 +64,9 @@ fn run(words: &[&str]) -> Done {
         ["repo", "rm", name] => remove_repo(&home, name),
         ["repo", "list"] | ["list"] => Ok(format!("{}\n", ask(&home, "list_repos", json!({}))?)),
         ["worker" | "work", "create", task, rest @ ..] => create_worker(&home, task, rest),
-        ["worker", "rm", name] => {
-            ask(&home, "remove_agent", json!({ "repo": here(&home)?.0, "agent": name }))
+        ["worker", "rm", name, rest @ ..] => {
+            let repo = repo_of(&home, rest)?;
+            ask(&home, "remove_agent", json!({ "repo": repo, "agent": name }))
                 .map(|_| format!("Removed {name}\n"))
         }
         ["workspace", "add", name, rest @ ..] => add_workspace(&home, name, rest),
@@ -158,6 +159,10 @@ fn stop(home: &Home) -> Done {
     Ok("Daemon stopped\n".to_owned())
 }
 
+fn repo_of(home: &Home, rest: &[&str]) -> Result<String, String> {
+    flag(rest, "--repo").map_or_else(|| here(home).map(|(repo, _)| repo), Ok)
+}
+
 fn init(home: &Home, rest: &[&str]) -> Done {
     let (flags, words): (Vec<&str>, Vec<&str>) =
         rest.iter().partition(|word| word.starts_with("--"));
@@ -184,13 +189,13 @@ fn remove_repo(home: &Home, name: &str) -> Done {
 }
 
 fn create_worker(home: &Home, task: &str, rest: &[&str]) -> Done {
-    let repo = flag(rest, "--repo").map_or_else(|| here(home).map(|(repo, _)| repo), Ok)?;
+    let repo = repo_of(home, rest)?;
     let name = flag(rest, "--name").ok_or("the stand-in wants --name")?;
     add(home, &repo, &name, "worker", Some(task))
 }
 
 fn add_workspace(home: &Home, name: &str, rest: &[&str]) -> Done {
-    let repo = flag(rest, "--repo").map_or_else(|| here(home).map(|(repo, _)| repo), Ok)?;
+    let repo = repo_of(home, rest)?;
     add(home, &repo, name, "workspace", None)
 }
 

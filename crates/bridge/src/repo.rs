@@ -64,6 +64,14 @@ pub struct Shared {
     pub daemon_is_up: AtomicBool,
 }
 
+impl Shared {
+    /// Looks which windows have a running claude now.
+    pub async fn look_at_panes(&self) {
+        let panes = Panes::look().await;
+        *locked(&self.panes) = panes;
+    }
+}
+
 /// One repo.
 #[derive(Debug)]
 pub struct RepoBridge {
@@ -176,6 +184,11 @@ impl RepoBridge {
         }
         if self.registry.read().config.is_none() {
             let _ = self.registry.refresh().await;
+        }
+        let is_new = |name: &String| self.registry.record(name).is_none();
+        if plan.names.keys().any(is_new) {
+            // Which session it belongs to, and whether its claude runs yet.
+            self.shared.look_at_panes().await;
         }
         self.set_statuses(local, &plan);
         self.register(local, &plan).await;

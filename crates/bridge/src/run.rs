@@ -4,7 +4,7 @@ use crate::clock;
 use crate::connection::Connection;
 use crate::dirs::{Dirs, make_dir, write_durably};
 use crate::inbox::{Hold, Inbox, Listener, Routes};
-use crate::multiclaude::{Daemon, Panes, Paths};
+use crate::multiclaude::{Daemon, Paths};
 use crate::presence::Timing;
 use crate::registry::{Home, Registry};
 use crate::repo::{Parts, RepoBridge, Shared};
@@ -225,7 +225,7 @@ impl Bridge {
         if self.shared.daemon_is_up.swap(up, Ordering::Relaxed) != up {
             info!(up, "multiclaude's daemon");
         }
-        *locked(&self.shared.panes) = Panes::look().await;
+        self.shared.look_at_panes().await;
     }
 
     async fn reload(&mut self) {

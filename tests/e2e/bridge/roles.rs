@@ -165,7 +165,7 @@ async fn a_lost_session_stops_its_agents_and_ends_none() {
     // One that ends in the usual way, beside it, is deregistered meanwhile.
     dan.ok(&["worker", "create", "a task", "--repo", "app", "--name", "wolf"]);
     eventually("wolf is there", 60, || async { world.dan.agent("wolf-dan").await.ok() }).await;
-    dan.ok(&["worker", "rm", "wolf"]);
+    dan.ok(&["worker", "rm", "wolf", "--repo", "app"]);
     eventually("wolf has ended", 60, || async { world.dan.agent("wolf-dan").await.err() }).await;
     assert_eq!(world.dan.agent("fox-dan").await.unwrap().id, before.id);
 }
