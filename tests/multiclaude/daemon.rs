@@ -6,7 +6,7 @@ use crate::state::{Home, State, now, session_id};
 use crate::tmux;
 use serde_json::{Value, json};
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
@@ -54,12 +54,11 @@ fn text(args: &Value, name: &str) -> String {
 
 impl Daemon {
     fn serve(self: Arc<Self>, stream: UnixStream) {
-        let Ok(mut writer) = stream.try_clone() else {
-            return;
-        };
-        let mut line = String::new();
-        let _ = BufReader::new(&stream).read_line(&mut line);
-        let request: Value = serde_json::from_str(&line).unwrap_or_default();
+        // What comes after the request is not read: the end resets the connection
+        // then, as that of the real daemon does.
+        let mut requests = serde_json::Deserializer::from_reader(&stream).into_iter();
+        let request: Value = requests.next().and_then(Result::ok).unwrap_or_default();
+        let mut writer = &stream;
         let command = text(&request, "command");
         let answer = match self.answer(&command, &request["args"]) {
             Ok(data) => json!({ "success": true, "data": data }),
@@ -70,9 +69,6 @@ impl Daemon {
             let _ = fs::remove_file(self.home.socket());
             std::process::exit(0);
         }
-        // The real daemon leaves the connection open until its client closes it.
-        let mut rest = String::new();
-        let _ = BufReader::new(&stream).read_line(&mut rest);
     }
 
     fn answer(self: &Arc<Self>, command: &str, args: &Value) -> Result<Value, String> {

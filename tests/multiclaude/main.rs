@@ -118,7 +118,7 @@ pub(crate) fn ask(home: &Home, command: &str, args: Value) -> Result<Value, Stri
     let away = |error: std::io::Error| format!("the daemon is not running: {error}");
     let mut stream = UnixStream::connect(home.socket()).map_err(away)?;
     let request = json!({ "command": command, "args": args });
-    writeln!(stream, "{request}").map_err(away)?;
+    stream.write_all(format!("{request}\n").as_bytes()).map_err(away)?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).map_err(away)?;
     let answer: Value = serde_json::from_str(&line).map_err(|error| error.to_string())?;

@@ -10,7 +10,7 @@ use crate::registry::{Home, Registry};
 use crate::repo::{Parts, RepoBridge, Shared};
 use crate::seal::Seal;
 use crate::setup::{Machine, RepoSetup, Setup};
-use crate::spool::{Capture, Outbox, Spool, StateFile, locked};
+use crate::spool::{Capture, Outbox, Spool, StateFile};
 use crate::status::{RepoStatus, Status};
 use multiclaude_hybrid_client::protocol::Repo;
 use std::collections::{BTreeMap, BTreeSet};
@@ -261,6 +261,8 @@ impl Bridge {
         for (repo, served) in &self.repos {
             let wanted = setup.repos.iter().find(|wanted| wanted.repo == *repo);
             match wanted {
+                // It may come back: what is on its way is carried on.
+                None if same_machine && setup.without_clone.contains(repo) => {}
                 Some(wanted) if same_machine && wanted.is_same(&served.bridge.setup) => {
                     served.bridge.set_stood_down(wanted.stood_down.clone());
                 }

@@ -53,6 +53,8 @@ pub struct Setup {
     pub instance: String,
     /// The repos.
     pub repos: Vec<RepoSetup>,
+    /// Repos that hybrid mode is on for, and that multiclaude has no clone of now.
+    pub without_clone: BTreeSet<Repo>,
     /// multiclaude's names of repos that cannot be served, and why.
     pub refused: BTreeMap<String, String>,
 }

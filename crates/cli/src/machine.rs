@@ -8,7 +8,7 @@ use crate::session::Session;
 use multiclaude_hybrid_bridge::setup::{Machine, RepoSetup, Setup};
 use multiclaude_hybrid_client::protocol::{AgentName, Repo};
 use multiclaude_hybrid_client::sealed::{Identity, Pins, Recipient};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The machine of the user that runs this.
@@ -37,20 +37,32 @@ impl Machine for ThisMachine {
         // A state that cannot be read now is read again: no repo is given up.
         let state = session.state().map_err(text)?;
         let mut refused = BTreeMap::new();
-        let mut repos = Vec::new();
+        let (mut repos, mut without_clone) = (Vec::new(), BTreeSet::new());
         for (name, here) in &session.settings.repos {
             let Some(repo) = Repo::parse(name).ok().filter(|_| here.enabled) else {
                 continue;
             };
             match repo_setup(&session, &repo, &state, &mut refused) {
-                Ok(found) => repos.extend(found),
+                Ok(Some(found)) => repos.push(found),
+                Ok(None) => {
+                    let reason = "multiclaude has no clone of it here (multiclaude repo init); its agents count as \
+                                  stopped";
+                    refused.insert(name.clone(), reason.to_owned());
+                    without_clone.insert(repo);
+                }
                 Err(failure) => {
                     refused.insert(name.clone(), text(failure));
                 }
             }
         }
         let settings = &session.settings;
-        Ok(Setup { node: settings.node(), instance: settings.instance.clone(), repos, refused })
+        Ok(Setup {
+            node: settings.node(),
+            instance: settings.instance.clone(),
+            repos,
+            without_clone,
+            refused,
+        })
     }
 
     fn identities(&self) -> Result<Vec<Identity>, String> {

@@ -96,7 +96,7 @@ fn lines(status: &Status) -> Vec<String> {
     lines.extend(unwatched.map(|(dir, reason)| {
         safe(&format!("not watched  {dir}: {reason}; changes are found by looking"))
     }));
-    if status.repos.is_empty() {
+    if status.repos.is_empty() && status.refused.is_empty() {
         lines.push(
             "No repo is served. Turn hybrid mode on for one that multiclaude has: multiclaude-hybrid \
              config <repo> --hybrid=true"
