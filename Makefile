@@ -54,7 +54,7 @@ lint: setup ## formatting, clippy and docs, warnings are errors
 	@. scripts/tools && cargo clippy -p coordinator --target wasm32-unknown-unknown -- -D warnings
 	@. scripts/tools && RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib -p multiclaude-hybrid-client -p multiclaude-hybrid-protocol -p multiclaude-hybrid
 
-bench: setup wasm ## measures the coordinator beside a reference Worker, and the command line
+bench: setup wasm ## measures the coordinator beside a reference Worker, the command line, and two bridges
 	@cargo build --quiet --locked --profile native -p multiclaude-hybrid
 	@. scripts/tools && node bench/run.mjs
 

@@ -1,5 +1,6 @@
 // `make bench`: the coordinator beside the reference Worker, interleaved.
 // ROUNDS, SENDS and SINGLES change the amount.
+import { bridges } from './bridge.mjs';
 import { claims, heartbeats, streamLatency } from './api.mjs';
 import { commandLine } from './cli.mjs';
 import { client, median, quantile, sink } from './load.mjs';
@@ -157,6 +158,14 @@ try {
   console.log(`Heartbeats of 50 agents in one call, one D1 batch: ${(await heartbeats(ourServer, 50)).toFixed(1)} ms`);
   const cli = commandLine(process.env.CLI ?? 'target/native/multiclaude-hybrid');
   console.log(`\nThe command line: ${cli.bytes.toLocaleString('en')} bytes; --version takes ${cli.median.toFixed(1)} ms, p99 ${cli.p99.toFixed(1)} (under 20; /bin/true takes ${cli.floor.toFixed(1)})`);
+  const binary = process.env.CLI ?? 'target/native/multiclaude-hybrid';
+  const bridge = await bridges(ourServer, binary, { singles: SINGLES / 2, backlog: 1000, idleSeconds: 30 });
+  console.log('\nTwo bridges: from the file of `message send` here to the file there');
+  for (const [way, limit] of [['webhook', 50], ['stream', 50], ['polling', 300]]) {
+    console.log(`  by ${way.padEnd(8)} p50 ${bridge[way].p50.toFixed(1).padStart(6)} ms (under ${limit}), p99 ${bridge[way].p99.toFixed(1)}`);
+  }
+  console.log(`  idle, ten agents: ${bridge.idle.percent.toFixed(2)} % of a core (under 0.5), ${bridge.idle.megabytes.toFixed(1)} MB (under 30)`);
+  console.log(`  1,000 messages that waited for the coordinator: sent after ${bridge.sentSeconds.toFixed(1)} s (under 10), arrived after ${bridge.arrivedSeconds.toFixed(1)} s`);
   console.log(`\nFirst request after start: ${ourServer.firstMs.toFixed(0)} ms (at most 100)`);
 } finally {
   target.stop();
