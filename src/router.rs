@@ -114,7 +114,7 @@ pub fn allowed(segments: &[String]) -> Vec<String> {
 pub fn not_found() -> ApiError {
     ApiError::new(
         ErrorCode::NotFound,
-        "There is nothing at this path. All paths begin with /v1 and are listed in the README.",
+        "There is nothing at this path. All paths begin with /v1; GET /v1/docs shows them.",
     )
 }
 
@@ -178,9 +178,9 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_lists_the_same_routes_in_the_same_order() {
-        let readme = include_str!("../README.md");
-        let listed = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    fn the_docs_list_the_same_routes_in_the_same_order() {
+        let docs = include_str!("../docs/api.md");
+        let listed = docs.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
         let listed: Vec<_> =
             listed.map(|(route, _)| route).filter(|route| route.contains(" /v1/")).collect();
         let served: Vec<_> =
@@ -203,10 +203,10 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_lists_every_error_code() {
-        let readme = include_str!("../README.md");
+    fn the_docs_list_every_error_code() {
+        let docs = include_str!("../docs/api.md");
         for code in ErrorCode::ALL {
-            assert!(readme.contains(&format!("`{}`", code.as_str())), "{}", code.as_str());
+            assert!(docs.contains(&format!("`{}`", code.as_str())), "{}", code.as_str());
         }
     }
 

@@ -7,7 +7,7 @@ use crate::clock;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::{Client, Error, RepoClient, Retries};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -21,6 +21,9 @@ const PROBES: Retries = Retries {
     first: Duration::from_millis(200),
     longest: Duration::from_secs(5),
 };
+
+/// The wait after a refusal of the token.
+const REFUSED: Duration = Duration::from_secs(30);
 
 /// Whether the coordinator answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,7 @@ pub struct Connection {
     name: Repo,
     reach: watch::Sender<Reach>,
     since: Mutex<Duration>,
+    since_ms: AtomicI64,
     probing: AtomicBool,
     last_contact_ms: AtomicI64,
 }
@@ -53,6 +57,7 @@ impl Connection {
             name,
             reach: watch::Sender::new(Reach::Online),
             since: Mutex::new(clock::since_boot()),
+            since_ms: AtomicI64::new(clock::wall_ms()),
             probing: AtomicBool::new(false),
             last_contact_ms: AtomicI64::new(0),
         })
@@ -61,7 +66,11 @@ impl Connection {
     /// Notes how a call went, and gives its result back.
     pub fn note<T>(self: &Arc<Self>, result: Result<T, Error>) -> Result<T, Error> {
         match &result {
-            Err(error) if stops_everything(error) => self.lost(error),
+            Err(error) if concerns_all(error) => self.lost(error),
+            // Perhaps this call alone failed: a probe tells.
+            Err(error) if is_for_later(error) && !matches!(error, Error::RateLimited { .. }) => {
+                self.probe_unless_probing();
+            }
             _ => self.reached(),
         }
         result
@@ -77,6 +86,7 @@ impl Connection {
         });
         if was_away {
             let since = std::mem::replace(&mut *locked(&self.since), clock::since_boot());
+            self.since_ms.store(clock::wall_ms(), Ordering::Relaxed);
             let secs = clock::since_boot().saturating_sub(since).as_secs();
             info!(repo = %self.name, secs, "the coordinator is back");
         }
@@ -92,36 +102,16 @@ impl Connection {
         });
         if was_online {
             *locked(&self.since) = clock::since_boot();
+            self.since_ms.store(clock::wall_ms(), Ordering::Relaxed);
             warn!(repo = %self.name, reason, "the coordinator is away; messages wait on this machine");
         }
-        if !self.probing.swap(true, Ordering::AcqRel) {
-            let probed = Arc::clone(self);
-            tokio::spawn(async move { probed.probe().await });
-        }
+        self.probe_unless_probing();
     }
 
-    /// Asks until it answers. A refused token is asked about less often: only a
-    /// person can change that.
-    async fn probe(self: Arc<Self>) {
-        let mut failures = 0;
-        loop {
-            failures += 1;
-            sleep(PROBES.wait(failures, fastrand::f64())).await;
-            match self.client.whoami().await {
-                Err(error) if stops_everything(&error) => {
-                    self.reach.send_if_modified(|reach| {
-                        *reach = Reach::Away(error.to_string());
-                        false
-                    });
-                    if !error.is_outage() {
-                        sleep(Duration::from_secs(30)).await;
-                    }
-                }
-                _ => break,
-            }
+    fn probe_unless_probing(self: &Arc<Self>) {
+        if !self.probing.swap(true, Ordering::AcqRel) {
+            tokio::spawn(probe(Arc::downgrade(self)));
         }
-        self.probing.store(false, Ordering::Release);
-        self.reached();
     }
 
     /// Waits until the coordinator answers.
@@ -136,10 +126,15 @@ impl Connection {
         self.reach.subscribe()
     }
 
-    /// Whether it answers, and for how long that has been so.
-    pub fn reach(&self) -> (Reach, Duration) {
-        let since = *locked(&self.since);
-        (self.reach.borrow().clone(), clock::since_boot().saturating_sub(since))
+    /// Whether it answers, and since when that is so, in milliseconds since the
+    /// epoch.
+    pub fn reach(&self) -> (Reach, i64) {
+        (self.reach.borrow().clone(), self.since_ms.load(Ordering::Relaxed))
+    }
+
+    /// Does it answer?
+    pub fn is_online(&self) -> bool {
+        *self.reach.borrow() == Reach::Online
     }
 
     /// When it last answered, in milliseconds since the epoch; 0 for never.
@@ -153,14 +148,49 @@ impl Connection {
     }
 }
 
-/// Does this failure concern every call, and not this one alone?
-pub fn stops_everything(error: &Error) -> bool {
+/// Asks until the coordinator answers. A refused token is asked about less often:
+/// only a person can change that.
+async fn probe(connection: Weak<Connection>) {
+    let mut failures = 0;
+    loop {
+        failures += 1;
+        sleep(PROBES.wait(failures, fastrand::f64())).await;
+        // It may have been replaced by another one meanwhile.
+        let Some(connection) = connection.upgrade() else {
+            return;
+        };
+        match connection.client.whoami().await {
+            Err(error) if is_for_later(&error) && !matches!(error, Error::RateLimited { .. }) => {
+                connection.lost(&error);
+                if !error.is_outage() {
+                    drop(connection);
+                    sleep(REFUSED).await;
+                }
+            }
+            _ => {
+                connection.probing.store(false, Ordering::Release);
+                connection.reached();
+                return;
+            }
+        }
+    }
+}
+
+/// Does this failure concern every call, beyond doubt?
+fn concerns_all(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Unreachable { .. }
+            | Error::Unauthenticated(_)
+            | Error::MalformedToken
+            | Error::Setup(_)
+    )
+}
+
+/// May the same call succeed later, without anybody changing the request? Then
+/// what it was to do waits.
+pub fn is_for_later(error: &Error) -> bool {
     error.is_outage()
-        || matches!(
-            error,
-            Error::Unauthenticated(_)
-                | Error::MalformedToken
-                | Error::Unexpected { .. }
-                | Error::Setup(_)
-        )
+        || concerns_all(error)
+        || matches!(error, Error::RateLimited { .. } | Error::Unexpected { .. })
 }

@@ -22,9 +22,9 @@
 //! ```
 
 use multiclaude_hybrid_client::protocol::Repo;
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -79,6 +79,8 @@ impl Dirs {
     /// The directory cannot be created or the file cannot be opened.
     pub fn lock(&self) -> io::Result<Option<File>> {
         make_dir(&self.bridge())?;
+        // It may have been made by hand, or by a tool that knows no better.
+        fs::set_permissions(&self.root, Permissions::from_mode(0o700))?;
         let path = self.lock_path();
         let file =
             File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
@@ -112,6 +114,11 @@ impl RepoDirs {
     /// The agents that are registered from here.
     pub fn agents(&self) -> PathBuf {
         self.root.join("agents.json")
+    }
+
+    /// multiclaude's name for the repo, as it was last served.
+    pub fn nickname(&self) -> PathBuf {
+        self.root.join("nickname")
     }
 
     /// Names of other machines, and when they left.

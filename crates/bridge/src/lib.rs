@@ -14,6 +14,7 @@
 //! | [`seal`] | end-to-end encryption |
 //! | [`roles`] | standing down, and standing up again |
 //! | [`status`] | what `bridge status` shows |
+//! | [`trouble`] | conditions that are logged when they begin and end |
 //! | [`setup`] | what the bridge asks of the command line: settings, logins, keys |
 //! | [`dirs`], [`clock`], [`watch`] | the machine: files that survive a crash, time, changes |
 //!
@@ -35,4 +36,5 @@ pub mod seal;
 pub mod setup;
 pub mod spool;
 pub mod status;
+pub mod trouble;
 pub mod watch;

@@ -1,11 +1,12 @@
 //! The agents of this home in the coordinator's registry, and those of other
 //! machines as they were last read.
 
-use crate::connection::{Connection, stops_everything};
+use crate::connection::{Connection, is_for_later};
 use crate::dirs::{RepoDirs, make_dir, write_durably};
 use crate::inbox::Routes;
 use crate::names;
 use crate::spool::locked;
+use crate::trouble::Trouble;
 use multiclaude_hybrid_client::protocol::agent::{
     Agent, AgentStatus, EndpointChange, Registration,
 };
@@ -100,6 +101,9 @@ pub struct Registry {
     secrets: Mutex<BTreeMap<AgentName, Secret>>,
     records: Mutex<BTreeMap<String, Record>>,
     read: Mutex<Read>,
+    refused: Mutex<BTreeMap<String, String>>,
+    /// The list or the configuration cannot be read.
+    pub unread: Trouble,
 }
 
 impl Registry {
@@ -121,6 +125,11 @@ impl Registry {
             secrets: Mutex::default(),
             records: Mutex::new(records),
             read: Mutex::default(),
+            refused: Mutex::default(),
+            unread: Trouble::new(
+                "the repo cannot be read at the coordinator",
+                "the repo can be read again",
+            ),
         })
     }
 
@@ -209,7 +218,7 @@ impl Registry {
         if let Some(recipient) = &self.home.recipient {
             recipient.publish(&mut metadata);
         }
-        let mut registration = Registration {
+        let registration = Registration {
             status: Some(status),
             endpoint: endpoint.map_or(EndpointChange::Clear, |endpoint| {
                 EndpointChange::Set(endpoint.url.clone())
@@ -220,17 +229,6 @@ impl Registry {
             ..Registration::new(record.name.clone(), &record.kind)
         };
         let answer = self.connection.note(self.connection.repo.register(&registration).await);
-        let answer = match answer {
-            Err(error) if error.code() == Some(ErrorCode::AgentExists) => {
-                if !self.was_ours(&record.name).await {
-                    self.forget(local).map_err(on_disk)?;
-                    return Err(Failure::Refused(error.to_string()));
-                }
-                registration.take_over = true;
-                self.connection.note(self.connection.repo.register(&registration).await)
-            }
-            answer => answer,
-        };
         match answer {
             Ok(agent) => {
                 record.id = Some(agent.id);
@@ -242,30 +240,22 @@ impl Registry {
                 info!(local, name = %record.name, status = status.as_str(), "registered");
                 Ok(record)
             }
-            Err(error)
-                if stops_everything(&error) || matches!(error, Error::RateLimited { .. }) =>
-            {
-                Err(Failure::Away)
-            }
+            Err(error) if is_for_later(&error) => Err(Failure::Away),
             Err(error) => {
                 self.forget(local).map_err(on_disk)?;
-                Err(Failure::Refused(error.to_string()))
+                let taken = error.code() == Some(ErrorCode::AgentExists);
+                let hint = if taken { self.hint_of_taken(&record.name) } else { String::new() };
+                Err(Failure::Refused(format!("{error}{hint}")))
             }
         }
     }
 
-    /// Is the holder of this name this machine, from before its home was created
-    /// again? Its label and its owner say so; the coordinator refuses all the
-    /// same while that one lives.
-    async fn was_ours(&self, name: &AgentName) -> bool {
-        let Ok(agent) = self.connection.note(self.connection.repo.agent(name).await) else {
-            return false;
-        };
-        let label = agent.metadata.get(names::NODE);
-        agent.owner == self.home.owner
-            && label == Some(&self.home.node)
-            && agent.metadata.contains_key(names::BRIDGE)
-            && agent.name.as_str().ends_with(&format!("-{}", self.home.node))
+    fn hint_of_taken(&self, name: &AgentName) -> String {
+        format!(
+            ". If that was this machine before it was set up again: multiclaude-hybrid agents remove {name} \
+             --repo {}",
+            self.home.repo
+        )
     }
 
     fn forget(&self, local: &str) -> io::Result<()> {
@@ -279,13 +269,27 @@ impl Registry {
     /// # Errors
     /// See [`Failure`].
     pub async fn deregister(&self, local: &str, record: &Record) -> Result<(), Failure> {
-        if let Some(id) = &record.id {
-            let done =
-                self.connection.note(self.connection.repo.deregister(&record.name, Some(id)).await);
+        let id = match &record.id {
+            Some(id) => Some(id.clone()),
+            // A crash came between the call and its answer, perhaps.
+            None => match self.connection.note(self.connection.repo.agent(&record.name).await) {
+                Ok(agent) => {
+                    (agent.instance.as_ref() == Some(&self.home.instance)).then_some(agent.id)
+                }
+                Err(error) if is_for_later(&error) => return Err(Failure::Away),
+                Err(_) => None,
+            },
+        };
+        if let Some(id) = id {
+            let done = self
+                .connection
+                .note(self.connection.repo.deregister(&record.name, Some(&id)).await);
             match done {
                 Ok(()) => info!(local, name = %record.name, "deregistered"),
-                Err(error) if stops_everything(&error) => return Err(Failure::Away),
-                Err(error) => warn!(local, name = %record.name, %error, "not deregistered"),
+                Err(error) if is_for_later(&error) => return Err(Failure::Away),
+                Err(error) => {
+                    info!(local, name = %record.name, %error, "it was not registered any more");
+                }
             }
         }
         self.forget(local).map_err(|error| Failure::Refused(error.to_string()))
@@ -329,11 +333,25 @@ impl Registry {
     /// # Errors
     /// As the calls.
     pub async fn refresh(&self) -> Result<(), Error> {
+        let read = self.read_now().await;
+        if let Ok(read) = &read {
+            *locked(&self.read) = read.clone();
+        }
+        let about = self.home.repo.as_str();
+        match &read {
+            // The connection has logged that.
+            Err(error) if error.is_outage() => {}
+            Err(error) => self.unread.begin(about, error),
+            Ok(_) => self.unread.end(about),
+        }
+        read.map(|_| ())
+    }
+
+    async fn read_now(&self) -> Result<Read, Error> {
         let agents =
             self.connection.note(self.connection.repo.agents(&AgentFilter::default()).await)?;
         let config = self.connection.note(self.connection.repo.config().await)?.value;
-        *locked(&self.read) = Read { agents, config: Some(config), at_ms: crate::clock::wall_ms() };
-        Ok(())
+        Ok(Read { agents, config: Some(config), at_ms: crate::clock::wall_ms() })
     }
 
     /// The agents of other machines, as last read.
@@ -347,14 +365,36 @@ impl Registry {
     pub fn label_conflict(&self) -> Option<String> {
         let read = self.read();
         let other = names::holder_of_label(&read.agents, &self.home.node, &self.home.instance)?;
-        // Ours, from before this home was created again.
-        if other.owner == self.home.owner && other.status == AgentStatus::Stopped {
-            return None;
-        }
         Some(format!(
-            "another machine is called {} already: {} of {} is there. Choose another label: \
-             multiclaude-hybrid config {} --node=LABEL",
-            self.home.node, other.name, other.owner, other.repo
+            "another machine is called {node} already: {name} of {owner} is there. Choose another label: \
+             multiclaude-hybrid config {repo} --node=LABEL. If that was this machine before it was set up \
+             again: multiclaude-hybrid agents remove {name} --repo {repo}",
+            node = self.home.node,
+            name = other.name,
+            owner = other.owner,
+            repo = other.repo
         ))
+    }
+
+    /// Gives the record of `old` to `new`: the same agent under another local name.
+    ///
+    /// # Errors
+    /// The records cannot be written.
+    pub fn rename(&self, old: &str, new: &str) -> io::Result<()> {
+        self.change(|records| {
+            if let Some(record) = records.remove(old) {
+                records.insert(new.to_owned(), record);
+            }
+        })
+    }
+
+    /// Notes which agents are not registered, and why.
+    pub fn set_refused(&self, refused: BTreeMap<String, String>) {
+        *locked(&self.refused) = refused;
+    }
+
+    /// Agents that are not registered, and why.
+    pub fn refused(&self) -> BTreeMap<String, String> {
+        locked(&self.refused).clone()
     }
 }

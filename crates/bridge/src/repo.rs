@@ -5,7 +5,7 @@
 //! coordinator is back. A step that fails is repeated by the next pass.
 
 use crate::clock;
-use crate::connection::{Connection, Reach};
+use crate::connection::{Connection, is_for_later};
 use crate::dirs::{names as entries_of, write_durably};
 use crate::inbox::{Inbox, Receiver, Receiving, Route, Routes, Stage, Stored};
 use crate::multiclaude::{Daemon, LocalRepo, Panes, Paths};
@@ -15,10 +15,10 @@ use crate::registry::{Failure, Record, Registry};
 use crate::roles::Roles;
 use crate::setup::{Machine, RepoSetup};
 use crate::spool::{Capture, Outbox, Spool, StateFile, locked};
+use crate::trouble::Trouble;
 use multiclaude_hybrid_client::protocol::agent::{AgentStatus, Delivery};
 use multiclaude_hybrid_client::protocol::message::{MessageStatus, NewMessage, Sender};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -100,7 +100,13 @@ pub struct RepoBridge {
     /// suspension.
     absent: Mutex<BTreeMap<String, Duration>>,
     statuses: Mutex<BTreeMap<String, AgentStatus>>,
-    refused: Mutex<BTreeMap<String, String>>,
+    /// When the list was read with which a registration was refused, by local
+    /// name: it is tried again with the next list.
+    tried_ms: Mutex<BTreeMap<String, i64>>,
+    /// Were pushes tried since the agents were registered?
+    push_tried: AtomicBool,
+    names_trouble: Trouble,
+    roles_trouble: Trouble,
 }
 
 /// The parts of a [`RepoBridge`] that are made elsewhere.
@@ -132,7 +138,16 @@ impl RepoBridge {
             renewed: Mutex::default(),
             absent: Mutex::default(),
             statuses: Mutex::default(),
-            refused: Mutex::default(),
+            tried_ms: Mutex::default(),
+            push_tried: AtomicBool::new(false),
+            names_trouble: Trouble::new(
+                "the names of other machines cannot be written down",
+                "the names of other machines can be written down again",
+            ),
+            roles_trouble: Trouble::new(
+                "a role that stands down came back, and cannot be stood down",
+                "the role that came back is stood down",
+            ),
         }
     }
 
@@ -153,7 +168,7 @@ impl RepoBridge {
 
     /// Agents that are not registered, and why.
     pub fn refused(&self) -> BTreeMap<String, String> {
-        locked(&self.refused).clone()
+        self.registry.refused()
     }
 
     /// How messages come in.
@@ -178,9 +193,19 @@ impl RepoBridge {
         let agents = local.into_iter().flat_map(|local| &local.agents);
         let agents = agents.filter(|(name, _)| !stood_down.contains(*name));
         let plan = names::plan(agents, &self.registry.home().node, &self.shared.serve);
+        match local {
+            Some(local) => locked(&self.absent).retain(|name, _| !local.agents.contains_key(name)),
+            // Nobody knows: no time runs.
+            None => locked(&self.absent).clear(),
+        }
+        self.adopt_renamed(local, &plan);
         // Incoming messages of agents that are here need no coordinator.
-        for name in plan.names.keys() {
-            self.inbox.place(name);
+        let (inbox, names): (_, Vec<_>) =
+            (Arc::clone(&self.inbox), plan.names.keys().cloned().collect());
+        let placed =
+            tokio::task::spawn_blocking(move || names.iter().for_each(|name| inbox.place(name)));
+        if let Err(error) = placed.await {
+            warn!(%error, "messages were not placed");
         }
         if self.registry.read().config.is_none() {
             let _ = self.registry.refresh().await;
@@ -193,13 +218,40 @@ impl RepoBridge {
         self.set_statuses(local, &plan);
         self.register(local, &plan).await;
         self.end_gone(local, &plan).await;
-        if minute && self.connection.reach().0 == Reach::Online {
+        if minute && self.connection.is_online() {
             self.once_a_minute(local).await;
         }
-        if let Err(error) = self.set_names(&stood_down) {
-            warn!(repo = %self.setup.repo, %error, "the names of other machines cannot be written");
-        }
+        let names = self.set_names(&stood_down);
+        self.names_trouble.note(self.setup.repo.as_str(), names);
         self.receive().await;
+    }
+
+    /// After a lost session the workspace `default` comes back as `workspace`: the
+    /// same agent, whose registration and mail it keeps.
+    fn adopt_renamed(&self, local: Option<&LocalRepo>, plan: &Plan) {
+        let Some(local) = local else {
+            return;
+        };
+        for (name, registered) in &plan.names {
+            let records = self.registry.records();
+            let old = records.iter().find(|(old, record)| {
+                record.name == *registered && *old != name && !local.agents.contains_key(*old)
+            });
+            let Some((old, _)) = old.filter(|_| !records.contains_key(name)) else {
+                continue;
+            };
+            locked(&self.receivers).remove(old);
+            let moved =
+                self.inbox.store().rename(old, name).and_then(|()| self.registry.rename(old, name));
+            match moved {
+                Ok(()) => {
+                    info!(repo = %self.setup.repo, old, name, "the same agent under another local name");
+                }
+                Err(error) => {
+                    warn!(repo = %self.setup.repo, old, name, %error, "its mail was not moved");
+                }
+            }
+        }
     }
 
     /// A role that stands down and came back after a lost session is retired
@@ -228,11 +280,9 @@ impl RepoBridge {
                 &self.setup.nickname,
                 &self.spool.dirs,
             );
-            match roles.retire(local, role).await {
-                Ok(()) => warn!(repo = %self.setup.repo, role, "it came back; stood down again"),
-                Err(error) => {
-                    warn!(repo = %self.setup.repo, role, %error, "it came back, not stood down");
-                }
+            let retired = roles.retire(local, role).await;
+            if self.roles_trouble.note(role, retired).is_some() {
+                warn!(repo = %self.setup.repo, role, "it came back; stood down again");
             }
         }
     }
@@ -261,13 +311,14 @@ impl RepoBridge {
     /// Registers the agents that are new, and renews the others once.
     async fn register(&self, local: Option<&LocalRepo>, plan: &Plan) {
         let mut refused = plan.refused.clone();
+        let before = self.registry.refused();
+        let read_ms = self.registry.read().at_ms;
         let conflict = self.registry.label_conflict();
         for (name, registered) in &plan.names {
             let Some((repo, agent)) = local.and_then(|repo| Some((repo, repo.agents.get(name)?)))
             else {
                 continue;
             };
-            locked(&self.absent).remove(name);
             let known = self.registry.record(name);
             // Another agent of the same name comes after the end of the first.
             let differs = |known: &Record| {
@@ -280,8 +331,14 @@ impl RepoBridge {
             if is_registered && locked(&self.renewed).contains(name) {
                 continue;
             }
-            if self.connection.reach().0 != Reach::Online || self.registry.read().config.is_none() {
+            if !self.connection.is_online() || self.registry.read().config.is_none() {
                 return;
+            }
+            if locked(&self.tried_ms).get(name) == Some(&read_ms)
+                && let Some(reason) = before.get(name)
+            {
+                refused.insert(name.clone(), reason.clone());
+                continue;
             }
             if let Some(reason) = &conflict {
                 refused.insert(name.clone(), reason.clone());
@@ -301,17 +358,17 @@ impl RepoBridge {
                 }
                 Err(Failure::Away) => return,
                 Err(Failure::Refused(reason)) => {
+                    locked(&self.tried_ms).insert(name.clone(), read_ms);
                     refused.insert(name.clone(), reason);
                 }
             }
         }
-        let mut before = locked(&self.refused);
         for (name, reason) in &refused {
-            if before.get(name) != Some(reason) {
+            if !before.contains_key(name) {
                 warn!(repo = %self.setup.repo, local = name, reason, "not registered");
             }
         }
-        *before = refused;
+        self.registry.set_refused(refused);
     }
 
     /// Ends the registrations of agents that have gone: what they wrote is sent
@@ -337,9 +394,7 @@ impl RepoBridge {
                 continue;
             }
             let before = replaced.flatten().and_then(|created| nanos(&created)).unwrap_or(i64::MAX);
-            if self.spool.has_from(&name, before).unwrap_or(true)
-                || self.connection.reach().0 != Reach::Online
-            {
+            if !self.connection.is_online() || self.has_from(&name, before).await {
                 continue;
             }
             locked(&self.receivers).remove(&name);
@@ -355,6 +410,13 @@ impl RepoBridge {
             locked(&self.renewed).remove(&name);
             locked(&self.absent).remove(&name);
         }
+    }
+
+    /// Does a message wait that an agent wrote before this time?
+    async fn has_from(&self, name: &str, before_nanos: i64) -> bool {
+        let (spool, name) = (Arc::clone(&self.spool), name.to_owned());
+        let found = tokio::task::spawn_blocking(move || spool.has_from(&name, before_nanos)).await;
+        !matches!(found, Ok(Ok(false)))
     }
 
     fn is_over(&self, repo: &LocalRepo, name: &str, record: &Record) -> bool {
@@ -390,7 +452,7 @@ impl RepoBridge {
                 let sent =
                     self.connection.note(self.connection.repo.send(&answer, Some(&key)).await);
                 match sent {
-                    Err(error) if crate::connection::stops_everything(&error) => return false,
+                    Err(error) if is_for_later(&error) => return false,
                     Err(error) => warn!(local, id, %error, "its sender could not be told"),
                     Ok(_) => {}
                 }
@@ -465,10 +527,7 @@ impl RepoBridge {
     /// stay for a while ([`Timing::link`]).
     fn set_names(&self, stood_down: &BTreeSet<String>) -> io::Result<()> {
         let path = self.spool.dirs.links();
-        let before: BTreeMap<String, i64> = fs::read(&path)
-            .ok()
-            .and_then(|text| serde_json::from_slice(&text).ok())
-            .unwrap_or_default();
+        let before = self.spool.known_names();
         let mut seen = before.clone();
         let (now, kept_ms) = (clock::wall_ms(), self.shared.timing.link.as_millis() as i64);
         let others: BTreeSet<String> =
@@ -503,11 +562,11 @@ impl RepoBridge {
     /// Receives for every registered agent, in the way that works.
     async fn receive(&self) {
         let records = self.registry.records();
-        if !self.pushed.load(Ordering::Relaxed)
-            && self.registry.home().public_url.is_some()
-            && locked(&self.receivers).is_empty()
-            && !records.is_empty()
-            && self.connection.reach().0 == Reach::Online
+        let is_registered = records.values().any(|record| record.id.is_some());
+        if self.registry.home().public_url.is_some()
+            && is_registered
+            && self.connection.is_online()
+            && !self.push_tried.swap(true, Ordering::Relaxed)
         {
             self.set_routes(&records);
             self.check_pushes().await;
@@ -562,6 +621,9 @@ impl RepoBridge {
 
     /// Reports what agents have acknowledged since the last time.
     pub async fn report_acks(&self) {
+        if !self.connection.is_online() {
+            return;
+        }
         for local in self.inbox.store().locals().unwrap_or_default() {
             for acked in self.inbox.acked(&local).unwrap_or_default() {
                 let id = acked.message.id.to_string();
@@ -571,10 +633,7 @@ impl RepoBridge {
                     acked.agent.as_ref(),
                 );
                 match self.connection.note(report.await) {
-                    Err(error) if crate::connection::stops_everything(&error) => {
-                        self.inbox.not_done(&id);
-                        return;
-                    }
+                    Err(error) if is_for_later(&error) => return,
                     Err(error) => warn!(local, id, %error, "the acknowledgement was refused"),
                     Ok(_) => info!(local, id, "acknowledged"),
                 }
@@ -588,10 +647,15 @@ impl RepoBridge {
     /// Marks all agents stopped; the bridge ends.
     pub async fn stop(&self, within: Duration) {
         locked(&self.receivers).clear();
+        for record in self.registry.records().values() {
+            if let Some(endpoint) = self.registry.endpoint(&record.name) {
+                self.shared.routes.remove(&endpoint.path);
+            }
+        }
         self.outbox.stop();
         let stopped =
             self.registry.records().into_keys().map(|name| (name, AgentStatus::Stopped)).collect();
-        if self.connection.reach().0 == Reach::Online {
+        if self.connection.is_online() {
             let _ = tokio::time::timeout(within, self.registry.beat(&stopped)).await;
         }
     }

@@ -59,6 +59,11 @@ impl<'a> Roles<'a> {
         text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
 
+    /// Has this role been retired here?
+    pub fn has_retired(&self, role: &str) -> bool {
+        self.retired().contains_key(role)
+    }
+
     fn remember(&self, role: &str, agent: &LocalAgent) -> io::Result<()> {
         let mut retired = self.retired();
         retired.insert(role.to_owned(), agent.clone());
@@ -104,7 +109,7 @@ impl<'a> Roles<'a> {
             let keep = "exec sleep infinity";
             tmux(&["new-window", "-d", "-t", &target, "-n", KEEPER, "-c", "/", keep]).await?;
         }
-        tmux(&["kill-window", "-t", &format!("={session}:={window}")]).await.map(|_| ())
+        close(&session, window).await
     }
 
     /// Brings the local agent of this role back, as it was: its window, its entry
@@ -143,7 +148,7 @@ impl<'a> Roles<'a> {
         let args = json!({ "repo": self.nickname, "agent": role });
         self.daemon.ask("restart_agent", args).await?;
         if windows.lines().any(|name| name == KEEPER) {
-            tmux(&["kill-window", "-t", &format!("={session}:={KEEPER}")]).await?;
+            close(&session, KEEPER).await?;
         }
         Ok(())
     }
@@ -152,6 +157,14 @@ impl<'a> Roles<'a> {
         let switch = format!("--mq-enabled={on}");
         run("multiclaude", &["config", self.nickname, &switch]).await.map(|_| ())
     }
+}
+
+/// Closes a window; it may be gone already.
+async fn close(session: &str, window: &str) -> Result<(), RoleError> {
+    let closed = tmux(&["kill-window", "-t", &format!("={session}:={window}")]).await;
+    let left = tmux(&["list-windows", "-t", &format!("={session}"), "-F", "#{window_name}"]).await;
+    let is_open = left.is_ok_and(|left| left.lines().any(|name| name == window));
+    if is_open { closed.map(|_| ()) } else { Ok(()) }
 }
 
 async fn tmux(args: &[&str]) -> Result<String, RoleError> {

@@ -2,8 +2,8 @@
 
 use crate::clock;
 use crate::connection::Connection;
-use crate::dirs::{Dirs, make_dir, write_durably};
-use crate::inbox::{Hold, Inbox, Listener, Routes};
+use crate::dirs::{Dirs, make_dir, remove, write_durably};
+use crate::inbox::{Hold, Inbox, LastHop, Listener, Routes};
 use crate::multiclaude::{Daemon, Paths};
 use crate::presence::Timing;
 use crate::registry::{Home, Registry};
@@ -12,6 +12,7 @@ use crate::seal::Seal;
 use crate::setup::{Machine, RepoSetup, Setup};
 use crate::spool::{Capture, Outbox, Spool, StateFile};
 use crate::status::{RepoStatus, Status};
+use crate::trouble::Trouble;
 use multiclaude_hybrid_client::protocol::Repo;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -27,6 +28,8 @@ use tracing::{info, warn};
 
 /// How often the settings are looked at, and the status is written.
 const TICK: Duration = Duration::from_secs(1);
+/// How often settings that cannot be used are read again.
+const RELOAD: Duration = Duration::from_secs(15);
 /// A gap between the clocks that means that the machine was suspended.
 const SUSPENDED: Duration = Duration::from_secs(5);
 /// Changes that come together are answered together.
@@ -95,6 +98,7 @@ pub struct Bridge {
     resumed: watch::Sender<u64>,
     setup: Setup,
     settings_error: Option<String>,
+    trouble: Trouble,
     refused: BTreeMap<String, String>,
     repos: BTreeMap<Repo, Served>,
     started_ms: i64,
@@ -113,6 +117,8 @@ pub async fn run(
 ) -> Result<(), StartError> {
     let dirs = Dirs::of_home(&options.home);
     let _lock = dirs.lock()?.ok_or(StartError::Running)?;
+    // That of an earlier process says nothing of this one.
+    remove(&dirs.status())?;
     let paths = Paths::of_home(&options.home);
     let (changed, resumed) = (watch::Sender::new(0), watch::Sender::new(0));
     let state = Arc::new(StateFile::new(paths.state()));
@@ -138,7 +144,11 @@ pub async fn run(
         panes: Mutex::default(),
         daemon_is_up: AtomicBool::new(false),
     });
-    let setup = machine.setup().map_err(StartError::Setup)?;
+    let mut stop = std::pin::pin!(stop);
+    let setup = tokio::select! {
+        () = &mut stop => return Ok(()),
+        setup = read_setup(&machine) => setup.map_err(StartError::Setup)?,
+    };
     info!(
         node = setup.node,
         pid = std::process::id(),
@@ -154,15 +164,20 @@ pub async fn run(
         resumed,
         setup: Setup::default(),
         settings_error: None,
+        trouble: Trouble::new(
+            "the settings cannot be used; going on with the last ones",
+            "the settings can be used again",
+        ),
         refused: BTreeMap::new(),
         repos: BTreeMap::new(),
         started_ms: clock::wall_ms(),
         written: None,
         requests: (0, 0),
     };
-    bridge.look_at_machine().await;
-    bridge.follow(setup).await;
-    bridge.work(stop).await;
+    tokio::select! {
+        () = &mut stop => {}
+        () = async { bridge.look_at_machine().await; bridge.follow(setup).await } => bridge.work(stop).await,
+    }
     bridge.end().await;
     Ok(())
 }
@@ -174,35 +189,42 @@ impl Bridge {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut changed = self.changed.subscribe();
         let (mut asleep, mut minute) = (asleep(), Instant::now());
-        let mut settings = None;
+        let (mut settings, mut again) = (None, Instant::now());
         loop {
+            let round = async {
+                tokio::select! {
+                    _ = tick.tick() => {}
+                    _ = changed.changed() => sleep(TOGETHER).await,
+                }
+                changed.mark_unchanged();
+                let now_asleep = self::asleep();
+                if now_asleep.saturating_sub(asleep) > SUSPENDED {
+                    let secs = now_asleep.saturating_sub(asleep).as_secs();
+                    info!(secs, "the machine was suspended");
+                    self.resumed.send_modify(|count| *count += 1);
+                    minute = Instant::now();
+                }
+                asleep = now_asleep;
+                if Instant::now() >= minute {
+                    minute = Instant::now() + self.shared.timing.minute;
+                    self.look_at_machine().await;
+                }
+                // Reading the settings asks the keychain: only when they have
+                // changed, or could not be used.
+                let stamp = self.settings_stamp();
+                let unsettled = self.settings_error.is_some() || !self.refused.is_empty();
+                if settings.as_ref() != Some(&stamp) || (unsettled && Instant::now() >= again) {
+                    settings = Some(stamp);
+                    again = Instant::now() + RELOAD;
+                    self.reload().await;
+                }
+                self.write_status();
+            };
+            // Whatever it is busy with: a keychain may ask a person for minutes.
             tokio::select! {
                 () = &mut stop => return,
-                _ = tick.tick() => {}
-                _ = changed.changed() => sleep(TOGETHER).await,
+                () = round => {}
             }
-            changed.mark_unchanged();
-            let now_asleep = self::asleep();
-            if now_asleep.saturating_sub(asleep) > SUSPENDED {
-                info!(
-                    secs = now_asleep.saturating_sub(asleep).as_secs(),
-                    "the machine was suspended"
-                );
-                self.resumed.send_modify(|count| *count += 1);
-                minute = Instant::now();
-            }
-            asleep = now_asleep;
-            if Instant::now() >= minute {
-                minute = Instant::now() + self.shared.timing.minute;
-                self.look_at_machine().await;
-            }
-            // Reading the settings asks the keychain: only when they have changed.
-            let stamp = self.settings_stamp();
-            if settings != Some(stamp.clone()) {
-                settings = Some(stamp);
-                self.reload().await;
-            }
-            self.write_status();
         }
     }
 
@@ -229,27 +251,27 @@ impl Bridge {
     }
 
     async fn reload(&mut self) {
-        let setup = match self.machine.setup() {
+        let setup = match read_setup(&self.machine).await {
             Ok(setup) => setup,
             Err(reason) => {
-                if self.settings_error.as_ref() != Some(&reason) {
-                    warn!(reason, "the settings cannot be read; going on with the last ones");
-                }
+                self.trouble.begin("settings", &reason);
                 self.settings_error = Some(reason);
                 return;
             }
         };
-        self.settings_error = None;
         // A home that was removed takes the settings with it: messages on their
         // way are carried on all the same.
         if setup.repos.is_empty()
             && !self.repos.is_empty()
             && !self.shared.paths.root().join("hybrid").exists()
         {
-            self.settings_error =
-                Some("the settings are gone; going on with the last ones".to_owned());
+            let reason = "the settings are gone".to_owned();
+            self.trouble.begin("settings", &reason);
+            self.settings_error = Some(reason);
             return;
         }
+        self.trouble.end("settings");
+        self.settings_error = None;
         self.follow(setup).await;
     }
 
@@ -261,22 +283,25 @@ impl Bridge {
         for (repo, served) in &self.repos {
             let wanted = setup.repos.iter().find(|wanted| wanted.repo == *repo);
             match wanted {
-                // It may come back: what is on its way is carried on.
-                None if same_machine && setup.without_clone.contains(repo) => {}
+                None if same_machine && setup.for_now.contains(repo) => {}
                 Some(wanted) if same_machine && wanted.is_same(&served.bridge.setup) => {
                     served.bridge.set_stood_down(wanted.stood_down.clone());
                 }
                 _ => stale.push(repo.clone()),
             }
         }
-        for repo in stale {
-            if let Some(served) = self.repos.remove(&repo) {
-                let stays = setup.repos.iter().any(|wanted| wanted.repo == repo);
-                info!(%repo, stays, "its settings have changed");
-                served.end().await;
-                if !stays && let Err(error) = served.bridge.spool.links.remove_all() {
-                    warn!(%repo, %error, "its links were not removed");
-                }
+        let ended: Vec<_> = stale.iter().filter_map(|repo| self.repos.remove(repo)).collect();
+        // Nothing is taken, and no link is made, for these from now on.
+        self.capture_served();
+        for served in ended {
+            let old = &served.bridge.setup;
+            let now = setup.repos.iter().find(|wanted| wanted.repo == old.repo);
+            let stays = now.is_some_and(|now| now.nickname == old.nickname);
+            let (repo, spool) = (old.repo.clone(), Arc::clone(&served.bridge.spool));
+            info!(%repo, stays, "its settings have changed");
+            served.end_owned().await;
+            if !stays && let Err(error) = spool.links.remove_all() {
+                warn!(%repo, %error, "its links were not removed");
             }
         }
         self.setup = setup.clone();
@@ -295,14 +320,19 @@ impl Bridge {
                 }
             }
         }
+        self.capture_served();
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    fn capture_served(&self) {
         let spools = self.repos.values().map(|served| Arc::clone(&served.bridge.spool)).collect();
         self.shared.capture.serve(spools);
-        self.changed.send_modify(|count| *count += 1);
     }
 
     fn serve(&self, setup: RepoSetup) -> io::Result<Served> {
         let dirs = self.dirs.repo(&setup.repo);
         make_dir(&dirs.inbox())?;
+        write_durably(&dirs.nickname(), setup.nickname.as_bytes(), 0o600)?;
         let connection = Connection::new(setup.client.clone(), setup.repo.clone());
         let home = Home {
             repo: setup.repo.clone(),
@@ -315,18 +345,23 @@ impl Bridge {
         let registry = Arc::new(Registry::open(Arc::clone(&connection), &dirs, home)?);
         let messages = self.shared.paths.messages(&setup.nickname);
         let spool = Arc::new(Spool::open(&setup.nickname, messages, dirs)?);
+        // What is known before the coordinator has answered.
+        let known = spool.known_names().into_keys().collect();
+        spool.set_names(known, setup.stood_down.clone(), registry.records().into_keys().collect());
         let seal = Arc::new(Seal::new(
             Arc::clone(&self.machine),
             setup.repo.clone(),
             setup.require_encryption,
         ));
         let state = Arc::clone(&self.shared.state);
-        let inbox = Arc::new(Inbox::new(
+        let hop: Arc<dyn LastHop> = Arc::new(Hold);
+        let inbox = Inbox::new(
             Arc::clone(&spool),
             Arc::clone(&state),
             Arc::clone(&seal),
-            Arc::new(Hold),
-        ));
+            (Arc::clone(&registry), hop),
+        );
+        let inbox = Arc::new(inbox);
         let outbox = Arc::new(Outbox {
             spool,
             connection: Arc::clone(&connection),
@@ -375,11 +410,7 @@ impl Bridge {
                 .map(|(path, reason)| (path.display().to_string(), reason))
                 .collect(),
             refused: self.refused.clone(),
-            repos: self
-                .repos
-                .values()
-                .map(|served| RepoStatus::of(&served.bridge, now_ms))
-                .collect(),
+            repos: self.repos.values().map(|served| RepoStatus::of(&served.bridge)).collect(),
         }
     }
 
@@ -422,6 +453,13 @@ impl Drop for Served {
             task.abort();
         }
     }
+}
+
+/// Reads the settings on a thread of its own: a keychain may take its time.
+async fn read_setup(machine: &Arc<dyn Machine>) -> Result<Setup, String> {
+    let machine = Arc::clone(machine);
+    let read = tokio::task::spawn_blocking(move || machine.setup()).await;
+    read.unwrap_or_else(|error| Err(format!("reading them has failed: {error}")))
 }
 
 /// How long the machine has been suspended since it was started.

@@ -4,13 +4,23 @@
 use crate::registry::Registry;
 use crate::setup::Machine;
 use crate::spool::locked;
-use multiclaude_hybrid_client::protocol::Repo;
+use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::config::Encrypt;
 use multiclaude_hybrid_client::protocol::message::{Message, NewMessage};
+use multiclaude_hybrid_client::protocol::{AgentName, Repo};
 use multiclaude_hybrid_client::sealed::{self, Action, Recipient};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use tracing::warn;
+
+/// Why a message was not made ready to leave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotSealed {
+    /// A file of this machine cannot be read or written now.
+    Later(String),
+    /// It must not leave; a text for its sender.
+    Refused(String),
+}
 
 /// Seals and opens the messages of one repo.
 #[derive(Debug)]
@@ -28,24 +38,37 @@ impl Seal {
         Self { machine, repo, require, warned: Mutex::default() }
     }
 
+    /// Does it matter which key the recipient publishes, and is none known?
+    pub fn wants_key_of(&self, to: &AgentName, registry: &Registry) -> bool {
+        let read = registry.read();
+        let encrypts = self.require || read.config.is_some_and(|config| config.encrypt.is_some());
+        let known = read.agents.iter().find(|agent| agent.name == *to);
+        let has_key =
+            |agent: &Agent| Recipient::published(&agent.metadata).is_ok_and(|key| key.is_some());
+        encrypts && !known.is_some_and(has_key)
+    }
+
     /// A message as it is to leave, by the shared configuration that `registry`
     /// has read.
     ///
     /// # Errors
-    /// It must not leave; a text for its sender.
-    pub fn seal(&self, message: NewMessage, registry: &Registry) -> Result<NewMessage, String> {
+    /// See [`NotSealed`].
+    pub fn seal(&self, message: NewMessage, registry: &Registry) -> Result<NewMessage, NotSealed> {
         let read = registry.read();
         let policy = if self.require {
             Some(Encrypt::Always)
         } else {
             read.config.and_then(|config| config.encrypt)
         };
-        let pins = self.machine.pins()?;
+        let pins = self.machine.pins().map_err(NotSealed::Later)?;
         let agent = read.agents.iter().find(|agent| agent.name == message.to);
         let published = match agent.map(|agent| Recipient::published(&agent.metadata)) {
             None => None,
             Some(published) => published.map_err(|error| {
-                format!("{} publishes a key that is not valid: {error}", message.to)
+                NotSealed::Refused(format!(
+                    "{} publishes a key that is not valid: {error}",
+                    message.to
+                ))
             })?,
         };
         let published = published.filter(|_| policy.is_some());
@@ -58,37 +81,39 @@ impl Seal {
             }
         }
         if let Some(first) = decision.pin {
-            self.machine.pin(&self.repo, &message.to, first)?;
+            self.machine.pin(&self.repo, &message.to, first).map_err(NotSealed::Later)?;
         }
         match decision.action {
             Action::Plain => Ok(message),
             Action::Encrypt(recipient) => {
-                sealed::seal(&message, &self.repo, &recipient).map_err(|error| error.to_string())
+                let sealed = sealed::seal(&message, &self.repo, &recipient);
+                sealed.map_err(|error| NotSealed::Refused(error.to_string()))
             }
-            Action::Refuse(refusal) => Err(refusal.to_string()),
+            Action::Refuse(refusal) => Err(NotSealed::Refused(refusal.to_string())),
         }
     }
 
-    /// The text of a message; why it cannot be read, in place of it, if so.
-    pub fn open(&self, message: &Message) -> String {
+    /// The text of a message; what is wrong with it, in its place, if no key of
+    /// this machine opens it.
+    ///
+    /// # Errors
+    /// This machine's keys cannot be read now: it can be opened later.
+    pub fn open(&self, message: &Message) -> Result<String, String> {
         if !sealed::is_sealed(message) {
-            return message.body.clone();
+            return Ok(message.body.clone());
         }
-        let opened = self
-            .machine
-            .identities()
-            .and_then(|keys| sealed::open(message, &keys).map_err(|error| error.to_string()));
-        match opened {
+        let keys = self.machine.identities()?;
+        Ok(match sealed::open(message, &keys) {
             Ok(opened) if opened.message.repo == self.repo => opened.message.body,
             Ok(_) => {
                 "(This encrypted message says that it is of another repo, so it is not shown.)"
                     .to_owned()
             }
             Err(reason) => format!(
-                "(This message is encrypted and cannot be read here: {reason}. Ask {} to send it again, \
-                 or check this machine's key: multiclaude-hybrid doctor)",
+                "(This message is encrypted and cannot be read here: {reason}. Ask {} to send it again, or check \
+                 this machine's key: multiclaude-hybrid doctor)",
                 message.from
             ),
-        }
+        })
     }
 }

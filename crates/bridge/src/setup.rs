@@ -53,8 +53,9 @@ pub struct Setup {
     pub instance: String,
     /// The repos.
     pub repos: Vec<RepoSetup>,
-    /// Repos that hybrid mode is on for, and that multiclaude has no clone of now.
-    pub without_clone: BTreeSet<Repo>,
+    /// Repos that hybrid mode is on for, and that cannot be set up now: multiclaude
+    /// has no clone, or the secrets cannot be read. One that is served stays.
+    pub for_now: BTreeSet<Repo>,
     /// multiclaude's names of repos that cannot be served, and why.
     pub refused: BTreeMap<String, String>,
 }

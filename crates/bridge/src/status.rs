@@ -57,6 +57,8 @@ pub struct RepoStatus {
     pub since_ms: i64,
     /// When the coordinator last answered, in milliseconds since the epoch.
     pub last_contact_ms: i64,
+    /// Why the agents of the repo cannot be read, although the coordinator answers.
+    pub unread: Option<String>,
     /// How messages come in: `webhook`, `stream` or `polling`.
     pub delivery: String,
     /// The registered agents.
@@ -110,8 +112,8 @@ pub struct Held {
 
 impl RepoStatus {
     /// Of a repo, now.
-    pub fn of(bridge: &RepoBridge, now_ms: i64) -> Self {
-        let (reach, since) = bridge.connection.reach();
+    pub fn of(bridge: &RepoBridge) -> Self {
+        let (reach, since_ms) = bridge.connection.reach();
         let statuses = bridge.statuses();
         let agents =
             bridge.registry.records().into_iter().filter(|(_, record)| record.id.is_some());
@@ -158,8 +160,9 @@ impl RepoStatus {
                 Reach::Online => None,
                 Reach::Away(reason) => Some(reason),
             },
-            since_ms: now_ms - since.as_millis() as i64,
+            since_ms,
             last_contact_ms: bridge.connection.last_contact_ms(),
+            unread: bridge.registry.unread.reason(),
             delivery: match bridge.way() {
                 Way::Webhook => "webhook",
                 Way::Stream => "stream",

@@ -1,5 +1,6 @@
 //! What the shim asks the rest of the program.
 
+use crate::commands::bridge;
 use crate::failure::{Failure, Outcome};
 use crate::home::Home;
 use crate::multiclaude::repo_of_url;
@@ -194,7 +195,8 @@ impl Hooks for Commands {
         let local =
             state.repos.get(&place.repo).is_some_and(|local| local.agents.contains_key(name));
         let is_local = local && !here.stood_down.contains(name);
-        if is_local || Dirs::of_home(session.home.user()).is_running() {
+        let bridge = bridge::running(&session).ok().flatten();
+        if is_local || bridge::serves(bridge.as_ref(), &repo, Some(&place.repo)) {
             return Message::Real;
         }
         match AgentName::parse(name) {

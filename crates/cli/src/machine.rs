@@ -1,10 +1,11 @@
 //! This machine, as the bridge asks about it: settings, logins and keys.
 
 use crate::crypt;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Exit, Failure, Outcome};
 use crate::multiclaude::State;
 use crate::output::Output;
 use crate::session::Session;
+use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_bridge::setup::{Machine, RepoSetup, Setup};
 use multiclaude_hybrid_client::protocol::{AgentName, Repo};
 use multiclaude_hybrid_client::sealed::{Identity, Pins, Recipient};
@@ -37,7 +38,7 @@ impl Machine for ThisMachine {
         // A state that cannot be read now is read again: no repo is given up.
         let state = session.state().map_err(text)?;
         let mut refused = BTreeMap::new();
-        let (mut repos, mut without_clone) = (Vec::new(), BTreeSet::new());
+        let (mut repos, mut for_now) = (Vec::new(), BTreeSet::new());
         for (name, here) in &session.settings.repos {
             let Some(repo) = Repo::parse(name).ok().filter(|_| here.enabled) else {
                 continue;
@@ -48,9 +49,14 @@ impl Machine for ThisMachine {
                     let reason = "multiclaude has no clone of it here (multiclaude repo init); its agents count as \
                                   stopped";
                     refused.insert(name.clone(), reason.to_owned());
-                    without_clone.insert(repo);
+                    for_now.insert(repo);
                 }
                 Err(failure) => {
+                    // Without a login there is nothing to serve it with; a keychain
+                    // that is locked is opened again.
+                    if failure.exit != Exit::NotLoggedIn {
+                        for_now.insert(repo);
+                    }
                     refused.insert(name.clone(), text(failure));
                 }
             }
@@ -60,7 +66,7 @@ impl Machine for ThisMachine {
             node: settings.node(),
             instance: settings.instance.clone(),
             repos,
-            without_clone,
+            for_now,
             refused,
         })
     }
@@ -88,18 +94,23 @@ fn repo_setup(
     refused: &mut BTreeMap<String, String>,
 ) -> Outcome<Option<RepoSetup>> {
     let means = |name: &&String| session.nicknamed(name, state).is_ok_and(|known| known == *repo);
-    let mut names = state.repos.keys().filter(means);
-    let Some(nickname) = names.next() else {
+    let names: Vec<_> = state.repos.keys().filter(means).collect();
+    // The one that was served before stays that.
+    let served =
+        std::fs::read_to_string(Dirs::of_home(session.home.user()).repo(repo).nickname()).ok();
+    let before = names.iter().find(|name| Some(name.as_str()) == served.as_deref());
+    let Some(&nickname) = before.or(names.first()) else {
         return Ok(None);
     };
-    for second in names {
+    for second in names.iter().filter(|name| **name != nickname) {
         let reason = format!(
             "it is a second clone of {repo}; agents of {nickname} are registered, those of {second} are not"
         );
-        refused.insert(second.clone(), reason);
+        refused.insert((*second).clone(), reason);
     }
     let login = session.part_in(repo).ok_or_else(|| {
         Failure::new(format!("this machine has no user or service token for {repo}"))
+            .exit(Exit::NotLoggedIn)
             .hint("log in with one: multiclaude-hybrid login")
     })?;
     let here = session.settings.repo(repo);

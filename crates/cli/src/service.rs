@@ -49,6 +49,24 @@ impl Service {
         self.path().exists()
     }
 
+    /// The command line that it was installed with, without the program's name.
+    pub fn words(&self) -> Option<Vec<String>> {
+        let text = fs::read_to_string(self.path()).ok()?;
+        Some(match self.manager {
+            Manager::Systemd => words_of_unit(&text),
+            Manager::Launchd => {
+                let list = text.split_once("<array>")?.1.split_once("</array>")?.0;
+                let words =
+                    list.split("<string>").skip(2).filter_map(|word| word.split_once("</string>"));
+                words
+                    .map(|(word, _)| {
+                        word.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+                    })
+                    .collect()
+            }
+        })
+    }
+
     /// Can services be managed here? A container often has no manager.
     ///
     /// # Errors
@@ -179,6 +197,23 @@ fn unit(program: &Path, args: &[String], kept: &[(String, String)]) -> String {
     )
 }
 
+/// The words of `ExecStart`, as [`quoted`] wrote them, without the program's name.
+fn words_of_unit(text: &str) -> Vec<String> {
+    let line = text.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap_or_default();
+    let (mut words, mut word, mut chars) = (Vec::new(), None::<String>, line.chars());
+    while let Some(char) = chars.next() {
+        match (char, &mut word) {
+            ('"', None) => word = Some(String::new()),
+            ('"', Some(_)) => words.extend(word.take()),
+            // These are written twice, or after a backslash.
+            ('\\' | '%' | '$', Some(word)) => word.extend(chars.next()),
+            (char, Some(word)) => word.push(char),
+            _ => {}
+        }
+    }
+    words.into_iter().skip(1).collect()
+}
+
 fn xml(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
@@ -215,6 +250,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("Environment=\"PATH=/home/d an/bin:/bin\"\n"), "{text}");
+        assert_eq!(words_of_unit(&text), args);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use super::{Inbox, Stored};
 use crate::spool::locked;
+use crate::trouble::Trouble;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -22,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tracing::{debug, warn};
+use tracing::debug;
 
 /// The largest push: a message of 64 KiB, every byte of it escaped, and the rest.
 const BODY_MAX: usize = 512 * 1024;
@@ -127,6 +128,7 @@ impl Listener {
     pub async fn start(address: SocketAddr, routes: Arc<Routes>) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let trouble = Trouble::new("no connections are accepted", "connections are accepted again");
         let task = tokio::spawn(async move {
             loop {
                 // No connection is accepted that could not be served.
@@ -134,9 +136,12 @@ impl Listener {
                     return;
                 };
                 let stream = match listener.accept().await {
-                    Ok((stream, _)) => stream,
+                    Ok((stream, _)) => {
+                        trouble.end("listener");
+                        stream
+                    }
                     Err(error) => {
-                        warn!(%error, "a connection was not accepted");
+                        trouble.begin("listener", error);
                         tokio::time::sleep(Duration::from_millis(100)).await;
                         continue;
                     }

@@ -18,9 +18,13 @@ pub use listener::{Listener, Route, Routes};
 pub use receive::{Receiver, Receiving};
 pub use store::{BRIDGE_NAME, Stage, Store, Stored, notice};
 
+use crate::dirs::make_dir;
 use crate::multiclaude::{LocalMessage, Status};
+use crate::presence::is_successor;
+use crate::registry::Registry;
 use crate::seal::Seal;
 use crate::spool::{Spool, StateFile, locked};
+use crate::trouble::Trouble;
 use multiclaude_hybrid_client::protocol::AgentId;
 use multiclaude_hybrid_client::protocol::message::{Message, Sender};
 use std::collections::BTreeMap;
@@ -28,7 +32,7 @@ use std::fs;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
-use tracing::{info, warn};
+use tracing::info;
 
 /// The incoming side of one repo.
 #[derive(Debug)]
@@ -46,7 +50,8 @@ pub struct Inbox {
     hop_held: Mutex<BTreeMap<(String, String), String>>,
     /// When a placed file was last looked at.
     looked_at: Mutex<BTreeMap<String, SystemTime>>,
-    trouble: Mutex<Option<String>>,
+    registry: Arc<Registry>,
+    trouble: Trouble,
 }
 
 /// A message that its agent has acknowledged.
@@ -66,7 +71,7 @@ impl Inbox {
         spool: Arc<Spool>,
         state: Arc<StateFile>,
         seal: Arc<Seal>,
-        hop: Arc<dyn LastHop>,
+        (registry, hop): (Arc<Registry>, Arc<dyn LastHop>),
     ) -> Self {
         Self {
             store: Store::new(spool.dirs.clone()),
@@ -78,7 +83,11 @@ impl Inbox {
             held: Mutex::default(),
             hop_held: Mutex::default(),
             looked_at: Mutex::default(),
-            trouble: Mutex::default(),
+            registry,
+            trouble: Trouble::new(
+                "messages cannot be stored; they wait at the coordinator",
+                "messages can be stored again",
+            ),
         }
     }
 
@@ -88,25 +97,14 @@ impl Inbox {
     /// # Errors
     /// It could not be stored: do not confirm it.
     pub fn accept(&self, local: &str, stored: &Stored) -> io::Result<()> {
-        let stored = self.store.put(local, stored).map(|_| ());
-        self.log_change(stored.as_ref().err());
+        let stored = self.store.put(local, stored);
+        match &stored {
+            Ok(_) => self.trouble.end("inbox"),
+            Err(error) => self.trouble.begin("inbox", error),
+        }
         stored?;
         self.place(local);
         Ok(())
-    }
-
-    /// Logs that the disk has begun, or ceased, to refuse messages.
-    fn log_change(&self, error: Option<&io::Error>) {
-        let reason = error.map(ToString::to_string);
-        let mut trouble = locked(&self.trouble);
-        if *trouble != reason {
-            if let Some(reason) = &reason {
-                warn!(reason, "messages cannot be stored; they wait at the coordinator");
-            } else {
-                info!("messages can be stored again");
-            }
-            *trouble = reason;
-        }
     }
 
     /// Makes multiclaude's files of all stored messages of a local agent, in
@@ -117,7 +115,7 @@ impl Inbox {
         locked(&self.held).retain(|(of, _), _| of != local);
         let ids = match self.store.ids(local, Stage::New) {
             Ok(ids) => ids,
-            Err(error) => return self.log_change(Some(&error)),
+            Err(error) => return self.trouble.begin("inbox", error),
         };
         for (at, id) in ids.iter().enumerate() {
             let reason = match self.place_one(local, id) {
@@ -142,8 +140,12 @@ impl Inbox {
         let Some(repo) = state.repos.get(&self.spool.nickname) else {
             return Ok(Some(format!("multiclaude has no repo {}", self.spool.nickname)));
         };
-        if !repo.agents.contains_key(local) {
+        let Some(agent) = repo.agents.get(local) else {
             return Ok(Some(format!("{local} is not running here")));
+        };
+        let record = self.registry.record(local);
+        if record.is_some_and(|record| is_successor(agent, &record.created_at)) {
+            return Ok(Some(format!("it is for an earlier {local}, which has ended")));
         }
         let stored = self.store.get(local, Stage::New, id)?;
         let message = match &stored {
@@ -154,7 +156,12 @@ impl Inbox {
                     // An answer finds its way as soon as the message can be read.
                     self.spool.links.link(from.as_str())?;
                 }
-                let text = self.seal.open(message);
+                let text = match self.seal.open(message) {
+                    Ok(text) => text,
+                    Err(reason) => {
+                        return Ok(Some(format!("it cannot be decrypted now: {reason}")));
+                    }
+                };
                 LocalMessage::delivered(
                     id,
                     &message.from.to_string(),
@@ -170,7 +177,7 @@ impl Inbox {
         let dir = self.spool.messages.join(local);
         // A crash may have come between the writing and the marking.
         if !dir.join(format!("{id}.json")).exists() {
-            fs::create_dir_all(&dir)?;
+            make_dir(&dir)?;
             message.write(&dir)?;
         }
         self.store.advance(local, id, Stage::New, Stage::Placed)?;
@@ -219,7 +226,10 @@ impl Inbox {
             let Some(file) = LocalMessage::read(&path)? else {
                 continue;
             };
-            locked(&self.looked_at).insert(id.clone(), modified);
+            // An acknowledgement is looked at until the coordinator knows of it.
+            if file.acked_at.is_none() {
+                locked(&self.looked_at).insert(id.clone(), modified);
+            }
             if file.acked_at.is_some() || matches!(file.status, Status::Read | Status::Acked) {
                 locked(&self.hop_held).remove(&(local.to_owned(), id.clone()));
             }
@@ -243,10 +253,5 @@ impl Inbox {
     pub fn done(&self, local: &str, id: &str) -> io::Result<()> {
         locked(&self.looked_at).remove(id);
         self.store.advance(local, id, Stage::Placed, Stage::Done)
-    }
-
-    /// An acknowledgement could not be reported: look at its file again.
-    pub fn not_done(&self, id: &str) {
-        locked(&self.looked_at).remove(id);
     }
 }

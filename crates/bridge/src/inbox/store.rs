@@ -154,6 +154,20 @@ impl Store {
         sync_dir(&dir)
     }
 
+    /// Gives the inbox of `old` to `new`: the same agent under another local name.
+    ///
+    /// # Errors
+    /// The disk is full, …
+    pub fn rename(&self, old: &str, new: &str) -> io::Result<()> {
+        for stage in Stage::ALL {
+            make_dir(&self.dir(new, stage))?;
+            for id in self.ids(old, stage)? {
+                fs::rename(self.path(old, stage, &id), self.path(new, stage, &id))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes what cannot come again: messages that were placed or done long
     /// ago, and the inboxes of agents that have gone.
     ///

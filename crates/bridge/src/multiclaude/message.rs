@@ -79,13 +79,13 @@ impl LocalMessage {
     }
 
     /// Writes the file `<id>.json` into `dir`. The draft's name does not end in
-    /// `.json`, so no pass of the daemon sees it.
+    /// `.json`, so no pass of the daemon sees it. Only the user can read it.
     ///
     /// # Errors
     /// The directory is missing, the disk is full, …
     pub fn write(&self, dir: &Path) -> io::Result<()> {
         let text = serde_json::to_vec_pretty(self)?;
-        write_durably(&dir.join(format!("{}.json", self.id)), &text, 0o644)
+        write_durably(&dir.join(format!("{}.json", self.id)), &text, 0o600)
     }
 }
 

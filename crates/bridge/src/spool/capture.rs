@@ -5,7 +5,9 @@
 //! makes no calls.
 
 use super::{Spool, locked};
+use crate::clock;
 use crate::multiclaude::{Paths, State};
+use crate::trouble::Trouble;
 use crate::watch::{Wake, Watcher};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,16 +16,18 @@ use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
-use tracing::{info, warn};
+
+/// How long others go without a look.
+const STALE: Duration = Duration::from_secs(2);
 
 /// `state.json`, parsed again only when it was replaced.
 #[derive(Debug)]
 pub struct StateFile {
     path: PathBuf,
     seen: Mutex<Option<(Stamp, Arc<State>)>>,
-    trouble: Mutex<Option<String>>,
+    trouble: Trouble,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +40,11 @@ struct Stamp {
 impl StateFile {
     /// The state at this path.
     pub fn new(path: PathBuf) -> Self {
-        Self { path, seen: Mutex::default(), trouble: Mutex::default() }
+        let trouble = Trouble::new(
+            "multiclaude's state cannot be read: its agents count as stopped",
+            "multiclaude's state can be read again",
+        );
+        Self { path, seen: Mutex::default(), trouble }
     }
 
     /// The state as it is now; nothing if it is missing or cannot be read, which
@@ -52,28 +60,10 @@ impl StateFile {
         {
             return Some(Arc::clone(state));
         }
-        let loaded = State::load(&self.path).map_err(|error| error.to_string());
-        let mut trouble = locked(&self.trouble);
-        match loaded {
-            Ok(state) => {
-                if trouble.take().is_some() {
-                    info!("multiclaude's state can be read again");
-                }
-                let state = Arc::new(state?);
-                *locked(&self.seen) = Some((stamp, Arc::clone(&state)));
-                Some(state)
-            }
-            Err(reason) => {
-                if trouble.as_ref() != Some(&reason) {
-                    warn!(
-                        reason,
-                        "multiclaude's state cannot be read: its agents count as stopped"
-                    );
-                }
-                *trouble = Some(reason);
-                None
-            }
-        }
+        let state = self.trouble.note("state.json", State::load(&self.path))??;
+        let state = Arc::new(state);
+        *locked(&self.seen) = Some((stamp, Arc::clone(&state)));
+        Some(state)
     }
 }
 
@@ -93,7 +83,8 @@ struct Shared {
     /// Counts up when the state, or a local agent's directory, has changed.
     changed: watch::Sender<u64>,
     failed: Mutex<BTreeMap<PathBuf, String>>,
-    trouble: Mutex<Option<String>>,
+    trouble: Trouble,
+    bumped: Mutex<Duration>,
 }
 
 impl Capture {
@@ -108,7 +99,11 @@ impl Capture {
             spools: Mutex::default(),
             changed,
             failed: Mutex::default(),
-            trouble: Mutex::default(),
+            trouble: Trouble::new(
+                "messages cannot be taken; trying again",
+                "messages can be taken again",
+            ),
+            bumped: Mutex::default(),
         });
         let (of_thread, name) = (Arc::clone(&shared), "capture".to_owned());
         let thread = thread::Builder::new().name(name).spawn(move || of_thread.run(watcher)).ok();
@@ -151,7 +146,10 @@ impl Shared {
             if wakes.iter().any(|wake| matches!(wake, Wake::Stop)) {
                 return;
             }
-            if wakes.is_empty() || self.concerns_others(&wakes) {
+            // Where changes are not reported, others look now and then.
+            let stale = clock::awake().saturating_sub(*locked(&self.bumped)) > STALE;
+            if stale || self.concerns_others(&wakes) {
+                *locked(&self.bumped) = clock::awake();
                 self.changed.send_modify(|count| *count += 1);
             }
         }
@@ -203,14 +201,9 @@ impl Shared {
                 failure = Some(format!("{}: {error}", spool.nickname));
             }
         }
-        let mut trouble = locked(&self.trouble);
-        if *trouble != failure {
-            if let Some(reason) = &failure {
-                warn!(reason, "messages cannot be taken; trying again");
-            } else {
-                info!("messages can be taken again");
-            }
-            *trouble = failure;
+        match failure {
+            Some(reason) => self.trouble.begin("spool", reason),
+            None => self.trouble.end("spool"),
         }
     }
 }

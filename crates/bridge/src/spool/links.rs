@@ -5,6 +5,7 @@
 //! multiclaude removes directories of names that are not in its state, but
 //! follows links and leaves their targets alone.
 
+use super::locked;
 use super::queue::{adopt_files, json_files};
 use crate::dirs::{RepoDirs, make_dir, names};
 use crate::multiclaude::LocalMessage;
@@ -14,6 +15,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use tracing::{info, warn};
 
 /// What must hold of the directories in `messages/<repo>/`.
@@ -32,6 +34,8 @@ pub struct Wanted {
 pub struct Links {
     messages: PathBuf,
     dirs: RepoDirs,
+    /// One change at a time: two would take each other's drafts.
+    changing: Arc<Mutex<()>>,
 }
 
 /// What is in the place of a link.
@@ -49,7 +53,7 @@ enum Found {
 impl Links {
     /// The links in `messages`, which lead into `dirs`.
     pub fn new(messages: PathBuf, dirs: RepoDirs) -> Self {
-        Self { messages, dirs }
+        Self { messages, dirs, changing: Arc::default() }
     }
 
     /// Makes it so; the names for which that failed, with the reasons. Every
@@ -100,6 +104,7 @@ impl Links {
     /// # Errors
     /// Something else is in its place.
     pub fn link(&self, name: &str) -> io::Result<()> {
+        let _one = locked(&self.changing);
         let (link, target) = (self.messages.join(name), self.target(name));
         // A link that leads nowhere makes `message send` fail.
         make_dir(&target)?;
@@ -141,6 +146,7 @@ impl Links {
     /// # Errors
     /// As `unlink`.
     pub fn unlink(&self, name: &str) -> io::Result<()> {
+        let _one = locked(&self.changing);
         if matches!(self.found(name)?, Found::Ours | Found::Stale) {
             fs::remove_file(self.messages.join(name))?;
             info!(name, "link removed");
@@ -153,14 +159,13 @@ impl Links {
     fn adopt(&self, name: &str) -> io::Result<()> {
         let (link, target) = (self.messages.join(name), self.target(name));
         let draft = self.dirs.out().join(format!(".{name}.link"));
-        let _ = fs::remove_file(&draft);
-        let _ = fs::remove_dir_all(&draft);
+        // A crash may have left the directory of an earlier exchange there.
+        take_over(&draft, &target)?;
         symlink(&target, &draft)?;
         // In one step: a writer finds the directory or the link, never nothing.
         if renameat_with(CWD, &draft, CWD, &link, RenameFlags::EXCHANGE).is_ok() {
-            adopt_files(&draft, &target)?;
             info!(name, "directory replaced by a link");
-            return fs::remove_dir_all(&draft);
+            return take_over(&draft, &target);
         }
         // Another file system, or one that cannot exchange.
         fs::remove_file(&draft)?;
@@ -210,6 +215,54 @@ impl Links {
             Found::Foreign
         })
     }
+}
+
+/// Moves the messages of a directory that was exchanged for a link, and removes
+/// it.
+fn take_over(draft: &Path, target: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(draft) {
+        Ok(found) if found.is_dir() => {}
+        Ok(_) => return fs::remove_file(draft),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    // A writer that had found the directory before may add a last file.
+    for _ in 0..10 {
+        adopt_files(draft, target)?;
+        match remove_empty(draft) {
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {}
+            done => return done,
+        }
+    }
+    Err(io::Error::other(format!("{} does not become empty", draft.display())))
+}
+
+/// Removes a directory in which no message file is left.
+fn remove_empty(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_empty(&entry.path())?;
+        } else if entry.path().extension().is_none_or(|extension| extension != "json") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    fs::remove_dir(dir)
+}
+
+/// Takes over what a crash has left of earlier exchanges.
+pub(super) fn recover(dirs: &RepoDirs) -> io::Result<()> {
+    for entry in fs::read_dir(dirs.out())? {
+        let entry = entry?;
+        let file = entry.file_name();
+        let name = file.to_str().and_then(|file| file.strip_prefix('.')?.strip_suffix(".link"));
+        if let Some(name) = name {
+            let target = dirs.out().join(name);
+            make_dir(&target)?;
+            take_over(&entry.path(), &target)?;
+        }
+    }
+    Ok(())
 }
 
 /// Copies the message files that are whole, where they cannot be renamed.
@@ -297,6 +350,29 @@ mod tests {
         assert_eq!(bench.out("ann"), ["msg-1.json"]);
         bench.send("ann", "msg-3", Status::Pending);
         assert_eq!(bench.out("ann"), ["msg-1.json", "msg-3.json"]);
+    }
+
+    #[test]
+    fn what_a_crash_left_of_an_exchange_is_taken_over() {
+        let bench = Bench::new();
+        bench.send("ann", "msg-1", Status::Pending);
+        // The exchange was made, and nothing after it.
+        let (dir, draft) =
+            (bench.home.path().join("messages/app/ann"), bench.links.dirs.out().join(".ann.link"));
+        fs::rename(&dir, &draft).unwrap();
+        recover(&bench.links.dirs).unwrap();
+        assert_eq!(bench.out("ann"), ["msg-1.json"]);
+        assert!(!draft.exists());
+        // Or the name is exchanged once more before anybody looked.
+        bench.send("bob", "msg-2", Status::Pending);
+        fs::rename(
+            bench.home.path().join("messages/app/bob"),
+            bench.links.dirs.out().join(".bob.link"),
+        )
+        .unwrap();
+        bench.send("bob", "msg-3", Status::Pending);
+        bench.make(&["bob"], &[], &[]);
+        assert_eq!(bench.out("bob"), ["msg-2.json", "msg-3.json"]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub use links::{Links, Wanted};
 pub use outbox::Outbox;
 pub use queue::{Entry, Queue, entries, recipients};
 
-use crate::dirs::RepoDirs;
+use crate::dirs::{RepoDirs, make_dir};
 use crate::multiclaude::LocalMessage;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -83,6 +83,13 @@ impl Spool {
         })
     }
 
+    /// Names of other machines, and when each was last seen, in milliseconds since
+    /// the epoch, as an earlier process has written them down.
+    pub fn known_names(&self) -> BTreeMap<String, i64> {
+        let text = fs::read(self.dirs.links()).ok();
+        text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    }
+
     /// Says which names are elsewhere, which roles stand down here, and which
     /// local agents have gone.
     pub fn set_names(
@@ -135,12 +142,12 @@ impl Spool {
         while queue.look()? > 0 {
             any = true;
         }
-        let released = queue.released();
-        if any || *released != *locked(&self.released) {
-            locked(&self.released).clone_from(released);
+        let released = queue.released().clone();
+        if any || released != *locked(&self.released) {
+            *locked(&self.released) = released;
             self.ready.send_modify(|count| *count += 1);
         }
-        Ok(())
+        queue.failure().map_or(Ok(()), Err)
     }
 
     /// Gives a message back to multiclaude: its recipient is a local agent now.
@@ -178,6 +185,7 @@ impl Spool {
     /// # Errors
     /// The disk is full.
     pub fn set_aside(&self, entry: &Entry) -> io::Result<()> {
+        make_dir(&self.dirs.damaged())?;
         fs::rename(&entry.path, self.dirs.damaged().join(format!("{}.json", entry.id)))
     }
 

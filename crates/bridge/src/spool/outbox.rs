@@ -9,18 +9,18 @@
 
 use super::{Entry, Spool, StateFile, locked, recipients};
 use crate::clock;
-use crate::connection::{Connection, stops_everything};
+use crate::connection::{Connection, is_for_later};
 use crate::dirs::remove;
 use crate::inbox::{Inbox, notice};
 use crate::multiclaude::{LocalMessage, Paths, State};
 use crate::names;
-use crate::presence::is_ephemeral;
 use crate::registry::{Failure, Record, Registry};
-use crate::seal::Seal;
-use multiclaude_hybrid_client::Error;
+use crate::seal::{NotSealed, Seal};
+use crate::trouble::Trouble;
 use multiclaude_hybrid_client::protocol::agent::AgentStatus;
 use multiclaude_hybrid_client::protocol::message::{NewMessage, Sender};
 use multiclaude_hybrid_client::protocol::{AgentName, ErrorCode};
+use multiclaude_hybrid_client::{Error, Retries};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,10 +36,15 @@ const LOCAL_ID: &str = "local_id";
 /// A message that is older is returned: the coordinator remembers keys for 8
 /// days, and what was in doubt for longer could be sent twice.
 const TOO_OLD: Duration = Duration::from_hours(8 * 24 - 6);
-/// The wait after a refusal that does not say how long, or a local failure.
-const AGAIN: Duration = Duration::from_secs(1);
-/// The longest wait that a refusal may ask for.
-const AGAIN_MAX: Duration = Duration::from_mins(1);
+/// The waits between two attempts with one message; those for the coordinator to
+/// come back are not among them.
+const AGAIN: Retries = Retries {
+    attempts: u32::MAX,
+    first: Duration::from_millis(500),
+    longest: Duration::from_mins(1),
+};
+/// A list of agents that is not older need not be read again for one key.
+const LIST_FRESH_MS: i64 = 10_000;
 /// Characters of a returned message that are repeated.
 const QUOTED: usize = 400;
 
@@ -68,12 +73,21 @@ pub struct Outbox {
     pub waiting: Mutex<BTreeMap<String, String>>,
 }
 
+/// What was done about a message before.
+#[derive(Debug, Default)]
+struct Tried {
+    attempts: u32,
+    /// Its sender was registered again, because the coordinator did not know it.
+    registered: bool,
+}
+
 /// What becomes of a message after one attempt.
 enum Next {
     /// It is gone from the queue.
     Done,
-    /// It is tried again after this time, for this reason.
-    Again(Duration, String),
+    /// It is tried again, for this reason: not before this time, if one was asked
+    /// for.
+    Again(String, Option<Duration>),
     /// It is returned to its sender, for this reason.
     Return(String),
 }
@@ -107,6 +121,7 @@ impl Outbox {
 
     async fn serve(&self, recipient: String) {
         let mut ready = self.spool.ready.subscribe();
+        let unreadable = Trouble::new("the queue cannot be read", "the queue can be read again");
         while !self.stopping.load(Ordering::Relaxed) {
             ready.mark_unchanged();
             match self.spool.next(&recipient) {
@@ -114,10 +129,10 @@ impl Outbox {
                     self.settle(&recipient, &entry).await;
                     continue;
                 }
-                Ok(None) => {}
+                Ok(None) => unreadable.end(&recipient),
                 Err(error) => {
-                    warn!(recipient, %error, "the queue cannot be read");
-                    sleep(AGAIN).await;
+                    unreadable.begin(&recipient, error);
+                    sleep(AGAIN.longest).await;
                     continue;
                 }
             }
@@ -127,26 +142,30 @@ impl Outbox {
         }
     }
 
-    /// Tries a message until it is gone from the queue.
+    /// Tries a message until it is gone from the queue, or the bridge ends.
     async fn settle(&self, recipient: &str, entry: &Entry) {
-        loop {
-            let next = self.attempt(recipient, entry).await;
-            let next = next.unwrap_or_else(|error| Next::Again(AGAIN, error.to_string()));
-            let wait = match next {
+        let mut tried = Tried::default();
+        let mut reach = self.connection.watch();
+        while !self.stopping.load(Ordering::Relaxed) {
+            tried.attempts = tried.attempts.saturating_add(1);
+            reach.mark_unchanged();
+            let next = self.attempt(recipient, entry, &mut tried).await;
+            let next = next.unwrap_or_else(|error| Next::Again(error.to_string(), None));
+            let (reason, wait) = match next {
                 Next::Done => break,
-                Next::Again(wait, reason) => {
-                    self.note_wait(recipient, &reason);
-                    wait
-                }
+                Next::Again(reason, wait) => (reason, wait),
                 Next::Return(reason) => match self.give_up(recipient, entry, &reason) {
                     Ok(()) => break,
-                    Err(error) => {
-                        self.note_wait(recipient, &error.to_string());
-                        AGAIN
-                    }
+                    Err(error) => (error.to_string(), None),
                 },
             };
-            sleep(wait).await;
+            self.note_wait(recipient, &reason);
+            let wait = AGAIN.wait(tried.attempts, fastrand::f64()).max(wait.unwrap_or_default());
+            tokio::select! {
+                () = sleep(wait.min(AGAIN.longest)) => {}
+                // The coordinator went or came back: attempts begin anew.
+                _ = reach.changed() => tried.attempts = 0,
+            }
         }
         locked(&self.waiting).remove(recipient);
     }
@@ -158,9 +177,12 @@ impl Outbox {
         }
     }
 
-    async fn attempt(&self, recipient: &str, entry: &Entry) -> io::Result<Next> {
+    async fn attempt(&self, recipient: &str, entry: &Entry, tried: &mut Tried) -> io::Result<Next> {
         let Some(message) = LocalMessage::read(&entry.path)? else {
-            self.spool.set_aside(entry)?;
+            // Somebody has removed it, or damaged it.
+            if entry.path.exists() {
+                self.spool.set_aside(entry)?;
+            }
             return Ok(Next::Done);
         };
         let state = self.state.read();
@@ -183,7 +205,7 @@ impl Outbox {
         };
         self.connection.online().await;
         if self.registry.read().config.is_none() && self.registry.refresh().await.is_err() {
-            return Ok(Next::Again(AGAIN, "the coordinator is away".to_owned()));
+            return Ok(Next::Again("the repo cannot be read at the coordinator".to_owned(), None));
         }
         let local = self.sender(&message, state.as_deref());
         let record = match self.sender_record(&local, state.as_deref()).await {
@@ -193,9 +215,17 @@ impl Outbox {
         let mut sent =
             NewMessage::new(Sender::Agent(record.name.clone()), to.clone(), &message.body);
         sent.metadata.insert(LOCAL_ID.to_owned(), entry.id.clone());
+        let is_old = clock::wall_ms() - self.registry.read().at_ms > LIST_FRESH_MS;
+        if is_old
+            && self.seal.wants_key_of(&to, &self.registry)
+            && self.registry.refresh().await.is_err()
+        {
+            return Ok(Next::Again("the key of its recipient cannot be read".to_owned(), None));
+        }
         let sealed = match self.seal.seal(sent, &self.registry) {
             Ok(sealed) => sealed,
-            Err(reason) => return Ok(Next::Return(reason)),
+            Err(NotSealed::Later(reason)) => return Ok(Next::Again(reason, None)),
+            Err(NotSealed::Refused(reason)) => return Ok(Next::Return(reason)),
         };
         let key = format!("bridge-{}-{}", self.instance, entry.id);
         let answer = self.connection.note(self.connection.repo.send(&sealed, Some(&key)).await);
@@ -205,7 +235,7 @@ impl Outbox {
                 remove(&entry.path)?;
                 Ok(Next::Done)
             }
-            Err(error) => self.refused(error, entry, &local, record, &to).await,
+            Err(error) => self.refused(error, entry, (&local, record), &to, tried).await,
         }
     }
 
@@ -214,16 +244,16 @@ impl Outbox {
         &self,
         error: Error,
         entry: &Entry,
-        local: &str,
-        record: Record,
+        (local, record): (&str, Record),
         to: &AgentName,
+        tried: &mut Tried,
     ) -> io::Result<Next> {
-        if stops_everything(&error) {
-            return Ok(Next::Again(Duration::ZERO, error.to_string()));
-        }
-        if let Error::RateLimited { retry_after, .. } = &error {
-            let wait = retry_after.unwrap_or(AGAIN).clamp(AGAIN, AGAIN_MAX);
-            return Ok(Next::Again(wait, error.to_string()));
+        if is_for_later(&error) {
+            let wait = match &error {
+                Error::RateLimited { retry_after, .. } => *retry_after,
+                _ => None,
+            };
+            return Ok(Next::Again(error.to_string(), wait));
         }
         match error.code() {
             // Sealed or not, it arrived in an attempt whose answer was lost: the
@@ -233,17 +263,18 @@ impl Outbox {
                 return Ok(Next::Done);
             }
             // The registry was emptied, or the sender was superseded.
-            Some(ErrorCode::Forbidden) => {
+            Some(ErrorCode::Forbidden) if !tried.registered => {
                 let again = self.registry.register(local, record, AgentStatus::Active).await;
-                if again.is_ok() && locked(&self.waiting).get(to.as_str()).is_none() {
-                    return Ok(Next::Again(Duration::ZERO, error.to_string()));
+                tried.registered = again.is_ok();
+                if !matches!(again, Err(Failure::Refused(_))) {
+                    return Ok(Next::Again(error.to_string(), None));
                 }
             }
             // It may have been registered since the list was read.
             Some(ErrorCode::AgentNotFound) => {
                 let known = || self.registry.read().agents.iter().any(|agent| agent.name == *to);
-                if !known() && self.registry.refresh().await.is_ok() && known() {
-                    return Ok(Next::Again(Duration::ZERO, error.to_string()));
+                if self.registry.refresh().await.is_err() || known() {
+                    return Ok(Next::Again(error.to_string(), None));
                 }
                 return Ok(Next::Return(format!(
                     "no agent called {to} is registered; multiclaude-hybrid list shows the names"
@@ -268,33 +299,40 @@ impl Outbox {
         names::sender(&message.from, agents, &self.paths.clone_of(&self.spool.nickname)).to_owned()
     }
 
-    /// The registration of a sender; one that lived and died while the bridge was
-    /// away is registered now, and deregistered when its outbox is empty.
+    /// The registration of a sender. An agent that multiclaude has is registered by
+    /// the next pass; one that lived and died while the bridge was away is
+    /// registered now, and deregistered when its outbox is empty.
     async fn sender_record(&self, local: &str, state: Option<&State>) -> Result<Record, Next> {
         if let Some(record) = self.registry.record(local).filter(|record| record.id.is_some()) {
             return Ok(record);
         }
-        let repo = state.and_then(|state| state.repos.get(&self.spool.nickname));
-        let agent = repo.and_then(|repo| repo.agents.get(local));
-        let ended = || repo?.task_history.iter().rev().find(|ended| ended.name == local);
-        let kind = agent.map_or("worker", |agent| &agent.r#type);
-        let created_at = match agent {
-            Some(agent) => agent.created_at.clone(),
-            None => ended().map(|ended| ended.created_at.clone()).unwrap_or_default(),
-        };
-        debug_assert!(agent.is_some() || is_ephemeral(kind));
-        let name = names::registered(local, kind, &self.registry.home().node, &BTreeSet::new());
-        let name = name.map_err(|reason| {
+        let refused = |reason: &str| {
             Next::Return(format!("its sender {local} cannot be registered: {reason}"))
-        })?;
-        let record = Record { name, id: None, kind: kind.to_owned(), created_at, session_secs: 0 };
-        let status = if agent.is_some() { AgentStatus::Active } else { AgentStatus::Stopped };
-        match self.registry.register(local, record, status).await {
+        };
+        let repo = state.and_then(|state| state.repos.get(&self.spool.nickname));
+        if repo.is_some_and(|repo| repo.agents.contains_key(local)) {
+            return Err(match self.registry.refused().get(local) {
+                Some(reason) => refused(reason),
+                None => Next::Again(format!("its sender {local} is not registered yet"), None),
+            });
+        }
+        if let Some(reason) = self.registry.label_conflict() {
+            return Err(Next::Again(reason, None));
+        }
+        let ended = || repo?.task_history.iter().rev().find(|ended| ended.name == local);
+        let kind = "worker";
+        let name = names::registered(local, kind, &self.registry.home().node, &BTreeSet::new());
+        let record = Record {
+            name: name.map_err(|reason| refused(&reason))?,
+            id: None,
+            kind: kind.to_owned(),
+            created_at: ended().map(|ended| ended.created_at.clone()).unwrap_or_default(),
+            session_secs: 0,
+        };
+        match self.registry.register(local, record, AgentStatus::Stopped).await {
             Ok(record) => Ok(record),
-            Err(Failure::Away) => Err(Next::Again(AGAIN, "the coordinator is away".to_owned())),
-            Err(Failure::Refused(reason)) => {
-                Err(Next::Return(format!("its sender {local} cannot be registered: {reason}")))
-            }
+            Err(Failure::Away) => Err(Next::Again("the coordinator is away".to_owned(), None)),
+            Err(Failure::Refused(reason)) => Err(refused(&reason)),
         }
     }
 

@@ -5,6 +5,7 @@ use crate::clock;
 use crate::dirs::{RepoDirs, make_dir, names, remove};
 use crate::multiclaude::LocalMessage;
 use crate::names::DAEMON;
+use crate::spool::links;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -45,6 +46,11 @@ pub struct Queue {
     released: BTreeMap<String, i64>,
     /// The last place that the latest look has given, by recipient.
     latest: BTreeMap<String, i64>,
+    /// The last place that was given to a message whose own time was over, by
+    /// recipient.
+    moved: BTreeMap<String, i64>,
+    /// What could not be taken at the latest look.
+    failure: Option<io::Error>,
 }
 
 impl Queue {
@@ -62,27 +68,33 @@ impl Queue {
                 latest.insert(recipient, last.place);
             }
         }
-        Ok(Self { dirs, released: BTreeMap::new(), latest })
+        links::recover(&dirs)?;
+        let (released, moved) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { dirs, released, latest, moved, failure: None })
     }
 
     /// Looks once; the number of messages that were taken. While it is not 0,
-    /// look again at once.
+    /// look again at once. What cannot be taken holds up nothing else: see
+    /// [`Queue::failure`].
     ///
     /// # Errors
-    /// A directory cannot be read; what was found before stays taken.
+    /// The directory cannot be read.
     pub fn look(&mut self) -> io::Result<usize> {
         let mut found: BTreeMap<String, i64> = BTreeMap::new();
         let mut count = 0;
+        self.failure = None;
         for recipient in names(&self.dirs.out())? {
-            let mut taken = self.whole_files(&recipient)?;
+            let mut taken = self.whole_files(&recipient);
             taken.sort();
             for (nanos, path) in taken {
-                let after = self.released.get(&recipient).map_or(0, |last| last + 1);
-                let place = nanos.max(after);
-                self.take(&recipient, place, &path)?;
-                let last = found.entry(recipient.clone()).or_default();
-                *last = place.max(*last);
-                count += 1;
+                let place = self.place(&recipient, nanos, found.get(&recipient).copied());
+                match self.take(&recipient, place, &path) {
+                    Ok(()) => {
+                        found.insert(recipient.clone(), place);
+                        count += 1;
+                    }
+                    Err(error) => self.failure = Some(error),
+                }
             }
         }
         for (recipient, place) in std::mem::replace(&mut self.latest, found) {
@@ -92,28 +104,56 @@ impl Queue {
         Ok(count)
     }
 
+    /// What could not be taken at the latest look.
+    pub fn failure(&mut self) -> Option<io::Error> {
+        self.failure.take()
+    }
+
+    /// The place of a message: its time, unless that is over for its recipient;
+    /// after `last`, the one before it in this look.
+    fn place(&mut self, recipient: &str, nanos: i64, last: Option<i64>) -> i64 {
+        let after = last.map_or(0, |last| last + 1);
+        let free = self.released.get(recipient).map_or(0, |last| last + 1);
+        if nanos >= free {
+            return nanos.max(after);
+        }
+        let moved = self.moved.entry(recipient.to_owned()).or_default();
+        *moved = free.max(after).max(*moved + 1);
+        *moved
+    }
+
     /// Messages up to this place may be sent, by recipient.
     pub fn released(&self) -> &BTreeMap<String, i64> {
         &self.released
     }
 
     /// The files for a recipient that are whole, with their times.
-    fn whole_files(&self, recipient: &str) -> io::Result<Vec<(i64, PathBuf)>> {
+    fn whole_files(&mut self, recipient: &str) -> Vec<(i64, PathBuf)> {
         let mut whole = Vec::new();
-        for path in json_files(&self.dirs.out().join(recipient), DEPTH)? {
-            match LocalMessage::read(&path)? {
-                Some(message) if message.from == DAEMON => remove(&path)?,
-                Some(message) => {
+        let files = json_files(&self.dirs.out().join(recipient), DEPTH);
+        let files = files.unwrap_or_else(|error| {
+            self.failure = Some(error);
+            Vec::new()
+        });
+        for path in files {
+            let done = match LocalMessage::read(&path) {
+                Ok(Some(message)) if message.from == DAEMON => remove(&path),
+                Ok(Some(message)) => {
                     let nanos = message.nanos().filter(|nanos| *nanos > 0);
                     whole.push((nanos.unwrap_or_else(clock::wall_nanos), path));
+                    Ok(())
                 }
-                None if clock::age_of(&path).is_some_and(|age| age > HALF_WRITTEN) => {
-                    self.set_aside(&path)?;
+                Ok(None) if clock::age_of(&path).is_some_and(|age| age > HALF_WRITTEN) => {
+                    self.set_aside(&path)
                 }
-                None => {}
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = done {
+                self.failure = Some(error);
             }
         }
-        Ok(whole)
+        whole
     }
 
     fn take(&self, recipient: &str, place: i64, path: &Path) -> io::Result<()> {
@@ -126,6 +166,7 @@ impl Queue {
     fn set_aside(&self, path: &Path) -> io::Result<()> {
         let name = path.file_name().unwrap_or_default();
         let aside = self.dirs.damaged().join(name);
+        make_dir(&self.dirs.damaged())?;
         warn!(file = %aside.display(), "a message file never became readable and was set aside");
         fs::rename(path, aside)
     }
@@ -164,7 +205,8 @@ pub(super) fn adopt_files(from: &Path, target: &Path) -> io::Result<()> {
             None => true,
         };
         if !pending {
-            info!(file = %path.display(), "left out: it was delivered already");
+            info!(file = %path.display(), "removed: it was delivered already");
+            remove(&path)?;
             continue;
         }
         if let Some(name) = path.file_name() {
@@ -174,17 +216,20 @@ pub(super) fn adopt_files(from: &Path, target: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The `.json` files in a directory and those below it.
+/// The `.json` files in a directory and those below it. Links and pipes are left
+/// out: only what multiclaude writes is read.
 pub(super) fn json_files(dir: &Path, depth: usize) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for name in names(dir)? {
         let path = dir.join(&name);
-        // multiclaude's names have no such suffix; a directory may.
-        if path.is_dir() {
+        let Ok(found) = fs::symlink_metadata(&path) else {
+            continue;
+        };
+        if found.is_dir() {
             if depth > 1 {
                 files.extend(json_files(&path, depth - 1)?);
             }
-        } else if path.extension().is_some_and(|extension| extension == "json") {
+        } else if found.is_file() && path.extension().is_some_and(|extension| extension == "json") {
             files.push(path);
         }
     }
@@ -247,6 +292,38 @@ mod tests {
         bench.write("msg-b", "fox", 1000);
         queue.look().unwrap();
         assert_eq!(bench.ids(), ["msg-a", "msg-b"]);
+    }
+
+    #[test]
+    fn several_messages_of_a_clock_that_went_back_keep_their_order() {
+        let bench = Bench::new();
+        let mut queue = Queue::open(bench.dirs.clone()).unwrap();
+        bench.write("msg-5", "fox", 9_000_000);
+        queue.look().unwrap();
+        queue.look().unwrap();
+        // Random ids, in one look and in the next one.
+        bench.write("msg-9", "fox", 1000);
+        bench.write("msg-1", "fox", 1001);
+        queue.look().unwrap();
+        bench.write("msg-0", "fox", 1002);
+        queue.look().unwrap();
+        assert_eq!(bench.ids(), ["msg-5", "msg-9", "msg-1", "msg-0"]);
+    }
+
+    #[test]
+    fn one_file_that_cannot_be_taken_holds_up_no_other() {
+        let bench = Bench::new();
+        let mut queue = Queue::open(bench.dirs.clone()).unwrap();
+        bench.write("msg-1", "fox", 1000);
+        // In the place of its queue is a file.
+        make_dir(&bench.dirs.out().join("bob")).unwrap();
+        fs::write(bench.dirs.queue().join("bob"), "").unwrap();
+        fs::copy(bench.dirs.out().join("ann/msg-1.json"), bench.dirs.out().join("bob/msg-1.json"))
+            .unwrap();
+        assert_eq!(queue.look().unwrap(), 1);
+        assert!(queue.failure().is_some());
+        queue.look().unwrap();
+        assert_eq!(queue.released()["ann"], 1_000_000_000);
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod log;
 mod show;
 
 pub(crate) use install::{install, remove_links};
-pub(crate) use show::{lets_go, running};
+pub(crate) use show::{lets_go, running, serves};
 
 use crate::failure::{Failure, Outcome};
 use crate::machine::ThisMachine;
@@ -79,13 +79,8 @@ impl BridgeArgs {
 }
 
 impl RunArgs {
-    /// That serves these roles, and receives by stream.
-    pub(crate) fn serving(roles: &[String]) -> Self {
-        Self { serve: roles.to_vec(), ..Self::default() }
-    }
-
     /// The command line of `multiclaude-hybrid` that means this.
-    fn words(&self) -> Vec<String> {
+    pub(crate) fn words(&self) -> Vec<String> {
         let mut words = vec!["bridge".to_owned(), "run".to_owned()];
         words.extend(self.serve.iter().map(|role| format!("--serve={role}")));
         words.extend(self.listen.map(|address| format!("--listen={address}")));

@@ -5,6 +5,7 @@ use crate::commands::roles::server;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::home::Home;
 use crate::multiclaude::repo_of_url;
+use crate::service::Service;
 use crate::session::Session;
 use crate::shim::install as shim;
 use crate::shim::places::Places;
@@ -110,7 +111,16 @@ impl HostArgs {
             steps
                 .push(format!("Run the bridge: multiclaude-hybrid bridge run {}", serve.join(" ")));
         } else {
-            steps.extend(bridge::install(session, &RunArgs::serving(&self.serve), true)?);
+            // What it was installed with before, it goes on doing.
+            let installed = Service::of_home(session.home.user()).words();
+            let mut words = installed.unwrap_or_else(|| RunArgs::default().words());
+            for role in &self.serve {
+                let word = format!("--serve={role}");
+                if !words.contains(&word) {
+                    words.push(word);
+                }
+            }
+            steps.extend(bridge::install(session, &words, true)?);
         }
         let value = json!({ "repo": repo, "serve": self.serve, "node": session.settings.node(), "steps": steps });
         session.out.show(&value, || steps.join("\n"));

@@ -88,13 +88,18 @@ impl ListArgs {
 fn lines(session: &Session) -> Outcome<Vec<Line>> {
     let state = session.state()?;
     let bridge = bridge::running(session)?;
-    let served = |repo: Option<&Repo>| {
-        let repos = bridge.iter().flat_map(|status| &status.repos);
-        repos.into_iter().find(|served| repo.is_some_and(|repo| repo.as_str() == served.repo))
+    let served = |repo: Option<&Repo>, nickname: Option<&String>| {
+        let mut repos = bridge.iter().flat_map(|status| &status.repos);
+        repos.find(|served| {
+            repo.is_some_and(|repo| repo.as_str() == served.repo)
+                && nickname == Some(&served.nickname)
+        })
     };
     let line = |repo: Option<Repo>, nickname: Option<&String>| Line {
-        bridge: served(repo.as_ref()).is_some(),
-        unlinked: served(repo.as_ref()).map(|served| served.unlinked.clone()).unwrap_or_default(),
+        bridge: served(repo.as_ref(), nickname).is_some(),
+        unlinked: served(repo.as_ref(), nickname)
+            .map(|served| served.unlinked.clone())
+            .unwrap_or_default(),
         hybrid: (repo.as_ref()).is_some_and(|repo| session.settings.repo(repo).enabled),
         api_endpoint: session.endpoint(repo.as_ref()).ok().flatten(),
         local: nickname

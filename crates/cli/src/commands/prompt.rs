@@ -27,9 +27,8 @@ impl PromptArgs {
         let agents = agents.map_err(|error| session.explain(error.into(), &at.login))?;
         let here = Some(&session.settings.instance);
         let away: Vec<_> = agents.iter().filter(|agent| agent.instance.as_ref() != here).collect();
-        let bridged = bridge::running(session)?.is_some_and(|status| {
-            status.repos.iter().any(|served| served.repo == at.repo.as_str())
-        });
+        let bridged =
+            bridge::serves(bridge::running(session)?.as_ref(), &at.repo, at.nickname.as_deref());
         if !bridged {
             session.out.warn(
                 "no bridge serves this repo here now, so this tells agents to use multiclaude-hybrid; with a \

@@ -169,6 +169,12 @@ impl StandUpArgs {
         let here = Here::of(session, self.repo.as_deref())?;
         let local = here.local(session)?;
         let role = &self.role;
+        let stands_down = session.settings.repo(&here.repo).stood_down.contains(role);
+        if !stands_down && !here.roles().has_retired(role) {
+            return Err(Failure::new(format!("{role} does not stand down here"))
+                .exit(Exit::NotFound)
+                .hint("`multiclaude-hybrid bridge status` shows the roles that do"));
+        }
         // First, so that the bridge does not retire it again.
         session.change(|settings| {
             if let Some(repo) = settings.repos.get_mut(here.repo.as_str()) {

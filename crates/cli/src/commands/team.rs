@@ -195,7 +195,7 @@ impl JoinArgs {
         if self.no_bridge {
             return vec![by_hand.to_owned()];
         }
-        match bridge::install(session, &RunArgs::default(), false) {
+        match bridge::install(session, &RunArgs::default().words(), false) {
             Ok(steps) => steps,
             Err(failure) => vec![
                 format!("The bridge was not installed: {}", failure.message),
@@ -278,7 +278,13 @@ impl LeaveArgs {
         };
         // A running bridge removes its links when it sees the settings.
         if !Dirs::of_home(session.home.user()).is_running() {
-            bridge::remove_links(session, &repo)?;
+            let waiting = bridge::remove_links(session, &repo)?;
+            if waiting > 0 {
+                session.out.warn(&format!(
+                    "{} for other machines were not sent; they leave if this machine joins again",
+                    counted(waiting, "message")
+                ));
+            }
         }
         // A token that was for this repo alone is of no use any more.
         let url = here.api_endpoint;

@@ -5,12 +5,17 @@ use crate::failure::{Failure, Outcome, io};
 use crate::service::Service;
 use crate::session::Session;
 use clap::Args;
-use multiclaude_hybrid_bridge::dirs::Dirs;
+use multiclaude_hybrid_bridge::dirs::{Dirs, names};
 use multiclaude_hybrid_bridge::multiclaude::Paths;
 use multiclaude_hybrid_bridge::spool::Links;
 use multiclaude_hybrid_client::protocol::Repo;
 use serde_json::json;
 use std::io::IsTerminal as _;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a service may take to start.
+const STARTS: Duration = Duration::from_secs(10);
 
 /// Installs the bridge as a service of yours, and starts it.
 #[derive(Debug, Args)]
@@ -25,14 +30,15 @@ pub(super) struct InstallArgs {
 impl InstallArgs {
     /// Runs it.
     pub(super) fn run(&self, session: &Session) -> Outcome {
-        let lines = install(session, &self.run, self.linger)?;
+        let lines = install(session, &self.run.words(), self.linger)?;
         session.out.show(&json!({ "installed": true, "notes": lines }), || lines.join("\n"));
         Ok(())
     }
 }
 
 /// Installs and starts the service; what to tell the user.
-pub(crate) fn install(session: &Session, run: &RunArgs, linger: bool) -> Outcome<Vec<String>> {
+/// `words` is the command line of `multiclaude-hybrid`.
+pub(crate) fn install(session: &Session, words: &[String], linger: bool) -> Outcome<Vec<String>> {
     let service = Service::of_home(session.home.user());
     service.check()?;
     let dirs = Dirs::of_home(session.home.user());
@@ -42,7 +48,15 @@ pub(crate) fn install(session: &Session, run: &RunArgs, linger: bool) -> Outcome
     }
     let us = std::env::current_exe()
         .map_err(|error| Failure::new(format!("cannot find this program: {error}")))?;
-    service.install(&us, &run.words())?;
+    service.install(&us, words)?;
+    let until = Instant::now() + STARTS;
+    while !dirs.is_running() {
+        if Instant::now() > until {
+            return Err(Failure::new("the bridge is installed, and does not start")
+                .hint("see why: multiclaude-hybrid bridge logs; or run it by hand: multiclaude-hybrid bridge run"));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
     let mut lines = vec![
         format!("The bridge is installed ({}) and started.", service.path().display()),
         "See it: multiclaude-hybrid bridge status".to_owned(),
@@ -122,9 +136,12 @@ pub(crate) fn remove_links(session: &Session, repo: &Repo) -> Outcome<usize> {
         let links = Links::new(messages.clone(), dirs.clone());
         links.remove_all().map_err(io("remove the links in", &messages))?;
     }
+    let taken = names(&dirs.out()).unwrap_or_default();
+    let taken: usize =
+        taken.iter().map(|name| names(&dirs.out().join(name)).map_or(0, |found| found.len())).sum();
     let queues = multiclaude_hybrid_bridge::spool::recipients(&dirs).unwrap_or_default();
     let count = |name: &String| {
         multiclaude_hybrid_bridge::spool::entries(&dirs, name).map_or(0, |found| found.len())
     };
-    Ok(queues.iter().map(count).sum())
+    Ok(taken + queues.iter().map(count).sum::<usize>())
 }

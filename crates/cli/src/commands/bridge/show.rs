@@ -35,6 +35,17 @@ pub(crate) fn running(session: &Session) -> Outcome<Option<Status>> {
     })
 }
 
+/// Does a running bridge carry messages of this clone of the repo?
+pub(crate) fn serves(status: Option<&Status>, repo: &Repo, nickname: Option<&str>) -> bool {
+    status.is_some_and(|status| {
+        let is_it = |served: &RepoStatus| {
+            served.repo == repo.as_str()
+                && nickname.is_some_and(|nickname| nickname == served.nickname)
+        };
+        status.repos.iter().any(is_it)
+    })
+}
+
 /// Waits until a running bridge no longer serves a repo that was turned off.
 pub(crate) async fn lets_go(session: &Session, repo: &Repo) -> Outcome {
     let until = Instant::now() + PATIENCE;
@@ -114,7 +125,16 @@ fn lines(status: &Status) -> Vec<String> {
 fn head(repo: &RepoStatus, now: Timestamp) -> String {
     let about = safe(&format!("{} ({}), {}", repo.nickname, repo.repo, repo.url));
     match &repo.reason {
-        None => format!("{about}, {} by {}", Look::Good.paint("online"), safe(&repo.delivery)),
+        None => match &repo.unread {
+            None => format!("{about}, {} by {}", Look::Good.paint("online"), safe(&repo.delivery)),
+            Some(reason) => {
+                format!(
+                    "{about}, {}: {}",
+                    Look::Bad.paint("online, but the repo cannot be read"),
+                    safe(reason)
+                )
+            }
+        },
         Some(reason) => {
             let since = ago(Timestamp(repo.since_ms), now);
             format!("{about}, {} since {since}: {}", Look::Bad.paint("offline"), safe(reason))

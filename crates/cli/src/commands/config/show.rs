@@ -96,8 +96,7 @@ pub(super) async fn show(
     // While the coordinator is away, what it said last holds.
     let remote = read.as_ref().map_or(&here.remote_agents[..], remote_agents);
     let local = local_types(session, nickname, (&here.stood_down, remote))?;
-    let bridge = bridge::running(session)?
-        .is_some_and(|status| status.repos.iter().any(|served| served.repo == repo.as_str()));
+    let bridge = bridge::serves(bridge::running(session)?.as_ref(), repo, nickname);
     let value = json!({
         "repo": repo, "nickname": nickname, "hybrid": here.enabled, "api_endpoint": endpoint,
         "node": session.settings.node(), "require_encryption": here.require_encryption,
