@@ -33,44 +33,11 @@ impl Timing {
     }
 }
 
-/// What is known of a registered agent whose repo the state still has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Absence {
-    /// The state has it.
-    Here,
-    /// The state has lacked it for so long.
-    Gone {
-        /// For so long.
-        since: Duration,
-        /// The tmux session was lost, and the agent with it: it may come back.
-        session_lost: bool,
-    },
-    /// The state is missing or unreadable, or lacks the repo.
-    Unknown,
-}
-
-/// What follows for a registered agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is registered, with a status of its own.
-    Present,
-    /// It is registered as stopped.
-    Stopped,
-    /// It has ended: send what it wrote, then deregister it.
-    Deregister,
-}
-
-/// What follows from an absence (`machines.md`, *The bridge*).
-pub fn verdict(absence: Absence, timing: &Timing) -> Verdict {
-    match absence {
-        Absence::Here => Verdict::Present,
-        Absence::Gone { since, session_lost }
-            if since >= if session_lost { timing.lost } else { timing.absent } =>
-        {
-            Verdict::Deregister
-        }
-        Absence::Gone { .. } | Absence::Unknown => Verdict::Stopped,
-    }
+/// Has an agent ended that a readable state, which still has its repo, has lacked
+/// for this long (`machines.md`, *The bridge*)? If its tmux session was lost with
+/// it, it may come back.
+pub fn is_over(absent_for: Duration, session_lost: bool, timing: &Timing) -> bool {
+    absent_for >= if session_lost { timing.lost } else { timing.absent }
 }
 
 /// The status of an agent that the state has; `activity_secs` is the last output
@@ -86,7 +53,7 @@ pub fn status(daemon_is_up: bool, activity_secs: Option<i64>, now_secs: i64) -> 
 
 /// Do agents of this type end with their task, so that a later one of the same
 /// name is another agent?
-pub fn is_ephemeral(kind: &str) -> bool {
+fn is_ephemeral(kind: &str) -> bool {
     matches!(kind, "worker" | "review")
 }
 
@@ -106,17 +73,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_readable_state_that_lacks_an_agent_for_a_minute_ends_it() {
-        let usual = Timing::scaled(1);
-        let gone = |secs, session_lost| {
-            verdict(Absence::Gone { since: Duration::from_secs(secs), session_lost }, &usual)
+    fn an_agent_is_over_after_a_minute_and_after_a_day_if_its_session_was_lost() {
+        let over = |secs, session_lost| {
+            is_over(Duration::from_secs(secs), session_lost, &Timing::scaled(1))
         };
-        assert_eq!(verdict(Absence::Here, &usual), Verdict::Present);
-        assert_eq!(verdict(Absence::Unknown, &usual), Verdict::Stopped);
-        assert_eq!(gone(59, false), Verdict::Stopped);
-        assert_eq!(gone(60, false), Verdict::Deregister);
-        assert_eq!(gone(23 * 3600, true), Verdict::Stopped);
-        assert_eq!(gone(24 * 3600, true), Verdict::Deregister);
+        assert!(!over(59, false) && over(60, false));
+        assert!(!over(24 * 3600 - 1, true) && over(24 * 3600, true));
     }
 
     #[test]

@@ -10,10 +10,10 @@ use crate::dirs::{names as entries_of, write_durably};
 use crate::inbox::{Inbox, Receiver, Receiving, Route, Routes, Stage, Stored};
 use crate::multiclaude::{Daemon, LocalRepo, Panes, Paths};
 use crate::names::{self, Plan};
-use crate::presence::{self, Absence, Timing, Verdict};
+use crate::presence::{self, Timing};
 use crate::registry::{Failure, Record, Registry};
 use crate::roles::Roles;
-use crate::setup::{Machine, RepoSetup};
+use crate::setup::{self, Machine, RepoSetup};
 use crate::spool::{Capture, Outbox, Spool, StateFile, locked};
 use crate::trouble::Trouble;
 use multiclaude_hybrid_client::protocol::agent::{AgentStatus, Delivery};
@@ -264,7 +264,7 @@ impl RepoBridge {
             return;
         }
         // It may have been brought back this moment.
-        let Ok(setup) = self.shared.machine.setup() else {
+        let Ok(setup) = setup::read(&self.shared.machine).await else {
             return;
         };
         let ours = setup.repos.into_iter().find(|setup| setup.repo == self.setup.repo);
@@ -404,8 +404,10 @@ impl RepoBridge {
             if !self.answer_unseen(&name, &record).await {
                 continue;
             }
-            if let Err(Failure::Refused(reason)) = self.registry.deregister(&name, &record).await {
-                warn!(local = name, reason, "not deregistered");
+            match self.registry.deregister(&name, &record).await {
+                Ok(()) => {}
+                Err(Failure::Away) => continue,
+                Err(Failure::Refused(reason)) => warn!(local = name, reason, "not deregistered"),
             }
             locked(&self.renewed).remove(&name);
             locked(&self.absent).remove(&name);
@@ -425,8 +427,7 @@ impl RepoBridge {
         let ended = presence::has_ended(repo, name, &record.created_at);
         let session_lost =
             !ended && record.session_secs != 0 && session != Some(record.session_secs);
-        let absence = Absence::Gone { since: clock::awake().saturating_sub(since), session_lost };
-        presence::verdict(absence, &self.shared.timing) == Verdict::Deregister
+        presence::is_over(clock::awake().saturating_sub(since), session_lost, &self.shared.timing)
     }
 
     /// Tells the senders of messages that an agent never saw; whether all were
@@ -546,16 +547,16 @@ impl RepoBridge {
         }
         let (kept, left): (BTreeMap<_, _>, BTreeMap<_, _>) =
             seen.into_iter().partition(|(name, at)| others.contains(name) || now - at <= kept_ms);
+        let remote: BTreeSet<String> = kept.keys().cloned().collect();
+        let gone: BTreeSet<String> = self.registry.records().into_keys().collect();
+        self.spool.set_names(remote, stood_down.clone(), gone);
+        self.shared.capture.nudge();
         if kept != before {
             write_durably(&path, &serde_json::to_vec_pretty(&kept)?, 0o600)?;
         }
-        let remote: BTreeSet<String> = kept.into_keys().collect();
-        let gone: BTreeSet<String> = self.registry.records().into_keys().collect();
-        self.spool.set_names(remote, stood_down.clone(), gone);
         for name in left.keys().filter(|name| !stood_down.contains(*name)) {
             self.spool.links.unlink(name)?;
         }
-        self.shared.capture.nudge();
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use crate::presence::Timing;
 use crate::registry::{Home, Registry};
 use crate::repo::{Parts, RepoBridge, Shared};
 use crate::seal::Seal;
-use crate::setup::{Machine, RepoSetup, Setup};
+use crate::setup::{self, Machine, RepoSetup, Setup};
 use crate::spool::{Capture, Outbox, Spool, StateFile};
 use crate::status::{RepoStatus, Status};
 use crate::trouble::Trouble;
@@ -90,7 +90,6 @@ struct Served {
 pub struct Bridge {
     options: Options,
     dirs: Dirs,
-    machine: Arc<dyn Machine>,
     shared: Arc<Shared>,
     /// Counts up when the state or a local agent's message changes.
     changed: watch::Sender<u64>,
@@ -147,7 +146,7 @@ pub async fn run(
     let mut stop = std::pin::pin!(stop);
     let setup = tokio::select! {
         () = &mut stop => return Ok(()),
-        setup = read_setup(&machine) => setup.map_err(StartError::Setup)?,
+        setup = setup::read(&machine) => setup.map_err(StartError::Setup)?,
     };
     info!(
         node = setup.node,
@@ -158,7 +157,6 @@ pub async fn run(
     let mut bridge = Bridge {
         options,
         dirs,
-        machine,
         shared,
         changed,
         resumed,
@@ -187,16 +185,11 @@ impl Bridge {
         let mut stop = std::pin::pin!(stop);
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut changed = self.changed.subscribe();
         let (mut asleep, mut minute) = (asleep(), Instant::now());
         let (mut settings, mut again) = (None, Instant::now());
         loop {
             let round = async {
-                tokio::select! {
-                    _ = tick.tick() => {}
-                    _ = changed.changed() => sleep(TOGETHER).await,
-                }
-                changed.mark_unchanged();
+                tick.tick().await;
                 let now_asleep = self::asleep();
                 if now_asleep.saturating_sub(asleep) > SUSPENDED {
                     let secs = now_asleep.saturating_sub(asleep).as_secs();
@@ -251,7 +244,7 @@ impl Bridge {
     }
 
     async fn reload(&mut self) {
-        let setup = match read_setup(&self.machine).await {
+        let setup = match setup::read(&self.shared.machine).await {
             Ok(setup) => setup,
             Err(reason) => {
                 self.trouble.begin("settings", &reason);
@@ -349,7 +342,7 @@ impl Bridge {
         let known = spool.known_names().into_keys().collect();
         spool.set_names(known, setup.stood_down.clone(), registry.records().into_keys().collect());
         let seal = Arc::new(Seal::new(
-            Arc::clone(&self.machine),
+            Arc::clone(&self.shared.machine),
             setup.repo.clone(),
             setup.require_encryption,
         ));
@@ -453,13 +446,6 @@ impl Drop for Served {
             task.abort();
         }
     }
-}
-
-/// Reads the settings on a thread of its own: a keychain may take its time.
-async fn read_setup(machine: &Arc<dyn Machine>) -> Result<Setup, String> {
-    let machine = Arc::clone(machine);
-    let read = tokio::task::spawn_blocking(move || machine.setup()).await;
-    read.unwrap_or_else(|error| Err(format!("reading them has failed: {error}")))
 }
 
 /// How long the machine has been suspended since it was started.

@@ -5,6 +5,7 @@ use multiclaude_hybrid_client::protocol::{AgentName, Owner, Repo};
 use multiclaude_hybrid_client::sealed::{Identity, Pins, Recipient};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// One repo that hybrid mode is on for.
 #[derive(Debug, Clone)]
@@ -86,4 +87,15 @@ pub trait Machine: Debug + Send + Sync + 'static {
     /// # Errors
     /// It cannot be written.
     fn pin(&self, repo: &Repo, agent: &AgentName, key: Recipient) -> Result<(), String>;
+}
+
+/// Reads what `machine` is set up for, on a thread of its own: a keychain may take
+/// its time.
+///
+/// # Errors
+/// As [`Machine::setup`].
+pub async fn read(machine: &Arc<dyn Machine>) -> Result<Setup, String> {
+    let machine = Arc::clone(machine);
+    let read = tokio::task::spawn_blocking(move || machine.setup()).await;
+    read.unwrap_or_else(|error| Err(format!("reading the settings has failed: {error}")))
 }

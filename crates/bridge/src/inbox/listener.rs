@@ -103,8 +103,8 @@ impl Routes {
 
     fn get(&self, path: &str) -> Option<Route> {
         // A proxy may have put the public URL's own path in front.
-        let at = path.find("/hook/")?;
-        locked(&self.by_path).get(path.get(at..)?).cloned()
+        let by_path = locked(&self.by_path);
+        path.match_indices("/hook/").find_map(|(at, _)| by_path.get(path.get(at..)?).cloned())
     }
 }
 

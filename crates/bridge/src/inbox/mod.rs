@@ -52,6 +52,7 @@ pub struct Inbox {
     looked_at: Mutex<BTreeMap<String, SystemTime>>,
     registry: Arc<Registry>,
     trouble: Trouble,
+    unlinked: Trouble,
 }
 
 /// A message that its agent has acknowledged.
@@ -87,6 +88,10 @@ impl Inbox {
             trouble: Trouble::new(
                 "messages cannot be stored; they wait at the coordinator",
                 "messages can be stored again",
+            ),
+            unlinked: Trouble::new(
+                "the sender of a message cannot be answered with multiclaude message send",
+                "the sender can be answered",
             ),
         }
     }
@@ -154,7 +159,9 @@ impl Inbox {
                     && !repo.agents.contains_key(from.as_str())
                 {
                     // An answer finds its way as soon as the message can be read.
-                    self.spool.links.link(from.as_str())?;
+                    // Without a link the message can be read all the same.
+                    let linked = self.spool.links.link(from.as_str());
+                    self.unlinked.note(from.as_str(), linked);
                 }
                 let text = match self.seal.open(message) {
                     Ok(text) => text,
@@ -181,10 +188,14 @@ impl Inbox {
             message.write(&dir)?;
         }
         self.store.advance(local, id, Stage::New, Stage::Placed)?;
-        let Handed::Held(reason) = self.hop.offer(local, &message);
-        locked(&self.hop_held).insert((local.to_owned(), id.to_owned()), reason.clone());
-        info!(local, id, from = message.from, held = reason, "message placed");
+        info!(local, id, from = message.from, "message placed");
+        self.offer(local, &message);
         Ok(None)
+    }
+
+    fn offer(&self, local: &str, message: &LocalMessage) {
+        let Handed::Held(reason) = self.hop.offer(local, message);
+        locked(&self.hop_held).insert((local.to_owned(), message.id.clone()), reason);
     }
 
     /// Why stored messages wait, by local agent and id.
@@ -230,8 +241,12 @@ impl Inbox {
             if file.acked_at.is_none() {
                 locked(&self.looked_at).insert(id.clone(), modified);
             }
+            let key = (local.to_owned(), id.clone());
             if file.acked_at.is_some() || matches!(file.status, Status::Read | Status::Acked) {
-                locked(&self.hop_held).remove(&(local.to_owned(), id.clone()));
+                locked(&self.hop_held).remove(&key);
+            } else if !locked(&self.hop_held).contains_key(&key) {
+                // An earlier process has placed it.
+                self.offer(local, &file);
             }
             match self.store.get(local, Stage::Placed, &id)? {
                 Stored::Message { message, agent } if file.acked_at.is_some() => {

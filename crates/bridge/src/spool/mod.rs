@@ -189,13 +189,15 @@ impl Spool {
         fs::rename(&entry.path, self.dirs.damaged().join(format!("{}.json", entry.id)))
     }
 
-    /// The next message for a recipient that may be sent.
+    /// The messages for a recipient that may be sent, in order. What is taken
+    /// later comes after all of them.
     ///
     /// # Errors
     /// The directory cannot be read.
-    pub fn next(&self, recipient: &str) -> io::Result<Option<Entry>> {
+    pub fn sendable(&self, recipient: &str) -> io::Result<Vec<Entry>> {
         let released = locked(&self.released).get(recipient).copied().unwrap_or_default();
-        let first = entries(&self.dirs, recipient)?.into_iter().next();
-        Ok(first.filter(|entry| entry.place <= released))
+        let mut entries = entries(&self.dirs, recipient)?;
+        entries.retain(|entry| entry.place <= released);
+        Ok(entries)
     }
 }

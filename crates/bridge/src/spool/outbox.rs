@@ -124,19 +124,14 @@ impl Outbox {
         let unreadable = Trouble::new("the queue cannot be read", "the queue can be read again");
         while !self.stopping.load(Ordering::Relaxed) {
             ready.mark_unchanged();
-            match self.spool.next(&recipient) {
-                Ok(Some(entry)) => {
-                    self.settle(&recipient, &entry).await;
-                    continue;
-                }
-                Ok(None) => unreadable.end(&recipient),
-                Err(error) => {
-                    unreadable.begin(&recipient, error);
-                    sleep(AGAIN.longest).await;
-                    continue;
-                }
+            let Some(entries) = unreadable.note(&recipient, self.spool.sendable(&recipient)) else {
+                sleep(AGAIN.longest).await;
+                continue;
+            };
+            for entry in &entries {
+                self.settle(&recipient, entry).await;
             }
-            if ready.changed().await.is_err() {
+            if entries.is_empty() && ready.changed().await.is_err() {
                 return;
             }
         }
