@@ -4,6 +4,7 @@
 //! logged once.
 
 use crate::clock;
+use crate::lock::locked;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::{Client, Error, RepoClient, Retries};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -12,8 +13,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{info, warn};
-
-use crate::spool::locked;
 
 /// The waits between two probes.
 const PROBES: Retries = Retries {
@@ -28,7 +27,7 @@ const REFUSED: Duration = Duration::from_secs(30);
 /// Whether the coordinator answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
-    /// It does, or nobody has asked yet.
+    /// It does, as far as is known.
     Online,
     /// It does not, or refuses the token; this is why.
     Away(String),

@@ -7,7 +7,8 @@
 //! | [`repo`] | one repo: which agents are registered, received for, linked to |
 //! | [`names`], [`presence`] | decisions, as pure functions |
 //! | [`registry`] | the agents of this home at the coordinator |
-//! | [`spool`] | outgoing: from multiclaude's files to the API |
+//! | [`spool`] | outgoing: from multiclaude's files into a queue |
+//! | [`outbox`] | outgoing: from the queue to the API |
 //! | [`inbox`] | incoming: from the API to one file per message |
 //! | [`multiclaude`] | the contract with the real program |
 //! | [`connection`] | is the coordinator there, and since when? |
@@ -25,8 +26,10 @@ pub mod clock;
 pub mod connection;
 pub mod dirs;
 pub mod inbox;
+mod lock;
 pub mod multiclaude;
 pub mod names;
+pub mod outbox;
 pub mod presence;
 pub mod registry;
 pub mod repo;

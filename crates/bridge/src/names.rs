@@ -1,9 +1,9 @@
 //! Names across machines (`machines.md`, rules 1 to 7). Pure.
 
 use crate::multiclaude::LocalAgent;
-use multiclaude_hybrid_client::protocol::AgentName;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::fields::Metadata;
+use multiclaude_hybrid_client::protocol::{AgentName, Repo};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -71,6 +71,11 @@ pub fn plan<'a>(
         plan.refused.insert(local.clone(), refused);
     }
     plan
+}
+
+/// The path, below the public URL, that pushes for an agent come to.
+pub fn hook_path(repo: &Repo, name: &AgentName) -> String {
+    format!("/hook/{repo}/{name}")
 }
 
 /// The metadata of an agent of this machine.

@@ -1,9 +1,9 @@
 //! End-to-end encryption of what the bridge carries: the client's decisions,
 //! with this machine's keys.
 
+use crate::lock::locked;
 use crate::registry::Registry;
 use crate::setup::Machine;
-use crate::spool::locked;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::config::Encrypt;
 use multiclaude_hybrid_client::protocol::message::{Message, NewMessage};

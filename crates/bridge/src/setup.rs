@@ -29,7 +29,7 @@ pub struct RepoSetup {
 }
 
 impl RepoSetup {
-    /// Is this the same, so that nothing has to be connected anew?
+    /// Can a repo that is served with `other` go on with this?
     pub fn is_same(&self, other: &Self) -> bool {
         let key = |setup: &Self| {
             let recipient = setup.recipient.as_ref().map(ToString::to_string);

@@ -3,8 +3,9 @@
 
 use crate::connection::Reach;
 use crate::inbox::Stage;
+use crate::lock::locked;
 use crate::repo::{RepoBridge, Way};
-use crate::spool::{entries, locked, recipients};
+use crate::spool::{entries, recipients};
 use multiclaude_hybrid_client::protocol::agent::AgentStatus;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -116,7 +117,7 @@ impl RepoStatus {
         let (reach, since_ms) = bridge.connection.reach();
         let statuses = bridge.statuses();
         let agents =
-            bridge.registry.records().into_iter().filter(|(_, record)| record.id.is_some());
+            bridge.registry.records.all().into_iter().filter(|(_, record)| record.id.is_some());
         let agents = agents.map(|(local, record)| AgentLine {
             name: record.name.to_string(),
             status: statuses

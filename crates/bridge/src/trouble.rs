@@ -1,7 +1,7 @@
 //! A condition that is logged when it begins, when its reason changes, and when
 //! it ends, however often it is met.
 
-use crate::spool::locked;
+use crate::lock::locked;
 use std::sync::Mutex;
 use tracing::{info, warn};
 

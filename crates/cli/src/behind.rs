@@ -1,6 +1,6 @@
 //! What the shim asks the rest of the program.
 
-use crate::commands::bridge;
+use crate::bridge;
 use crate::failure::{Failure, Outcome};
 use crate::home::Home;
 use crate::multiclaude::repo_of_url;

@@ -7,6 +7,7 @@
 //! | [`session`] | from what was said to a client: which repo, coordinator and token |
 //! | [`sender`] | who speaks: an agent's worktree or the person |
 //! | [`settings`], [`secrets`], [`home`] | what this machine remembers, and where |
+//! | [`bridge`] | what the running bridge reports |
 //! | [`machine`] | what the bridge asks: settings, logins and keys |
 //! | [`crypt`] | end-to-end encryption, with keys and pins on disk |
 //! | [`multiclaude`] | what the real program's files show |
@@ -26,6 +27,7 @@
 
 pub mod args;
 pub mod behind;
+pub mod bridge;
 pub mod commands;
 pub mod crypt;
 pub mod doctor;

@@ -1,6 +1,6 @@
 //! Agents that end, at the worst moment.
 
-use super::{bridged, two};
+use super::{bridged, reaching, two};
 use e2e::eventually;
 
 #[tokio::test]
@@ -63,4 +63,31 @@ async fn a_completion_notice_reaches_a_supervisor_that_another_machine_serves() 
     assert!(done.status.success(), "{done:?}");
     let got = ann.receives("supervisor", "Worker 'fox' has completed its task: a task").await;
     assert_eq!(got["from"], "fox-dan");
+}
+
+#[tokio::test]
+async fn a_worker_gets_no_mail_of_its_predecessor_and_the_sender_is_notified() {
+    let (mut dan, ann, world) = reaching(&["--time-scale", "4"], &[]).await;
+    dan.ok(&["worker", "rm", "fox", "--repo", "app"]);
+    ann.send("fox", "fox-dan", "for the first fox");
+    dan.status_with("it is held", |status| {
+        let held = status["repos"][0]["held"].as_array()?;
+        held.iter().any(|held| held["to"] == "fox").then_some(())
+    })
+    .await;
+    let first = world.dan.agent("fox-dan").await.unwrap().id;
+    dan.ok(&["worker", "create", "another task", "--repo", "app", "--name", "fox"]);
+    let notice = eventually("the notice", 60, || async {
+        ann.files("fox").into_iter().find(|file| file["from"] == "fox-dan")
+    })
+    .await;
+    assert!(notice["body"].as_str().unwrap().contains("was not seen by fox-dan"), "{notice}");
+    eventually("the second fox is registered", 60, || async {
+        world.dan.agent("fox-dan").await.ok().filter(|agent| agent.id != first)
+    })
+    .await;
+    ann.send("fox", "fox-dan", "for the second fox");
+    dan.receives("fox", "for the second fox").await;
+    assert_eq!(dan.bodies("fox", "fox-ann"), ["for the second fox"]);
+    dan.stop_bridge();
 }

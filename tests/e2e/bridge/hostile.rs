@@ -1,6 +1,6 @@
 //! Intruders, odd names and odd file systems.
 
-use super::{OF_ANN, bridged, of};
+use super::{OF_ANN, bridged, of, reaching};
 use axum::http::HeaderMap;
 use e2e::{Machine, Sink, Site, eventually, shared};
 use multiclaude_hybrid_protocol::webhook::Secret;
@@ -31,7 +31,12 @@ async fn names_from_outside_that_are_paths_create_no_file() {
         assert!(world.ann.send(&body, None).await.is_err(), "{name}");
     }
     // What an agent types is a path for multiclaude itself; below messages/ it comes back.
-    dan.send("fox", "a/b", "to a path");
+    // multiclaude makes two directories and a file, and says so if one is gone by then.
+    eventually("it is written", 30, || async {
+        let sent = dan.multiclaude(Some("fox"), &["message", "send", "a/b", "to a path"]);
+        sent.status.success().then_some(())
+    })
+    .await;
     eventually("the notice", 30, || async {
         dan.files("fox")
             .iter()
@@ -153,4 +158,29 @@ async fn forged_replayed_late_and_oversized_pushes_are_refused() {
     assert_eq!(reqwest::get(&url).await.unwrap().status().as_u16(), 405);
     let files: Vec<Value> = ann.files("fox");
     assert_eq!(files.iter().filter(|file| file["from"] == "fox-dan").count(), 1, "{files:?}");
+}
+
+#[tokio::test]
+async fn a_sender_that_cannot_be_linked_holds_up_no_message() {
+    let (mut dan, ann, _) = reaching(&[], &[]).await;
+    // Somebody else's link is in the place of the one to answer Ann's new worker.
+    std::os::unix::fs::symlink("/elsewhere", dan.messages("wolf-ann")).unwrap();
+    ann.ok(&["worker", "create", "a task", "--repo", "app", "--name", "wolf"]);
+    ann.status_with("wolf is registered", |status| {
+        let agents = status["repos"][0]["agents"].as_array()?;
+        agents.iter().any(|agent| agent["name"] == "wolf-ann").then_some(())
+    })
+    .await;
+    ann.send("wolf", "fox-dan", "from wolf");
+    ann.send("fox", "fox-dan", "from fox");
+    dan.receives("fox", "from wolf").await;
+    dan.receives("fox", "from fox").await;
+    // What the last hop holds is known after a restart, too.
+    dan.kill_bridge();
+    dan.start_bridge(&[]);
+    dan.status_with("both are held", |status| {
+        let held = status["repos"][0]["held"].as_array()?;
+        (held.iter().filter(|held| held["reason"] == "no last hop yet").count() == 2).then_some(())
+    })
+    .await;
 }

@@ -25,6 +25,15 @@ fn of(world: &World) -> (Site, Site) {
     (Site::new(world, &world.tokens[0], "dan"), Site::new(world, &world.tokens[1], "ann"))
 }
 
+/// The two on a world of their own, with their bridges; Dan's reaches Ann's agents.
+async fn reaching(of_dan: &[&str], of_ann: &[&str]) -> (Site, Site, World) {
+    let (mut dan, mut ann, world) = two().await;
+    ann.start_bridge(of_ann);
+    ann.reaches(&[]).await;
+    dan.bridge(of_dan, &OF_ANN).await;
+    (dan, ann, world)
+}
+
 const OF_DAN: [&str; 4] = ["supervisor-dan", "merge-queue-dan", "workspace-dan", "fox-dan"];
 const OF_ANN: [&str; 4] = ["supervisor-ann", "merge-queue-ann", "workspace-ann", "fox-ann"];
 

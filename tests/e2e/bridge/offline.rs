@@ -1,6 +1,6 @@
 //! While something is away, messages wait, in order.
 
-use super::{OF_ANN, of};
+use super::{OF_ANN, of, reaching};
 use e2e::{Coordinator, Options, eventually};
 
 #[tokio::test]
@@ -39,12 +39,7 @@ async fn messages_wait_for_the_coordinator_in_order_and_the_outage_is_logged_onc
 
 #[tokio::test]
 async fn while_multiclaude_is_down_messages_are_stored_and_its_agents_count_as_stopped() {
-    let coordinator = e2e::shared().await;
-    let world = coordinator.world().await;
-    let (mut dan, mut ann) = of(&world);
-    ann.start_bridge(&["--time-scale", "20"]);
-    ann.reaches(&[]).await;
-    dan.bridge(&[], &OF_ANN).await;
+    let (dan, ann, world) = reaching(&[], &["--time-scale", "20"]).await;
     ann.ok(&["stop"]);
     dan.send("fox", "fox-ann", "stored without a daemon");
     ann.receives("fox", "stored without a daemon").await;

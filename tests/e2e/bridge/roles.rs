@@ -169,3 +169,17 @@ async fn a_lost_session_stops_its_agents_and_ends_none() {
     eventually("wolf has ended", 60, || async { world.dan.agent("wolf-dan").await.err() }).await;
     assert_eq!(world.dan.agent("fox-dan").await.unwrap().id, before.id);
 }
+
+#[tokio::test]
+async fn a_workspace_that_comes_back_under_another_name_keeps_its_registration_and_mail() {
+    let (dan, ann, world) = served_by_ann().await;
+    let before = world.dan.agent("workspace-dan").await.unwrap();
+    // multiclaude restores a workspace only if its worktree is gone, too.
+    fs::remove_dir_all(dan.worktree("default")).unwrap();
+    tmux(&dan, &["kill-session", "-t", "=mc-app"]);
+    dan.ok(&["cleanup"]);
+    assert!(!has(&dan, "default") && has(&dan, "workspace"));
+    ann.send("default", "workspace-dan", "to the same workspace");
+    dan.receives("workspace", "to the same workspace").await;
+    assert_eq!(world.dan.agent("workspace-dan").await.unwrap().id, before.id);
+}

@@ -1,7 +1,7 @@
 //! What a crash leaves at each boundary between two steps.
 
-use super::{OF_ANN, bridged, of};
-use e2e::{Site, eventually, shared};
+use super::{bridged, reaching};
+use e2e::{Site, eventually};
 use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
@@ -20,11 +20,7 @@ async fn all(dan: &Site, ann: &Site, mark: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_message_is_sent_once_wherever_its_bridge_was_killed() {
-    let world = shared().await.world().await;
-    let (mut dan, mut ann) = of(&world);
-    ann.start_bridge(&[]);
-    ann.reaches(&[]).await;
-    dan.bridge(&[], &OF_ANN).await;
+    let (mut dan, ann, world) = reaching(&[], &[]).await;
     let dir = repo_dir(&dan, &world.repo);
 
     // Written by multiclaude, not taken yet.

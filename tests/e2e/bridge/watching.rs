@@ -1,7 +1,8 @@
 //! Where changes of files are not reported.
 
-use super::{OF_ANN, of};
+use super::{OF_ANN, of, reaching};
 use e2e::shared;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::process::Command;
 
 /// The bridge of a machine in a user namespace of its own, in which `limit` of
@@ -55,11 +56,7 @@ async fn limits_of_inotify_cost_time_and_no_message_and_are_reported() {
 
 #[tokio::test]
 async fn a_messages_directory_that_is_swapped_or_created_again_is_found_again() {
-    let world = shared().await.world().await;
-    let (mut dan, mut ann) = of(&world);
-    ann.start_bridge(&[]);
-    ann.reaches(&[]).await;
-    dan.bridge(&[], &OF_ANN).await;
+    let (dan, ann, _) = reaching(&[], &[]).await;
     let messages = dan.machine.path(".multiclaude/messages");
     let aside = dan.machine.path("aside");
     std::fs::rename(&messages, &aside).unwrap();
@@ -71,8 +68,8 @@ async fn a_messages_directory_that_is_swapped_or_created_again_is_found_again() 
     std::fs::remove_dir_all(&aside).unwrap();
     std::fs::create_dir_all(&aside).unwrap();
     std::os::unix::fs::symlink(&aside, &draft).unwrap();
-    std::fs::remove_dir_all(&messages).unwrap();
-    std::fs::rename(&draft, &messages).unwrap();
+    renameat_with(CWD, &draft, CWD, &messages, RenameFlags::EXCHANGE).unwrap();
+    std::fs::remove_dir_all(&draft).unwrap();
     dan.reaches(&OF_ANN).await;
     dan.send("fox", "fox-ann", "through the link");
     ann.receives("fox", "through the link").await;

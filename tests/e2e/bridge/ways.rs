@@ -1,6 +1,6 @@
 //! The ways in: webhooks, streams, long polls, and changes between them.
 
-use super::{OF_ANN, of};
+use super::{OF_ANN, of, reaching};
 use e2e::{Site, eventually, shared};
 use std::net::TcpListener;
 
@@ -23,37 +23,33 @@ async fn comes_by(site: &Site, way: &str) {
 
 #[tokio::test]
 async fn messages_come_by_webhook_by_stream_and_by_long_poll_and_while_that_changes() {
-    let world = shared().await.world().await;
-    let (mut dan, mut ann) = of(&world);
-    ann.start_bridge(&[]);
-    ann.reaches(&[]).await;
-    dan.bridge(&[], &OF_ANN).await;
+    let (dan, mut ann, _) = reaching(&[], &[]).await;
     let port = free_port();
     let hook = by_webhook(port);
     let hook: Vec<&str> = hook.iter().map(String::as_str).collect();
-    let writer = dan.writer("fox");
-    let writing = std::thread::spawn(move || {
-        for n in 0..120 {
-            writer.send("fox-ann", &format!("m{n}"));
-            std::thread::sleep(std::time::Duration::from_millis(40));
-        }
-    });
+    let mut sent = 0;
     for (args, way) in
         [(&hook[..], "webhook"), (&["--poll"], "polling"), (&hook, "webhook"), (&[], "stream")]
     {
+        // Messages are on their way while the bridge changes its way.
+        let (writer, next) = (dan.writer("fox"), sent..sent + 30);
+        sent = next.end;
+        let writing = std::thread::spawn(move || {
+            next.for_each(|n| writer.send("fox-ann", &format!("m{n}")));
+        });
         ann.kill_bridge();
         ann.start_bridge(args);
         comes_by(&ann, way).await;
-        let at = ann.bodies("fox", "fox-dan").len();
-        eventually(&format!("something comes by {way}"), 30, || async {
-            (ann.bodies("fox", "fox-dan").len() > at.min(118)).then_some(())
+        writing.join().unwrap();
+        dan.send("fox", "fox-ann", &format!("m{sent}"));
+        sent += 1;
+        let what = format!("all {sent} have come, the last by {way}");
+        eventually(&what, 60, || async {
+            (ann.bodies("fox", "fox-dan").len() >= sent).then_some(())
         })
         .await;
     }
-    writing.join().unwrap();
-    let wanted: Vec<_> = (0..120).map(|n| format!("m{n}")).collect();
-    eventually("all", 60, || async { (ann.bodies("fox", "fox-dan").len() >= 120).then_some(()) })
-        .await;
+    let wanted: Vec<_> = (0..sent).map(|n| format!("m{n}")).collect();
     assert_eq!(ann.bodies("fox", "fox-dan"), wanted);
 }
 

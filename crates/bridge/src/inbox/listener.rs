@@ -2,7 +2,7 @@
 //! believed.
 
 use super::{Inbox, Stored};
-use crate::spool::locked;
+use crate::lock::locked;
 use crate::trouble::Trouble;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -86,11 +86,6 @@ impl Accepted {
 }
 
 impl Routes {
-    /// The path of an agent, below the public URL.
-    pub fn path(repo: &str, name: &str) -> String {
-        format!("/hook/{repo}/{name}")
-    }
-
     /// Pushes for this agent are accepted from now on.
     pub fn set(&self, path: &str, route: Route) {
         locked(&self.by_path).insert(path.to_owned(), route);

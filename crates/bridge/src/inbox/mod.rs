@@ -19,11 +19,12 @@ pub use receive::{Receiver, Receiving};
 pub use store::{BRIDGE_NAME, Stage, Store, Stored, notice};
 
 use crate::dirs::make_dir;
-use crate::multiclaude::{LocalMessage, Status};
+use crate::lock::locked;
+use crate::multiclaude::{LocalMessage, StateFile, Status};
 use crate::presence::is_successor;
 use crate::registry::Registry;
 use crate::seal::Seal;
-use crate::spool::{Spool, StateFile, locked};
+use crate::spool::Spool;
 use crate::trouble::Trouble;
 use multiclaude_hybrid_client::protocol::AgentId;
 use multiclaude_hybrid_client::protocol::message::{Message, Sender};
@@ -148,7 +149,7 @@ impl Inbox {
         let Some(agent) = repo.agents.get(local) else {
             return Ok(Some(format!("{local} is not running here")));
         };
-        let record = self.registry.record(local);
+        let record = self.registry.records.get(local);
         if record.is_some_and(|record| is_successor(agent, &record.created_at)) {
             return Ok(Some(format!("it is for an earlier {local}, which has ended")));
         }
@@ -208,7 +209,7 @@ impl Inbox {
         locked(&self.hop_held).get(&(local.to_owned(), id.to_owned())).cloned()
     }
 
-    /// Messages whose files exist, and which nobody has acknowledged.
+    /// How many messages have a file and are not acknowledged.
     pub fn unacknowledged(&self, local: &str) -> usize {
         self.store.ids(local, Stage::Placed).map_or(0, |ids| ids.len())
     }

@@ -1,5 +1,5 @@
-//! The durable inbox of one repo: a message is on disk here before the
-//! coordinator is told that it was delivered, and becomes one file of
+//! The durable inbox of one repo. A message is written to disk here, then its
+//! delivery is reported to the coordinator, then it becomes one file of
 //! multiclaude's.
 //!
 //! ```text

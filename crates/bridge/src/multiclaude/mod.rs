@@ -3,6 +3,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `state` | `state.json`, read only |
+//! | `state_file` | the same, parsed again only when it was replaced |
 //! | `message` | message files: reading what may be half written, writing our own |
 //! | `socket` | the daemon's socket |
 //! | `panes` | which tmux windows have a running claude |
@@ -13,11 +14,14 @@ mod message;
 mod panes;
 mod socket;
 mod state;
+mod state_file;
 
 pub use message::{LocalMessage, Status, shown};
 pub use panes::{Pane, Panes};
 pub use socket::{Daemon, DaemonError};
 pub use state::{Ended, LocalAgent, LocalRepo, State, StateError, repo_of_url, without_user};
+
+pub use state_file::StateFile;
 
 use std::path::{Path, PathBuf};
 

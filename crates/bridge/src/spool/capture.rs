@@ -1,71 +1,24 @@
 //! The thread that takes message files as they are written.
 //!
-//! It has a thread of its own, because multiclaude removes what an ending agent
-//! wrote to a name that nobody knew 90 ms later, and nothing must delay it. It
-//! makes no calls.
+//! When an agent ends, multiclaude removes directories of unknown names within
+//! 90 ms. So this thread does nothing else, and makes no calls.
 
-use super::{Spool, locked};
+use super::Spool;
 use crate::clock;
-use crate::multiclaude::{Paths, State};
+use crate::lock::locked;
+use crate::multiclaude::{Paths, StateFile};
 use crate::trouble::Trouble;
 use crate::watch::{Wake, Watcher};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// How long others go without a look.
 const STALE: Duration = Duration::from_secs(2);
-
-/// `state.json`, parsed again only when it was replaced.
-#[derive(Debug)]
-pub struct StateFile {
-    path: PathBuf,
-    seen: Mutex<Option<(Stamp, Arc<State>)>>,
-    trouble: Trouble,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    size: u64,
-    modified: Option<SystemTime>,
-}
-
-impl StateFile {
-    /// The state at this path.
-    pub fn new(path: PathBuf) -> Self {
-        let trouble = Trouble::new(
-            "multiclaude's state cannot be read: its agents count as stopped",
-            "multiclaude's state can be read again",
-        );
-        Self { path, seen: Mutex::default(), trouble }
-    }
-
-    /// The state as it is now; nothing if it is missing or cannot be read, which
-    /// is logged once.
-    pub fn read(&self) -> Option<Arc<State>> {
-        let stamp = fs::metadata(&self.path).ok().map(|found| Stamp {
-            inode: found.ino(),
-            size: found.size(),
-            modified: found.modified().ok(),
-        })?;
-        if let Some((seen, state)) = &*locked(&self.seen)
-            && *seen == stamp
-        {
-            return Some(Arc::clone(state));
-        }
-        let state = self.trouble.note("state.json", State::load(&self.path))??;
-        let state = Arc::new(state);
-        *locked(&self.seen) = Some((stamp, Arc::clone(&state)));
-        Some(state)
-    }
-}
 
 /// The thread.
 #[derive(Debug)]

@@ -5,9 +5,9 @@
 //! multiclaude removes directories of names that are not in its state, but
 //! follows links and leaves their targets alone.
 
-use super::locked;
 use super::queue::{adopt_files, json_files};
 use crate::dirs::{RepoDirs, make_dir, names};
+use crate::lock::locked;
 use crate::multiclaude::LocalMessage;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,7 +57,7 @@ impl Links {
     }
 
     /// Makes it so; the names for which that failed, with the reasons. Every
-    /// directory of a name that nobody has becomes a link, with what is in it.
+    /// directory of an unknown name becomes a link, and its messages are taken.
     ///
     /// # Errors
     /// The directory cannot be created or read.
@@ -132,7 +132,7 @@ impl Links {
         }
     }
 
-    /// A name that nobody has: a directory becomes a link, a link stays.
+    /// An unknown name: a directory becomes a link, a link stays.
     fn catch(&self, name: &str) -> io::Result<()> {
         match self.found(name)? {
             // Even if it is empty: a message will be written into it next.
@@ -281,121 +281,4 @@ fn copy_files(from: &Path, target: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dirs::Dirs;
-    use crate::multiclaude::Status;
-    use multiclaude_hybrid_client::protocol::Repo;
-
-    struct Bench {
-        home: tempfile::TempDir,
-        links: Links,
-    }
-
-    fn set(names: &[&str]) -> BTreeSet<String> {
-        names.iter().map(|name| (*name).to_owned()).collect()
-    }
-
-    impl Bench {
-        fn new() -> Self {
-            let home = tempfile::tempdir().unwrap();
-            let dirs = Dirs::of_home(home.path()).repo(&Repo::parse("acme/app").unwrap());
-            make_dir(&dirs.out()).unwrap();
-            let links = Links::new(home.path().join("messages/app"), dirs);
-            Self { home, links }
-        }
-
-        fn make(&self, remote: &[&str], local: &[&str], gone: &[&str]) -> BTreeMap<String, String> {
-            let wanted = Wanted { remote: set(remote), local: set(local), gone: set(gone) };
-            self.links.make(&wanted).unwrap()
-        }
-
-        /// multiclaude writes a message.
-        fn send(&self, to: &str, id: &str, status: Status) {
-            let dir = self.home.path().join("messages/app").join(to);
-            fs::create_dir_all(&dir).unwrap();
-            let mut message = LocalMessage::delivered(id, "fox", to, "x", 1000);
-            message.status = status;
-            message.write(&dir).unwrap();
-        }
-
-        fn is_link(&self, name: &str) -> bool {
-            self.home.path().join("messages/app").join(name).is_symlink()
-        }
-
-        fn out(&self, name: &str) -> Vec<String> {
-            names(&self.links.target(name)).unwrap()
-        }
-    }
-
-    #[test]
-    fn remote_names_are_links_and_local_ones_are_not() {
-        let bench = Bench::new();
-        assert_eq!(bench.make(&["ann", "merge-queue"], &["fox"], &[]), BTreeMap::new());
-        bench.send("ann", "msg-1", Status::Pending);
-        bench.send("fox", "msg-2", Status::Pending);
-        assert_eq!(bench.out("ann"), ["msg-1.json"]);
-        bench.make(&["ann"], &["fox", "merge-queue"], &[]);
-        assert!(bench.is_link("ann") && !bench.is_link("fox") && !bench.is_link("merge-queue"));
-    }
-
-    #[test]
-    fn what_was_sent_to_a_name_that_nobody_had_is_taken() {
-        let bench = Bench::new();
-        bench.send("ann", "msg-1", Status::Pending);
-        bench.send("ann", "msg-0", Status::Read);
-        bench.send("wolf", "msg-2", Status::Pending);
-        bench.make(&[], &["fox"], &["wolf"]);
-        assert!(bench.is_link("ann") && !bench.is_link("wolf"));
-        assert_eq!(bench.out("ann"), ["msg-1.json"]);
-        bench.send("ann", "msg-3", Status::Pending);
-        assert_eq!(bench.out("ann"), ["msg-1.json", "msg-3.json"]);
-    }
-
-    #[test]
-    fn what_a_crash_left_of_an_exchange_is_taken_over() {
-        let bench = Bench::new();
-        bench.send("ann", "msg-1", Status::Pending);
-        // The exchange was made, and nothing after it.
-        let (dir, draft) =
-            (bench.home.path().join("messages/app/ann"), bench.links.dirs.out().join(".ann.link"));
-        fs::rename(&dir, &draft).unwrap();
-        recover(&bench.links.dirs).unwrap();
-        assert_eq!(bench.out("ann"), ["msg-1.json"]);
-        assert!(!draft.exists());
-        // Or the name is exchanged once more before anybody looked.
-        bench.send("bob", "msg-2", Status::Pending);
-        fs::rename(
-            bench.home.path().join("messages/app/bob"),
-            bench.links.dirs.out().join(".bob.link"),
-        )
-        .unwrap();
-        bench.send("bob", "msg-3", Status::Pending);
-        bench.make(&["bob"], &[], &[]);
-        assert_eq!(bench.out("bob"), ["msg-2.json", "msg-3.json"]);
-    }
-
-    #[test]
-    fn what_is_not_ours_is_left_alone_and_reported() {
-        let bench = Bench::new();
-        let messages = bench.home.path().join("messages/app");
-        fs::create_dir_all(&messages).unwrap();
-        symlink("/elsewhere", messages.join("ann")).unwrap();
-        fs::write(messages.join("bob"), "").unwrap();
-        let failed = bench.make(&["ann", "bob", "cid"], &[], &[]);
-        assert_eq!(failed.keys().collect::<Vec<_>>(), ["ann", "bob"]);
-        assert!(failed["ann"].contains("is not ours"), "{failed:?}");
-        assert!(bench.is_link("cid"));
-    }
-
-    #[test]
-    fn links_of_a_home_that_was_moved_are_made_again() {
-        let bench = Bench::new();
-        bench.make(&["ann"], &[], &[]);
-        let link = bench.home.path().join("messages/app/ann");
-        fs::remove_file(&link).unwrap();
-        symlink("/old/home/.multiclaude-hybrid/bridge/repos/acme/app/out/ann", &link).unwrap();
-        assert_eq!(bench.make(&["ann"], &[], &[]), BTreeMap::new());
-        assert_eq!(fs::read_link(&link).unwrap(), bench.links.target("ann"));
-    }
-}
+mod tests;

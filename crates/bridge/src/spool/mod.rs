@@ -1,4 +1,4 @@
-//! Outgoing: from multiclaude's message files to the API, losing nothing.
+//! Outgoing: from multiclaude's message files into a queue that `outbox` sends.
 //!
 //! ```text
 //! messages/<repo>/<name> ──link──▶ out/<name>/ ──rename──▶ queue/<name>/ ──POST──▶ API
@@ -7,34 +7,27 @@
 //! | file | what is in it |
 //! |---|---|
 //! | this one | what the parts share: [`Spool`] |
-//! | `links` | the links, and directories of names that nobody knew |
+//! | `links` | the links, and directories of unknown names |
 //! | `queue` | the order of sending |
 //! | `capture` | the thread that takes files as they are written |
-//! | `outbox` | sends what is queued, returns what is refused |
 
 mod capture;
 mod links;
-mod outbox;
 mod queue;
 
-pub use capture::{Capture, StateFile};
+pub use capture::Capture;
 pub use links::{Links, Wanted};
-pub use outbox::Outbox;
 pub use queue::{Entry, Queue, entries, recipients};
 
 use crate::dirs::{RepoDirs, make_dir};
+use crate::lock::locked;
 use crate::multiclaude::LocalMessage;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use tokio::sync::watch;
-
-/// Locks; a panic of another thread changes nothing about what is in it.
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// The outgoing side of one repo, shared by the thread that takes files and the
 /// tasks that send them.

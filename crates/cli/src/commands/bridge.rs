@@ -6,7 +6,6 @@ mod log;
 mod show;
 
 pub(crate) use install::{install, remove_links};
-pub(crate) use show::{lets_go, running, serves};
 
 use crate::failure::{Failure, Outcome};
 use crate::machine::ThisMachine;

@@ -1,6 +1,6 @@
 //! `list`: multiclaude's own list, and what hybrid mode adds to it.
 
-use crate::commands::bridge;
+use crate::bridge;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Look, counted, line};
 use crate::session::{Need, Session};

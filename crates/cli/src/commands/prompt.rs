@@ -1,6 +1,6 @@
 //! `prompt`: what agents must be told about names on other machines.
 
-use crate::commands::bridge;
+use crate::bridge;
 use crate::failure::Outcome;
 use crate::output::line;
 use crate::session::{Need, Session};

@@ -1,6 +1,6 @@
 //! `stand-down`, `stand-up`: a role of this machine that another one serves.
 
-use crate::commands::bridge;
+use crate::bridge;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::multiclaude::LocalRepo;
 use crate::session::{Need, Session};

@@ -1,6 +1,6 @@
 //! `status`: everything in ten lines.
 
-use crate::commands::bridge;
+use crate::bridge;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Look, ago, counted, now, safe};
 use crate::service::Service;

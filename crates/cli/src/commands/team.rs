@@ -247,7 +247,7 @@ impl LeaveArgs {
                 here.enabled = false;
             }
         })?;
-        bridge::lets_go(session, &repo).await?;
+        crate::bridge::lets_go(session, &repo).await?;
         let removed = match self.deregister(session, &repo).await {
             Ok(removed) => removed,
             Err(failure) if self.force => {

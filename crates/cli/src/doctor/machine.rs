@@ -1,7 +1,7 @@
 //! This machine: files, multiclaude, its daemon, the shim.
 
 use super::Check;
-use crate::commands::bridge;
+use crate::bridge;
 use crate::crypt;
 use crate::output::counted;
 use crate::session::Session;

@@ -1,6 +1,6 @@
 //! What `config` shows.
 
-use crate::commands::bridge;
+use crate::bridge;
 use crate::commands::list::BESIDE;
 use crate::failure::Outcome;
 use crate::output::{Look, safe};

@@ -1,11 +1,14 @@
 //! The agents of this home in the coordinator's registry, and those of other
 //! machines as they were last read.
 
+mod records;
+
+pub use records::{Record, Records};
+
 use crate::connection::{Connection, is_for_later};
-use crate::dirs::{RepoDirs, make_dir, write_durably};
-use crate::inbox::Routes;
+use crate::dirs::RepoDirs;
+use crate::lock::locked;
 use crate::names;
-use crate::spool::locked;
 use crate::trouble::Trouble;
 use multiclaude_hybrid_client::protocol::agent::{
     Agent, AgentStatus, EndpointChange, Registration,
@@ -13,35 +16,14 @@ use multiclaude_hybrid_client::protocol::agent::{
 use multiclaude_hybrid_client::protocol::config::HybridConfig;
 use multiclaude_hybrid_client::protocol::heartbeat::{HEARTBEATS_MAX, Heartbeat};
 use multiclaude_hybrid_client::protocol::webhook::Secret;
-use multiclaude_hybrid_client::protocol::{AgentId, AgentName, ErrorCode, Owner, Repo};
+use multiclaude_hybrid_client::protocol::{AgentName, ErrorCode, Owner, Repo};
 use multiclaude_hybrid_client::sealed::Recipient;
 use multiclaude_hybrid_client::{AgentFilter, Error};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, ErrorKind};
-use std::path::PathBuf;
+use std::io;
 use std::sync::{Arc, Mutex};
 use tracing::{info, warn};
 use uuid::Uuid;
-
-/// A local agent that is registered, or is to be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// The name it is registered under.
-    pub name: AgentName,
-    /// The incarnation, once the coordinator has answered.
-    #[serde(default)]
-    pub id: Option<AgentId>,
-    /// Its type.
-    pub kind: String,
-    /// When multiclaude created it; empty if that is not known.
-    #[serde(default)]
-    pub created_at: String,
-    /// When its tmux session was created, in seconds since the epoch.
-    #[serde(default)]
-    pub session_secs: i64,
-}
 
 /// Where pushes for an agent go.
 #[derive(Debug, Clone)]
@@ -72,7 +54,7 @@ pub struct Home {
     pub public_url: Option<String>,
 }
 
-/// What was last read of the repo.
+/// A reading of the repo.
 #[derive(Debug, Clone, Default)]
 pub struct Read {
     /// All agents, of all machines.
@@ -96,10 +78,10 @@ pub enum Failure {
 #[derive(Debug)]
 pub struct Registry {
     connection: Arc<Connection>,
-    path: PathBuf,
     home: Home,
     secrets: Mutex<BTreeMap<AgentName, Secret>>,
-    records: Mutex<BTreeMap<String, Record>>,
+    /// By local name.
+    pub records: Records,
     read: Mutex<Read>,
     refused: Mutex<BTreeMap<String, String>>,
     /// The list or the configuration cannot be read.
@@ -112,18 +94,11 @@ impl Registry {
     /// # Errors
     /// They cannot be read.
     pub fn open(connection: Arc<Connection>, dirs: &RepoDirs, home: Home) -> io::Result<Self> {
-        let path = dirs.agents();
-        let records = match fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text)?,
-            Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
-            Err(error) => return Err(error),
-        };
         Ok(Self {
             connection,
-            path,
             home,
             secrets: Mutex::default(),
-            records: Mutex::new(records),
+            records: Records::open(dirs.agents())?,
             read: Mutex::default(),
             refused: Mutex::default(),
             unread: Trouble::new(
@@ -131,16 +106,6 @@ impl Registry {
                 "the repo can be read again",
             ),
         })
-    }
-
-    /// The records, by local name.
-    pub fn records(&self) -> BTreeMap<String, Record> {
-        locked(&self.records).clone()
-    }
-
-    /// One record.
-    pub fn record(&self, local: &str) -> Option<Record> {
-        locked(&self.records).get(local).cloned()
     }
 
     /// What was last read of the repo.
@@ -156,7 +121,7 @@ impl Registry {
     /// Where pushes for an agent go, if there is a public URL.
     pub fn endpoint(&self, name: &AgentName) -> Option<Endpoint> {
         let public = self.home.public_url.as_ref()?;
-        let path = Routes::path(self.home.repo.as_str(), name.as_str());
+        let path = names::hook_path(&self.home.repo, name);
         let random = || {
             let mut bytes = [0; 32];
             for half in bytes.chunks_mut(16) {
@@ -168,35 +133,8 @@ impl Registry {
         Some(Endpoint { url: format!("{}{path}", public.trim_end_matches('/')), path, secret })
     }
 
-    /// Changes the records, on disk before anything follows from it.
-    fn change(&self, change: impl FnOnce(&mut BTreeMap<String, Record>)) -> io::Result<()> {
-        let mut records = locked(&self.records);
-        let mut changed = records.clone();
-        change(&mut changed);
-        if changed != *records {
-            if let Some(dir) = self.path.parent() {
-                make_dir(dir)?;
-            }
-            write_durably(&self.path, &serde_json::to_vec_pretty(&changed)?, 0o600)?;
-            *records = changed;
-        }
-        Ok(())
-    }
-
-    /// Notes when the tmux session of an agent was created.
-    ///
-    /// # Errors
-    /// The records cannot be written.
-    pub fn set_session(&self, local: &str, secs: i64) -> io::Result<()> {
-        self.change(|records| {
-            if let Some(record) = records.get_mut(local) {
-                record.session_secs = secs;
-            }
-        })
-    }
-
     /// Registers an agent, or renews its registration. The record is on disk
-    /// before the call, so that a crash leaves no agent that nobody knows of.
+    /// before the call, so that a crash leaves no registration without a record.
     ///
     /// # Errors
     /// See [`Failure`].
@@ -210,10 +148,7 @@ impl Registry {
         let endpoint = endpoint.as_ref();
         let on_disk =
             |error: io::Error| Failure::Refused(format!("its record cannot be written: {error}"));
-        self.change(|records| {
-            records.insert(local.to_owned(), record.clone());
-        })
-        .map_err(on_disk)?;
+        self.records.put(local, record.clone()).map_err(on_disk)?;
         let mut metadata = names::metadata(local, &self.home.node);
         if let Some(recipient) = &self.home.recipient {
             recipient.publish(&mut metadata);
@@ -232,17 +167,13 @@ impl Registry {
         match answer {
             Ok(agent) => {
                 record.id = Some(agent.id);
-                let kept = record.clone();
-                self.change(|records| {
-                    records.insert(local.to_owned(), kept);
-                })
-                .map_err(on_disk)?;
+                self.records.put(local, record.clone()).map_err(on_disk)?;
                 info!(local, name = %record.name, status = status.as_str(), "registered");
                 Ok(record)
             }
             Err(error) if is_for_later(&error) => Err(Failure::Away),
             Err(error) => {
-                self.forget(local).map_err(on_disk)?;
+                self.records.remove(local).map_err(on_disk)?;
                 let taken = error.code() == Some(ErrorCode::AgentExists);
                 let hint = if taken { self.hint_of_taken(&record.name) } else { String::new() };
                 Err(Failure::Refused(format!("{error}{hint}")))
@@ -256,12 +187,6 @@ impl Registry {
              --repo {}",
             self.home.repo
         )
-    }
-
-    fn forget(&self, local: &str) -> io::Result<()> {
-        self.change(|records| {
-            records.remove(local);
-        })
     }
 
     /// Deregisters an agent that has ended.
@@ -292,7 +217,7 @@ impl Registry {
                 }
             }
         }
-        self.forget(local).map_err(|error| Failure::Refused(error.to_string()))
+        self.records.remove(local).map_err(|error| Failure::Refused(error.to_string()))
     }
 
     /// Signs of life of all agents; the local names of those that the
@@ -304,7 +229,7 @@ impl Registry {
         &self,
         statuses: &BTreeMap<String, AgentStatus>,
     ) -> Result<Vec<String>, Error> {
-        let records = self.records();
+        let records = self.records.all();
         let mut unknown = Vec::new();
         let beats: Vec<(String, Heartbeat)> = records
             .into_iter()
@@ -374,18 +299,6 @@ impl Registry {
             owner = other.owner,
             repo = other.repo
         ))
-    }
-
-    /// Gives the record of `old` to `new`: the same agent under another local name.
-    ///
-    /// # Errors
-    /// The records cannot be written.
-    pub fn rename(&self, old: &str, new: &str) -> io::Result<()> {
-        self.change(|records| {
-            if let Some(record) = records.remove(old) {
-                records.insert(new.to_owned(), record);
-            }
-        })
     }
 
     /// Notes which agents are not registered, and why.

@@ -1,29 +1,29 @@
 //! The daemon: starts everything, follows the settings, and ends within 5 s.
 
+mod options;
+mod served;
+
+pub use options::{Options, StartError};
+
 use crate::clock;
-use crate::connection::Connection;
-use crate::dirs::{Dirs, make_dir, remove, write_durably};
-use crate::inbox::{Hold, Inbox, LastHop, Listener, Routes};
-use crate::multiclaude::{Daemon, Paths};
+use crate::dirs::{Dirs, remove, write_durably};
+use crate::inbox::{Listener, Routes};
+use crate::multiclaude::{Daemon, Paths, StateFile};
 use crate::presence::Timing;
-use crate::registry::{Home, Registry};
-use crate::repo::{Parts, RepoBridge, Shared};
-use crate::seal::Seal;
+use crate::registry::Home;
+use crate::repo::Shared;
 use crate::setup::{self, Machine, RepoSetup, Setup};
-use crate::spool::{Capture, Outbox, Spool, StateFile};
+use crate::spool::Capture;
 use crate::status::{RepoStatus, Status};
 use crate::trouble::Trouble;
 use multiclaude_hybrid_client::protocol::Repo;
-use std::collections::{BTreeMap, BTreeSet};
+use served::{Served, Wakes};
+use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 /// How often the settings are looked at, and the status is written.
@@ -32,58 +32,6 @@ const TICK: Duration = Duration::from_secs(1);
 const RELOAD: Duration = Duration::from_secs(15);
 /// A gap between the clocks that means that the machine was suspended.
 const SUSPENDED: Duration = Duration::from_secs(5);
-/// Changes that come together are answered together.
-const TOGETHER: Duration = Duration::from_millis(50);
-/// What the end may take: 5 s less what the process needs around it.
-const FAREWELL: Duration = Duration::from_millis(1500);
-const IN_FLIGHT: Duration = Duration::from_secs(2);
-
-/// How a bridge runs.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// The user's home.
-    pub home: PathBuf,
-    /// Types that this machine serves under their bare names.
-    pub serve: BTreeSet<String>,
-    /// Where pushes are listened for.
-    pub listen: Option<SocketAddr>,
-    /// Where the coordinator reaches that.
-    pub public_url: Option<String>,
-    /// Never by stream.
-    pub polling: bool,
-    /// Divides the bridge's times, for tests; 0 and 1 leave them.
-    pub scale: u32,
-}
-
-/// Why a bridge did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// There is one.
-    #[error("a bridge of this home is running already")]
-    Running,
-    /// Its directory cannot be used.
-    #[error("the bridge's directory cannot be used: {0}")]
-    Dirs(#[from] io::Error),
-    /// It cannot listen.
-    #[error("cannot listen on {address}: {error}")]
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        error: io::Error,
-    },
-    /// The settings cannot be read.
-    #[error("{0}")]
-    Setup(String),
-}
-
-/// A repo at work.
-#[derive(Debug)]
-struct Served {
-    bridge: Arc<RepoBridge>,
-    tasks: Vec<JoinHandle<()>>,
-    outbox: JoinHandle<()>,
-}
 
 /// A running bridge.
 #[derive(Debug)]
@@ -91,10 +39,7 @@ pub struct Bridge {
     options: Options,
     dirs: Dirs,
     shared: Arc<Shared>,
-    /// Counts up when the state or a local agent's message changes.
-    changed: watch::Sender<u64>,
-    /// Counts up when the machine was suspended.
-    resumed: watch::Sender<u64>,
+    wakes: Wakes,
     setup: Setup,
     settings_error: Option<String>,
     trouble: Trouble,
@@ -119,7 +64,7 @@ pub async fn run(
     // That of an earlier process says nothing of this one.
     remove(&dirs.status())?;
     let paths = Paths::of_home(&options.home);
-    let (changed, resumed) = (watch::Sender::new(0), watch::Sender::new(0));
+    let wakes = Wakes::default();
     let state = Arc::new(StateFile::new(paths.state()));
     let routes = Arc::new(Routes::default());
     let _listener = match options.listen {
@@ -129,7 +74,8 @@ pub async fn run(
             Some(started.map_err(|error| StartError::Listen { address, error })?)
         }
     };
-    let capture = Arc::new(Capture::start(paths.clone(), Arc::clone(&state), changed.clone()));
+    let capture =
+        Arc::new(Capture::start(paths.clone(), Arc::clone(&state), wakes.changed.clone()));
     let shared = Arc::new(Shared {
         machine: Arc::clone(&machine),
         daemon: Daemon::new(paths.socket()),
@@ -158,8 +104,7 @@ pub async fn run(
         options,
         dirs,
         shared,
-        changed,
-        resumed,
+        wakes,
         setup: Setup::default(),
         settings_error: None,
         trouble: Trouble::new(
@@ -194,7 +139,7 @@ impl Bridge {
                 if now_asleep.saturating_sub(asleep) > SUSPENDED {
                     let secs = now_asleep.saturating_sub(asleep).as_secs();
                     info!(secs, "the machine was suspended");
-                    self.resumed.send_modify(|count| *count += 1);
+                    self.wakes.resumed.send_modify(|count| *count += 1);
                     minute = Instant::now();
                 }
                 asleep = now_asleep;
@@ -213,7 +158,7 @@ impl Bridge {
                 }
                 self.write_status();
             };
-            // Whatever it is busy with: a keychain may ask a person for minutes.
+            // A keychain may wait for a person; the end does not.
             tokio::select! {
                 () = &mut stop => return,
                 () = round => {}
@@ -292,7 +237,7 @@ impl Bridge {
             let stays = now.is_some_and(|now| now.nickname == old.nickname);
             let (repo, spool) = (old.repo.clone(), Arc::clone(&served.bridge.spool));
             info!(%repo, stays, "its settings have changed");
-            served.end_owned().await;
+            served.end().await;
             if !stays && let Err(error) = spool.links.remove_all() {
                 warn!(%repo, %error, "its links were not removed");
             }
@@ -314,7 +259,7 @@ impl Bridge {
             }
         }
         self.capture_served();
-        self.changed.send_modify(|count| *count += 1);
+        self.wakes.changed.send_modify(|count| *count += 1);
     }
 
     fn capture_served(&self) {
@@ -324,9 +269,6 @@ impl Bridge {
 
     fn serve(&self, setup: RepoSetup) -> io::Result<Served> {
         let dirs = self.dirs.repo(&setup.repo);
-        make_dir(&dirs.inbox())?;
-        write_durably(&dirs.nickname(), setup.nickname.as_bytes(), 0o600)?;
-        let connection = Connection::new(setup.client.clone(), setup.repo.clone());
         let home = Home {
             repo: setup.repo.clone(),
             node: self.setup.node.clone(),
@@ -335,47 +277,7 @@ impl Bridge {
             recipient: setup.recipient.clone(),
             public_url: self.options.public_url.clone(),
         };
-        let registry = Arc::new(Registry::open(Arc::clone(&connection), &dirs, home)?);
-        let messages = self.shared.paths.messages(&setup.nickname);
-        let spool = Arc::new(Spool::open(&setup.nickname, messages, dirs)?);
-        // What is known before the coordinator has answered.
-        let known = spool.known_names().into_keys().collect();
-        spool.set_names(known, setup.stood_down.clone(), registry.records().into_keys().collect());
-        let seal = Arc::new(Seal::new(
-            Arc::clone(&self.shared.machine),
-            setup.repo.clone(),
-            setup.require_encryption,
-        ));
-        let state = Arc::clone(&self.shared.state);
-        let hop: Arc<dyn LastHop> = Arc::new(Hold);
-        let inbox = Inbox::new(
-            Arc::clone(&spool),
-            Arc::clone(&state),
-            Arc::clone(&seal),
-            (Arc::clone(&registry), hop),
-        );
-        let inbox = Arc::new(inbox);
-        let outbox = Arc::new(Outbox {
-            spool,
-            connection: Arc::clone(&connection),
-            registry: Arc::clone(&registry),
-            inbox,
-            seal,
-            state,
-            paths: self.shared.paths.clone(),
-            instance: self.setup.instance.clone(),
-            stopping: AtomicBool::new(false),
-            waiting: Mutex::default(),
-        });
-        let parts = Parts { connection, registry, outbox: Arc::clone(&outbox) };
-        let bridge = Arc::new(RepoBridge::new(setup, Arc::clone(&self.shared), parts));
-        let passes = tokio::spawn(passes(
-            Arc::clone(&bridge),
-            self.changed.subscribe(),
-            self.resumed.subscribe(),
-        ));
-        let acks = tokio::spawn(acks(Arc::clone(&bridge), self.changed.subscribe()));
-        Ok(Served { bridge, tasks: vec![passes, acks], outbox: tokio::spawn(outbox.run()) })
+        Served::start(setup, home, dirs, (&self.shared, &self.wakes))
     }
 
     fn status(&mut self) -> Status {
@@ -420,78 +322,13 @@ impl Bridge {
 
     async fn end(mut self) {
         info!("stopping");
-        let ends = std::mem::take(&mut self.repos).into_values().map(Served::end_owned);
+        let ends = std::mem::take(&mut self.repos).into_values().map(Served::end);
         futures_util::future::join_all(ends).await;
         info!("stopped");
-    }
-}
-
-impl Served {
-    async fn end(&self) {
-        for task in &self.tasks {
-            task.abort();
-        }
-        self.bridge.stop(FAREWELL).await;
-    }
-
-    async fn end_owned(mut self) {
-        self.end().await;
-        let _ = timeout(IN_FLIGHT, &mut self.outbox).await;
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        for task in self.tasks.iter().chain([&self.outbox]) {
-            task.abort();
-        }
     }
 }
 
 /// How long the machine has been suspended since it was started.
 fn asleep() -> Duration {
     clock::since_boot().saturating_sub(clock::awake())
-}
-
-/// Passes of one repo: after each change, once a minute, when the coordinator is
-/// back, and after a suspension.
-async fn passes(
-    bridge: Arc<RepoBridge>,
-    mut changed: watch::Receiver<u64>,
-    mut resumed: watch::Receiver<u64>,
-) {
-    let mut minute = interval(bridge.timing().minute);
-    minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut online = bridge.connection.watch();
-    loop {
-        let mut due = false;
-        tokio::select! {
-            _ = minute.tick() => due = true,
-            done = changed.changed() => if done.is_err() { return },
-            done = resumed.changed() => { if done.is_err() { return } due = true },
-            done = online.changed() => if done.is_err() { return },
-            () = bridge.superseded.notified() => {}
-        }
-        if !due {
-            sleep(TOGETHER).await;
-        }
-        changed.mark_unchanged();
-        online.mark_unchanged();
-        bridge.pass(due).await;
-    }
-}
-
-/// Reports acknowledgements of one repo.
-async fn acks(bridge: Arc<RepoBridge>, mut changed: watch::Receiver<u64>) {
-    let mut online = bridge.connection.watch();
-    loop {
-        bridge.report_acks().await;
-        tokio::select! {
-            done = changed.changed() => if done.is_err() { return },
-            done = online.changed() => if done.is_err() { return },
-        }
-        sleep(TOGETHER).await;
-        changed.mark_unchanged();
-        online.mark_unchanged();
-    }
 }

@@ -7,15 +7,17 @@
 //! Cost per message: one Worker request and one Durable Object request; one
 //! rename and one unlink here.
 
-use super::{Entry, Spool, StateFile, locked, recipients};
+mod sender;
+
 use crate::clock;
 use crate::connection::{Connection, is_for_later};
 use crate::dirs::remove;
 use crate::inbox::{Inbox, notice};
-use crate::multiclaude::{LocalMessage, Paths, State};
-use crate::names;
+use crate::lock::locked;
+use crate::multiclaude::{LocalMessage, Paths, State, StateFile};
 use crate::registry::{Failure, Record, Registry};
 use crate::seal::{NotSealed, Seal};
+use crate::spool::{Entry, Spool, recipients};
 use crate::trouble::Trouble;
 use multiclaude_hybrid_client::protocol::agent::AgentStatus;
 use multiclaude_hybrid_client::protocol::message::{NewMessage, Sender};
@@ -286,51 +288,6 @@ impl Outbox {
             && !self.spool.stood_down().contains(recipient)
     }
 
-    /// The local name of who wrote a message.
-    fn sender(&self, message: &LocalMessage, state: Option<&State>) -> String {
-        let agents = state.and_then(|state| state.repos.get(&self.spool.nickname));
-        let empty = BTreeMap::new();
-        let agents = agents.map_or(&empty, |repo| &repo.agents);
-        names::sender(&message.from, agents, &self.paths.clone_of(&self.spool.nickname)).to_owned()
-    }
-
-    /// The registration of a sender. An agent that multiclaude has is registered by
-    /// the next pass; one that lived and died while the bridge was away is
-    /// registered now, and deregistered when its outbox is empty.
-    async fn sender_record(&self, local: &str, state: Option<&State>) -> Result<Record, Next> {
-        if let Some(record) = self.registry.record(local).filter(|record| record.id.is_some()) {
-            return Ok(record);
-        }
-        let refused = |reason: &str| {
-            Next::Return(format!("its sender {local} cannot be registered: {reason}"))
-        };
-        let repo = state.and_then(|state| state.repos.get(&self.spool.nickname));
-        if repo.is_some_and(|repo| repo.agents.contains_key(local)) {
-            return Err(match self.registry.refused().get(local) {
-                Some(reason) => refused(reason),
-                None => Next::Again(format!("its sender {local} is not registered yet"), None),
-            });
-        }
-        if let Some(reason) = self.registry.label_conflict() {
-            return Err(Next::Again(reason, None));
-        }
-        let ended = || repo?.task_history.iter().rev().find(|ended| ended.name == local);
-        let kind = "worker";
-        let name = names::registered(local, kind, &self.registry.home().node, &BTreeSet::new());
-        let record = Record {
-            name: name.map_err(|reason| refused(&reason))?,
-            id: None,
-            kind: kind.to_owned(),
-            created_at: ended().map(|ended| ended.created_at.clone()).unwrap_or_default(),
-            session_secs: 0,
-        };
-        match self.registry.register(local, record, AgentStatus::Stopped).await {
-            Ok(record) => Ok(record),
-            Err(Failure::Away) => Err(Next::Again("the coordinator is away".to_owned(), None)),
-            Err(Failure::Refused(reason)) => Err(refused(&reason)),
-        }
-    }
-
     /// Returns a message to its sender, if that one is a local agent.
     fn give_up(&self, recipient: &str, entry: &Entry, reason: &str) -> io::Result<()> {
         let Some(message) = LocalMessage::read(&entry.path)? else {
@@ -350,7 +307,7 @@ impl Outbox {
             self.inbox.accept(&local, &notice(&entry.id, &body))?;
             return remove(&entry.path);
         }
-        // Nobody is there to be told: the file is kept.
+        // The sender has ended, too: keep the file.
         self.spool.set_aside(entry)
     }
 }

@@ -1,0 +1,210 @@
+//! Which agents are registered: new ones, those that go on under another name,
+//! and those that have ended.
+
+use super::RepoBridge;
+use crate::clock;
+use crate::connection::is_for_later;
+use crate::inbox::{Stage, Stored};
+use crate::lock::locked;
+use crate::multiclaude::LocalRepo;
+use crate::names::Plan;
+use crate::presence;
+use crate::registry::{Failure, Record};
+use multiclaude_hybrid_client::protocol::message::{NewMessage, Sender};
+use std::sync::Arc;
+use tracing::{info, warn};
+
+impl RepoBridge {
+    /// After a lost session the workspace `default` comes back as `workspace`: the
+    /// same agent, whose registration and mail it keeps.
+    pub(super) fn adopt_renamed(&self, local: Option<&LocalRepo>, plan: &Plan) {
+        let Some(local) = local else {
+            return;
+        };
+        for (name, registered) in &plan.names {
+            let records = self.registry.records.all();
+            let old = records.iter().find(|(old, record)| {
+                record.name == *registered && *old != name && !local.agents.contains_key(*old)
+            });
+            let Some((old, _)) = old.filter(|_| !records.contains_key(name)) else {
+                continue;
+            };
+            locked(&self.receivers).remove(old);
+            let moved = self
+                .inbox
+                .store()
+                .rename(old, name)
+                .and_then(|()| self.registry.records.rename(old, name));
+            match moved {
+                Ok(()) => {
+                    info!(repo = %self.setup.repo, old, name, "the same agent under another local name");
+                }
+                Err(error) => {
+                    warn!(repo = %self.setup.repo, old, name, %error, "its mail was not moved");
+                }
+            }
+        }
+    }
+
+    /// Registers the agents that are new, and renews the others once.
+    pub(super) async fn register(&self, local: Option<&LocalRepo>, plan: &Plan) {
+        let mut refused = plan.refused.clone();
+        let before = self.registry.refused();
+        let read_ms = self.registry.read().at_ms;
+        let conflict = self.registry.label_conflict();
+        for (name, registered) in &plan.names {
+            let Some((repo, agent)) = local.and_then(|repo| Some((repo, repo.agents.get(name)?)))
+            else {
+                continue;
+            };
+            let known = self.registry.records.get(name);
+            // Another agent of the same name comes after the end of the first.
+            let differs = |known: &Record| {
+                known.name != *registered || presence::is_successor(agent, &known.created_at)
+            };
+            if known.as_ref().is_some_and(differs) {
+                continue;
+            }
+            let is_registered = known.as_ref().is_some_and(|record| record.id.is_some());
+            if is_registered && locked(&self.renewed).contains(name) {
+                continue;
+            }
+            if !self.connection.is_online() || self.registry.read().config.is_none() {
+                return;
+            }
+            if locked(&self.tried_ms).get(name) == Some(&read_ms)
+                && let Some(reason) = before.get(name)
+            {
+                refused.insert(name.clone(), reason.clone());
+                continue;
+            }
+            if let Some(reason) = &conflict {
+                refused.insert(name.clone(), reason.clone());
+                continue;
+            }
+            let session = locked(&self.shared.panes).session_created(&repo.tmux_target());
+            let record = known.unwrap_or_else(|| Record {
+                name: registered.clone(),
+                id: None,
+                kind: agent.r#type.clone(),
+                created_at: agent.created_at.clone(),
+                session_secs: session.unwrap_or_default(),
+            });
+            match self.registry.register(name, record, self.status_of(name)).await {
+                Ok(_) => {
+                    locked(&self.renewed).insert(name.clone());
+                }
+                Err(Failure::Away) => return,
+                Err(Failure::Refused(reason)) => {
+                    locked(&self.tried_ms).insert(name.clone(), read_ms);
+                    refused.insert(name.clone(), reason);
+                }
+            }
+        }
+        for (name, reason) in &refused {
+            if !before.contains_key(name) {
+                warn!(repo = %self.setup.repo, local = name, reason, "not registered");
+            }
+        }
+        self.registry.set_refused(refused);
+    }
+
+    /// Ends the registrations of agents that have gone: what they wrote is sent
+    /// first, and what they never saw is reported to its sender.
+    pub(super) async fn end_gone(&self, local: Option<&LocalRepo>, plan: &Plan) {
+        for (name, record) in self.registry.records.all() {
+            let agent = local.and_then(|repo| repo.agents.get(&name));
+            let replaced = match (plan.names.get(&name), agent) {
+                (Some(planned), Some(agent)) => {
+                    let successor = presence::is_successor(agent, &record.created_at);
+                    (*planned != record.name || successor)
+                        .then(|| successor.then(|| agent.created_at.clone()))
+                }
+                _ => None,
+            };
+            let ends = match (&replaced, local) {
+                (Some(_), _) => true,
+                (None, Some(_)) if locked(&self.stood_down).contains(&name) => true,
+                (None, Some(repo)) if agent.is_none() => self.is_over(repo, &name, &record),
+                _ => false,
+            };
+            if !ends {
+                continue;
+            }
+            let before = replaced.flatten().and_then(|created| nanos(&created)).unwrap_or(i64::MAX);
+            if !self.connection.is_online() || self.has_from(&name, before).await {
+                continue;
+            }
+            locked(&self.receivers).remove(&name);
+            if let Some(endpoint) = self.registry.endpoint(&record.name) {
+                self.shared.routes.remove(&endpoint.path);
+            }
+            if !self.answer_unseen(&name, &record).await {
+                continue;
+            }
+            match self.registry.deregister(&name, &record).await {
+                Ok(()) => {}
+                Err(Failure::Away) => continue,
+                Err(Failure::Refused(reason)) => warn!(local = name, reason, "not deregistered"),
+            }
+            locked(&self.renewed).remove(&name);
+            locked(&self.absent).remove(&name);
+        }
+    }
+
+    /// Does a message wait that an agent wrote before this time?
+    async fn has_from(&self, name: &str, before_nanos: i64) -> bool {
+        let (spool, name) = (Arc::clone(&self.spool), name.to_owned());
+        let found = tokio::task::spawn_blocking(move || spool.has_from(&name, before_nanos)).await;
+        !matches!(found, Ok(Ok(false)))
+    }
+
+    fn is_over(&self, repo: &LocalRepo, name: &str, record: &Record) -> bool {
+        let since = *locked(&self.absent).entry(name.to_owned()).or_insert_with(clock::awake);
+        let session = locked(&self.shared.panes).session_created(&repo.tmux_target());
+        let ended = presence::has_ended(repo, name, &record.created_at);
+        let session_lost =
+            !ended && record.session_secs != 0 && session != Some(record.session_secs);
+        presence::is_over(clock::awake().saturating_sub(since), session_lost, &self.shared.timing)
+    }
+
+    /// Reports to their senders the messages that an agent never saw. Returns
+    /// whether all were reported.
+    async fn answer_unseen(&self, local: &str, record: &Record) -> bool {
+        let store = self.inbox.store();
+        for id in store.ids(local, Stage::New).unwrap_or_default() {
+            let Ok(stored) = store.get(local, Stage::New, &id) else {
+                continue;
+            };
+            if let Stored::Message { message, .. } = stored
+                && let Sender::Agent(from) = &message.from
+            {
+                let body = format!(
+                    "Your message {} was not seen by {}: it has ended.",
+                    message.id, record.name
+                );
+                let answer = NewMessage {
+                    reply_to: Some(message.id.clone()),
+                    ..NewMessage::new(Sender::Agent(record.name.clone()), from.clone(), &body)
+                };
+                let key = format!("unseen-{}", message.id);
+                let sent =
+                    self.connection.note(self.connection.repo.send(&answer, Some(&key)).await);
+                match sent {
+                    Err(error) if is_for_later(&error) => return false,
+                    Err(error) => warn!(local, id, %error, "the sender could not be notified"),
+                    Ok(_) => {}
+                }
+            }
+            if let Err(error) = store.advance(local, &id, Stage::New, Stage::Done) {
+                warn!(local, id, %error, "not moved");
+                return false;
+            }
+        }
+        true
+    }
+}
+
+fn nanos(time: &str) -> Option<i64> {
+    chrono::DateTime::parse_from_rfc3339(time).ok()?.timestamp_nanos_opt()
+}

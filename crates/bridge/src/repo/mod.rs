@@ -1,0 +1,332 @@
+//! One repo: which of its agents are registered, received for, and linked to.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | this one | the pass, statuses, roles and names of other machines |
+//! | `agents` | registrations: new agents, and those that have ended |
+//! | `shared` | what all repos share |
+//! | `receiving` | how messages and acknowledgements pass |
+//!
+//! [`RepoBridge::pass`] compares what should be with what is and closes the gap.
+//! It runs after each change of multiclaude's state, once a minute, and when the
+//! coordinator is back. A step that fails is repeated by the next pass.
+
+mod agents;
+mod receiving;
+mod shared;
+
+pub use shared::{Shared, Way};
+
+use crate::clock;
+use crate::connection::Connection;
+use crate::dirs::{names as entries_of, write_durably};
+use crate::inbox::{Inbox, Receiver};
+use crate::lock::locked;
+use crate::multiclaude::LocalRepo;
+use crate::names::{self, Plan};
+use crate::outbox::Outbox;
+use crate::presence::{self, Timing};
+use crate::registry::Registry;
+use crate::roles::Roles;
+use crate::setup::{self, RepoSetup};
+use crate::spool::Spool;
+use crate::trouble::Trouble;
+use multiclaude_hybrid_client::protocol::agent::AgentStatus;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tracing::warn;
+
+/// One repo.
+#[derive(Debug)]
+pub struct RepoBridge {
+    /// What it was set up with.
+    pub setup: RepoSetup,
+    shared: Arc<Shared>,
+    /// The coordinator.
+    pub connection: Arc<Connection>,
+    /// The registered agents.
+    pub registry: Arc<Registry>,
+    /// Outgoing.
+    pub spool: Arc<Spool>,
+    /// Outgoing, at work.
+    pub outbox: Arc<Outbox>,
+    /// Incoming.
+    pub inbox: Arc<Inbox>,
+    /// Woken when the coordinator does not know an agent any more.
+    pub superseded: Arc<Notify>,
+    stood_down: Mutex<BTreeSet<String>>,
+    receivers: Mutex<BTreeMap<String, Receiver>>,
+    /// Do pushes reach this machine?
+    pushed: AtomicBool,
+    /// Local names whose registration this process has renewed.
+    renewed: Mutex<BTreeSet<String>>,
+    /// Since when the state lacks an agent, on the clock that stops in a
+    /// suspension.
+    absent: Mutex<BTreeMap<String, Duration>>,
+    statuses: Mutex<BTreeMap<String, AgentStatus>>,
+    /// When the list was read with which a registration was refused, by local
+    /// name: it is tried again with the next list.
+    tried_ms: Mutex<BTreeMap<String, i64>>,
+    /// Were pushes tried since the agents were registered?
+    push_tried: AtomicBool,
+    names_trouble: Trouble,
+    roles_trouble: Trouble,
+}
+
+/// The parts of a [`RepoBridge`] that are made elsewhere.
+#[derive(Debug)]
+pub struct Parts {
+    /// The coordinator.
+    pub connection: Arc<Connection>,
+    /// The registered agents.
+    pub registry: Arc<Registry>,
+    /// Outgoing.
+    pub outbox: Arc<Outbox>,
+}
+
+impl RepoBridge {
+    /// Puts the parts together.
+    pub fn new(setup: RepoSetup, shared: Arc<Shared>, parts: Parts) -> Self {
+        Self {
+            stood_down: Mutex::new(setup.stood_down.clone()),
+            setup,
+            shared,
+            connection: parts.connection,
+            registry: parts.registry,
+            spool: Arc::clone(&parts.outbox.spool),
+            inbox: Arc::clone(&parts.outbox.inbox),
+            outbox: parts.outbox,
+            superseded: Arc::new(Notify::new()),
+            receivers: Mutex::default(),
+            pushed: AtomicBool::new(false),
+            renewed: Mutex::default(),
+            absent: Mutex::default(),
+            statuses: Mutex::default(),
+            tried_ms: Mutex::default(),
+            push_tried: AtomicBool::new(false),
+            names_trouble: Trouble::new(
+                "the names of other machines cannot be written down",
+                "the names of other machines can be written down again",
+            ),
+            roles_trouble: Trouble::new(
+                "a role that stands down came back, and cannot be stood down",
+                "the role that came back is stood down",
+            ),
+        }
+    }
+
+    /// The roles that stand down from now on.
+    pub fn set_stood_down(&self, roles: BTreeSet<String>) {
+        *locked(&self.stood_down) = roles;
+    }
+
+    /// The times that it goes by.
+    pub fn timing(&self) -> Timing {
+        self.shared.timing
+    }
+
+    /// The statuses that were last reported, by local name.
+    pub fn statuses(&self) -> BTreeMap<String, AgentStatus> {
+        locked(&self.statuses).clone()
+    }
+
+    /// Agents that are not registered, and why.
+    pub fn refused(&self) -> BTreeMap<String, String> {
+        self.registry.refused()
+    }
+
+    /// How messages come in.
+    pub fn way(&self) -> Way {
+        if self.pushed.load(Ordering::Relaxed) {
+            Way::Webhook
+        } else if self.shared.polling {
+            Way::Polling
+        } else {
+            Way::Stream
+        }
+    }
+
+    /// Closes the gap between what should be and what is; `minute`: also what is
+    /// done once a minute.
+    pub async fn pass(&self, minute: bool) {
+        let state = self.shared.state.read();
+        let local = state.as_ref().and_then(|state| state.repos.get(&self.setup.nickname));
+        let stood_down = locked(&self.stood_down).clone();
+        self.keep_down(local, &stood_down).await;
+        let stood_down = locked(&self.stood_down).clone();
+        let agents = local.into_iter().flat_map(|local| &local.agents);
+        let agents = agents.filter(|(name, _)| !stood_down.contains(*name));
+        let plan = names::plan(agents, &self.registry.home().node, &self.shared.serve);
+        match local {
+            Some(local) => locked(&self.absent).retain(|name, _| !local.agents.contains_key(name)),
+            // It is unknown whether they are absent, so no time counts.
+            None => locked(&self.absent).clear(),
+        }
+        self.adopt_renamed(local, &plan);
+        // Incoming messages of agents that are here need no coordinator.
+        let (inbox, names): (_, Vec<_>) =
+            (Arc::clone(&self.inbox), plan.names.keys().cloned().collect());
+        let placed =
+            tokio::task::spawn_blocking(move || names.iter().for_each(|name| inbox.place(name)));
+        if let Err(error) = placed.await {
+            warn!(%error, "messages were not placed");
+        }
+        if self.registry.read().config.is_none() {
+            let _ = self.registry.refresh().await;
+        }
+        let is_new = |name: &String| self.registry.records.get(name).is_none();
+        if plan.names.keys().any(is_new) {
+            // Which session it belongs to, and whether its claude runs yet.
+            self.shared.look_at_panes().await;
+        }
+        self.set_statuses(local, &plan);
+        // The successor of a worker is registered right after its end.
+        self.end_gone(local, &plan).await;
+        self.register(local, &plan).await;
+        if minute && self.connection.is_online() {
+            self.once_a_minute(local).await;
+        }
+        let names = self.set_names(&stood_down);
+        self.names_trouble.note(self.setup.repo.as_str(), names);
+        self.receive().await;
+    }
+
+    /// A role that stands down and came back after a lost session is retired
+    /// again, after what was written to it was taken.
+    async fn keep_down(&self, local: Option<&LocalRepo>, stood_down: &BTreeSet<String>) {
+        let Some(local) = local else {
+            return;
+        };
+        if !stood_down.iter().any(|role| local.agents.contains_key(role)) {
+            return;
+        }
+        // It may have been brought back this moment.
+        let Ok(setup) = setup::read(&self.shared.machine).await else {
+            return;
+        };
+        let ours = setup.repos.into_iter().find(|setup| setup.repo == self.setup.repo);
+        let still = ours.map(|setup| setup.stood_down).unwrap_or_default();
+        self.set_stood_down(still.clone());
+        for role in still.iter().filter(|role| local.agents.contains_key(*role)) {
+            if let Err(error) = self.spool.take() {
+                warn!(%error, "messages cannot be taken");
+            }
+            let roles = Roles::new(
+                &self.shared.paths,
+                &self.shared.daemon,
+                &self.setup.nickname,
+                &self.spool.dirs,
+            );
+            let retired = roles.retire(local, role).await;
+            if self.roles_trouble.note(role, retired).is_some() {
+                warn!(repo = %self.setup.repo, role, "it came back; stood down again");
+            }
+        }
+    }
+
+    fn set_statuses(&self, local: Option<&LocalRepo>, plan: &Plan) {
+        let panes = locked(&self.shared.panes);
+        let up = self.shared.daemon_is_up.load(Ordering::Relaxed);
+        let now_secs = clock::wall_ms() / 1000;
+        let status = |name: &String| {
+            let here = local.filter(|_| plan.names.contains_key(name));
+            let agent = here.and_then(|local| Some((local, local.agents.get(name)?)));
+            let activity =
+                agent.and_then(|(local, agent)| panes.claude(&local.tmux_target(), agent));
+            presence::status(up, activity.map(|pane| pane.activity_secs), now_secs)
+        };
+        let known = self.registry.records.all();
+        let names: BTreeSet<_> = known.keys().chain(plan.names.keys()).collect();
+        *locked(&self.statuses) =
+            names.into_iter().map(|name| (name.clone(), status(name))).collect();
+    }
+
+    fn status_of(&self, local: &str) -> AgentStatus {
+        locked(&self.statuses).get(local).copied().unwrap_or(AgentStatus::Stopped)
+    }
+
+    /// Heartbeats, the list of agents, and the check of how messages come in.
+    async fn once_a_minute(&self, local: Option<&LocalRepo>) {
+        let session = local
+            .and_then(|local| locked(&self.shared.panes).session_created(&local.tmux_target()));
+        if let (Some(local), Some(session)) = (local, session) {
+            let noted = self.registry.records.set_session(local.agents.keys(), session);
+            if let Err(error) = noted {
+                warn!(%error, "the registrations cannot be written");
+            }
+        }
+        let statuses = self.statuses();
+        if let Ok(unknown) = self.registry.beat(&statuses).await {
+            let mut renewed = locked(&self.renewed);
+            for name in unknown {
+                renewed.remove(&name);
+            }
+        }
+        let _ = self.registry.refresh().await;
+        self.check_pushes().await;
+        if let Err(error) = self.inbox.store().prune() {
+            warn!(%error, "old messages cannot be removed");
+        }
+    }
+
+    /// Says which names are on other machines. Links of agents that have left
+    /// stay for a while ([`Timing::link`]).
+    fn set_names(&self, stood_down: &BTreeSet<String>) -> io::Result<()> {
+        let path = self.spool.dirs.links();
+        let before = self.spool.known_names();
+        let mut seen = before.clone();
+        let (now, kept_ms) = (clock::wall_ms(), self.shared.timing.link.as_millis() as i64);
+        let others: BTreeSet<String> =
+            self.registry.others().iter().map(|agent| agent.name.to_string()).collect();
+        for name in entries_of(&self.spool.messages)? {
+            if self.spool.messages.join(&name).is_symlink() {
+                seen.entry(name).or_insert(now);
+            }
+        }
+        // Its minute is enough: nothing is written while nothing changes.
+        for name in &others {
+            let at = seen.entry(name.clone()).or_insert(now);
+            if now - *at > kept_ms / 24 {
+                *at = now;
+            }
+        }
+        let (kept, left): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            seen.into_iter().partition(|(name, at)| others.contains(name) || now - at <= kept_ms);
+        let remote: BTreeSet<String> = kept.keys().cloned().collect();
+        let gone: BTreeSet<String> = self.registry.records.all().into_keys().collect();
+        self.spool.set_names(remote, stood_down.clone(), gone);
+        self.shared.capture.nudge();
+        if kept != before {
+            write_durably(&path, &serde_json::to_vec_pretty(&kept)?, 0o600)?;
+        }
+        for name in left.keys().filter(|name| !stood_down.contains(*name)) {
+            self.spool.links.unlink(name)?;
+        }
+        Ok(())
+    }
+
+    /// Marks all agents stopped; the bridge ends.
+    pub async fn stop(&self, within: Duration) {
+        locked(&self.receivers).clear();
+        for record in self.registry.records.all().values() {
+            if let Some(endpoint) = self.registry.endpoint(&record.name) {
+                self.shared.routes.remove(&endpoint.path);
+            }
+        }
+        self.outbox.stop();
+        let stopped = self
+            .registry
+            .records
+            .all()
+            .into_keys()
+            .map(|name| (name, AgentStatus::Stopped))
+            .collect();
+        if self.connection.is_online() {
+            let _ = tokio::time::timeout(within, self.registry.beat(&stopped)).await;
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! One repo at work: its parts, and the tasks that run them.
+
+use crate::connection::Connection;
+use crate::dirs::{RepoDirs, make_dir, write_durably};
+use crate::inbox::{Hold, Inbox, LastHop};
+use crate::outbox::Outbox;
+use crate::registry::{Home, Registry};
+use crate::repo::{Parts, RepoBridge, Shared};
+use crate::seal::Seal;
+use crate::setup::RepoSetup;
+use crate::spool::Spool;
+use std::io;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+/// Changes that come together are answered together.
+const TOGETHER: Duration = Duration::from_millis(50);
+/// What the end may take, in two steps: 5 s less what the process needs around it.
+const FAREWELL: Duration = Duration::from_millis(1500);
+const IN_FLIGHT: Duration = Duration::from_secs(2);
+
+/// What wakes the tasks of all repos.
+#[derive(Debug, Default)]
+pub(super) struct Wakes {
+    /// Counts up when the state or a local agent's message changes.
+    pub(super) changed: watch::Sender<u64>,
+    /// Counts up when the machine was suspended.
+    pub(super) resumed: watch::Sender<u64>,
+}
+
+/// A repo at work. Its tasks end when this is dropped.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub(super) bridge: Arc<RepoBridge>,
+    tasks: Vec<JoinHandle<()>>,
+    outbox: JoinHandle<()>,
+}
+
+impl Served {
+    /// Begins.
+    pub(super) fn start(
+        setup: RepoSetup,
+        home: Home,
+        dirs: RepoDirs,
+        (shared, wakes): (&Arc<Shared>, &Wakes),
+    ) -> io::Result<Self> {
+        make_dir(&dirs.inbox())?;
+        write_durably(&dirs.nickname(), setup.nickname.as_bytes(), 0o600)?;
+        let connection = Connection::new(setup.client.clone(), setup.repo.clone());
+        let instance = home.instance.clone();
+        let registry = Arc::new(Registry::open(Arc::clone(&connection), &dirs, home)?);
+        let messages = shared.paths.messages(&setup.nickname);
+        let spool = Arc::new(Spool::open(&setup.nickname, messages, dirs)?);
+        // What is known before the coordinator has answered.
+        let known = spool.known_names().into_keys().collect();
+        spool.set_names(
+            known,
+            setup.stood_down.clone(),
+            registry.records.all().into_keys().collect(),
+        );
+        let seal = Arc::new(Seal::new(
+            Arc::clone(&shared.machine),
+            setup.repo.clone(),
+            setup.require_encryption,
+        ));
+        let state = Arc::clone(&shared.state);
+        let hop: Arc<dyn LastHop> = Arc::new(Hold);
+        let inbox = Inbox::new(
+            Arc::clone(&spool),
+            Arc::clone(&state),
+            Arc::clone(&seal),
+            (Arc::clone(&registry), hop),
+        );
+        let inbox = Arc::new(inbox);
+        let outbox = Arc::new(Outbox {
+            spool,
+            connection: Arc::clone(&connection),
+            registry: Arc::clone(&registry),
+            inbox,
+            seal,
+            state,
+            paths: shared.paths.clone(),
+            instance,
+            stopping: AtomicBool::new(false),
+            waiting: Mutex::default(),
+        });
+        let parts = Parts { connection, registry, outbox: Arc::clone(&outbox) };
+        let bridge = Arc::new(RepoBridge::new(setup, Arc::clone(shared), parts));
+        let passes = tokio::spawn(passes(
+            Arc::clone(&bridge),
+            wakes.changed.subscribe(),
+            wakes.resumed.subscribe(),
+        ));
+        let acks = tokio::spawn(acks(Arc::clone(&bridge), wakes.changed.subscribe()));
+        Ok(Self { bridge, tasks: vec![passes, acks], outbox: tokio::spawn(outbox.run()) })
+    }
+
+    /// Marks its agents stopped and finishes what is in flight.
+    pub(super) async fn end(mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.bridge.stop(FAREWELL).await;
+        let _ = timeout(IN_FLIGHT, &mut self.outbox).await;
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        for task in self.tasks.iter().chain([&self.outbox]) {
+            task.abort();
+        }
+    }
+}
+
+/// Passes of one repo: after each change, once a minute, when the coordinator is
+/// back, and after a suspension.
+async fn passes(
+    bridge: Arc<RepoBridge>,
+    mut changed: watch::Receiver<u64>,
+    mut resumed: watch::Receiver<u64>,
+) {
+    let mut minute = interval(bridge.timing().minute);
+    minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut online = bridge.connection.watch();
+    loop {
+        let mut due = false;
+        tokio::select! {
+            _ = minute.tick() => due = true,
+            done = changed.changed() => if done.is_err() { return },
+            done = resumed.changed() => {
+                if done.is_err() {
+                    return;
+                }
+                // A connection of before the suspension may be dead.
+                bridge.reconnect();
+                due = true;
+            }
+            done = online.changed() => if done.is_err() { return },
+            () = bridge.superseded.notified() => {}
+        }
+        if !due {
+            sleep(TOGETHER).await;
+        }
+        changed.mark_unchanged();
+        online.mark_unchanged();
+        bridge.pass(due).await;
+    }
+}
+
+/// Reports acknowledgements of one repo.
+async fn acks(bridge: Arc<RepoBridge>, mut changed: watch::Receiver<u64>) {
+    let mut online = bridge.connection.watch();
+    loop {
+        bridge.report_acks().await;
+        tokio::select! {
+            done = changed.changed() => if done.is_err() { return },
+            done = online.changed() => if done.is_err() { return },
+        }
+        sleep(TOGETHER).await;
+        changed.mark_unchanged();
+        online.mark_unchanged();
+    }
+}

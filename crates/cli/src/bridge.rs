@@ -1,0 +1,60 @@
+//! The bridge of this machine, as the commands see it.
+
+use crate::failure::{Failure, Outcome, io};
+use crate::session::Session;
+use multiclaude_hybrid_bridge::dirs::Dirs;
+use multiclaude_hybrid_bridge::status::{RepoStatus, Status};
+use multiclaude_hybrid_client::protocol::Repo;
+use std::io::ErrorKind;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long a bridge may take to see that a repo was turned off.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the running bridge last reported; nothing if none runs.
+pub fn running(session: &Session) -> Outcome<Option<Status>> {
+    let dirs = Dirs::of_home(session.home.user());
+    if !dirs.is_running() {
+        return Ok(None);
+    }
+    let path = dirs.status();
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        // It has just been started for the first time.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Some(Status::default())),
+        Err(error) => return Err(io("read", &path)(error)),
+    };
+    let status = serde_json::from_slice(&text);
+    status.map(Some).map_err(|error| {
+        Failure::new(format!("{} is damaged: {error}", path.display()))
+            .hint("restart the bridge; it writes the file again")
+    })
+}
+
+/// Does a running bridge carry messages of this clone of the repo?
+pub fn serves(status: Option<&Status>, repo: &Repo, nickname: Option<&str>) -> bool {
+    status.is_some_and(|status| {
+        let is_it = |served: &RepoStatus| {
+            served.repo == repo.as_str()
+                && nickname.is_some_and(|nickname| nickname == served.nickname)
+        };
+        status.repos.iter().any(is_it)
+    })
+}
+
+/// Waits until a running bridge no longer serves a repo that was turned off.
+pub async fn lets_go(session: &Session, repo: &Repo) -> Outcome {
+    let until = Instant::now() + PATIENCE;
+    while let Some(status) = running(session)? {
+        if !status.repos.iter().any(|served| served.repo == repo.as_str()) {
+            break;
+        }
+        if Instant::now() > until {
+            return Err(Failure::new(format!("the bridge still serves {repo}"))
+                .hint("end it, then again: `multiclaude-hybrid bridge status` shows its process"));
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
