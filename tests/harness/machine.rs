@@ -78,6 +78,14 @@ impl Machine {
         Self::at(dir, home)
     }
 
+    /// One whose home is at this path below a temporary directory.
+    pub fn in_long_home(path: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join(path);
+        fs::create_dir_all(&home).unwrap();
+        Self::at(dir, home)
+    }
+
     /// One whose home is at this path below a temporary directory, and is reached
     /// through a link.
     pub fn in_home(path: &str) -> Self {

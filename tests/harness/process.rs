@@ -21,6 +21,17 @@ pub fn grouped(command: &mut Command) -> &mut Command {
     command.process_group(0)
 }
 
+/// A line of shell in a user namespace of its own, with the environment of
+/// `program`; `more` are further namespaces.
+pub fn in_namespace(program: &Command, more: &[&str], line: &str) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user"]).args(more).args(["sh", "-c", line]);
+    let environment = program.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    command.env_clear().envs(environment);
+    grouped(&mut command);
+    command
+}
+
 /// Runs a program with `input` on its standard input and gives its output.
 ///
 /// # Panics

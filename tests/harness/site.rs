@@ -183,6 +183,15 @@ impl Site {
         .await
     }
 
+    /// Waits for a message from `from` with this text in it; the whole body.
+    pub async fn bodies_with(&self, agent: &str, from: &str, text: &str) -> String {
+        let what = format!("{text:?} for {agent} of {}:\n{}", self.node, self.log());
+        eventually(&what, 60, || async {
+            self.bodies(agent, from).into_iter().find(|body| body.contains(text))
+        })
+        .await
+    }
+
     /// Starts the bridge.
     pub fn start_bridge(&mut self, args: &[&str]) {
         let mut command = self.machine.hybrid(&["bridge", "run"]);
@@ -200,6 +209,14 @@ impl Site {
             .unwrap();
         command.stdout(log.try_clone().unwrap()).stderr(log);
         self.bridge = Some(command.spawn().unwrap());
+    }
+
+    /// The bridge's process.
+    ///
+    /// # Panics
+    /// If it was not started.
+    pub fn bridge_pid(&self) -> u32 {
+        self.bridge.as_ref().expect("a bridge").id()
     }
 
     /// Starts the bridge and waits until these agents can be written to from

@@ -2,6 +2,7 @@
 
 use crate::multiclaude::{LocalAgent, LocalRepo};
 use multiclaude_hybrid_client::protocol::agent::AgentStatus;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Output that is not older makes an agent active.
@@ -40,6 +41,30 @@ pub fn is_over(absent_for: Duration, session_lost: bool, timing: &Timing) -> boo
     absent_for >= if session_lost { timing.lost } else { timing.absent }
 }
 
+/// Names whose links stay, with the time each was last seen at another machine, in
+/// milliseconds since the epoch; and the names whose links go.
+///
+/// `known` are the names that have links, `others` those that are registered now. A
+/// time is written anew after a 24th of `link`, so that nothing is written while
+/// nothing changes.
+pub fn links(
+    mut known: BTreeMap<String, i64>,
+    others: &BTreeSet<String>,
+    now_ms: i64,
+    timing: &Timing,
+) -> (BTreeMap<String, i64>, BTreeSet<String>) {
+    let kept_ms = timing.link.as_millis() as i64;
+    for name in others {
+        let at = known.entry(name.clone()).or_insert(now_ms);
+        if now_ms - *at > kept_ms / 24 {
+            *at = now_ms;
+        }
+    }
+    let (kept, left): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        known.into_iter().partition(|(name, at)| others.contains(name) || now_ms - at <= kept_ms);
+    (kept, left.into_keys().collect())
+}
+
 /// The status of an agent that the state has; `activity_secs` is the last output
 /// of its claude, if one runs.
 pub fn status(daemon_is_up: bool, activity_secs: Option<i64>, now_secs: i64) -> AgentStatus {
@@ -71,6 +96,24 @@ pub fn has_ended(repo: &LocalRepo, name: &str, created_at: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_link_of_an_agent_that_left_stays_for_a_day() {
+        const HOUR: i64 = 3_600_000;
+        let timing = Timing::scaled(1);
+        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let both: BTreeSet<String> = set(&["ann", "bob"]);
+        let (known, left) = links(BTreeMap::new(), &both, 0, &timing);
+        assert_eq!((known.len(), left.len()), (2, 0));
+        // Ann is there all the time, Bob leaves at once.
+        let ann: BTreeSet<String> = set(&["ann"]);
+        let (known, _) = links(known, &ann, HOUR / 2, &timing);
+        assert_eq!(known["ann"], 0, "nothing is written that often");
+        let (known, left) = links(known, &ann, 24 * HOUR, &timing);
+        assert_eq!((known["ann"], left.len()), (24 * HOUR, 0));
+        let (known, left) = links(known, &ann, 24 * HOUR + 1, &timing);
+        assert_eq!((known.into_keys().collect::<BTreeSet<_>>(), left), (ann, set(&["bob"])));
+    }
 
     #[test]
     fn an_agent_is_over_after_a_minute_and_after_a_day_if_its_session_was_lost() {

@@ -2,7 +2,7 @@
 //! with this machine's keys.
 
 use crate::lock::locked;
-use crate::registry::Registry;
+use crate::registry::{Registry, unregistered};
 use crate::setup::Machine;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::config::Encrypt;
@@ -88,6 +88,9 @@ impl Seal {
             Action::Encrypt(recipient) => {
                 let sealed = sealed::seal(&message, &self.repo, &recipient);
                 sealed.map_err(|error| NotSealed::Refused(error.to_string()))
+            }
+            Action::Refuse(_) if agent.is_none() => {
+                Err(NotSealed::Refused(unregistered(&message.to)))
             }
             Action::Refuse(refusal) => Err(NotSealed::Refused(refusal.to_string())),
         }

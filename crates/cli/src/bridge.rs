@@ -3,6 +3,7 @@
 use crate::failure::{Failure, Outcome, io};
 use crate::session::Session;
 use multiclaude_hybrid_bridge::dirs::Dirs;
+use multiclaude_hybrid_bridge::multiclaude::path_fault;
 use multiclaude_hybrid_bridge::status::{RepoStatus, Status};
 use multiclaude_hybrid_client::protocol::Repo;
 use std::io::ErrorKind;
@@ -30,6 +31,18 @@ pub fn running(session: &Session) -> Outcome<Option<Status>> {
         Failure::new(format!("{} is damaged: {error}", path.display()))
             .hint("restart the bridge; it writes the file again")
     })
+}
+
+/// Why multiclaude's daemon does not run, as far as that can be told, and what to
+/// do.
+pub fn daemon_is_down(session: &Session) -> (String, &'static str) {
+    match path_fault(&session.home.daemon_socket()) {
+        Some(fault) => (
+            format!("cannot run in this home: {fault}"),
+            "set HOME to a shorter path, for example that of a link to this home",
+        ),
+        None => ("not running".to_owned(), "multiclaude start"),
+    }
 }
 
 /// Does a running bridge carry messages of this clone of the repo?

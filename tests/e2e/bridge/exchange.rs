@@ -1,7 +1,7 @@
 //! Sending, answering and acknowledging between two machines.
 
 use super::{OF_ANN, OF_DAN, bridged, two};
-use e2e::eventually;
+use e2e::{Machine, eventually};
 use serde_json::json;
 use std::fs;
 
@@ -125,4 +125,36 @@ async fn a_home_that_is_removed_and_created_again_goes_on_where_it_was() {
             .map(|agent| agent.id.clone())
     };
     assert!(id(&before).is_some() && id(&before) == id(&after));
+}
+
+#[tokio::test]
+async fn with_encryption_the_coordinator_sees_no_text_and_agents_see_nothing_but_text() {
+    let (mut dan, mut ann, world) = two().await;
+    let mut ci = Machine::new();
+    let ran = ci.run_with(&["login", "--url", &world.url], &world.tokens[2]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = ci.run(&["config", &world.repo, "--encrypt=always"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    ann.start_bridge(&[]);
+    ann.reaches(&[]).await;
+    dan.bridge(&[], &OF_ANN).await;
+    dan.send("fox", "fox-ann", "the wombat flies at noon");
+    let got = ann.receives("fox", "the wombat flies at noon").await;
+    ann.send("fox", got["from"].as_str().unwrap(), "the wombat has landed");
+    dan.receives("fox", "the wombat has landed").await;
+    let stored = world.ann.messages("fox-ann", "").await.unwrap();
+    assert!(stored[0].body.starts_with("-----BEGIN AGE ENCRYPTED FILE-----"), "{stored:?}");
+    // The list of Ann's bridge is older than this worker.
+    dan.ok(&["worker", "create", "a task", "--repo", "app", "--name", "owl"]);
+    dan.status_with("owl is registered", |status| {
+        let agents = status["repos"][0]["agents"].as_array()?;
+        agents.iter().any(|agent| agent["name"] == "owl-dan").then_some(())
+    })
+    .await;
+    ann.send("fox", "owl-dan", "the wombat sleeps");
+    dan.receives("owl", "the wombat sleeps").await;
+    // Nobody has this name: that is the reason, and not its key.
+    ann.send("fox", "nobody-dan", "the wombat dreams");
+    let said = ann.bodies_with("fox", "multiclaude-hybrid", "the wombat dreams").await;
+    assert!(said.contains("no agent called nobody-dan is registered"), "{said}");
 }

@@ -94,6 +94,51 @@ async fn a_home_behind_a_link_with_spaces_and_deep_in_the_tree_works() {
     dan.receives("fox", "to afar").await;
 }
 
+#[tokio::test]
+async fn a_local_agent_keeps_its_messages_whatever_the_case_of_a_remote_name() {
+    let (dan, ann, _) = reaching(&[], &[]).await;
+    dan.ok(&["worker", "create", "a task", "--repo", "app", "--name", "Wolf-Ann"]);
+    dan.send("fox", "Wolf-Ann", "before");
+    ann.ok(&["worker", "create", "a task", "--repo", "app", "--name", "wolf"]);
+    ann.status_with("wolf is registered", |status| {
+        let agents = status["repos"][0]["agents"].as_array()?;
+        agents.iter().any(|agent| agent["name"] == "wolf-ann").then_some(())
+    })
+    .await;
+    // Its sender would be linked now.
+    ann.send("wolf", "fox-dan", "from wolf");
+    dan.receives("fox", "from wolf").await;
+    dan.send("fox", "Wolf-Ann", "after");
+    let texts: Vec<_> = dan.files("Wolf-Ann").iter().map(|file| file["body"].clone()).collect();
+    assert!(texts.contains(&json!("before")) && texts.contains(&json!("after")), "{texts:?}");
+    // A file system that tells the two apart has a link; one that does not, a reason.
+    let same = std::fs::symlink_metadata(dan.messages("wolf-ANN")).is_ok();
+    dan.status_with("the other name is linked or not, with the reason", |status| {
+        let reason = &status["repos"][0]["unlinked"]["wolf-ann"];
+        let refused = reason.as_str().is_some_and(|reason| reason.contains("does not tell"));
+        let linked = dan.messages("wolf-ann").is_symlink();
+        (if same { refused && !linked } else { linked }).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_home_in_which_multiclaude_cannot_listen_is_named_as_the_reason() {
+    let world = shared().await.world().await;
+    // Not through a link: the path itself is too long for a socket.
+    let mut machine = Machine::in_long_home(&"d".repeat(100));
+    let ran = machine.run_with(&["login", "--url", &world.url], &world.tokens[0]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    machine.multiclaude(&format!("https://github.com/{}", world.repo), &[("fox", "worker")]);
+    let ran = machine.run(&["config", &world.repo, "--hybrid=true", "--node=deep"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for args in [&["status"][..], &["doctor"]] {
+        let said = machine.run(args).stdout;
+        let reason = "cannot run in this home: the path of its socket has";
+        assert!(said.contains(reason) && said.contains("set HOME to a shorter path"), "{said}");
+    }
+}
+
 /// A push for fox of the bridge at `port`, as its coordinator would make it; the
 /// status that it is answered with.
 async fn push(url: &str, headers: &[(&str, String)], body: &str) -> u16 {
@@ -122,7 +167,10 @@ async fn forged_replayed_late_and_oversized_pushes_are_refused() {
     .await;
     dan.send("fox", "fox-ann", "a real one");
     ann.receives("fox", "a real one").await;
-    let real = sink.received().into_iter().find(|push| push.text() == "a real one").unwrap();
+    let real = eventually("the push is written down", 60, || async {
+        sink.received().into_iter().find(|push| push.text() == "a real one")
+    })
+    .await;
     let url = format!("http://127.0.0.1:{port}/hook/{}/fox-ann", world.repo);
     let of_real = |headers: &HeaderMap| -> Vec<(&'static str, String)> {
         ["webhook-id", "webhook-timestamp", "webhook-signature"]

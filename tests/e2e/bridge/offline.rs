@@ -1,7 +1,9 @@
 //! While something is away, messages wait, in order.
 
-use super::{OF_ANN, of, reaching};
+use super::{OF_ANN, of, reaching, two};
 use e2e::{Coordinator, Options, eventually};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 #[tokio::test]
 async fn messages_wait_for_the_coordinator_in_order_and_the_outage_is_logged_once() {
@@ -48,4 +50,49 @@ async fn while_multiclaude_is_down_messages_are_stored_and_its_agents_count_as_s
         agents.iter().all(|agent| agent.status.as_str() == "stopped").then_some(())
     })
     .await;
+}
+
+/// The bridge of a machine whose `.multiclaude-hybrid/bridge` is a file system of
+/// its own, of one megabyte.
+fn on_a_small_disk(hybrid: &Command, dir: &Path) -> Command {
+    let line = format!(
+        "mount -t tmpfs -o size=1m,mode=700 tmpfs '{}' && exec {} bridge run",
+        dir.display(),
+        hybrid.get_program().display()
+    );
+    e2e::process::in_namespace(hybrid, &["--mount"], &line)
+}
+
+#[tokio::test]
+async fn on_a_full_disk_messages_wait_and_come_when_there_is_room() {
+    let (mut dan, mut ann, _) = two().await;
+    let dir = ann.machine.path(".multiclaude-hybrid/bridge");
+    std::fs::create_dir_all(&dir).unwrap();
+    let command = on_a_small_disk(&ann.machine.hybrid(&[]), &dir);
+    ann.start(command);
+    // Its files are seen through its process, which has that disk alone.
+    let inside = |pid: u32| PathBuf::from(format!("/proc/{pid}/root{}", dir.display()));
+    let pid = ann.bridge_pid();
+    let names = eventually("Ann's bridge runs", 60, || async {
+        let text = std::fs::read(inside(pid).join("status.json")).ok()?;
+        let status: serde_json::Value = serde_json::from_slice(&text).ok()?;
+        status["repos"][0]["agents"].as_array().filter(|agents| agents.len() == 4).cloned()
+    })
+    .await;
+    assert_eq!(names.len(), 4);
+    dan.bridge(&[], &OF_ANN).await;
+    dan.send("fox", "fox-ann", "before");
+    ann.receives("fox", "before").await;
+    let ballast = inside(pid).join("ballast");
+    let full = std::fs::write(&ballast, vec![b'x'; 2_000_000]).unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    for body in ["one", "two", "three"] {
+        dan.send("fox", "fox-ann", body);
+    }
+    let line = "messages cannot be stored; they wait at the coordinator";
+    eventually("it is said", 60, || async { ann.log().contains(line).then_some(()) }).await;
+    std::fs::remove_file(&ballast).unwrap();
+    ann.receives("fox", "three").await;
+    assert_eq!(ann.bodies("fox", "fox-dan"), ["before", "one", "two", "three"]);
+    assert_eq!(ann.log().matches(line).count(), 1, "{}", ann.log());
 }

@@ -12,11 +12,7 @@ fn limited(hybrid: &Command, limit: &str, value: u32) -> Command {
         "echo {value} >/proc/sys/user/{limit} && exec {} bridge run",
         hybrid.get_program().display()
     );
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "sh", "-c", &line]).env_clear();
-    command.envs(hybrid.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    e2e::process::grouped(&mut command);
-    command
+    e2e::process::in_namespace(hybrid, &[], &line)
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod secrecy;
 mod shell;
 mod shim;
 mod team;
+mod with_bridge;
 mod work;
 
 use e2e::process::{LIMIT, finish};

@@ -18,7 +18,7 @@ mod state_file;
 
 pub use message::{LocalMessage, Status, shown};
 pub use panes::{Pane, Panes};
-pub use socket::{Daemon, DaemonError};
+pub use socket::{Daemon, DaemonError, path_fault};
 pub use state::{Ended, LocalAgent, LocalRepo, State, StateError, repo_of_url, without_user};
 
 pub use state_file::StateFile;

@@ -14,6 +14,8 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest path that a socket address holds on every platform.
 const PATH_MAX: usize = 100;
+/// The longest path that a program can listen on.
+const LISTEN_MAX: usize = if cfg!(target_os = "macos") { 103 } else { 107 };
 /// Bytes of an answer that are read.
 const ANSWER_MAX: u64 = 4 * 1024 * 1024;
 
@@ -92,6 +94,18 @@ impl Daemon {
     }
 }
 
+/// Why no program can listen on a socket of this path; nothing if one can. The
+/// bridge reaches such a socket all the same, multiclaude cannot make it.
+pub fn path_fault(socket: &Path) -> Option<String> {
+    let length = socket.as_os_str().len();
+    (length > LISTEN_MAX).then(|| {
+        format!(
+            "the path of its socket has {length} bytes, and the system allows {LISTEN_MAX}: {}",
+            socket.display()
+        )
+    })
+}
+
 /// Connects to a socket whose path may be longer than a socket address holds.
 async fn connect(socket: &Path) -> io::Result<UnixStream> {
     if socket.as_os_str().len() <= PATH_MAX {
@@ -137,6 +151,18 @@ mod tests {
         assert!(!missing.is_up().await);
         let garbage = answering(&dir.path().join("b.sock"), "what?\n");
         assert!(!garbage.is_up().await);
+    }
+
+    #[test]
+    fn a_path_that_nobody_can_listen_on_is_known() {
+        for length in [LISTEN_MAX, LISTEN_MAX + 1] {
+            let dir = tempfile::tempdir().unwrap();
+            let rest = length - dir.path().as_os_str().len() - 1;
+            let socket = dir.path().join("s".repeat(rest));
+            let fault = path_fault(&socket);
+            assert_eq!(std::os::unix::net::UnixListener::bind(&socket).is_err(), fault.is_some());
+            assert!(fault.is_none_or(|fault| fault.contains(&format!("has {length} bytes"))));
+        }
     }
 
     #[cfg(target_os = "linux")]

@@ -15,7 +15,7 @@ use crate::dirs::remove;
 use crate::inbox::{Inbox, notice};
 use crate::lock::locked;
 use crate::multiclaude::{LocalMessage, Paths, State, StateFile};
-use crate::registry::{Failure, Record, Registry};
+use crate::registry::{Failure, Record, Registry, unregistered};
 use crate::seal::{NotSealed, Seal};
 use crate::spool::{Entry, Spool, recipients};
 use crate::trouble::Trouble;
@@ -146,7 +146,7 @@ impl Outbox {
         while !self.stopping.load(Ordering::Relaxed) {
             tried.attempts = tried.attempts.saturating_add(1);
             reach.mark_unchanged();
-            let next = self.attempt(recipient, entry, &mut tried).await;
+            let next = self.attempt(entry, &mut tried).await;
             let next = next.unwrap_or_else(|error| Next::Again(error.to_string(), None));
             let (reason, wait) = match next {
                 Next::Done => break,
@@ -174,7 +174,7 @@ impl Outbox {
         }
     }
 
-    async fn attempt(&self, recipient: &str, entry: &Entry, tried: &mut Tried) -> io::Result<Next> {
+    async fn attempt(&self, entry: &Entry, tried: &mut Tried) -> io::Result<Next> {
         let Some(message) = LocalMessage::read(&entry.path)? else {
             // Somebody has removed it, or damaged it.
             if entry.path.exists() {
@@ -183,9 +183,9 @@ impl Outbox {
             return Ok(Next::Done);
         };
         let state = self.state.read();
-        if self.is_local(recipient, state.as_deref()) {
-            self.spool.give_back(recipient, entry)?;
-            info!(recipient, id = entry.id, "its recipient is a local agent now");
+        if self.is_local(&message.to, state.as_deref()) {
+            self.spool.give_back(&message.to, entry)?;
+            info!(recipient = message.to, id = entry.id, "its recipient is a local agent now");
             return Ok(Next::Done);
         }
         let written = message.nanos().unwrap_or(entry.place);
@@ -212,7 +212,9 @@ impl Outbox {
         let mut sent =
             NewMessage::new(Sender::Agent(record.name.clone()), to.clone(), &message.body);
         sent.metadata.insert(LOCAL_ID.to_owned(), entry.id.clone());
-        let is_old = clock::wall_ms() - self.registry.read().at_ms > LIST_FRESH_MS;
+        // A recipient that wrote first may have come after the list was read.
+        let read_at = self.registry.read().at_ms;
+        let is_old = read_at <= written / 1_000_000 || clock::wall_ms() - read_at > LIST_FRESH_MS;
         if is_old
             && self.seal.wants_key_of(&to, &self.registry)
             && self.registry.refresh().await.is_err()
@@ -273,9 +275,7 @@ impl Outbox {
                 if self.registry.refresh().await.is_err() || known() {
                     return Ok(Next::Again(error.to_string(), None));
                 }
-                return Ok(Next::Return(format!(
-                    "no agent called {to} is registered; multiclaude-hybrid list shows the names"
-                )));
+                return Ok(Next::Return(unregistered(to)));
             }
             _ => {}
         }

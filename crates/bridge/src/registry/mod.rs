@@ -273,10 +273,11 @@ impl Registry {
     }
 
     async fn read_now(&self) -> Result<Read, Error> {
+        let at_ms = crate::clock::wall_ms();
         let agents =
             self.connection.note(self.connection.repo.agents(&AgentFilter::default()).await)?;
         let config = self.connection.note(self.connection.repo.config().await)?.value;
-        Ok(Read { agents, config: Some(config), at_ms: crate::clock::wall_ms() })
+        Ok(Read { agents, config: Some(config), at_ms })
     }
 
     /// The agents of other machines, as last read.
@@ -310,4 +311,9 @@ impl Registry {
     pub fn refused(&self) -> BTreeMap<String, String> {
         locked(&self.refused).clone()
     }
+}
+
+/// Why nothing is sent to a name that nobody has.
+pub fn unregistered(name: &AgentName) -> String {
+    format!("no agent called {name} is registered; multiclaude-hybrid list shows the names")
 }

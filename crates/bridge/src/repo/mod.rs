@@ -279,7 +279,7 @@ impl RepoBridge {
         let path = self.spool.dirs.links();
         let before = self.spool.known_names();
         let mut seen = before.clone();
-        let (now, kept_ms) = (clock::wall_ms(), self.shared.timing.link.as_millis() as i64);
+        let now = clock::wall_ms();
         let others: BTreeSet<String> =
             self.registry.others().iter().map(|agent| agent.name.to_string()).collect();
         for name in entries_of(&self.spool.messages)? {
@@ -287,15 +287,7 @@ impl RepoBridge {
                 seen.entry(name).or_insert(now);
             }
         }
-        // Its minute is enough: nothing is written while nothing changes.
-        for name in &others {
-            let at = seen.entry(name.clone()).or_insert(now);
-            if now - *at > kept_ms / 24 {
-                *at = now;
-            }
-        }
-        let (kept, left): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            seen.into_iter().partition(|(name, at)| others.contains(name) || now - at <= kept_ms);
+        let (kept, left) = presence::links(seen, &others, now, &self.shared.timing);
         let remote: BTreeSet<String> = kept.keys().cloned().collect();
         let gone: BTreeSet<String> = self.registry.records.all().into_keys().collect();
         self.spool.set_names(remote, stood_down.clone(), gone);
@@ -303,7 +295,7 @@ impl RepoBridge {
         if kept != before {
             write_durably(&path, &serde_json::to_vec_pretty(&kept)?, 0o600)?;
         }
-        for name in left.keys().filter(|name| !stood_down.contains(*name)) {
+        for name in left.iter().filter(|name| !stood_down.contains(*name)) {
             self.spool.links.unlink(name)?;
         }
         Ok(())

@@ -5,18 +5,17 @@
 //! multiclaude removes directories of names that are not in its state, but
 //! follows links and leaves their targets alone.
 
-use super::queue::{adopt_files, json_files};
+use super::queue::adopt_files;
 use crate::dirs::{RepoDirs, make_dir, names};
 use crate::lock::locked;
-use crate::multiclaude::LocalMessage;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use tracing::{info, warn};
+use tracing::info;
 
 /// What must hold of the directories in `messages/<repo>/`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -34,8 +33,9 @@ pub struct Wanted {
 pub struct Links {
     messages: PathBuf,
     dirs: RepoDirs,
-    /// One change at a time: two would take each other's drafts.
-    changing: Arc<Mutex<()>>,
+    /// The names of local agents, as of the last look. Locked during a change: two
+    /// at a time would take each other's drafts.
+    local: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// What is in the place of a link.
@@ -44,7 +44,8 @@ enum Found {
     Ours,
     /// Ours, from before the home was moved.
     Stale,
-    /// Ours, of a name that differs in case, on a file system that ignores it.
+    /// Ours, of a name that differs in case, on a file system that ignores it. It
+    /// serves both: a message is sent to the recipient that its file names.
     OtherCase,
     Directory,
     Foreign,
@@ -53,7 +54,7 @@ enum Found {
 impl Links {
     /// The links in `messages`, which lead into `dirs`.
     pub fn new(messages: PathBuf, dirs: RepoDirs) -> Self {
-        Self { messages, dirs, changing: Arc::default() }
+        Self { messages, dirs, local: Arc::default() }
     }
 
     /// Makes it so; the names for which that failed, with the reasons. Every
@@ -63,7 +64,13 @@ impl Links {
     /// The directory cannot be created or read.
     pub fn make(&self, wanted: &Wanted) -> io::Result<BTreeMap<String, String>> {
         fs::create_dir_all(&self.messages)?;
+        locked(&self.local).clone_from(&wanted.local);
         let mut failed = BTreeMap::new();
+        for name in &wanted.local {
+            if let Err(error) = self.unlink(name) {
+                failed.insert(name.clone(), error.to_string());
+            }
+        }
         let present = names(&self.messages)?;
         for name in &wanted.remote {
             if let Err(error) = self.link(name) {
@@ -74,14 +81,10 @@ impl Links {
             if wanted.remote.contains(&name) {
                 continue;
             }
-            let done = if wanted.local.contains(&name) {
-                self.unlink(&name)
-            } else if wanted.gone.contains(&name) {
-                Ok(())
-            } else {
-                self.catch(&name)
-            };
-            if let Err(error) = done {
+            if !wanted.local.contains(&name)
+                && !wanted.gone.contains(&name)
+                && let Err(error) = self.catch(&name)
+            {
                 failed.insert(name, error.to_string());
             }
         }
@@ -104,12 +107,17 @@ impl Links {
     /// # Errors
     /// Something else is in its place.
     pub fn link(&self, name: &str) -> io::Result<()> {
-        let _one = locked(&self.changing);
+        let local = locked(&self.local);
+        if let Some(local) = self.same_directory(name, &local) {
+            return Err(io::Error::other(format!(
+                "{local} is an agent of this machine, and this file system does not tell its directory from that of {name}; rename one of the two",
+            )));
+        }
         let (link, target) = (self.messages.join(name), self.target(name));
         // A link that leads nowhere makes `message send` fail.
         make_dir(&target)?;
         match self.found(name)? {
-            Found::Ours => Ok(()),
+            Found::Ours | Found::OtherCase => Ok(()),
             Found::Nothing => match symlink(&target, &link) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => self.adopt(name),
                 Ok(()) => {
@@ -123,9 +131,6 @@ impl Links {
                 symlink(&target, &link)
             }
             Found::Directory => self.adopt(name),
-            Found::OtherCase => Err(io::Error::other(
-                "another name differs from it in upper and lower case only, and this file system ignores that",
-            )),
             Found::Foreign => {
                 Err(io::Error::other(format!("{} exists and is not ours", link.display())))
             }
@@ -146,8 +151,8 @@ impl Links {
     /// # Errors
     /// As `unlink`.
     pub fn unlink(&self, name: &str) -> io::Result<()> {
-        let _one = locked(&self.changing);
-        if matches!(self.found(name)?, Found::Ours | Found::Stale) {
+        let _one = locked(&self.local);
+        if matches!(self.found(name)?, Found::Ours | Found::Stale | Found::OtherCase) {
             fs::remove_file(self.messages.join(name))?;
             info!(name, "link removed");
         }
@@ -169,13 +174,21 @@ impl Links {
         }
         // Another file system, or one that cannot exchange.
         fs::remove_file(&draft)?;
-        copy_files(&link, &target)?;
-        match fs::remove_dir(&link) {
+        adopt_files(&link, &target)?;
+        match remove_empty(&link) {
             Ok(()) => symlink(&target, &link),
             // A message has come meanwhile: the next look takes it.
             Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// The local agent whose directory is that of `name`, too: they differ in upper
+    /// and lower case only, and the file system ignores that.
+    fn same_directory<'a>(&self, name: &str, local: &'a BTreeSet<String>) -> Option<&'a String> {
+        let lower = name.to_lowercase();
+        let same = |other: &&String| *other != name && other.to_lowercase() == lower;
+        local.iter().find(same).filter(|_| ignores_case(&self.messages))
     }
 
     fn target(&self, name: &str) -> PathBuf {
@@ -215,6 +228,17 @@ impl Links {
             Found::Foreign
         })
     }
+}
+
+/// Does the file system that `messages/<repo>` is on ignore upper and lower case?
+fn ignores_case(messages: &Path) -> bool {
+    let Some((parent, nickname)) = messages.parent().zip(messages.file_name()) else {
+        return false;
+    };
+    let parent_name = parent.file_name().unwrap_or_default().to_string_lossy().to_uppercase();
+    let other = parent.with_file_name(parent_name).join(nickname);
+    let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
+    identity(messages).is_some_and(|found| identity(&other) == Some(found))
 }
 
 /// Moves the messages of a directory that was exchanged for a link, and removes
@@ -261,21 +285,6 @@ pub(super) fn recover(dirs: &RepoDirs) -> io::Result<()> {
             make_dir(&target)?;
             take_over(&entry.path(), &target)?;
         }
-    }
-    Ok(())
-}
-
-/// Copies the message files that are whole, where they cannot be renamed.
-fn copy_files(from: &Path, target: &Path) -> io::Result<()> {
-    for path in json_files(from, 1)? {
-        let Some(message) = LocalMessage::read(&path)? else {
-            continue;
-        };
-        message.write(target)?;
-        fs::remove_file(&path)?;
-    }
-    if names(from)?.iter().any(|name| from.join(name).is_dir()) {
-        warn!(dir = %from.display(), "left out: it has directories in it");
     }
     Ok(())
 }

@@ -19,12 +19,12 @@ pub use capture::Capture;
 pub use links::{Links, Wanted};
 pub use queue::{Entry, Queue, entries, recipients};
 
-use crate::dirs::{RepoDirs, make_dir};
+use crate::dirs::{RepoDirs, make_dir, remove};
 use crate::lock::locked;
 use crate::multiclaude::LocalMessage;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use tokio::sync::watch;
@@ -151,7 +151,17 @@ impl Spool {
         let dir = self.messages.join(recipient);
         self.links.unlink(recipient)?;
         fs::create_dir_all(&dir)?;
-        fs::rename(&entry.path, dir.join(format!("{}.json", entry.id)))
+        let renamed = fs::rename(&entry.path, dir.join(format!("{}.json", entry.id)));
+        match renamed {
+            // The two homes are on different file systems.
+            Err(error) if error.kind() == ErrorKind::CrossesDevices => {
+                if let Some(message) = LocalMessage::read(&entry.path)? {
+                    message.write(&dir)?;
+                }
+                remove(&entry.path)
+            }
+            renamed => renamed,
+        }
     }
 
     /// Does a message wait that this local agent wrote before `before_nanos`?

@@ -8,7 +8,7 @@ use crate::names::DAEMON;
 use crate::spool::links;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tracing::{info, warn};
@@ -209,8 +209,18 @@ pub(super) fn adopt_files(from: &Path, target: &Path) -> io::Result<()> {
             remove(&path)?;
             continue;
         }
-        if let Some(name) = path.file_name() {
-            fs::rename(&path, target.join(name))?;
+        let Some(name) = path.file_name() else {
+            continue;
+        };
+        match fs::rename(&path, target.join(name)) {
+            // It is copied as soon as it is whole.
+            Err(error) if error.kind() == ErrorKind::CrossesDevices => {
+                if let Some(message) = LocalMessage::read(&path)? {
+                    message.write(target)?;
+                    remove(&path)?;
+                }
+            }
+            renamed => renamed?,
         }
     }
     Ok(())

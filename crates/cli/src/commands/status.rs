@@ -19,6 +19,8 @@ struct Shown {
     node: String,
     coordinators: Vec<Coordinator>,
     multiclaude: bool,
+    #[serde(skip)]
+    daemon_is_down: (String, &'static str),
     bridge: Option<Status>,
     bridge_installed: bool,
     repos: Vec<Repo>,
@@ -56,6 +58,7 @@ impl StatusArgs {
             node: session.settings.node(),
             multiclaude: std::os::unix::net::UnixStream::connect(session.home.daemon_socket())
                 .is_ok(),
+            daemon_is_down: bridge::daemon_is_down(session),
             bridge_installed: Service::of_home(session.home.user()).is_installed(),
             repos: enabled.filter_map(|(name, _)| Repo::parse(name).ok()).collect(),
             agents: of_bridge().map(|repo| repo.agents.len()).sum(),
@@ -95,7 +98,8 @@ impl Shown {
         let daemon = if self.multiclaude {
             Look::Good.paint("running")
         } else {
-            Look::Bad.paint("not running (start it: multiclaude start)")
+            let (why, what_to_do) = &self.daemon_is_down;
+            format!("{} ({what_to_do})", Look::Bad.paint(&safe(why)))
         };
         lines.push(format!("multiclaude   {daemon}"));
         lines.push(format!("bridge        {}", self.bridge_line()));

@@ -144,11 +144,11 @@ fn repos(session: &Session) -> Check {
 
 fn daemon(session: &Session) -> Check {
     let (what, socket) = ("multiclaude's daemon", session.home.daemon_socket());
-    match UnixStream::connect(&socket) {
-        Ok(_) => Check::good(what, "it runs"),
-        Err(_) => Check::warning(what, format!("it does not run ({})", socket.display()))
-            .mend("multiclaude start"),
+    if UnixStream::connect(&socket).is_ok() {
+        return Check::good(what, "it runs");
     }
+    let (why, what_to_do) = bridge::daemon_is_down(session);
+    Check::warning(what, why).mend(what_to_do)
 }
 
 fn shim_seen(session: &Session) -> Check {

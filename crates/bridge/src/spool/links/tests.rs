@@ -1,6 +1,6 @@
 use super::*;
 use crate::dirs::Dirs;
-use crate::multiclaude::Status;
+use crate::multiclaude::{LocalMessage, Status};
 use multiclaude_hybrid_client::protocol::Repo;
 
 struct Bench {

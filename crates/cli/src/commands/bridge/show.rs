@@ -1,6 +1,6 @@
 //! `bridge status`.
 
-use crate::bridge::running;
+use crate::bridge::{daemon_is_down, running};
 use crate::failure::Outcome;
 use crate::output::{Look, ago, counted, now, safe};
 use crate::session::Session;
@@ -22,18 +22,19 @@ pub(super) fn status(session: &Session) -> Outcome {
     if let Some(fields) = value.as_object_mut() {
         fields.insert("running".to_owned(), true.into());
     }
-    session.out.show(&value, || lines(&status).join("\n"));
+    session.out.show(&value, || lines(session, &status).join("\n"));
     Ok(())
 }
 
-fn lines(status: &Status) -> Vec<String> {
+fn lines(session: &Session, status: &Status) -> Vec<String> {
     let now = now();
     let running = Look::Good.paint("running");
     let started = ago(Timestamp(status.started_ms), now);
     let daemon = if status.daemon {
         running.clone()
     } else {
-        Look::Bad.paint("not running (start it: multiclaude start)")
+        let (why, what_to_do) = daemon_is_down(session);
+        format!("{} ({what_to_do})", Look::Bad.paint(&safe(&why)))
     };
     let serves = match status.serve.as_slice() {
         [] => String::new(),
