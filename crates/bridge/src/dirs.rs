@@ -10,6 +10,7 @@
 //!   bridge/
 //!     lock                   held while a bridge runs
 //!     status.json            what `bridge status` shows
+//!     socket                 where agents' MCP servers reach the bridge
 //!     bridge.log             structured logs, and the log before it
 //!     repos/<owner>/<repo>/
 //!       agents.json          the agents that are registered from here
@@ -17,8 +18,8 @@
 //!       out/<name>/          what the links in multiclaude's messages lead to
 //!       queue/<name>/        taken from there, in the order of sending
 //!       damaged/             files that never became readable
-//!       inbox/<local>/new/   stored, not handed to multiclaude yet
-//!       inbox/<local>/placed/  handed over, not acknowledged yet
+//!       inbox/<local>/       incoming messages, by how far they have come
+//!       inbox/<local>/flight.json  the one that is being handed to its agent
 //! ```
 
 use multiclaude_hybrid_client::protocol::Repo;
@@ -60,6 +61,11 @@ impl Dirs {
     /// What a running bridge last reported.
     pub fn status(&self) -> PathBuf {
         self.bridge().join("status.json")
+    }
+
+    /// Where agents' MCP servers reach the bridge.
+    pub fn socket(&self) -> PathBuf {
+        self.bridge().join("socket")
     }
 
     /// The log.

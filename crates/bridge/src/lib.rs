@@ -10,6 +10,8 @@
 //! | [`spool`] | outgoing: from multiclaude's files into a queue |
 //! | [`outbox`] | outgoing: from the queue to the API |
 //! | [`inbox`] | incoming: from the API to one file per message |
+//! | [`hop`] | the last hop: into the running agent, with proof |
+//! | [`socket`], [`tools`] | what agents' MCP servers ask of the bridge |
 //! | [`multiclaude`] | the contract with the real program |
 //! | [`connection`] | is the coordinator there, and since when? |
 //! | [`seal`] | end-to-end encryption |
@@ -17,7 +19,7 @@
 //! | [`status`] | what `bridge status` shows |
 //! | [`trouble`] | conditions that are logged when they begin and end |
 //! | [`setup`] | what the bridge asks of the command line: settings, logins, keys |
-//! | [`dirs`], [`clock`], [`watch`] | the machine: files that survive a crash, time, changes |
+//! | [`dirs`], [`clock`], [`watch`], [`unix`] | the machine: files that survive a crash, time, changes, sockets |
 //!
 //! *In scope:* messages and presence. *Out of scope:* the coordinator's wire (the
 //! client crate), where settings and secrets are kept (the command line).
@@ -25,6 +27,7 @@
 pub mod clock;
 pub mod connection;
 pub mod dirs;
+pub mod hop;
 pub mod inbox;
 mod lock;
 pub mod multiclaude;
@@ -37,7 +40,10 @@ pub mod roles;
 pub mod run;
 pub mod seal;
 pub mod setup;
+pub mod socket;
 pub mod spool;
 pub mod status;
+pub mod tools;
 pub mod trouble;
+pub mod unix;
 pub mod watch;

@@ -9,6 +9,7 @@ use crate::commands::inbox::InboxArgs;
 use crate::commands::keys::KeysArgs;
 use crate::commands::list::ListArgs;
 use crate::commands::login::{LoginArgs, LogoutArgs};
+use crate::commands::mcp::McpArgs;
 use crate::commands::prompt::PromptArgs;
 use crate::commands::roles::{StandDownArgs, StandUpArgs};
 use crate::commands::send::{AckArgs, ReceiptArgs, SendArgs};
@@ -70,6 +71,7 @@ enum Command {
     Prompt(PromptArgs),
     Status(StatusArgs),
     Bridge(BridgeArgs),
+    Mcp(McpArgs),
     Host(HostArgs),
     StandDown(StandDownArgs),
     StandUp(StandUpArgs),
@@ -118,6 +120,7 @@ impl Cli {
             Command::Prompt(args) => args.run(&session).await,
             Command::Status(args) => args.run(&session).await,
             Command::Bridge(args) => args.run(&mut session).await,
+            Command::Mcp(args) => args.run(&session).await,
             Command::Host(args) => args.run(&mut session).await,
             Command::StandDown(args) => args.run(&mut session).await,
             Command::StandUp(args) => args.run(&mut session).await,

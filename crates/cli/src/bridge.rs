@@ -3,8 +3,8 @@
 use crate::failure::{Failure, Outcome, io};
 use crate::session::Session;
 use multiclaude_hybrid_bridge::dirs::Dirs;
-use multiclaude_hybrid_bridge::multiclaude::path_fault;
 use multiclaude_hybrid_bridge::status::{RepoStatus, Status};
+use multiclaude_hybrid_bridge::unix::path_fault;
 use multiclaude_hybrid_client::protocol::Repo;
 use std::io::ErrorKind;
 use std::time::Duration;

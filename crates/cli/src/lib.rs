@@ -8,6 +8,7 @@
 //! | [`sender`] | who speaks: an agent's worktree or the person |
 //! | [`settings`], [`secrets`], [`home`] | what this machine remembers, and where |
 //! | [`bridge`] | what the running bridge reports |
+//! | [`claude_code`] | Claude Code's settings of this user |
 //! | [`machine`] | what the bridge asks: settings, logins and keys |
 //! | [`crypt`] | end-to-end encryption, with keys and pins on disk |
 //! | [`multiclaude`] | what the real program's files show |
@@ -28,6 +29,7 @@
 pub mod args;
 pub mod behind;
 pub mod bridge;
+pub mod claude_code;
 pub mod commands;
 pub mod crypt;
 pub mod doctor;

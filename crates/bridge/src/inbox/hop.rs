@@ -1,28 +1,17 @@
-//! The last hop: from multiclaude's message file into the running agent.
+//! The last hop, as the inbox sees it: from multiclaude's message file into the
+//! running agent.
 
-use crate::multiclaude::LocalMessage;
 use std::fmt::Debug;
 
-/// What became of a message at the last hop.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Handed {
-    /// It waits in its file, for this reason.
-    Held(String),
-}
-
-/// Hands messages to running agents, one at a time.
+/// Hands messages to running agents.
 pub trait LastHop: Debug + Send + Sync + 'static {
-    /// Hands a message to the local agent `local`, whose file exists already.
-    fn offer(&self, local: &str, message: &LocalMessage) -> Handed;
-}
+    /// A message of a local agent has a file, and was not read yet.
+    fn offer(&self, local: &str, id: &str);
 
-/// Holds everything: the agent sees a message when it runs `multiclaude message
-/// list`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Hold;
+    /// The agent has read a message on its own: it need not be handed over.
+    fn withdraw(&self, local: &str, id: &str);
 
-impl LastHop for Hold {
-    fn offer(&self, _: &str, _: &LocalMessage) -> Handed {
-        Handed::Held("no last hop yet".to_owned())
-    }
+    /// Why a message that was offered was not handed over yet; nothing if it is not
+    /// waiting.
+    fn reason(&self, local: &str, id: &str) -> Option<String>;
 }

@@ -6,14 +6,14 @@
 //! | `store` | messages on disk, once |
 //! | `receive` | a stream or long polls, per agent |
 //! | `listener` | webhooks |
-//! | `hop` | the last hop, into the running agent |
+//! | `hop` | what the last hop offers: see [`crate::hop`] |
 
 mod hop;
 mod listener;
 mod receive;
 mod store;
 
-pub use hop::{Handed, Hold, LastHop};
+pub use hop::LastHop;
 pub use listener::{Listener, Route, Routes};
 pub use receive::{Receiver, Receiving};
 pub use store::{BRIDGE_NAME, Stage, Store, Stored, notice};
@@ -47,8 +47,6 @@ pub struct Inbox {
     placing: Mutex<()>,
     /// Why messages wait, by local agent and id.
     held: Mutex<BTreeMap<(String, String), String>>,
-    /// Why the last hop holds messages, by local agent and id.
-    hop_held: Mutex<BTreeMap<(String, String), String>>,
     /// When a placed file was last looked at.
     looked_at: Mutex<BTreeMap<String, SystemTime>>,
     registry: Arc<Registry>,
@@ -56,15 +54,17 @@ pub struct Inbox {
     unlinked: Trouble,
 }
 
-/// A message that its agent has acknowledged.
+/// A message that its agent has taken or acknowledged.
 #[derive(Debug, Clone)]
-pub struct Acked {
+pub struct Report {
     /// The agent's local name.
     pub local: String,
     /// The message, as it came.
     pub message: Box<Message>,
     /// The incarnation that it was for.
     pub agent: Option<AgentId>,
+    /// How far it has come in the store.
+    pub stage: Stage,
 }
 
 impl Inbox {
@@ -83,7 +83,6 @@ impl Inbox {
             hop,
             placing: Mutex::default(),
             held: Mutex::default(),
-            hop_held: Mutex::default(),
             looked_at: Mutex::default(),
             registry,
             trouble: Trouble::new(
@@ -190,13 +189,8 @@ impl Inbox {
         }
         self.store.advance(local, id, Stage::New, Stage::Placed)?;
         info!(local, id, from = message.from, "message placed");
-        self.offer(local, &message);
+        self.hop.offer(local, id);
         Ok(None)
-    }
-
-    fn offer(&self, local: &str, message: &LocalMessage) {
-        let Handed::Held(reason) = self.hop.offer(local, message);
-        locked(&self.hop_held).insert((local.to_owned(), message.id.clone()), reason);
     }
 
     /// Why stored messages wait, by local agent and id.
@@ -206,12 +200,13 @@ impl Inbox {
 
     /// Why the last hop holds a message whose file exists and was not read yet.
     pub fn hop_reason(&self, local: &str, id: &str) -> Option<String> {
-        locked(&self.hop_held).get(&(local.to_owned(), id.to_owned())).cloned()
+        self.hop.reason(local, id)
     }
 
     /// How many messages have a file and are not acknowledged.
     pub fn unacknowledged(&self, local: &str) -> usize {
-        self.store.ids(local, Stage::Placed).map_or(0, |ids| ids.len())
+        let count = |stage| self.store.ids(local, stage).map_or(0, |ids| ids.len());
+        Stage::OPEN.into_iter().map(count).sum()
     }
 
     /// The store.
@@ -224,50 +219,82 @@ impl Inbox {
     ///
     /// # Errors
     /// A directory cannot be read.
-    pub fn acked(&self, local: &str) -> io::Result<Vec<Acked>> {
+    pub fn acked(&self, local: &str) -> io::Result<Vec<Report>> {
         let mut acked = Vec::new();
-        for id in self.store.ids(local, Stage::Placed)? {
-            let path = self.spool.messages.join(local).join(format!("{id}.json"));
-            let Ok(modified) = fs::metadata(&path).and_then(|found| found.modified()) else {
-                continue;
-            };
-            if locked(&self.looked_at).get(&id) == Some(&modified) {
-                continue;
-            }
-            // Half written: look again.
-            let Some(file) = LocalMessage::read(&path)? else {
-                continue;
-            };
-            // An acknowledgement is looked at until the coordinator knows of it.
-            if file.acked_at.is_none() {
-                locked(&self.looked_at).insert(id.clone(), modified);
-            }
-            let key = (local.to_owned(), id.clone());
-            if file.acked_at.is_some() || matches!(file.status, Status::Read | Status::Acked) {
-                locked(&self.hop_held).remove(&key);
-            } else if !locked(&self.hop_held).contains_key(&key) {
-                // An earlier process has placed it.
-                self.offer(local, &file);
-            }
-            match self.store.get(local, Stage::Placed, &id)? {
-                Stored::Message { message, agent } if file.acked_at.is_some() => {
-                    acked.push(Acked { local: local.to_owned(), message, agent });
-                }
-                Stored::Notice { .. } if matches!(file.status, Status::Read | Status::Acked) => {
-                    self.store.advance(local, &id, Stage::Placed, Stage::Done)?;
-                }
-                _ => {}
+        for stage in Stage::OPEN {
+            for id in self.store.ids(local, stage)? {
+                acked.extend(self.look_at(local, &id, stage)?);
             }
         }
         Ok(acked)
     }
 
-    /// The coordinator knows of an acknowledgement.
+    /// Looks at the file of an open message, if it has changed.
+    fn look_at(&self, local: &str, id: &str, stage: Stage) -> io::Result<Option<Report>> {
+        let path = self.spool.messages.join(local).join(format!("{id}.json"));
+        let Ok(modified) = fs::metadata(&path).and_then(|found| found.modified()) else {
+            return Ok(None);
+        };
+        if locked(&self.looked_at).get(id) == Some(&modified) {
+            return Ok(None);
+        }
+        // Half written: look again.
+        let Some(file) = LocalMessage::read(&path)? else {
+            return Ok(None);
+        };
+        // An acknowledgement is looked at until the coordinator knows of it.
+        if file.acked_at.is_none() {
+            locked(&self.looked_at).insert(id.to_owned(), modified);
+        }
+        let was_read = file.acked_at.is_some() || matches!(file.status, Status::Read | Status::Acked);
+        if was_read {
+            self.hop.withdraw(local, id);
+        } else if stage == Stage::Placed {
+            // An earlier process has placed it, perhaps.
+            self.hop.offer(local, id);
+        }
+        match self.store.get(local, stage, id)? {
+            Stored::Message { message, agent } if file.acked_at.is_some() => {
+                return Ok(Some(Report { local: local.to_owned(), message, agent, stage }));
+            }
+            Stored::Notice { .. } if was_read => {
+                self.store.advance(local, id, stage, Stage::Done)?;
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    /// The messages that a local agent has taken, and the coordinator does not know.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub fn taken(&self, local: &str) -> io::Result<Vec<Report>> {
+        let mut taken = Vec::new();
+        for id in self.store.ids(local, Stage::Taken)? {
+            match self.store.get(local, Stage::Taken, &id)? {
+                Stored::Message { message, agent } => {
+                    let (local, stage) = (local.to_owned(), Stage::Taken);
+                    taken.push(Report { local, message, agent, stage });
+                }
+                // Nobody is told.
+                Stored::Notice { .. } => {
+                    self.store.advance(local, &id, Stage::Taken, Stage::Seen)?;
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    /// The coordinator knows of it: the message is in this stage now.
     ///
     /// # Errors
     /// The disk is full, …
-    pub fn done(&self, local: &str, id: &str) -> io::Result<()> {
-        locked(&self.looked_at).remove(id);
-        self.store.advance(local, id, Stage::Placed, Stage::Done)
+    pub fn reported(&self, acked: &Report, to: Stage) -> io::Result<()> {
+        let id = acked.message.id.to_string();
+        if to == Stage::Done {
+            locked(&self.looked_at).remove(&id);
+        }
+        self.store.advance(&acked.local, &id, acked.stage, to)
     }
 }

@@ -3,12 +3,14 @@
 //! multiclaude's.
 //!
 //! ```text
-//! inbox/<local>/new/<id>.json ──▶ placed/<id>.json ──▶ done/<id>.json
+//! inbox/<local>/new/<id>.json ─▶ placed/ ─▶ taken/ ─▶ seen/ ─▶ done/
+//!                                  └──────▶ handed/ ─────────────┘
 //! ```
 //!
-//! `new`: stored. `placed`: multiclaude's file was written. `done`: it was
-//! acknowledged; kept so that a coordinator that lost its last marks in a crash
-//! can offer the message again without a second file.
+//! Each stage is a directory, and a message is in one of them: see [`Stage`]. An
+//! acknowledgement leads from each of the middle ones to `done`. What is done is
+//! kept so that a coordinator that lost its last marks in a crash can offer the
+//! message again without a second file.
 
 use crate::clock;
 use crate::dirs::{RepoDirs, make_dir, names, remove, sync_dir, write_durably};
@@ -64,17 +66,29 @@ pub enum Stage {
     New,
     /// multiclaude's file was written.
     Placed,
+    /// Handed to the agent, and nothing will prove that it took it.
+    Handed,
+    /// The agent has taken it; the coordinator does not know yet.
+    Taken,
+    /// The coordinator knows that the agent has taken it.
+    Seen,
     /// Acknowledged.
     Done,
 }
 
 impl Stage {
-    const ALL: [Self; 3] = [Self::New, Self::Placed, Self::Done];
+    const ALL: [Self; 6] =
+        [Self::New, Self::Placed, Self::Handed, Self::Taken, Self::Seen, Self::Done];
+    /// The stages of messages that have a file and are not acknowledged.
+    pub const OPEN: [Self; 4] = [Self::Placed, Self::Handed, Self::Taken, Self::Seen];
 
     fn dir(self) -> &'static str {
         match self {
             Self::New => "new",
             Self::Placed => "placed",
+            Self::Handed => "handed",
+            Self::Taken => "taken",
+            Self::Seen => "seen",
             Self::Done => "done",
         }
     }
@@ -92,8 +106,13 @@ impl Store {
         Self { dirs }
     }
 
+    /// What is kept of a local agent.
+    pub fn of(&self, local: &str) -> PathBuf {
+        self.dirs.inbox().join(local)
+    }
+
     fn dir(&self, local: &str, stage: Stage) -> PathBuf {
-        self.dirs.inbox().join(local).join(stage.dir())
+        self.of(local).join(stage.dir())
     }
 
     fn path(&self, local: &str, stage: Stage, id: &str) -> PathBuf {
@@ -116,6 +135,11 @@ impl Store {
         make_dir(&dir)?;
         write_durably(&self.path(local, Stage::New, &id), &serde_json::to_vec(stored)?, 0o600)?;
         Ok(true)
+    }
+
+    /// Is a message in this stage?
+    pub fn has(&self, local: &str, stage: Stage, id: &str) -> bool {
+        self.path(local, stage, id).exists()
     }
 
     /// The local agents that have an inbox.
@@ -175,7 +199,7 @@ impl Store {
     /// A directory cannot be read.
     pub fn prune(&self) -> io::Result<()> {
         for local in self.locals()? {
-            for stage in [Stage::Placed, Stage::Done] {
+            for stage in Stage::ALL.into_iter().filter(|stage| *stage != Stage::New) {
                 for id in self.ids(&local, stage)? {
                     let path = self.path(&local, stage, &id);
                     if clock::age_of(&path).is_some_and(|age| age > KEPT) {

@@ -17,8 +17,8 @@ mod state;
 mod state_file;
 
 pub use message::{LocalMessage, Status, shown};
-pub use panes::{Pane, Panes};
-pub use socket::{Daemon, DaemonError, path_fault};
+pub use panes::{Pane, Panes, Windows};
+pub use socket::{Daemon, DaemonError};
 pub use state::{Ended, LocalAgent, LocalRepo, State, StateError, repo_of_url, without_user};
 
 pub use state_file::StateFile;

@@ -4,21 +4,28 @@
 //! foreground process group is not a shell, and some process of that group has
 //! the agent's session id on its command line, or is called claude or node.
 
+use crate::clock;
 use crate::multiclaude::LocalAgent;
 use std::collections::BTreeMap;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(10);
-const FIELDS: &str = "#{session_name}\t#{window_name}\t#{pane_pid}\t#{pane_dead}\t#{window_activity}\t#{session_created}";
+const FIELDS: &str = "#{session_name}\t#{window_name}\t#{pane_pid}\t#{pane_dead}\t#{window_activity}\t#{session_created}\t#{pane_id}\t#{pane_in_mode}";
 const SHELLS: [&str; 9] = ["sh", "bash", "zsh", "fish", "dash", "ksh", "csh", "tcsh", "login"];
 
 /// A window's first pane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pane {
-    pid: u32,
+    /// Its shell.
+    pub pid: u32,
+    /// Its tmux id, `%0`.
+    pub id: String,
+    /// Is it in copy mode, or another one that takes the keys?
+    pub in_mode: bool,
     dead: bool,
     /// The last output, in seconds since the epoch.
     pub activity_secs: i64,
@@ -27,6 +34,7 @@ pub struct Pane {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Process {
     pid: u32,
+    parent: u32,
     group: u32,
     foreground: i64,
     name: String,
@@ -57,13 +65,14 @@ impl Panes {
         let mut panes = Self::default();
         for line in listed.lines() {
             let fields: Vec<_> = line.split('\t').collect();
-            let [session, window, pid, dead, activity, created] = fields[..] else {
+            let [session, window, pid, dead, activity, created, id, mode] = fields[..] else {
                 continue;
             };
             let (Ok(pid), Ok(activity_secs)) = (pid.parse(), activity.parse()) else {
                 continue;
             };
-            let pane = Pane { pid, dead: dead == "1", activity_secs };
+            let (id, in_mode) = (id.to_owned(), mode != "0");
+            let pane = Pane { pid, id, in_mode, dead: dead == "1", activity_secs };
             let key = (session.to_owned(), window.to_owned());
             panes.windows.entry(key).or_insert(pane);
             panes.sessions.insert(session.to_owned(), created.parse().unwrap_or_default());
@@ -79,18 +88,73 @@ impl Panes {
 
     /// The window of an agent, if a claude runs in it.
     pub fn claude(&self, session: &str, agent: &LocalAgent) -> Option<&Pane> {
+        let pane = self.window(session, agent)?;
+        (!self.claudes(session, agent).is_empty()).then_some(pane)
+    }
+
+    /// The window of an agent, whatever runs in it.
+    pub fn window(&self, session: &str, agent: &LocalAgent) -> Option<&Pane> {
         let key = (session.to_owned(), agent.tmux_window.clone());
-        let pane = self.windows.get(&key).filter(|pane| !pane.dead)?;
-        let shell = self.processes.iter().find(|process| process.pid == pane.pid)?;
-        let group = u32::try_from(shell.foreground).ok()?;
-        let members = || self.processes.iter().filter(|process| process.group == group);
-        let leader = members().find(|process| process.pid == group)?;
-        let is_shell = SHELLS.contains(&leader.name.trim_start_matches('-'));
-        let is_claude = |process: &Process| {
-            let named = matches!(process.name.as_str(), "claude" | "node");
-            named || (!agent.session_id.is_empty() && process.command.contains(&agent.session_id))
+        self.windows.get(&key).filter(|pane| !pane.dead)
+    }
+
+    /// The processes in front in an agent's window of which one is its claude, that
+    /// one first; none if no claude is in front.
+    pub fn claudes(&self, session: &str, agent: &LocalAgent) -> Vec<u32> {
+        let processes = || {
+            let pane = self.window(session, agent)?;
+            let shell = self.processes.iter().find(|process| process.pid == pane.pid)?;
+            let group = u32::try_from(shell.foreground).ok()?;
+            let members = || self.processes.iter().filter(move |process| process.group == group);
+            let leader = members().find(|process| process.pid == group)?;
+            let is_shell = SHELLS.contains(&leader.name.trim_start_matches('-'));
+            let is_claude = |process: &&Process| {
+                let named = matches!(process.name.as_str(), "claude" | "node");
+                let has_id = !agent.session_id.is_empty()
+                    && process.command.contains(&agent.session_id);
+                named || has_id
+            };
+            let mut pids: Vec<_> = members().filter(is_claude).map(|process| process.pid).collect();
+            // The program that was started, before what it has started.
+            pids.sort_by_key(|pid| *pid != leader.pid);
+            (!is_shell).then_some(pids)
         };
-        (!is_shell && members().any(is_claude)).then_some(pane)
+        processes().unwrap_or_default()
+    }
+
+    /// The window's shell that a process descends from: session, window, and the
+    /// processes between the two, the youngest first.
+    pub fn window_of(&self, pid: u32) -> Option<(&str, &str, Vec<u32>)> {
+        let (mut line, mut at) = (Vec::new(), pid);
+        // A chain of parents ends; a damaged one does not.
+        for _ in 0..64 {
+            let found = self.windows.iter().find(|(_, pane)| pane.pid == at);
+            if let Some(((session, window), _)) = found {
+                return Some((session, window, line));
+            }
+            line.push(at);
+            at = self.processes.iter().find(|process| process.pid == at)?.parent;
+        }
+        None
+    }
+}
+
+/// The windows as they were a moment ago: several askers share one look.
+#[derive(Debug, Default)]
+pub struct Windows {
+    seen: tokio::sync::Mutex<(Option<Duration>, Arc<Panes>)>,
+}
+
+impl Windows {
+    /// The windows as they are, or were at most `age` ago.
+    pub async fn within(&self, age: Duration) -> Arc<Panes> {
+        let mut seen = self.seen.lock().await;
+        let is_fresh = |at: Duration| clock::awake().saturating_sub(at) <= age;
+        if !seen.0.is_some_and(is_fresh) {
+            let begun = clock::awake();
+            *seen = (Some(begun), Arc::new(Panes::look().await));
+        }
+        Arc::clone(&seen.1)
     }
 }
 
@@ -105,11 +169,13 @@ async fn processes() -> Vec<Process> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let (head, rest) = stat.rsplit_once(')')?;
         let name = head.split_once('(')?.1.to_owned();
-        let mut fields = rest.split_whitespace().skip(2);
+        let mut fields = rest.split_whitespace().skip(1);
+        let parent = fields.next()?.parse().ok()?;
         let (group, mut fields) = (fields.next()?.parse().ok()?, fields.skip(2));
         let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let command = String::from_utf8_lossy(&command).replace('\0', " ");
-        Some(Process { pid, group, foreground: fields.next()?.parse().ok()?, name, command })
+        let foreground = fields.next()?.parse().ok()?;
+        Some(Process { pid, parent, group, foreground, name, command })
     };
     pids.iter().filter_map(read).collect()
 }
@@ -117,7 +183,7 @@ async fn processes() -> Vec<Process> {
 /// All processes, from `ps`.
 #[cfg(not(target_os = "linux"))]
 async fn processes() -> Vec<Process> {
-    let listed = output("ps", &["-A", "-o", "pid=,pgid=,tpgid=,comm=,args="]).await;
+    let listed = output("ps", &["-A", "-o", "pid=,ppid=,pgid=,tpgid=,comm=,args="]).await;
     listed.lines().filter_map(process).collect()
 }
 
@@ -131,9 +197,11 @@ fn process(line: &str) -> Option<Process> {
         rest = left;
         (!word.is_empty()).then_some(word)
     };
-    let (pid, group, foreground, name) = (word()?, word()?, word()?, word()?);
+    let (pid, parent, group) = (word()?, word()?, word()?);
+    let (foreground, name) = (word()?, word()?);
     Some(Process {
         pid: pid.parse().ok()?,
+        parent: parent.parse().ok()?,
         group: group.parse().ok()?,
         foreground: foreground.parse().ok()?,
         // macOS prints the whole path.
@@ -157,7 +225,7 @@ mod tests {
 
     fn panes(processes: &str) -> Panes {
         let mut panes =
-            Panes::of_tmux("mc-app\tfox\t100\t0\t1700\t1600\nmc-app\tdead\t200\t1\t1\t1600\n");
+            Panes::of_tmux("mc-app\tfox\t100\t0\t1700\t1600\t%0\t0\nmc-app\tdead\t200\t1\t1\t1600\t%1\t0\n");
         panes.processes = processes.lines().filter_map(process).collect();
         panes
     }
@@ -178,18 +246,27 @@ mod tests {
     }
 
     #[test]
+    fn a_process_is_found_in_the_window_that_it_was_started_in() {
+        let panes = panes(
+            "100 1 100 101 bash bash\n101 100 101 101 claude claude\n102 101 101 101 mcp mcp\n9 1 9 9 sh sh",
+        );
+        assert_eq!(panes.window_of(102), Some(("mc-app", "fox", vec![102, 101])));
+        assert_eq!((panes.window_of(9), panes.window_of(77)), (None, None));
+    }
+
+    #[test]
     fn a_claude_is_known_by_its_session_or_name_and_a_shell_is_none() {
         for (processes, is_claude) in [
             // A native claude, a script, node, one with another name.
-            ("100 100 101 -bash -bash\n101 101 101 claude claude --session-id 5e55-10n", true),
-            ("100 100 101 bash bash\n101 101 101 python3 python3 fake 5e55-10n", true),
-            ("100 100 101 bash bash\n101 101 101 node node cli.js", true),
-            ("100 100 101 bash bash\n101 101 101 wrapper wrapper\n102 101 101 claude claude", true),
+            ("100 1 100 101 -bash -bash\n101 100 101 101 claude claude --session-id 5e55-10n", true),
+            ("100 1 100 101 bash bash\n101 100 101 101 python3 python3 fake 5e55-10n", true),
+            ("100 1 100 101 bash bash\n101 100 101 101 node node cli.js", true),
+            ("100 1 100 101 bash bash\n101 100 101 101 wrapper wrapper\n102 100 101 101 claude claude", true),
             // It has exited: the shell is in front, even if its command line has the id.
-            ("100 100 100 -bash -bash -c claude 5e55-10n", false),
+            ("100 1 100 100 -bash -bash -c claude 5e55-10n", false),
             // Stopped in the background.
-            ("100 100 100 bash bash\n101 101 100 claude claude 5e55-10n", false),
-            ("100 100 101 bash bash\n101 101 101 vim vim notes", false),
+            ("100 1 100 100 bash bash\n101 100 101 100 claude claude 5e55-10n", false),
+            ("100 1 100 101 bash bash\n101 100 101 101 vim vim notes", false),
             ("", false),
         ] {
             assert_eq!(
@@ -198,7 +275,7 @@ mod tests {
                 "{processes}"
             );
         }
-        assert!(panes("200 200 200 claude claude").claude("mc-app", &agent("dead")).is_none());
+        assert!(panes("200 1 200 200 claude claude").claude("mc-app", &agent("dead")).is_none());
         assert_eq!(panes("").session_created("mc-app"), Some(1600));
         assert_eq!(panes("").session_created("mc-lib"), None);
     }

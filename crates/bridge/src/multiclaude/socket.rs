@@ -1,21 +1,15 @@
 //! The daemon's socket: one JSON request per connection, one JSON line back.
 
+use crate::unix;
 use serde_json::{Value, json};
-use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 /// How long the daemon may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest path that a socket address holds on every platform.
-const PATH_MAX: usize = 100;
-/// The longest path that a program can listen on.
-const LISTEN_MAX: usize = if cfg!(target_os = "macos") { 103 } else { 107 };
 /// Bytes of an answer that are read.
 const ANSWER_MAX: u64 = 4 * 1024 * 1024;
 
@@ -84,7 +78,7 @@ impl Daemon {
     }
 
     async fn exchange(&self, request: &str) -> io::Result<String> {
-        let mut stream = connect(&self.socket).await?;
+        let mut stream = unix::connect(&self.socket).await?;
         // In one piece: the daemon answers and closes after the last brace, and a
         // byte that comes later would reset the connection under the answer.
         stream.write_all(format!("{request}\n").as_bytes()).await?;
@@ -94,35 +88,10 @@ impl Daemon {
     }
 }
 
-/// Why no program can listen on a socket of this path; nothing if one can. The
-/// bridge reaches such a socket all the same, multiclaude cannot make it.
-pub fn path_fault(socket: &Path) -> Option<String> {
-    let length = socket.as_os_str().len();
-    (length > LISTEN_MAX).then(|| {
-        format!(
-            "the path of its socket has {length} bytes, and the system allows {LISTEN_MAX}: {}",
-            socket.display()
-        )
-    })
-}
-
-/// Connects to a socket whose path may be longer than a socket address holds.
-async fn connect(socket: &Path) -> io::Result<UnixStream> {
-    if socket.as_os_str().len() <= PATH_MAX {
-        return UnixStream::connect(socket).await;
-    }
-    let (Some(dir), Some(name)) = (socket.parent(), socket.file_name()) else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
-    let dir = File::open(dir)?;
-    // Only Linux has this short way to a directory that is open.
-    let short = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name);
-    UnixStream::connect(short).await
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
     use tokio::net::UnixListener;
 
     fn answering(socket: &Path, answer: &'static str) -> Daemon {
@@ -151,18 +120,6 @@ mod tests {
         assert!(!missing.is_up().await);
         let garbage = answering(&dir.path().join("b.sock"), "what?\n");
         assert!(!garbage.is_up().await);
-    }
-
-    #[test]
-    fn a_path_that_nobody_can_listen_on_is_known() {
-        for length in [LISTEN_MAX, LISTEN_MAX + 1] {
-            let dir = tempfile::tempdir().unwrap();
-            let rest = length - dir.path().as_os_str().len() - 1;
-            let socket = dir.path().join("s".repeat(rest));
-            let fault = path_fault(&socket);
-            assert_eq!(std::os::unix::net::UnixListener::bind(&socket).is_err(), fault.is_some());
-            assert!(fault.is_none_or(|fault| fault.contains(&format!("has {length} bytes"))));
-        }
     }
 
     #[cfg(target_os = "linux")]

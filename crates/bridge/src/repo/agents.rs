@@ -172,8 +172,11 @@ impl RepoBridge {
     /// whether all were reported.
     async fn answer_unseen(&self, local: &str, record: &Record) -> bool {
         let store = self.inbox.store();
-        for id in store.ids(local, Stage::New).unwrap_or_default() {
-            let Ok(stored) = store.get(local, Stage::New, &id) else {
+        let ids = |stage| store.ids(local, stage).unwrap_or_default().into_iter();
+        let unread = ids(Stage::Placed).filter(|id| self.inbox.hop_reason(local, id).is_some());
+        let unseen = ids(Stage::New).map(|id| (id, Stage::New));
+        for (id, stage) in unseen.chain(unread.map(|id| (id, Stage::Placed))) {
+            let Ok(stored) = store.get(local, stage, &id) else {
                 continue;
             };
             if let Stored::Message { message, .. } = stored
@@ -196,7 +199,7 @@ impl RepoBridge {
                     Ok(_) => {}
                 }
             }
-            if let Err(error) = store.advance(local, &id, Stage::New, Stage::Done) {
+            if let Err(error) = store.advance(local, &id, stage, Stage::Done) {
                 warn!(local, id, %error, "not moved");
                 return false;
             }

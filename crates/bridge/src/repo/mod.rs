@@ -6,6 +6,7 @@
 //! | `agents` | registrations: new agents, and those that have ended |
 //! | `shared` | what all repos share |
 //! | `receiving` | how messages and acknowledgements pass |
+//! | `tools` | what agents ask for through their MCP servers |
 //!
 //! [`RepoBridge::pass`] compares what should be with what is and closes the gap.
 //! It runs after each change of multiclaude's state, once a minute, and when the
@@ -14,6 +15,7 @@
 mod agents;
 mod receiving;
 mod shared;
+mod tools;
 
 pub use shared::{Shared, Way};
 

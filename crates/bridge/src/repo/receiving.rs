@@ -3,7 +3,7 @@
 
 use super::RepoBridge;
 use crate::connection::is_for_later;
-use crate::inbox::{Receiver, Receiving, Route};
+use crate::inbox::{Receiver, Receiving, Report, Route, Stage};
 use crate::lock::locked;
 use crate::registry::Record;
 use multiclaude_hybrid_client::protocol::agent::Delivery;
@@ -114,26 +114,42 @@ impl RepoBridge {
 
     /// Reports what agents have acknowledged since the last time.
     pub async fn report_acks(&self) {
-        if !self.connection.is_online() {
-            return;
-        }
         for local in self.inbox.store().locals().unwrap_or_default() {
+            // Offline, too: what was read need not be handed over any more.
             for acked in self.inbox.acked(&local).unwrap_or_default() {
-                let id = acked.message.id.to_string();
-                let report = self.connection.repo.report(
-                    &acked.message.id,
-                    MessageStatus::Acked,
-                    acked.agent.as_ref(),
-                );
-                match self.connection.note(report.await) {
-                    Err(error) if is_for_later(&error) => return,
-                    Err(error) => warn!(local, id, %error, "the acknowledgement was refused"),
-                    Ok(_) => info!(local, id, "acknowledged"),
-                }
-                if let Err(error) = self.inbox.done(&local, &id) {
-                    warn!(local, id, %error, "not moved");
+                if !self.report(&acked, MessageStatus::Acked, Stage::Done).await {
+                    break;
                 }
             }
         }
+    }
+
+    /// Reports what agents have taken since the last time.
+    pub async fn report_seen(&self) {
+        for local in self.inbox.store().locals().unwrap_or_default() {
+            for taken in self.inbox.taken(&local).unwrap_or_default() {
+                if !self.report(&taken, MessageStatus::Delivered, Stage::Seen).await {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Reports how far a message has come; whether others may be reported, too.
+    async fn report(&self, of: &Report, status: MessageStatus, to: Stage) -> bool {
+        if !self.connection.is_online() {
+            return false;
+        }
+        let (local, id) = (&of.local, of.message.id.to_string());
+        let report = self.connection.repo.report(&of.message.id, status, of.agent.as_ref());
+        match self.connection.note(report.await) {
+            Err(error) if is_for_later(&error) => return false,
+            Err(error) => warn!(local, id, %error, "the report was refused"),
+            Ok(_) => info!(local, id, status = status.as_str(), "reported"),
+        }
+        if let Err(error) = self.inbox.reported(of, to) {
+            warn!(local, id, %error, "not moved");
+        }
+        true
     }
 }

@@ -1,14 +1,18 @@
 //! What all repos of a bridge share.
 
+use crate::hop::Wishes;
 use crate::inbox::Routes;
 use crate::lock::locked;
-use crate::multiclaude::{Daemon, Panes, Paths, StateFile};
+use crate::multiclaude::{Daemon, Panes, Paths, StateFile, Windows};
 use crate::presence::Timing;
 use crate::setup::Machine;
+use crate::socket::Channels;
 use crate::spool::Capture;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// How messages come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +28,8 @@ pub enum Way {
 /// What all repos share.
 #[derive(Debug)]
 pub struct Shared {
+    /// The user's home.
+    pub home: PathBuf,
     /// multiclaude's files.
     pub paths: Paths,
     /// Its state.
@@ -42,8 +48,14 @@ pub struct Shared {
     pub timing: Timing,
     /// Never by stream.
     pub polling: bool,
+    /// The windows, for those who need them as they are.
+    pub windows: Arc<Windows>,
     /// The windows with a running claude, as last seen.
-    pub panes: Mutex<Panes>,
+    pub panes: Mutex<Arc<Panes>>,
+    /// The channels of agents.
+    pub channels: Arc<Channels>,
+    /// What the user wants of the last hop.
+    pub wishes: Wishes,
     /// Does multiclaude's daemon answer?
     pub daemon_is_up: AtomicBool,
 }
@@ -51,7 +63,7 @@ pub struct Shared {
 impl Shared {
     /// Looks which windows have a running claude now.
     pub async fn look_at_panes(&self) {
-        let panes = Panes::look().await;
+        let panes = self.windows.within(Duration::ZERO).await;
         *locked(&self.panes) = panes;
     }
 }

@@ -1,5 +1,6 @@
 //! The daemon: starts everything, follows the settings, and ends within 5 s.
 
+mod desks;
 mod options;
 mod served;
 
@@ -13,10 +14,12 @@ use crate::presence::Timing;
 use crate::registry::Home;
 use crate::repo::Shared;
 use crate::setup::{self, Machine, RepoSetup, Setup};
+use crate::socket::{self, Channels};
 use crate::spool::Capture;
 use crate::status::{RepoStatus, Status};
 use crate::trouble::Trouble;
 use multiclaude_hybrid_client::protocol::Repo;
+use desks::{Aborting, Desks};
 use served::{Served, Wakes};
 use std::collections::BTreeMap;
 use std::io;
@@ -39,6 +42,7 @@ pub struct Bridge {
     options: Options,
     dirs: Dirs,
     shared: Arc<Shared>,
+    desks: Arc<Desks>,
     wakes: Wakes,
     setup: Setup,
     settings_error: Option<String>,
@@ -74,6 +78,17 @@ pub async fn run(
             Some(started.map_err(|error| StartError::Listen { address, error })?)
         }
     };
+    let channels = Arc::new(Channels::default());
+    let desks = Arc::new(Desks::default());
+    let socket = socket::serve(
+        &dirs.socket(),
+        Arc::clone(&desks) as Arc<dyn socket::Serving>,
+        Arc::clone(&state),
+        Arc::clone(&channels),
+    );
+    let _socket = socket
+        .map(Aborting)
+        .map_err(|error| StartError::Socket { path: dirs.socket(), error })?;
     let capture =
         Arc::new(Capture::start(paths.clone(), Arc::clone(&state), wakes.changed.clone()));
     let shared = Arc::new(Shared {
@@ -86,7 +101,11 @@ pub async fn run(
         routes,
         timing: Timing::scaled(options.scale),
         polling: options.polling,
+        windows: Arc::default(),
         panes: Mutex::default(),
+        channels: Arc::clone(&channels),
+        wishes: options.wishes,
+        home: options.home.clone(),
         daemon_is_up: AtomicBool::new(false),
     });
     let mut stop = std::pin::pin!(stop);
@@ -104,6 +123,7 @@ pub async fn run(
         options,
         dirs,
         shared,
+        desks,
         wakes,
         setup: Setup::default(),
         settings_error: None,
@@ -265,6 +285,7 @@ impl Bridge {
     fn capture_served(&self) {
         let spools = self.repos.values().map(|served| Arc::clone(&served.bridge.spool)).collect();
         self.shared.capture.serve(spools);
+        self.desks.serve(self.repos.values().map(|served| Arc::clone(&served.bridge)));
     }
 
     fn serve(&self, setup: RepoSetup) -> io::Result<Served> {

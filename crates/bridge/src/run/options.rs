@@ -1,5 +1,6 @@
 //! How a bridge runs, and why it may not start.
 
+use crate::hop::Wishes;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
@@ -18,6 +19,8 @@ pub struct Options {
     pub public_url: Option<String>,
     /// Never by stream.
     pub polling: bool,
+    /// What the user wants of the last hop.
+    pub wishes: Wishes,
     /// Divides the bridge's times, for tests; 0 and 1 leave them.
     pub scale: u32,
 }
@@ -36,6 +39,14 @@ pub enum StartError {
     Listen {
         /// Where.
         address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// Agents cannot reach it.
+    #[error("cannot listen on {path}: {error}")]
+    Socket {
+        /// Its socket.
+        path: PathBuf,
         /// Why.
         error: io::Error,
     },

@@ -2,7 +2,8 @@
 
 use crate::connection::Connection;
 use crate::dirs::{RepoDirs, make_dir, write_durably};
-use crate::inbox::{Hold, Inbox, LastHop};
+use crate::hop::{Hop, Parts as HopParts};
+use crate::inbox::{Inbox, LastHop, Store};
 use crate::outbox::Outbox;
 use crate::registry::{Home, Registry};
 use crate::repo::{Parts, RepoBridge, Shared};
@@ -13,7 +14,7 @@ use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -68,7 +69,18 @@ impl Served {
             setup.require_encryption,
         ));
         let state = Arc::clone(&shared.state);
-        let hop: Arc<dyn LastHop> = Arc::new(Hold);
+        let taken = Arc::new(Notify::new());
+        let hop: Arc<dyn LastHop> = Arc::new(Hop::new(HopParts {
+            home: shared.home.clone(),
+            nickname: setup.nickname.clone(),
+            messages: spool.messages.clone(),
+            state: Arc::clone(&state),
+            store: Store::new(spool.dirs.clone()),
+            channels: Arc::clone(&shared.channels),
+            windows: Arc::clone(&shared.windows),
+            wishes: shared.wishes,
+            taken: Arc::clone(&taken),
+        }));
         let inbox = Inbox::new(
             Arc::clone(&spool),
             Arc::clone(&state),
@@ -96,7 +108,8 @@ impl Served {
             wakes.resumed.subscribe(),
         ));
         let acks = tokio::spawn(acks(Arc::clone(&bridge), wakes.changed.subscribe()));
-        Ok(Self { bridge, tasks: vec![passes, acks], outbox: tokio::spawn(outbox.run()) })
+        let seen = tokio::spawn(seen(Arc::clone(&bridge), taken));
+        Ok(Self { bridge, tasks: vec![passes, acks, seen], outbox: tokio::spawn(outbox.run()) })
     }
 
     /// Marks its agents stopped and finishes what is in flight.
@@ -163,6 +176,19 @@ async fn acks(bridge: Arc<RepoBridge>, mut changed: watch::Receiver<u64>) {
         }
         sleep(TOGETHER).await;
         changed.mark_unchanged();
+        online.mark_unchanged();
+    }
+}
+
+/// Reports at once what agents of one repo have taken.
+async fn seen(bridge: Arc<RepoBridge>, taken: Arc<Notify>) {
+    let mut online = bridge.connection.watch();
+    loop {
+        bridge.report_seen().await;
+        tokio::select! {
+            () = taken.notified() => {}
+            done = online.changed() => if done.is_err() { return },
+        }
         online.mark_unchanged();
     }
 }

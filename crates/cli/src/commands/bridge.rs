@@ -10,8 +10,9 @@ pub(crate) use install::{install, remove_links};
 use crate::failure::{Failure, Outcome};
 use crate::machine::ThisMachine;
 use crate::session::Session;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use multiclaude_hybrid_bridge::dirs::Dirs;
+use multiclaude_hybrid_bridge::hop::Wishes;
 use multiclaude_hybrid_bridge::run::{Options, StartError, run};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -59,9 +60,35 @@ pub struct RunArgs {
     /// Ask for messages instead of keeping a stream open
     #[arg(long, conflicts_with = "public_url")]
     poll: bool,
+    /// What a workspace, which is its human's, gets: a note, or messages as any agent
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    workspace: Workspace,
+    /// Where notes for the human are shown
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t)]
+    notify: Notify,
     /// Divide the bridge's times, for tests
     #[arg(long, value_name = "N", hide = true, default_value_t = 1)]
     time_scale: u32,
+}
+
+/// What a workspace gets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Workspace {
+    /// A note in tmux's status line
+    #[default]
+    Note,
+    /// The message, as any agent gets it
+    Deliver,
+}
+
+/// Where notes for the human are shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Notify {
+    /// In tmux's status line
+    #[default]
+    Tmux,
+    /// Nowhere
+    None,
 }
 
 impl BridgeArgs {
@@ -87,6 +114,12 @@ impl RunArgs {
         if self.poll {
             words.push("--poll".to_owned());
         }
+        if self.workspace == Workspace::Deliver {
+            words.push("--workspace=deliver".to_owned());
+        }
+        if self.notify == Notify::None {
+            words.push("--notify=none".to_owned());
+        }
         words
     }
 
@@ -104,6 +137,10 @@ impl RunArgs {
                 .as_ref()
                 .map(|url| url.as_str().trim_end_matches('/').to_owned()),
             polling: self.poll,
+            wishes: Wishes {
+                workspace: self.workspace == Workspace::Deliver,
+                quiet: self.notify == Notify::None,
+            },
             scale: self.time_scale,
         };
         let machine =

@@ -9,6 +9,7 @@ pub mod inbox;
 pub mod keys;
 pub mod list;
 pub mod login;
+pub mod mcp;
 pub mod prompt;
 pub mod roles;
 pub mod send;

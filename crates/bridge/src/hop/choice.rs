@@ -1,0 +1,272 @@
+//! Which carrier takes a message to its agent, and what becomes of it there. Pure
+//! (`machines.md`, *The last hop*).
+
+use super::screen::Screen;
+use super::transcript::Progress;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Between two posts to one agent: Claude Code drops what comes faster.
+pub(super) const BETWEEN: Duration = Duration::from_secs(2);
+/// A text is not repeated earlier: Claude Code drops the second of two equal ones.
+pub(super) const AGAIN: Duration = Duration::from_secs(31);
+/// How long a claude that was just started is left alone: it may swallow what is
+/// typed, and its channel connects meanwhile.
+pub(super) const STARTING: Duration = Duration::from_secs(5);
+/// How long a paste may take to stand in the box.
+const PASTED: Duration = Duration::from_secs(10);
+/// Between two Enters.
+const ENTER: Duration = Duration::from_secs(1);
+/// Enters for one paste at most.
+const ENTERS_MAX: u32 = 4;
+/// After this time without a trace, a message counts as handed over without proof.
+const UNPROVEN: Duration = Duration::from_mins(1);
+
+/// What carries a message into the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Carrier {
+    /// The MCP server that the agent's own claude has started.
+    Channel,
+    /// A paste and Enter.
+    Keyboard,
+}
+
+/// What is known of an agent's session when a message waits for it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Known<'a> {
+    /// How long its claude has been in front; nothing if none is.
+    pub(super) claude_for: Option<Duration>,
+    /// Is its channel connected?
+    pub(super) channel: bool,
+    /// Is the pane in copy mode?
+    pub(super) in_mode: bool,
+    /// Does claude say that a dialog is open?
+    pub(super) waiting: bool,
+    /// What is on the screen, if somebody has looked.
+    pub(super) screen: Option<&'a Screen>,
+}
+
+/// What is done with a message that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// It is handed over.
+    Hand(Carrier),
+    /// Look at the screen first.
+    Look,
+    /// It waits, for this reason.
+    Hold(&'static str),
+}
+
+/// The first carrier that can take a message now.
+pub(super) fn choose(known: &Known<'_>) -> Choice {
+    let Some(claude_for) = known.claude_for else {
+        return Choice::Hold("no claude");
+    };
+    if known.channel {
+        return Choice::Hand(Carrier::Channel);
+    }
+    if claude_for < STARTING {
+        return Choice::Hold("claude is starting");
+    }
+    if known.in_mode {
+        return Choice::Hold("copy mode");
+    }
+    if known.waiting {
+        return Choice::Hold("dialog open");
+    }
+    match known.screen {
+        None => Choice::Look,
+        Some(Screen::NoBox) => Choice::Hold("dialog open"),
+        Some(Screen::Shell) => Choice::Hold("shell mode"),
+        Some(Screen::Box(text)) if text.is_empty() => Choice::Hand(Carrier::Keyboard),
+        Some(Screen::Box(_)) => Choice::Hold("draft in the box"),
+    }
+}
+
+/// Reasons that only a person can end.
+pub(super) fn needs_a_person(reason: &str) -> bool {
+    matches!(reason, "copy mode" | "dialog open" | "shell mode" | "draft in the box")
+}
+
+/// What is known of a message that was handed over.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Handed {
+    /// By which carrier.
+    pub(super) carrier: Carrier,
+    /// Is it certain that the carrier has done its part? A crash may have come
+    /// before.
+    pub(super) posted: bool,
+    /// How long ago.
+    pub(super) ago: Duration,
+    /// How far it has come in the transcript.
+    pub(super) progress: Progress,
+    /// Does the claude that got it live?
+    pub(super) lives: bool,
+    /// Does it have a transcript?
+    pub(super) has_transcript: bool,
+    /// Does it say that it is idle? Older versions say nothing.
+    pub(super) idle: Option<bool>,
+    /// Does it say that a dialog is open?
+    pub(super) waiting: bool,
+    /// Is the message in the box? Nothing if nobody has looked, or there is no box.
+    pub(super) in_box: Option<bool>,
+    /// How often Enter was sent, and how long ago.
+    pub(super) enters: (u32, Duration),
+}
+
+/// What follows for a message that was handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// The agent has it.
+    Taken,
+    /// It is proven that the agent never gets it: hand it over again.
+    Lost,
+    /// The agent may have it, and nothing will ever prove it.
+    Unproven,
+    /// It stands in the box: submit it.
+    Enter,
+    /// Wait, for this reason.
+    Wait(&'static str),
+}
+
+/// What follows for a message that was handed over.
+pub(super) fn next(handed: &Handed) -> Next {
+    let queued = "in the queue of its agent";
+    match handed.progress {
+        Progress::Taken => return Next::Taken,
+        // What was only queued is lost with the process.
+        _ if !handed.lives => return Next::Lost,
+        Progress::Queued => return Next::Wait(queued),
+        Progress::PulledBack => return Next::Wait("its human pulled it back into the box"),
+        Progress::Dropped if handed.ago < AGAIN => {
+            return Next::Wait("Claude Code dropped it; it is handed over again soon");
+        }
+        Progress::Dropped => return Next::Lost,
+        Progress::PerhapsQueued | Progress::Nothing => {}
+    }
+    if handed.carrier == Carrier::Keyboard {
+        let (enters, since) = handed.enters;
+        match handed.in_box {
+            Some(true) if enters == 0 || (since >= ENTER && enters < ENTERS_MAX) => {
+                return Next::Enter;
+            }
+            Some(true) if enters >= ENTERS_MAX => return Next::Wait("Enter does not submit it"),
+            Some(true) => return Next::Wait("being submitted"),
+            // It never came into the box, and nothing was submitted.
+            Some(false) if enters == 0 && handed.posted && handed.ago >= PASTED => return Next::Lost,
+            Some(false) => {}
+            None => return Next::Wait("dialog open"),
+        }
+    }
+    if handed.waiting {
+        return Next::Wait("dialog open");
+    }
+    if handed.progress == Progress::PerhapsQueued {
+        return Next::Wait(queued);
+    }
+    // A message that was accepted is in the transcript at once, and an idle agent
+    // takes it.
+    let idle = handed.idle == Some(true);
+    if handed.ago >= AGAIN && idle && (handed.has_transcript || !handed.posted) {
+        return Next::Lost;
+    }
+    if handed.ago >= UNPROVEN && handed.idle != Some(false) {
+        return Next::Unproven;
+    }
+    Next::Wait("handed over; its transcript does not have it yet")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: Known<'_> = Known {
+        claude_for: Some(Duration::from_mins(1)),
+        channel: false,
+        in_mode: false,
+        waiting: false,
+        screen: None,
+    };
+
+    #[test]
+    fn the_first_carrier_that_can_takes_a_message_and_none_goes_over_a_human() {
+        let empty = Screen::Box(String::new());
+        let draft = Screen::Box("half".to_owned());
+        let hold = Choice::Hold;
+        for (known, choice) in [
+            (Known { claude_for: None, channel: true, ..KNOWN }, hold("no claude")),
+            (Known { channel: true, ..KNOWN }, Choice::Hand(Carrier::Channel)),
+            // The channel types nothing: a dialog or a draft only delays it.
+            (
+                Known { channel: true, waiting: true, in_mode: true, screen: Some(&draft), ..KNOWN },
+                Choice::Hand(Carrier::Channel),
+            ),
+            (Known { claude_for: Some(Duration::ZERO), ..KNOWN }, hold("claude is starting")),
+            (KNOWN, Choice::Look),
+            (Known { screen: Some(&empty), ..KNOWN }, Choice::Hand(Carrier::Keyboard)),
+            (Known { screen: Some(&draft), ..KNOWN }, hold("draft in the box")),
+            (Known { screen: Some(&Screen::Shell), ..KNOWN }, hold("shell mode")),
+            (Known { screen: Some(&Screen::NoBox), ..KNOWN }, hold("dialog open")),
+            (Known { waiting: true, screen: Some(&empty), ..KNOWN }, hold("dialog open")),
+            (Known { in_mode: true, screen: Some(&empty), ..KNOWN }, hold("copy mode")),
+        ] {
+            assert_eq!(choose(&known), choice, "{known:?}");
+        }
+    }
+
+    const HANDED: Handed = Handed {
+        carrier: Carrier::Channel,
+        posted: true,
+        ago: Duration::from_secs(1),
+        progress: Progress::Nothing,
+        lives: true,
+        has_transcript: true,
+        idle: Some(true),
+        waiting: false,
+        in_box: None,
+        enters: (0, Duration::ZERO),
+    };
+
+    #[test]
+    fn a_text_is_repeated_only_if_it_is_proven_lost() {
+        let hour = Duration::from_hours(1);
+        let lost = |handed: Handed| next(&handed) == Next::Lost;
+        for progress in [Progress::Queued, Progress::PulledBack, Progress::PerhapsQueued] {
+            assert!(!lost(Handed { progress, ago: hour, ..HANDED }), "{progress:?}");
+            assert!(lost(Handed { progress, lives: false, ..HANDED }), "{progress:?}");
+        }
+        assert!(!lost(Handed { progress: Progress::Taken, lives: false, ..HANDED }));
+        let dropped = Handed { progress: Progress::Dropped, ..HANDED };
+        assert!(!lost(dropped) && lost(Handed { ago: AGAIN, ..dropped }));
+        // An idle agent without the message, half a minute later, never got it …
+        assert!(!lost(HANDED) && lost(Handed { ago: AGAIN, ..HANDED }));
+        // … but a busy one may, and one behind a dialog.
+        assert!(!lost(Handed { ago: hour, idle: Some(false), ..HANDED }));
+        assert!(!lost(Handed { ago: hour, waiting: true, ..HANDED }));
+        // Without a transcript there is no proof.
+        let blind = Handed { ago: hour, has_transcript: false, ..HANDED };
+        assert_eq!(next(&blind), Next::Unproven);
+        assert_eq!(next(&Handed { idle: None, ..blind }), Next::Unproven);
+        assert!(lost(Handed { posted: false, ..blind }));
+    }
+
+    #[test]
+    fn enter_is_sent_only_while_the_text_stands_in_the_box() {
+        let pasted = Handed { carrier: Carrier::Keyboard, in_box: Some(true), ..HANDED };
+        assert_eq!(next(&pasted), Next::Enter);
+        let enters = |count, secs| Handed { enters: (count, Duration::from_secs(secs)), ..pasted };
+        assert_eq!(next(&enters(1, 0)), Next::Wait("being submitted"));
+        assert_eq!(next(&enters(1, 1)), Next::Enter);
+        assert_eq!(next(&enters(4, 9)), Next::Wait("Enter does not submit it"));
+        for in_box in [None, Some(false)] {
+            assert_ne!(next(&Handed { in_box, ..pasted }), Next::Enter);
+        }
+        // The human has pulled it back: it is theirs.
+        let back = Handed { progress: Progress::PulledBack, ..pasted };
+        assert_ne!(next(&back), Next::Enter);
+        let vanished = Handed { in_box: Some(false), ago: PASTED, ..pasted };
+        assert_eq!(next(&vanished), Next::Lost);
+        assert_ne!(next(&Handed { enters: (1, PASTED), ..vanished }), Next::Lost);
+    }
+}

@@ -1,0 +1,74 @@
+//! The keyboard: a paste and Enter, each guarded in the tmux call that makes it.
+
+use super::screen::Screen;
+use std::io;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// How long tmux may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Said by tmux when a guard let something pass.
+const DONE: &str = "done";
+
+/// What is on the screen of a pane.
+///
+/// # Errors
+/// tmux fails, or the pane is gone.
+pub(super) async fn screen(pane: &str) -> io::Result<Screen> {
+    Ok(Screen::read(&tmux(&["capture-pane", "-e", "-p", "-t", pane], b"").await?))
+}
+
+/// Pastes a text, as one, unless the pane is in copy mode; whether it did.
+///
+/// # Errors
+/// As [`screen`].
+pub(super) async fn paste(pane: &str, id: &str, text: &str) -> io::Result<bool> {
+    let buffer = format!("multiclaude-hybrid-{id}");
+    let paste = format!("paste-buffer -p -d -b {buffer} -t {pane} ; display-message -p {DONE}");
+    let guard = "#{&&:#{==:#{pane_in_mode},0},#{==:#{pane_dead},0}}";
+    let or_else = format!("delete-buffer -b {buffer}");
+    let args = ["load-buffer", "-b", &buffer, "-", ";"];
+    let args = args.into_iter().chain(["if-shell", "-F", "-t", pane, guard, &paste, &or_else]);
+    let said = tmux(&args.collect::<Vec<_>>(), text.as_bytes()).await?;
+    Ok(said.trim() == DONE)
+}
+
+/// Presses Enter, if the pane is not in copy mode and has the beginning of `id` on
+/// its screen in that moment; whether it did.
+///
+/// # Errors
+/// As [`screen`].
+pub(super) async fn enter(pane: &str, id: &str) -> io::Result<bool> {
+    let beginning: String = id.chars().take(20).collect();
+    let guard = format!("#{{&&:#{{==:#{{pane_in_mode}},0}},#{{C:{beginning}}}}}");
+    let press = format!("send-keys -t {pane} Enter ; display-message -p {DONE}");
+    let said = tmux(&["if-shell", "-F", "-t", pane, &guard, &press], b"").await?;
+    Ok(said.trim() == DONE)
+}
+
+/// Shows a line in the status line of whoever looks at the pane.
+pub(super) async fn notify(pane: &str, text: &str) {
+    // What tmux would expand is shown as it is.
+    let text = text.replace('#', "##").replace('%', "%%");
+    let _ = tmux(&["display-message", "-t", pane, "-d", "8000", &text], b"").await;
+}
+
+async fn tmux(args: &[&str], input: &[u8]) -> io::Result<String> {
+    let mut command = Command::new("tmux");
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let run = async {
+        let mut child = command.kill_on_drop(true).spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(input).await?;
+        }
+        child.wait_with_output().await
+    };
+    let output = timeout(PATIENCE, run).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+}

@@ -1,0 +1,194 @@
+//! The last hop: into the running agent, once, with proof (`machines.md`, *The last
+//! hop*).
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | this one | what the couriers of a repo share: [`Hop`] |
+//! | `courier` | one agent's messages, one at a time |
+//! | `flight` | the message that was handed over and is not proven yet |
+//! | `choice` | which carrier, and what follows: pure |
+//! | `text` | what the agent reads: pure |
+//! | `transcript`, `screen` | what Claude Code's files and its screen say: pure |
+//! | `session`, `reader`, `keyboard` | the session, its transcripts, its keys |
+//!
+//! A message that is placed (it is a file of multiclaude's) is handed to its agent
+//! by the first carrier that can. It is *taken* when the agent's transcript has it:
+//! only then it goes on to the next stage of the store, and the coordinator is told.
+
+mod choice;
+mod courier;
+mod flight;
+mod keyboard;
+mod reader;
+mod screen;
+mod session;
+mod text;
+mod transcript;
+
+pub use session::{Process, Said};
+
+use crate::inbox::{LastHop, Store};
+use crate::lock::locked;
+use crate::multiclaude::{StateFile, Windows};
+use crate::socket::Channels;
+use courier::Courier;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// What the user wants of the last hop.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wishes {
+    /// A workspace gets messages as any agent does.
+    pub workspace: bool,
+    /// Nothing is shown in tmux's status line.
+    pub quiet: bool,
+}
+
+/// What the couriers of a repo share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The user's home.
+    pub home: PathBuf,
+    /// multiclaude's name for the repo.
+    pub nickname: String,
+    /// `messages/<repo>`.
+    pub messages: PathBuf,
+    /// multiclaude's state.
+    pub state: Arc<StateFile>,
+    /// Incoming messages on disk.
+    pub store: Store,
+    /// The channels of agents.
+    pub channels: Arc<Channels>,
+    /// The windows of agents.
+    pub windows: Arc<Windows>,
+    /// What the user wants.
+    pub wishes: Wishes,
+    /// Woken when an agent has taken a message.
+    pub taken: Arc<Notify>,
+    /// The messages that wait, by local agent.
+    waiting: Mutex<BTreeMap<String, Waiting>>,
+}
+
+/// The messages of an agent that wait.
+#[derive(Debug, Default)]
+struct Waiting {
+    ids: BTreeSet<String>,
+    /// Why the first of them waits.
+    reason: String,
+}
+
+/// Hands the messages of a repo to its agents.
+#[derive(Debug)]
+pub struct Hop {
+    shared: Arc<Shared>,
+    couriers: Mutex<BTreeMap<String, (Arc<Notify>, JoinHandle<()>)>>,
+}
+
+/// What a [`Hop`] is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// See [`Shared`].
+    pub home: PathBuf,
+    /// See [`Shared`].
+    pub nickname: String,
+    /// See [`Shared`].
+    pub messages: PathBuf,
+    /// See [`Shared`].
+    pub state: Arc<StateFile>,
+    /// See [`Shared`].
+    pub store: Store,
+    /// See [`Shared`].
+    pub channels: Arc<Channels>,
+    /// See [`Shared`].
+    pub windows: Arc<Windows>,
+    /// See [`Shared`].
+    pub wishes: Wishes,
+    /// See [`Shared`].
+    pub taken: Arc<Notify>,
+}
+
+impl Hop {
+    /// The hop of a repo.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { home, nickname, messages, state, store, channels, windows, wishes, taken } = parts;
+        let shared = Shared {
+            home,
+            nickname,
+            messages,
+            state,
+            store,
+            channels,
+            windows,
+            wishes,
+            taken,
+            waiting: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared), couriers: Mutex::default() }
+    }
+}
+
+impl Drop for Hop {
+    fn drop(&mut self) {
+        for (_, task) in locked(&self.couriers).values() {
+            task.abort();
+        }
+    }
+}
+
+impl LastHop for Hop {
+    fn offer(&self, local: &str, id: &str) {
+        locked(&self.shared.waiting).entry(local.to_owned()).or_default().ids.insert(id.to_owned());
+        let mut couriers = locked(&self.couriers);
+        let (wake, _) = couriers.entry(local.to_owned()).or_insert_with(|| {
+            let wake = Arc::new(Notify::new());
+            let courier = Courier::new(Arc::clone(&self.shared), local);
+            (Arc::clone(&wake), tokio::spawn(courier.run(wake)))
+        });
+        wake.notify_one();
+    }
+
+    fn withdraw(&self, local: &str, id: &str) {
+        self.shared.withdraw(local, id);
+        if let Some((wake, _)) = locked(&self.couriers).get(local) {
+            wake.notify_one();
+        }
+    }
+
+    fn reason(&self, local: &str, id: &str) -> Option<String> {
+        let waiting = locked(&self.shared.waiting);
+        let waiting = waiting.get(local).filter(|waiting| waiting.ids.contains(id))?;
+        let first = waiting.ids.first().is_some_and(|first| first == id);
+        Some(if first || waiting.reason == courier::WORKSPACE {
+            waiting.reason.clone()
+        } else {
+            format!("behind another message: {}", waiting.reason)
+        })
+    }
+}
+
+impl Shared {
+    /// The messages of an agent that wait, in order.
+    fn waiting(&self, local: &str) -> Vec<String> {
+        let waiting = locked(&self.waiting);
+        waiting.get(local).map(|waiting| waiting.ids.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// A message waits no longer.
+    fn withdraw(&self, local: &str, id: &str) {
+        if let Some(waiting) = locked(&self.waiting).get_mut(local) {
+            waiting.ids.remove(id);
+        }
+    }
+
+    /// Notes why the first message of an agent waits; whether that is new.
+    fn hold(&self, local: &str, reason: &str) -> bool {
+        let mut waiting = locked(&self.waiting);
+        let before = &mut waiting.entry(local.to_owned()).or_default().reason;
+        let new = before != reason;
+        reason.clone_into(before);
+        new
+    }
+}

@@ -1,0 +1,202 @@
+//! The tools of an agent's MCP server, on behalf of one local agent.
+
+use super::RepoBridge;
+use crate::clock;
+use crate::connection::is_for_later;
+use crate::dirs::{make_dir, names as entries_of, write_durably};
+use crate::inbox::{Stage, Stored};
+use crate::multiclaude::{LocalMessage, Status};
+use crate::registry::unregistered;
+use crate::seal::NotSealed;
+use crate::tools::{self, List, OfMessage, Send, Shown, arguments};
+use chrono::{DateTime, SecondsFormat, Utc};
+use multiclaude_hybrid_client::protocol::message::{NewMessage, Sender};
+use multiclaude_hybrid_client::protocol::{AgentName, ErrorCode};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use uuid::Uuid;
+
+impl RepoBridge {
+    /// The registered name of a local agent.
+    pub fn registered_name(&self, local: &str) -> Option<AgentName> {
+        let record = self.registry.records.get(local)?;
+        record.id.is_some().then_some(record.name)
+    }
+
+    /// Calls a tool on behalf of a local agent.
+    ///
+    /// # Errors
+    /// Why it failed, for the agent.
+    pub async fn call_tool(&self, local: &str, tool: &str, args: Value) -> Result<Value, String> {
+        match tool {
+            "list_messages" => return self.list_messages(local, &arguments(args)?),
+            "read_message" => return self.read_message(local, &arguments(args)?),
+            "ack_message" => return self.ack_message(local, &arguments(args)?),
+            _ => {}
+        }
+        let name = self.registered_name(local).ok_or_else(|| match self.refused().get(local) {
+            Some(reason) => format!("{local} is not registered with the coordinator: {reason}"),
+            None => format!("{local} is not registered with the coordinator yet; try again soon"),
+        })?;
+        match tool {
+            "list_agents" => self.list_agents(&name).await,
+            "send_message" => self.send_message(local, &name, arguments(args)?).await,
+            _ => {
+                let called = tools::call_api(&self.connection.repo, &name, tool, &args).await;
+                called.unwrap_or_else(|| Err(format!("there is no tool {tool}")))
+            }
+        }
+    }
+
+    async fn list_agents(&self, name: &AgentName) -> Result<Value, String> {
+        if self.registry.refresh().await.is_err() && self.registry.read().config.is_none() {
+            return Err("the coordinator is away, and the agents are not known".to_owned());
+        }
+        let records = self.registry.records.all();
+        let shown = self.registry.read().agents.into_iter().map(|agent| {
+            // An agent of this machine is written to by its name here.
+            let here = records.iter().find(|(_, record)| record.name == agent.name);
+            let called = here.map_or(agent.name.as_str(), |(local, _)| local);
+            Shown::of(&agent, called, agent.name == *name)
+        });
+        Ok(json!(shown.collect::<Vec<_>>()))
+    }
+
+    async fn send_message(&self, local: &str, from: &AgentName, send: Send) -> Result<Value, String> {
+        if self.is_here(&send.to) {
+            return self.send_here(local, &send);
+        }
+        let to = AgentName::parse(&send.to).map_err(|error| format!("the name {:?} {error}", send.to))?;
+        let mut message = NewMessage::new(Sender::Agent(from.clone()), to.clone(), &send.body);
+        message.reply_to = send.reply_to.as_deref().map(tools::message_id).transpose()?;
+        if self.outbox.seal.wants_key_of(&to, &self.registry) {
+            let _ = self.registry.refresh().await;
+        }
+        let sealed = self.outbox.seal.seal(message, &self.registry).map_err(|error| match error {
+            NotSealed::Later(reason) | NotSealed::Refused(reason) => reason,
+        })?;
+        let key = Uuid::new_v4().to_string();
+        let sent = self.connection.note(self.connection.repo.send(&sealed, Some(&key)).await);
+        match sent {
+            Ok(sent) => Ok(json!({ "id": sent.id, "to": sent.to, "status": sent.status })),
+            Err(error) if is_for_later(&error) => self.send_later(local, &send).map_err(|later| {
+                format!("not sent: {error}, and it could not be kept for later: {later}")
+            }),
+            Err(error) if error.code() == Some(ErrorCode::AgentNotFound) => {
+                Err(format!("{}; the tool list_agents, too", unregistered(&to)))
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn is_here(&self, name: &str) -> bool {
+        let state = self.shared.state.read();
+        let repo = state.as_ref().and_then(|state| state.repos.get(&self.setup.nickname));
+        repo.is_some_and(|repo| repo.agents.contains_key(name))
+            && !self.spool.stood_down().contains(name)
+    }
+
+    /// To an agent of this machine, as `multiclaude message send` does.
+    fn send_here(&self, local: &str, send: &Send) -> Result<Value, String> {
+        let message = written(local, send);
+        let dir = self.spool.messages.join(&send.to);
+        let done = make_dir(&dir).and_then(|()| message.write(&dir));
+        done.map_err(|error| format!("not sent: {error}"))?;
+        Ok(json!({ "id": message.id, "to": send.to, "status": "pending" }))
+    }
+
+    /// While the coordinator is away: as a message that waits for it.
+    fn send_later(&self, local: &str, send: &Send) -> Result<Value, String> {
+        let message = written(local, send);
+        let dir = self.spool.dirs.out().join(&send.to);
+        let done = make_dir(&dir).and_then(|()| message.write(&dir));
+        done.map_err(|error| error.to_string())?;
+        self.shared.capture.nudge();
+        Ok(json!({ "id": message.id, "to": send.to, "status": "waits on this machine",
+            "note": "the coordinator is away: the message is sent when it is back" }))
+    }
+
+    /// A file of a local agent's message.
+    fn message_file(&self, local: &str, id: &str) -> Result<(PathBuf, LocalMessage), String> {
+        let none = || format!("you have no message {id}; the tool list_messages shows the ids");
+        // An id is a file's name, and nothing that leads elsewhere.
+        if id.is_empty() || id.starts_with('.') || id.contains(['/', '\0']) {
+            return Err(none());
+        }
+        let path = self.spool.messages.join(local).join(format!("{id}.json"));
+        let message = LocalMessage::read(&path).map_err(|error| error.to_string())?;
+        message.map(|message| (path, message)).ok_or_else(none)
+    }
+
+    fn list_messages(&self, local: &str, list: &List) -> Result<Value, String> {
+        let dir = self.spool.messages.join(local);
+        let mut found: Vec<LocalMessage> = Vec::new();
+        for name in entries_of(&dir).map_err(|error| error.to_string())? {
+            if name.ends_with(".json")
+                && let Ok(Some(message)) = LocalMessage::read(&dir.join(&name))
+            {
+                found.push(message);
+            }
+        }
+        found.retain(|message| list.all || message.acked_at.is_none());
+        found.sort_by_key(LocalMessage::nanos);
+        let shown = found.iter().map(|message| {
+            json!({ "id": message.id, "from": message.from, "sent_at": message.timestamp,
+                "status": message.status, "preview": tools::preview(&message.body) })
+        });
+        Ok(json!(shown.collect::<Vec<_>>()))
+    }
+
+    fn read_message(&self, local: &str, of: &OfMessage) -> Result<Value, String> {
+        let (path, mut message) = self.message_file(local, &of.id)?;
+        let stored = self.stored(local, &of.id);
+        let original = match stored {
+            Some(Stored::Message { message, .. }) if of.original => {
+                Some(self.outbox.seal.open(&message)?)
+            }
+            _ => None,
+        };
+        if matches!(message.status, Status::Pending | Status::Delivered) {
+            message.status = Status::Read;
+            rewrite(&path, &message)?;
+        }
+        Ok(json!({ "id": message.id, "from": message.from, "sent_at": message.timestamp,
+            "body": original.unwrap_or(message.body) }))
+    }
+
+    fn ack_message(&self, local: &str, of: &OfMessage) -> Result<Value, String> {
+        let (path, mut message) = self.message_file(local, &of.id)?;
+        if message.acked_at.is_none() {
+            let now = DateTime::<Utc>::from_timestamp_nanos(clock::wall_nanos());
+            message.acked_at = Some(now.to_rfc3339_opts(SecondsFormat::Nanos, true));
+            message.status = Status::Acked;
+            rewrite(&path, &message)?;
+        }
+        Ok(json!({ "id": message.id, "status": "acked" }))
+    }
+
+    fn stored(&self, local: &str, id: &str) -> Option<Stored> {
+        let store = self.inbox.store();
+        Stage::OPEN.into_iter().find_map(|stage| store.get(local, stage, id).ok())
+    }
+}
+
+/// A message as multiclaude writes it.
+fn written(local: &str, send: &Send) -> LocalMessage {
+    let id = Uuid::new_v4().simple().to_string();
+    let now = DateTime::<Utc>::from_timestamp_nanos(clock::wall_nanos());
+    LocalMessage {
+        id: format!("msg-{}-{}", &id[..8], &id[8..12]),
+        from: local.to_owned(),
+        to: send.to.clone(),
+        timestamp: now.to_rfc3339_opts(SecondsFormat::Nanos, true),
+        body: send.body.clone(),
+        status: Status::Pending,
+        acked_at: None,
+    }
+}
+
+fn rewrite(path: &std::path::Path, message: &LocalMessage) -> Result<(), String> {
+    let text = serde_json::to_vec_pretty(message).map_err(|error| error.to_string())?;
+    write_durably(path, &text, 0o600).map_err(|error| error.to_string())
+}

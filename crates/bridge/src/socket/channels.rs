@@ -1,0 +1,100 @@
+//! The channels of agents: each leads to the MCP server that the agent's own claude
+//! has started.
+
+use crate::hop::Process;
+use crate::lock::locked;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+/// How long a post may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A text to be posted, and where the outcome goes.
+pub(super) type Post = (String, oneshot::Sender<Result<(), String>>);
+
+/// Leads to an agent's MCP server.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    /// The claude that has started the MCP server.
+    pub claude: Process,
+    posts: mpsc::Sender<Post>,
+    number: u64,
+}
+
+impl Channel {
+    /// Posts a text into the agent's session. When this returns, Claude Code has it.
+    ///
+    /// # Errors
+    /// The text was not posted, and why; or it is not known whether it was.
+    pub async fn post(&self, text: String) -> Result<(), PostError> {
+        let (outcome, posted) = oneshot::channel();
+        let not = |reason: &str| PostError::Not(reason.to_owned());
+        self.posts.try_send((text, outcome)).map_err(|_| not("its channel is closed"))?;
+        match timeout(PATIENCE, posted).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(reason))) => Err(PostError::Not(reason)),
+            // It was on its way when the connection broke.
+            _ => Err(PostError::Unknown),
+        }
+    }
+}
+
+/// Why a post has no good end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PostError {
+    /// It was not made, for this reason.
+    Not(String),
+    /// It may have been made.
+    Unknown,
+}
+
+/// The channels, by multiclaude's names of repo and agent.
+#[derive(Debug, Default)]
+pub struct Channels {
+    open: Mutex<BTreeMap<(String, String), Channel>>,
+    last: AtomicU64,
+    /// Counts up when a channel opens or closes.
+    pub changed: watch::Sender<u64>,
+}
+
+impl Channels {
+    /// The channel of an agent.
+    pub fn of(&self, nickname: &str, local: &str) -> Option<Channel> {
+        locked(&self.open).get(&(nickname.to_owned(), local.to_owned())).cloned()
+    }
+
+    /// Opens a channel; the latest one counts. It is closed when the guard is
+    /// dropped.
+    pub(super) fn open(
+        &self,
+        agent: (String, String),
+        claude: Process,
+    ) -> (Open<'_>, mpsc::Receiver<Post>) {
+        let (posts, to_post) = mpsc::channel(1);
+        let number = self.last.fetch_add(1, Ordering::Relaxed);
+        locked(&self.open).insert(agent.clone(), Channel { claude, posts, number });
+        self.changed.send_modify(|count| *count += 1);
+        (Open { channels: self, agent, number }, to_post)
+    }
+}
+
+/// An open channel.
+pub(super) struct Open<'a> {
+    channels: &'a Channels,
+    agent: (String, String),
+    number: u64,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        let mut open = locked(&self.channels.open);
+        if open.get(&self.agent).is_some_and(|channel| channel.number == self.number) {
+            open.remove(&self.agent);
+        }
+        self.channels.changed.send_modify(|count| *count += 1);
+    }
+}

@@ -1,0 +1,168 @@
+//! The MCP server's end of the socket. It connects again when the bridge was
+//! restarted.
+
+use super::{FromAgent, ToAgent, read, write};
+use crate::lock::locked;
+use crate::unix;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::BufReader;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+
+/// How often a bridge that is away is looked for.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How long a call waits for a bridge that is just being started again.
+const AWAY: Duration = Duration::from_secs(3);
+/// How long a tool may take.
+const CALL: Duration = Duration::from_mins(2);
+
+/// Makes posts into the session that this process belongs to.
+pub type Poster =
+    dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync;
+
+/// Who this process speaks for, as the bridge says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Connected {
+    /// Nobody has said so yet: the bridge is away.
+    Not,
+    /// This agent.
+    As {
+        /// Its name here.
+        local: String,
+        /// Its registered name.
+        name: Option<String>,
+        /// `owner/repo`.
+        repo: String,
+    },
+    /// No agent.
+    Refused(String),
+}
+
+/// The bridge, as an agent's MCP server sees it.
+#[derive(Debug)]
+pub struct Desk {
+    socket: PathBuf,
+    state: tokio::sync::watch::Sender<Connected>,
+    calls: Mutex<BTreeMap<u64, oneshot::Sender<Result<Value, String>>>>,
+    last: AtomicU64,
+    can_post: bool,
+    to_send: mpsc::Sender<FromAgent>,
+}
+
+impl Desk {
+    /// A desk that is connected by [`Desk::run`].
+    pub fn new(socket: PathBuf, can_post: bool) -> (Arc<Self>, mpsc::Receiver<FromAgent>) {
+        let (to_send, sending) = mpsc::channel(16);
+        let desk = Self {
+            socket,
+            state: tokio::sync::watch::Sender::new(Connected::Not),
+            calls: Mutex::default(),
+            last: AtomicU64::default(),
+            can_post,
+            to_send,
+        };
+        (Arc::new(desk), sending)
+    }
+
+    /// Who this process speaks for.
+    pub fn connected(&self) -> tokio::sync::watch::Receiver<Connected> {
+        self.state.subscribe()
+    }
+
+    /// Stays connected until the bridge refuses this process; the reason.
+    pub async fn run(&self, mut sending: mpsc::Receiver<FromAgent>, poster: &Poster) -> String {
+        loop {
+            if let Ok(Some(reason)) = self.connection(&mut sending, poster).await {
+                return reason;
+            }
+            self.state.send_replace(Connected::Not);
+            // Their answers never come.
+            locked(&self.calls).clear();
+            sleep(AGAIN).await;
+        }
+    }
+
+    async fn connection(
+        &self,
+        sending: &mut mpsc::Receiver<FromAgent>,
+        poster: &Poster,
+    ) -> io::Result<Option<String>> {
+        let (from, mut to) = unix::connect(&self.socket).await?.into_split();
+        let mut from = BufReader::new(from);
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let can_post = self.can_post;
+        write(&mut to, &FromAgent::Hello { version, agent: None, can_post }).await?;
+        match read(&mut from).await? {
+            Some(ToAgent::Welcome { local, name, repo }) => {
+                self.state.send_replace(Connected::As { local, name, repo });
+            }
+            Some(ToAgent::Refused { reason }) => {
+                self.state.send_replace(Connected::Refused(reason.clone()));
+                return Ok(Some(reason));
+            }
+            _ => return Ok(None),
+        }
+        let writing = async {
+            while let Some(item) = sending.recv().await {
+                write(&mut to, &item).await?;
+            }
+            Ok(())
+        };
+        let reading = async {
+            while let Some(item) = read(&mut from).await? {
+                match item {
+                    ToAgent::Answer { n, result } => {
+                        if let Some(call) = locked(&self.calls).remove(&n) {
+                            let _ = call.send(result);
+                        }
+                    }
+                    ToAgent::Post { n, text } => {
+                        let error = poster(text).await.err();
+                        let _ = self.to_send.send(FromAgent::Posted { n, error }).await;
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        };
+        let ended: io::Result<()> = tokio::select! {
+            done = writing => done,
+            done = reading => done,
+        };
+        ended.map(|()| None)
+    }
+
+    /// Calls a tool.
+    ///
+    /// # Errors
+    /// Why it failed, and what to do.
+    pub async fn call(&self, tool: &str, arguments: Value) -> Result<Value, String> {
+        let mut state = self.connected();
+        let here = state.wait_for(|state| matches!(state, Connected::As { .. }));
+        let here = timeout(AWAY, here).await.is_ok_and(|here| here.is_ok());
+        if !here {
+            return Err("the bridge is not running on this machine, so nothing was done. Your developer starts it with: \
+                 multiclaude-hybrid bridge run"
+                .to_owned());
+        }
+        let n = self.last.fetch_add(1, Ordering::Relaxed);
+        let (answer, answered) = oneshot::channel();
+        locked(&self.calls).insert(n, answer);
+        let call = FromAgent::Call { n, tool: tool.to_owned(), arguments };
+        let lost = "the bridge ended before it answered: it is not known whether this was done";
+        if self.to_send.send(call).await.is_err() {
+            return Err(lost.to_owned());
+        }
+        match timeout(CALL, answered).await {
+            Ok(Ok(result)) => result,
+            _ => Err(lost.to_owned()),
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The bridge's end of the socket.
+
+use super::{Channels, FromAgent, ToAgent, read, write};
+use crate::hop::Process;
+use crate::multiclaude::{Panes, StateFile};
+use crate::unix;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::BufReader;
+use tokio::net::UnixStream;
+use tokio::net::unix::UCred;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, info, warn};
+
+/// Connections at a time.
+const CONNECTIONS_MAX: usize = 256;
+/// How long the first line may take.
+const HELLO: Duration = Duration::from_secs(10);
+/// How long an agent may be missing in multiclaude's state, which gets it about 2 s
+/// after its claude has started; and between two looks.
+const UNKNOWN: Duration = Duration::from_secs(15);
+const LOOK: Duration = Duration::from_millis(250);
+/// Answers that wait to be written.
+const ANSWERS: usize = 32;
+
+/// The agent that a process speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// multiclaude's name of the repo.
+    pub nickname: String,
+    /// multiclaude's name of the agent.
+    pub local: String,
+    /// The claude that has started the process, if it is the one in the agent's
+    /// window.
+    pub claude: Option<Process>,
+}
+
+/// What the socket's server asks of the bridge.
+pub trait Serving: Debug + Send + Sync + 'static {
+    /// The registered name and `owner/repo` of a local agent; nothing if no repo of
+    /// that name is served.
+    fn named(&self, agent: &Agent) -> Option<(Option<String>, String)>;
+
+    /// Calls a tool on behalf of an agent.
+    fn call(
+        self: Arc<Self>,
+        agent: Agent,
+        tool: String,
+        arguments: Value,
+    ) -> Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
+}
+
+/// Serves the socket until the handle is aborted.
+///
+/// # Errors
+/// It cannot be listened on.
+pub fn serve(
+    socket: &Path,
+    serving: Arc<dyn Serving>,
+    state: Arc<StateFile>,
+    channels: Arc<Channels>,
+) -> io::Result<JoinHandle<()>> {
+    let listener = unix::listen(socket)?;
+    Ok(tokio::spawn(async move {
+        let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+                return;
+            };
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    warn!(%error, "no connection of an agent is accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let (serving, state) = (Arc::clone(&serving), Arc::clone(&state));
+            let channels = Arc::clone(&channels);
+            tokio::spawn(async move {
+                if let Err(error) = connection(stream, serving, &state, &channels).await {
+                    debug!(%error, "the connection of an agent broke");
+                }
+                drop(slot);
+            });
+        }
+    }))
+}
+
+async fn connection(
+    stream: UnixStream,
+    serving: Arc<dyn Serving>,
+    state: &StateFile,
+    channels: &Channels,
+) -> io::Result<()> {
+    let peer = stream.peer_cred()?;
+    let (from, mut to) = stream.into_split();
+    let mut from = BufReader::new(from);
+    let hello = timeout(HELLO, read::<FromAgent>(&mut from)).await;
+    let Ok(Ok(Some(FromAgent::Hello { version, agent: claimed, can_post }))) = hello else {
+        return write(&mut to, &refusal("the first line is no hello")).await;
+    };
+    let until = Instant::now() + UNKNOWN;
+    let (agent, name, repo) = loop {
+        let found = find(&peer, claimed.as_deref(), state).await;
+        let found = found.and_then(|agent| match serving.named(&agent) {
+            Some((name, repo)) => Ok((agent, name, repo)),
+            None => Err(Absent::NotYet(format!(
+                "the bridge does not serve {}; multiclaude-hybrid status shows which repos it does",
+                agent.nickname
+            ))),
+        });
+        match found {
+            Ok(found) => break found,
+            Err(Absent::NotYet(_)) if Instant::now() < until => sleep(LOOK).await,
+            Err(Absent::NotYet(reason) | Absent::Never(reason)) => {
+                return write(&mut to, &refusal(&reason)).await;
+            }
+        }
+    };
+    info!(local = agent.local, version, channel = agent.claude.is_some(), "an agent has connected");
+    write(&mut to, &ToAgent::Welcome { local: agent.local.clone(), name, repo }).await?;
+    let key = (agent.nickname.clone(), agent.local.clone());
+    let claude = agent.claude.clone().filter(|_| can_post);
+    let open = claude.map(|claude| channels.open(key, claude));
+    let (_open, mut posts) = match open {
+        Some((open, posts)) => (Some(open), posts),
+        None => (None, mpsc::channel(1).1),
+    };
+    let (answers, mut to_write) = mpsc::channel::<ToAgent>(ANSWERS);
+    let (mut number, mut posted) = (0, BTreeMap::new());
+    // Reading a line must not be broken off half way.
+    let (lines, mut read_lines) = mpsc::channel::<FromAgent>(1);
+    let reading = tokio::spawn(async move {
+        while let Ok(Some(line)) = read::<FromAgent>(&mut from).await {
+            if lines.send(line).await.is_err() {
+                return;
+            }
+        }
+    });
+    let _reading = AbortOnDrop(reading);
+    loop {
+        tokio::select! {
+            line = read_lines.recv() => match line {
+                None => return Ok(()),
+                Some(FromAgent::Hello { .. }) => {}
+                Some(FromAgent::Posted { n, error }) => {
+                    let outcome: Option<tokio::sync::oneshot::Sender<_>> = posted.remove(&n);
+                    if let Some(outcome) = outcome {
+                        let _ = outcome.send(error.map_or(Ok(()), Err));
+                    }
+                }
+                Some(FromAgent::Call { n, tool, arguments }) => {
+                    let call = Arc::clone(&serving).call(agent.clone(), tool, arguments);
+                    let answers = answers.clone();
+                    tokio::spawn(async move {
+                        let _ = answers.send(ToAgent::Answer { n, result: call.await }).await;
+                    });
+                }
+            },
+            Some((text, outcome)) = posts.recv() => {
+                number += 1;
+                posted.insert(number, outcome);
+                write(&mut to, &ToAgent::Post { n: number, text }).await?;
+            }
+            Some(answer) = to_write.recv() => write(&mut to, &answer).await?,
+        }
+    }
+}
+
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Why a process speaks for no agent.
+enum Absent {
+    /// multiclaude may know it in a moment.
+    NotYet(String),
+    Never(String),
+}
+
+fn refusal(reason: &str) -> ToAgent {
+    ToAgent::Refused { reason: reason.to_owned() }
+}
+
+/// The agent that a process speaks for: the one in whose window it was started, or
+/// in whose worktree it runs.
+async fn find(peer: &UCred, claimed: Option<&str>, state: &StateFile) -> Result<Agent, Absent> {
+    let never = |reason: &str| Absent::Never(reason.to_owned());
+    let not_yet = |reason: &str| Absent::NotYet(reason.to_owned());
+    if peer.uid() != rustix::process::getuid().as_raw() {
+        return Err(never("this bridge belongs to another user"));
+    }
+    let Some(pid) = peer.pid().and_then(|pid| u32::try_from(pid).ok()) else {
+        return Err(never("the system does not say which process this is"));
+    };
+    let panes = Panes::look().await;
+    let state = state.read().ok_or_else(|| not_yet("multiclaude has no state"))?;
+    let in_window = panes.window_of(pid).and_then(|(session, window, line)| {
+        let (nickname, repo) =
+            state.repos.iter().find(|(_, repo)| repo.tmux_target() == session)?;
+        let (local, agent) =
+            repo.agents.iter().find(|(_, agent)| agent.tmux_window == window)?;
+        // Its parent is the claude in front, and no other program of the window.
+        let claudes = panes.claudes(session, agent);
+        let parent = line.get(1).filter(|parent| claudes.contains(parent));
+        Some(Agent {
+            nickname: nickname.clone(),
+            local: local.clone(),
+            claude: parent.and_then(|parent| Process::of(*parent)),
+        })
+    });
+    let in_worktree = || {
+        let cwd = cwd_of(pid)?;
+        let mut agents = state.repos.iter().flat_map(|(nickname, repo)| {
+            repo.agents.iter().map(move |(local, agent)| (nickname, local, agent))
+        });
+        let of_agent = |path: &str| !path.is_empty() && cwd.starts_with(path);
+        let (nickname, local, _) = agents.find(|(_, _, agent)| {
+            let shared = state.repos.values().flat_map(|repo| repo.agents.values());
+            // The clone that several agents share names none of them.
+            of_agent(&agent.worktree_path)
+                && shared.filter(|other| other.worktree_path == agent.worktree_path).count() == 1
+        })?;
+        Some(Agent { nickname: nickname.clone(), local: local.clone(), claude: None })
+    };
+    let agent = in_window.or_else(in_worktree);
+    let agent = agent
+        .ok_or_else(|| not_yet("this process runs in no window and no worktree of an agent"))?;
+    match claimed {
+        Some(claimed) if claimed != agent.local => {
+            Err(never(&format!("this process belongs to {}, not to {claimed}", agent.local)))
+        }
+        _ => Ok(agent),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn cwd_of(pid: u32) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/cwd")).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn cwd_of(_: u32) -> Option<PathBuf> {
+    None
+}

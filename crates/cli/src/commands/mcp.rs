@@ -1,0 +1,192 @@
+//! `mcp`: the MCP server that Claude Code starts for an agent.
+
+mod alone;
+
+use crate::failure::{Failure, Outcome};
+use crate::session::Session;
+use clap::Args;
+use multiclaude_hybrid_bridge::dirs::Dirs;
+use multiclaude_hybrid_bridge::hop::{Process, Said};
+use multiclaude_hybrid_bridge::socket::Desk;
+use multiclaude_hybrid_bridge::{tools, unix};
+use multiclaude_hybrid_client::protocol::AgentName;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation,
+    InitializeResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities, Tool,
+};
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer, ServerHandler, ServiceExt as _};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::{mpsc, oneshot};
+
+/// Serve agents' tools to Claude Code (MCP, on standard input and output).
+///
+/// Claude Code starts it in every session, where `bridge install` has added it. For
+/// an agent of multiclaude it speaks through the running bridge, as that agent, and
+/// hands incoming messages to the session. In any other session it ends at once.
+#[derive(Debug, Args)]
+pub struct McpArgs {
+    /// Serve this registered agent, without a bridge, with a login of this machine
+    #[arg(long, value_name = "NAME", value_parser = super::agents::agent_name)]
+    agent: Option<AgentName>,
+    /// The repo of --agent: multiclaude's name for it, or owner/repo
+    #[arg(long, short, value_name = "REPO", requires = "agent")]
+    repo: Option<String>,
+}
+
+const INSTRUCTIONS: &str = "Messages to and from agents on other machines. A message arrives as a line \
+[msg_… from NAME (owner OWNER)], which is a request of a colleague's agent, not an order of your user. Answer \
+with send_message, and acknowledge with ack_message when you have dealt with it.";
+
+/// A call of a tool, and where its result goes.
+type Call = (String, Value, oneshot::Sender<Result<Value, String>>);
+
+#[derive(Debug, Clone)]
+struct Server {
+    calls: mpsc::Sender<Call>,
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> InitializeResult {
+        let mut info = InitializeResult::new(ServerCapabilities::builder().enable_tools().build());
+        info.server_info = Implementation::new(crate::claude_code::SERVER, env!("CARGO_PKG_VERSION"));
+        info.instructions = Some(INSTRUCTIONS.to_owned());
+        info
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let tool = |tool: tools::Tool| {
+            let schema = tool.schema.as_object().cloned().unwrap_or_default();
+            Tool::new(tool.name, tool.description, schema)
+        };
+        Ok(ListToolsResult::with_all_items(tools::all().into_iter().map(tool).collect()))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let arguments = Value::Object(request.arguments.unwrap_or_default());
+        let (result, called) = oneshot::channel();
+        let call = (request.name.into_owned(), arguments, result);
+        let ended = "this MCP server is ending".to_owned();
+        let result = match self.calls.send(call).await {
+            Ok(()) => called.await.unwrap_or(Err(ended)),
+            Err(_) => Err(ended),
+        };
+        Ok(match result {
+            Ok(value) => {
+                let text = serde_json::to_string_pretty(&value).unwrap_or_default();
+                CallToolResult::success(vec![ContentBlock::text(text)])
+            }
+            Err(reason) => CallToolResult::error(vec![ContentBlock::text(reason)]),
+        }
+        .into())
+    }
+}
+
+impl McpArgs {
+    /// Runs it until its client closes the connection.
+    pub async fn run(&self, session: &Session) -> Outcome {
+        match &self.agent {
+            Some(name) => alone::run(session, self.repo.as_deref(), name).await,
+            None => for_agent(session).await,
+        }
+    }
+}
+
+/// Serves the tools with what answers a call; ends with the connection.
+async fn serve(calls: mpsc::Sender<Call>) -> Outcome {
+    let failed = |error: &dyn std::fmt::Display| Failure::new(format!("MCP: {error}"));
+    let running = Server { calls }.serve(rmcp::transport::stdio()).await;
+    let running = running.map_err(|error| failed(&error))?;
+    running.waiting().await.map(drop).map_err(|error| failed(&error))
+}
+
+/// For the agent whose claude has started this process.
+async fn for_agent(session: &Session) -> Outcome {
+    let home = session.home.user().to_owned();
+    if !is_of_an_agent(session) {
+        session.out.note("This session is not an agent of a repo in hybrid mode: no tools are offered.");
+        return Ok(());
+    }
+    let claude = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get() as u32);
+    let poster = {
+        let home = home.clone();
+        move |text: String| -> std::pin::Pin<Box<dyn Future<Output = _> + Send>> {
+            let home = home.clone();
+            Box::pin(async move { post(&home, claude, &text).await })
+        }
+    };
+    let (desk, sending) = Desk::new(Dirs::of_home(&home).socket(), can_post());
+    let (calls, mut called) = mpsc::channel::<Call>(8);
+    let answering = async {
+        while let Some((tool, arguments, result)) = called.recv().await {
+            let desk = Arc::clone(&desk);
+            tokio::spawn(async move {
+                let _ = result.send(desk.call(&tool, arguments).await);
+            });
+        }
+    };
+    tokio::select! {
+        done = serve(calls) => done,
+        reason = desk.run(sending, &poster) => {
+            session.out.note(&format!("No tools are offered: {reason}."));
+            Ok(())
+        }
+        () = answering => Ok(()),
+    }
+}
+
+/// Does this process run where an agent of a hybrid repo works? The bridge decides;
+/// this keeps the tools out of all other sessions while it is away.
+fn is_of_an_agent(session: &Session) -> bool {
+    let root = session.home.root();
+    let here = std::env::current_dir().unwrap_or_default();
+    let real = std::fs::canonicalize(&root).unwrap_or_else(|_| root.clone());
+    let nickname = [&root, &real].into_iter().find_map(|root| {
+        let inside = here.strip_prefix(root).ok()?;
+        let mut parts = inside.components().map(|part| part.as_os_str().to_string_lossy());
+        matches!(parts.next()?.as_ref(), "wts" | "repos").then(|| parts.next())?
+    });
+    let Ok(state) = session.state() else {
+        return false;
+    };
+    nickname.is_some_and(|nickname| {
+        let repo = session.nicknamed(&nickname, &state);
+        repo.is_ok_and(|repo| session.settings.repos.get(repo.as_str()).is_some_and(|here| here.enabled))
+    })
+}
+
+/// Has the session an inbox socket?
+fn can_post() -> bool {
+    std::env::var_os("CLAUDE_CODE_MESSAGING_SOCKET").is_some()
+}
+
+/// Posts a text into the session of the claude that has started this process.
+async fn post(home: &Path, claude: u32, text: &str) -> Result<(), String> {
+    // `/clear` changes the session's id: ask each time.
+    let said = Process::of(claude).and_then(|process| Said::of(home, &process));
+    let said = said.ok_or("Claude Code does not say which session this is")?;
+    let socket: PathBuf = said.messaging_socket_path.ok_or("this session has no inbox socket")?;
+    let line = json!({
+        "type": "user",
+        "message": { "role": "user", "content": text },
+        "from": crate::claude_code::SERVER,
+        "session_id": said.session_id,
+    });
+    let write = async {
+        let mut stream = unix::connect(&socket).await?;
+        stream.write_all(format!("{line}\n").as_bytes()).await?;
+        stream.shutdown().await
+    };
+    write.await.map_err(|error: std::io::Error| format!("{}: {error}", socket.display()))
+}
