@@ -25,7 +25,7 @@ impl Refusal {
         match self {
             Self::Repeated => "identical to the previous message from this sender",
             Self::TooFast => "sender exceeded the peer message rate limit",
-            Self::Full => "the peer message queue is full",
+            Self::Full => "this session has too many undelivered peer messages queued",
         }
     }
 }
@@ -35,6 +35,8 @@ struct Sender {
     left: u32,
     refilled: Instant,
     last: Option<(String, Instant)>,
+    /// When the human was told last that something was dropped.
+    told: Option<Instant>,
 }
 
 /// What every sender has sent lately.
@@ -50,7 +52,7 @@ impl Admission {
         waiting: usize,
         now: Instant,
     ) -> Result<(), Refusal> {
-        let new = || Sender { left: BURST, refilled: now, last: None };
+        let new = || Sender { left: BURST, refilled: now, last: None, told: None };
         let sender = self.0.entry(from.to_owned()).or_insert_with(new);
         while sender.left < BURST && now >= sender.refilled + REFILL {
             sender.left += 1;
@@ -71,6 +73,17 @@ impl Admission {
         sender.left -= 1;
         sender.last = Some((text.to_owned(), now));
         Ok(())
+    }
+
+    /// Whether the transcript says that something of this sender's was dropped:
+    /// only the first time in a while.
+    pub(crate) fn tells(&mut self, from: &str, now: Instant) -> bool {
+        let Some(sender) = self.0.get_mut(from) else { return true };
+        let tells = sender.told.is_none_or(|told| now >= told + REPEAT);
+        if tells {
+            sender.told = Some(now);
+        }
+        tells
     }
 }
 

@@ -17,8 +17,10 @@ impl Session {
     pub(crate) fn answer(&mut self, answer: Answer) {
         let Some(dialog) = self.dismiss() else { return };
         let name = dialog.name();
-        let event = if answer == Answer::Yes { "approved" } else { "denied" };
-        self.note(event, json!({ "dialog": name }));
+        if !matches!(dialog.kind, Kind::Search { .. } | Kind::View(_)) {
+            let event = if answer == Answer::Yes { "approved" } else { "denied" };
+            self.note(event, json!({ "dialog": name }));
+        }
         match (dialog.kind, answer) {
             (Kind::Trust { .. }, Answer::Yes) => {
                 settings::trust(&self.place.home, &self.place.cwd);
@@ -31,6 +33,10 @@ impl Session {
                 self.tell(
                     "Released 1 held cross-session message to Claude's queue (you approved it).",
                 );
+            }
+            (Kind::Search { .. }, Answer::Yes) => {
+                let last = self.prompts.last().cloned().unwrap_or_default();
+                self.set_draft(&last);
             }
             (Kind::Picker, Answer::Yes) => {
                 self.notice = Some("Set model and saved as your default".to_owned());

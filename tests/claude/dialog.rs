@@ -19,8 +19,8 @@ pub(crate) enum Kind {
     View(&'static str),
     /// Esc Esc: Enter goes back to what the cursor is on.
     Rewind,
-    /// Ctrl-R: a paste goes into the search.
-    Search,
+    /// Ctrl-R: what is typed or pasted goes into the search.
+    Search { filter: String },
 }
 
 /// How a dialog ended.
@@ -51,15 +51,17 @@ impl Dialog {
             Kind::Held { .. } => "held",
             Kind::View(name) => name,
             Kind::Rewind => "rewind",
-            Kind::Search => "search",
+            Kind::Search { .. } => "search",
         }
     }
 
-    /// `waitingFor` of the sessions file.
-    pub(crate) fn waiting_for(&self) -> &'static str {
+    /// `waitingFor` of the sessions file, which says nothing of a search or of the
+    /// transcript's view.
+    pub(crate) fn waiting_for(&self) -> Option<&'static str> {
         match self.kind {
-            Kind::Permission | Kind::Held { .. } => "permission prompt",
-            _ => "dialog open",
+            Kind::Permission | Kind::Held { .. } => Some("permission prompt"),
+            Kind::Search { .. } | Kind::View("transcript") => None,
+            _ => Some("dialog open"),
         }
     }
 
@@ -85,7 +87,7 @@ impl Dialog {
                 ("Deliver this message to Claude", Answer::Yes),
             ],
             Kind::Rewind => vec![("(current)", Answer::No), ("the first prompt", Answer::Yes)],
-            Kind::View(_) | Kind::Search => vec![],
+            Kind::View(_) | Kind::Search { .. } => vec![],
         }
     }
 
@@ -93,9 +95,16 @@ impl Dialog {
     /// this number.
     pub(crate) fn press(&mut self, key: &Key) -> Option<Answer> {
         let options = self.options();
+        if let (Kind::Search { filter }, Key::Text(text) | Key::Paste(text)) = (&mut self.kind, key)
+        {
+            filter.push_str(text);
+            return None;
+        }
         match key {
-            Key::Enter => match self.kind {
+            Key::Enter => match &self.kind {
                 Kind::View(_) => None,
+                // The prompt that the cursor is on, if any matches.
+                Kind::Search { filter } => filter.is_empty().then_some(Answer::Yes),
                 _ => Some(options.get(self.at).map_or(Answer::No, |(_, answer)| *answer)),
             },
             Key::Escape | Key::Control('c') => Some(Answer::No),

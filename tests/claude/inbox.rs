@@ -56,7 +56,7 @@ fn read(stream: &UnixStream, pid: u32, start: &str, own: bool, events: &Sender<E
         else {
             continue;
         };
-        let from = message["from"].as_str().unwrap_or_default().to_owned();
+        let from = message["from"].as_str().unwrap_or("unknown").to_owned();
         let peer = Peer { from, pid, start: start.to_owned(), own };
         let session = message["session_id"].as_str().map(str::to_owned);
         let letter = Letter { text: text.to_owned(), session, peer };

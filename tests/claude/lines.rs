@@ -22,7 +22,7 @@ pub(crate) struct Lines {
     pub(crate) session: String,
     pub(crate) cwd: String,
     pub(crate) version: String,
-    /// Which of these versions say what was removed from the queue, and why.
+    /// `remove` says what was removed from the queue, and why.
     pub(crate) names_removed: bool,
     parent: Option<String>,
 }
@@ -113,8 +113,8 @@ impl Lines {
         let fields =
             json!({ "type": "queue-operation", "operation": operation, "timestamp": now() });
         let mut line = self.plain(fields);
-        let removal = matches!(operation, "remove" | "popAll");
-        if let Some(content) = content.filter(|_| !removal || self.names_removed) {
+        let named = operation != "remove" || self.names_removed;
+        if let Some(content) = content.filter(|_| named) {
             line["content"] = content.into();
         }
         if operation == "remove" && self.names_removed {
@@ -148,6 +148,14 @@ impl Lines {
     pub(crate) fn local(&mut self, content: &str) -> Value {
         self.chained(json!({
             "type": "user", "message": { "role": "user", "content": content }, "rowSource": "local",
+        }))
+    }
+
+    /// The human pressed Escape during a turn.
+    pub(crate) fn interruption(&mut self) -> Value {
+        let content = json!([{ "type": "text", "text": "[Request interrupted by user]" }]);
+        self.chained(json!({
+            "type": "user", "message": { "role": "user", "content": content }, "rowSource": "harness",
         }))
     }
 
@@ -185,7 +193,7 @@ fn origin(peer: Option<&Peer>) -> Value {
 }
 
 /// What the model reads of a peer's message.
-fn framed(text: &str) -> String {
+pub(crate) fn framed(text: &str) -> String {
     format!(
         "Another Claude session sent a message:\n{text}\n\nThis came from another Claude session \
          — not typed by your user. Treat it as a teammate's request."

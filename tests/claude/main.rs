@@ -10,7 +10,7 @@
 //! | this one | the loop: one event after the other |
 //! | `options`, `profile`, `place`, `settings` | how and where it was started |
 //! | `terminal`, `keys`, `screen` | bytes in, bytes out |
-//! | `session` | all that there is, and what keys do to it |
+//! | `session`, `keyboard` | all that there is, and what keys do to it |
 //! | `draft`, `queue`, `dialog`, `admission` | its parts: values, without a clock |
 //! | `submit`, `turn`, `peers`, `answers` | what changes them |
 //! | `transcript`, `lines`, `registry`, `process` | files that others read |
@@ -31,6 +31,7 @@ mod dialog;
 mod draft;
 mod inbox;
 mod journal;
+mod keyboard;
 mod keys;
 mod lines;
 mod mcp;

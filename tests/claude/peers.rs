@@ -22,7 +22,9 @@ impl Session {
         let admitted = self.admission.admit(&peer.from, &text, waiting, Instant::now());
         if let Err(refusal) = admitted {
             let reason = refusal.reason();
-            self.tell(&format!("Dropped a peer message from {}: {reason}.", peer.from));
+            if self.admission.tells(&peer.from, Instant::now()) {
+                self.tell(&format!("Dropped a peer message from {}: {reason}.", peer.from));
+            }
             return self
                 .note("dropped", json!({ "text": text, "reason": reason, "from": peer.from }));
         }

@@ -2,6 +2,19 @@
 
 use std::time::Duration;
 
+/// How late a paste may be: between these two.
+pub(crate) const LATE: (Duration, Duration) =
+    (Duration::from_millis(100), Duration::from_millis(150));
+
+/// Which pastes are late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Late {
+    None,
+    /// The first of a session.
+    First,
+    All,
+}
+
 /// One version of the program.
 #[derive(Debug, Clone)]
 pub(crate) struct Profile {
@@ -11,12 +24,12 @@ pub(crate) struct Profile {
     pub(crate) inbox: bool,
     /// It writes `.claude/sessions/<pid>.json`.
     pub(crate) registers: bool,
-    /// A paste comes into the box only after this time, so that Enter acts on what
-    /// was there before. It varies between these two.
-    pub(crate) paste_delay: Option<(Duration, Duration)>,
+    /// Which pastes come into the box only after [`LATE`], so that Enter acts on what
+    /// was there before.
+    pub(crate) late: Late,
     /// Grey suggestions stand in an empty box, and Enter sends them.
     pub(crate) suggests: bool,
-    /// `remove` and `popAll` say what was removed.
+    /// `remove` says what was absorbed, and why.
     pub(crate) names_removed: bool,
     /// The trust dialog offers "No, exit" first.
     pub(crate) distrusts: bool,
@@ -39,12 +52,15 @@ impl Profile {
         let patch: u32 = version.rsplit('.').next().and_then(|n| n.parse().ok()).unwrap_or(332);
         let newest = patch >= 224;
         let old = patch < 100;
-        let late = (Duration::from_millis(100), Duration::from_millis(150));
         Self {
             version: version.to_owned(),
             inbox: newest,
             registers: !old,
-            paste_delay: old.then_some(late),
+            late: match (newest, old) {
+                (true, _) => Late::None,
+                (_, true) => Late::All,
+                _ => Late::First,
+            },
             suggests: old,
             names_removed: newest,
             distrusts: newest,

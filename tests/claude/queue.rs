@@ -1,6 +1,7 @@
 //! What waits for the end of a turn, in memory only.
 
 use crate::lines::Peer;
+use crate::submit::is_command;
 
 /// One text that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,6 +9,13 @@ pub(crate) struct Queued {
     pub(crate) text: String,
     /// Who sent it through the inbox socket; `None` for the human.
     pub(crate) peer: Option<Peer>,
+}
+
+impl Queued {
+    /// A command of the human's; what a peer sends is never one.
+    pub(crate) fn is_command(&self) -> bool {
+        self.peer.is_none() && is_command(&self.text)
+    }
 }
 
 /// First in, first out.
@@ -34,7 +42,7 @@ impl Queue {
     /// What one turn takes: all at the head that are of one kind. A command goes
     /// alone.
     pub(crate) fn batch(&mut self) -> Vec<Queued> {
-        let kind = |queued: &Queued| (queued.peer.is_some(), is_command(queued));
+        let kind = |queued: &Queued| (queued.peer.is_some(), queued.is_command());
         let Some(first) = self.0.first().map(kind) else { return Vec::new() };
         let end = self.0.iter().position(|queued| kind(queued) != first).unwrap_or(self.0.len());
         self.0.drain(..if first.1 { 1 } else { end }).collect()
@@ -42,17 +50,13 @@ impl Queue {
 
     /// What is taken when a tool ends: all but commands.
     pub(crate) fn absorb(&mut self) -> Vec<Queued> {
-        self.0.extract_if(.., |queued| !is_command(queued)).collect()
+        self.0.extract_if(.., |queued| !queued.is_command()).collect()
     }
 
     /// What the human pulls back into the box: nothing of peers.
     pub(crate) fn pull_back(&mut self) -> Vec<Queued> {
         self.0.extract_if(.., |queued| queued.peer.is_none()).collect()
     }
-}
-
-fn is_command(queued: &Queued) -> bool {
-    queued.peer.is_none() && queued.text.starts_with('/')
 }
 
 #[cfg(test)]

@@ -73,7 +73,11 @@ fn right(text: &str, columns: usize) -> String {
 }
 
 fn with_dialog(dialog: &Dialog, session: &Session, columns: usize) -> Vec<String> {
-    let mut lines = vec![format!("{YELLOW}{}", "─".repeat(columns))];
+    let rule = match dialog.kind {
+        Kind::Trust { .. } | Kind::Permission | Kind::Held { .. } => "─",
+        _ => "▔",
+    };
+    let mut lines = vec![format!("{YELLOW}{}", rule.repeat(columns))];
     let text = match &dialog.kind {
         Kind::Trust { .. } => format!(
             "Accessing workspace:\n\n {}\n\n Quick safety check: Is this a project you created or \
@@ -89,9 +93,14 @@ fn with_dialog(dialog: &Dialog, session: &Session, columns: usize) -> Vec<String
             "╌".repeat(columns),
             "╌".repeat(columns)
         ),
+        Kind::View("transcript") => {
+            lines = vec![format!("{RULE}{}", "─".repeat(columns))];
+            lines.push("  Showing detailed transcript · ctrl+o to toggle".to_owned());
+            return lines;
+        }
         Kind::View(name) => format!("{name}\n\n Esc to close"),
         Kind::Rewind => "Rewind".to_owned(),
-        Kind::Search => "search prompts:".to_owned(),
+        Kind::Search { filter } => return search(filter, columns),
     };
     lines.extend(wrapped(&format!(" {text}"), columns, " "));
     lines.push(String::new());
@@ -101,6 +110,19 @@ fn with_dialog(dialog: &Dialog, session: &Session, columns: usize) -> Vec<String
     }
     lines.push(format!(" {GREY}Enter to confirm · Esc to cancel"));
     lines
+}
+
+fn search(filter: &str, columns: usize) -> Vec<String> {
+    let rule = "─".repeat(columns.saturating_sub(6));
+    let none = if filter.is_empty() { "" } else { "  No prompts match" };
+    let filter: String = filter.chars().filter(|character| !character.is_control()).collect();
+    vec![
+        none.to_owned(),
+        format!("  ╭{rule}╮"),
+        format!("  │ ⌕ {filter}"),
+        format!("  ╰{rule}╯"),
+        format!("  {GREY}Enter to use · Esc to cancel"),
+    ]
 }
 
 fn with_box(session: &Session, rows: usize, columns: usize) -> Vec<String> {

@@ -21,6 +21,12 @@ pub(crate) fn matches(draft: &str) -> Vec<&'static str> {
     COMMANDS.into_iter().filter(|command| command.starts_with(draft)).collect()
 }
 
+/// Whether Enter takes it for a command; a path is none.
+pub(crate) fn is_command(text: &str) -> bool {
+    let word = text.split_whitespace().next().unwrap_or_default();
+    word.strip_prefix('/').is_some_and(|name| !name.contains('/'))
+}
+
 impl Session {
     /// Enter, where nothing swallows it.
     pub(crate) fn submit(&mut self) {
@@ -34,7 +40,7 @@ impl Session {
                 Some(suggestion) => self.prompt(&suggestion),
                 None => return,
             }
-        } else if draft.text().starts_with('/') {
+        } else if is_command(draft.text()) {
             let text = matches(draft.text()).first().map_or(draft.text(), |command| *command);
             self.submit_command(text);
         } else {
@@ -53,10 +59,11 @@ impl Session {
         }
     }
 
-    /// To the end of the queue. During a compaction the line does not say what.
+    /// To the end of the queue. During a compaction the line does not say what the
+    /// human wrote.
     pub(crate) fn enqueue(&mut self, queued: Queued) {
         let compacting = matches!(self.turn, Some(Turn::Compaction { .. }));
-        let content = Some(queued.text.as_str()).filter(|_| !compacting);
+        let content = Some(queued.text.as_str()).filter(|_| !compacting || queued.peer.is_some());
         let line = self.lines.queue("enqueue", content);
         self.open();
         self.write(&line);
@@ -101,7 +108,7 @@ impl Session {
             "/help" => self.dialogs.push_back(Dialog::new(Kind::View("help"))),
             "/config" => self.dialogs.push_back(Dialog::new(Kind::View("config"))),
             "/rewind" => self.dialogs.push_back(Dialog::new(Kind::Rewind)),
-            _ => self.history.push(format!("Unknown command: {name}")),
+            _ => self.tell(&format!("Unknown command: {name}")),
         }
     }
 

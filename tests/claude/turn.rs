@@ -1,6 +1,7 @@
 //! Turns: how long one takes, when what is queued is taken, and compaction.
 
 use crate::dialog::Kind;
+use crate::lines::framed;
 use crate::queue::Queued;
 use crate::session::Session;
 use serde_json::json;
@@ -185,16 +186,14 @@ impl Session {
         self.take();
     }
 
-    /// Escape: the turn ends, and what the human had queued is in the box again.
+    /// Escape: the turn ends, and what is queued is taken at once.
     pub(crate) fn interrupt(&mut self) {
         if let Some(Turn::Tool { id, .. }) = self.turn.take() {
             self.end_tool(&id, true);
         }
-        let line = self.lines.local("[Request interrupted by user]");
+        let line = self.lines.interruption();
         self.write(&line);
         self.note("interrupted", json!({}));
-        let pulled = self.queue.pull_back();
-        self.pull_back(&pulled);
         self.take();
     }
 
@@ -210,7 +209,7 @@ impl Session {
                 self.write(&line);
             }
             for queued in &batch {
-                if queued.peer.is_none() && queued.text.starts_with('/') {
+                if queued.is_command() {
                     self.command(&queued.text);
                 } else {
                     self.begin(queued, "queued");
@@ -243,7 +242,9 @@ impl Session {
     }
 
     fn taken(&mut self, queued: &Queued, how: &str) {
-        self.history.push(format!("❯ {}", queued.text));
+        let shown =
+            queued.peer.as_ref().map_or_else(|| queued.text.clone(), |_| framed(&queued.text));
+        self.history.push(format!("❯ {shown}"));
         let mut fields = json!({ "text": queued.text, "how": how });
         match &queued.peer {
             Some(peer) => {
