@@ -1,7 +1,8 @@
 //! The control socket for tests: one JSON line in, one JSON line out.
 
 use crate::Event;
-use crate::dialog::Kind;
+use crate::dialog::{Dialog, Kind};
+use crate::draft::Draft;
 use crate::mcp::Servers;
 use crate::session::Session;
 use crate::turn::Mode;
@@ -73,7 +74,7 @@ impl Session {
                 }
                 "start_turn" if self.turn.is_none() => self.start_turn(),
                 "end_turn" => self.hurry(),
-                "compact_ms" => self.compact(ms),
+                "compact_ms" if self.turn.is_none() => self.compact(ms),
                 "dialog" => {
                     if let Err(error) = self.control_dialog(value) {
                         return json!({ "error": error });
@@ -91,7 +92,7 @@ impl Session {
     fn control_dialog(&mut self, name: &Value) -> Result<(), &'static str> {
         let kind = match name.as_str() {
             Some("permission") => Kind::Permission,
-            Some("trust") => Kind::Trust { distrusts: self.profile.distrusts },
+            Some("trust") => Kind::Trust { distrusts: self.profile.distrusts() },
             Some("picker") => Kind::Picker,
             Some(_) => return Err("no such dialog"),
             None => {
@@ -110,8 +111,8 @@ impl Session {
         let late: Vec<&str> = self.late.iter().map(|(_, text)| text.as_str()).collect();
         json!({
             "box": self.draft.text(), "shell": self.draft.shell, "queue": queue, "session": self.id,
-            "busy": self.turn.is_some(), "dialog": self.dialogs.front().map(|dialog| dialog.name()),
-            "stash": self.stash.as_ref().map(|draft| draft.text()), "late": late,
+            "busy": self.turn.is_some(), "dialog": self.dialogs.front().map(Dialog::name),
+            "stash": self.stash.as_ref().map(Draft::text), "late": late,
             "suggestion": self.suggestion, "status": status, "waiting_for": waiting_for,
             "socket": self.inbox, "mcp": self.servers.state(), "pid": std::process::id(),
             "version": self.profile.version,

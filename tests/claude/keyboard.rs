@@ -3,7 +3,7 @@
 use crate::dialog::{Dialog, Kind};
 use crate::draft::Draft;
 use crate::keys::Key;
-use crate::profile::{LATE, Late};
+use crate::profile::{LATE_MS, Late};
 use crate::queue::Queued;
 use crate::session::Session;
 use serde_json::json;
@@ -45,7 +45,7 @@ impl Session {
             }
             Key::Control('c' | 'd') | Key::Escape => self.leave(key, twice),
             Key::Control('r') => {
-                self.dialogs.push_back(Dialog::new(Kind::Search { filter: String::new() }))
+                self.dialogs.push_back(Dialog::new(Kind::Search { filter: String::new() }));
             }
             Key::Control('o') => self.dialogs.push_back(Dialog::new(Kind::View("transcript"))),
             Key::Down | Key::Control(_) | Key::Other => {}
@@ -55,7 +55,7 @@ impl Session {
     /// Into the box at once, or late.
     fn paste(&mut self, text: String) {
         let first = !std::mem::replace(&mut self.pasted, true);
-        let late = match self.profile.late {
+        let late = match self.profile.late() {
             Late::None => false,
             Late::First => first,
             Late::All => true,
@@ -63,9 +63,9 @@ impl Session {
         if !late {
             return self.draft.paste(&text, &mut self.pastes);
         }
-        let spread = (LATE.1 - LATE.0).as_millis() as u64 + 1;
-        let more = Duration::from_millis(text.len() as u64 * 7 % spread);
-        self.late.push_back((Instant::now() + LATE.0 + more, text));
+        let (least, most) = LATE_MS;
+        let ms = least + text.len() as u64 * 7 % (most - least + 1);
+        self.late.push_back((Instant::now() + Duration::from_millis(ms), text));
     }
 
     /// Pastes whose time has come; a dialog swallows them.

@@ -94,14 +94,14 @@ fn main() -> ExitCode {
     }
     let (sender, events) = channel();
     terminal::catch(sender.clone());
-    let terminal = Terminal::open(profile.full_screen);
+    let terminal = Terminal::open(profile.is_full_screen());
     terminal::read(sender.clone());
     let mut session = Session::new(profile, options, place, sender.clone());
     let servers = session.servers.clone();
     let place = &session.place;
     let listening = control::listen(&place.directory(), &place.window, servers, sender);
     let reason = match listening {
-        Ok(()) => run(&mut session, &terminal, &events),
+        Ok(()) => run(&mut session, &events),
         Err(_) => "no control socket",
     };
     session.close(reason);
@@ -127,7 +127,7 @@ fn refusal(options: &Options, place: &Place) -> Option<String> {
 }
 
 /// Handles events until the session is over, and gives the reason.
-fn run(session: &mut Session, terminal: &Terminal, events: &Receiver<Event>) -> &'static str {
+fn run(session: &mut Session, events: &Receiver<Event>) -> &'static str {
     let mut keys = Keys::default();
     let mut shown = String::new();
     loop {
@@ -139,12 +139,12 @@ fn run(session: &mut Session, terminal: &Terminal, events: &Receiver<Event>) -> 
         let (rows, columns) = Terminal::size();
         let frame = screen::draw(session, rows, columns);
         if frame != shown {
-            terminal.show(&frame);
+            Terminal::show(&frame);
             shown = frame;
         }
         let escape = keys.waits().then_some(ESCAPE);
         let due = session.deadline().map(|due| due.saturating_duration_since(Instant::now()));
-        let patience = escape.into_iter().chain(due).min().unwrap_or(Duration::from_secs(3600));
+        let patience = escape.into_iter().chain(due).min().unwrap_or(Duration::from_hours(1));
         match events.recv_timeout(patience) {
             Ok(Event::Input(bytes)) => {
                 for key in keys.feed(&bytes) {

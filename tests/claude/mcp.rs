@@ -13,6 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
+/// How long a server may take to answer at its start.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Variables that servers get, beside the session's own environment.
 pub(crate) type Environment = Vec<(String, String)>;
 
@@ -38,7 +41,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     pub(crate) version: String,
-    pub(crate) discovers: bool,
+    /// How long a server may take to answer `server/discover`, if it is asked.
+    pub(crate) discovers: Option<Duration>,
     pub(crate) cwd: String,
 }
 
@@ -83,7 +87,8 @@ impl Servers {
         let server = lock(&self.0).get(call["server"].as_str().unwrap_or_default()).cloned();
         let Some(server) = server else { return json!({ "error": "no such server" }) };
         let params = json!({ "name": call["name"], "arguments": call["arguments"] });
-        let answer = server.request("tools/call".into(), "tools/call", params, 60);
+        let answer =
+            server.request("tools/call".into(), "tools/call", params, Duration::from_mins(1));
         answer.map_or_else(
             || json!({ "error": "no answer" }),
             |mut answer| match answer["error"].take() {
@@ -156,11 +161,11 @@ impl Server {
         let _ = lock(&self.stdin).write_all(format!("{message}\n").as_bytes());
     }
 
-    fn request(&self, id: Value, method: &str, params: Value, seconds: u64) -> Option<Value> {
+    fn request(&self, id: Value, method: &str, params: Value, patience: Duration) -> Option<Value> {
         let (answer, answered) = channel();
         lock(&self.pending).insert(id.to_string(), answer);
         self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
-        let answer = answered.recv_timeout(Duration::from_secs(seconds)).ok();
+        let answer = answered.recv_timeout(patience).ok();
         lock(&self.pending).remove(&id.to_string());
         answer
     }
@@ -168,19 +173,19 @@ impl Server {
     fn shake_hands(&self, client: &Client) -> Option<()> {
         let info =
             json!({ "name": "claude-code", "title": "Claude Code", "version": client.version });
-        if client.discovers {
+        if let Some(patience) = client.discovers {
             // Servers that don't know it answer with an error.
             let params = json!({ "_meta": { "io.modelcontextprotocol/clientInfo": info } });
-            self.request("server-discover-probe-1".into(), "server/discover", params, 1);
+            self.request("server-discover-probe-1".into(), "server/discover", params, patience);
         }
         let params = json!({
             "protocolVersion": "2025-11-25", "clientInfo": info,
             "capabilities": { "roots": { "listChanged": true }, "elicitation": {} },
         });
-        let answer = self.request(0.into(), "initialize", params, 30)?;
+        let answer = self.request(0.into(), "initialize", params, PATIENCE)?;
         answer["result"].as_object()?;
         self.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
-        let mut answer = self.request(1.into(), "tools/list", json!({}), 30)?;
+        let mut answer = self.request(1.into(), "tools/list", json!({}), PATIENCE)?;
         *lock(&self.tools) = answer["result"]["tools"].take();
         Some(())
     }

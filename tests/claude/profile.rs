@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-/// How late a paste may be: between these two.
-pub(crate) const LATE: (Duration, Duration) =
-    (Duration::from_millis(100), Duration::from_millis(150));
+/// How late a late paste is: between these two.
+pub(crate) const LATE_MS: (u64, u64) = (100, 150);
 
-/// Which pastes are late.
+/// Which pastes come into the box only after a time, so that Enter acts on what was
+/// there before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Late {
     None,
@@ -15,30 +15,20 @@ pub(crate) enum Late {
     All,
 }
 
+/// Versions that behave alike, called by one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Age {
+    V20,
+    V197,
+    V332,
+}
+
 /// One version of the program.
 #[derive(Debug, Clone)]
 pub(crate) struct Profile {
     /// What `--version` says.
     pub(crate) version: String,
-    /// It has an inbox socket, and says so in the sessions file.
-    pub(crate) inbox: bool,
-    /// It writes `.claude/sessions/<pid>.json`.
-    pub(crate) registers: bool,
-    /// Which pastes come into the box only after [`LATE`], so that Enter acts on what
-    /// was there before.
-    pub(crate) late: Late,
-    /// Grey suggestions stand in an empty box, and Enter sends them.
-    pub(crate) suggests: bool,
-    /// `remove` says what was absorbed, and why.
-    pub(crate) names_removed: bool,
-    /// The trust dialog offers "No, exit" first.
-    pub(crate) distrusts: bool,
-    /// Trust in a parent directory covers what is below.
-    pub(crate) inherits_trust: bool,
-    /// MCP servers are asked `server/discover` before `initialize`.
-    pub(crate) discovers: bool,
-    /// It draws on the alternate screen, with the box at the bottom.
-    pub(crate) full_screen: bool,
+    age: Age,
 }
 
 impl Profile {
@@ -49,24 +39,78 @@ impl Profile {
     }
 
     fn of(version: &str) -> Self {
-        let patch: u32 = version.rsplit('.').next().and_then(|n| n.parse().ok()).unwrap_or(332);
-        let newest = patch >= 224;
-        let old = patch < 100;
-        Self {
-            version: version.to_owned(),
-            inbox: newest,
-            registers: !old,
-            late: match (newest, old) {
-                (true, _) => Late::None,
-                (_, true) => Late::All,
-                _ => Late::First,
-            },
-            suggests: old,
-            names_removed: newest,
-            distrusts: newest,
-            inherits_trust: !newest,
-            discovers: newest,
-            full_screen: newest,
+        let patch = version.rsplit('.').next().and_then(|patch| patch.parse().ok());
+        let age = match patch.unwrap_or(332) {
+            ..100 => Age::V20,
+            100..224 => Age::V197,
+            _ => Age::V332,
+        };
+        Self { version: version.to_owned(), age }
+    }
+
+    fn newest(&self) -> bool {
+        self.age == Age::V332
+    }
+
+    /// It has an inbox socket, and says so in the sessions file.
+    pub(crate) fn has_inbox(&self) -> bool {
+        self.newest()
+    }
+
+    /// It writes `.claude/sessions/<pid>.json`.
+    pub(crate) fn registers(&self) -> bool {
+        self.age >= Age::V197
+    }
+
+    pub(crate) fn late(&self) -> Late {
+        match self.age {
+            Age::V20 => Late::All,
+            Age::V197 => Late::First,
+            Age::V332 => Late::None,
         }
+    }
+
+    /// Grey suggestions stand in an empty box, and Enter sends them.
+    pub(crate) fn suggests(&self) -> bool {
+        self.age == Age::V20
+    }
+
+    /// `remove` says what was absorbed, and why.
+    pub(crate) fn names_removed(&self) -> bool {
+        self.newest()
+    }
+
+    /// The trust dialog offers "No, exit" first.
+    pub(crate) fn distrusts(&self) -> bool {
+        self.newest()
+    }
+
+    /// Trust in a parent directory covers what is below.
+    pub(crate) fn inherits_trust(&self) -> bool {
+        !self.newest()
+    }
+
+    /// How long MCP servers may take to answer `server/discover` before `initialize`,
+    /// if they are asked.
+    pub(crate) fn discovers(&self) -> Option<Duration> {
+        self.newest().then_some(Duration::from_secs(3))
+    }
+
+    /// It draws on the alternate screen, with the box at the bottom.
+    pub(crate) fn is_full_screen(&self) -> bool {
+        self.newest()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_inbox_came_with_224_and_the_sessions_file_before() {
+        let profile = |version| Profile::of(version);
+        assert!(profile("2.1.224").has_inbox() && !profile("2.1.223").has_inbox());
+        assert!(profile("2.1.197").registers() && !profile("2.1.20").registers());
+        assert_eq!(profile("2.1.197").late(), Late::First);
     }
 }

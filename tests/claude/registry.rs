@@ -53,7 +53,7 @@ impl Registry {
                 key = Some(path);
             }
         }
-        let file = profile.registers.then(|| directory.join(format!("{pid}.json")));
+        let file = profile.registers().then(|| directory.join(format!("{pid}.json")));
         Self { entry, file, key }
     }
 

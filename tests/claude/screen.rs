@@ -25,7 +25,7 @@ pub(crate) fn draw(session: &Session, rows: usize, columns: usize) -> String {
     let room = rows.saturating_sub(bottom.len());
     let cut = top.len().saturating_sub(room);
     let mut lines = top.split_off(cut);
-    if session.profile.full_screen {
+    if session.profile.is_full_screen() {
         lines.resize(room.max(lines.len()), String::new());
     }
     lines.extend(bottom);
@@ -33,7 +33,7 @@ pub(crate) fn draw(session: &Session, rows: usize, columns: usize) -> String {
     let mut frame = String::from("\x1b[H");
     for (at, line) in lines.iter().skip(skipped).enumerate() {
         let newline = if at == 0 { "" } else { "\r\n" };
-        frame.push_str(&format!("{newline}{line}{PLAIN}\x1b[K"));
+        frame.extend([newline, line.as_str(), PLAIN, "\x1b[K"]);
     }
     frame.push_str("\x1b[J");
     frame

@@ -82,7 +82,7 @@ impl Session {
         let given = options.resume.clone().or_else(|| options.session_id.clone());
         let id = given.unwrap_or_else(|| Uuid::new_v4().to_string());
         let cwd = place.cwd.to_string_lossy();
-        let lines = Lines::new(&id, &cwd, &profile.version, profile.names_removed);
+        let lines = Lines::new(&id, &cwd, &profile.version, profile.names_removed());
         let deaf = std::env::var("CLAUDE_STAND_IN_DEAF_MS").ok().and_then(|ms| ms.parse().ok());
         let journal = Journal::open(&place.directory(), &place.window);
         let mut session = Self {
@@ -120,10 +120,10 @@ impl Session {
         };
         session.note("started", json!({ "version": session.profile.version }));
         let place = &session.place;
-        if settings::trusts(&place.home, &place.cwd, session.profile.inherits_trust) {
+        if settings::trusts(&place.home, &place.cwd, session.profile.inherits_trust()) {
             session.start_up();
         } else {
-            let distrusts = session.profile.distrusts;
+            let distrusts = session.profile.distrusts();
             session.dialogs.push_back(Dialog::new(Kind::Trust { distrusts }));
         }
         session
@@ -131,8 +131,11 @@ impl Session {
 
     /// The folder is trusted: the socket, the servers, the first prompt.
     pub(crate) fn start_up(&mut self) {
+        if self.registry.is_some() {
+            return;
+        }
         let mut environment = self.place.environment(&self.id, &self.profile.version);
-        if self.profile.inbox {
+        if self.profile.has_inbox() {
             self.inbox = inbox::listen(self.events.clone()).ok();
         }
         if let Some(inbox) = &self.inbox {
@@ -147,7 +150,7 @@ impl Session {
             Some(Registry::new(&place.home, &place.cwd, &self.profile, &place.pane, inbox));
         let client = Client {
             version: self.profile.version.clone(),
-            discovers: self.profile.discovers,
+            discovers: self.profile.discovers(),
             cwd: place.cwd.to_string_lossy().into_owned(),
         };
         let specs = settings::servers(&place.home, &place.cwd, self.options.skips_permissions);
@@ -171,7 +174,7 @@ impl Session {
     /// Another id, with another file.
     pub(crate) fn become_another(&mut self, id: String) {
         let (cwd, version) = (self.lines.cwd.clone(), self.lines.version.clone());
-        self.lines = Lines::new(&id, &cwd, &version, self.profile.names_removed);
+        self.lines = Lines::new(&id, &cwd, &version, self.profile.names_removed());
         self.path = transcript::path(&self.place.home, &self.place.cwd, &id);
         self.id = id;
     }

@@ -24,7 +24,7 @@ impl Terminal {
         }
         let terminal = Self { before, full_screen };
         // Bracketed paste, no cursor.
-        terminal.show(if full_screen {
+        Self::show(if full_screen {
             "\x1b[?1049h\x1b[?2004h\x1b[?25l\x1b[2J"
         } else {
             "\x1b[?2004h\x1b[?25l\x1b[H\x1b[2J"
@@ -39,7 +39,7 @@ impl Terminal {
     }
 
     /// Writes it in one piece.
-    pub(crate) fn show(&self, text: &str) {
+    pub(crate) fn show(text: &str) {
         let mut stdout = stdout().lock();
         let _ = stdout.write_all(text.as_bytes());
         let _ = stdout.flush();
@@ -49,7 +49,7 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         let end = if self.full_screen { "\x1b[?1049l" } else { "\r\n" };
-        self.show(&format!("\x1b[0m\x1b[?2004l\x1b[?25h{end}"));
+        Self::show(&format!("\x1b[0m\x1b[?2004l\x1b[?25h{end}"));
         if let Some(before) = &self.before {
             let _ = tcsetattr(stdin(), OptionalActions::Now, before);
         }
@@ -59,7 +59,7 @@ impl Drop for Terminal {
 /// Sends what is typed, and the end of it.
 pub(crate) fn read(events: Sender<Event>) {
     thread::spawn(move || {
-        let mut buffer = [0; 65536];
+        let mut buffer = vec![0; 65536];
         loop {
             let bytes = stdin().lock().read(&mut buffer).unwrap_or(0);
             let event = match buffer.get(..bytes) {

@@ -50,6 +50,10 @@ impl Transcript {
 }
 
 fn append(path: &Path, line: &[u8]) {
+    // Not in a home that was removed meanwhile.
+    if !path.ancestors().nth(4).is_some_and(Path::exists) {
+        return;
+    }
     let _ = path.parent().map(fs::create_dir_all);
     let Ok(mut file) = File::options().create(true).append(true).mode(0o600).open(path) else {
         return;

@@ -169,7 +169,7 @@ impl Session {
             self.write(&line);
         }
         self.history.push("● ok".to_owned());
-        if self.profile.suggests {
+        if self.profile.suggests() {
             self.suggestion = Some("run the tests".to_owned());
         }
         self.take();
