@@ -6,6 +6,7 @@ mod agents;
 mod audit;
 mod bridge;
 mod callbacks;
+mod claude_stand_in;
 mod cli;
 mod config;
 mod cors;

@@ -3,6 +3,7 @@
 //! Everything is real: `wrangler dev`, D1 and Durable Objects on disk. A
 //! coordinator is stopped with its whole process group when it is dropped.
 
+mod claude;
 mod coordinator;
 mod fake;
 mod machine;
@@ -12,6 +13,7 @@ mod sink;
 mod site;
 mod untyped;
 
+pub use claude::Claude;
 pub use coordinator::{Coordinator, MASTER_KEY, Options, World, shared};
 pub use fake::Fake;
 pub use machine::{Machine, Ran};
