@@ -13,6 +13,7 @@ mod cors;
 mod cost;
 mod crashes;
 mod errors;
+mod hop;
 mod identity;
 mod inbox;
 mod inbox_outages;

@@ -37,7 +37,8 @@ impl Claude {
         eventually(&what, 60, || async { self.try_ask(&json!({ "state": true })) }).await;
     }
 
-    fn try_ask(&self, command: &Value) -> Option<Value> {
+    /// The same as [`Claude::ask`]; nothing if no session answers.
+    pub fn try_ask(&self, command: &Value) -> Option<Value> {
         // Through the directory's descriptor: the path may be too long for a socket.
         let directory = File::open(self.home.join(".claude-stand-in")).ok()?;
         let path = format!("/proc/self/fd/{}/{}.sock", directory.as_raw_fd(), self.window);
@@ -56,6 +57,12 @@ impl Claude {
     pub fn ask(&self, command: Value) -> Value {
         let answer = self.try_ask(&command);
         answer.unwrap_or_else(|| panic!("no answer to {command} in {}", self.window))
+    }
+
+    /// Its process; nothing if none answers.
+    pub fn runs_as(&self) -> Option<i32> {
+        let state = self.try_ask(&json!({ "state": true }))?;
+        i32::try_from(state["pid"].as_i64()?).ok()
     }
 
     /// What is in the box, the queue, and so on.

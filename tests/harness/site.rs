@@ -1,7 +1,7 @@
 //! A machine with the stand-in of multiclaude and a bridge on it.
 
 use crate::process::{LIMIT, finish, kill};
-use crate::{Machine, World, eventually};
+use crate::{Claude, Machine, World, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -56,6 +56,60 @@ impl Site {
         Self::with(Machine::new(), world, token, node, "app", true)
     }
 
+    /// One whose agents are sessions of the stand-in for Claude Code, in tmux.
+    /// `environment` sets it up; `mcp` says whether it starts our MCP server.
+    pub async fn with_claude(
+        world: &World,
+        token: &str,
+        node: &str,
+        environment: &[(&str, &str)],
+        mcp: bool,
+    ) -> Self {
+        let mut machine = Machine::new();
+        std::os::unix::fs::symlink(Claude::binary(), machine.path("bin/claude")).unwrap();
+        // Enter works at once, except where a test is about that.
+        machine.set("CLAUDE_STAND_IN_DEAF_MS", "0");
+        for (name, value) in environment {
+            machine.set(name, value);
+        }
+        let ours = json!({
+            "type": "stdio", "command": machine.path("bin/multiclaude-hybrid"), "args": ["mcp"],
+        });
+        let servers = if mcp { json!({ "multiclaude-hybrid": ours }) } else { json!({}) };
+        let trusted = ["repos/app"].map(|dir| {
+            let path = machine.path(&format!(".multiclaude/{dir}")).display().to_string();
+            (path, json!({ "hasTrustDialogAccepted": true }))
+        });
+        let projects: serde_json::Map<_, _> = trusted.into_iter().collect();
+        let settings = json!({ "mcpServers": servers, "projects": projects });
+        machine.write(".claude.json", &settings.to_string());
+        let site = Self::with(machine, world, token, node, "app", true);
+        for agent in ["fox", "default"] {
+            site.claude(agent).runs().await;
+        }
+        site
+    }
+
+    /// The session of an agent.
+    pub fn claude(&self, agent: &str) -> Claude {
+        Claude::at(&self.machine.path(""), agent)
+    }
+
+    /// The process of an agent's claude.
+    ///
+    /// # Panics
+    /// If none runs.
+    pub fn claude_pid(&self, agent: &str) -> i32 {
+        let pid = self.claude(agent).state()["pid"].as_i64().expect("a process");
+        i32::try_from(pid).unwrap()
+    }
+
+    /// Runs tmux.
+    pub fn tmux(&self, args: &[&str]) -> Output {
+        let mut command = self.machine.command("tmux");
+        crate::process::output(command.args(args), b"", LIMIT)
+    }
+
     /// One that is set up in a given home, under a given nickname.
     pub fn with(
         machine: Machine,
@@ -75,8 +129,10 @@ impl Site {
         let stand_in = std::env::current_exe().unwrap();
         let stand_in = stand_in.parent().unwrap().parent().unwrap().join("multiclaude-stand-in");
         for name in ["multiclaude", "claude"] {
-            std::os::unix::fs::symlink(&stand_in, site.machine.path(&format!("bin/{name}")))
-                .unwrap();
+            let path = site.machine.path(&format!("bin/{name}"));
+            if !path.is_symlink() {
+                std::os::unix::fs::symlink(&stand_in, path).unwrap();
+            }
         }
         if tmux {
             let sockets = site.machine.path("tmux");

@@ -1,0 +1,140 @@
+//! Claude killed, resumed, cleared; the bridge killed between any two steps.
+
+use super::Hop;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use std::fs;
+
+impl Hop {
+    /// Kills an agent's claude, and starts it again as multiclaude does.
+    async fn restart(&self, agent: &str) {
+        let claude = self.ann.claude(agent);
+        let session = claude.state()["session"].as_str().unwrap().to_owned();
+        let pid = self.ann.claude_pid(agent);
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+        let target = format!("=mc-app:={agent}");
+        e2e::eventually("it is gone", 60, || async {
+            let listed =
+                self.ann.tmux(&["list-panes", "-t", &target, "-F", "#{pane_current_command}"]);
+            (!String::from_utf8_lossy(&listed.stdout).contains("claude")).then_some(())
+        })
+        .await;
+        let line = format!("stty sane; claude --resume {session} --dangerously-skip-permissions");
+        assert!(self.ann.tmux(&["send-keys", "-t", &target, &line, "Enter"]).status.success());
+        e2e::eventually("it runs again", 60, || async {
+            (self.ann.claude(agent).runs_as() != Some(pid)).then_some(())
+        })
+        .await;
+        claude.runs().await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_only_queued_comes_again_after_a_kill_and_what_was_taken_does_not() {
+    let hop = Hop::with_channel().await;
+    let claude = hop.ann.claude("fox");
+    hop.dan.send("fox", "fox-ann", "taken before");
+    let before = hop.taken("fox", "taken before").await;
+    hop.seen(&before).await;
+    claude.ask(json!({ "turn_ms": 60_000, "mode": "text" }));
+    claude.ask(json!({ "start_turn": true }));
+    hop.dan.send("fox", "fox-ann", "only queued");
+    hop.held("in the queue of its agent").await;
+    hop.restart("fox").await;
+    let id = hop.taken("fox", "only queued").await;
+    hop.seen(&id).await;
+    assert_eq!((hop.times("fox", &id), hop.times("fox", &before)), (1, 1));
+}
+
+#[tokio::test]
+async fn after_clear_messages_go_to_the_new_session() {
+    let hop = Hop::with_channel().await;
+    let claude = hop.ann.claude("fox");
+    let session = claude.state()["session"].clone();
+    hop.dan.send("fox", "fox-ann", "before");
+    let id = hop.taken("fox", "before").await;
+    hop.seen(&id).await;
+    hop.ann.tmux(&["send-keys", "-t", "=mc-app:=fox", "/clear", "Enter"]);
+    e2e::eventually("another session", 60, || async {
+        (claude.state()["session"] != session).then_some(())
+    })
+    .await;
+    hop.dan.send("fox", "fox-ann", "after");
+    let id = hop.taken("fox", "after").await;
+    hop.seen(&id).await;
+    assert_eq!(hop.times("fox", &id), 1);
+}
+
+#[tokio::test]
+async fn what_the_human_pulled_back_is_theirs() {
+    let hop = Hop::with_channel().await;
+    let claude = hop.ann.claude("fox");
+    claude.ask(json!({ "turn_ms": 60_000, "mode": "text" }));
+    claude.ask(json!({ "start_turn": true }));
+    hop.dan.send("fox", "fox-ann", "wait for it");
+    hop.held("in the queue of its agent").await;
+    hop.ann.tmux(&["send-keys", "-t", "=mc-app:=fox", "Up"]);
+    claude.event("pulled_back", "").await;
+    let id = hop.ann.receives("fox", "wait for it").await["id"].as_str().unwrap().to_owned();
+    if hop.times("fox", &id) == 0 {
+        hop.held("its human pulled it back into the box").await;
+        hop.restart("fox").await;
+    }
+    hop.taken("fox", "wait for it").await;
+    assert_eq!(hop.times("fox", &id), 1);
+}
+
+#[tokio::test]
+async fn a_bridge_that_was_killed_between_two_steps_doubles_and_loses_nothing() {
+    for channel in [true, false] {
+        let mut hop = if channel { Hop::with_channel().await } else { Hop::with_keyboard(&[]).await };
+        let (claude, inbox) = (hop.ann.claude("fox"), {
+            let path = format!(".multiclaude-hybrid/bridge/repos/{}/inbox/fox", hop.world.repo);
+            hop.ann.machine.path(&path)
+        });
+        // While it is in the queue.
+        claude.ask(json!({ "turn_ms": 3000, "mode": "text" }));
+        claude.ask(json!({ "start_turn": true }));
+        hop.dan.send("fox", "fox-ann", "killed while queued");
+        hop.held("in the queue of its agent").await;
+        hop.ann.kill_bridge();
+        let first = hop.taken("fox", "killed while queued").await;
+        hop.ann.start_bridge(&[]);
+        hop.seen(&first).await;
+        // After it was taken, before that was noted: the record of the flight is
+        // what an earlier process left behind.
+        let record = inbox.join("flight.json");
+        claude.ask(json!({ "turn_ms": 100 }));
+        hop.dan.send("fox", "fox-ann", "the record stays");
+        let kept = e2e::eventually("a record", 60, || async { fs::read(&record).ok() }).await;
+        let second = hop.taken("fox", "the record stays").await;
+        hop.seen(&second).await;
+        hop.ann.kill_bridge();
+        let of = |stage: &str| inbox.join(stage).join(format!("{second}.json"));
+        fs::rename(of("seen"), of("placed")).unwrap();
+        fs::write(&record, kept).unwrap();
+        hop.ann.start_bridge(&[]);
+        e2e::eventually("it is known again", 60, || async { of("seen").exists().then_some(()) })
+            .await;
+        // Before anything was posted: nothing is in the transcript.
+        if channel {
+            hop.connected_again(2).await;
+        }
+        hop.dan.send("fox", "fox-ann", "the last one");
+        let third = hop.taken("fox", "the last one").await;
+        hop.seen(&third).await;
+        for id in [&first, &second, &third] {
+            assert_eq!(hop.times("fox", id), 1, "{id}: {:?}", claude.events());
+        }
+    }
+}
+
+impl Hop {
+    async fn connected_again(&self, times: usize) {
+        let line = "an agent has connected local=\"fox\"";
+        e2e::eventually("the channel is open again", 60, || async {
+            (self.ann.log().matches(line).count() >= times).then_some(())
+        })
+        .await;
+    }
+}

@@ -1,0 +1,119 @@
+//! What holds a message up, and that it is delivered when that ends.
+
+use super::Hop;
+use serde_json::json;
+use std::process::Output;
+
+impl Hop {
+    fn keys(&self, agent: &str, keys: &[&str]) -> Output {
+        let target = format!("=mc-app:={agent}");
+        let mut args = vec!["send-keys", "-t", &target];
+        args.extend(keys);
+        self.ann.tmux(&args)
+    }
+}
+
+#[tokio::test]
+async fn a_dialog_a_draft_and_copy_mode_hold_a_message_and_nothing_is_answered() {
+    let hop = Hop::with_keyboard(&[]).await;
+    let claude = hop.ann.claude("fox");
+    for dialog in ["permission", "picker"] {
+        claude.ask(json!({ "dialog": dialog }));
+        hop.dan.send("fox", "fox-ann", dialog);
+        hop.held("dialog open").await;
+        claude.ask(json!({ "dialog": null }));
+        let id = hop.taken("fox", dialog).await;
+        hop.seen(&id).await;
+    }
+    hop.keys("fox", &["-l", "half a thou"]);
+    hop.dan.send("fox", "fox-ann", "behind a draft");
+    hop.held("draft in the box").await;
+    // The human ends it.
+    hop.keys("fox", &["-l", "ght"]);
+    hop.keys("fox", &["Enter"]);
+    let id = hop.taken("fox", "behind a draft").await;
+    assert!(claude.texts("taken").contains(&"half a thought".to_owned()), "as it was typed");
+    hop.seen(&id).await;
+
+    assert!(hop.ann.tmux(&["copy-mode", "-t", "=mc-app:=fox"]).status.success());
+    hop.dan.send("fox", "fox-ann", "behind copy mode");
+    hop.held("copy mode").await;
+    let left = hop.ann.tmux(&["send-keys", "-t", "=mc-app:=fox", "-X", "cancel"]);
+    assert!(left.status.success(), "{left:?}");
+    hop.taken("fox", "behind copy mode").await;
+
+    // A shell command of the human's.
+    hop.keys("fox", &["-l", "!"]);
+    hop.dan.send("fox", "fox-ann", "behind a shell command");
+    hop.held("shell mode").await;
+    hop.keys("fox", &["BSpace"]);
+    hop.taken("fox", "behind a shell command").await;
+    hop.nothing_happened("fox");
+}
+
+#[tokio::test]
+async fn a_channel_is_not_stopped_by_a_draft_and_leaves_it_alone() {
+    let hop = Hop::with_channel().await;
+    let claude = hop.ann.claude("fox");
+    hop.keys("fox", &["-l", "half a thought"]);
+    hop.dan.send("fox", "fox-ann", "beside a draft");
+    let id = hop.taken("fox", "beside a draft").await;
+    hop.seen(&id).await;
+    assert_eq!(claude.state()["box"], "half a thought");
+    claude.ask(json!({ "dialog": "permission" }));
+    hop.dan.send("fox", "fox-ann", "behind a dialog");
+    hop.held("dialog open").await;
+    claude.ask(json!({ "dialog": null }));
+    hop.taken("fox", "behind a dialog").await;
+    hop.nothing_happened("fox");
+}
+
+#[tokio::test]
+async fn where_no_claude_runs_nothing_is_typed_and_the_next_one_gets_the_message() {
+    let hop = Hop::with_keyboard(&[]).await;
+    hop.keys("fox", &["C-c", "C-c"]);
+    hop.keys("fox", &["-l", "/exit"]);
+    hop.keys("fox", &["Enter"]);
+    hop.ann
+        .status_with("fox has no claude", |status| {
+            let agents = status["repos"][0]["agents"].as_array()?;
+            agents.iter().find(|agent| agent["local"] == "fox").map(|_| ())
+        })
+        .await;
+    e2e::eventually("its claude has ended", 60, || async {
+        let panes = hop.ann.tmux(&["list-panes", "-t", "=mc-app:=fox", "-F", "#{pane_current_command}"]);
+        (!String::from_utf8_lossy(&panes.stdout).contains("claude")).then_some(())
+    })
+    .await;
+    hop.dan.send("fox", "fox-ann", "x; touch proof");
+    hop.held("no claude").await;
+    hop.keys("fox", &["-l", "claude --dangerously-skip-permissions"]);
+    hop.keys("fox", &["Enter"]);
+    let id = hop.taken("fox", "x; touch proof").await;
+    hop.seen(&id).await;
+    assert!(!hop.ann.worktree("fox").join("proof").exists());
+}
+
+#[tokio::test]
+async fn a_workspace_belongs_to_its_human_and_gets_a_note() {
+    let hop = Hop::with_channel().await;
+    hop.connected("default").await;
+    hop.dan.send("fox", "workspace-ann", "when you have a minute");
+    hop.held("for the human: multiclaude message list").await;
+    let file = hop.ann.receives("default", "when you have a minute").await;
+    // What the human reads is not waiting any more.
+    let id = file["id"].as_str().unwrap();
+    let read = hop.ann.multiclaude(Some("default"), &["message", "read", id]);
+    assert!(read.status.success(), "{read:?}");
+    hop.ann
+        .status_with("nothing waits", |status| {
+            status["repos"][0]["held"].as_array()?.is_empty().then_some(())
+        })
+        .await;
+    assert_eq!(hop.times("default", id), 0);
+    // Unless the human wants it otherwise.
+    let hop = Hop::new(&[], true, &["--workspace=deliver"]).await;
+    hop.connected("default").await;
+    hop.dan.send("fox", "workspace-ann", "right into it");
+    hop.taken("default", "right into it").await;
+}
