@@ -76,9 +76,10 @@ impl Site {
             "type": "stdio", "command": machine.path("bin/multiclaude-hybrid"), "args": ["mcp"],
         });
         let servers = if mcp { json!({ "multiclaude-hybrid": ours }) } else { json!({}) };
-        let trusted = ["repos/app"].map(|dir| {
-            let path = machine.path(&format!(".multiclaude/{dir}")).display().to_string();
-            (path, json!({ "hasTrustDialogAccepted": true }))
+        // The home, too: older versions know no trust of a repo's worktrees.
+        let trusted = [".multiclaude/repos/app", ""].map(|dir| {
+            let path = machine.path(dir).display().to_string();
+            (path.trim_end_matches('/').to_owned(), json!({ "hasTrustDialogAccepted": true }))
         });
         let projects: serde_json::Map<_, _> = trusted.into_iter().collect();
         let settings = json!({ "mcpServers": servers, "projects": projects });
@@ -145,15 +146,16 @@ impl Site {
         } else {
             site.machine.set("STAND_IN_TMUX", "0");
         }
-        site.ok(&["start"]);
-        let url = format!("https://github.com/{}", world.repo);
-        site.ok(&["repo", "init", &url, nickname]);
-        site.ok(&["worker", "create", "a task", "--repo", nickname, "--name", "fox"]);
+        // Before the first session, which looks whether it is in hybrid mode.
         let ran = site.machine.run_with(&["login", "--url", &world.url], token);
         assert_eq!(ran.code, 0, "{ran:?}");
         let label = format!("--node={node}");
         let ran = site.machine.run(&["config", &world.repo, "--hybrid=true", &label]);
         assert_eq!(ran.code, 0, "{ran:?}");
+        site.ok(&["start"]);
+        let url = format!("https://github.com/{}", world.repo);
+        site.ok(&["repo", "init", &url, nickname]);
+        site.ok(&["worker", "create", "a task", "--repo", nickname, "--name", "fox"]);
         site
     }
 

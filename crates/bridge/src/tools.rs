@@ -199,7 +199,7 @@ pub fn receipt(message: &Message) -> Value {
         "status": message.status,
         "stored_at": message.created_at,
         "delivered_at": message.delivered_at,
-        "seen_at": json!(message)["seen_at"],
+        "seen_at": message.seen_at,
         "acked_at": message.acked_at,
         "failure_reason": message.failure_reason,
     })

@@ -7,7 +7,7 @@ use std::fs;
 
 impl Hop {
     /// Kills an agent's claude, and starts it again as multiclaude does.
-    async fn restart(&self, agent: &str) {
+    pub(super) async fn restart(&self, agent: &str) {
         let claude = self.ann.claude(agent);
         let session = claude.state()["session"].as_str().unwrap().to_owned();
         let pid = self.ann.claude_pid(agent);

@@ -57,24 +57,27 @@ struct Line {
 
 impl Line {
     fn read(raw: &str) -> Self {
-        let (mut all, mut bright, mut dim) = (String::new(), String::new(), false);
+        let (mut cells, mut style) = (Vec::new(), Style::default());
         let mut rest = raw.chars();
         while let Some(character) = rest.next() {
             if character != '\u{1b}' {
-                all.push(character);
-                if !dim {
-                    bright.push(character);
-                }
+                cells.push((character, style));
                 continue;
             }
             // ESC [ 0 ; 2 m
             if rest.as_str().starts_with('[') {
                 rest.next();
                 let codes: String = rest.by_ref().take_while(|next| !next.is_alphabetic()).collect();
-                dim = is_dim_after(&codes, dim);
+                style = style.after(&codes);
             }
         }
-        Self { all, bright }
+        let is_dim = |number: usize| cells.get(number).is_some_and(|(_, style)| style.dim);
+        // The cursor stands on the first character of a suggestion.
+        let is_bright = |(number, (_, style)): &(usize, &(char, Style))| {
+            !style.dim && !(style.reversed && is_dim(number + 1))
+        };
+        let bright = cells.iter().enumerate().filter(is_bright).map(|(_, (character, _))| character);
+        Self { bright: bright.collect(), all: cells.iter().map(|(character, _)| character).collect() }
     }
 
     fn is_rule(&self) -> bool {
@@ -83,22 +86,34 @@ impl Line {
     }
 }
 
-/// Is the text dim after these codes of an SGR sequence?
-fn is_dim_after(codes: &str, mut dim: bool) -> bool {
-    let mut codes = codes.split([';', ':']);
-    while let Some(code) = codes.next() {
-        match code {
-            "" | "0" | "22" => dim = false,
-            "2" => dim = true,
-            // A colour of its own: 38;5;N or 38;2;R;G;B.
-            "38" | "48" | "58" => {
-                let count = if codes.next() == Some("2") { 3 } else { 1 };
-                codes.by_ref().take(count).for_each(drop);
+/// How a character looks.
+#[derive(Debug, Clone, Copy, Default)]
+struct Style {
+    dim: bool,
+    reversed: bool,
+}
+
+impl Style {
+    /// After these codes of an SGR sequence.
+    fn after(mut self, codes: &str) -> Self {
+        let mut codes = codes.split([';', ':']);
+        while let Some(code) = codes.next() {
+            match code {
+                "" | "0" => self = Self::default(),
+                "2" => self.dim = true,
+                "22" => self.dim = false,
+                "7" => self.reversed = true,
+                "27" => self.reversed = false,
+                // A colour of its own: 38;5;N or 38;2;R;G;B.
+                "38" | "48" | "58" => {
+                    let count = if codes.next() == Some("2") { 3 } else { 1 };
+                    codes.by_ref().take(count).for_each(drop);
+                }
+                _ => {}
             }
-            _ => {}
         }
+        self
     }
-    dim
 }
 
 #[cfg(test)]
@@ -125,6 +140,11 @@ mod tests {
             ("❯ \u{1b}[38;5;2mgreen\u{1b}[39m", text("green")),
             ("❯ \u{1b}[38;2;2;2;2mrgb\u{1b}[0m", text("rgb")),
             ("\u{1b}[2m❯ \u{1b}[22mhalf a text", text("half a text")),
+            // The cursor, alone, after a text, and on a suggestion.
+            ("❯ \u{1b}[7m \u{1b}[0m", text("")),
+            ("❯ half\u{1b}[7m \u{1b}[0m", text("half")),
+            ("❯ \u{1b}[7mT\u{1b}[0;2m\u{1b}[39mry \"this\"\u{1b}[0m", text("")),
+            ("❯ \u{1b}[7mT\u{1b}[0mry this", text("Try this")),
             ("❯ first\n  second", text("first\nsecond")),
             ("❯ [Pasted text #1 +30 lines]", text("[Pasted text #1 +30 lines]")),
             ("! ls", Screen::Shell),

@@ -56,7 +56,7 @@ pub struct Inbox {
 
 /// A message that its agent has taken or acknowledged.
 #[derive(Debug, Clone)]
-pub struct Report {
+pub struct Reportable {
     /// The agent's local name.
     pub local: String,
     /// The message, as it came.
@@ -219,7 +219,7 @@ impl Inbox {
     ///
     /// # Errors
     /// A directory cannot be read.
-    pub fn acked(&self, local: &str) -> io::Result<Vec<Report>> {
+    pub fn acked(&self, local: &str) -> io::Result<Vec<Reportable>> {
         let mut acked = Vec::new();
         for stage in Stage::OPEN {
             for id in self.store.ids(local, stage)? {
@@ -230,7 +230,7 @@ impl Inbox {
     }
 
     /// Looks at the file of an open message, if it has changed.
-    fn look_at(&self, local: &str, id: &str, stage: Stage) -> io::Result<Option<Report>> {
+    fn look_at(&self, local: &str, id: &str, stage: Stage) -> io::Result<Option<Reportable>> {
         let path = self.spool.messages.join(local).join(format!("{id}.json"));
         let Ok(modified) = fs::metadata(&path).and_then(|found| found.modified()) else {
             return Ok(None);
@@ -255,7 +255,7 @@ impl Inbox {
         }
         match self.store.get(local, stage, id)? {
             Stored::Message { message, agent } if file.acked_at.is_some() => {
-                return Ok(Some(Report { local: local.to_owned(), message, agent, stage }));
+                return Ok(Some(Reportable { local: local.to_owned(), message, agent, stage }));
             }
             Stored::Notice { .. } if was_read => {
                 self.store.advance(local, id, stage, Stage::Done)?;
@@ -269,13 +269,13 @@ impl Inbox {
     ///
     /// # Errors
     /// A directory cannot be read.
-    pub fn taken(&self, local: &str) -> io::Result<Vec<Report>> {
+    pub fn taken(&self, local: &str) -> io::Result<Vec<Reportable>> {
         let mut taken = Vec::new();
         for id in self.store.ids(local, Stage::Taken)? {
             match self.store.get(local, Stage::Taken, &id)? {
                 Stored::Message { message, agent } => {
                     let (local, stage) = (local.to_owned(), Stage::Taken);
-                    taken.push(Report { local, message, agent, stage });
+                    taken.push(Reportable { local, message, agent, stage });
                 }
                 // Nobody is told.
                 Stored::Notice { .. } => {
@@ -290,7 +290,7 @@ impl Inbox {
     ///
     /// # Errors
     /// The disk is full, …
-    pub fn reported(&self, acked: &Report, to: Stage) -> io::Result<()> {
+    pub fn reported(&self, acked: &Reportable, to: Stage) -> io::Result<()> {
         let id = acked.message.id.to_string();
         if to == Stage::Done {
             locked(&self.looked_at).remove(&id);

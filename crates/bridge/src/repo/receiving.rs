@@ -3,11 +3,11 @@
 
 use super::RepoBridge;
 use crate::connection::is_for_later;
-use crate::inbox::{Receiver, Receiving, Report, Route, Stage};
+use crate::inbox::{Receiver, Receiving, Reportable, Route, Stage};
 use crate::lock::locked;
 use crate::registry::Record;
 use multiclaude_hybrid_client::protocol::agent::Delivery;
-use multiclaude_hybrid_client::protocol::message::MessageStatus;
+use multiclaude_hybrid_client::protocol::message::Report;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -117,7 +117,7 @@ impl RepoBridge {
         for local in self.inbox.store().locals().unwrap_or_default() {
             // Offline, too: what was read need not be handed over any more.
             for acked in self.inbox.acked(&local).unwrap_or_default() {
-                if !self.report(&acked, MessageStatus::Acked, Stage::Done).await {
+                if !self.report(&acked, Report::ACKED, Stage::Done).await {
                     break;
                 }
             }
@@ -128,7 +128,7 @@ impl RepoBridge {
     pub async fn report_seen(&self) {
         for local in self.inbox.store().locals().unwrap_or_default() {
             for taken in self.inbox.taken(&local).unwrap_or_default() {
-                if !self.report(&taken, MessageStatus::Delivered, Stage::Seen).await {
+                if !self.report(&taken, Report::SEEN, Stage::Seen).await {
                     return;
                 }
             }
@@ -136,16 +136,16 @@ impl RepoBridge {
     }
 
     /// Reports how far a message has come; whether others may be reported, too.
-    async fn report(&self, of: &Report, status: MessageStatus, to: Stage) -> bool {
+    async fn report(&self, of: &Reportable, how_far: Report, to: Stage) -> bool {
         if !self.connection.is_online() {
             return false;
         }
         let (local, id) = (&of.local, of.message.id.to_string());
-        let report = self.connection.repo.report(&of.message.id, status, of.agent.as_ref());
+        let report = self.connection.repo.report(&of.message.id, how_far, of.agent.as_ref());
         match self.connection.note(report.await) {
             Err(error) if is_for_later(&error) => return false,
             Err(error) => warn!(local, id, %error, "the report was refused"),
-            Ok(_) => info!(local, id, status = status.as_str(), "reported"),
+            Ok(_) => info!(local, id, stage = ?to, "reported"),
         }
         if let Err(error) = self.inbox.reported(of, to) {
             warn!(local, id, %error, "not moved");
