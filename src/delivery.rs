@@ -5,7 +5,9 @@ use crate::clock;
 use futures_util::StreamExt;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::outcome::Answer;
+use multiclaude_hybrid_protocol::message::Report;
 use multiclaude_hybrid_protocol::webhook::{self, Secret};
+use serde_json::Value;
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::{AbortSignal, Headers, Response, js_sys, web_sys};
 
@@ -65,8 +67,8 @@ async fn exchange(post: &Post<'_>, signal: &AbortSignal, now: Ms) -> worker::Res
     let retry_after = response.headers().get("retry-after")?;
     let retry_after_secs = retry_after.and_then(|text| read_retry_after(&text, now));
     // The status is the answer; a body that breaks or hangs changes nothing.
-    let acked = read_acked(&mut response).await.unwrap_or(false) && (200..300).contains(&code);
-    Ok(Answer::Status { code, acked, retry_after_secs })
+    let report = read_report(&mut response).await.unwrap_or(Report::DELIVERED);
+    Ok(Answer::Status { code, report, retry_after_secs })
 }
 
 /// Seconds, or the HTTP date of when to come back.
@@ -81,12 +83,12 @@ fn read_retry_after(text: &str, now: Ms) -> Option<i64> {
 }
 
 /// Reads what of the answer fits in 4 KiB, so that the connection can be used
-/// again, and drops it; true if it was JSON and said `"status": "acked"`.
-async fn read_acked(response: &mut Response) -> worker::Result<bool> {
+/// again, and drops it; what it said of the message, if it was JSON.
+async fn read_report(response: &mut Response) -> worker::Result<Report> {
     if response.headers().get("content-length")?.as_deref() == Some("0")
         || response.status_code() == 204
     {
-        return Ok(false);
+        return Ok(Report::DELIVERED);
     }
     let content_type = response.headers().get("content-type")?.unwrap_or_default();
     let is_json = content_type
@@ -94,23 +96,28 @@ async fn read_acked(response: &mut Response) -> worker::Result<bool> {
         .next()
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
     let Ok(mut stream) = response.stream() else {
-        return Ok(false);
+        return Ok(Report::DELIVERED);
     };
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;
         if bytes.len() + chunk.len() > ANSWER_MAX {
             // Dropping the stream cancels the rest, however long it is.
-            return Ok(false);
+            return Ok(Report::DELIVERED);
         }
         bytes.extend(chunk);
     }
-    let says_acked = |value: &serde_json::Value| {
-        value.get("status").and_then(serde_json::Value::as_str) == Some("acked")
-    };
-    Ok(is_json
-        && std::str::from_utf8(&bytes)
-            .is_ok_and(|text| serde_json::from_str(text).as_ref().is_ok_and(says_acked)))
+    Ok(if is_json { said(&bytes) } else { Report::DELIVERED })
+}
+
+/// What a JSON answer says beside its status: `"status": "acked"`, `"seen": true`.
+fn said(bytes: &[u8]) -> Report {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    let answer: Value = serde_json::from_str(text).unwrap_or_default();
+    let acked = answer.get("status").and_then(Value::as_str) == Some("acked");
+    let report = if acked { Report::ACKED } else { Report::DELIVERED };
+    let seen = answer.get("seen").and_then(Value::as_bool) == Some(true);
+    if seen { report.and_seen() } else { report }
 }
 
 #[cfg(test)]
@@ -121,5 +128,23 @@ mod tests {
     fn retry_after_in_seconds_is_read() {
         let now = 784_111_777_000;
         assert_eq!(read_retry_after("120", now), Some(120));
+    }
+
+    #[test]
+    fn an_answer_says_acked_or_seen_and_everything_else_says_delivered() {
+        for (text, wanted) in [
+            (r#"{"status":"acked"}"#, Report::ACKED),
+            (r#"{"seen":true}"#, Report::DELIVERED.and_seen()),
+            (r#"{"status":"ok","seen":true}"#, Report::DELIVERED.and_seen()),
+            (r#"{"seen":true,"status":"acked"}"#, Report::ACKED.and_seen()),
+            (r#"{"seen":"true","status":["acked"]}"#, Report::DELIVERED),
+            (r#"{"seen":false}"#, Report::DELIVERED),
+            ("[true]", Report::DELIVERED),
+            ("seen", Report::DELIVERED),
+            ("", Report::DELIVERED),
+        ] {
+            assert_eq!(said(text.as_bytes()), wanted, "{text}");
+        }
+        assert_eq!(said(b"{\"seen\":true\xff}"), Report::DELIVERED);
     }
 }

@@ -11,7 +11,7 @@ use crate::mailbox::Command;
 use crate::mailbox::command::{List, NEXT, Send, SendingAgent, wire_fields};
 use crate::mailbox::door::ask;
 use multiclaude_hybrid_protocol::fields::Metadata;
-use multiclaude_hybrid_protocol::message::{MessageStatus, NewMessage, Sender, wanted_status};
+use multiclaude_hybrid_protocol::message::{MessageStatus, NewMessage, Report, Sender};
 use multiclaude_hybrid_protocol::token::TokenKind;
 use multiclaude_hybrid_protocol::{AgentName, MessageId, Owner, Repo};
 use serde::Serialize;
@@ -153,19 +153,20 @@ pub async fn receipt(context: Context) -> Handled {
     pass_on(ask(&context, &caller.repo, id.agent(), &command, "").await?)
 }
 
-/// `PATCH …/messages/{id}`: the recipient's side has it, or confirms it.
+/// `PATCH …/messages/{id}`: the recipient's side has it, its agent has seen it,
+/// or confirms it.
 pub async fn report(mut context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
     let id = context.message_id()?;
     let agent_id = context.agent_id()?;
     let fields = body::fields(&mut context.request).await?;
-    let status = wanted_status(fields).map_err(ApiError::fields)?;
+    let report = Report::from_fields(fields).map_err(ApiError::fields)?;
     let command = Command::Report {
         caller: caller.principal().clone(),
         agent_id,
         seq: id.seq(),
         uuid: id.uuid_hex(),
-        status,
+        report,
     };
     pass_on(ask(&context, &caller.repo, id.agent(), &command, "").await?)
 }

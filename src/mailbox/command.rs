@@ -12,7 +12,7 @@ use multiclaude_hybrid_core::access::Principal;
 use multiclaude_hybrid_core::mailbox::Configuration;
 use multiclaude_hybrid_core::registry::{Row, Version};
 use multiclaude_hybrid_core::seal::SealError;
-use multiclaude_hybrid_protocol::message::MessageStatus;
+use multiclaude_hybrid_protocol::message::{MessageStatus, Report};
 use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner};
 use serde::Serialize;
 
@@ -61,7 +61,7 @@ pub enum Command {
         /// The UUID of its id.
         uuid: String,
     },
-    /// The recipient's side reports a status.
+    /// The recipient's side reports how far a message has come.
     Report {
         /// Who reports.
         caller: Principal,
@@ -71,8 +71,8 @@ pub enum Command {
         seq: u64,
         /// The UUID of its id.
         uuid: String,
-        /// The status.
-        status: MessageStatus,
+        /// What it says.
+        report: Report,
     },
     /// How many messages wait.
     Waiting,

@@ -6,8 +6,10 @@ use super::sql::{self, fresh_message};
 use crate::{clock, random};
 use futures_util::future::select;
 use multiclaude_hybrid_core::access::Principal;
-use multiclaude_hybrid_core::mailbox::{self, Dedup, Draft, Key, Refusal, SenderRef, Write};
-use multiclaude_hybrid_protocol::message::MessageStatus;
+use multiclaude_hybrid_core::mailbox::{
+    self, Dedup, Draft, Key, Refusal, SenderRef, Standing, Write,
+};
+use multiclaude_hybrid_protocol::message::{MessageStatus, Report};
 use multiclaude_hybrid_protocol::{AgentId, Timestamp};
 use std::rc::Rc;
 use std::time::Duration;
@@ -173,17 +175,17 @@ impl Inner {
         self.sql.message(seq)?.map(Answer::ok).ok_or(Refused::MessageNotFound)
     }
 
-    /// The recipient's side reports a status.
+    /// The recipient's side reports how far a message has come.
     pub(super) fn report(
         &self,
         caller: &Principal,
         agent_id: Option<&AgentId>,
         seq: u64,
         uuid: &str,
-        status: MessageStatus,
+        report: Report,
     ) -> Result<Answer, Refused> {
         let generation = self.check_reader(caller, agent_id)?;
-        self.settle(generation, seq, uuid, status)?;
+        self.settle(generation, seq, uuid, report)?;
         self.sql.message(seq)?.map(Answer::ok).ok_or(Refused::MessageNotFound)
     }
 
@@ -193,14 +195,15 @@ impl Inner {
         generation: u32,
         seq: u64,
         uuid: &str,
-        status: MessageStatus,
+        report: Report,
     ) -> Result<(), Refused> {
         self.flush()?;
         let found = self.sql.find(seq)?;
         let found = found.filter(|found| found.uuid == uuid && found.generation == generation);
         let found = found.ok_or(Refused::MessageNotFound)?;
         let now = clock::now();
-        let settled = self.with(|core| core.report(seq, found.status, status, now))?;
+        let current = Standing { status: found.status, seen: found.seen };
+        let settled = self.with(|core| core.report(seq, current, report, now))?;
         let settled = settled.map_err(|current| Refused::InvalidTransition {
             current: current.as_str().to_owned(),
         })?;

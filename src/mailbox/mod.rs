@@ -28,12 +28,15 @@
 //! | push | 0 | 0 | 0 | 1, with the next write or after 250 ms |
 //! | stream: offer and answer | 0 | 1/20 (a frame) | 0 | 1, likewise |
 //! | poll | 1 | 1 | 0 | 0 |
-//! | ack | 1 | 1 | 0 | 1 |
+//! | seen, reported apart | 1 | 1 | 0 | 1 |
+//! | ack, with or without seen | 1 | 1 | 0 | 1 |
 //!
 //! D1 is asked when the isolate does not know the caller's token (2
 //! statements, one of them after the answer) or the sender's owner (1), each
 //! at most once in 60 s, and whether a stream's token still holds (1), before
-//! a message is offered, as rarely. An idle stream costs nothing. A message's life costs 4 rows with a key, 3 without.
+//! a message is offered, as rarely. An idle stream costs nothing. A message's
+//! life costs 4 rows with a key, 3 without, and one more if *seen* is reported
+//! apart. A receipt costs what a poll does, and a repeated report no row.
 //! Apart from that: an alarm is set when something waits that no alarm covers,
 //! at most one in 5 s for a busy mailbox (one row each, and one object request
 //! when it fires); rows that are no longer kept are deleted once an hour. A

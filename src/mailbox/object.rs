@@ -195,8 +195,8 @@ impl Inner {
             Command::Send(send) => self.send(send, fragment),
             Command::List(list) => return self.list(list).await,
             Command::Receipt { caller, seq, uuid } => return self.receipt(&caller, seq, &uuid),
-            Command::Report { caller, agent_id, seq, uuid, status } => {
-                self.report(&caller, agent_id.as_ref(), seq, &uuid, status)
+            Command::Report { caller, agent_id, seq, uuid, report } => {
+                self.report(&caller, agent_id.as_ref(), seq, &uuid, report)
             }
             Command::Waiting => return self.waiting(),
             Command::Configure { wish, secret, rotate } => {
@@ -219,7 +219,7 @@ impl Inner {
         if self.core.borrow().is_some() {
             return Ok(false);
         }
-        let exists = self.sql.exists()?;
+        let exists = self.sql.open()?;
         let snapshot = if exists { self.sql.snapshot()? } else { Snapshot::default() };
         let (core, writes) = Core::load(snapshot, settings.timing.clone(), clock::now());
         self.core.replace(Some(core));

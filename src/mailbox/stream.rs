@@ -15,7 +15,7 @@ use crate::{clock, log, random};
 use multiclaude_hybrid_core::mailbox::{Next, Offer};
 use multiclaude_hybrid_protocol::MessageId;
 use multiclaude_hybrid_protocol::fields::Fields;
-use multiclaude_hybrid_protocol::message::{MessageStatus, wanted_status};
+use multiclaude_hybrid_protocol::message::Report;
 use std::rc::Rc;
 use worker::worker_sys::WebSocketRequestResponsePair;
 use worker::{Response, WebSocket, WebSocketPair};
@@ -227,7 +227,7 @@ impl Inner {
         mine.is_some() && mine == live.as_ref().map(|live| live.attachment.number)
     }
 
-    /// `{"id", "status"}`: the client has a message.
+    /// `{"id", "status", "seen"}`: the client has a message.
     fn answered(&self, text: &str) -> Result<(), ApiError> {
         let mut fields = Fields::parse(text.as_bytes())?;
         let (_, agent) = self.address()?;
@@ -236,21 +236,21 @@ impl Inner {
                 .filter(|id| *id.agent() == agent)
                 .ok_or("must be the id of a message to this agent")
         });
-        let status = wanted_status(fields).map_err(ApiError::fields)?;
+        let report = Report::from_fields(fields).map_err(ApiError::fields)?;
         let Some(id) = id else { return Ok(()) };
         let offered = self.live.borrow_mut().as_mut().and_then(|live| {
             let known = live.attachment.offer.take_if(|(_, known)| *known == id.to_string());
             known.map(|(offer, _)| offer.seq)
         });
         let now = clock::now();
-        let confirmed = match offered.filter(|_| status != MessageStatus::Pending) {
-            Some(seq) => self.with(|core| core.confirm(seq, status, now))?,
+        let confirmed = match offered {
+            Some(seq) => self.with(|core| core.confirm(seq, report, now))?,
             None => false,
         };
         if !confirmed {
             let generation = self.with(|core| core.open().map(|open| open.version.generation))?;
             let generation = generation.ok_or(Refused::AgentNotFound)?;
-            self.settle(generation, id.seq(), &id.uuid_hex(), status)?;
+            self.settle(generation, id.seq(), &id.uuid_hex(), report)?;
         }
         Ok(())
     }

@@ -54,7 +54,7 @@ impl FromValue for Command {
                         agent_id: member(map, "agent_id")?,
                         seq: member(map, "seq")?,
                         uuid: member(map, "uuid")?,
-                        status: member(map, "status")?,
+                        report: member(map, "report")?,
                     },
                     _ => return None,
                 }
@@ -102,7 +102,7 @@ mod tests {
     use multiclaude_hybrid_core::mailbox::Configuration;
     use multiclaude_hybrid_core::registry::Version;
     use multiclaude_hybrid_protocol::Timestamp;
-    use multiclaude_hybrid_protocol::message::MessageStatus;
+    use multiclaude_hybrid_protocol::message::{MessageStatus, Report};
     use multiclaude_hybrid_protocol::token::TokenKind;
     use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner};
     use serde::Serialize;
@@ -151,12 +151,13 @@ mod tests {
             }),
             Command::Receipt { caller: caller.clone(), seq, uuid: uuid.clone() },
             Command::Report {
-                caller,
+                caller: caller.clone(),
                 agent_id: Some(agent_id),
                 seq,
-                uuid,
-                status: MessageStatus::Acked,
+                uuid: uuid.clone(),
+                report: Report::ACKED.and_seen(),
             },
+            Command::Report { caller, agent_id: None, seq, uuid, report: Report::DELIVERED },
             Command::Waiting,
             Command::TestEndpoint,
         ];

@@ -23,7 +23,7 @@ async fn lines(
 }
 
 #[tokio::test]
-async fn a_warm_send_push_poll_and_ack_cost_what_the_documentation_states() {
+async fn a_warm_send_push_poll_seen_and_ack_cost_what_the_documentation_states() {
     let coordinator = Coordinator::start(Options::default()).await;
     let world = coordinator.world().await;
     let sink = Sink::start(vec![]).await;
@@ -40,7 +40,9 @@ async fn a_warm_send_push_poll_and_ack_cost_what_the_documentation_states() {
     sink.wait_for(2, 10).await;
     lines(&coordinator, 2, |line| line["what"] == "marks").await;
     world.dan.messages("queue", "").await.unwrap();
-    world.dan.report(&id, "acked", None).await.unwrap();
+    for report in [json!({"seen": true}), json!({"seen": true}), json!({"status": "acked"})] {
+        world.dan.patch_message(&id, &report).await.unwrap();
+    }
 
     let route = |route: &'static str, method: &'static str| {
         move |line: &Value| line["route"] == route && line["method"] == method
@@ -49,11 +51,14 @@ async fn a_warm_send_push_poll_and_ack_cost_what_the_documentation_states() {
     let sends = lines(&coordinator, 2, route("/v1/repos/{repo}/messages", "POST")).await;
     let polls =
         lines(&coordinator, 1, route("/v1/repos/{repo}/agents/{name}/messages", "GET")).await;
-    let acks = lines(&coordinator, 1, route("/v1/repos/{repo}/messages/{id}", "PATCH")).await;
+    let reports = lines(&coordinator, 3, route("/v1/repos/{repo}/messages/{id}", "PATCH")).await;
     // D1 statements, requests to a mailbox, rows written.
     assert_eq!(cost(&sends[1]), (json!(0), json!(1), json!(2)));
     assert_eq!(cost(&polls[0]), (json!(0), json!(1), json!(0)));
-    assert_eq!(cost(&acks[0]), (json!(0), json!(1), json!(1)));
+    let rows = [1, 0, 1];
+    for (report, rows) in reports.iter().zip(rows) {
+        assert_eq!(cost(report), (json!(0), json!(1), json!(rows)));
+    }
     let pushes = lines(&coordinator, 2, |line| line["event"] == "push").await;
     assert_eq!(pushes[1]["rows"], 0);
     let marks = lines(&coordinator, 2, |line| line["what"] == "marks").await;

@@ -183,6 +183,11 @@ impl RepoClient {
         self.call(Method::PATCH, &path, &headers, Some(&body)).await?.json()
     }
 
+    /// `PATCH …/messages/{id}` with any body.
+    pub async fn patch_message(&self, id: &str, body: &Value) -> Result<Message, Error> {
+        self.call(Method::PATCH, &format!("/messages/{id}"), &[], Some(body)).await?.json()
+    }
+
     /// `GET …/agents/{name}/stream`.
     pub async fn stream(&self, name: &str, agent: Option<&AgentId>) -> Result<Stream, Error> {
         let name = AgentName::parse(name).unwrap();

@@ -8,9 +8,10 @@ use crate::transport::body;
 use crate::{Error, RepoClient};
 use futures_util::{SinkExt, StreamExt};
 use multiclaude_hybrid_protocol::error::Problem;
-use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
+use multiclaude_hybrid_protocol::message::{Message, Report};
 use multiclaude_hybrid_protocol::{AgentId, AgentName, MessageId};
 use reqwest::{Method, StatusCode, Upgraded, header};
+use serde::Serialize;
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -40,6 +41,14 @@ pub enum Event {
 pub struct Stream {
     socket: WebSocketStream<Upgraded>,
     base: String,
+}
+
+/// A client's answer to a message.
+#[derive(Serialize)]
+struct Answer<'a> {
+    id: &'a MessageId,
+    #[serde(flatten)]
+    report: Report,
 }
 
 fn broken(error: tungstenite::Error) -> Error {
@@ -114,9 +123,14 @@ impl Stream {
         }
     }
 
-    /// Says that this side has a message: `delivered` or `acked`.
-    pub async fn confirm(&mut self, id: &MessageId, status: MessageStatus) -> Result<(), Error> {
-        let answer = serde_json::json!({ "id": id, "status": status });
+    /// Says that this side has a message: a status, `delivered` or `acked`, or
+    /// a [`Report`] that the agent itself has seen it.
+    pub async fn confirm(
+        &mut self,
+        id: &MessageId,
+        report: impl Into<Report>,
+    ) -> Result<(), Error> {
+        let answer = serde_json::json!(Answer { id, report: report.into() });
         self.send(answer.to_string()).await
     }
 

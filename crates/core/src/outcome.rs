@@ -1,5 +1,6 @@
 //! What an endpoint's answer to a push means (design: *Push*).
 
+use multiclaude_hybrid_protocol::message::Report;
 use multiclaude_hybrid_protocol::value::FromValue;
 use serde::Serialize;
 use std::fmt;
@@ -11,8 +12,9 @@ pub enum Answer {
     Status {
         /// The status.
         code: u16,
-        /// The answer was JSON and said `"status": "acked"`.
-        acked: bool,
+        /// What a JSON answer said beside it: acknowledged, seen, or nothing
+        /// but that the message is there.
+        report: Report,
         /// What `Retry-After` asked for, in seconds.
         retry_after_secs: Option<i64>,
     },
@@ -69,11 +71,8 @@ impl FromValue for ErrorClass {
 /// What follows from an [`Answer`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// 2xx: the recipient's side has it; `acked` if it said so.
-    Delivered {
-        /// It is acknowledged, too.
-        acked: bool,
-    },
+    /// 2xx: the recipient's side has it, and says so.
+    Delivered(Report),
     /// 400, 413, 415, 422: this message will never be taken.
     Rejected(ErrorClass),
     /// 410: nothing is pushed there until the endpoint is set again.
@@ -94,8 +93,8 @@ impl Outcome {
         match answer {
             Answer::Timeout => retry(ErrorClass::Timeout),
             Answer::Connection => retry(ErrorClass::Connection),
-            Answer::Status { code, acked, retry_after_secs } => match code {
-                200..=299 => Self::Delivered { acked },
+            Answer::Status { code, report, retry_after_secs } => match code {
+                200..=299 => Self::Delivered(report),
                 400 | 413 | 415 | 422 => Self::Rejected(ErrorClass::Status(code)),
                 410 => Self::Gone(ErrorClass::Status(code)),
                 _ => Self::Retry { class: ErrorClass::Status(code), retry_after_secs },
@@ -106,7 +105,7 @@ impl Outcome {
     /// The error class, unless it was delivered.
     pub fn error(self) -> Option<ErrorClass> {
         match self {
-            Self::Delivered { .. } => None,
+            Self::Delivered(_) => None,
             Self::Rejected(class) | Self::Gone(class) | Self::Retry { class, .. } => Some(class),
         }
     }
@@ -117,7 +116,7 @@ mod tests {
     use super::*;
 
     fn of(code: u16) -> Outcome {
-        Outcome::of(Answer::Status { code, acked: false, retry_after_secs: None })
+        Outcome::of(Answer::Status { code, report: Report::DELIVERED, retry_after_secs: None })
     }
 
     #[test]
@@ -125,7 +124,7 @@ mod tests {
         for code in 100..600 {
             let outcome = of(code);
             match code {
-                200..=299 => assert_eq!(outcome, Outcome::Delivered { acked: false }),
+                200..=299 => assert_eq!(outcome, Outcome::Delivered(Report::DELIVERED)),
                 400 | 413 | 415 | 422 => assert!(matches!(outcome, Outcome::Rejected(_)), "{code}"),
                 410 => assert!(matches!(outcome, Outcome::Gone(_))),
                 _ => assert!(matches!(outcome, Outcome::Retry { .. }), "{code}"),

@@ -43,6 +43,21 @@ pub(crate) fn message() -> Value {
     })
 }
 
+pub(crate) fn acked() -> Value {
+    let mut message = message();
+    if let Some(map) = message.as_object_mut() {
+        map.insert("status".to_owned(), "acked".into());
+        for (time, at) in [
+            ("delivered_at", "2026-11-22T12:00:01.000Z"),
+            ("seen_at", "2026-11-22T12:00:07.000Z"),
+            ("acked_at", "2026-11-22T12:03:00.000Z"),
+        ] {
+            map.insert(time.to_owned(), at.into());
+        }
+    }
+    message
+}
+
 pub(crate) fn spawn() -> Value {
     json!({
         "id": SPAWN, "repo": "acme/app", "task": "Fix the flaky test in ci.yml",

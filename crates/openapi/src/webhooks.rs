@@ -15,8 +15,8 @@ struct Push {
     description: &'static str,
     data: Value,
     example: Value,
-    /// May an answer acknowledge at once?
-    acknowledges: bool,
+    /// May an answer report on the message at once?
+    reports: bool,
 }
 
 /// `webhooks` of the document.
@@ -34,7 +34,7 @@ pub(crate) fn all(schemas: &mut Schemas) -> Value {
             description: "Pushed to the agent's endpoint, in order, one at a time, until it is taken. `webhook-id` is the message's id.",
             data: schemas.of::<Message>(),
             example: examples::message(),
-            acknowledges: true,
+            reports: true,
         },
         Push {
             kind: "endpoint.test",
@@ -43,7 +43,7 @@ pub(crate) fn all(schemas: &mut Schemas) -> Value {
             description: "Sent by `testEndpoint`.",
             data: tested,
             example: json!({ "repo": "acme/app", "agent": "merge-queue" }),
-            acknowledges: false,
+            reports: false,
         },
         Push {
             kind: "worker.spawn_requested",
@@ -52,7 +52,7 @@ pub(crate) fn all(schemas: &mut Schemas) -> Value {
             description: "Pushed to the `spawn_endpoint` of the repo's configuration, signed under its `webhook_secret`. `webhook-id` is the request's id. What runs there reports by `reportWorker`.",
             data: schemas.of::<SpawnRequest>(),
             example: examples::spawn(),
-            acknowledges: false,
+            reports: false,
         },
     ];
     pushes
@@ -76,11 +76,15 @@ fn operation(push: Push, time: &Value) -> Value {
         "type": push.kind, "timestamp": "2026-11-22T12:00:00.000Z", "data": push.example,
     });
     let mut taken = json!({ "description": "Delivered. Any status from 200 to 299." });
-    if push.acknowledges {
+    if push.reports {
         taken = json!({
-            "description": "Delivered, and with `{\"status\": \"acked\"}` acknowledged. Any status from 200 to 299.",
+            "description": "Delivered. Any status from 200 to 299. `{\"status\": \"acked\"}` acknowledges the message, `{\"seen\": true}` says that the agent itself has taken it; both may be said.",
             "content": { "application/json": { "schema": {
-                "type": "object", "properties": { "status": { "enum": ["acked"] } },
+                "type": "object",
+                "properties": { "status": { "enum": ["acked"] }, "seen": { "const": true } },
+            }, "examples": {
+                "confirmed": { "value": { "status": "acked" } },
+                "seen": { "value": { "seen": true } },
             } } },
         });
     }

@@ -1,5 +1,9 @@
 //! Wire types of the mailboxes.
 
+mod report;
+
+pub use report::Report;
+
 use crate::agent::wire_enum;
 use crate::error::FieldError;
 use crate::fields::{Fields, Metadata};
@@ -117,6 +121,9 @@ pub struct Message {
     /// When the recipient's side had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivered_at: Option<Timestamp>,
+    /// When the agent itself had taken it, as was proved; absent if nobody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_at: Option<Timestamp>,
     /// When the recipient confirmed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acked_at: Option<Timestamp>,
@@ -224,17 +231,6 @@ fn thread(text: &str) -> Result<String, String> {
     } else {
         Err(format!("must be 1 to {THREAD_MAX} characters, none of them a control character"))
     }
-}
-
-/// `PATCH …/messages/{id}`: the status that the recipient's side reports.
-pub fn wanted_status(mut fields: Fields) -> Result<MessageStatus, Vec<FieldError>> {
-    let status = fields.required("status", |text| match MessageStatus::parse(text) {
-        Ok(status @ (MessageStatus::Pending | MessageStatus::Delivered | MessageStatus::Acked)) => {
-            Ok(status)
-        }
-        _ => Err("must be delivered or acked"),
-    });
-    fields.finish(status)
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@
 mod requests;
 mod texts;
 
-pub use requests::StatusReport;
 pub use texts::{AGENT_TYPE, IDEMPOTENCY_KEY, LABEL, PUBLIC_URL};
 
 use serde_json::{Value, json};

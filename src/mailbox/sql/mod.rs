@@ -32,7 +32,8 @@ CREATE TABLE IF NOT EXISTS messages (
   purge_at INTEGER,
   delivered_at TEXT, acked_at TEXT, failed_at TEXT, failure_reason TEXT, last_error TEXT,
   sender TEXT, sender_owner TEXT, key TEXT,
-  head TEXT NOT NULL
+  head TEXT NOT NULL,
+  seen_at TEXT
 );
 CREATE TABLE IF NOT EXISTS keys (
   scope TEXT PRIMARY KEY, content TEXT NOT NULL, seq INTEGER NOT NULL, expires_at INTEGER NOT NULL,
@@ -47,6 +48,7 @@ CREATE TABLE IF NOT EXISTS notices (
 const MESSAGE: &str = "head || ',\"status\":\"' || CASE status WHEN 0 THEN 'pending' \
      WHEN 1 THEN 'delivered' WHEN 2 THEN 'acked' ELSE 'failed' END || '\",\"attempts\":' || attempts \
      || iif(delivered_at IS NULL, '', ',\"delivered_at\":\"' || delivered_at || '\"') \
+     || iif(seen_at IS NULL, '', ',\"seen_at\":\"' || seen_at || '\"') \
      || iif(acked_at IS NULL, '', ',\"acked_at\":\"' || acked_at || '\"') \
      || iif(failed_at IS NULL, '', ',\"failed_at\":\"' || failed_at || '\"') \
      || iif(failure_reason IS NULL, '', ',\"failure_reason\":\"' || failure_reason || '\"') \
@@ -82,13 +84,15 @@ pub struct Found {
     pub generation: u32,
     /// Where it stands.
     pub status: MessageStatus,
+    /// Has the agent itself taken it?
+    pub seen: bool,
     /// The principal that sent it.
     pub from_owner: String,
     /// The owner of the agent that sent it.
     pub sender_owner: Option<String>,
 }
 
-from_value!(Found { uuid, generation, status, from_owner, sender_owner });
+from_value!(Found { uuid, generation, status, seen, from_owner, sender_owner });
 from_value!(Key { content, message, outcome });
 
 /// One page of a list.
@@ -172,10 +176,17 @@ impl Sql {
         read.map(Some).ok_or_else(|| Refused::unreadable("a row"))
     }
 
-    /// Was this object ever configured? Asking writes nothing.
-    pub fn exists(&self) -> Result<bool, Refused> {
-        let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'config'";
-        Ok(self.text(sql, vec![])?.is_some())
+    /// Was this object ever configured? Asking writes nothing, except that the
+    /// first time brings tables that an older version made up to date.
+    pub fn open(&self) -> Result<bool, Refused> {
+        let sql = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'messages'";
+        let Some(table) = self.text(sql, vec![])? else {
+            return Ok(false);
+        };
+        if !table.contains("seen_at") {
+            self.run("ALTER TABLE messages ADD COLUMN seen_at TEXT", vec![])?;
+        }
+        Ok(true)
     }
 
     /// Makes the tables.
@@ -234,12 +245,16 @@ impl Sql {
     }
 
     fn settle(&self, settled: &Settled) -> Result<(), Refused> {
-        // A failed message stays failed; only a waiting one can fail.
-        let sql = "UPDATE messages SET status = ?1, \
+        // A failed message stays failed; only a waiting one can fail. That it was
+        // seen is noted of one that is further already, too.
+        let sql = "UPDATE messages SET status = max(status, ?1), \
              delivered_at = iif(?1 = 3, delivered_at, coalesce(delivered_at, ?2)), \
-             acked_at = iif(?1 = 2, ?2, acked_at), failed_at = iif(?1 = 3, ?2, failed_at), \
-             failure_reason = ?6, purge_at = ?3, attempts = coalesce(?4, attempts) \
-             WHERE seq = ?5 AND status < iif(?1 = 3, 1, ?1)";
+             seen_at = iif(?7, coalesce(seen_at, ?2), seen_at), \
+             acked_at = iif(?1 = 2, coalesce(acked_at, ?2), acked_at), \
+             failed_at = iif(?1 = 3, ?2, failed_at), failure_reason = ?6, \
+             purge_at = iif(status < ?1, ?3, purge_at), attempts = coalesce(?4, attempts) \
+             WHERE seq = ?5 AND (status < iif(?1 = 3, 1, ?1) \
+             OR (?7 AND seen_at IS NULL AND status < 3))";
         self.run(
             sql,
             vec![
@@ -249,6 +264,7 @@ impl Sql {
                 settled.attempts.map_or(SqlStorageValue::Null, |attempts| int(attempts.into())),
                 seq(settled.seq),
                 maybe(settled.reason.map(|reason| reason.as_str().to_owned())),
+                int(settled.seen.into()),
             ],
         )
     }

@@ -18,6 +18,7 @@ impl Sql {
         self.json(
             "SELECT json_object('uuid', uuid, 'generation', generation, 'status', \
              CASE status WHEN 0 THEN 'pending' WHEN 1 THEN 'delivered' WHEN 2 THEN 'acked' ELSE 'failed' END, \
+             'seen', json(iif(seen_at IS NULL, 'false', 'true')), \
              'from_owner', (head || '}') ->> '$.from_owner', 'sender_owner', sender_owner) \
              FROM messages WHERE seq = ?",
             vec![seq(at)],

@@ -2,6 +2,7 @@
 
 mod keys;
 mod polling;
+mod seen;
 
 use crate::{agent, code, fields, message, raw};
 use e2e::{World, shared};

@@ -77,6 +77,27 @@ async fn an_endpoint_may_acknowledge_at_once() {
 }
 
 #[tokio::test]
+async fn an_endpoint_may_say_that_the_agent_has_seen_it() {
+    let world = shared().await.world().await;
+    let says = |body: &str| {
+        Answer::Status(200, vec![("content-type", "application/json".into())], body.to_owned())
+    };
+    let bodies = [r#"{"seen":true}"#, r#"{"status":"acked","seen":true}"#, r#"{"seen":false}"#];
+    let sink = Sink::start(bodies.map(says).to_vec()).await;
+    pushed_to(&world, &sink.url).await;
+    for (status, seen) in [
+        (MessageStatus::Delivered, true),
+        (MessageStatus::Acked, true),
+        (MessageStatus::Delivered, false),
+    ] {
+        let id = send(&world, "x").await;
+        let receipt = until(&world, &id, status, 10).await;
+        assert_eq!(receipt.seen_at.is_some(), seen, "{receipt:?}");
+        assert_eq!(receipt.attempts, 1);
+    }
+}
+
+#[tokio::test]
 async fn one_push_is_in_flight_at_a_time_and_the_order_is_kept() {
     let world = shared().await.world().await;
     let sink = Sink::start(vec![]).await;

@@ -9,7 +9,7 @@ use e2e::{World, eventually, shared};
 use multiclaude_hybrid_client::{Event, Stream};
 use multiclaude_hybrid_protocol::ErrorCode::{InvalidJson, MessageNotFound, ValidationFailed};
 use multiclaude_hybrid_protocol::agent::Delivery;
-use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
+use multiclaude_hybrid_protocol::message::{Message, MessageStatus, Report};
 use serde_json::json;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -90,6 +90,33 @@ async fn what_waits_comes_in_order_and_the_next_only_after_the_answer() {
 }
 
 #[tokio::test]
+async fn an_answer_may_say_that_the_agent_has_seen_it_at_once_or_later() {
+    let world = shared().await.world().await;
+    agents(&world).await;
+    let mut stream = open(&world.ann).await;
+    let mut ids = Vec::new();
+    for report in [Report::SEEN, Report::ACKED.and_seen(), Report::DELIVERED] {
+        send(&world, "x").await;
+        let message = next(&mut stream).await;
+        stream.confirm(&message.id, report).await.unwrap();
+        ids.push(message.id);
+    }
+    let receipt = async |at: usize| world.dan.receipt(&ids[at].to_string()).await.unwrap();
+    status_is(&world, &ids[2].to_string(), MessageStatus::Delivered).await;
+    let (seen, acked, delivered) = (receipt(0).await, receipt(1).await, receipt(2).await);
+    assert!(seen.seen_at.is_some() && seen.status == MessageStatus::Delivered, "{seen:?}");
+    assert!(acked.seen_at.is_some() && acked.status == MessageStatus::Acked, "{acked:?}");
+    assert_eq!(delivered.seen_at, None);
+    stream.confirm(&ids[2], Report::SEEN).await.unwrap();
+    let later = eventually("the later proof", 10, || async {
+        let later = receipt(2).await;
+        later.seen_at.is_some().then_some(later)
+    })
+    .await;
+    assert_eq!(later.delivered_at, delivered.delivered_at);
+}
+
+#[tokio::test]
 async fn a_wrong_answer_is_told_and_the_stream_goes_on() {
     let world = shared().await.world().await;
     agents(&world).await;
@@ -102,6 +129,7 @@ async fn a_wrong_answer_is_told_and_the_stream_goes_on() {
         ("nonsense".to_owned(), InvalidJson),
         (json!({"id": own}).to_string(), ValidationFailed),
         (json!({"id": own, "status": "failed"}).to_string(), ValidationFailed),
+        (json!({"id": own, "seen": false}).to_string(), ValidationFailed),
         (
             json!({"id": own.replace("_queue", "_ws"), "status": "acked"}).to_string(),
             ValidationFailed,

@@ -3,7 +3,7 @@
 use super::agents::incarnation;
 use super::query;
 use crate::{Call, Error, RepoClient};
-use multiclaude_hybrid_protocol::message::{Message, MessageStatus, NewMessage};
+use multiclaude_hybrid_protocol::message::{Message, MessageStatus, NewMessage, Report};
 use multiclaude_hybrid_protocol::{AgentId, AgentName, MessageId};
 use reqwest::Method;
 use std::time::Duration;
@@ -97,16 +97,29 @@ impl RepoClient {
         self.get(format!("/messages/{id}")).await
     }
 
-    /// `PATCH …/messages/{id}`: `delivered` or `acked`, for the incarnation
-    /// `agent` if one is given.
+    /// `PATCH …/messages/{id}`: a status, `delivered` or `acked`, or a
+    /// [`Report`] that the agent itself has seen the message, for the
+    /// incarnation `agent` if one is given.
+    ///
+    /// ```no_run
+    /// # async fn example(repo: multiclaude_hybrid_client::RepoClient) -> Result<(), Box<dyn std::error::Error>> {
+    /// use multiclaude_hybrid_client::protocol::MessageId;
+    /// use multiclaude_hybrid_client::protocol::message::{MessageStatus, Report};
+    ///
+    /// let id = MessageId::parse("msg_0193a1b2c3d47000800000010a2b3c4d_queue").ok_or("no id")?;
+    /// repo.report(&id, Report::SEEN, None).await?;
+    /// repo.report(&id, MessageStatus::Acked, None).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn report(
         &self,
         id: &MessageId,
-        status: MessageStatus,
+        report: impl Into<Report>,
         agent: Option<&AgentId>,
     ) -> Result<Message, Error> {
-        let body = serde_json::json!({ "status": status });
-        let call = Call::new(Method::PATCH, format!("/messages/{id}")).json(&body);
+        let report: Report = report.into();
+        let call = Call::new(Method::PATCH, format!("/messages/{id}")).json(&report);
         self.call(incarnation(call, agent)).await?.json()
     }
 }

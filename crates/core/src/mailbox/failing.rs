@@ -2,15 +2,15 @@
 
 use super::notice::Batch;
 use super::write::{Settled, Stored, Write};
-use super::{FAIL_BATCH, Mailbox};
+use super::{FAIL_BATCH, Mailbox, Standing};
 use crate::Ms;
-use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus};
+use multiclaude_hybrid_protocol::message::FailureReason;
 
 impl Mailbox {
     pub(super) fn settle_failed(&mut self, seq: u64, reason: FailureReason, now: Ms) -> Settled {
         let attempts = self.waiting.remove(seq).map(|waiting| waiting.attempts);
         self.drop_orphan(seq);
-        self.settled(seq, MessageStatus::Failed, Some(reason), attempts, now)
+        self.settled(seq, Standing::FAILED, Some(reason), attempts, now)
     }
 
     /// Messages to fail now, at most [`FAIL_BATCH`], all for one reason.

@@ -27,6 +27,7 @@ mod model;
 mod notice;
 mod push;
 mod queue;
+mod standing;
 mod stream;
 mod wake;
 mod write;
@@ -35,11 +36,12 @@ pub use config::{Config, Configuration, Endpoint, HeldSecret, SecretPlan, StaleC
 pub use notice::{Batch, NOTICE_BATCH, notice_text};
 pub use push::{Finished, Push};
 pub use queue::Waiting;
+pub use standing::{Standing, transition};
 pub use stream::{Next, Offer, Stream};
 pub use write::{Insert, Noted, PendingRow, Remember, SenderRef, Settled, Snapshot, Stored, Write};
 
 use crate::{Ms, timing::Timing};
-use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus, TTL_MAX_SECS};
+use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus, Report, TTL_MAX_SECS};
 use multiclaude_hybrid_protocol::{AgentName, MessageId, Timestamp};
 use notice::Outbox;
 use queue::Queue;
@@ -130,19 +132,6 @@ pub fn dedup(remembered: Option<(&str, bool)>, content: &str) -> Dedup {
         None | Some((_, false)) => Dedup::New,
         Some((first, true)) if first == content => Dedup::Same,
         Some(_) => Dedup::Mismatch,
-    }
-}
-
-/// Moves a message's status forward.
-///
-/// `Ok(true)`: it changes; `Ok(false)`: it is there already; `Err`: that
-/// would be backwards, or it has failed.
-pub fn transition(current: MessageStatus, wanted: MessageStatus) -> Result<bool, MessageStatus> {
-    use MessageStatus::{Acked, Delivered, Pending};
-    match (current, wanted) {
-        (Pending, Pending) | (Delivered, Delivered) | (Acked, Acked) => Ok(false),
-        (Pending, Delivered | Acked) | (Delivered, Acked) => Ok(true),
-        _ => Err(current),
     }
 }
 
@@ -256,38 +245,39 @@ impl Mailbox {
         Ok((accepted, writes))
     }
 
-    /// The recipient reports a status for the message at `seq`, which stands
-    /// at `current`. `Ok(None)`: nothing changes.
+    /// The recipient's side makes a report of the message at `seq`, which
+    /// stands at `current`. `Ok(None)`: nothing changes.
     pub fn report(
         &mut self,
         seq: u64,
-        current: MessageStatus,
-        wanted: MessageStatus,
+        current: Standing,
+        report: Report,
         now: Ms,
     ) -> Result<Option<Settled>, MessageStatus> {
-        if !transition(current, wanted)? {
+        let Some(next) = transition(current, report)? else {
             return Ok(None);
-        }
+        };
         self.drop_orphan(seq);
         let attempts = self.waiting.remove(seq).map(|waiting| waiting.attempts);
-        Ok(Some(self.settled(seq, wanted, None, attempts, now)))
+        Ok(Some(self.settled(seq, next, None, attempts, now)))
     }
 
     fn settled(
         &mut self,
         seq: u64,
-        status: MessageStatus,
+        next: Standing,
         reason: Option<FailureReason>,
         attempts: Option<u32>,
         now: Ms,
     ) -> Settled {
-        let keep = match status {
+        let keep = match next.status {
             MessageStatus::Acked => self.timing.keep_acked,
             _ => self.timing.keep_settled,
         };
         let purge_at = now + keep;
         self.note_purge(purge_at);
-        Settled { seq, status, reason, at: now, attempts, purge_at }
+        let Standing { status, seen } = next;
+        Settled { seq, status, seen, reason, at: now, attempts, purge_at }
     }
 
     /// The marks of successful pushes that are not written yet.

@@ -1,10 +1,10 @@
 //! Pushing: at most one in flight, always the oldest waiting message.
 
-use super::{Mailbox, Waiting, Write};
+use super::{Mailbox, Standing, Waiting, Write, transition};
 use crate::outcome::{ErrorClass, Outcome};
 use crate::registry::Version;
 use crate::{Ms, retry};
-use multiclaude_hybrid_protocol::message::MessageStatus;
+use multiclaude_hybrid_protocol::message::Report;
 
 /// A push that was begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,8 +73,8 @@ impl Mailbox {
         }
         self.in_flight = None;
         let mut finished = Finished::default();
-        if let Outcome::Delivered { acked } = outcome {
-            self.mark_pushed(push, acked, now);
+        if let Outcome::Delivered(report) = outcome {
+            self.mark_pushed(push, report, now);
         } else if let Some(class) = outcome.error() {
             finished = self.count_failure(push, outcome, class);
         }
@@ -82,12 +82,14 @@ impl Mailbox {
         finished
     }
 
-    /// The recipient has it, even if it was deregistered in the meantime.
-    fn mark_pushed(&mut self, push: &Push, acked: bool, now: Ms) {
+    /// The recipient has it, even if it was deregistered in the meantime. That
+    /// the agent has seen it counts even if a poller has taken it meanwhile.
+    fn mark_pushed(&mut self, push: &Push, report: Report, now: Ms) {
         let waited = self.waiting.remove(push.seq).is_some() | self.drop_orphan(push.seq);
-        if waited {
-            let status = if acked { MessageStatus::Acked } else { MessageStatus::Delivered };
-            let settled = self.settled(push.seq, status, None, Some(push.attempt), now);
+        if let Ok(Some(next)) = transition(Standing::PENDING, report)
+            && (waited || next.seen)
+        {
+            let settled = self.settled(push.seq, next, None, Some(push.attempt), now);
             self.unsaved.push(settled);
         }
     }
@@ -120,7 +122,7 @@ impl Mailbox {
             return Vec::new();
         };
         match outcome {
-            Outcome::Delivered { .. } | Outcome::Rejected(_) => endpoint.reset(),
+            Outcome::Delivered(_) | Outcome::Rejected(_) => endpoint.reset(),
             Outcome::Gone(_) => endpoint.gone = true,
             Outcome::Retry { class, retry_after_secs } => {
                 let wait = retry::delay(endpoint.step, retry_after_secs, jitter, &self.timing);

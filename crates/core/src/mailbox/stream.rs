@@ -6,10 +6,10 @@
 //! an object that died has lost its sockets, too, and offers again under the
 //! same id.
 
-use super::{Mailbox, Write};
+use super::{Mailbox, Standing, Write, transition};
 use crate::Ms;
 use multiclaude_hybrid_protocol::from_value;
-use multiclaude_hybrid_protocol::message::MessageStatus;
+use multiclaude_hybrid_protocol::message::Report;
 use serde::Serialize;
 
 /// Offers of one message in a row that may stay without an answer. After the
@@ -108,13 +108,17 @@ impl Mailbox {
         Some((Next::Offer(offer), writes))
     }
 
-    /// The client has the offered message. As with a push, the mark may wait
-    /// in [`Mailbox::take_unsaved`]. `false`: that message does not wait.
-    pub fn confirm(&mut self, seq: u64, status: MessageStatus, now: Ms) -> bool {
+    /// The client reports on the offered message. As with a push, the mark may
+    /// wait in [`Mailbox::take_unsaved`]. `false`: that message does not wait,
+    /// or still does.
+    pub fn confirm(&mut self, seq: u64, report: Report, now: Ms) -> bool {
+        let Ok(Some(next)) = transition(Standing::PENDING, report) else {
+            return false;
+        };
         let Some(waiting) = self.waiting.remove(seq) else {
             return false;
         };
-        let settled = self.settled(seq, status, None, Some(waiting.attempts + 1), now);
+        let settled = self.settled(seq, next, None, Some(waiting.attempts + 1), now);
         self.unsaved.push(settled);
         true
     }

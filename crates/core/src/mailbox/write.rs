@@ -17,7 +17,7 @@ pub enum Write {
     Remember(Remember),
     /// Stores a message.
     Insert(Box<Insert>),
-    /// Moves a message forward; without effect on one that is further.
+    /// Moves a message forward; without effect on one that is as far.
     Settle(Settled),
     /// Counts a push that failed.
     Attempt {
@@ -83,15 +83,17 @@ pub struct Remember {
 pub struct Settled {
     /// The message.
     pub seq: u64,
-    /// Where to.
+    /// Where to; without effect on one that is further.
     pub status: MessageStatus,
+    /// It is seen, too.
+    pub seen: bool,
     /// Why, if it failed.
     pub reason: Option<FailureReason>,
     /// When.
     pub at: Ms,
     /// Pushes tried; absent: as stored.
     pub attempts: Option<u32>,
-    /// When its row may be deleted.
+    /// When its row may be deleted, if its status changes.
     pub purge_at: Ms,
 }
 

@@ -5,15 +5,14 @@ use crate::operation::Operation;
 use crate::parameters::{named, path, query};
 use crate::schemas::Schemas;
 use crate::{examples, links};
-use multiclaude_hybrid_protocol::message::{Message, MessageStatus, NewMessage};
-use multiclaude_hybrid_protocol::schema::StatusReport;
+use multiclaude_hybrid_protocol::message::{Message, MessageStatus, NewMessage, Report};
 use multiclaude_hybrid_protocol::{AgentName, ErrorCode, MessageId};
 use serde_json::json;
 
 const STREAM: &str = "Upgrades to a WebSocket. The coordinator sends the oldest pending message as \
-one JSON text, a `Message`; the client answers `{\"id\": \"msg_…\", \"status\": \"delivered\" | \
-\"acked\"}`, then the next one comes. What the client gets wrong is answered by a problem document, \
-which has a `code`. The text `ping` is answered `pong`.
+one JSON text, a `Message`; the client answers `{\"id\": \"msg_…\"}` with a `Report`: `\"status\": \
+\"delivered\" | \"acked\"`, `\"seen\": true`, or both. Then the next one comes. What the client gets \
+wrong is answered by a problem document, which has a `code`. The text `ping` is answered `pong`.
 
 A message unanswered for 30 s is offered again; after three unanswered offers the stream is closed. \
 While a stream lives, webhooks rest. One stream lives per incarnation.
@@ -25,10 +24,17 @@ While a stream lives, webhooks rest. One stream lives per incarnation.
 | 4408 | `unanswered` |
 | 4409 | `stream_replaced` by a newer one, or `agent_superseded` |";
 
+const REPORT: &str = "At least one of `status` and `seen`. A status only moves forward; repeating a \
+report changes nothing.
+
+`\"seen\": true` means that the agent itself has taken the message: report it on proof only. It makes a \
+pending message `delivered`, sets `seen_at` once, and is never taken back. A `status` alone leaves \
+`seen_at` absent.";
+
 pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     let (message, new) = (schemas.of::<Message>(), schemas.request::<NewMessage>());
     let (name, id) = (schemas.of::<AgentName>(), schemas.of::<MessageId>());
-    let (status, report) = (schemas.of::<MessageStatus>(), schemas.request::<StatusReport>());
+    let (status, report) = (schemas.of::<MessageStatus>(), schemas.request::<Report>());
     let example = examples::message;
     let this = [("id", "$response.body#/id")];
     let agent = path("name", "The recipient.", name, "merge-queue");
@@ -92,18 +98,26 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
             "The receipt, for sender and recipient",
         )
         .path_parameter(one.clone())
-        .answers(200, "How far it has come.", message.clone(), example())
+        .answers(200, "How far it has come.", message.clone(), examples::acked())
         .fails(&gone),
         patch(
             "/v1/repos/{owner}/{repo}/messages/{id}",
             "reportMessage",
-            "The recipient has it, or confirms it",
+            "The recipient has it, its agent has seen it, or confirms it",
         )
-        .about("A status only moves forward; repeating one changes nothing.")
+        .about(REPORT)
         .path_parameter(one)
         .agent_id()
-        .body(report, true, &[("confirmed", json!({ "status": "acked" }))])
-        .answers(200, "The message as it is now.", message, example())
+        .body(
+            report,
+            true,
+            &[
+                ("confirmed", json!({ "status": "acked" })),
+                ("seen", json!({ "seen": true })),
+                ("seen and confirmed", json!({ "status": "acked", "seen": true })),
+            ],
+        )
+        .answers(200, "The message as it is now.", message, examples::acked())
         .fails(&gone)
         .fails(&[ErrorCode::InvalidTransition]),
         stream(agent),

@@ -10,7 +10,7 @@ use crate::config::{
 };
 use crate::fields::{METADATA_MAX_BYTES, METADATA_MAX_ENTRIES};
 use crate::heartbeat::Heartbeat;
-use crate::message::{BODY_MAX, NewMessage, THREAD_MAX, TTL_MAX_SECS};
+use crate::message::{BODY_MAX, NewMessage, Report, THREAD_MAX, TTL_MAX_SECS};
 use crate::spawn::{
     Claim, LABELS_MAX, LEASE_DEFAULT_SECS, LEASE_SECS, NewSpawn, PRIORITY, RESULT_MAX, TASK_MAX,
     WorkerUpdate,
@@ -306,14 +306,19 @@ request!(NewToken, |generator| {
     })
 });
 
-/// `PATCH …/messages/{id}`.
-#[derive(Debug)]
-pub struct StatusReport;
-
-request!(StatusReport, |_generator| object(
-    "What the recipient's side reports.",
-    &["status"],
+request!(Report, |_generator| {
+    // At least one of them; null stands for absent.
+    let either = |field: &str, status: Value, seen: Value| json!({ "required": [field], "properties": { "status": status, "seen": seen } });
     json!({
-        "status": { "enum": ["pending", "delivered", "acked"], "description": "A status only moves forward; `pending` changes nothing." },
+        "type": "object",
+        "description": "What the recipient's side reports: a status, `seen`, or both.",
+        "properties": {
+            "status": { "description": "A status only moves forward; `pending` changes nothing." },
+            "seen": { "description": "The agent itself has taken the message, as was proved. It counts as delivered from then on." },
+        },
+        "anyOf": [
+            either("status", json!({ "enum": ["pending", "delivered", "acked"] }), json!({ "enum": [true, null] })),
+            either("seen", json!({ "enum": ["pending", "delivered", "acked", null] }), json!({ "const": true })),
+        ],
     })
-));
+});

@@ -156,10 +156,10 @@ fn a_stream_waits_for_the_push_under_way_and_a_push_for_no_offer() {
     let push = world.mailbox.begin_push(world.now).unwrap();
     world.mailbox.open_stream(None);
     assert!(!world.mailbox.can_offer(world.now));
-    let taken = Outcome::Delivered { acked: false };
+    let taken = Outcome::Delivered(Report::DELIVERED);
     world.mailbox.finish_push(&push, taken, 0.5, world.now);
     send(&mut world);
-    world.step(Step::Offer(Some(true)));
+    world.step(Step::Offer(Some(Report::ACKED)));
     assert_eq!(world.offered, [2]);
     assert_eq!(world.mailbox.waiting(), 0);
 }
@@ -176,19 +176,21 @@ fn a_stream_ends_with_its_incarnation_and_an_offer_survives_sleep() {
     assert!(!world.mailbox.can_offer(world.now), "offered twice");
     world.step(Step::Configure { generation: 2, revision: 1, endpoint: false });
     assert!(world.mailbox.unreported(world.now).is_none());
-    assert!(!world.mailbox.confirm(offer.seq, MessageStatus::Acked, world.now));
+    assert!(!world.mailbox.confirm(offer.seq, Report::ACKED, world.now));
 }
 
 #[test]
-fn statuses_move_forward_only() {
-    use MessageStatus::{Acked, Delivered, Failed, Pending};
-    let all = [Pending, Delivered, Acked, Failed];
-    let changes: Vec<_> = all
-        .iter()
-        .flat_map(|from| all.map(|to| (*from, to)))
-        .filter(|(from, to)| transition(*from, *to) == Ok(true))
-        .collect();
-    assert_eq!(changes, [(Pending, Delivered), (Pending, Acked), (Delivered, Acked)]);
-    let repeats = all.map(|status| transition(status, status).is_ok());
-    assert_eq!(repeats, [true, true, true, false]);
+fn what_an_endpoint_says_it_saw_counts_even_if_a_poller_acknowledged_meanwhile() {
+    for (report, seen) in [(Report::DELIVERED, false), (Report::SEEN, true)] {
+        let mut world = open_world();
+        send(&mut world);
+        let push = world.mailbox.begin_push(world.now).unwrap();
+        let polled = world.mailbox.report(1, Standing::PENDING, Report::ACKED, world.now);
+        world.execute(vec![Write::Settle(polled.unwrap().unwrap())]);
+        world.mailbox.finish_push(&push, Outcome::Delivered(report), 0.5, world.now);
+        let marks = world.mailbox.take_unsaved();
+        world.execute(marks);
+        let wanted = Standing { status: MessageStatus::Acked, seen };
+        assert_eq!(world.store.rows[&1].standing, wanted, "{report:?}");
+    }
 }

@@ -27,6 +27,8 @@ struct World {
     /// Notices the senders got: batch and failed messages.
     told: BTreeMap<u64, Vec<String>>,
     accepted: BTreeSet<u64>,
+    /// Messages that were reported to be seen.
+    proved: BTreeSet<u64>,
     pushed: Vec<u64>,
     offered: Vec<u64>,
 }
@@ -45,6 +47,7 @@ impl World {
             fuse: None,
             told: BTreeMap::new(),
             accepted: BTreeSet::new(),
+            proved: BTreeSet::new(),
             pushed: Vec::new(),
             offered: Vec::new(),
         }
@@ -104,11 +107,23 @@ impl World {
             return;
         };
         self.pushed.push(push.seq);
-        let status = |code| Answer::Status { code, acked: code == 201, retry_after_secs: None };
-        let answers =
-            [status(200), status(201), status(500), status(422), status(410), Answer::Timeout];
-        let answer = answers[usize::from(answer) % answers.len()];
-        let finished = self.mailbox.finish_push(&push, Outcome::of(answer), 0.5, self.now);
+        let says = |code, report| Answer::Status { code, report, retry_after_secs: None };
+        let status = |code| says(code, Report::DELIVERED);
+        let answers = [
+            status(200),
+            says(200, Report::ACKED),
+            status(500),
+            status(422),
+            status(410),
+            Answer::Timeout,
+            says(200, Report::DELIVERED.and_seen()),
+            says(200, Report::ACKED.and_seen()),
+        ];
+        let outcome = Outcome::of(answers[usize::from(answer) % answers.len()]);
+        if let Outcome::Delivered(report) = outcome {
+            self.note_proof(push.seq, report);
+        }
+        let finished = self.mailbox.finish_push(&push, outcome, 0.5, self.now);
         if !self.execute(finished.writes) {
             return;
         }
@@ -119,8 +134,14 @@ impl World {
         }
     }
 
-    /// The stream offers, and its client answers: acked, delivered or nothing.
-    fn offer(&mut self, answer: Option<bool>) {
+    fn note_proof(&mut self, seq: u64, report: Report) {
+        if report.seen() {
+            self.proved.insert(seq);
+        }
+    }
+
+    /// The stream offers, and its client answers with a report or nothing.
+    fn offer(&mut self, answer: Option<Report>) {
         let Some((next, writes)) = self.mailbox.begin_offer(self.now) else {
             return;
         };
@@ -131,9 +152,9 @@ impl World {
         assert_eq!(offer.seq, self.mailbox.pending_from(), "not the oldest");
         assert!(self.mailbox.begin_push(self.now).is_none(), "two under way");
         self.offered.push(offer.seq);
-        if let Some(acked) = answer {
-            let status = if acked { MessageStatus::Acked } else { MessageStatus::Delivered };
-            assert!(self.mailbox.confirm(offer.seq, status, self.now));
+        if let Some(report) = answer {
+            self.note_proof(offer.seq, report);
+            assert!(self.mailbox.confirm(offer.seq, report, self.now));
         }
     }
 
@@ -163,6 +184,24 @@ impl World {
             if !self.execute(vec![write]) {
                 return;
             }
+        }
+    }
+
+    /// The recipient's side reports on one of all messages.
+    fn report(&mut self, pick: prop::sample::Index, report: Report) {
+        let writes = self.mailbox.take_unsaved();
+        if !self.execute(writes) || self.store.rows.is_empty() {
+            return;
+        }
+        let row = self.store.rows.values().nth(pick.index(self.store.rows.len())).unwrap();
+        let (seq, current) = (row.insert.seq, row.standing);
+        let Ok(Some(settled)) = self.mailbox.report(seq, current, report, self.now) else {
+            return;
+        };
+        self.note_proof(seq, report);
+        if self.execute(vec![Write::Settle(settled)]) {
+            let wanted = transition(current, report).unwrap().unwrap();
+            assert_eq!(self.store.rows[&seq].standing, wanted, "a report was not taken");
         }
     }
 
@@ -198,18 +237,7 @@ impl World {
             }
             Step::CloseStream => self.mailbox.close_stream(),
             Step::Offer(answer) => self.offer(answer),
-            Step::Ack { pick, acked } => {
-                let writes = self.mailbox.take_unsaved();
-                if !self.execute(writes) || self.store.rows.is_empty() {
-                    return;
-                }
-                let row = self.store.rows.values().nth(pick.index(self.store.rows.len())).unwrap();
-                let (seq, status) = (row.insert.seq, row.status);
-                let wanted = if acked { MessageStatus::Acked } else { MessageStatus::Delivered };
-                if let Ok(Some(settled)) = self.mailbox.report(seq, status, wanted, self.now) {
-                    self.execute(vec![Write::Settle(settled)]);
-                }
-            }
+            Step::Report { pick, report } => self.report(pick, report),
             Step::Alarm => self.alarm(),
             Step::Wait(ms) => self.now += ms,
             Step::ClockBack(ms) => self.now -= ms,
@@ -225,8 +253,15 @@ impl World {
             assert!(self.store.rows.contains_key(seq), "an accepted message is gone");
         }
         let low = self.mailbox.low_water();
-        for row in self.store.rows.values().filter(|row| row.status == MessageStatus::Pending) {
+        for row in
+            self.store.rows.values().filter(|row| row.standing.status == MessageStatus::Pending)
+        {
             assert!(row.insert.seq >= low, "a load from the low-water mark would miss a message");
+        }
+        for row in self.store.rows.values().filter(|row| row.standing.seen) {
+            let (seq, status) = (row.insert.seq, row.standing.status);
+            assert!(self.proved.contains(&seq), "seen, and nobody said so");
+            assert!(matches!(status, MessageStatus::Delivered | MessageStatus::Acked), "{row:?}");
         }
         for history in self.store.history.values() {
             use MessageStatus::{Acked, Delivered, Failed, Pending};
@@ -254,7 +289,7 @@ impl World {
         let distinct: BTreeSet<_> = told.iter().collect();
         assert_eq!(told.len(), distinct.len(), "a failed message was told twice");
         for row in self.store.rows.values() {
-            let must = row.status == MessageStatus::Failed && row.insert.sender.is_some();
+            let must = row.standing.status == MessageStatus::Failed && row.insert.sender.is_some();
             assert_eq!(must, distinct.contains(&&row.insert.uuid), "{row:?}");
         }
         assert!(self.store.noted.is_empty());

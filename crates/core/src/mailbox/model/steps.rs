@@ -10,12 +10,22 @@ pub(super) enum Step {
     Push(u8),
     OpenStream,
     CloseStream,
-    Offer(Option<bool>),
-    Ack { pick: prop::sample::Index, acked: bool },
+    Offer(Option<Report>),
+    Report { pick: prop::sample::Index, report: Report },
     Alarm,
     Wait(i64),
     ClockBack(i64),
     CrashAfter(u32),
+}
+
+/// What a recipient's side may say.
+fn report() -> impl Strategy<Value = Report> {
+    prop_oneof![
+        3 => Just(Report::DELIVERED),
+        3 => Just(Report::ACKED),
+        2 => Just(Report::SEEN),
+        1 => Just(Report::ACKED.and_seen()),
+    ]
 }
 
 /// Any of it.
@@ -29,8 +39,8 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         5 => any::<u8>().prop_map(Step::Push),
         1 => Just(Step::OpenStream),
         1 => Just(Step::CloseStream),
-        4 => prop::option::of(any::<bool>()).prop_map(Step::Offer),
-        3 => (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(pick, acked)| Step::Ack { pick, acked }),
+        4 => prop::option::of(report()).prop_map(Step::Offer),
+        3 => (any::<prop::sample::Index>(), report()).prop_map(|(pick, report)| Step::Report { pick, report }),
         3 => Just(Step::Alarm),
         3 => (0_i64..60_000).prop_map(Step::Wait),
         1 => (0_i64..10_000).prop_map(Step::ClockBack),

@@ -17,7 +17,7 @@ pub(super) struct Store {
 pub(super) struct StoredRow {
     pub(super) insert: Insert,
     pub(super) ms: Ms,
-    pub(super) status: MessageStatus,
+    pub(super) standing: Standing,
     pub(super) attempts: u32,
 }
 
@@ -33,20 +33,18 @@ impl Store {
                 let row = StoredRow {
                     ms: MessageId::parse(&format!("msg_{}_a", insert.uuid)).unwrap().time().0,
                     insert: *insert,
-                    status: MessageStatus::Pending,
+                    standing: Standing::PENDING,
                     attempts: 0,
                 };
                 assert!(self.rows.insert(row.insert.seq, row).is_none(), "a place was used twice");
             }
             Write::Settle(settled) => {
                 let row = self.rows.get_mut(&settled.seq).unwrap();
-                if transition(row.status, settled.status) == Ok(true)
-                    || (row.status == MessageStatus::Pending
-                        && settled.status == MessageStatus::Failed)
-                {
-                    row.status = settled.status;
-                    self.history.get_mut(&settled.seq).unwrap().push(settled.status);
+                let next = after(row.standing, &settled);
+                if next.status != row.standing.status {
+                    self.history.get_mut(&settled.seq).unwrap().push(next.status);
                 }
+                row.standing = next;
             }
             Write::Attempt { seq, attempts, .. } => {
                 self.rows.get_mut(&seq).unwrap().attempts = attempts;
@@ -60,7 +58,8 @@ impl Store {
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
-        let pending = self.rows.values().filter(|row| row.status == MessageStatus::Pending);
+        let pending =
+            self.rows.values().filter(|row| row.standing.status == MessageStatus::Pending);
         Snapshot {
             config: self.config.clone(),
             last: self.rows.last_key_value().map(|(&seq, row)| (row.ms, seq)),
@@ -82,5 +81,20 @@ impl Store {
             Stored { seq: *seq, uuid: insert.uuid.clone(), sender: insert.sender.clone() }
         };
         seqs.iter().map(row).collect()
+    }
+}
+
+/// What the statement makes of a row.
+fn after(current: Standing, settled: &Settled) -> Standing {
+    if settled.status == MessageStatus::Failed {
+        return if current == Standing::PENDING { Standing::FAILED } else { current };
+    }
+    let report = Report::from(settled.status);
+    let report = if settled.seen { report.and_seen() } else { report };
+    match transition(current, report) {
+        Ok(next) => next.unwrap_or(current),
+        Err(MessageStatus::Failed) => current,
+        // Further already; that it was seen is noted all the same.
+        Err(_) => Standing { seen: current.seen || settled.seen, ..current },
     }
 }
