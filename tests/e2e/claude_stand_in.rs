@@ -14,7 +14,15 @@ const ID: &str = "11111111-1111-4111-8111-111111111111";
 
 /// An MCP server that posts each text it is called with into its session's inbox.
 const SERVER: &str = r#"
-import json, os, socket, sys
+import json, os, socket, subprocess, sys
+def post(sender, text, session):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(os.environ["CLAUDE_CODE_MESSAGING_SOCKET"])
+        line = {"type": "user", "message": {"role": "user", "content": text}, "from": sender, "session_id": session}
+        s.sendall((json.dumps(line) + "\n").encode())
+if sys.argv[1:]:
+    while sys.argv[1] != "" and os.getppid() == int(sys.argv[1]): pass
+    sys.exit(post(*sys.argv[2:]))
 def answer(m):
     if m["method"] == "initialize":
         return {"result": {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "post", "version": "1"}}}
@@ -24,10 +32,14 @@ def answer(m):
         return {"error": {"code": -32601, "message": "unknown"}}
     arguments = m["params"]["arguments"]
     for text in arguments.get("texts", []):
-        with socket.socket(socket.AF_UNIX) as s:
-            s.connect(os.environ["CLAUDE_CODE_MESSAGING_SOCKET"])
-            line = {"type": "user", "message": {"role": "user", "content": text}, "from": arguments["from"], "session_id": arguments["session"]}
-            s.sendall((json.dumps(line) + "\n").encode())
+        message = [arguments["from"], text, arguments["session"]]
+        how = arguments.get("how")
+        if how == "grandchild":
+            subprocess.run(["python3", __file__, "", *message])
+        elif how == "daemon":
+            subprocess.run(["sh", "-c", 'python3 "$0" $$ "$@" & exit 0', __file__, *message])
+        else:
+            post(*message)
     return {"result": {"content": [{"type": "text", "text": json.dumps({**os.environ, "PARENT": str(os.getppid())})}]}}
 for line in sys.stdin:
     m = json.loads(line)
@@ -51,9 +63,12 @@ impl Pane {
     fn bare(environment: &[(&str, &str)], trusted: bool) -> Self {
         let mut machine = Machine::new();
         symlink(Claude::binary(), machine.path("bin/claude")).unwrap();
-        fs::create_dir(machine.path("tmux")).unwrap();
-        let sockets = machine.path("tmux");
-        machine.set("TMUX_TMPDIR", sockets.to_str().unwrap());
+        // Inbox sockets that a killed session leaves behind go with the home.
+        for name in ["TMUX_TMPDIR", "TMPDIR"] {
+            let sockets = machine.path(name);
+            fs::create_dir(&sockets).unwrap();
+            machine.set(name, sockets.to_str().unwrap());
+        }
         machine.set("TERM", "xterm-256color");
         machine.set("SHELL", "/bin/sh");
         // Enter works at once, except where a test is about that.
@@ -451,6 +466,85 @@ async fn a_child_is_delivered_an_outsider_is_held_and_accept_changes_that() {
     let taken: Vec<_> = pane.taken().into_iter().map(|(text, _)| text).collect();
     assert_eq!(taken, ["!touch of a child", "held again", "accepted"]);
     assert!(pane.claude.texts("executed").is_empty());
+}
+
+#[tokio::test]
+async fn a_grandchild_is_a_child_a_daemon_is_none_and_clear_makes_the_old_id_wrong() {
+    let pane = Pane::new(&[]).await;
+    pane.server_ready().await;
+    let post = |text: &str, session: &str, how: &str| {
+        let arguments = json!({ "from": "ann", "texts": [text], "session": session, "how": how });
+        pane.claude.call_tool("post", "post", arguments);
+    };
+    post("of a grandchild", ID, "grandchild");
+    pane.line(ID, "it is taken", peer("of a grandchild")).await;
+    post("of a daemon", ID, "daemon");
+    pane.claude.event("held", "of a daemon").await;
+    pane.keys(&["Enter"]);
+    pane.state("denied", |state| state["dialog"].is_null() && state["busy"] == false).await;
+    let server = pane.claude.state()["mcp"]["post"]["pid"].clone();
+    pane.keys(&["/clear", "Enter"]);
+    let state = pane.state("another id", |state| state["session"] != ID).await;
+    assert_eq!(state["mcp"]["post"]["pid"], server);
+    // The server's environment still has the old id.
+    post("under the old id", ID, "child");
+    pane.claude.event("dropped", "under the old id").await;
+    let new = state["session"].as_str().unwrap();
+    post("under the new id", new, "child");
+    pane.line(new, "it is taken", peer("under the new id")).await;
+    let taken: Vec<_> = pane.taken().into_iter().map(|(text, _)| text).collect();
+    assert_eq!(taken, ["of a grandchild", "under the new id"]);
+}
+
+#[tokio::test]
+async fn a_search_or_the_transcript_has_no_box_though_the_sessions_file_says_idle() {
+    let pane = Pane::new(&[]).await;
+    for (key, name) in [("C-r", "search"), ("C-o", "transcript")] {
+        pane.keys(&[key]);
+        pane.state("it is open", |state| state["dialog"] == name).await;
+        eventually("the box goes", 30, || async { pane.drawn().is_none().then_some(()) }).await;
+        assert_eq!(pane.registered()["status"], "idle");
+        pane.paste("lost", &["Enter"]);
+        pane.claude.event("swallowed", "lost").await;
+        pane.keys(&["Escape"]);
+        pane.state("it is closed", |state| state["dialog"].is_null()).await;
+    }
+    assert!(pane.taken().is_empty());
+}
+
+#[tokio::test]
+async fn during_a_compaction_a_queued_prompt_has_no_content_and_is_taken_after_it() {
+    let pane = Pane::new(&[]).await;
+    pane.server_ready().await;
+    pane.claude.ask(json!({ "compact_ms": 3_600_000 }));
+    pane.paste("of the human", &["Enter"]);
+    pane.claude.event("queued", "of the human").await;
+    pane.post_by_child("ann", &["of a peer"], ID);
+    pane.claude.event("queued", "of a peer").await;
+    pane.claude.ask(json!({ "end_turn": true }));
+    pane.line(ID, "the human first", human("of the human", "queued")).await;
+    pane.line(ID, "then the peer", peer("of a peer")).await;
+    let (none, content) = (pair("enqueue", Value::Null), pair("enqueue", "of a peer"));
+    let dequeue = pair("dequeue", Value::Null);
+    assert_eq!(pane.operations(ID), [none, content, dequeue.clone(), dequeue]);
+}
+
+#[tokio::test]
+async fn sigterm_restores_the_terminal_and_removes_the_sessions_file() {
+    let pane = Pane::bare(&[], true);
+    let work = pane.machine.path("work");
+    let shell = ["new-session", "-d", "-s", "s", "-n", "fox", "-c", work.to_str().unwrap(), "sh"];
+    pane.tmux(&shell);
+    pane.keys(&["claude --dangerously-skip-permissions; stty -a; echo ended", "Enter"]);
+    pane.claude.runs().await;
+    let pid = pane.claude.state()["pid"].to_string();
+    output(pane.machine.command("kill").arg(&pid), b"", LIMIT);
+    assert_eq!(pane.claude.event("exit", "").await["reason"], "terminated");
+    pane.shows("ended").await;
+    let screen = pane.screen();
+    assert!(screen.contains(" icanon") && screen.contains(" echo "), "{screen}");
+    assert_eq!(pane.tmux(&["display", "-p", "-t", "=s:=fox", "#{alternate_on}"]).trim(), "0");
+    assert_eq!(fs::read_dir(pane.machine.path(".claude/sessions")).unwrap().count(), 0);
 }
 
 #[tokio::test]
