@@ -60,7 +60,10 @@ impl Session {
     /// Does what a test asks for. Every key of the command is a wish.
     pub(crate) fn control(&mut self, command: &Value) -> Value {
         let Some(wishes) = command.as_object() else { return json!({ "error": "no object" }) };
-        for (wish, value) in wishes {
+        // How turns go comes before what begins one.
+        let (first, then): (Vec<_>, Vec<_>) =
+            wishes.iter().partition(|(wish, _)| matches!(wish.as_str(), "turn_ms" | "mode"));
+        for (wish, value) in first.into_iter().chain(then) {
             let ms = Duration::from_millis(value.as_u64().unwrap_or_default());
             match wish.as_str() {
                 "turn_ms" => self.pace.turn = ms,

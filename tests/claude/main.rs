@@ -129,6 +129,8 @@ fn refusal(options: &Options, place: &Place) -> Option<String> {
 /// Handles events until the session is over, and gives the reason.
 fn run(session: &mut Session, events: &Receiver<Event>) -> &'static str {
     let mut keys = Keys::default();
+    // When an Escape that nothing has followed is the key.
+    let mut escape = None;
     let mut shown = String::new();
     loop {
         session.tick(Instant::now());
@@ -142,14 +144,15 @@ fn run(session: &mut Session, events: &Receiver<Event>) -> &'static str {
             Terminal::show(&frame);
             shown = frame;
         }
-        let escape = keys.waits().then_some(ESCAPE);
-        let due = session.deadline().map(|due| due.saturating_duration_since(Instant::now()));
-        let patience = escape.into_iter().chain(due).min().unwrap_or(Duration::from_hours(1));
+        let due = session.deadline().into_iter().chain(escape).min();
+        let due = due.map(|due| due.saturating_duration_since(Instant::now()));
+        let patience = due.unwrap_or(Duration::from_hours(1));
         match events.recv_timeout(patience) {
             Ok(Event::Input(bytes)) => {
                 for key in keys.feed(&bytes) {
                     session.press(key);
                 }
+                escape = keys.waits().then(|| Instant::now() + ESCAPE);
             }
             Ok(Event::Resized) => shown.clear(),
             Ok(Event::Gone(reason)) => return reason,
@@ -158,12 +161,13 @@ fn run(session: &mut Session, events: &Receiver<Event>) -> &'static str {
                 session.tick(Instant::now());
                 let _ = answer.send(session.control(&command));
             }
-            Err(RecvTimeoutError::Timeout) => {
-                if let Some(key) = keys.give_up() {
-                    session.press(key);
-                }
-            }
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return "disconnected",
+        }
+        if escape.take_if(|due| *due <= Instant::now()).is_some()
+            && let Some(key) = keys.give_up()
+        {
+            session.press(key);
         }
     }
 }
