@@ -67,7 +67,7 @@ async fn after_clear_messages_go_to_the_new_session() {
 
 #[tokio::test]
 async fn what_the_human_pulled_back_is_theirs() {
-    let hop = Hop::with_channel().await;
+    let hop = Hop::with_keyboard(&[]).await;
     let claude = hop.ann.claude("fox");
     claude.ask(json!({ "turn_ms": 60_000, "mode": "text" }));
     claude.ask(json!({ "start_turn": true }));
@@ -75,12 +75,14 @@ async fn what_the_human_pulled_back_is_theirs() {
     hop.held("in the queue of its agent").await;
     hop.ann.tmux(&["send-keys", "-t", "=mc-app:=fox", "Up"]);
     claude.event("pulled_back", "").await;
+    hop.held("its human pulled it back into the box").await;
     let id = hop.ann.receives("fox", "wait for it").await["id"].as_str().unwrap().to_owned();
-    if hop.times("fox", &id) == 0 {
-        hop.held("its human pulled it back into the box").await;
-        hop.restart("fox").await;
-    }
+    assert_eq!(hop.times("fox", &id), 0);
+    // They send it on.
+    claude.ask(json!({ "end_turn": true, "turn_ms": 50 }));
+    hop.ann.tmux(&["send-keys", "-t", "=mc-app:=fox", "Enter"]);
     hop.taken("fox", "wait for it").await;
+    hop.seen(&id).await;
     assert_eq!(hop.times("fox", &id), 1);
 }
 
@@ -93,11 +95,12 @@ async fn a_bridge_that_was_killed_between_two_steps_doubles_and_loses_nothing() 
             hop.ann.machine.path(&path)
         });
         // While it is in the queue.
-        claude.ask(json!({ "turn_ms": 3000, "mode": "text" }));
+        claude.ask(json!({ "turn_ms": 60_000, "mode": "text" }));
         claude.ask(json!({ "start_turn": true }));
         hop.dan.send("fox", "fox-ann", "killed while queued");
         hop.held("in the queue of its agent").await;
         hop.ann.kill_bridge();
+        claude.ask(json!({ "end_turn": true, "turn_ms": 50 }));
         let first = hop.taken("fox", "killed while queued").await;
         hop.ann.start_bridge(&[]);
         hop.seen(&first).await;

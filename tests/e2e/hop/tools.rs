@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 /// What a tool has answered.
 pub(super) fn value(result: &Value) -> Value {
+    let result = &result["result"];
     let text = result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{result}"));
     assert_ne!(result["isError"], true, "{text}");
     serde_json::from_str(text).unwrap()
@@ -18,8 +19,8 @@ impl Hop {
 
     fn refused(&self, tool: &str, arguments: Value) -> String {
         let result = self.ann.claude("fox").call_tool("multiclaude-hybrid", tool, arguments);
-        assert_eq!(result["isError"], true, "{result}");
-        result["content"][0]["text"].as_str().unwrap().to_owned()
+        assert_eq!(result["result"]["isError"], true, "{result}");
+        result["result"]["content"][0]["text"].as_str().unwrap().to_owned()
     }
 }
 
@@ -77,7 +78,7 @@ async fn errors_of_tools_say_what_to_do() {
     hop.ann.start_bridge(&[]);
     e2e::eventually("the tools work again", 60, || async {
         let result = hop.ann.claude("fox").call_tool("multiclaude-hybrid", "list_agents", json!({}));
-        (result["isError"] != true).then_some(())
+        (result["result"]["isError"] == false).then_some(())
     })
     .await;
 }

@@ -137,6 +137,7 @@ pub(super) fn next(handed: &Handed) -> Next {
         Progress::Taken => return Next::Taken,
         // What was only queued is lost with the process.
         _ if !handed.lives => return Next::Lost,
+        Progress::Queued if handed.waiting => return Next::Wait("dialog open"),
         Progress::Queued => return Next::Wait(queued),
         Progress::PulledBack => return Next::Wait("its human pulled it back into the box"),
         Progress::Dropped if handed.ago < AGAIN => {

@@ -78,9 +78,11 @@ impl Trace {
                 ("enqueue", None) if matches!(now, Progress::Nothing | Progress::Dropped) => {
                     Progress::PerhapsQueued
                 }
-                ("popAll", _) if matches!(now, Progress::Queued | Progress::PerhapsQueued) => {
+                // A line per text, of what was typed; older versions name none.
+                ("popAll", Some(Value::String(content))) if self.is_in(content) => {
                     Progress::PulledBack
                 }
+                ("popAll", None) if now == Progress::Queued => Progress::PulledBack,
                 _ => now,
             },
             "system"
@@ -182,8 +184,14 @@ mod tests {
         let pop = json!({"type": "queue-operation", "operation": "popAll"});
         let dropped = json!({"type": "system", "content": "Dropped a peer message from x: …"});
         let unnamed = json!({"type": "queue-operation", "operation": "enqueue"});
+        let popped = |text: &str| {
+            json!({"type": "queue-operation", "operation": "popAll", "content": text})
+        };
         for (lines, progress) in [
             (vec![enqueue(), pop.clone()], Progress::PulledBack),
+            (vec![enqueue(), popped(TEXT)], Progress::PulledBack),
+            // Another one was.
+            (vec![enqueue(), popped("typed")], Progress::Queued),
             (vec![enqueue(), pop.clone(), user(&json!(TEXT))], Progress::Taken),
             (vec![pop.clone()], Progress::Nothing),
             (vec![dropped.clone()], Progress::Dropped),
