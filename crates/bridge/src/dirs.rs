@@ -14,6 +14,7 @@
 //!     bridge.log             structured logs, and the log before it
 //!     repos/<owner>/<repo>/
 //!       agents.json          the agents that are registered from here
+//!       decisions.json       whose messages the human accepts
 //!       links.json           names of other machines, and when they left
 //!       out/<name>/          what the links in multiclaude's messages lead to
 //!       queue/<name>/        taken from there, in the order of sending
@@ -135,6 +136,11 @@ impl RepoDirs {
     /// The targets of the links.
     pub fn out(&self) -> PathBuf {
         self.root.join("out")
+    }
+
+    /// Whose messages the human accepts.
+    pub fn decisions(&self) -> PathBuf {
+        self.root.join("decisions.json")
     }
 
     /// Messages in the order of sending, by recipient.

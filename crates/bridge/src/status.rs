@@ -89,6 +89,9 @@ pub struct AgentLine {
     pub status: String,
     /// Messages that it has not acknowledged.
     pub unacknowledged: usize,
+    /// Does its session have our MCP server?
+    #[serde(default)]
+    pub channel: bool,
 }
 
 /// Messages for one recipient.
@@ -127,6 +130,7 @@ impl RepoStatus {
                 .as_str()
                 .to_owned(),
             unacknowledged: bridge.inbox.unacknowledged(&local),
+            channel: bridge.has_channel(&local),
             local,
         });
         let reasons = locked(&bridge.outbox.waiting).clone();

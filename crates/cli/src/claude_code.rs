@@ -117,7 +117,7 @@ impl Change {
         let same = gone.chars().rev().zip(come.chars().rev()).take_while(|(one, other)| one == other);
         let end: usize = same.map(|(one, _)| one.len_utf8()).sum();
         let lines = |sign: char, text: &str| -> Vec<String> {
-            let lines = text.lines().filter(|line| !line.trim().is_empty());
+            let lines = text.lines().filter(|line| !matches!(line.trim(), "" | ","));
             lines.map(|line| format!("{sign} {line}")).collect()
         };
         let mut shown = lines('-', &gone[..gone.len() - end]);

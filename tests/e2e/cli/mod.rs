@@ -9,6 +9,7 @@ mod follow;
 mod hostile;
 mod json;
 mod mail;
+mod mcp;
 mod names;
 mod outage;
 mod robust;
@@ -63,6 +64,7 @@ fn snapshot(name: &str, machine: &Machine) {
             r#"services cannot be installed here: [^\n"]*"#,
             "services cannot be installed here: REASON",
         ),
+        (r#""[^"]+/debug/multiclaude-hybrid""#, "\"PROGRAM\""),
         (r"acme/app\d+", "acme/app"),
         (r"this machine's label: \S+", "this machine's label: LABEL"),
         (r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "TIME"),

@@ -3,7 +3,9 @@
 use super::Hop;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
+use e2e::process::LIMIT;
 use std::fs;
+use std::time::Duration;
 
 impl Hop {
     /// Kills an agent's claude, and starts it again as multiclaude does.
@@ -19,13 +21,21 @@ impl Hop {
             (!String::from_utf8_lossy(&listed.stdout).contains("claude")).then_some(())
         })
         .await;
-        let line = format!("stty sane; claude --resume {session} --dangerously-skip-permissions");
+        // One that has taken nothing yet cannot be resumed.
+        let flags = "--dangerously-skip-permissions";
+        let line = format!(
+            "stty sane; claude --resume {session} {flags} || claude --session-id {session} {flags}"
+        );
         assert!(self.ann.tmux(&["send-keys", "-t", &target, &line, "Enter"]).status.success());
-        e2e::eventually("it runs again", 60, || async {
-            (self.ann.claude(agent).runs_as() != Some(pid)).then_some(())
-        })
-        .await;
-        claude.runs().await;
+        let again = async {
+            while claude.runs_as().is_none_or(|now| now == pid) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        if tokio::time::timeout(LIMIT, again).await.is_err() {
+            let screen = self.ann.tmux(&["capture-pane", "-p", "-t", &target]);
+            panic!("{agent} does not run again:\n{}", String::from_utf8_lossy(&screen.stdout));
+        }
     }
 }
 

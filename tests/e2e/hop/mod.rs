@@ -1,6 +1,7 @@
 //! The last hop: from the bridge's inbox into running sessions of the stand-in for
 //! Claude Code, in real panes of tmux.
 
+mod acceptance;
 mod carriers;
 mod crashes;
 mod held;

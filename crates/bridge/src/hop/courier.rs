@@ -1,7 +1,7 @@
 //! Hands the messages of one agent over, in order, one at a time.
 //!
 //! Cost: nothing while nothing waits. While a message waits for a reason to end, a
-//! look at tmux and the processes twice a second; while one is being taken, a look
+//! look at tmux and the processes, twice a second at first, later every 5 s; while one is being taken, a look
 //! at the transcripts every 40 ms for 3 s, then four times a second.
 
 use super::choice::{BETWEEN, Carrier, Choice, Handed, Known, Next, choose, needs_a_person, next};
@@ -13,7 +13,7 @@ use super::text::Letter;
 use super::{Shared, text};
 use crate::clock;
 use crate::inbox::{Stage, Stored};
-use crate::multiclaude::{LocalMessage, Status};
+use crate::multiclaude::{LocalMessage, Pane, Status};
 use crate::socket::PostError;
 use std::collections::BTreeSet;
 use std::io;
@@ -28,8 +28,10 @@ const SOON: Duration = Duration::from_millis(40);
 const LATER: Duration = Duration::from_millis(250);
 /// How long the first looks go on.
 const AT_FIRST: Duration = Duration::from_secs(3);
-/// Between two looks at what holds a message up.
+/// Between two looks at what holds a message up: a tenth of the time that it has been
+/// so, within these limits.
 const HELD: Duration = Duration::from_millis(500);
+const HELD_LONG: Duration = Duration::from_secs(5);
 /// How old the list of windows may be. What is done with a window is checked again
 /// by the tmux call that does it.
 const AGE: Duration = Duration::from_millis(400);
@@ -46,6 +48,8 @@ pub(super) struct Courier {
     handed: Option<Duration>,
     /// The claude in front, and since when.
     front: Option<(Process, Duration)>,
+    /// Why the first message waits, and since when.
+    held: Option<(String, Duration)>,
     /// What was shown to the human.
     shown: BTreeSet<(String, String)>,
 }
@@ -61,6 +65,7 @@ impl Courier {
             flight: None,
             handed: None,
             front: None,
+            held: None,
             shown: BTreeSet::new(),
         }
     }
@@ -136,8 +141,7 @@ impl Courier {
         let repo = state.as_ref().and_then(|state| state.repos.get(&self.shared.nickname));
         let Some((repo, agent)) = repo.and_then(|repo| Some((repo, repo.agents.get(&self.local)?)))
         else {
-            self.hold(waiting, "no such agent here", None).await;
-            return Ok(Some(HELD));
+            return Ok(Some(self.hold(waiting, "no such agent here", None).await));
         };
         let panes = self.shared.windows.within(AGE).await;
         let window = panes.window(&repo.tmux_target(), agent).map(|pane| pane.id.clone());
@@ -155,22 +159,21 @@ impl Courier {
         let mut known = Known {
             claude_for: front,
             channel: channel.is_some(),
-            in_mode: session.as_ref().is_some_and(|session| session.in_mode),
+            in_mode: session.as_ref().is_some_and(|session| session.pane.in_mode),
             waiting: session.as_ref().is_some_and(waits),
             screen: None,
         };
         let mut choice = choose(&known);
         let screen;
         if let (Choice::Look, Some(session)) = (choice, &session) {
-            screen = keyboard::screen(&session.pane).await?;
+            screen = keyboard::screen(&session.pane.id).await?;
             known.screen = Some(&screen);
             choice = choose(&known);
         }
         let (carrier, session) = match (choice, session) {
             (Choice::Hand(carrier), Some(session)) => (carrier, session),
             (Choice::Hold(reason), _) => {
-                self.hold(waiting, reason, window.as_deref()).await;
-                return Ok(Some(HELD));
+                return Ok(Some(self.hold(waiting, reason, window.as_deref()).await));
             }
             _ => return Ok(Some(HELD)),
         };
@@ -189,8 +192,8 @@ impl Courier {
                 Err(PostError::Unknown) => {}
                 Err(PostError::Not(reason)) => {
                     flight.end()?;
-                    self.hold(waiting, &format!("the channel is not usable: {reason}"), None).await;
-                    return Ok(Some(HELD));
+                    let reason = format!("the channel is not usable: {reason}");
+                    return Ok(Some(self.hold(waiting, &reason, None).await));
                 }
             },
             _ => {
@@ -241,7 +244,7 @@ impl Courier {
             _ => None,
         };
         let screen = match &pane {
-            Some(pane) => keyboard::screen(pane).await.ok(),
+            Some(pane) => keyboard::screen(&pane.id).await.ok(),
             None => None,
         };
         let handed = Handed {
@@ -288,7 +291,7 @@ impl Courier {
             Next::Wait(reason) => {
                 let new = self.shared.hold(&self.local, reason);
                 if new && needs_a_person(reason) {
-                    self.show(&id, reason, pane.as_deref()).await;
+                    self.show(&id, reason, pane.as_ref().map(|pane| pane.id.as_str())).await;
                 }
             }
         }
@@ -305,23 +308,31 @@ impl Courier {
     }
 
     /// The pane in which the claude of a flight is still in front.
-    async fn pane_of(&self, flight: &Flight) -> Option<String> {
+    async fn pane_of(&self, flight: &Flight) -> Option<Pane> {
         let panes = self.shared.windows.within(AGE).await;
         let state = self.shared.state.read()?;
         let repo = state.repos.get(&self.shared.nickname)?;
         let agent = repo.agents.get(&self.local)?;
         let session = Session::find(&self.shared.home, &panes, &repo.tmux_target(), agent)?;
-        (session.process == *flight.claude() && !session.in_mode).then_some(session.pane)
+        (session.process == *flight.claude() && !session.pane.in_mode).then_some(session.pane)
     }
 
-    /// Notes why messages wait, and shows the human what only they can end.
-    async fn hold(&mut self, waiting: &[String], reason: &str, pane: Option<&str>) {
-        self.shared.hold(&self.local, reason);
+    /// Notes why messages wait, and shows the human what only they can end. When to
+    /// look again.
+    async fn hold(&mut self, waiting: &[String], reason: &str, pane: Option<&str>) -> Duration {
+        let now = clock::since_boot();
+        if self.shared.hold(&self.local, reason)
+            || self.held.as_ref().is_none_or(|(held, _)| held != reason)
+        {
+            self.held = Some((reason.to_owned(), now));
+        }
+        let since = self.held.as_ref().map_or(now, |(_, since)| *since);
         for (number, id) in waiting.iter().enumerate() {
             if reason == WORKSPACE || (number == 0 && needs_a_person(reason)) {
                 self.show(id, reason, pane).await;
             }
         }
+        (now.saturating_sub(since) / 10).clamp(HELD, HELD_LONG)
     }
 
     /// Shows a reason once in tmux's status line.

@@ -1,6 +1,7 @@
 //! The keyboard: a paste and Enter, each guarded in the tmux call that makes it.
 
 use super::screen::Screen;
+use crate::multiclaude::Pane;
 use std::io;
 use std::process::Stdio;
 use std::time::Duration;
@@ -21,32 +22,43 @@ pub(super) async fn screen(pane: &str) -> io::Result<Screen> {
     Ok(Screen::read(&tmux(&["capture-pane", "-e", "-p", "-t", pane], b"").await?))
 }
 
-/// Pastes a text, as one, unless the pane is in copy mode; whether it did.
+/// Pastes a text, as one, if a claude is still in front and the pane is not in copy
+/// mode; whether it did.
 ///
 /// # Errors
 /// As [`screen`].
-pub(super) async fn paste(pane: &str, id: &str, text: &str) -> io::Result<bool> {
-    let buffer = format!("multiclaude-hybrid-{id}");
-    let paste = format!("paste-buffer -p -d -b {buffer} -t {pane} ; display-message -p {DONE}");
-    let guard = "#{&&:#{==:#{pane_in_mode},0},#{==:#{pane_dead},0}}";
+pub(super) async fn paste(pane: &Pane, id: &str, text: &str) -> io::Result<bool> {
+    let (buffer, at) = (format!("multiclaude-hybrid-{id}"), &pane.id);
+    let paste = format!("paste-buffer -p -d -b {buffer} -t {at} ; display-message -p {DONE}");
+    let guard = guard(pane, "#{==:#{pane_dead},0}");
     let or_else = format!("delete-buffer -b {buffer}");
     let args = ["load-buffer", "-b", &buffer, "-", ";"];
-    let args = args.into_iter().chain(["if-shell", "-F", "-t", pane, guard, &paste, &or_else]);
+    let args = args.into_iter().chain(["if-shell", "-F", "-t", at, &guard, &paste, &or_else]);
     let said = tmux(&args.collect::<Vec<_>>(), text.as_bytes()).await?;
     Ok(said.trim() == DONE)
 }
 
-/// Presses Enter, if the pane is not in copy mode and has the beginning of `id` on
-/// its screen in that moment; whether it did.
+/// Presses Enter, if a claude is still in front, the pane is not in copy mode, and the
+/// beginning of `id` is on its screen in that moment; whether it did.
 ///
 /// # Errors
 /// As [`screen`].
-pub(super) async fn enter(pane: &str, id: &str) -> io::Result<bool> {
+pub(super) async fn enter(pane: &Pane, id: &str) -> io::Result<bool> {
     let beginning: String = id.chars().take(20).collect();
-    let guard = format!("#{{&&:#{{==:#{{pane_in_mode}},0}},#{{C:{beginning}}}}}");
-    let press = format!("send-keys -t {pane} Enter ; display-message -p {DONE}");
-    let said = tmux(&["if-shell", "-F", "-t", pane, &guard, &press], b"").await?;
+    let guard = guard(pane, &format!("#{{C:{beginning}}}"));
+    let press = format!("send-keys -t {at} Enter ; display-message -p {DONE}", at = pane.id);
+    let said = tmux(&["if-shell", "-F", "-t", &pane.id, &guard, &press], b"").await?;
     Ok(said.trim() == DONE)
+}
+
+/// What must hold in the moment of a paste or an Enter: a shell in front would run
+/// what it gets.
+fn guard(pane: &Pane, more: &str) -> String {
+    // What tmux would take for a part of the format is no program's name.
+    let command: String =
+        pane.command.chars().filter(|char| !matches!(char, '#' | ',' | '{' | '}')).collect();
+    let same = format!("#{{==:#{{pane_current_command}},{command}}}");
+    format!("#{{&&:#{{==:#{{pane_in_mode}},0}},#{{&&:{same},{more}}}}}")
 }
 
 /// Shows a line in the status line of whoever looks at the pane.

@@ -2,7 +2,7 @@
 //! `sessions/<pid>.json` → transcripts (`claude-code.md`, *Proof: the transcript*).
 
 use crate::clock;
-use crate::multiclaude::{LocalAgent, Panes};
+use crate::multiclaude::{LocalAgent, Pane, Panes};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -92,9 +92,7 @@ pub(super) struct Session {
     /// The claude in front.
     pub(super) process: Process,
     /// Its pane.
-    pub(super) pane: String,
-    /// Is the pane in copy mode?
-    pub(super) in_mode: bool,
+    pub(super) pane: Pane,
     /// What it says of itself.
     pub(super) said: Option<Said>,
     /// Where its transcripts are written.
@@ -119,7 +117,7 @@ impl Session {
         let mut transcripts: Vec<_> = dirs.iter().map(|dir| transcripts_of(home, dir)).collect();
         transcripts.sort();
         transcripts.dedup();
-        Some(Self { process, pane: pane.id.clone(), in_mode: pane.in_mode, said, transcripts })
+        Some(Self { process, pane: pane.clone(), said, transcripts })
     }
 }
 

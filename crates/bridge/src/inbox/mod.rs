@@ -4,20 +4,24 @@
 //! |---|---|
 //! | this one | what the parts share: [`Inbox`] |
 //! | `store` | messages on disk, once |
+//! | `acceptance` | whose messages reach agents here |
 //! | `receive` | a stream or long polls, per agent |
 //! | `listener` | webhooks |
 //! | `hop` | what the last hop offers: see [`crate::hop`] |
 
+mod acceptance;
 mod hop;
 mod listener;
 mod receive;
 mod store;
 
+pub use acceptance::{Accept, Decisions, Verdict, judge};
 pub use hop::LastHop;
 pub use listener::{Listener, Route, Routes};
 pub use receive::{Receiver, Receiving};
 pub use store::{BRIDGE_NAME, Stage, Store, Stored, notice};
 
+use crate::clock;
 use crate::dirs::make_dir;
 use crate::lock::locked;
 use crate::multiclaude::{LocalMessage, StateFile, Status};
@@ -43,6 +47,7 @@ pub struct Inbox {
     state: Arc<StateFile>,
     seal: Arc<Seal>,
     hop: Arc<dyn LastHop>,
+    accept: Accept,
     /// One placing at a time keeps the order.
     placing: Mutex<()>,
     /// Why messages wait, by local agent and id.
@@ -73,7 +78,7 @@ impl Inbox {
         spool: Arc<Spool>,
         state: Arc<StateFile>,
         seal: Arc<Seal>,
-        (registry, hop): (Arc<Registry>, Arc<dyn LastHop>),
+        (registry, hop, accept): (Arc<Registry>, Arc<dyn LastHop>, Accept),
     ) -> Self {
         Self {
             store: Store::new(spool.dirs.clone()),
@@ -81,6 +86,7 @@ impl Inbox {
             state,
             seal,
             hop,
+            accept,
             placing: Mutex::default(),
             held: Mutex::default(),
             looked_at: Mutex::default(),
@@ -122,8 +128,23 @@ impl Inbox {
             Ok(ids) => ids,
             Err(error) => return self.trouble.begin("inbox", error),
         };
+        let decisions = Decisions::load(&self.spool.dirs);
         for (at, id) in ids.iter().enumerate() {
-            let reason = match self.place_one(local, id) {
+            let judged = match &decisions {
+                Ok(decisions) => self.judge(local, id, decisions),
+                Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+            };
+            let placed = match judged {
+                Ok(Verdict::Accepted) => self.place_one(local, id),
+                Ok(Verdict::Refused(reason)) => self.refuse(local, id, &reason).map(|()| None),
+                // It waits for the human, and no other message waits for it.
+                Ok(Verdict::Asked(reason)) => {
+                    locked(&self.held).insert((local.to_owned(), id.clone()), reason);
+                    continue;
+                }
+                Err(error) => Err(error),
+            };
+            let reason = match placed {
                 Ok(None) => continue,
                 Ok(Some(reason)) => reason,
                 Err(error) => format!("its file cannot be written: {error}"),
@@ -135,6 +156,40 @@ impl Inbox {
             }
             return;
         }
+    }
+
+    fn judge(&self, local: &str, id: &str, decisions: &Decisions) -> io::Result<Verdict> {
+        Ok(match self.store.get(local, Stage::New, id)? {
+            Stored::Message { message, .. } => {
+                let owner = self.registry.home().owner.as_str();
+                judge(&self.accept, decisions, Some(owner), &message)
+            }
+            Stored::Notice { .. } => Verdict::Accepted,
+        })
+    }
+
+    /// Tells the sender of a message why it does not reach its agent.
+    fn refuse(&self, local: &str, id: &str, reason: &str) -> io::Result<()> {
+        if let Stored::Message { message, .. } = self.store.get(local, Stage::New, id)?
+            && let Sender::Agent(from) = &message.from
+        {
+            let to = from.as_str();
+            let body = format!(
+                "Your message {id} was refused by the human of the machine of {}, and {} has not seen it: {reason}",
+                message.to, message.to
+            );
+            // The same file again, if a crash comes before the last step.
+            let answer = LocalMessage {
+                status: Status::Pending,
+                ..LocalMessage::delivered(&format!("refusal-{id}"), local, to, &body, clock::wall_ms())
+            };
+            let out = self.spool.dirs.out().join(to);
+            make_dir(&out)?;
+            answer.write(&out)?;
+        }
+        self.store.advance(local, id, Stage::New, Stage::Done)?;
+        info!(local, id, reason, "message refused");
+        Ok(())
     }
 
     /// Places one message; the reason if it has to wait.

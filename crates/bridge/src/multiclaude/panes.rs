@@ -14,7 +14,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(10);
-const FIELDS: &str = "#{session_name}\t#{window_name}\t#{pane_pid}\t#{pane_dead}\t#{window_activity}\t#{session_created}\t#{pane_id}\t#{pane_in_mode}";
+const FIELDS: &str = "#{session_name}\t#{window_name}\t#{pane_pid}\t#{pane_dead}\t#{window_activity}\t#{session_created}\t#{pane_id}\t#{pane_in_mode}\t#{pane_current_command}";
 const SHELLS: [&str; 9] = ["sh", "bash", "zsh", "fish", "dash", "ksh", "csh", "tcsh", "login"];
 
 /// A window's first pane.
@@ -24,6 +24,8 @@ pub struct Pane {
     pub pid: u32,
     /// Its tmux id, `%0`.
     pub id: String,
+    /// The program in front, as tmux calls it.
+    pub command: String,
     /// Is it in copy mode, or another one that takes the keys?
     pub in_mode: bool,
     dead: bool,
@@ -65,14 +67,15 @@ impl Panes {
         let mut panes = Self::default();
         for line in listed.lines() {
             let fields: Vec<_> = line.split('\t').collect();
-            let [session, window, pid, dead, activity, created, id, mode] = fields[..] else {
+            let [session, window, pid, dead, activity, created, id, mode, command] = fields[..] else {
                 continue;
             };
             let (Ok(pid), Ok(activity_secs)) = (pid.parse(), activity.parse()) else {
                 continue;
             };
             let (id, in_mode) = (id.to_owned(), mode != "0");
-            let pane = Pane { pid, id, in_mode, dead: dead == "1", activity_secs };
+            let (dead, command) = (dead == "1", command.to_owned());
+            let pane = Pane { pid, id, in_mode, command, dead, activity_secs };
             let key = (session.to_owned(), window.to_owned());
             panes.windows.entry(key).or_insert(pane);
             panes.sessions.insert(session.to_owned(), created.parse().unwrap_or_default());
@@ -225,7 +228,7 @@ mod tests {
 
     fn panes(processes: &str) -> Panes {
         let mut panes =
-            Panes::of_tmux("mc-app\tfox\t100\t0\t1700\t1600\t%0\t0\nmc-app\tdead\t200\t1\t1\t1600\t%1\t0\n");
+            Panes::of_tmux("mc-app\tfox\t100\t0\t1700\t1600\t%0\t0\tclaude\nmc-app\tdead\t200\t1\t1\t1600\t%1\t0\tbash\n");
         panes.processes = processes.lines().filter_map(process).collect();
         panes
     }

@@ -1,7 +1,7 @@
 //! What all repos of a bridge share.
 
 use crate::hop::Wishes;
-use crate::inbox::Routes;
+use crate::inbox::{Accept, Routes};
 use crate::lock::locked;
 use crate::multiclaude::{Daemon, Panes, Paths, StateFile, Windows};
 use crate::presence::Timing;
@@ -54,6 +54,8 @@ pub struct Shared {
     pub panes: Mutex<Arc<Panes>>,
     /// The channels of agents.
     pub channels: Arc<Channels>,
+    /// Whose messages are accepted.
+    pub accept: Accept,
     /// What the user wants of the last hop.
     pub wishes: Wishes,
     /// Does multiclaude's daemon answer?

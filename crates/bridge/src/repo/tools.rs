@@ -23,6 +23,11 @@ impl RepoBridge {
         record.id.is_some().then_some(record.name)
     }
 
+    /// Is the channel of a local agent open?
+    pub fn has_channel(&self, local: &str) -> bool {
+        self.shared.channels.of(&self.setup.nickname, local).is_some()
+    }
+
     /// Calls a tool on behalf of a local agent.
     ///
     /// # Errors

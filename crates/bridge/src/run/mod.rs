@@ -104,6 +104,7 @@ pub async fn run(
         windows: Arc::default(),
         panes: Mutex::default(),
         channels: Arc::clone(&channels),
+        accept: options.accept.clone(),
         wishes: options.wishes,
         home: options.home.clone(),
         daemon_is_up: AtomicBool::new(false),
@@ -190,12 +191,14 @@ impl Bridge {
     fn settings_stamp(&self) -> (Vec<Option<std::time::SystemTime>>, Vec<(String, String)>) {
         let root = self.shared.paths.root();
         let files = [root.join("hybrid/settings.json"), root.join("credentials")];
-        let times =
-            files.map(|file| std::fs::metadata(file).and_then(|found| found.modified()).ok());
+        // What the human decides about messages, too.
+        let decisions = self.repos.values().map(|served| served.bridge.spool.dirs.decisions());
+        let time = |file| std::fs::metadata(file).and_then(|found| found.modified()).ok();
+        let times: Vec<_> = files.into_iter().chain(decisions).map(time).collect();
         let state = self.shared.state.read();
         let repos = state.iter().flat_map(|state| &state.repos);
         (
-            times.to_vec(),
+            times,
             repos.map(|(name, repo)| (name.clone(), repo.github_url.clone())).collect(),
         )
     }

@@ -1,6 +1,7 @@
 //! How a bridge runs, and why it may not start.
 
 use crate::hop::Wishes;
+use crate::inbox::Accept;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
@@ -19,6 +20,8 @@ pub struct Options {
     pub public_url: Option<String>,
     /// Never by stream.
     pub polling: bool,
+    /// Whose messages are accepted.
+    pub accept: Accept,
     /// What the user wants of the last hop.
     pub wishes: Wishes,
     /// Divides the bridge's times, for tests; 0 and 1 leave them.

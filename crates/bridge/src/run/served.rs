@@ -85,7 +85,7 @@ impl Served {
             Arc::clone(&spool),
             Arc::clone(&state),
             Arc::clone(&seal),
-            (Arc::clone(&registry), hop),
+            (Arc::clone(&registry), hop, shared.accept.clone()),
         );
         let inbox = Arc::new(inbox);
         let outbox = Arc::new(Outbox {

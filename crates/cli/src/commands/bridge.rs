@@ -1,6 +1,7 @@
 //! `bridge`: the daemon that carries messages between multiclaude's agents here
 //! and the coordinator.
 
+mod held;
 mod install;
 mod log;
 mod show;
@@ -13,7 +14,9 @@ use crate::session::Session;
 use clap::{Args, Subcommand, ValueEnum};
 use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_bridge::hop::Wishes;
+use multiclaude_hybrid_bridge::inbox::Accept;
 use multiclaude_hybrid_bridge::run::{Options, StartError, run};
+use multiclaude_hybrid_client::protocol::Owner;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,6 +44,12 @@ enum BridgeCommand {
     Uninstall,
     /// Show what the bridge does: agents, waiting messages, what is wrong
     Status,
+    /// Show the messages that wait here, and why
+    Held(held::HeldArgs),
+    /// Let a message, or all messages of an owner, go on to their agents
+    Accept(held::AcceptArgs),
+    /// Refuse a message; its sender is told why
+    Refuse(held::RefuseArgs),
     /// Show the bridge's log
     Logs(log::LogsArgs),
 }
@@ -60,6 +69,9 @@ pub struct RunArgs {
     /// Ask for messages instead of keeping a stream open
     #[arg(long, conflicts_with = "public_url")]
     poll: bool,
+    /// Whose messages reach agents here: team, ask, or owners, separated by commas
+    #[arg(long, value_name = "WHOSE", default_value = "team", value_parser = accepted)]
+    accept: Accept,
     /// What a workspace, which is its human's, gets: a note, or messages as any agent
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     workspace: Workspace,
@@ -69,6 +81,20 @@ pub struct RunArgs {
     /// Divide the bridge's times, for tests
     #[arg(long, value_name = "N", hide = true, default_value_t = 1)]
     time_scale: u32,
+}
+
+fn accepted(text: &str) -> Result<Accept, String> {
+    match text {
+        "team" => Ok(Accept::Team),
+        "ask" => Ok(Accept::Ask),
+        owners => {
+            let owner = |owner: &str| match Owner::parse(owner.trim()) {
+                Ok(owner) => Ok(owner.to_string()),
+                Err(error) => Err(format!("the owner {owner:?} {error}")),
+            };
+            Ok(Accept::Owners(owners.split(',').map(owner).collect::<Result<_, _>>()?))
+        }
+    }
 }
 
 /// What a workspace gets.
@@ -99,6 +125,9 @@ impl BridgeArgs {
             BridgeCommand::Install(args) => args.run(session),
             BridgeCommand::Uninstall => install::uninstall(session),
             BridgeCommand::Status => show::status(session),
+            BridgeCommand::Held(args) => args.run(session),
+            BridgeCommand::Accept(args) => args.run(session),
+            BridgeCommand::Refuse(args) => args.run(session),
             BridgeCommand::Logs(args) => args.run(session).await,
         }
     }
@@ -113,6 +142,14 @@ impl RunArgs {
         words.extend(self.public_url.as_ref().map(|url| format!("--public-url={url}")));
         if self.poll {
             words.push("--poll".to_owned());
+        }
+        match &self.accept {
+            Accept::Team => {}
+            Accept::Ask => words.push("--accept=ask".to_owned()),
+            Accept::Owners(owners) => {
+                let owners: Vec<_> = owners.iter().map(String::as_str).collect();
+                words.push(format!("--accept={}", owners.join(",")));
+            }
         }
         if self.workspace == Workspace::Deliver {
             words.push("--workspace=deliver".to_owned());
@@ -137,6 +174,7 @@ impl RunArgs {
                 .as_ref()
                 .map(|url| url.as_str().trim_end_matches('/').to_owned()),
             polling: self.poll,
+            accept: self.accept.clone(),
             wishes: Wishes {
                 workspace: self.workspace == Workspace::Deliver,
                 quiet: self.notify == Notify::None,

@@ -1,10 +1,13 @@
 //! `mcp`: the MCP server that Claude Code starts for an agent.
 
 mod alone;
+mod install;
+
+pub(crate) use install::{added, remove};
 
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
-use clap::Args;
+use clap::{Args, Subcommand};
 use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_bridge::hop::{Process, Said};
 use multiclaude_hybrid_bridge::socket::Desk;
@@ -28,13 +31,28 @@ use tokio::sync::{mpsc, oneshot};
 /// an agent of multiclaude it speaks through the running bridge, as that agent, and
 /// hands incoming messages to the session. In any other session it ends at once.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct McpArgs {
+    #[command(subcommand)]
+    command: Option<McpCommand>,
     /// Serve this registered agent, without a bridge, with a login of this machine
     #[arg(long, value_name = "NAME", value_parser = super::agents::agent_name)]
     agent: Option<AgentName>,
     /// The repo of --agent: multiclaude's name for it, or owner/repo
     #[arg(long, short, value_name = "REPO", requires = "agent")]
     repo: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum McpCommand {
+    /// Let Claude Code start this server in every session of yours; asks first
+    Install {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Take it out of Claude Code's settings again
+    Uninstall,
 }
 
 const INSTRUCTIONS: &str = "Messages to and from agents on other machines. A message arrives as a line \
@@ -96,9 +114,11 @@ impl ServerHandler for Server {
 impl McpArgs {
     /// Runs it until its client closes the connection.
     pub async fn run(&self, session: &Session) -> Outcome {
-        match &self.agent {
-            Some(name) => alone::run(session, self.repo.as_deref(), name).await,
-            None => for_agent(session).await,
+        match (&self.command, &self.agent) {
+            (Some(McpCommand::Install { yes }), _) => install::install(session, *yes),
+            (Some(McpCommand::Uninstall), _) => install::uninstall(session),
+            (None, Some(name)) => alone::run(session, self.repo.as_deref(), name).await,
+            (None, None) => for_agent(session).await,
         }
     }
 }

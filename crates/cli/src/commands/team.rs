@@ -3,6 +3,7 @@
 use super::bridge::{self, RunArgs};
 use super::login::{ask_secret, keep};
 use super::roles::stand_down_all;
+use crate::commands::mcp;
 use crate::crypt;
 use crate::doctor;
 use crate::failure::{Exit, Failure, Outcome};
@@ -57,6 +58,9 @@ pub struct JoinArgs {
     /// Do not install the bridge; you run it yourself
     #[arg(long)]
     no_bridge: bool,
+    /// Let Claude Code start our MCP server in every session of yours, without asking
+    #[arg(long)]
+    mcp: bool,
     /// Retire the local agent of this role, which another machine serves
     #[arg(long, value_name = "ROLE")]
     stand_down: Vec<String>,
@@ -165,6 +169,7 @@ impl JoinArgs {
             settings.node = Some(node.clone());
         })?;
         let mut steps = self.bridge(session);
+        steps.push(mcp::added(session, self.mcp));
         steps.extend(stand_down_all(session, &invitation.repo, &self.stand_down).await?);
         let checks = doctor::all(session, Some(&invitation.repo)).await;
         let value = json!({
@@ -304,8 +309,10 @@ impl LeaveArgs {
             settings.nicknames.retain(|_, known| known.repo != repo);
             settings.logins.retain(|login| !useless.contains(login));
         })?;
+        let mut changed = None;
         if session.settings.repos.is_empty() {
             crypt::forget_own(session)?;
+            changed = mcp::remove(session)?;
         }
         let forgotten: Vec<_> = useless.iter().map(|login| &login.token_id).collect();
         let value = json!({ "repo": repo, "deregistered": removed, "forgotten": forgotten });
@@ -321,7 +328,7 @@ impl LeaveArgs {
                 "Left {repo}: {} deregistered, {} forgotten. multiclaude itself goes on as before.{rest}",
                 counted(removed.len(), "agent"),
                 counted(forgotten.len(), "token")
-            )
+            ) + &changed.map(|changed| format!("\n{changed}")).unwrap_or_default()
         });
         Ok(())
     }

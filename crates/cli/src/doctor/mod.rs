@@ -1,5 +1,6 @@
 //! The checks behind `doctor`.
 
+mod claude;
 mod machine;
 mod remote;
 
@@ -12,6 +13,7 @@ use serde::Serialize;
 /// Looks at everything, or of the repos at one only.
 pub async fn all(session: &Session, only: Option<&Repo>) -> Vec<Check> {
     let mut checks = machine::machine(session);
+    checks.extend(claude::claude(session));
     let (found, away) = remote::coordinators(session).await;
     checks.extend(found);
     checks.extend(remote::repos(session, only, &away).await);

@@ -1,6 +1,7 @@
 //! `bridge install` and `bridge uninstall`.
 
 use super::RunArgs;
+use crate::commands::mcp;
 use crate::failure::{Failure, Outcome, io};
 use crate::service::Service;
 use crate::session::Session;
@@ -25,12 +26,16 @@ pub(super) struct InstallArgs {
     /// Let it go on after you have logged out, without asking
     #[arg(long)]
     linger: bool,
+    /// Let Claude Code start our MCP server in every session of yours, without asking
+    #[arg(long)]
+    mcp: bool,
 }
 
 impl InstallArgs {
     /// Runs it.
     pub(super) fn run(&self, session: &Session) -> Outcome {
-        let lines = install(session, &self.run.words(), self.linger)?;
+        let mut lines = install(session, &self.run.words(), self.linger)?;
+        lines.push(mcp::added(session, self.mcp));
         session.out.show(&json!({ "installed": true, "notes": lines }), || lines.join("\n"));
         Ok(())
     }
@@ -87,6 +92,7 @@ fn asked() -> Outcome<bool> {
 pub(super) fn uninstall(session: &Session) -> Outcome {
     let service = Service::of_home(session.home.user());
     let was_installed = service.uninstall()?;
+    let mcp = mcp::remove(session)?;
     let dirs = Dirs::of_home(session.home.user());
     if dirs.is_running() {
         return Err(Failure::new("a bridge that is not a service is still running here")
@@ -113,6 +119,7 @@ pub(super) fn uninstall(session: &Session) -> Outcome {
         } else {
             "The bridge was not installed; its links are removed.".to_owned()
         }];
+        lines.extend(mcp.clone());
         if waiting > 0 {
             lines.push(format!(
                 "{waiting} messages for other machines were not sent yet. They are kept, and leave when a \

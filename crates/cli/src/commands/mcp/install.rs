@@ -1,0 +1,75 @@
+//! Adds our MCP server to Claude Code's settings of this user, and removes it.
+
+use crate::claude_code::{self, Change};
+use crate::failure::{Failure, Outcome};
+use crate::session::Session;
+use serde_json::json;
+use std::io::IsTerminal as _;
+
+/// What to do where nobody can be asked, or the answer was no.
+const BY_HAND: &str = "Claude Code does not start our MCP server: agents have no tools for messages, and messages \
+are typed into their sessions. To add it: multiclaude-hybrid mcp install";
+
+/// Adds the server, after asking, beside something else that goes on without it; what
+/// to show the user. `agreed`: do not ask.
+pub(crate) fn added(session: &Session, agreed: bool) -> String {
+    add(session, agreed).unwrap_or_else(|failure| {
+        format!("Claude Code's settings were not changed: {}", failure.message)
+    })
+}
+
+/// Adds the server, after asking; what to show the user.
+fn add(session: &Session, agreed: bool) -> Outcome<String> {
+    let us = std::env::current_exe()
+        .map_err(|error| Failure::new(format!("cannot find this program: {error}")))?;
+    let Some(change) = claude_code::add(session.home.user(), &us)? else {
+        return Ok("Claude Code starts our MCP server in every session.".to_owned());
+    };
+    if !agreed && !(std::io::stdin().is_terminal() && asked(&change)?) {
+        return Ok(BY_HAND.to_owned());
+    }
+    change.apply()?;
+    Ok(format!(
+        "Changed {}:\n{}\nSessions that run already get it when they are restarted: multiclaude agent restart NAME",
+        change.path.display(),
+        change.diff()
+    ))
+}
+
+/// Removes the server; what to show the user.
+pub(crate) fn remove(session: &Session) -> Outcome<Option<String>> {
+    let Some(change) = claude_code::remove(session.home.user())? else {
+        return Ok(None);
+    };
+    change.apply()?;
+    Ok(Some(format!("Changed {}:\n{}", change.path.display(), change.diff())))
+}
+
+/// `mcp install`.
+pub(super) fn install(session: &Session, agreed: bool) -> Outcome {
+    let shown = add(session, agreed)?;
+    let installed = claude_code::installed(session.home.user())?;
+    session.out.show(&json!({ "installed": installed, "note": shown }), || shown.clone());
+    Ok(())
+}
+
+/// `mcp uninstall`.
+pub(super) fn uninstall(session: &Session) -> Outcome {
+    let shown = remove(session)?.unwrap_or_else(|| "Claude Code does not know our MCP server.".to_owned());
+    session.out.show(&json!({ "installed": null, "note": shown }), || shown.clone());
+    Ok(())
+}
+
+fn asked(change: &Change) -> Outcome<bool> {
+    eprintln!(
+        "Messages reach agents best through an MCP server that Claude Code starts in every session of yours.\n\
+         In sessions that are no agents of a repo in hybrid mode it ends at once. The change of {}:\n{}",
+        change.path.display(),
+        change.diff()
+    );
+    eprint!("Add it? [y/N] ");
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    read.map_err(|error| Failure::new(format!("cannot read the answer: {error}")))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,85 @@
+//! Claude Code: does it start our MCP server, and do agents' sessions have it?
+
+use super::Check;
+use crate::bridge;
+use crate::claude_code;
+use crate::session::Session;
+use serde_json::Value;
+use std::fs;
+
+pub(super) fn claude(session: &Session) -> Vec<Check> {
+    let installed = server(session);
+    let is_there = installed.state == super::State::Good;
+    let mut checks = vec![installed];
+    if is_there {
+        checks.extend(sessions(session));
+    }
+    checks.extend(trust(session));
+    checks
+}
+
+fn server(session: &Session) -> Check {
+    let what = "Claude Code's MCP server";
+    let install = "multiclaude-hybrid mcp install";
+    match claude_code::installed(session.home.user()) {
+        Err(failure) => Check::failed(what, failure),
+        Ok(None) => Check::warning(
+            what,
+            "it is not installed: messages are typed into sessions, where that is safe, and agents have no tools",
+        )
+        .mend(install),
+        Ok(Some(program)) if !program.exists() => {
+            Check::fault(what, format!("{} is not there any more", program.display())).mend(install)
+        }
+        Ok(Some(program)) => Check::good(what, program.display().to_string()),
+    }
+}
+
+/// The running sessions that have no MCP server of ours.
+fn sessions(session: &Session) -> Option<Check> {
+    let what = "agents' sessions";
+    let status = bridge::running(session).ok()??;
+    let agents = || status.repos.iter().flat_map(|repo| &repo.agents);
+    let running = || agents().filter(|agent| agent.status != "stopped");
+    let without: Vec<_> =
+        running().filter(|agent| !agent.channel).map(|agent| agent.local.as_str()).collect();
+    Some(match without.first() {
+        None => Check::good(what, format!("{} of them, all with the MCP server", running().count())),
+        Some(first) => Check::warning(
+            what,
+            format!(
+                "started without the MCP server, or with a Claude Code older than 2.1.224: {}",
+                without.join(", ")
+            ),
+        )
+        .mend(format!("restart the agent: multiclaude agent restart {first}")),
+    })
+}
+
+/// In a folder that is not trusted a dialog comes first, and everything waits.
+fn trust(session: &Session) -> Vec<Check> {
+    let what = "Claude Code's trust";
+    let text = fs::read_to_string(claude_code::path(session.home.user())).unwrap_or_default();
+    let settings: Value = serde_json::from_str(&text).unwrap_or_default();
+    let Ok(state) = session.state() else {
+        return Vec::new();
+    };
+    let clones = state.repos.keys().map(|name| session.home.root().join("repos").join(name));
+    let untrusted: Vec<_> = clones
+        .filter(|clone| {
+            let trusts = |dir: &std::path::Path| {
+                settings["projects"][dir.display().to_string()]["hasTrustDialogAccepted"] == true
+            };
+            clone.exists() && !trusts(clone)
+        })
+        .map(|clone| clone.display().to_string())
+        .collect();
+    untrusted
+        .first()
+        .map(|first| {
+            Check::warning(what, format!("a dialog comes first in {}", untrusted.join(", ")))
+                .mend(format!("open it there once, and answer: cd {first} && claude"))
+        })
+        .into_iter()
+        .collect()
+}
