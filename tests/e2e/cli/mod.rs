@@ -13,6 +13,7 @@ mod names;
 mod outage;
 mod robust;
 mod secrecy;
+mod seen;
 mod shell;
 mod shim;
 mod team;

@@ -10,6 +10,7 @@ pub mod keys;
 pub mod list;
 pub mod login;
 pub mod prompt;
+pub mod receipt;
 pub mod roles;
 pub mod send;
 pub mod shell;
