@@ -11,8 +11,9 @@ use crate::commands::list::ListArgs;
 use crate::commands::login::{LoginArgs, LogoutArgs};
 use crate::commands::mcp::McpArgs;
 use crate::commands::prompt::PromptArgs;
+use crate::commands::receipt::ReceiptArgs;
 use crate::commands::roles::{StandDownArgs, StandUpArgs};
-use crate::commands::send::{AckArgs, ReceiptArgs, SendArgs};
+use crate::commands::send::{AckArgs, SendArgs};
 use crate::commands::shell::{CompletionsArgs, ManArgs, ShimArgs};
 use crate::commands::status::StatusArgs;
 use crate::commands::team::{InviteArgs, JoinArgs, LeaveArgs};
@@ -27,8 +28,8 @@ use std::time::Duration;
 
 const EXITS: &str = "Exit status: 0 done, 1 something on this machine is wrong, 2 called wrongly, 3 no \
 valid token (401), 4 the token does not allow it (403), 5 not found (404), 6 a conflict (409, 412), 7 \
-a limit is reached (429), 8 the coordinator is away or in trouble, 9 the worker that was waited for has \
-failed, 130 interrupted while waiting.
+a limit is reached (429), 8 the coordinator is away or in trouble, 9 the worker or message that was \
+waited for has failed, 124 --wait-timeout is over, 130 interrupted while waiting.
 
 Environment: MULTICLAUDE_API_URL, the coordinator's URL; NO_COLOR, no colours.";
 

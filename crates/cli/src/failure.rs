@@ -28,8 +28,10 @@ pub enum Exit {
     RateLimited = 7,
     /// The coordinator is away, or in trouble (5xx).
     Unreachable = 8,
-    /// The worker that was waited for has failed.
-    WorkerFailed = 9,
+    /// The worker or message that was waited for has failed.
+    WaitedFailed = 9,
+    /// What was waited for has not happened in time; as of `timeout(1)`.
+    TimedOut = 124,
     /// Ctrl-C ended the waiting.
     Interrupted = 130,
 }

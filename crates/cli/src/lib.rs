@@ -16,7 +16,8 @@
 //! | [`service`] | the bridge as a service of the user's |
 //! | [`doctor`] | the checks behind `doctor` |
 //! | [`queue`] | the merge-queue, of which there may be one |
-//! | [`failure`], [`output`], [`progress`], [`redact`] | how it ends, and how it looks |
+//! | [`failure`], [`output`], [`redact`] | how it ends, and how it looks |
+//! | [`progress`] | waiting for a worker or a message |
 //!
 //! *In scope:* one command, one run. *Out of scope:* the wire (the client
 //! crate), decisions of the coordinator.

@@ -14,6 +14,7 @@ mod names;
 mod outage;
 mod robust;
 mod secrecy;
+mod seen;
 mod shell;
 mod shim;
 mod team;

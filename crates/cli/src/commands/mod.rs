@@ -11,6 +11,7 @@ pub mod list;
 pub mod login;
 pub mod mcp;
 pub mod prompt;
+pub mod receipt;
 pub mod roles;
 pub mod send;
 pub mod shell;

@@ -1,16 +1,18 @@
-//! `send`, `ack`, `receipt`: messages, one at a time.
+//! `send`, `ack`: messages, one at a time.
 
+use super::receipt;
 use crate::crypt;
-use crate::failure::{Failure, Outcome};
-use crate::output::{ago, line, now, safe, word};
+use crate::failure::{Exit, Failure, Outcome};
+use crate::progress::message::{self, End, Goal, how_far};
 use crate::sender;
 use crate::session::{InRepo, Need, Session};
 use clap::Args;
 use multiclaude_hybrid_client::protocol::message::{
-    BODY_MAX, Message, MessageStatus, NewMessage, TTL_MAX_SECS,
+    BODY_MAX, FailureReason, Message, MessageStatus, NewMessage, TTL_MAX_SECS,
 };
 use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
 use std::io::{Read, stdin};
+use std::time::Duration;
 
 /// Sends a message to an agent on any machine.
 ///
@@ -33,7 +35,7 @@ pub struct SendArgs {
     #[arg(long, value_name = "ID")]
     thread: Option<String>,
     /// The message it answers
-    #[arg(long, value_name = "ID", value_parser = message_id)]
+    #[arg(long, value_name = "ID", value_parser = receipt::message_id)]
     reply_to: Option<MessageId>,
     /// How long it may wait, in seconds, before it comes back
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(1..=TTL_MAX_SECS))]
@@ -41,36 +43,27 @@ pub struct SendArgs {
     /// Idempotency key: the same one again sends no second message
     #[arg(long)]
     key: Option<String>,
+    /// Wait until the agent has seen it, or has acknowledged it [default: seen]
+    #[arg(long, value_name = "HOW_FAR", num_args = 0..=1, require_equals = true, default_missing_value = "seen")]
+    wait: Option<Goal>,
+    /// How long to wait: 90s, 10m, 2h [default: until it is there or has failed]
+    #[arg(long, value_name = "TIME", requires = "wait", value_parser = patience)]
+    wait_timeout: Option<Duration>,
 }
 
 /// Acknowledges messages: their senders see that they were dealt with.
 #[derive(Debug, Args)]
 pub struct AckArgs {
     /// The messages' ids
-    #[arg(required = true, value_parser = message_id)]
+    #[arg(required = true, value_parser = receipt::message_id)]
     ids: Vec<MessageId>,
     /// The repo: multiclaude's name for it, or owner/repo
     #[arg(long, short, value_name = "REPO")]
     repo: Option<String>,
 }
 
-/// Shows how far a message has come.
-#[derive(Debug, Args)]
-pub struct ReceiptArgs {
-    /// The message's id
-    #[arg(value_parser = message_id)]
-    id: MessageId,
-    /// The repo: multiclaude's name for it, or owner/repo
-    #[arg(long, short, value_name = "REPO")]
-    repo: Option<String>,
-}
-
-/// Reads a message's id.
-pub fn message_id(text: &str) -> Result<MessageId, String> {
-    MessageId::parse(text).ok_or_else(|| {
-        "is no message's id; it looks like msg_0192…_workspace, and `send` and `inbox` show it"
-            .to_owned()
-    })
+fn patience(text: &str) -> Result<Duration, String> {
+    super::tokens::duration(text).map(|ms| Duration::from_millis(ms.unsigned_abs()))
 }
 
 impl SendArgs {
@@ -119,10 +112,33 @@ impl SendArgs {
                 _ => failure,
             }
         })?;
+        if let Some(goal) = self.wait {
+            session.out.note(&format!("Sent {} to {}", sent.id, sent.to));
+            return self.wait(session, &at, sent, goal).await;
+        }
         session.out.show(&sent, || {
             format!("{} {} {} to {}", sent.id, sent.status.as_str(), sent.from, sent.to)
         });
         Ok(())
+    }
+
+    async fn wait(&self, session: &Session, at: &InRepo, sent: Message, goal: Goal) -> Outcome {
+        let (message, end) = message::wait(session, at, sent, goal, self.wait_timeout).await?;
+        session.out.show(&message, || receipt::told(&message));
+        match end {
+            End::Reached => Ok(()),
+            End::Failed => Err(failed(&message, at)),
+            End::TimedOut => {
+                let far = how_far(&message);
+                Err(Failure::new(format!("the time to wait is over; the message is {far}"))
+                    .exit(Exit::TimedOut)
+                    .hint(format!(
+                        "do not send it again; see how far it comes: multiclaude-hybrid receipt {} \
+                         --repo {}",
+                        message.id, at.repo
+                    )))
+            }
+        }
     }
 
     async fn send(&self, session: &Session, at: &InRepo, body: &str) -> Outcome<Message> {
@@ -137,6 +153,26 @@ impl SendArgs {
         let key = self.key.as_deref();
         Ok(at.client.send(&message, key).await?)
     }
+}
+
+/// A message that was waited for and has failed: the reason's name, and what to do.
+fn failed(message: &Message, at: &InRepo) -> Failure {
+    let gone = || {
+        format!(
+            "see who is there (multiclaude-hybrid agents --repo {}), then send it again",
+            at.repo
+        )
+    };
+    let (reason, hint) = match message.failure_reason {
+        Some(FailureReason::Expired) => ("expired (nobody took it in time)", gone()),
+        Some(FailureReason::AgentGone) => ("agent_gone (deregistered or replaced)", gone()),
+        Some(FailureReason::Rejected) => (
+            "rejected (its endpoint refused it for good)",
+            format!("change the message, or ask the owner of {}", message.to),
+        ),
+        None => ("no reason was given", gone()),
+    };
+    Failure::new(format!("the message failed: {reason}")).exit(Exit::WaitedFailed).hint(hint)
 }
 
 impl AckArgs {
@@ -161,46 +197,4 @@ impl AckArgs {
         });
         first.map_or(Ok(()), Err)
     }
-}
-
-impl ReceiptArgs {
-    /// Runs it.
-    pub async fn run(&self, session: &Session) -> Outcome {
-        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
-        let receipt = at.client.receipt(&self.id).await;
-        let receipt = receipt.map_err(|error| session.explain(error.into(), &at.login))?;
-        session.out.show(&receipt, || told(&receipt));
-        Ok(())
-    }
-}
-
-fn told(message: &Message) -> String {
-    let now = now();
-    let mut lines = vec![
-        format!("{} from {} to {}", message.id, message.from, message.to),
-        format!("  sent       {}", ago(message.created_at, now)),
-    ];
-    for (label, at) in [
-        ("delivered", message.delivered_at),
-        ("acked", message.acked_at),
-        ("failed", message.failed_at),
-    ] {
-        if let Some(at) = at {
-            lines.push(format!("  {label:<10} {}", ago(at, now)));
-        }
-    }
-    if let Some(reason) = message.failure_reason {
-        lines.push(format!("  because    {}", reason.as_str()));
-    }
-    if message.attempts > 0 {
-        let error = message
-            .last_error
-            .as_ref()
-            .map_or(String::new(), |error| format!(", the last one: {}", line(error, 60)));
-        lines.push(format!("  attempts   {}{error}", message.attempts));
-    }
-    if message.status == MessageStatus::Pending {
-        lines.push(format!("  waiting    until {}", word(&message.expires_at)));
-    }
-    safe(&lines.join("\n"))
 }

@@ -56,14 +56,15 @@ fn scope(text: &str) -> Result<Scope, String> {
     Scope::parse(text).map_err(|error| error.to_string())
 }
 
-/// Reads `90d`, `12h`, `30m` as milliseconds.
+/// Reads `90d`, `12h`, `30m`, `45s` as milliseconds.
 pub fn duration(text: &str) -> Result<i64, String> {
-    let wrong = || "is no time: write 90d, 12h or 30m".to_owned();
+    let wrong = || "is no time: write 90d, 12h, 30m or 45s".to_owned();
     let unit = text.chars().last().ok_or_else(wrong)?;
     let scale = match unit {
         'd' => 86_400_000,
         'h' => 3_600_000,
         'm' => 60_000,
+        's' => 1000,
         _ => return Err(wrong()),
     };
     let number = text.strip_suffix(unit).unwrap_or_default();
@@ -152,6 +153,7 @@ mod tests {
     fn times_have_a_unit() {
         assert_eq!(duration("90d"), Ok(90 * 86_400_000));
         assert_eq!(duration("30m"), Ok(1_800_000));
+        assert_eq!(duration("45s"), Ok(45_000));
         for bad in ["", "90", "d", "-1d", "0h", "1.5d", "1w", "99999999999d", "1dd"] {
             assert!(duration(bad).is_err(), "{bad}");
         }

@@ -2,7 +2,7 @@
 
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{Look, ago, line, now, safe, table};
-use crate::progress;
+use crate::progress::worker;
 use crate::sender;
 use crate::session::{InRepo, Need, Session};
 use clap::{Args, Subcommand};
@@ -245,13 +245,13 @@ impl WorkersArgs {
 }
 
 async fn follow(session: &Session, at: &InRepo, request: SpawnRequest) -> Outcome {
-    let request = progress::follow(session, at, request).await?;
+    let request = worker::follow(session, at, request).await?;
     session.out.show(&request, || details(&request));
     match request.status {
         SpawnStatus::Failed => {
             let reason = request.failure_reason.as_deref().unwrap_or("no reason was given");
             Err(Failure::new(format!("the worker failed: {}", safe(reason)))
-                .exit(Exit::WorkerFailed))
+                .exit(Exit::WaitedFailed))
         }
         _ => Ok(()),
     }

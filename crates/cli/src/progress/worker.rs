@@ -1,59 +1,13 @@
 //! Following a worker to its end.
 
+use super::display::{Display, end_line};
 use crate::failure::{Exit, Failure, Outcome};
-use crate::output::{line, safe};
 use crate::session::{InRepo, Session};
 use multiclaude_hybrid_client::protocol::spawn::{SpawnRequest, SpawnStatus};
-use std::io::{IsTerminal, Write, stderr};
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
 
 /// Between two looks: one D1 statement each.
 const EVERY: Duration = Duration::from_secs(1);
-/// Between two turns of the spinner.
-const TURN: Duration = Duration::from_millis(120);
-const SPINNER: [char; 4] = ['|', '/', '-', '\\'];
-
-/// What is shown of a request: once, when it changes, or all the time on a
-/// terminal.
-struct Display {
-    live: bool,
-    quiet: bool,
-    last: String,
-    turn: usize,
-    since: Instant,
-}
-
-impl Display {
-    fn say(&mut self, text: String) {
-        if text != self.last && !self.live && !self.quiet {
-            let _ = writeln!(stderr(), "{}", safe(&text));
-        }
-        self.last = text;
-    }
-
-    fn turn(&mut self) {
-        if !self.live {
-            return;
-        }
-        self.turn += 1;
-        let mark = SPINNER.get(self.turn % SPINNER.len()).copied().unwrap_or(' ');
-        let seconds = self.since.elapsed().as_secs();
-        let _ = write!(stderr(), "\r\x1b[2K{mark} {} ({seconds} s)", line(&self.last, 60));
-        let _ = stderr().flush();
-    }
-
-    fn clear(&self) {
-        if self.live {
-            let _ = write!(stderr(), "\r\x1b[2K");
-        }
-    }
-}
-
-/// A terminal that cannot go back on a line.
-fn dumb() -> bool {
-    std::env::var("TERM").is_ok_and(|term| term == "dumb")
-}
 
 fn told(request: &SpawnRequest) -> String {
     match (request.status, &request.worker_name) {
@@ -76,9 +30,7 @@ pub async fn follow(
     tokio::select! {
         ended = to_its_end(session, at, request) => ended,
         _ = tokio::signal::ctrl_c() => {
-            if stderr().is_terminal() {
-                let _ = writeln!(stderr());
-            }
+            end_line();
             Err(Failure::new("no longer waiting; the request stands")
                 .exit(Exit::Interrupted)
                 .hint(format!(
@@ -96,13 +48,7 @@ async fn to_its_end(
     at: &InRepo,
     request: SpawnRequest,
 ) -> Outcome<SpawnRequest> {
-    let mut display = Display {
-        live: stderr().is_terminal() && !session.out.is_json() && !dumb(),
-        quiet: session.out.is_json(),
-        last: String::new(),
-        turn: 0,
-        since: Instant::now(),
-    };
+    let mut display = Display::new(session);
     let mut request = request;
     loop {
         if matches!(request.status, SpawnStatus::Completed | SpawnStatus::Failed) {
@@ -110,11 +56,7 @@ async fn to_its_end(
             return Ok(request);
         }
         display.say(told(&request));
-        let next = Instant::now() + EVERY;
-        while Instant::now() < next {
-            display.turn();
-            sleep(TURN.min(next.saturating_duration_since(Instant::now()))).await;
-        }
+        display.pause(EVERY).await;
         match at.client.worker(&request.id).await {
             Ok(now) => request = now,
             Err(error) if error.is_outage() => {

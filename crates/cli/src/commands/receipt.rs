@@ -1,0 +1,79 @@
+//! `receipt`: how far a message has come.
+
+use crate::failure::Outcome;
+use crate::output::{ago, line, now, safe, word};
+use crate::session::{Need, Session};
+use clap::Args;
+use multiclaude_hybrid_client::protocol::MessageId;
+use multiclaude_hybrid_client::protocol::message::{Message, MessageStatus};
+
+/// Shows how far a message has come.
+///
+/// Stored by the coordinator, on the recipient's machine, seen by the agent
+/// itself (as its machine has proved), acknowledged.
+#[derive(Debug, Args)]
+pub struct ReceiptArgs {
+    /// The message's id
+    #[arg(value_parser = message_id)]
+    id: MessageId,
+    /// The repo: multiclaude's name for it, or owner/repo
+    #[arg(long, short, value_name = "REPO")]
+    repo: Option<String>,
+}
+
+/// Reads a message's id.
+pub fn message_id(text: &str) -> Result<MessageId, String> {
+    MessageId::parse(text).ok_or_else(|| {
+        "is no message's id; it looks like msg_0192…_workspace, and `send` and `inbox` show it"
+            .to_owned()
+    })
+}
+
+impl ReceiptArgs {
+    /// Runs it.
+    pub async fn run(&self, session: &Session) -> Outcome {
+        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
+        let receipt = at.client.receipt(&self.id).await;
+        let receipt = receipt.map_err(|error| session.explain(error.into(), &at.login))?;
+        session.out.show(&receipt, || told(&receipt));
+        Ok(())
+    }
+}
+
+/// A message's way, as people read it.
+pub fn told(message: &Message) -> String {
+    let now = now();
+    let (absent, unseen) = match message.status {
+        MessageStatus::Failed => ("no", "no"),
+        // It was dealt with, and nobody has proved when the agent had it.
+        MessageStatus::Acked => ("not yet", "not reported"),
+        MessageStatus::Pending | MessageStatus::Delivered => ("not yet", "not yet"),
+    };
+    let mut lines = vec![format!("{} from {} to {}", message.id, message.from, message.to)];
+    let mut row = |label: &str, text: &str| lines.push(format!("  {label:<17}  {text}"));
+    for (label, at, absent) in [
+        ("stored", Some(message.created_at), absent),
+        ("on the machine", message.delivered_at, absent),
+        ("seen by the agent", message.seen_at, unseen),
+        ("acknowledged", message.acked_at, absent),
+    ] {
+        row(label, &at.map_or_else(|| absent.to_owned(), |at| ago(at, now)));
+    }
+    if let Some(at) = message.failed_at {
+        row("failed", &ago(at, now));
+    }
+    if let Some(reason) = message.failure_reason {
+        row("because", reason.as_str());
+    }
+    if message.attempts > 0 {
+        let error = message
+            .last_error
+            .as_ref()
+            .map_or(String::new(), |error| format!(", the last one: {}", line(error, 60)));
+        row("attempts", &format!("{}{error}", message.attempts));
+    }
+    if message.status == MessageStatus::Pending {
+        row("waiting", &format!("until {}", word(&message.expires_at)));
+    }
+    safe(&lines.join("\n"))
+}

@@ -1,0 +1,167 @@
+//! Waiting until a message has come as far as its sender wants.
+
+use super::display::{Display, end_line};
+use crate::failure::{Exit, Failure, Outcome};
+use crate::session::{InRepo, Session};
+use clap::ValueEnum;
+use multiclaude_hybrid_client::protocol::message::{Message, MessageStatus};
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// The pause before the first look; each one after it is half as long again.
+const FIRST: Duration = Duration::from_millis(100);
+/// The longest pause.
+const LONGEST: Duration = Duration::from_secs(2);
+/// What the last look may take beyond the limit.
+const LAST_LOOK: Duration = Duration::from_secs(1);
+
+/// How far a message is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Goal {
+    /// The agent itself has taken it
+    Seen,
+    /// It was dealt with
+    Acked,
+}
+
+/// How the waiting ended, unless something else failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It has come so far.
+    Reached,
+    /// It will not be delivered.
+    Failed,
+    /// The time is over.
+    TimedOut,
+}
+
+impl Goal {
+    /// Why there is nothing to wait for any longer, if so. An acknowledgement
+    /// ends every waiting: a report of *seen* may never follow it.
+    fn end(self, message: &Message) -> Option<End> {
+        match message.status {
+            MessageStatus::Failed => Some(End::Failed),
+            MessageStatus::Acked => Some(End::Reached),
+            _ if self == Self::Seen && message.seen_at.is_some() => Some(End::Reached),
+            MessageStatus::Pending | MessageStatus::Delivered => None,
+        }
+    }
+}
+
+/// How far a message that is still waited for has come.
+pub fn how_far(message: &Message) -> &'static str {
+    match (message.seen_at, message.delivered_at) {
+        (Some(_), _) => "seen by the agent, not acknowledged yet",
+        (None, Some(_)) => "on the recipient's machine, not reported as seen yet",
+        (None, None) => "stored, not on the recipient's machine yet",
+    }
+}
+
+/// Looks at a message until it has come as far as `goal`, has failed, `limit` is
+/// over, or Ctrl-C ends the looking. Answers the message as it was last seen.
+pub async fn wait(
+    session: &Session,
+    at: &InRepo,
+    sent: Message,
+    goal: Goal,
+    limit: Option<Duration>,
+) -> Outcome<(Message, End)> {
+    let id = sent.id.clone();
+    tokio::select! {
+        // Ctrl-C counts from before the first line of progress.
+        biased;
+        _ = tokio::signal::ctrl_c() => {
+            end_line();
+            Err(Failure::new("no longer waiting; the message stands")
+                .exit(Exit::Interrupted)
+                .hint(format!(
+                    "do not send it again; see how far it comes: multiclaude-hybrid receipt {id} \
+                     --repo {}",
+                    at.repo
+                )))
+        }
+        ended = look(session, at, sent, goal, limit) => ended,
+    }
+}
+
+/// An outage of the coordinator is waited out: the message goes on without us.
+async fn look(
+    session: &Session,
+    at: &InRepo,
+    sent: Message,
+    goal: Goal,
+    limit: Option<Duration>,
+) -> Outcome<(Message, End)> {
+    let mut display = Display::new(session);
+    let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+    let (mut message, mut pause) = (sent, FIRST);
+    let mut news = Some(how_far(&message).to_owned());
+    loop {
+        if let Some(end) = goal.end(&message) {
+            display.clear();
+            return Ok((message, end));
+        }
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            display.clear();
+            return Ok((message, End::TimedOut));
+        }
+        if let Some(news) = news.take() {
+            display.say(news);
+        }
+        display.pause(left.map_or(pause, |left| left.min(pause))).await;
+        pause = (pause * 3 / 2).min(LONGEST);
+        let looked = at.client.receipt(&message.id);
+        let looked = match deadline {
+            Some(deadline) => timeout_at(deadline + LAST_LOOK, looked).await.ok(),
+            None => Some(looked.await),
+        };
+        match looked {
+            Some(Ok(now)) => {
+                news = Some(how_far(&now).to_owned());
+                message = now;
+            }
+            Some(Err(error)) if error.is_outage() => {
+                news = Some(format!("waiting for the coordinator: {error}"));
+            }
+            Some(Err(error)) => {
+                display.clear();
+                return Err(session.explain(Failure::from(error), &at.login));
+            }
+            None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use multiclaude_hybrid_client::protocol::Timestamp;
+    use serde_json::json;
+
+    fn message(status: &str, seen: bool) -> Message {
+        let message = json!({
+            "id": "msg_0193a1b2c3d47000800000010a2b3c4d_queue", "from": "ws", "from_owner": "dan",
+            "to": "queue", "repo": "acme/app", "body": "", "status": status,
+            "created_at": "2026-11-22T12:00:00.000Z", "expires_at": "2026-11-29T12:00:00.000Z",
+        });
+        let message: Message = serde_json::from_value(message).unwrap();
+        Message { seen_at: seen.then_some(Timestamp(1)), ..message }
+    }
+
+    #[test]
+    fn the_waiting_ends_at_its_goal_at_an_acknowledgement_or_at_a_failure() {
+        for (status, seen, for_seen, for_acked) in [
+            ("pending", false, None, None),
+            ("delivered", false, None, None),
+            ("delivered", true, Some(End::Reached), None),
+            ("acked", false, Some(End::Reached), Some(End::Reached)),
+            ("acked", true, Some(End::Reached), Some(End::Reached)),
+            ("failed", false, Some(End::Failed), Some(End::Failed)),
+        ] {
+            let message = message(status, seen);
+            let ends = (Goal::Seen.end(&message), Goal::Acked.end(&message));
+            assert_eq!(ends, (for_seen, for_acked), "{status} {seen}");
+        }
+    }
+}

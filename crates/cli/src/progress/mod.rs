@@ -1,0 +1,5 @@
+//! Waiting for what happens elsewhere: a worker's end, a message's arrival.
+
+mod display;
+pub mod message;
+pub mod worker;

@@ -1,0 +1,261 @@
+//! `receipt`, and `send --wait`.
+
+use super::{dans, ended, on_machine, snapshot};
+use crate::agent;
+use e2e::process::{LIMIT, interrupt};
+use e2e::{Answer, Coordinator, Machine, Options, Ran, Sink, World, eventually};
+use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read};
+use std::process::Child;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+/// dan's machine, and ann's agent `desk`.
+async fn with_desk() -> (Machine, World) {
+    let (machine, world) = dans().await;
+    world.ann.register(&agent("desk")).await.unwrap();
+    (machine, world)
+}
+
+/// A `send` that waits, and what it says meanwhile.
+struct Waiting {
+    child: Child,
+    said: Receiver<String>,
+}
+
+impl Waiting {
+    /// Sends `hello` to `desk` with these options.
+    fn start(machine: &Machine, world: &World, options: &[&str]) -> Self {
+        let args = [&["send", "--repo", &world.repo], options, &["desk", "hello"]].concat();
+        let mut child = machine.hybrid(&args).spawn().unwrap();
+        let (lines, said) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        thread::spawn(move || {
+            for line in stderr.lines() {
+                // The test may know enough by now.
+                let _ = lines.send(line.unwrap());
+            }
+        });
+        Self { child, said }
+    }
+
+    /// Goes on once it has said this. Answers everything before it, too.
+    fn until(&self, wanted: &str) -> String {
+        let mut all = String::new();
+        loop {
+            let line = self.said.recv_timeout(LIMIT);
+            let line = line.unwrap_or_else(|_| panic!("no {wanted:?} in:\n{all}"));
+            all += &format!("{line}\n");
+            if line.contains(wanted) {
+                return all;
+            }
+        }
+    }
+
+    /// How it ended.
+    async fn end(mut self) -> Ran {
+        let mut stdout = self.child.stdout.take().unwrap();
+        let reader = thread::spawn(move || {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).unwrap();
+            text
+        });
+        let output = ended(self.child).await;
+        let stderr: Vec<String> = self.said.iter().collect();
+        let code = output.status.code().unwrap_or(-1);
+        Ran { code, stdout: reader.join().unwrap(), stderr: stderr.join("\n") }
+    }
+}
+
+/// The only message of `desk`, once it is there.
+async fn only(world: &World) -> Message {
+    eventually("the message", 20, || async {
+        world.ann.messages("desk", "").await.unwrap().into_iter().next()
+    })
+    .await
+}
+
+async fn report(world: &World, id: &str, report: &Value) {
+    world.ann.patch_message(id, report).await.unwrap();
+}
+
+const STORED: &str = "stored, not on the recipient's machine yet";
+const ON_THE_MACHINE: &str = "on the recipient's machine, not reported as seen yet";
+const SEEN: &str = "seen by the agent, not acknowledged yet";
+
+#[tokio::test]
+async fn a_receipt_shows_the_four_times_and_claims_no_more_than_was_reported() {
+    let (mut machine, world) = with_desk().await;
+    let repo = ["--repo", world.repo.as_str()];
+    let sent = |machine: &mut Machine| {
+        let sent = machine.run(&[&["send", "desk", "hello"][..], &repo].concat());
+        sent.stdout.split(' ').next().unwrap().to_owned()
+    };
+    let proved = sent(&mut machine);
+    let show =
+        |machine: &mut Machine, id: &str| machine.run(&[&["receipt", id][..], &repo].concat());
+    for body in [json!({"status": "delivered"}), json!({"seen": true}), json!({"status": "acked"})]
+    {
+        report(&world, &proved, &body).await;
+        show(&mut machine, &proved);
+    }
+    let json = machine.run(&[&["--json", "receipt", &proved][..], &repo].concat()).json();
+    for time in ["created_at", "delivered_at", "seen_at", "acked_at"] {
+        assert!(json[time].is_string(), "{time}: {json}");
+    }
+    let unproved = sent(&mut machine);
+    report(&world, &unproved, &json!({"status": "acked"})).await;
+    show(&mut machine, &unproved);
+    let json = machine.run(&[&["--json", "receipt", &unproved][..], &repo].concat()).json();
+    assert!(json["acked_at"].is_string() && json["seen_at"].is_null(), "{json}");
+    snapshot("receipts", &machine);
+}
+
+#[tokio::test]
+async fn waiting_ends_when_the_agent_has_seen_it_and_says_how_far_it_has_come() {
+    let (machine, world) = with_desk().await;
+    let waiting = Waiting::start(&machine, &world, &["--wait"]);
+    waiting.until(STORED);
+    let id = only(&world).await.id.to_string();
+    report(&world, &id, &json!({"status": "delivered"})).await;
+    waiting.until(ON_THE_MACHINE);
+    report(&world, &id, &json!({"seen": true})).await;
+    let ran = waiting.end().await;
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    let row =
+        |label: &str| ran.stdout.lines().find(|line| line.contains(label)).unwrap().to_owned();
+    assert!(row("seen by the agent").ends_with(" ago"), "{ran:?}");
+    assert!(row("acknowledged").ends_with("not yet"), "{ran:?}");
+    assert!(!ran.stdout.contains('\u{1b}'), "{ran:?}");
+}
+
+#[tokio::test]
+async fn waiting_for_the_acknowledgement_does_not_end_with_seen() {
+    let (machine, world) = with_desk().await;
+    let waiting = Waiting::start(&machine, &world, &["--wait=acked"]);
+    waiting.until(STORED);
+    let id = only(&world).await.id.to_string();
+    report(&world, &id, &json!({"seen": true})).await;
+    waiting.until(SEEN);
+    report(&world, &id, &json!({"status": "acked"})).await;
+    let ran = waiting.end().await;
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    assert!(!ran.stdout.contains("not"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn an_acknowledgement_ends_the_waiting_for_seen_without_claiming_it() {
+    let (machine, world) = with_desk().await;
+    for options in [&["--wait=seen"][..], &["--wait", "--json"]] {
+        let waiting = Waiting::start(&machine, &world, options);
+        let id = eventually("the message", 20, || async {
+            let waits = world.ann.messages("desk", "status=pending").await.unwrap();
+            waits.into_iter().next().map(|message| message.id.to_string())
+        })
+        .await;
+        report(&world, &id, &json!({"status": "acked"})).await;
+        let ran = waiting.end().await;
+        assert_eq!(ran.code, 0, "{ran:?}");
+        if options.contains(&"--json") {
+            assert_eq!(ran.stderr, "", "JSON alone");
+            let json = ran.json();
+            assert!(json["acked_at"].is_string() && json["seen_at"].is_null(), "{json}");
+        } else {
+            assert!(ran.stdout.contains("seen by the agent  not reported"), "{ran:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn when_the_time_to_wait_is_over_it_says_how_far_the_message_is_and_what_to_do() {
+    let (mut machine, world) = with_desk().await;
+    let args = ["send", "--repo", &world.repo, "--key", "k", "desk", "hello", "--wait"];
+    let timed = [&args[..], &["--wait-timeout", "1s"]].concat();
+    assert_eq!(machine.run(&timed).code, 124);
+    let id = only(&world).await.id.to_string();
+    report(&world, &id, &json!({"status": "delivered"})).await;
+    assert_eq!(machine.run(&timed).code, 124);
+    let ran = machine.run(&[&timed[..], &["--json"]].concat());
+    assert_eq!(ran.json()["status"], "delivered");
+    let failure: Value = serde_json::from_str(&ran.stderr).unwrap();
+    assert_eq!(failure["error"]["exit"], 124);
+    report(&world, &id, &json!({"seen": true})).await;
+    assert_eq!(machine.run(&timed).code, 0);
+    snapshot("wait_timeout", &machine);
+}
+
+#[tokio::test]
+async fn a_message_that_fails_ends_the_waiting_with_the_reason() {
+    let (mut machine, world) = with_desk().await;
+    let sink = Sink::start(vec![Answer::status(422)]).await;
+    world.ann.update("desk", &json!({"endpoint": sink.url})).await.unwrap();
+    let ran = Waiting::start(&machine, &world, &["--json", "--wait"]).end().await;
+    assert_eq!(ran.code, 9, "{ran:?}");
+    assert_eq!(ran.json()["failure_reason"], "rejected");
+    // And for people, here of one that has failed already.
+    let key = ["send", "--repo", &world.repo, "--key", "k", "desk", "hello"];
+    sink.answer_next([Answer::status(422)]);
+    machine.clear();
+    let sent = machine.run(&key);
+    let id = sent.stdout.split(' ').next().unwrap().to_owned();
+    eventually("the failure", 20, || async {
+        let receipt = world.ann.receipt(&id).await.unwrap();
+        (receipt.status == MessageStatus::Failed).then_some(())
+    })
+    .await;
+    machine.run(&[&key[..], &["--wait"]].concat());
+    snapshot("wait_failed", &machine);
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_the_waiting_for_a_message_which_stands() {
+    let (machine, world) = with_desk().await;
+    let waiting = Waiting::start(&machine, &world, &["--wait"]);
+    waiting.until(STORED);
+    interrupt(waiting.child.id());
+    let ran = waiting.end().await;
+    assert_eq!(ran.code, 130, "{ran:?}");
+    let id = only(&world).await.id.to_string();
+    assert!(ran.stderr.contains(&format!("receipt {id}")), "{ran:?}");
+}
+
+#[tokio::test]
+async fn waiting_goes_on_through_an_outage() {
+    let mut coordinator = Coordinator::start(Options::default()).await;
+    let world = coordinator.world().await;
+    world.ann.register(&agent("desk")).await.unwrap();
+    let machine = on_machine(&world, &world.tokens[0], "lap");
+    let waiting = Waiting::start(&machine, &world, &["--wait", "--timeout", "2"]);
+    waiting.until(STORED);
+    coordinator.kill();
+    waiting.until("waiting for the coordinator");
+    coordinator.launch().await;
+    let id = only(&world).await.id.to_string();
+    report(&world, &id, &json!({"seen": true})).await;
+    let ran = waiting.end().await;
+    assert!(ran.code == 0 && ran.stdout.contains(&id), "{ran:?}");
+}
+
+#[tokio::test]
+async fn what_to_wait_for_and_how_long_is_checked_before_anything_is_sent() {
+    let (mut machine, world) = with_desk().await;
+    for options in [
+        &["--wait=never"][..],
+        &["--wait-timeout", "1m"],
+        &["--wait", "--wait-timeout", "soon"],
+        &["--wait", "--wait-timeout", "0s"],
+    ] {
+        let args = [&["send", "--repo", &world.repo], options, &["desk", "hello"]].concat();
+        let ran = machine.run(&args);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:?}");
+    }
+    assert!(world.ann.messages("desk", "").await.unwrap().is_empty());
+    // The text after `--wait` is text.
+    let sent = machine.run(&["send", "--repo", &world.repo, "--key", "k", "desk", "acked"]);
+    let id = sent.stdout.split(' ').next().unwrap().to_owned();
+    report(&world, &id, &json!({"seen": true})).await;
+    let args = ["send", "--repo", &world.repo, "--key", "k", "desk", "--wait", "acked"];
+    assert_eq!(machine.run(&args).code, 0);
+    assert_eq!(only(&world).await.body, "acked");
+}
