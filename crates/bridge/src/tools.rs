@@ -7,9 +7,7 @@
 
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::message::Message;
-use multiclaude_hybrid_client::protocol::spawn::{
-    NewSpawn, SpawnRequest, SpawnStatus, SpawnedBy,
-};
+use multiclaude_hybrid_client::protocol::spawn::{NewSpawn, SpawnRequest, SpawnStatus, SpawnedBy};
 use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
 use multiclaude_hybrid_client::{AgentFilter, RepoClient};
 use schemars::{JsonSchema, SchemaGenerator};
@@ -39,14 +37,35 @@ pub fn all() -> Vec<Tool> {
         Tool { name, description, schema: schema.into() }
     }
     vec![
-        tool::<NoArguments>("list_agents", "List the agents that you can write to, on all machines, with their status"),
-        tool::<Send>("send_message", "Send a message to an agent on any machine. The answer has the message's id: see receipt"),
-        tool::<List>("list_messages", "List the messages that you have received, oldest first, with the beginning of each"),
+        tool::<NoArguments>(
+            "list_agents",
+            "List the agents that you can write to, on all machines, with their status",
+        ),
+        tool::<Send>(
+            "send_message",
+            "Send a message to an agent on any machine. The answer has the message's id: see receipt",
+        ),
+        tool::<List>(
+            "list_messages",
+            "List the messages that you have received, oldest first, with the beginning of each",
+        ),
         tool::<OfMessage>("read_message", "Show a message that you have received as a whole"),
-        tool::<OfMessage>("ack_message", "Acknowledge a message that you have dealt with: its sender sees that"),
-        tool::<OfMessage>("receipt", "Show how far a message that you have sent has come: stored, delivered to the other machine, seen by the agent, acknowledged"),
-        tool::<Spawn>("spawn_worker", "Ask for a worker on another machine that works on a task. A runner has to claim the request"),
-        tool::<NoArguments>("list_workers", "List the requests for workers of this repo that have not ended"),
+        tool::<OfMessage>(
+            "ack_message",
+            "Acknowledge a message that you have dealt with: its sender sees that",
+        ),
+        tool::<OfMessage>(
+            "receipt",
+            "Show how far a message that you have sent has come: stored, delivered to the other machine, seen by the agent, acknowledged",
+        ),
+        tool::<Spawn>(
+            "spawn_worker",
+            "Ask for a worker on another machine that works on a task. A runner has to claim the request",
+        ),
+        tool::<NoArguments>(
+            "list_workers",
+            "List the requests for workers of this repo that have not ended",
+        ),
     ]
 }
 
@@ -57,7 +76,7 @@ pub struct NoArguments {}
 /// A message to be sent.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct Send {
-    /// The agent's name, as list_agents shows it
+    /// The agent's name, as `list_agents` shows it
     pub to: String,
     /// The text, at most 64 KiB
     pub body: String,
@@ -158,28 +177,30 @@ pub async fn call_api(
     let text = |error: multiclaude_hybrid_client::Error| error.to_string();
     Some(match tool {
         "list_agents" => repo.agents(&AgentFilter::default()).await.map_err(text).map(|agents| {
-            let shown = |agent: &Agent| {
-                Shown::of(agent, agent.name.as_str(), agent.name == *name)
-            };
+            let shown = |agent: &Agent| Shown::of(agent, agent.name.as_str(), agent.name == *name);
             json!(agents.iter().map(shown).collect::<Vec<_>>())
         }),
-        "receipt" => async {
-            let of: OfMessage = arguments(args.clone())?;
-            let message = repo.receipt(&message_id(&of.id)?).await.map_err(text)?;
-            Ok(receipt(&message))
+        "receipt" => {
+            async {
+                let of: OfMessage = arguments(args.clone())?;
+                let message = repo.receipt(&message_id(&of.id)?).await.map_err(text)?;
+                Ok(receipt(&message))
+            }
+            .await
         }
-        .await,
-        "spawn_worker" => async {
-            let Spawn { task } = arguments(args.clone())?;
-            let wish = NewSpawn {
-                spawned_by: Some(SpawnedBy::Agent(name.clone())),
-                ..NewSpawn::new(&task)
-            };
-            let key = Uuid::new_v4().to_string();
-            let request = repo.spawn(&wish, Some(&key)).await.map_err(text)?;
-            Ok(worker(&request))
+        "spawn_worker" => {
+            async {
+                let Spawn { task } = arguments(args.clone())?;
+                let wish = NewSpawn {
+                    spawned_by: Some(SpawnedBy::Agent(name.clone())),
+                    ..NewSpawn::new(&task)
+                };
+                let key = Uuid::new_v4().to_string();
+                let request = repo.spawn(&wish, Some(&key)).await.map_err(text)?;
+                Ok(worker(&request))
+            }
+            .await
         }
-        .await,
         "list_workers" => repo.workers(None).await.map_err(text).map(|requests| {
             let ended = |request: &SpawnRequest| {
                 matches!(request.status, SpawnStatus::Completed | SpawnStatus::Failed)

@@ -114,7 +114,8 @@ impl Change {
         let same = before.chars().zip(after.chars()).take_while(|(one, other)| one == other);
         let start: usize = same.map(|(one, _)| one.len_utf8()).sum();
         let (gone, come) = (&before[start..], &after[start..]);
-        let same = gone.chars().rev().zip(come.chars().rev()).take_while(|(one, other)| one == other);
+        let same =
+            gone.chars().rev().zip(come.chars().rev()).take_while(|(one, other)| one == other);
         let end: usize = same.map(|(one, _)| one.len_utf8()).sum();
         let lines = |sign: char, text: &str| -> Vec<String> {
             let lines = text.lines().filter(|line| !matches!(line.trim(), "" | ","));

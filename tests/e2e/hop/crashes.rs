@@ -1,9 +1,9 @@
 //! Claude killed, resumed, cleared; the bridge killed between any two steps.
 
 use super::Hop;
+use e2e::process::LIMIT;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use e2e::process::LIMIT;
 use std::fs;
 use std::time::Duration;
 
@@ -99,7 +99,8 @@ async fn what_the_human_pulled_back_is_theirs() {
 #[tokio::test]
 async fn a_bridge_that_was_killed_between_two_steps_doubles_and_loses_nothing() {
     for channel in [true, false] {
-        let mut hop = if channel { Hop::with_channel().await } else { Hop::with_keyboard(&[]).await };
+        let mut hop =
+            if channel { Hop::with_channel().await } else { Hop::with_keyboard(&[]).await };
         let (claude, inbox) = (hop.ann.claude("fox"), {
             let path = format!(".multiclaude-hybrid/bridge/repos/{}/inbox/fox", hop.world.repo);
             hop.ann.machine.path(&path)

@@ -81,7 +81,8 @@ async fn where_no_claude_runs_nothing_is_typed_and_the_next_one_gets_the_message
         })
         .await;
     e2e::eventually("its claude has ended", 60, || async {
-        let panes = hop.ann.tmux(&["list-panes", "-t", "=mc-app:=fox", "-F", "#{pane_current_command}"]);
+        let panes =
+            hop.ann.tmux(&["list-panes", "-t", "=mc-app:=fox", "-F", "#{pane_current_command}"]);
         (!String::from_utf8_lossy(&panes.stdout).contains("claude")).then_some(())
     })
     .await;

@@ -96,18 +96,24 @@ async fn exchange(hop: Hop, each: usize, what: std::ops::Range<u32>) {
     loop {
         if left > 0 {
             for agent in agents() {
-                hop.dan.send("fox", &format!("{agent}-ann"), &format!("message {left}\n!touch proof"));
+                hop.dan.send(
+                    "fox",
+                    &format!("{agent}-ann"),
+                    &format!("message {left}\n!touch proof"),
+                );
                 sent += 1;
             }
             left -= 1;
         }
         let agent = agents().nth(rng.usize(..=AGENTS.len())).unwrap();
         happen(&hop, agent, rng.u32(what.clone())).await;
-        let seen = hop.ann.machine.path(&format!(
-            ".multiclaude-hybrid/bridge/repos/{}/inbox",
-            hop.world.repo
-        ));
-        let count = |agent: &str| std::fs::read_dir(seen.join(agent).join("seen")).map_or(0, Iterator::count);
+        let seen = hop
+            .ann
+            .machine
+            .path(&format!(".multiclaude-hybrid/bridge/repos/{}/inbox", hop.world.repo));
+        let count = |agent: &str| {
+            std::fs::read_dir(seen.join(agent).join("seen")).map_or(0, Iterator::count)
+        };
         let done: usize = agents().map(count).sum();
         if left == 0 && done == sent {
             break;

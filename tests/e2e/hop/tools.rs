@@ -77,7 +77,8 @@ async fn errors_of_tools_say_what_to_do() {
     // It connects again on its own.
     hop.ann.start_bridge(&[]);
     e2e::eventually("the tools work again", 60, || async {
-        let result = hop.ann.claude("fox").call_tool("multiclaude-hybrid", "list_agents", json!({}));
+        let result =
+            hop.ann.claude("fox").call_tool("multiclaude-hybrid", "list_agents", json!({}));
         (result["result"]["isError"] == false).then_some(())
     })
     .await;
@@ -100,7 +101,8 @@ async fn another_process_speaks_for_no_agent_but_the_one_it_belongs_to() {
         let mut command = hop.ann.machine.command("python3");
         command.arg(hop.ann.machine.path("client.py")).arg(claimed).current_dir(directory);
         let ran = output(&mut command, b"", LIMIT);
-        serde_json::from_slice::<Value>(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+        serde_json::from_slice::<Value>(&ran.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {ran:?}"))
     };
     // In the worktree of fox: it is fox, and nobody else.
     let fox = hop.ann.worktree("fox");

@@ -89,6 +89,17 @@ pub(super) fn needs_a_person(reason: &str) -> bool {
     matches!(reason, "copy mode" | "dialog open" | "shell mode" | "draft in the box")
 }
 
+/// What a claude says that it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Says {
+    /// Older versions say nothing.
+    Nothing,
+    Idle,
+    Busy,
+    /// A dialog is open.
+    Waiting,
+}
+
 /// What is known of a message that was handed over.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Handed {
@@ -105,10 +116,8 @@ pub(super) struct Handed {
     pub(super) lives: bool,
     /// Does it have a transcript?
     pub(super) has_transcript: bool,
-    /// Does it say that it is idle? Older versions say nothing.
-    pub(super) idle: Option<bool>,
-    /// Does it say that a dialog is open?
-    pub(super) waiting: bool,
+    /// What it says that it does.
+    pub(super) says: Says,
     /// Is the message in the box? Nothing if nobody has looked, or there is no box.
     pub(super) in_box: Option<bool>,
     /// How often Enter was sent, and how long ago.
@@ -137,7 +146,7 @@ pub(super) fn next(handed: &Handed) -> Next {
         Progress::Taken => return Next::Taken,
         // What was only queued is lost with the process.
         _ if !handed.lives => return Next::Lost,
-        Progress::Queued if handed.waiting => return Next::Wait("dialog open"),
+        Progress::Queued if handed.says == Says::Waiting => return Next::Wait("dialog open"),
         Progress::Queued => return Next::Wait(queued),
         Progress::PulledBack => return Next::Wait("its human pulled it back into the box"),
         Progress::Dropped if handed.ago < AGAIN => {
@@ -155,12 +164,14 @@ pub(super) fn next(handed: &Handed) -> Next {
             Some(true) if enters >= ENTERS_MAX => return Next::Wait("Enter does not submit it"),
             Some(true) => return Next::Wait("being submitted"),
             // It never came into the box, and nothing was submitted.
-            Some(false) if enters == 0 && handed.posted && handed.ago >= PASTED => return Next::Lost,
+            Some(false) if enters == 0 && handed.posted && handed.ago >= PASTED => {
+                return Next::Lost;
+            }
             Some(false) => {}
             None => return Next::Wait("dialog open"),
         }
     }
-    if handed.waiting {
+    if handed.says == Says::Waiting {
         return Next::Wait("dialog open");
     }
     if handed.progress == Progress::PerhapsQueued {
@@ -168,11 +179,11 @@ pub(super) fn next(handed: &Handed) -> Next {
     }
     // A message that was accepted is in the transcript at once, and an idle agent
     // takes it.
-    let idle = handed.idle == Some(true);
+    let idle = handed.says == Says::Idle;
     if handed.ago >= AGAIN && idle && (handed.has_transcript || !handed.posted) {
         return Next::Lost;
     }
-    if handed.ago >= UNPROVEN && handed.idle != Some(false) {
+    if handed.ago >= UNPROVEN && handed.says != Says::Busy {
         return Next::Unproven;
     }
     Next::Wait("handed over; its transcript does not have it yet")
@@ -200,7 +211,13 @@ mod tests {
             (Known { channel: true, ..KNOWN }, Choice::Hand(Carrier::Channel)),
             // The channel types nothing: a dialog or a draft only delays it.
             (
-                Known { channel: true, waiting: true, in_mode: true, screen: Some(&draft), ..KNOWN },
+                Known {
+                    channel: true,
+                    waiting: true,
+                    in_mode: true,
+                    screen: Some(&draft),
+                    ..KNOWN
+                },
                 Choice::Hand(Carrier::Channel),
             ),
             (Known { claude_for: Some(Duration::ZERO), ..KNOWN }, hold("claude is starting")),
@@ -223,8 +240,7 @@ mod tests {
         progress: Progress::Nothing,
         lives: true,
         has_transcript: true,
-        idle: Some(true),
-        waiting: false,
+        says: Says::Idle,
         in_box: None,
         enters: (0, Duration::ZERO),
     };
@@ -243,12 +259,12 @@ mod tests {
         // An idle agent without the message, half a minute later, never got it …
         assert!(!lost(HANDED) && lost(Handed { ago: AGAIN, ..HANDED }));
         // … but a busy one may, and one behind a dialog.
-        assert!(!lost(Handed { ago: hour, idle: Some(false), ..HANDED }));
-        assert!(!lost(Handed { ago: hour, waiting: true, ..HANDED }));
+        assert!(!lost(Handed { ago: hour, says: Says::Busy, ..HANDED }));
+        assert!(!lost(Handed { ago: hour, says: Says::Waiting, ..HANDED }));
         // Without a transcript there is no proof.
         let blind = Handed { ago: hour, has_transcript: false, ..HANDED };
         assert_eq!(next(&blind), Next::Unproven);
-        assert_eq!(next(&Handed { idle: None, ..blind }), Next::Unproven);
+        assert_eq!(next(&Handed { says: Says::Nothing, ..blind }), Next::Unproven);
         assert!(lost(Handed { posted: false, ..blind }));
     }
 

@@ -4,7 +4,9 @@
 //! look at tmux and the processes, twice a second at first, later every 5 s; while one is being taken, a look
 //! at the transcripts every 40 ms for 3 s, then four times a second.
 
-use super::choice::{BETWEEN, Carrier, Choice, Handed, Known, Next, choose, needs_a_person, next};
+use super::choice::{
+    BETWEEN, Carrier, Choice, Handed, Known, Next, Says, choose, needs_a_person, next,
+};
 use super::flight::{self, Flight};
 use super::keyboard;
 use super::screen::Screen;
@@ -155,7 +157,8 @@ impl Courier {
         let channel = channel.filter(|channel| {
             session.as_ref().is_some_and(|session| session.process == channel.claude)
         });
-        let waits = |session: &Session| is_waiting(session.said.as_ref());
+        let waits =
+            |session: &Session| session.said.as_ref().map(Said::says) == Some(Says::Waiting);
         let mut known = Known {
             claude_for: front,
             channel: channel.is_some(),
@@ -186,8 +189,8 @@ impl Courier {
         let mut flight = Flight::begin(self.path(), id, carrier, &session)?;
         self.handed = Some(clock::since_boot());
         info!(local = self.local, id, ?carrier, "handing a message over");
-        match (carrier, channel) {
-            (Carrier::Channel, Some(channel)) => match channel.post(letter.whole()).await {
+        if let (Carrier::Channel, Some(channel)) = (carrier, channel) {
+            match channel.post(letter.whole()).await {
                 Ok(()) => flight.posted()?,
                 Err(PostError::Unknown) => {}
                 Err(PostError::Not(reason)) => {
@@ -195,14 +198,12 @@ impl Courier {
                     let reason = format!("the channel is not usable: {reason}");
                     return Ok(Some(self.hold(waiting, &reason, None).await));
                 }
-            },
-            _ => {
-                if !keyboard::paste(&session.pane, id, &letter.short()).await? {
-                    flight.end()?;
-                    return Ok(Some(HELD));
-                }
-                flight.posted()?;
             }
+        } else if keyboard::paste(&session.pane, id, &letter.short()).await? {
+            flight.posted()?;
+        } else {
+            flight.end()?;
+            return Ok(Some(HELD));
         }
         self.flight = Some(flight);
         Ok(Some(SOON))
@@ -228,10 +229,15 @@ impl Courier {
 
     fn letter(&self, id: &str) -> io::Result<Option<Letter>> {
         let owner = match self.shared.store.get(&self.local, Stage::Placed, id)? {
-            Stored::Message { message, .. } => Some(message.from_owner.to_string()),
+            Stored::Message { message, .. } => Some(message.from_owner),
             Stored::Notice { .. } => None,
         };
-        Ok(self.file(id).map(|file| Letter { id: file.id, from: file.from, owner, body: file.body }))
+        Ok(self.file(id).map(|file| Letter {
+            id: file.id,
+            from: file.from,
+            owner,
+            body: file.body,
+        }))
     }
 
     /// Looks what has become of the message that was handed over.
@@ -253,9 +259,9 @@ impl Courier {
             ago: flight.ago(),
             progress,
             lives,
-            has_transcript: flight.has_transcript(said.as_ref().map(|said| said.session_id.as_str())),
-            idle: said.as_ref().map(|said| said.status == "idle"),
-            waiting: is_waiting(said.as_ref()),
+            has_transcript: flight
+                .has_transcript(said.as_ref().map(|said| said.session_id.as_str())),
+            says: said.as_ref().map_or(Says::Nothing, Said::says),
             in_box: screen.and_then(|screen| match screen {
                 Screen::Box(text) => Some(is_in(&text, flight.id())),
                 Screen::Shell | Screen::NoBox => None,
@@ -276,7 +282,13 @@ impl Courier {
                 return Ok(Some(Duration::ZERO));
             }
             Next::Lost => {
-                warn!(local = self.local, id, ?progress, lives, "lost with its session; it is handed over again");
+                warn!(
+                    local = self.local,
+                    id,
+                    ?progress,
+                    lives,
+                    "lost with its session; it is handed over again"
+                );
                 flight.end()?;
                 return Ok(Some(Duration::ZERO));
             }
@@ -351,11 +363,6 @@ impl Courier {
         };
         keyboard::notify(pane, &line).await;
     }
-}
-
-/// Does claude say that a person has to answer it first?
-fn is_waiting(said: Option<&Said>) -> bool {
-    said.is_some_and(|said| said.status == "waiting")
 }
 
 /// Is the message in the box? Narrow boxes break lines.

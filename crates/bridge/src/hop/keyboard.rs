@@ -78,7 +78,8 @@ async fn tmux(args: &[&str], input: &[u8]) -> io::Result<String> {
         }
         child.wait_with_output().await
     };
-    let output = timeout(PATIENCE, run).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let output =
+        timeout(PATIENCE, run).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

@@ -3,7 +3,7 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | this one | what the couriers of a repo share: [`Hop`] |
+//! | this one | what the couriers of a repo share |
 //! | `courier` | one agent's messages, one at a time |
 //! | `flight` | the message that was handed over and is not proven yet |
 //! | `choice` | which carrier, and what follows: pure |
@@ -33,6 +33,7 @@ use crate::multiclaude::{StateFile, Windows};
 use crate::socket::Channels;
 use courier::Courier;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
@@ -47,9 +48,9 @@ pub struct Wishes {
     pub quiet: bool,
 }
 
-/// What the couriers of a repo share.
+/// What a [`Hop`] is made of.
 #[derive(Debug)]
-pub struct Shared {
+pub struct Parts {
     /// The user's home.
     pub home: PathBuf,
     /// multiclaude's name for the repo.
@@ -68,8 +69,22 @@ pub struct Shared {
     pub wishes: Wishes,
     /// Woken when an agent has taken a message.
     pub taken: Arc<Notify>,
+}
+
+/// What the couriers of a repo share.
+#[derive(Debug)]
+struct Shared {
+    parts: Parts,
     /// The messages that wait, by local agent.
     waiting: Mutex<BTreeMap<String, Waiting>>,
+}
+
+impl Deref for Shared {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
 }
 
 /// The messages of an agent that wait.
@@ -80,60 +95,32 @@ struct Waiting {
     reason: String,
 }
 
+/// A courier at work.
+#[derive(Debug)]
+struct AtWork {
+    wake: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
 /// Hands the messages of a repo to its agents.
 #[derive(Debug)]
 pub struct Hop {
     shared: Arc<Shared>,
-    couriers: Mutex<BTreeMap<String, (Arc<Notify>, JoinHandle<()>)>>,
-}
-
-/// What a [`Hop`] is made of.
-#[derive(Debug)]
-pub struct Parts {
-    /// See [`Shared`].
-    pub home: PathBuf,
-    /// See [`Shared`].
-    pub nickname: String,
-    /// See [`Shared`].
-    pub messages: PathBuf,
-    /// See [`Shared`].
-    pub state: Arc<StateFile>,
-    /// See [`Shared`].
-    pub store: Store,
-    /// See [`Shared`].
-    pub channels: Arc<Channels>,
-    /// See [`Shared`].
-    pub windows: Arc<Windows>,
-    /// See [`Shared`].
-    pub wishes: Wishes,
-    /// See [`Shared`].
-    pub taken: Arc<Notify>,
+    couriers: Mutex<BTreeMap<String, AtWork>>,
 }
 
 impl Hop {
     /// The hop of a repo.
     pub fn new(parts: Parts) -> Self {
-        let Parts { home, nickname, messages, state, store, channels, windows, wishes, taken } = parts;
-        let shared = Shared {
-            home,
-            nickname,
-            messages,
-            state,
-            store,
-            channels,
-            windows,
-            wishes,
-            taken,
-            waiting: Mutex::default(),
-        };
-        Self { shared: Arc::new(shared), couriers: Mutex::default() }
+        let shared = Arc::new(Shared { parts, waiting: Mutex::default() });
+        Self { shared, couriers: Mutex::default() }
     }
 }
 
 impl Drop for Hop {
     fn drop(&mut self) {
-        for (_, task) in locked(&self.couriers).values() {
-            task.abort();
+        for courier in locked(&self.couriers).values() {
+            courier.task.abort();
         }
     }
 }
@@ -142,18 +129,18 @@ impl LastHop for Hop {
     fn offer(&self, local: &str, id: &str) {
         locked(&self.shared.waiting).entry(local.to_owned()).or_default().ids.insert(id.to_owned());
         let mut couriers = locked(&self.couriers);
-        let (wake, _) = couriers.entry(local.to_owned()).or_insert_with(|| {
+        let courier = couriers.entry(local.to_owned()).or_insert_with(|| {
             let wake = Arc::new(Notify::new());
             let courier = Courier::new(Arc::clone(&self.shared), local);
-            (Arc::clone(&wake), tokio::spawn(courier.run(wake)))
+            AtWork { wake: Arc::clone(&wake), task: tokio::spawn(courier.run(wake)) }
         });
-        wake.notify_one();
+        courier.wake.notify_one();
     }
 
     fn withdraw(&self, local: &str, id: &str) {
         self.shared.withdraw(local, id);
-        if let Some((wake, _)) = locked(&self.couriers).get(local) {
-            wake.notify_one();
+        if let Some(courier) = locked(&self.couriers).get(local) {
+            courier.wake.notify_one();
         }
     }
 

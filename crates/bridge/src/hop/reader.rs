@@ -103,7 +103,10 @@ impl Followed {
 fn transcripts(dirs: &[PathBuf]) -> Vec<PathBuf> {
     let of_dir = |dir: &PathBuf| {
         let names = crate::dirs::names(dir).unwrap_or_default();
-        names.into_iter().filter(|name| name.ends_with(".jsonl")).map(|name| dir.join(name)).collect()
+        let paths = names.into_iter().map(|name| dir.join(name));
+        paths
+            .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+            .collect()
     };
     dirs.iter().flat_map(|dir: &PathBuf| -> Vec<PathBuf> { of_dir(dir) }).collect()
 }
@@ -148,9 +151,7 @@ mod tests {
         let long = format!("{{\"type\":\"assistant\",\"text\":\"{}\"}}\n", "x".repeat(700_000));
         add(&dir.path().join("a.jsonl"), &format!("{long}{LINE}\n{long}"));
         let now = crate::clock::wall_ms();
-        for (since, progress) in
-            [(now, Progress::Taken), (now + 3_600_000, Progress::Nothing)]
-        {
+        for (since, progress) in [(now, Progress::Taken), (now + 3_600_000, Progress::Nothing)] {
             let mut trace = Trace::new("msg_1");
             Reader::since(&dirs, since).read(&dirs, &mut trace).unwrap();
             assert_eq!(trace.progress, progress);

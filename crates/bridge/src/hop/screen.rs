@@ -26,7 +26,8 @@ impl Screen {
         let (Some((below, _)), Some((above, _))) = (rules.next(), rules.next()) else {
             return Self::NoBox;
         };
-        let Some((first, rest)) = lines.get(above + 1..below).and_then(|inside| inside.split_first())
+        let Some((first, rest)) =
+            lines.get(above + 1..below).and_then(|inside| inside.split_first())
         else {
             return Self::NoBox;
         };
@@ -67,17 +68,22 @@ impl Line {
             // ESC [ 0 ; 2 m
             if rest.as_str().starts_with('[') {
                 rest.next();
-                let codes: String = rest.by_ref().take_while(|next| !next.is_alphabetic()).collect();
+                let codes: String =
+                    rest.by_ref().take_while(|next| !next.is_alphabetic()).collect();
                 style = style.after(&codes);
             }
         }
         let is_dim = |number: usize| cells.get(number).is_some_and(|(_, style)| style.dim);
         // The cursor stands on the first character of a suggestion.
         let is_bright = |(number, (_, style)): &(usize, &(char, Style))| {
-            !style.dim && !(style.reversed && is_dim(number + 1))
+            !(style.dim || (style.reversed && is_dim(number + 1)))
         };
-        let bright = cells.iter().enumerate().filter(is_bright).map(|(_, (character, _))| character);
-        Self { bright: bright.collect(), all: cells.iter().map(|(character, _)| character).collect() }
+        let bright =
+            cells.iter().enumerate().filter(is_bright).map(|(_, (character, _))| character);
+        Self {
+            bright: bright.collect(),
+            all: cells.iter().map(|(character, _)| character).collect(),
+        }
     }
 
     fn is_rule(&self) -> bool {
@@ -158,7 +164,8 @@ mod tests {
 
     #[test]
     fn a_screen_without_two_rules_has_no_box() {
-        for capture in ["", "$ ls\n", "────────\n❯ x\n", "── a\n❯ x\n────────\n"] {
+        for capture in ["", "$ ls\n", "────────\n❯ x\n", "── a\n❯ x\n────────\n"]
+        {
             assert_eq!(Screen::read(capture), Screen::NoBox, "{capture}");
         }
     }

@@ -1,6 +1,7 @@
 //! The Claude Code session of an agent: pane → process in front →
 //! `sessions/<pid>.json` → transcripts (`claude-code.md`, *Proof: the transcript*).
 
+use super::choice::Says;
 use crate::clock;
 use crate::multiclaude::{LocalAgent, Pane, Panes};
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,15 @@ pub struct Said {
 }
 
 impl Said {
+    /// What it does.
+    pub(super) fn says(&self) -> Says {
+        match self.status.as_str() {
+            "idle" => Says::Idle,
+            "waiting" => Says::Waiting,
+            _ => Says::Busy,
+        }
+    }
+
     /// What the process says of itself; nothing if it is too old to do so.
     pub fn of(home: &Path, process: &Process) -> Option<Self> {
         let path = home.join(format!(".claude/sessions/{}.json", process.pid));
@@ -101,7 +111,12 @@ pub(super) struct Session {
 
 impl Session {
     /// The session of an agent, if a claude is in front in its window.
-    pub(super) fn find(home: &Path, panes: &Panes, tmux_session: &str, agent: &LocalAgent) -> Option<Self> {
+    pub(super) fn find(
+        home: &Path,
+        panes: &Panes,
+        tmux_session: &str,
+        agent: &LocalAgent,
+    ) -> Option<Self> {
         let pane = panes.claude(tmux_session, agent)?;
         let pids = panes.claudes(tmux_session, agent);
         let processes: Vec<_> = pids.into_iter().filter_map(Process::of).collect();

@@ -59,21 +59,21 @@ impl Trace {
     }
 
     fn after(&self, line: &Value) -> Progress {
-        let text = |pointer: &str| line.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let text =
+            |pointer: &str| line.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let now = self.progress;
         match text("/type") {
-            "user" if prompt(&line["message"]["content"]).is_some_and(|prompt| self.is_in(&prompt)) => {
-                Progress::Taken
-            }
+            "user" if self.is_prompt(line, "/message/content") => Progress::Taken,
             "attachment"
                 if text("/attachment/type") == "queued_command"
-                    && prompt(&line["attachment"]["prompt"])
-                        .is_some_and(|prompt| self.is_in(&prompt)) =>
+                    && self.is_prompt(line, "/attachment/prompt") =>
             {
                 Progress::Taken
             }
             "queue-operation" => match (text("/operation"), line.get("content")) {
-                ("enqueue", Some(Value::String(content))) if self.is_in(content) => Progress::Queued,
+                ("enqueue", Some(Value::String(content))) if self.is_in(content) => {
+                    Progress::Queued
+                }
                 // During a compaction the line has no text.
                 ("enqueue", None) if matches!(now, Progress::Nothing | Progress::Dropped) => {
                     Progress::PerhapsQueued
@@ -95,6 +95,11 @@ impl Trace {
         }
     }
 
+    fn is_prompt(&self, line: &Value, at: &str) -> bool {
+        let prompt = line.pointer(at).and_then(prompt);
+        prompt.is_some_and(|prompt| self.is_in(&prompt))
+    }
+
     fn is_in(&self, prompt: &str) -> bool {
         has_head(prompt, &self.id)
     }
@@ -107,7 +112,9 @@ fn prompt(content: &Value) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         Value::Array(blocks) => {
             let text = |block: &Value| {
-                (block["type"] == "text").then(|| block["text"].as_str().map(str::to_owned))?
+                let kind = block.get("type").and_then(Value::as_str);
+                let text = block.get("text").and_then(Value::as_str).map(str::to_owned);
+                text.filter(|_| kind == Some("text"))
             };
             Some(blocks.iter().filter_map(text).collect::<Vec<_>>().join("\n"))
         }
@@ -172,7 +179,7 @@ mod tests {
             json!({"type": "user"}),
             json!([1]),
         ] {
-            assert_eq!(after(&[line.clone()]), Progress::Nothing, "{line}");
+            assert_eq!(after(std::slice::from_ref(&line)), Progress::Nothing, "{line}");
         }
         let mut trace = Trace::new("msg_1_fox");
         trace.read("{\"type\":\"user\",\"message\":{\"content\":\"[msg_1_fox from");
@@ -184,9 +191,8 @@ mod tests {
         let pop = json!({"type": "queue-operation", "operation": "popAll"});
         let dropped = json!({"type": "system", "content": "Dropped a peer message from x: …"});
         let unnamed = json!({"type": "queue-operation", "operation": "enqueue"});
-        let popped = |text: &str| {
-            json!({"type": "queue-operation", "operation": "popAll", "content": text})
-        };
+        let popped =
+            |text: &str| json!({"type": "queue-operation", "operation": "popAll", "content": text});
         for (lines, progress) in [
             (vec![enqueue(), pop.clone()], Progress::PulledBack),
             (vec![enqueue(), popped(TEXT)], Progress::PulledBack),

@@ -66,7 +66,12 @@ pub enum Verdict {
 }
 
 /// What becomes of a message on the machine of `owner`.
-pub fn judge(accept: &Accept, decisions: &Decisions, owner: Option<&str>, message: &Message) -> Verdict {
+pub fn judge(
+    accept: &Accept,
+    decisions: &Decisions,
+    owner: Option<&str>,
+    message: &Message,
+) -> Verdict {
     let id = message.id.to_string();
     if let Some(reason) = decisions.refused.get(&id) {
         return Verdict::Refused(reason.clone());
@@ -110,7 +115,10 @@ mod tests {
         assert_eq!(judge(&Accept::Team, &none, "eve"), Verdict::Accepted);
         assert_eq!(judge(&owners, &none, "eve"), asked);
         assert_eq!(judge(&owners, &none, "ann"), Verdict::Accepted);
-        assert_eq!(judge(&Accept::Ask, &none, "ann"), Verdict::Asked("not accepted from ann".to_owned()));
+        assert_eq!(
+            judge(&Accept::Ask, &none, "ann"),
+            Verdict::Asked("not accepted from ann".to_owned())
+        );
         assert_eq!(judge(&Accept::Ask, &none, "dan"), Verdict::Accepted);
         let id = message("eve").id.to_string();
         let yes = Decisions { accepted: BTreeSet::from([id.clone()]), ..Decisions::default() };

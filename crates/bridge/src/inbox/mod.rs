@@ -181,7 +181,13 @@ impl Inbox {
             // The same file again, if a crash comes before the last step.
             let answer = LocalMessage {
                 status: Status::Pending,
-                ..LocalMessage::delivered(&format!("refusal-{id}"), local, to, &body, clock::wall_ms())
+                ..LocalMessage::delivered(
+                    &format!("refusal-{id}"),
+                    local,
+                    to,
+                    &body,
+                    clock::wall_ms(),
+                )
             };
             let out = self.spool.dirs.out().join(to);
             make_dir(&out)?;
@@ -301,7 +307,8 @@ impl Inbox {
         if file.acked_at.is_none() {
             locked(&self.looked_at).insert(id.to_owned(), modified);
         }
-        let was_read = file.acked_at.is_some() || matches!(file.status, Status::Read | Status::Acked);
+        let was_read =
+            file.acked_at.is_some() || matches!(file.status, Status::Read | Status::Acked);
         if was_read {
             self.hop.withdraw(local, id);
         } else if stage == Stage::Placed {

@@ -67,7 +67,8 @@ impl Panes {
         let mut panes = Self::default();
         for line in listed.lines() {
             let fields: Vec<_> = line.split('\t').collect();
-            let [session, window, pid, dead, activity, created, id, mode, command] = fields[..] else {
+            let [session, window, pid, dead, activity, created, id, mode, command] = fields[..]
+            else {
                 continue;
             };
             let (Ok(pid), Ok(activity_secs)) = (pid.parse(), activity.parse()) else {
@@ -75,7 +76,7 @@ impl Panes {
             };
             let (id, in_mode) = (id.to_owned(), mode != "0");
             let (dead, command) = (dead == "1", command.to_owned());
-            let pane = Pane { pid, id, in_mode, command, dead, activity_secs };
+            let pane = Pane { pid, id, command, in_mode, dead, activity_secs };
             let key = (session.to_owned(), window.to_owned());
             panes.windows.entry(key).or_insert(pane);
             panes.sessions.insert(session.to_owned(), created.parse().unwrap_or_default());
@@ -113,8 +114,8 @@ impl Panes {
             let is_shell = SHELLS.contains(&leader.name.trim_start_matches('-'));
             let is_claude = |process: &&Process| {
                 let named = matches!(process.name.as_str(), "claude" | "node");
-                let has_id = !agent.session_id.is_empty()
-                    && process.command.contains(&agent.session_id);
+                let has_id =
+                    !agent.session_id.is_empty() && process.command.contains(&agent.session_id);
                 named || has_id
             };
             let mut pids: Vec<_> = members().filter(is_claude).map(|process| process.pid).collect();
@@ -227,8 +228,9 @@ mod tests {
     use super::*;
 
     fn panes(processes: &str) -> Panes {
-        let mut panes =
-            Panes::of_tmux("mc-app\tfox\t100\t0\t1700\t1600\t%0\t0\tclaude\nmc-app\tdead\t200\t1\t1\t1600\t%1\t0\tbash\n");
+        let mut panes = Panes::of_tmux(
+            "mc-app\tfox\t100\t0\t1700\t1600\t%0\t0\tclaude\nmc-app\tdead\t200\t1\t1\t1600\t%1\t0\tbash\n",
+        );
         panes.processes = processes.lines().filter_map(process).collect();
         panes
     }
@@ -261,10 +263,16 @@ mod tests {
     fn a_claude_is_known_by_its_session_or_name_and_a_shell_is_none() {
         for (processes, is_claude) in [
             // A native claude, a script, node, one with another name.
-            ("100 1 100 101 -bash -bash\n101 100 101 101 claude claude --session-id 5e55-10n", true),
+            (
+                "100 1 100 101 -bash -bash\n101 100 101 101 claude claude --session-id 5e55-10n",
+                true,
+            ),
             ("100 1 100 101 bash bash\n101 100 101 101 python3 python3 fake 5e55-10n", true),
             ("100 1 100 101 bash bash\n101 100 101 101 node node cli.js", true),
-            ("100 1 100 101 bash bash\n101 100 101 101 wrapper wrapper\n102 100 101 101 claude claude", true),
+            (
+                "100 1 100 101 bash bash\n101 100 101 101 wrapper wrapper\n102 100 101 101 claude claude",
+                true,
+            ),
             // It has exited: the shell is in front, even if its command line has the id.
             ("100 1 100 100 -bash -bash -c claude 5e55-10n", false),
             // Stopped in the background.

@@ -67,24 +67,31 @@ impl RepoBridge {
         Ok(json!(shown.collect::<Vec<_>>()))
     }
 
-    async fn send_message(&self, local: &str, from: &AgentName, send: Send) -> Result<Value, String> {
-        if self.is_here(&send.to) {
-            return self.send_here(local, &send);
+    async fn send_message(
+        &self,
+        local: &str,
+        from: &AgentName,
+        wish: Send,
+    ) -> Result<Value, String> {
+        if self.is_here(&wish.to) {
+            return self.send_here(local, &wish);
         }
-        let to = AgentName::parse(&send.to).map_err(|error| format!("the name {:?} {error}", send.to))?;
-        let mut message = NewMessage::new(Sender::Agent(from.clone()), to.clone(), &send.body);
-        message.reply_to = send.reply_to.as_deref().map(tools::message_id).transpose()?;
+        let to = AgentName::parse(&wish.to)
+            .map_err(|error| format!("the name {:?} {error}", wish.to))?;
+        let mut message = NewMessage::new(Sender::Agent(from.clone()), to.clone(), &wish.body);
+        message.reply_to = wish.reply_to.as_deref().map(tools::message_id).transpose()?;
         if self.outbox.seal.wants_key_of(&to, &self.registry) {
             let _ = self.registry.refresh().await;
         }
-        let sealed = self.outbox.seal.seal(message, &self.registry).map_err(|error| match error {
-            NotSealed::Later(reason) | NotSealed::Refused(reason) => reason,
-        })?;
+        let sealed =
+            self.outbox.seal.seal(message, &self.registry).map_err(|error| match error {
+                NotSealed::Later(reason) | NotSealed::Refused(reason) => reason,
+            })?;
         let key = Uuid::new_v4().to_string();
         let sent = self.connection.note(self.connection.repo.send(&sealed, Some(&key)).await);
         match sent {
             Ok(sent) => Ok(json!({ "id": sent.id, "to": sent.to, "status": sent.status })),
-            Err(error) if is_for_later(&error) => self.send_later(local, &send).map_err(|later| {
+            Err(error) if is_for_later(&error) => self.send_later(local, &wish).map_err(|later| {
                 format!("not sent: {error}, and it could not be kept for later: {later}")
             }),
             Err(error) if error.code() == Some(ErrorCode::AgentNotFound) => {
@@ -137,8 +144,9 @@ impl RepoBridge {
         let dir = self.spool.messages.join(local);
         let mut found: Vec<LocalMessage> = Vec::new();
         for name in entries_of(&dir).map_err(|error| error.to_string())? {
-            if name.ends_with(".json")
-                && let Ok(Some(message)) = LocalMessage::read(&dir.join(&name))
+            let path = dir.join(name);
+            if path.extension().is_some_and(|extension| extension == "json")
+                && let Ok(Some(message)) = LocalMessage::read(&path)
             {
                 found.push(message);
             }

@@ -18,8 +18,8 @@ use crate::socket::{self, Channels};
 use crate::spool::Capture;
 use crate::status::{RepoStatus, Status};
 use crate::trouble::Trouble;
-use multiclaude_hybrid_client::protocol::Repo;
 use desks::{Aborting, Desks};
+use multiclaude_hybrid_client::protocol::Repo;
 use served::{Served, Wakes};
 use std::collections::BTreeMap;
 use std::io;
@@ -86,9 +86,8 @@ pub async fn run(
         Arc::clone(&state),
         Arc::clone(&channels),
     );
-    let _socket = socket
-        .map(Aborting)
-        .map_err(|error| StartError::Socket { path: dirs.socket(), error })?;
+    let _socket =
+        socket.map(Aborting).map_err(|error| StartError::Socket { path: dirs.socket(), error })?;
     let capture =
         Arc::new(Capture::start(paths.clone(), Arc::clone(&state), wakes.changed.clone()));
     let shared = Arc::new(Shared {
@@ -197,10 +196,7 @@ impl Bridge {
         let times: Vec<_> = files.into_iter().chain(decisions).map(time).collect();
         let state = self.shared.state.read();
         let repos = state.iter().flat_map(|state| &state.repos);
-        (
-            times,
-            repos.map(|(name, repo)| (name.clone(), repo.github_url.clone())).collect(),
-        )
+        (times, repos.map(|(name, repo)| (name.clone(), repo.github_url.clone())).collect())
     }
 
     async fn look_at_machine(&self) {

@@ -211,8 +211,7 @@ async fn find(peer: &UCred, claimed: Option<&str>, state: &StateFile) -> Result<
     let in_window = panes.window_of(pid).and_then(|(session, window, line)| {
         let (nickname, repo) =
             state.repos.iter().find(|(_, repo)| repo.tmux_target() == session)?;
-        let (local, agent) =
-            repo.agents.iter().find(|(_, agent)| agent.tmux_window == window)?;
+        let (local, agent) = repo.agents.iter().find(|(_, agent)| agent.tmux_window == window)?;
         // Its parent is the claude in front, and no other program of the window.
         let claudes = panes.claudes(session, agent);
         let parent = line.get(1).filter(|parent| claudes.contains(parent));

@@ -70,7 +70,8 @@ struct Server {
 impl ServerHandler for Server {
     fn get_info(&self) -> InitializeResult {
         let mut info = InitializeResult::new(ServerCapabilities::builder().enable_tools().build());
-        info.server_info = Implementation::new(crate::claude_code::SERVER, env!("CARGO_PKG_VERSION"));
+        info.server_info =
+            Implementation::new(crate::claude_code::SERVER, env!("CARGO_PKG_VERSION"));
         info.instructions = Some(INSTRUCTIONS.to_owned());
         info
     }
@@ -135,7 +136,9 @@ async fn serve(calls: mpsc::Sender<Call>) -> Outcome {
 async fn for_agent(session: &Session) -> Outcome {
     let home = session.home.user().to_owned();
     if !is_of_an_agent(session) {
-        session.out.note("This session is not an agent of a repo in hybrid mode: no tools are offered.");
+        session
+            .out
+            .note("This session is not an agent of a repo in hybrid mode: no tools are offered.");
         return Ok(());
     }
     let claude = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get() as u32);
@@ -182,7 +185,9 @@ fn is_of_an_agent(session: &Session) -> bool {
     };
     nickname.is_some_and(|nickname| {
         let repo = session.nicknamed(&nickname, &state);
-        repo.is_ok_and(|repo| session.settings.repos.get(repo.as_str()).is_some_and(|here| here.enabled))
+        repo.is_ok_and(|repo| {
+            session.settings.repos.get(repo.as_str()).is_some_and(|here| here.enabled)
+        })
     })
 }
 

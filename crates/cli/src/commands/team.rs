@@ -45,6 +45,7 @@ pub struct InviteArgs {
 
 /// Joins a team with an invitation, which is read from standard input.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct JoinArgs {
     /// The label of this machine in agents' names [default: from the host's name]
     #[arg(long, value_name = "LABEL", value_parser = check_label)]

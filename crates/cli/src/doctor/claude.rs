@@ -44,7 +44,9 @@ fn sessions(session: &Session) -> Option<Check> {
     let without: Vec<_> =
         running().filter(|agent| !agent.channel).map(|agent| agent.local.as_str()).collect();
     Some(match without.first() {
-        None => Check::good(what, format!("{} of them, all with the MCP server", running().count())),
+        None => {
+            Check::good(what, format!("{} of them, all with the MCP server", running().count()))
+        }
         Some(first) => Check::warning(
             what,
             format!(
@@ -68,7 +70,10 @@ fn trust(session: &Session) -> Vec<Check> {
     let untrusted: Vec<_> = clones
         .filter(|clone| {
             let trusts = |dir: &std::path::Path| {
-                settings["projects"][dir.display().to_string()]["hasTrustDialogAccepted"] == true
+                let projects = settings.get("projects");
+                let project = projects.and_then(|all| all.get(dir.display().to_string()));
+                project.and_then(|project| project.get("hasTrustDialogAccepted"))
+                    == Some(&Value::Bool(true))
             };
             clone.exists() && !trusts(clone)
         })

@@ -48,7 +48,7 @@ struct Shown {
 }
 
 impl HeldArgs {
-    pub(super) fn run(&self, session: &Session) -> Outcome {
+    pub(super) fn run(session: &Session) -> Outcome {
         let Some(status) = running(session)? else {
             return Err(Failure::new("the bridge is not running")
                 .hint("start it: multiclaude-hybrid bridge run"));
@@ -106,7 +106,11 @@ fn undecided(session: &Session, repo: &Repo, local: &str, id: &str) -> Option<Me
 }
 
 /// Changes the decisions of every repo in hybrid mode for which `about` says so.
-fn decide(session: &Session, about: impl Fn(&RepoDirs) -> bool, change: impl Fn(&mut Decisions)) -> Outcome<usize> {
+fn decide(
+    session: &Session,
+    about: impl Fn(&RepoDirs) -> bool,
+    change: impl Fn(&mut Decisions),
+) -> Outcome<usize> {
     // One at a time: they are read, changed and written back.
     let _lock = session.home.lock()?;
     let mut count = 0;
@@ -140,10 +144,14 @@ impl AcceptArgs {
     pub(super) fn run(&self, session: &Session) -> Outcome {
         let what = &self.what;
         if what.starts_with("msg_") {
-            let count = decide(session, |dirs| waits(dirs, what), |decisions| {
-                decisions.refused.remove(what);
-                decisions.accepted.insert(what.clone());
-            })?;
+            let count = decide(
+                session,
+                |dirs| waits(dirs, what),
+                |decisions| {
+                    decisions.refused.remove(what);
+                    decisions.accepted.insert(what.clone());
+                },
+            )?;
             if count == 0 {
                 return Err(none(what));
             }
@@ -152,11 +160,17 @@ impl AcceptArgs {
                 Failure::usage(format!("the owner {what:?} {error}"))
                     .hint("give the id of a message, msg_…, or an owner")
             })?;
-            decide(session, |dirs| dirs.inbox().exists(), |decisions| {
-                decisions.owners.insert(owner.to_string());
-            })?;
+            decide(
+                session,
+                |dirs| dirs.inbox().exists(),
+                |decisions| {
+                    decisions.owners.insert(owner.to_string());
+                },
+            )?;
         }
-        session.out.show(&serde_json::json!({ "accepted": what }), || format!("{what} is accepted."));
+        session
+            .out
+            .show(&serde_json::json!({ "accepted": what }), || format!("{what} is accepted."));
         Ok(())
     }
 }
@@ -164,15 +178,21 @@ impl AcceptArgs {
 impl RefuseArgs {
     pub(super) fn run(&self, session: &Session) -> Outcome {
         let id = &self.id;
-        let count = decide(session, |dirs| waits(dirs, id), |decisions| {
-            decisions.accepted.remove(id);
-            decisions.refused.insert(id.clone(), self.reason.clone());
-        })?;
+        let count = decide(
+            session,
+            |dirs| waits(dirs, id),
+            |decisions| {
+                decisions.accepted.remove(id);
+                decisions.refused.insert(id.clone(), self.reason.clone());
+            },
+        )?;
         if count == 0 {
             return Err(none(id));
         }
         let value = serde_json::json!({ "refused": id, "reason": self.reason });
-        session.out.show(&value, || format!("{id} is refused, and its sender is told: {}", self.reason));
+        session
+            .out
+            .show(&value, || format!("{id} is refused, and its sender is told: {}", self.reason));
         Ok(())
     }
 }

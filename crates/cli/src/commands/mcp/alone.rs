@@ -58,12 +58,13 @@ async fn send(
     session: &Session,
     at: &InRepo,
     name: &AgentName,
-    send: Send,
+    wish: Send,
 ) -> Result<Value, String> {
-    let to = AgentName::parse(&send.to).map_err(|error| format!("the name {:?} {error}", send.to))?;
-    let reply_to = send.reply_to.as_deref().map(tools::message_id).transpose()?;
+    let to =
+        AgentName::parse(&wish.to).map_err(|error| format!("the name {:?} {error}", wish.to))?;
+    let reply_to = wish.reply_to.as_deref().map(tools::message_id).transpose()?;
     let from = Sender::Agent(name.clone());
-    let message = NewMessage { reply_to, ..NewMessage::new(from, to, &send.body) };
+    let message = NewMessage { reply_to, ..NewMessage::new(from, to, &wish.body) };
     let sealed = crypt::seal(session, at, message, None).await;
     let sealed = sealed.map_err(|failure| failure.message)?;
     let key = Uuid::new_v4().to_string();

@@ -25,7 +25,8 @@ fn add(session: &Session, agreed: bool) -> Outcome<String> {
     let Some(change) = claude_code::add(session.home.user(), &us)? else {
         return Ok("Claude Code starts our MCP server in every session.".to_owned());
     };
-    if !agreed && !(std::io::stdin().is_terminal() && asked(&change)?) {
+    let agreed = agreed || (std::io::stdin().is_terminal() && asked(&change)?);
+    if !agreed {
         return Ok(BY_HAND.to_owned());
     }
     change.apply()?;
@@ -55,7 +56,8 @@ pub(super) fn install(session: &Session, agreed: bool) -> Outcome {
 
 /// `mcp uninstall`.
 pub(super) fn uninstall(session: &Session) -> Outcome {
-    let shown = remove(session)?.unwrap_or_else(|| "Claude Code does not know our MCP server.".to_owned());
+    let shown =
+        remove(session)?.unwrap_or_else(|| "Claude Code does not know our MCP server.".to_owned());
     session.out.show(&json!({ "installed": null, "note": shown }), || shown.clone());
     Ok(())
 }
