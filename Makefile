@@ -7,7 +7,7 @@ SOURCES := $(shell find src crates/protocol/src crates/core/src -name '*.rs') Ca
 DOCUMENT := $(shell find crates/openapi/src crates/protocol/src -type f) crates/openapi/Cargo.toml crates/protocol/Cargo.toml Cargo.lock
 ASSETS := build/assets/openapi.json $(addprefix build/assets/docs/,index.html page.js reference.js)
 
-.PHONY: help setup wasm dev test contract lint bench size soak token install bare clean
+.PHONY: help setup wasm dev test test-claude contract lint bench size soak token install bare clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*##/ { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ test: setup wasm ## runs every test, end-to-end ones against workerd included
 	@. scripts/tools && cargo test --workspace --exclude coordinator && cargo test -p coordinator --lib
 	@$(MAKE) --no-print-directory contract
 
+test-claude: setup wasm ## the last hop into the real Claude Code (CLAUDE=program, or VERSIONS="2.1.332 2.1.197" from npm)
+	@. scripts/tools && cargo build --locked -p multiclaude-hybrid && cargo build --locked -p e2e --bins
+	@. scripts/tools && scripts/test-claude
+
 contract: setup wasm ## holds the running coordinator against the OpenAPI document (SEED=n)
 	@. scripts/tools && node scripts/contract.mjs
 
@@ -56,6 +60,7 @@ lint: setup ## formatting, clippy and docs, warnings are errors
 
 bench: setup wasm ## measures the coordinator beside a reference Worker, the command line, and two bridges
 	@cargo build --quiet --locked --profile native -p multiclaude-hybrid
+	@cargo build --quiet --locked -p e2e --bin claude-stand-in
 	@. scripts/tools && node bench/run.mjs
 
 size: wasm ## prints the size of the WebAssembly

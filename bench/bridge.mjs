@@ -16,7 +16,7 @@ const CLOCK_TICKS = 100;
 const PATIENCE_MS = 60_000;
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function until(what, check, everyMs = 20) {
+export async function until(what, check, everyMs = 20) {
   const deadline = Date.now() + PATIENCE_MS;
   for (;;) {
     const found = await check();
@@ -57,7 +57,7 @@ class Line {
   get url() { return `http://127.0.0.1:${this.listens}`; }
 }
 
-class Home {
+export class Home {
   constructor(binary, node) {
     this.binary = binary;
     this.node = node;
@@ -73,7 +73,7 @@ class Home {
   }
 
   spawn(args, options = {}) {
-    const env = { HOME: this.dir, PATH: '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8' };
+    const env = { HOME: this.dir, PATH: '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8', ...this.environment };
     return spawn(this.binary, args, { env, stdio: ['pipe', 'ignore', 'ignore'], ...options });
   }
 

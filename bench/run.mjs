@@ -1,6 +1,7 @@
 // `make bench`: the coordinator beside the reference Worker, interleaved.
 // ROUNDS, SENDS and SINGLES change the amount.
 import { bridges } from './bridge.mjs';
+import { lastHop } from './hop.mjs';
 import { claims, heartbeats, streamLatency } from './api.mjs';
 import { commandLine } from './cli.mjs';
 import { client, median, quantile, sink } from './load.mjs';
@@ -166,6 +167,9 @@ try {
   }
   console.log(`  idle, ten agents: ${bridge.idle.percent.toFixed(2)} % of a core (under 0.5), ${bridge.idle.megabytes.toFixed(1)} MB (under 30)`);
   console.log(`  1,000 messages that waited for the coordinator: sent after ${bridge.sentSeconds.toFixed(1)} s (under 10), arrived after ${bridge.arrivedSeconds.toFixed(1)} s`);
+  const hop = await lastHop(ourServer, binary, 'target/debug/claude-stand-in', 40);
+  console.log(`  from message send to taken by an idle agent: p50 ${hop.taken.p50.toFixed(0)} ms (under 300), p95 ${hop.taken.p95.toFixed(0)} (under 1000)`);
+  console.log(`  from there to seen_at in the receipt: p50 ${hop.seen.toFixed(0)} ms (under 100)`);
   console.log(`\nFirst request after start: ${ourServer.firstMs.toFixed(0)} ms (at most 100)`);
 } finally {
   target.stop();

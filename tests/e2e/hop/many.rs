@@ -2,10 +2,8 @@
 //! five times as many.
 
 use super::Hop;
-use e2e::Site;
 use fastrand::Rng;
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use serde_json::json;
 use std::time::Duration;
 
 const AGENTS: [&str; 9] = ["ant", "bee", "cat", "dog", "elk", "fly", "gnu", "hen", "ibis"];
@@ -50,29 +48,6 @@ async fn happen(hop: &Hop, agent: &str, what: u32) {
         }
         _ => hop.restart(agent).await,
     }
-}
-
-/// How often each message is taken in the transcripts of a machine.
-fn taken(site: &Site) -> BTreeMap<String, usize> {
-    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
-    let projects = site.machine.path(".claude/projects");
-    for dir in std::fs::read_dir(projects).unwrap().flatten() {
-        for file in std::fs::read_dir(dir.path()).unwrap().flatten() {
-            let text = std::fs::read_to_string(file.path()).unwrap();
-            for line in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
-                let prompt = match line["type"].as_str() {
-                    Some("user") => &line["message"]["content"],
-                    Some("attachment") => &line["attachment"]["prompt"],
-                    _ => continue,
-                };
-                let heads = prompt.as_str().unwrap_or_default().lines();
-                for id in heads.filter_map(|line| line.strip_prefix('[')?.split_once(" from ")) {
-                    *taken.entry(id.0.to_owned()).or_default() += 1;
-                }
-            }
-        }
-    }
-    taken
 }
 
 async fn exchange(hop: Hop, each: usize, what: std::ops::Range<u32>) {
@@ -121,7 +96,7 @@ async fn exchange(hop: Hop, each: usize, what: std::ops::Range<u32>) {
         let now = tokio::time::Instant::now();
         assert!(now < limit, "{done} of {sent} are seen, seed {seed}:\n{}", hop.ann.status());
     }
-    let taken = taken(&hop.ann);
+    let taken = hop.ann.taken();
     assert_eq!(taken.len(), sent, "each has arrived, seed {seed}");
     for (id, times) in &taken {
         assert_eq!(*times, 1, "{id}, seed {seed}:\n{}", hop.ann.log());
