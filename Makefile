@@ -14,7 +14,7 @@ help: ## this list
 
 # What the target asks of the machine: a column of scripts/prerequisites.
 NEEDS = dev
-test contract soak: NEEDS = test
+test test-claude contract soak: NEEDS = test
 
 setup: ## check the machine, then install the pinned tools, once
 	@scripts/setup $(NEEDS)

@@ -4,6 +4,8 @@
 //! `CLAUDE` is the program, `EACH` how many messages each cell of the table gets.
 
 use e2e::{Model, Site, Turn, eventually, shared};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -79,6 +81,15 @@ impl Bench {
         String::from_utf8_lossy(&shown.stdout).into_owned()
     }
 
+    /// The ids of the sessions that run.
+    fn sessions(&self) -> BTreeSet<String> {
+        let files = std::fs::read_dir(self.ann.machine.path(".claude/sessions"));
+        let texts = files.into_iter().flatten().flatten();
+        let texts = texts.filter_map(|file| std::fs::read(file.path()).ok());
+        let said = texts.filter_map(|text| serde_json::from_slice::<Value>(&text).ok());
+        said.filter_map(|said| Some(said["sessionId"].as_str()?.to_owned())).collect()
+    }
+
     async fn shows(&self, text: &str) {
         eventually(&format!("{text:?} on the screen"), 60, || async {
             self.screen().contains(text).then_some(())
@@ -103,11 +114,12 @@ impl Bench {
                 assert!(self.ann.tmux(&["copy-mode", "-t", "=mc-app:=fox"]).status.success());
             }
             State::Cleared => {
+                let before = self.sessions();
                 self.keys(&["-l", "/clear"]);
                 self.shows("/clear").await;
                 self.keys(&["Enter"]);
-                eventually("an empty screen", 60, || async {
-                    (!self.screen().contains("❯ /clear")).then_some(())
+                eventually("another session", 60, || async {
+                    (self.sessions() != before).then_some(())
                 })
                 .await;
             }

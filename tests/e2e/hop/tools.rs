@@ -67,6 +67,11 @@ async fn errors_of_tools_say_what_to_do() {
         ("read_message", json!({ "id": "../../state" }), "list_messages"),
         ("ack_message", json!({ "id": "msg_1" }), "list_messages"),
         ("receipt", json!({ "id": "x" }), "is not the id of a message"),
+        (
+            "send_message",
+            json!({ "to": "default", "body": "x".repeat(20_000) }),
+            "at most 16000 bytes",
+        ),
     ] {
         let said = hop.refused(tool, arguments);
         assert!(said.contains(text), "{tool}: {said}");
@@ -87,43 +92,71 @@ async fn errors_of_tools_say_what_to_do() {
 /// Speaks with the bridge's socket as a program of its own would.
 const CLIENT: &str = r#"
 import json, os, socket, sys
-s = socket.socket(socket.AF_UNIX); s.settimeout(30)
+s = socket.socket(socket.AF_UNIX); s.settimeout(60)
 s.connect(os.environ["HOME"] + "/.multiclaude-hybrid/bridge/socket")
 s.sendall((json.dumps({"hello": {"version": "0", "agent": sys.argv[1] or None, "can_post": True}}) + "\n").encode())
-print(s.makefile().readline(), end="")
+answer = s.makefile().readline() or "null\n"
+with open(sys.argv[2] + ".part", "w") as f: f.write(answer)
+os.rename(sys.argv[2] + ".part", sys.argv[2])
 "#;
 
+impl Hop {
+    /// What the bridge answers a program that is started by this line of shell in the
+    /// window of fox, whose claude has ended.
+    async fn answered(&self, name: &str, line: &str) -> Value {
+        let path = self.ann.machine.path(name);
+        let line = line
+            .replace("CLIENT", "python3 ~/client.py")
+            .replace("FILE", &path.display().to_string());
+        let typed = self.ann.tmux(&["send-keys", "-t", "=mc-app:=fox", &line, "Enter"]);
+        assert!(typed.status.success(), "{typed:?}");
+        e2e::eventually(name, 60, || async {
+            serde_json::from_slice(&std::fs::read(&path).ok()?).ok()
+        })
+        .await
+    }
+}
+
 #[tokio::test]
-async fn another_process_speaks_for_no_agent_but_the_one_it_belongs_to() {
+async fn a_process_speaks_for_the_agent_in_whose_window_it_was_started_and_for_no_other() {
     let hop = Hop::with_channel().await;
     hop.ann.machine.write("client.py", CLIENT);
-    let asked = |directory: &std::path::Path, claimed: &str| {
-        let mut command = hop.ann.machine.command("python3");
-        command.arg(hop.ann.machine.path("client.py")).arg(claimed).current_dir(directory);
-        let ran = output(&mut command, b"", LIMIT);
-        serde_json::from_slice::<Value>(&ran.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {ran:?}"))
-    };
-    // In the worktree of fox: it is fox, and nobody else.
-    let fox = hop.ann.worktree("fox");
-    let welcome = asked(&fox, "");
+    hop.connected("default").await;
+    hop.ann.tmux(&["send-keys", "-t", "=mc-app:=fox", "/exit", "Enter"]);
+    hop.ann.claude("fox").event("exit", "").await;
+    let welcome = hop.answered("a", "CLIENT '' FILE").await;
     assert_eq!(welcome["welcome"]["local"], "fox", "{welcome}");
-    let refused = asked(&fox, "default");
+    // Whatever it claims, and wherever it goes.
+    let refused = hop.answered("b", "CLIENT default FILE").await;
     let reason = refused["refused"]["reason"].as_str().unwrap();
     assert!(reason.contains("belongs to fox, not to default"), "{reason}");
-    // Elsewhere it is nobody.
-    let refused = asked(&hop.ann.machine.path(""), "");
-    assert!(refused["refused"]["reason"].is_string(), "{refused}");
-    // It got no channel: messages go on to the session of fox.
-    hop.dan.send("fox", "fox-ann", "for the session");
-    hop.taken("fox", "for the session").await;
+    let elsewhere = hop.ann.worktree("default").display().to_string();
+    let welcome = hop.answered("c", &format!("(cd {elsewhere} && CLIENT '' FILE)")).await;
+    assert_eq!(welcome["welcome"]["local"], "fox", "{welcome}");
+    // Outside of all windows it is nobody, in a worktree, too.
+    let nobody = format!("(cd {elsewhere} && setsid -f python3 ~/client.py '' FILE)");
+    assert_eq!(hop.answered("d", &nobody).await, Value::Null);
+    let mut command = hop.ann.machine.command("python3");
+    let (client, file) = (hop.ann.machine.path("client.py"), hop.ann.machine.path("e"));
+    command.arg(client).arg("").arg(&file).current_dir(hop.ann.worktree("fox"));
+    assert!(output(&mut command, b"", LIMIT).status.success());
+    assert_eq!(std::fs::read_to_string(file).unwrap().trim(), "null");
+    // None of them took the place of a session's own MCP server.
     let socket = std::fs::metadata(hop.ann.machine.path(".multiclaude-hybrid/bridge/socket"));
     let mode = std::os::unix::fs::PermissionsExt::mode(&socket.unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
-    // No token is in what the MCP server can be seen with.
-    let pid = hop.ann.claude("fox").state()["mcp"].clone();
-    let text = pid.to_string();
-    assert!(!text.contains("mcu_"), "{text}");
+}
+
+#[tokio::test]
+async fn the_mcp_server_has_no_token_in_its_environment_and_arguments() {
+    let hop = Hop::with_channel().await;
+    let state = hop.ann.claude("fox").state();
+    let pid = state["mcp"]["multiclaude-hybrid"]["pid"].as_i64().unwrap();
+    for file in ["environ", "cmdline"] {
+        let text = std::fs::read(format!("/proc/{pid}/{file}")).unwrap();
+        let text = String::from_utf8_lossy(&text);
+        assert!(!text.is_empty() && !text.contains("mcu_") && !text.contains("mcs_"), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ const PASTED: Duration = Duration::from_secs(10);
 const ENTER: Duration = Duration::from_secs(1);
 /// Enters for one paste at most.
 const ENTERS_MAX: u32 = 4;
+/// How long an agent must have been idle before anything follows from that.
+const SETTLED: Duration = Duration::from_secs(5);
 /// After this time without a trace, a message counts as handed over without proof.
 const UNPROVEN: Duration = Duration::from_mins(1);
 
@@ -80,13 +82,17 @@ pub(super) fn choose(known: &Known<'_>) -> Choice {
         Some(Screen::NoBox) => Choice::Hold("dialog open"),
         Some(Screen::Shell) => Choice::Hold("shell mode"),
         Some(Screen::Box(text)) if text.is_empty() => Choice::Hand(Carrier::Keyboard),
-        Some(Screen::Box(_)) => Choice::Hold("draft in the box"),
+        Some(Screen::Box(_)) => Choice::Hold(DRAFT),
     }
 }
 
+const PULLED_BACK: &str = "its human pulled it back into the box";
+const DRAFT: &str = "draft in the box";
+const STUCK: &str = "Enter does not submit it";
+
 /// Reasons that only a person can end.
 pub(super) fn needs_a_person(reason: &str) -> bool {
-    matches!(reason, "copy mode" | "dialog open" | "shell mode" | "draft in the box")
+    matches!(reason, "copy mode" | "dialog open" | "shell mode" | DRAFT | PULLED_BACK | STUCK)
 }
 
 /// What a claude says that it does.
@@ -98,6 +104,22 @@ pub(super) enum Says {
     Busy,
     /// A dialog is open.
     Waiting,
+}
+
+/// Where the text that was pasted is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pasted {
+    /// In the box, and nothing else is.
+    Alone,
+    /// In the box, with what somebody has typed.
+    WithMore,
+    /// Not in the box.
+    Gone,
+    /// There is no box.
+    NoBox,
+    /// Nobody has looked: it does not matter, or the pane is in copy mode, or another
+    /// program is in front.
+    Unknown,
 }
 
 /// What is known of a message that was handed over.
@@ -116,11 +138,11 @@ pub(super) struct Handed {
     pub(super) lives: bool,
     /// Does it have a transcript?
     pub(super) has_transcript: bool,
-    /// What it says that it does.
-    pub(super) says: Says,
-    /// Is the message in the box? Nothing if nobody has looked, or there is no box.
-    pub(super) in_box: Option<bool>,
-    /// How often Enter was sent, and how long ago.
+    /// What it says that it does, and for how long it has been idle.
+    pub(super) says: (Says, Duration),
+    /// Where the text is, if it was pasted.
+    pub(super) pasted: Pasted,
+    /// How often Enter was pressed, and how long ago.
     pub(super) enters: (u32, Duration),
 }
 
@@ -141,52 +163,67 @@ pub(super) enum Next {
 
 /// What follows for a message that was handed over.
 pub(super) fn next(handed: &Handed) -> Next {
-    let queued = "in the queue of its agent";
+    let (says, idle_for) = handed.says;
+    // An idle agent has an empty queue, and its transcript is up to date.
+    let idle = says == Says::Idle && idle_for >= SETTLED && handed.ago >= AGAIN;
+    let in_box = matches!(handed.pasted, Pasted::Alone | Pasted::WithMore);
     match handed.progress {
         Progress::Taken => return Next::Taken,
         // What was only queued is lost with the process.
         _ if !handed.lives => return Next::Lost,
-        Progress::Queued if handed.says == Says::Waiting => return Next::Wait("dialog open"),
-        Progress::Queued => return Next::Wait(queued),
-        Progress::PulledBack => return Next::Wait("its human pulled it back into the box"),
+        Progress::Queued if says == Says::Waiting => return Next::Wait("dialog open"),
+        // It has left the queue in a way that nobody knows.
+        Progress::Queued if idle => return Next::Unproven,
+        Progress::Queued => return Next::Wait("in the queue of its agent"),
+        Progress::PulledBack if idle && !in_box => return Next::Unproven,
+        Progress::PulledBack => return Next::Wait(PULLED_BACK),
         Progress::Dropped if handed.ago < AGAIN => {
             return Next::Wait("Claude Code dropped it; it is handed over again soon");
         }
         Progress::Dropped => return Next::Lost,
         Progress::PerhapsQueued | Progress::Nothing => {}
     }
-    if handed.carrier == Carrier::Keyboard {
-        let (enters, since) = handed.enters;
-        match handed.in_box {
-            Some(true) if enters == 0 || (since >= ENTER && enters < ENTERS_MAX) => {
-                return Next::Enter;
-            }
-            Some(true) if enters >= ENTERS_MAX => return Next::Wait("Enter does not submit it"),
-            Some(true) => return Next::Wait("being submitted"),
-            // It never came into the box, and nothing was submitted.
-            Some(false) if enters == 0 && handed.posted && handed.ago >= PASTED => {
-                return Next::Lost;
-            }
-            Some(false) => {}
-            None => return Next::Wait("dialog open"),
-        }
+    if handed.carrier == Carrier::Keyboard
+        && let Some(next) = pasted(handed)
+    {
+        return next;
     }
-    if handed.says == Says::Waiting {
+    if says == Says::Waiting {
         return Next::Wait("dialog open");
     }
-    if handed.progress == Progress::PerhapsQueued {
-        return Next::Wait(queued);
-    }
-    // A message that was accepted is in the transcript at once, and an idle agent
-    // takes it.
-    let idle = handed.says == Says::Idle;
-    if handed.ago >= AGAIN && idle && (handed.has_transcript || !handed.posted) {
+    if idle && (handed.has_transcript || !handed.posted) {
         return Next::Lost;
     }
-    if handed.ago >= UNPROVEN && handed.says != Says::Busy {
+    if handed.progress == Progress::PerhapsQueued {
+        return Next::Wait("in the queue of its agent");
+    }
+    if handed.ago >= UNPROVEN && says != Says::Busy {
         return Next::Unproven;
     }
     Next::Wait("handed over; its transcript does not have it yet")
+}
+
+/// What follows from where a pasted text is; nothing if that decides nothing.
+fn pasted(handed: &Handed) -> Option<Next> {
+    let (enters, since) = handed.enters;
+    let waiting = handed.says.0 == Says::Waiting;
+    Some(match handed.pasted {
+        Pasted::Alone if waiting => Next::Wait("dialog open"),
+        Pasted::Alone if enters == 0 || (since >= ENTER && enters < ENTERS_MAX) => Next::Enter,
+        Pasted::Alone if enters >= ENTERS_MAX => Next::Wait(STUCK),
+        Pasted::Alone => Next::Wait("being submitted"),
+        // Their text would be sent along.
+        Pasted::WithMore => Next::Wait(DRAFT),
+        // It never came into the box, and nothing was submitted.
+        Pasted::Gone
+            if enters == 0 && handed.ago >= PASTED && handed.progress == Progress::Nothing =>
+        {
+            Next::Lost
+        }
+        Pasted::Gone => return None,
+        Pasted::NoBox => Next::Wait("dialog open"),
+        Pasted::Unknown => Next::Wait("copy mode, or another program is in front"),
+    })
 }
 
 #[cfg(test)]
@@ -233,6 +270,9 @@ mod tests {
         }
     }
 
+    const IDLE: (Says, Duration) = (Says::Idle, SETTLED);
+    const BUSY: (Says, Duration) = (Says::Busy, Duration::ZERO);
+
     const HANDED: Handed = Handed {
         carrier: Carrier::Channel,
         posted: true,
@@ -240,8 +280,8 @@ mod tests {
         progress: Progress::Nothing,
         lives: true,
         has_transcript: true,
-        says: Says::Idle,
-        in_box: None,
+        says: IDLE,
+        pasted: Pasted::Unknown,
         enters: (0, Duration::ZERO),
     };
 
@@ -250,7 +290,7 @@ mod tests {
         let hour = Duration::from_hours(1);
         let lost = |handed: Handed| next(&handed) == Next::Lost;
         for progress in [Progress::Queued, Progress::PulledBack, Progress::PerhapsQueued] {
-            assert!(!lost(Handed { progress, ago: hour, ..HANDED }), "{progress:?}");
+            assert!(!lost(Handed { progress, ago: hour, says: BUSY, ..HANDED }), "{progress:?}");
             assert!(lost(Handed { progress, lives: false, ..HANDED }), "{progress:?}");
         }
         assert!(!lost(Handed { progress: Progress::Taken, lives: false, ..HANDED }));
@@ -258,32 +298,59 @@ mod tests {
         assert!(!lost(dropped) && lost(Handed { ago: AGAIN, ..dropped }));
         // An idle agent without the message, half a minute later, never got it …
         assert!(!lost(HANDED) && lost(Handed { ago: AGAIN, ..HANDED }));
+        assert!(!lost(Handed { ago: AGAIN, says: (Says::Idle, Duration::ZERO), ..HANDED }));
         // … but a busy one may, and one behind a dialog.
-        assert!(!lost(Handed { ago: hour, says: Says::Busy, ..HANDED }));
-        assert!(!lost(Handed { ago: hour, says: Says::Waiting, ..HANDED }));
+        assert!(!lost(Handed { ago: hour, says: BUSY, ..HANDED }));
+        assert!(!lost(Handed { ago: hour, says: (Says::Waiting, Duration::ZERO), ..HANDED }));
         // Without a transcript there is no proof.
         let blind = Handed { ago: hour, has_transcript: false, ..HANDED };
         assert_eq!(next(&blind), Next::Unproven);
-        assert_eq!(next(&Handed { says: Says::Nothing, ..blind }), Next::Unproven);
+        assert_eq!(
+            next(&Handed { says: (Says::Nothing, Duration::ZERO), ..blind }),
+            Next::Unproven
+        );
         assert!(lost(Handed { posted: false, ..blind }));
     }
 
     #[test]
-    fn enter_is_sent_only_while_the_text_stands_in_the_box() {
-        let pasted = Handed { carrier: Carrier::Keyboard, in_box: Some(true), ..HANDED };
-        assert_eq!(next(&pasted), Next::Enter);
-        let enters = |count, secs| Handed { enters: (count, Duration::from_secs(secs)), ..pasted };
+    fn an_idle_agent_ends_every_wait() {
+        let hour = Duration::from_hours(1);
+        for (progress, wanted) in [
+            (Progress::Nothing, Next::Lost),
+            (Progress::PerhapsQueued, Next::Lost),
+            (Progress::Dropped, Next::Lost),
+            // Repeating these would double them.
+            (Progress::Queued, Next::Unproven),
+            (Progress::PulledBack, Next::Unproven),
+        ] {
+            assert_eq!(next(&Handed { progress, ago: hour, ..HANDED }), wanted, "{progress:?}");
+        }
+        let pulled = Handed { progress: Progress::PulledBack, ago: hour, ..HANDED };
+        assert_eq!(next(&Handed { pasted: Pasted::Alone, ..pulled }), Next::Wait(PULLED_BACK));
+    }
+
+    #[test]
+    fn enter_is_pressed_only_while_the_text_stands_alone_in_the_box() {
+        let typed = Handed { carrier: Carrier::Keyboard, pasted: Pasted::Alone, ..HANDED };
+        assert_eq!(next(&typed), Next::Enter);
+        let enters = |count, secs| Handed { enters: (count, Duration::from_secs(secs)), ..typed };
         assert_eq!(next(&enters(1, 0)), Next::Wait("being submitted"));
         assert_eq!(next(&enters(1, 1)), Next::Enter);
-        assert_eq!(next(&enters(4, 9)), Next::Wait("Enter does not submit it"));
-        for in_box in [None, Some(false)] {
-            assert_ne!(next(&Handed { in_box, ..pasted }), Next::Enter);
+        assert_eq!(next(&enters(4, 9)), Next::Wait(STUCK));
+        for pasted in [Pasted::WithMore, Pasted::Gone, Pasted::NoBox, Pasted::Unknown] {
+            assert_ne!(next(&Handed { pasted, ..typed }), Next::Enter, "{pasted:?}");
         }
+        assert_eq!(next(&Handed { pasted: Pasted::WithMore, ..typed }), Next::Wait(DRAFT));
+        let waiting = Handed { says: (Says::Waiting, Duration::ZERO), ..typed };
+        assert_eq!(next(&waiting), Next::Wait("dialog open"));
         // The human has pulled it back: it is theirs.
-        let back = Handed { progress: Progress::PulledBack, ..pasted };
+        let back = Handed { progress: Progress::PulledBack, ..typed };
         assert_ne!(next(&back), Next::Enter);
-        let vanished = Handed { in_box: Some(false), ago: PASTED, ..pasted };
+        let vanished = Handed { pasted: Pasted::Gone, ago: PASTED, ..typed };
         assert_eq!(next(&vanished), Next::Lost);
+        // Enter was pressed: it may be on its way.
         assert_ne!(next(&Handed { enters: (1, PASTED), ..vanished }), Next::Lost);
+        let queued = Handed { progress: Progress::PerhapsQueued, says: BUSY, ..vanished };
+        assert_ne!(next(&queued), Next::Lost);
     }
 }

@@ -1,22 +1,26 @@
 //! Hands the messages of one agent over, in order, one at a time.
 //!
-//! Cost: nothing while nothing waits. While a message waits for a reason to end, a
-//! look at tmux and the processes, twice a second at first, later every 5 s; while one is being taken, a look
-//! at the transcripts every 40 ms for 3 s, then four times a second.
+//! Cost: nothing while nothing waits. While a message waits for a reason to end, a look
+//! at tmux and the processes, twice a second at first, later every 5 s. While one is
+//! being taken, a look at the transcripts every 40 ms for 3 s, then ever more seldom,
+//! down to once a second.
 
+use super::Shared;
 use super::choice::{
-    BETWEEN, Carrier, Choice, Handed, Known, Next, Says, choose, needs_a_person, next,
+    BETWEEN, Carrier, Choice, Handed, Known, Next, Pasted, Says, choose, needs_a_person, next,
 };
 use super::flight::{self, Flight};
 use super::keyboard;
 use super::screen::Screen;
 use super::session::{Process, Said, Session};
-use super::text::Letter;
-use super::{Shared, text};
+use super::text::{Letter, mark};
+use super::transcript::Progress;
 use crate::clock;
 use crate::inbox::{Stage, Stored};
 use crate::multiclaude::{LocalMessage, Pane, Status};
+use crate::presence::is_successor;
 use crate::socket::PostError;
+use crate::trouble::Trouble;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
@@ -28,6 +32,7 @@ use tracing::{debug, info, warn};
 /// Between two looks at a transcript, at first and later.
 const SOON: Duration = Duration::from_millis(40);
 const LATER: Duration = Duration::from_millis(250);
+const LATEST: Duration = Duration::from_secs(1);
 /// How long the first looks go on.
 const AT_FIRST: Duration = Duration::from_secs(3);
 /// Between two looks at what holds a message up: a tenth of the time that it has been
@@ -75,10 +80,14 @@ impl Courier {
     /// Works until it is aborted.
     pub(super) async fn run(mut self, wake: Arc<Notify>) {
         let mut channels = self.shared.channels.changed.subscribe();
-        match Flight::resume(self.path()) {
-            Ok(flight) => self.flight = flight,
-            Err(error) => warn!(local = self.local, %error, "what was handed over last is unknown"),
-        }
+        // Without it a message could come twice.
+        let unknown = Trouble::new("what was handed over last cannot be read", "it can be read");
+        self.flight = loop {
+            match unknown.note(&self.local, Flight::resume(self.path())) {
+                Some(flight) => break flight,
+                None => sleep(HELD_LONG).await,
+            }
+        };
         loop {
             let again = match self.step().await {
                 Ok(again) => again,
@@ -106,23 +115,33 @@ impl Courier {
     }
 
     async fn step(&mut self) -> io::Result<Again> {
-        if let Some(flight) = self.flight.take() {
-            if !self.is_open(flight.id()) {
-                flight.end()?;
-                return Ok(Some(Duration::ZERO));
-            }
-            return self.follow(flight).await;
+        if self.flight.is_some() {
+            return self.follow().await;
         }
         let waiting = self.shared.waiting(&self.local);
         let Some(first) = waiting.first() else {
             self.shown.clear();
             return Ok(None);
         };
+        if !self.is_open(first) {
+            // Its agent has read it, or ended.
+            self.shared.withdraw(&self.local, first);
+            return Ok(Some(Duration::ZERO));
+        }
         let since = self.handed.map(|at| clock::since_boot().saturating_sub(at));
         if let Some(since) = since.filter(|since| *since < BETWEEN) {
             return Ok(Some(BETWEEN.saturating_sub(since)));
         }
         self.hand_over(first, &waiting).await
+    }
+
+    /// The flight is over.
+    fn land(&mut self) -> io::Result<Again> {
+        if let Some(flight) = &self.flight {
+            flight.end()?;
+        }
+        self.flight = None;
+        Ok(Some(Duration::ZERO))
     }
 
     /// Is this message placed, and unread by its agent?
@@ -145,6 +164,11 @@ impl Courier {
         else {
             return Ok(Some(self.hold(waiting, "no such agent here", None).await));
         };
+        let record = self.shared.registry.records.get(&self.local);
+        if record.is_some_and(|record| is_successor(agent, &record.created_at)) {
+            let reason = format!("it is for an earlier {}, which has ended", self.local);
+            return Ok(Some(self.hold(waiting, &reason, None).await));
+        }
         let panes = self.shared.windows.within(AGE).await;
         let window = panes.window(&repo.tmux_target(), agent).map(|pane| pane.id.clone());
         if agent.r#type == "workspace" && !self.shared.wishes.workspace {
@@ -153,9 +177,8 @@ impl Courier {
         }
         let session = Session::find(&self.shared.home, &panes, &repo.tmux_target(), agent);
         let front = self.in_front(session.as_ref());
-        let channel = self.shared.channels.of(&self.shared.nickname, &self.local);
-        let channel = channel.filter(|channel| {
-            session.as_ref().is_some_and(|session| session.process == channel.claude)
+        let channel = session.as_ref().and_then(|session| {
+            self.shared.channels.to(&self.shared.nickname, &self.local, &session.process)
         });
         let waits =
             |session: &Session| session.said.as_ref().map(Said::says) == Some(Says::Waiting);
@@ -181,32 +204,34 @@ impl Courier {
             _ => return Ok(Some(HELD)),
         };
         let Some(letter) = self.letter(id)? else {
-            // Its file was removed, or is half written: the next change offers it again.
-            self.shared.withdraw(&self.local, id);
-            return Ok(Some(Duration::ZERO));
+            // Its file is half written, or was removed: then its agent has ended.
+            return Ok(Some(self.hold(waiting, "its file cannot be read", None).await));
         };
         self.shared.hold(&self.local, "being handed over");
-        let mut flight = Flight::begin(self.path(), id, carrier, &session)?;
+        let text = match carrier {
+            Carrier::Channel => letter.whole(),
+            Carrier::Keyboard => letter.short(),
+        };
+        // From here on an error leaves the flight, which is followed.
+        let flight = Flight::begin(self.path(), id, (carrier, &text), &session)?;
+        let flight = self.flight.insert(flight);
         self.handed = Some(clock::since_boot());
         info!(local = self.local, id, ?carrier, "handing a message over");
-        if let (Carrier::Channel, Some(channel)) = (carrier, channel) {
-            match channel.post(letter.whole()).await {
-                Ok(()) => flight.posted()?,
-                Err(PostError::Unknown) => {}
-                Err(PostError::Not(reason)) => {
-                    flight.end()?;
-                    let reason = format!("the channel is not usable: {reason}");
-                    return Ok(Some(self.hold(waiting, &reason, None).await));
-                }
-            }
-        } else if keyboard::paste(&session.pane, id, &letter.short()).await? {
+        let not_posted = match channel {
+            Some(channel) if carrier == Carrier::Channel => match channel.post(text).await {
+                Ok(()) => None,
+                Err(PostError::Unknown) => return Ok(Some(SOON)),
+                Err(PostError::Not(reason)) => Some(format!("the channel is not usable: {reason}")),
+            },
+            _ if keyboard::paste(&session.pane, id, &text).await? => None,
+            _ => Some("copy mode, or another program is in front".to_owned()),
+        };
+        let Some(reason) = not_posted else {
             flight.posted()?;
-        } else {
-            flight.end()?;
-            return Ok(Some(HELD));
-        }
-        self.flight = Some(flight);
-        Ok(Some(SOON))
+            return Ok(Some(SOON));
+        };
+        self.land()?;
+        Ok(Some(self.hold(waiting, &reason, None).await))
     }
 
     /// How long this claude has been in front.
@@ -216,15 +241,14 @@ impl Courier {
             self.front = None;
             return None;
         };
-        match &self.front {
-            Some((process, since)) if *process == session.process => {
-                Some(now.saturating_sub(*since))
-            }
-            _ => {
-                self.front = Some((session.process.clone(), now));
-                Some(session.process.age().unwrap_or_default())
-            }
-        }
+        let known = self.front.as_ref().filter(|(process, _)| *process == session.process);
+        let since = known.map_or_else(
+            || now.saturating_sub(session.process.age().unwrap_or_default()),
+            |(_, since)| *since,
+        );
+        self.front = Some((session.process.clone(), since));
+        // After a start of the bridge its channel needs a moment to connect again.
+        Some(now.saturating_sub(since.max(self.shared.since)))
     }
 
     fn letter(&self, id: &str) -> io::Result<Option<Letter>> {
@@ -233,7 +257,7 @@ impl Courier {
             Stored::Notice { .. } => None,
         };
         Ok(self.file(id).map(|file| Letter {
-            id: file.id,
+            id: id.to_owned(),
             from: file.from,
             owner,
             body: file.body,
@@ -241,45 +265,59 @@ impl Courier {
     }
 
     /// Looks what has become of the message that was handed over.
-    async fn follow(&mut self, mut flight: Flight) -> io::Result<Again> {
+    async fn follow(&mut self) -> io::Result<Again> {
+        let Some(flight) = &mut self.flight else {
+            return Ok(Some(Duration::ZERO));
+        };
+        let id = flight.id().to_owned();
         let lives = flight.lives();
         let progress = flight.progress()?;
-        let said = Said::of(&self.shared.home, flight.claude());
-        let pane = match flight.carrier() {
-            Carrier::Keyboard if lives => self.pane_of(&flight).await,
-            _ => None,
-        };
+        let looks = flight.carrier() == Carrier::Keyboard
+            && lives
+            && !matches!(progress, Progress::Queued | Progress::Taken);
+        let (process, text) = (flight.claude().clone(), flight.text().to_owned());
+        let pane = if looks { self.pane_of(&process).await } else { None };
         let screen = match &pane {
-            Some(pane) => keyboard::screen(&pane.id).await.ok(),
+            Some(pane) => Some(keyboard::screen(&pane.id).await?),
             None => None,
         };
+        let pasted = screen.map_or(Pasted::Unknown, |screen| where_is(&text, &id, &screen));
+        let (wanted, stands) =
+            (self.is_open(&id), matches!(pasted, Pasted::Alone | Pasted::WithMore));
+        let Some(flight) = &mut self.flight else {
+            return Ok(Some(Duration::ZERO));
+        };
+        // Its agent has read it meanwhile, and nothing of it is on its way.
+        if !wanted && progress == Progress::Nothing && !stands {
+            return self.land();
+        }
         let handed = Handed {
             carrier: flight.carrier(),
             posted: flight.is_posted(),
             ago: flight.ago(),
             progress,
             lives,
-            has_transcript: flight
-                .has_transcript(said.as_ref().map(|said| said.session_id.as_str())),
-            says: said.as_ref().map_or(Says::Nothing, Said::says),
-            in_box: screen.and_then(|screen| match screen {
-                Screen::Box(text) => Some(is_in(&text, flight.id())),
-                Screen::Shell | Screen::NoBox => None,
-            }),
-            enters: (flight.enters, clock::since_boot().saturating_sub(flight.entered)),
+            // The last look before an Enter: is a dialog open?
+            says: flight.says(&self.shared.home),
+            has_transcript: flight.has_transcript(),
+            pasted,
+            enters: flight.enters(),
         };
-        let id = flight.id().to_owned();
+        let pause =
+            if flight.ago() < AT_FIRST { SOON } else { (flight.ago() / 20).clamp(LATER, LATEST) };
         match next(&handed) {
             Next::Taken => {
                 self.advance(&id, Stage::Taken, "an agent has taken a message")?;
-                flight.end()?;
                 self.shared.taken.notify_one();
-                return Ok(Some(Duration::ZERO));
+                return self.land();
             }
             Next::Unproven => {
-                self.advance(&id, Stage::Handed, "handed over, and no transcript proves it")?;
-                flight.end()?;
-                return Ok(Some(Duration::ZERO));
+                self.advance(
+                    &id,
+                    Stage::Handed,
+                    "handed over, and nothing proves that it was taken",
+                )?;
+                return self.land();
             }
             Next::Lost => {
                 warn!(
@@ -287,17 +325,15 @@ impl Courier {
                     id,
                     ?progress,
                     lives,
-                    "lost with its session; it is handed over again"
+                    "it did not arrive; it is handed over again"
                 );
-                flight.end()?;
-                return Ok(Some(Duration::ZERO));
+                return self.land();
             }
             Next::Enter => {
-                if let Some(pane) = &pane
-                    && keyboard::enter(pane, &id).await?
-                {
-                    flight.enters += 1;
-                    flight.entered = clock::since_boot();
+                if let Some(pane) = &pane {
+                    // Counted first: it may be pressed although tmux reports an error.
+                    flight.entering()?;
+                    keyboard::enter(pane, &id).await?;
                 }
             }
             Next::Wait(reason) => {
@@ -307,26 +343,30 @@ impl Courier {
                 }
             }
         }
-        let pause = if flight.ago() < AT_FIRST { SOON } else { LATER };
-        self.flight = Some(flight);
         Ok(Some(pause))
     }
 
+    /// Moves a message on, wherever it is: its agent may have read it meanwhile.
     fn advance(&self, id: &str, to: Stage, what: &str) -> io::Result<()> {
-        self.shared.store.advance(&self.local, id, Stage::Placed, to)?;
+        let store = &self.shared.store;
+        for from in [Stage::Placed, Stage::Handed] {
+            if from != to && store.has(&self.local, from, id) {
+                store.advance(&self.local, id, from, to)?;
+            }
+        }
         self.shared.withdraw(&self.local, id);
         info!(local = self.local, id, "{what}");
         Ok(())
     }
 
     /// The pane in which the claude of a flight is still in front.
-    async fn pane_of(&self, flight: &Flight) -> Option<Pane> {
+    async fn pane_of(&self, process: &Process) -> Option<Pane> {
         let panes = self.shared.windows.within(AGE).await;
         let state = self.shared.state.read()?;
         let repo = state.repos.get(&self.shared.nickname)?;
         let agent = repo.agents.get(&self.local)?;
         let session = Session::find(&self.shared.home, &panes, &repo.tmux_target(), agent)?;
-        (session.process == *flight.claude() && !session.pane.in_mode).then_some(session.pane)
+        (session.process == *process && !session.pane.in_mode).then_some(session.pane)
     }
 
     /// Notes why messages wait, and shows the human what only they can end. When to
@@ -365,8 +405,13 @@ impl Courier {
     }
 }
 
-/// Is the message in the box? Narrow boxes break lines.
-fn is_in(in_box: &str, id: &str) -> bool {
+/// Where a text that was pasted is. Narrow boxes break lines.
+fn where_is(text: &str, id: &str, screen: &Screen) -> Pasted {
     let without = |text: &str| text.split_whitespace().collect::<String>();
-    without(in_box).contains(&without(&text::mark(id)))
+    match screen {
+        Screen::NoBox | Screen::Shell => Pasted::NoBox,
+        Screen::Box(shown) if without(shown) == without(text) => Pasted::Alone,
+        Screen::Box(shown) if without(shown).contains(&without(&mark(id))) => Pasted::WithMore,
+        Screen::Box(_) => Pasted::Gone,
+    }
 }

@@ -1,13 +1,14 @@
 //! The message that was handed to an agent and is not proven to be taken yet. It is
 //! on disk before the carrier begins, so that no crash makes the carrier repeat it.
 
-use super::choice::Carrier;
+use super::choice::{Carrier, Says};
 use super::reader::Reader;
-use super::session::{Process, Session};
+use super::session::{Process, Said, Session};
 use super::transcript::{Progress, Trace};
 use crate::clock;
 use crate::dirs::{remove, write_durably};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -20,10 +21,16 @@ struct Record {
     carrier: Carrier,
     /// The claude that gets it.
     claude: Process,
+    /// What was handed over.
+    text: String,
+    /// Where its session writes transcripts, and how far each had been written.
     transcripts: Vec<PathBuf>,
+    places: BTreeMap<PathBuf, u64>,
     at_ms: i64,
     /// The carrier has done its part.
     posted: bool,
+    /// How often Enter was pressed, counted before each.
+    enters: u32,
 }
 
 /// A message on its way from the bridge to the agent.
@@ -34,11 +41,14 @@ pub(super) struct Flight {
     reader: Reader,
     trace: Trace,
     begun: Duration,
-    /// How often Enter was sent, and when last.
-    pub(super) enters: u32,
-    pub(super) entered: Duration,
+    /// When Enter was pressed last.
+    entered: Duration,
     /// When its claude was first seen dead.
     dead: Option<Duration>,
+    /// What its claude has said last: the file may be read half written.
+    said: Option<Said>,
+    /// Since when it says that it is idle.
+    idle: Option<Duration>,
 }
 
 impl Flight {
@@ -46,18 +56,21 @@ impl Flight {
     pub(super) fn begin(
         path: PathBuf,
         id: &str,
-        carrier: Carrier,
+        (carrier, text): (Carrier, &str),
         session: &Session,
     ) -> io::Result<Self> {
+        let reader = Reader::at_end(&session.transcripts);
         let record = Record {
             id: id.to_owned(),
             carrier,
             claude: session.process.clone(),
+            text: text.to_owned(),
             transcripts: session.transcripts.clone(),
+            places: reader.places(),
             at_ms: clock::wall_ms(),
             posted: false,
+            enters: 0,
         };
-        let reader = Reader::at_end(&record.transcripts);
         let flight = Self::of(path, record, reader);
         flight.write()?;
         Ok(flight)
@@ -71,7 +84,7 @@ impl Flight {
             Err(error) => return Err(error),
         };
         let record: Record = serde_json::from_slice(&text)?;
-        let reader = Reader::since(&record.transcripts, record.at_ms);
+        let reader = Reader::after(record.places.clone());
         let mut flight = Self::of(path, record, reader);
         // It may have been long ago.
         let ago = Duration::from_millis((clock::wall_ms() - flight.record.at_ms).unsigned_abs());
@@ -80,16 +93,17 @@ impl Flight {
     }
 
     fn of(path: PathBuf, record: Record, reader: Reader) -> Self {
-        let trace = Trace::new(&record.id);
+        let trace = Trace::new(&record.id, record.carrier == Carrier::Channel);
         Self {
             path,
             record,
             reader,
             trace,
             begun: clock::since_boot(),
-            enters: 0,
             entered: Duration::ZERO,
             dead: None,
+            said: None,
+            idle: None,
         }
     }
 
@@ -103,8 +117,37 @@ impl Flight {
         self.write()
     }
 
+    /// Enter is about to be pressed.
+    pub(super) fn entering(&mut self) -> io::Result<()> {
+        self.record.enters += 1;
+        self.entered = clock::since_boot();
+        self.write()
+    }
+
+    /// How often Enter was pressed, and how long ago the last time.
+    pub(super) fn enters(&self) -> (u32, Duration) {
+        (self.record.enters, clock::since_boot().saturating_sub(self.entered))
+    }
+
+    /// What was handed over.
+    pub(super) fn text(&self) -> &str {
+        &self.record.text
+    }
+
+    /// What its claude says that it does, and for how long it has been idle.
+    pub(super) fn says(&mut self, home: &Path) -> (Says, Duration) {
+        self.said = Said::of(home, &self.record.claude).or(self.said.take());
+        let says = self.said.as_ref().map_or(Says::Nothing, Said::says);
+        if says == Says::Idle {
+            let since = *self.idle.get_or_insert_with(clock::since_boot);
+            return (says, clock::since_boot().saturating_sub(since));
+        }
+        self.idle = None;
+        (says, Duration::ZERO)
+    }
+
     /// It is over: the message was taken, or nothing was handed over.
-    pub(super) fn end(self) -> io::Result<()> {
+    pub(super) fn end(&self) -> io::Result<()> {
         remove(&self.path)
     }
 
@@ -144,11 +187,13 @@ impl Flight {
         clock::since_boot().saturating_sub(dead) < Duration::from_secs(1)
     }
 
-    /// Does the session that it was handed to write a transcript?
-    pub(super) fn has_transcript(&self, session_id: Option<&str>) -> bool {
-        let name = |id: &str| format!("{id}.jsonl");
-        let dirs = &self.record.transcripts;
-        session_id.is_some_and(|id| dirs.iter().any(|dir: &PathBuf| dir.join(name(id)).exists()))
+    /// Is there a transcript of the session that it was handed to?
+    pub(super) fn has_transcript(&self) -> bool {
+        let name = self.said.as_ref().map(|said| format!("{}.jsonl", said.session_id));
+        self.record.transcripts.iter().any(|dir: &PathBuf| match &name {
+            Some(name) => dir.join(name).exists(),
+            None => fs::read_dir(dir).is_ok_and(|mut files| files.next().is_some()),
+        })
     }
 }
 

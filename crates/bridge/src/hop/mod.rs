@@ -27,15 +27,18 @@ mod transcript;
 
 pub use session::{Process, Said};
 
+use crate::clock;
 use crate::inbox::{LastHop, Store};
 use crate::lock::locked;
 use crate::multiclaude::{StateFile, Windows};
+use crate::registry::Registry;
 use crate::socket::Channels;
 use courier::Courier;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -69,12 +72,16 @@ pub struct Parts {
     pub wishes: Wishes,
     /// Woken when an agent has taken a message.
     pub taken: Arc<Notify>,
+    /// The registered agents.
+    pub registry: Arc<Registry>,
 }
 
 /// What the couriers of a repo share.
 #[derive(Debug)]
 struct Shared {
     parts: Parts,
+    /// When it was made.
+    since: Duration,
     /// The messages that wait, by local agent.
     waiting: Mutex<BTreeMap<String, Waiting>>,
 }
@@ -112,16 +119,15 @@ pub struct Hop {
 impl Hop {
     /// The hop of a repo.
     pub fn new(parts: Parts) -> Self {
-        let shared = Arc::new(Shared { parts, waiting: Mutex::default() });
+        let shared =
+            Arc::new(Shared { parts, since: clock::since_boot(), waiting: Mutex::default() });
         Self { shared, couriers: Mutex::default() }
     }
 }
 
 impl Drop for Hop {
     fn drop(&mut self) {
-        for courier in locked(&self.couriers).values() {
-            courier.task.abort();
-        }
+        self.stop();
     }
 }
 
@@ -141,6 +147,12 @@ impl LastHop for Hop {
         self.shared.withdraw(local, id);
         if let Some(courier) = locked(&self.couriers).get(local) {
             courier.wake.notify_one();
+        }
+    }
+
+    fn stop(&self) {
+        for courier in locked(&self.couriers).values() {
+            courier.task.abort();
         }
     }
 

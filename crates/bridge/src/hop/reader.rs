@@ -9,13 +9,9 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
 
 /// Bytes that are read at a time.
 const STEP: u64 = 256 * 1024;
-/// How exact the times of files are.
-const SLACK: Duration = Duration::from_secs(2);
-
 /// Follows the transcripts in some directories.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
@@ -40,18 +36,15 @@ impl Reader {
         reader
     }
 
-    /// Follows what was written since `since_ms`, in milliseconds since the epoch,
-    /// with what is before it in the same files.
-    pub(super) fn since(dirs: &[PathBuf], since_ms: i64) -> Self {
-        let mut reader = Self::at_end(dirs);
-        reader.files.retain(|path, _| {
-            let modified = fs::metadata(path).and_then(|found| found.modified());
-            let modified = modified.ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-            let since = Duration::from_millis(since_ms.unsigned_abs());
-            // These are new to it, and read from their beginning.
-            modified.is_some_and(|modified| modified + SLACK < since)
-        });
-        reader
+    /// Follows what is added after these places.
+    pub(super) fn after(places: BTreeMap<PathBuf, u64>) -> Self {
+        let followed = |offset| Followed { offset, half: Vec::new() };
+        Self { files: places.into_iter().map(|(path, at)| (path, followed(at))).collect() }
+    }
+
+    /// Where it is in each file.
+    pub(super) fn places(&self) -> BTreeMap<PathBuf, u64> {
+        self.files.iter().map(|(path, followed)| (path.clone(), followed.offset)).collect()
     }
 
     /// Takes in what was added since the last call.
@@ -131,7 +124,7 @@ mod tests {
         let first = dir.path().join("a.jsonl");
         add(&first, &format!("{LINE}\n"));
         let mut reader = Reader::at_end(&dirs);
-        let mut trace = Trace::new("msg_1");
+        let mut trace = Trace::new("msg_1", true);
         reader.read(&dirs, &mut trace).unwrap();
         assert_eq!(trace.progress, Progress::Nothing, "it was there before");
         let second = dir.path().join("b.jsonl");
@@ -145,16 +138,22 @@ mod tests {
     }
 
     #[test]
-    fn after_a_restart_what_was_written_since_is_found() {
+    fn after_a_restart_it_goes_on_where_it_was() {
         let dir = tempfile::tempdir().unwrap();
         let dirs = [dir.path().to_owned()];
+        let path = dir.path().join("a.jsonl");
         let long = format!("{{\"type\":\"assistant\",\"text\":\"{}\"}}\n", "x".repeat(700_000));
-        add(&dir.path().join("a.jsonl"), &format!("{long}{LINE}\n{long}"));
-        let now = crate::clock::wall_ms();
-        for (since, progress) in [(now, Progress::Taken), (now + 3_600_000, Progress::Nothing)] {
-            let mut trace = Trace::new("msg_1");
-            Reader::since(&dirs, since).read(&dirs, &mut trace).unwrap();
-            assert_eq!(trace.progress, progress);
-        }
+        add(&path, &format!("{long}{LINE}\n"));
+        let places = Reader::at_end(&dirs).places();
+        let after = |places: &BTreeMap<PathBuf, u64>| {
+            let mut trace = Trace::new("msg_1", true);
+            Reader::after(places.clone()).read(&dirs, &mut trace).unwrap();
+            trace.progress
+        };
+        assert_eq!(after(&places), Progress::Nothing, "an earlier attempt is no news");
+        add(&path, &format!("{long}{LINE}\n{long}"));
+        assert_eq!(after(&places), Progress::Taken);
+        // A file that did not exist is read from its beginning.
+        assert_eq!(after(&BTreeMap::new()), Progress::Taken);
     }
 }

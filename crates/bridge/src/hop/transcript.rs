@@ -30,14 +30,16 @@ pub(super) enum Progress {
 #[derive(Debug, Clone)]
 pub(super) struct Trace {
     id: String,
+    by_channel: bool,
     /// How far it has come.
     pub(super) progress: Progress,
 }
 
 impl Trace {
     /// A message that was just handed over.
-    pub(super) fn new(id: &str) -> Self {
-        Self { id: id.to_owned(), progress: Progress::Nothing }
+    /// `by_channel`: Claude Code may drop it.
+    pub(super) fn new(id: &str, by_channel: bool) -> Self {
+        Self { id: id.to_owned(), by_channel, progress: Progress::Nothing }
     }
 
     /// Takes a line in.
@@ -86,7 +88,8 @@ impl Trace {
                 _ => now,
             },
             "system"
-                if now == Progress::Nothing
+                if self.by_channel
+                    && now == Progress::Nothing
                     && text("/content").starts_with("Dropped a peer message") =>
             {
                 Progress::Dropped
@@ -130,7 +133,7 @@ mod tests {
     const TEXT: &str = "[msg_1_fox from ann (owner ann)] please look";
 
     fn after(lines: &[Value]) -> Progress {
-        let mut trace = Trace::new("msg_1_fox");
+        let mut trace = Trace::new("msg_1_fox", true);
         for line in lines {
             trace.read(&line.to_string());
         }
@@ -181,7 +184,7 @@ mod tests {
         ] {
             assert_eq!(after(std::slice::from_ref(&line)), Progress::Nothing, "{line}");
         }
-        let mut trace = Trace::new("msg_1_fox");
+        let mut trace = Trace::new("msg_1_fox", true);
         trace.read("{\"type\":\"user\",\"message\":{\"content\":\"[msg_1_fox from");
         assert_eq!(trace.progress, Progress::Nothing);
     }

@@ -11,6 +11,9 @@ pub trait LastHop: Debug + Send + Sync + 'static {
     /// The agent has read a message on its own: it need not be handed over.
     fn withdraw(&self, local: &str, id: &str);
 
+    /// Hands nothing over any more.
+    fn stop(&self);
+
     /// Why a message that was offered was not handed over yet; nothing if it is not
     /// waiting.
     fn reason(&self, local: &str, id: &str) -> Option<String>;

@@ -57,6 +57,7 @@ pub struct Inbox {
     registry: Arc<Registry>,
     trouble: Trouble,
     unlinked: Trouble,
+    unreadable: Trouble,
 }
 
 /// A message that its agent has taken or acknowledged.
@@ -98,6 +99,10 @@ impl Inbox {
             unlinked: Trouble::new(
                 "the sender of a message cannot be answered with multiclaude message send",
                 "the sender can be answered",
+            ),
+            unreadable: Trouble::new(
+                "a stored message cannot be read",
+                "stored messages can be read again",
             ),
         }
     }
@@ -254,6 +259,11 @@ impl Inbox {
         Ok(None)
     }
 
+    /// Hands nothing over any more.
+    pub fn stop(&self) {
+        self.hop.stop();
+    }
+
     /// Why stored messages wait, by local agent and id.
     pub fn held(&self) -> BTreeMap<(String, String), String> {
         locked(&self.held).clone()
@@ -284,7 +294,12 @@ impl Inbox {
         let mut acked = Vec::new();
         for stage in Stage::OPEN {
             for id in self.store.ids(local, stage)? {
-                acked.extend(self.look_at(local, &id, stage)?);
+                match self.look_at(local, &id, stage) {
+                    Ok(found) => acked.extend(found),
+                    // It has just moved on.
+                    Err(_) if !self.store.has(local, stage, &id) => {}
+                    Err(error) => self.unreadable.begin(&id, error),
+                }
             }
         }
         Ok(acked)
@@ -309,13 +324,20 @@ impl Inbox {
         }
         let was_read =
             file.acked_at.is_some() || matches!(file.status, Status::Read | Status::Acked);
+        let stored = self.store.get(local, stage, id)?;
+        let mut stage = stage;
         if was_read {
             self.hop.withdraw(local, id);
+            if stage == Stage::Placed {
+                // What is placed is unread.
+                self.store.advance(local, id, stage, Stage::Handed)?;
+                stage = Stage::Handed;
+            }
         } else if stage == Stage::Placed {
             // An earlier process has placed it, perhaps.
             self.hop.offer(local, id);
         }
-        match self.store.get(local, stage, id)? {
+        match stored {
             Stored::Message { message, agent } if file.acked_at.is_some() => {
                 return Ok(Some(Reportable { local: local.to_owned(), message, agent, stage }));
             }
@@ -334,7 +356,16 @@ impl Inbox {
     pub fn taken(&self, local: &str) -> io::Result<Vec<Reportable>> {
         let mut taken = Vec::new();
         for id in self.store.ids(local, Stage::Taken)? {
-            match self.store.get(local, Stage::Taken, &id)? {
+            let stored = match self.store.get(local, Stage::Taken, &id) {
+                Ok(stored) => stored,
+                Err(error) => {
+                    if self.store.has(local, Stage::Taken, &id) {
+                        self.unreadable.begin(&id, error);
+                    }
+                    continue;
+                }
+            };
+            match stored {
                 Stored::Message { message, agent } => {
                     let (local, stage) = (local.to_owned(), Stage::Taken);
                     taken.push(Reportable { local, message, agent, stage });

@@ -64,9 +64,9 @@ impl Stored {
 pub enum Stage {
     /// Stored.
     New,
-    /// multiclaude's file was written.
+    /// multiclaude's file was written, and its agent has not read it.
     Placed,
-    /// Handed to the agent, and nothing will prove that it took it.
+    /// The agent has read it, or got it, and nothing will prove that it took it.
     Handed,
     /// The agent has taken it; the coordinator does not know yet.
     Taken,
@@ -77,7 +77,8 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 6] =
+    /// All of them.
+    pub const ALL: [Self; 6] =
         [Self::New, Self::Placed, Self::Handed, Self::Taken, Self::Seen, Self::Done];
     /// The stages of messages that have a file and are not acknowledged.
     pub const OPEN: [Self; 4] = [Self::Placed, Self::Handed, Self::Taken, Self::Seen];
@@ -199,7 +200,7 @@ impl Store {
     /// A directory cannot be read.
     pub fn prune(&self) -> io::Result<()> {
         for local in self.locals()? {
-            for stage in Stage::ALL.into_iter().filter(|stage| *stage != Stage::New) {
+            for stage in [Stage::Handed, Stage::Taken, Stage::Seen, Stage::Done] {
                 for id in self.ids(&local, stage)? {
                     let path = self.path(&local, stage, &id);
                     if clock::age_of(&path).is_some_and(|age| age > KEPT) {

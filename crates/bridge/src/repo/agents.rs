@@ -173,9 +173,8 @@ impl RepoBridge {
     async fn answer_unseen(&self, local: &str, record: &Record) -> bool {
         let store = self.inbox.store();
         let ids = |stage| store.ids(local, stage).unwrap_or_default().into_iter();
-        let unread = ids(Stage::Placed).filter(|id| self.inbox.hop_reason(local, id).is_some());
         let unseen = ids(Stage::New).map(|id| (id, Stage::New));
-        for (id, stage) in unseen.chain(unread.map(|id| (id, Stage::Placed))) {
+        for (id, stage) in unseen.chain(ids(Stage::Placed).map(|id| (id, Stage::Placed))) {
             let Ok(stored) = store.get(local, stage, &id) else {
                 continue;
             };

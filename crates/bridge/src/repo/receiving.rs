@@ -112,27 +112,33 @@ impl RepoBridge {
         locked(&self.receivers).clear();
     }
 
-    /// Reports what agents have acknowledged since the last time.
-    pub async fn report_acks(&self) {
+    /// Reports what agents have acknowledged since the last time; whether that has to
+    /// be tried again.
+    pub async fn report_acks(&self) -> bool {
+        let mut again = false;
         for local in self.inbox.store().locals().unwrap_or_default() {
             // Offline, too: what was read need not be handed over any more.
             for acked in self.inbox.acked(&local).unwrap_or_default() {
                 if !self.report(&acked, Report::ACKED, Stage::Done).await {
+                    again = true;
                     break;
                 }
             }
         }
+        again && self.connection.is_online()
     }
 
-    /// Reports what agents have taken since the last time.
-    pub async fn report_seen(&self) {
+    /// Reports what agents have taken since the last time; whether that has to be tried
+    /// again.
+    pub async fn report_seen(&self) -> bool {
         for local in self.inbox.store().locals().unwrap_or_default() {
             for taken in self.inbox.taken(&local).unwrap_or_default() {
                 if !self.report(&taken, Report::SEEN, Stage::Seen).await {
-                    return;
+                    return self.connection.is_online();
                 }
             }
         }
+        false
     }
 
     /// Reports how far a message has come; whether others may be reported, too.

@@ -5,7 +5,7 @@ use crate::clock;
 use crate::connection::is_for_later;
 use crate::dirs::{make_dir, names as entries_of, write_durably};
 use crate::inbox::{Stage, Stored};
-use crate::multiclaude::{LocalMessage, Status};
+use crate::multiclaude::{LocalMessage, Status, shown};
 use crate::registry::unregistered;
 use crate::seal::NotSealed;
 use crate::tools::{self, List, OfMessage, Send, Shown, arguments};
@@ -16,6 +16,9 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use uuid::Uuid;
 
+/// Bytes of a text that multiclaude's daemon pastes.
+const LOCAL_MAX: usize = 16_000;
+
 impl RepoBridge {
     /// The registered name of a local agent.
     pub fn registered_name(&self, local: &str) -> Option<AgentName> {
@@ -25,7 +28,7 @@ impl RepoBridge {
 
     /// Is the channel of a local agent open?
     pub fn has_channel(&self, local: &str) -> bool {
-        self.shared.channels.of(&self.setup.nickname, local).is_some()
+        self.shared.channels.has(&self.setup.nickname, local)
     }
 
     /// Calls a tool on behalf of a local agent.
@@ -58,13 +61,13 @@ impl RepoBridge {
             return Err("the coordinator is away, and the agents are not known".to_owned());
         }
         let records = self.registry.records.all();
-        let shown = self.registry.read().agents.into_iter().map(|agent| {
+        let agents = self.registry.read().agents.into_iter().map(|agent| {
             // An agent of this machine is written to by its name here.
             let here = records.iter().find(|(_, record)| record.name == agent.name);
             let called = here.map_or(agent.name.as_str(), |(local, _)| local);
             Shown::of(&agent, called, agent.name == *name)
         });
-        Ok(json!(shown.collect::<Vec<_>>()))
+        Ok(json!(agents.collect::<Vec<_>>()))
     }
 
     async fn send_message(
@@ -110,7 +113,14 @@ impl RepoBridge {
 
     /// To an agent of this machine, as `multiclaude message send` does.
     fn send_here(&self, local: &str, send: &Send) -> Result<Value, String> {
-        let message = written(local, send);
+        if send.body.len() > LOCAL_MAX {
+            return Err(format!(
+                "not sent: multiclaude delivers at most {LOCAL_MAX} bytes to an agent of this machine, and this text \
+                 has {}; put it into a file, and send where it is",
+                send.body.len()
+            ));
+        }
+        let message = LocalMessage { body: shown(&send.body), ..written(local, send) };
         let dir = self.spool.messages.join(&send.to);
         let done = make_dir(&dir).and_then(|()| message.write(&dir));
         done.map_err(|error| format!("not sent: {error}"))?;
@@ -153,11 +163,11 @@ impl RepoBridge {
         }
         found.retain(|message| list.all || message.acked_at.is_none());
         found.sort_by_key(LocalMessage::nanos);
-        let shown = found.iter().map(|message| {
+        let listed = found.iter().map(|message| {
             json!({ "id": message.id, "from": message.from, "sent_at": message.timestamp,
                 "status": message.status, "preview": tools::preview(&message.body) })
         });
-        Ok(json!(shown.collect::<Vec<_>>()))
+        Ok(json!(listed.collect::<Vec<_>>()))
     }
 
     fn read_message(&self, local: &str, of: &OfMessage) -> Result<Value, String> {
@@ -190,7 +200,7 @@ impl RepoBridge {
 
     fn stored(&self, local: &str, id: &str) -> Option<Stored> {
         let store = self.inbox.store();
-        Stage::OPEN.into_iter().find_map(|stage| store.get(local, stage, id).ok())
+        Stage::ALL.into_iter().find_map(|stage| store.get(local, stage, id).ok())
     }
 }
 

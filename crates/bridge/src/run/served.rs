@@ -20,6 +20,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 /// Changes that come together are answered together.
 const TOGETHER: Duration = Duration::from_millis(50);
+/// When a report that the coordinator did not take is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
 /// What the end may take, in two steps: 5 s less what the process needs around it.
 const FAREWELL: Duration = Duration::from_millis(1500);
 const IN_FLIGHT: Duration = Duration::from_secs(2);
@@ -80,6 +82,7 @@ impl Served {
             windows: Arc::clone(&shared.windows),
             wishes: shared.wishes,
             taken: Arc::clone(&taken),
+            registry: Arc::clone(&registry),
         }));
         let inbox = Inbox::new(
             Arc::clone(&spool),
@@ -117,6 +120,8 @@ impl Served {
         for task in &self.tasks {
             task.abort();
         }
+        // Tool calls may keep the rest of it for a while.
+        self.bridge.inbox.stop();
         self.bridge.stop(FAREWELL).await;
         let _ = timeout(IN_FLIGHT, &mut self.outbox).await;
     }
@@ -169,8 +174,9 @@ async fn passes(
 async fn acks(bridge: Arc<RepoBridge>, mut changed: watch::Receiver<u64>) {
     let mut online = bridge.connection.watch();
     loop {
-        bridge.report_acks().await;
+        let again = bridge.report_acks().await;
         tokio::select! {
+            () = sleep(AGAIN), if again => {}
             done = changed.changed() => if done.is_err() { return },
             done = online.changed() => if done.is_err() { return },
         }
@@ -184,8 +190,9 @@ async fn acks(bridge: Arc<RepoBridge>, mut changed: watch::Receiver<u64>) {
 async fn seen(bridge: Arc<RepoBridge>, taken: Arc<Notify>) {
     let mut online = bridge.connection.watch();
     loop {
-        bridge.report_seen().await;
+        let again = bridge.report_seen().await;
         tokio::select! {
+            () = sleep(AGAIN), if again => {}
             () = taken.notified() => {}
             done = online.changed() => if done.is_err() { return },
         }

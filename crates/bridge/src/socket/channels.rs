@@ -55,20 +55,27 @@ pub enum PostError {
 /// The channels, by multiclaude's names of repo and agent.
 #[derive(Debug, Default)]
 pub struct Channels {
-    open: Mutex<BTreeMap<(String, String), Channel>>,
+    open: Mutex<BTreeMap<(String, String), Vec<Channel>>>,
     last: AtomicU64,
     /// Counts up when a channel opens or closes.
     pub changed: watch::Sender<u64>,
 }
 
 impl Channels {
-    /// The channel of an agent.
-    pub fn of(&self, nickname: &str, local: &str) -> Option<Channel> {
-        locked(&self.open).get(&(nickname.to_owned(), local.to_owned())).cloned()
+    /// The channel of an agent that leads to this claude. Others of its window may have
+    /// one, too: a claude that its claude has started.
+    pub fn to(&self, nickname: &str, local: &str, claude: &Process) -> Option<Channel> {
+        let open = locked(&self.open);
+        let all = open.get(&(nickname.to_owned(), local.to_owned()))?;
+        all.iter().rev().find(|channel| channel.claude == *claude).cloned()
     }
 
-    /// Opens a channel; the latest one counts. It is closed when the guard is
-    /// dropped.
+    /// Has an agent a channel?
+    pub fn has(&self, nickname: &str, local: &str) -> bool {
+        locked(&self.open).contains_key(&(nickname.to_owned(), local.to_owned()))
+    }
+
+    /// Opens a channel. It is closed when the guard is dropped.
     pub(super) fn open(
         &self,
         agent: (String, String),
@@ -76,7 +83,8 @@ impl Channels {
     ) -> (Open<'_>, mpsc::Receiver<Post>) {
         let (posts, to_post) = mpsc::channel(1);
         let number = self.last.fetch_add(1, Ordering::Relaxed);
-        locked(&self.open).insert(agent.clone(), Channel { claude, posts, number });
+        let channel = Channel { claude, posts, number };
+        locked(&self.open).entry(agent.clone()).or_default().push(channel);
         self.changed.send_modify(|count| *count += 1);
         (Open { channels: self, agent, number }, to_post)
     }
@@ -92,9 +100,13 @@ pub(super) struct Open<'a> {
 impl Drop for Open<'_> {
     fn drop(&mut self) {
         let mut open = locked(&self.channels.open);
-        if open.get(&self.agent).is_some_and(|channel| channel.number == self.number) {
-            open.remove(&self.agent);
+        if let Some(all) = open.get_mut(&self.agent) {
+            all.retain(|channel| channel.number != self.number);
+            if all.is_empty() {
+                open.remove(&self.agent);
+            }
         }
+        drop(open);
         self.channels.changed.send_modify(|count| *count += 1);
     }
 }

@@ -109,6 +109,8 @@ impl Desk {
             }
             _ => return Ok(None),
         }
+        // What is left of an earlier connection means nothing to this one.
+        while sending.try_recv().is_ok() {}
         let writing = async {
             while let Some(item) = sending.recv().await {
                 write(&mut to, &item).await?;
@@ -148,7 +150,8 @@ impl Desk {
         let here = state.wait_for(|state| matches!(state, Connected::As { .. }));
         let here = timeout(AWAY, here).await.is_ok_and(|here| here.is_ok());
         if !here {
-            return Err("the bridge is not running on this machine, so nothing was done. Your developer starts it with: \
+            return Err("the bridge of this machine does not answer for this agent, so nothing was done. Try again \
+                 in a minute. Your developer sees why with: multiclaude-hybrid bridge status; and starts it with: \
                  multiclaude-hybrid bridge run"
                 .to_owned());
         }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,9 +121,12 @@ async fn connection(
         match found {
             Ok(found) => break found,
             Err(Absent::NotYet(_)) if Instant::now() < until => sleep(LOOK).await,
-            Err(Absent::NotYet(reason) | Absent::Never(reason)) => {
-                return write(&mut to, &refusal(&reason)).await;
+            // It connects again; perhaps the bridge or multiclaude knows it then.
+            Err(Absent::NotYet(reason)) => {
+                debug!(reason, "a process speaks for no agent yet");
+                return Ok(());
             }
+            Err(Absent::Never(reason)) => return write(&mut to, &refusal(&reason)).await,
         }
     };
     info!(local = agent.local, version, channel = agent.claude.is_some(), "an agent has connected");
@@ -195,8 +198,8 @@ fn refusal(reason: &str) -> ToAgent {
     ToAgent::Refused { reason: reason.to_owned() }
 }
 
-/// The agent that a process speaks for: the one in whose window it was started, or
-/// in whose worktree it runs.
+/// The agent that a process speaks for: the one in whose window it was started. What a
+/// process can choose, such as its directory, does not count.
 async fn find(peer: &UCred, claimed: Option<&str>, state: &StateFile) -> Result<Agent, Absent> {
     let never = |reason: &str| Absent::Never(reason.to_owned());
     let not_yet = |reason: &str| Absent::NotYet(reason.to_owned());
@@ -221,37 +224,13 @@ async fn find(peer: &UCred, claimed: Option<&str>, state: &StateFile) -> Result<
             claude: parent.and_then(|parent| Process::of(*parent)),
         })
     });
-    let in_worktree = || {
-        let cwd = cwd_of(pid)?;
-        let mut agents = state.repos.iter().flat_map(|(nickname, repo)| {
-            repo.agents.iter().map(move |(local, agent)| (nickname, local, agent))
-        });
-        let of_agent = |path: &str| !path.is_empty() && cwd.starts_with(path);
-        let (nickname, local, _) = agents.find(|(_, _, agent)| {
-            let shared = state.repos.values().flat_map(|repo| repo.agents.values());
-            // The clone that several agents share names none of them.
-            of_agent(&agent.worktree_path)
-                && shared.filter(|other| other.worktree_path == agent.worktree_path).count() == 1
-        })?;
-        Some(Agent { nickname: nickname.clone(), local: local.clone(), claude: None })
-    };
-    let agent = in_window.or_else(in_worktree);
-    let agent = agent
-        .ok_or_else(|| not_yet("this process runs in no window and no worktree of an agent"))?;
+    let agent = in_window.ok_or_else(|| {
+        not_yet("this process was not started in the window of an agent of this machine")
+    })?;
     match claimed {
         Some(claimed) if claimed != agent.local => {
             Err(never(&format!("this process belongs to {}, not to {claimed}", agent.local)))
         }
         _ => Ok(agent),
     }
-}
-
-#[cfg(target_os = "linux")]
-fn cwd_of(pid: u32) -> Option<PathBuf> {
-    std::fs::read_link(format!("/proc/{pid}/cwd")).ok()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn cwd_of(_: u32) -> Option<PathBuf> {
-    None
 }

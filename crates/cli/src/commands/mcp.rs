@@ -211,7 +211,9 @@ async fn post(home: &Path, claude: u32, text: &str) -> Result<(), String> {
     let write = async {
         let mut stream = unix::connect(&socket).await?;
         stream.write_all(format!("{line}\n").as_bytes()).await?;
-        stream.shutdown().await
+        // It has all of it; some systems call the end of a closed connection an error.
+        let _ = stream.shutdown().await;
+        Ok(())
     };
     write.await.map_err(|error: std::io::Error| format!("{}: {error}", socket.display()))
 }

@@ -44,6 +44,7 @@ fn sessions(session: &Session) -> Option<Check> {
     let without: Vec<_> =
         running().filter(|agent| !agent.channel).map(|agent| agent.local.as_str()).collect();
     Some(match without.first() {
+        None if running().count() == 0 => Check::good(what, "none runs"),
         None => {
             Check::good(what, format!("{} of them, all with the MCP server", running().count()))
         }

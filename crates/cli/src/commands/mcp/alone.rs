@@ -40,10 +40,10 @@ async fn call(
     match tool {
         "send_message" => send(session, at, name, arguments(args)?).await,
         "list_messages" => list(session, at, name, &arguments(args)?).await,
-        "read_message" => read(session, at, &arguments(args)?).await,
+        "read_message" => read(session, at, name, &arguments(args)?).await,
         "ack_message" => {
             let of: OfMessage = arguments(args)?;
-            let id = tools::message_id(&of.id)?;
+            let id = received(at, name, &of.id).await?.id;
             let acked = at.client.report(&id, MessageStatus::Acked, None).await;
             acked.map(|message| tools::receipt(&message)).map_err(|error| error.to_string())
         }
@@ -98,9 +98,24 @@ async fn list(
     Ok(json!(shown.collect::<Vec<_>>()))
 }
 
-async fn read(session: &Session, at: &InRepo, of: &OfMessage) -> Result<Value, String> {
-    let id = tools::message_id(&of.id)?;
-    let message = at.client.receipt(&id).await.map_err(|error| error.to_string())?;
+/// A message for this agent, and for no other of the same owner.
+async fn received(at: &InRepo, name: &AgentName, id: &str) -> Result<Message, String> {
+    let message = at.client.receipt(&tools::message_id(id)?).await;
+    let message = message.map_err(|error| error.to_string())?;
+    if message.to == *name {
+        return Ok(message);
+    }
+    Err(format!("{id} is not a message for {name}; the tool list_messages shows the ids"))
+}
+
+async fn read(
+    session: &Session,
+    at: &InRepo,
+    name: &AgentName,
+    of: &OfMessage,
+) -> Result<Value, String> {
+    let message = received(at, name, &of.id).await?;
+    let id = message.id.clone();
     if message.status == MessageStatus::Pending {
         let read = at.client.report(&id, MessageStatus::Delivered, None).await;
         read.map_err(|error| error.to_string())?;
