@@ -274,6 +274,21 @@ impl Inbox {
         self.hop.reason(local, id)
     }
 
+    /// How many messages wait for each local agent, and why the first of them does.
+    pub fn held_by_agent(&self) -> BTreeMap<String, String> {
+        let new = self.held();
+        let of_agent = |local: String| {
+            let ids = |stage| self.store.ids(&local, stage).unwrap_or_default().into_iter();
+            let placed = ids(Stage::Placed).filter_map(|id| self.hop_reason(&local, &id));
+            let new = ids(Stage::New).filter_map(|id| new.get(&(local.clone(), id)).cloned());
+            let reasons: Vec<String> = placed.chain(new).collect();
+            let first = reasons.first()?;
+            let held = format!("{}: {first}", reasons.len());
+            Some((local, held))
+        };
+        self.store.locals().unwrap_or_default().into_iter().filter_map(of_agent).collect()
+    }
+
     /// How many messages have a file and are not acknowledged.
     pub fn unacknowledged(&self, local: &str) -> usize {
         let count = |stage| self.store.ids(local, stage).map_or(0, |ids| ids.len());

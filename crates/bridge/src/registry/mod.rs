@@ -14,6 +14,7 @@ use multiclaude_hybrid_client::protocol::agent::{
     Agent, AgentStatus, EndpointChange, Registration,
 };
 use multiclaude_hybrid_client::protocol::config::HybridConfig;
+use multiclaude_hybrid_client::protocol::fields::Metadata;
 use multiclaude_hybrid_client::protocol::heartbeat::{HEARTBEATS_MAX, Heartbeat};
 use multiclaude_hybrid_client::protocol::webhook::Secret;
 use multiclaude_hybrid_client::protocol::{AgentName, ErrorCode, Owner, Repo};
@@ -24,6 +25,9 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use tracing::{info, warn};
 use uuid::Uuid;
+
+/// Metadata of an agent for which messages wait on its machine: how many, and why.
+const HELD: &str = "held";
 
 /// Where pushes for an agent go.
 #[derive(Debug, Clone)]
@@ -149,10 +153,7 @@ impl Registry {
         let on_disk =
             |error: io::Error| Failure::Refused(format!("its record cannot be written: {error}"));
         self.records.put(local, record.clone()).map_err(on_disk)?;
-        let mut metadata = names::metadata(local, &self.home.node);
-        if let Some(recipient) = &self.home.recipient {
-            recipient.publish(&mut metadata);
-        }
+        let metadata = self.metadata(local, None);
         let registration = Registration {
             status: Some(status),
             endpoint: endpoint.map_or(EndpointChange::Clear, |endpoint| {
@@ -228,6 +229,7 @@ impl Registry {
     pub async fn beat(
         &self,
         statuses: &BTreeMap<String, AgentStatus>,
+        held: &BTreeMap<String, String>,
     ) -> Result<Vec<String>, Error> {
         let records = self.records.all();
         let mut unknown = Vec::new();
@@ -235,8 +237,9 @@ impl Registry {
             .into_iter()
             .filter_map(|(local, record)| {
                 let status = statuses.get(&local).copied();
-                let beat =
-                    Heartbeat { name: record.name, id: Some(record.id?), status, metadata: None };
+                // The same metadata costs no row.
+                let metadata = Some(self.metadata(&local, held.get(&local)));
+                let beat = Heartbeat { name: record.name, id: Some(record.id?), status, metadata };
                 Some((local, beat))
             })
             .collect();
@@ -251,6 +254,18 @@ impl Registry {
             }
         }
         Ok(unknown)
+    }
+
+    /// What is published of a local agent; `held`: why messages for it wait here.
+    fn metadata(&self, local: &str, held: Option<&String>) -> Metadata {
+        let mut metadata = names::metadata(local, &self.home.node);
+        if let Some(recipient) = &self.home.recipient {
+            recipient.publish(&mut metadata);
+        }
+        if let Some(held) = held {
+            metadata.insert(HELD.to_owned(), held.clone());
+        }
+        metadata
     }
 
     /// Reads all agents of the repo and its configuration.

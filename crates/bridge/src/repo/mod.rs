@@ -262,7 +262,7 @@ impl RepoBridge {
             }
         }
         let statuses = self.statuses();
-        if let Ok(unknown) = self.registry.beat(&statuses).await {
+        if let Ok(unknown) = self.registry.beat(&statuses, &self.inbox.held_by_agent()).await {
             let mut renewed = locked(&self.renewed);
             for name in unknown {
                 renewed.remove(&name);
@@ -320,7 +320,8 @@ impl RepoBridge {
             .map(|name| (name, AgentStatus::Stopped))
             .collect();
         if self.connection.is_online() {
-            let _ = tokio::time::timeout(within, self.registry.beat(&stopped)).await;
+            let _ =
+                tokio::time::timeout(within, self.registry.beat(&stopped, &BTreeMap::new())).await;
         }
     }
 }

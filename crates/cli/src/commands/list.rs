@@ -42,6 +42,8 @@ struct Line {
     bridge: bool,
     /// Names that the bridge cannot link, and why.
     unlinked: BTreeMap<String, String>,
+    /// Messages that wait on this machine.
+    held: usize,
     /// Names of this machine's multiclaude, which its own messages mean first.
     #[serde(skip)]
     local: BTreeSet<String>,
@@ -100,6 +102,7 @@ fn lines(session: &Session) -> Outcome<Vec<Line>> {
         unlinked: served(repo.as_ref(), nickname)
             .map(|served| served.unlinked.clone())
             .unwrap_or_default(),
+        held: served(repo.as_ref(), nickname).map_or(0, |served| served.held.len()),
         hybrid: (repo.as_ref()).is_some_and(|repo| session.settings.repo(repo).enabled),
         api_endpoint: session.endpoint(repo.as_ref()).ok().flatten(),
         local: nickname
@@ -199,8 +202,14 @@ fn told(about: &Line, instance: &str, any: bool) -> String {
             "no bridge (start it: multiclaude-hybrid bridge run), so only multiclaude-hybrid send reaches {names}"
         )
     };
+    let held = match about.held {
+        0 => String::new(),
+        held => {
+            format!("; {} held here (multiclaude-hybrid bridge held)", counted(held, "message"))
+        }
+    };
     format!(
-        "  {name}: {}, {endpoint}, {} of this machine, {reaches}",
+        "  {name}: {}, {endpoint}, {} of this machine, {reaches}{held}",
         Look::Good.paint("on"),
         counted(local, "agent")
     )
