@@ -3,7 +3,7 @@
 // written 130 ms late, as the real one's), and from there to the sender's receipt.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Home, until } from './bridge.mjs';
 import { median, quantile } from './load.mjs';
 
@@ -18,9 +18,9 @@ export class Sessions {
     this.env = { HOME: home.dir, PATH: `${home.dir}/bin:/usr/local/bin:/usr/bin:/bin`, LANG: 'C.UTF-8', TERM: 'xterm-256color',
       SHELL: '/bin/sh', TMUX_TMPDIR: join(home.dir, 'tmux'), CLAUDE_STAND_IN_DEAF_MS: '0' };
     for (const dir of ['bin', 'tmux', '.multiclaude/repos/app']) mkdirSync(join(home.dir, dir), { recursive: true, mode: 0o700 });
-    symlinkSync(standIn, join(home.dir, 'bin/claude'));
+    symlinkSync(resolve(standIn), join(home.dir, 'bin/claude'));
     const projects = { [join(home.dir, '.multiclaude/repos/app')]: { hasTrustDialogAccepted: true } };
-    const server = { type: 'stdio', command: binary, args: ['mcp'] };
+    const server = { type: 'stdio', command: resolve(binary), args: ['mcp'] };
     writeFileSync(join(home.dir, '.claude.json'), JSON.stringify({ mcpServers: { 'multiclaude-hybrid': server }, projects }));
     this.agents = agents;
   }

@@ -151,10 +151,8 @@ impl RepoStatus {
                 let reason = reason.unwrap_or_else(|| format!("{local} is not running here"));
                 held.push(Held { id, to: local.clone(), reason });
             }
-            for id in bridge.inbox.store().ids(&local, Stage::Placed).unwrap_or_default() {
-                let reason = bridge.inbox.hop_reason(&local, &id);
-                held.extend(reason.map(|reason| Held { id, to: local.clone(), reason }));
-            }
+            let waiting = bridge.inbox.hop_waiting(&local).into_iter();
+            held.extend(waiting.map(|(id, reason)| Held { id, to: local.clone(), reason }));
         }
         Self {
             repo: bridge.setup.repo.to_string(),

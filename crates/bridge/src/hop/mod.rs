@@ -156,15 +156,19 @@ impl LastHop for Hop {
         }
     }
 
-    fn reason(&self, local: &str, id: &str) -> Option<String> {
+    fn waiting(&self, local: &str) -> Vec<(String, String)> {
         let waiting = locked(&self.shared.waiting);
-        let waiting = waiting.get(local).filter(|waiting| waiting.ids.contains(id))?;
-        let first = waiting.ids.first().is_some_and(|first| first == id);
-        Some(if first || waiting.reason == courier::WORKSPACE {
-            waiting.reason.clone()
-        } else {
-            format!("behind another message: {}", waiting.reason)
-        })
+        let Some(waiting) = waiting.get(local) else {
+            return Vec::new();
+        };
+        let reason = |number: usize| {
+            if number == 0 || waiting.reason == courier::WORKSPACE {
+                waiting.reason.clone()
+            } else {
+                format!("behind another message: {}", waiting.reason)
+            }
+        };
+        waiting.ids.iter().enumerate().map(|(number, id)| (id.clone(), reason(number))).collect()
     }
 }
 

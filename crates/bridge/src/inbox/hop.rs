@@ -14,7 +14,6 @@ pub trait LastHop: Debug + Send + Sync + 'static {
     /// Hands nothing over any more.
     fn stop(&self);
 
-    /// Why a message that was offered was not handed over yet; nothing if it is not
-    /// waiting.
-    fn reason(&self, local: &str, id: &str) -> Option<String>;
+    /// The messages of a local agent that wait, in order, and why.
+    fn waiting(&self, local: &str) -> Vec<(String, String)>;
 }

@@ -269,9 +269,9 @@ impl Inbox {
         locked(&self.held).clone()
     }
 
-    /// Why the last hop holds a message whose file exists and was not read yet.
-    pub fn hop_reason(&self, local: &str, id: &str) -> Option<String> {
-        self.hop.reason(local, id)
+    /// The messages of a local agent whose files exist and that it has not got, and why.
+    pub fn hop_waiting(&self, local: &str) -> Vec<(String, String)> {
+        self.hop.waiting(local)
     }
 
     /// How many messages wait for each local agent, and why the first of them does.
@@ -279,7 +279,7 @@ impl Inbox {
         let new = self.held();
         let of_agent = |local: String| {
             let ids = |stage| self.store.ids(&local, stage).unwrap_or_default().into_iter();
-            let placed = ids(Stage::Placed).filter_map(|id| self.hop_reason(&local, &id));
+            let placed = self.hop.waiting(&local).into_iter().map(|(_, reason)| reason);
             let new = ids(Stage::New).filter_map(|id| new.get(&(local.clone(), id)).cloned());
             let reasons: Vec<String> = placed.chain(new).collect();
             let first = reasons.first()?;
@@ -291,7 +291,7 @@ impl Inbox {
 
     /// How many messages have a file and are not acknowledged.
     pub fn unacknowledged(&self, local: &str) -> usize {
-        let count = |stage| self.store.ids(local, stage).map_or(0, |ids| ids.len());
+        let count = |stage| self.store.count(local, stage);
         Stage::OPEN.into_iter().map(count).sum()
     }
 

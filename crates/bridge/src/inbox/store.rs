@@ -160,6 +160,11 @@ impl Store {
         Ok(names.iter().filter_map(|name| Some(name.strip_suffix(".json")?.to_owned())).collect())
     }
 
+    /// How many messages are in a stage.
+    pub fn count(&self, local: &str, stage: Stage) -> usize {
+        fs::read_dir(self.dir(local, stage)).map_or(0, Iterator::count)
+    }
+
     /// Reads a message.
     ///
     /// # Errors

@@ -129,10 +129,10 @@ async fn connection(
             Err(Absent::Never(reason)) => return write(&mut to, &refusal(&reason)).await,
         }
     };
-    info!(local = agent.local, version, channel = agent.claude.is_some(), "an agent has connected");
+    let claude = agent.claude.clone().filter(|_| can_post);
+    info!(local = agent.local, version, channel = claude.is_some(), "an agent has connected");
     write(&mut to, &ToAgent::Welcome { local: agent.local.clone(), name, repo }).await?;
     let key = (agent.nickname.clone(), agent.local.clone());
-    let claude = agent.claude.clone().filter(|_| can_post);
     let open = claude.map(|claude| channels.open(key, claude));
     let (_open, mut posts) = match open {
         Some((open, posts)) => (Some(open), posts),
