@@ -34,7 +34,7 @@ export class Sessions {
       const make = number === 0 ? ['new-session', '-d', '-s', 'mc-app'] : ['new-window', '-d', '-t', '=mc-app:'];
       const id = `${String(number).padStart(8, '0')}-1111-4111-8111-111111111111`;
       this.tmux(...make, '-n', agent, '-c', cwd);
-      this.tmux('send-keys', '-t', `=mc-app:=${agent}`, `claude --session-id ${id} --dangerously-skip-permissions`, 'Enter');
+      this.tmux('send-keys', '-t', `=mc-app:=${agent}`, `${this.home.dir}/bin/claude --session-id ${id} --dangerously-skip-permissions`, 'Enter');
     });
   }
 
