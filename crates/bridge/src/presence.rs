@@ -45,7 +45,7 @@ pub fn is_over(absent_for: Duration, session_lost: bool, timing: &Timing) -> boo
 /// milliseconds since the epoch; and the names whose links go.
 ///
 /// `known` are the names that have links, `others` those that are registered now. A
-/// time is written anew after a 24th of `link`, so that nothing is written while
+/// time is updated after a 24th of `link`, so that nothing is written while
 /// nothing changes.
 pub fn links(
     mut known: BTreeMap<String, i64>,

@@ -12,11 +12,7 @@ async fn what_a_worker_writes_in_the_instant_of_its_end_arrives() {
         // One name is linked, the other was never heard of here.
         let late = format!("late{round}-ann");
         ann.ok(&["worker", "create", "a task", "--repo", "app", "--name", &format!("late{round}")]);
-        ann.status_with("the late one is registered", |status| {
-            let agents = status["repos"][0]["agents"].as_array()?;
-            agents.iter().any(|agent| agent["name"] == late).then_some(())
-        })
-        .await;
+        ann.registers(&late).await;
         let last = format!("my last words {round}");
         dan.send(&name, "fox-ann", &last);
         dan.send(&name, &late, &last);

@@ -59,11 +59,7 @@ async fn a_name_that_nobody_has_returns_the_message_to_its_sender_and_one_that_a
     assert!(body.contains("no agent called nobody") && body.contains("It said: hello?"), "{body}");
     // Dan's bridge has never heard of this one.
     ann.ok(&["worker", "create", "a task", "--repo", "app", "--name", "wolf"]);
-    ann.status_with("wolf is registered", |status| {
-        let agents = status["repos"][0]["agents"].as_array()?;
-        agents.iter().any(|agent| agent["name"] == "wolf-ann").then_some(())
-    })
-    .await;
+    ann.registers("wolf-ann").await;
     dan.send("fox", "wolf-ann", "welcome");
     assert_eq!(ann.receives("wolf", "welcome").await["from"], "fox-dan");
 }
@@ -146,11 +142,7 @@ async fn with_encryption_the_coordinator_sees_no_text_and_agents_see_nothing_but
     assert!(stored[0].body.starts_with("-----BEGIN AGE ENCRYPTED FILE-----"), "{stored:?}");
     // The list of Ann's bridge is older than this worker.
     dan.ok(&["worker", "create", "a task", "--repo", "app", "--name", "owl"]);
-    dan.status_with("owl is registered", |status| {
-        let agents = status["repos"][0]["agents"].as_array()?;
-        agents.iter().any(|agent| agent["name"] == "owl-dan").then_some(())
-    })
-    .await;
+    dan.registers("owl-dan").await;
     ann.send("fox", "owl-dan", "the wombat sleeps");
     dan.receives("owl", "the wombat sleeps").await;
     // Nobody has this name: that is the reason, and not its key.

@@ -100,11 +100,7 @@ async fn a_local_agent_keeps_its_messages_whatever_the_case_of_a_remote_name() {
     dan.ok(&["worker", "create", "a task", "--repo", "app", "--name", "Wolf-Ann"]);
     dan.send("fox", "Wolf-Ann", "before");
     ann.ok(&["worker", "create", "a task", "--repo", "app", "--name", "wolf"]);
-    ann.status_with("wolf is registered", |status| {
-        let agents = status["repos"][0]["agents"].as_array()?;
-        agents.iter().any(|agent| agent["name"] == "wolf-ann").then_some(())
-    })
-    .await;
+    ann.registers("wolf-ann").await;
     // Its sender would be linked now.
     ann.send("wolf", "fox-dan", "from wolf");
     dan.receives("fox", "from wolf").await;
@@ -214,11 +210,7 @@ async fn a_sender_that_cannot_be_linked_holds_up_no_message() {
     // Somebody else's link is in the place of the one to answer Ann's new worker.
     std::os::unix::fs::symlink("/elsewhere", dan.messages("wolf-ann")).unwrap();
     ann.ok(&["worker", "create", "a task", "--repo", "app", "--name", "wolf"]);
-    ann.status_with("wolf is registered", |status| {
-        let agents = status["repos"][0]["agents"].as_array()?;
-        agents.iter().any(|agent| agent["name"] == "wolf-ann").then_some(())
-    })
-    .await;
+    ann.registers("wolf-ann").await;
     ann.send("wolf", "fox-dan", "from wolf");
     ann.send("fox", "fox-dan", "from fox");
     dan.receives("fox", "from wolf").await;

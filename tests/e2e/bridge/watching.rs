@@ -33,11 +33,7 @@ async fn limits_of_inotify_cost_time_and_no_message_and_are_reported() {
         assert!(dan.log().contains("looking every"), "{unwatched:?}");
         // Also what a worker writes last, to a name that was never heard of.
         ann.ok(&["worker", "create", "a task", "--repo", "app", "--name", "wolf"]);
-        ann.status_with("wolf is registered", |status| {
-            let agents = status["repos"][0]["agents"].as_array()?;
-            agents.iter().any(|agent| agent["name"] == "wolf-ann").then_some(())
-        })
-        .await;
+        ann.registers("wolf-ann").await;
         dan.send("fox", "fox-ann", limit);
         dan.send("fox", "wolf-ann", limit);
         assert!(dan.multiclaude(Some("fox"), &["agent", "complete"]).status.success());

@@ -52,6 +52,26 @@ async fn a_dialog_a_draft_and_copy_mode_hold_a_message_and_nothing_is_answered()
 }
 
 #[tokio::test]
+async fn a_message_whose_file_is_removed_unread_is_written_again_and_delivered() {
+    let hop = Hop::with_keyboard(&[]).await;
+    let claude = hop.ann.claude("fox");
+    claude.ask(json!({ "dialog": "permission" }));
+    for text in ["removed", "behind it"] {
+        hop.dan.send("fox", "fox-ann", text);
+    }
+    hop.held("dialog open").await;
+    let file = hop.ann.receives("fox", "removed").await;
+    let path = hop.ann.messages("fox").join(format!("{}.json", file["id"].as_str().unwrap()));
+    std::fs::remove_file(path).unwrap();
+    claude.ask(json!({ "dialog": null }));
+    for text in ["removed", "behind it"] {
+        let id = hop.taken("fox", text).await;
+        hop.seen(&id).await;
+        assert_eq!(hop.times("fox", &id), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_channel_is_not_stopped_by_a_draft_and_leaves_it_alone() {
     let hop = Hop::with_channel().await;
     let claude = hop.ann.claude("fox");

@@ -117,7 +117,7 @@ pub(super) enum Pasted {
     Gone,
     /// There is no box.
     NoBox,
-    /// Nobody has looked: it does not matter, or the pane is in copy mode, or another
+    /// It is not known: the text was not pasted, the pane is in copy mode, or another
     /// program is in front.
     Unknown,
 }
@@ -172,7 +172,7 @@ pub(super) fn next(handed: &Handed) -> Next {
         // What was only queued is lost with the process.
         _ if !handed.lives => return Next::Lost,
         Progress::Queued if says == Says::Waiting => return Next::Wait("dialog open"),
-        // It has left the queue in a way that nobody knows.
+        // It is no longer in the queue, and the transcript does not say why.
         Progress::Queued if idle => return Next::Unproven,
         Progress::Queued => return Next::Wait("in the queue of its agent"),
         Progress::PulledBack if idle && !in_box => return Next::Unproven,
@@ -227,130 +227,4 @@ fn pasted(handed: &Handed) -> Option<Next> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const KNOWN: Known<'_> = Known {
-        claude_for: Some(Duration::from_mins(1)),
-        channel: false,
-        in_mode: false,
-        waiting: false,
-        screen: None,
-    };
-
-    #[test]
-    fn the_first_carrier_that_can_takes_a_message_and_none_goes_over_a_human() {
-        let empty = Screen::Box(String::new());
-        let draft = Screen::Box("half".to_owned());
-        let hold = Choice::Hold;
-        for (known, choice) in [
-            (Known { claude_for: None, channel: true, ..KNOWN }, hold("no claude")),
-            (Known { channel: true, ..KNOWN }, Choice::Hand(Carrier::Channel)),
-            // The channel types nothing: a dialog or a draft only delays it.
-            (
-                Known {
-                    channel: true,
-                    waiting: true,
-                    in_mode: true,
-                    screen: Some(&draft),
-                    ..KNOWN
-                },
-                Choice::Hand(Carrier::Channel),
-            ),
-            (Known { claude_for: Some(Duration::ZERO), ..KNOWN }, hold("claude is starting")),
-            (KNOWN, Choice::Look),
-            (Known { screen: Some(&empty), ..KNOWN }, Choice::Hand(Carrier::Keyboard)),
-            (Known { screen: Some(&draft), ..KNOWN }, hold("draft in the box")),
-            (Known { screen: Some(&Screen::Shell), ..KNOWN }, hold("shell mode")),
-            (Known { screen: Some(&Screen::NoBox), ..KNOWN }, hold("dialog open")),
-            (Known { waiting: true, screen: Some(&empty), ..KNOWN }, hold("dialog open")),
-            (Known { in_mode: true, screen: Some(&empty), ..KNOWN }, hold("copy mode")),
-        ] {
-            assert_eq!(choose(&known), choice, "{known:?}");
-        }
-    }
-
-    const IDLE: (Says, Duration) = (Says::Idle, SETTLED);
-    const BUSY: (Says, Duration) = (Says::Busy, Duration::ZERO);
-
-    const HANDED: Handed = Handed {
-        carrier: Carrier::Channel,
-        posted: true,
-        ago: Duration::from_secs(1),
-        progress: Progress::Nothing,
-        lives: true,
-        has_transcript: true,
-        says: IDLE,
-        pasted: Pasted::Unknown,
-        enters: (0, Duration::ZERO),
-    };
-
-    #[test]
-    fn a_text_is_repeated_only_if_it_is_proven_lost() {
-        let hour = Duration::from_hours(1);
-        let lost = |handed: Handed| next(&handed) == Next::Lost;
-        for progress in [Progress::Queued, Progress::PulledBack, Progress::PerhapsQueued] {
-            assert!(!lost(Handed { progress, ago: hour, says: BUSY, ..HANDED }), "{progress:?}");
-            assert!(lost(Handed { progress, lives: false, ..HANDED }), "{progress:?}");
-        }
-        assert!(!lost(Handed { progress: Progress::Taken, lives: false, ..HANDED }));
-        let dropped = Handed { progress: Progress::Dropped, ..HANDED };
-        assert!(!lost(dropped) && lost(Handed { ago: AGAIN, ..dropped }));
-        // An idle agent without the message, half a minute later, never got it …
-        assert!(!lost(HANDED) && lost(Handed { ago: AGAIN, ..HANDED }));
-        assert!(!lost(Handed { ago: AGAIN, says: (Says::Idle, Duration::ZERO), ..HANDED }));
-        // … but a busy one may, and one behind a dialog.
-        assert!(!lost(Handed { ago: hour, says: BUSY, ..HANDED }));
-        assert!(!lost(Handed { ago: hour, says: (Says::Waiting, Duration::ZERO), ..HANDED }));
-        // Without a transcript there is no proof.
-        let blind = Handed { ago: hour, has_transcript: false, ..HANDED };
-        assert_eq!(next(&blind), Next::Unproven);
-        assert_eq!(
-            next(&Handed { says: (Says::Nothing, Duration::ZERO), ..blind }),
-            Next::Unproven
-        );
-        assert!(lost(Handed { posted: false, ..blind }));
-    }
-
-    #[test]
-    fn an_idle_agent_ends_every_wait() {
-        let hour = Duration::from_hours(1);
-        for (progress, wanted) in [
-            (Progress::Nothing, Next::Lost),
-            (Progress::PerhapsQueued, Next::Lost),
-            (Progress::Dropped, Next::Lost),
-            // Repeating these would double them.
-            (Progress::Queued, Next::Unproven),
-            (Progress::PulledBack, Next::Unproven),
-        ] {
-            assert_eq!(next(&Handed { progress, ago: hour, ..HANDED }), wanted, "{progress:?}");
-        }
-        let pulled = Handed { progress: Progress::PulledBack, ago: hour, ..HANDED };
-        assert_eq!(next(&Handed { pasted: Pasted::Alone, ..pulled }), Next::Wait(PULLED_BACK));
-    }
-
-    #[test]
-    fn enter_is_pressed_only_while_the_text_stands_alone_in_the_box() {
-        let typed = Handed { carrier: Carrier::Keyboard, pasted: Pasted::Alone, ..HANDED };
-        assert_eq!(next(&typed), Next::Enter);
-        let enters = |count, secs| Handed { enters: (count, Duration::from_secs(secs)), ..typed };
-        assert_eq!(next(&enters(1, 0)), Next::Wait("being submitted"));
-        assert_eq!(next(&enters(1, 1)), Next::Enter);
-        assert_eq!(next(&enters(4, 9)), Next::Wait(STUCK));
-        for pasted in [Pasted::WithMore, Pasted::Gone, Pasted::NoBox, Pasted::Unknown] {
-            assert_ne!(next(&Handed { pasted, ..typed }), Next::Enter, "{pasted:?}");
-        }
-        assert_eq!(next(&Handed { pasted: Pasted::WithMore, ..typed }), Next::Wait(DRAFT));
-        let waiting = Handed { says: (Says::Waiting, Duration::ZERO), ..typed };
-        assert_eq!(next(&waiting), Next::Wait("dialog open"));
-        // The human has pulled it back: it is theirs.
-        let back = Handed { progress: Progress::PulledBack, ..typed };
-        assert_ne!(next(&back), Next::Enter);
-        let vanished = Handed { pasted: Pasted::Gone, ago: PASTED, ..typed };
-        assert_eq!(next(&vanished), Next::Lost);
-        // Enter was pressed: it may be on its way.
-        assert_ne!(next(&Handed { enters: (1, PASTED), ..vanished }), Next::Lost);
-        let queued = Handed { progress: Progress::PerhapsQueued, says: BUSY, ..vanished };
-        assert_ne!(next(&queued), Next::Lost);
-    }
-}
+mod tests;

@@ -10,19 +10,21 @@ use super::choice::{
     BETWEEN, Carrier, Choice, Handed, Known, Next, Pasted, Says, choose, needs_a_person, next,
 };
 use super::flight::{self, Flight};
+use super::held::{HELD, HELD_LONG, WORKSPACE};
 use super::keyboard;
 use super::screen::Screen;
 use super::session::{Process, Said, Session};
-use super::text::{Letter, mark};
+use super::text::mark;
 use super::transcript::Progress;
 use crate::clock;
-use crate::inbox::{Stage, Stored};
-use crate::multiclaude::{LocalMessage, Pane, Status};
+use crate::inbox::Stage;
+use crate::multiclaude::Pane;
 use crate::presence::is_successor;
 use crate::socket::PostError;
 use crate::trouble::Trouble;
 use std::collections::BTreeSet;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -35,30 +37,24 @@ const LATER: Duration = Duration::from_millis(250);
 const LATEST: Duration = Duration::from_secs(1);
 /// How long the first looks go on.
 const AT_FIRST: Duration = Duration::from_secs(3);
-/// Between two looks at what holds a message up: a tenth of the time that it has been
-/// so, within these limits.
-const HELD: Duration = Duration::from_millis(500);
-const HELD_LONG: Duration = Duration::from_secs(5);
 /// How old the list of windows may be. What is done with a window is checked again
 /// by the tmux call that does it.
 const AGE: Duration = Duration::from_millis(400);
-/// What a message for a workspace waits for.
-pub(super) const WORKSPACE: &str = "for the human: multiclaude message list";
 
 /// One agent's messages.
 #[derive(Debug)]
 pub(super) struct Courier {
-    shared: Arc<Shared>,
-    local: String,
+    pub(super) shared: Arc<Shared>,
+    pub(super) local: String,
     flight: Option<Flight>,
     /// When the last message was handed over.
     handed: Option<Duration>,
     /// The claude in front, and since when.
     front: Option<(Process, Duration)>,
     /// Why the first message waits, and since when.
-    held: Option<(String, Duration)>,
+    pub(super) held: Option<(String, Duration)>,
     /// What was shown to the human.
-    shown: BTreeSet<(String, String)>,
+    pub(super) shown: BTreeSet<(String, String)>,
 }
 
 /// When to look again; nothing: when there is something new.
@@ -110,7 +106,7 @@ impl Courier {
         }
     }
 
-    fn path(&self) -> std::path::PathBuf {
+    fn path(&self) -> PathBuf {
         flight::path(&self.shared.store.of(&self.local))
     }
 
@@ -142,18 +138,6 @@ impl Courier {
         }
         self.flight = None;
         Ok(Some(Duration::ZERO))
-    }
-
-    /// Is this message placed, and unread by its agent?
-    fn is_open(&self, id: &str) -> bool {
-        let read = |file: LocalMessage| file.acked_at.is_some() || file.status != Status::Delivered;
-        self.shared.store.has(&self.local, Stage::Placed, id) && !self.file(id).is_some_and(read)
-    }
-
-    fn file(&self, id: &str) -> Option<LocalMessage> {
-        let path = self.shared.messages.join(&self.local).join(format!("{id}.json"));
-        // Half written: it is there at the next look.
-        LocalMessage::read(&path).ok()?
     }
 
     /// Hands the first message over, if a carrier can take it now.
@@ -204,8 +188,15 @@ impl Courier {
             _ => return Ok(Some(HELD)),
         };
         let Some(letter) = self.letter(id)? else {
-            // Its file is half written, or was removed: then its agent has ended.
-            return Ok(Some(self.hold(waiting, "its file cannot be read", None).await));
+            if self.path_of(id).exists() {
+                return Ok(Some(self.hold(waiting, "its file cannot be read", None).await));
+            }
+            // Removed unread, perhaps with all of multiclaude's directory: the next
+            // pass writes the file again.
+            self.shared.store.advance(&self.local, id, Stage::Placed, Stage::New)?;
+            self.shared.withdraw(&self.local, id);
+            warn!(local = self.local, id, "its file was removed unread; it is written again");
+            return Ok(Some(Duration::ZERO));
         };
         self.shared.hold(&self.local, "being handed over");
         let text = match carrier {
@@ -249,19 +240,6 @@ impl Courier {
         self.front = Some((session.process.clone(), since));
         // After a start of the bridge its channel needs a moment to connect again.
         Some(now.saturating_sub(since.max(self.shared.since)))
-    }
-
-    fn letter(&self, id: &str) -> io::Result<Option<Letter>> {
-        let owner = match self.shared.store.get(&self.local, Stage::Placed, id)? {
-            Stored::Message { message, .. } => Some(message.from_owner),
-            Stored::Notice { .. } => None,
-        };
-        Ok(self.file(id).map(|file| Letter {
-            id: id.to_owned(),
-            from: file.from,
-            owner,
-            body: file.body,
-        }))
     }
 
     /// Looks what has become of the message that was handed over.
@@ -346,19 +324,6 @@ impl Courier {
         Ok(Some(pause))
     }
 
-    /// Moves a message on, wherever it is: its agent may have read it meanwhile.
-    fn advance(&self, id: &str, to: Stage, what: &str) -> io::Result<()> {
-        let store = &self.shared.store;
-        for from in [Stage::Placed, Stage::Handed] {
-            if from != to && store.has(&self.local, from, id) {
-                store.advance(&self.local, id, from, to)?;
-            }
-        }
-        self.shared.withdraw(&self.local, id);
-        info!(local = self.local, id, "{what}");
-        Ok(())
-    }
-
     /// The pane in which the claude of a flight is still in front.
     async fn pane_of(&self, process: &Process) -> Option<Pane> {
         let panes = self.shared.windows.within(AGE).await;
@@ -367,41 +332,6 @@ impl Courier {
         let agent = repo.agents.get(&self.local)?;
         let session = Session::find(&self.shared.home, &panes, &repo.tmux_target(), agent)?;
         (session.process == *process && !session.pane.in_mode).then_some(session.pane)
-    }
-
-    /// Notes why messages wait, and shows the human what only they can end. When to
-    /// look again.
-    async fn hold(&mut self, waiting: &[String], reason: &str, pane: Option<&str>) -> Duration {
-        let now = clock::since_boot();
-        if self.shared.hold(&self.local, reason)
-            || self.held.as_ref().is_none_or(|(held, _)| held != reason)
-        {
-            self.held = Some((reason.to_owned(), now));
-        }
-        let since = self.held.as_ref().map_or(now, |(_, since)| *since);
-        for (number, id) in waiting.iter().enumerate() {
-            if reason == WORKSPACE || (number == 0 && needs_a_person(reason)) {
-                self.show(id, reason, pane).await;
-            }
-        }
-        (now.saturating_sub(since) / 10).clamp(HELD, HELD_LONG)
-    }
-
-    /// Shows a reason once in tmux's status line.
-    async fn show(&mut self, id: &str, reason: &str, pane: Option<&str>) {
-        let Some(pane) = pane.filter(|_| !self.shared.wishes.quiet) else {
-            return;
-        };
-        if !self.shown.insert((id.to_owned(), reason.to_owned())) {
-            return;
-        }
-        let from = self.file(id).map(|file| file.from).unwrap_or_default();
-        let line = if reason == WORKSPACE {
-            format!("Message from {from}: multiclaude message read {id}")
-        } else {
-            format!("A message from {from} for {} waits: {reason}", self.local)
-        };
-        keyboard::notify(pane, &line).await;
     }
 }
 

@@ -61,7 +61,7 @@ fn guard(pane: &Pane, more: &str) -> String {
     format!("#{{&&:#{{==:#{{pane_in_mode}},0}},#{{&&:{same},{more}}}}}")
 }
 
-/// Shows a line in the status line of whoever looks at the pane.
+/// Shows a line in tmux's status line to those who look at the pane.
 pub(super) async fn notify(pane: &str, text: &str) {
     // What tmux would expand is shown as it is.
     let text = text.replace('#', "##").replace('%', "%%");

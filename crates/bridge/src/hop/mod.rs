@@ -5,6 +5,8 @@
 //! |---|---|
 //! | this one | what the couriers of a repo share |
 //! | `courier` | one agent's messages, one at a time |
+//! | `on_disk` | multiclaude's file of a message, and its stage in the store |
+//! | `held` | why messages wait, and what the human is shown of it |
 //! | `flight` | the message that was handed over and is not proven yet |
 //! | `choice` | which carrier, and what follows: pure |
 //! | `text` | what the agent reads: pure |
@@ -13,12 +15,14 @@
 //!
 //! A message that is placed (it is a file of multiclaude's) is handed to its agent
 //! by the first carrier that can. It is *taken* when the agent's transcript has it:
-//! only then it goes on to the next stage of the store, and the coordinator is told.
+//! only then it goes on to the next stage of the store, and is reported to the coordinator.
 
 mod choice;
 mod courier;
 mod flight;
+mod held;
 mod keyboard;
+mod on_disk;
 mod reader;
 mod screen;
 mod session;
@@ -162,7 +166,7 @@ impl LastHop for Hop {
             return Vec::new();
         };
         let reason = |number: usize| {
-            if number == 0 || waiting.reason == courier::WORKSPACE {
+            if number == 0 || waiting.reason == held::WORKSPACE {
                 waiting.reason.clone()
             } else {
                 format!("behind another message: {}", waiting.reason)

@@ -52,7 +52,7 @@ impl Screen {
 /// A line without its colours.
 struct Line {
     all: String,
-    /// What is not dim.
+    /// The text without its dim parts.
     bright: String,
 }
 

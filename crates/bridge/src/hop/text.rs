@@ -1,7 +1,7 @@
 //! The text that reaches an agent. Pure.
 //!
 //! It begins with a line of ours that has the message's id: proof in a transcript
-//! is the id at the beginning of a line, and nobody else can write one there.
+//! is the id at the beginning of a line, where no body can put one.
 
 /// Bytes of a text that is handed over whole.
 const WHOLE_MAX: usize = 4096;

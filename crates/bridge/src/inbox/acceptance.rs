@@ -16,7 +16,7 @@ pub enum Accept {
     Team,
     /// Those of these owners.
     Owners(BTreeSet<String>),
-    /// Nobody's.
+    /// Those of the user alone.
     Ask,
 }
 
@@ -61,7 +61,7 @@ pub enum Verdict {
     Accepted,
     /// It waits for the human.
     Asked(String),
-    /// Its sender is told why not.
+    /// It is refused for this reason, which its sender gets.
     Refused(String),
 }
 

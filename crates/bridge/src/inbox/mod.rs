@@ -3,6 +3,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | this one | what the parts share: [`Inbox`] |
+//! | `reports` | how far messages have come, for the coordinator |
 //! | `store` | messages on disk, once |
 //! | `acceptance` | whose messages reach agents here |
 //! | `receive` | a stream or long polls, per agent |
@@ -13,12 +14,14 @@ mod acceptance;
 mod hop;
 mod listener;
 mod receive;
+mod reports;
 mod store;
 
 pub use acceptance::{Accept, Decisions, Verdict, judge};
 pub use hop::LastHop;
 pub use listener::{Listener, Route, Routes};
 pub use receive::{Receiver, Receiving};
+pub use reports::Reportable;
 pub use store::{BRIDGE_NAME, Stage, Store, Stored, notice};
 
 use crate::clock;
@@ -30,10 +33,8 @@ use crate::registry::Registry;
 use crate::seal::Seal;
 use crate::spool::Spool;
 use crate::trouble::Trouble;
-use multiclaude_hybrid_client::protocol::AgentId;
-use multiclaude_hybrid_client::protocol::message::{Message, Sender};
+use multiclaude_hybrid_client::protocol::message::Sender;
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
@@ -58,19 +59,6 @@ pub struct Inbox {
     trouble: Trouble,
     unlinked: Trouble,
     unreadable: Trouble,
-}
-
-/// A message that its agent has taken or acknowledged.
-#[derive(Debug, Clone)]
-pub struct Reportable {
-    /// The agent's local name.
-    pub local: String,
-    /// The message, as it came.
-    pub message: Box<Message>,
-    /// The incarnation that it was for.
-    pub agent: Option<AgentId>,
-    /// How far it has come in the store.
-    pub stage: Stage,
 }
 
 impl Inbox {
@@ -130,6 +118,7 @@ impl Inbox {
         let _one = locked(&self.placing);
         locked(&self.held).retain(|(of, _), _| of != local);
         let ids = match self.store.ids(local, Stage::New) {
+            Ok(ids) if ids.is_empty() => return,
             Ok(ids) => ids,
             Err(error) => return self.trouble.begin("inbox", error),
         };
@@ -298,111 +287,5 @@ impl Inbox {
     /// The store.
     pub fn store(&self) -> &Store {
         &self.store
-    }
-
-    /// The messages of a local agent that were acknowledged since they were last
-    /// looked at. Notices that were read are done here.
-    ///
-    /// # Errors
-    /// A directory cannot be read.
-    pub fn acked(&self, local: &str) -> io::Result<Vec<Reportable>> {
-        let mut acked = Vec::new();
-        for stage in Stage::OPEN {
-            for id in self.store.ids(local, stage)? {
-                match self.look_at(local, &id, stage) {
-                    Ok(found) => acked.extend(found),
-                    // It has just moved on.
-                    Err(_) if !self.store.has(local, stage, &id) => {}
-                    Err(error) => self.unreadable.begin(&id, error),
-                }
-            }
-        }
-        Ok(acked)
-    }
-
-    /// Looks at the file of an open message, if it has changed.
-    fn look_at(&self, local: &str, id: &str, stage: Stage) -> io::Result<Option<Reportable>> {
-        let path = self.spool.messages.join(local).join(format!("{id}.json"));
-        let Ok(modified) = fs::metadata(&path).and_then(|found| found.modified()) else {
-            return Ok(None);
-        };
-        if locked(&self.looked_at).get(id) == Some(&modified) {
-            return Ok(None);
-        }
-        // Half written: look again.
-        let Some(file) = LocalMessage::read(&path)? else {
-            return Ok(None);
-        };
-        // An acknowledgement is looked at until the coordinator knows of it.
-        if file.acked_at.is_none() {
-            locked(&self.looked_at).insert(id.to_owned(), modified);
-        }
-        let was_read =
-            file.acked_at.is_some() || matches!(file.status, Status::Read | Status::Acked);
-        let stored = self.store.get(local, stage, id)?;
-        let mut stage = stage;
-        if was_read {
-            self.hop.withdraw(local, id);
-            if stage == Stage::Placed {
-                // What is placed is unread.
-                self.store.advance(local, id, stage, Stage::Handed)?;
-                stage = Stage::Handed;
-            }
-        } else if stage == Stage::Placed {
-            // An earlier process has placed it, perhaps.
-            self.hop.offer(local, id);
-        }
-        match stored {
-            Stored::Message { message, agent } if file.acked_at.is_some() => {
-                return Ok(Some(Reportable { local: local.to_owned(), message, agent, stage }));
-            }
-            Stored::Notice { .. } if was_read => {
-                self.store.advance(local, id, stage, Stage::Done)?;
-            }
-            _ => {}
-        }
-        Ok(None)
-    }
-
-    /// The messages that a local agent has taken, and the coordinator does not know.
-    ///
-    /// # Errors
-    /// A directory cannot be read.
-    pub fn taken(&self, local: &str) -> io::Result<Vec<Reportable>> {
-        let mut taken = Vec::new();
-        for id in self.store.ids(local, Stage::Taken)? {
-            let stored = match self.store.get(local, Stage::Taken, &id) {
-                Ok(stored) => stored,
-                Err(error) => {
-                    if self.store.has(local, Stage::Taken, &id) {
-                        self.unreadable.begin(&id, error);
-                    }
-                    continue;
-                }
-            };
-            match stored {
-                Stored::Message { message, agent } => {
-                    let (local, stage) = (local.to_owned(), Stage::Taken);
-                    taken.push(Reportable { local, message, agent, stage });
-                }
-                // Nobody is told.
-                Stored::Notice { .. } => {
-                    self.store.advance(local, &id, Stage::Taken, Stage::Seen)?;
-                }
-            }
-        }
-        Ok(taken)
-    }
-
-    /// The coordinator knows of it: the message is in this stage now.
-    ///
-    /// # Errors
-    /// The disk is full, …
-    pub fn reported(&self, acked: &Reportable, to: Stage) -> io::Result<()> {
-        let id = acked.message.id.to_string();
-        if to == Stage::Done {
-            locked(&self.looked_at).remove(&id);
-        }
-        self.store.advance(&acked.local, &id, acked.stage, to)
     }
 }

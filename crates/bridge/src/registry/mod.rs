@@ -328,7 +328,7 @@ impl Registry {
     }
 }
 
-/// Why nothing is sent to a name that nobody has.
+/// The error for a recipient that is not registered.
 pub fn unregistered(name: &AgentName) -> String {
     format!("no agent called {name} is registered; multiclaude-hybrid list shows the names")
 }

@@ -1,0 +1,56 @@
+//! Why messages wait, and what the human is shown of it.
+
+use super::choice::needs_a_person;
+use super::courier::Courier;
+use super::keyboard;
+use crate::clock;
+use std::time::Duration;
+
+/// Between two looks at what holds a message up: a tenth of the time that it has been
+/// so, within these limits.
+pub(super) const HELD: Duration = Duration::from_millis(500);
+pub(super) const HELD_LONG: Duration = Duration::from_secs(5);
+/// What a message for a workspace waits for.
+pub(super) const WORKSPACE: &str = "for the human: multiclaude message list";
+
+impl Courier {
+    /// Notes why messages wait, and shows the human what only they can end. When to
+    /// look again.
+    pub(super) async fn hold(
+        &mut self,
+        waiting: &[String],
+        reason: &str,
+        pane: Option<&str>,
+    ) -> Duration {
+        let now = clock::since_boot();
+        if self.shared.hold(&self.local, reason)
+            || self.held.as_ref().is_none_or(|(held, _)| held != reason)
+        {
+            self.held = Some((reason.to_owned(), now));
+        }
+        let since = self.held.as_ref().map_or(now, |(_, since)| *since);
+        for (number, id) in waiting.iter().enumerate() {
+            if reason == WORKSPACE || (number == 0 && needs_a_person(reason)) {
+                self.show(id, reason, pane).await;
+            }
+        }
+        (now.saturating_sub(since) / 10).clamp(HELD, HELD_LONG)
+    }
+
+    /// Shows a reason once in tmux's status line.
+    pub(super) async fn show(&mut self, id: &str, reason: &str, pane: Option<&str>) {
+        let Some(pane) = pane.filter(|_| !self.shared.wishes.quiet) else {
+            return;
+        };
+        if !self.shown.insert((id.to_owned(), reason.to_owned())) {
+            return;
+        }
+        let from = self.file(id).map(|file| file.from).unwrap_or_default();
+        let line = if reason == WORKSPACE {
+            format!("Message from {from}: multiclaude message read {id}")
+        } else {
+            format!("A message from {from} for {} waits: {reason}", self.local)
+        };
+        keyboard::notify(pane, &line).await;
+    }
+}
