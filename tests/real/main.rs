@@ -153,10 +153,15 @@ impl Bench {
                 self.leave(state).await;
             }
             // Busy agents get the next message while they are busy.
-            if !matches!(state, State::Streaming | State::InATool) || number + 1 == each {
-                self.wait_for(&id).await;
+            let busy = matches!(state, State::Streaming | State::InATool);
+            let due = if busy { ids.last() } else { Some(&id) };
+            if let Some(due) = due {
+                self.wait_for(due).await;
             }
             ids.push(id);
+        }
+        if let Some(last) = ids.last() {
+            self.wait_for(last).await;
         }
         self.model.set(Turn::Fast);
         let taken = self.ann.taken();
