@@ -5,7 +5,7 @@ use super::agents::TRIES;
 use super::idempotency;
 use super::workers::{expire, lease_lost, not_found, spawn_id};
 use super::{Handled, nothing, text};
-use crate::auth::{self};
+use crate::auth::{self, RepoCaller};
 use crate::context::Context;
 use crate::error::ApiError;
 use crate::outgoing::{self, Made};
@@ -15,10 +15,10 @@ use crate::store::spawns::{self as store, Row};
 use crate::{body, random};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use multiclaude_hybrid_core::lease::{self, Updated};
+use multiclaude_hybrid_core::lease::{self, Refusal, Updated};
 use multiclaude_hybrid_protocol::audit::AuditAction;
 use multiclaude_hybrid_protocol::spawn::{Claim, Lease, SpawnStatus, WorkerUpdate};
-use multiclaude_hybrid_protocol::{Owner, Repo};
+use multiclaude_hybrid_protocol::{ErrorCode, Owner, Repo};
 use subtle::ConstantTimeEq;
 
 /// What a lease's token is bound to where it is sealed.
@@ -82,7 +82,8 @@ pub async fn claim(mut context: Context) -> Handled {
     }
 }
 
-/// `PATCH …/workers/{id}`: the holder of the lease renews, starts, ends.
+/// `PATCH …/workers/{id}`: the holder of the lease renews, starts, ends, gives
+/// back.
 pub async fn update(mut context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
     caller.takes_part()?;
@@ -94,19 +95,21 @@ pub async fn update(mut context: Context) -> Handled {
         let holds = holds(&context, &row, &wish.lease_token);
         let timing = &context.settings.timing;
         let updated = lease::update(&row.held(), holds, &wish, context.now, timing);
-        let updated = updated.ok_or_else(lease_lost)?;
+        let updated = updated.map_err(refused)?;
         if row.status != SpawnStatus::InProgress {
             // A repeat of the end changes nothing.
             return text(200, row.wire);
         }
-        let entry =
-            told(&row, &updated, &wish).map(|action| caller.entry(&context, action, id.as_str()));
-        let entry = entry.transpose()?;
-        let db = context.db()?;
-        let written = store::update(db, &row, &updated, &wish, context.now, entry.as_ref()).await?;
+        let written = write(&context, &caller, &row, &updated, &wish).await?;
         if let Some(row) = written {
-            if row.status != SpawnStatus::InProgress {
-                outgoing::drain_later(&context, &caller.repo, Made::End);
+            match row.status {
+                SpawnStatus::InProgress => {}
+                SpawnStatus::Pending => {
+                    outgoing::drain_later(&context, &caller.repo, Made::Push);
+                }
+                SpawnStatus::Completed | SpawnStatus::Failed => {
+                    outgoing::drain_later(&context, &caller.repo, Made::End);
+                }
             }
             return text(200, row.wire);
         }
@@ -114,11 +117,43 @@ pub async fn update(mut context: Context) -> Handled {
     Err(lease_lost())
 }
 
-/// What the audit log tells of an update: starts and ends, not renewals.
+fn refused(refusal: Refusal) -> ApiError {
+    match refusal {
+        Refusal::LeaseLost => lease_lost(),
+        Refusal::Started => ApiError::new(
+            ErrorCode::InvalidTransition,
+            "The worker has started and the request was made without retry, so it cannot be given \
+             back. Nothing was changed. Let the worker finish, or stop it and report failed.",
+        ),
+    }
+}
+
+/// Writes what was decided, with its entry in the audit log. `None`: the row
+/// has changed since.
+async fn write(
+    context: &Context,
+    caller: &RepoCaller,
+    row: &Row,
+    updated: &Updated,
+    wish: &WorkerUpdate,
+) -> Result<Option<Row>, ApiError> {
+    let entry = |action| caller.entry(context, action, row.id.as_str());
+    let db = context.db()?;
+    let action = told(row, updated, wish);
+    if wish.status == Some(SpawnStatus::Pending) {
+        let entry = entry(action.unwrap_or(AuditAction::WorkerReturned))?;
+        return leases::give_back(db, row, updated, context.now, &entry).await;
+    }
+    let entry = action.map(entry).transpose()?;
+    store::update(db, row, updated, wish, context.now, entry.as_ref()).await
+}
+
+/// What the audit log tells of an update: starts, ends and returns, not renewals.
 fn told(row: &Row, updated: &Updated, wish: &WorkerUpdate) -> Option<AuditAction> {
     match updated.status {
         SpawnStatus::Completed => Some(AuditAction::WorkerCompleted),
         SpawnStatus::Failed => Some(AuditAction::WorkerFailed),
+        SpawnStatus::Pending => Some(AuditAction::WorkerReturned),
         _ if wish.worker_name.is_some() && wish.worker_name != row.worker_name => {
             Some(AuditAction::WorkerStarted)
         }

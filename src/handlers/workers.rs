@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | spawn | 3 (one batch of 2: the row and its audit entry), 1 more with a key | 2, and for each push 1 and 1 object request |
 //! | claim | 3 (one batch of 2), 1 more with a key | 0 |
-//! | PATCH | 2, a start or end 3 (one batch of 2) | 0, an end 3 and 1 object request to tell of it |
+//! | PATCH | 2, a start, end or return 3 (one batch of 2) | 0; an end 3 and 1 object request to tell of it; a return as a spawn |
 //! | list, get | 2 | 1 |
 //! | cancel | 4 (one batch of 2) | as an end, if it ends |
 //!

@@ -7,7 +7,7 @@ use super::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::lease::{
-    CLAIMS_MAX, REASON_CANCELLED, REASON_NEVER_STARTED, REASON_RUNNER_LOST,
+    CLAIMS_MAX, REASON_CANCELLED, REASON_NEVER_STARTED, REASON_RUNNER_LOST, Updated,
 };
 use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::{Owner, Repo};
@@ -21,7 +21,7 @@ pub async fn expire(
 ) -> Result<bool, ApiError> {
     // `returns`: pending again, as if it had never been claimed.
     let returns = format!(
-        "(NOT cancel AND (worker_name IS NULL AND claims < {CLAIMS_MAX} OR worker_name IS NOT NULL AND retry))"
+        "(NOT cancel AND (worker_name IS NULL AND claims - returned < {CLAIMS_MAX} OR worker_name IS NOT NULL AND retry))"
     );
     let sql = format!(
         "UPDATE spawns SET status = iif({returns}, 'pending', 'failed'), \
@@ -76,6 +76,35 @@ pub async fn claim(db: &Db, grant: &Grant<'_>) -> Result<Option<Row>, ApiError> 
         Bind::Text(&serde_json::to_string(grant.labels)?),
     ];
     db.recorded(&sql, &binds, Some(grant.entry)).await
+}
+
+/// Gives a request back, as `lease::update` decided, if it is still the same.
+/// `claims` only grows: pushes are named after it. What was given back is
+/// counted beside it.
+pub async fn give_back(
+    db: &Db,
+    row: &Row,
+    updated: &Updated,
+    now: Ms,
+    entry: &Entry,
+) -> Result<Option<Row>, ApiError> {
+    let template = format!(
+        "UPDATE spawns SET status = ?3, finished_at = iif(?3 = 'pending', NULL, ?4), \
+         failure_reason = iif(?3 = 'pending', NULL, '{REASON_CANCELLED}'), summary = NULL, \
+         returned = returned + 1, worker_name = NULL, started_at = NULL, lease = NULL, \
+         lease_expires_at = NULL, claim_key = NULL, claimed_by = NULL, \
+         pushed_at = iif(?3 = 'pending', NULL, pushed_at) \
+         WHERE id = ?1 AND lease = ?2 AND status = 'in_progress' AND (cancel <> 0) = ?5 \
+         AND (worker_name IS NULL OR retry) RETURNING COLUMNS AS row"
+    );
+    let binds = [
+        Bind::Text(row.id.as_str()),
+        Bind::Maybe(row.lease.as_deref()),
+        Bind::Text(updated.status.as_str()),
+        Bind::Int(now),
+        Bind::Int(row.held().cancelled.into()),
+    ];
+    db.recorded(&sql(&template), &binds, Some(entry)).await
 }
 
 /// The request that this claim's idempotency key got, while it holds it.

@@ -36,7 +36,7 @@ const WIRE: &str = "json_patch('{}', json_object('id', id, 'repo', repo, 'task',
 /// A row for decisions, with its wire form. `WIRE` stands for the one above.
 const COLUMNS: &str = "json_object('id', id, 'repo', repo, 'spawned_by', spawned_by, \
      'requested_by', requested_by, 'status', status, 'retry', retry, 'content', content, \
-     'worker_name', worker_name, 'claims', claims, 'lease', lease, \
+     'worker_name', worker_name, 'claims', claims, 'returned', returned, 'lease', lease, \
      'lease_expires_at', lease_expires_at, 'cancel', cancel, 'summary', summary, \
      'failure_reason', failure_reason, 'wire', WIRE || '')";
 
@@ -65,6 +65,7 @@ pub struct Row {
     pub worker_name: Option<AgentName>,
     /// How often it was claimed.
     pub claims: u32,
+    returned: u32,
     /// The lease's token, sealed.
     pub lease: Option<String>,
     lease_expires_at: Option<Ms>,
@@ -87,6 +88,7 @@ from_value!(Row {
     content,
     worker_name,
     claims,
+    returned,
     lease,
     lease_expires_at,
     cancel,
@@ -102,7 +104,7 @@ impl Row {
             status: self.status,
             started: self.worker_name.is_some(),
             retry: self.retry != 0,
-            claims: self.claims,
+            claims: self.claims.saturating_sub(self.returned),
             lease_expires_at: self.lease_expires_at,
             cancelled: self.cancel != 0,
         }

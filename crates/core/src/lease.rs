@@ -4,7 +4,8 @@
 //! ends before the worker has started returns the request, at most
 //! [`CLAIMS_MAX`] times. Once a worker has started, nobody else gets the
 //! request unless it was made with `retry`: its holder may come back for an
-//! hour, and then it has failed.
+//! hour, and then it has failed. Its holder may also give it back at once, as if
+//! it had never been claimed, where the end of the lease would return it.
 //!
 //! [`expire`] is the rule; the store executes it as one SQL statement, so that
 //! two claims at the same moment see the same, and a test compares the two.
@@ -12,7 +13,8 @@
 use crate::{Ms, timing::Timing};
 use multiclaude_hybrid_protocol::spawn::{SpawnStatus, WorkerUpdate};
 
-/// Claims whose lease may end before a worker has started.
+/// Claims whose lease may end before a worker has started; those that were given
+/// back do not count.
 pub const CLAIMS_MAX: u32 = 3;
 /// Why such a request fails at last.
 pub const REASON_NEVER_STARTED: &str = "never_started";
@@ -30,7 +32,7 @@ pub struct Held {
     pub started: bool,
     /// Was it made with `retry`?
     pub retry: bool,
-    /// How often it was claimed.
+    /// How often it was claimed and not given back.
     pub claims: u32,
     /// When the lease ends.
     pub lease_expires_at: Option<Ms>,
@@ -76,38 +78,58 @@ pub struct Updated {
     pub lease_expires_at: Option<Ms>,
 }
 
+/// Why an update is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The lease is lost.
+    LeaseLost,
+    /// A worker has started, so the request is not given back.
+    Started,
+}
+
 /// Decides an update. `holds`: the token is that of the lease in force.
 ///
-/// `None`: the lease is lost. A finished request repeats its end only.
+/// A finished request repeats its end only. One that is given back is
+/// `Pending`, or `Failed` for [`REASON_CANCELLED`].
 pub fn update(
     held: &Held,
     holds: bool,
     wish: &WorkerUpdate,
     now: Ms,
     timing: &Timing,
-) -> Option<Updated> {
+) -> Result<Updated, Refusal> {
     if !holds || held.status == SpawnStatus::Pending {
-        return None;
+        return Err(Refusal::LeaseLost);
     }
+    let ended = |status| Ok(Updated { status, lease_expires_at: None });
     if held.status != SpawnStatus::InProgress {
         let repeats = wish.status == Some(held.status);
-        return repeats.then_some(Updated { status: held.status, lease_expires_at: None });
+        return if repeats { ended(held.status) } else { Err(Refusal::LeaseLost) };
     }
     if expire(held, now, timing) != Expiry::Stands {
-        return None;
+        return Err(Refusal::LeaseLost);
     }
-    Some(match wish.status {
-        Some(end) => Updated { status: end, lease_expires_at: None },
-        None => Updated {
+    match wish.status {
+        Some(SpawnStatus::Pending) => {
+            let started = held.started || wish.worker_name.is_some();
+            match (started && !held.retry, held.cancelled) {
+                (true, _) => Err(Refusal::Started),
+                (false, true) => ended(SpawnStatus::Failed),
+                (false, false) => ended(SpawnStatus::Pending),
+            }
+        }
+        Some(end @ (SpawnStatus::Completed | SpawnStatus::Failed)) => ended(end),
+        Some(SpawnStatus::InProgress) | None => Ok(Updated {
             status: SpawnStatus::InProgress,
             lease_expires_at: Some(now + wish.lease_secs.saturating_mul(timing.second)),
-        },
-    })
+        }),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use multiclaude_hybrid_protocol::AgentName;
 
     const HOUR: Ms = 3_600_000;
 
@@ -127,14 +149,7 @@ mod tests {
     }
 
     fn wish(status: Option<SpawnStatus>) -> WorkerUpdate {
-        WorkerUpdate {
-            lease_token: "t".into(),
-            lease_secs: 60,
-            worker_name: None,
-            status,
-            summary: None,
-            failure_reason: None,
-        }
+        WorkerUpdate { lease_secs: 60, status, ..WorkerUpdate::new("t") }
     }
 
     #[test]
@@ -169,17 +184,66 @@ mod tests {
         let timing = Timing::default();
         let late = update(&held(true, false, 1), true, &wish(None), 2000, &timing).unwrap();
         assert_eq!(late.lease_expires_at, Some(62_000));
-        assert_eq!(update(&held(true, false, 1), false, &wish(None), 0, &timing), None);
-        assert_eq!(update(&held(false, false, 1), true, &wish(None), 1000, &timing), None);
-        assert_eq!(update(&held(true, false, 1), true, &wish(None), 1000 + HOUR, &timing), None);
+        let lost = |held: &Held, holds, now| {
+            assert_eq!(update(held, holds, &wish(None), now, &timing), Err(Refusal::LeaseLost));
+        };
+        lost(&held(true, false, 1), false, 0);
+        lost(&held(false, false, 1), true, 1000);
+        lost(&held(true, false, 1), true, 1000 + HOUR);
     }
 
     #[test]
     fn an_end_may_be_repeated_but_not_changed() {
         let ended = Held { status: SpawnStatus::Completed, ..held(true, false, 1) };
         let again = |status| update(&ended, true, &wish(status), 5000, &Timing::default());
-        assert!(again(Some(SpawnStatus::Completed)).is_some());
-        assert_eq!(again(Some(SpawnStatus::Failed)), None);
-        assert_eq!(again(None), None);
+        assert!(again(Some(SpawnStatus::Completed)).is_ok());
+        for other in [Some(SpawnStatus::Failed), Some(SpawnStatus::Pending), None] {
+            assert_eq!(again(other), Err(Refusal::LeaseLost));
+        }
+    }
+
+    fn give_back(held: &Held) -> Result<SpawnStatus, Refusal> {
+        let back = wish(Some(SpawnStatus::Pending));
+        update(held, true, &back, 999, &Timing::default()).map(|updated| {
+            assert_eq!(updated.lease_expires_at, None);
+            updated.status
+        })
+    }
+
+    #[test]
+    fn a_holder_gives_back_what_has_not_started_and_with_retry_what_has() {
+        for (started, retry, is) in [
+            (false, false, Ok(SpawnStatus::Pending)),
+            (false, true, Ok(SpawnStatus::Pending)),
+            (true, true, Ok(SpawnStatus::Pending)),
+            (true, false, Err(Refusal::Started)),
+        ] {
+            assert_eq!(give_back(&held(started, retry, 9)), is, "{started} {retry}");
+        }
+        let names_its_worker = WorkerUpdate {
+            worker_name: AgentName::parse("w").ok(),
+            ..wish(Some(SpawnStatus::Pending))
+        };
+        let decided =
+            update(&held(false, false, 1), true, &names_its_worker, 0, &Timing::default());
+        assert_eq!(decided, Err(Refusal::Started));
+    }
+
+    #[test]
+    fn what_is_given_back_and_was_to_be_cancelled_has_failed() {
+        let cancelled = |started, retry| Held { cancelled: true, ..held(started, retry, 1) };
+        assert_eq!(give_back(&cancelled(false, false)), Ok(SpawnStatus::Failed));
+        assert_eq!(give_back(&cancelled(true, true)), Ok(SpawnStatus::Failed));
+        assert_eq!(give_back(&cancelled(true, false)), Err(Refusal::Started));
+    }
+
+    #[test]
+    fn a_repeated_return_and_one_after_the_lease_are_lost() {
+        let timing = Timing::default();
+        let back = wish(Some(SpawnStatus::Pending));
+        let pending = Held { status: SpawnStatus::Pending, ..held(false, false, 0) };
+        for (held, now) in [(pending, 0), (held(false, false, 1), 1000)] {
+            assert_eq!(update(&held, true, &back, now, &timing), Err(Refusal::LeaseLost));
+        }
     }
 }

@@ -42,6 +42,8 @@ wire_enum!(
         WorkerRequested = "worker.requested",
         /// A runner claimed a request.
         WorkerClaimed = "worker.claimed",
+        /// A runner gave a request back.
+        WorkerReturned = "worker.returned",
         /// A worker has started.
         WorkerStarted = "worker.started",
         /// A worker has ended well.

@@ -80,7 +80,8 @@ codes! {
     AgentExists = "agent_exists", 409, "The name is taken";
     /// The incarnation in `Agent-Id` is no longer the current one.
     AgentSuperseded = "agent_superseded", 409, "A newer incarnation has taken over";
-    /// A message's status only moves forward.
+    /// A message's status only moves forward, and a worker that has started is
+    /// not given back without `retry`.
     InvalidTransition = "invalid_transition", 409, "The status can't go there";
     /// An owner is either a user or a service, never both.
     OwnerKindConflict = "owner_kind_conflict", 409, "The owner is of the other kind";

@@ -84,6 +84,8 @@ fn messages_and_requests_for_workers_are_read_as_they_were_written() {
         ..WorkerUpdate::new("lt_x")
     };
     assert_eq!(WorkerUpdate::from_fields(written(&update)), Ok(update));
+    let back = WorkerUpdate::give_back("lt_x");
+    assert_eq!(WorkerUpdate::from_fields(written(&back)), Ok(back));
 }
 
 #[test]

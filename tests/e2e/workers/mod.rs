@@ -3,6 +3,7 @@
 mod cancellation;
 mod leases;
 mod limits;
+mod returns;
 
 use crate::{agent, code, fields};
 use e2e::RepoClient;

@@ -80,6 +80,10 @@ impl RepoClient {
 
     /// `PATCH …/workers/{id}`, by the holder of the lease: renews it, names the
     /// worker, ends it. `cancel_requested` in the answer asks to stop.
+    ///
+    /// [`WorkerUpdate::give_back`] returns the request, which is then `pending`,
+    /// or `failed` if it was to be cancelled. The error `invalid_transition` says
+    /// that its worker has started, `lease_lost` that somebody else may have it.
     pub async fn update_worker(
         &self,
         id: &SpawnId,

@@ -98,14 +98,15 @@ fn runners(schemas: &mut Schemas) -> Vec<Operation> {
             .answers(200, "The request, with its `lease`.", request.clone(), examples::claimed())
             .link("renew", renew)
             .nothing(204, "There is none."),
-        one(patch(WORKER, "updateWorker", "The holder of the lease renews it, names the worker, ends it"), id.clone())
-            .about("`cancel_requested` in the answer asks the runner to stop. Whoever gets 409 `lease_lost` must stop its worker.")
+        one(patch(WORKER, "updateWorker", "The holder of the lease renews it, names the worker, ends it, gives it back"), id.clone())
+            .about("`cancel_requested` in the answer asks the runner to stop. Whoever gets 409 `lease_lost` must stop its worker. `\"status\": \"pending\"` gives the request back, as if it had never been claimed; 409 `invalid_transition` where a worker has started and `retry` is false.")
             .body(update, true, &[
                 ("started", json!({ "lease_token": "lease_…", "worker_name": "clever-fox" })),
                 ("done", json!({ "lease_token": "lease_…", "status": "completed", "summary": "Opened #14" })),
+                ("given back", json!({ "lease_token": "lease_…", "status": "pending" })),
             ])
             .answers(200, "The request as it is now.", request.clone(), examples::spawn())
-            .fails(&[ErrorCode::LeaseLost]),
+            .fails(&[ErrorCode::LeaseLost, ErrorCode::InvalidTransition]),
         one(report, id)
             .about("A Standard Webhook under the repo's `webhook_secret`, instead of a token. `worker.started` takes the request or renews, `worker.progress` renews, `worker.completed` and `worker.failed` end it.")
             .body(callback, true, &[

@@ -219,7 +219,7 @@ request!(WorkerUpdate, |generator| object(
         "lease_token": { "type": "string", "description": "`lease.token` of the answer to the claim." },
         "lease_seconds": lease_seconds(LEASE_DEFAULT_SECS),
         "worker_name": described(or_empty(part::<AgentName>(generator)), "The registered agent, once the worker has started."),
-        "status": { "enum": ["in_progress", "completed", "failed", null], "description": "`completed` or `failed` end it." },
+        "status": { "enum": ["pending", "in_progress", "completed", "failed", null], "description": "`completed` or `failed` end it; `pending` gives it back, which a worker that has started allows with `retry` only." },
         "summary": text("What the worker has to say."),
         "failure_reason": text("Why it failed."),
     })

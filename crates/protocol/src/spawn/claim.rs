@@ -36,13 +36,14 @@ impl Claim {
 pub struct WorkerUpdate {
     /// The lease's token.
     pub lease_token: String,
-    /// Renews for this long from now.
+    /// Renews for this long from now, in seconds.
     #[serde(rename = "lease_seconds")]
     pub lease_secs: i64,
     /// The registered agent, once the worker has started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_name: Option<AgentName>,
-    /// `completed` or `failed`, when it has ended.
+    /// `completed` or `failed`, when it has ended; `pending` gives the request
+    /// back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<SpawnStatus>,
     /// What the worker has to say.
@@ -66,6 +67,13 @@ impl WorkerUpdate {
         }
     }
 
+    /// Gives the request back under `lease_token`, as if this claim had never
+    /// been. Allowed until a worker has started, and later with `retry`. A
+    /// repeat is refused with `lease_lost`, which means that it is done.
+    pub fn give_back(lease_token: &str) -> Self {
+        Self { status: Some(SpawnStatus::Pending), ..Self::new(lease_token) }
+    }
+
     /// Reads the body of `PATCH …/workers/{id}`.
     pub fn from_fields(mut fields: Fields) -> Result<Self, Vec<FieldError>> {
         let lease_token = fields.required_text("lease_token");
@@ -77,7 +85,7 @@ impl WorkerUpdate {
                 .ok()
         });
         let status = fields.parsed("status", |text| match SpawnStatus::parse(text) {
-            Ok(SpawnStatus::Pending) | Err(_) => Err("must be in_progress, completed or failed"),
+            Err(_) => Err("must be pending, in_progress, completed or failed"),
             Ok(status) => Ok(status),
         });
         let mut result = |name: &str| {
