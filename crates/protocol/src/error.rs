@@ -74,6 +74,8 @@ codes! {
     TokenNotFound = "token_not_found", 404, "No such token";
     /// No request for a worker of that id.
     WorkerNotFound = "worker_not_found", 404, "No such worker";
+    /// The runner has sent no log of this request.
+    LogNotFound = "log_not_found", 404, "There is no log yet";
     /// The path exists, the method does not.
     MethodNotAllowed = "method_not_allowed", 405, "The method is not allowed here";
     /// The name is held by another owner or machine.

@@ -1,8 +1,10 @@
 //! Wire types of spawning: requests for workers, claims and leases.
 
 mod claim;
+mod log;
 
 pub use claim::{Claim, WorkerUpdate};
+pub use log::{LOG_MAX, PROGRESS_MAX, WorkerLog};
 
 use crate::agent::wire_enum;
 use crate::error::FieldError;
@@ -120,6 +122,9 @@ pub struct SpawnRequest {
     /// Somebody has asked to cancel it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancel_requested: bool,
+    /// How far its worker is, in one line from its runner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,

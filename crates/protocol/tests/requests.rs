@@ -83,6 +83,7 @@ fn messages_and_requests_for_workers_are_read_as_they_were_written() {
         failure_reason: Some("no".to_owned()),
         ..WorkerUpdate::new("lt_x")
     };
+    let update = update.with_progress("9 of 10 tests").with_log("\u{1b}[1mok\n", false);
     assert_eq!(WorkerUpdate::from_fields(written(&update)), Ok(update));
     let back = WorkerUpdate::give_back("lt_x");
     assert_eq!(WorkerUpdate::from_fields(written(&back)), Ok(back));

@@ -5,7 +5,7 @@ use crate::{Call, Error, Repeat, RepoClient};
 use multiclaude_hybrid_protocol::SpawnId;
 use multiclaude_hybrid_protocol::callback::Callback;
 use multiclaude_hybrid_protocol::spawn::{
-    Claim, NewSpawn, SpawnRequest, SpawnStatus, WorkerUpdate,
+    Claim, NewSpawn, SpawnRequest, SpawnStatus, WorkerLog, WorkerUpdate,
 };
 use multiclaude_hybrid_protocol::webhook::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, Secret};
 use reqwest::{Method, StatusCode};
@@ -91,6 +91,12 @@ impl RepoClient {
     ) -> Result<SpawnRequest, Error> {
         let call = Call::new(Method::PATCH, format!("/workers/{id}")).json(update);
         self.call(call).await?.json()
+    }
+
+    /// `GET …/workers/{id}/log`: the end of its worker's log, for those who may
+    /// cancel it. The error `log_not_found` says that its runner has sent none.
+    pub async fn worker_log(&self, id: &SpawnId) -> Result<WorkerLog, Error> {
+        self.get(format!("/workers/{id}/log")).await
     }
 
     /// `DELETE …/workers/{id}`: cancels it; what runs already is asked to stop.

@@ -12,8 +12,8 @@ use crate::fields::{METADATA_MAX_BYTES, METADATA_MAX_ENTRIES};
 use crate::heartbeat::Heartbeat;
 use crate::message::{BODY_MAX, NewMessage, Report, THREAD_MAX, TTL_MAX_SECS};
 use crate::spawn::{
-    Claim, LABELS_MAX, LEASE_DEFAULT_SECS, LEASE_SECS, NewSpawn, PRIORITY, RESULT_MAX, TASK_MAX,
-    WorkerUpdate,
+    Claim, LABELS_MAX, LEASE_DEFAULT_SECS, LEASE_SECS, LOG_MAX, NewSpawn, PRIORITY, PROGRESS_MAX,
+    RESULT_MAX, TASK_MAX, WorkerUpdate,
 };
 use crate::token::NewToken;
 use crate::webhook::Secret;
@@ -212,18 +212,24 @@ request!(Claim, |_generator| object(
     })
 ));
 
-request!(WorkerUpdate, |generator| object(
-    "Renews the lease, and says how the worker is doing.",
-    &["lease_token"],
-    json!({
-        "lease_token": { "type": "string", "description": "`lease.token` of the answer to the claim." },
-        "lease_seconds": lease_seconds(LEASE_DEFAULT_SECS),
-        "worker_name": described(or_empty(part::<AgentName>(generator)), "The registered agent, once the worker has started."),
-        "status": { "enum": ["pending", "in_progress", "completed", "failed", null], "description": "`completed` or `failed` end it; `pending` gives it back, which a worker that has started allows with `retry` only." },
-        "summary": text("What the worker has to say."),
-        "failure_reason": text("Why it failed."),
-    })
-));
+request!(WorkerUpdate, |generator| {
+    let line = json!({ "type": "string", "maxLength": PROGRESS_MAX, "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*$" });
+    object(
+        "Renews the lease, and says how the worker is doing.",
+        &["lease_token"],
+        json!({
+            "lease_token": { "type": "string", "description": "`lease.token` of the answer to the claim." },
+            "lease_seconds": lease_seconds(LEASE_DEFAULT_SECS),
+            "worker_name": described(or_empty(part::<AgentName>(generator)), "The registered agent, once the worker has started."),
+            "status": { "enum": ["pending", "in_progress", "completed", "failed", null], "description": "`completed` or `failed` end it; `pending` gives it back, which a worker that has started allows with `retry` only." },
+            "summary": text("What the worker has to say."),
+            "failure_reason": text("Why it failed."),
+            "progress": described(or_null(line), "How far the worker is, in one line; an empty text takes the last one away."),
+            "log_tail": { "type": ["string", "null"], "maxLength": LOG_MAX, "description": format!("The end of the worker's log, at most {LOG_MAX} bytes of UTF-8. It replaces the one before.") },
+            "log_truncated": flag("Was there more before `log_tail`?"),
+        }),
+    )
+});
 
 request!(ConfigWish, |generator| {
     let kind = json!({ "type": "string", "pattern": AGENT_TYPE });

@@ -1,6 +1,6 @@
 //! What a runner says: it claims, and it holds a lease.
 
-use super::{LEASE_DEFAULT_SECS, LEASE_SECS, RESULT_MAX, SpawnStatus, labels};
+use super::{LEASE_DEFAULT_SECS, LEASE_SECS, RESULT_MAX, SpawnStatus, labels, log};
 use crate::AgentName;
 use crate::error::FieldError;
 use crate::fields::Fields;
@@ -52,6 +52,15 @@ pub struct WorkerUpdate {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_reason: Option<String>,
+    /// How far the worker is, in one line; an empty one takes the last one away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+    /// The end of the worker's log, which replaces the one before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_tail: Option<String>,
+    /// There was more before `log_tail`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub log_truncated: bool,
 }
 
 impl WorkerUpdate {
@@ -64,6 +73,9 @@ impl WorkerUpdate {
             status: None,
             summary: None,
             failure_reason: None,
+            progress: None,
+            log_tail: None,
+            log_truncated: false,
         }
     }
 
@@ -96,6 +108,9 @@ impl WorkerUpdate {
             Some(text)
         };
         let (summary, failure_reason) = (result("summary"), result("failure_reason"));
+        let progress = fields.parsed("progress", log::progress);
+        let log_tail = fields.parsed("log_tail", log::log_tail);
+        let log_truncated = fields.boolean("log_truncated").unwrap_or(false);
         let update = lease_token.map(|lease_token| Self {
             lease_token,
             lease_secs,
@@ -103,6 +118,9 @@ impl WorkerUpdate {
             status: status.filter(|status| *status != SpawnStatus::InProgress),
             summary,
             failure_reason,
+            progress,
+            log_tail,
+            log_truncated,
         });
         fields.finish(update)
     }
