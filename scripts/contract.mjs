@@ -45,6 +45,10 @@ async function furnish(url, admin) {
   }
   const message = await call(url, token.token, 'POST', `${repo}/messages`, { from: 'workspace', to: 'merge-queue', body: 'hello' });
   const worker = await call(url, token.token, 'POST', `${repo}/workers/spawn`, { task: 'wait' });
+  // A runner has it, sends a log and gives it back.
+  const held = await call(url, token.token, 'POST', `${repo}/workers/claim`, {});
+  const back = { lease_token: held.lease.token, status: 'pending', log_tail: 'one\ntwo\n', log_truncated: true };
+  await call(url, token.token, 'PATCH', `${repo}/workers/${worker.id}`, back);
   return { CONTRACT_SERVICE: token.token, CONTRACT_WEBHOOK_SECRET: secret, CONTRACT_KEEP: token.id, CONTRACT_MESSAGE: message.id, CONTRACT_WORKER: worker.id };
 }
 

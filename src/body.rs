@@ -6,9 +6,9 @@ use multiclaude_hybrid_protocol::ErrorCode;
 use multiclaude_hybrid_protocol::fields::{BodyError, Fields};
 use worker::Request;
 
-/// Bytes that a request may have: a body of 64 KiB with every character
-/// escaped as six, and all other fields at their limits.
-pub const REQUEST_MAX: usize = 512 * 1024;
+/// Bytes that a request may have. The largest is a runner's update: a log of 64
+/// KiB and two texts of 16, with every character escaped as six.
+pub const REQUEST_MAX: usize = 640 * 1024;
 
 fn too_large() -> ApiError {
     ApiError::new(

@@ -64,6 +64,7 @@ routes! {
     Get    "/v1/repos/{repo}/workers/{id}" => workers::get;
     Patch  "/v1/repos/{repo}/workers/{id}" => leases::update;
     Delete "/v1/repos/{repo}/workers/{id}" => workers::cancel;
+    Get    "/v1/repos/{repo}/workers/{id}/log" => workers::log;
     Post   "/v1/repos/{repo}/workers/{id}/callback" => callbacks::take;
     Get    "/v1/repos/{repo}/config" => config::get;
     Put    "/v1/repos/{repo}/config" => config::put;

@@ -142,7 +142,7 @@ async fn write(
     let action = told(row, updated, wish);
     if wish.status == Some(SpawnStatus::Pending) {
         let entry = entry(action.unwrap_or(AuditAction::WorkerReturned))?;
-        return leases::give_back(db, row, updated, context.now, &entry).await;
+        return leases::give_back(db, row, updated, wish, context.now, &entry).await;
     }
     let entry = action.map(entry).transpose()?;
     store::update(db, row, updated, wish, context.now, entry.as_ref()).await

@@ -7,11 +7,13 @@
 //! | spawn | 3 (one batch of 2: the row and its audit entry), 1 more with a key | 2, and for each push 1 and 1 object request |
 //! | claim | 3 (one batch of 2), 1 more with a key | 0 |
 //! | PATCH | 2, a start, end or return 3 (one batch of 2) | 0; an end 3 and 1 object request to tell of it; a return as a spawn |
+//! | PATCH with a log | 1 more, in one batch with the others | the same |
 //! | list, get | 2 | 1 |
+//! | log | 1 | 0 |
 //! | cancel | 4 (one batch of 2) | as an end, if it ends |
 //!
 //! A spawn writes 1 row and 4 index entries, its audit entry 1 and 1; a claim 1
-//! row and 2 or 3 entries.
+//! row and 2 or 3 entries; a renewal 1 row, with a log 2.
 
 use super::idempotency;
 use super::query::Query;
@@ -21,13 +23,14 @@ use crate::context::Context;
 use crate::error::ApiError;
 use crate::outgoing::{self, Made};
 use crate::store::leases::{self};
+use crate::store::spawn_logs;
 use crate::store::spawns::{self as store, New, Row};
 use crate::{body, random};
 use multiclaude_hybrid_core::lease::{self};
 use multiclaude_hybrid_protocol::audit::AuditAction;
 use multiclaude_hybrid_protocol::spawn::{NewSpawn, SpawnStatus, SpawnedBy};
 use multiclaude_hybrid_protocol::token::TokenKind;
-use multiclaude_hybrid_protocol::{ErrorCode, Repo, SpawnId, Timestamp};
+use multiclaude_hybrid_protocol::{ErrorCode, Owner, Repo, SpawnId, Timestamp};
 
 /// `POST …/workers/spawn`: asks for a worker (201), or answers the first
 /// request under the same idempotency key (200).
@@ -210,6 +213,33 @@ pub async fn get(context: Context) -> Handled {
     text(200, row.wire)
 }
 
+/// `GET …/workers/{id}/log`: the end of its worker's log, for those who may
+/// cancel it.
+pub async fn log(context: Context) -> Handled {
+    let caller = auth::repo_caller(&context).await?;
+    let id = spawn_id(&context)?;
+    let log = spawn_logs::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
+    has_asked(&caller, &log.requested_by)?;
+    let wire = log.wire.ok_or_else(|| {
+        ApiError::new(
+            ErrorCode::LogNotFound,
+            "Its runner has sent no log yet. Not every runner sends one.",
+        )
+    })?;
+    text(200, wire)
+}
+
+/// 403 unless the caller may cancel what `owner` has asked for, and read its log.
+fn has_asked(caller: &RepoCaller, owner: &Owner) -> Result<(), ApiError> {
+    if caller.principal().manages(owner) {
+        return Ok(());
+    }
+    Err(forbidden(
+        "This worker was asked for by another owner. Only that owner's tokens, service tokens of \
+         the repo and admin tokens may cancel it and read its log.",
+    ))
+}
+
 /// `DELETE …/workers/{id}`: what is pending ends at once, what is at work is
 /// asked to stop by the answer to its runner's next renewal.
 pub async fn cancel(context: Context) -> Handled {
@@ -217,7 +247,7 @@ pub async fn cancel(context: Context) -> Handled {
     let id = spawn_id(&context)?;
     expire(&context, &caller.repo).await?;
     let row = store::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
-    caller.manages(&row.requested_by)?;
+    has_asked(&caller, &row.requested_by)?;
     let entry = caller.entry(&context, AuditAction::WorkerCancelled, id.as_str())?;
     let db = context.db()?;
     let cancelled = store::cancel(db, &id, lease::REASON_CANCELLED, context.now, &entry).await?;

@@ -3,13 +3,14 @@
 
 use super::audit::Entry;
 use super::spawns::{Row, sql};
-use super::{Bind, Db};
+use super::{Bind, Db, spawn_logs};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::lease::{
     CLAIMS_MAX, REASON_CANCELLED, REASON_NEVER_STARTED, REASON_RUNNER_LOST, Updated,
 };
 use multiclaude_hybrid_core::timing::Timing;
+use multiclaude_hybrid_protocol::spawn::WorkerUpdate;
 use multiclaude_hybrid_protocol::{Owner, Repo};
 
 /// Executes `lease::expire` on a repo's requests (all repos: none given).
@@ -29,7 +30,8 @@ pub async fn expire(
          failure_reason = CASE WHEN {returns} THEN NULL \
          WHEN cancel AND (worker_name IS NULL OR retry) THEN '{REASON_CANCELLED}' \
          WHEN worker_name IS NULL THEN '{REASON_NEVER_STARTED}' ELSE '{REASON_RUNNER_LOST}' END, \
-         worker_name = iif({returns}, NULL, worker_name), started_at = iif({returns}, NULL, started_at), \
+         worker_name = iif({returns}, NULL, worker_name), progress = iif({returns}, NULL, progress), \
+         started_at = iif({returns}, NULL, started_at), \
          lease = NULL, lease_expires_at = NULL, claim_key = NULL, claimed_by = NULL, \
          pushed_at = iif({returns}, NULL, pushed_at) \
          WHERE status = 'in_progress' AND lease_expires_at <= ?2 AND (?1 IS NULL OR repo = ?1) \
@@ -85,14 +87,15 @@ pub async fn give_back(
     db: &Db,
     row: &Row,
     updated: &Updated,
+    wish: &WorkerUpdate,
     now: Ms,
     entry: &Entry,
 ) -> Result<Option<Row>, ApiError> {
     let template = format!(
         "UPDATE spawns SET status = ?3, finished_at = iif(?3 = 'pending', NULL, ?4), \
          failure_reason = iif(?3 = 'pending', NULL, '{REASON_CANCELLED}'), summary = NULL, \
-         returned = returned + 1, worker_name = NULL, started_at = NULL, lease = NULL, \
-         lease_expires_at = NULL, claim_key = NULL, claimed_by = NULL, \
+         returned = returned + 1, worker_name = NULL, progress = NULL, started_at = NULL, \
+         lease = NULL, lease_expires_at = NULL, claim_key = NULL, claimed_by = NULL, \
          pushed_at = iif(?3 = 'pending', NULL, pushed_at) \
          WHERE id = ?1 AND lease = ?2 AND status = 'in_progress' AND (cancel <> 0) = ?5 \
          AND (worker_name IS NULL OR retry) RETURNING COLUMNS AS row"
@@ -104,7 +107,8 @@ pub async fn give_back(
         Bind::Int(now),
         Bind::Int(row.held().cancelled.into()),
     ];
-    db.recorded(&sql(&template), &binds, Some(entry)).await
+    let log = spawn_logs::keep(db, row, wish, now)?;
+    db.recorded_after(log, &sql(&template), &binds, Some(entry)).await
 }
 
 /// The request that this claim's idempotency key got, while it holds it.

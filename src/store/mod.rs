@@ -12,6 +12,7 @@ pub mod callbacks;
 pub mod configs;
 pub mod leases;
 pub mod outgoing;
+pub mod spawn_logs;
 pub mod spawns;
 pub mod tokens;
 
@@ -108,21 +109,41 @@ impl Db {
         binds: &[Bind<'_>],
         entry: Option<&Entry>,
     ) -> Result<Option<T>, ApiError> {
-        parse(self.change(sql, binds, entry).await?)
+        self.recorded_after(None, sql, binds, entry).await
+    }
+
+    /// The same, with another statement before it in the batch.
+    async fn recorded_after<T: FromValue>(
+        &self,
+        before: Option<D1PreparedStatement>,
+        sql: &str,
+        binds: &[Bind<'_>],
+        entry: Option<&Entry>,
+    ) -> Result<Option<T>, ApiError> {
+        parse(self.change(before, sql, binds, entry).await?)
     }
 
     async fn change(
         &self,
+        before: Option<D1PreparedStatement>,
         sql: &str,
         binds: &[Bind<'_>],
         entry: Option<&Entry>,
     ) -> Result<Option<String>, ApiError> {
         let change = self.prepare(sql, binds)?;
-        let Some(entry) = entry else {
+        if before.is_none() && entry.is_none() {
             return self.row(change).await;
-        };
-        let statements = js_sys::Array::of2(change.inner(), entry.prepare(self)?.inner());
-        self.row_of(&statements, 0).await
+        }
+        let statements = js_sys::Array::new();
+        if let Some(before) = &before {
+            statements.push(before.inner());
+        }
+        // The entry is about the statement right before it.
+        statements.push(change.inner());
+        if let Some(entry) = entry {
+            statements.push(entry.prepare(self)?.inner());
+        }
+        self.row_of(&statements, before.is_some().into()).await
     }
 
     /// Executes the statements as one batch; answers the row of one of them.

@@ -4,7 +4,7 @@
 //! ask at the same moment.
 
 use super::audit::Entry;
-use super::{Bind, Db};
+use super::{Bind, Db, spawn_logs};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::lease::{Held, Updated};
@@ -30,7 +30,7 @@ const WIRE: &str = "json_patch('{}', json_object('id', id, 'repo', repo, 'task',
      'lease_expired', json(iif(status = 'in_progress' \
        AND lease_expires_at <= unixepoch('subsec') * 1000, 'true', 'null')), \
      'cancel_requested', json(iif(cancel AND status = 'in_progress', 'true', 'null')), \
-     'finished_at', strftime('%Y-%m-%dT%H:%M:%fZ', finished_at / 1000.0, 'unixepoch'), \
+     'progress', progress, 'finished_at', strftime('%Y-%m-%dT%H:%M:%fZ', finished_at / 1000.0, 'unixepoch'), \
      'summary', summary, 'failure_reason', failure_reason))";
 
 /// A row for decisions, with its wire form. `WIRE` stands for the one above.
@@ -251,6 +251,7 @@ pub async fn update(
          worker_name = coalesce(?5, worker_name), \
          started_at = coalesce(started_at, iif(?5 IS NULL, NULL, ?6)), \
          summary = coalesce(?7, summary), failure_reason = coalesce(?8, failure_reason), \
+         progress = nullif(coalesce(?10, progress), ''), \
          finished_at = iif(?3 = 'in_progress', NULL, coalesce(finished_at, ?6)), \
          claim_key = iif(?3 = 'in_progress', claim_key, NULL) \
          WHERE id = ?1 AND lease = ?2 AND status = ?9 RETURNING COLUMNS AS row");
@@ -265,8 +266,9 @@ pub async fn update(
         Bind::Maybe(wish.summary.as_deref()),
         Bind::Maybe(wish.failure_reason.as_deref()),
         Bind::Text(row.status.as_str()),
+        Bind::Maybe(wish.progress.as_deref()),
     ];
-    db.recorded(&sql, &binds, entry).await
+    db.recorded_after(spawn_logs::keep(db, row, wish, now)?, &sql, &binds, entry).await
 }
 
 /// Cancels: what is pending fails, what is at work is asked to stop. `None`: it

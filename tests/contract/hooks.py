@@ -96,7 +96,7 @@ def before_call(context, case, **kwargs):
         change_body(operation, case.body)
     parameters = case.path_parameters or {}
     # Every other valid id becomes one that is there.
-    for there, operations in ((WORKER, ("getWorker", "updateWorker")), (SENT, ("getMessage", "reportMessage"))):
+    for there, operations in ((WORKER, ("getWorker", "getWorkerLog", "updateWorker")), (SENT, ("getMessage", "reportMessage"))):
         id = parameters.get("id")
         if operation in operations and ID.match(str(id)) and int(digest(id), 16) % 2:
             parameters["id"] = there

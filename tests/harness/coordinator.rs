@@ -133,18 +133,20 @@ impl Coordinator {
         }
     }
 
-    /// Changes the database behind the coordinator's back, while it is down.
-    pub fn execute_sql(&self, sql: &str) {
+    /// Changes the database behind the coordinator's back, while it is down;
+    /// answers the rows as JSON.
+    pub fn execute_sql(&self, sql: &str) -> String {
         assert!(self.child.is_none(), "the coordinator is running");
         let done = output(
             wrangler()
-                .args(["d1", "execute", "DB", "--local", "--yes"])
+                .args(["d1", "execute", "DB", "--local", "--yes", "--json"])
                 .args(["--command", sql, "--persist-to"])
                 .arg(self.state_dir()),
             b"",
             LIMIT,
         );
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
     }
 
     /// The API's base.

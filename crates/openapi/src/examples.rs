@@ -66,6 +66,10 @@ pub(crate) fn spawn() -> Value {
     })
 }
 
+pub(crate) fn log() -> Value {
+    json!({ "id": SPAWN, "log": "test nine … ok\n", "updated_at": NOON, "truncated": true })
+}
+
 pub(crate) fn claimed() -> Value {
     let mut request = spawn();
     if let Some(map) = request.as_object_mut() {

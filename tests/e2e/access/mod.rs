@@ -8,6 +8,7 @@ mod rows;
 
 use crate::{agent, message, raw};
 use e2e::{Sink, World, shared};
+use multiclaude_hybrid_protocol::spawn::{Claim, WorkerUpdate};
 use reqwest::Method;
 use rows::{CALLERS, Row, rows};
 use serde_json::{Value, json};
@@ -24,7 +25,7 @@ async fn things(world: &World, sink: &Sink, pattern: &str) -> Things {
     let queue = json!({"name": "queue", "type": "worker", "endpoint": sink.url});
     world.dan.register(&queue).await.unwrap();
     let sent = world.dan.send(&message("queue", "queue", "hi"), None).await.unwrap();
-    let task = json!({"task": "x"});
+    let task = json!({"task": "x", "priority": 1});
     let worker: Value = world
         .dan
         .call(Method::POST, "/workers/spawn", &[], Some(&task))
@@ -32,6 +33,13 @@ async fn things(world: &World, sink: &Sink, pattern: &str) -> Things {
         .unwrap()
         .json()
         .unwrap();
+    if pattern.ends_with("/log") {
+        let runner = world.ci.typed();
+        let held = runner.claim(&Claim::default(), None).await.unwrap().unwrap();
+        assert_eq!(worker["id"], held.id.as_str());
+        let update = WorkerUpdate::new(&held.lease.unwrap().token).with_log("log", true);
+        runner.update_worker(&held.id, &update).await.unwrap();
+    }
     let token = if pattern == "/v1/tokens/{id}" {
         let wish = json!({"kind": "user", "owner": "eve", "repos": ["acme/none"]});
         world.admin.create_token(&wish).await.unwrap().id.to_string()

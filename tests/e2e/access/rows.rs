@@ -91,6 +91,7 @@ pub(super) fn rows() -> Vec<Row> {
         Row("GET", repo("/workers/pending"), None, REPO),
         Row("GET", repo("/workers"), None, REPO),
         Row("GET", repo("/workers/{id}"), None, REPO),
+        Row("GET", repo("/workers/{id}/log"), None, OWN),
         // Only who holds the lease, whoever that is: 409 for all others.
         Row(
             "PATCH",

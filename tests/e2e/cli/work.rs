@@ -5,6 +5,7 @@ use e2e::process::{LIMIT, interrupt, output};
 use e2e::{Machine, World, eventually};
 use multiclaude_hybrid_client::protocol::spawn::{Claim, SpawnStatus, WorkerUpdate};
 use multiclaude_hybrid_protocol::AgentName;
+use std::fs::{self, File};
 
 /// A runner takes the request and ends it.
 async fn run_one(world: &World, status: SpawnStatus) {
@@ -98,6 +99,40 @@ async fn the_limit_of_workers_says_what_to_do() {
         machine.run(&["work", "--repo", &world.repo, "--remote", "two", "--timeout", "2"]);
     assert_eq!(refused.code, 7);
     snapshot("worker_limit", &machine);
+}
+
+#[tokio::test]
+async fn what_a_runner_reports_is_shown_and_cannot_steer_the_terminal() {
+    let (mut machine, world) = dans().await;
+    machine.run(&["work", "--repo", &world.repo, "--remote", "Fix it"]);
+    let runner = world.ci.typed();
+    let held = runner.claim(&Claim::default(), None).await.unwrap().unwrap();
+    let id = held.id.to_string();
+    let token = held.lease.unwrap().token;
+    machine.run(&["workers", "logs", &id, "--repo", &world.repo]);
+    let log = "test one … ok\r\n\u{1b}]0;owned\u{7} red\u{1b}[31m \u{202e}\u{3}\ttwo\n";
+    let update = WorkerUpdate::new(&token).with_progress("1 of 2 tests").with_log(log, false);
+    runner.update_worker(&held.id, &update).await.unwrap();
+    machine.run(&["workers", "logs", &id, "--repo", &world.repo]);
+    machine.run(&["workers", "logs", &id, "--repo", &world.repo, "--json"]);
+    machine.run(&["workers", "show", &id, "--repo", &world.repo]);
+    snapshot("worker_logs", &machine);
+    let started = WorkerUpdate {
+        worker_name: AgentName::parse("swift-owl").ok(),
+        ..WorkerUpdate::new(&token)
+    };
+    runner.update_worker(&held.id, &started).await.unwrap();
+    let said = machine.path("said");
+    let mut wait = machine.hybrid(&["workers", "wait", &id, "--repo", &world.repo]);
+    let wait = wait.stderr(File::create(&said).unwrap()).spawn().unwrap();
+    eventually("the progress", 20, || async {
+        let said = fs::read_to_string(&said).unwrap();
+        said.contains("swift-owl is at work: 1 of 2 tests\n").then_some(())
+    })
+    .await;
+    let done = WorkerUpdate { status: Some(SpawnStatus::Completed), ..WorkerUpdate::new(&token) };
+    runner.update_worker(&held.id, &done).await.unwrap();
+    assert_eq!(ended(wait).await.status.code(), Some(0));
 }
 
 /// Runs one git command with a name of its own: this machine's user may have none.

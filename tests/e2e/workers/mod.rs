@@ -3,6 +3,7 @@
 mod cancellation;
 mod leases;
 mod limits;
+mod logs;
 mod returns;
 
 use crate::{agent, code, fields};

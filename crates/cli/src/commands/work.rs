@@ -91,6 +91,8 @@ enum WorkersCommand {
     Show(OneArgs),
     /// Follows one to its end
     Wait(OneArgs),
+    /// Prints the end of its worker's log
+    Logs(OneArgs),
     /// Cancels one; a worker that runs is stopped
     Cancel(OneArgs),
 }
@@ -213,6 +215,7 @@ impl WorkersArgs {
             Some(
                 command @ (WorkersCommand::Show(one)
                 | WorkersCommand::Wait(one)
+                | WorkersCommand::Logs(one)
                 | WorkersCommand::Cancel(one)),
             ) => (command, one),
         };
@@ -220,6 +223,9 @@ impl WorkersArgs {
             return Err(Failure::usage("--status is for the list alone"));
         }
         let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
+        if matches!(command, WorkersCommand::Logs(_)) {
+            return logs(session, &at, &one.id).await;
+        }
         let request = match command {
             WorkersCommand::Cancel(_) => at.client.cancel_worker(&one.id).await,
             _ => at.client.worker(&one.id).await,
@@ -242,6 +248,15 @@ impl WorkersArgs {
         });
         Ok(())
     }
+}
+
+async fn logs(session: &Session, at: &InRepo, id: &SpawnId) -> Outcome {
+    let log = at.client.worker_log(id).await;
+    let log = log.map_err(|error| session.explain(error.into(), &at.login))?;
+    let more = if log.truncated { "; there was more before it" } else { "" };
+    session.out.note(&format!("sent {}{more}", ago(log.updated_at, now())));
+    session.out.show(&log, || safe(&log.log.replace("\r\n", "\n")));
+    Ok(())
 }
 
 async fn follow(session: &Session, at: &InRepo, request: SpawnRequest) -> Outcome {
@@ -299,6 +314,7 @@ fn details(request: &SpawnRequest) -> String {
         lines.extend(text.map(|text| format!("  {label:<10} {text}")));
     };
     add("worker", request.worker_name.as_ref().map(ToString::to_string));
+    add("progress", request.progress.clone());
     add("runner of", request.claimed_by.as_ref().map(ToString::to_string));
     add("cancelled", request.cancel_requested.then(|| "asked for".to_owned()));
     add("lease", request.lease_expired.then(|| "expired: its runner is away".to_owned()));

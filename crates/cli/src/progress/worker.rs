@@ -2,14 +2,24 @@
 
 use super::display::{Display, end_line};
 use crate::failure::{Exit, Failure, Outcome};
+use crate::output::line;
 use crate::session::{InRepo, Session};
-use multiclaude_hybrid_client::protocol::spawn::{SpawnRequest, SpawnStatus};
+use multiclaude_hybrid_client::protocol::spawn::{PROGRESS_MAX, SpawnRequest, SpawnStatus};
 use std::time::Duration;
 
 /// Between two looks: one D1 statement each.
 const EVERY: Duration = Duration::from_secs(1);
 
 fn told(request: &SpawnRequest) -> String {
+    match (state(request), &request.progress) {
+        (state, Some(progress)) if request.status == SpawnStatus::InProgress => {
+            format!("{state}: {}", line(progress, PROGRESS_MAX))
+        }
+        (state, _) => state,
+    }
+}
+
+fn state(request: &SpawnRequest) -> String {
     match (request.status, &request.worker_name) {
         (SpawnStatus::Pending, _) => "waiting for a runner".to_owned(),
         (SpawnStatus::InProgress, _) if request.cancel_requested => "being cancelled".to_owned(),

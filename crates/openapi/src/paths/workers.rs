@@ -7,7 +7,7 @@ use crate::schemas::Schemas;
 use crate::{examples, links};
 use multiclaude_hybrid_protocol::callback::Callback;
 use multiclaude_hybrid_protocol::spawn::{
-    Claim, NewSpawn, SpawnRequest, SpawnStatus, WorkerUpdate,
+    Claim, NewSpawn, SpawnRequest, SpawnStatus, WorkerLog, WorkerUpdate,
 };
 use multiclaude_hybrid_protocol::{ErrorCode, SpawnId};
 use serde_json::{Value, json};
@@ -42,6 +42,7 @@ fn page(operation: Operation, request: &Value) -> Operation {
 fn requests(schemas: &mut Schemas) -> Vec<Operation> {
     let (request, id) = (schemas.of::<SpawnRequest>(), schemas.of::<SpawnId>());
     let (new, status) = (schemas.request::<NewSpawn>(), schemas.of::<SpawnStatus>());
+    let log = schemas.of::<WorkerLog>();
     let this = [("id", "$response.body#/id")];
     let example = examples::spawn;
     vec![
@@ -57,6 +58,7 @@ fn requests(schemas: &mut Schemas) -> Vec<Operation> {
             .answers(201, "It is stored.", request.clone(), example())
             .link("get", links::in_repo("getWorker", &this))
             .link("update", links::in_repo("updateWorker", &this))
+            .link("log", links::in_repo("getWorkerLog", &this))
             .link("cancel", links::in_repo("cancelWorker", &this))
             .fails(&[ErrorCode::SpawnRateLimited, ErrorCode::WorkerLimitReached, ErrorCode::IdempotencyMismatch]),
         page(get("/v1/repos/{owner}/{repo}/workers", "listWorkers", "Lists requests"), &request)
@@ -64,6 +66,10 @@ fn requests(schemas: &mut Schemas) -> Vec<Operation> {
         page(get("/v1/repos/{owner}/{repo}/workers/pending", "listPendingWorkers", "Requests that nobody has claimed"), &request),
         one(get(WORKER, "getWorker", "One request"), id.clone())
             .answers(200, "The request.", request.clone(), example()),
+        one(get("/v1/repos/{owner}/{repo}/workers/{id}/log", "getWorkerLog", "The end of a worker's log"), id.clone())
+            .about("As its runner last sent it, for those who may cancel the request.")
+            .answers(200, "The log.", log, examples::log())
+            .fails(&[ErrorCode::LogNotFound]),
         one(delete(WORKER, "cancelWorker", "Cancels a request"), id)
             .about("What is pending fails at once; a runner at work is asked to stop by the answer to its next renewal.")
             .answers(200, "The request as it is now.", request, example()),
@@ -102,6 +108,7 @@ fn runners(schemas: &mut Schemas) -> Vec<Operation> {
             .about("`cancel_requested` in the answer asks the runner to stop. Whoever gets 409 `lease_lost` must stop its worker. `\"status\": \"pending\"` gives the request back, as if it had never been claimed; 409 `invalid_transition` where a worker has started and `retry` is false.")
             .body(update, true, &[
                 ("started", json!({ "lease_token": "lease_…", "worker_name": "clever-fox" })),
+                ("at work", json!({ "lease_token": "lease_…", "progress": "9 of 10 tests pass", "log_tail": "test nine … ok\n" })),
                 ("done", json!({ "lease_token": "lease_…", "status": "completed", "summary": "Opened #14" })),
                 ("given back", json!({ "lease_token": "lease_…", "status": "pending" })),
             ])

@@ -1,0 +1,55 @@
+//! The table `spawn_logs`: the end of a worker's log, as its runner last sent it.
+//! It is apart from `spawns`, so that no list reads it and no renewal without a
+//! log writes it, and it goes with its request.
+
+use super::spawns::Row;
+use super::{Bind, Db};
+use crate::error::ApiError;
+use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_protocol::spawn::WorkerUpdate;
+use multiclaude_hybrid_protocol::{Owner, Repo, SpawnId, from_value};
+use worker::D1PreparedStatement;
+
+/// The statement that keeps the log in an update, if there is one, while its
+/// sender holds the lease: to be executed before the update itself.
+pub(super) fn keep(
+    db: &Db,
+    row: &Row,
+    wish: &WorkerUpdate,
+    now: Ms,
+) -> Result<Option<D1PreparedStatement>, ApiError> {
+    let Some(log) = &wish.log_tail else {
+        return Ok(None);
+    };
+    let sql = "INSERT INTO spawn_logs (id, log, truncated, updated_at) SELECT ?1, ?3, ?4, ?5 \
+         FROM spawns WHERE id = ?1 AND lease = ?2 AND status = 'in_progress' \
+         ON CONFLICT (id) DO UPDATE SET log = ?3, truncated = ?4, updated_at = ?5";
+    let binds = [
+        Bind::Text(row.id.as_str()),
+        Bind::Maybe(row.lease.as_deref()),
+        Bind::Text(log),
+        Bind::Int(wish.log_truncated.into()),
+        Bind::Int(now),
+    ];
+    db.prepare(sql, &binds).map(Some)
+}
+
+/// A request's log, and whose it is.
+#[derive(Debug)]
+pub struct Log {
+    /// Whose token asked for the worker.
+    pub requested_by: Owner,
+    /// The log's wire form, a JSON object; none was sent yet.
+    pub wire: Option<String>,
+}
+
+from_value!(Log { requested_by, wire });
+
+/// The log of a request; `None`: there is no such request.
+pub async fn get(db: &Db, repo: &Repo, id: &SpawnId) -> Result<Option<Log>, ApiError> {
+    let sql = "SELECT json_object('requested_by', requested_by, 'wire', (SELECT json_patch('{}', \
+         json_object('id', id, 'log', log, 'truncated', json(iif(truncated, 'true', 'null')), \
+         'updated_at', strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1000.0, 'unixepoch'))) || '' \
+         FROM spawn_logs WHERE id = ?1)) AS row FROM spawns WHERE id = ?1 AND repo = ?2";
+    db.first(sql, [Bind::Text(id.as_str()), Bind::Text(repo.as_str())]).await
+}
