@@ -1,4 +1,5 @@
--- What runners need: to give a request back, to say how far a worker is.
+-- What runners need: to give a request back, to say how far a worker is,
+-- and to be known to be there.
 
 -- How many of its claims were given back. `claims` itself only grows, because
 -- pushes are named after it.
@@ -13,4 +14,10 @@ CREATE TABLE spawn_logs (
   log        TEXT NOT NULL,
   truncated  INTEGER NOT NULL,
   updated_at INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- When somebody last asked for work in a repo, to the minute.
+CREATE TABLE runners (
+  repo    TEXT NOT NULL PRIMARY KEY,
+  seen_at INTEGER NOT NULL
 ) WITHOUT ROWID;

@@ -45,9 +45,8 @@ pub async fn take(mut context: Context) -> Handled {
         return Err(ApiError::fields(vec![fault]));
     }
     let entry = entry(&context, &repo, &callback, &webhook_id)?;
-    let ends = context.now + callback.lease_secs * context.settings.timing.second;
-    let (db, now) = (context.db()?, context.now);
-    let taken = store::take(db, &repo, &callback, &webhook_id, ends, entry.as_ref(), now).await?;
+    let (db, now, timing) = (context.db()?, context.now, &context.settings.timing);
+    let taken = store::take(db, &repo, &callback, &webhook_id, entry.as_ref(), now, timing).await?;
     if let Some(row) = taken {
         if row.status != SpawnStatus::InProgress {
             outgoing::drain_later(&context, &repo, Made::End);

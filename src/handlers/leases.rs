@@ -34,8 +34,7 @@ fn with_lease(context: &Context, row: Row) -> Handled {
         token: String::from_utf8(token).map_err(ApiError::internal)?,
         expires_at: row.lease_ends().unwrap_or_default(),
     };
-    let open = row.wire.strip_suffix('}').unwrap_or(&row.wire);
-    text(200, format!("{open},\"lease\":{}}}", serde_json::to_string(&lease)?))
+    text(200, row.wire_with("lease", &lease)?)
 }
 
 /// `POST …/workers/claim`: the best matching request with a lease, or 204.
@@ -65,10 +64,11 @@ pub async fn claim(mut context: Context) -> Handled {
         owner,
         key: key.as_deref(),
         lease: &sealed,
+        now: context.now,
         ends: context.now + wish.lease_secs * context.settings.timing.second,
         entry: &entry,
     };
-    match leases::claim(context.db()?, &grant).await {
+    match leases::claim(context.db()?, &grant, &context.settings.timing).await {
         Ok(Some(row)) => with_lease(&context, row),
         Ok(None) => nothing(),
         // The same claim, sent twice at once: the key is unique.
@@ -154,10 +154,12 @@ fn told(row: &Row, updated: &Updated, wish: &WorkerUpdate) -> Option<AuditAction
         SpawnStatus::Completed => Some(AuditAction::WorkerCompleted),
         SpawnStatus::Failed => Some(AuditAction::WorkerFailed),
         SpawnStatus::Pending => Some(AuditAction::WorkerReturned),
-        _ if wish.worker_name.is_some() && wish.worker_name != row.worker_name => {
+        SpawnStatus::InProgress
+            if wish.worker_name.is_some() && wish.worker_name != row.worker_name =>
+        {
             Some(AuditAction::WorkerStarted)
         }
-        _ => None,
+        SpawnStatus::InProgress => None,
     }
 }
 

@@ -5,7 +5,7 @@
 //! | call | before the answer | after it |
 //! |---|---|---|
 //! | spawn | 3 (one batch of 2: the row and its audit entry), 1 more with a key | 2, and for each push 1 and 1 object request |
-//! | claim | 3 (one batch of 2), 1 more with a key | 0 |
+//! | claim | 4 (one batch of 3), 1 more with a key | 0 |
 //! | PATCH | 2, a start, end or return 3 (one batch of 2) | 0; an end 3 and 1 object request to tell of it; a return as a spawn |
 //! | PATCH with a log | 1 more, in one batch with the others | the same |
 //! | list, get | 2 | 1 |
@@ -13,7 +13,8 @@
 //! | cancel | 4 (one batch of 2) | as an end, if it ends |
 //!
 //! A spawn writes 1 row and 4 index entries, its audit entry 1 and 1; a claim 1
-//! row and 2 or 3 entries; a renewal 1 row, with a log 2.
+//! row and 2 or 3 entries; a renewal 1 row, with a log 2. That somebody asked for
+//! work is 1 row a minute and repo, however often.
 
 use super::idempotency;
 use super::query::Query;
@@ -51,7 +52,7 @@ pub async fn spawn(mut context: Context) -> Handled {
     });
     let key = key.as_ref().map(|(scope, meant)| (scope.as_str(), meant.as_str()));
     if let Some(first) = repeated(&context, key).await? {
-        return text(200, first.wire);
+        return asked(&context, 200, first);
     }
     expire(&context, &caller.repo).await?;
     let id = SpawnId::new(Timestamp(context.now), random::bytes()?);
@@ -68,12 +69,21 @@ pub async fn spawn(mut context: Context) -> Handled {
     };
     if let Some(row) = store::insert(context.db()?, &new, &context.settings.timing).await? {
         outgoing::drain_later(&context, &caller.repo, Made::Push);
-        return text(201, row.wire);
+        return asked(&context, 201, row);
     }
     // Either the same request was faster, or a limit is reached.
     match repeated(&context, key).await? {
-        Some(first) => text(200, first.wire),
+        Some(first) => asked(&context, 200, first),
         None => Err(limit_reached(&context, &caller.repo).await?),
+    }
+}
+
+/// The request, with when a runner was last seen in its repo.
+fn asked(context: &Context, status: u16, row: Row) -> Handled {
+    let seen = lease::runner_seen(row.runner_seen_at, context.now, &context.settings.timing);
+    match seen {
+        Some(seen) => text(status, row.wire_with("runner_seen_at", &Timestamp(seen))?),
+        None => text(status, row.wire),
     }
 }
 

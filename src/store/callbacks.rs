@@ -3,9 +3,10 @@
 
 use super::audit::Entry;
 use super::spawns::{Row, sql};
-use super::{Bind, Db, parse};
+use super::{Bind, Db, parse, runners};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::callback::{Callback, Event};
 use multiclaude_hybrid_protocol::{AgentName, Repo};
 use worker::js_sys;
@@ -17,15 +18,15 @@ pub const HOLDER: &str = "spawn-endpoint";
 /// no other worker than the one it names was started: one batch, so a crash
 /// neither loses a callback nor takes one twice.
 ///
-/// `ends`: when what it takes is free again.
+/// A start is a sign of a runner, even if it comes too late.
 pub async fn take(
     db: &Db,
     repo: &Repo,
     callback: &Callback,
     webhook_id: &str,
-    ends: Ms,
     entry: Option<&Entry>,
     now: Ms,
+    timing: &Timing,
 ) -> Result<Option<Row>, ApiError> {
     let sql = sql(
         "UPDATE spawns SET status = ?3, claims = claims + (status = 'pending'), claimed_by = ?4, \
@@ -46,7 +47,7 @@ pub async fn take(
             Bind::Text(repo.as_str()),
             Bind::Text(callback.event.status().as_str()),
             Bind::Text(HOLDER),
-            Bind::Int(ends),
+            Bind::Int(now + callback.lease_secs * timing.second),
             Bind::Maybe(callback.worker_name.as_ref().map(AgentName::as_str)),
             Bind::Int(now),
             Bind::Maybe(callback.summary.as_deref()),
@@ -59,6 +60,9 @@ pub async fn take(
     let statements = js_sys::Array::of1(update.inner());
     if let Some(entry) = entry {
         statements.push(entry.prepare(db)?.inner());
+    }
+    if callback.event == Event::Started {
+        statements.push(runners::seen(db, repo, now, timing)?.inner());
     }
     let note = "INSERT INTO callbacks (repo, id, at) SELECT ?1, ?2, ?3 FROM spawns \
          WHERE id = ?4 AND callback = ?2 ON CONFLICT DO NOTHING";

@@ -3,7 +3,7 @@
 
 use super::audit::Entry;
 use super::spawns::{Row, sql};
-use super::{Bind, Db, spawn_logs};
+use super::{Bind, Db, runners, spawn_logs};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::lease::{
@@ -54,6 +54,8 @@ pub struct Grant<'a> {
     pub key: Option<&'a str>,
     /// The lease's token, sealed.
     pub lease: &'a str,
+    /// Now.
+    pub now: Ms,
     /// When the lease ends.
     pub ends: Ms,
     /// What the audit log tells of it.
@@ -61,7 +63,8 @@ pub struct Grant<'a> {
 }
 
 /// Gives the best matching pending request to one caller: one statement.
-pub async fn claim(db: &Db, grant: &Grant<'_>) -> Result<Option<Row>, ApiError> {
+/// Notes in the same batch that somebody asked for it.
+pub async fn claim(db: &Db, grant: &Grant<'_>, timing: &Timing) -> Result<Option<Row>, ApiError> {
     let sql = sql(
         "UPDATE spawns SET status = 'in_progress', claims = claims + 1, claim_key = ?2, claimed_by = ?3, \
          lease = ?4, lease_expires_at = ?5 WHERE id = (SELECT id FROM spawns WHERE repo = ?1 \
@@ -77,7 +80,8 @@ pub async fn claim(db: &Db, grant: &Grant<'_>) -> Result<Option<Row>, ApiError> 
         Bind::Int(grant.ends),
         Bind::Text(&serde_json::to_string(grant.labels)?),
     ];
-    db.recorded(&sql, &binds, Some(grant.entry)).await
+    let seen = runners::seen(db, grant.repo, grant.now, timing)?;
+    db.recorded_after(Some(seen), &sql, &binds, Some(grant.entry)).await
 }
 
 /// Gives a request back, as `lease::update` decided, if it is still the same.

@@ -13,6 +13,7 @@ use multiclaude_hybrid_protocol::config::{DEFAULT_MAX_WORKERS, DEFAULT_SPAWNS_PE
 use multiclaude_hybrid_protocol::from_value;
 use multiclaude_hybrid_protocol::spawn::{NewSpawn, SpawnStatus, WorkerUpdate};
 use multiclaude_hybrid_protocol::{AgentName, Owner, Repo, SpawnId, Timestamp};
+use serde::Serialize;
 
 /// Bytes of one page of a list: D1 answers with one value, which has at most
 /// 2 MB.
@@ -39,6 +40,10 @@ const COLUMNS: &str = "json_object('id', id, 'repo', repo, 'spawned_by', spawned
      'worker_name', worker_name, 'claims', claims, 'returned', returned, 'lease', lease, \
      'lease_expires_at', lease_expires_at, 'cancel', cancel, 'summary', summary, \
      'failure_reason', failure_reason, 'wire', WIRE || '')";
+
+/// The same, with when somebody last asked for work in the repo.
+const WITH_RUNNERS: &str = "json_set(COLUMNS, '$.runner_seen_at', \
+     (SELECT seen_at FROM runners WHERE runners.repo = spawns.repo))";
 
 /// A statement with `COLUMNS` and `WIRE` filled in.
 pub(super) fn sql(template: &str) -> String {
@@ -74,6 +79,9 @@ pub struct Row {
     pub summary: Option<String>,
     /// Why it failed.
     pub failure_reason: Option<String>,
+    /// When somebody last asked for work in its repo; known to those who ask
+    /// for a worker.
+    pub runner_seen_at: Option<Ms>,
     /// Its wire form, a JSON object.
     pub wire: String,
 }
@@ -94,6 +102,7 @@ from_value!(Row {
     cancel,
     summary,
     failure_reason,
+    runner_seen_at,
     wire
 });
 
@@ -108,6 +117,12 @@ impl Row {
             lease_expires_at: self.lease_expires_at,
             cancelled: self.cancel != 0,
         }
+    }
+
+    /// Its wire form with one more member.
+    pub fn wire_with(&self, name: &str, value: &impl Serialize) -> Result<String, ApiError> {
+        let open = self.wire.strip_suffix('}').unwrap_or(&self.wire);
+        Ok(format!("{open},\"{name}\":{}}}", serde_json::to_string(value)?))
     }
 
     /// When its lease ends.
@@ -146,7 +161,7 @@ pub async fn insert(db: &Db, new: &New<'_>, timing: &Timing) -> Result<Option<Ro
            < coalesce((SELECT max_spawns_per_minute FROM configs WHERE repo = ?2), {DEFAULT_SPAWNS_PER_MINUTE}) \
          AND (SELECT count(*) FROM spawns WHERE repo = ?2 AND finished_at IS NULL) \
            < coalesce((SELECT max_workers FROM configs WHERE repo = ?2), {DEFAULT_MAX_WORKERS}) \
-         ON CONFLICT (key) DO NOTHING RETURNING COLUMNS AS row"
+         ON CONFLICT (key) DO NOTHING RETURNING {WITH_RUNNERS} AS row"
     );
     let wish = new.wish;
     db.recorded(
@@ -200,8 +215,8 @@ pub async fn usage(db: &Db, repo: &Repo, now: Ms, timing: &Timing) -> Result<Usa
 
 /// The request that this idempotency key made.
 pub async fn by_key(db: &Db, key: &str) -> Result<Option<Row>, ApiError> {
-    let sql = sql("SELECT COLUMNS AS row FROM spawns WHERE key = ?1");
-    db.first(&sql, [Bind::Text(key)]).await
+    let template = format!("SELECT {WITH_RUNNERS} AS row FROM spawns WHERE key = ?1");
+    db.first(&sql(&template), [Bind::Text(key)]).await
 }
 
 /// A request.

@@ -6,7 +6,7 @@ use crate::redact::secrets;
 use anstyle::{AnsiColor, Style};
 use multiclaude_hybrid_client::protocol::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
 
@@ -150,10 +150,26 @@ impl Output {
     pub fn warn(self, text: &str) {
         let text = secrets(text);
         if self.json {
-            say(&escaped(&serde_json::json!({ "warning": text }).to_string()));
+            say(&escaped(&json!({ "warning": text }).to_string()));
         } else {
             say(&styled(&format!("{} {text}", Look::Warning.paint("warning:"))));
         }
+    }
+
+    /// Warns with what to do about it, on stderr, programs too.
+    pub fn warn_with(self, text: &str, hint: &str) {
+        if self.json {
+            let warning = json!({ "warning": secrets(text), "hint": secrets(hint) });
+            say(&escaped(&warning.to_string()));
+        } else {
+            self.warn(text);
+            self.hint(hint);
+        }
+    }
+
+    fn hint(self, hint: &str) {
+        let label = Look::Bold.paint("to mend it:");
+        say(&styled(&format!("{label} {}", secrets(hint))));
     }
 
     /// Tells why a command failed, on stderr.
@@ -165,8 +181,7 @@ impl Output {
         let error = Look::Bad.paint("error:");
         say(&styled(&format!("{error} {}", secrets(&failure.message))));
         if let Some(hint) = &failure.hint {
-            let mend = Look::Bold.paint("to mend it:");
-            say(&styled(&format!("{mend} {}", secrets(hint))));
+            self.hint(hint);
         }
     }
 }

@@ -69,6 +69,11 @@ pub fn expire(held: &Held, now: Ms, timing: &Timing) -> Expiry {
     }
 }
 
+/// When somebody last asked for work, if it says anything about now.
+pub fn runner_seen(at: Option<Ms>, now: Ms, timing: &Timing) -> Option<Ms> {
+    at.filter(|at| now - at < timing.runner_seen)
+}
+
 /// What an update by the holder of the lease makes of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Updated {
@@ -177,6 +182,14 @@ mod tests {
         assert_eq!(at(&cancelled(true, true), 999), Expiry::Stands);
         // Its worker may still be at work, and may say so.
         assert_eq!(at(&cancelled(true, false), 1000), Expiry::Stands);
+    }
+
+    #[test]
+    fn a_runner_that_was_seen_more_than_a_day_ago_says_nothing() {
+        let timing = Timing::default();
+        assert_eq!(runner_seen(None, 5, &timing), None);
+        assert_eq!(runner_seen(Some(5), 4 + 24 * HOUR, &timing), Some(5));
+        assert_eq!(runner_seen(Some(5), 5 + 24 * HOUR, &timing), None);
     }
 
     #[test]

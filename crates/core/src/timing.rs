@@ -43,6 +43,8 @@ pub struct Timing {
     pub spawn_window: Ms,
     /// How long a started worker whose lease has ended may come back.
     pub lost_runner: Ms,
+    /// How long it is worth saying that a runner has asked for work.
+    pub runner_seen: Ms,
     /// How long finished requests for workers are kept.
     pub keep_spawns: Ms,
     /// How long the audit log is kept.
@@ -70,6 +72,7 @@ impl Default for Timing {
             seen_grain: MINUTE,
             spawn_window: MINUTE,
             lost_runner: HOUR,
+            runner_seen: DAY,
             keep_spawns: 30 * DAY,
             keep_audit: 90 * DAY,
             outbox_retry: 5 * SECOND,
@@ -103,6 +106,7 @@ impl Timing {
             seen_grain: by(full.seen_grain),
             spawn_window: by(full.spawn_window),
             lost_runner: by(full.lost_runner),
+            runner_seen: by(full.runner_seen),
             keep_spawns: by(full.keep_spawns),
             keep_audit: by(full.keep_audit),
             outbox_retry: by(full.outbox_retry),

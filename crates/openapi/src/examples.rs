@@ -66,6 +66,14 @@ pub(crate) fn spawn() -> Value {
     })
 }
 
+pub(crate) fn asked() -> Value {
+    let mut request = spawn();
+    if let Some(map) = request.as_object_mut() {
+        map.insert("runner_seen_at".to_owned(), "2026-11-22T11:59:00.000Z".into());
+    }
+    request
+}
+
 pub(crate) fn log() -> Value {
     json!({ "id": SPAWN, "log": "test nine … ok\n", "updated_at": NOON, "truncated": true })
 }

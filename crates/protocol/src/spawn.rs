@@ -134,6 +134,10 @@ pub struct SpawnRequest {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_reason: Option<String>,
+    /// When somebody last asked for work in this repo, to the minute; in the
+    /// answer to `POST …/workers/spawn` only, and absent after a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runner_seen_at: Option<Timestamp>,
     /// The lease, in the answer to the claim only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,

@@ -59,6 +59,7 @@ async fn waiting_follows_a_worker_to_its_end() {
         assert_eq!(ended.status.code(), Some(code), "{ended:?}");
         let said = String::from_utf8(ended.stderr).unwrap();
         assert!(said.contains("waiting for a runner"), "{said}");
+        assert!(said.contains("no runner has asked for work"), "{said}");
         assert!(!said.contains('\u{1b}'), "{said}");
         machine.run(&["workers", "--repo", &world.repo]);
         snapshot(&format!("waited_{}", status.as_str()), &machine);
@@ -135,6 +136,20 @@ async fn what_a_runner_reports_is_shown_and_cannot_steer_the_terminal() {
     assert_eq!(ended(wait).await.status.code(), Some(0));
 }
 
+#[tokio::test]
+async fn a_request_that_no_runner_will_take_is_warned_about_at_once() {
+    let (mut machine, world) = dans().await;
+    let args = ["work", "--repo", &world.repo, "--remote", "x"];
+    let warned = machine.run(&args);
+    assert_eq!(warned.code, 0);
+    machine.run(&[&args[..], &["--json"]].concat());
+    snapshot("work_without_runner", &machine);
+    // Somebody who gets something, or nothing, has been seen.
+    while world.ci.typed().claim(&Claim::default(), None).await.unwrap().is_some() {}
+    let quiet = machine.run(&args);
+    assert_eq!((quiet.code, quiet.stderr.as_str()), (0, ""));
+}
+
 /// Runs one git command with a name of its own: this machine's user may have none.
 fn git(machine: &Machine, line: &str) {
     let mut git = machine.command("git");
@@ -156,5 +171,6 @@ async fn commits_that_nobody_else_has_are_warned_about() {
     assert!(warned.stderr.contains("1 commit of work/x is not pushed"), "{warned:?}");
     git(&machine, "push -q origin work/x");
     let pushed = machine.run(&args);
-    assert_eq!((pushed.code, pushed.stderr.as_str()), (0, ""));
+    assert_eq!(pushed.code, 0);
+    assert!(!pushed.stderr.contains("not pushed"), "{pushed:?}");
 }

@@ -5,6 +5,7 @@ mod leases;
 mod limits;
 mod logs;
 mod returns;
+mod runners;
 
 use crate::{agent, code, fields};
 use e2e::RepoClient;

@@ -6,9 +6,12 @@ use crate::progress::worker;
 use crate::sender;
 use crate::session::{InRepo, Need, Session};
 use clap::{Args, Subcommand};
-use multiclaude_hybrid_client::protocol::SpawnId;
 use multiclaude_hybrid_client::protocol::spawn::{NewSpawn, SpawnRequest, SpawnStatus, TASK_MAX};
+use multiclaude_hybrid_client::protocol::{SpawnId, Timestamp};
 use std::process::{Command, Stdio};
+
+/// A runner that has not asked for work for so long is away, in ms.
+const RUNNER_AWAY_MS: i64 = 10 * 60 * 1000;
 
 /// Asks for a worker on another machine.
 ///
@@ -152,6 +155,19 @@ impl WorkArgs {
                 _ => failure,
             }
         })?;
+        if nobody_asks(&request, now()) {
+            session.out.warn_with(
+                &format!(
+                    "no runner has asked for work in {} for 10 minutes: the request waits until \
+                     one does",
+                    at.repo
+                ),
+                &format!(
+                    "multiclaude-hybrid runner run {}, on a machine that runs workers",
+                    at.repo
+                ),
+            );
+        }
         if self.wait {
             session.out.note(&format!("Asked for a worker: {}", request.id));
             return follow(session, &at, request).await;
@@ -182,6 +198,12 @@ impl WorkArgs {
         }
         Ok(at.client.spawn(&wish, self.key.as_deref()).await?)
     }
+}
+
+/// Does it wait where no runner has asked for work lately?
+fn nobody_asks(request: &SpawnRequest, now: Timestamp) -> bool {
+    let lately = |seen: Timestamp| now.0 - seen.0 < RUNNER_AWAY_MS;
+    request.status == SpawnStatus::Pending && !request.runner_seen_at.is_some_and(lately)
 }
 
 /// What a worker elsewhere will not see of this directory's branch.

@@ -44,18 +44,18 @@ fn requests(schemas: &mut Schemas) -> Vec<Operation> {
     let (new, status) = (schemas.request::<NewSpawn>(), schemas.of::<SpawnStatus>());
     let log = schemas.of::<WorkerLog>();
     let this = [("id", "$response.body#/id")];
-    let example = examples::spawn;
+    let (example, asked) = (examples::spawn, examples::asked);
     vec![
         post("/v1/repos/{owner}/{repo}/workers/spawn", "requestWorker", "Asks for a worker")
-            .about("Whoever asked is told of the end by a message from `system`.")
+            .about("Whoever asked is told of the end by a message from `system`. `runner_seen_at` in the answer says when somebody last asked for work in this repo.")
             .parameter(named("IdempotencyKey"))
             .agent_id()
             .body(new, true, &[
                 ("a task", json!({ "task": "Fix the flaky test in ci.yml" })),
                 ("for a runner with docker", json!({ "task": "Build the image", "priority": 10, "labels": ["docker"], "metadata": { "branch": "work/image" } })),
             ])
-            .answers(200, "The first request under this `Idempotency-Key`.", request.clone(), example())
-            .answers(201, "It is stored.", request.clone(), example())
+            .answers(200, "The first request under this `Idempotency-Key`.", request.clone(), asked())
+            .answers(201, "It is stored.", request.clone(), asked())
             .link("get", links::in_repo("getWorker", &this))
             .link("update", links::in_repo("updateWorker", &this))
             .link("log", links::in_repo("getWorkerLog", &this))
