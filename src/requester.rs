@@ -1,4 +1,5 @@
-//! Whoever asked for a worker is told of its end, by a message from `system`.
+//! Whoever asked for a worker is told of its end, by a message from `system`,
+//! unless it is the end that its requester wished by cancelling it.
 //!
 //! What is still to be told is a column of the request, drained after the
 //! request that ended it and by the scheduled handler, under one idempotency
@@ -46,6 +47,9 @@ async fn drain(env: &Env, repo: Option<&Repo>) -> Result<(), Refused> {
 
 /// The agent to tell; a person has no mailbox and reads the request.
 async fn addressee(db: &Db, row: &Row) -> Result<Option<Addressee>, Refused> {
+    if row.cancelled_by_requester() {
+        return Ok(None);
+    }
     match SpawnedBy::parse(&row.spawned_by) {
         Ok(SpawnedBy::Agent(name)) => {
             let holder = agents::holder(db, &row.repo, &name).await?;

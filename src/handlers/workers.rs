@@ -25,7 +25,7 @@ use crate::error::ApiError;
 use crate::outgoing::{self, Made};
 use crate::store::leases::{self};
 use crate::store::spawn_logs;
-use crate::store::spawns::{self as store, New, Row};
+use crate::store::spawns::{self as store, CancelledBy, New, Row};
 use crate::{body, random};
 use multiclaude_hybrid_core::lease::{self};
 use multiclaude_hybrid_protocol::audit::AuditAction;
@@ -260,7 +260,12 @@ pub async fn cancel(context: Context) -> Handled {
     has_asked(&caller, &row.requested_by)?;
     let entry = caller.entry(&context, AuditAction::WorkerCancelled, id.as_str())?;
     let db = context.db()?;
-    let cancelled = store::cancel(db, &id, lease::REASON_CANCELLED, context.now, &entry).await?;
+    let by = if caller.principal().owner == row.requested_by {
+        CancelledBy::Requester
+    } else {
+        CancelledBy::Another
+    };
+    let cancelled = store::cancel(db, &id, by, context.now, &entry).await?;
     let Some(row) = cancelled else {
         // What has ended, or was asked to stop already, is answered as it is.
         let row = store::get(db, &caller.repo, &id).await?;

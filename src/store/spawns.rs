@@ -7,7 +7,7 @@ use super::audit::Entry;
 use super::{Bind, Db, spawn_logs};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
-use multiclaude_hybrid_core::lease::{Held, Updated};
+use multiclaude_hybrid_core::lease::{Held, REASON_CANCELLED, Updated};
 use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::config::{DEFAULT_MAX_WORKERS, DEFAULT_SPAWNS_PER_MINUTE};
 use multiclaude_hybrid_protocol::from_value;
@@ -117,6 +117,14 @@ impl Row {
             lease_expires_at: self.lease_expires_at,
             cancelled: self.cancel != 0,
         }
+    }
+
+    /// Has it ended as its requester wished by cancelling it? Then nobody needs
+    /// to be notified.
+    pub fn cancelled_by_requester(&self) -> bool {
+        self.status == SpawnStatus::Failed
+            && i64::from(self.cancel) == CancelledBy::Requester as i64
+            && self.failure_reason.as_deref() == Some(REASON_CANCELLED)
     }
 
     /// Its wire form with one more member.
@@ -286,22 +294,36 @@ pub async fn update(
     db.recorded_after(spawn_logs::keep(db, row, wish, now)?, &sql, &binds, entry).await
 }
 
+/// Who wants a request to stop; the column `cancel`, 0 as long as nobody does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelledBy {
+    /// Somebody else than who requested it.
+    Another = 1,
+    /// The principal that requested it.
+    Requester = 2,
+}
+
 /// Cancels: what is pending fails, what is at work is asked to stop. `None`: it
 /// has ended, or was asked already.
 pub async fn cancel(
     db: &Db,
     id: &SpawnId,
-    reason: &str,
+    by: CancelledBy,
     now: Ms,
     entry: &Entry,
 ) -> Result<Option<Row>, ApiError> {
     let sql = sql(
-        "UPDATE spawns SET cancel = 1, failure_reason = iif(status = 'pending', ?2, failure_reason), \
+        "UPDATE spawns SET cancel = ?4, failure_reason = iif(status = 'pending', ?2, failure_reason), \
          finished_at = iif(status = 'pending', ?3, finished_at), \
          status = iif(status = 'pending', 'failed', status) \
          WHERE id = ?1 AND finished_at IS NULL AND (status = 'pending' OR NOT cancel) RETURNING COLUMNS AS row",
     );
-    let binds = [Bind::Text(id.as_str()), Bind::Text(reason), Bind::Int(now)];
+    let binds = [
+        Bind::Text(id.as_str()),
+        Bind::Text(REASON_CANCELLED),
+        Bind::Int(now),
+        Bind::Int(by as i64),
+    ];
     db.recorded(&sql, &binds, Some(entry)).await
 }
 

@@ -1,14 +1,14 @@
 //! Ends, cancellations and their repeats.
 
 use super::{claim, get, patch, spawn};
-use crate::code;
-use e2e::RepoClient;
-use e2e::{Coordinator, Options, eventually, shared};
+use crate::{agent, code};
+use e2e::{Coordinator, Options, RepoClient, World, eventually, shared};
 use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_protocol::ErrorCode::Forbidden;
 use multiclaude_hybrid_protocol::spawn::{SpawnRequest, SpawnStatus};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 #[tokio::test]
 async fn cancelling_ends_what_is_pending_and_asks_what_is_at_work_to_stop() {
@@ -57,6 +57,69 @@ async fn a_repeated_end_or_cancellation_changes_nothing_and_is_recorded_once() {
         .map(|entry| entry["action"].as_str().unwrap())
         .collect();
     assert_eq!(actions, ["worker.completed", "worker.claimed", "worker.requested"]);
+}
+
+/// Asks for a worker, by `ws`.
+async fn by_ws(world: &World, task: &str) -> SpawnRequest {
+    spawn(&world.dan, &json!({"task": task, "spawned_by": "ws"})).await.unwrap()
+}
+
+/// The ids of the requests that `ws` was told of, once there are `count`.
+async fn told(world: &World, count: usize) -> BTreeSet<String> {
+    eventually("the notices", 20, || async {
+        let notices = world.dan.messages("ws", "").await.unwrap();
+        let ids = notices.iter().map(|notice| notice.metadata["worker"].clone());
+        let ids: BTreeSet<_> = ids.collect();
+        (ids.len() >= count).then_some(ids)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn who_cancels_its_own_request_is_not_told_that_it_was_cancelled() {
+    let world = shared().await.world().await;
+    let admin = world.dan.with_token(&shared().await.admin);
+    world.dan.register(&agent("ws")).await.unwrap();
+    let cancel = async |client: &RepoClient, request: &SpawnRequest| {
+        let path = format!("/workers/{}", request.id);
+        client.call(Method::DELETE, &path, &[], None).await.unwrap();
+    };
+    let failed = |reason: &str| json!({"status": "failed", "failure_reason": reason});
+    // At once, by its runner, and because it is given back.
+    cancel(&world.dan, &by_ws(&world, "pending").await).await;
+    for end in [failed("cancelled"), json!({"status": "pending"})] {
+        by_ws(&world, "at work").await;
+        let held = claim(&world.ci, &json!({})).await.unwrap();
+        cancel(&world.dan, &held).await;
+        // That somebody else wants it, too, changes nothing.
+        cancel(&admin, &held).await;
+        let ended = patch(&world.ci, &held, end).await.unwrap();
+        assert_eq!(ended.failure_reason.as_deref(), Some("cancelled"));
+    }
+    // Other ends are news, and so is what others cancel.
+    let mut news = Vec::new();
+    for end in [failed("the disk is full"), json!({"status": "completed"})] {
+        by_ws(&world, "at work").await;
+        let held = claim(&world.ci, &json!({})).await.unwrap();
+        cancel(&world.dan, &held).await;
+        patch(&world.ci, &held, end).await.unwrap();
+        news.push(held);
+    }
+    for client in [&world.ci, &admin] {
+        let request = by_ws(&world, "another's").await;
+        cancel(client, &request).await;
+        news.push(request);
+    }
+    by_ws(&world, "last").await;
+    let last = claim(&world.ci, &json!({})).await.unwrap();
+    cancel(&world.ci, &last).await;
+    cancel(&world.dan, &last).await;
+    patch(&world.ci, &last, failed("cancelled")).await.unwrap();
+    news.push(last);
+    let wanted: BTreeSet<_> = news.iter().map(|request| request.id.to_string()).collect();
+    assert_eq!(told(&world, news.len()).await, wanted);
+    shared().await.run_cron().await;
+    assert_eq!(told(&world, news.len()).await, wanted);
 }
 
 #[tokio::test]

@@ -110,7 +110,7 @@ async fn a_role_names_that_owners_agent_of_the_type() {
     world.dan.register(&body).await.unwrap();
     let asked =
         spawn(&world.dan, &json!({"task": "t", "spawned_by": "workspace:dan"})).await.unwrap();
-    world.dan.call(Method::DELETE, &format!("/workers/{}", asked.id), &[], None).await.unwrap();
+    world.ci.call(Method::DELETE, &format!("/workers/{}", asked.id), &[], None).await.unwrap();
     let told = world.dan.messages("workspace-laptop", "wait=10").await.unwrap();
     assert!(told[0].body.contains("cancelled"), "{}", told[0].body);
     let mine = spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
