@@ -22,6 +22,7 @@ mod messages;
 mod push;
 mod receivers;
 mod retention;
+mod runner;
 mod secrecy;
 mod spawn_push;
 mod stand_in;

@@ -19,7 +19,7 @@
 //! | [`status`] | what `bridge status` shows |
 //! | [`trouble`] | conditions that are logged when they begin and end |
 //! | [`setup`] | what the bridge asks of the command line: settings, logins, keys |
-//! | [`dirs`], [`clock`], [`watch`], [`unix`] | the machine: files that survive a crash, time, changes, sockets |
+//! | [`dirs`], [`clock`], [`watch`], [`unix`], [`http`] | the machine: files that survive a crash, time, changes, sockets, pushes |
 //!
 //! *In scope:* messages and presence. *Out of scope:* the coordinator's wire (the
 //! client crate), where settings and secrets are kept (the command line).
@@ -28,8 +28,9 @@ pub mod clock;
 pub mod connection;
 pub mod dirs;
 pub mod hop;
+pub mod http;
 pub mod inbox;
-mod lock;
+pub mod lock;
 pub mod multiclaude;
 pub mod names;
 pub mod outbox;

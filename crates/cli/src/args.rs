@@ -13,6 +13,7 @@ use crate::commands::mcp::McpArgs;
 use crate::commands::prompt::PromptArgs;
 use crate::commands::receipt::ReceiptArgs;
 use crate::commands::roles::{StandDownArgs, StandUpArgs};
+use crate::commands::runner::RunnerArgs;
 use crate::commands::send::{AckArgs, SendArgs};
 use crate::commands::shell::{CompletionsArgs, ManArgs, ShimArgs};
 use crate::commands::status::StatusArgs;
@@ -72,6 +73,7 @@ enum Command {
     Prompt(PromptArgs),
     Status(StatusArgs),
     Bridge(BridgeArgs),
+    Runner(RunnerArgs),
     Mcp(McpArgs),
     Host(HostArgs),
     StandDown(StandDownArgs),
@@ -83,6 +85,14 @@ enum Command {
 }
 
 impl Cli {
+    /// Runs what needs neither settings nor a runtime; nothing if it is a command.
+    pub fn run_part(&self) -> Option<Outcome> {
+        match &self.command {
+            Command::Runner(args) => args.run_part(),
+            _ => None,
+        }
+    }
+
     /// Runs the command.
     pub async fn run(self) -> Outcome {
         match &self.command {
@@ -121,6 +131,7 @@ impl Cli {
             Command::Prompt(args) => args.run(&session).await,
             Command::Status(args) => args.run(&session).await,
             Command::Bridge(args) => args.run(&mut session).await,
+            Command::Runner(args) => args.run(&session).await,
             Command::Mcp(args) => args.run(&session).await,
             Command::Host(args) => args.run(&mut session).await,
             Command::StandDown(args) => args.run(&mut session).await,

@@ -101,11 +101,13 @@ pub fn run(args: Vec<OsString>) -> u8 {
         }
     };
     let out = Output::new(cli.json);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let done = match runtime {
-        Ok(runtime) => runtime.block_on(cli.run()),
-        Err(error) => Err(failure::Failure::new(format!("cannot start: {error}"))),
-    };
+    let done = cli.run_part().unwrap_or_else(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(cli.run()),
+            Err(error) => Err(failure::Failure::new(format!("cannot start: {error}"))),
+        }
+    });
     match done {
         Ok(()) => 0,
         Err(failure) => {

@@ -22,6 +22,8 @@ pub enum Need {
     Use,
     /// Tokens and the shared configuration: with the widest token.
     Manage,
+    /// Run workers for the team: as a service if possible.
+    Serve,
 }
 
 impl Need {
@@ -30,6 +32,7 @@ impl Need {
         match self {
             Self::Use => [TokenKind::User, TokenKind::Service, TokenKind::Admin],
             Self::Manage => [TokenKind::Admin, TokenKind::Service, TokenKind::User],
+            Self::Serve => [TokenKind::Service, TokenKind::User, TokenKind::Admin],
         }
     }
 }

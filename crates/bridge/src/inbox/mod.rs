@@ -19,7 +19,7 @@ mod store;
 
 pub use acceptance::{Accept, Decisions, Verdict, judge};
 pub use hop::LastHop;
-pub use listener::{Listener, Route, Routes};
+pub use listener::{Route, Routes};
 pub use receive::{Receiver, Receiving};
 pub use reports::Reportable;
 pub use store::{BRIDGE_NAME, Stage, Store, Stored, notice};

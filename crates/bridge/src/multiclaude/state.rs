@@ -60,6 +60,14 @@ pub struct Ended {
     pub name: String,
     /// When it was created: a later worker of the same name has another time.
     pub created_at: String,
+    /// `failed`, or `unknown`.
+    pub status: String,
+    /// What it reported.
+    #[serde(deserialize_with = "or_null")]
+    pub summary: Option<String>,
+    /// Why it failed.
+    #[serde(deserialize_with = "or_null")]
+    pub failure_reason: Option<String>,
 }
 
 impl LocalRepo {

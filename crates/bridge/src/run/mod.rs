@@ -8,7 +8,8 @@ pub use options::{Options, StartError};
 
 use crate::clock;
 use crate::dirs::{Dirs, remove, write_durably};
-use crate::inbox::{Listener, Routes};
+use crate::http::Listener;
+use crate::inbox::Routes;
 use crate::multiclaude::{Daemon, Paths, StateFile};
 use crate::presence::Timing;
 use crate::registry::Home;
@@ -74,7 +75,7 @@ pub async fn run(
     let _listener = match options.listen {
         None => None,
         Some(address) => {
-            let started = Listener::start(address, Arc::clone(&routes)).await;
+            let started = Listener::start(address, Arc::clone(&routes) as _).await;
             Some(started.map_err(|error| StartError::Listen { address, error })?)
         }
     };

@@ -93,7 +93,10 @@ pub enum ToAgent {
 }
 
 /// Reads a line; nothing at the end.
-async fn read<T: for<'de> Deserialize<'de>>(
+///
+/// # Errors
+/// As `read`, or the line is not what is expected.
+pub async fn read<T: for<'de> Deserialize<'de>>(
     from: &mut (impl AsyncBufRead + Unpin),
 ) -> io::Result<Option<T>> {
     use tokio::io::AsyncReadExt as _;
@@ -106,7 +109,10 @@ async fn read<T: for<'de> Deserialize<'de>>(
 }
 
 /// Writes a line.
-async fn write(to: &mut (impl AsyncWrite + Unpin), item: &impl Serialize) -> io::Result<()> {
+///
+/// # Errors
+/// As `write`.
+pub async fn write(to: &mut (impl AsyncWrite + Unpin), item: &impl Serialize) -> io::Result<()> {
     let mut line = serde_json::to_vec(item)?;
     line.push(b'\n');
     to.write_all(&line).await

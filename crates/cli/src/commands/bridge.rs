@@ -3,11 +3,11 @@
 
 mod held;
 mod install;
-mod log;
 mod show;
 
 pub(crate) use install::{install, remove_links};
 
+use super::log;
 use crate::failure::{Failure, Outcome};
 use crate::machine::ThisMachine;
 use crate::session::Session;
@@ -128,7 +128,10 @@ impl BridgeArgs {
             BridgeCommand::Held(_) => held::HeldArgs::run(session),
             BridgeCommand::Accept(args) => args.run(session),
             BridgeCommand::Refuse(args) => args.run(session),
-            BridgeCommand::Logs(args) => args.run(session).await,
+            BridgeCommand::Logs(args) => {
+                let path = Dirs::of_home(session.home.user()).log();
+                args.run(session, &path, "multiclaude-hybrid bridge run").await
+            }
         }
     }
 }
@@ -164,7 +167,7 @@ impl RunArgs {
         session.change(|settings| settings.node = Some(settings.node()))?;
         session.settings.keep_identity(&session.home)?;
         let home = session.home.user().to_owned();
-        log::start(&Dirs::of_home(&home))?;
+        log::start(&Dirs::of_home(&home).log())?;
         let options = Options {
             home,
             serve: self.serve.iter().cloned().collect::<BTreeSet<_>>(),

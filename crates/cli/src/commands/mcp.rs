@@ -13,6 +13,7 @@ use multiclaude_hybrid_bridge::hop::{Process, Said};
 use multiclaude_hybrid_bridge::socket::Desk;
 use multiclaude_hybrid_bridge::{tools, unix};
 use multiclaude_hybrid_client::protocol::AgentName;
+use multiclaude_hybrid_runner::executor::SOCKET_VARIABLE;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation,
     InitializeResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities, Tool,
@@ -53,6 +54,17 @@ enum McpCommand {
     },
     /// Take it out of Claude Code's settings again
     Uninstall,
+    /// Call one tool on behalf of the agent that this process belongs to; prints JSON
+    ///
+    /// For workers of a runner and for scripts: `mcp call list_agents`, `mcp call
+    /// send_message '{"to": "fox", "body": "hi"}'`.
+    Call {
+        /// The tool
+        tool: String,
+        /// Its arguments, a JSON object
+        #[arg(default_value = "{}")]
+        arguments: String,
+    },
 }
 
 const INSTRUCTIONS: &str = "Messages to and from agents on other machines. A message arrives as a line \
@@ -118,6 +130,9 @@ impl McpArgs {
         match (&self.command, &self.agent) {
             (Some(McpCommand::Install { yes }), _) => install::install(session, *yes),
             (Some(McpCommand::Uninstall), _) => install::uninstall(session),
+            (Some(McpCommand::Call { tool, arguments }), _) => {
+                call_once(session, tool, arguments).await
+            }
             (None, Some(name)) => alone::run(session, self.repo.as_deref(), name).await,
             (None, None) => for_agent(session).await,
         }
@@ -135,7 +150,8 @@ async fn serve(calls: mpsc::Sender<Call>) -> Outcome {
 /// For the agent whose claude has started this process.
 async fn for_agent(session: &Session) -> Outcome {
     let home = session.home.user().to_owned();
-    if !is_of_an_agent(session) {
+    // A worker of a runner has a socket of its own.
+    if !is_of_a_worker() && !is_of_an_agent(session) {
         session
             .out
             .note("This session is not an agent of a repo in hybrid mode: no tools are offered.");
@@ -149,7 +165,7 @@ async fn for_agent(session: &Session) -> Outcome {
             Box::pin(async move { post(&home, claude, &text).await })
         }
     };
-    let (desk, sending) = Desk::new(Dirs::of_home(&home).socket(), can_post());
+    let (desk, sending) = Desk::new(socket(session), can_post() && !is_of_a_worker());
     let (calls, mut called) = mpsc::channel::<Call>(8);
     let answering = async {
         while let Some((tool, arguments, result)) = called.recv().await {
@@ -166,6 +182,39 @@ async fn for_agent(session: &Session) -> Outcome {
             Ok(())
         }
         () = answering => Ok(()),
+    }
+}
+
+/// Calls one tool, and prints what it gives.
+async fn call_once(session: &Session, tool: &str, arguments: &str) -> Outcome {
+    let arguments: Value = serde_json::from_str(arguments).map_err(|error| {
+        Failure::usage(format!("the arguments are not JSON: {error}"))
+            .hint(r#"for example: mcp call send_message '{"to": "fox", "body": "hi"}'"#)
+    })?;
+    let (desk, sending) = Desk::new(socket(session), false);
+    let no_posts = |_| -> std::pin::Pin<Box<dyn Future<Output = _> + Send>> {
+        Box::pin(async { Err("this process has no session".to_owned()) })
+    };
+    tokio::select! {
+        result = desk.call(tool, arguments) => {
+            let value = result.map_err(Failure::new)?;
+            session.out.show(&value, || serde_json::to_string_pretty(&value).unwrap_or_default());
+            Ok(())
+        }
+        reason = desk.run(sending, &no_posts) => Err(Failure::new(reason)),
+    }
+}
+
+/// Is this a process of a runner's worker?
+fn is_of_a_worker() -> bool {
+    std::env::var_os(SOCKET_VARIABLE).is_some()
+}
+
+/// Where the agent that this process belongs to is spoken for.
+fn socket(session: &Session) -> PathBuf {
+    match std::env::var_os(SOCKET_VARIABLE) {
+        Some(path) => path.into(),
+        None => Dirs::of_home(session.home.user()).socket(),
     }
 }
 

@@ -1,10 +1,10 @@
-//! The bridge's log: JSON lines in a file of limited size, and plain lines on
-//! standard error.
+//! The logs of bridge and runner: JSON lines in a file of limited size, and plain
+//! lines on standard error.
 
 use crate::failure::{Failure, Outcome, io};
 use crate::session::Session;
 use clap::Args;
-use multiclaude_hybrid_bridge::dirs::{Dirs, make_dir};
+use multiclaude_hybrid_bridge::dirs::make_dir;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -19,7 +19,7 @@ use tracing_subscriber::{Layer as _, fmt};
 /// Bytes of a log before it is set aside; one older log is kept.
 const SIZE_MAX: u64 = 4 * 1024 * 1024;
 
-/// Shows the bridge's log.
+/// Shows a log.
 #[derive(Debug, Args)]
 pub(super) struct LogsArgs {
     /// Show this many lines
@@ -68,11 +68,10 @@ impl Write for LogFile {
 }
 
 /// Logs of this process go there from now on.
-pub(super) fn start(dirs: &Dirs) -> Outcome {
-    let path = dirs.log();
-    let dir = path.parent().unwrap_or(&path);
+pub(super) fn start(path: &Path) -> Outcome {
+    let dir = path.parent().unwrap_or(path);
     make_dir(dir).map_err(io("create", dir))?;
-    let file = LogFile::new(path.clone()).map_err(io("open", &path))?;
+    let file = LogFile::new(path.to_owned()).map_err(io("open", path))?;
     let json =
         fmt::layer().json().flatten_event(true).with_target(false).with_writer(Mutex::new(file));
     let plain = fmt::layer().with_target(false).with_ansi(false).with_writer(std::io::stderr);
@@ -84,33 +83,32 @@ pub(super) fn start(dirs: &Dirs) -> Outcome {
 }
 
 impl LogsArgs {
-    /// Runs it.
-    pub(super) async fn run(&self, session: &Session) -> Outcome {
-        let path = Dirs::of_home(session.home.user()).log();
-        let mut file = File::open(&path).map_err(|error| {
+    /// Shows the log of what `start` starts.
+    pub(super) async fn run(&self, session: &Session, path: &Path, start: &str) -> Outcome {
+        let mut file = File::open(path).map_err(|error| {
             let failure =
                 Failure::new(format!("there is no log yet ({}: {error})", path.display()));
-            failure.hint("start a bridge: multiclaude-hybrid bridge run")
+            failure.hint(format!("start one: {start}"))
         })?;
         let mut text = String::new();
-        file.read_to_string(&mut text).map_err(io("read", &path))?;
+        file.read_to_string(&mut text).map_err(io("read", path))?;
         let lines: Vec<_> = text.lines().collect();
         for line in lines.iter().skip(lines.len().saturating_sub(self.lines)) {
             show(session, line);
         }
-        let mut at = file.stream_position().map_err(io("read", &path))?;
+        let mut at = file.stream_position().map_err(io("read", path))?;
         if !self.follow {
             return Ok(());
         }
         loop {
             tokio::time::sleep(Duration::from_millis(200)).await;
-            let mut file = File::open(&path).map_err(io("read", &path))?;
-            let size = file.metadata().map_err(io("read", &path))?.len();
+            let mut file = File::open(path).map_err(io("read", path))?;
+            let size = file.metadata().map_err(io("read", path))?.len();
             // A new log begins at its beginning.
             at = if size < at { 0 } else { at };
-            file.seek(SeekFrom::Start(at)).map_err(io("read", &path))?;
+            file.seek(SeekFrom::Start(at)).map_err(io("read", path))?;
             let mut more = String::new();
-            file.read_to_string(&mut more).map_err(io("read", &path))?;
+            file.read_to_string(&mut more).map_err(io("read", path))?;
             // The last line may be half written.
             let whole = more.rfind('\n').map_or(0, |end| end + 1);
             for line in more.get(..whole).unwrap_or_default().lines() {

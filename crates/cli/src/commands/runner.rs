@@ -1,0 +1,147 @@
+//! `runner`: claims requests for workers and runs them on this machine.
+
+mod options;
+mod parts;
+mod show;
+
+use super::log;
+use crate::failure::{Failure, Outcome};
+use crate::session::Session;
+use clap::{Args, Subcommand};
+use multiclaude_hybrid_runner::dirs::Dirs;
+use multiclaude_hybrid_runner::run::{StartError, run};
+use options::RunArgs;
+use std::fs;
+use std::io::ErrorKind;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// Run workers on this machine for requests of the team.
+///
+/// A runner claims what `multiclaude work --remote` asks for and starts a worker for
+/// each request: a process, a container, or a worker of the multiclaude here.
+#[derive(Debug, Args)]
+pub struct RunnerArgs {
+    #[command(subcommand)]
+    command: RunnerCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum RunnerCommand {
+    /// Run in the foreground; the first Ctrl-C drains, the second stops the workers
+    Run(Box<RunArgs>),
+    /// Show what the runner does: workers, repos, what is wrong
+    Status,
+    /// Claim nothing until `resume`; workers that run go on
+    Pause,
+    /// Claim again
+    Resume,
+    /// Show the runner's log
+    Logs(log::LogsArgs),
+    #[command(flatten)]
+    Part(parts::Part),
+}
+
+impl RunnerArgs {
+    /// Runs what is a part of a runner rather than a command: a supervisor, or what it
+    /// starts. It has no settings, no session and no runtime.
+    pub fn run_part(&self) -> Option<Outcome> {
+        match &self.command {
+            RunnerCommand::Part(part) => Some(part.run()),
+            _ => None,
+        }
+    }
+
+    /// Runs it.
+    pub async fn run(&self, session: &Session) -> Outcome {
+        let dirs = Dirs::of_home(session.home.user(), None);
+        match &self.command {
+            RunnerCommand::Run(args) => start(session, args).await,
+            RunnerCommand::Status => show::status(session, &dirs),
+            RunnerCommand::Pause => pause(session, &dirs),
+            RunnerCommand::Resume => resume(session, &dirs),
+            RunnerCommand::Logs(args) => {
+                args.run(session, &dirs.log(), "multiclaude-hybrid runner run OWNER/REPO").await
+            }
+            RunnerCommand::Part(part) => part.run(),
+        }
+    }
+}
+
+async fn start(session: &Session, args: &RunArgs) -> Outcome {
+    let options = args.options(session).await?;
+    let dirs = Dirs::of_home(&options.home, options.work.as_deref());
+    log::start(&dirs.log())?;
+    let done = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(StartError::Dirs)?;
+        let done = runtime.block_on(async {
+            let stop = stops().map_err(StartError::Dirs)?;
+            run(options, stop).await
+        });
+        // Threads that wait for supervisors do not keep it.
+        runtime.shutdown_background();
+        done
+    })
+    .await;
+    let done = done.map_err(|error| Failure::new(format!("the runner has failed: {error}")))?;
+    done.map_err(|error| {
+        let failure = Failure::new(error.to_string());
+        match error {
+            StartError::Running => failure.hint("see it: multiclaude-hybrid runner status"),
+            StartError::Listen { .. } => {
+                failure.hint("choose another address: --listen ADDRESS:PORT")
+            }
+            StartError::Dirs(_) => failure,
+        }
+    })
+}
+
+/// A word for each SIGTERM or SIGINT.
+fn stops() -> std::io::Result<mpsc::Receiver<()>> {
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (sender, stops) = mpsc::channel(4);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if sender.send(()).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(stops)
+}
+
+fn pause(session: &Session, dirs: &Dirs) -> Outcome {
+    let failed = |error| Failure::new(format!("cannot pause the runner: {error}"));
+    multiclaude_hybrid_bridge::dirs::make_dir(&dirs.workers()).map_err(failed)?;
+    fs::write(dirs.paused(), "").map_err(failed)?;
+    session.out.note(
+        "Paused: the runner of this machine claims nothing. Workers that run go on. Go on: \
+         multiclaude-hybrid runner resume",
+    );
+    Ok(())
+}
+
+fn resume(session: &Session, dirs: &Dirs) -> Outcome {
+    match fs::remove_file(dirs.paused()) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(Failure::new(format!("cannot resume the runner: {error}")));
+        }
+        _ => {}
+    }
+    let running = dirs.is_running();
+    session.out.note(if running {
+        "The runner claims requests again."
+    } else {
+        "Not paused; no runner runs here. Start one: multiclaude-hybrid runner run OWNER/REPO"
+    });
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! `runner status`.
+
+use crate::failure::{Failure, Outcome};
+use crate::output::{Look, ago, now, safe, table};
+use crate::session::Session;
+use multiclaude_hybrid_client::protocol::Timestamp;
+use multiclaude_hybrid_runner::dirs::Dirs;
+use multiclaude_hybrid_runner::job;
+use multiclaude_hybrid_runner::status::{Status, WorkerStatus};
+use multiclaude_hybrid_runner::worker::Stage;
+use serde_json::json;
+
+pub(super) fn status(session: &Session, dirs: &Dirs) -> Outcome {
+    if !dirs.is_running() {
+        session.out.show(&json!({ "running": false }), || {
+            "No runner runs here. Start one: multiclaude-hybrid runner run OWNER/REPO".to_owned()
+        });
+        return Ok(());
+    }
+    let path = dirs.status();
+    let status: Option<Status> = job::read(&path)
+        .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))?;
+    let status = status.unwrap_or_default();
+    let mut value = serde_json::to_value(&status).unwrap_or_default();
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("running".to_owned(), true.into());
+    }
+    session.out.show(&value, || lines(&status).join("\n"));
+    Ok(())
+}
+
+fn lines(status: &Status) -> Vec<String> {
+    let now = now();
+    let running = match (status.draining, status.paused) {
+        (true, _) => Look::Warning.paint("draining: nothing is claimed, it ends with its workers"),
+        (_, true) => Look::Warning.paint("paused (multiclaude-hybrid runner resume)"),
+        _ => Look::Good.paint("running"),
+    };
+    let started = ago(Timestamp(status.started_ms), now);
+    let count = status.workers.iter().filter(|worker| worker.stage != Stage::Reporting).count();
+    let mut lines = vec![
+        format!("runner       {running}, process {}, started {started}", status.pid),
+        safe(&format!("this machine {}", status.node)),
+        format!("workers      {count} of {}, executor {}", status.max_workers, status.executor),
+    ];
+    if !status.labels.is_empty() {
+        lines.push(safe(&format!("labels       {}", status.labels.join(", "))));
+    }
+    if !status.not_enforced.is_empty() {
+        lines.push(safe(&format!(
+            "not limited  {} (no control groups)",
+            status.not_enforced.join(", ")
+        )));
+    }
+    for repo in &status.repos {
+        let state = match &repo.error {
+            Some(error) => Look::Bad.paint(&safe(error)),
+            None => Look::Good.paint("claims requests"),
+        };
+        lines.push(format!("{}  {state}", safe(&repo.repo)));
+        let pushes = repo.pushes.iter();
+        lines.extend(pushes.map(|reason| format!("  no pushes: {}", safe(reason))));
+    }
+    if !status.workers.is_empty() {
+        let row = |worker: &WorkerStatus| {
+            let plain = |text: &str| (safe(text), Look::Plain);
+            let (stage, look) = match worker.stage {
+                Stage::Starting => ("starting", Look::Plain),
+                Stage::Running => ("running", Look::Good),
+                Stage::Reporting => ("reporting its end", Look::Warning),
+            };
+            vec![
+                plain(&worker.id),
+                plain(worker.name.as_deref().unwrap_or_default()),
+                (stage.to_owned(), look),
+                plain(&ago(Timestamp(worker.since_ms), now)),
+                plain(&worker.task.chars().take(50).collect::<String>()),
+            ]
+        };
+        let rows: Vec<_> = status.workers.iter().map(row).collect();
+        lines.push(String::new());
+        lines.push(table(&["ID", "NAME", "STAGE", "SINCE", "TASK"], &rows));
+    }
+    for worker in &status.workers {
+        let error = worker.error.iter();
+        lines
+            .extend(error.map(|error| format!("{}: {}", worker.id, Look::Bad.paint(&safe(error)))));
+    }
+    lines
+}

@@ -1,0 +1,122 @@
+//! Workers in containers, by podman or docker, through their command lines. A
+//! container has a read-only root, no capabilities, limits, and nothing of this
+//! machine but its own directory at `/work` and the secrets that are named.
+
+use super::process::{values, variables};
+use super::{Assignment, Limits, Template, branches};
+use crate::job::{Job, Step};
+use multiclaude_hybrid_client::protocol::Repo;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Where a container has the worker's directory.
+const WORK: &str = "/work";
+/// The label by which a worker's container is found.
+const LABEL: &str = "dev.multiclaude-hybrid.worker";
+
+/// How containers are run.
+#[derive(Debug, Clone)]
+pub struct Container {
+    /// `podman` or `docker`, and its global flags.
+    pub engine: Vec<String>,
+    /// The image.
+    pub image: Option<String>,
+    /// Images of single repos.
+    pub images: BTreeMap<Repo, String>,
+    /// What is run in it; the image's own command, if absent.
+    pub command: Option<Template>,
+    /// Further flags of `run`.
+    pub flags: Vec<String>,
+    /// The network, as the engine names it.
+    pub network: Option<String>,
+    /// Variables that workers get.
+    pub inherited: Vec<String>,
+    /// Files that are at `/run/secrets/NAME` in the container, by name.
+    pub secrets: BTreeMap<String, PathBuf>,
+}
+
+/// The name of a worker's container.
+pub fn name(id: &str) -> String {
+    format!("multiclaude-hybrid-{id}")
+}
+
+impl Container {
+    pub(super) fn job(&self, given: &Assignment<'_>, limits: &Limits) -> Result<Job, String> {
+        let (request, work) = (given.request, given.dirs.work());
+        let image = self.images.get(&request.repo).or(self.image.as_ref());
+        let image =
+            image.ok_or_else(|| format!("this runner has no image for {}", request.repo))?;
+        let (_, push_to) = branches(request)?;
+        let branch = push_to.map_or_else(|| format!("work/{}", given.name), str::to_owned);
+        let id = request.id.as_str();
+        let mut set = variables(given, Path::new(WORK));
+        set.insert("MULTICLAUDE_HYBRID_BRANCH".to_owned(), branch.clone());
+        let start = request.metadata.get("branch").cloned();
+        set.extend(start.map(|start| ("MULTICLAUDE_HYBRID_START".to_owned(), start)));
+
+        let mut command = self.engine.clone();
+        command.push("run".to_owned());
+        command.extend(self.run_flags(id, work, limits));
+        // Names alone: their values are in no argument.
+        command.extend(set.keys().chain(&self.inherited).map(|name| format!("--env={name}")));
+        command.extend(self.flags.iter().cloned());
+        command.push(image.clone());
+        if let Some(template) = &self.command {
+            let here = work.to_string_lossy();
+            let there = |value: String| value.replace(here.as_ref(), WORK);
+            let values = values(given, &branch);
+            let values = values.into_iter().map(|(name, value)| (name, there(value))).collect();
+            command.extend(template.fill(&values));
+        }
+        let mut remove = self.engine.clone();
+        remove.extend(["rm", "--force", "--time=5"].map(str::to_owned));
+        if !self.is_podman() {
+            remove.pop();
+        }
+        remove.push(name(id));
+        let dir = work.to_owned();
+        Ok(Job {
+            id: id.to_owned(),
+            work: work.to_owned(),
+            steps: vec![Step { command, dir: dir.clone() }],
+            cleanup: vec![Step { command: remove, dir }],
+            inherited: None,
+            set,
+            timeout_secs: limits.timeout_of(request),
+            output_max: limits.output,
+            disk_max: limits.disk,
+            ends_with_lease: request.retry,
+            cgroup: None,
+            user: None,
+        })
+    }
+
+    fn is_podman(&self) -> bool {
+        self.engine.first().is_some_and(|engine| engine.ends_with("podman"))
+    }
+
+    fn run_flags(&self, id: &str, work: &Path, limits: &Limits) -> Vec<String> {
+        let mut flags = vec![
+            format!("--name={}", name(id)),
+            format!("--label={LABEL}={id}"),
+            "--log-driver=none".to_owned(),
+            "--read-only".to_owned(),
+            "--cap-drop=all".to_owned(),
+            "--security-opt=no-new-privileges".to_owned(),
+            "--tmpfs=/tmp".to_owned(),
+            format!("--volume={}:{WORK}", work.display()),
+            format!("--workdir={WORK}"),
+        ];
+        flags.extend(limits.memory.map(|bytes| format!("--memory={bytes}b")));
+        flags.extend(limits.memory.map(|bytes| format!("--memory-swap={bytes}b")));
+        let cores = |milli: u64| format!("--cpus={}.{:03}", milli / 1000, milli % 1000);
+        flags.extend(limits.cpu_milli.map(cores));
+        flags.extend(limits.processes.map(|count| format!("--pids-limit={count}")));
+        flags.extend(self.network.as_ref().map(|network| format!("--network={network}")));
+        let secret = |(name, file): (&String, &PathBuf)| {
+            format!("--volume={}:/run/secrets/{name}:ro", file.display())
+        };
+        flags.extend(self.secrets.iter().map(secret));
+        flags
+    }
+}

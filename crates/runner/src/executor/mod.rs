@@ -1,0 +1,183 @@
+//! What a supervisor runs for a request: a process, a container, or a worker of
+//! multiclaude. Each turns a request into a [`Job`]; all else is the same for them.
+
+mod container;
+pub mod multiclaude;
+mod process;
+mod template;
+
+pub use container::{Container, name as container_name};
+pub use multiclaude::Multiclaude;
+pub use process::{Process, SOCKET_VARIABLE};
+pub use template::{Template, TemplateError};
+
+use crate::dirs::WorkerDirs;
+use crate::job::{Job, User};
+use multiclaude_hybrid_client::protocol::spawn::SpawnRequest;
+use multiclaude_hybrid_client::protocol::{AgentName, SpawnId};
+
+/// Characters of a task's first line that an argument has.
+const LINE: usize = 200;
+
+/// How workers are run.
+#[derive(Debug, Clone)]
+pub enum Executor {
+    /// As processes of this machine.
+    Process(Process),
+    /// In containers.
+    Container(Container),
+    /// By the multiclaude of this machine.
+    Multiclaude(Multiclaude),
+}
+
+/// A request that is to be run, and under which name.
+#[derive(Debug)]
+pub struct Assignment<'a> {
+    /// The request.
+    pub request: &'a SpawnRequest,
+    /// The worker's registered name.
+    pub name: &'a AgentName,
+    /// Its directories; the task is in there.
+    pub dirs: &'a WorkerDirs,
+}
+
+/// What every worker is limited to.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How long it may run, unless its request says less.
+    pub timeout_secs: u64,
+    /// Bytes of output that are kept.
+    pub output: u64,
+    /// Bytes that its directory may have.
+    pub disk: u64,
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Thousandths of a core.
+    pub cpu_milli: Option<u64>,
+    /// Processes.
+    pub processes: Option<u64>,
+}
+
+impl Limits {
+    /// How long this request may run: what its metadata `timeout_secs` says, if that
+    /// is less than what the runner allows.
+    fn timeout_of(&self, request: &SpawnRequest) -> u64 {
+        let asked = request.metadata.get("timeout_secs").and_then(|secs| secs.parse().ok());
+        asked.map_or(self.timeout_secs, |asked: u64| asked.clamp(1, self.timeout_secs))
+    }
+}
+
+impl Executor {
+    /// `process`, `container` or `multiclaude`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Process(_) => "process",
+            Self::Container(_) => "container",
+            Self::Multiclaude(_) => "multiclaude",
+        }
+    }
+
+    /// The name that a worker registers under, or that the bridge registers it under.
+    ///
+    /// # Errors
+    /// There can be no such name.
+    pub fn name(&self, id: &SpawnId, node: &str) -> Result<AgentName, String> {
+        let local = local_name(id);
+        match self {
+            Self::Multiclaude(_) => AgentName::parse(&format!("{local}-{node}")),
+            _ => AgentName::parse(&local),
+        }
+        .map_err(|error| format!("the name of a worker {error}"))
+    }
+
+    /// Does the runner register the worker? With multiclaude the bridge does.
+    pub fn registers(&self) -> bool {
+        !matches!(self, Self::Multiclaude(_))
+    }
+
+    /// Who the worker's own directory belongs to, if not to the runner's user.
+    pub fn user(&self) -> Option<&User> {
+        match self {
+            Self::Process(process) => process.user.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// What the supervisor is to run.
+    ///
+    /// # Errors
+    /// Why this request cannot be run; its requester reads that.
+    pub fn job(&self, assignment: &Assignment<'_>, limits: &Limits) -> Result<Job, String> {
+        match self {
+            Self::Process(process) => process.job(assignment, limits),
+            Self::Container(container) => container.job(assignment, limits),
+            Self::Multiclaude(multiclaude) => multiclaude.job(assignment, limits),
+        }
+    }
+}
+
+/// A worker's name on its machine: the end of its request's id.
+pub fn local_name(id: &SpawnId) -> String {
+    let id = id.as_str();
+    format!("worker-{}", id.get(id.len().saturating_sub(8)..).unwrap_or(id))
+}
+
+/// A task as an argument: its first line without control characters, and where all of
+/// it is. It never starts with `-`.
+pub fn task_argument(task: &str, file: &str) -> String {
+    let line = task.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let clean = |line: &str| -> String {
+        line.chars().filter(|character| !character.is_control()).take(LINE).collect()
+    };
+    format!("Task: {} (the whole task is in the file {file})", clean(line))
+}
+
+/// The branches that a request names in its metadata: where to start, and where to
+/// push.
+fn branches(request: &SpawnRequest) -> Result<(Option<&str>, Option<&str>), String> {
+    let branch = |key: &str| match request.metadata.get(key).map(String::as_str) {
+        None | Some("") => Ok(None),
+        Some(name) if is_branch(name) => Ok(Some(name)),
+        Some(name) => Err(format!("{key}: {name:?} is not the name of a branch")),
+    };
+    Ok((branch("branch")?, branch("push_to")?))
+}
+
+/// A name that git takes for a branch and for nothing else.
+fn is_branch(name: &str) -> bool {
+    let bad = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
+    name.len() <= 200
+        && !name.starts_with(['-', '/', '.'])
+        && !name.ends_with(['/', '.'])
+        && !name.contains(bad)
+        && !["..", "//", "@{", "/."].iter().any(|part| name.contains(part))
+        && !name.split('/').any(|part| part.to_ascii_lowercase().ends_with(".lock"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_that_git_would_take_for_something_else_are_no_branches() {
+        for good in ["main", "work/fox", "fix-1.2", "a/b_c", "müller"] {
+            assert!(is_branch(good), "{good}");
+        }
+        for bad in
+            ["-f", "--upload-pack=x", "a..b", "a b", "a\n", "x~1", "refs:x", "/a", "a/", "a.lock"]
+        {
+            assert!(!is_branch(bad), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_argument_of_any_task_is_one_clean_line_and_no_flag(task in "\\PC*|[\u{0}-\u{7f}]*") {
+            let argument = task_argument(&task, "/w/task.md");
+            prop_assert!(argument.starts_with("Task: "));
+            prop_assert!(!argument.chars().any(char::is_control));
+            prop_assert!(argument.chars().count() < 300);
+        }
+    }
+}

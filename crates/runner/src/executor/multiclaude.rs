@@ -1,0 +1,172 @@
+//! Workers of the unmodified multiclaude on this machine. `follow` creates one and
+//! waits for its end; it is what the supervisor runs.
+
+use super::{Assignment, Limits, branches, local_name, task_argument};
+use crate::job::{Job, Step};
+use multiclaude_hybrid_bridge::multiclaude::{Ended, StateFile};
+use multiclaude_hybrid_client::protocol::Repo;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Between two looks at multiclaude's state.
+const LOOK: Duration = Duration::from_millis(300);
+/// How long a worker may be in neither the agents nor the history: the state is
+/// written in two steps.
+const MISSING: Duration = Duration::from_secs(3);
+
+/// The multiclaude of this machine.
+#[derive(Debug, Clone)]
+pub struct Multiclaude {
+    /// The real program.
+    pub program: PathBuf,
+    /// Its names of the repos.
+    pub nicknames: BTreeMap<Repo, String>,
+    /// This program.
+    pub own: PathBuf,
+    /// The home that it belongs to.
+    pub home: PathBuf,
+}
+
+impl Multiclaude {
+    pub(super) fn job(&self, given: &Assignment<'_>, limits: &Limits) -> Result<Job, String> {
+        let request = given.request;
+        let (start, push_to) = branches(request)?;
+        let nickname = self.nicknames.get(&request.repo);
+        let nickname = nickname.ok_or_else(|| {
+            format!("multiclaude has no clone of {} on this machine", request.repo)
+        })?;
+        let file = |path: PathBuf| path.to_string_lossy().into_owned();
+        let local = local_name(&request.id);
+        let mut follow = vec![
+            file(self.own.clone()),
+            "runner".to_owned(),
+            "follow".to_owned(),
+            format!("--multiclaude={}", self.program.display()),
+            format!("--nickname={nickname}"),
+            format!("--name={local}"),
+            format!("--task={}", task_argument(&request.task, &file(given.dirs.task()))),
+            format!("--summary={}", file(given.dirs.summary())),
+        ];
+        follow.extend(start.map(|start| format!("--branch={start}")));
+        follow.extend(push_to.filter(|_| start.is_some()).map(|to| format!("--push-to={to}")));
+        let mut forget = vec![file(self.own.clone()), "runner".to_owned(), "forget".to_owned()];
+        forget.push(format!("--multiclaude={}", self.program.display()));
+        forget.push(format!("--nickname={nickname}"));
+        forget.push(format!("--name={local}"));
+        let dir = given.dirs.work().to_owned();
+        let mark = ("MULTICLAUDE_HYBRID_WORKER".to_owned(), request.id.to_string());
+        Ok(Job {
+            id: request.id.to_string(),
+            work: dir.clone(),
+            steps: vec![Step { command: follow, dir: dir.clone() }],
+            cleanup: vec![Step { command: forget, dir }],
+            inherited: None,
+            set: BTreeMap::from([mark]),
+            timeout_secs: limits.timeout_of(request),
+            output_max: limits.output,
+            disk_max: limits.disk,
+            ends_with_lease: request.retry,
+            cgroup: None,
+            user: None,
+        })
+    }
+}
+
+/// A worker of multiclaude that is to be created and followed.
+#[derive(Debug, Clone)]
+pub struct Wish<'a> {
+    /// The real program.
+    pub multiclaude: &'a Path,
+    /// Its name of the repo.
+    pub nickname: &'a str,
+    /// The worker's name.
+    pub name: &'a str,
+    /// Its task, as one argument.
+    pub task: &'a str,
+    /// Where it starts.
+    pub branch: Option<&'a str>,
+    /// Where it pushes.
+    pub push_to: Option<&'a str>,
+    /// Where its summary is written.
+    pub summary: &'a Path,
+}
+
+/// Creates a worker and waits for its end; whether it ended well.
+///
+/// # Errors
+/// multiclaude cannot be run or refuses, or its state cannot be read.
+pub fn follow(wish: &Wish<'_>, state: &StateFile) -> io::Result<bool> {
+    let mut command = Command::new(wish.multiclaude);
+    command.args(["worker", "create", wish.task, "--repo", wish.nickname, "--name", wish.name]);
+    if let Some(branch) = wish.branch {
+        command.args(["--branch", branch]);
+    }
+    if let Some(push_to) = wish.push_to {
+        command.args(["--push-to", push_to]);
+    }
+    // A worker that runs in a window of its own belongs to no runner's socket.
+    let status = command.stdin(Stdio::null()).status()?;
+    if !status.success() {
+        return Err(io::Error::other(format!("multiclaude worker create has failed: {status}")));
+    }
+    let mut created_at: Option<String> = None;
+    let mut seen = Instant::now();
+    loop {
+        let state = state.read();
+        let repo = state.as_ref().and_then(|state| state.repos.get(wish.nickname));
+        if let Some(agent) = repo.and_then(|repo| repo.agents.get(wish.name)) {
+            if created_at.is_none() {
+                println!("{} works for multiclaude in {}", wish.name, agent.worktree_path);
+            }
+            created_at = Some(agent.created_at.clone());
+            seen = Instant::now();
+        }
+        let is_it = |ended: &&Ended| {
+            ended.name == wish.name
+                && created_at.as_ref().is_none_or(|created| *created == ended.created_at)
+        };
+        if let Some(ended) = repo.and_then(|repo| repo.task_history.iter().rev().find(is_it)) {
+            return report(wish, ended);
+        }
+        if seen.elapsed() > MISSING {
+            let text = "the worker is neither among multiclaude's agents nor in its history: somebody removed \
+                        it, or its tmux session was lost";
+            return Err(io::Error::other(text));
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+/// A worker that ended without a word has crashed, or its claude was ended.
+fn report(wish: &Wish<'_>, ended: &Ended) -> io::Result<bool> {
+    let (good, text) = match (&ended.failure_reason, &ended.summary) {
+        (Some(reason), _) if !reason.is_empty() => (false, reason.as_str()),
+        (_, Some(summary)) if !summary.is_empty() => (true, summary.as_str()),
+        _ if ended.status == "failed" => (false, "it gave no reason"),
+        _ => (false, "it ended without a summary: its claude was closed or has crashed"),
+    };
+    println!("{text}");
+    fs::write(wish.summary, text)?;
+    Ok(good)
+}
+
+/// Removes a worker of multiclaude, with whatever it has not committed.
+///
+/// # Errors
+/// multiclaude cannot be run.
+pub fn forget(multiclaude: &Path, nickname: &str, name: &str) -> io::Result<()> {
+    let mut command = Command::new(multiclaude);
+    command.args(["worker", "rm", name, "--repo", nickname]);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    if let Some(mut answers) = child.stdin.take() {
+        // It asks about changes that are not committed, and commits that are not pushed.
+        let _ = answers.write_all(b"y\ny\n");
+    }
+    child.wait().map(drop)
+}

@@ -1,0 +1,157 @@
+//! Workers as processes of this machine. They run in a directory of their own, with an
+//! environment that only has what is allowed, in a session of their own.
+//!
+//! What separates them from the runner's token is the user that they run as: as the
+//! runner's own user they can read what that user can.
+
+use super::{Assignment, Limits, Template, branches, task_argument};
+use crate::job::{Cgroup, Job, Step, User};
+use crate::supervisor::Base;
+use multiclaude_hybrid_client::protocol::spawn::SpawnRequest;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where a worker finds the socket through which it sends and receives.
+pub const SOCKET_VARIABLE: &str = "MULTICLAUDE_HYBRID_SOCKET";
+/// Variables that every worker gets.
+const INHERITED: [&str; 10] =
+    ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TERM", "SSH_AUTH_SOCK"];
+
+/// How processes are run.
+#[derive(Debug, Clone)]
+pub struct Process {
+    /// What is run; `claude -p` in a clone, if absent.
+    pub command: Option<Template>,
+    /// Is the repo cloned for a command, too? It runs in the clone then.
+    pub clone: bool,
+    /// Where it is cloned from: `{repo}` stands for `owner/repo`.
+    pub clone_url: String,
+    /// Variables beside the usual ones that workers get.
+    pub inherited: Vec<String>,
+    /// Who they run as, if not as the runner.
+    pub user: Option<User>,
+    /// Where control groups are made.
+    pub base: Option<Base>,
+    /// This program, for the MCP server of the worker's claude.
+    pub program: PathBuf,
+}
+
+impl Process {
+    pub(super) fn job(&self, given: &Assignment<'_>, limits: &Limits) -> Result<Job, String> {
+        let (request, work) = (given.request, given.dirs.work());
+        let (_, push_to) = branches(request)?;
+        let branch = push_to.map_or_else(|| format!("work/{}", given.name), str::to_owned);
+        let values = values(given, &branch);
+        let dir =
+            if self.clone || self.command.is_none() { work.join("repo") } else { work.to_owned() };
+        let mut steps = Vec::new();
+        if dir != work {
+            steps = clone(&self.clone_url, request, work, &branch)?;
+        }
+        let command = match &self.command {
+            Some(template) => template.fill(&values),
+            None => self.claude(given, &branch)?,
+        };
+        steps.push(Step { command, dir });
+        let mut inherited: Vec<String> = INHERITED.map(str::to_owned).to_vec();
+        inherited.extend(self.inherited.iter().cloned());
+        let id = request.id.as_str();
+        let group = self.base.as_ref().map(|base| Cgroup {
+            path: base.group(id),
+            memory: limits.memory.filter(|_| base.limits("memory")),
+            cpu_milli: limits.cpu_milli.filter(|_| base.limits("cpu")),
+            processes: limits.processes.filter(|_| base.limits("pids")),
+        });
+        Ok(Job {
+            id: id.to_owned(),
+            work: work.to_owned(),
+            steps,
+            cleanup: Vec::new(),
+            inherited: Some(inherited),
+            set: variables(given, work),
+            timeout_secs: limits.timeout_of(request),
+            output_max: limits.output,
+            disk_max: limits.disk,
+            ends_with_lease: request.retry,
+            cgroup: group,
+            user: self.user.clone(),
+        })
+    }
+
+    fn claude(&self, given: &Assignment<'_>, branch: &str) -> Result<Vec<String>, String> {
+        let path = given.dirs.work().join("mcp.json");
+        let server = json!({ "command": self.program, "args": ["mcp"] });
+        let servers = json!({ "mcpServers": { "multiclaude-hybrid": server } });
+        fs::write(&path, servers.to_string())
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        let task = task_argument(&given.request.task, &given.dirs.task().to_string_lossy());
+        let prompt = format!(
+            "You are {name}, a worker for {repo} on a machine of its own. {task}. Read that file before you begin. \
+             You are in a fresh clone, on the branch {branch}: commit your work, and push it with `git push -u \
+             origin HEAD`. Other agents can write to you: look at the tool list_messages now and then and before \
+             you finish, answer with send_message, and acknowledge with ack_message. At the end, write what you \
+             did and where to find it into the file {summary}.",
+            name = given.name,
+            repo = given.request.repo,
+            summary = given.dirs.summary().display(),
+        );
+        let path = path.to_string_lossy().into_owned();
+        let words =
+            ["claude", "-p", &prompt, "--mcp-config", &path, "--dangerously-skip-permissions"];
+        Ok(words.map(str::to_owned).to_vec())
+    }
+}
+
+/// What a template's placeholders stand for.
+pub(super) fn values(given: &Assignment<'_>, branch: &str) -> BTreeMap<&'static str, String> {
+    let text = |path: PathBuf| path.to_string_lossy().into_owned();
+    let start = given.request.metadata.get("branch").cloned().unwrap_or_default();
+    let file = text(given.dirs.task());
+    BTreeMap::from([
+        ("task", task_argument(&given.request.task, &file)),
+        ("task_file", file),
+        ("summary_file", text(given.dirs.summary())),
+        ("name", given.name.to_string()),
+        ("id", given.request.id.to_string()),
+        ("repo", given.request.repo.to_string()),
+        ("branch", start),
+        ("push_to", branch.to_owned()),
+        ("work", text(given.dirs.work().to_owned())),
+        ("socket", text(given.dirs.socket())),
+    ])
+}
+
+/// The variables that say to a worker what it is, with its directory at `work`.
+pub(super) fn variables(given: &Assignment<'_>, work: &Path) -> BTreeMap<String, String> {
+    let file = |name: &str| work.join(name).to_string_lossy().into_owned();
+    [
+        (SOCKET_VARIABLE, file("socket")),
+        ("MULTICLAUDE_HYBRID_TASK_FILE", file("task.md")),
+        ("MULTICLAUDE_HYBRID_SUMMARY_FILE", file("summary.md")),
+        ("MULTICLAUDE_HYBRID_NAME", given.name.to_string()),
+        ("MULTICLAUDE_HYBRID_REPO", given.request.repo.to_string()),
+        ("MULTICLAUDE_HYBRID_WORKER", given.request.id.to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+fn clone(
+    url: &str,
+    request: &SpawnRequest,
+    work: &Path,
+    branch: &str,
+) -> Result<Vec<Step>, String> {
+    let (start, _) = branches(request)?;
+    let url = url.replace("{repo}", request.repo.as_str());
+    let mut clone = ["git", "clone", "--quiet"].map(str::to_owned).to_vec();
+    clone.extend(start.map(|start| format!("--branch={start}")));
+    clone.extend(["--".to_owned(), url, "repo".to_owned()]);
+    let switch = ["git", "switch", "--quiet", "-C", branch].map(str::to_owned).to_vec();
+    Ok(vec![
+        Step { command: clone, dir: work.to_owned() },
+        Step { command: switch, dir: work.join("repo") },
+    ])
+}

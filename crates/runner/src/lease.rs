@@ -1,0 +1,174 @@
+//! A task of its own renews a worker's lease, so that no clone, slow start or full disk
+//! can keep it from that. Each answer says whether the worker is to be stopped.
+
+use crate::deadline::{self, Moment};
+use crate::job::Stop;
+use crate::supervisor::tail;
+use crate::worker::Worker;
+use multiclaude_hybrid_bridge::connection::is_for_later;
+use multiclaude_hybrid_bridge::lock::locked;
+use multiclaude_hybrid_client::Error;
+use multiclaude_hybrid_client::protocol::ErrorCode;
+use multiclaude_hybrid_client::protocol::spawn::{SpawnRequest, WorkerUpdate};
+use std::time::Duration;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+/// Between two looks at the clock: `sleep` does not count suspension.
+const TICK: Duration = Duration::from_secs(1);
+/// A worker whose lease has run out is ended this much before that, at most: the
+/// request for the lease was made before the coordinator answered.
+const MARGIN_MAX: Duration = Duration::from_secs(2);
+/// Bytes of output that are reported.
+pub const LOG_MAX: u64 = 64 * 1024;
+/// Characters of the last line that are reported as progress.
+const PROGRESS: usize = 180;
+
+/// What the coordinator's answer to an update means for the worker.
+#[derive(Debug)]
+pub enum Answer {
+    /// It is ours; here is how it stands.
+    Holds(Box<SpawnRequest>),
+    /// It is not ours any longer.
+    Lost(String),
+    /// Nothing is known: ask again.
+    Later(String),
+}
+
+/// Reads an answer.
+pub fn answer(result: Result<SpawnRequest, Error>) -> Answer {
+    match result {
+        Ok(request) => Answer::Holds(Box::new(request)),
+        Err(error)
+            if matches!(error.code(), Some(ErrorCode::LeaseLost | ErrorCode::WorkerNotFound)) =>
+        {
+            Answer::Lost(error.to_string())
+        }
+        Err(error) => Answer::Later(error.to_string()),
+    }
+}
+
+/// Can an error be mended by waiting, or by a person who renews a token?
+pub fn may_pass(error: &Error) -> bool {
+    is_for_later(error) || matches!(error, Error::Unauthenticated(_) | Error::Forbidden(_))
+}
+
+impl Worker {
+    /// Makes an update, which renews the lease.
+    pub(crate) async fn update(&self, update: WorkerUpdate) -> Answer {
+        let asked = Moment::now();
+        let lease_secs = self.shared.options.lease_secs;
+        let update = WorkerUpdate { lease_secs, ..update };
+        let answer = answer(self.client().update_worker(&self.id, &update).await);
+        match &answer {
+            Answer::Holds(request) => {
+                let lease = self.shared.options.secs(lease_secs.unsigned_abs());
+                let ends = asked.after(lease.saturating_sub(MARGIN_MAX.min(lease / 20)));
+                *locked(&self.renewed) = Some((asked, ends));
+                if let Err(error) = deadline::write(&self.dirs.lease(), ends) {
+                    warn!(id = %self.id, %error, "the end of the lease could not be written");
+                }
+                if request.cancel_requested {
+                    self.order(Stop::Cancelled);
+                }
+            }
+            Answer::Lost(reason) => {
+                info!(id = %self.id, reason, "the lease is lost");
+                self.order(Stop::LeaseLost);
+            }
+            Answer::Later(_) => {}
+        }
+        answer
+    }
+
+    /// An update that says nothing but how the worker is getting on.
+    pub(crate) fn news(&self) -> WorkerUpdate {
+        let update = WorkerUpdate::new(&self.lease_token);
+        let text = self.log();
+        let mut reported = locked(&self.reported);
+        if *reported == text {
+            return update;
+        }
+        reported.clone_from(&text);
+        WorkerUpdate { progress: progress(&text), log_tail: Some(text), ..update }
+    }
+
+    /// The end of what the worker has printed.
+    pub(crate) fn log(&self) -> String {
+        text_of(&tail(&self.dirs.output(), LOG_MAX))
+    }
+
+    /// Renews the lease until this is dropped, or it is lost.
+    pub(crate) async fn renew(&self) {
+        let every = self.shared.options.secs(self.shared.options.lease_secs.unsigned_abs()) / 4;
+        let tick = TICK.min(every / 4);
+        let mut again = Moment::now().after(every);
+        loop {
+            sleep(tick).await;
+            if !again.is_past() {
+                continue;
+            }
+            match self.update(self.news()).await {
+                Answer::Holds(_) => {
+                    self.trouble.end(self.id.as_str());
+                    again = Moment::now().after(every);
+                }
+                Answer::Lost(_) => return,
+                Answer::Later(reason) => {
+                    // The output of this time is reported with the next renewal.
+                    locked(&self.reported).clear();
+                    self.trouble.begin(self.id.as_str(), reason);
+                    again = Moment::now().after((every / 6).max(Duration::from_millis(100)));
+                }
+            }
+        }
+    }
+}
+
+/// The text of what a worker printed: whole characters, at most [`LOG_MAX`] bytes,
+/// without those that no JSON text may have in the database.
+fn text_of(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}");
+    let most = usize::try_from(LOG_MAX).unwrap_or(usize::MAX);
+    let mut from = text.len().saturating_sub(most);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    text.get(from..).unwrap_or_default().to_owned()
+}
+
+/// The last line that says something.
+fn progress(text: &str) -> Option<String> {
+    let clean = |line: &str| -> String {
+        let shown = line.chars().filter(|character| !character.is_control());
+        let mut clean = String::new();
+        for character in shown {
+            if clean.len() + character.len_utf8() > PROGRESS {
+                break;
+            }
+            clean.push(character);
+        }
+        clean.trim().to_owned()
+    };
+    text.lines().rev().map(clean).find(|line| !line.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_cut_between_characters() {
+        let text = text_of("ä".repeat(40_000).as_bytes());
+        assert!(text.len() <= 65_536 && text.len() > 65_000 && text.chars().all(|c| c == 'ä'));
+        // What is no UTF-8 grows when it is replaced.
+        assert!(text_of(&vec![0xff; 65_536]).len() <= 65_536);
+    }
+
+    #[test]
+    fn progress_is_the_last_line_that_says_something() {
+        assert_eq!(progress("one\n\u{1b}[1mtwo\r\n \n").as_deref(), Some("[1mtwo"));
+        assert_eq!(progress("\n\n"), None);
+        assert!(progress(&"ß".repeat(500)).unwrap().len() <= PROGRESS);
+    }
+}

@@ -1,0 +1,211 @@
+//! The daemon: takes over the workers of an earlier runner, claims requests, and
+//! drains at its end.
+
+use crate::claims::{self, Source};
+use crate::dirs::Dirs;
+use crate::executor::{Executor, Limits};
+use crate::job;
+use crate::listener::Pushes;
+use crate::shared::{Phase, Shared};
+use crate::status::{show, write_status};
+use crate::worker::{Record, Stage, Worker};
+use multiclaude_hybrid_bridge::dirs::{names, remove};
+use multiclaude_hybrid_bridge::http::Listener;
+use multiclaude_hybrid_client::RepoClient;
+use multiclaude_hybrid_client::protocol::agent::AgentStatus;
+use multiclaude_hybrid_client::protocol::heartbeat::Heartbeat;
+use multiclaude_hybrid_client::protocol::{Repo, SpawnId};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
+
+/// Between two heartbeats of the workers of a repo, in seconds.
+const HEARTBEAT_SECS: u64 = 60;
+/// How long ends may take to be reported, once all workers were stopped.
+const REPORTS: Duration = Duration::from_secs(20);
+/// How a runner runs.
+#[derive(Debug)]
+pub struct Options {
+    /// The user's home.
+    pub home: PathBuf,
+    /// Where workers' own directories are, if not in the home.
+    pub work: Option<PathBuf>,
+    /// The repos, with clients of their tokens.
+    pub repos: Vec<(Repo, RepoClient)>,
+    /// How workers are run.
+    pub executor: Executor,
+    /// What each is limited to.
+    pub limits: Limits,
+    /// How many run at a time.
+    pub max_workers: usize,
+    /// What requests may ask for.
+    pub labels: Vec<String>,
+    /// How long a lease is.
+    pub lease_secs: i64,
+    /// Between two claims that get nothing.
+    pub poll: Duration,
+    /// Where pushes are received, and the URL by which the coordinator reaches that.
+    pub listen: Option<(SocketAddr, String)>,
+    /// The label of this machine.
+    pub node: String,
+    /// How long workers may go on after SIGTERM.
+    pub drain: Duration,
+    /// Are workers' directories kept?
+    pub keep_work: bool,
+    /// Divides the coordinator's times, for tests.
+    pub scale: u32,
+}
+
+impl Options {
+    /// So many seconds of the coordinator's.
+    pub fn secs(&self, secs: u64) -> Duration {
+        Duration::from_secs(secs) / self.scale.max(1)
+    }
+}
+
+/// Why a runner cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// One runs already.
+    #[error("a runner of this home is running already")]
+    Running,
+    /// Its directories cannot be used.
+    #[error("the runner's directories cannot be used: {0}")]
+    Dirs(#[from] io::Error),
+    /// It cannot listen.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// Runs a runner until `stop` says so: the first time it drains, the second time it
+/// stops its workers.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn run(
+    options: Options,
+    mut stop: tokio::sync::mpsc::Receiver<()>,
+) -> Result<(), StartError> {
+    let dirs = Dirs::of_home(&options.home, options.work.as_deref());
+    let _lock = dirs.lock()?.ok_or(StartError::Running)?;
+    remove(&dirs.status())?;
+    dirs.create()?;
+    // Other processes of this user read none of its memory or environment.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(io::Error::from)?;
+    let sources: Vec<_> = options
+        .repos
+        .iter()
+        .map(|(repo, client)| Arc::new(Source::new(repo.clone(), client.clone())))
+        .collect();
+    let pushes = options.listen.as_ref().map(|(_, url)| Pushes::new(sources.clone(), url.clone()));
+    let _listener = match (&options.listen, &pushes) {
+        (Some((address, _)), Some(pushes)) => {
+            let started = Listener::start(*address, Arc::clone(pushes) as _).await;
+            Some(started.map_err(|error| StartError::Listen { address: *address, error })?)
+        }
+        _ => None,
+    };
+    let shared = Shared::new(options, dirs, sources, pushes);
+    take_over(&shared)?;
+    let mut tasks = JoinSet::new();
+    for source in &shared.sources {
+        tasks.spawn(claims::claim(Arc::clone(&shared), Arc::clone(source)));
+        tasks.spawn(beat(Arc::clone(&shared), Arc::clone(source)));
+        if let Some(pushes) = shared.pushes() {
+            tasks.spawn(Arc::clone(pushes).follow(Arc::clone(source)));
+        }
+    }
+    tasks.spawn(show(Arc::clone(&shared)));
+    info!(
+        node = shared.options.node,
+        executor = shared.options.executor.kind(),
+        max_workers = shared.options.max_workers,
+        "the runner is ready"
+    );
+    let _ = stop.recv().await;
+    drain(&shared, stop).await;
+    write_status(&shared);
+    info!("stopped");
+    Ok(())
+}
+
+async fn drain(shared: &Shared, mut stop: tokio::sync::mpsc::Receiver<()>) {
+    info!(workers = shared.all().len(), "draining: nothing is claimed any longer");
+    shared.enter(Phase::Draining);
+    tokio::select! {
+        () = shared.none_left() => return,
+        () = sleep(shared.options.drain) => {}
+        _ = stop.recv() => {}
+    }
+    shared.enter(Phase::Stopping);
+    if timeout(REPORTS, shared.none_left()).await.is_err() {
+        let left = shared.all().len();
+        warn!(left, "not all ends could be reported; the next runner of this home reports them");
+    }
+}
+
+/// Takes over what an earlier runner has left.
+fn take_over(shared: &Arc<Shared>) -> io::Result<()> {
+    for name in names(&shared.dirs.workers())? {
+        let Some(id) = SpawnId::parse(&name) else { continue };
+        let dirs = shared.dirs.worker(&id);
+        let record: Option<Record> = match job::read(&dirs.record()) {
+            Ok(record) => record,
+            Err(error) => {
+                warn!(%id, %error, "a worker of an earlier runner cannot be taken over");
+                continue;
+            }
+        };
+        let Some(record) = record else {
+            // It was being removed, or its claim had not been kept.
+            dirs.remove(false)?;
+            continue;
+        };
+        let repo = record.request.repo.clone();
+        let Some(worker) = Worker::new(Arc::clone(shared), record) else {
+            warn!(%id, %repo, "a worker of a repo that is not served is left alone");
+            continue;
+        };
+        let slot = Arc::clone(&shared.slots).try_acquire_owned().ok();
+        shared.live(worker, slot);
+    }
+    Ok(())
+}
+
+/// Signs of life of a repo's workers, one call for all.
+async fn beat(shared: Arc<Shared>, source: Arc<Source>) {
+    loop {
+        sleep(shared.options.secs(HEARTBEAT_SECS)).await;
+        let beats: Vec<_> = shared
+            .all()
+            .iter()
+            .filter(|worker| {
+                worker.stage() == Stage::Running && shared.options.executor.registers()
+            })
+            .map(|worker| worker.record())
+            .filter(|record| record.request.repo == source.repo)
+            .filter_map(|record| record.name)
+            .map(|name| Heartbeat {
+                name,
+                id: None,
+                status: Some(AgentStatus::Active),
+                metadata: None,
+            })
+            .collect();
+        if !beats.is_empty() {
+            // One that is lost is made up for by the next.
+            let _ = source.client.heartbeats(&beats).await;
+        }
+    }
+}

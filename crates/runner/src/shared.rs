@@ -1,0 +1,163 @@
+//! What all parts of a runner share: how it runs, its files, its workers.
+
+use crate::claims::Source;
+use crate::dirs::Dirs;
+use crate::listener::Pushes;
+use crate::run::Options;
+use crate::status::Status;
+use crate::worker::Worker;
+use multiclaude_hybrid_bridge::clock;
+use multiclaude_hybrid_bridge::lock::locked;
+use multiclaude_hybrid_client::protocol::{Repo, SpawnId};
+use multiclaude_hybrid_client::{RepoClient, Retries};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::sleep;
+
+/// The waits between two tries of a call.
+const TRIES: Retries = Retries {
+    attempts: u32::MAX,
+    first: Duration::from_millis(250),
+    longest: Duration::from_secs(15),
+};
+
+/// How far a runner is from its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It claims.
+    Running,
+    /// It claims nothing; its workers go on.
+    Draining,
+    /// Its workers are stopped.
+    Stopping,
+}
+
+/// What all parts of a runner share.
+#[derive(Debug)]
+pub struct Shared {
+    /// How it runs.
+    pub options: Options,
+    /// Its files.
+    pub dirs: Dirs,
+    /// One for each worker that may run.
+    pub slots: Arc<Semaphore>,
+    /// The repos that it serves.
+    pub sources: Vec<Arc<Source>>,
+    pushes: Option<Arc<Pushes>>,
+    workers: Mutex<BTreeMap<SpawnId, Arc<Worker>>>,
+    changed: watch::Sender<()>,
+    phase: watch::Sender<Phase>,
+    /// When it was started, in milliseconds since the epoch.
+    pub started_ms: i64,
+    /// The status that is on disk.
+    pub(crate) written: Mutex<Option<Status>>,
+}
+
+impl Shared {
+    /// Of a runner that has no workers yet.
+    pub fn new(
+        options: Options,
+        dirs: Dirs,
+        sources: Vec<Arc<Source>>,
+        pushes: Option<Arc<Pushes>>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            slots: Arc::new(Semaphore::new(options.max_workers)),
+            dirs,
+            sources,
+            pushes,
+            workers: Mutex::default(),
+            changed: watch::Sender::new(()),
+            phase: watch::Sender::new(Phase::Running),
+            started_ms: clock::wall_ms(),
+            written: Mutex::default(),
+            options,
+        })
+    }
+
+    /// It comes nearer to its end.
+    pub fn enter(&self, phase: Phase) {
+        self.phase.send_replace(phase);
+    }
+
+    /// How far it is from its end.
+    pub fn phase(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    /// Resolves when nothing is to be claimed any longer.
+    pub async fn ending(&self) {
+        let _ = self.phase().wait_for(|phase| *phase != Phase::Running).await;
+    }
+
+    /// Calls for a repo; nothing if it is not served.
+    pub fn client(&self, repo: &Repo) -> Option<&RepoClient> {
+        let source = self.sources.iter().find(|source| source.repo == *repo);
+        source.map(|source| &source.client)
+    }
+
+    /// Are this repo's requests pushed here?
+    pub fn is_pushed(&self, source: &Source) -> bool {
+        self.pushes.as_ref().is_some_and(|pushes| pushes.come_for(&source.repo))
+    }
+
+    /// The listener's part, if there is a listener.
+    pub fn pushes(&self) -> Option<&Arc<Pushes>> {
+        self.pushes.as_ref()
+    }
+
+    /// Waits before try number `tries` + 1 of a call.
+    pub async fn pause(&self, tries: u32) {
+        sleep(TRIES.wait(tries, fastrand::f64())).await;
+    }
+
+    /// The worker of a request.
+    pub fn worker(&self, id: &SpawnId) -> Option<Arc<Worker>> {
+        locked(&self.workers).get(id).cloned()
+    }
+
+    /// Waits until this runner has no worker for a request.
+    pub async fn without(&self, id: &SpawnId) {
+        let mut changed = self.changed.subscribe();
+        while self.worker(id).is_some() {
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// A worker begins to live.
+    pub fn live(&self, worker: Arc<Worker>, slot: Option<OwnedSemaphorePermit>) {
+        locked(&self.workers).insert(worker.id.clone(), Arc::clone(&worker));
+        self.changed.send_replace(());
+        tokio::spawn(worker.live(slot));
+    }
+
+    /// A worker is no more.
+    pub fn forget(&self, id: &SpawnId) {
+        locked(&self.workers).remove(id);
+        self.changed.send_replace(());
+    }
+
+    /// Something has changed that the status shows.
+    pub fn touch(&self) {
+        self.changed.send_replace(());
+    }
+
+    /// All its workers.
+    pub fn all(&self) -> Vec<Arc<Worker>> {
+        locked(&self.workers).values().cloned().collect()
+    }
+
+    /// Waits until it has no workers.
+    pub async fn none_left(&self) {
+        let mut changed = self.changed.subscribe();
+        while !locked(&self.workers).is_empty() {
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What `runner status` shows, as the running runner writes it.
+
+use crate::claims::Source;
+use crate::executor::task_argument;
+use crate::shared::{Phase, Shared};
+use crate::worker::{Stage, Worker};
+use multiclaude_hybrid_bridge::clock;
+use multiclaude_hybrid_bridge::dirs::write_durably;
+use multiclaude_hybrid_bridge::lock::locked;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// How often the status is written, at most.
+const TICK: Duration = Duration::from_millis(500);
+
+/// A running runner.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its process.
+    pub pid: u32,
+    /// Its version.
+    pub version: String,
+    /// When it was started, in milliseconds since the epoch.
+    pub started_ms: i64,
+    /// The label of this machine.
+    pub node: String,
+    /// `process`, `container` or `multiclaude`.
+    pub executor: String,
+    /// How many workers may run.
+    pub max_workers: usize,
+    /// What it offers to requests that ask for labels.
+    pub labels: Vec<String>,
+    /// Is nothing claimed, until `runner resume`?
+    pub paused: bool,
+    /// Is it ending?
+    pub draining: bool,
+    /// Where pushes are received.
+    pub listening: Option<String>,
+    /// Limits that this machine does not enforce for the executor.
+    pub not_enforced: Vec<String>,
+    /// The repos that it serves.
+    pub repos: Vec<RepoStatus>,
+    /// The workers that it has.
+    pub workers: Vec<WorkerStatus>,
+}
+
+/// A repo that is served.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepoStatus {
+    /// `owner/repo`.
+    pub repo: String,
+    /// Why nothing can be claimed there, if so.
+    pub error: Option<String>,
+    /// What keeps pushes from coming.
+    pub pushes: Option<String>,
+}
+
+/// A worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// The request's id.
+    pub id: String,
+    /// `owner/repo`.
+    pub repo: String,
+    /// Its registered name.
+    pub name: Option<String>,
+    /// How far it has come.
+    pub stage: Stage,
+    /// The beginning of its task.
+    pub task: String,
+    /// When it was claimed or taken over, in milliseconds since the epoch.
+    pub since_ms: i64,
+    /// Why the coordinator cannot be told about it.
+    pub error: Option<String>,
+}
+
+/// Writes the status whenever it has changed.
+pub(crate) async fn show(shared: Arc<Shared>) {
+    loop {
+        write_status(&shared);
+        sleep(TICK).await;
+    }
+}
+
+pub(crate) fn write_status(shared: &Shared) {
+    let status = status(shared);
+    let mut written = locked(&shared.written);
+    if written.as_ref() == Some(&status) {
+        return;
+    }
+    let text = serde_json::to_vec_pretty(&status).unwrap_or_default();
+    if write_durably(&shared.dirs.status(), &text, 0o600).is_ok() {
+        *written = Some(status);
+    }
+}
+
+fn status(shared: &Shared) -> Status {
+    let options = &shared.options;
+    let now = clock::wall_ms();
+    let repo = |source: &Arc<Source>| RepoStatus {
+        repo: source.repo.to_string(),
+        error: source.trouble.reason(),
+        pushes: source.pushes.reason(),
+    };
+    let worker = |worker: &Arc<Worker>| {
+        let record = worker.record();
+        WorkerStatus {
+            id: worker.id.to_string(),
+            repo: record.request.repo.to_string(),
+            name: record.name.map(|name| name.to_string()),
+            stage: worker.stage(),
+            task: task_argument(&record.request.task, "task.md"),
+            // To the second: it is worked out anew each time.
+            since_ms: (now - i64::try_from(worker.since.ago().as_millis()).unwrap_or_default())
+                .div_euclid(1000)
+                * 1000,
+            error: worker.trouble.reason(),
+        }
+    };
+    let all = shared.all();
+    let mut not_enforced: Vec<_> = all
+        .iter()
+        .filter_map(|worker| worker.supervisor())
+        .flat_map(|started| started.not_enforced)
+        .collect();
+    not_enforced.sort();
+    not_enforced.dedup();
+    Status {
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_ms: shared.started_ms,
+        node: options.node.clone(),
+        executor: options.executor.kind().to_owned(),
+        max_workers: options.max_workers,
+        labels: options.labels.clone(),
+        paused: shared.dirs.paused().exists(),
+        draining: *shared.phase().borrow() != Phase::Running,
+        listening: options.listen.as_ref().map(|(address, _)| address.to_string()),
+        not_enforced,
+        repos: shared.sources.iter().map(repo).collect(),
+        workers: all.iter().map(worker).collect(),
+    }
+}

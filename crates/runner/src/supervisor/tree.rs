@@ -1,0 +1,154 @@
+//! All processes of a worker, whatever they did to get away: the supervisor is their
+//! subreaper, so one that is orphaned becomes its child, also after `setsid`.
+
+use super::Group;
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long processes may take to end after SIGKILL.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// A process, as `/proc` shows it.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    parent: u32,
+    is_zombie: bool,
+}
+
+fn look() -> BTreeMap<u32, Seen> {
+    let names = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = names.filter_map(|name| name.file_name().to_str()?.parse().ok());
+    pids.filter_map(|pid| Some((pid, seen(pid)?))).collect()
+}
+
+fn seen(pid: u32) -> Option<Seen> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace();
+    let is_zombie = matches!(fields.next()?, "Z" | "X");
+    Some(Seen { parent: fields.next()?.parse().ok()?, is_zombie })
+}
+
+/// A process and those above it.
+pub fn ancestors(pid: u32) -> Vec<u32> {
+    let mut line = vec![pid];
+    while let Some(above) = line.last().and_then(|pid| seen(*pid)) {
+        if above.parent == 0 || line.contains(&above.parent) {
+            break;
+        }
+        line.push(above.parent);
+    }
+    line
+}
+
+/// The processes below `root`, that one not included.
+fn below(root: u32, all: &BTreeMap<u32, Seen>) -> BTreeSet<u32> {
+    let mut found = BTreeSet::new();
+    loop {
+        let more: Vec<_> = all
+            .iter()
+            .filter(|(pid, seen)| {
+                (seen.parent == root || found.contains(&seen.parent)) && !found.contains(*pid)
+            })
+            .map(|(pid, _)| *pid)
+            .collect();
+        if more.is_empty() {
+            return found;
+        }
+        found.extend(more);
+    }
+}
+
+fn signal(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// Ends all processes below this one, and all of the control group. Returns how many
+/// are left after a while. `waited` is reaped by somebody else.
+pub(super) fn end_all(group: Option<&Group>, waited: Option<Pid>) -> u64 {
+    let until = Instant::now() + LIMIT;
+    loop {
+        if let Some(group) = group {
+            group.kill();
+        }
+        let all = look();
+        let living: Vec<_> = below(std::process::id(), &all)
+            .into_iter()
+            .filter(|pid| all.get(pid).is_some_and(|seen| !seen.is_zombie))
+            .collect();
+        let grouped = group.map_or(0, Group::count);
+        if (living.is_empty() && grouped == 0) || Instant::now() > until {
+            reap(waited);
+            return (living.len() as u64).max(grouped);
+        }
+        for pid in living {
+            signal(pid, Signal::KILL);
+        }
+        reap(waited);
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Reaps orphans that have ended, but not the process that somebody else waits for.
+pub(super) fn reap(waited: Option<Pid>) {
+    let me = std::process::id();
+    for (pid, seen) in look() {
+        let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { continue };
+        if seen.is_zombie && seen.parent == me && waited != Some(pid) {
+            let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+        }
+    }
+}
+
+/// Ends the processes of a worker whose supervisor is gone: those that have its mark
+/// in their environment. Returns whether any is left.
+pub fn sweep(mark: &str, group: Option<&Group>) -> bool {
+    let until = Instant::now() + LIMIT;
+    loop {
+        if let Some(group) = group {
+            group.kill();
+        }
+        let marked: Vec<_> = look()
+            .into_iter()
+            .filter(|(pid, seen)| !seen.is_zombie && has_mark(*pid, mark))
+            .map(|(pid, _)| pid)
+            .collect();
+        if marked.is_empty() || Instant::now() > until {
+            return !marked.is_empty();
+        }
+        for pid in marked {
+            signal(pid, Signal::KILL);
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn has_mark(pid: u32, mark: &str) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_processes_below_one_are_found_however_deep() {
+        let seen = |parent| Seen { parent, is_zombie: false };
+        let all = BTreeMap::from([(2, seen(1)), (5, seen(2)), (3, seen(5)), (9, seen(8))]);
+        assert_eq!(below(2, &all), BTreeSet::from([3, 5]));
+        assert_eq!(below(9, &all), BTreeSet::new());
+    }
+
+    #[test]
+    fn this_process_has_its_parent_above_it() {
+        let line = ancestors(std::process::id());
+        assert_eq!(line[0], std::process::id());
+        assert_eq!(line[1], std::os::unix::process::parent_id());
+    }
+}

@@ -1,0 +1,207 @@
+//! What the coordinator hears of a worker's end.
+
+use super::Worker;
+use crate::job::{End, Stop};
+use crate::lease::may_pass;
+use multiclaude_hybrid_client::protocol::spawn::{SpawnStatus, WorkerUpdate};
+use std::fs::File;
+use std::io::Read as _;
+use tracing::{info, warn};
+
+/// The reason of a request that was cancelled; the coordinator uses the same.
+const CANCELLED: &str = "cancelled";
+/// Bytes of a summary or a reason: what the coordinator takes.
+const TEXT_MAX: usize = 16 * 1024;
+/// Bytes of output that stand for a summary.
+const OUTPUT: usize = 2 * 1024;
+
+impl Worker {
+    /// Reports the end until the coordinator has heard of it, or does not want to.
+    pub(super) async fn report(&self, end: &End) {
+        let (summary, log) = (self.summary(), self.log());
+        let update = match end.stopped {
+            Some(Stop::LeaseLost) => return,
+            // Another runner may have it; if not, one shall.
+            Some(Stop::LeaseOver) => WorkerUpdate::give_back(&self.lease_token),
+            Some(Stop::Drained) if self.record().request.retry => {
+                WorkerUpdate::give_back(&self.lease_token)
+            }
+            _ => update_of(end, summary.as_deref(), &log, &self.lease_token),
+        };
+        let update = WorkerUpdate { lease_secs: self.shared.options.lease_secs, ..update };
+        let (mut tries, mut update) = (0, update);
+        loop {
+            match self.client().update_worker(&self.id, &update).await {
+                Ok(request) => {
+                    self.trouble.end(self.id.as_str());
+                    let (status, code) = (request.status.as_str(), end.code);
+                    info!(id = %self.id, status, code, took_ms = end.took_ms, "a worker has ended");
+                    return;
+                }
+                Err(error) if may_pass(&error) => {
+                    self.trouble.begin(self.id.as_str(), &error);
+                    tries += 1;
+                    self.shared.pause(tries).await;
+                }
+                // Rather an end without its output than none.
+                Err(multiclaude_hybrid_client::Error::Invalid(problem))
+                    if update.log_tail.is_some() =>
+                {
+                    warn!(id = %self.id, problem = problem.detail, "the output of a worker is refused");
+                    update.log_tail = None;
+                    update.progress = None;
+                }
+                Err(error) => {
+                    warn!(id = %self.id, %error, "the end of a worker is refused");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// What the worker wrote as its summary.
+    fn summary(&self) -> Option<String> {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        // The worker may have put anything there: a link to a file of ours, a pipe.
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        let flags = i32::try_from(flags.bits()).ok()?;
+        let file = File::options().read(true).custom_flags(flags).open(self.dirs.summary()).ok()?;
+        file.metadata().ok()?.is_file().then_some(())?;
+        let mut text = Vec::new();
+        file.take(4 * TEXT_MAX as u64).read_to_end(&mut text).ok()?;
+        let text = String::from_utf8_lossy(&text).trim().to_owned();
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// Takes the worker out of the registry; its messages go back to their senders.
+    pub(super) async fn deregister(&self) {
+        if !self.executor().registers() {
+            return;
+        }
+        let record = self.record();
+        let name = match record.name {
+            Some(name) => name,
+            // Perhaps the answer to its registration was lost.
+            None => match self.executor().name(&self.id, &self.shared.options.node) {
+                Ok(name) => name,
+                Err(_) => return,
+            },
+        };
+        let mut tries = 0;
+        loop {
+            let deregistered = async {
+                let agent = self.client().agent(&name).await?;
+                if agent.metadata.get("request").map(String::as_str) == Some(self.id.as_str()) {
+                    self.client().deregister(&name, Some(&agent.id)).await?;
+                }
+                Ok(())
+            };
+            match deregistered.await {
+                Err(error) if may_pass(&error) => {
+                    tries += 1;
+                    self.shared.pause(tries).await;
+                }
+                _ => return,
+            }
+        }
+    }
+}
+
+fn update_of(end: &End, summary: Option<&str>, log: &str, token: &str) -> WorkerUpdate {
+    let printed = log.trim();
+    let log_tail = (!printed.is_empty()).then(|| log.to_owned());
+    let update = WorkerUpdate { log_tail, ..WorkerUpdate::new(token) };
+    if end.is_success() {
+        let text = summary.unwrap_or_else(|| last(printed, OUTPUT));
+        return WorkerUpdate {
+            status: Some(SpawnStatus::Completed),
+            summary: Some(first(text, TEXT_MAX).to_owned()),
+            ..update
+        };
+    }
+    let reason = reason(end);
+    let said = summary.unwrap_or_else(|| printed.lines().last().unwrap_or_default());
+    let reason = match end.stopped {
+        Some(Stop::Cancelled) => CANCELLED.to_owned(),
+        _ if said.is_empty() => reason,
+        _ => format!("{reason}: {}", first(said, TEXT_MAX / 2)),
+    };
+    WorkerUpdate {
+        status: Some(SpawnStatus::Failed),
+        failure_reason: Some(reason),
+        summary: summary.map(|text| first(text, TEXT_MAX).to_owned()),
+        ..update
+    }
+}
+
+/// Why a worker did not end well, in words.
+fn reason(end: &End) -> String {
+    let program = end.program.rsplit('/').next().unwrap_or_default();
+    let mut reason = match (end.stopped, &end.error, end.code, end.signal) {
+        (Some(Stop::Timeout), ..) => {
+            format!("timeout: it was stopped after {} s", end.took_ms.div_euclid(1000))
+        }
+        (Some(Stop::Disk), ..) => "disk_limit: its directory grew larger than it may".to_owned(),
+        (Some(Stop::Cancelled), ..) => CANCELLED.to_owned(),
+        (Some(Stop::Drained), ..) => "runner_stopped: the runner was ended".to_owned(),
+        (Some(Stop::LeaseLost | Stop::LeaseOver), ..) => "lease_lost".to_owned(),
+        (None, Some(error), ..) => error.clone(),
+        (None, None, Some(code), _) => format!("{program} ended with exit code {code}"),
+        (None, None, None, Some(signal)) => format!("{program} was ended by signal {signal}"),
+        (None, None, None, None) => "it is not known how it ended".to_owned(),
+    };
+    if end.remaining > 0 {
+        reason.push_str("; not all of its processes could be ended");
+    }
+    reason
+}
+
+/// At most `most` bytes from the beginning.
+fn first(text: &str, most: usize) -> &str {
+    let mut to = text.len().min(most);
+    while !text.is_char_boundary(to) {
+        to -= 1;
+    }
+    text.get(..to).unwrap_or_default()
+}
+
+/// At most `most` bytes from the end.
+fn last(text: &str, most: usize) -> &str {
+    let mut from = text.len().saturating_sub(most);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    text.get(from..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(code: Option<i32>, stopped: Option<Stop>) -> End {
+        End { stopped, code, error: None, program: "/usr/bin/claude".into(), ..End::failed("") }
+    }
+
+    #[test]
+    fn a_good_end_has_a_summary_and_a_bad_one_a_reason_that_says_what_happened() {
+        let of = |end: &End, summary: Option<&str>, log: &str| update_of(end, summary, log, "t");
+        let good = of(&end(Some(0), None), None, "opened #12\n");
+        assert_eq!(
+            (good.status, good.summary.as_deref()),
+            (Some(SpawnStatus::Completed), Some("opened #12"))
+        );
+        assert_eq!(of(&end(Some(0), None), Some("done"), "x").summary.as_deref(), Some("done"));
+        let bad = of(&end(Some(3), None), None, "a\nno such file\n");
+        assert_eq!(
+            bad.failure_reason.as_deref(),
+            Some("claude ended with exit code 3: no such file")
+        );
+        let cancelled = of(&end(None, Some(Stop::Cancelled)), None, "x");
+        assert_eq!(cancelled.failure_reason.as_deref(), Some("cancelled"));
+        let huge = of(&end(Some(1), None), Some(&"ä".repeat(20_000)), "");
+        assert!(
+            huge.failure_reason.unwrap().len() < TEXT_MAX
+                && huge.summary.unwrap().len() <= TEXT_MAX
+        );
+    }
+}

@@ -1,0 +1,244 @@
+//! From a claim to a running supervisor.
+
+use super::{Record, Stage, Worker};
+use crate::executor::{Assignment, task_argument};
+use crate::job::{self, End, Job, Stop};
+use crate::lease::{Answer, may_pass};
+use crate::shared::Phase;
+use multiclaude_hybrid_bridge::dirs::{make_dir, write_durably};
+use multiclaude_hybrid_bridge::lock::locked;
+use multiclaude_hybrid_client::Error;
+use multiclaude_hybrid_client::protocol::agent::{Location, Registration};
+use multiclaude_hybrid_client::protocol::spawn::WorkerUpdate;
+use multiclaude_hybrid_client::protocol::{AgentName, ErrorCode};
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, chown};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use tokio::task::spawn_blocking;
+use tracing::info;
+
+/// Names that are tried for a worker, each longer than the one before.
+const NAMES: usize = 3;
+
+impl Worker {
+    /// Starts the worker; whether it runs. `lock` is the worker's, which its supervisor
+    /// inherits.
+    pub(super) async fn start(self: &Arc<Self>, lock: File) -> io::Result<bool> {
+        // Nobody else gets the request from now on, or the supervisor sees to it.
+        if !self.prepared().await? || self.is_unwanted() {
+            return Ok(false);
+        }
+        let worker = Arc::clone(self);
+        spawn_blocking(move || worker.spawn(lock)).await.map_err(io::Error::other)??;
+        self.set_stage(Stage::Running);
+        let record = self.record();
+        let name = record.name.as_ref().map(AgentName::as_str);
+        let task = task_argument(&record.request.task, "task.md");
+        info!(id = %self.id, name, task, "a worker has started");
+        Ok(true)
+    }
+
+    /// Is there a reason not to start it?
+    pub(super) fn is_unwanted(&self) -> bool {
+        let phase = self.shared.phase();
+        let draining = *phase.borrow() != Phase::Running;
+        self.orders.borrow().is_some() || draining
+    }
+
+    async fn unwanted(&self) {
+        let (mut orders, mut phase) = (self.orders.subscribe(), self.shared.phase());
+        let ordered = orders.wait_for(Option::is_some);
+        let draining = phase.wait_for(|phase| *phase != Phase::Running);
+        tokio::select! {
+            _ = ordered => {}
+            _ = draining => {}
+        }
+    }
+
+    /// Makes everything ready that a start needs; whether the request is ours still.
+    async fn prepared(self: &Arc<Self>) -> io::Result<bool> {
+        let worker = Arc::clone(self);
+        spawn_blocking(move || worker.make_dirs()).await.map_err(io::Error::other)??;
+        let Some(name) = self.named().await? else {
+            return Ok(false);
+        };
+        if !self.is_named(&name).await {
+            return Ok(false);
+        }
+        let worker = Arc::clone(self);
+        let given = name.clone();
+        spawn_blocking(move || worker.write_job(&given)).await.map_err(io::Error::other)??;
+        Ok(true)
+    }
+
+    /// Tells the coordinator the worker's name; whether the request is ours still.
+    async fn is_named(&self, name: &AgentName) -> bool {
+        let mut tries = 0;
+        while !self.is_unwanted() {
+            let update = WorkerUpdate {
+                worker_name: Some(name.clone()),
+                ..WorkerUpdate::new(&self.lease_token)
+            };
+            match self.update(update).await {
+                Answer::Holds(_) => {
+                    self.trouble.end(self.id.as_str());
+                    return true;
+                }
+                Answer::Lost(_) => return false,
+                Answer::Later(reason) => self.trouble.begin(self.id.as_str(), reason),
+            }
+            tries += 1;
+            tokio::select! {
+                () = self.shared.pause(tries) => {}
+                () = self.unwanted() => {}
+            }
+        }
+        false
+    }
+
+    fn make_dirs(&self) -> io::Result<()> {
+        let work = self.dirs.work();
+        make_dir(self.dirs.root())?;
+        match DirBuilder::new().mode(0o700).create(work) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let task = self.dirs.task();
+        write_durably(&task, locked(&self.record).request.task.as_bytes(), 0o600)?;
+        if let Some(user) = self.executor().user() {
+            for path in [work, task.as_path()] {
+                chown(path, Some(user.uid), Some(user.gid))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_job(&self, name: &AgentName) -> io::Result<()> {
+        let record = self.record();
+        let given = Assignment { request: &record.request, name, dirs: &self.dirs };
+        let job: Result<Job, String> = self.executor().job(&given, &self.shared.options.limits);
+        match job {
+            Ok(job) => job::write(&self.dirs.job(), &job),
+            Err(reason) => {
+                // What a request asks for may be impossible here: that is its end.
+                job::write(&self.dirs.end(), &End::failed(&reason))?;
+                Err(io::Error::other(reason))
+            }
+        }
+    }
+
+    /// The worker's name, registered unless the bridge does that; nothing if the
+    /// request is not ours any longer.
+    async fn named(&self) -> io::Result<Option<AgentName>> {
+        let record = self.record();
+        let node = &self.shared.options.node;
+        let first = self.executor().name(&self.id, node).map_err(io::Error::other)?;
+        if !self.executor().registers() {
+            self.keep(Record { name: Some(first.clone()), ..record })?;
+            return Ok(Some(first));
+        }
+        let mut tries = 0;
+        let (mut names, mut taken) = (0, record.name.clone().unwrap_or(first));
+        loop {
+            let result = self.client().register(&self.registration(&taken)).await;
+            let Err(error) = result else {
+                self.keep(Record { name: Some(taken.clone()), ..self.record() })?;
+                return Ok(Some(taken));
+            };
+            if error.code() == Some(ErrorCode::AgentExists) && names < NAMES {
+                names += 1;
+                taken = longer(self.id.as_str(), names).map_err(io::Error::other)?;
+                continue;
+            }
+            if !may_pass(&error) {
+                return Err(io::Error::other(format!("it cannot be registered: {error}")));
+            }
+            tries += 1;
+            self.wait_out(&error, tries).await;
+            if self.is_unwanted() {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn wait_out(&self, error: &Error, tries: u32) {
+        self.trouble.begin(self.id.as_str(), error);
+        tokio::select! {
+            () = self.shared.pause(tries) => {}
+            () = self.unwanted() => {}
+        }
+    }
+
+    fn registration(&self, name: &AgentName) -> Registration {
+        let metadata = [
+            ("node", self.shared.options.node.as_str()),
+            ("request", self.id.as_str()),
+            ("executor", self.executor().kind()),
+        ];
+        Registration {
+            location: Some(Location::Remote),
+            instance: Some(self.id.to_string()),
+            metadata: Some(metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+            ..Registration::new(name.clone(), "worker")
+        }
+    }
+
+    fn keep(&self, record: Record) -> io::Result<()> {
+        job::write(&self.dirs.record(), &record)?;
+        *locked(&self.record) = record;
+        Ok(())
+    }
+
+    /// Starts the supervisor. It has the lock from before its start on.
+    fn spawn(&self, lock: File) -> io::Result<()> {
+        let log = File::create(self.dirs.root().join("supervisor.log"))?;
+        let mut command = Command::new("/proc/self/exe");
+        command.args(["runner", "supervise"]).arg(self.dirs.root());
+        command.stdin(lock).stdout(Stdio::null()).stderr(log);
+        let mut child = command.current_dir("/").spawn()?;
+        // It is reaped; its end is seen by its lock.
+        std::thread::spawn(move || child.wait());
+        Ok(())
+    }
+
+    /// Gives the request back; a worker that never ran has nothing to report.
+    pub(super) async fn give_back(&self) {
+        if *self.orders.borrow() == Some(Stop::LeaseLost) {
+            return;
+        }
+        let mut tries = 0;
+        loop {
+            let update = WorkerUpdate::give_back(&self.lease_token);
+            match self.client().update_worker(&self.id, &update).await {
+                Ok(_) => {
+                    info!(id = %self.id, "a request was given back");
+                    return;
+                }
+                // It is another runner's, or was named already: then it is reported.
+                Err(error) if error.code() == Some(ErrorCode::InvalidTransition) => {
+                    let end = End {
+                        stopped: *self.orders.borrow(),
+                        ..End::failed("the runner was stopped before it started the worker")
+                    };
+                    return self.report(&end).await;
+                }
+                Err(error) if may_pass(&error) => {
+                    self.trouble.begin(self.id.as_str(), &error);
+                    tries += 1;
+                    self.shared.pause(tries).await;
+                }
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Another name for a worker whose name is taken.
+fn longer(id: &str, names: usize) -> Result<AgentName, String> {
+    let digits = 8 + 4 * names;
+    let end = id.get(id.len().saturating_sub(digits)..).unwrap_or(id);
+    AgentName::parse(&format!("worker-{end}"))
+        .map_err(|error| format!("the name of a worker {error}"))
+}

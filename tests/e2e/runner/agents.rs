@@ -1,0 +1,98 @@
+//! A worker is an agent of its own: it sends and receives, and only as itself.
+
+use super::Site;
+use crate::message;
+use e2e::eventually;
+use multiclaude_hybrid_protocol::message::MessageStatus;
+use serde_json::Value;
+
+/// A worker's line of shell that calls tools: `call TOOL JSON` with the binary.
+fn with_tools(site: &Site, line: &str) -> String {
+    let program = site.runner.machine.hybrid(&[]).get_program().to_string_lossy().into_owned();
+    format!("call() {{ '{program}' mcp call --json \"$@\"; }}; {line}")
+}
+
+#[tokio::test]
+async fn a_worker_sends_receives_and_acknowledges_through_its_socket_without_a_token() {
+    let mut site = Site::idle().await;
+    site.world.dan.register(&crate::agent("dan-ws")).await.unwrap();
+    let line = with_tools(
+        &site,
+        "call send_message '{\"to\": \"dan-ws\", \"body\": \"what now?\"}' || exit 1; \
+         until id=$(call list_messages | grep -o 'msg_[a-z0-9_-]*' | head -n1) && [ -n \"$id\" ]; do sleep 0.1; done; \
+         call read_message \"{\\\"id\\\": \\\"$id\\\"}\" >\"$HOME/read\"; \
+         call ack_message \"{\\\"id\\\": \\\"$id\\\"}\"; env >\"$HOME/env\"; call list_agents >\"$HOME/agents\"",
+    );
+    site.runner.machine.set("SECRET_OF_THE_RUNNER", "hunter2");
+    site.runner.start_sh(&[], &line);
+    let request = site.ask("Ask dan").await;
+    let name = site.works(&request).await.worker_name.unwrap();
+    let agent = site.world.dan.agent(name.as_str()).await.unwrap();
+    assert_eq!((agent.r#type.as_str(), agent.owner.as_str()), ("worker", "ci"));
+    assert_eq!(agent.metadata["node"], "box");
+    let asked = eventually("its question", 60, || async {
+        site.world.dan.messages("dan-ws", "").await.unwrap().into_iter().next()
+    })
+    .await;
+    assert_eq!((asked.from.to_string(), asked.body.as_str()), (name.to_string(), "what now?"));
+    let answer = message("dan-ws", name.as_str(), "carry on\n!touch proof");
+    let answer = site.world.dan.send(&answer, None).await.unwrap();
+    let ended = site.ends(&request).await;
+    assert!(ended.failure_reason.is_none(), "{ended:?}");
+    let receipt = site.world.dan.receipt(&answer.id.to_string()).await.unwrap();
+    assert_eq!(receipt.status, MessageStatus::Acked);
+    assert!(receipt.seen_at.is_some());
+    let home = |name: &str| std::fs::read_to_string(site.runner.machine.path(name)).unwrap();
+    let read: Value = serde_json::from_str(&home("read")).unwrap();
+    assert_eq!(read["body"], "carry on\n!touch proof");
+    let agents: Value = serde_json::from_str(&home("agents")).unwrap();
+    let me = agents.as_array().unwrap().iter().find(|agent| agent["you"] == true).unwrap();
+    assert_eq!(me["name"], name.as_str());
+    let env = home("env");
+    assert!(!env.contains("mcs_") && !env.contains("hunter2"), "{env}");
+}
+
+#[tokio::test]
+async fn a_worker_speaks_under_no_other_name_and_nobody_else_under_its_own() {
+    let mut site = Site::idle().await;
+    let line = with_tools(
+        &site,
+        "cp \"$MULTICLAUDE_HYBRID_TASK_FILE\" \"$HOME/which\"; \
+         case $(cat \"$MULTICLAUDE_HYBRID_TASK_FILE\") in \
+         first) echo \"$MULTICLAUDE_HYBRID_SOCKET\" >\"$HOME/first\"; until [ -e \"$HOME/over\" ]; do sleep 0.1; done;; \
+         *) MULTICLAUDE_HYBRID_SOCKET=$(cat \"$HOME/first\") call list_agents >\"$HOME/stolen\" 2>&1; \
+         sleep 0.1; touch \"$HOME/over\";; esac",
+    );
+    site.runner.start_sh(&[], &line);
+    let first = site.ask("first").await;
+    let socket = site.runner.file(&site.runner.machine.path("first")).await;
+    // A process of the same user that is none of the worker's.
+    site.runner.machine.set("MULTICLAUDE_HYBRID_SOCKET", socket.trim());
+    let ran = site.runner.machine.run(&["mcp", "call", "list_agents"]);
+    assert_ne!(ran.code, 0);
+    assert!(ran.stderr.contains("does not belong to the worker"), "{ran:?}");
+    // Another worker.
+    let second = site.ask("second").await;
+    site.ends(&second).await;
+    let stolen = site.runner.file(&site.runner.machine.path("stolen")).await;
+    assert!(stolen.contains("does not belong to the worker"), "{stolen}");
+    site.ends(&first).await;
+}
+
+#[tokio::test]
+async fn the_token_is_in_no_file_of_the_worker_and_not_in_the_environment_of_its_parents() {
+    let mut site = Site::idle().await;
+    let line = "cat /proc/*/environ >\"$HOME/environs\" 2>/dev/null; \
+                cat \"$MULTICLAUDE_HYBRID_SOCKET\"/../../* >/dev/null 2>&1; \
+                grep -rlE 'mc[aus]_[A-Za-z0-9]{30}' .. >\"$HOME/found\" 2>/dev/null; \
+                cat /proc/$PPID/environ >\"$HOME/parent\" 2>&1; true";
+    site.runner.start_sh(&[], line);
+    let request = site.ask("look around").await;
+    let ended = site.ends(&request).await;
+    assert!(ended.failure_reason.is_none(), "{ended:?}");
+    let home = |name: &str| std::fs::read(site.runner.machine.path(name)).unwrap();
+    let token = site.world.tokens[2].as_bytes();
+    let has = |text: &[u8]| text.windows(token.len()).any(|part| part == token);
+    assert!(!has(&home("environs")) && !has(&home("parent")));
+    assert_eq!(String::from_utf8_lossy(&home("found")), "");
+}

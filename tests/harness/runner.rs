@@ -1,0 +1,167 @@
+//! A machine that runs workers for others.
+
+use crate::process::{LIMIT, finish};
+use crate::{Machine, World, eventually};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+
+/// A machine with a login, and perhaps with a runner.
+#[derive(Debug)]
+pub struct Runner {
+    /// The machine.
+    pub machine: Machine,
+    /// `owner/repo`.
+    pub repo: String,
+    runner: Option<Child>,
+}
+
+impl Runner {
+    /// A machine that has this token, and the label `node`.
+    pub fn new(world: &World, token: &str, node: &str) -> Self {
+        Self::at(world, &world.url, token, node)
+    }
+
+    /// The same, with the coordinator behind another URL.
+    pub fn at(world: &World, url: &str, token: &str, node: &str) -> Self {
+        let mut machine = Machine::new();
+        let ran = machine.run_with(&["login", "--url", url], token);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let label = format!("--node={node}");
+        let ran = machine.run(&["config", &world.repo, "--hybrid=true", &label]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        Self { machine, repo: world.repo.clone(), runner: None }
+    }
+
+    /// Starts a runner with these flags, whose workers run `command`.
+    pub fn start(&mut self, flags: &[&str], command: &[&str]) {
+        assert!(self.runner.is_none(), "the runner is running");
+        let mut run = self.machine.hybrid(&["runner", "run"]);
+        run.arg(&self.repo).args(["--poll=1"]).args(flags);
+        if !command.is_empty() {
+            run.arg("--").args(command);
+        }
+        self.spawn(run);
+    }
+
+    /// Starts a runner by any command.
+    pub fn spawn(&mut self, mut command: Command) {
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.machine.path("runner.log"))
+            .unwrap();
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        self.runner = Some(command.spawn().unwrap());
+    }
+
+    /// Starts a runner whose workers run this line of shell.
+    pub fn start_sh(&mut self, flags: &[&str], line: &str) {
+        self.start(flags, &["sh", "-c", line]);
+    }
+
+    /// The runner's process.
+    ///
+    /// # Panics
+    /// If none was started.
+    pub fn pid(&self) -> u32 {
+        self.runner.as_ref().expect("a runner").id()
+    }
+
+    /// Kills the runner alone with SIGKILL.
+    pub fn kill(&mut self) {
+        if let Some(mut runner) = self.runner.take() {
+            let _ = kill_process(Pid::from_child(&runner), Signal::KILL);
+            runner.wait().unwrap();
+        }
+    }
+
+    /// Sends SIGTERM to the runner.
+    pub fn terminate(&self) {
+        let runner = self.runner.as_ref().expect("a runner");
+        kill_process(Pid::from_child(runner), Signal::TERM).unwrap();
+    }
+
+    /// Ends the runner with SIGTERM.
+    pub fn stop(&mut self) {
+        self.terminate();
+        self.end();
+    }
+
+    /// Waits for the runner's end.
+    pub fn end(&mut self) {
+        let runner = self.runner.take().expect("a runner");
+        let output = finish(runner, "a runner", LIMIT);
+        assert!(output.status.success(), "{output:?}\n{}", self.log());
+    }
+
+    /// What the runner has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.machine.path("runner.log")).unwrap_or_default()
+    }
+
+    /// What the runner says of itself.
+    pub fn status(&self) -> Value {
+        let output = crate::process::output(
+            &mut self.machine.hybrid(&["runner", "status", "--json"]),
+            b"",
+            LIMIT,
+        );
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| json!({ "error": error.to_string() }))
+    }
+
+    /// The runner's part of the directories of a worker.
+    pub fn worker(&self, id: &str) -> PathBuf {
+        self.machine.path(&format!(".multiclaude-hybrid/runner/workers/{id}"))
+    }
+
+    /// The worker's own directory.
+    pub fn work(&self, id: &str) -> PathBuf {
+        self.machine.path(&format!(".multiclaude-hybrid/runner/work/{id}"))
+    }
+
+    /// Waits until a file is there, and gives what is in it.
+    pub async fn file(&self, path: &Path) -> String {
+        let what = format!("{}:\n{}", path.display(), self.log());
+        eventually(&what, 60, || async {
+            fs::read_to_string(path).ok().filter(|text| !text.is_empty())
+        })
+        .await
+    }
+
+    /// Waits until nothing of a worker is left here: no directory, no process.
+    pub async fn forgets(&self, id: &str) {
+        let what = format!("{id} is forgotten:\n{}", self.log());
+        eventually(&what, 60, || async { (!self.worker(id).exists()).then_some(()) }).await;
+        assert_eq!(marked(id), Vec::<u32>::new(), "processes of {id} are left");
+    }
+}
+
+/// The processes that have a worker's mark in their environment.
+pub fn marked(id: &str) -> Vec<u32> {
+    let mark = format!("MULTICLAUDE_HYBRID_WORKER={id}");
+    let names = fs::read_dir("/proc").unwrap().flatten();
+    let pids = names.filter_map(|name| name.file_name().to_str()?.parse().ok());
+    pids.filter(|pid: &u32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+    })
+    .collect()
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.kill();
+        // Supervisors outlive the runner; here nobody comes after it.
+        let dir = self.machine.path(".multiclaude-hybrid/runner/workers");
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            let _ = fs::write(entry.path().join("stop"), "\"lease_lost\"");
+        }
+        if std::thread::panicking() {
+            eprintln!("--- the runner ---\n{}", self.log());
+        }
+    }
+}
