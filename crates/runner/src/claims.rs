@@ -67,7 +67,8 @@ pub async fn claim(shared: Arc<Shared>, source: Arc<Source>) {
             Ok(true) => tries = 0,
             Ok(false) => {
                 tries = 0;
-                let wait = if shared.is_pushed(&source) { PUSHED } else { shared.options.poll };
+                let poll = shared.options.poll;
+                let wait = if shared.is_pushed(&source) { PUSHED.max(poll) } else { poll };
                 // Many runners do not ask in the same instant.
                 let wait = wait.mul_f64(0.9 + fastrand::f64() / 5.0);
                 tokio::select! {

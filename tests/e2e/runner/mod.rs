@@ -1,8 +1,11 @@
 //! The runner: what is asked for here is done there, once, and reported.
 
 mod agents;
+mod chaos;
 mod ends;
+mod leases;
 mod limits;
+mod pushes;
 
 use e2e::{Runner, World, eventually, shared};
 use multiclaude_hybrid_protocol::spawn::{SpawnRequest, SpawnStatus};
@@ -34,7 +37,11 @@ impl Site {
 
     /// One whose runner is still to be started.
     async fn idle() -> Self {
-        let world = shared().await.world().await;
+        Self::of(shared().await.world().await).await
+    }
+
+    /// One of this coordinator.
+    async fn of(world: World) -> Self {
         allow_many(&world).await;
         let runner = Runner::new(&world, &world.tokens[2], "box");
         Self { world, runner }

@@ -1,0 +1,51 @@
+//! Requests that are pushed to the runner.
+
+use super::{ECHO, Site};
+use e2e::eventually;
+use multiclaude_hybrid_protocol::spawn::SpawnStatus;
+use reqwest::Method;
+use serde_json::json;
+
+#[tokio::test]
+async fn a_pushed_request_is_claimed_at_once_and_a_forged_push_is_refused() {
+    let mut site = Site::idle().await;
+    let port = e2e::refusing_port().await;
+    let url = format!("http://127.0.0.1:{port}");
+    let (listen, public) = (format!("--listen=127.0.0.1:{port}"), format!("--public-url={url}"));
+    // Without a push it asks once an hour.
+    let flags = ["--poll=3600", listen.as_str(), public.as_str()];
+    site.runner.start_sh(&flags, ECHO);
+    let pushes = |what: &'static str| {
+        let site = &site;
+        async move {
+            eventually(what, 60, || async {
+                let status = site.runner.status();
+                let pushes = status["repos"][0]["pushes"].clone();
+                status["running"].as_bool()?;
+                Some(pushes).filter(|pushes| pushes.is_string() == (what == "no pushes"))
+            })
+            .await
+        }
+    };
+    let reason = pushes("no pushes").await;
+    let endpoint = format!("{url}/spawn/{}", site.world.repo);
+    assert!(reason.as_str().unwrap().contains(&format!("--spawn-endpoint {endpoint}")), "{reason}");
+    site.runner.kill();
+    let config = json!({
+        "spawn_endpoint": endpoint, "enabled": true, "max_workers": 100, "max_spawns_per_minute": 100,
+    });
+    site.world.ci.call(Method::PUT, "/config", &[], Some(&config)).await.unwrap();
+    site.runner.start_sh(&flags, ECHO);
+    pushes("pushes").await;
+    // Its first look is over when this is claimed by a push.
+    for task in ["one", "two", "three"] {
+        let request = site.ask(task).await;
+        assert_eq!(site.ends(&request).await.status, SpawnStatus::Completed);
+    }
+    let post = |path: &str| reqwest::Client::new().post(format!("{url}{path}")).body("{}").send();
+    let forged = post(&format!("/spawn/{}", site.world.repo)).await.unwrap();
+    assert_eq!(forged.status(), 401);
+    assert_eq!(post("/spawn/acme/other").await.unwrap().status(), 404);
+    let get = reqwest::get(&endpoint).await.unwrap();
+    assert_eq!(get.status(), 405);
+}
