@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -281,6 +282,17 @@ impl Site {
         if let Some(mut bridge) = self.bridge.take() {
             kill(&mut bridge, "a bridge");
         }
+    }
+
+    /// Waits until something else has killed the bridge.
+    pub async fn bridge_dies(&mut self) {
+        let mut bridge = self.bridge.take().expect("a bridge");
+        eventually("the bridge is killed", 60, || {
+            std::future::ready(bridge.try_wait().unwrap().map(|status| {
+                assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "{status}");
+            }))
+        })
+        .await;
     }
 
     /// Ends the bridge with SIGTERM; how long it took.

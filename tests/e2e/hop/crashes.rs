@@ -3,8 +3,9 @@
 use super::Hop;
 use e2e::process::LIMIT;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 impl Hop {
@@ -101,10 +102,7 @@ async fn a_bridge_that_was_killed_between_two_steps_doubles_and_loses_nothing() 
     for channel in [true, false] {
         let mut hop =
             if channel { Hop::with_channel().await } else { Hop::with_keyboard(&[]).await };
-        let (claude, inbox) = (hop.ann.claude("fox"), {
-            let path = format!(".multiclaude-hybrid/bridge/repos/{}/inbox/fox", hop.world.repo);
-            hop.ann.machine.path(&path)
-        });
+        let (claude, inbox) = (hop.ann.claude("fox"), hop.inbox());
         // While it is in the queue.
         claude.ask(json!({ "turn_ms": 60_000, "mode": "text" }));
         claude.ask(json!({ "start_turn": true }));
@@ -150,5 +148,117 @@ impl Hop {
             (self.ann.log().matches(line).count() >= times).then_some(())
         })
         .await;
+    }
+}
+
+/// A tmux that kills the bridge at one call: `~/dies` says before or after which.
+const DEADLY: &str = r#"#!/bin/sh
+tmux=$(PATH=/usr/local/bin:/usr/bin:/bin command -v tmux)
+[ -e ~/dies ] || exec "$tmux" "$@"
+read -r when call <~/dies
+case "$*" in *"$call"*) ;; *) exec "$tmux" "$@" ;; esac
+rm ~/dies
+[ "$when" = before ] || "$tmux" "$@"
+kill -KILL $PPID
+"#;
+
+impl Hop {
+    /// What the bridge keeps of the messages for fox.
+    fn inbox(&self) -> PathBuf {
+        let path = format!(".multiclaude-hybrid/bridge/repos/{}/inbox/fox", self.world.repo);
+        self.ann.machine.path(&path)
+    }
+
+    /// The message that was being handed to fox when the bridge died.
+    fn flight(&self) -> Option<Value> {
+        serde_json::from_slice(&fs::read(self.inbox().join("flight.json")).ok()?).ok()
+    }
+
+    /// A new bridge: fox has taken the message once, its sender sees that, and the next
+    /// one arrives.
+    async fn goes_on_after(&mut self, text: &str) {
+        self.ann.start_bridge(&[]);
+        let next = format!("the one after: {text}");
+        self.dan.send("fox", "fox-ann", &next);
+        for text in [text, &next] {
+            let id = self.taken("fox", text).await;
+            self.seen(&id).await;
+            assert_eq!(self.times("fox", &id), 1, "{id}: {:?}", self.ann.claude("fox").events());
+        }
+        self.ann
+            .status_with("nothing waits", |status| {
+                status["repos"][0]["held"].as_array()?.is_empty().then_some(())
+            })
+            .await;
+        assert_eq!(self.flight(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_bridge_that_dies_at_a_key_doubles_and_loses_nothing() {
+    let mut hop = Hop::with_keyboard(&[]).await;
+    hop.ann.machine.install("tmux", DEADLY);
+    let enter = "Enter ; display-message";
+    for (dies, noted, in_box) in [
+        // Between the record and the paste.
+        ("before paste-buffer", (false, 0), Some(false)),
+        // Pasted, and that is not noted.
+        ("after paste-buffer", (false, 0), Some(true)),
+        // An Enter is counted before it is pressed.
+        (&format!("before {enter}"), (true, 1), Some(true)),
+        // Pressed, and what became of it is not known.
+        (&format!("after {enter}"), (true, 1), None),
+    ] {
+        hop.ann.machine.write("dies", &format!("{dies}\n"));
+        hop.dan.send("fox", "fox-ann", dies);
+        hop.ann.bridge_dies().await;
+        let flight = hop.flight().unwrap();
+        let id = flight["id"].as_str().unwrap();
+        let known = (flight["posted"].as_bool().unwrap(), flight["enters"].as_i64().unwrap());
+        assert_eq!(known, noted, "{dies}: {flight}");
+        if let Some(in_box) = in_box {
+            let state = hop.ann.claude("fox").state();
+            let text = state["box"].as_str().unwrap();
+            assert_eq!(text.contains(&format!("[{id} from ")), in_box, "{dies}: {state}");
+            assert_eq!(hop.times("fox", id), 0, "{dies}");
+        } else {
+            hop.taken("fox", dies).await;
+        }
+        hop.goes_on_after(dies).await;
+    }
+    hop.nothing_happened("fox");
+}
+
+#[tokio::test]
+async fn a_bridge_that_dies_while_it_posts_doubles_and_loses_nothing() {
+    for posted in [false, true] {
+        let mut hop = Hop::with_channel().await;
+        // Its MCP server reads nothing: a post stays on its way.
+        let state = hop.ann.claude("fox").state();
+        let server = state["mcp"]["multiclaude-hybrid"]["pid"].as_i64().unwrap();
+        let server = Pid::from_raw(i32::try_from(server).unwrap()).unwrap();
+        kill_process(server, Signal::STOP).unwrap();
+        let text = format!("posted: {posted}");
+        hop.dan.send("fox", "fox-ann", &text);
+        if posted {
+            // The bridge has given up waiting for an answer.
+            hop.held("handed over; its transcript does not have it yet").await;
+        } else {
+            e2e::eventually("a record", 60, || std::future::ready(hop.flight())).await;
+        }
+        hop.ann.kill_bridge();
+        let flight = hop.flight().unwrap();
+        let id = flight["id"].as_str().unwrap();
+        assert_eq!((&flight["carrier"], &flight["posted"]), (&json!("channel"), &json!(false)));
+        assert_eq!(hop.times("fox", id), 0);
+        if posted {
+            // Now it reads the post, and makes it.
+            kill_process(server, Signal::CONT).unwrap();
+            hop.taken("fox", &text).await;
+        } else {
+            // It never does: the session goes on without a channel.
+            kill_process(server, Signal::KILL).unwrap();
+        }
+        hop.goes_on_after(&text).await;
     }
 }
