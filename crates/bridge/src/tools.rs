@@ -97,7 +97,8 @@ pub struct List {
 pub struct OfMessage {
     /// The message's id
     pub id: String,
-    /// With control characters, exactly as it was sent
+    /// With control characters, exactly as it was sent; `note` in the answer says so if
+    /// that text is no longer kept
     #[serde(default)]
     pub original: bool,
 }

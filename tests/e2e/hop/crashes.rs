@@ -164,7 +164,7 @@ kill -KILL $PPID
 
 impl Hop {
     /// What the bridge keeps of the messages for fox.
-    fn inbox(&self) -> PathBuf {
+    pub(super) fn inbox(&self) -> PathBuf {
         let path = format!(".multiclaude-hybrid/bridge/repos/{}/inbox/fox", self.world.repo);
         self.ann.machine.path(&path)
     }

@@ -59,6 +59,31 @@ async fn an_agent_lists_agents_sends_a_message_gets_the_answer_and_acknowledges_
 }
 
 #[tokio::test]
+async fn the_original_of_a_text_is_given_or_said_to_be_gone() {
+    let hop = Hop::with_channel().await;
+    hop.dan.send("fox", "fox-ann", "red: \u{1b}[31m");
+    let id = hop.taken("fox", "red: [31m").await;
+    hop.seen(&id).await;
+    let read = |original: bool| hop.call("read_message", json!({ "id": id, "original": original }));
+    assert_eq!(
+        (&read(true)["body"], &read(true)["note"]),
+        (&json!("red: \u{1b}[31m"), &Value::Null)
+    );
+    // As it is after 8 days.
+    let stored = hop.inbox().join(format!("seen/{id}.json"));
+    e2e::eventually("its stage is known", 60, || async { stored.exists().then_some(()) }).await;
+    std::fs::remove_file(stored).unwrap();
+    let gone = read(true);
+    assert_eq!(gone["body"], "red: [31m");
+    assert!(gone["note"].as_str().unwrap().contains("is gone"), "{gone}");
+    assert_eq!(read(false)["note"], Value::Null);
+    // That of a message from here is the text of its file.
+    let local = hop.call("send_message", json!({ "to": "fox", "body": "to myself" }));
+    let local = hop.call("read_message", json!({ "id": local["id"], "original": true }));
+    assert_eq!((&local["body"], &local["note"]), (&json!("to myself"), &Value::Null));
+}
+
+#[tokio::test]
 async fn errors_of_tools_say_what_to_do() {
     let mut hop = Hop::with_channel().await;
     for (tool, arguments, text) in [

@@ -11,13 +11,16 @@ use crate::seal::NotSealed;
 use crate::tools::{self, List, OfMessage, Send, Shown, arguments};
 use chrono::{DateTime, SecondsFormat, Utc};
 use multiclaude_hybrid_client::protocol::message::{NewMessage, Sender};
-use multiclaude_hybrid_client::protocol::{AgentName, ErrorCode};
+use multiclaude_hybrid_client::protocol::{AgentName, ErrorCode, MessageId};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use uuid::Uuid;
 
 /// Bytes of a text that multiclaude's daemon pastes.
 const LOCAL_MAX: usize = 16_000;
+/// Said where the original of a text is asked for in vain.
+const ORIGINAL_GONE: &str = "the original is kept for 8 days and is gone: this is the text without its control \
+characters; its sender may have the original";
 
 impl RepoBridge {
     /// The registered name of a local agent.
@@ -172,19 +175,22 @@ impl RepoBridge {
 
     fn read_message(&self, local: &str, of: &OfMessage) -> Result<Value, String> {
         let (path, mut message) = self.message_file(local, &of.id)?;
-        let stored = self.stored(local, &of.id);
-        let original = match stored {
-            Some(Stored::Message { message, .. }) if of.original => {
-                Some(self.outbox.seal.open(&message)?)
-            }
-            _ => None,
-        };
+        let original = if of.original { self.original(local, &of.id)? } else { Original::AsShown };
         if matches!(message.status, Status::Pending | Status::Delivered) {
             message.status = Status::Read;
             rewrite(&path, &message)?;
         }
-        Ok(json!({ "id": message.id, "from": message.from, "sent_at": message.timestamp,
-            "body": original.unwrap_or(message.body) }))
+        let (body, note) = match original {
+            Original::AsShown => (message.body, None),
+            Original::Kept(text) => (text, None),
+            Original::Gone => (message.body, Some(ORIGINAL_GONE)),
+        };
+        let mut answer = json!({ "id": message.id, "from": message.from,
+            "sent_at": message.timestamp, "body": body });
+        if let (Some(answer), Some(note)) = (answer.as_object_mut(), note) {
+            answer.insert("note".to_owned(), json!(note));
+        }
+        Ok(answer)
     }
 
     fn ack_message(&self, local: &str, of: &OfMessage) -> Result<Value, String> {
@@ -198,10 +204,28 @@ impl RepoBridge {
         Ok(json!({ "id": message.id, "status": "acked" }))
     }
 
-    fn stored(&self, local: &str, id: &str) -> Option<Stored> {
+    fn original(&self, local: &str, id: &str) -> Result<Original, String> {
         let store = self.inbox.store();
-        Stage::ALL.into_iter().find_map(|stage| store.get(local, stage, id).ok())
+        match Stage::ALL.into_iter().find_map(|stage| store.get(local, stage, id).ok()) {
+            Some(Stored::Message { message, .. }) => {
+                self.outbox.seal.open(&message).map(Original::Kept)
+            }
+            // From an agent of this machine, or from the bridge.
+            Some(Stored::Notice { .. }) => Ok(Original::AsShown),
+            None if MessageId::parse(id).is_none() => Ok(Original::AsShown),
+            None => Ok(Original::Gone),
+        }
     }
+}
+
+/// A message's text exactly as it was sent.
+enum Original {
+    /// It is that of its file.
+    AsShown,
+    /// The store has it.
+    Kept(String),
+    /// It was removed: see [`crate::inbox::Store::prune`].
+    Gone,
 }
 
 /// A message as multiclaude writes it.
