@@ -4,6 +4,8 @@
 //! |---|---|
 //! | this one | what both ends send |
 //! | `serve` | the bridge's end: who connects, and on behalf of which agent |
+//! | `converse` | the bridge's end: calls of tools, and posts |
+//! | `serving` | what it asks of the rest of the bridge |
 //! | `channels` | the channels of agents, by which the last hop hands messages over |
 //! | `connect` | the MCP server's end |
 //!
@@ -12,11 +14,14 @@
 
 mod channels;
 mod connect;
+mod converse;
 mod serve;
+mod serving;
 
 pub use channels::{Channel, Channels, PostError};
 pub use connect::{Connected, Desk, Poster};
-pub use serve::{Agent, Serving, serve};
+pub use serve::serve;
+pub use serving::{Agent, Serving};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,15 +1,12 @@
 //! The bridge's end of the socket.
 
-use super::{Channels, FromAgent, ToAgent, read, write};
+use super::converse::converse;
+use super::{Agent, Channels, FromAgent, Serving, ToAgent, read, write};
 use crate::hop::Process;
 use crate::multiclaude::{Panes, StateFile};
 use crate::unix;
-use serde_json::Value;
-use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::io;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::BufReader;
@@ -28,35 +25,6 @@ const HELLO: Duration = Duration::from_secs(10);
 /// after its claude has started; and between two looks.
 const UNKNOWN: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(250);
-/// Answers that wait to be written.
-const ANSWERS: usize = 32;
-
-/// The agent that a process speaks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Agent {
-    /// multiclaude's name of the repo.
-    pub nickname: String,
-    /// multiclaude's name of the agent.
-    pub local: String,
-    /// The claude that has started the process, if it is the one in the agent's
-    /// window.
-    pub claude: Option<Process>,
-}
-
-/// What the socket's server asks of the bridge.
-pub trait Serving: Debug + Send + Sync + 'static {
-    /// The registered name and `owner/repo` of a local agent; nothing if no repo of
-    /// that name is served.
-    fn named(&self, agent: &Agent) -> Option<(Option<String>, String)>;
-
-    /// Calls a tool on behalf of an agent.
-    fn call(
-        self: Arc<Self>,
-        agent: Agent,
-        tool: String,
-        arguments: Value,
-    ) -> Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
-}
 
 /// Serves the socket until the handle is aborted.
 ///
@@ -138,53 +106,7 @@ async fn connection(
         Some((open, posts)) => (Some(open), posts),
         None => (None, mpsc::channel(1).1),
     };
-    let (answers, mut to_write) = mpsc::channel::<ToAgent>(ANSWERS);
-    let (mut number, mut posted) = (0, BTreeMap::new());
-    // Reading a line must not be broken off half way.
-    let (lines, mut read_lines) = mpsc::channel::<FromAgent>(1);
-    let reading = tokio::spawn(async move {
-        while let Ok(Some(line)) = read::<FromAgent>(&mut from).await {
-            if lines.send(line).await.is_err() {
-                return;
-            }
-        }
-    });
-    let _reading = AbortOnDrop(reading);
-    loop {
-        tokio::select! {
-            line = read_lines.recv() => match line {
-                None => return Ok(()),
-                Some(FromAgent::Hello { .. }) => {}
-                Some(FromAgent::Posted { n, error }) => {
-                    let outcome: Option<tokio::sync::oneshot::Sender<_>> = posted.remove(&n);
-                    if let Some(outcome) = outcome {
-                        let _ = outcome.send(error.map_or(Ok(()), Err));
-                    }
-                }
-                Some(FromAgent::Call { n, tool, arguments }) => {
-                    let call = Arc::clone(&serving).call(agent.clone(), tool, arguments);
-                    let answers = answers.clone();
-                    tokio::spawn(async move {
-                        let _ = answers.send(ToAgent::Answer { n, result: call.await }).await;
-                    });
-                }
-            },
-            Some((text, outcome)) = posts.recv() => {
-                number += 1;
-                posted.insert(number, outcome);
-                write(&mut to, &ToAgent::Post { n: number, text }).await?;
-            }
-            Some(answer) = to_write.recv() => write(&mut to, &answer).await?,
-        }
-    }
-}
-
-struct AbortOnDrop(JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    converse(from, to, serving, agent, &mut posts).await
 }
 
 /// Why a process speaks for no agent.

@@ -1,0 +1,171 @@
+//! An agent's connection, once it is known whose it is: calls, and posts.
+
+use super::channels::Post;
+use super::{Agent, FromAgent, Serving, ToAgent, read, write};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use tokio::io::{AsyncBufRead, AsyncWrite};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// Calls of one agent at a time. A session makes a few.
+const CALLS_MAX: usize = 16;
+const TOO_MANY: &str =
+    "not done: 16 calls of this session have no answer yet; wait for one of them, then call again";
+/// Answers that wait to be written.
+const ANSWERS: usize = 32;
+
+/// Answers calls and makes posts until the other end closes the connection.
+pub(super) async fn converse(
+    mut from: impl AsyncBufRead + Unpin + Send + 'static,
+    mut to: impl AsyncWrite + Unpin,
+    serving: Arc<dyn Serving>,
+    agent: Agent,
+    posts: &mut mpsc::Receiver<Post>,
+) -> io::Result<()> {
+    let (answers, mut to_write) = mpsc::channel::<ToAgent>(ANSWERS);
+    let calls = Arc::new(Semaphore::new(CALLS_MAX));
+    let (mut number, mut posted) = (0, BTreeMap::<u64, oneshot::Sender<_>>::new());
+    // Reading a line must not be broken off half way.
+    let (lines, mut read_lines) = mpsc::channel::<FromAgent>(1);
+    let reading = tokio::spawn(async move {
+        while let Ok(Some(line)) = read::<FromAgent>(&mut from).await {
+            if lines.send(line).await.is_err() {
+                return;
+            }
+        }
+    });
+    let _reading = AbortOnDrop(reading);
+    loop {
+        tokio::select! {
+            line = read_lines.recv() => match line {
+                None => return Ok(()),
+                Some(FromAgent::Hello { .. }) => {}
+                Some(FromAgent::Posted { n, error }) => {
+                    if let Some(outcome) = posted.remove(&n) {
+                        let _ = outcome.send(error.map_or(Ok(()), Err));
+                    }
+                }
+                Some(FromAgent::Call { n, tool, arguments }) => {
+                    let Ok(slot) = Arc::clone(&calls).try_acquire_owned() else {
+                        let result = Err(TOO_MANY.to_owned());
+                        write(&mut to, &ToAgent::Answer { n, result }).await?;
+                        continue;
+                    };
+                    let call = Arc::clone(&serving).call(agent.clone(), tool, arguments);
+                    let answers = answers.clone();
+                    tokio::spawn(async move {
+                        let result = call.await;
+                        let place = answers.reserve().await;
+                        // Before the answer: the next call may follow at once.
+                        drop(slot);
+                        let _ = place.map(|place| place.send(ToAgent::Answer { n, result }));
+                    });
+                }
+            },
+            Some((text, outcome)) = posts.recv() => {
+                number += 1;
+                // Nobody waits any more for those that had no answer in time.
+                posted.retain(|_, outcome| !outcome.is_closed());
+                posted.insert(number, outcome);
+                write(&mut to, &ToAgent::Post { n: number, text }).await?;
+            }
+            Some(answer) = to_write.recv() => write(&mut to, &answer).await?,
+        }
+    }
+}
+
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use std::pin::Pin;
+    use std::time::Duration;
+    use tokio::io::{BufReader, DuplexStream, duplex, split};
+    use tokio::time::timeout;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    /// A bridge whose tools answer when they are allowed to.
+    #[derive(Debug)]
+    struct Slow(Arc<Semaphore>);
+
+    impl Serving for Slow {
+        fn named(&self, _: &Agent) -> Option<(Option<String>, String)> {
+            None
+        }
+
+        fn call(
+            self: Arc<Self>,
+            _: Agent,
+            tool: String,
+            _: Value,
+        ) -> Pin<Box<dyn Future<Output = Result<Value, String>> + Send>> {
+            Box::pin(async move {
+                self.0.acquire().await.unwrap().forget();
+                Ok(tool.into())
+            })
+        }
+    }
+
+    async fn call(to: &mut (impl AsyncWrite + Unpin), n: u64) {
+        let call = FromAgent::Call { n, tool: "list_agents".to_owned(), arguments: Value::Null };
+        write(to, &call).await.unwrap();
+    }
+
+    async fn answer(from: &mut (impl AsyncBufRead + Unpin)) -> (u64, Result<Value, String>) {
+        match timeout(LIMIT, read(from)).await.unwrap().unwrap() {
+            Some(ToAgent::Answer { n, result }) => (n, result),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_too_many_is_refused_and_posts_and_later_calls_go_on() {
+        let (here, there): (DuplexStream, DuplexStream) = duplex(1 << 16);
+        let allowed = Arc::new(Semaphore::new(0));
+        let serving = Arc::new(Slow(Arc::clone(&allowed)));
+        let agent = Agent { nickname: "app".to_owned(), local: "fox".to_owned(), claude: None };
+        let (post, mut posts) = mpsc::channel(1);
+        tokio::spawn(async move {
+            let (from, to) = split(here);
+            converse(BufReader::new(from), to, serving, agent, &mut posts).await
+        });
+        let (from, mut to) = split(there);
+        let mut from = BufReader::new(from);
+        let most = CALLS_MAX as u64;
+        for n in 0..=most {
+            call(&mut to, n).await;
+        }
+        assert_eq!(answer(&mut from).await, (most, Err(TOO_MANY.to_owned())));
+        assert!(TOO_MANY.contains(&format!(" {CALLS_MAX} calls")));
+        // Messages still come in.
+        let (outcome, posted) = oneshot::channel();
+        post.send(("hello".to_owned(), outcome)).await.unwrap();
+        let Some(ToAgent::Post { n, text }) = read(&mut from).await.unwrap() else { panic!() };
+        assert_eq!(text, "hello");
+        write(&mut to, &FromAgent::Posted { n, error: None }).await.unwrap();
+        assert_eq!(posted.await.unwrap(), Ok(()));
+        // One is answered: there is room for another.
+        allowed.add_permits(1);
+        assert!(answer(&mut from).await.1.is_ok());
+        allowed.add_permits(CALLS_MAX);
+        call(&mut to, most + 1).await;
+        let mut answered = Vec::new();
+        for _ in 0..CALLS_MAX {
+            let (n, result) = answer(&mut from).await;
+            result.unwrap();
+            answered.push(n);
+        }
+        assert!(answered.contains(&(most + 1)), "{answered:?}");
+    }
+}
