@@ -13,6 +13,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::task::block_in_place;
 
 /// What is on disk of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -108,7 +109,8 @@ impl Flight {
     }
 
     fn write(&self) -> io::Result<()> {
-        write_durably(&self.path, &serde_json::to_vec(&self.record)?, 0o600)
+        let text = serde_json::to_vec(&self.record)?;
+        block_in_place(|| write_durably(&self.path, &text, 0o600))
     }
 
     /// The carrier has done its part.
@@ -173,7 +175,7 @@ impl Flight {
 
     /// How far it has come.
     pub(super) fn progress(&mut self) -> io::Result<Progress> {
-        self.reader.read(&self.record.transcripts, &mut self.trace)?;
+        block_in_place(|| self.reader.read(&self.record.transcripts, &mut self.trace))?;
         Ok(self.trace.progress)
     }
 

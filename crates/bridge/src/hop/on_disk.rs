@@ -6,6 +6,7 @@ use crate::inbox::{Stage, Stored};
 use crate::multiclaude::{LocalMessage, Status};
 use std::io;
 use std::path::PathBuf;
+use tokio::task::block_in_place;
 use tracing::info;
 
 impl Courier {
@@ -43,7 +44,7 @@ impl Courier {
         let store = &self.shared.store;
         for from in [Stage::Placed, Stage::Handed] {
             if from != to && store.has(&self.local, from, id) {
-                store.advance(&self.local, id, from, to)?;
+                block_in_place(|| store.advance(&self.local, id, from, to))?;
             }
         }
         self.shared.withdraw(&self.local, id);

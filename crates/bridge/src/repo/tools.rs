@@ -14,6 +14,7 @@ use multiclaude_hybrid_client::protocol::message::{NewMessage, Sender};
 use multiclaude_hybrid_client::protocol::{AgentName, ErrorCode, MessageId};
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use tokio::task::block_in_place;
 use uuid::Uuid;
 
 /// Bytes of a text that multiclaude's daemon pastes.
@@ -40,9 +41,18 @@ impl RepoBridge {
     /// Why it failed, for the agent.
     pub async fn call_tool(&self, local: &str, tool: &str, args: Value) -> Result<Value, String> {
         match tool {
-            "list_messages" => return self.list_messages(local, &arguments(args)?),
-            "read_message" => return self.read_message(local, &arguments(args)?),
-            "ack_message" => return self.ack_message(local, &arguments(args)?),
+            "list_messages" => {
+                let list = arguments(args)?;
+                return block_in_place(|| self.list_messages(local, &list));
+            }
+            "read_message" => {
+                let of = arguments(args)?;
+                return block_in_place(|| self.read_message(local, &of));
+            }
+            "ack_message" => {
+                let of = arguments(args)?;
+                return block_in_place(|| self.ack_message(local, &of));
+            }
             _ => {}
         }
         let name = self.registered_name(local).ok_or_else(|| match self.refused().get(local) {
@@ -80,7 +90,7 @@ impl RepoBridge {
         wish: Send,
     ) -> Result<Value, String> {
         if self.is_here(&wish.to) {
-            return self.send_here(local, &wish);
+            return block_in_place(|| self.send_here(local, &wish));
         }
         let to = AgentName::parse(&wish.to)
             .map_err(|error| format!("the name {:?} {error}", wish.to))?;
@@ -97,9 +107,10 @@ impl RepoBridge {
         let sent = self.connection.note(self.connection.repo.send(&sealed, Some(&key)).await);
         match sent {
             Ok(sent) => Ok(json!({ "id": sent.id, "to": sent.to, "status": sent.status })),
-            Err(error) if is_for_later(&error) => self.send_later(local, &wish).map_err(|later| {
-                format!("not sent: {error}, and it could not be kept for later: {later}")
-            }),
+            Err(error) if is_for_later(&error) => block_in_place(|| self.send_later(local, &wish))
+                .map_err(|later| {
+                    format!("not sent: {error}, and it could not be kept for later: {later}")
+                }),
             Err(error) if error.code() == Some(ErrorCode::AgentNotFound) => {
                 Err(format!("{}; the tool list_agents, too", unregistered(&to)))
             }

@@ -55,7 +55,8 @@ pub struct Bridge {
     requests: (i64, u64),
 }
 
-/// Runs a bridge until `stop` resolves. The lock of the home is held meanwhile.
+/// Runs a bridge until `stop` resolves. The lock of the home is held meanwhile. It
+/// needs a runtime with several threads, because it waits for the disk.
 ///
 /// # Errors
 /// See [`StartError`].
