@@ -4,7 +4,7 @@
 //! Everything else in the file stays as it is, byte for byte. A file that is not JSON
 //! is left alone.
 
-use crate::failure::{Failure, Outcome, io};
+use crate::failure::{Exit, Failure, Outcome, io};
 use jsonc_parser::ParseOptions;
 use jsonc_parser::cst::{CstInputValue, CstObject, CstRootNode};
 use serde_json::Value;
@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 /// The server's name in the file.
 pub const SERVER: &str = "multiclaude-hybrid";
 const SERVERS: &str = "mcpServers";
+const ARGS: [&str; 1] = ["mcp"];
+/// Bytes of an unchanged part of a line that a diff shows at most.
+const NEAR: usize = 80;
 
 /// A change of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,39 +35,95 @@ pub fn path(home: &Path) -> PathBuf {
     home.join(".claude.json")
 }
 
-/// The program that the file names for our server; nothing if it has none.
+/// What the file says under our server's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// Nothing.
+    None,
+    /// A start of our program, perhaps of another copy or with other arguments.
+    Ours {
+        /// What is started.
+        command: PathBuf,
+        /// With these arguments.
+        args: Vec<String>,
+    },
+    /// Somebody else's server: its program or address. Its arguments may be secret.
+    Foreign(String),
+}
+
+impl Entry {
+    fn of(value: &Value) -> Self {
+        let text = |name: &str| value.get(name).and_then(Value::as_str);
+        if value.is_null() {
+            return Self::None;
+        }
+        let Some(command) = text("command") else {
+            let url = text("url").and_then(|url| url.split('?').next());
+            return Self::Foreign(url.unwrap_or("an entry without a command").to_owned());
+        };
+        let args = value.get("args").and_then(Value::as_array).into_iter().flatten();
+        let args: Vec<_> = args.filter_map(Value::as_str).map(str::to_owned).collect();
+        // Ours may be started by another program: `env A=1 multiclaude-hybrid mcp`.
+        let mut words = std::iter::once(command).chain(args.iter().map(String::as_str));
+        if words.any(|word| Path::new(word).file_name().is_some_and(|name| name == SERVER)) {
+            return Self::Ours { command: command.into(), args };
+        }
+        Self::Foreign(command.to_owned())
+    }
+}
+
+/// What the file says under our server's name.
 ///
 /// # Errors
 /// The file cannot be read, or is not JSON.
-pub fn installed(home: &Path) -> Outcome<Option<PathBuf>> {
+pub fn entry(home: &Path) -> Outcome<Entry> {
     let Some(text) = read(&path(home))? else {
-        return Ok(None);
+        return Ok(Entry::None);
     };
     let value: Value = serde_json::from_str(&text).map_err(|error| broken(&path(home), &error))?;
-    let program = value.pointer(&format!("/{SERVERS}/{SERVER}/command")).and_then(Value::as_str);
-    Ok(program.map(PathBuf::from))
+    Ok(Entry::of(value.pointer(&format!("/{SERVERS}/{SERVER}")).unwrap_or(&Value::Null)))
 }
 
-/// What makes Claude Code start `program` in every session; nothing if it does so
-/// already.
+/// The program that the file names for our server; nothing if it has none.
 ///
 /// # Errors
-/// As [`installed`].
+/// As [`entry`].
+pub fn installed(home: &Path) -> Outcome<Option<PathBuf>> {
+    Ok(match entry(home)? {
+        Entry::Ours { command, .. } => Some(command),
+        Entry::None | Entry::Foreign(_) => None,
+    })
+}
+
+/// Are these the arguments that our server is started with?
+pub fn is_right(args: &[String]) -> bool {
+    args == ARGS
+}
+
+/// What makes Claude Code start `program mcp` in every session; nothing if it does so
+/// already. What else an entry of ours says, such as `env`, stays.
+///
+/// # Errors
+/// As [`entry`]; and somebody else's server has the name of ours.
 pub fn add(home: &Path, program: &Path) -> Outcome<Option<Change>> {
-    if installed(home)?.as_deref() == Some(program) {
-        return Ok(None);
+    match entry(home)? {
+        Entry::Ours { command, args } if command == program && is_right(&args) => return Ok(None),
+        Entry::Foreign(what) => return Err(foreign(home, &what)),
+        Entry::None | Entry::Ours { .. } => {}
     }
     let text = |text: &str| CstInputValue::String(text.to_owned());
-    let server = CstInputValue::Object(vec![
-        ("type".to_owned(), text("stdio")),
-        ("command".to_owned(), text(&program.display().to_string())),
-        ("args".to_owned(), CstInputValue::Array(vec![text("mcp")])),
-    ]);
+    let wanted = [
+        ("type", text("stdio")),
+        ("command", text(&program.display().to_string())),
+        ("args", CstInputValue::Array(ARGS.into_iter().map(text).collect())),
+    ];
     change(home, |root| {
-        let servers = root.object_value_or_set(SERVERS);
-        match servers.get(SERVER) {
-            Some(entry) => entry.set_value(server),
-            None => drop(servers.append(SERVER, server)),
+        let server = root.object_value_or_set(SERVERS).object_value_or_set(SERVER);
+        for (name, value) in wanted {
+            match server.get(name) {
+                Some(known) => known.set_value(value),
+                None => drop(server.append(name, value)),
+            }
         }
     })
 }
@@ -72,7 +131,7 @@ pub fn add(home: &Path, program: &Path) -> Outcome<Option<Change>> {
 /// What takes our server out again; nothing if it is not there.
 ///
 /// # Errors
-/// As [`installed`].
+/// As [`entry`].
 pub fn remove(home: &Path) -> Outcome<Option<Change>> {
     if installed(home)?.is_none() {
         return Ok(None);
@@ -91,6 +150,18 @@ pub fn remove(home: &Path) -> Outcome<Option<Change>> {
     })
 }
 
+fn foreign(home: &Path, what: &str) -> Failure {
+    Failure::new(format!(
+        "{} has another MCP server called {SERVER}, which is not this program: {what}",
+        path(home).display()
+    ))
+    .exit(Exit::Conflict)
+    .hint(format!(
+        "nothing was changed; if it is not needed: claude mcp remove --scope user {SERVER}; then: multiclaude-hybrid \
+         mcp install"
+    ))
+}
+
 fn change(home: &Path, edit: impl FnOnce(&CstObject)) -> Outcome<Option<Change>> {
     let path = path(home);
     let before = read(&path)?;
@@ -107,7 +178,8 @@ fn change(home: &Path, edit: impl FnOnce(&CstObject)) -> Outcome<Option<Change>>
 }
 
 impl Change {
-    /// The text that comes in and goes out, one line each.
+    /// The text that comes in and goes out, in lines. Of a long line it is a part: the
+    /// rest of the file is none of our business, and may be secret.
     pub fn diff(&self) -> String {
         let before = self.before.as_deref().unwrap_or_default();
         let (before, after) = (String::from_utf8_lossy(before), self.after.as_str());
@@ -117,12 +189,19 @@ impl Change {
         let same =
             gone.chars().rev().zip(come.chars().rev()).take_while(|(one, other)| one == other);
         let end: usize = same.map(|(one, _)| one.len_utf8()).sum();
+        let (gone, come) = (&gone[..gone.len() - end], &come[..come.len() - end]);
+        // What is replaced begins and ends within lines.
+        let replaced = !gone.trim().is_empty() && !come.trim().is_empty();
+        let (head, tail) = (&before[..start], &before[before.len() - end..]);
+        let head = head.rsplit('\n').next().filter(|part| replaced && part.len() <= NEAR);
+        let tail = tail.split('\n').next().filter(|part| replaced && part.len() <= NEAR);
         let lines = |sign: char, text: &str| -> Vec<String> {
+            let text = [head.unwrap_or_default(), text, tail.unwrap_or_default()].concat();
             let lines = text.lines().filter(|line| !matches!(line.trim(), "" | ","));
             lines.map(|line| format!("{sign} {line}")).collect()
         };
-        let mut shown = lines('-', &gone[..gone.len() - end]);
-        shown.extend(lines('+', &come[..come.len() - end]));
+        let mut shown = lines('-', gone);
+        shown.extend(lines('+', come));
         shown.join("\n")
     }
 
@@ -170,6 +249,9 @@ fn broken(path: &Path, error: &impl std::fmt::Display) -> Failure {
 mod tests {
     use super::*;
 
+    const US: &str = "/bin/multiclaude-hybrid";
+    const NEW: &str = "/new/multiclaude-hybrid";
+
     fn home(text: Option<&str>) -> tempfile::TempDir {
         let home = tempfile::tempdir().unwrap();
         if let Some(text) = text {
@@ -191,15 +273,15 @@ mod tests {
             "{}",
         ] {
             let home = home(Some(text));
-            let change = add(home.path(), Path::new("/bin/us")).unwrap().unwrap();
+            let change = add(home.path(), Path::new(US)).unwrap().unwrap();
             change.apply().unwrap();
-            assert_eq!(installed(home.path()).unwrap(), Some(PathBuf::from("/bin/us")));
-            assert!(change.diff().contains("/bin/us") && !change.diff().contains("numStartups"));
-            assert_eq!(add(home.path(), Path::new("/bin/us")).unwrap(), None);
+            assert_eq!(installed(home.path()).unwrap(), Some(PathBuf::from(US)));
+            assert!(change.diff().contains(US) && !change.diff().contains("numStartups"));
+            assert_eq!(add(home.path(), Path::new(US)).unwrap(), None);
             // Another program is another entry, in its place.
-            add(home.path(), Path::new("/bin/new")).unwrap().unwrap().apply().unwrap();
+            add(home.path(), Path::new(NEW)).unwrap().unwrap().apply().unwrap();
             let value: Value = serde_json::from_str(&now(&home)).unwrap();
-            assert_eq!(value["mcpServers"][SERVER]["command"], "/bin/new");
+            assert_eq!(value["mcpServers"][SERVER]["command"], NEW);
             remove(home.path()).unwrap().unwrap().apply().unwrap();
             let (before, after): (Value, Value) =
                 (serde_json::from_str(text).unwrap(), serde_json::from_str(&now(&home)).unwrap());
@@ -211,17 +293,75 @@ mod tests {
         }
     }
 
+    fn with_server(server: &str) -> tempfile::TempDir {
+        home(Some(&format!("{{\n  \"mcpServers\": {{ \"{SERVER}\": {server} }}\n}}\n")))
+    }
+
+    #[test]
+    fn an_entry_of_ours_that_starts_something_else_is_put_right_and_keeps_the_rest() {
+        for (server, gone) in [
+            (r#"{"command": "/bin/multiclaude-hybrid", "args": [], "env": {"A": "1"}}"#, "[]"),
+            (r#"{"command": "/bin/multiclaude-hybrid", "env": {"A": "1"}}"#, ""),
+            (
+                r#"{"args": ["mcp", "-x"], "command": "/bin/multiclaude-hybrid", "env": {"A": "1"}}"#,
+                "-x",
+            ),
+            (
+                r#"{"command": "/old/multiclaude-hybrid", "args": ["mcp"], "env": {"A": "1"}}"#,
+                "/old",
+            ),
+            (
+                r#"{"command": "nice", "args": ["/bin/multiclaude-hybrid", "mcp"], "env": {"A": "1"}}"#,
+                "nice",
+            ),
+        ] {
+            let home = with_server(server);
+            let change = add(home.path(), Path::new(US)).unwrap().expect(server);
+            let diff = change.diff();
+            let out: Vec<_> = diff.lines().filter(|line| line.starts_with('-')).collect();
+            assert!(gone.is_empty() || out.iter().any(|line| line.contains(gone)), "{diff}");
+            change.apply().unwrap();
+            let value: Value = serde_json::from_str(&now(&home)).unwrap();
+            let wanted = serde_json::json!({
+                "type": "stdio", "command": US, "args": ["mcp"], "env": {"A": "1"},
+            });
+            assert_eq!(value["mcpServers"][SERVER], wanted, "{server}");
+            assert_eq!(add(home.path(), Path::new(US)).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn the_server_of_somebody_else_is_left_alone_though_it_has_our_name() {
+        for (server, named) in [
+            (r#"{"command": "npx", "args": ["-y", "their-server"]}"#, "program: npx"),
+            (
+                r#"{"type": "http", "url": "https://example.com/mcp?key=s3cret"}"#,
+                "https://example.com/mcp",
+            ),
+            (r#"{"command": "/bin/not-multiclaude-hybrid"}"#, "/bin/not-"),
+            ("[1]", "without a command"),
+        ] {
+            let home = with_server(server);
+            let before = now(&home);
+            let failure = add(home.path(), Path::new(US)).unwrap_err();
+            assert!(failure.message.contains(named), "{failure:?}");
+            assert!(!failure.message.contains("s3cret"), "{failure:?}");
+            assert_eq!(remove(home.path()).unwrap(), None);
+            assert_eq!((installed(home.path()).unwrap(), now(&home)), (None, before));
+        }
+    }
+
     #[test]
     fn a_broken_file_is_left_alone_and_a_missing_one_is_made_private() {
         for text in ["{\"a\": ", "[]", "{\"a\": 1,}", "// x\n{}"] {
             let home = home(Some(text));
-            let failure = add(home.path(), Path::new("/bin/us")).unwrap_err();
+            let failure = add(home.path(), Path::new(US)).unwrap_err();
             assert!(failure.message.contains(".claude.json is not the JSON"), "{failure:?}");
             assert_eq!(now(&home), text);
         }
         let home = home(None);
         assert_eq!(remove(home.path()).unwrap(), None);
-        add(home.path(), Path::new("/bin/us")).unwrap().unwrap().apply().unwrap();
+        add(home.path(), Path::new(US)).unwrap().unwrap().apply().unwrap();
         let mode = fs::metadata(path(home.path())).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
@@ -229,7 +369,7 @@ mod tests {
     #[test]
     fn a_file_that_has_changed_meanwhile_is_not_overwritten() {
         let home = home(Some("{}"));
-        let change = add(home.path(), Path::new("/bin/us")).unwrap().unwrap();
+        let change = add(home.path(), Path::new(US)).unwrap().unwrap();
         fs::write(path(home.path()), "{\"new\": 1}").unwrap();
         assert!(change.apply().is_err());
         assert_eq!(now(&home), "{\"new\": 1}");

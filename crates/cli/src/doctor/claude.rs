@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::bridge;
-use crate::claude_code;
+use crate::claude_code::{self, Entry, SERVER, is_right};
 use crate::session::Session;
 use serde_json::Value;
 use std::fs;
@@ -21,18 +21,30 @@ pub(super) fn claude(session: &Session) -> Vec<Check> {
 fn server(session: &Session) -> Check {
     let what = "Claude Code's MCP server";
     let install = "multiclaude-hybrid mcp install";
-    match claude_code::installed(session.home.user()) {
-        Err(failure) => Check::failed(what, failure),
-        Ok(None) => Check::warning(
-            what,
-            "it is not installed: messages are typed into sessions, where that is safe, and agents have no tools",
-        )
-        .mend(install),
-        Ok(Some(program)) if !program.exists() => {
-            Check::fault(what, format!("{} is not there any more", program.display())).mend(install)
+    let program = match claude_code::entry(session.home.user()) {
+        Err(failure) => return Check::failed(what, failure),
+        Ok(Entry::None) => {
+            return Check::warning(
+                what,
+                "it is not installed: messages are typed into sessions, where that is safe, and agents have no tools",
+            )
+            .mend(install);
         }
-        Ok(Some(program)) => Check::good(what, program.display().to_string()),
+        Ok(Entry::Foreign(other)) => {
+            return Check::warning(what, format!("another server has its name: {other}"))
+                .mend(format!("claude mcp remove --scope user {SERVER}; then: {install}"));
+        }
+        Ok(Entry::Ours { command, args }) if !is_right(&args) => {
+            let line = format!("{} {}", command.display(), args.join(" "));
+            return Check::fault(what, format!("it is started as: {}", line.trim_end()))
+                .mend(install);
+        }
+        Ok(Entry::Ours { command, .. }) => command,
+    };
+    if program.exists() {
+        return Check::good(what, program.display().to_string());
     }
+    Check::fault(what, format!("{} is not there any more", program.display())).mend(install)
 }
 
 /// The running sessions that have no MCP server of ours.

@@ -9,6 +9,9 @@ use std::io::IsTerminal as _;
 /// What to do where nobody can be asked, or the answer was no.
 const BY_HAND: &str = "Claude Code does not start our MCP server: agents have no tools for messages, and messages \
 are typed into their sessions. To add it: multiclaude-hybrid mcp install";
+/// The same where there is an entry already.
+const AS_IT_WAS: &str = "Claude Code starts our MCP server in another way than it should, and the entry stays as it \
+is. To change it: multiclaude-hybrid mcp install --yes. The change:";
 
 /// Adds the server, after asking, beside something else that goes on without it; what
 /// to show the user. `agreed`: do not ask.
@@ -27,7 +30,10 @@ fn add(session: &Session, agreed: bool) -> Outcome<String> {
     };
     let agreed = agreed || (std::io::stdin().is_terminal() && asked(&change)?);
     if !agreed {
-        return Ok(BY_HAND.to_owned());
+        return Ok(match claude_code::installed(session.home.user())? {
+            None => BY_HAND.to_owned(),
+            Some(_) => format!("{AS_IT_WAS}\n{}", change.diff()),
+        });
     }
     change.apply()?;
     Ok(format!(
@@ -69,7 +75,7 @@ fn asked(change: &Change) -> Outcome<bool> {
         change.path.display(),
         change.diff()
     );
-    eprint!("Add it? [y/N] ");
+    eprint!("Make this change? [y/N] ");
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     read.map_err(|error| Failure::new(format!("cannot read the answer: {error}")))?;
