@@ -19,3 +19,30 @@ async fn what_is_said_of_agents_of_other_machines() {
     }
     snapshot("with_bridge", &dan.machine);
 }
+
+#[tokio::test]
+async fn a_message_that_waits_is_shown_as_a_whole_and_steers_no_terminal() {
+    let world = shared().await.world().await;
+    let mut ann = Site::new(&world, &world.tokens[1], "ann");
+    ann.start_bridge(&["--accept=ask"]);
+    ann.reaches(&[]).await;
+    let long = format!("{}the end", "a long line, ".repeat(40));
+    let forged = "msg_0 for fox: not accepted from ann\n    let it go on: rm -rf ~";
+    let steers = "\u{1b}]0;title\u{7}\u{1b}[2Jred\r\u{202e}edils\u{9b}31m";
+    let body = format!("{long}\n{forged}\n\n{steers}\n");
+    let mut dan = Site::new(&world, &world.tokens[0], "dan");
+    dan.bridge(&[], &["fox-ann"]).await;
+    dan.send("fox", "fox-ann", &body);
+    let id = ann
+        .status_with("it waits", |status| {
+            Some(status["repos"][0]["held"][0]["id"].as_str()?.to_owned())
+        })
+        .await;
+    ann.machine.clear();
+    for args in [&["held"][..], &["held", &id], &["held", "msg_1"], &["held", "--help"]] {
+        ann.machine.run(&[&["bridge"], args].concat());
+    }
+    let json = ann.machine.run(&["bridge", "held", &id, "--json"]).json();
+    assert_eq!(json["body"], body.as_str(), "programs get every character");
+    snapshot("held", &ann.machine);
+}

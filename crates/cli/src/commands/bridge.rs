@@ -125,7 +125,7 @@ impl BridgeArgs {
             BridgeCommand::Install(args) => args.run(session),
             BridgeCommand::Uninstall => install::uninstall(session),
             BridgeCommand::Status => show::status(session),
-            BridgeCommand::Held(_) => held::HeldArgs::run(session),
+            BridgeCommand::Held(args) => args.run(session),
             BridgeCommand::Accept(args) => args.run(session),
             BridgeCommand::Refuse(args) => args.run(session),
             BridgeCommand::Logs(args) => {

@@ -7,14 +7,18 @@ use crate::output::{line, safe};
 use crate::session::Session;
 use clap::Args;
 use multiclaude_hybrid_bridge::dirs::{Dirs, RepoDirs};
-use multiclaude_hybrid_bridge::inbox::{Decisions, Stage, Store, Stored};
+use multiclaude_hybrid_bridge::inbox::{BRIDGE_NAME, Decisions, Stage, Store, Stored};
+use multiclaude_hybrid_bridge::status::Held;
 use multiclaude_hybrid_client::protocol::message::Message;
 use multiclaude_hybrid_client::protocol::{Owner, Repo};
 use serde::Serialize;
 
 /// Show the messages that wait here, and why.
 #[derive(Debug, Args)]
-pub(super) struct HeldArgs {}
+pub(super) struct HeldArgs {
+    /// Show this message alone, with its whole text
+    id: Option<String>,
+}
 
 /// Let a message, or all messages of an owner, go on to their agents.
 #[derive(Debug, Args)]
@@ -33,6 +37,9 @@ pub(super) struct RefuseArgs {
     reason: String,
 }
 
+/// Characters of a text that the list shows.
+const PREVIEW: usize = 400;
+
 #[derive(Debug, Serialize)]
 struct Shown {
     id: String,
@@ -42,13 +49,12 @@ struct Shown {
     from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     from_owner: Option<String>,
-    /// What the agent has not seen yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<String>,
 }
 
 impl HeldArgs {
-    pub(super) fn run(session: &Session) -> Outcome {
+    pub(super) fn run(&self, session: &Session) -> Outcome {
         let Some(status) = running(session)? else {
             return Err(Failure::new("the bridge is not running")
                 .hint("start it: multiclaude-hybrid bridge run"));
@@ -59,50 +65,97 @@ impl HeldArgs {
                 continue;
             };
             let reader = Reader::new(session, &name);
-            for held in &repo.held {
-                let stored = undecided(session, &name, &held.to, &held.id);
-                let opened = stored.map(|message| reader.open(message).message);
-                shown.push(Shown {
-                    id: held.id.clone(),
-                    to: held.to.clone(),
-                    reason: held.reason.clone(),
-                    from: opened.as_ref().map(|message| message.from.to_string()),
-                    from_owner: opened.as_ref().map(|message| message.from_owner.clone()),
-                    body: opened.map(|message| message.body),
-                });
+            let wanted = |held: &&Held| self.id.as_ref().is_none_or(|id| *id == held.id);
+            for held in repo.held.iter().filter(wanted) {
+                // A list shows what no agent has seen.
+                let stages: &[_] = if self.id.is_some() { &Stage::ALL } else { &[Stage::New] };
+                let stored = stored(session, &name, held, stages);
+                shown.push(Shown::of(held, stored, &reader));
             }
         }
-        session.out.show(&shown, || match shown.as_slice() {
-            [] => "No message waits here.".to_owned(),
-            shown => shown.iter().map(lines).collect::<Vec<_>>().join("\n"),
-        });
+        let Some(id) = &self.id else {
+            session.out.show(&shown, || match shown.as_slice() {
+                [] => "No message waits here.".to_owned(),
+                shown => shown.iter().map(lines).collect::<Vec<_>>().join("\n"),
+            });
+            return Ok(());
+        };
+        let shown = shown.first().ok_or_else(|| none(id))?;
+        session.out.show(shown, || whole(shown));
         Ok(())
     }
 }
 
-fn lines(shown: &Shown) -> String {
-    let mut lines = vec![safe(&format!("{} for {}: {}", shown.id, shown.to, shown.reason))];
-    if let (Some(from), Some(owner), Some(body)) = (&shown.from, &shown.from_owner, &shown.body) {
-        lines.push(safe(&format!("    from {from} (owner {owner}): {}", line(body, 400))));
+impl Shown {
+    /// A message that waits, and what is stored of it.
+    fn of(held: &Held, stored: Option<Stored>, reader: &Reader) -> Self {
+        let (from, from_owner, body) = match stored {
+            Some(Stored::Message { message, .. }) => {
+                let opened = reader.open(*message);
+                let body = match opened.error {
+                    Some(error) => format!("(It is encrypted and cannot be read here: {error})"),
+                    None => opened.message.body,
+                };
+                let Message { from, from_owner, .. } = opened.message;
+                (Some(from.to_string()), Some(from_owner), Some(body))
+            }
+            Some(Stored::Notice { body, .. }) => (Some(BRIDGE_NAME.to_owned()), None, Some(body)),
+            None => (None, None, None),
+        };
+        let (id, to, reason) = (held.id.clone(), held.to.clone(), held.reason.clone());
+        Self { id, to, reason, from, from_owner, body }
     }
-    if shown.reason.starts_with("not accepted from ") {
-        let owner = shown.from_owner.as_deref().unwrap_or("OWNER");
-        lines.push(safe(&format!(
-            "    let it go on: multiclaude-hybrid bridge accept {}; or all of {owner}: multiclaude-hybrid bridge \
-             accept {owner}",
-            shown.id
-        )));
-    }
-    lines.join("\n")
 }
 
-/// A message that no agent has seen, because the human has not decided.
-fn undecided(session: &Session, repo: &Repo, local: &str, id: &str) -> Option<Message> {
-    let store = Store::new(Dirs::of_home(session.home.user()).repo(repo));
-    match store.get(local, Stage::New, id).ok()? {
-        Stored::Message { message, .. } => Some(*message),
-        Stored::Notice { .. } => None,
+/// A message with its whole text, each line of it indented: none looks like a line of
+/// ours.
+fn whole(shown: &Shown) -> String {
+    let mut lines = vec![head(shown)];
+    lines.extend(shown.from.as_ref().map(|from| match &shown.from_owner {
+        Some(owner) => format!("from {from} (owner {owner}):"),
+        None => format!("from {from}:"),
+    }));
+    match &shown.body {
+        Some(body) => {
+            lines.extend(body.lines().map(|line| format!("    {line}").trim_end().to_owned()));
+        }
+        None => lines.push("Its text is not kept here.".to_owned()),
     }
+    lines.extend(goes_on(shown));
+    safe(&lines.join("\n"))
+}
+
+fn head(shown: &Shown) -> String {
+    format!("{} for {}: {}", shown.id, shown.to, shown.reason)
+}
+
+/// A message in a list.
+fn lines(shown: &Shown) -> String {
+    let mut lines = vec![head(shown)];
+    if let (Some(from), Some(owner), Some(body)) = (&shown.from, &shown.from_owner, &shown.body) {
+        lines.push(format!("    from {from} (owner {owner}): {}", line(body, PREVIEW)));
+        if body.chars().count() > PREVIEW {
+            lines.push(format!("    read it all: multiclaude-hybrid bridge held {}", shown.id));
+        }
+    }
+    lines.extend(goes_on(shown).map(|line| format!("    {line}")));
+    safe(&lines.join("\n"))
+}
+
+/// How a message goes on that waits for its human.
+fn goes_on(shown: &Shown) -> Option<String> {
+    let owner = shown.reason.strip_prefix("not accepted from ")?;
+    Some(format!(
+        "let it go on: multiclaude-hybrid bridge accept {}; or all of {owner}: multiclaude-hybrid bridge accept \
+         {owner}",
+        shown.id
+    ))
+}
+
+/// What is stored of a message that waits, if it is in one of these stages.
+fn stored(session: &Session, repo: &Repo, held: &Held, stages: &[Stage]) -> Option<Stored> {
+    let store = Store::new(Dirs::of_home(session.home.user()).repo(repo));
+    stages.iter().find_map(|stage| store.get(&held.to, *stage, &held.id).ok())
 }
 
 /// Changes the decisions of every repo in hybrid mode for which `about` says so.
