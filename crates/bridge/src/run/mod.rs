@@ -1,34 +1,43 @@
 //! The daemon: starts everything, follows the settings, and ends within 5 s.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | this one | its start, its rounds, its end |
+//! | `settings` | which repos are served, as the settings say |
+//! | `served` | one repo that is served |
+//! | `report` | what it reports of itself |
+//! | `desks` | which repo answers an agent's MCP server |
+//! | `options` | how it is run, and why it may not start |
 
 mod desks;
 mod options;
+mod report;
 mod served;
+mod settings;
 
 pub use options::{Options, StartError};
 
 use crate::clock;
-use crate::dirs::{Dirs, remove, write_durably};
+use crate::dirs::{Dirs, remove};
 use crate::http::Listener;
 use crate::inbox::Routes;
 use crate::multiclaude::{Daemon, Paths, StateFile};
 use crate::presence::Timing;
-use crate::registry::Home;
 use crate::repo::Shared;
-use crate::setup::{self, Machine, RepoSetup, Setup};
+use crate::setup::{self, Machine, Setup};
 use crate::socket::{self, Channels};
 use crate::spool::Capture;
-use crate::status::{RepoStatus, Status};
+use crate::status::Status;
 use crate::trouble::Trouble;
 use desks::{Aborting, Desks};
 use multiclaude_hybrid_client::protocol::Repo;
 use served::{Served, Wakes};
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use tracing::{info, warn};
+use tracing::info;
 
 /// How often the settings are looked at, and the status is written.
 const TICK: Duration = Duration::from_secs(1);
@@ -188,158 +197,12 @@ impl Bridge {
         }
     }
 
-    /// What changes when the settings or multiclaude's repos do.
-    fn settings_stamp(&self) -> (Vec<Option<std::time::SystemTime>>, Vec<(String, String)>) {
-        let root = self.shared.paths.root();
-        let files = [root.join("hybrid/settings.json"), root.join("credentials")];
-        // What the human decides about messages, too.
-        let decisions = self.repos.values().map(|served| served.bridge.spool.dirs.decisions());
-        let time = |file| std::fs::metadata(file).and_then(|found| found.modified()).ok();
-        let times: Vec<_> = files.into_iter().chain(decisions).map(time).collect();
-        let state = self.shared.state.read();
-        let repos = state.iter().flat_map(|state| &state.repos);
-        (times, repos.map(|(name, repo)| (name.clone(), repo.github_url.clone())).collect())
-    }
-
     async fn look_at_machine(&self) {
         let up = self.shared.daemon.is_up().await;
         if self.shared.daemon_is_up.swap(up, Ordering::Relaxed) != up {
             info!(up, "multiclaude's daemon");
         }
         self.shared.look_at_panes().await;
-    }
-
-    async fn reload(&mut self) {
-        let setup = match setup::read(&self.shared.machine).await {
-            Ok(setup) => setup,
-            Err(reason) => {
-                self.trouble.begin("settings", &reason);
-                self.settings_error = Some(reason);
-                return;
-            }
-        };
-        // A home that was removed takes the settings with it: messages on their
-        // way are carried on all the same.
-        if setup.repos.is_empty()
-            && !self.repos.is_empty()
-            && !self.shared.paths.root().join("hybrid").exists()
-        {
-            let reason = "the settings are gone".to_owned();
-            self.trouble.begin("settings", &reason);
-            self.settings_error = Some(reason);
-            return;
-        }
-        self.trouble.end("settings");
-        self.settings_error = None;
-        self.follow(setup).await;
-    }
-
-    /// Serves the repos of `setup`, and no others.
-    async fn follow(&mut self, setup: Setup) {
-        let same_machine = setup.node == self.setup.node && setup.instance == self.setup.instance;
-        self.refused.clone_from(&setup.refused);
-        let mut stale = Vec::new();
-        for (repo, served) in &self.repos {
-            let wanted = setup.repos.iter().find(|wanted| wanted.repo == *repo);
-            match wanted {
-                None if same_machine && setup.for_now.contains(repo) => {}
-                Some(wanted) if same_machine && wanted.is_same(&served.bridge.setup) => {
-                    served.bridge.set_stood_down(wanted.stood_down.clone());
-                }
-                _ => stale.push(repo.clone()),
-            }
-        }
-        let ended: Vec<_> = stale.iter().filter_map(|repo| self.repos.remove(repo)).collect();
-        // Nothing is taken, and no link is made, for these from now on.
-        self.capture_served();
-        for served in ended {
-            let old = &served.bridge.setup;
-            let now = setup.repos.iter().find(|wanted| wanted.repo == old.repo);
-            let stays = now.is_some_and(|now| now.nickname == old.nickname);
-            let (repo, spool) = (old.repo.clone(), Arc::clone(&served.bridge.spool));
-            info!(%repo, stays, "its settings have changed");
-            served.end().await;
-            if !stays && let Err(error) = spool.links.remove_all() {
-                warn!(%repo, %error, "its links were not removed");
-            }
-        }
-        self.setup = setup.clone();
-        for wanted in setup.repos {
-            if self.repos.contains_key(&wanted.repo) {
-                continue;
-            }
-            let repo = wanted.repo.clone();
-            match self.serve(wanted) {
-                Ok(served) => {
-                    self.repos.insert(repo, served);
-                }
-                Err(error) => {
-                    warn!(%repo, %error, "not served");
-                    self.refused.insert(repo.to_string(), error.to_string());
-                }
-            }
-        }
-        self.capture_served();
-        self.wakes.changed.send_modify(|count| *count += 1);
-    }
-
-    fn capture_served(&self) {
-        let spools = self.repos.values().map(|served| Arc::clone(&served.bridge.spool)).collect();
-        self.shared.capture.serve(spools);
-        self.desks.serve(self.repos.values().map(|served| Arc::clone(&served.bridge)));
-    }
-
-    fn serve(&self, setup: RepoSetup) -> io::Result<Served> {
-        let dirs = self.dirs.repo(&setup.repo);
-        let home = Home {
-            repo: setup.repo.clone(),
-            node: self.setup.node.clone(),
-            instance: self.setup.instance.clone(),
-            owner: setup.owner.clone(),
-            recipient: setup.recipient.clone(),
-            public_url: self.options.public_url.clone(),
-        };
-        Served::start(setup, home, dirs, (&self.shared, &self.wakes))
-    }
-
-    fn status(&mut self) -> Status {
-        let now_ms = clock::wall_ms();
-        let day = now_ms.div_euclid(86_400_000);
-        let total: u64 =
-            self.repos.values().map(|served| served.bridge.connection.client().requests()).sum();
-        if self.requests.0 != day {
-            self.requests = (day, total);
-        }
-        Status {
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            started_ms: self.started_ms,
-            node: self.setup.node.clone(),
-            settings_error: self.settings_error.clone(),
-            daemon: self.shared.daemon_is_up.load(Ordering::Relaxed),
-            serve: self.options.serve.iter().cloned().collect(),
-            requests_today: total.saturating_sub(self.requests.1),
-            unwatched: self
-                .shared
-                .capture
-                .failed_watches()
-                .into_iter()
-                .map(|(path, reason)| (path.display().to_string(), reason))
-                .collect(),
-            refused: self.refused.clone(),
-            repos: self.repos.values().map(|served| RepoStatus::of(&served.bridge)).collect(),
-        }
-    }
-
-    fn write_status(&mut self) {
-        let status = self.status();
-        if self.written.as_ref() == Some(&status) {
-            return;
-        }
-        let text = serde_json::to_vec_pretty(&status).unwrap_or_default();
-        if write_durably(&self.dirs.status(), &text, 0o600).is_ok() {
-            self.written = Some(status);
-        }
     }
 
     async fn end(mut self) {
