@@ -6,6 +6,17 @@ use multiclaude_hybrid_protocol::spawn::SpawnStatus;
 use reqwest::Method;
 use serde_json::json;
 
+/// Waits until the runner says that pushes are missing, or that none are.
+async fn pushes(site: &Site, missing: bool) -> serde_json::Value {
+    eventually("what the runner says of pushes", 60, || async {
+        let status = site.runner.status();
+        status["running"].as_bool()?;
+        let pushes = status["repos"][0]["pushes"].clone();
+        Some(pushes).filter(|pushes| pushes.is_string() == missing)
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_pushed_request_is_claimed_at_once_and_a_forged_push_is_refused() {
     let mut site = Site::idle().await;
@@ -15,19 +26,7 @@ async fn a_pushed_request_is_claimed_at_once_and_a_forged_push_is_refused() {
     // Without a push it asks once an hour.
     let flags = ["--poll=3600", listen.as_str(), public.as_str()];
     site.runner.start_sh(&flags, ECHO);
-    let pushes = |what: &'static str| {
-        let site = &site;
-        async move {
-            eventually(what, 60, || async {
-                let status = site.runner.status();
-                let pushes = status["repos"][0]["pushes"].clone();
-                status["running"].as_bool()?;
-                Some(pushes).filter(|pushes| pushes.is_string() == (what == "no pushes"))
-            })
-            .await
-        }
-    };
-    let reason = pushes("no pushes").await;
+    let reason = pushes(&site, true).await;
     let endpoint = format!("{url}/spawn/{}", site.world.repo);
     assert!(reason.as_str().unwrap().contains(&format!("--spawn-endpoint {endpoint}")), "{reason}");
     site.runner.kill();
@@ -36,7 +35,7 @@ async fn a_pushed_request_is_claimed_at_once_and_a_forged_push_is_refused() {
     });
     site.world.ci.call(Method::PUT, "/config", &[], Some(&config)).await.unwrap();
     site.runner.start_sh(&flags, ECHO);
-    pushes("pushes").await;
+    pushes(&site, false).await;
     // Its first look is over when this is claimed by a push.
     for task in ["one", "two", "three"] {
         let request = site.ask(task).await;
