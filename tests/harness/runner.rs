@@ -39,7 +39,10 @@ impl Runner {
     pub fn start(&mut self, flags: &[&str], command: &[&str]) {
         assert!(self.runner.is_none(), "the runner is running");
         let mut run = self.machine.hybrid(&["runner", "run"]);
-        run.arg(&self.repo).args(["--poll=1"]).args(flags);
+        run.arg(&self.repo).args(flags);
+        if !flags.iter().any(|flag| flag.starts_with("--poll")) {
+            run.arg("--poll=1");
+        }
         if !command.is_empty() {
             run.arg("--").args(command);
         }

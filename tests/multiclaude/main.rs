@@ -66,6 +66,7 @@ fn run(words: &[&str]) -> Done {
         ["worker" | "work", "create", task, rest @ ..] => create_worker(&home, task, rest),
         ["worker", "rm", name, rest @ ..] => {
             let repo = repo_of(&home, rest)?;
+            let _ = std::fs::remove_dir_all(home.worktree(&repo, name));
             ask(&home, "remove_agent", json!({ "repo": repo, "agent": name }))
                 .map(|_| format!("Removed {name}\n"))
         }

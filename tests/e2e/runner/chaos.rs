@@ -67,7 +67,8 @@ async fn through_random_kills_of_two_runners_each_request_ends_once_and_runs_onc
         tokio::time::sleep(Duration::from_millis(fastrand::u64(200..2500))).await;
         runners[which].kill();
         // At times longer than a lease.
-        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..400) * fastrand::u64(1..12))).await;
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..400) * fastrand::u64(1..12)))
+            .await;
         start(&mut runners[which]);
         kills += 1;
     }

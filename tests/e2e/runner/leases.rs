@@ -7,7 +7,8 @@ use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-const UNTIL_OVER: &str = "echo started; until [ -e \"$HOME/over\" ]; do sleep 0.05; done; echo over";
+const UNTIL_OVER: &str =
+    "echo started; until [ -e \"$HOME/over\" ]; do sleep 0.05; done; echo over";
 
 async fn scaled(scale: u32) -> (Coordinator, Site) {
     let coordinator = Coordinator::start(Options { scale, ..Options::default() }).await;

@@ -5,6 +5,7 @@ mod chaos;
 mod ends;
 mod leases;
 mod limits;
+mod multiclaude;
 mod pushes;
 
 use e2e::{Runner, World, eventually, shared};

@@ -20,7 +20,9 @@ async fn pushes(site: &Site, missing: bool) -> serde_json::Value {
 #[tokio::test]
 async fn a_pushed_request_is_claimed_at_once_and_a_forged_push_is_refused() {
     let mut site = Site::idle().await;
-    let port = e2e::refusing_port().await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
     let url = format!("http://127.0.0.1:{port}");
     let (listen, public) = (format!("--listen=127.0.0.1:{port}"), format!("--public-url={url}"));
     // Without a push it asks once an hour.
