@@ -1,7 +1,7 @@
 //! What `runner status` shows, as the running runner writes it.
 
 use crate::claims::Source;
-use crate::executor::task_argument;
+use crate::executor::first_line;
 use crate::shared::{Phase, Shared};
 use crate::worker::{Stage, Worker};
 use multiclaude_hybrid_bridge::clock;
@@ -111,7 +111,7 @@ fn status(shared: &Shared) -> Status {
             repo: record.request.repo.to_string(),
             name: record.name.map(|name| name.to_string()),
             stage: worker.stage(),
-            task: task_argument(&record.request.task, "task.md"),
+            task: first_line(&record.request.task),
             // To the second: it is worked out anew each time.
             since_ms: (now - i64::try_from(worker.since.ago().as_millis()).unwrap_or_default())
                 .div_euclid(1000)

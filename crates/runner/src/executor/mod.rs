@@ -125,11 +125,15 @@ pub fn local_name(id: &SpawnId) -> String {
 /// A task as an argument: its first line without control characters, and where all of
 /// it is. It never starts with `-`.
 pub fn task_argument(task: &str, file: &str) -> String {
+    format!("{} (the whole task is in the file {file})", first_line(task))
+}
+
+/// The first line of a task that says something, without control characters.
+pub fn first_line(task: &str) -> String {
     let line = task.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    let clean = |line: &str| -> String {
-        line.chars().filter(|character| !character.is_control()).take(LINE).collect()
-    };
-    format!("Task: {} (the whole task is in the file {file})", clean(line))
+    let line: String =
+        line.chars().filter(|character| !character.is_control()).take(LINE).collect();
+    if line.starts_with('-') { format!("Task: {line}") } else { line }
 }
 
 /// The branches that a request names in its metadata: where to start, and where to
@@ -175,7 +179,7 @@ mod tests {
         #[test]
         fn the_argument_of_any_task_is_one_clean_line_and_no_flag(task in "\\PC*|[\u{0}-\u{7f}]*") {
             let argument = task_argument(&task, "/w/task.md");
-            prop_assert!(argument.starts_with("Task: "));
+            prop_assert!(!argument.starts_with('-'));
             prop_assert!(!argument.chars().any(char::is_control));
             prop_assert!(argument.chars().count() < 300);
         }

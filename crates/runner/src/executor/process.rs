@@ -88,7 +88,7 @@ impl Process {
             .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         let task = task_argument(&given.request.task, &given.dirs.task().to_string_lossy());
         let prompt = format!(
-            "You are {name}, a worker for {repo} on a machine of its own. {task}. Read that file before you begin. \
+            "You are {name}, a worker for {repo} on a machine of its own. Your task: {task}. Read that file before you begin. \
              You are in a fresh clone, on the branch {branch}: commit your work, and push it with `git push -u \
              origin HEAD`. Other agents can write to you: look at the tool list_messages now and then and before \
              you finish, answer with send_message, and acknowledge with ack_message. At the end, write what you \

@@ -1,7 +1,7 @@
 //! From a claim to a running supervisor.
 
 use super::{Record, Stage, Worker};
-use crate::executor::{Assignment, task_argument};
+use crate::executor::{Assignment, first_line};
 use crate::job::{self, End, Job, Stop};
 use crate::lease::{Answer, may_pass};
 use crate::shared::Phase;
@@ -35,7 +35,7 @@ impl Worker {
         self.set_stage(Stage::Running);
         let record = self.record();
         let name = record.name.as_ref().map(AgentName::as_str);
-        let task = task_argument(&record.request.task, "task.md");
+        let task = first_line(&record.request.task);
         info!(id = %self.id, name, task, "a worker has started");
         Ok(true)
     }
