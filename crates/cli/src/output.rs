@@ -105,6 +105,11 @@ fn say(line: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{line}");
 }
 
+fn say_hint(hint: &str) {
+    let label = Look::Bold.paint("to mend it:");
+    say(&styled(&format!("{label} {}", secrets(hint))));
+}
+
 impl Output {
     /// For programs (`--json`) or for people.
     pub fn new(json: bool) -> Self {
@@ -163,13 +168,8 @@ impl Output {
             say(&escaped(&warning.to_string()));
         } else {
             self.warn(text);
-            self.hint(hint);
+            say_hint(hint);
         }
-    }
-
-    fn hint(self, hint: &str) {
-        let label = Look::Bold.paint("to mend it:");
-        say(&styled(&format!("{label} {}", secrets(hint))));
     }
 
     /// Tells why a command failed, on stderr.
@@ -181,7 +181,7 @@ impl Output {
         let error = Look::Bad.paint("error:");
         say(&styled(&format!("{error} {}", secrets(&failure.message))));
         if let Some(hint) = &failure.hint {
-            self.hint(hint);
+            say_hint(hint);
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{dans, ended, snapshot};
 use e2e::process::{LIMIT, interrupt, output};
 use e2e::{Machine, World, eventually};
-use multiclaude_hybrid_client::protocol::spawn::{Claim, SpawnStatus, WorkerUpdate};
+use multiclaude_hybrid_client::protocol::spawn::{Claim, NewSpawn, SpawnStatus, WorkerUpdate};
 use multiclaude_hybrid_protocol::AgentName;
 use std::fs::{self, File};
 
@@ -59,7 +59,6 @@ async fn waiting_follows_a_worker_to_its_end() {
         assert_eq!(ended.status.code(), Some(code), "{ended:?}");
         let said = String::from_utf8(ended.stderr).unwrap();
         assert!(said.contains("waiting for a runner"), "{said}");
-        assert!(said.contains("no runner has asked for work"), "{said}");
         assert!(!said.contains('\u{1b}'), "{said}");
         machine.run(&["workers", "--repo", &world.repo]);
         snapshot(&format!("waited_{}", status.as_str()), &machine);
@@ -88,6 +87,7 @@ async fn an_interrupt_ends_the_waiting_and_says_how_to_go_on() {
     let said = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(130), "{said}");
     assert!(said.contains("workers wait spn_"), "{said}");
+    assert!(said.contains("no runner has asked for work"), "{said}");
 }
 
 #[tokio::test]
@@ -148,6 +148,67 @@ async fn a_request_that_no_runner_will_take_is_warned_about_at_once() {
     while world.ci.typed().claim(&Claim::default(), None).await.unwrap().is_some() {}
     let quiet = machine.run(&args);
     assert_eq!((quiet.code, quiet.stderr.as_str()), (0, ""));
+}
+
+/// The ids of requests for these tasks, by the user dan.
+async fn asked(world: &World, tasks: &[&str]) -> Vec<String> {
+    let mut ids = Vec::new();
+    for task in tasks {
+        let request = world.dan.typed().spawn(&NewSpawn::new(task), None).await.unwrap();
+        ids.push(request.id.to_string());
+    }
+    ids
+}
+
+#[tokio::test]
+async fn several_requests_are_cancelled_and_one_that_fails_stops_none() {
+    let (mut machine, world) = dans().await;
+    machine.run(&["workers", "--repo", &world.repo, "cancel", "--all-pending"]);
+    machine.run(&["workers", "--repo", &world.repo, "cancel", "--all-pending", "--json"]);
+    let ids = asked(&world, &["at work", "ended", "one", "two"]).await;
+    let runner = world.ci.typed();
+    runner.claim(&Claim::default(), None).await.unwrap();
+    let held = runner.claim(&Claim::default(), None).await.unwrap().unwrap();
+    let end = WorkerUpdate {
+        status: Some(SpawnStatus::Completed),
+        ..WorkerUpdate::new(&held.lease.unwrap().token)
+    };
+    runner.update_worker(&held.id, &end).await.unwrap();
+    let hers = world.ann.typed().spawn(&NewSpawn::new("hers"), None).await.unwrap();
+    let hers = hers.id.to_string();
+    let unknown = "spn_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b";
+    let mut several = vec!["workers", "--repo", &world.repo, "cancel", unknown, &hers];
+    several.extend(ids[..3].iter().map(String::as_str));
+    let ran = machine.run(&several);
+    assert_eq!(ran.code, 5, "{ran:?}");
+    let pending = world.ann.typed().pending_workers().await.unwrap();
+    let left: Vec<_> = pending.iter().map(|request| request.task.as_str()).collect();
+    assert_eq!(left, ["two", "hers"]);
+    snapshot("cancel_several", &machine);
+    let refused = machine.run(&["workers", "--repo", &world.repo, "cancel"]);
+    assert_eq!(refused.code, 2);
+    let both = ["workers", "--repo", &world.repo, "cancel", "--all-pending", unknown];
+    assert_eq!(machine.run(&both).code, 2);
+}
+
+#[tokio::test]
+async fn all_pending_requests_are_those_that_the_token_may_cancel() {
+    let (mut machine, world) = dans().await;
+    asked(&world, &["at work", "one", "two"]).await;
+    world.ci.typed().claim(&Claim::default(), None).await.unwrap();
+    world.ann.typed().spawn(&NewSpawn::new("hers"), None).await.unwrap();
+    machine.run(&["workers", "--repo", &world.repo, "cancel", "--all-pending"]);
+    let requests = world.ann.typed().workers(None).await.unwrap();
+    let open: Vec<_> = requests
+        .iter()
+        .filter(|request| request.finished_at.is_none())
+        .map(|request| (request.task.as_str(), request.cancel_requested))
+        .collect();
+    assert_eq!(open, [("at work", false), ("hers", false)]);
+    asked(&world, &["three"]).await;
+    let json = ["workers", "--repo", &world.repo, "cancel", "--all-pending", "--json"];
+    machine.run(&json);
+    snapshot("cancel_all_pending", &machine);
 }
 
 /// Runs one git command with a name of its own: this machine's user may have none.

@@ -1,17 +1,17 @@
 //! `work --remote` and `workers`: workers on other machines.
 
+mod cancel;
+mod warnings;
+
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{Look, ago, line, now, safe, table};
 use crate::progress::worker;
 use crate::sender;
 use crate::session::{InRepo, Need, Session};
+use cancel::CancelArgs;
 use clap::{Args, Subcommand};
+use multiclaude_hybrid_client::protocol::SpawnId;
 use multiclaude_hybrid_client::protocol::spawn::{NewSpawn, SpawnRequest, SpawnStatus, TASK_MAX};
-use multiclaude_hybrid_client::protocol::{SpawnId, Timestamp};
-use std::process::{Command, Stdio};
-
-/// A runner that has not asked for work for so long is away, in ms.
-const RUNNER_AWAY_MS: i64 = 10 * 60 * 1000;
 
 /// Asks for a worker on another machine.
 ///
@@ -96,8 +96,8 @@ enum WorkersCommand {
     Wait(OneArgs),
     /// Prints the end of its worker's log
     Logs(OneArgs),
-    /// Cancels one; a worker that runs is stopped
-    Cancel(OneArgs),
+    /// Cancels requests; a worker that runs is stopped
+    Cancel(CancelArgs),
 }
 
 fn spawn_id(text: &str) -> Result<SpawnId, String> {
@@ -137,7 +137,7 @@ impl WorkArgs {
             .exit(Exit::Conflict)
             .hint("put what is secret where the worker can read it, and ask with --unencrypted"));
         }
-        if let Some(warning) = unpushed() {
+        if let Some(warning) = warnings::unpushed() {
             session.out.warn(&warning);
         }
         let asked = self.ask(session, &at, task).await;
@@ -155,18 +155,8 @@ impl WorkArgs {
                 _ => failure,
             }
         })?;
-        if nobody_asks(&request, now()) {
-            session.out.warn_with(
-                &format!(
-                    "no runner has asked for work in {} for 10 minutes: the request waits until \
-                     one does",
-                    at.repo
-                ),
-                &format!(
-                    "multiclaude-hybrid runner run {}, on a machine that runs workers",
-                    at.repo
-                ),
-            );
+        if let Some((warning, hint)) = warnings::no_runner(&request, now()) {
+            session.out.warn_with(&warning, &hint);
         }
         if self.wait {
             session.out.note(&format!("Asked for a worker: {}", request.id));
@@ -200,64 +190,42 @@ impl WorkArgs {
     }
 }
 
-/// Does it wait where no runner has asked for work lately?
-fn nobody_asks(request: &SpawnRequest, now: Timestamp) -> bool {
-    let lately = |seen: Timestamp| now.0 - seen.0 < RUNNER_AWAY_MS;
-    request.status == SpawnStatus::Pending && !request.runner_seen_at.is_some_and(lately)
-}
-
-/// What a worker elsewhere will not see of this directory's branch.
-fn unpushed() -> Option<String> {
-    let git = |args: &[&str]| {
-        let output = Command::new("git").args(args).stderr(Stdio::null()).output().ok()?;
-        let text = String::from_utf8(output.stdout).ok()?;
-        output.status.success().then(|| text.trim().to_owned())
-    };
-    let branch = git(&["symbolic-ref", "--short", "HEAD"])?;
-    // Commits of this branch that no branch of any remote has.
-    let count: u32 = git(&["rev-list", "--count", "HEAD", "--not", "--remotes"])?.parse().ok()?;
-    (count > 0).then(|| {
-        let (commits, are, them) = match count {
-            1 => ("1 commit".to_owned(), "is", "it"),
-            count => (format!("{count} commits"), "are", "them"),
-        };
-        format!(
-            "{commits} of {branch} {are} not pushed: a worker on another machine will not see {them} \
-             (git push)"
-        )
-    })
-}
-
 impl WorkersArgs {
     /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let (command, one) = match &self.command {
             None => return self.list(session, &self.list).await,
             Some(WorkersCommand::List(args)) => return self.list(session, args).await,
+            Some(WorkersCommand::Cancel(args)) => {
+                self.list_only()?;
+                let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
+                return args.run(session, &at).await;
+            }
             Some(
                 command @ (WorkersCommand::Show(one)
                 | WorkersCommand::Wait(one)
-                | WorkersCommand::Logs(one)
-                | WorkersCommand::Cancel(one)),
+                | WorkersCommand::Logs(one)),
             ) => (command, one),
         };
-        if self.list.status.is_some() {
-            return Err(Failure::usage("--status is for the list alone"));
-        }
+        self.list_only()?;
         let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
         if matches!(command, WorkersCommand::Logs(_)) {
             return logs(session, &at, &one.id).await;
         }
-        let request = match command {
-            WorkersCommand::Cancel(_) => at.client.cancel_worker(&one.id).await,
-            _ => at.client.worker(&one.id).await,
-        };
+        let request = at.client.worker(&one.id).await;
         let request = request.map_err(|error| session.explain(error.into(), &at.login))?;
         if matches!(command, WorkersCommand::Wait(_)) {
             return follow(session, &at, request).await;
         }
         session.out.show(&request, || details(&request));
         Ok(())
+    }
+
+    fn list_only(&self) -> Outcome {
+        match self.list.status {
+            Some(_) => Err(Failure::usage("--status is for the list alone")),
+            None => Ok(()),
+        }
     }
 
     async fn list(&self, session: &Session, args: &ListArgs) -> Outcome {

@@ -1,0 +1,92 @@
+//! `workers cancel`.
+
+use super::{details, spawn_id};
+use crate::failure::{Failure, Outcome};
+use crate::output::{counted, line};
+use crate::session::{InRepo, Session};
+use clap::Args;
+use multiclaude_hybrid_client::Error;
+use multiclaude_hybrid_client::protocol::SpawnId;
+use multiclaude_hybrid_client::protocol::spawn::{SpawnRequest, SpawnStatus};
+
+#[derive(Debug, Args)]
+pub(super) struct CancelArgs {
+    /// The requests' ids
+    #[arg(value_parser = spawn_id, required_unless_present = "all_pending")]
+    ids: Vec<SpawnId>,
+    /// Every pending request that you may cancel
+    #[arg(long, conflicts_with = "ids")]
+    all_pending: bool,
+}
+
+impl CancelArgs {
+    /// Runs it.
+    pub(super) async fn run(&self, session: &Session, at: &InRepo) -> Outcome {
+        if let [id] = self.ids.as_slice() {
+            let request = at.client.cancel_worker(id).await;
+            let request = request.map_err(|error| session.explain(error.into(), &at.login))?;
+            session.out.show(&request, || details(&request));
+            return Ok(());
+        }
+        let ids = if self.all_pending {
+            let pending = at.client.pending_workers().await;
+            let pending = pending.map_err(|error| session.explain(error.into(), &at.login))?;
+            pending.into_iter().map(|request| request.id).collect()
+        } else {
+            self.ids.clone()
+        };
+        self.each(session, at, &ids).await
+    }
+
+    /// Cancels one after the other; those that fail are reported and do not stop
+    /// the rest.
+    async fn each(&self, session: &Session, at: &InRepo, ids: &[SpawnId]) -> Outcome {
+        let (mut cancelled, mut failed) = (Vec::new(), Vec::new());
+        for id in ids {
+            match at.client.cancel_worker(id).await {
+                Ok(request) => {
+                    if !session.out.is_json() {
+                        session.out.show(&request, || what_became(&request));
+                    }
+                    cancelled.push(request);
+                }
+                // The list has those of others, too.
+                Err(Error::Forbidden(_)) if self.all_pending => {}
+                Err(error) => {
+                    let failure = session.explain(error.into(), &at.login);
+                    let message = format!("{id}: {}", failure.message);
+                    session.out.fail(&Failure { message, ..failure });
+                    failed.push(failure.exit);
+                }
+            }
+        }
+        if session.out.is_json() {
+            session.out.show(&cancelled, String::new);
+        } else if cancelled.is_empty() && failed.is_empty() {
+            let none = format!("no pending requests of yours in {}", at.repo);
+            session.out.show(&cancelled, || none);
+        }
+        match failed.as_slice() {
+            [] => Ok(()),
+            [exit, ..] => Err(Failure::new(format!(
+                "{} of {} were not cancelled",
+                failed.len(),
+                counted(failed.len() + cancelled.len(), "request")
+            ))
+            .exit(*exit)),
+        }
+    }
+}
+
+/// A line about a request that was to be cancelled.
+fn what_became(request: &SpawnRequest) -> String {
+    let became = match request.status {
+        SpawnStatus::Pending | SpawnStatus::InProgress => "is at work and asked to stop",
+        SpawnStatus::Failed if request.failure_reason.as_deref() == Some("cancelled") => {
+            "cancelled"
+        }
+        SpawnStatus::Failed => "had failed already",
+        SpawnStatus::Completed => "had completed already",
+    };
+    format!("{} {became}: {}", request.id, line(&request.task, 50))
+}
