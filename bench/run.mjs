@@ -5,6 +5,7 @@ import { lastHop } from './hop.mjs';
 import { claims, heartbeats, streamLatency } from './api.mjs';
 import { commandLine } from './cli.mjs';
 import { client, median, quantile, sink } from './load.mjs';
+import { remoteWork } from './runner.mjs';
 import { coordinator, reference } from './workerd.mjs';
 
 const ROUNDS = Number(process.env.ROUNDS ?? 7);
@@ -170,6 +171,11 @@ try {
   const hop = await lastHop(ourServer, binary, 'target/debug/claude-stand-in', 40);
   console.log(`  from message send to taken by an idle agent: p50 ${hop.taken.p50.toFixed(0)} ms (under 300), p95 ${hop.taken.p95.toFixed(0)} (under 1000)`);
   console.log(`  from there to seen_at in the receipt: p50 ${hop.seen.toFixed(0)} ms (under 100)`);
+  const work = await remoteWork(ourServer, binary, 20);
+  console.log('\nFrom work --remote to the first instruction of its worker, process executor');
+  for (const [way, limit] of [['webhook', 500], ['polling', 2000]]) {
+    console.log(`  by ${way.padEnd(8)} p50 ${work[way].p50.toFixed(0).padStart(6)} ms (under ${limit}), p95 ${work[way].p95.toFixed(0)}`);
+  }
   console.log(`\nFirst request after start: ${ourServer.firstMs.toFixed(0)} ms (at most 100)`);
 } finally {
   target.stop();

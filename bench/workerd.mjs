@@ -78,5 +78,6 @@ export async function coordinator() {
     return response.status === 204 ? undefined : response.json();
   };
   const user = (await call('POST', '/tokens', admin, { kind: 'user', owner: 'bench', repos: ['acme/app'] })).token;
-  return { ...running, admin, user, call };
+  const service = (await call('POST', '/tokens', admin, { kind: 'service', owner: 'bench-ci', repos: ['acme/app'] })).token;
+  return { ...running, admin, user, service, call };
 }

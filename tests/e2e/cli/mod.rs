@@ -13,6 +13,7 @@ mod mcp;
 mod names;
 mod outage;
 mod robust;
+mod runner;
 mod secrecy;
 mod seen;
 mod shell;
