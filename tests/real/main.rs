@@ -130,9 +130,8 @@ impl Bench {
     /// Ends what holds messages up.
     async fn leave(&self, state: State) {
         match state {
-            // Old versions clear one line at a time, and a message that came in the same
-            // instant may be in the box, too.
-            State::Draft => self.keys(&["C-u"; 8]),
+            // A paste in the same instant may have moved the cursor, or be in the box, too.
+            State::Draft => self.keys(&["C-e", "C-u"].repeat(4)),
             State::Dialog => self.keys(&["Escape"]),
             State::CopyMode => {
                 self.ann.tmux(&["send-keys", "-t", "=mc-app:=fox", "-X", "cancel"]);
