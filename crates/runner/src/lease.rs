@@ -9,7 +9,7 @@ use multiclaude_hybrid_bridge::connection::is_for_later;
 use multiclaude_hybrid_bridge::lock::locked;
 use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_client::protocol::ErrorCode;
-use multiclaude_hybrid_client::protocol::spawn::{SpawnRequest, WorkerUpdate};
+use multiclaude_hybrid_client::protocol::spawn::{LOG_MAX, SpawnRequest, WorkerUpdate};
 use std::time::Duration;
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -19,11 +19,6 @@ const TICK: Duration = Duration::from_secs(1);
 /// A worker whose lease has run out is ended this much before that, at most: the
 /// request for the lease was made before the coordinator answered.
 const MARGIN_MAX: Duration = Duration::from_secs(2);
-/// Bytes of output that are reported.
-pub const LOG_MAX: u64 = 64 * 1024;
-/// Characters of the last line that are reported as progress.
-const PROGRESS: usize = 180;
-
 /// What the coordinator's answer to an update means for the worker.
 #[derive(Debug)]
 pub enum Answer {
@@ -90,12 +85,14 @@ impl Worker {
             return update;
         }
         reported.clone_from(&text);
-        WorkerUpdate { progress: progress(&text), log_tail: Some(text), ..update }
+        update.with_progress(last_line(&text)).with_log(&text, true)
     }
 
-    /// The end of what the worker has printed.
+    /// The end of what the worker has printed, one byte more than is reported: so that
+    /// it is known whether there was more.
     pub(crate) fn log(&self) -> String {
-        text_of(&tail(&self.dirs.output(), LOG_MAX))
+        let most = LOG_MAX as u64 + 1;
+        String::from_utf8_lossy(&tail(&self.dirs.output(), most)).into_owned()
     }
 
     /// Renews the lease until this is dropped, or it is lost.
@@ -125,32 +122,10 @@ impl Worker {
     }
 }
 
-/// The text of what a worker printed: whole characters, at most [`LOG_MAX`] bytes,
-/// without those that no JSON text may have in the database.
-fn text_of(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}");
-    let most = usize::try_from(LOG_MAX).unwrap_or(usize::MAX);
-    let mut from = text.len().saturating_sub(most);
-    while !text.is_char_boundary(from) {
-        from += 1;
-    }
-    text.get(from..).unwrap_or_default().to_owned()
-}
-
 /// The last line that says something.
-fn progress(text: &str) -> Option<String> {
-    let clean = |line: &str| -> String {
-        let shown = line.chars().filter(|character| !character.is_control());
-        let mut clean = String::new();
-        for character in shown {
-            if clean.len() + character.len_utf8() > PROGRESS {
-                break;
-            }
-            clean.push(character);
-        }
-        clean.trim().to_owned()
-    };
-    text.lines().rev().map(clean).find(|line| !line.is_empty())
+fn last_line(text: &str) -> &str {
+    let says = |line: &&str| line.chars().any(|c| !c.is_control() && !c.is_whitespace());
+    text.lines().rev().find(says).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -158,17 +133,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_is_cut_between_characters() {
-        let text = text_of("ä".repeat(40_000).as_bytes());
-        assert!(text.len() <= 65_536 && text.len() > 65_000 && text.chars().all(|c| c == 'ä'));
-        // What is no UTF-8 grows when it is replaced.
-        assert!(text_of(&vec![0xff; 65_536]).len() <= 65_536);
-    }
-
-    #[test]
     fn progress_is_the_last_line_that_says_something() {
-        assert_eq!(progress("one\n\u{1b}[1mtwo\r\n \n").as_deref(), Some("[1mtwo"));
-        assert_eq!(progress("\n\n"), None);
-        assert!(progress(&"ß".repeat(500)).unwrap().len() <= PROGRESS);
+        assert_eq!(last_line("one\n\u{1b}[1mtwo\r\n \n"), "\u{1b}[1mtwo");
+        assert_eq!(last_line("\n\u{1b}\n"), "");
     }
 }

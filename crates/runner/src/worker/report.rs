@@ -109,8 +109,8 @@ impl Worker {
 
 fn update_of(end: &End, summary: Option<&str>, log: &str, token: &str) -> WorkerUpdate {
     let printed = log.trim();
-    let log_tail = (!printed.is_empty()).then(|| log.to_owned());
-    let update = WorkerUpdate { log_tail, ..WorkerUpdate::new(token) };
+    let update = WorkerUpdate::new(token);
+    let update = if printed.is_empty() { update } else { update.with_log(log, true) };
     if end.is_success() {
         let text = summary.unwrap_or_else(|| last(printed, OUTPUT));
         return WorkerUpdate {
