@@ -36,6 +36,10 @@ pub struct Job {
     pub ends_with_lease: bool,
     /// The control group that is made for the worker, where that is allowed.
     pub cgroup: Option<Cgroup>,
+    /// Limits that this machine does not enforce: `memory`, `cpu`, `processes`.
+    pub not_enforced: Vec<String>,
+    /// The engine, if the steps run a container: their exit code is that of its `run`.
+    pub engine: Option<String>,
     /// Who the steps run as, if not as the runner.
     pub user: Option<User>,
 }
@@ -123,6 +127,8 @@ pub struct End {
     pub error: Option<String>,
     /// The program of the last step.
     pub program: String,
+    /// The engine, if that was the `run` of one.
+    pub engine: Option<String>,
     /// How long it took.
     pub took_ms: u64,
     /// Bytes that it printed.
@@ -140,6 +146,7 @@ impl End {
             signal: None,
             error: Some(error.into()),
             program: String::new(),
+            engine: None,
             took_ms: 0,
             printed: 0,
             remaining: 0,

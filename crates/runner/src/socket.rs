@@ -5,7 +5,7 @@
 //! in its control group or in its container. What a process says of itself does not
 //! count. The wire is that of the bridge's socket.
 
-use crate::executor::Executor;
+use crate::executor::{Executor, container_name};
 use crate::supervisor::ancestors;
 use crate::worker::Worker;
 use multiclaude_hybrid_bridge::socket::{FromAgent, ToAgent, read, write};
@@ -155,13 +155,14 @@ async fn is_of(worker: &Worker, pid: Option<u32>) -> bool {
     let Executor::Container(container) = worker.executor() else {
         return false;
     };
-    let (Some((engine, flags)), name) =
-        (container.engine.split_first(), crate::executor::container_name(worker.id.as_str()))
-    else {
+    // docker's containers are below its daemon.
+    let name = container_name(worker.id.as_str());
+    let inspect = container.engine.command(&["inspect", "--format={{.State.Pid}}", &name]);
+    let Some((engine, args)) = inspect.split_first() else {
         return false;
     };
     let mut inspect = Command::new(engine);
-    inspect.args(flags).args(["inspect", "--format={{.State.Pid}}"]).arg(name);
+    inspect.args(args);
     inspect.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     let Ok(Ok(inspected)) = timeout(INSPECT, inspect.output()).await else {
         return false;

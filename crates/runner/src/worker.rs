@@ -30,13 +30,9 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::{AbortHandle, spawn_blocking};
 use tracing::{error, info, warn};
-
-/// How long what cleans up after a lost supervisor may take.
-const CLEANUP: Duration = Duration::from_secs(30);
 
 /// A claim, as it is on disk.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -259,12 +255,13 @@ impl Worker {
         let (dirs, id) = (self.dirs.clone(), self.id.clone());
         let cleaned = spawn_blocking(move || {
             let job: Option<Job> = job::read(&dirs.job()).unwrap_or_default();
-            for step in job.iter().flat_map(|job| &job.cleanup) {
-                supervisor::run(step, CLEANUP);
-            }
-            let group = job.and_then(|job| job.cgroup).map(|group| Group::at(&group.path));
-            let remain =
-                supervisor::sweep(&format!("MULTICLAUDE_HYBRID_WORKER={id}"), group.as_ref());
+            let group = job.as_ref().and_then(|job| job.cgroup.as_ref());
+            let group = group.map(|group| Group::at(&group.path));
+            let mark = format!("MULTICLAUDE_HYBRID_WORKER={id}");
+            // An engine that still starts a container would create it after its removal.
+            supervisor::sweep(&mark, group.as_ref());
+            let is_clean = job.as_ref().is_none_or(supervisor::clean_up);
+            let remain = supervisor::sweep(&mark, group.as_ref()) || !is_clean;
             if let Some(group) = group {
                 group.remove();
             }

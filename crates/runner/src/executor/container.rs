@@ -3,7 +3,7 @@
 //! machine but its own directory at `/work` and the secrets that are named.
 
 use super::process::{values, variables};
-use super::{Assignment, Limits, Template, branches};
+use super::{Assignment, Engine, Limits, Template, branches};
 use crate::job::{Job, Step};
 use multiclaude_hybrid_client::protocol::Repo;
 use std::collections::BTreeMap;
@@ -17,8 +17,8 @@ const LABEL: &str = "dev.multiclaude-hybrid.worker";
 /// How containers are run.
 #[derive(Debug, Clone)]
 pub struct Container {
-    /// `podman` or `docker`, and its global flags.
-    pub engine: Vec<String>,
+    /// What runs them.
+    pub engine: Engine,
     /// The image.
     pub image: Option<String>,
     /// Images of single repos.
@@ -54,9 +54,8 @@ impl Container {
         let start = request.metadata.get("branch").cloned();
         set.extend(start.map(|start| ("MULTICLAUDE_HYBRID_START".to_owned(), start)));
 
-        let mut command = self.engine.clone();
-        command.push("run".to_owned());
-        command.extend(self.run_flags(id, work, limits));
+        let mut command = self.engine.command(&["run"]);
+        command.extend(self.run_flags(id, work, limits)?);
         // Names alone: their values are in no argument.
         command.extend(set.keys().chain(&self.inherited).map(|name| format!("--env={name}")));
         command.extend(self.flags.iter().cloned());
@@ -68,11 +67,9 @@ impl Container {
             let values = values.into_iter().map(|(name, value)| (name, there(value))).collect();
             command.extend(template.fill(&values));
         }
-        let mut remove = self.engine.clone();
-        remove.extend(["rm", "--force", "--time=5"].map(str::to_owned));
-        if !self.is_podman() {
-            remove.pop();
-        }
+        let mut remove = self.engine.command(&["rm", "--force"]);
+        // That there is none is success for docker anyway.
+        remove.extend(self.engine.is_podman.then(|| "--ignore".to_owned()));
         remove.push(name(id));
         let dir = work.to_owned();
         Ok(Job {
@@ -87,36 +84,50 @@ impl Container {
             disk_max: limits.disk,
             ends_with_lease: request.retry,
             cgroup: None,
+            not_enforced: self.engine.not_enforced.clone(),
+            engine: Some(self.engine.name().to_owned()),
             user: None,
         })
     }
 
-    fn is_podman(&self) -> bool {
-        self.engine.first().is_some_and(|engine| engine.ends_with("podman"))
-    }
-
-    fn run_flags(&self, id: &str, work: &Path, limits: &Limits) -> Vec<String> {
+    fn run_flags(&self, id: &str, work: &Path, limits: &Limits) -> Result<Vec<String>, String> {
         let mut flags = vec![
             format!("--name={}", name(id)),
             format!("--label={LABEL}={id}"),
+            // Its output is ours alone; the engine keeps no second copy.
             "--log-driver=none".to_owned(),
             "--read-only".to_owned(),
             "--cap-drop=all".to_owned(),
             "--security-opt=no-new-privileges".to_owned(),
-            "--tmpfs=/tmp".to_owned(),
-            format!("--volume={}:{WORK}", work.display()),
+            "--tmpfs=/tmp:exec,nosuid,nodev,mode=1777".to_owned(),
+            // The supervisor has waited for its end before the engine is to remove it.
+            "--stop-timeout=0".to_owned(),
+            volume(work, WORK)?,
             format!("--workdir={WORK}"),
         ];
-        flags.extend(limits.memory.map(|bytes| format!("--memory={bytes}b")));
-        flags.extend(limits.memory.map(|bytes| format!("--memory-swap={bytes}b")));
+        // podman would pass on the variables of this machine's proxy, password included.
+        flags.extend(self.engine.is_podman.then(|| "--http-proxy=false".to_owned()));
+        flags.extend(self.engine.user.as_ref().map(|user| format!("--user={user}")));
+        let memory = limits.memory.filter(|_| self.engine.enforces("memory"));
+        flags.extend(memory.map(|bytes| format!("--memory={bytes}b")));
+        flags.extend(memory.map(|bytes| format!("--memory-swap={bytes}b")));
         let cores = |milli: u64| format!("--cpus={}.{:03}", milli / 1000, milli % 1000);
-        flags.extend(limits.cpu_milli.map(cores));
-        flags.extend(limits.processes.map(|count| format!("--pids-limit={count}")));
+        flags.extend(limits.cpu_milli.filter(|_| self.engine.enforces("cpu")).map(cores));
+        let processes = limits.processes.filter(|_| self.engine.enforces("processes"));
+        flags.extend(processes.map(|count| format!("--pids-limit={count}")));
         flags.extend(self.network.as_ref().map(|network| format!("--network={network}")));
-        let secret = |(name, file): (&String, &PathBuf)| {
-            format!("--volume={}:/run/secrets/{name}:ro", file.display())
-        };
-        flags.extend(self.secrets.iter().map(secret));
-        flags
+        for (name, file) in &self.secrets {
+            flags.push(volume(file, &format!("/run/secrets/{name}:ro"))?);
+        }
+        Ok(flags)
     }
+}
+
+/// A file or directory of this machine that is at `there` in a container.
+fn volume(here: &Path, there: &str) -> Result<String, String> {
+    let here = here.to_string_lossy();
+    if here.contains(':') {
+        return Err(format!("{here} has a colon, which no path may have that a container sees"));
+    }
+    Ok(format!("--volume={here}:{there}"))
 }

@@ -2,11 +2,13 @@
 //! multiclaude. Each turns a request into a [`Job`]; all else is the same for them.
 
 mod container;
+mod engine;
 pub mod multiclaude;
 mod process;
 mod template;
 
 pub use container::{Container, name as container_name};
+pub use engine::{Engine, EngineError, failure as container_failure};
 pub use multiclaude::Multiclaude;
 pub use process::{Process, SOCKET_VARIABLE};
 pub use template::{Template, TemplateError};
@@ -18,6 +20,8 @@ use multiclaude_hybrid_client::protocol::{AgentName, SpawnId};
 
 /// Characters of a task's first line that an argument has.
 const LINE: usize = 200;
+/// The controllers of control groups that workers are limited by, and what each limits.
+const LIMITS: [(&str, &str); 3] = [("memory", "memory"), ("cpu", "cpu"), ("pids", "processes")];
 
 /// How workers are run.
 #[derive(Debug, Clone)]

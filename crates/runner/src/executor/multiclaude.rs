@@ -72,6 +72,8 @@ impl Multiclaude {
             disk_max: limits.disk,
             ends_with_lease: request.retry,
             cgroup: None,
+            not_enforced: super::LIMITS.map(|(_, name)| name.to_owned()).to_vec(),
+            engine: None,
             user: None,
         })
     }

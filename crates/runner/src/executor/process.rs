@@ -58,12 +58,15 @@ impl Process {
         let mut inherited: Vec<String> = INHERITED.map(str::to_owned).to_vec();
         inherited.extend(self.inherited.iter().cloned());
         let id = request.id.as_str();
+        let can = |controller| self.base.as_ref().is_some_and(|base| base.limits(controller));
         let group = self.base.as_ref().map(|base| Cgroup {
             path: base.group(id),
-            memory: limits.memory.filter(|_| base.limits("memory")),
-            cpu_milli: limits.cpu_milli.filter(|_| base.limits("cpu")),
-            processes: limits.processes.filter(|_| base.limits("pids")),
+            memory: limits.memory.filter(|_| can("memory")),
+            cpu_milli: limits.cpu_milli.filter(|_| can("cpu")),
+            processes: limits.processes.filter(|_| can("pids")),
         });
+        let mut not_enforced = super::LIMITS.to_vec();
+        not_enforced.retain(|(controller, _)| !can(controller));
         Ok(Job {
             id: id.to_owned(),
             work: work.to_owned(),
@@ -76,6 +79,8 @@ impl Process {
             disk_max: limits.disk,
             ends_with_lease: request.retry,
             cgroup: group,
+            not_enforced: not_enforced.iter().map(|(_, name)| (*name).to_owned()).collect(),
+            engine: None,
             user: self.user.clone(),
         })
     }

@@ -68,10 +68,10 @@ pub struct Group {
 }
 
 impl Group {
-    /// Makes a group; with what of it this machine does not enforce.
+    /// Makes a group; with what of it this machine turns out not to enforce.
     pub fn create(wanted: Option<&Cgroup>) -> (Option<Self>, Vec<String>) {
         let Some(wanted) = wanted else {
-            return (None, ["memory", "cpu", "processes"].map(str::to_owned).to_vec());
+            return (None, Vec::new());
         };
         if let Err(error) = fs::create_dir(&wanted.path)
             && error.kind() != io::ErrorKind::AlreadyExists

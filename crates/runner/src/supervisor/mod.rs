@@ -45,6 +45,8 @@ const TICK: Duration = Duration::from_millis(200);
 const GRACE: Duration = Duration::from_secs(5);
 /// How long what cleans up may take.
 const CLEANUP: Duration = Duration::from_secs(30);
+/// How often it is tried.
+const CLEANUPS: usize = 3;
 /// Between two counts of a directory's bytes, at least.
 const DISK: Duration = Duration::from_secs(5);
 /// How long the last output may take to come in after all processes have ended.
@@ -64,7 +66,8 @@ pub fn supervise(root: &Path) -> io::Result<()> {
     let dirs = WorkerDirs::at(root.to_owned(), job.work.clone());
     let supervisor = Process::of(std::process::id())
         .ok_or_else(|| io::Error::other("/proc does not show this process"))?;
-    let (group, not_enforced) = Group::create(job.cgroup.as_ref());
+    let (group, failed) = Group::create(job.cgroup.as_ref());
+    let not_enforced = job.not_enforced.iter().cloned().chain(failed).collect();
     job::write(&dirs.started(), &Started { supervisor, not_enforced })?;
     let mut run = Run::new(job, dirs, group)?;
     let end = run.steps();
@@ -110,12 +113,13 @@ impl Run {
                 Err(error) => End::failed(format!("no process can be started: {error}")),
             };
             end.program = step.command.first().cloned().unwrap_or_default();
+            end.engine.clone_from(&self.job.engine);
             if !end.is_success() {
                 break;
             }
         }
-        self.clean();
-        end.remaining = tree::end_all(self.group.as_ref(), None);
+        let is_clean = clean_up(&self.job);
+        end.remaining = tree::end_all(self.group.as_ref(), None).max(u64::from(!is_clean));
         if let Some(group) = &self.group {
             group.remove();
         }
@@ -213,13 +217,6 @@ impl Run {
         exited.recv_timeout(GRACE).ok()?.ok()
     }
 
-    /// Ends what the steps have started outside of their own processes.
-    fn clean(&self) {
-        for step in &self.job.cleanup {
-            run(step, CLEANUP);
-        }
-    }
-
     /// Writes the end. A full disk is waited out: the slot of a worker is not free
     /// before its end is on disk.
     fn keep(&self, end: &End) {
@@ -237,25 +234,37 @@ fn ended(stopped: Option<Stop>, status: Option<ExitStatus>) -> End {
     End { stopped, code, signal, error, ..End::failed("") }
 }
 
-/// Runs a step that cleans up; it is given up after a while.
-pub fn run(step: &Step, limit: Duration) {
+/// Ends what the steps of a job have started outside of their own processes; whether
+/// that succeeded.
+pub fn clean_up(job: &Job) -> bool {
+    // An engine that is interrupted, or waits for another process, may succeed later.
+    let fails = |step: &&Step| !(0..CLEANUPS).any(|_| run(step));
+    job.cleanup.iter().filter(fails).count() == 0
+}
+
+/// Runs a step that cleans up, whether with success; it is given up after a while.
+fn run(step: &Step) -> bool {
     let Some((program, args)) = step.command.split_first() else {
-        return;
+        return true;
     };
     let mut command = Command::new(program);
     command.args(args).current_dir(&step.dir);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let Ok(mut child) = command.spawn() else {
-        return;
+        return false;
     };
-    let until = Instant::now() + limit;
-    while matches!(child.try_wait(), Ok(None)) {
-        if Instant::now() > until {
-            let _ = child.kill();
-            let _ = child.wait();
-            return;
+    let until = Instant::now() + CLEANUP;
+    loop {
+        match child.try_wait() {
+            Ok(None) if Instant::now() > until => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return false;
+            }
+            Ok(None) => thread::sleep(Duration::from_millis(10)),
+            Ok(Some(status)) => return status.success(),
+            Err(_) => return false,
         }
-        thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the coordinator hears of a worker's end.
 
 use super::Worker;
+use crate::executor::container_failure;
 use crate::job::{End, Stop};
 use crate::lease::may_pass;
 use multiclaude_hybrid_client::protocol::spawn::{SpawnStatus, WorkerUpdate};
@@ -120,7 +121,9 @@ fn update_of(end: &End, summary: Option<&str>, log: &str, token: &str) -> Worker
         };
     }
     let reason = reason(end);
-    let said = summary.unwrap_or_else(|| printed.lines().last().unwrap_or_default());
+    // docker ends its errors with a line about its help.
+    let line = printed.lines().rev().find(|line| !line.contains("run --help"));
+    let said = summary.or(line).unwrap_or_default();
     let reason = match end.stopped {
         Some(Stop::Cancelled) => CANCELLED.to_owned(),
         _ if said.is_empty() => reason,
@@ -146,7 +149,10 @@ fn reason(end: &End) -> String {
         (Some(Stop::Drained), ..) => "runner_stopped: the runner was ended".to_owned(),
         (Some(Stop::LeaseLost | Stop::LeaseOver), ..) => "lease_lost".to_owned(),
         (None, Some(error), ..) => error.clone(),
-        (None, None, Some(code), _) => format!("{program} ended with exit code {code}"),
+        (None, None, Some(code), _) => match &end.engine {
+            Some(engine) => container_failure(engine, code),
+            None => format!("{program} ended with exit code {code}"),
+        },
         (None, None, None, Some(signal)) => format!("{program} was ended by signal {signal}"),
         (None, None, None, None) => "it is not known how it ended".to_owned(),
     };
@@ -195,6 +201,12 @@ mod tests {
         assert_eq!(
             bad.failure_reason.as_deref(),
             Some("claude ended with exit code 3: no such file")
+        );
+        let contained = End { engine: Some("docker".into()), ..end(Some(125), None) };
+        let log = "docker: Error: no such image\nRun 'docker run --help' for more information\n";
+        assert_eq!(
+            of(&contained, None, log).failure_reason.as_deref(),
+            Some("docker could not run the container: docker: Error: no such image")
         );
         let cancelled = of(&end(None, Some(Stop::Cancelled)), None, "x");
         assert_eq!(cancelled.failure_reason.as_deref(), Some("cancelled"));

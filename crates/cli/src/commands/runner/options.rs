@@ -6,7 +6,7 @@ use crate::shim::real::Search;
 use clap::{Args, ValueEnum};
 use multiclaude_hybrid_client::protocol::token::TokenKind;
 use multiclaude_hybrid_runner::executor::{
-    Container, Executor, Limits, Multiclaude, Process, Template,
+    Container, Engine, EngineError, Executor, Limits, Multiclaude, Process, Template,
 };
 use multiclaude_hybrid_runner::job::User;
 use multiclaude_hybrid_runner::run::Options;
@@ -285,7 +285,7 @@ impl RunArgs {
         }
         if image.is_none() && images.is_empty() {
             return Err(Failure::usage("--executor container needs an --image")
-                .hint("docs/runner.md has a Dockerfile for one"));
+                .hint("docs/worker has a Dockerfile for one"));
         }
         let mut secrets = BTreeMap::new();
         for given in &self.secrets {
@@ -301,7 +301,15 @@ impl RunArgs {
         }
         let engine: Vec<_> =
             std::iter::once(&self.engine).chain(&self.engine_flag).cloned().collect();
-        works(&engine)?;
+        let engine = Engine::find(engine).map_err(|error| {
+            let hint = matches!(error, EngineError::NotRun { .. });
+            let failure = Failure::new(error.to_string());
+            if hint {
+                failure.hint("install it (apt install podman), or name another with --engine")
+            } else {
+                failure
+            }
+        })?;
         Ok(Container {
             engine,
             image,
@@ -312,22 +320,6 @@ impl RunArgs {
             inherited: self.variables.clone(),
             secrets,
         })
-    }
-}
-
-/// Does the engine answer?
-fn works(engine: &[String]) -> Outcome {
-    let (program, flags) = engine.split_first().map_or(("", &[][..]), |(p, f)| (p.as_str(), f));
-    let mut command = Command::new(program);
-    command.args(flags).arg("version").stdin(Stdio::null()).stdout(Stdio::null());
-    match command.output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(Failure::new(format!(
-            "{program} does not work: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        ))),
-        Err(error) => Err(Failure::new(format!("{program} cannot be run: {error}"))
-            .hint("install it (apt install podman), or name another with --engine")),
     }
 }
 
