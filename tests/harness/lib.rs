@@ -4,6 +4,7 @@
 //! coordinator is stopped with its whole process group when it is dropped.
 
 mod claude;
+mod containers;
 mod coordinator;
 mod fake;
 mod machine;
@@ -16,6 +17,7 @@ mod site;
 mod untyped;
 
 pub use claude::Claude;
+pub use containers::Containers;
 pub use coordinator::{Coordinator, MASTER_KEY, Options, World, shared};
 pub use fake::Fake;
 pub use machine::{Machine, Ran};

@@ -16,7 +16,7 @@ impl Site {
     }
 
     /// Waits until its supervisor runs, and gives its process.
-    async fn supervisor(&self, id: &str) -> Pid {
+    pub(super) async fn supervisor(&self, id: &str) -> Pid {
         let started = self.runner.file(&self.runner.worker(id).join("started.json")).await;
         let started: serde_json::Value = serde_json::from_str(&started).unwrap();
         Pid::from_raw(i32::try_from(started["supervisor"]["pid"].as_i64().unwrap()).unwrap())

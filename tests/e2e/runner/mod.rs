@@ -2,6 +2,7 @@
 
 mod agents;
 mod chaos;
+mod containers;
 mod ends;
 mod leases;
 mod limits;
