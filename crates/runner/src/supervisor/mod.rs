@@ -191,6 +191,10 @@ impl Run {
         if let Ok(Some(stop)) = job::read(&self.dirs.stop()) {
             return Some(stop);
         }
+        // Somebody has removed the runner's directories: no runner will ask for it.
+        if !self.dirs.job().exists() {
+            return Some(Stop::LeaseLost);
+        }
         if self.began.elapsed() > Duration::from_secs(self.job.timeout_secs) {
             return Some(Stop::Timeout);
         }
@@ -218,9 +222,9 @@ impl Run {
     }
 
     /// Writes the end. A full disk is waited out: the slot of a worker is not free
-    /// before its end is on disk.
+    /// before its end is on disk. Directories that were removed are not.
     fn keep(&self, end: &End) {
-        while job::write(&self.dirs.end(), end).is_err() {
+        while job::write(&self.dirs.end(), end).is_err() && self.dirs.job().exists() {
             self.output.give_way();
             thread::sleep(Duration::from_secs(1));
         }

@@ -121,8 +121,10 @@ fn update_of(end: &End, summary: Option<&str>, log: &str, token: &str) -> Worker
         };
     }
     let reason = reason(end);
-    // docker ends its errors with a line about its help.
-    let line = printed.lines().rev().find(|line| !line.contains("run --help"));
+    // After its error, docker logs what followed from it, and mentions its help.
+    let is_noise = |line: &str| line.starts_with("time=\"") || line.contains("run --help");
+    let mut lines = printed.lines().rev();
+    let line = lines.find(|line| end.engine.is_none() || !is_noise(line));
     let said = summary.or(line).unwrap_or_default();
     let reason = match end.stopped {
         Some(Stop::Cancelled) => CANCELLED.to_owned(),
@@ -203,7 +205,8 @@ mod tests {
             Some("claude ended with exit code 3: no such file")
         );
         let contained = End { engine: Some("docker".into()), ..end(Some(125), None) };
-        let log = "docker: Error: no such image\nRun 'docker run --help' for more information\n";
+        let log = "docker: Error: no such image\nRun 'docker run --help' for more information\n\
+                   time=\"2026-11-26T13:38:42Z\" level=error msg=\"context canceled\"\n";
         assert_eq!(
             of(&contained, None, log).failure_reason.as_deref(),
             Some("docker could not run the container: docker: Error: no such image")
