@@ -15,21 +15,24 @@ use multiclaude_hybrid_bridge::dirs::{make_dir, write_durably};
 use multiclaude_hybrid_bridge::trouble::Trouble;
 use multiclaude_hybrid_client::RepoClient;
 use multiclaude_hybrid_client::protocol::Repo;
-use multiclaude_hybrid_client::protocol::spawn::{Claim, SpawnRequest};
+use multiclaude_hybrid_client::protocol::spawn::{Claim, SpawnRequest, WorkerUpdate};
 use std::fs;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
-use tracing::{error, info};
+use tokio::time::{sleep, timeout};
+use tracing::info;
 use uuid::Uuid;
 
 /// Between two claims where requests are pushed: a push may be lost.
 const PUSHED: Duration = Duration::from_secs(30);
 /// Between two looks whether the runner is paused still.
 const PAUSED: Duration = Duration::from_millis(500);
+
+/// How long a former worker for the same request may take to be gone.
+const OWN: Duration = Duration::from_secs(10);
 
 /// A repo whose requests are claimed.
 #[derive(Debug)]
@@ -118,9 +121,10 @@ async fn claim_one(
     let text = |error: io::Error| format!("the key of the next claim cannot be kept: {error}");
     let path = shared.dirs.claim(&source.repo);
     let key = match fs::read_to_string(&path) {
-        Ok(key) if !key.is_empty() => key,
+        // That of another machine, which this home was copied from, is that one's.
+        Ok(key) if key.starts_with(&format!("{}-", machine())) => key,
         _ => {
-            let key = Uuid::new_v4().to_string();
+            let key = new_key();
             keep(shared, source, key.clone()).await.map_err(text)?;
             key
         }
@@ -133,18 +137,38 @@ async fn claim_one(
     let Some(request) = claimed else {
         return Ok(false);
     };
-    match shared.worker(&request.id) {
+    let lease = request.lease.as_ref().map(|lease| lease.token.clone()).unwrap_or_default();
+    let taken = match shared.worker(&request.id) {
         // A crash came between the claim's directory and the next key.
-        Some(worker) if request.lease.as_ref().is_some_and(|l| l.token == worker.lease_token) => {}
+        Some(worker) if worker.lease_token == lease => Ok(()),
         // It came back while our own worker for it is still being ended.
-        _ => {
-            shared.without(&request.id).await;
-            take(shared, request, slot).await?;
+        Some(_) if timeout(OWN, shared.without(&request.id)).await.is_err() => {
+            Err("this runner still ends its former worker for it".to_owned())
         }
+        _ => take(shared, &request, slot).await,
+    };
+    if let Err(reason) = taken {
+        // Nobody works on it here, and others shall not wait for that.
+        let update = WorkerUpdate::give_back(&lease);
+        let given = source.client.update_worker(&request.id, &update).await.err();
+        info!(id = %request.id, reason, ?given, "a request was given back");
+        keep(shared, source, new_key()).await.map_err(text)?;
+        return Err(format!("{}: {reason}", request.id));
     }
     // From now on that key is of no use: the claim is in the worker's directory.
-    keep(shared, source, Uuid::new_v4().to_string()).await.map_err(text)?;
+    keep(shared, source, new_key()).await.map_err(text)?;
     Ok(true)
+}
+
+/// A key that no other machine uses.
+fn new_key() -> String {
+    format!("{}-{}", machine(), Uuid::new_v4())
+}
+
+/// What tells this machine from a copy of it: systemd gives each an id of its own.
+fn machine() -> String {
+    let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    id.trim().chars().filter(char::is_ascii_alphanumeric).take(32).collect()
 }
 
 async fn keep(shared: &Arc<Shared>, source: &Arc<Source>, key: String) -> io::Result<()> {
@@ -159,16 +183,14 @@ async fn keep(shared: &Arc<Shared>, source: &Arc<Source>, key: String) -> io::Re
 /// Keeps a claim on disk, and lets its worker live.
 async fn take(
     shared: &Arc<Shared>,
-    request: SpawnRequest,
+    request: &SpawnRequest,
     slot: OwnedSemaphorePermit,
 ) -> Result<(), String> {
-    let Some(lease) = request.lease.clone() else {
-        error!(id = %request.id, "the coordinator gave a request without a lease");
-        return Err("the coordinator gave a request without a lease".to_owned());
-    };
+    let lease = request.lease.clone();
+    let lease = lease.ok_or("the coordinator gave a request without a lease")?;
     info!(id = %request.id, repo = %request.repo, "a request was claimed");
     let record = Record {
-        request: SpawnRequest { lease: None, ..request },
+        request: SpawnRequest { lease: None, ..request.clone() },
         lease_token: lease.token,
         name: None,
     };
@@ -180,10 +202,8 @@ async fn take(
         make_dir(dirs.root())?;
         job::write(&dirs.record(), &kept)
     });
-    written
-        .await
-        .map_err(|error| error.to_string())?
-        .map_err(|error| format!("the claim of {} cannot be kept: {error}", record.request.id))?;
+    let written = written.await.map_err(|error| error.to_string())?;
+    written.map_err(|error| format!("the claim cannot be kept: {error}"))?;
     if let Some(worker) = Worker::new(Arc::clone(shared), record) {
         shared.live(worker, Some(slot));
     }

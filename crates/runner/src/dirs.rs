@@ -16,18 +16,24 @@
 //!     stop            why the supervisor is to stop the worker
 //!     output.log      what the worker prints, and the file before it
 //!     end.json        how the worker ended
-//!   work/<id>/        the worker's own directory
+//!   work/<id>/        what the worker is given; only the runner writes in here
 //!     task.md         the task, byte for byte
 //!     socket          through which it sends and receives
-//!     summary.md      what it wants to report, if it writes that
+//!     mcp.json        how its claude starts our MCP server
+//!     files/          the worker's own directory
+//!       summary.md    what it wants to report, if it writes that
 //! ```
 
 use multiclaude_hybrid_bridge::dirs::make_dir;
 use multiclaude_hybrid_client::protocol::{Repo, SpawnId};
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+const LOCK_TRIES: u32 = 10;
 
 /// The runner's directory.
 #[derive(Debug, Clone)]
@@ -72,7 +78,7 @@ impl Dirs {
 
     /// The directories of one worker.
     pub fn worker(&self, id: &SpawnId) -> WorkerDirs {
-        WorkerDirs { root: self.workers().join(id.as_str()), work: self.work.join(id.as_str()) }
+        WorkerDirs { root: self.workers().join(id.as_str()), given: self.work.join(id.as_str()) }
     }
 
     /// Creates the directories.
@@ -91,7 +97,14 @@ impl Dirs {
     /// The file cannot be opened.
     pub fn lock(&self) -> io::Result<Option<File>> {
         make_dir(&self.root)?;
-        try_lock(&self.root.join("lock"))
+        for _ in 0..LOCK_TRIES {
+            if let Some(lock) = try_lock(&self.root.join("lock"))? {
+                return Ok(Some(lock));
+            }
+            // Perhaps somebody looks whether a runner is running.
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(None)
     }
 
     /// Is a runner of this home running?
@@ -124,13 +137,14 @@ fn is_locked(path: &Path) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerDirs {
     root: PathBuf,
-    work: PathBuf,
+    given: PathBuf,
 }
 
 impl WorkerDirs {
-    /// Those of the supervisor that was started for `root`.
-    pub fn at(root: PathBuf, work: PathBuf) -> Self {
-        Self { root, work }
+    /// Those of the supervisor that was started for `root`, whose worker is given
+    /// `given`.
+    pub fn at(root: PathBuf, given: PathBuf) -> Self {
+        Self { root, given }
     }
 
     /// The runner's own part.
@@ -138,9 +152,15 @@ impl WorkerDirs {
         &self.root
     }
 
-    /// The worker's part.
-    pub fn work(&self) -> &Path {
-        &self.work
+    /// What the worker is given. It cannot put links in here that the runner, which
+    /// may be root, would follow.
+    pub fn given(&self) -> &Path {
+        &self.given
+    }
+
+    /// The worker's own directory.
+    pub fn files(&self) -> PathBuf {
+        self.given.join("files")
     }
 
     /// The claim.
@@ -185,17 +205,17 @@ impl WorkerDirs {
 
     /// The task.
     pub fn task(&self) -> PathBuf {
-        self.work.join("task.md")
+        self.given.join("task.md")
     }
 
     /// Through which the worker sends and receives.
     pub fn socket(&self) -> PathBuf {
-        self.work.join("socket")
+        self.given.join("socket")
     }
 
     /// What the worker wants to report.
     pub fn summary(&self) -> PathBuf {
-        self.work.join("summary.md")
+        self.files().join("summary.md")
     }
 
     /// Removes both parts, the runner's own last.
@@ -203,15 +223,51 @@ impl WorkerDirs {
     /// # Errors
     /// As `unlink`; what is gone already is no error.
     pub fn remove(&self, keep_work: bool) -> io::Result<()> {
-        let gone = |removed: io::Result<()>| match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        };
         if !keep_work {
-            gone(fs::remove_dir_all(&self.work))?;
+            remove_tree(&self.given)?;
         }
         // A directory without it is no worker, should this be interrupted.
         gone(fs::remove_file(self.record()))?;
         gone(fs::remove_dir_all(&self.root))
     }
+}
+
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a directory, also one in which there are directories that nobody may write
+/// in, as some build tools make them. What cannot be removed is set aside, so that it
+/// is in nobody's way.
+fn remove_tree(dir: &Path) -> io::Result<()> {
+    match gone(fs::remove_dir_all(dir)) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let _ = open_up(dir);
+        }
+        removed => return removed,
+    }
+    if gone(fs::remove_dir_all(dir)).is_ok() {
+        return Ok(());
+    }
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let aside = dir.with_file_name(format!(".{name}.{}", std::process::id()));
+    fs::rename(dir, aside)
+}
+
+/// Lets their owner write in a directory and all below it. Links are not followed.
+fn open_up(dir: &Path) -> io::Result<()> {
+    use rustix::fs::{Mode, OFlags, open};
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = open(dir, flags, Mode::empty())?;
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&opened));
+    fs::set_permissions(&path, Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(dir)?.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 /// What a supervisor runs. It holds no secret: the supervisor inherits the runner's
@@ -153,10 +154,34 @@ impl End {
         }
     }
 
-    /// Did it end well?
+    /// Did it end well, with all of its processes?
     pub fn is_success(&self) -> bool {
-        self.stopped.is_none() && self.error.is_none() && self.code == Some(0)
+        self.stopped.is_none()
+            && self.error.is_none()
+            && self.code == Some(0)
+            && self.remaining == 0
     }
+}
+
+/// Bytes of the file that orders a worker to stop.
+const ORDER: usize = 64;
+
+/// Makes room for the order to stop, so that a full disk cannot keep it away.
+///
+/// # Errors
+/// As `write`.
+pub fn prepare(stop: &Path) -> io::Result<()> {
+    fs::write(stop, [b' '; ORDER])
+}
+
+/// Orders the worker's supervisor to stop it.
+///
+/// # Errors
+/// As `write`; the directory may be gone.
+pub fn order(path: &Path, stop: Stop) -> io::Result<()> {
+    let mut line = serde_json::to_vec(&stop)?;
+    line.resize(ORDER, b' ');
+    fs::File::options().write(true).open(path)?.write_all_at(&line, 0)
 }
 
 /// Reads a file; nothing if it is not there.

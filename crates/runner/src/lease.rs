@@ -16,9 +16,6 @@ use tracing::{info, warn};
 
 /// Between two looks at the clock: `sleep` does not count suspension.
 const TICK: Duration = Duration::from_secs(1);
-/// A worker whose lease has run out is ended this much before that, at most: the
-/// request for the lease was made before the coordinator answered.
-const MARGIN_MAX: Duration = Duration::from_secs(2);
 /// What the coordinator's answer to an update means for the worker.
 #[derive(Debug)]
 pub enum Answer {
@@ -58,7 +55,8 @@ impl Worker {
         match &answer {
             Answer::Holds(request) => {
                 let lease = self.shared.options.secs(lease_secs.unsigned_abs());
-                let ends = asked.after(lease.saturating_sub(MARGIN_MAX.min(lease / 20)));
+                let margin = self.executor().margin(lease);
+                let ends = asked.after(lease.saturating_sub(margin));
                 *locked(&self.renewed) = Some((asked, ends));
                 if let Err(error) = deadline::write(&self.dirs.lease(), ends) {
                     warn!(id = %self.id, %error, "the end of the lease could not be written");

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// Between two heartbeats of the workers of a repo, in seconds.
 const HEARTBEAT_SECS: u64 = 60;
@@ -118,9 +118,9 @@ pub async fn run(
     };
     let shared = Shared::new(options, dirs, sources, pushes);
     take_over(&shared)?;
-    let mut tasks = JoinSet::new();
+    let (mut claims, mut tasks) = (JoinSet::new(), JoinSet::new());
     for source in &shared.sources {
-        tasks.spawn(claims::claim(Arc::clone(&shared), Arc::clone(source)));
+        claims.spawn(claims::claim(Arc::clone(&shared), Arc::clone(source)));
         tasks.spawn(beat(Arc::clone(&shared), Arc::clone(source)));
         if let Some(pushes) = shared.pushes() {
             tasks.spawn(Arc::clone(pushes).follow(Arc::clone(source)));
@@ -133,18 +133,32 @@ pub async fn run(
         max_workers = shared.options.max_workers,
         "the runner is ready"
     );
-    let _ = stop.recv().await;
-    drain(&shared, stop).await;
+    tokio::select! {
+        _ = stop.recv() => {}
+        // None of them ends before; a service is started again.
+        failed = claims.join_next() => error!(?failed, "claiming has failed"),
+        failed = tasks.join_next() => error!(?failed, "a part of the runner has failed"),
+    }
+    drain(&shared, claims, stop).await;
     write_status(&shared);
     info!("stopped");
     Ok(())
 }
 
-async fn drain(shared: &Shared, mut stop: tokio::sync::mpsc::Receiver<()>) {
+async fn drain(
+    shared: &Shared,
+    mut claims: JoinSet<()>,
+    mut stop: tokio::sync::mpsc::Receiver<()>,
+) {
     info!(workers = shared.all().len(), "draining: nothing is claimed any longer");
     shared.enter(Phase::Draining);
+    let ended = async {
+        // A claim that is on its way comes to its end, and is given back.
+        while claims.join_next().await.is_some() {}
+        shared.none_left().await;
+    };
     tokio::select! {
-        () = shared.none_left() => return,
+        () = ended => return,
         () = sleep(shared.options.drain) => {}
         _ = stop.recv() => {}
     }

@@ -83,6 +83,12 @@ pub fn serve(worker: Arc<Worker>) -> io::Result<JoinHandle<()>> {
 async fn connection(stream: UnixStream, worker: Arc<Worker>) -> io::Result<()> {
     let peer = stream.peer_cred()?;
     let (from, mut to) = stream.into_split();
+    let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok());
+    if !is_of(&worker, pid).await {
+        warn!(id = %worker.id, pid, uid = peer.uid(), "a process that is none of the worker's was refused");
+        return refuse(&mut to, "this process does not belong to the worker whose socket this is")
+            .await;
+    }
     let mut from = BufReader::new(from);
     let Ok(Some(FromAgent::Hello { agent: claimed, .. })) = timeout(HELLO, read(&mut from)).await?
     else {
@@ -92,12 +98,6 @@ async fn connection(stream: UnixStream, worker: Arc<Worker>) -> io::Result<()> {
     let Some(name) = record.name else {
         return refuse(&mut to, "this worker has no name yet").await;
     };
-    let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok());
-    if !is_of(&worker, pid).await {
-        warn!(id = %worker.id, pid, uid = peer.uid(), "a process that is none of the worker's was refused");
-        return refuse(&mut to, "this process does not belong to the worker whose socket this is")
-            .await;
-    }
     if claimed.is_some_and(|claimed| claimed != name.as_str()) {
         return refuse(&mut to, &format!("this process belongs to {name}, and to no other agent"))
             .await;

@@ -27,12 +27,18 @@ use multiclaude_hybrid_client::RepoClient;
 use multiclaude_hybrid_client::protocol::spawn::SpawnRequest;
 use multiclaude_hybrid_client::protocol::{AgentName, SpawnId};
 use serde::{Deserialize, Serialize};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::time::sleep;
+
 use tracing::{error, info, warn};
+
+/// Before something is tried again on this machine.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// A claim, as it is on disk.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -82,6 +88,15 @@ enum Outcome {
     Ended(End),
     /// It never ran: the request goes back.
     NotStarted,
+}
+
+/// What is found of a worker.
+enum Found {
+    NotStarted(File),
+    Running,
+    /// Its supervisor was killed.
+    Lost,
+    Ended(End),
 }
 
 struct Abort(AbortHandle);
@@ -170,38 +185,50 @@ impl Worker {
     }
 
     async fn to_its_end(self: &Arc<Self>) -> Outcome {
-        match self.resume_or_start().await {
-            Ok(outcome) => outcome,
-            // A disk that is full or gone; nothing of it has run.
-            Err(error) => {
-                Outcome::Ended(End::failed(format!("the worker cannot be started: {error}")))
+        let mut tries = 0;
+        let found = loop {
+            match self.find() {
+                Ok(found) => break found,
+                // It may be running: nothing is said of it before that is known.
+                Err(error) => warn!(id = %self.id, %error, "a worker's directory cannot be read"),
             }
-        }
-    }
-
-    async fn resume_or_start(self: &Arc<Self>) -> io::Result<Outcome> {
-        if let Some(end) = job::read(&self.dirs.end())? {
-            return Ok(Outcome::Ended(end));
-        }
-        match try_lock(&self.dirs.lock())? {
-            None => {
+            tries += 1;
+            self.shared.pause(tries).await;
+        };
+        match found {
+            Found::Ended(end) => return Outcome::Ended(end),
+            Found::Lost => return Outcome::Ended(self.lost().await),
+            Found::Running => {
                 info!(id = %self.id, "a worker of an earlier runner is followed");
                 self.set_stage(Stage::Running);
             }
-            Some(_lock) if self.dirs.started().exists() => {
-                return Ok(Outcome::Ended(self.lost().await));
-            }
-            Some(lock) => {
-                if !self.start(lock).await? {
-                    return Ok(Outcome::NotStarted);
+            Found::NotStarted(lock) => match self.start(lock).await {
+                Ok(true) => {}
+                Ok(false) => return Outcome::NotStarted,
+                // Nothing of it has run.
+                Err(error) => {
+                    let error = format!("the worker cannot be started: {error}");
+                    return Outcome::Ended(End::failed(error));
                 }
-            }
+            },
         }
-        self.follow().await.map(Outcome::Ended)
+        Outcome::Ended(self.follow().await)
+    }
+
+    /// How far an earlier runner has come with it.
+    fn find(&self) -> io::Result<Found> {
+        if let Some(end) = job::read(&self.dirs.end())? {
+            return Ok(Found::Ended(end));
+        }
+        match try_lock(&self.dirs.lock())? {
+            None => Ok(Found::Running),
+            Some(_) if self.dirs.started().try_exists()? => Ok(Found::Lost),
+            Some(lock) => Ok(Found::NotStarted(lock)),
+        }
     }
 
     /// Waits for the supervisor's end, and passes orders on to it.
-    async fn follow(self: &Arc<Self>) -> io::Result<End> {
+    async fn follow(self: &Arc<Self>) -> End {
         let _socket = if self.executor().registers() {
             match socket::serve(Arc::clone(self)) {
                 Ok(task) => Some(Abort(task.abort_handle())),
@@ -213,9 +240,7 @@ impl Worker {
         } else {
             None
         };
-        let path = self.dirs.lock();
-        // A thread waits: the lock is free in the instant in which the supervisor ends.
-        let mut ended = spawn_blocking(move || File::open(path)?.lock_shared());
+        let mut ended = std::pin::pin!(self.supervisor_ends());
         let mut orders = self.orders.subscribe();
         let mut phase = self.shared.phase();
         let mut ordered = None;
@@ -223,31 +248,46 @@ impl Worker {
             let order = *orders.borrow_and_update();
             let order =
                 order.or((*phase.borrow_and_update() == Phase::Stopping).then_some(Stop::Drained));
-            if ordered.is_none()
-                && let Some(stop) = order
+            if let Some(stop) = order
+                && ordered != Some(stop)
             {
-                info!(id = %self.id, ?stop, "a worker is being stopped");
-                job::write(&self.dirs.stop(), &stop)?;
-                ordered = Some(stop);
-            }
-            tokio::select! {
-                done = &mut ended => {
-                    done.map_err(io::Error::other)??;
-                    break;
+                match job::order(&self.dirs.stop(), stop) {
+                    Ok(()) => {
+                        info!(id = %self.id, ?stop, "a worker is being stopped");
+                        ordered = Some(stop);
+                    }
+                    Err(error) => warn!(id = %self.id, %error, "a worker cannot be stopped yet"),
                 }
+            }
+            let again = order.is_some() && ordered.is_none();
+            tokio::select! {
+                () = &mut ended => break,
                 Ok(()) = orders.changed() => {}
                 Ok(()) = phase.changed() => {}
+                () = sleep(AGAIN), if again => {}
             }
         }
-        match job::read(&self.dirs.end())? {
-            Some(end) => Ok(end),
-            None => Ok(self.lost().await),
+        self.lost().await
+    }
+
+    /// Resolves when no supervisor runs any longer. A thread waits for that: the lock is
+    /// free in the instant in which the supervisor ends.
+    async fn supervisor_ends(&self) {
+        loop {
+            let path = self.dirs.lock();
+            match spawn_blocking(move || File::open(path)?.lock_shared()).await {
+                Ok(Ok(())) => return,
+                // Its directory was removed, and the supervisor sees that, too.
+                Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return,
+                failed => warn!(id = %self.id, ?failed, "a worker's lock cannot be waited for"),
+            }
+            sleep(AGAIN).await;
         }
     }
 
-    /// Cleans up after a supervisor that was killed, and writes the end in its place.
+    /// The end as the supervisor wrote it; if it was killed before, cleans up after it
+    /// and writes the end in its place.
     async fn lost(&self) -> End {
-        // It may have written it just before.
         if let Ok(Some(end)) = job::read::<End>(&self.dirs.end()) {
             return end;
         }
@@ -265,9 +305,15 @@ impl Worker {
             if let Some(group) = group {
                 group.remove();
             }
+            let said = fs::read_to_string(dirs.root().join("supervisor.log")).unwrap_or_default();
             let end = End {
                 remaining: u64::from(remain),
-                ..End::failed("its supervisor was killed, or the machine was started again")
+                ..End::failed(match said.lines().last() {
+                    Some(line) => format!("its supervisor failed: {line}"),
+                    None => {
+                        "its supervisor was killed, or the machine was started again".to_owned()
+                    }
+                })
             };
             job::write(&dirs.end(), &end).map(|()| end)
         });

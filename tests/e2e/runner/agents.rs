@@ -5,6 +5,8 @@ use crate::message;
 use e2e::eventually;
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use serde_json::Value;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 
 /// A worker's line of shell that calls tools: `call TOOL JSON` with the binary.
 fn with_tools(site: &Site, line: &str) -> String {
@@ -80,12 +82,11 @@ async fn a_worker_speaks_under_no_other_name_and_nobody_else_under_its_own() {
 }
 
 #[tokio::test]
-async fn the_token_is_in_no_file_of_the_worker_and_not_in_the_environment_of_its_parents() {
+async fn the_token_is_in_no_environment_and_no_file_that_a_worker_is_given() {
     let mut site = Site::idle().await;
     let line = "cat /proc/*/environ >\"$HOME/environs\" 2>/dev/null; \
-                cat \"$MULTICLAUDE_HYBRID_SOCKET\"/../../* >/dev/null 2>&1; \
-                grep -rlE 'mc[aus]_[A-Za-z0-9]{30}' .. >\"$HOME/found\" 2>/dev/null; \
-                cat /proc/$PPID/environ >\"$HOME/parent\" 2>&1; true";
+                grep -rlE 'mc[aus]_[A-Za-z0-9]{30}|lease_' \"$(dirname \"$MULTICLAUDE_HYBRID_TASK_FILE\")\" \
+                >\"$HOME/found\" 2>/dev/null; cat /proc/$PPID/environ >\"$HOME/parent\" 2>&1; true";
     site.runner.start_sh(&[], line);
     let request = site.ask("look around").await;
     let ended = site.ends(&request).await;
@@ -95,4 +96,38 @@ async fn the_token_is_in_no_file_of_the_worker_and_not_in_the_environment_of_its
     let has = |text: &[u8]| text.windows(token.len()).any(|part| part == token);
     assert!(!has(&home("environs")) && !has(&home("parent")));
     assert_eq!(String::from_utf8_lossy(&home("found")), "");
+}
+
+/// Needs root, as the containers' tests do: only root starts processes of others.
+#[tokio::test]
+async fn as_another_user_a_worker_reads_no_token_and_puts_no_links_where_the_runner_writes() {
+    let mut site = Site::idle().await;
+    let work = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(work.path(), Permissions::from_mode(0o755)).unwrap();
+    let program = work.path().join("tool");
+    std::fs::copy(site.runner.machine.hybrid(&[]).get_program(), &program).unwrap();
+    let home = site.runner.machine.path("").to_string_lossy().into_owned();
+    let line = format!(
+        "export HOME=$PWD; id -un; given=$(dirname \"$MULTICLAUDE_HYBRID_TASK_FILE\"); \
+         cat {home}.multiclaude/credentials {home}.multiclaude-hybrid/runner/workers/*/* \
+         /proc/$PPID/environ && echo READ; \
+         for name in task.md mcp.json socket x; do ln -sf /etc/passwd \"$given/$name\" && echo LINKED; done; \
+         rm -f \"$given/task.md\" && echo REMOVED; cat \"$MULTICLAUDE_HYBRID_TASK_FILE\"; \
+         {} mcp call list_agents && echo SPOKE",
+        program.display()
+    );
+    let dir = format!("--work-dir={}", work.path().join("work").display());
+    site.runner.start_sh(&["--user=nobody", &dir], &line);
+    let request = site.ask("the task itself").await;
+    let ended = site.ends(&request).await;
+    let said = ended.summary.unwrap_or_else(|| panic!("{:?}", ended.failure_reason));
+    let path = format!("/workers/{}/log", request.id);
+    let log = site.world.dan.call(reqwest::Method::GET, &path, &[], None);
+    let log = log.await.unwrap().json::<Value>().unwrap()["log"].as_str().unwrap().to_owned();
+    assert!(log.starts_with("nobody"), "{log}");
+    assert!(log.contains("the task itself") && said.ends_with("SPOKE"), "{log}");
+    for bad in ["READ", "LINKED", "REMOVED"] {
+        assert!(!log.contains(bad), "{log}");
+    }
+    site.runner.forgets(request.id.as_str()).await;
 }

@@ -2,6 +2,8 @@
 
 use super::Site;
 use multiclaude_hybrid_protocol::spawn::SpawnStatus;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 async fn fails(site: &Site, task: &str) -> String {
@@ -14,11 +16,28 @@ async fn fails(site: &Site, task: &str) -> String {
 
 #[tokio::test]
 async fn processes_that_get_away_by_any_way_end_with_their_worker() {
-    let site = Site::new(
-        "sleep 600 & setsid sleep 601 & (setsid sh -c '(sleep 602 &) ; sleep 603' &) ; \
-         env -i setsid sh -c 'trap \"\" TERM HUP; sleep 604 & sleep 605' & sleep 0.3; echo left",
+    get_away(&[]).await;
+}
+
+#[tokio::test]
+async fn so_do_they_where_no_control_group_can_be_made() {
+    get_away(&["--no-control-groups"]).await;
+}
+
+/// Others of these tests may have sleeps of their own.
+fn leaves() -> String {
+    let me = std::process::id();
+    format!(
+        "sleep 600{me} & setsid sleep 601{me} & (setsid sh -c '(sleep 602{me} &) ; sleep 603{me}' &) ; \
+         env -i setsid sh -c 'trap \"\" TERM HUP; sleep 604{me} & sleep 605{me}' & sleep 0.3; echo left"
     )
-    .await;
+}
+
+async fn get_away(flags: &[&str]) {
+    // A chain in which each process starts the next one and ends, too.
+    let chain = "use POSIX; POSIX::setsid(); $0 = q(the-chain); for (1 .. 3_000_000) { my $pid = fork; \
+                 POSIX::_exit(0) if $pid; }";
+    let site = Site::with(flags, &format!("env -i perl -e '{chain}' & {}", leaves())).await;
     let request = site.ask("get away").await;
     let ended = site.ends(&request).await;
     assert_eq!(ended.status, SpawnStatus::Completed, "{ended:?}");
@@ -26,8 +45,9 @@ async fn processes_that_get_away_by_any_way_end_with_their_worker() {
     // Those that have cleared their environment, too.
     let listed = std::process::Command::new("ps").args(["-eo", "args"]).output().unwrap();
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-    for sleep in ["sleep 600", "sleep 601", "sleep 602", "sleep 603", "sleep 604", "sleep 605"] {
-        assert!(!listed.lines().any(|line| line == sleep), "{sleep} runs:\n{listed}");
+    for left in ["the-chain", "600", "601", "602", "603", "604", "605"] {
+        let sleep = format!("sleep {left}{}", std::process::id());
+        assert!(!listed.lines().any(|line| line == left || line == sleep), "{left}:\n{listed}");
     }
 }
 
@@ -75,9 +95,12 @@ async fn a_worker_that_fails_or_cannot_start_says_why() {
     let reason = fails(&site, "fail").await;
     assert_eq!(reason, "sh ended with exit code 3: no such file: x");
     let mut site = Site::idle().await;
-    site.runner.start(&[], &["/no/such/program", "{task}"]);
+    let program = site.runner.machine.path("bin/agent");
+    std::fs::write(&program, "#!/no/such/interpreter\n").unwrap();
+    std::fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    site.runner.start(&[], &[program.to_str().unwrap(), "{task}"]);
     let reason = fails(&site, "start").await;
-    assert!(reason.contains("/no/such/program") && reason.contains("No such file"), "{reason}");
+    assert!(reason.contains("bin/agent") && reason.contains("No such file"), "{reason}");
     let site = Site::new("kill -KILL $$").await;
     assert_eq!(fails(&site, "die").await, "sh was ended by signal 9");
 }

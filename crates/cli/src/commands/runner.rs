@@ -75,6 +75,8 @@ async fn start(session: &Session, args: &RunArgs) -> Outcome {
     let done = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
+            // One waits for each supervisor.
+            .max_blocking_threads(2048)
             .enable_all()
             .build()
             .map_err(StartError::Dirs)?;

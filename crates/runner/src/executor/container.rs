@@ -1,6 +1,7 @@
 //! Workers in containers, by podman or docker, through their command lines. A
 //! container has a read-only root, no capabilities, limits, and nothing of this
-//! machine but its own directory at `/work` and the secrets that are named.
+//! machine but its own directory at `/work`, what it is given at
+//! `/run/multiclaude-hybrid`, and the secrets that are named.
 
 use super::process::{values, variables};
 use super::{Assignment, Engine, Limits, Template, branches};
@@ -9,8 +10,10 @@ use multiclaude_hybrid_client::protocol::Repo;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Where a container has the worker's directory.
+/// Where a container has the worker's own directory.
 const WORK: &str = "/work";
+/// Where it has what the worker is given, to be read only.
+const GIVEN: &str = "/run/multiclaude-hybrid";
 /// The label by which a worker's container is found.
 const LABEL: &str = "dev.multiclaude-hybrid.worker";
 
@@ -42,27 +45,29 @@ pub fn name(id: &str) -> String {
 
 impl Container {
     pub(super) fn job(&self, given: &Assignment<'_>, limits: &Limits) -> Result<Job, String> {
-        let (request, work) = (given.request, given.dirs.work());
+        let (request, work) = (given.request, given.dirs.files());
         let image = self.images.get(&request.repo).or(self.image.as_ref());
         let image =
             image.ok_or_else(|| format!("this runner has no image for {}", request.repo))?;
         let (_, push_to) = branches(request)?;
         let branch = push_to.map_or_else(|| format!("work/{}", given.name), str::to_owned);
         let id = request.id.as_str();
-        let mut set = variables(given, Path::new(WORK));
+        let mut set = variables(given, Path::new(GIVEN), Path::new(WORK));
         set.insert("MULTICLAUDE_HYBRID_BRANCH".to_owned(), branch.clone());
         let start = request.metadata.get("branch").cloned();
         set.extend(start.map(|start| ("MULTICLAUDE_HYBRID_START".to_owned(), start)));
 
         let mut command = self.engine.command(&["run"]);
-        command.extend(self.run_flags(id, work, limits)?);
+        command.extend(self.run_flags(id, given.dirs.given(), &work, limits)?);
         // Names alone: their values are in no argument.
         command.extend(set.keys().chain(&self.inherited).map(|name| format!("--env={name}")));
         command.extend(self.flags.iter().cloned());
         command.push(image.clone());
         if let Some(template) = &self.command {
-            let here = work.to_string_lossy();
-            let there = |value: String| value.replace(here.as_ref(), WORK);
+            let here = given.dirs.given().to_string_lossy();
+            let there = |value: String| {
+                value.replace(work.to_string_lossy().as_ref(), WORK).replace(here.as_ref(), GIVEN)
+            };
             let values = values(given, &branch);
             let values = values.into_iter().map(|(name, value)| (name, there(value))).collect();
             command.extend(template.fill(&values));
@@ -71,12 +76,12 @@ impl Container {
         // That there is none is success for docker anyway.
         remove.extend(self.engine.is_podman.then(|| "--ignore".to_owned()));
         remove.push(name(id));
-        let dir = work.to_owned();
         Ok(Job {
             id: id.to_owned(),
-            work: work.to_owned(),
-            steps: vec![Step { command, dir: dir.clone() }],
-            cleanup: vec![Step { command: remove, dir }],
+            work: work.clone(),
+            steps: vec![Step { command, dir: work }],
+            // The worker's directory may be gone.
+            cleanup: vec![Step { command: remove, dir: PathBuf::from("/") }],
             inherited: None,
             set,
             timeout_secs: limits.timeout_of(request),
@@ -90,7 +95,13 @@ impl Container {
         })
     }
 
-    fn run_flags(&self, id: &str, work: &Path, limits: &Limits) -> Result<Vec<String>, String> {
+    fn run_flags(
+        &self,
+        id: &str,
+        given: &Path,
+        work: &Path,
+        limits: &Limits,
+    ) -> Result<Vec<String>, String> {
         let mut flags = vec![
             format!("--name={}", name(id)),
             format!("--label={LABEL}={id}"),
@@ -103,6 +114,7 @@ impl Container {
             // The supervisor has waited for its end before the engine is to remove it.
             "--stop-timeout=0".to_owned(),
             volume(work, WORK)?,
+            volume(given, &format!("{GIVEN}:ro"))?,
             format!("--workdir={WORK}"),
         ];
         // podman would pass on the variables of this machine's proxy, password included.

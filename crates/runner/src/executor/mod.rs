@@ -17,7 +17,10 @@ use crate::dirs::WorkerDirs;
 use crate::job::{Job, User};
 use multiclaude_hybrid_client::protocol::spawn::SpawnRequest;
 use multiclaude_hybrid_client::protocol::{AgentName, SpawnId};
+use std::time::Duration;
 
+/// How long before the end of its lease a worker is ended, at most.
+const MARGIN_MAX: Duration = Duration::from_secs(2);
 /// Characters of a task's first line that an argument has.
 const LINE: usize = 200;
 /// The controllers of control groups that workers are limited by, and what each limits.
@@ -92,6 +95,16 @@ impl Executor {
             _ => AgentName::parse(&local),
         }
         .map_err(|error| format!("the name of a worker {error}"))
+    }
+
+    /// How long before the end of its lease a worker is ended that another runner may
+    /// get: the lease was asked for before the coordinator answered, and multiclaude
+    /// takes a while to remove a worker.
+    pub fn margin(&self, lease: Duration) -> Duration {
+        match self {
+            Self::Multiclaude(_) => lease / 3,
+            _ => MARGIN_MAX.min(lease / 20),
+        }
     }
 
     /// Does the runner register the worker? With multiclaude the bridge does.

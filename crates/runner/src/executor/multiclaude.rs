@@ -58,13 +58,13 @@ impl Multiclaude {
         forget.push(format!("--multiclaude={}", self.program.display()));
         forget.push(format!("--nickname={nickname}"));
         forget.push(format!("--name={local}"));
-        let dir = given.dirs.work().to_owned();
+        let dir = given.dirs.files();
         let mark = ("MULTICLAUDE_HYBRID_WORKER".to_owned(), request.id.to_string());
         Ok(Job {
             id: request.id.to_string(),
             work: dir.clone(),
-            steps: vec![Step { command: follow, dir: dir.clone() }],
-            cleanup: vec![Step { command: forget, dir }],
+            steps: vec![Step { command: follow, dir }],
+            cleanup: vec![Step { command: forget, dir: PathBuf::from("/") }],
             inherited: None,
             set: BTreeMap::from([mark]),
             timeout_secs: limits.timeout_of(request),
@@ -120,6 +120,10 @@ pub fn follow(wish: &Wish<'_>, state: &StateFile) -> io::Result<bool> {
     let mut seen = Instant::now();
     loop {
         let state = state.read();
+        if state.is_none() {
+            // It cannot be read now; that says nothing of the worker.
+            seen = Instant::now();
+        }
         let repo = state.as_ref().and_then(|state| state.repos.get(wish.nickname));
         if let Some(agent) = repo.and_then(|repo| repo.agents.get(wish.name)) {
             if created_at.is_none() {

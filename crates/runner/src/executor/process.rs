@@ -11,6 +11,7 @@ use multiclaude_hybrid_client::protocol::spawn::SpawnRequest;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
 /// Where a worker finds the socket through which it sends and receives.
@@ -40,15 +41,15 @@ pub struct Process {
 
 impl Process {
     pub(super) fn job(&self, given: &Assignment<'_>, limits: &Limits) -> Result<Job, String> {
-        let (request, work) = (given.request, given.dirs.work());
+        let (request, work) = (given.request, given.dirs.files());
         let (_, push_to) = branches(request)?;
         let branch = push_to.map_or_else(|| format!("work/{}", given.name), str::to_owned);
         let values = values(given, &branch);
         let dir =
-            if self.clone || self.command.is_none() { work.join("repo") } else { work.to_owned() };
+            if self.clone || self.command.is_none() { work.join("repo") } else { work.clone() };
         let mut steps = Vec::new();
         if dir != work {
-            steps = clone(&self.clone_url, request, work, &branch)?;
+            steps = clone(&self.clone_url, request, &work, &branch)?;
         }
         let command = match &self.command {
             Some(template) => template.fill(&values),
@@ -69,11 +70,11 @@ impl Process {
         not_enforced.retain(|(controller, _)| !can(controller));
         Ok(Job {
             id: id.to_owned(),
-            work: work.to_owned(),
+            work: work.clone(),
             steps,
             cleanup: Vec::new(),
             inherited: Some(inherited),
-            set: variables(given, work),
+            set: variables(given, given.dirs.given(), &work),
             timeout_secs: limits.timeout_of(request),
             output_max: limits.output,
             disk_max: limits.disk,
@@ -86,10 +87,12 @@ impl Process {
     }
 
     fn claude(&self, given: &Assignment<'_>, branch: &str) -> Result<Vec<String>, String> {
-        let path = given.dirs.work().join("mcp.json");
+        let path = given.dirs.given().join("mcp.json");
         let server = json!({ "command": self.program, "args": ["mcp"] });
         let servers = json!({ "mcpServers": { "multiclaude-hybrid": server } });
+        let user = self.user.as_ref();
         fs::write(&path, servers.to_string())
+            .and_then(|()| user.map_or(Ok(()), |user| chown(&path, Some(user.uid), Some(user.gid))))
             .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         let task = task_argument(&given.request.task, &given.dirs.task().to_string_lossy());
         let prompt = format!(
@@ -123,18 +126,23 @@ pub(super) fn values(given: &Assignment<'_>, branch: &str) -> BTreeMap<&'static 
         ("repo", given.request.repo.to_string()),
         ("branch", start),
         ("push_to", branch.to_owned()),
-        ("work", text(given.dirs.work().to_owned())),
+        ("work", text(given.dirs.files())),
         ("socket", text(given.dirs.socket())),
     ])
 }
 
-/// The variables that say to a worker what it is, with its directory at `work`.
-pub(super) fn variables(given: &Assignment<'_>, work: &Path) -> BTreeMap<String, String> {
-    let file = |name: &str| work.join(name).to_string_lossy().into_owned();
+/// The variables that say to a worker what it is, which is `here` given, and works in
+/// `work`.
+pub(super) fn variables(
+    given: &Assignment<'_>,
+    here: &Path,
+    work: &Path,
+) -> BTreeMap<String, String> {
+    let file = |dir: &Path, name: &str| dir.join(name).to_string_lossy().into_owned();
     [
-        (SOCKET_VARIABLE, file("socket")),
-        ("MULTICLAUDE_HYBRID_TASK_FILE", file("task.md")),
-        ("MULTICLAUDE_HYBRID_SUMMARY_FILE", file("summary.md")),
+        (SOCKET_VARIABLE, file(here, "socket")),
+        ("MULTICLAUDE_HYBRID_TASK_FILE", file(here, "task.md")),
+        ("MULTICLAUDE_HYBRID_SUMMARY_FILE", file(work, "summary.md")),
         ("MULTICLAUDE_HYBRID_NAME", given.name.to_string()),
         ("MULTICLAUDE_HYBRID_REPO", given.request.repo.to_string()),
         ("MULTICLAUDE_HYBRID_WORKER", given.request.id.to_string()),

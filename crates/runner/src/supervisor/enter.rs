@@ -2,7 +2,7 @@
 //! and user. Then the program takes the process over.
 
 use crate::job::{self, Job};
-use rustix::process::setsid;
+use rustix::process::{Signal, set_parent_process_death_signal, setsid};
 use std::env;
 use std::fs;
 use std::io;
@@ -31,6 +31,8 @@ fn prepared(root: &Path, step: usize) -> io::Result<Command> {
     let step = job.steps.get(step).ok_or_else(missing)?;
     let (program, args) = step.command.split_first().ok_or_else(missing)?;
     setsid()?;
+    // If the supervisor is killed, so is this one. A change of user undoes that.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
     if let Some(group) = &job.cgroup
         && group.path.exists()
     {

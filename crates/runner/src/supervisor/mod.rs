@@ -63,7 +63,8 @@ pub fn supervise(root: &Path) -> io::Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     let job: Job =
         job::read(&root.join("job.json"))?.ok_or_else(|| io::Error::from(ErrorKind::NotFound))?;
-    let dirs = WorkerDirs::at(root.to_owned(), job.work.clone());
+    let given = job.work.parent().unwrap_or(&job.work).to_owned();
+    let dirs = WorkerDirs::at(root.to_owned(), given);
     let supervisor = Process::of(std::process::id())
         .ok_or_else(|| io::Error::other("/proc does not show this process"))?;
     let (group, failed) = Group::create(job.cgroup.as_ref());
@@ -192,7 +193,7 @@ impl Run {
             return Some(stop);
         }
         // Somebody has removed the runner's directories: no runner will ask for it.
-        if !self.dirs.job().exists() {
+        if self.dirs.job().try_exists().is_ok_and(|there| !there) {
             return Some(Stop::LeaseLost);
         }
         if self.began.elapsed() > Duration::from_secs(self.job.timeout_secs) {
@@ -289,7 +290,12 @@ fn size(dir: &Path, most: u64) -> u64 {
     use std::os::unix::fs::MetadataExt as _;
     let (mut dirs, mut size) = (vec![dir.to_owned()], 0);
     while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+        let entries = match fs::read_dir(&dir) {
+            // Nobody hides files from the count.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return u64::MAX,
+            entries => entries,
+        };
+        for entry in entries.into_iter().flatten().flatten() {
             let Ok(found) = entry.metadata() else { continue };
             size += found.blocks() * 512;
             if found.is_dir() {

@@ -2,7 +2,10 @@
 //! subreaper, so one that is orphaned becomes its child, also after `setsid`.
 
 use super::Group;
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, waitid, waitpid,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::thread;
@@ -70,36 +73,65 @@ fn signal(pid: u32, signal: Signal) {
 
 /// Ends all processes below this one, and all of the control group. Returns how many
 /// are left after a while. `waited` is reaped by somebody else.
+///
+/// A process that forks and ends in a loop is in no list for long: so this process's own
+/// children, which its orphans become, are killed as fast as they can be listed, and the
+/// proof that none is left is the kernel's own.
 pub(super) fn end_all(group: Option<&Group>, waited: Option<Pid>) -> u64 {
     let until = Instant::now() + LIMIT;
+    let mut rounds = 0_u32;
     loop {
         if let Some(group) = group {
             group.kill();
         }
-        let all = look();
-        let living: Vec<_> = below(std::process::id(), &all)
-            .into_iter()
-            .filter(|pid| all.get(pid).is_some_and(|seen| !seen.is_zombie))
-            .collect();
-        let grouped = group.map_or(0, Group::count);
-        if (living.is_empty() && grouped == 0) || Instant::now() > until {
-            reap(waited);
-            return (living.len() as u64).max(grouped);
+        if rounds.is_multiple_of(64) {
+            let all = look();
+            for pid in below(std::process::id(), &all) {
+                signal(pid, Signal::KILL);
+            }
         }
-        for pid in living {
-            signal(pid, Signal::KILL);
+        let own = children();
+        for pid in &own {
+            signal(*pid, Signal::KILL);
         }
         reap(waited);
-        thread::sleep(Duration::from_millis(2));
+        let grouped = group.map_or(0, Group::count);
+        if has_no_children() && grouped == 0 {
+            return 0;
+        }
+        if Instant::now() > until {
+            return (own.len() as u64).max(grouped).max(1);
+        }
+        rounds += 1;
+        // One that has got a SIGKILL may take a while to end.
+        if rounds.is_multiple_of(256) {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
-/// Reaps orphans that have ended, but not the process that somebody else waits for.
+/// The children of this process, by whichever of its threads.
+fn children() -> Vec<u32> {
+    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let lists =
+        threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let pids = lists.flat_map(|list| {
+        list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>()
+    });
+    pids.collect()
+}
+
+/// Has this process no child, not even one that has ended?
+fn has_no_children() -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    matches!(waitid(WaitId::All, options), Err(Errno::CHILD))
+}
+
+/// Reaps children that have ended, but not the one that somebody else waits for.
 pub(super) fn reap(waited: Option<Pid>) {
-    let me = std::process::id();
-    for (pid, seen) in look() {
+    for pid in children() {
         let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { continue };
-        if seen.is_zombie && seen.parent == me && waited != Some(pid) {
+        if waited != Some(pid) {
             let _ = waitpid(Some(pid), WaitOptions::NOHANG);
         }
     }

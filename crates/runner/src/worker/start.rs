@@ -2,7 +2,7 @@
 
 use super::{Record, Stage, Worker};
 use crate::executor::{Assignment, first_line};
-use crate::job::{self, End, Job, Stop};
+use crate::job::{self, End, Job, Stop, prepare};
 use crate::lease::{Answer, may_pass};
 use crate::shared::Phase;
 use multiclaude_hybrid_bridge::dirs::{make_dir, write_durably};
@@ -99,20 +99,23 @@ impl Worker {
     }
 
     fn make_dirs(&self) -> io::Result<()> {
-        let work = self.dirs.work();
         make_dir(self.dirs.root())?;
-        match DirBuilder::new().mode(0o700).create(work) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
+        let (given, files, task) = (self.dirs.given(), self.dirs.files(), self.dirs.task());
+        let user = self.executor().user();
+        // Another user has to pass through it.
+        for (dir, mode) in [(given, if user.is_some() { 0o711 } else { 0o700 }), (&files, 0o700)] {
+            match DirBuilder::new().mode(mode).create(dir) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
+            }
         }
-        let task = self.dirs.task();
         write_durably(&task, locked(&self.record).request.task.as_bytes(), 0o600)?;
-        if let Some(user) = self.executor().user() {
-            for path in [work, task.as_path()] {
+        if let Some(user) = user {
+            for path in [&files, &task] {
                 chown(path, Some(user.uid), Some(user.gid))?;
             }
         }
-        Ok(())
+        prepare(&self.dirs.stop())
     }
 
     fn write_job(&self, name: &AgentName) -> io::Result<()> {

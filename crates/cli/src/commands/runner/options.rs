@@ -39,7 +39,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_enum, default_value_t)]
     executor: Kind,
     /// How many workers run at a time
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     max_workers: u16,
     /// What requests may ask for; may be repeated
     #[arg(long = "label", value_name = "LABEL")]
@@ -113,6 +113,9 @@ pub(super) struct RunArgs {
     /// Container: put this file at /run/secrets/NAME; may be repeated
     #[arg(long = "secret", value_name = "NAME=FILE")]
     secrets: Vec<String>,
+    /// Make no control groups, for tests
+    #[arg(long, hide = true)]
+    no_control_groups: bool,
     /// Divide the coordinator's times, for tests
     #[arg(long, value_name = "N", hide = true, default_value_t = 1)]
     time_scale: u32,
@@ -237,16 +240,19 @@ impl RunArgs {
     fn executor(&self, session: &Session, repos: &[InRepo]) -> Outcome<Executor> {
         let template = (!self.command.is_empty()).then(|| Template::parse(&self.command));
         let template = template.transpose().map_err(|error| Failure::usage(error.to_string()))?;
+        if self.executor == Kind::Process {
+            self.programs()?;
+        }
         let program = std::env::current_exe()
             .map_err(|error| Failure::new(format!("this program cannot be found: {error}")))?;
         Ok(match self.executor {
             Kind::Process => Executor::Process(Process {
+                base: if self.no_control_groups { None } else { Base::find() },
                 command: template,
                 clone: self.clone,
                 clone_url: self.clone_url.clone(),
                 inherited: self.variables.clone(),
                 user: self.user.as_deref().map(user).transpose()?,
-                base: Base::find(),
                 program,
             }),
             Kind::Container => Executor::Container(self.container(session, template)?),
@@ -270,6 +276,26 @@ impl RunArgs {
                 })
             }
         })
+    }
+
+    /// A runner that lacks a program would fail every request of the team.
+    fn programs(&self) -> Outcome {
+        let own = self.command.first().map(String::as_str);
+        let clones = own.is_none() || self.clone;
+        let needed = [Some(own.unwrap_or("claude")), clones.then_some("git")];
+        for name in needed.into_iter().flatten().filter(|name| !name.contains('{')) {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let found = if name.contains('/') {
+                PathBuf::from(name).is_file()
+            } else {
+                std::env::split_paths(&path).any(|dir| dir.join(name).is_file())
+            };
+            if !found {
+                return Err(Failure::new(format!("{name}, which workers run, is not there"))
+                    .hint("install it, or name another program: runner run REPO -- COMMAND"));
+            }
+        }
+        Ok(())
     }
 
     fn container(&self, session: &Session, command: Option<Template>) -> Outcome<Container> {
