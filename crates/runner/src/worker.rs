@@ -16,7 +16,7 @@ mod start;
 
 use crate::deadline::Moment;
 use crate::dirs::{WorkerDirs, try_lock};
-use crate::executor::Executor;
+use crate::executor::{Executor, container_name};
 use crate::job::{self, End, Job, Started, Stop};
 use crate::shared::{Phase, Shared};
 use crate::socket;
@@ -298,10 +298,13 @@ impl Worker {
             let group = job.as_ref().and_then(|job| job.cgroup.as_ref());
             let group = group.map(|group| Group::at(&group.path));
             let mark = format!("MULTICLAUDE_HYBRID_WORKER={id}");
-            // An engine that still starts a container would create it after its removal.
-            supervisor::sweep(&mark, group.as_ref());
-            let is_clean = job.as_ref().is_none_or(supervisor::clean_up);
-            let remain = supervisor::sweep(&mark, group.as_ref()) || !is_clean;
+            // podman's monitor of a container has its name, but not our variables.
+            let name = container_name(id.as_str());
+            let clean = || job.as_ref().is_none_or(supervisor::clean_up);
+            clean();
+            // An engine that was still starting a container creates it after its removal.
+            let is_swept = !supervisor::sweep(&mark, &name, group.as_ref());
+            let remain = !clean() || !is_swept;
             if let Some(group) = group {
                 group.remove();
             }

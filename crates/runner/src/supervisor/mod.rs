@@ -218,6 +218,10 @@ impl Run {
                 }
             }
         }
+        if stop.is_gentle() && self.job.engine.is_some() {
+            // An engine that is killed leaves the control groups of its container.
+            clean_up(&self.job);
+        }
         tree::end_all(self.group.as_ref(), Some(pid));
         exited.recv_timeout(GRACE).ok()?.ok()
     }

@@ -137,19 +137,21 @@ pub(super) fn reap(waited: Option<Pid>) {
     }
 }
 
-/// Ends the processes of a worker whose supervisor is gone: those that have its mark
-/// in their environment. Returns whether any is left.
-pub fn sweep(mark: &str, group: Option<&Group>) -> bool {
+/// Ends the processes of a worker whose supervisor is gone: those that have `mark` in
+/// their environment or `name` as an argument, and those below them. Returns whether
+/// any is left.
+pub fn sweep(mark: &str, name: &str, group: Option<&Group>) -> bool {
     let until = Instant::now() + LIMIT;
     loop {
         if let Some(group) = group {
             group.kill();
         }
-        let marked: Vec<_> = look()
-            .into_iter()
-            .filter(|(pid, seen)| !seen.is_zombie && has_mark(*pid, mark))
-            .map(|(pid, _)| pid)
-            .collect();
+        let all = look();
+        let has = |pid: u32| has_entry(pid, "environ", mark) || has_entry(pid, "cmdline", name);
+        let first: Vec<_> = all.keys().copied().filter(|pid| has(*pid)).collect();
+        let mut marked: BTreeSet<_> = first.iter().flat_map(|pid| below(*pid, &all)).collect();
+        marked.extend(first);
+        marked.retain(|pid| all.get(pid).is_some_and(|seen| !seen.is_zombie));
         if marked.is_empty() || Instant::now() > until {
             return !marked.is_empty();
         }
@@ -160,14 +162,18 @@ pub fn sweep(mark: &str, group: Option<&Group>) -> bool {
     }
 }
 
-fn has_mark(pid: u32, mark: &str) -> bool {
-    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+/// Is this one of a process's variables (`environ`) or arguments (`cmdline`)?
+fn has_entry(pid: u32, file: &str, entry: &str) -> bool {
+    let entries = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    entries.split(|byte| *byte == 0).any(|found| found == entry.as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead as _, BufReader};
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::{Command, Stdio};
 
     #[test]
     fn the_processes_below_one_are_found_however_deep() {
@@ -175,6 +181,26 @@ mod tests {
         let all = BTreeMap::from([(2, seen(1)), (5, seen(2)), (3, seen(5)), (9, seen(8))]);
         assert_eq!(below(2, &all), BTreeSet::from([3, 5]));
         assert_eq!(below(9, &all), BTreeSet::new());
+    }
+
+    #[test]
+    fn processes_are_ended_by_their_mark_or_name_with_those_below_them() {
+        let (mark, name) = ("MARK_OF_A_TEST=7d1f", "name-of-a-test-7d1f");
+        let start = |command: &mut Command| {
+            let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+            let mut line = String::new();
+            BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+            (child, line.trim().parse::<u32>().unwrap())
+        };
+        let shell = ["-c", "env -i sleep 60 & echo $!; wait"];
+        let (variable, value) = mark.split_once('=').unwrap();
+        let marked = start(Command::new("sh").args(shell).env(variable, value));
+        let named = start(Command::new("sh").args(shell).arg(name));
+        assert!(!sweep(mark, name, None));
+        for (mut child, below) in [marked, named] {
+            assert_eq!(child.wait().unwrap().signal(), Some(9));
+            assert!(seen(below).is_none_or(|seen| seen.is_zombie));
+        }
     }
 
     #[test]
