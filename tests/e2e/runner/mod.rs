@@ -4,6 +4,7 @@ mod agents;
 mod chaos;
 mod containers;
 mod ends;
+mod image;
 mod leases;
 mod limits;
 mod multiclaude;
