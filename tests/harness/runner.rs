@@ -121,9 +121,14 @@ impl Runner {
         self.machine.path(&format!(".multiclaude-hybrid/runner/workers/{id}"))
     }
 
+    /// What the worker is given.
+    pub fn given(&self, id: &str) -> PathBuf {
+        self.machine.path(&format!(".multiclaude-hybrid/runner/work/{id}"))
+    }
+
     /// The worker's own directory.
     pub fn work(&self, id: &str) -> PathBuf {
-        self.machine.path(&format!(".multiclaude-hybrid/runner/work/{id}"))
+        self.given(id).join("files")
     }
 
     /// Waits until a file is there, and gives what is in it.

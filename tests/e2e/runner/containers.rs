@@ -63,7 +63,7 @@ impl Boxes {
     async fn forgets(&self, request: &SpawnRequest) {
         let id = request.id.as_str();
         self.site.runner.forgets(id).await;
-        assert!(!self.site.runner.work(id).exists());
+        assert!(!self.site.runner.given(id).exists());
         let filter = format!("--filter=name={id}");
         let left = self.containers.podman(&["ps", "--all", "--external", "--quiet", &filter]);
         assert_eq!(left, "", "a container is left");
@@ -109,7 +109,7 @@ async fn a_worker_has_no_rights_and_sees_nothing_of_the_machine_but_its_director
     }
     machine.set("PASSED", "passed on");
     let secret = format!("--secret=anthropic={}", machine.path("secret").display());
-    let line = "cd /; exec >/work/seen 2>&1; touch /x /bin/x /etc/x; cat /run/secrets/anthropic; echo; \
+    let line = "cd /; exec >/work/seen 2>&1; touch /x /bin/x /etc/x /run/multiclaude-hybrid/x; cat /run/secrets/anthropic; echo; \
                 echo x >>/run/secrets/anthropic; grep -E '^(Cap|NoNewPrivs)' /proc/self/status; \
                 cat /proc/self/mountinfo; cat /proc/*/environ /proc/*/cmdline | tr '\\0' '\\n' >/work/env; \
                 touch /tmp/x /work/x; sh -c 'cp /bin/busybox /tmp/sh && ln -s sh /tmp/echo && /tmp/echo ran'; \
@@ -118,7 +118,7 @@ async fn a_worker_has_no_rights_and_sees_nothing_of_the_machine_but_its_director
     let request = boxes.site.ask("look around").await;
     boxes.file(&request, "all").await;
     let (seen, env) = (boxes.file(&request, "seen").await, boxes.file(&request, "env").await);
-    for file in ["/x", "/bin/x", "/etc/x"] {
+    for file in ["/x", "/bin/x", "/etc/x", "/run/multiclaude-hybrid/x"] {
         assert!(seen.contains(&format!("{file}: Read-only file system")), "{seen}");
     }
     assert!(
@@ -137,7 +137,8 @@ async fn a_worker_has_no_rights_and_sees_nothing_of_the_machine_but_its_director
         (!virtual_.contains(&kind)).then_some(mount.split_whitespace().nth(4)?)
     });
     let known = |mount: &&str| {
-        matches!(*mount, "/" | "/work" | "/run/secrets/anthropic" | "/run/.containerenv")
+        matches!(*mount, "/" | "/work" | "/run/multiclaude-hybrid" | "/run/secrets/anthropic")
+            || *mount == "/run/.containerenv"
             || ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"].contains(mount)
     };
     assert_eq!(
@@ -189,7 +190,7 @@ async fn a_worker_in_a_container_sends_and_receives_through_its_socket() {
     let receipt = dan.receipt(&answer.id.to_string()).await.unwrap();
     assert_eq!(receipt.status, MessageStatus::Acked);
     // A process of this machine, even of the same user.
-    let socket = boxes.site.runner.work(request.id.as_str()).join("socket");
+    let socket = boxes.site.runner.given(request.id.as_str()).join("socket");
     let machine = &mut boxes.site.runner.machine;
     machine.set("MULTICLAUDE_HYBRID_SOCKET", socket.to_str().unwrap());
     let ran = machine.run(&["mcp", "call", "list_agents"]);
@@ -198,13 +199,16 @@ async fn a_worker_in_a_container_sends_and_receives_through_its_socket() {
     let ended = boxes.site.ends(&request).await;
     assert_eq!(ended.status, SpawnStatus::Completed, "{ended:?}");
     let printed = ended.summary.unwrap();
-    assert!(printed.contains("MULTICLAUDE_HYBRID_SOCKET=/work/socket"), "{printed}");
+    assert!(
+        printed.contains("MULTICLAUDE_HYBRID_SOCKET=/run/multiclaude-hybrid/socket"),
+        "{printed}"
+    );
     assert!(!printed.contains("mcs_"), "{printed}");
 }
 
 #[tokio::test]
 async fn a_worker_gets_no_more_memory_and_processes_than_it_may() {
-    let line = "case $(cat /work/task.md) in \
+    let line = "case $(cat /run/multiclaude-hybrid/task.md) in \
         memory) until [ -e /work/over ]; do sleep 0.1; done; exec tail -c 300000000 /dev/zero;; \
         *) i=0; while [ $i -lt 100 ]; do sleep 60 & i=$((i + 1)); done; echo all;; esac";
     let flags = ["--memory=64M", "--cpus=1.5", "--processes=30", "--max-workers=2"];
@@ -240,7 +244,7 @@ async fn a_worker_that_misbehaves_in_a_container_is_bounded_ended_and_reported()
     let away = "trap '' TERM; (setsid sh -c 'trap \"\" TERM; sleep 811 & sleep 812' &); \
         env -i setsid sleep 813 & echo started >/work/started; while :; do sleep 1; done";
     let line = format!(
-        "case $(cat /work/task.md) in \
+        "case $(cat /run/multiclaude-hybrid/task.md) in \
          flood) head -c 100000000 /dev/zero | tr '\\0' x; echo; echo the end; echo x >/work/printed; {UNTIL_OVER};; \
          ends) (setsid sleep 814 &); sleep 815 & echo ended;; \
          *) {away};; esac"

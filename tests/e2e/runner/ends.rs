@@ -96,11 +96,12 @@ async fn a_worker_whose_supervisor_is_killed_is_cleaned_up_and_reported() {
 async fn a_claim_whose_answer_was_lost_in_a_crash_is_found_again() {
     let mut site = Site::idle().await;
     // What a runner leaves that was killed between its claim and the answer.
-    let key = "0193a1b2-0000-4000-8000-000000000001";
+    let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let key = &format!("{}-0193a1b2-0000-4000-8000-000000000001", machine.trim());
     let claims = format!(".multiclaude-hybrid/runner/claims/{}", site.world.repo);
     site.runner.machine.write(&claims, key);
     let request = site.ask("once").await;
-    let headers = [("Idempotency-Key", key)];
+    let headers = [("Idempotency-Key", key.as_str())];
     let body = json!({ "lease_seconds": 60 });
     let claimed =
         site.world.ci.call(Method::POST, "/workers/claim", &headers, Some(&body)).await.unwrap();

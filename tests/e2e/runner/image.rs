@@ -14,7 +14,7 @@ const GIT: &str = "#!/bin/sh\nfor word; do echo \"git:$word\"; done >>/work/call
 const CLAUDE: &str = "#!/bin/sh\n\
     { for word; do echo \"claude:$word\"; done; pwd; cat \"$4\"; echo \"$ANTHROPIC_API_KEY $GH_TOKEN\"; } >>/work/calls\n\
     touch \"$HOME/writable\" || exit 9\n\
-    case $(cat /work/task.md) in\n\
+    case $(cat /run/multiclaude-hybrid/task.md) in\n\
     wait) trap 'echo tidied >/work/summary.md; exit 0' TERM; echo x >/work/waits; while :; do sleep 0.1; done;;\n\
     fail) echo 'no credit' >&2; exit 4;;\n\
     *) cp /work/calls /work/summary.md;;\n\
@@ -58,7 +58,10 @@ async fn the_script_of_the_image_gives_claude_a_clone_and_its_credentials() {
     assert!(calls.contains(&clone), "{calls}");
     assert!(calls.contains("git:switch\ngit:--quiet\ngit:-C\ngit:fix/it\nclaude:-p\n"), "{calls}");
     assert!(calls.contains("credential.https://github.com.helper\n"), "{calls}");
-    assert!(calls.contains("a worker for acme/") && calls.contains("/work/task.md"), "{calls}");
+    assert!(
+        calls.contains("a worker for acme/") && calls.contains("/run/multiclaude-hybrid/task.md"),
+        "{calls}"
+    );
     let (before, after) = calls.split_once("\n/work/repo\n{ \"mcpServers\"").unwrap();
     assert!(before.ends_with(
         "claude:--mcp-config\nclaude:/work/mcp.json\nclaude:--dangerously-skip-permissions"

@@ -112,7 +112,7 @@ async fn what_is_asked_for_in_one_home_is_done_in_another_and_its_end_is_told() 
     let id = site.world.dan.call(Method::GET, "/workers", &[], None).await.unwrap();
     let id = id.json::<Vec<SpawnRequest>>().unwrap()[0].id.clone();
     site.runner.forgets(id.as_str()).await;
-    assert!(!site.runner.work(id.as_str()).exists());
+    assert!(!site.runner.given(id.as_str()).exists());
     // It is in the registry no longer.
     assert!(site.world.ci.agents("").await.unwrap().is_empty());
 }
