@@ -150,9 +150,9 @@ impl Desk {
         let here = state.wait_for(|state| matches!(state, Connected::As { .. }));
         let here = timeout(AWAY, here).await.is_ok_and(|here| here.is_ok());
         if !here {
-            return Err("the bridge (or, for a worker of a runner, the runner) of this machine does not answer for this \
-                 agent, so nothing was done. Try again in a minute. Your developer sees why with: multiclaude-hybrid \
-                 bridge status, or runner status"
+            return Err("nothing answers for this agent on this machine, so nothing was done. Try again in a minute. Your \
+                 developer sees why with: multiclaude-hybrid bridge status; and starts it with: multiclaude-hybrid \
+                 bridge run (for a worker of a runner: runner status, runner run)"
                 .to_owned());
         }
         let n = self.last.fetch_add(1, Ordering::Relaxed);
