@@ -42,7 +42,7 @@ dev: setup wasm ## runs the coordinator here; prints URL, tokens and a first cal
 test: setup wasm ## runs every test, end-to-end ones against workerd included
 	@. scripts/tools && cargo build --locked -p multiclaude-hybrid # what the end-to-end tests run
 	@# End-to-end tests wait more than they compute.
-	@. scripts/tools && RUST_TEST_THREADS=4 cargo test --workspace --exclude coordinator && cargo test -p coordinator --lib
+	@. scripts/tools && RUST_TEST_THREADS=3 cargo test --workspace --exclude coordinator && cargo test -p coordinator --lib
 	@$(MAKE) --no-print-directory contract
 
 test-claude: setup wasm ## the last hop into the real Claude Code (CLAUDE=program, or VERSIONS="2.1.332 2.1.197" from npm)
