@@ -19,11 +19,12 @@
 //! | [`status`] | what `bridge status` shows |
 //! | [`trouble`] | conditions that are logged when they begin and end |
 //! | [`setup`] | what the bridge asks of the command line: settings, logins, keys |
-//! | [`dirs`], [`clock`], [`watch`], [`unix`], [`http`] | the machine: files that survive a crash, time, changes, sockets, pushes |
+//! | [`abort`], [`dirs`], [`clock`], [`watch`], [`unix`], [`http`] | the machine: files that survive a crash, time, changes, sockets, pushes |
 //!
 //! *In scope:* messages and presence. *Out of scope:* the coordinator's wire (the
 //! client crate), where settings and secrets are kept (the command line).
 
+pub mod abort;
 pub mod clock;
 pub mod connection;
 pub mod dirs;

@@ -1,9 +1,11 @@
 //! The tools of agents' MCP servers: their names, arguments and descriptions, and
 //! those that need nothing but the API.
 //!
-//! The bridge calls them for the agents of this machine ([`crate::repo`]), and
-//! `multiclaude-hybrid mcp --agent` for one that runs without a bridge. The texts are
-//! read by agents.
+//! The bridge calls them for the agents of this machine ([`crate::repo`]). Agents
+//! without a bridge, which are workers of a runner and `multiclaude-hybrid mcp --agent`,
+//! read their [`mailbox`]. The texts are read by agents.
+
+pub mod mailbox;
 
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::message::Message;

@@ -57,7 +57,6 @@ impl Worker {
                 let lease = self.shared.options.secs(lease_secs.unsigned_abs());
                 let margin = self.executor().margin(lease);
                 let ends = asked.after(lease.saturating_sub(margin));
-                *locked(&self.renewed) = Some((asked, ends));
                 if let Err(error) = deadline::write(&self.dirs.lease(), ends) {
                     warn!(id = %self.id, %error, "the end of the lease could not be written");
                 }

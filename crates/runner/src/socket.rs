@@ -1,25 +1,23 @@
 //! A worker's socket: it speaks with the runner as itself, and under no other name. It
 //! has no token, and needs none.
 //!
-//! Whoever connects must be a process of this very worker: one below its supervisor,
+//! A process that connects must be one of this very worker: one below its supervisor,
 //! in its control group or in its container. What a process says of itself does not
 //! count. The wire is that of the bridge's socket.
 
 use crate::executor::{Executor, container_name};
 use crate::supervisor::ancestors;
 use crate::worker::Worker;
-use multiclaude_hybrid_bridge::socket::{FromAgent, ToAgent, read, write};
-use multiclaude_hybrid_bridge::tools::{self, List, OfMessage, Send, arguments};
-use multiclaude_hybrid_bridge::unix;
-use multiclaude_hybrid_client::MessageFilter;
-use multiclaude_hybrid_client::protocol::AgentName;
-use multiclaude_hybrid_client::protocol::message::{
-    Message, MessageStatus, NewMessage, Report, Sender,
+use multiclaude_hybrid_bridge::socket::{
+    Agent, FromAgent, Serving, ToAgent, converse, read, write,
 };
-use serde_json::{Value, json};
+use multiclaude_hybrid_bridge::tools::mailbox;
+use multiclaude_hybrid_bridge::unix;
+use serde_json::Value;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,12 +28,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tracing::{debug, warn};
-use uuid::Uuid;
 
 /// Connections of a worker at a time.
 const CONNECTIONS_MAX: usize = 16;
-/// Calls of one connection at a time.
-const CALLS_MAX: usize = 8;
 /// How long the first line may take.
 const HELLO: Duration = Duration::from_secs(10);
 /// How long an engine may take to say which process a container is.
@@ -102,37 +97,32 @@ async fn connection(stream: UnixStream, worker: Arc<Worker>) -> io::Result<()> {
         return refuse(&mut to, &format!("this process belongs to {name}, and to no other agent"))
             .await;
     }
+    let local = name.to_string();
     let repo = record.request.repo.to_string();
-    let welcome = ToAgent::Welcome { local: name.to_string(), name: Some(name.to_string()), repo };
+    let agent = Agent { nickname: repo.clone(), local: local.clone(), claude: None };
+    let welcome = ToAgent::Welcome { local: local.clone(), name: Some(local), repo };
     write(&mut to, &welcome).await?;
-    let (answers, mut to_write) = mpsc::channel::<ToAgent>(CALLS_MAX);
-    let calls = Arc::new(Semaphore::new(CALLS_MAX));
-    let reading = async {
-        let mut running = JoinSet::new();
-        while let Some(line) = read::<FromAgent>(&mut from).await? {
-            let FromAgent::Call { n, tool, arguments } = line else { continue };
-            let Ok(slot) = Arc::clone(&calls).acquire_owned().await else { break };
-            let (worker, name, answers) = (Arc::clone(&worker), name.clone(), answers.clone());
-            running.spawn(async move {
-                let result = call(&worker, &name, &tool, arguments).await;
-                let _ = answers.send(ToAgent::Answer { n, result }).await;
-                drop(slot);
-            });
-            while running.try_join_next().is_some() {}
-        }
-        // Calls that were made are answered, also to one that sends no more.
-        while running.join_next().await.is_some() {}
-        Ok(())
-    };
-    let writing = async {
-        while let Some(answer) = to_write.recv().await {
-            write(&mut to, &answer).await?;
-        }
-        Ok(())
-    };
-    tokio::select! {
-        done = reading => done,
-        done = writing => done,
+    // Nothing is posted into a worker's session.
+    let (_, mut posts) = mpsc::channel(1);
+    converse(from, to, worker, agent, &mut posts).await
+}
+
+impl Serving for Worker {
+    fn named(&self, _: &Agent) -> Option<(Option<String>, String)> {
+        let record = self.record();
+        Some((record.name.map(|name| name.to_string()), record.request.repo.to_string()))
+    }
+
+    fn call(
+        self: Arc<Self>,
+        _: Agent,
+        tool: String,
+        arguments: Value,
+    ) -> Pin<Box<dyn Future<Output = Result<Value, String>> + Send>> {
+        Box::pin(async move {
+            let name = self.record().name.ok_or("this worker has no name yet")?;
+            mailbox::call(self.client(), &name, &mailbox::Plain, &tool, arguments).await
+        })
     }
 }
 
@@ -169,64 +159,4 @@ async fn is_of(worker: &Worker, pid: Option<u32>) -> bool {
     };
     let first = String::from_utf8_lossy(&inspected.stdout).trim().parse::<u32>();
     first.is_ok_and(|first| first > 1 && line.contains(&first))
-}
-
-/// Calls a tool on behalf of a worker.
-async fn call(worker: &Worker, name: &AgentName, tool: &str, args: Value) -> Result<Value, String> {
-    let client = worker.client();
-    let text = |error: multiclaude_hybrid_client::Error| error.to_string();
-    match tool {
-        "send_message" => {
-            let wish: Send = arguments(args)?;
-            let to = AgentName::parse(&wish.to)
-                .map_err(|error| format!("the name {:?} {error}", wish.to))?;
-            let reply_to = wish.reply_to.as_deref().map(tools::message_id).transpose()?;
-            let from = Sender::Agent(name.clone());
-            let message = NewMessage { reply_to, ..NewMessage::new(from, to, &wish.body) };
-            let key = Uuid::new_v4().to_string();
-            let sent = client.send(&message, Some(&key)).await.map_err(text)?;
-            Ok(json!({ "id": sent.id, "to": sent.to, "status": sent.status }))
-        }
-        "list_messages" => {
-            let list: List = arguments(args)?;
-            let filter = MessageFilter { limit: Some(500), ..MessageFilter::default() };
-            let page = client.messages(name, &filter).await.map_err(text)?;
-            let open = |message: &&Message| {
-                list.all
-                    || matches!(message.status, MessageStatus::Pending | MessageStatus::Delivered)
-            };
-            let shown = page.items.iter().filter(open).map(|message| {
-                json!({ "id": message.id, "from": message.from, "sent_at": message.created_at,
-                    "status": message.status, "preview": tools::preview(&message.body) })
-            });
-            Ok(json!(shown.collect::<Vec<_>>()))
-        }
-        "read_message" => {
-            let message = received(worker, name, &args).await?;
-            // It is in the worker's mind from here on.
-            let read = client.report(&message.id, Report::SEEN, None).await.map_err(text)?;
-            Ok(json!({ "id": read.id, "from": message.from, "sent_at": message.created_at,
-                "body": message.body }))
-        }
-        "ack_message" => {
-            let id = received(worker, name, &args).await?.id;
-            let acked = client.report(&id, MessageStatus::Acked, None).await.map_err(text)?;
-            Ok(tools::receipt(&acked))
-        }
-        _ => {
-            let called = tools::call_api(client, name, tool, &args).await;
-            called.unwrap_or_else(|| Err(format!("there is no tool {tool}")))
-        }
-    }
-}
-
-/// A message for this worker, and for no other agent.
-async fn received(worker: &Worker, name: &AgentName, args: &Value) -> Result<Message, String> {
-    let of: OfMessage = arguments(args.clone())?;
-    let message = worker.client().receipt(&tools::message_id(&of.id)?).await;
-    let message = message.map_err(|error| error.to_string())?;
-    if message.to == *name {
-        return Ok(message);
-    }
-    Err(format!("{} is not a message for {name}; the tool list_messages shows the ids", of.id))
 }

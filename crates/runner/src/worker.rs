@@ -21,6 +21,7 @@ use crate::job::{self, End, Job, Started, Stop};
 use crate::shared::{Phase, Shared};
 use crate::socket;
 use crate::supervisor::{self, Group};
+use multiclaude_hybrid_bridge::abort::AbortOnDrop;
 use multiclaude_hybrid_bridge::lock::locked;
 use multiclaude_hybrid_bridge::trouble::Trouble;
 use multiclaude_hybrid_client::RepoClient;
@@ -32,7 +33,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use tracing::{error, info, warn};
@@ -74,8 +75,6 @@ pub struct Worker {
     pub(crate) lease_token: String,
     record: Mutex<Record>,
     stage: Mutex<Stage>,
-    /// When the lease was last asked for, and when it ends.
-    pub(crate) renewed: Mutex<Option<(Moment, Moment)>>,
     /// The log that the coordinator has.
     pub(crate) reported: Mutex<String>,
     pub(crate) trouble: Trouble,
@@ -99,14 +98,6 @@ enum Found {
     Ended(End),
 }
 
-struct Abort(AbortHandle);
-
-impl Drop for Abort {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 impl Worker {
     /// The worker of a claim that is on disk; nothing if its repo is not served.
     pub fn new(shared: Arc<Shared>, record: Record) -> Option<Arc<Self>> {
@@ -119,7 +110,6 @@ impl Worker {
             lease_token: record.lease_token.clone(),
             record: Mutex::new(record),
             stage: Mutex::new(Stage::Starting),
-            renewed: Mutex::default(),
             reported: Mutex::default(),
             trouble: Trouble::new(
                 "the coordinator cannot be told about a worker",
@@ -169,7 +159,7 @@ impl Worker {
                 let worker = Arc::clone(&self);
                 async move { worker.renew().await }
             });
-            let _renewing = Abort(renewing.abort_handle());
+            let _renewing = AbortOnDrop(renewing);
             self.to_its_end().await
         };
         drop(slot);
@@ -231,7 +221,7 @@ impl Worker {
     async fn follow(self: &Arc<Self>) -> End {
         let _socket = if self.executor().registers() {
             match socket::serve(Arc::clone(self)) {
-                Ok(task) => Some(Abort(task.abort_handle())),
+                Ok(task) => Some(AbortOnDrop(task)),
                 Err(error) => {
                     warn!(id = %self.id, %error, "the worker has no socket");
                     None

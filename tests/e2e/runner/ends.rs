@@ -25,7 +25,7 @@ impl Site {
 }
 
 #[tokio::test]
-async fn a_cancelled_worker_is_stopped_within_one_renewal() {
+async fn a_cancelled_worker_is_stopped_and_reported_as_that() {
     let site = Site::with(&["--lease=30"], UNTIL_OVER).await;
     let request = site.ask("run").await;
     site.works(&request).await;

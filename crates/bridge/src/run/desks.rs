@@ -7,17 +7,6 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use tokio::task::JoinHandle;
-
-/// A task that ends with this.
-#[derive(Debug)]
-pub(super) struct Aborting(pub(super) JoinHandle<()>);
-
-impl Drop for Aborting {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
 
 /// The repos that are served, by multiclaude's names for them.
 #[derive(Debug, Default)]

@@ -17,6 +17,7 @@ mod settings;
 
 pub use options::{Options, StartError};
 
+use crate::abort::AbortOnDrop;
 use crate::clock;
 use crate::dirs::{Dirs, remove};
 use crate::http::Listener;
@@ -29,7 +30,7 @@ use crate::socket::{self, Channels};
 use crate::spool::Capture;
 use crate::status::Status;
 use crate::trouble::Trouble;
-use desks::{Aborting, Desks};
+use desks::Desks;
 use multiclaude_hybrid_client::protocol::Repo;
 use served::{Served, Wakes};
 use std::collections::BTreeMap;
@@ -97,8 +98,9 @@ pub async fn run(
         Arc::clone(&state),
         Arc::clone(&channels),
     );
-    let _socket =
-        socket.map(Aborting).map_err(|error| StartError::Socket { path: dirs.socket(), error })?;
+    let _socket = socket
+        .map(AbortOnDrop)
+        .map_err(|error| StartError::Socket { path: dirs.socket(), error })?;
     let capture =
         Arc::new(Capture::start(paths.clone(), Arc::clone(&state), wakes.changed.clone()));
     let shared = Arc::new(Shared {

@@ -15,6 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A text to be posted, and where the outcome goes.
 pub(super) type Post = (String, oneshot::Sender<Result<(), String>>);
+/// The texts that are to be posted into one session.
+pub type Posts = mpsc::Receiver<(String, oneshot::Sender<Result<(), String>>)>;
 
 /// Leads to an agent's MCP server.
 #[derive(Debug, Clone)]
@@ -76,11 +78,7 @@ impl Channels {
     }
 
     /// Opens a channel. It is closed when the guard is dropped.
-    pub(super) fn open(
-        &self,
-        agent: (String, String),
-        claude: Process,
-    ) -> (Open<'_>, mpsc::Receiver<Post>) {
+    pub(super) fn open(&self, agent: (String, String), claude: Process) -> (Open<'_>, Posts) {
         let (posts, to_post) = mpsc::channel(1);
         let number = self.last.fetch_add(1, Ordering::Relaxed);
         let channel = Channel { claude, posts, number };

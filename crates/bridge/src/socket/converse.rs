@@ -1,13 +1,13 @@
 //! An agent's connection, once it is known whose it is: calls, and posts.
 
-use super::channels::Post;
+use super::channels::Posts;
 use super::{Agent, FromAgent, Serving, ToAgent, read, write};
+use crate::abort::AbortOnDrop;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use tokio::io::{AsyncBufRead, AsyncWrite};
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::task::JoinHandle;
 
 /// Calls of one agent at a time. A session makes a few.
 const CALLS_MAX: usize = 16;
@@ -17,12 +17,15 @@ const TOO_MANY: &str =
 const ANSWERS: usize = 32;
 
 /// Answers calls and makes posts until the other end closes the connection.
-pub(super) async fn converse(
+///
+/// # Errors
+/// The connection broke.
+pub async fn converse(
     mut from: impl AsyncBufRead + Unpin + Send + 'static,
     mut to: impl AsyncWrite + Unpin,
     serving: Arc<dyn Serving>,
     agent: Agent,
-    posts: &mut mpsc::Receiver<Post>,
+    posts: &mut Posts,
 ) -> io::Result<()> {
     let (answers, mut to_write) = mpsc::channel::<ToAgent>(ANSWERS);
     let calls = Arc::new(Semaphore::new(CALLS_MAX));
@@ -66,21 +69,13 @@ pub(super) async fn converse(
             },
             Some((text, outcome)) = posts.recv() => {
                 number += 1;
-                // Nobody waits any more for those that had no answer in time.
+                // Posts that had no answer in time are given up.
                 posted.retain(|_, outcome| !outcome.is_closed());
                 posted.insert(number, outcome);
                 write(&mut to, &ToAgent::Post { n: number, text }).await?;
             }
             Some(answer) = to_write.recv() => write(&mut to, &answer).await?,
         }
-    }
-}
-
-struct AbortOnDrop(JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

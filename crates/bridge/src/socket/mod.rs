@@ -18,8 +18,9 @@ mod converse;
 mod serve;
 mod serving;
 
-pub use channels::{Channel, Channels, PostError};
+pub use channels::{Channel, Channels, PostError, Posts};
 pub use connect::{Connected, Desk, Poster};
+pub use converse::converse;
 pub use serve::serve;
 pub use serving::{Agent, Serving};
 

@@ -1,5 +1,6 @@
 //! `runner`: claims requests for workers and runs them on this machine.
 
+mod flags;
 mod options;
 mod parts;
 mod show;
@@ -8,9 +9,9 @@ use super::log;
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use clap::{Args, Subcommand};
+use flags::RunArgs;
 use multiclaude_hybrid_runner::dirs::Dirs;
 use multiclaude_hybrid_runner::run::{StartError, run};
-use options::RunArgs;
 use std::fs;
 use std::io::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
@@ -102,7 +103,7 @@ async fn start(session: &Session, args: &RunArgs) -> Outcome {
     })
 }
 
-/// A word for each SIGTERM or SIGINT.
+/// Yields once for each SIGTERM or SIGINT.
 fn stops() -> std::io::Result<mpsc::Receiver<()>> {
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -93,19 +93,21 @@ fn command(shell: &Path, home: &Path) -> Command {
     command
 }
 
+/// A program that the PATH of this process leads to.
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
+}
+
 /// An interactive shell takes the terminal for itself if its session has one,
 /// and stops what it was taken from. Where neither helper exists the shell
 /// runs in our session.
 fn in_own_session(shell: &Path) -> Command {
-    let found = |name: &str| {
-        let path = env::var_os("PATH").unwrap_or_default();
-        env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
-    };
-    if let Some(setsid) = found("setsid") {
+    if let Some(setsid) = on_path("setsid") {
         let mut command = Command::new(setsid);
         command.arg(shell);
         command
-    } else if let Some(perl) = found("perl") {
+    } else if let Some(perl) = on_path("perl") {
         let mut command = Command::new(perl);
         command.args(["-e", "use POSIX; POSIX::setsid(); exec @ARGV"]).arg(shell);
         command

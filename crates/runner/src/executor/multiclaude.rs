@@ -28,8 +28,6 @@ pub struct Multiclaude {
     pub nicknames: BTreeMap<Repo, String>,
     /// This program.
     pub own: PathBuf,
-    /// The home that it belongs to.
-    pub home: PathBuf,
 }
 
 impl Multiclaude {

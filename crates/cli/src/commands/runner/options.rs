@@ -1,9 +1,12 @@
-//! How a runner runs, as the command line says it.
+//! From the flags of `runner run` to the runner's options: tokens, programs, users and
+//! engines are looked for before anything is claimed.
 
+use super::flags::{Kind, RunArgs};
 use crate::failure::{Failure, Outcome};
 use crate::session::{InRepo, Need, Session};
 use crate::shim::real::Search;
-use clap::{Args, ValueEnum};
+use crate::shim::sees::on_path;
+use clap::ValueEnum as _;
 use multiclaude_hybrid_client::protocol::token::TokenKind;
 use multiclaude_hybrid_runner::executor::{
     Container, Engine, EngineError, Executor, Limits, Multiclaude, Process, Template,
@@ -12,153 +15,12 @@ use multiclaude_hybrid_runner::job::User;
 use multiclaude_hybrid_runner::run::Options;
 use multiclaude_hybrid_runner::supervisor::Base;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use url::Url;
-
-const PLACEHOLDERS: &str = "Placeholders of COMMAND, which no shell reads: {task_file} the file with the \
-task, {task} its first line and that file's path, {summary_file} where the worker may write its summary, \
-{name}, {id}, {repo}, {branch} where to start, {push_to} where to push, {work} the worker's directory, \
-{socket}. The same are in its environment as MULTICLAUDE_HYBRID_TASK_FILE and so on.
-
-Examples:
-  multiclaude-hybrid runner run acme/app
-  multiclaude-hybrid runner run acme/app --executor container --image worker --secret anthropic=key
-  multiclaude-hybrid runner run acme/app --clone -- my-agent --task {task_file}";
-
-/// How a runner runs.
-#[derive(Debug, Args)]
-#[command(after_help = PLACEHOLDERS)]
-pub(super) struct RunArgs {
-    /// The repos: multiclaude's names, or owner/repo
-    #[arg(required = true, value_name = "REPO")]
-    repos: Vec<String>,
-    /// How workers are run
-    #[arg(long, value_enum, default_value_t)]
-    executor: Kind,
-    /// How many workers run at a time
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
-    max_workers: u16,
-    /// What requests may ask for; may be repeated
-    #[arg(long = "label", value_name = "LABEL")]
-    labels: Vec<String>,
-    /// Ask for requests this often while a worker may be started
-    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    poll: u64,
-    /// Listen for pushed requests here; needs --public-url
-    #[arg(long, value_name = "ADDRESS:PORT", requires = "public_url")]
-    listen: Option<SocketAddr>,
-    /// Where the coordinator reaches the listener
-    #[arg(long, value_name = "URL", requires = "listen")]
-    public_url: Option<Url>,
-    /// End a worker after so many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 7200, value_parser = clap::value_parser!(u64).range(1..=604_800))]
-    timeout: u64,
-    /// Keep this much of a worker's output, the end of it (bytes, K, M, G)
-    #[arg(long, value_name = "SIZE", default_value = "10M", value_parser = size)]
-    max_output: u64,
-    /// End a worker whose directory has grown larger
-    #[arg(long, value_name = "SIZE", default_value = "20G", value_parser = size)]
-    max_disk: u64,
-    /// Memory of a worker, where this machine can limit it
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    memory: Option<u64>,
-    /// Cores of a worker, where this machine can limit them
-    #[arg(long, value_name = "CORES", value_parser = cores)]
-    cpus: Option<u64>,
-    /// Processes of a worker, where this machine can limit them
-    #[arg(long, value_name = "N", default_value_t = 1024)]
-    processes: u64,
-    /// How long workers may go on after SIGTERM, before they are stopped
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
-    drain: u64,
-    /// How long the coordinator keeps a request for this runner without hearing of it
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(i64).range(30..=3600))]
-    lease: i64,
-    /// Where workers' directories are; default: in ~/.multiclaude-hybrid/runner
-    #[arg(long, value_name = "DIRECTORY")]
-    work_dir: Option<PathBuf>,
-    /// Keep workers' directories after their end
-    #[arg(long)]
-    keep_work: bool,
-    /// Process, container: pass on this variable of the environment; may be repeated
-    #[arg(long = "env", value_name = "NAME")]
-    variables: Vec<String>,
-    /// Process: run as this user (the runner has to be root)
-    #[arg(long, value_name = "NAME")]
-    user: Option<String>,
-    /// Process: clone the repo for COMMAND too, and run it in the clone
-    #[arg(long)]
-    clone: bool,
-    /// Process: clone from here
-    #[arg(long, value_name = "URL", default_value = "https://github.com/{repo}.git")]
-    clone_url: String,
-    /// Container: the image, IMAGE or REPO=IMAGE; may be repeated
-    #[arg(long = "image", value_name = "IMAGE")]
-    images: Vec<String>,
-    /// Container: podman or docker
-    #[arg(long, value_name = "PROGRAM", default_value = "podman")]
-    engine: String,
-    /// Container: a global flag of the engine; may be repeated
-    #[arg(long, value_name = "FLAG", allow_hyphen_values = true)]
-    engine_flag: Vec<String>,
-    /// Container: a further flag of its `run`; may be repeated
-    #[arg(long, value_name = "FLAG", allow_hyphen_values = true)]
-    run_flag: Vec<String>,
-    /// Container: its network, as the engine names it
-    #[arg(long, value_name = "NETWORK")]
-    network: Option<String>,
-    /// Container: put this file at /run/secrets/NAME; may be repeated
-    #[arg(long = "secret", value_name = "NAME=FILE")]
-    secrets: Vec<String>,
-    /// Make no control groups, for tests
-    #[arg(long, hide = true)]
-    no_control_groups: bool,
-    /// Divide the coordinator's times, for tests
-    #[arg(long, value_name = "N", hide = true, default_value_t = 1)]
-    time_scale: u32,
-    /// What a worker runs; default: a clone and `claude -p`, or the image's own command
-    #[arg(last = true, value_name = "COMMAND")]
-    command: Vec<String>,
-}
-
-/// How workers are run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Kind {
-    /// As processes of this machine
-    #[default]
-    Process,
-    /// In containers
-    Container,
-    /// By the multiclaude of this machine
-    Multiclaude,
-}
-
-fn size(text: &str) -> Result<u64, String> {
-    let wrong = || "must be a number of bytes, or one with K, M or G".to_owned();
-    let (digits, unit) = match text.to_ascii_uppercase() {
-        text if text.ends_with('K') => (text, 1 << 10),
-        text if text.ends_with('M') => (text, 1 << 20),
-        text if text.ends_with('G') => (text, 1 << 30),
-        text => (text + "B", 1),
-    };
-    let digits = digits.get(..digits.len() - 1).unwrap_or_default();
-    let number: u64 = digits.parse().map_err(|_| wrong())?;
-    number.checked_mul(unit).filter(|size| *size > 0).ok_or_else(wrong)
-}
-
-/// Thousandths of a core.
-fn cores(text: &str) -> Result<u64, String> {
-    match text.parse::<f64>() {
-        Ok(cores) if (0.01..=1024.0).contains(&cores) => Ok((cores * 1000.0) as u64),
-        _ => Err("must be a number of cores, from 0.01 to 1024".to_owned()),
-    }
-}
 
 impl RunArgs {
-    /// What the runner is told.
+    /// The runner's options.
     ///
     /// # Errors
     /// A repo without a token, an executor without what it needs.
@@ -272,7 +134,6 @@ impl RunArgs {
                     program: found.path().to_owned(),
                     nicknames: repos.iter().map(named).collect::<Outcome<_>>()?,
                     own: program,
-                    home: session.home.user().to_owned(),
                 })
             }
         })
@@ -284,11 +145,10 @@ impl RunArgs {
         let clones = own.is_none() || self.clone;
         let needed = [Some(own.unwrap_or("claude")), clones.then_some("git")];
         for name in needed.into_iter().flatten().filter(|name| !name.contains('{')) {
-            let path = std::env::var_os("PATH").unwrap_or_default();
             let found = if name.contains('/') {
                 PathBuf::from(name).is_file()
             } else {
-                std::env::split_paths(&path).any(|dir| dir.join(name).is_file())
+                on_path(name).is_some()
             };
             if !found {
                 return Err(Failure::new(format!("{name}, which workers run, is not there"))
@@ -367,25 +227,4 @@ fn user(name: &str) -> Outcome<User> {
         Failure::new(format!("there is no user {name}"))
             .hint(format!("useradd --create-home {name}"))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_and_cores_have_units() {
-        assert_eq!(
-            (size("10"), size("2k"), size("3M"), size("1G")),
-            (Ok(10), Ok(2048), Ok(3 << 20), Ok(1 << 30))
-        );
-        assert!(
-            size("").is_err()
-                && size("1.5G").is_err()
-                && size("0").is_err()
-                && size("99999999999G").is_err()
-        );
-        assert_eq!((cores("0.5"), cores("2")), (Ok(500), Ok(2000)));
-        assert!(cores("0").is_err() && cores("many").is_err());
-    }
 }

@@ -7,7 +7,7 @@ use multiclaude_hybrid_runner::executor::multiclaude::{Wish, follow, forget};
 use multiclaude_hybrid_runner::supervisor::{enter, supervise};
 use std::path::PathBuf;
 
-/// A part of a runner. Nobody types these.
+/// A part of a runner, started by the runner itself.
 #[derive(Debug, Subcommand)]
 pub(super) enum Part {
     /// Supervise the worker whose directory this is

@@ -1,4 +1,4 @@
-//! What is worth knowing at once by whoever asks for a worker.
+//! Warnings for the person who asks for a worker.
 
 use multiclaude_hybrid_client::protocol::Timestamp;
 use multiclaude_hybrid_client::protocol::spawn::{SpawnRequest, SpawnStatus};

@@ -1,0 +1,132 @@
+//! The tools on an agent's own mailbox, for one that has no bridge: its messages stay at
+//! the coordinator until it reads them.
+
+use super::{List, OfMessage, Send as Wish, arguments, call_api, message_id, preview, receipt};
+use multiclaude_hybrid_client::protocol::AgentName;
+use multiclaude_hybrid_client::protocol::message::{
+    Message, MessageStatus, NewMessage, Report, Sender,
+};
+use multiclaude_hybrid_client::{Error, MessageFilter, RepoClient};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// How messages are closed and opened.
+pub trait Seal: Sync {
+    /// Encrypts a message, where that is wanted.
+    ///
+    /// # Errors
+    /// Why it must not be sent.
+    fn seal(&self, message: NewMessage) -> impl Future<Output = Result<NewMessage, String>> + Send;
+
+    /// The text of a message.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn open(&self, message: Message) -> Result<String, String>;
+}
+
+/// No encryption.
+#[derive(Debug, Clone, Copy)]
+pub struct Plain;
+
+impl Seal for Plain {
+    async fn seal(&self, message: NewMessage) -> Result<NewMessage, String> {
+        Ok(message)
+    }
+
+    fn open(&self, message: Message) -> Result<String, String> {
+        Ok(message.body)
+    }
+}
+
+/// Calls any tool on behalf of `name`.
+///
+/// # Errors
+/// What the agent reads.
+pub async fn call(
+    repo: &RepoClient,
+    name: &AgentName,
+    seal: &impl Seal,
+    tool: &str,
+    args: Value,
+) -> Result<Value, String> {
+    match tool {
+        "send_message" => send(repo, name, seal, arguments(args)?).await,
+        "list_messages" => list(repo, name, seal, &arguments(args)?).await,
+        "read_message" => {
+            let message = received(repo, name, args).await?;
+            let (id, from, sent_at) =
+                (message.id.clone(), message.from.clone(), message.created_at);
+            let opened = seal.open(message);
+            // What cannot be opened is with the agent, and not in its mind.
+            let report =
+                if opened.is_ok() { Report::SEEN } else { MessageStatus::Delivered.into() };
+            repo.report(&id, report, None).await.map_err(text)?;
+            Ok(json!({ "id": id, "from": from, "sent_at": sent_at, "body": shown(opened) }))
+        }
+        "ack_message" => {
+            let id = received(repo, name, args).await?.id;
+            let acked = repo.report(&id, MessageStatus::Acked, None).await.map_err(text)?;
+            Ok(receipt(&acked))
+        }
+        _ => {
+            let called = call_api(repo, name, tool, &args).await;
+            called.unwrap_or_else(|| Err(format!("there is no tool {tool}")))
+        }
+    }
+}
+
+fn text(error: Error) -> String {
+    error.to_string()
+}
+
+fn shown(opened: Result<String, String>) -> String {
+    opened.unwrap_or_else(|reason| {
+        format!("(This message is encrypted and cannot be read here: {reason})")
+    })
+}
+
+async fn send(
+    repo: &RepoClient,
+    name: &AgentName,
+    seal: &impl Seal,
+    wish: Wish,
+) -> Result<Value, String> {
+    let to =
+        AgentName::parse(&wish.to).map_err(|error| format!("the name {:?} {error}", wish.to))?;
+    let reply_to = wish.reply_to.as_deref().map(message_id).transpose()?;
+    let from = Sender::Agent(name.clone());
+    let message = NewMessage { reply_to, ..NewMessage::new(from, to, &wish.body) };
+    let sealed = seal.seal(message).await?;
+    let key = Uuid::new_v4().to_string();
+    let sent = repo.send(&sealed, Some(&key)).await.map_err(text)?;
+    Ok(json!({ "id": sent.id, "to": sent.to, "status": sent.status }))
+}
+
+async fn list(
+    repo: &RepoClient,
+    name: &AgentName,
+    seal: &impl Seal,
+    list: &List,
+) -> Result<Value, String> {
+    let filter = MessageFilter { limit: Some(500), ..MessageFilter::default() };
+    let page = repo.messages(name, &filter).await.map_err(text)?;
+    let open = |message: &Message| {
+        list.all || matches!(message.status, MessageStatus::Pending | MessageStatus::Delivered)
+    };
+    let lines = page.items.into_iter().filter(open).map(|message| {
+        json!({ "id": message.id, "from": message.from, "sent_at": message.created_at,
+            "status": message.status, "preview": preview(&shown(seal.open(message))) })
+    });
+    Ok(json!(lines.collect::<Vec<_>>()))
+}
+
+/// A message for this agent, and for no other of the same owner.
+async fn received(repo: &RepoClient, name: &AgentName, args: Value) -> Result<Message, String> {
+    let of: OfMessage = arguments(args)?;
+    let message = repo.receipt(&message_id(&of.id)?).await.map_err(text)?;
+    if message.to == *name {
+        return Ok(message);
+    }
+    Err(format!("{} is not a message for {name}; the tool list_messages shows the ids", of.id))
+}

@@ -1,0 +1,76 @@
+//! A change of the file: shown as a diff, then written.
+
+use super::read;
+use crate::failure::{Failure, Outcome, io};
+use std::fs::{self, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// Bytes of an unchanged part of a line that a diff shows at most.
+const NEAR: usize = 80;
+
+/// A change of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The file.
+    pub path: PathBuf,
+    pub(super) before: Option<Vec<u8>>,
+    pub(super) after: String,
+    pub(super) mode: u32,
+}
+
+impl Change {
+    /// The text that comes in and goes out, in lines. Of a long line it is a part: the
+    /// rest of the file is none of our business, and may be secret.
+    pub fn diff(&self) -> String {
+        let before = self.before.as_deref().unwrap_or_default();
+        let (before, after) = (String::from_utf8_lossy(before), self.after.as_str());
+        let same = before.chars().zip(after.chars()).take_while(|(one, other)| one == other);
+        let start: usize = same.map(|(one, _)| one.len_utf8()).sum();
+        let (gone, come) = (&before[start..], &after[start..]);
+        let same =
+            gone.chars().rev().zip(come.chars().rev()).take_while(|(one, other)| one == other);
+        let end: usize = same.map(|(one, _)| one.len_utf8()).sum();
+        let (gone, come) = (&gone[..gone.len() - end], &come[..come.len() - end]);
+        // What is replaced begins and ends within lines.
+        let replaced = !gone.trim().is_empty() && !come.trim().is_empty();
+        let (head, tail) = (&before[..start], &before[before.len() - end..]);
+        let head = head.rsplit('\n').next().filter(|part| replaced && part.len() <= NEAR);
+        let tail = tail.split('\n').next().filter(|part| replaced && part.len() <= NEAR);
+        let lines = |sign: char, text: &str| -> Vec<String> {
+            let text = [head.unwrap_or_default(), text, tail.unwrap_or_default()].concat();
+            let lines = text.lines().filter(|line| !matches!(line.trim(), "" | ","));
+            lines.map(|line| format!("{sign} {line}")).collect()
+        };
+        let mut shown = lines('-', gone);
+        shown.extend(lines('+', come));
+        shown.join("\n")
+    }
+
+    /// Writes it, unless the file has changed meanwhile.
+    ///
+    /// # Errors
+    /// It cannot be written, or has changed.
+    pub fn apply(&self) -> Outcome {
+        let now = read(&self.path)?.map(String::into_bytes);
+        if now != self.before {
+            return Err(Failure::new(format!(
+                "{} has changed meanwhile; nothing was written",
+                self.path.display()
+            ))
+            .hint("run the command again"));
+        }
+        // A link stays one: what it leads to is replaced.
+        let target = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let dir = target.parent().unwrap_or(Path::new("/"));
+        let write = || {
+            let mut draft = tempfile::NamedTempFile::new_in(dir)?;
+            draft.write_all(self.after.as_bytes())?;
+            draft.as_file().set_permissions(Permissions::from_mode(self.mode))?;
+            draft.as_file().sync_all()?;
+            draft.persist(&target).map(drop).map_err(|error| error.error)
+        };
+        write().map_err(io("write", &target))
+    }
+}
