@@ -23,7 +23,7 @@ fn signal_all(pids: &[u32], signal: Signal) {
 }
 
 impl Site {
-    /// The runner, and all processes of a worker with its supervisor.
+    /// All processes of a worker, its supervisor, and the runner last.
     fn processes(&self, request: &SpawnRequest) -> Vec<u32> {
         let mut pids = marked(request.id.as_str());
         let started = self.runner.worker(request.id.as_str()).join("started.json");
@@ -87,11 +87,14 @@ async fn a_worker_with_retry_that_was_stopped_longer_than_its_lease_is_dead_at_o
     })
     .await;
     assert!(!marked(request.id.as_str()).is_empty());
-    signal_all(&pids, Signal::CONT);
+    // The worker and its supervisor go on first: the runner cannot be what ends it.
+    let (runner, its) = pids.split_last().unwrap();
+    signal_all(its, Signal::CONT);
     let continued = std::time::Instant::now();
     eventually("it is dead", 10, || async { marked(request.id.as_str()).is_empty().then_some(()) })
         .await;
     println!("dead {:?} after SIGCONT", continued.elapsed());
+    signal_all(&[*runner], Signal::CONT);
     site.runner.forgets(request.id.as_str()).await;
     // It is the other one's, and nothing was reported.
     let now = site.get(&request).await;
