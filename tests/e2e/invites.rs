@@ -141,7 +141,7 @@ async fn what_a_service_token_makes_ends_with_it_at_the_latest() {
 }
 
 #[tokio::test]
-async fn the_list_tells_which_token_made_each_so_that_a_leak_can_be_mended() {
+async fn the_list_tells_which_token_made_each_so_that_a_leak_can_be_closed() {
     let world = shared().await.world().await;
     let (service, id) = service(&world, json!({})).await;
     let wish = invitation("eve", &[&world.repo]);

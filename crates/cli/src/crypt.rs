@@ -48,7 +48,7 @@ pub fn pins(home: &Home) -> Outcome<Pins> {
     serde_json::from_str(&text).map_err(|error| {
         let path = path.display();
         Failure::new(format!("{path} is damaged: {error}")).hint(format!(
-            "mend it; or, if you trust the keys that are published now: mv {path} {path}.damaged"
+            "fix it; or, if you trust the keys that are published now: mv {path} {path}.damaged"
         ))
     })
 }

@@ -90,7 +90,7 @@ impl Failure {
         if self.exit == exit { self.hint(hint) } else { self }
     }
 
-    /// Beside something that goes on: what was wrong, and the mend.
+    /// Beside something that goes on: what was wrong, and the hint.
     pub fn aside(&self) -> String {
         match &self.hint {
             Some(hint) => format!("{}; {hint}", self.message),

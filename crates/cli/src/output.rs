@@ -106,7 +106,7 @@ fn say(line: &str) {
 }
 
 fn say_hint(hint: &str) {
-    let label = Look::Bold.paint("to mend it:");
+    let label = Look::Bold.paint("hint:");
     say(&styled(&format!("{label} {}", secrets(hint))));
 }
 

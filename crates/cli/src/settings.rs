@@ -179,7 +179,7 @@ impl Settings {
         serde_json::from_str(&text).map_err(|error| {
             let path = path.display();
             Failure::new(format!("{path} is damaged: {error}")).hint(format!(
-                "mend it, or start afresh: mv {path} {path}.damaged, then log in again"
+                "fix it, or start again: mv {path} {path}.damaged, then log in again"
             ))
         })
     }

@@ -13,6 +13,7 @@
 //! | [`error`] | the closed set of error codes and the problem document |
 //! | [`fields`] | reads a JSON body field by field and names every fault |
 //! | [`value`] | reads what these programs wrote themselves |
+//! | [`retry_after`] | the header of that name, for pushes and for clients |
 //! | [`time`] | milliseconds since the epoch, RFC 3339 on the wire |
 //!
 //! *In scope:* shapes, their validation and their text forms.
@@ -29,6 +30,7 @@ pub mod heartbeat;
 pub mod id;
 pub mod message;
 pub mod name;
+pub mod retry_after;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod spawn;

@@ -40,7 +40,7 @@ pub fn answer(result: Result<SpawnRequest, Error>) -> Answer {
     }
 }
 
-/// Can an error be mended by waiting, or by a person who renews a token?
+/// Can an error be resolved by waiting, or by a person who renews a token?
 pub fn may_pass(error: &Error) -> bool {
     is_for_later(error) || matches!(error, Error::Unauthenticated(_) | Error::Forbidden(_))
 }

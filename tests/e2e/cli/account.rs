@@ -50,7 +50,7 @@ async fn a_wrong_login_says_what_was_wrong() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_is_named_with_the_mend() {
+async fn a_revoked_token_is_named_with_the_hint() {
     let (mut machine, world) = dans().await;
     let who = machine.run(&["whoami", "--json"]).json();
     machine.clear();
@@ -62,7 +62,7 @@ async fn a_revoked_token_is_named_with_the_mend() {
 }
 
 #[tokio::test]
-async fn loose_permissions_are_refused_with_the_command_that_mends_them() {
+async fn loose_permissions_are_refused_with_the_command_that_corrects_them() {
     let (mut machine, world) = dans().await;
     let repo = ["agents", "--repo", world.repo.as_str()];
     let loosen = |path: &str, mode| {
@@ -71,8 +71,8 @@ async fn loose_permissions_are_refused_with_the_command_that_mends_them() {
     loosen(".multiclaude/credentials", 0o644);
     let refused = machine.run(&repo);
     assert_eq!(refused.code, 1);
-    let mend = refused.stderr.split("to mend it: ").nth(1).unwrap();
-    machine.sh(mend.split(';').next().unwrap());
+    let hint = refused.stderr.split("hint: ").nth(1).unwrap();
+    machine.sh(hint.split(';').next().unwrap());
     assert_eq!(machine.run(&repo).code, 0);
     let loosen = |path: &str, mode| {
         fs::set_permissions(machine.path(path), Permissions::from_mode(mode)).unwrap();

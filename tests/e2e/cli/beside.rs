@@ -195,7 +195,7 @@ async fn damaged_settings_keep_neither_the_doctor_nor_the_shim() {
     let told = machine.run(&["doctor"]);
     assert_eq!(told.code, 1);
     assert!(told.stdout.contains("settings.json is damaged"), "{told:?}");
-    assert!(told.stdout.contains("mend: mend it, or start afresh"), "{told:?}");
+    assert!(told.stdout.contains("hint: fix it, or start again"), "{told:?}");
     assert_eq!(machine.run(&["shim", "install"]).code, 0);
     assert_eq!(machine.run(&["shim", "uninstall"]).code, 0);
     assert!(!machine.path(".multiclaude/hybrid/shim/multiclaude").exists());

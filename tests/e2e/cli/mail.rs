@@ -124,8 +124,8 @@ async fn whoever_works_in_a_worktree_reads_no_mail_but_that_agents() {
     let messages = world.dan.messages("desk", "").await.unwrap();
     assert_eq!(messages[0].status, MessageStatus::Pending);
     // What the refusal says to do.
-    let mend = refused.stderr.split("here: ").nth(1).unwrap();
-    let (register, _) = mend.split_once(". For").unwrap();
+    let hint = refused.stderr.split("here: ").nth(1).unwrap();
+    let (register, _) = hint.split_once(". For").unwrap();
     assert_eq!(machine.sh(register).code, 0);
     let sent = machine.run(&["--json", "send", "desk", "done"]).json();
     assert_eq!(sent["from"], "fox-lap");

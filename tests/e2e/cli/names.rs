@@ -130,8 +130,8 @@ async fn a_fork_is_told_from_the_repo_that_the_team_works_in() {
     let state = json!({ "repos": { "fork": fork } });
     machine.write(".multiclaude/state.json", &state.to_string());
     let told = machine.run(&["config", "fork", "--hybrid=true"]);
-    let mend = format!("config fork --name={}", world.repo);
-    assert!(told.stderr.contains(&mend), "{told:?}");
+    let hint = format!("config fork --name={}", world.repo);
+    assert!(told.stderr.contains(&hint), "{told:?}");
     // What is set for the team's repo already is not lost, nor what was for the fork.
     machine.run(&["config", "fork", "--require-encryption=true"]);
     machine.run(&["config", &world.repo, "--hybrid=false"]);

@@ -94,7 +94,7 @@ async fn the_list_and_the_prompt_show_the_names_that_messages_can_go_to() {
 }
 
 #[tokio::test]
-async fn the_doctor_finds_what_is_wrong_and_says_how_to_mend_it() {
+async fn the_doctor_finds_what_is_wrong_and_says_how_to_fix_it() {
     let mut machine = Machine::new();
     machine.run(&["doctor"]);
     let world = shared().await.world().await;

@@ -1,4 +1,4 @@
-//! `doctor`: everything that a user can have wrong, and how to mend each.
+//! `doctor`: everything that a user can have wrong, with a hint for each.
 
 use crate::doctor::{self, Check, State};
 use crate::failure::{Failure, Outcome};
@@ -8,7 +8,7 @@ use clap::Args;
 
 /// Checks everything between this machine's agents and the coordinator.
 ///
-/// Each fault comes with what mends it. The exit status is 1 if there is one.
+/// Each fault comes with a hint. The exit status is 1 if there is one.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// Only for this repo
@@ -40,6 +40,5 @@ fn report(out: Output, checks: &[Check]) -> Outcome {
     if bad == 0 {
         return Ok(());
     }
-    let them = if bad == 1 { "it" } else { "them" };
-    Err(Failure::new(format!("{}; what mends {them} is written below each", counted(bad, "fault"))))
+    Err(Failure::new(format!("{}; see the hint below each", counted(bad, "fault"))))
 }

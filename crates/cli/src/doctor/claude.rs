@@ -28,23 +28,23 @@ fn server(session: &Session) -> Check {
                 what,
                 "it is not installed: messages are typed into sessions, where that is safe, and agents have no tools",
             )
-            .mend(install);
+            .hint(install);
         }
         Ok(Entry::Foreign(other)) => {
             return Check::warning(what, format!("another server has its name: {other}"))
-                .mend(format!("claude mcp remove --scope user {SERVER}; then: {install}"));
+                .hint(format!("claude mcp remove --scope user {SERVER}; then: {install}"));
         }
         Ok(Entry::Ours { command, args }) if !is_right(&args) => {
             let line = format!("{} {}", command.display(), args.join(" "));
             return Check::fault(what, format!("it is started as: {}", line.trim_end()))
-                .mend(install);
+                .hint(install);
         }
         Ok(Entry::Ours { command, .. }) => command,
     };
     if program.exists() {
         return Check::good(what, program.display().to_string());
     }
-    Check::fault(what, format!("{} is not there any more", program.display())).mend(install)
+    Check::fault(what, format!("{} is not there any more", program.display())).hint(install)
 }
 
 /// The running sessions that have no MCP server of ours.
@@ -67,7 +67,7 @@ fn sessions(session: &Session) -> Option<Check> {
                 without.join(", ")
             ),
         )
-        .mend(format!("restart the agent: multiclaude agent restart {first}")),
+        .hint(format!("restart the agent: multiclaude agent restart {first}")),
     })
 }
 
@@ -96,7 +96,7 @@ fn trust(session: &Session) -> Vec<Check> {
         .first()
         .map(|first| {
             Check::warning(what, format!("a dialog comes first in {}", untrusted.join(", ")))
-                .mend(format!("open it there once, and answer: cd {first} && claude"))
+                .hint(format!("open it there once, and answer: cd {first} && claude"))
         })
         .into_iter()
         .collect()

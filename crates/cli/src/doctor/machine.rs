@@ -47,11 +47,11 @@ fn bridge(session: &Session) -> Check {
             "it is not running: `multiclaude message send` reaches agents of this machine only, and nothing \
              comes in",
         )
-        .mend(start),
+        .hint(start),
         Ok(Some(status)) => match status.repos.iter().find_map(|repo| repo.reason.as_ref()) {
             None => Check::good("bridge", format!("running, process {}", status.pid)),
             Some(reason) => Check::warning("bridge", format!("running, and offline: {reason}"))
-                .mend("multiclaude-hybrid bridge status shows what waits"),
+                .hint("multiclaude-hybrid bridge status shows what waits"),
         },
     }
 }
@@ -61,11 +61,11 @@ fn directory(session: &Session) -> Check {
     let shown = root.display();
     match fs::metadata(&root) {
         Err(_) => Check::warning(what, format!("{shown} does not exist"))
-            .mend("multiclaude makes it at its first start: multiclaude start"),
+            .hint("multiclaude makes it at its first start: multiclaude start"),
         Ok(found) if found.mode() & 0o077 != 0 => {
             let mode = found.mode() & 0o7777;
             Check::warning(what, format!("{shown} has mode {mode:04o}: others may look into it"))
-                .mend(format!("chmod 700 {shown}"))
+                .hint(format!("chmod 700 {shown}"))
         }
         Ok(_) => Check::good(what, format!("{shown}, private")),
     }
@@ -76,7 +76,7 @@ fn credentials(session: &Session) -> Check {
     match session.secrets().check_file() {
         Err(failure) => Check::failed(what, failure),
         Ok(()) => match session.settings.logins.len() {
-            0 => Check::fault(what, "this machine has no token").mend(
+            0 => Check::fault(what, "this machine has no token").hint(
                 "get one from whoever runs the coordinator, then: multiclaude-hybrid login --url URL",
             ),
             count => Check::good(what, counted(count, "token")),
@@ -99,14 +99,14 @@ fn label(session: &Session) -> Check {
     match check_label(&node) {
         Ok(_) => Check::good("this machine's label", node),
         Err(error) => Check::fault("this machine's label", format!("{node:?}: {error}"))
-            .mend("multiclaude-hybrid config owner/repo --node=LABEL"),
+            .hint("multiclaude-hybrid config owner/repo --node=LABEL"),
     }
 }
 
 fn real() -> Check {
     match Search::here(Places::SHIM).find() {
         Ok(real) => Check::good("multiclaude", real.path().display().to_string()),
-        Err(_) => Check::warning("multiclaude", "it is not on the PATH").mend(
+        Err(_) => Check::warning("multiclaude", "it is not on the PATH").hint(
             "install it (https://github.com/dlorenc/multiclaude), or add its directory to the PATH; \
              messages and workers of other machines can be used without it",
         ),
@@ -118,7 +118,7 @@ fn repos(session: &Session) -> Check {
         Err(failure) => Check::failed("multiclaude's repos", failure),
         Ok(state) if state.repos.is_empty() => {
             Check::warning("multiclaude's repos", "it has none yet")
-                .mend("multiclaude init https://github.com/owner/repo")
+                .hint("multiclaude init https://github.com/owner/repo")
         }
         Ok(state) => {
             let unclear: Vec<_> = state
@@ -136,7 +136,7 @@ fn repos(session: &Session) -> Check {
                     "multiclaude's repos",
                     format!("which owner/repo is {}?", unclear.join(", ")),
                 )
-                .mend(format!("multiclaude-hybrid config {name} --name=owner/repo")),
+                .hint(format!("multiclaude-hybrid config {name} --name=owner/repo")),
             }
         }
     }
@@ -148,7 +148,7 @@ fn daemon(session: &Session) -> Check {
         return Check::good(what, "it runs");
     }
     let (why, what_to_do) = bridge::daemon_is_down(session);
-    Check::warning(what, why).mend(what_to_do)
+    Check::warning(what, why).hint(what_to_do)
 }
 
 fn shim_seen(session: &Session) -> Check {
@@ -158,7 +158,7 @@ fn shim_seen(session: &Session) -> Check {
     let installed = install::Home::of_caller().map(|home| install::status(&home));
     if !installed.is_some_and(|status| matches!(status.shim, Link::To(_))) {
         return Check::warning(what, "it is not installed: agents do not see the hybrid commands")
-            .mend("multiclaude-hybrid shim install");
+            .hint("multiclaude-hybrid shim install");
     }
     let by_hand = format!("try by hand: {} -l -i -c 'command -v multiclaude'", shell.display());
     match sees::seen_by_login_shell(&shell, home) {
@@ -167,17 +167,17 @@ fn shim_seen(session: &Session) -> Check {
         }
         Ok(Seen::NoAnswer | Seen::TimedOut) => {
             Check::warning(what, format!("a new login {} does not answer", shell.display()))
-                .mend(by_hand)
+                .hint(by_hand)
         }
         Ok(_) => Check::fault(
             what,
             format!("a new login {} finds another multiclaude first", shell.display()),
         )
-        .mend(
+        .hint(
             "multiclaude-hybrid shim install; then look for lines in the shell's files that put other \
              directories first on the PATH after ours",
         ),
         Err(error) => Check::warning(what, format!("a new login shell did not start: {error}"))
-            .mend(by_hand),
+            .hint(by_hand),
     }
 }

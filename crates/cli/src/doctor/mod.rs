@@ -55,12 +55,12 @@ pub struct Check {
     /// What was found.
     pub found: String,
     /// What to do about it.
-    pub mend: Option<String>,
+    pub hint: Option<String>,
 }
 
 impl Check {
     fn new(what: &str, state: State, found: impl Into<String>) -> Self {
-        Self { what: what.to_owned(), state, found: found.into(), mend: None }
+        Self { what: what.to_owned(), state, found: found.into(), hint: None }
     }
 
     fn good(what: &str, found: impl Into<String>) -> Self {
@@ -76,7 +76,7 @@ impl Check {
     }
 
     fn failed(what: &str, failure: Failure) -> Self {
-        Self { mend: failure.hint, ..Self::fault(what, failure.message) }
+        Self { hint: failure.hint, ..Self::fault(what, failure.message) }
     }
 
     fn told(&self) -> String {
@@ -85,15 +85,15 @@ impl Check {
             State::Warning => ("warning", Look::Warning),
             State::Fault => ("FAULT", Look::Bad),
         };
-        let mend = self.mend.as_ref().map(|mend| format!("\n         mend: {mend}"));
+        let hint = self.hint.as_ref().map(|hint| format!("\n         hint: {hint}"));
         let gap = " ".repeat(8_usize.saturating_sub(mark.len()));
         let (mark, found) = (look.paint(mark), line(&self.found, 400));
-        format!("{mark}{gap} {}: {found}{}", self.what, mend.unwrap_or_default())
+        format!("{mark}{gap} {}: {found}{}", self.what, hint.unwrap_or_default())
     }
 
     #[must_use]
-    fn mend(mut self, mend: impl Into<String>) -> Self {
-        self.mend = Some(mend.into());
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
         self
     }
 }

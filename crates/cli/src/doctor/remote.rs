@@ -55,7 +55,7 @@ async fn coordinator(
         Err(error) => {
             let check = Check::failed(what, error.into());
             return Err(match unreachable(&check.found) {
-                Some(mend) => check.mend(mend),
+                Some(hint) => check.hint(hint),
                 None => check,
             });
         }
@@ -65,12 +65,12 @@ async fn coordinator(
         Check::good(what, format!("version {}, answers in {} ms", health.version, answered - asked))
     } else {
         Check::fault(what, format!("it is {}: its database is {}", health.status, health.d1))
-            .mend("whoever runs it: look at its log, and at Cloudflare's status page for D1")
+            .hint("whoever runs it: look at its log, and at Cloudflare's status page for D1")
     }];
     if login.url.starts_with("http://") && !client.base().is_loopback() {
         checks.push(
             Check::warning(what, "plain http: the token can be read on the way")
-                .mend("serve it by https, and log in again"),
+                .hint("serve it by https, and log in again"),
         );
     }
     checks.extend(clock(&health, asked, answered));
@@ -90,7 +90,7 @@ fn unreachable(reason: &str) -> Option<&'static str> {
         Some("its name is not known: is the URL right, and this machine online?")
     } else if points(&["refused"]) {
         Some(
-            "nothing listens there: start the coordinator (`make dev` at home), or mend the URL's port",
+            "nothing listens there: start the coordinator (`make dev` at home), or correct the port in the URL",
         )
     } else if points(&["in time", "timed out", "unreachable"]) {
         Some(
@@ -108,10 +108,10 @@ fn clock(health: &Health, asked: i64, answered: i64) -> Option<Check> {
     let (what, seconds) = ("clock", off.abs() / 1000);
     let word = if off < 0 { "ahead of" } else { "behind" };
     let found = format!("{seconds} s {word} the coordinator's");
-    let mend = "set it: timedatectl set-ntp true";
+    let hint = "set it: timedatectl set-ntp true";
     Some(match off.abs() {
-        SKEW_FAULT_MS.. => Check::fault(what, found).mend(mend),
-        SKEW_WARNING_MS.. => Check::warning(what, found).mend(mend),
+        SKEW_FAULT_MS.. => Check::fault(what, found).hint(hint),
+        SKEW_WARNING_MS.. => Check::warning(what, found).hint(hint),
         _ => Check::good(what, "as the coordinator's"),
     })
 }
@@ -128,7 +128,7 @@ async fn token(session: &Session, login: &Login, client: &Client) -> Check {
                     &what,
                     format!("it expires within {} days", (end.0 - now().0) / 86_400_000 + 1),
                 )
-                .mend("get a new one from whoever runs the coordinator"),
+                .hint("get a new one from whoever runs the coordinator"),
                 _ => Check::good(
                     &what,
                     format!("{} ({}) for {covers}", who.owner, who.kind.as_str()),
@@ -157,7 +157,7 @@ pub(super) async fn repos(
     if meant.is_empty() {
         let check = Check::warning("repos", "hybrid mode is on for none");
         return vec![
-            check.mend("multiclaude-hybrid config owner/repo --hybrid=true --api-endpoint=URL"),
+            check.hint("multiclaude-hybrid config owner/repo --hybrid=true --api-endpoint=URL"),
         ];
     }
     let found = meant.iter().map(|repo| async move {
@@ -189,7 +189,7 @@ async fn in_repo(session: &Session, at: &InRepo, what: &str) -> Result<Vec<Check
                 what,
                 format!("another machine is called {node}, too: it has {}", twin.name),
             )
-            .mend(format!(
+            .hint(format!(
                 "give this one another label: multiclaude-hybrid config {} --node=LABEL",
                 at.repo
             )),
@@ -200,7 +200,7 @@ async fn in_repo(session: &Session, at: &InRepo, what: &str) -> Result<Vec<Check
         if kind != "worker" && !agents.iter().any(|agent| agent.r#type == *kind) {
             checks.push(
                 Check::warning(what, format!("{kind} is to run remotely, and nobody serves it"))
-                    .mend(format!("on the machine that is to: register a {kind}; or take it out of --remote-agents")),
+                    .hint(format!("on the machine that is to: register a {kind}; or take it out of --remote-agents")),
             );
         }
     }
@@ -239,7 +239,7 @@ fn two_queues(
             what,
             format!("a {MERGE_QUEUE} runs here, and {owner} serves one for all: both merge"),
         )
-        .mend(format!(
+        .hint(format!(
             "to end the one here: multiclaude-hybrid stand-down {MERGE_QUEUE} --repo {name}"
         ))
     }))
@@ -253,7 +253,7 @@ async fn endpoint(at: &InRepo, agent: &Agent) -> Result<Check, Failure> {
     }
     let error = test.error.unwrap_or_default();
     let status = test.status.map_or(String::new(), |status| format!(" ({status})"));
-    Ok(Check::fault(&what, format!("the coordinator cannot push to it: {error}{status}")).mend(
+    Ok(Check::fault(&what, format!("the coordinator cannot push to it: {error}{status}")).hint(
         "is the process behind it running, and is its URL reachable from the internet? Until then \
          messages wait and can be polled",
     ))

@@ -1,5 +1,5 @@
 //! `~/.multiclaude/credentials`: JSON, mode 0600, in a directory that nobody
-//! else may write to. Loose permissions are refused, with the command that mends
+//! else may write to. Loose permissions are refused, with the command that corrects
 //! them.
 
 use crate::failure::{Failure, Outcome, io};
@@ -102,7 +102,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn a_file_or_directory_that_others_may_touch_is_refused_with_the_mend() {
+    fn a_file_or_directory_that_others_may_touch_is_refused_with_the_hint() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("credentials");
         assert!(!check(&path).unwrap());

@@ -136,7 +136,7 @@ pub fn dedup(remembered: Option<(&str, bool)>, content: &str) -> Dedup {
 }
 
 impl Mailbox {
-    /// The mailbox as it was stored, and the writes that mend what an
+    /// The mailbox as it was stored, and the writes that repair what an
     /// interruption left half done.
     pub fn load(snapshot: Snapshot, timing: Timing, now: Ms) -> (Self, Vec<Write>) {
         let open = snapshot.config.as_ref().filter(|config| config.open);
@@ -169,9 +169,9 @@ impl Mailbox {
             .into_iter()
             .filter(|noted| mailbox.waiting.contains(noted.seq) || mailbox.is_orphan(noted.seq));
         let half_failed: Vec<_> = half_failed.collect();
-        let mended =
+        let repaired =
             half_failed.iter().map(|noted| mailbox.settle_failed(noted.seq, noted.reason, now));
-        let writes = mended.map(Write::Settle).collect();
+        let writes = repaired.map(Write::Settle).collect();
         (mailbox, writes)
     }
 

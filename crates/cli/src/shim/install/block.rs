@@ -77,7 +77,7 @@ pub(super) fn without(text: &[u8]) -> Result<Option<Left>> {
 fn damaged() -> Error {
     Error::new(
         ErrorKind::InvalidData,
-        format!("its lines `{BEGIN}` and `{END}` are not a pair; please mend them by hand"),
+        format!("its lines `{BEGIN}` and `{END}` are not a pair; please correct them by hand"),
     )
 }
 

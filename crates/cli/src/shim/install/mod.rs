@@ -82,7 +82,7 @@ pub struct Status {
 
 /// Makes the links to `exe` and writes the block into the files of `shell`
 /// (`$SHELL`) and of other shells that are in use. To do it again changes
-/// nothing, or mends what was changed since.
+/// nothing, or corrects what was changed since.
 ///
 /// A shell's file that can't be changed doesn't stop the rest: it is among the
 /// refusals. An error means that the links could not be made.
