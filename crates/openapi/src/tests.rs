@@ -1,5 +1,7 @@
 use crate::document;
 use multiclaude_hybrid_protocol::ErrorCode;
+use multiclaude_hybrid_protocol::schema::SAYS_SOMETHING;
+use multiclaude_hybrid_protocol::text::is_blank;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -167,4 +169,15 @@ fn every_schema_is_a_valid_schema_and_every_example_fits_its_own() {
         }
     }
     assert!(count > 60, "{count}");
+}
+
+#[test]
+fn a_task_fits_the_document_exactly_if_it_says_something() {
+    let schema = json!({ "type": "string", "pattern": SAYS_SOMETHING });
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    for code in 0..0x1_0000_u32 {
+        let Some(character) = char::from_u32(code) else { continue };
+        let task = format!(" {character}");
+        assert_eq!(validator.is_valid(&json!(task)), !is_blank(&task), "U+{code:04X}");
+    }
 }

@@ -14,6 +14,7 @@
 //! | [`fields`] | reads a JSON body field by field and names every fault |
 //! | [`value`] | reads what these programs wrote themselves |
 //! | [`retry_after`] | the header of that name, for pushes and for clients |
+//! | [`text`] | hidden characters: what people and agents must not be shown |
 //! | [`time`] | milliseconds since the epoch, RFC 3339 on the wire |
 //!
 //! *In scope:* shapes, their validation and their text forms.
@@ -34,6 +35,7 @@ pub mod retry_after;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod spawn;
+pub mod text;
 pub mod time;
 pub mod token;
 pub mod value;

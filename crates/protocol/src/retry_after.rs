@@ -1,8 +1,9 @@
 //! The header `Retry-After` (RFC 9110, section 10.2.3).
 
 use crate::Timestamp;
-use chrono::{NaiveDate, NaiveDateTime};
+use chrono::{Datelike as _, NaiveDate, NaiveDateTime};
 
+const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -34,7 +35,8 @@ fn imf_fixdate(text: &str) -> Option<NaiveDateTime> {
     let (hour, minute, second) = (clock.next()?, clock.next()?, clock.next()?);
     let is_over = parts.next().is_none() && clock.next().is_none();
     let at = date.and_hms_opt(number(hour, 2)?, number(minute, 2)?, number(second, 2)?)?;
-    (is_over && date.format("%a").to_string() == weekday).then_some(at)
+    let wanted = WEEKDAYS.get(date.weekday().num_days_from_monday() as usize)?;
+    (is_over && *wanted == weekday).then_some(at)
 }
 
 /// A number that is written with exactly so many digits.

@@ -8,7 +8,7 @@
 mod requests;
 mod texts;
 
-pub use texts::{AGENT_TYPE, IDEMPOTENCY_KEY, LABEL, PUBLIC_URL};
+pub use texts::{AGENT_TYPE, IDEMPOTENCY_KEY, LABEL, PUBLIC_URL, SAYS_SOMETHING};
 
 use serde_json::{Value, json};
 

@@ -9,7 +9,7 @@ pub use log::{LOG_MAX, PROGRESS_MAX, WorkerLog};
 use crate::agent::wire_enum;
 use crate::error::FieldError;
 use crate::fields::{Fields, Metadata};
-use crate::{AgentName, Owner, Repo, SpawnId, Timestamp};
+use crate::{AgentName, Owner, Repo, SpawnId, Timestamp, text};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -223,8 +223,8 @@ impl NewSpawn {
     /// Reads the body of `POST …/workers/spawn`.
     pub fn from_fields(mut fields: Fields) -> Result<Self, NewSpawnError> {
         let task = fields.required_text("task");
-        if task.as_ref().is_some_and(String::is_empty) {
-            fields.fault("task", "is empty");
+        if task.as_ref().is_some_and(|task| text::is_blank(task)) {
+            fields.fault("task", "is empty or blank: it says nothing that a worker could do");
         }
         let spawned_by = fields.text("spawned_by").filter(|text| !text.is_empty());
         let spawned_by = spawned_by
@@ -268,6 +268,15 @@ mod tests {
         assert_eq!(of(serde_json::json!({"lease_seconds": 30})), Ok(30));
         assert!(of(serde_json::json!({"lease_seconds": 29})).is_err());
         assert!(of(serde_json::json!({"lease_seconds": 3601})).is_err());
+    }
+
+    #[test]
+    fn a_task_that_says_nothing_is_refused() {
+        let of = |task: &str| NewSpawn::from_fields(fields(&serde_json::json!({"task": task})));
+        for blank in ["", "   ", "\n\t\n", "\u{200b}", "\u{a0}\u{feff}", "\0", "\u{3164}"] {
+            assert!(matches!(of(blank), Err(NewSpawnError::Fields(_))), "{blank:?}");
+        }
+        assert_eq!(of(" fix it\n").unwrap().task, " fix it\n");
     }
 
     #[test]

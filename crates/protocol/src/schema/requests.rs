@@ -1,6 +1,6 @@
 //! The bodies of requests: what each type's `from_fields` accepts.
 
-use super::texts::{AGENT_TYPE, LABEL, PUBLIC_URL};
+use super::texts::{AGENT_TYPE, LABEL, PUBLIC_URL, SAYS_SOMETHING};
 use super::{described, or_empty, or_null};
 use crate::agent::{AgentStatus, AgentUpdate, Location, Registration};
 use crate::callback::Callback;
@@ -124,7 +124,7 @@ request!(Registration, |generator| {
         "name": part::<AgentName>(generator),
         "type": { "type": "string", "pattern": LABEL, "description": "`worker`, `merge-queue`, `supervisor`, …" },
         "instance": described(or_empty(json!({ "type": "string", "pattern": LABEL })), "The machine that registers. Only the same owner and instance renew a registration."),
-        "take_over": flag("Replace a holder of the name that is stopped or unseen for 180 s."),
+        "take_over": flag("Replace a holder of the name that is stopped or unseen for 180 s, and has no open stream."),
     });
     object(
         "Registers an agent, or renews it: what is given is replaced.",
@@ -190,7 +190,7 @@ request!(NewSpawn, |generator| {
         "A request for a worker.",
         &["task"],
         json!({
-            "task": { "type": "string", "minLength": 1, "maxLength": TASK_MAX, "description": format!("What the worker is to do, at most {TASK_MAX} bytes of UTF-8.") },
+            "task": { "type": "string", "minLength": 1, "maxLength": TASK_MAX, "pattern": SAYS_SOMETHING, "description": format!("What the worker is to do, at most {TASK_MAX} bytes of UTF-8; not only blanks.") },
             "spawned_by": described(or_empty(by), "Who is told of the end: an agent that the caller may act for, `<type>:<owner>` or `user:<owner>`. Absent: the caller."),
             "priority": {
                 "type": ["integer", "null"], "minimum": PRIORITY.start(), "maximum": PRIORITY.end(), "default": 0,

@@ -13,6 +13,9 @@ pub const LABEL: &str = "^[A-Za-z0-9_.-]{1,64}$";
 pub const AGENT_TYPE: &str = "^[A-Za-z0-9_-]{1,64}$";
 /// An `Idempotency-Key`.
 pub const IDEMPOTENCY_KEY: &str = "^[!-~]{1,255}$";
+/// One character at least that is neither a blank nor hidden, as `text::is_blank` has it.
+pub const SAYS_SOMETHING: &str = "[^\\s\\x00-\\x20\\x7f-\\xa0\\xad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\
+     \\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u2800\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb]";
 /// A public `https` URL, by its text: at least two labels, the last of
 /// letters, and none that only means something inside a network.
 pub const PUBLIC_URL: &str = "^https://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.){1,5}\
