@@ -73,7 +73,8 @@ fn claimed(context: &Context) -> Result<Option<Claimed>, ApiError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let well_formed = (1..=ID_MAX).contains(&webhook_id.len()) && webhook_id.bytes().all(allowed);
     let now_secs = context.now.div_euclid(1000);
-    let timestamp = header(HEADER_TIMESTAMP)?.parse::<i64>().ok();
+    let text = header(HEADER_TIMESTAMP)?;
+    let timestamp = text.parse::<i64>().ok().filter(|at| at.to_string() == text);
     let timestamp = timestamp.filter(|at| now_secs.abs_diff(*at) <= TOLERANCE_SECS.unsigned_abs());
     Ok(timestamp.filter(|_| well_formed && !signature.is_empty()).map(|timestamp| Claimed {
         webhook_id,

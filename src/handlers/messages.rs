@@ -2,7 +2,7 @@
 
 use super::Handled;
 use super::idempotency;
-use super::query::Query;
+use super::query::{Query, digits};
 use crate::auth::{self, RepoCaller, acting_for, forbidden};
 use crate::body;
 use crate::context::Context;
@@ -139,7 +139,7 @@ fn wait(context: &Context, query: &Query) -> Result<u32, ApiError> {
     let wait = prefer.split([',', ';']).find_map(|part| {
         let (name, value) = part.split_once('=')?;
         let wanted = name.trim().eq_ignore_ascii_case("wait");
-        wanted.then(|| value.trim().trim_matches('"').parse::<u32>().ok())?
+        wanted.then(|| digits(value.trim().trim_matches('"')))?
     });
     Ok(wait.unwrap_or(0).min(WAIT_MAX))
 }

@@ -13,6 +13,13 @@ const LIMIT: (u32, u32) = (100, 500);
 /// The parameters of a request.
 pub struct Query(Vec<(String, String)>);
 
+/// A whole number in digits and nothing else (Rust's own parser takes `+5`); one that is
+/// too large is the largest.
+pub fn digits(text: &str) -> Option<u32> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(u32::MAX))
+}
+
 impl Query {
     /// Reads the query of the request's URL.
     pub fn of(context: &Context) -> Self {
@@ -40,7 +47,7 @@ impl Query {
     /// A whole number within `range`.
     pub fn number(&self, name: &str, range: RangeInclusive<u32>) -> Result<Option<u32>, ApiError> {
         self.parsed(name, |text| {
-            let number = text.parse().ok().filter(|number| range.contains(number));
+            let number = digits(text).filter(|number| range.contains(number));
             number.ok_or_else(|| {
                 format!("must be a whole number from {} to {}", range.start(), range.end())
             })
@@ -75,5 +82,20 @@ impl Query {
         }
         query.append_pair("after", after);
         format!("<{base}?{}>; rel=\"next\"", query.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::digits;
+
+    #[test]
+    fn a_number_is_digits_and_a_large_one_the_largest() {
+        for (text, number) in [("0", 0), ("007", 7), ("4294967296", u32::MAX)] {
+            assert_eq!(digits(text), Some(number), "{text}");
+        }
+        for text in ["", "+5", "-1", "1.5", " 5", "5 ", "٣", "0x1"] {
+            assert_eq!(digits(text), None, "{text:?}");
+        }
     }
 }

@@ -37,6 +37,21 @@ pub enum EndpointError {
     /// A trailing dot.
     #[error("must not end its host with a dot")]
     TrailingDot,
+    /// Characters that parsers drop, escape or read in different ways.
+    #[error("must hold no spaces, control characters or backslashes")]
+    Character,
+    /// `https://host:0/`
+    #[error("must not use port 0: nothing can listen there")]
+    Port,
+    /// `https://a..b/`, `https://-a.b/`, a label of 64 characters, …
+    #[error(
+        "must name a host that can exist: at most 253 characters, in parts of 1 to 63 letters, \
+         digits, hyphens and underscores, which neither begin nor end with a hyphen"
+    )]
+    Label,
+    /// Too long once everything is escaped.
+    #[error("is longer than 2048 bytes once it is escaped")]
+    Length,
     /// A loop.
     #[error("must not be the coordinator itself")]
     OwnHost,
@@ -80,6 +95,22 @@ impl ParsedUrl<'_> {
     }
 }
 
+/// Checks the text before it is parsed. The parser of the standard is lenient: it
+/// trims and drops characters, and takes `https:/host` and `https://@host`.
+pub fn check_text(text: &str) -> Result<(), EndpointError> {
+    let odd = |letter: char| letter.is_control() || letter.is_whitespace() || letter == '\\';
+    if text.contains(odd) {
+        return Err(EndpointError::Character);
+    }
+    let (_, rest) = text.split_once("://").ok_or(EndpointError::Scheme)?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority {
+        "" => Err(EndpointError::Scheme),
+        _ if authority.contains('@') => Err(EndpointError::UserInfo),
+        _ => Ok(()),
+    }
+}
+
 /// Checks a URL against the rules.
 pub fn check(url: ParsedUrl<'_>, rules: Rules<'_>) -> Result<(), EndpointError> {
     let served = match url.scheme {
@@ -92,6 +123,12 @@ pub fn check(url: ParsedUrl<'_>, rules: Rules<'_>) -> Result<(), EndpointError> 
     }
     if url.has_user_info {
         return Err(EndpointError::UserInfo);
+    }
+    if url.port == "0" {
+        return Err(EndpointError::Port);
+    }
+    if !url.is_ip() {
+        check_labels(url.host)?;
     }
     if rules.allow_insecure && url.is_loopback() {
         return if url.has_port_of(rules.own_host) { Err(EndpointError::OwnHost) } else { Ok(()) };
@@ -107,10 +144,23 @@ pub fn check(url: ParsedUrl<'_>, rules: Rules<'_>) -> Result<(), EndpointError> 
     Ok(())
 }
 
-fn check_name(name: &str) -> Result<(), EndpointError> {
+/// Can such a name exist? Underscores are in no host name of the book, but resolve.
+fn check_labels(name: &str) -> Result<(), EndpointError> {
     if name.ends_with('.') {
         return Err(EndpointError::TrailingDot);
     }
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let fits = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(allowed)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let all_fit = name.len() <= 253 && name.split('.').all(fits);
+    if all_fit { Ok(()) } else { Err(EndpointError::Label) }
+}
+
+fn check_name(name: &str) -> Result<(), EndpointError> {
     let inner = |suffix: &str| {
         name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
@@ -129,6 +179,7 @@ mod tests {
     /// With the same parser as the runtime's, in its Rust form. What it does
     /// not parse is refused before the rules.
     fn checked(text: &str, rules: Rules<'_>) -> Result<String, Option<EndpointError>> {
+        check_text(text).map_err(Some)?;
         let url = Url::parse(text).map_err(|_| None)?;
         let port = url.port().map_or(String::new(), |port| port.to_string());
         let parsed = ParsedUrl {
@@ -216,7 +267,91 @@ mod tests {
         assert_eq!(strict("https://u@example.com/"), Err(Some(EndpointError::UserInfo)));
         assert_eq!(strict("https://API.multiclaude.dev/v1"), Err(Some(EndpointError::OwnHost)));
         assert_eq!(strict("https://api.multiclaude.dev:444/"), Err(Some(EndpointError::OwnHost)));
-        assert_eq!(strict("/hook"), Err(None));
+        assert_eq!(strict("/hook"), Err(Some(EndpointError::Scheme)));
+    }
+
+    #[test]
+    fn text_that_parsers_repair_or_read_in_two_ways_is_refused() {
+        for bad in [
+            "\0https://a.example/",
+            "https://a.example/\0",
+            " https://a.example/",
+            "https://a.example/ ",
+            "https://a.exa\tmple/",
+            "https://a.example/\r\n",
+            "https://a.example/a b",
+            "https:\\\\a.example\\",
+            "https://a.example\\@b.example/",
+            "https://a.example/\u{a0}",
+            "https://a.example/\u{2028}",
+            "https://a.example/\u{85}",
+        ] {
+            assert_eq!(strict(bad), Err(Some(EndpointError::Character)), "{bad:?}");
+        }
+        for bad in [
+            "https:a.example",
+            "https:/a.example",
+            "https:///a.example",
+            "https://",
+            "https:///",
+            "a.example",
+            "//a.example/",
+        ] {
+            assert_eq!(strict(bad), Err(Some(EndpointError::Scheme)), "{bad:?}");
+        }
+        for bad in ["https://@a.example/", "https://:@a.example/", "https://u:@a.example/"] {
+            assert_eq!(strict(bad), Err(Some(EndpointError::UserInfo)), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn hosts_and_ports_that_cannot_exist_are_refused_on_loopback_too() {
+        let (long, longer) = ("a".repeat(63), "a".repeat(64));
+        let total = format!("{long}.{long}.{long}.{}", "b".repeat(61));
+        for good in
+            ["a.example", "_dmarc.example.com", "a-b.example", "xn--bcher-kva.example", &total]
+        {
+            assert!(strict(&format!("https://{good}/")).is_ok(), "{good}");
+        }
+        for bad in [
+            "a..example",
+            ".a.example",
+            "-a.example",
+            "a-.example",
+            "a.-b.example",
+            "a.example-",
+            "a*.example",
+            "a~.example",
+            "a!b.example",
+            &format!("{longer}.example"),
+            &format!("{total}b"),
+        ] {
+            assert_eq!(
+                strict(&format!("https://{bad}/")),
+                Err(Some(EndpointError::Label)),
+                "{bad}"
+            );
+        }
+        for bad in ["-a.localhost", "a..localhost", ".localhost", &format!("{longer}.localhost")] {
+            assert_eq!(
+                insecure(&format!("http://{bad}:9000/")),
+                Err(Some(EndpointError::Label)),
+                "{bad}"
+            );
+        }
+        for bad in [
+            "http://127.0.0.1:0/",
+            "http://localhost:00/",
+            "http://a.example:0/",
+            "http://[::1]:0/",
+        ] {
+            assert_eq!(insecure(bad), Err(Some(EndpointError::Port)), "{bad}");
+        }
+        assert_eq!(strict("https://a.example:0/"), Err(Some(EndpointError::Port)));
+        assert!(
+            strict("https://a.example:1/").is_ok() && strict("https://a.example:65535/").is_ok()
+        );
+        assert!(strict("https://a.example:65536/").is_err());
     }
 
     #[test]
@@ -240,6 +375,27 @@ mod tests {
             for text in [format!("{a}.{b}.{c}.{d}"), format!("{ip}"), format!("0x{ip:x}"), format!("0{a:o}.{b}.{c}.{d}")] {
                 prop_assert!(strict(&format!("https://{text}/")).is_err(), "{}", text);
             }
+        }
+
+        #[test]
+        fn a_name_is_accepted_exactly_if_each_of_its_labels_can_exist(
+            labels in prop::collection::vec("[a-z0-9_-]{0,3}|[a-z0-9]{62,65}", 1..6), tld in "[a-z]{2,6}",
+        ) {
+            let name = format!("{}.{tld}", labels.join("."));
+            let fits = |label: &str| !label.is_empty() && label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-');
+            let inner = ["local", "localhost", "internal", "localdomain"].contains(&tld.as_str());
+            prop_assume!(!inner && !name.contains("xn--") && !name.ends_with("home.arpa"));
+            let good = name.len() <= 253 && labels.iter().all(|label| fits(label));
+            prop_assert_eq!(strict(&format!("https://{name}/")).is_ok(), good, "{}", name);
+        }
+
+        #[test]
+        fn a_character_that_parsers_drop_is_refused_wherever_it_stands(
+            odd in "[\\x00-\\x20\\x7f\\\\\u{a0}\u{2028}\u{3000}]", at in 0_usize..=24,
+        ) {
+            let mut text = "https://a.example/b?c=d#e".to_owned();
+            text.insert_str(at, &odd);
+            prop_assert_eq!(strict(&text), Err(Some(EndpointError::Character)));
         }
 
         #[test]

@@ -6,6 +6,7 @@ use e2e::{Answer, Sink, World, eventually, shared};
 use multiclaude_hybrid_protocol::ErrorCode::NoEndpoint;
 use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::message::MessageStatus;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -93,13 +94,31 @@ async fn an_endpoint_that_is_not_public_is_refused() {
         "https://u:p@example.com/",
         "ftp://example.com/",
         "not a url",
+        "https://a..example/",
+        "https://-a.example/",
+        "https://a-.example/",
+        "https://a*.example/",
+        &format!("https://{}.example/", "a".repeat(64)),
+        "https://a.example:0/",
+        "http://127.0.0.1:0/",
+        "https://a.example/\u{0}",
+        "\u{0}https://a.example/",
+        " https://a.example/",
+        "https://a.exa\tmple/",
+        "https:\\\\a.example/",
+        "https:/a.example/",
+        "https://@a.example/",
+        &format!("https://a.example/{}", "ä".repeat(1000)),
         &format!("http://127.0.0.1:{}/v1", shared().await.port()),
     ] {
         assert_eq!(
             fields(world.dan.register(&with_endpoint("w", url)).await),
             ["endpoint"],
-            "{url}"
+            "{url:?}"
         );
+        let wish = json!({"spawn_endpoint": url});
+        let config = world.ci.call(Method::PUT, "/config", &[], Some(&wish)).await;
+        assert_eq!(fields(config), ["spawn_endpoint"], "{url:?}");
     }
 }
 
