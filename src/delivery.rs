@@ -1,15 +1,20 @@
 //! One signed POST to an endpoint: with a timeout, without following
-//! redirects, and reading at most 4 KiB of the answer.
+//! redirects. The status is the answer. Of a body, only the JSON of a good answer
+//! is read: at most 4 KiB, and for a short time.
 
 use crate::clock;
 use futures_util::StreamExt;
+use futures_util::future::{Either, select};
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::outcome::Answer;
+use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::message::Report;
 use multiclaude_hybrid_protocol::webhook::{self, Secret};
+use multiclaude_hybrid_protocol::{Timestamp, retry_after};
 use serde_json::Value;
+use std::time::Duration;
 use worker::wasm_bindgen::{JsCast, JsValue};
-use worker::{AbortSignal, Headers, Response, js_sys, web_sys};
+use worker::{AbortSignal, Delay, Headers, Response, js_sys, web_sys};
 
 /// Bytes of an answer that are read.
 const ANSWER_MAX: usize = 4096;
@@ -24,14 +29,14 @@ pub struct Post<'a> {
     pub body: &'a str,
     /// Who signs, the newest secret first.
     pub secrets: &'a [Secret],
-    /// How long the whole exchange may take.
-    pub timeout: Ms,
+    /// How long the exchange may take, and the body of its answer.
+    pub timing: &'a Timing,
 }
 
 /// Posts, and answers how it went and how long it took.
 pub async fn post(post: &Post<'_>) -> (Answer, Ms) {
     let started = clock::now();
-    let timeout = u32::try_from(post.timeout).unwrap_or(u32::MAX);
+    let timeout = u32::try_from(post.timing.push_timeout).unwrap_or(u32::MAX);
     let signal = AbortSignal::from(web_sys::AbortSignal::timeout_with_u32(timeout));
     let answer = match exchange(post, &signal, started).await {
         Ok(answer) => answer,
@@ -65,36 +70,38 @@ async fn exchange(post: &Post<'_>, signal: &AbortSignal, now: Ms) -> worker::Res
     let mut response = Response::from(response);
     let code = response.status_code();
     let retry_after = response.headers().get("retry-after")?;
-    let retry_after_secs = retry_after.and_then(|text| read_retry_after(&text, now));
-    // The status is the answer; a body that breaks or hangs changes nothing.
-    let report = read_report(&mut response).await.unwrap_or(Report::DELIVERED);
+    let answered_at = Timestamp(clock::now());
+    let retry_after_secs =
+        retry_after.and_then(|text| retry_after::read(text.trim_ascii(), answered_at));
+    let within = Duration::from_millis(post.timing.push_body.unsigned_abs());
+    let report = if is_good_json(&response)? {
+        let read = Box::pin(read_report(&mut response));
+        // A body that breaks or dribbles changes nothing. Dropping it cancels the rest.
+        match select(read, Delay::from(within)).await {
+            Either::Left((report, _)) => report.unwrap_or(Report::DELIVERED),
+            Either::Right(_) => Report::DELIVERED,
+        }
+    } else {
+        // Nobody reads it: without this the connection would stay open until the
+        // endpoint ends it.
+        drop(response.stream());
+        Report::DELIVERED
+    };
     Ok(Answer::Status { code, report, retry_after_secs })
 }
 
-/// Seconds, or the HTTP date of when to come back.
-fn read_retry_after(text: &str, now: Ms) -> Option<i64> {
-    let text = text.trim();
-    if let Ok(secs) = text.parse::<u32>() {
-        return Some(secs.into());
-    }
-    // The runtime's parser: one for mail dates would be 20 KB of wasm.
-    let date = worker::js_sys::Date::parse(text);
-    date.is_finite().then(|| (date as Ms - now).max(0) / 1000)
-}
-
-/// Reads what of the answer fits in 4 KiB, so that the connection can be used
-/// again, and drops it; what it said of the message, if it was JSON.
-async fn read_report(response: &mut Response) -> worker::Result<Report> {
-    if response.headers().get("content-length")?.as_deref() == Some("0")
-        || response.status_code() == 204
-    {
-        return Ok(Report::DELIVERED);
-    }
+/// Can the answer say more than its status? 2xx with JSON.
+fn is_good_json(response: &Response) -> worker::Result<bool> {
     let content_type = response.headers().get("content-type")?.unwrap_or_default();
     let is_json = content_type
         .split(';')
         .next()
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+    Ok(is_json && (200..300).contains(&response.status_code()))
+}
+
+/// Reads at most 4 KiB of a JSON answer; what it says of the message.
+async fn read_report(response: &mut Response) -> worker::Result<Report> {
     let Ok(mut stream) = response.stream() else {
         return Ok(Report::DELIVERED);
     };
@@ -107,7 +114,7 @@ async fn read_report(response: &mut Response) -> worker::Result<Report> {
         }
         bytes.extend(chunk);
     }
-    Ok(if is_json { said(&bytes) } else { Report::DELIVERED })
+    Ok(said(&bytes))
 }
 
 /// What a JSON answer says beside its status: `"status": "acked"`, `"seen": true`.
@@ -123,12 +130,6 @@ fn said(bytes: &[u8]) -> Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn retry_after_in_seconds_is_read() {
-        let now = 784_111_777_000;
-        assert_eq!(read_retry_after("120", now), Some(120));
-    }
 
     #[test]
     fn an_answer_says_acked_or_seen_and_everything_else_says_delivered() {

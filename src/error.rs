@@ -229,6 +229,7 @@ impl From<Refused> for ApiError {
                 ErrorCode::NoEndpoint,
                 "The agent has no endpoint. Set one with PATCH …/agents/{name} first.",
             ),
+            Refused::Unavailable { cause } => return Self::unavailable("The mailbox", cause),
             Refused::Broken { cause } => return Self::internal(cause),
         };
         Self::new(code, detail)

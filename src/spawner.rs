@@ -62,6 +62,8 @@ async fn configure(env: &Env, db: &Db, repo: &Repo) -> Result<(), Refused> {
                 .map_err(|error| Refused::Broken { cause: error.to_string() })?,
             version: Version { generation: 1, revision: stored.version },
             endpoint,
+            // The whole configuration is given each time, its endpoint with it.
+            sets_endpoint: true,
         },
         secret: secret.as_ref().map(Secret::reveal),
         rotate: false,

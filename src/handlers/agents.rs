@@ -1,13 +1,13 @@
 //! The agent registry.
 
-use super::endpoint::{check_endpoint, configure};
+use super::endpoint::{Asked, check_endpoint, configure};
 use super::query::Query;
 use super::{Handled, json, nothing, text};
 use crate::auth::{self, RepoCaller};
 use crate::context::Context;
 use crate::error::ApiError;
-use crate::mailbox::command::WaitingCount;
-use crate::mailbox::door::{ask, mailbox_name};
+use crate::mailbox::command::{HeldAnswer, WaitingCount};
+use crate::mailbox::door::{self, ask, mailbox_name};
 use crate::mailbox::{Command, Refused};
 use crate::store::agents::{self as store, Filter};
 use crate::store::audit::Entry;
@@ -26,8 +26,9 @@ use multiclaude_hybrid_protocol::webhook::Secret;
 use multiclaude_hybrid_protocol::{AgentId, AgentName, ErrorCode, Timestamp};
 use serde_json::json;
 
-/// Tries to write a row that others change at the same moment.
-pub const TRIES: u32 = 5;
+/// Tries to write a row that others change at the same moment. Of those that write
+/// at once one gets through each time, so it is also how many may.
+pub const TRIES: u32 = 32;
 
 fn not_found() -> ApiError {
     Refused::AgentNotFound.into()
@@ -40,8 +41,13 @@ fn conflict() -> ApiError {
 /// The row as it is to be shown.
 fn shown(mut row: Row, context: &Context) -> registry::Row {
     let agent = &mut row.agent;
-    agent.status =
-        presence::reported(agent.status, agent.last_seen.0, context.now, &context.settings.timing);
+    agent.status = presence::reported(
+        agent.status,
+        agent.delivery,
+        agent.last_seen.0,
+        context.now,
+        &context.settings.timing,
+    );
     row
 }
 
@@ -52,11 +58,39 @@ pub async fn register(mut context: Context) -> Handled {
     let fields = body::fields(&mut context.request).await?;
     let mut wish = Registration::from_fields(fields).map_err(ApiError::fields)?;
     wish.endpoint = check_endpoint(wish.endpoint, &context, "endpoint")?;
-    let (status, mut row) = settle(&context, &caller, &wish).await?;
+    let (status, row) = settle(&context, &caller, &wish).await?;
     cache::forget_holder(&mailbox_name(&caller.repo, &wish.name));
-    row.agent.webhook_secret =
-        configure(&context, &row, wish.webhook_secret.as_ref(), false).await?;
+    let row = put_in_force(&context, row, &wish).await?;
     json(status, &shown(row, &context).agent)
+}
+
+/// Configures the mailbox of `row`. Where the same incarnation was renewed meanwhile,
+/// its newer row is the one to be put in force.
+async fn put_in_force(
+    context: &Context,
+    mut row: Row,
+    wish: &Registration,
+) -> Result<Row, ApiError> {
+    let (secret, sets) = (wish.webhook_secret.as_ref(), sets(&wish.endpoint));
+    for _ in 0..TRIES {
+        match configure(context, &row, secret, Asked { sets_endpoint: sets, rotate: false }).await {
+            Ok(generated) => {
+                row.agent.webhook_secret = generated;
+                return Ok(row);
+            }
+            Err(error) if error.code == ErrorCode::Conflict => {
+                let now = store::get(context.db()?, &row.agent.repo, &row.agent.name).await?;
+                let same = |now: &Row| now.deleted_at.is_none() && now.agent.id == row.agent.id;
+                row = now.filter(same).ok_or(error)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(conflict())
+}
+
+fn sets(endpoint: &EndpointChange) -> bool {
+    matches!(endpoint, EndpointChange::Set(_))
 }
 
 /// Decides on the row that is there, and writes, until nobody was faster.
@@ -78,12 +112,17 @@ async fn settle(
         let (status, row, action) = match decision {
             Decision::Create(row) => (201, row, AuditAction::AgentRegistered),
             Decision::Renew(row) => (200, row, AuditAction::AgentRenewed),
-            Decision::Taken => return Err(taken(found.as_ref(), context)),
+            Decision::Taken => return Err(taken(found.as_ref(), context, false)),
         };
-        needs_endpoint(&row, wish.webhook_secret.as_ref())?;
-        let mut entry = caller.entry(context, action, row.agent.name.as_str())?;
         let replaced =
             found.as_ref().filter(|old| old.deleted_at.is_none() && old.agent.id != row.agent.id);
+        if let Some(old) = replaced
+            && is_held(context, old).await?
+        {
+            return Err(taken(found.as_ref(), context, true));
+        }
+        needs_endpoint(&row, wish.webhook_secret.as_ref())?;
+        let mut entry = caller.entry(context, action, row.agent.name.as_str())?;
         let detail = match replaced {
             None => json!({ "id": row.agent.id }),
             Some(Row { agent: old, .. }) => json!({
@@ -107,15 +146,30 @@ fn needs_endpoint(row: &Row, secret: Option<&Secret>) -> Result<(), ApiError> {
     Err(ApiError::fields(vec![FieldError::new("webhook_secret", message)]))
 }
 
-fn taken(found: Option<&Row>, context: &Context) -> ApiError {
+/// Does the mailbox know that the holder is there, whatever the registry shows?
+async fn is_held(context: &Context, row: &Row) -> Result<bool, ApiError> {
+    let agent = &row.agent;
+    let command = Command::Held { agent_id: agent.id.clone() };
+    let mut response = ask(context, &agent.repo, &agent.name, &command, "").await?;
+    let answer: Option<HeldAnswer> = value::read(&door::text(&mut response).await?);
+    answer.map(|answer| answer.held).ok_or_else(|| Refused::unreadable("a mailbox's answer").into())
+}
+
+fn taken(found: Option<&Row>, context: &Context, is_held: bool) -> ApiError {
     let Some(row) = found else { return conflict() };
     let agent = &shown(row.clone(), context).agent;
     let from = agent.instance.as_ref().map_or(String::new(), |at| format!(" from instance {at}"));
+    let there = if is_held {
+        " Its holder is there all the same: it has an open stream, or has read or acknowledged \
+         messages within the last three minutes."
+    } else {
+        ""
+    };
     ApiError::new(
         ErrorCode::AgentExists,
         format!(
-            "The name {} is held by {}{from} since {}, and was last seen at {} ({}). Choose another \
-             name, or, once it is stopped, register with \"take_over\": true.",
+            "The name {} is held by {}{from} since {}, and was last seen at {} ({}).{there} Choose \
+             another name, or take it over once it is stopped.",
             agent.name,
             agent.owner,
             agent.created_at,
@@ -160,7 +214,7 @@ pub async fn get(context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
     let mut row = shown(living(&context, &caller).await?, &context);
     let mut response = ask(&context, &caller.repo, &row.agent.name, &Command::Waiting, "").await?;
-    let count: Option<WaitingCount> = value::read(&response.text().await?);
+    let count: Option<WaitingCount> = value::read(&door::text(&mut response).await?);
     row.agent.waiting = count.map(|count| count.waiting);
     json(200, &row.agent)
 }
@@ -190,7 +244,8 @@ pub async fn update(mut context: Context) -> Handled {
         if store::replace(context.db()?, Some(&row), &next, entry.as_ref()).await? {
             if touches_endpoint {
                 let secret = wish.webhook_secret.as_ref();
-                next.agent.webhook_secret = configure(&context, &next, secret, false).await?;
+                let asked = Asked { sets_endpoint: sets(&wish.endpoint), rotate: false };
+                next.agent.webhook_secret = configure(&context, &next, secret, asked).await?;
             }
             return json(200, &shown(next, &context).agent);
         }

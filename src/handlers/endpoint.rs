@@ -5,13 +5,13 @@ use crate::auth;
 use crate::context::{self, Context};
 use crate::error::ApiError;
 use crate::mailbox::command::Configured;
-use crate::mailbox::door::ask;
+use crate::mailbox::door::{self, ask};
 use crate::mailbox::{Command, Refused};
 use crate::store::agents as store;
 use multiclaude_hybrid_core::endpoint::{self, EndpointError, ParsedUrl, Rules};
 use multiclaude_hybrid_core::mailbox::Configuration;
 use multiclaude_hybrid_core::registry::Row;
-use multiclaude_hybrid_protocol::agent::EndpointChange;
+use multiclaude_hybrid_protocol::agent::{ENDPOINT_MAX, EndpointChange};
 use multiclaude_hybrid_protocol::audit::AuditAction;
 use multiclaude_hybrid_protocol::error::FieldError;
 use multiclaude_hybrid_protocol::value;
@@ -28,6 +28,7 @@ pub fn check_endpoint(
         return Ok(change);
     };
     let refuse = |error: EndpointError| ApiError::fields(vec![FieldError::new(field, error)]);
+    endpoint::check_text(&text).map_err(refuse)?;
     let url = web_sys::Url::new(&text).map_err(|_| refuse(EndpointError::Scheme))?;
     let (scheme, host, port) = (url.protocol(), url.hostname(), url.port());
     let parsed = ParsedUrl {
@@ -41,7 +42,20 @@ pub fn check_endpoint(
         allow_insecure: context.settings.allow_insecure,
     };
     endpoint::check(parsed, rules).map_err(refuse)?;
-    Ok(EndpointChange::Set(url.href()))
+    let href = url.href();
+    if href.len() > ENDPOINT_MAX {
+        return Err(refuse(EndpointError::Length));
+    }
+    Ok(EndpointChange::Set(href))
+}
+
+/// What a request asks for, beside what the row says.
+#[derive(Clone, Copy)]
+pub struct Asked {
+    /// It names the endpoint, even if it is the one that is set already.
+    pub sets_endpoint: bool,
+    /// A generated secret replaces the one in force.
+    pub rotate: bool,
 }
 
 /// Tells the mailbox what the row wants; answers a generated secret.
@@ -49,7 +63,7 @@ pub async fn configure(
     context: &Context,
     row: &Row,
     secret: Option<&Secret>,
-    rotate: bool,
+    asked: Asked,
 ) -> Result<Option<String>, ApiError> {
     let agent = &row.agent;
     let command = Command::Configure {
@@ -58,12 +72,13 @@ pub async fn configure(
             owner: agent.owner.clone(),
             version: row.version,
             endpoint: (!agent.endpoint.is_empty()).then(|| agent.endpoint.clone()),
+            sets_endpoint: asked.sets_endpoint,
         },
         secret: secret.map(Secret::reveal),
-        rotate,
+        rotate: asked.rotate,
     };
     let mut response = ask(context, &agent.repo, &agent.name, &command, "").await?;
-    let configured: Option<Configured> = value::read(&response.text().await?);
+    let configured: Option<Configured> = value::read(&door::text(&mut response).await?);
     let configured = configured.ok_or_else(|| Refused::unreadable("a mailbox's answer"))?;
     Ok(configured.webhook_secret)
 }
@@ -89,7 +104,8 @@ pub async fn rotate(context: Context) -> Handled {
         }
     }
     let next = written.ok_or(Refused::Stale)?;
-    let secret = configure(&context, &next, None, true).await?;
+    let asked = Asked { sets_endpoint: false, rotate: true };
+    let secret = configure(&context, &next, None, asked).await?;
     let secret = secret.ok_or_else(|| ApiError::internal("no secret was generated"))?;
     json(200, &json!({ "webhook_secret": secret }))
 }
@@ -102,5 +118,5 @@ pub async fn test(context: Context) -> Handled {
     caller.manages(&row.agent.owner)?;
     let mut response =
         ask(&context, &caller.repo, &row.agent.name, &Command::TestEndpoint, "").await?;
-    text(200, response.text().await?)
+    text(200, door::text(&mut response).await?)
 }

@@ -114,7 +114,11 @@ pub async fn update(mut context: Context) -> Handled {
             return text(200, row.wire);
         }
     }
-    Err(lease_lost())
+    Err(ApiError::new(
+        ErrorCode::Conflict,
+        "Others changed this request for a worker at the same moment, again and again. Nothing was \
+         changed and the lease is still yours. Try again.",
+    ))
 }
 
 fn refused(refusal: Refusal) -> ApiError {

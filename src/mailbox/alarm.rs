@@ -6,9 +6,14 @@ use crate::clock;
 use crate::settings::Settings;
 use multiclaude_hybrid_core::Ms;
 use std::rc::Rc;
-use worker::js_sys;
+use std::time::Duration;
 use worker::wasm_bindgen::JsValue;
+use worker::{Delay, js_sys};
 
+/// When an alarm that failed before any work is tried again.
+const RETRY_MS: Ms = 60_000;
+/// How often, each a second after the other, setting it again is tried.
+const SET_TRIES: u32 = 10;
 /// The longest wait between drains that fail one after the other.
 const FAULT_WAIT_MAX_MS: Ms = 300_000;
 
@@ -38,6 +43,25 @@ impl Inner {
         Ok(())
     }
 
+    /// After an alarm that failed: sets another one, if none is set. Storage that is
+    /// locked takes none, so it waits a little for that; the last error is for the
+    /// runtime, which then calls the alarm again.
+    pub(super) async fn wake_later(&self) -> Result<(), Refused> {
+        let mut tries = 0;
+        loop {
+            let at = clock::now() + RETRY_MS;
+            let set = match self.armed.get() {
+                Some(armed) if armed <= at => Ok(()),
+                _ => self.set_alarm(Some(at)),
+            };
+            tries += 1;
+            if set.is_ok() || tries == SET_TRIES {
+                return set;
+            }
+            Delay::from(Duration::from_secs(1)).await;
+        }
+    }
+
     /// The earliest moment for an alarm: now, unless a drain does at once what
     /// is due, or drains have failed, each of which doubles the wait.
     fn not_before(&self, now: Ms, settings: &Settings) -> Ms {
@@ -59,12 +83,15 @@ impl Inner {
         if self.armed.get().is_some_and(|armed| armed <= at) {
             return Ok(());
         }
-        Ok(self.set_alarm(Some(at))?)
+        self.set_alarm(Some(at))
     }
 
     /// Asynchronous in its interface alone: setting an alarm takes part in
     /// this turn's atomic write.
-    pub(super) fn set_alarm(&self, at: Option<Ms>) -> worker::Result<()> {
+    ///
+    /// # Errors
+    /// The storage takes none at the moment.
+    pub(super) fn set_alarm(&self, at: Option<Ms>) -> Result<(), Refused> {
         let storage = self.state.storage();
         let storage = storage.as_raw();
         let promise = match at {
@@ -75,7 +102,9 @@ impl Inner {
             None => storage.delete_alarm(JsValue::NULL.into()),
         };
         // The promise tells of back-pressure alone.
-        let _ = promise?;
+        let _ = promise.map_err(|error| Refused::Unavailable {
+            cause: format!("no alarm could be set: {}", worker::Error::from(error)),
+        })?;
         self.armed.set(at);
         Ok(())
     }

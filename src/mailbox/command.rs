@@ -76,6 +76,11 @@ pub enum Command {
     },
     /// How many messages wait.
     Waiting,
+    /// Is the holder of this incarnation there?
+    Held {
+        /// The incarnation.
+        agent_id: AgentId,
+    },
     /// Sends `endpoint.test`.
     TestEndpoint,
 }
@@ -152,6 +157,13 @@ pub struct Configured {
     pub webhook_secret: Option<String>,
 }
 
+/// What `Held` answers.
+#[derive(Debug, Serialize)]
+pub struct HeldAnswer {
+    /// The incarnation has an open stream, or has given a sign of life of late.
+    pub held: bool,
+}
+
 /// What `Waiting` answers.
 #[derive(Debug, Serialize)]
 pub struct WaitingCount {
@@ -183,6 +195,12 @@ pub enum Refused {
     Stale,
     /// Nothing to test.
     NoEndpoint,
+    /// The object's storage does not answer: it is locked or full. The cause is for
+    /// the log.
+    Unavailable {
+        /// What happened.
+        cause: String,
+    },
     /// A fault; the cause is for the log.
     Broken {
         /// What happened.
@@ -203,7 +221,7 @@ impl std::fmt::Display for Refused {
             Self::IdempotencyMismatch => "idempotency mismatch",
             Self::Stale => "stale configuration",
             Self::NoEndpoint => "no endpoint",
-            Self::Broken { cause } => cause,
+            Self::Unavailable { cause } | Self::Broken { cause } => cause,
         })
     }
 }

@@ -90,12 +90,17 @@ pub async fn ask_for_stream(
     accepted(context, response).await
 }
 
+/// The text of an answer. An object that dies meanwhile is one that does not answer.
+pub async fn text(response: &mut Response) -> Result<String, ApiError> {
+    response.text().await.map_err(|cause| ApiError::unavailable("The mailbox", cause))
+}
+
 /// Notes what an answer cost; a refusal becomes an error.
 async fn accepted(context: &Context, mut response: Response) -> Result<Response, ApiError> {
     let rows = response.headers().get(ROWS)?.and_then(|rows| rows.parse().ok());
     context.note_mailbox(rows.unwrap_or(0));
     if response.status_code() == 409 {
-        return Err(Refused::read(&response.text().await?).into());
+        return Err(Refused::read(&text(&mut response).await?).into());
     }
     Ok(response)
 }

@@ -129,7 +129,7 @@ impl Inner {
             id: &id,
             body: &body.to_string(),
             secrets: &secrets,
-            timeout: settings.timing.push_timeout,
+            timing: &settings.timing,
         })
         .await;
         let outcome = Outcome::of(answer);

@@ -1,6 +1,6 @@
 //! The commands of senders and recipients.
 
-use super::command::{Answer, List, Refused, Send, WaitingCount};
+use super::command::{Answer, HeldAnswer, List, Refused, Send, WaitingCount};
 use super::object::Inner;
 use super::sql::{self, fresh_message};
 use crate::{clock, random};
@@ -122,6 +122,8 @@ impl Inner {
     pub(super) async fn list(self: &Rc<Self>, list: List) -> Result<Answer, Refused> {
         let deadline = clock::now() + list.wait_ms as i64;
         let began = self.check_reader(&list.caller, list.agent_id.as_ref())?;
+        self.note_sign(&list.caller)?;
+        self.follow_up(false)?;
         loop {
             let generation = self.check_reader(&list.caller, list.agent_id.as_ref())?;
             // A held list belongs to the incarnation that it began with.
@@ -139,6 +141,7 @@ impl Inner {
             let page = self.sql.page(generation, list.status, after, list.limit)?;
             let left = deadline - clock::now();
             if page.count > 0 || left <= 0 {
+                self.note_sign(&list.caller)?;
                 let next = page.next.map(|seq| self.id_at(seq)).transpose()?.flatten();
                 return Ok(Answer { status: 200, body: page.items, next });
             }
@@ -185,6 +188,7 @@ impl Inner {
         report: Report,
     ) -> Result<Answer, Refused> {
         let generation = self.check_reader(caller, agent_id)?;
+        self.note_sign(caller)?;
         self.settle(generation, seq, uuid, report)?;
         self.sql.message(seq)?.map(Answer::ok).ok_or(Refused::MessageNotFound)
     }
@@ -208,6 +212,15 @@ impl Inner {
             current: current.as_str().to_owned(),
         })?;
         self.execute(settled.into_iter().map(Write::Settle).collect())
+    }
+
+    /// Is the holder of this incarnation there?
+    pub(super) fn held(&self, agent_id: &AgentId) -> Result<Answer, Refused> {
+        let held = self.with(|core| {
+            let current = core.open().is_some_and(|config| config.agent_id == *agent_id);
+            current && core.is_held(clock::now())
+        })?;
+        Answer::json(&HeldAnswer { held })
     }
 
     /// How many messages wait.

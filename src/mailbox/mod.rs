@@ -27,14 +27,16 @@
 //! | send (with an idempotency key) | 1 | 1 | 0 | 1 (2) |
 //! | push | 0 | 0 | 0 | 1, with the next write or after 250 ms |
 //! | stream: offer and answer | 0 | 1/20 (a frame) | 0 | 1, likewise |
-//! | poll | 1 | 1 | 0 | 0 |
+//! | poll | 1 | 1 | 0, and 1 afterwards once a minute | 0 |
 //! | seen, reported apart | 1 | 1 | 0 | 1 |
 //! | ack, with or without seen | 1 | 1 | 0 | 1 |
 //!
 //! D1 is asked when the isolate does not know the caller's token (2
 //! statements, one of them after the answer) or the sender's owner (1), each
 //! at most once in 60 s, and whether a stream's token still holds (1), before
-//! a message is offered, as rarely. An idle stream costs nothing. A message's
+//! a message is offered, as rarely. That the holder was there (it polled, or
+//! reported without a stream) is told to D1 after the answer, with one statement in
+//! 60 s at most, which writes a row if nothing else has. An idle stream costs nothing. A message's
 //! life costs 4 rows with a key, 3 without, and one more if *seen* is reported
 //! apart. A receipt costs what a poll does, and a repeated report no row.
 //! Apart from that: an alarm is set when something waits that no alarm covers,

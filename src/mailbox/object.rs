@@ -15,6 +15,7 @@ use crate::settings::{self, Settings};
 use crate::{clock, log};
 use futures_channel::oneshot;
 use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_core::access::Principal;
 use multiclaude_hybrid_core::mailbox::{Mailbox as Core, Snapshot, Write};
 use multiclaude_hybrid_protocol::{AgentName, Repo, value};
 use std::cell::{Cell, RefCell};
@@ -24,8 +25,6 @@ use worker::{
     WebSocketIncomingMessage, durable_object, wasm_bindgen,
 };
 
-/// When an alarm that failed before any work is tried again.
-const ALARM_RETRY_MS: Ms = 60_000;
 /// The object that Workers see.
 #[durable_object]
 pub struct Mailbox {
@@ -56,8 +55,8 @@ pub struct Inner {
     pub(super) fresh: RefCell<Option<(u64, String)>>,
     /// The stream in force.
     pub(super) live: RefCell<Option<Live>>,
-    /// Held lists.
-    held: RefCell<Vec<oneshot::Sender<()>>>,
+    /// Lists that are held until something comes.
+    waiters: RefCell<Vec<oneshot::Sender<()>>>,
 }
 
 impl DurableObject for Mailbox {
@@ -78,7 +77,7 @@ impl DurableObject for Mailbox {
                 flushing: Cell::new(false),
                 fresh: RefCell::new(None),
                 live: RefCell::new(None),
-                held: RefCell::new(Vec::new()),
+                waiters: RefCell::new(Vec::new()),
             }),
         }
     }
@@ -152,11 +151,12 @@ impl DurableObject for Mailbox {
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        // No error leaves here: the runtime would give up on the alarm after
+        // Hardly an error leaves here: the runtime would give up on the alarm after
         // some tries. It is set again instead, whatever went wrong.
         if let Err(refused) = self.inner.wake().await {
             log::fault("alarm", &format!("{}: {refused}", self.inner.name));
-            self.inner.set_alarm(Some(clock::now() + ALARM_RETRY_MS))?;
+            let later = self.inner.wake_later().await;
+            later.map_err(|refused| Error::RustError(refused.to_string()))?;
         }
         Response::empty()
     }
@@ -199,13 +199,17 @@ impl Inner {
                 self.report(&caller, agent_id.as_ref(), seq, &uuid, report)
             }
             Command::Waiting => return self.waiting(),
+            Command::Held { agent_id } => return self.held(&agent_id),
             Command::Configure { wish, secret, rotate } => {
                 self.configure(wish, secret.as_deref(), rotate, &settings)
             }
             Command::Close { agent_id, owner, version } => self.close(agent_id, owner, version),
             Command::TestEndpoint => return self.test_endpoint(&settings).await,
         };
-        self.follow_up(true)?;
+        // A failed write has thrown the memory away; the cause is the answer then.
+        if self.core.borrow().is_some() {
+            self.follow_up(true)?;
+        }
         answer
     }
 
@@ -267,9 +271,9 @@ impl Inner {
     /// After a command that changes something: wakes held lists, begins to
     /// drain, and makes sure of an alarm.
     pub(super) fn follow_up(self: &Rc<Self>, changed: bool) -> Result<(), Refused> {
-        for held in if changed { self.held.take() } else { Vec::new() } {
+        for waiter in if changed { self.waiters.take() } else { Vec::new() } {
             // A list that is no longer held does not mind.
-            let _ = held.send(());
+            let _ = waiter.send(());
         }
         if !self.draining.get() && self.has_work()? {
             let inner = Rc::clone(self);
@@ -279,12 +283,23 @@ impl Inner {
         self.arm(&settings)
     }
 
+    /// Notes a sign of life, where `caller` is the agent's holder: its owner, and not
+    /// somebody else who may read the mailbox.
+    pub(super) fn note_sign(&self, caller: &Principal) -> Result<(), Refused> {
+        let now = clock::now();
+        self.with(|core| {
+            if core.open().is_some_and(|config| config.owner == caller.owner) {
+                core.note_sign(now);
+            }
+        })
+    }
+
     /// Waits until something was stored or changed.
     pub(super) fn hold(&self) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
-        let mut held = self.held.borrow_mut();
-        held.retain(|sender| !sender.is_canceled());
-        held.push(sender);
+        let mut waiters = self.waiters.borrow_mut();
+        waiters.retain(|sender| !sender.is_canceled());
+        waiters.push(sender);
         receiver
     }
 

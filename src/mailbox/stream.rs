@@ -55,6 +55,7 @@ impl Inner {
         }
         self.live.replace(Some(live));
         self.with(|core| core.open_stream(None))?;
+        self.note_sign(&ask.caller)?;
         log::worked(&self.name, "stream_opened", 0);
         self.follow_up(true)?;
         Ok(Response::from_websocket(pair.client)?)
@@ -213,6 +214,7 @@ impl Inner {
             end(socket, Ending::Replaced);
             return Ok(());
         }
+        self.with(|core| core.note_sign(clock::now()))?;
         if let Err(error) = self.answered(text) {
             // What cannot be sent, because the client has left, need not be.
             let _ = socket.send_with_str(error.into_problem(&random::request_id())?);
@@ -259,7 +261,11 @@ impl Inner {
     pub(super) fn stream_closed(self: &Rc<Self>, socket: &WebSocket) -> Result<(), Refused> {
         if self.is_live(socket) {
             self.live.take();
-            self.with(|core| core.close_stream())?;
+            // It was open until now.
+            self.with(|core| {
+                core.note_sign(clock::now());
+                core.close_stream();
+            })?;
             log::worked(&self.name, "stream_closed", 0);
         }
         self.follow_up(true)

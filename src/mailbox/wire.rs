@@ -2,7 +2,7 @@
 //! written by serde.
 
 use super::command::{
-    Command, Configured, List, OpenStream, Refused, Send, SendingAgent, WaitingCount,
+    Command, Configured, HeldAnswer, List, OpenStream, Refused, Send, SendingAgent, WaitingCount,
 };
 use multiclaude_hybrid_protocol::from_value;
 use multiclaude_hybrid_protocol::value::{self, FromValue, member, object};
@@ -14,6 +14,7 @@ from_value!(OpenStream { caller, agent_id, token_id, token_ends });
 from_value!(List { caller, agent_id, status, after, limit, wait_ms });
 from_value!(Configured { webhook_secret });
 from_value!(WaitingCount { waiting });
+from_value!(HeldAnswer { held });
 
 /// The variant's name, and its fields.
 fn variant(value: Value) -> Option<(String, Value)> {
@@ -44,6 +45,7 @@ impl FromValue for Command {
                         owner: member(map, "owner")?,
                         version: member(map, "version")?,
                     },
+                    "Held" => Self::Held { agent_id: member(map, "agent_id")? },
                     "Receipt" => Self::Receipt {
                         caller: member(map, "caller")?,
                         seq: member(map, "seq")?,
@@ -78,6 +80,7 @@ impl FromValue for Refused {
             "InvalidTransition" => {
                 Self::InvalidTransition { current: member(&mut object(fields)?, "current")? }
             }
+            "Unavailable" => Self::Unavailable { cause: member(&mut object(fields)?, "cause")? },
             _ => Self::Broken { cause: member(&mut object(fields)?, "cause")? },
         })
     }
@@ -129,6 +132,7 @@ mod tests {
                     owner: owner.clone(),
                     version,
                     endpoint: Some("https://a.example/".into()),
+                    sets_endpoint: false,
                 },
                 secret: Some("whsec_x".into()),
                 rotate: true,
@@ -159,6 +163,7 @@ mod tests {
             },
             Command::Report { caller, agent_id: None, seq, uuid, report: Report::DELIVERED },
             Command::Waiting,
+            Command::Held { agent_id: AgentId::new(Timestamp(1), [7; 10]) },
             Command::TestEndpoint,
         ];
         for command in &commands {
@@ -174,6 +179,7 @@ mod tests {
             Refused::IdempotencyMismatch,
             Refused::Stale,
             Refused::NoEndpoint,
+            Refused::Unavailable { cause: "x".into() },
             Refused::Broken { cause: "x".into() },
         ];
         for refused in &refusals {

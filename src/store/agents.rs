@@ -7,7 +7,7 @@ use super::audit::Entry;
 use super::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
-use multiclaude_hybrid_core::registry::{Row, Version};
+use multiclaude_hybrid_core::registry::{self, Row, Version};
 use multiclaude_hybrid_protocol::agent::{Agent, AgentStatus, Delivery, Location};
 use multiclaude_hybrid_protocol::from_value;
 use multiclaude_hybrid_protocol::heartbeat::Heartbeat;
@@ -22,10 +22,11 @@ const COLUMNS: &str = "json_object('id', id, 'name', name, 'type', type, 'locati
      'revision', revision, 'deleted_at', deleted_at)";
 
 /// An agent as it goes on the wire, for lists; `?7`: unseen since then, it
-/// counts as stopped. `json_patch` drops what is null.
+/// counts as stopped, as `presence::reported` has it. `json_patch` drops what is null.
 const WIRE: &str = "json_patch('{}', json_object('id', id, 'name', name, 'type', type, \
      'location', location, 'owner', owner, 'repo', repo, \
-     'status', iif(last_seen <= ?7, 'stopped', status), 'endpoint', endpoint, \
+     'status', iif(last_seen <= ?7 AND delivery <> 'stream', 'stopped', status), \
+     'endpoint', endpoint, \
      'delivery', delivery, 'delivery_reason', delivery_reason, 'instance', instance, \
      'last_seen', strftime('%Y-%m-%dT%H:%M:%fZ', last_seen / 1000.0, 'unixepoch'), \
      'created_at', strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch'), \
@@ -75,7 +76,9 @@ pub async fn get(db: &Db, repo: &Repo, name: &AgentName) -> Result<Option<Row>, 
 }
 
 /// Writes `next` where `before` (none: no row at all) still stands, with its
-/// entry in the audit log; `false` if somebody else was faster.
+/// entry in the audit log; `false` if somebody else was faster. Where nothing is to
+/// change but the sign of life, others that give one at the same moment are no
+/// hindrance.
 pub async fn replace(
     db: &Db,
     before: Option<&Row>,
@@ -89,15 +92,18 @@ pub async fn replace(
          ON CONFLICT (repo, name) DO UPDATE SET id = excluded.id, type = excluded.type, \
          location = excluded.location, owner = excluded.owner, status = excluded.status, \
          endpoint = excluded.endpoint, \
-         delivery = iif(excluded.generation = agents.generation AND excluded.revision = agents.revision, \
+         delivery = iif(excluded.generation = agents.generation AND excluded.endpoint = agents.endpoint, \
            agents.delivery, excluded.delivery), \
-         delivery_reason = iif(excluded.generation = agents.generation AND excluded.revision = agents.revision, \
+         delivery_reason = iif(excluded.generation = agents.generation AND excluded.endpoint = agents.endpoint, \
            agents.delivery_reason, excluded.delivery_reason), instance = excluded.instance, \
          metadata = excluded.metadata, last_seen = excluded.last_seen, \
          created_at = excluded.created_at, generation = excluded.generation, \
          revision = excluded.revision, deleted_at = excluded.deleted_at, closing = excluded.closing \
          WHERE agents.generation = ?18 AND agents.revision = ?19 AND agents.last_seen = ?20 \
          AND agents.status = ?21 AND agents.metadata = ?22 RETURNING '1' AS row";
+    if let Some(before) = before.filter(|before| !registry::differs(before, next)) {
+        return touch(db, before, next.agent.last_seen.0, entry).await;
+    }
     let agent = &next.agent;
     let deleted_at = next.deleted_at.map(|at| at.to_string());
     let old = before.map(|row| (row.version, row.agent.last_seen.0, row.agent.status.as_str()));
@@ -139,6 +145,21 @@ pub async fn replace(
     Ok(changed.is_some())
 }
 
+/// Notes that the incarnation of `row` was seen, unless its row was replaced.
+async fn touch(db: &Db, row: &Row, seen: Ms, entry: Option<&Entry>) -> Result<bool, ApiError> {
+    let sql = "UPDATE agents SET last_seen = max(last_seen, ?5) WHERE repo = ?1 AND name = ?2 \
+         AND generation = ?3 AND revision = ?4 AND deleted_at IS NULL RETURNING '1' AS row";
+    let binds = [
+        Bind::Text(row.agent.repo.as_str()),
+        Bind::Text(row.agent.name.as_str()),
+        Bind::Int(row.version.generation.into()),
+        Bind::Int(row.version.revision.into()),
+        Bind::Int(seen),
+    ];
+    let changed: Option<u32> = db.recorded(sql, &binds, entry).await?;
+    Ok(changed.is_some())
+}
+
 /// What a list is narrowed to.
 #[derive(Debug, Default)]
 pub struct Filter {
@@ -171,7 +192,7 @@ pub async fn list(
         "WITH found AS (SELECT * FROM agents WHERE repo = ?1 AND name > ?2 AND deleted_at IS NULL \
          AND (?3 IS NULL OR type = ?3) AND (?4 IS NULL OR location = ?4) \
          AND (?5 IS NULL OR owner = ?5) \
-         AND (?6 IS NULL OR ?6 = iif(last_seen <= ?7, 'stopped', status)) \
+         AND (?6 IS NULL OR ?6 = iif(last_seen <= ?7 AND delivery <> 'stream', 'stopped', status)) \
          ORDER BY name LIMIT ?8 + 1), \
          sized AS (SELECT *, row_number() OVER names AS place, \
            sum(octet_length(metadata)) OVER names - octet_length(metadata) AS before \
@@ -243,16 +264,18 @@ pub async fn unclosed(db: &Db, before: Ms, limit: u32) -> Result<Vec<Row>, ApiEr
     Ok(rows.into_iter().map(|Stored(row)| row).collect())
 }
 
-/// Shows how messages reach this incarnation now.
+/// Shows how messages reach this incarnation now, and when its holder was there last,
+/// as far as its mailbox knows.
 pub async fn set_delivery(
     db: &Db,
     id: &AgentId,
     repo: &Repo,
     name: &AgentName,
-    delivery: Delivery,
-    reason: Option<&str>,
+    (delivery, reason): (Delivery, Option<&str>),
+    seen: Option<Ms>,
 ) -> Result<(), ApiError> {
-    let sql = "UPDATE agents SET delivery = ?4, delivery_reason = ?5 \
+    let sql = "UPDATE agents SET delivery = ?4, delivery_reason = ?5, \
+         last_seen = max(last_seen, ?6) \
          WHERE repo = ?1 AND name = ?2 AND id = ?3 RETURNING '1' AS row";
     let binds = [
         Bind::Text(repo.as_str()),
@@ -260,6 +283,29 @@ pub async fn set_delivery(
         Bind::Text(id.as_str()),
         Bind::Text(delivery.as_str()),
         Bind::Maybe(reason),
+        Bind::Int(seen.unwrap_or(0)),
+    ];
+    db.changes(sql, binds).await.map(|_| ())
+}
+
+/// Notes that the holder of this incarnation was there, where the registry knows of
+/// nothing after `before`.
+pub async fn set_seen(
+    db: &Db,
+    id: &AgentId,
+    repo: &Repo,
+    name: &AgentName,
+    seen: Ms,
+    before: Ms,
+) -> Result<(), ApiError> {
+    let sql = "UPDATE agents SET last_seen = ?4 WHERE repo = ?1 AND name = ?2 AND id = ?3 \
+         AND deleted_at IS NULL AND last_seen <= ?5 RETURNING '1' AS row";
+    let binds = [
+        Bind::Text(repo.as_str()),
+        Bind::Text(name.as_str()),
+        Bind::Text(id.as_str()),
+        Bind::Int(seen),
+        Bind::Int(before),
     ];
     db.changes(sql, binds).await.map(|_| ())
 }

@@ -50,7 +50,7 @@ pub async fn has_outgoing(db: &Db, repo: &Repo) -> Result<bool, ApiError> {
 pub async fn unnotified(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Row>, ApiError> {
     let sql = sql("SELECT json_group_array(COLUMNS) AS row FROM (SELECT * FROM spawns \
          WHERE finished_at IS NOT NULL AND notified_at IS NULL AND (?1 IS NULL OR repo = ?1) \
-         ORDER BY finished_at LIMIT ?2)");
+         ORDER BY random() LIMIT ?2)");
     let binds = [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())];
     Ok(db.first(&sql, binds).await?.unwrap_or_default())
 }
@@ -72,7 +72,8 @@ pub struct Addressee {
 
 from_value!(Addressee { name, id });
 
-/// An owner's agent of a type, the one seen last if there are several.
+/// An owner's agent of a type; of several one with an open stream, else the one that
+/// was seen last.
 pub async fn agent_of_type(
     db: &Db,
     repo: &Repo,
@@ -80,7 +81,8 @@ pub async fn agent_of_type(
     owner: &Owner,
 ) -> Result<Option<Addressee>, ApiError> {
     let sql = "SELECT json_object('name', name, 'id', id) AS row FROM agents WHERE repo = ?1 \
-         AND type = ?2 AND owner = ?3 AND deleted_at IS NULL ORDER BY last_seen DESC LIMIT 1";
+         AND type = ?2 AND owner = ?3 AND deleted_at IS NULL \
+         ORDER BY delivery = 'stream' DESC, last_seen DESC LIMIT 1";
     let binds = [Bind::Text(repo.as_str()), Bind::Text(r#type), Bind::Text(owner.as_str())];
     db.first(sql, binds).await
 }

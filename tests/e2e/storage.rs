@@ -2,10 +2,13 @@
 
 use crate::{agent, code, message};
 use e2e::{Coordinator, Options, Sink, World, eventually, shared};
-use multiclaude_hybrid_protocol::ErrorCode::{AgentNotFound, Forbidden};
+use multiclaude_hybrid_protocol::ErrorCode::{AgentNotFound, Forbidden, Unavailable};
 use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus};
 use serde_json::json;
 use std::collections::HashSet;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::Stdio;
 
 #[tokio::test]
 async fn of_twenty_racing_registrations_one_wins_and_the_mailbox_is_its_own() {
@@ -226,4 +229,132 @@ async fn trying_names_creates_no_storage() {
     }
     world.dan.deregister("known").await.unwrap();
     assert_eq!(objects(), 1);
+}
+
+/// Twenty of the same at once; what each answers.
+async fn twenty<T, F>(work: impl Fn() -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let tasks: Vec<_> = (0..20).map(|_| tokio::spawn(work())).collect();
+    let mut answers = Vec::new();
+    for task in tasks {
+        answers.push(task.await.unwrap());
+    }
+    answers
+}
+
+#[tokio::test]
+async fn twenty_identical_registrations_changes_and_ends_at_once_are_all_accepted() {
+    let world = shared().await.world().await;
+    let sink = Sink::start(vec![]).await;
+    let secret = format!("whsec_{}", "A".repeat(32));
+    let bodies = [
+        agent("plain"),
+        json!({"name": "pushed", "type": "worker", "endpoint": sink.url}),
+        json!({"name": "secret", "type": "worker", "endpoint": sink.url, "webhook_secret": secret}),
+        json!({"name": "told", "type": "worker", "status": "idle", "metadata": {"a": "b"}}),
+    ];
+    for body in bodies {
+        let name = body["name"].as_str().unwrap().to_owned();
+        // The second time it is registered already, the third it was deregistered.
+        for round in 0..3 {
+            let client = world.dan.clone();
+            let registered = twenty(|| {
+                let (client, body) = (client.clone(), body.clone());
+                async move { client.register(&body).await.unwrap() }
+            })
+            .await;
+            let ids: HashSet<_> = registered.iter().map(|agent| agent.id.clone()).collect();
+            assert_eq!(ids.len(), 1, "{name}, round {round}");
+            let shown = registered.iter().filter(|agent| agent.webhook_secret.is_some()).count();
+            assert_eq!(shown, usize::from(name == "pushed" && round != 1), "{name}, round {round}");
+            if round == 1 {
+                let deregistered = twenty(|| {
+                    let (client, name) = (client.clone(), name.clone());
+                    async move { client.deregister(&name).await }
+                });
+                for done in deregistered.await {
+                    done.unwrap();
+                }
+            }
+        }
+        let change = json!({"endpoint": sink.url});
+        let changed = twenty(|| {
+            let (client, name, change) = (world.dan.clone(), name.clone(), change.clone());
+            async move { client.update(&name, &change).await }
+        });
+        for done in changed.await {
+            done.unwrap();
+        }
+    }
+}
+
+/// Holds a write lock on a database until it is dropped.
+struct Lock(std::process::Child);
+
+impl Lock {
+    fn on(database: &Path) -> Self {
+        const HOLD: &str = "const {DatabaseSync} = require('node:sqlite');\
+            const db = new DatabaseSync(process.argv[1], {timeout: 10000}); db.exec('BEGIN IMMEDIATE');\
+            console.log('locked'); process.stdin.on('end', () => process.exit()).resume();";
+        let mut child = e2e::tool("node")
+            .args(["--disable-warning=ExperimentalWarning", "-e", HOLD])
+            .arg(database)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        assert_eq!(said, "locked\n");
+        Self(child)
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_mailbox_whose_database_is_locked_is_unavailable_and_loses_nothing() {
+    let coordinator = Coordinator::start(Options::default()).await;
+    let world = coordinator.world().await;
+    world.ann.register(&agent("queue")).await.unwrap();
+    let from_dan = |text: &str| json!({"from": "user:dan", "to": "queue", "body": text});
+    let first = world.dan.send(&from_dan("first"), Some("first")).await.unwrap();
+    let objects = coordinator.state_dir().join("v3/do/multiclaude-hybrid-Mailbox");
+    let databases: Vec<_> = std::fs::read_dir(objects)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "sqlite"))
+        .filter(|path| path.file_stem().is_some_and(|stem| stem != "metadata"))
+        .collect();
+    assert_eq!(databases.len(), 1, "{databases:?}");
+    let lock = Lock::on(&databases[0]);
+    let id = first.id.to_string();
+    assert_eq!(code(world.dan.send(&from_dan("second"), Some("second")).await), Unavailable);
+    assert_eq!(code(world.ann.report(&id, "acked", None).await), Unavailable);
+    let change = json!({"endpoint": "https://hooks.example.com/"});
+    assert_eq!(code(world.ann.update("queue", &change).await), Unavailable);
+    let refused = reqwest::Client::new()
+        .post(format!("{}/repos/{}/messages", world.url, world.repo))
+        .bearer_auth(&world.tokens[0])
+        .json(&from_dan("third"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(refused.status().as_u16(), 503);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    drop(lock);
+    let sent = world.dan.send(&from_dan("second"), Some("second")).await.unwrap();
+    assert_eq!(world.dan.send(&from_dan("second"), Some("second")).await.unwrap().id, sent.id);
+    let bodies: Vec<_> =
+        world.ann.messages("queue", "").await.unwrap().into_iter().map(|m| m.body).collect();
+    assert_eq!(bodies, ["first", "second"]);
+    world.ann.report(&id, "acked", None).await.unwrap();
 }

@@ -47,16 +47,18 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-fn wrangler() -> Command {
+/// One of the programs that `make setup` installs.
+pub fn tool(name: &str) -> Command {
     let bin = root().join("node_modules/.bin");
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
-    let mut command = Command::new(bin.join("wrangler"));
+    let mut command = Command::new(bin.join(name));
+    command.current_dir(root()).env("PATH", path);
     command
-        .current_dir(root())
-        .env("PATH", path)
-        .env("CI", "1")
-        .env("WRANGLER_SEND_METRICS", "false")
-        .stdin(Stdio::null());
+}
+
+fn wrangler() -> Command {
+    let mut command = tool("wrangler");
+    command.env("CI", "1").env("WRANGLER_SEND_METRICS", "false").stdin(Stdio::null());
     command
 }
 

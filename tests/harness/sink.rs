@@ -19,6 +19,8 @@ pub enum Answer {
     Hang,
     /// 200 with a body that does not end.
     Endless,
+    /// This status and content type at once; then a body, one byte in a second.
+    Dribble(u16, &'static str),
 }
 
 impl Answer {
@@ -151,6 +153,16 @@ async fn receive(
                 response = response.header(name, value);
             }
             response.body(Body::from(body)).unwrap()
+        }
+        Answer::Dribble(code, kind) => {
+            let body = br#"{"status":"acked"}"#.iter().copied();
+            let dribbled = futures_util::stream::unfold(body, |mut rest| async {
+                let byte = rest.next()?;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Some((Ok::<_, std::io::Error>(vec![byte]), rest))
+            });
+            let response = Response::builder().status(StatusCode::from_u16(code).unwrap());
+            response.header("content-type", kind).body(Body::from_stream(dribbled)).unwrap()
         }
         Answer::Late(code) => {
             tokio::time::sleep(Duration::from_secs(1)).await;

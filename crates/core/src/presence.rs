@@ -1,8 +1,9 @@
 //! Whether an agent counts as running: its own word, until it is unseen for
-//! 180 s. Computed when read, never stored.
+//! 180 s. Computed when read, never stored. An open stream is a sign of life for as
+//! long as it lives; the registry shows it as the agent's delivery.
 
 use crate::{Ms, timing::Timing};
-use multiclaude_hybrid_protocol::agent::AgentStatus;
+use multiclaude_hybrid_protocol::agent::{AgentStatus, Delivery};
 
 /// The moment before which an agent must have been seen to count as stopped.
 pub fn unseen_before(now: Ms, timing: &Timing) -> Ms {
@@ -10,8 +11,15 @@ pub fn unseen_before(now: Ms, timing: &Timing) -> Ms {
 }
 
 /// The status to report for an agent that said `status` and was last seen then.
-pub fn reported(status: AgentStatus, last_seen: Ms, now: Ms, timing: &Timing) -> AgentStatus {
-    if last_seen <= unseen_before(now, timing) { AgentStatus::Stopped } else { status }
+pub fn reported(
+    status: AgentStatus,
+    delivery: Delivery,
+    last_seen: Ms,
+    now: Ms,
+    timing: &Timing,
+) -> AgentStatus {
+    let unseen = delivery != Delivery::Stream && last_seen <= unseen_before(now, timing);
+    if unseen { AgentStatus::Stopped } else { status }
 }
 
 /// Has `last_seen` become old enough to be written again?
@@ -26,9 +34,14 @@ mod tests {
     #[test]
     fn an_agent_unseen_for_180_seconds_is_stopped() {
         let timing = Timing::default();
-        let at = |now| reported(AgentStatus::Active, 1_000, now, &timing);
-        assert_eq!(at(180_999), AgentStatus::Active);
-        assert_eq!(at(181_000), AgentStatus::Stopped);
+        let at = |delivery, now| reported(AgentStatus::Active, delivery, 1_000, now, &timing);
+        for delivery in [Delivery::Polling, Delivery::Webhook] {
+            assert_eq!(at(delivery, 180_999), AgentStatus::Active);
+            assert_eq!(at(delivery, 181_000), AgentStatus::Stopped);
+        }
+        assert_eq!(at(Delivery::Stream, 1_000_000_000), AgentStatus::Active);
+        let said = reported(AgentStatus::Stopped, Delivery::Stream, 0, 1, &timing);
+        assert_eq!(said, AgentStatus::Stopped);
     }
 
     #[test]

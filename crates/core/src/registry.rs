@@ -62,7 +62,8 @@ pub enum Decision {
 
 /// Decides a registration against the row that is there.
 ///
-/// `registration.endpoint` has been checked against the endpoint rules.
+/// `registration.endpoint` has been checked against the endpoint rules. Where a living
+/// row is to be replaced, its mailbox must be asked, too, whether its holder is there.
 pub fn register(
     found: Option<&Row>,
     by: &Registrant<'_>,
@@ -81,7 +82,7 @@ pub fn register(
     if agent.owner == *by.owner && agent.instance == registration.instance {
         return Decision::Renew(renew(row, by, registration, now));
     }
-    let status = presence::reported(agent.status, agent.last_seen.0, now, timing);
+    let status = presence::reported(agent.status, agent.delivery, agent.last_seen.0, now, timing);
     if registration.take_over && status == AgentStatus::Stopped {
         return Decision::Create(create(next, by, registration, now));
     }
@@ -103,7 +104,9 @@ fn endpoint_after(change: &EndpointChange, before: &str) -> String {
     }
 }
 
-fn delivery_of(endpoint: &str) -> Delivery {
+/// How the registry says that messages reach an agent with this endpoint, until its
+/// mailbox reports otherwise.
+pub(crate) fn delivery_of(endpoint: &str) -> Delivery {
     if endpoint.is_empty() { Delivery::Polling } else { Delivery::Webhook }
 }
 
@@ -167,9 +170,12 @@ pub fn update(row: &Row, wish: &AgentUpdate, now: Ms) -> Row {
         agent.metadata.clone_from(metadata);
     }
     agent.endpoint = endpoint_after(&wish.endpoint, &row.agent.endpoint);
-    if agent.endpoint != row.agent.endpoint || wish.webhook_secret.is_some() {
+    let moved = agent.endpoint != row.agent.endpoint;
+    if moved {
         agent.delivery = delivery_of(&agent.endpoint);
         agent.delivery_reason = None;
+    }
+    if moved || wish.webhook_secret.is_some() {
         next.version.revision += 1;
     }
     next

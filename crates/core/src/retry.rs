@@ -1,5 +1,6 @@
 //! When an endpoint that failed is tried again: 5 s, 30 s, 2 min, 10 min,
-//! 1 h, then every hour, each ±20 %; a `Retry-After` up to an hour instead.
+//! 1 h, then every hour, each ±20 %; a `Retry-After` between the first step and an
+//! hour instead.
 //!
 //! The step belongs to the endpoint, not to the message: ten messages that
 //! wait for a dead endpoint cost one attempt, not ten.
@@ -12,7 +13,8 @@ use crate::{Ms, timing::Timing};
 /// `retry_after_secs` is what the endpoint asked for.
 pub fn delay(step: u32, retry_after_secs: Option<i64>, jitter: f64, timing: &Timing) -> Ms {
     if let Some(secs) = retry_after_secs {
-        return secs.max(1).saturating_mul(timing.second).min(timing.retry_after_max);
+        let [least, ..] = timing.retry_steps;
+        return secs.saturating_mul(timing.second).clamp(least, timing.retry_after_max);
     }
     let [.., last] = timing.retry_steps;
     let base = timing.retry_steps.get(step as usize).copied().unwrap_or(last);
@@ -33,15 +35,26 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_obeyed_up_to_an_hour() {
-        let ask = |secs| delay(0, Some(secs), 0.0, &Timing::default()) / 1000;
-        assert_eq!(
-            (ask(90), ask(3600), ask(99_999), ask(i64::MAX), ask(0)),
-            (90, 3600, 3600, 3600, 1)
-        );
+    fn retry_after_is_obeyed_between_the_first_step_and_an_hour() {
+        let ask = |secs| delay(3, Some(secs), 0.0, &Timing::default()) / 1000;
+        for (secs, wanted) in [(90, 90), (3600, 3600), (99_999, 3600), (i64::MAX, 3600)] {
+            assert_eq!(ask(secs), wanted, "{secs}");
+        }
+        for short in [i64::MIN, -1, 0, 1, 4] {
+            assert_eq!(ask(short), 5, "{short}");
+        }
     }
 
     proptest! {
+        #[test]
+        fn no_answer_brings_a_push_sooner_than_the_first_step(
+            step in 0_u32..20, asked in any::<Option<i64>>(), jitter in 0.0_f64..=1.0, scale in 1_u32..5000,
+        ) {
+            let timing = Timing::scaled(scale);
+            let least = if asked.is_some() { timing.retry_steps[0] } else { delay(0, None, 0.0, &timing) };
+            prop_assert!((least..=timing.retry_steps[4] * 6 / 5 + 1).contains(&delay(step, asked, jitter, &timing)));
+        }
+
         #[test]
         fn jitter_stays_within_a_fifth(step in 0_u32..20, jitter in 0.0_f64..=1.0) {
             let timing = Timing::default();

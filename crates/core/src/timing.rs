@@ -19,6 +19,8 @@ pub struct Timing {
     pub second: Ms,
     /// How long an endpoint may take to answer.
     pub push_timeout: Ms,
+    /// How long the body of a good answer may take, after its head.
+    pub push_body: Ms,
     /// How long a stream's client may take to answer for a message.
     pub stream_answer: Ms,
     /// How long an open stream is believed that its token is still valid.
@@ -60,6 +62,7 @@ impl Default for Timing {
             retry_after_max: HOUR,
             second: SECOND,
             push_timeout: 15 * SECOND,
+            push_body: 2 * SECOND,
             stream_answer: 30 * SECOND,
             stream_check: MINUTE,
             push_guard: 5 * SECOND,
@@ -94,6 +97,7 @@ impl Timing {
             retry_after_max: by(full.retry_after_max),
             second: by(full.second),
             push_timeout: by(full.push_timeout).max(SECOND / 4),
+            push_body: by(full.push_body).max(SECOND / 4),
             stream_answer: by(full.stream_answer),
             stream_check: by(full.stream_check),
             push_guard: by(full.push_guard),

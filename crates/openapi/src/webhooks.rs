@@ -100,7 +100,7 @@ fn operation(push: Push, time: &Value) -> Value {
         "responses": {
             "2XX": taken,
             "400": { "description": "Refused for good: it fails, the next one goes. So do 413, 415 and 422." },
-            "410": { "description": "The endpoint is turned off until it is set again." },
+            "410": { "description": "The endpoint is turned off until it is set again, or a test of it succeeds." },
             "default": { "description": "Tried again later, redirects included, or as `Retry-After` says." },
         },
     })

@@ -16,7 +16,7 @@ use multiclaude_hybrid_protocol::from_value;
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use multiclaude_hybrid_protocol::value::{self, FromValue};
 use std::cell::Cell;
-use worker::{SqlStorage, SqlStorageValue};
+use worker::{Error, SqlStorage, SqlStorageValue};
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS config (
@@ -124,6 +124,22 @@ pub fn remembered_message(outcome: &str, fields: &str) -> String {
     format!("{{{fields},{kept}")
 }
 
+/// What a failed statement means. SQLite's code ends the message. These codes stand
+/// for a mistake of ours; any other, such as `SQLITE_BUSY`, `SQLITE_FULL` or
+/// `SQLITE_IOERR`, for storage that does not answer at the moment.
+fn fault(error: Error) -> Refused {
+    const OURS: [&str; 7] =
+        ["ERROR", "CONSTRAINT", "MISMATCH", "RANGE", "MISUSE", "TOOBIG", "AUTH"];
+    let cause = error.to_string();
+    let code = cause.rsplit_once("SQLITE_").map_or("", |(_, code)| code);
+    let name = code.split(|letter: char| !letter.is_ascii_uppercase()).next();
+    if name.is_some_and(|name| OURS.contains(&name)) {
+        Refused::Broken { cause }
+    } else {
+        Refused::Unavailable { cause }
+    }
+}
+
 fn int(value: i64) -> SqlStorageValue {
     SqlStorageValue::Integer(value)
 }
@@ -149,7 +165,7 @@ impl Sql {
 
     #[inline(never)]
     fn run(&self, sql: &str, binds: Vec<SqlStorageValue>) -> Result<(), Refused> {
-        let cursor = self.storage.exec(sql, binds)?;
+        let cursor = self.storage.exec(sql, binds).map_err(fault)?;
         self.rows.set(self.rows.get() + cursor.rows_written() as u32);
         Ok(())
     }
@@ -157,7 +173,8 @@ impl Sql {
     /// The first column of the first row.
     #[inline(never)]
     fn text(&self, sql: &str, binds: Vec<SqlStorageValue>) -> Result<Option<String>, Refused> {
-        let rows = self.storage.exec(sql, binds)?.raw().next().transpose()?;
+        let mut rows = self.storage.exec(sql, binds).map_err(fault)?.raw();
+        let rows = rows.next().transpose().map_err(fault)?;
         Ok(rows.and_then(|row| row.into_iter().next()).and_then(|value| match value {
             SqlStorageValue::String(text) => Some(text),
             _ => None,
@@ -272,5 +289,35 @@ impl Sql {
     /// Saves the mark below which no message waits.
     pub fn save_low_water(&self, mark: u64) -> Result<(), Refused> {
         self.run("UPDATE config SET low_water = ? WHERE low_water <> ?1", vec![seq(mark)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_statement_is_a_mistake_of_ours_or_storage_that_does_not_answer() {
+        let ours =
+            |text: &str| matches!(fault(Error::RustError(text.into())), Refused::Broken { .. });
+        for text in [
+            "no such column: x at offset 7: SQLITE_ERROR",
+            "UNIQUE constraint failed: messages.seq: SQLITE_CONSTRAINT",
+            "UNIQUE constraint failed: messages.seq: SQLITE_CONSTRAINT_PRIMARYKEY",
+            "string or blob too big: SQLITE_TOOBIG",
+        ] {
+            assert!(ours(text), "{text}");
+        }
+        for text in [
+            "database is locked: SQLITE_BUSY",
+            "database is locked: SQLITE_BUSY_SNAPSHOT",
+            "database or disk is full: SQLITE_FULL",
+            "disk I/O error: SQLITE_IOERR",
+            "unable to open database file: SQLITE_CANTOPEN",
+            "internal error; reference = 3kq2",
+            "",
+        ] {
+            assert!(!ours(text), "{text}");
+        }
     }
 }

@@ -35,12 +35,14 @@ impl Sql {
         self.text("SELECT head || '}' FROM messages WHERE seq = ?", vec![seq(at)])
     }
 
-    /// A remembered key, with its message's row or what was kept of it.
+    /// A remembered key, with its message's row or what was kept of it. Where the key
+    /// was stored and its message was not, another message may have that place now.
     pub fn key(&self, scope: &str, now: Ms) -> Result<Option<Key>, Refused> {
         self.json(
             &format!(
                 "SELECT json_object('content', keys.content, 'outcome', keys.outcome, 'message', \
-                 (SELECT {MESSAGE} FROM messages WHERE messages.seq = keys.seq)) \
+                 (SELECT {MESSAGE} FROM messages \
+                 WHERE messages.seq = keys.seq AND messages.key = keys.scope)) \
                  FROM keys WHERE scope = ? AND expires_at > ?"
             ),
             vec![scope.into(), int(now)],

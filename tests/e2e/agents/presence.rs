@@ -2,8 +2,8 @@
 
 use crate::{agent, code, fields, message};
 use e2e::{Coordinator, Options, shared};
-use multiclaude_hybrid_protocol::ErrorCode::AgentSuperseded;
-use multiclaude_hybrid_protocol::agent::AgentStatus;
+use multiclaude_hybrid_protocol::ErrorCode::{AgentExists, AgentSuperseded};
+use multiclaude_hybrid_protocol::agent::{AgentStatus, Delivery};
 use reqwest::Method;
 use serde_json::json;
 
@@ -27,6 +27,58 @@ async fn an_agent_unseen_for_180_seconds_is_reported_stopped_and_still_gets_mail
         world.dan.register(&new).await.ok()
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_stream_a_poll_and_an_acknowledgement_are_signs_of_life_and_keep_the_name() {
+    // 180 s are three.
+    let coordinator = Coordinator::start(Options { scale: 60, ..Options::default() }).await;
+    let world = coordinator.world().await;
+    for name in ["streams", "polls", "acks", "silent", "peeked", "says-stopped"] {
+        world.dan.register(&agent(name)).await.unwrap();
+    }
+    world.ann.register(&agent("ann")).await.unwrap();
+    let stream = world.dan.stream("streams", None).await.unwrap();
+    let mine = world.dan.stream("says-stopped", None).await.unwrap();
+    world.dan.update("says-stopped", &json!({"status": "stopped"})).await.unwrap();
+    let take_over = |name: &str| {
+        let wish = json!({"name": name, "type": "worker", "take_over": true});
+        let world = &world;
+        async move { world.ann.register(&wish).await }
+    };
+    e2e::eventually("the silent ones to count as stopped, and to be taken over", 30, || async {
+        world.ann.send(&message("ann", "acks", "x"), None).await.unwrap();
+        let waiting = world.dan.messages("polls", "status=pending").await.unwrap();
+        assert!(waiting.is_empty());
+        // A service may read it, too; that is no sign of its holder.
+        let mail = world.ci.messages("acks", "status=pending").await.unwrap();
+        world.ci.messages("peeked", "").await.unwrap();
+        let id = mail[0].id.to_string();
+        world.dan.report(&id, "acked", None).await.unwrap();
+        let stopped = world.dan.agents("status=stopped").await.unwrap();
+        let names: Vec<_> = stopped.iter().map(|agent| agent.name.as_str()).collect();
+        for name in ["streams", "polls", "acks"] {
+            assert!(!names.contains(&name), "{names:?}");
+            assert_eq!(code(take_over(name).await), AgentExists, "{name}");
+        }
+        (names.contains(&"silent") && names.contains(&"peeked")).then_some(())
+    })
+    .await;
+    take_over("silent").await.unwrap();
+    take_over("peeked").await.unwrap();
+    let refused = take_over("says-stopped").await.unwrap_err().to_string();
+    assert!(refused.contains("open stream"), "{refused}");
+    // When a stream ends its holder was there until now.
+    drop(stream);
+    e2e::eventually("the end of the stream", 10, || async {
+        let found = world.dan.agent("streams").await.unwrap();
+        (found.delivery == Delivery::Polling).then_some(())
+    })
+    .await;
+    assert_eq!(world.dan.agent("streams").await.unwrap().status, AgentStatus::Active);
+    e2e::eventually("the right to take it over", 20, || async { take_over("streams").await.ok() })
+        .await;
+    drop(mine);
 }
 
 #[tokio::test]

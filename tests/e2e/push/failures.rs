@@ -40,7 +40,7 @@ async fn four_statuses_reject_a_message_for_good_and_the_next_one_goes() {
 }
 
 #[tokio::test]
-async fn a_gone_endpoint_rests_until_it_is_set_again() {
+async fn a_gone_endpoint_rests_until_it_is_set_again_or_a_test_succeeds() {
     let world = shared().await.world().await;
     let sink = Sink::start(vec![Answer::status(410)]).await;
     pushed_to(&world, &sink.url).await;
@@ -52,6 +52,14 @@ async fn a_gone_endpoint_rests_until_it_is_set_again() {
     assert!(found.delivery_reason.unwrap().contains("endpoint_gone"));
     send(&world, "two").await;
     assert_eq!(world.ann.messages("queue", "status=pending").await.unwrap().len(), 2);
+    // A renewal without it, a rotated secret, a given one: none of them sets it.
+    world.ann.register(&crate::agent("queue")).await.unwrap();
+    world.ann.rotate_secret("queue").await.unwrap();
+    let secret = format!("whsec_{}", "A".repeat(32));
+    world.ann.update("queue", &json!({"webhook_secret": secret})).await.unwrap();
+    let still = world.ann.agent("queue").await.unwrap();
+    assert_eq!(still.delivery, Delivery::Polling);
+    assert!(still.delivery_reason.unwrap().contains("endpoint_gone"));
     assert_eq!(sink.received().len(), 1);
     world.ann.update("queue", &json!({"endpoint": sink.url})).await.unwrap();
     until(&world, &id, MessageStatus::Delivered, 10).await;
@@ -62,6 +70,11 @@ async fn a_gone_endpoint_rests_until_it_is_set_again() {
         (found.delivery == Delivery::Webhook && found.delivery_reason.is_none()).then_some(())
     })
     .await;
+    sink.answer_next([Answer::status(410)]);
+    let id = send(&world, "three").await;
+    sink.wait_for(4, 10).await;
+    assert_eq!(world.ann.test_endpoint("queue").await.unwrap()["ok"], true);
+    until(&world, &id, MessageStatus::Delivered, 10).await;
 }
 
 #[tokio::test]
@@ -90,32 +103,71 @@ async fn twenty_times_500_then_200_is_delivered_at_last_and_delays_nobody_else()
 }
 
 #[tokio::test]
-async fn retries_wait_for_their_steps() {
-    let coordinator = scaled(50).await;
+async fn retries_wait_for_their_steps_unless_retry_after_asks_for_another_time() {
+    let coordinator = scaled(200).await;
     let world = coordinator.world().await;
-    let sink = Sink::start(vec![Answer::status(503); 4]).await;
+    let asks = |code, text: &str| {
+        Answer::Status(code, vec![("retry-after", text.to_owned())], String::new())
+    };
+    // What is neither a number nor a date in the future asks for nothing.
+    let sink = Sink::start(vec![
+        asks(429, "-1"),
+        asks(503, "1.5"),
+        asks(429, "Sun, 06 Nov 1994 08:49:37 GMT"),
+        asks(503, "soon 5"),
+        asks(503, "400"),
+        asks(429, "99999999999999999999"),
+    ])
+    .await;
     pushed_to(&world, &sink.url).await;
     send(&world, "x").await;
-    let pushes = sink.wait_for(5, 60).await;
+    let pushes = sink.wait_for(6, 60).await;
     let gaps: Vec<_> = pushes.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
-    for (gap, step_secs) in gaps.iter().zip([5, 30, 120, 600]) {
-        let least = Duration::from_secs(step_secs).mul_f64(0.8) / 50;
+    let least = [4, 24, 96, 480, 400].map(|secs| Duration::from_secs(secs) / 200);
+    for (gap, least) in gaps.iter().zip(least) {
         assert!(*gap >= least - Duration::from_millis(20), "{gaps:?}");
     }
-    assert!(gaps[3] > gaps[0] * 4, "{gaps:?}");
+    // The fifth step would be an hour: 18 s here.
+    assert!(gaps[4] < Duration::from_secs(10), "{gaps:?}");
+    // A number that is too large is an hour, like any other above it.
+    let agent = eventually("the sixth answer", 10, || async {
+        let agent = world.ann.agent("queue").await.ok()?;
+        agent.delivery_reason.as_ref().is_some_and(|reason| reason.contains("429")).then_some(agent)
+    })
+    .await;
+    assert_eq!(agent.delivery, Delivery::Polling);
+    assert_eq!(sink.received().len(), 6);
 }
 
 #[tokio::test]
-async fn retry_after_is_obeyed() {
+async fn an_answer_whose_body_dribbles_holds_up_no_message() {
     let world = shared().await.world().await;
-    let later = Answer::Status(429, vec![("retry-after", "2".into())], String::new());
-    let sink = Sink::start(vec![later]).await;
+    let dribble = Answer::Dribble;
+    let sink = Sink::start(vec![
+        dribble(200, "text/plain"),
+        dribble(200, "application/json"),
+        dribble(202, "text/html"),
+        dribble(422, "application/json"),
+        dribble(200, "text/plain"),
+    ])
+    .await;
     pushed_to(&world, &sink.url).await;
-    send(&world, "x").await;
-    let pushes = sink.wait_for(2, 20).await;
-    let gap = pushes[1].at - pushes[0].at;
-    assert!(gap >= Duration::from_millis(1900), "{gap:?}");
-    assert!(gap < Duration::from_millis(4000), "the five seconds of the first step: {gap:?}");
+    let mut ids = Vec::new();
+    for n in 0..6 {
+        ids.push(send(&world, &n.to_string()).await);
+    }
+    // Read to its end each would take 15 s.
+    until(&world, &ids[5], MessageStatus::Delivered, 25).await;
+    for (id, status) in ids.iter().zip([
+        MessageStatus::Delivered,
+        MessageStatus::Delivered,
+        MessageStatus::Delivered,
+        MessageStatus::Failed,
+        MessageStatus::Delivered,
+    ]) {
+        assert_eq!(world.dan.receipt(id).await.unwrap().status, status, "{id}");
+    }
+    assert_eq!(sink.texts(), ["0", "1", "2", "3", "4", "5"]);
 }
 
 #[tokio::test]

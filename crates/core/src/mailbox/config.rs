@@ -7,7 +7,7 @@
 use super::{Mailbox, Write};
 use crate::Ms;
 use crate::outcome::ErrorClass;
-use crate::registry::Version;
+use crate::registry::{self, Version};
 use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::from_value;
 use multiclaude_hybrid_protocol::value::{FromValue, member, object};
@@ -41,7 +41,8 @@ pub struct Endpoint {
     pub url: String,
     /// The newest secret first; each sealed.
     pub secrets: Vec<HeldSecret>,
-    /// It answered 410: nothing goes there until it is set again.
+    /// It answered 410: nothing goes there until it is set again, or a test of it
+    /// succeeds.
     pub gone: bool,
     /// Failures in a row.
     pub step: u32,
@@ -61,7 +62,6 @@ pub struct HeldSecret {
 }
 
 from_value!(HeldSecret { sealed, until });
-from_value!(Configuration { agent_id, owner, version, endpoint });
 from_value!(Config { agent_id, owner, version, open, endpoint, reported });
 
 /// What was not stored in the beginning is absent then.
@@ -79,6 +79,20 @@ impl FromValue for Endpoint {
     }
 }
 
+/// What was not said in the beginning is absent then.
+impl FromValue for Configuration {
+    fn from_value(value: serde_json::Value) -> Option<Self> {
+        let mut map = object(value)?;
+        Some(Self {
+            agent_id: member(&mut map, "agent_id")?,
+            owner: member(&mut map, "owner")?,
+            version: member(&mut map, "version")?,
+            endpoint: member(&mut map, "endpoint")?,
+            sets_endpoint: member::<Option<_>>(&mut map, "sets_endpoint")?.unwrap_or(true),
+        })
+    }
+}
+
 /// What the registry wants the mailbox to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Configuration {
@@ -90,6 +104,9 @@ pub struct Configuration {
     pub version: Version,
     /// Where to push, checked; none for polling.
     pub endpoint: Option<String>,
+    /// The endpoint was set by the request behind this, and is not only what the
+    /// registry knows already.
+    pub sets_endpoint: bool,
 }
 
 /// A newer configuration is in force.
@@ -125,13 +142,18 @@ impl Endpoint {
 }
 
 impl Config {
+    /// Where to push; empty for polling.
+    fn url(&self) -> &str {
+        self.endpoint.as_ref().map_or("", |endpoint| &endpoint.url)
+    }
+
     /// How messages reach the agent, and why not as asked for.
     pub fn delivery(&self) -> (Delivery, Option<String>) {
         match &self.endpoint {
             None => (Delivery::Polling, None),
             Some(endpoint) if endpoint.gone => (
                 Delivery::Polling,
-                Some("endpoint_gone: it answered 410; set the endpoint again".to_owned()),
+                Some("endpoint_gone: it answered 410; set or test the endpoint".to_owned()),
             ),
             Some(endpoint) => match endpoint.last_error {
                 Some(class) => {
@@ -180,8 +202,11 @@ impl Mailbox {
         let before = same_agent.and_then(|config| config.endpoint.clone());
         let endpoint = wish.endpoint.map(|url| {
             let mut endpoint = before.unwrap_or_else(|| Endpoint::new(url.clone()));
+            let stays_gone = endpoint.gone && endpoint.url == url && !wish.sets_endpoint;
             endpoint.url = url;
-            endpoint.reset();
+            if !stays_gone {
+                endpoint.reset();
+            }
             endpoint.secrets.retain(|held| held.until.is_none_or(|until| now < until));
             if let Some(sealed) = secret {
                 let until = now + self.timing.secret_overlap;
@@ -202,12 +227,16 @@ impl Mailbox {
             endpoint,
             reported: (Delivery::Polling, None),
         };
-        // The registry may show something older of this incarnation; what it
-        // shows of a new one is written with the row.
-        let shown = same_agent.map(|config| config.reported.clone());
-        config.reported = shown.unwrap_or_else(|| config.delivery());
+        // With a new incarnation or another URL the registry has written what it shows;
+        // else it shows what it was told last.
+        let shown = same_agent.filter(|before| before.url() == config.url());
+        config.reported = match shown {
+            Some(before) => before.reported.clone(),
+            None => (registry::delivery_of(config.url()), None),
+        };
         if replaced {
             self.stream = None;
+            self.forget_signs();
             self.orphan_all();
         }
         Ok(self.put_config(config))
@@ -224,6 +253,7 @@ impl Mailbox {
             return Err(StaleConfiguration);
         }
         self.stream = None;
+        self.forget_signs();
         self.orphan_all();
         Ok(self.put_config(Config {
             agent_id,

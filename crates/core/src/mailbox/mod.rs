@@ -27,6 +27,7 @@ mod model;
 mod notice;
 mod push;
 mod queue;
+mod signs;
 mod standing;
 mod stream;
 mod wake;
@@ -45,6 +46,7 @@ use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus, Report,
 use multiclaude_hybrid_protocol::{AgentName, MessageId, Timestamp};
 use notice::Outbox;
 use queue::Queue;
+use signs::Signs;
 use std::collections::VecDeque;
 
 /// Messages that may wait in one mailbox.
@@ -68,6 +70,7 @@ pub struct Mailbox {
     outbox: Outbox,
     purge_at: Option<Ms>,
     report_held_until: Ms,
+    signs: Signs,
 }
 
 /// A message to be stored.
@@ -163,6 +166,7 @@ impl Mailbox {
             outbox: Outbox::new(&snapshot.noted),
             purge_at: snapshot.purge_at,
             report_held_until: 0,
+            signs: Signs::default(),
         };
         let half_failed = snapshot
             .noted

@@ -134,14 +134,14 @@ impl Mailbox {
         self.put_config(config)
     }
 
-    /// A good `endpoint/test` under `version`: forget failures, try at once.
-    /// One that has answered 410 rests until it is set again.
+    /// A good `endpoint/test` under `version`: forget failures, a 410 included, and
+    /// try at once.
     pub fn endpoint_works(&mut self, version: Version) -> Vec<Write> {
         let Some(mut config) = self.open().filter(|config| config.version == version).cloned()
         else {
             return Vec::new();
         };
-        if let Some(endpoint) = config.endpoint.as_mut().filter(|endpoint| !endpoint.gone) {
+        if let Some(endpoint) = &mut config.endpoint {
             endpoint.reset();
         }
         self.put_config(config)

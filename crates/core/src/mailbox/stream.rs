@@ -12,9 +12,12 @@ use multiclaude_hybrid_protocol::from_value;
 use multiclaude_hybrid_protocol::message::Report;
 use serde::Serialize;
 
-/// Offers of one message in a row that may stay without an answer. After the
-/// last, the connection counts as half-open and is closed.
+/// Offers of one message in a row that may stay without an answer, where nothing
+/// but the stream reaches the agent. After the last, the connection counts as
+/// half-open and is closed.
 const OFFERS_MAX: u32 = 3;
+/// The same where an endpoint is set: it takes over.
+const OFFERS_MAX_BESIDE_ENDPOINT: u32 = 1;
 
 /// What a receipt shows of an offer without an answer.
 const UNANSWERED: &str = "stream_unanswered";
@@ -99,13 +102,21 @@ impl Mailbox {
         {
             writes.push(Write::Attempt { seq, attempts, error: UNANSWERED.to_owned() });
         }
-        if tries >= OFFERS_MAX {
+        if tries >= self.offers_max() {
             self.stream = None;
             return Some((Next::HangUp, writes));
         }
         let offer = Offer { seq, until: now + self.timing.stream_answer, tries: tries + 1 };
         self.stream = Some(Stream { offer: Some(offer) });
         Some((Next::Offer(offer), writes))
+    }
+
+    fn offers_max(&self) -> u32 {
+        let endpoint = self.open().and_then(|config| config.endpoint.as_ref());
+        match endpoint.filter(|endpoint| !endpoint.gone) {
+            Some(_) => OFFERS_MAX_BESIDE_ENDPOINT,
+            None => OFFERS_MAX,
+        }
     }
 
     /// The client reports on the offered message. As with a push, the mark may

@@ -48,7 +48,7 @@ fn registry(schemas: &mut Schemas) -> Vec<Operation> {
     vec![
         ways_on(
             post(AGENTS, "registerAgent", "Registers an agent, or renews it")
-                .about("The same owner and `instance` renew a registration: same `id`, mailbox kept. Anybody else gets 409 `agent_exists`, and may `take_over` once the holder is stopped or unseen for 180 s. `webhook_secret` is in the answer that generated it only.")
+                .about("The same owner and `instance` renew a registration: same `id`, mailbox kept. Anybody else gets 409 `agent_exists`, and may `take_over` once the holder is stopped or unseen for 180 s, and has no open stream. `webhook_secret` is in the answer that generated it only.")
                 .body(registration, true, &[
                     ("polling", json!({ "name": "workspace", "type": "workspace" })),
                     ("pushed to", json!({ "name": "merge-queue", "type": "merge-queue", "location": "remote", "endpoint": "https://hooks.example.com/merge-queue", "metadata": { "model": "opus" } })),

@@ -14,7 +14,8 @@ one JSON text, a `Message`; the client answers `{\"id\": \"msg_…\"}` with a `R
 \"delivered\" | \"acked\"`, `\"seen\": true`, or both. Then the next one comes. What the client gets \
 wrong is answered by a problem document, which has a `code`. The text `ping` is answered `pong`.
 
-A message unanswered for 30 s is offered again; after three unanswered offers the stream is closed. \
+A message unanswered for 30 s is offered again; after three unanswered offers, or one where an \
+endpoint is set, the stream is closed. \
 While a stream lives, webhooks rest. One stream lives per incarnation.
 
 | close code | reason |

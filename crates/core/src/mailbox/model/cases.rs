@@ -68,8 +68,62 @@ fn an_endpoint_that_is_gone_rests_until_it_is_set_again() {
     assert!(world.mailbox.begin_push(world.now).is_none());
     world.now -= 100 * 24 * 3_600_000;
     assert!(world.mailbox.unreported(0).unwrap().1.unwrap().starts_with("endpoint_gone"));
-    world.step(Step::Configure { generation: 1, revision: 2, endpoint: true });
+    // A renewal that names no endpoint, a rotated secret.
+    for (revision, secret) in [(1, None), (2, None), (3, Some("rotated"))] {
+        configure(&mut world, revision, "https://a.example/", false, secret);
+        assert!(world.mailbox.begin_push(world.now).is_none(), "{revision}");
+        assert!(world.mailbox.unreported(0).unwrap().1.unwrap().starts_with("endpoint_gone"));
+    }
+    configure(&mut world, 3, "https://a.example/", true, None);
     assert!(world.mailbox.begin_push(world.now).is_some());
+}
+
+#[test]
+fn an_endpoint_that_is_gone_is_back_with_another_url_or_a_good_test() {
+    let gone = || {
+        let mut world = open_world();
+        send(&mut world);
+        world.step(Step::Push(4));
+        assert!(world.mailbox.begin_push(world.now).is_none());
+        world
+    };
+    let mut world = gone();
+    configure(&mut world, 2, "https://b.example/", false, Some("another"));
+    assert!(world.mailbox.begin_push(world.now).is_some());
+    let mut world = gone();
+    let writes = world.mailbox.endpoint_works(Version { generation: 1, revision: 1 });
+    world.execute(writes);
+    assert!(world.mailbox.begin_push(world.now).is_some());
+}
+
+#[test]
+fn the_registry_is_told_again_of_a_stream_after_another_url_was_set() {
+    let mut world = open_world();
+    world.mailbox.open_stream(None);
+    let told = world.mailbox.unreported(world.now).unwrap();
+    assert_eq!(told.0, Delivery::Stream);
+    let writes = world.mailbox.reported(told);
+    world.execute(writes);
+    assert!(world.mailbox.unreported(world.now).is_none());
+    // The same URL again: the registry still shows the stream.
+    configure(&mut world, 2, "https://a.example/", true, Some("another"));
+    assert!(world.mailbox.unreported(world.now).is_none());
+    // With another one its row says webhook.
+    configure(&mut world, 3, "https://b.example/", true, Some("third"));
+    assert_eq!(world.mailbox.unreported(world.now).unwrap().0, Delivery::Stream);
+}
+
+/// A configuration of the first incarnation, as the registry would ask for it.
+fn configure(world: &mut World, revision: u32, url: &str, sets: bool, secret: Option<&str>) {
+    let wish = Configuration {
+        agent_id: agent_id(1),
+        owner: Owner::parse("dan").unwrap(),
+        version: Version { generation: 1, revision },
+        endpoint: Some(url.to_owned()),
+        sets_endpoint: sets,
+    };
+    let writes = world.mailbox.configure(wish, secret.map(str::to_owned), world.now).unwrap();
+    world.execute(writes);
 }
 
 #[test]
@@ -92,6 +146,7 @@ fn a_replaced_secret_signs_for_24_hours_and_a_new_incarnation_knows_none_of_it()
         owner: Owner::parse("dan").unwrap(),
         version: Version { generation: version, revision: 9 },
         endpoint: Some("https://a.example/".to_owned()),
+        sets_endpoint: true,
     };
     let writes = world.mailbox.configure(wish(1), Some("second".into()), world.now).unwrap();
     world.execute(writes);
@@ -132,7 +187,8 @@ fn while_a_stream_lives_nothing_is_pushed_and_afterwards_it_is() {
 
 #[test]
 fn a_silent_client_gets_the_same_message_three_times_and_is_hung_up_on() {
-    let mut world = open_world();
+    let mut world = World::new();
+    world.step(Step::Configure { generation: 1, revision: 1, endpoint: false });
     world.mailbox.open_stream(None);
     world.alarm();
     send(&mut world);
@@ -146,7 +202,34 @@ fn a_silent_client_gets_the_same_message_three_times_and_is_hung_up_on() {
     assert_eq!(world.offered, [1, 1, 1]);
     let (next, _) = world.mailbox.begin_offer(world.now).unwrap();
     assert_eq!(next, Next::HangUp);
-    assert_eq!(world.mailbox.begin_push(world.now).unwrap().attempt, 4);
+    assert_eq!(world.mailbox.waiting(), 2);
+}
+
+#[test]
+fn beside_an_endpoint_one_offer_without_an_answer_is_enough() {
+    let mut world = open_world();
+    world.mailbox.open_stream(None);
+    send(&mut world);
+    world.step(Step::Offer(None));
+    assert!(world.mailbox.begin_offer(world.now + 29_999).is_none());
+    world.now += 30_000;
+    let (next, _) = world.mailbox.begin_offer(world.now).unwrap();
+    assert_eq!(next, Next::HangUp);
+    assert_eq!(world.mailbox.begin_push(world.now).unwrap().attempt, 2);
+}
+
+#[test]
+fn beside_an_endpoint_that_is_gone_there_are_three_offers() {
+    let mut world = open_world();
+    send(&mut world);
+    world.step(Step::Push(4));
+    world.mailbox.open_stream(None);
+    for _ in 0..3 {
+        world.step(Step::Offer(None));
+        world.now += 30_000;
+    }
+    assert_eq!(world.offered, [1, 1, 1]);
+    assert_eq!(world.mailbox.begin_offer(world.now).unwrap().0, Next::HangUp);
 }
 
 #[test]
@@ -193,4 +276,41 @@ fn what_an_endpoint_says_it_saw_counts_even_if_a_poller_acknowledged_meanwhile()
         let wanted = Standing { status: MessageStatus::Acked, seen };
         assert_eq!(world.store.rows[&1].standing, wanted, "{report:?}");
     }
+}
+
+#[test]
+fn the_holder_is_there_for_180_seconds_after_a_sign_and_while_its_stream_lives() {
+    let mut world = open_world();
+    assert!(!world.mailbox.is_held(world.now));
+    world.mailbox.note_sign(world.now);
+    assert!(world.mailbox.is_held(world.now + 179_999));
+    assert!(!world.mailbox.is_held(world.now + 180_000));
+    world.mailbox.open_stream(None);
+    assert!(world.mailbox.is_held(world.now + 1_000_000_000));
+    // What an earlier incarnation did says nothing of the next.
+    world.mailbox.note_sign(world.now);
+    world.step(Step::Configure { generation: 2, revision: 1, endpoint: false });
+    assert!(!world.mailbox.is_held(world.now) && world.mailbox.last_sign().is_none());
+    world.mailbox.note_sign(world.now);
+    world.step(Step::Close { generation: 2, revision: 2 });
+    assert!(!world.mailbox.is_held(world.now));
+}
+
+#[test]
+fn the_registry_is_told_of_signs_once_a_minute_and_not_while_a_stream_lives() {
+    let mut world = open_world();
+    assert_eq!(world.mailbox.untold_sign(world.now), None);
+    let first = world.now;
+    world.mailbox.note_sign(first);
+    assert_eq!(world.mailbox.untold_sign(first), Some(first));
+    world.mailbox.report_failed(first);
+    assert_eq!(world.mailbox.untold_sign(first), None, "D1 is away");
+    assert_eq!(world.mailbox.untold_sign(first + 5_000), Some(first));
+    world.mailbox.sign_told(first);
+    world.mailbox.note_sign(first + 59_999);
+    assert_eq!(world.mailbox.untold_sign(first + 59_999), None);
+    world.mailbox.note_sign(first + 60_000);
+    assert_eq!(world.mailbox.untold_sign(first + 60_000), Some(first + 60_000));
+    world.mailbox.open_stream(None);
+    assert_eq!(world.mailbox.untold_sign(first + 60_000), None);
 }

@@ -80,10 +80,18 @@ impl World {
             .map(|key| Key { scope: format!("key-{key}"), content: format!("content-{content}") });
         if let Some(key) = &key {
             let known = self.store.keys.get(&key.scope);
-            let known =
-                known.map(|(first, seq)| (first.as_str(), self.store.rows.contains_key(seq)));
-            if dedup(known, &key.content) != Dedup::New {
-                return;
+            // As the object's statement has it: the row of that place and that key.
+            let row = known.and_then(|(_, seq)| self.store.rows.get(seq));
+            let row = row.filter(|row| row.insert.key.as_ref() == Some(&key.scope));
+            let known = known.map(|(first, _)| (first.as_str(), row.is_some()));
+            match dedup(known, &key.content) {
+                Dedup::New => {}
+                Dedup::Mismatch => return,
+                Dedup::Same => {
+                    let first = &row.unwrap().insert.head;
+                    assert_eq!(*first, key.content, "another message was answered");
+                    return;
+                }
             }
         }
         let draft = Draft {
@@ -95,7 +103,8 @@ impl World {
             random: 0,
             is_notice: false,
         };
-        if let Ok((accepted, writes)) = self.mailbox.accept(draft, self.now, |_| String::new())
+        let head = draft.key.as_ref().map_or(String::new(), |key| key.content.clone());
+        if let Ok((accepted, writes)) = self.mailbox.accept(draft, self.now, |_| head)
             && self.execute(writes)
         {
             self.accepted.insert(accepted.id.seq());
@@ -214,6 +223,7 @@ impl World {
                     owner,
                     version: Version { generation, revision },
                     endpoint: endpoint.then(|| "https://a.example/".to_owned()),
+                    sets_endpoint: endpoint,
                 };
                 let Ok(plan) = self.mailbox.plan_secret(&wish, false) else {
                     return;
