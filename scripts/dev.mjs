@@ -1,6 +1,6 @@
 // `make dev`: the coordinator on this machine, ready to be used.
 // PORT chooses the port; state and secrets are in DEV_DIR, or in .dev/.
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { endAll, keepersGone } from './group.mjs';
 import { adminToken, freePort, healthy, initialize, migrate, obstacle, prepare, start, writePrivate } from './local.mjs';
@@ -14,7 +14,8 @@ const TIMEOUT_MS = 30_000;
 const GRACE_MS = 5000;
 // Longer than the holder of the lock takes to say its port, or to end.
 const HOLDER_MS = 15_000;
-const FORMER_MS = 5000;
+// Longer than a keeper waits for the end of what it has killed.
+const FORMER_MS = 10_000;
 const RESTARTS_A_MINUTE = 3;
 
 // An error with an exit code.
@@ -42,10 +43,15 @@ async function works(url, token) {
   return response.ok;
 }
 
+function read(file) {
+  try { return JSON.parse(readFileSync(file, 'utf8')); } catch { return {}; }
+}
+
+// Those of an earlier run, if they are still valid, or new ones.
 async function tokens(local, url) {
   const file = join(local.dir, 'tokens.json');
   const admin = adminToken(local);
-  let known = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
+  let known = read(file);
   if (!known.user || !known.service || !(await works(url, known.user)) || !(await works(url, known.service))) {
     known = {
       user: await makeToken(url, admin, 'user', 'dan'),
@@ -174,5 +180,5 @@ try {
   await main();
 } catch (error) {
   if (!stopping) console.error(error.message);
-  await stop(error.code ?? 1);
+  await stop(error instanceof Refusal ? error.code : 1);
 }

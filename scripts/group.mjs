@@ -15,7 +15,7 @@ read -r group || exit 0
 read -r ended && exit 0
 kill -KILL "-$group"
 tries=0
-while [ $tries -lt 100 ] && kill -0 "-$group"; do
+while [ $tries -lt 50 ] && kill -0 "-$group"; do
   sleep 0.1
   tries=$((tries + 1))
 done`;
