@@ -37,7 +37,7 @@ build/assets/docs/%: reference/%
 wasm: build/index.js $(ASSETS) ## builds the coordinator (WebAssembly) and its reference
 
 dev: setup wasm ## runs the coordinator here; prints URL, tokens and a first call (PORT=8787)
-	@. scripts/tools && exec node scripts/dev.mjs
+	@. scripts/tools && exec node --disable-warning=ExperimentalWarning scripts/dev.mjs
 
 test: setup wasm ## runs every test, end-to-end ones against workerd included
 	@. scripts/tools && cargo build --locked -p multiclaude-hybrid # what the end-to-end tests run

@@ -1,12 +1,12 @@
 // `make contract`: schemathesis against a coordinator of its own. Whatever the
 // OpenAPI document says is tried out: 100 cases an operation (1000 with SOAK=1)
 // and walks along its links. SEED repeats a run.
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { adminToken, freePort, healthy, migrate, prepare, start } from './local.mjs';
+import { Group, endAll, within } from './group.mjs';
+import { adminToken, freePort, healthy, initialize, migrate, prepare, start } from './local.mjs';
 
 const OWNER = 'acme';
 // Divides every duration, so that a held poll takes a second at most.
@@ -52,7 +52,7 @@ async function furnish(url, admin) {
   return { CONTRACT_SERVICE: token.token, CONTRACT_WEBHOOK_SECRET: secret, CONTRACT_KEEP: token.id, CONTRACT_MESSAGE: message.id, CONTRACT_WORKER: worker.id };
 }
 
-function schemathesis(origin, variables) {
+async function schemathesis(origin, variables) {
   const args = [
     '--config-file', 'tests/contract/schemathesis.toml', 'run', `${origin}/v1/openapi.json`,
     '--phases', 'examples,coverage,fuzzing,stateful', '--max-examples', examples, '--seed', seed,
@@ -67,31 +67,28 @@ function schemathesis(origin, variables) {
     CONTRACT_HOOKS: 'tests/contract/hooks.py',
     ...variables,
   };
-  const child = spawn(join(process.env.MCH_VENV, 'bin', 'st'), args, { stdio: 'inherit', env, timeout: LIMIT_MS, killSignal: 'SIGKILL' });
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code, signal) => {
-      if (signal) console.error(`contract: schemathesis was ended by ${signal}; it may take ${LIMIT_MS / 60_000} minutes`);
-      resolve(code ?? 1);
-    });
-  });
+  const group = new Group(local.keepers, join(process.env.MCH_VENV, 'bin', 'st'), args, { stdio: ['ignore', 'inherit', 'inherit'], env });
+  const how = await within(LIMIT_MS, group.ended);
+  await group.end();
+  if (group.code === null) throw new Error(`contract: schemathesis: ${how}; it may take ${LIMIT_MS / 60_000} minutes`);
+  return group.code;
 }
 
 const dir = mkdtempSync(join(tmpdir(), 'mch-contract-'));
 const local = prepare(dir);
-appendFileSync(local.vars, `TIME_SCALE="${TIME_SCALE}"\n`);
-migrate(local);
-const port = await freePort(18_787);
-const child = start(local, port);
-const stop = () => { try { process.kill(-child.pid, 'SIGKILL'); } catch { /* gone */ } };
-process.once('exit', stop);
+// Programs that are left are killed when this one has ended.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
 
 let code = 1;
 try {
+  initialize(local);
+  appendFileSync(local.vars, `TIME_SCALE="${TIME_SCALE}"\n`);
+  await migrate(local);
+  const port = await freePort(18_787);
+  const coordinator = start(local, port);
   const origin = `http://127.0.0.1:${port}`;
-  await healthy(`${origin}/v1`, child, local.log);
-  const admin = adminToken(local.vars);
+  if (!(await healthy(`${origin}/v1`, coordinator, local))) throw new Error(`contract: wrangler ended (${coordinator.how})`);
+  const admin = adminToken(local);
   const variables = { CONTRACT_ADMIN: admin, ...(await furnish(`${origin}/v1`, admin)) };
   const began = Date.now();
   console.log(`contract: seed ${seed}, ${examples} cases an operation`);
@@ -100,7 +97,7 @@ try {
 } catch (error) {
   console.error(error.message);
 }
-stop();
+await endAll();
 if (code === 0) rmSync(dir, { recursive: true, force: true });
 else console.error(`contract: the coordinator's log is ${local.log}`);
 process.exit(code);

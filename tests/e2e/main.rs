@@ -12,6 +12,7 @@ mod config;
 mod cors;
 mod cost;
 mod crashes;
+mod dev;
 mod errors;
 mod hop;
 mod identity;

@@ -3,6 +3,7 @@ use crate::{Client, RepoClient};
 use multiclaude_hybrid_protocol::token::{SecretToken, TokenKind};
 use serde_json::json;
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -39,6 +40,8 @@ pub struct Coordinator {
     dir: tempfile::TempDir,
     port: u16,
     child: Option<Child>,
+    /// Ends the coordinator when this process ends; see [`keeper`].
+    keeper: Option<Child>,
     /// The first admin token.
     pub admin: String,
 }
@@ -47,22 +50,26 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// One of the programs that `make setup` installs.
+/// One of the pinned tools, as the Makefile runs it: at the root of the checkout.
 pub fn tool(name: &str) -> Command {
     let bin = root().join("node_modules/.bin");
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new(bin.join(name));
-    command.current_dir(root()).env("PATH", path);
+    command
+        .current_dir(root())
+        .env("PATH", path)
+        .env("CI", "1")
+        .env("WRANGLER_SEND_METRICS", "false")
+        .stdin(Stdio::null());
     command
 }
 
 fn wrangler() -> Command {
-    let mut command = tool("wrangler");
-    command.env("CI", "1").env("WRANGLER_SEND_METRICS", "false").stdin(Stdio::null());
-    command
+    tool("wrangler")
 }
 
-fn free_port() -> u16 {
+/// A port where nobody listens.
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -81,7 +88,8 @@ impl Coordinator {
             LIMIT,
         );
         assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
-        let mut coordinator = Self { options, dir, port: free_port(), child: None, admin };
+        let mut coordinator =
+            Self { options, dir, port: free_port(), child: None, keeper: None, admin };
         coordinator.launch().await;
         coordinator
     }
@@ -119,7 +127,9 @@ impl Coordinator {
             .arg(self.dir.path().join("vars"))
             .stdout(log.try_clone().unwrap())
             .stderr(log);
-        self.child = Some(grouped(&mut wrangler).spawn().unwrap());
+        let child = grouped(&mut wrangler).spawn().unwrap();
+        self.keeper = Some(keeper(&child, self.dir.path()));
+        self.child = Some(child);
         let deadline = Instant::now() + Duration::from_secs(90);
         let http = reqwest::Client::new();
         while http.get(format!("{}/health", self.url())).send().await.is_err() {
@@ -132,6 +142,11 @@ impl Coordinator {
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             kill(&mut child, "a coordinator");
+        }
+        if let Some(mut keeper) = self.keeper.take() {
+            // It may have been killed.
+            let _ = keeper.stdin.take().unwrap().write_all(b"ended\n");
+            keeper.wait().unwrap();
         }
     }
 
@@ -237,34 +252,24 @@ pub struct World {
 }
 
 /// The coordinator that most tests share: real time, started once.
-///
-/// It ends with the test process: a helper of it waits for that.
+/// It is never dropped: its keeper ends it.
 pub async fn shared() -> &'static Coordinator {
     static SHARED: OnceCell<Coordinator> = OnceCell::const_new();
-    SHARED
-        .get_or_init(|| async {
-            let coordinator = Coordinator::start(Options::default()).await;
-            stop_with_us(&coordinator);
-            coordinator
-        })
-        .await
+    SHARED.get_or_init(|| Coordinator::start(Options::default())).await
 }
 
-/// Statics are not dropped: a small shell reads from a pipe that ends with this
-/// process, and then stops the group.
-fn stop_with_us(coordinator: &Coordinator) {
-    let Some(child) = &coordinator.child else {
-        return;
-    };
+/// A small shell that reads from a pipe whose other end only this process has.
+/// If that ends before the coordinator, without a line, the shell kills the
+/// coordinator's group and removes its directory: nothing survives a test
+/// process that is killed.
+fn keeper(coordinator: &Child, dir: &Path) -> Child {
     let script = format!(
-        "read -r _; kill -KILL -{group}; rm -rf {dir}",
-        group = child.id(),
-        dir = coordinator.dir.path().display(),
+        "read -r _ && exit; kill -KILL -{group}; rm -rf {dir}",
+        group = coordinator.id(),
+        dir = dir.display(),
     );
     let mut shell = Command::new("sh");
     shell.args(["-c", &script]).stdin(Stdio::piped());
     shell.stdout(Stdio::null()).stderr(Stdio::null());
-    let shell = grouped(&mut shell).spawn().unwrap();
-    // Its end of the pipe stays open as long as this process lives.
-    std::mem::forget(shell);
+    grouped(&mut shell).spawn().unwrap()
 }

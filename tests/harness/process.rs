@@ -2,6 +2,7 @@
 //! without a deadline.
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use std::fs;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
@@ -70,10 +71,26 @@ pub fn finish(child: Child, what: &str, limit: Duration) -> Output {
     panic!("{what} (process {pid:?}) did not end within {limit:?} and was killed: {said:?}");
 }
 
+/// The processes that have a variable, `NAME=value`, in their environment.
+pub fn with_variable(variable: &str) -> Vec<u32> {
+    let names = fs::read_dir("/proc").unwrap().flatten();
+    let pids = names.filter_map(|name| name.file_name().to_str()?.parse().ok());
+    pids.filter(|pid: &u32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|found| found == variable.as_bytes())
+    })
+    .collect()
+}
+
 /// Sends SIGINT to a process, which may have ended meanwhile.
-pub fn interrupt(child: u32) {
-    let pid = i32::try_from(child).ok().and_then(Pid::from_raw);
-    let _ = kill_process(pid.expect("a process id"), Signal::INT);
+pub fn interrupt(pid: u32) {
+    signal(pid, Signal::INT);
+}
+
+/// Sends a signal to one process, which may have ended meanwhile.
+pub fn signal(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let _ = kill_process(pid.expect("a process id"), signal);
 }
 
 /// Kills a program that leads its group, with the group, and waits for its end.

@@ -1,5 +1,6 @@
 //! A machine that runs workers for others.
 
+use crate::process::with_variable;
 use crate::process::{LIMIT, finish};
 use crate::{Machine, World, eventually};
 use rustix::process::{Pid, Signal, kill_process};
@@ -150,14 +151,7 @@ impl Runner {
 
 /// The processes that have a worker's mark in their environment.
 pub fn marked(id: &str) -> Vec<u32> {
-    let mark = format!("MULTICLAUDE_HYBRID_WORKER={id}");
-    let names = fs::read_dir("/proc").unwrap().flatten();
-    let pids = names.filter_map(|name| name.file_name().to_str()?.parse().ok());
-    pids.filter(|pid: &u32| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
-    })
-    .collect()
+    with_variable(&format!("MULTICLAUDE_HYBRID_WORKER={id}"))
 }
 
 impl Drop for Runner {
