@@ -10,6 +10,7 @@ pub mod mailbox;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::message::Message;
 use multiclaude_hybrid_client::protocol::spawn::{NewSpawn, SpawnRequest, SpawnStatus, SpawnedBy};
+use multiclaude_hybrid_client::protocol::text::stripped;
 use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
 use multiclaude_hybrid_client::{AgentFilter, RepoClient};
 use schemars::{JsonSchema, SchemaGenerator};
@@ -167,6 +168,25 @@ pub fn message_id(text: &str) -> Result<MessageId, String> {
     MessageId::parse(text).ok_or_else(|| {
         format!("{text:?} is not the id of a message that was sent to or from another machine")
     })
+}
+
+/// A result as an agent may read it: without hidden characters in any of its texts.
+///
+/// # Errors
+/// The same one, likewise.
+pub fn shown(result: Result<Value, String>) -> Result<Value, String> {
+    fn strip(value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(stripped(&text).into_owned()),
+            Value::Array(items) => items.into_iter().map(strip).collect(),
+            Value::Object(members) => {
+                let strip_member = |(key, value): (String, Value)| (stripped(&key).into_owned(), strip(value));
+                members.into_iter().map(strip_member).collect()
+            }
+            other => other,
+        }
+    }
+    result.map(strip).map_err(|error| stripped(&error).into_owned())
 }
 
 /// The tools that need nothing but the API, on behalf of `name`; nothing if it is

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::redact::secrets;
 use anstyle::{AnsiColor, Style};
 use multiclaude_hybrid_client::protocol::Timestamp;
+use multiclaude_hybrid_client::protocol::text::{is_hidden, visible, visible_char};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -65,7 +66,7 @@ fn styled(text: &str) -> String {
                 let _ = write!(shown, "{style}");
             }
             None if char == END => shown.push_str("\u{1b}[0m"),
-            None => shown.push(visible(char)),
+            None => shown.extend(visible_char(char)),
         }
     }
     shown
@@ -76,8 +77,10 @@ fn styled(text: &str) -> String {
 fn escaped(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for char in json.chars() {
-        if char != '\n' && visible(char) != char {
-            let _ = write!(shown, "\\u{:04x}", u32::from(char));
+        if is_hidden(char) {
+            for unit in char.encode_utf16(&mut [0; 2]) {
+                let _ = write!(shown, "\\u{unit:04x}");
+            }
         } else {
             shown.push(char);
         }
@@ -186,21 +189,9 @@ impl Output {
     }
 }
 
-/// What is shown for a character: itself, unless it could steer the terminal.
-fn visible(char: char) -> char {
-    match char {
-        '\n' | '\t' => char,
-        char if char.is_control() => '\u{FFFD}',
-        // Marks that turn the direction of what follows.
-        '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => '\u{FFFD}',
-        char => char,
-    }
-}
-
-/// Text from elsewhere, without what could steer the terminal: control
-/// characters but newline and tab become visible.
+/// Text from elsewhere, without what could steer the terminal or hide in it.
 pub fn safe(text: &str) -> String {
-    text.chars().map(visible).collect()
+    visible(text).into_owned()
 }
 
 /// Text from elsewhere on one line, at most `most` characters.
@@ -280,6 +271,7 @@ mod tests {
             safe("a\x1b[31mb\x07\u{9b}c\nd\u{202e}e"),
             "a\u{FFFD}[31mb\u{FFFD}\u{FFFD}c\nd\u{FFFD}e"
         );
+        assert_eq!(safe("a\u{61c}\u{2028}\u{200b}\u{feff}\u{e0041}b"), "a\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}b");
         assert_eq!(line("one\ntwo\tthree", 9), "one two …");
     }
 
@@ -291,9 +283,12 @@ mod tests {
 
     #[test]
     fn json_keeps_every_character_and_shows_none_that_steers() {
-        let body = "a\u{7f}b\u{9b}c\u{202e}d\ne";
+        let body = "a\u{7f}b\u{9b}c\u{202e}d\ne\u{e0041}\u{200d}f";
         let json = escaped(&serde_json::to_string_pretty(&[body]).unwrap());
-        assert_eq!(json, "[\n  \"a\\u007fb\\u009bc\\u202ed\\ne\"\n]");
+        assert_eq!(
+            json,
+            "[\n  \"a\\u007fb\\u009bc\\u202ed\\ne\\udb40\\udc41\\u200df\"\n]"
+        );
         assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [body]);
     }
 

@@ -2,6 +2,7 @@
 
 use crate::BaseUrlError;
 use multiclaude_hybrid_protocol::error::Problem;
+use multiclaude_hybrid_protocol::text::is_hidden;
 use multiclaude_hybrid_protocol::{ErrorCode, MessageId};
 use reqwest::StatusCode;
 use std::error::Error as _;
@@ -163,7 +164,7 @@ impl Error {
     pub(crate) fn unexpected(base: &str, status: StatusCode, text: &str) -> Self {
         let line: String = text
             .chars()
-            .map(|char| if char.is_control() { ' ' } else { char })
+            .map(|char| if is_hidden(char) || char.is_control() { ' ' } else { char })
             .take(TEXT_MAX)
             .collect();
         Self::Unexpected { base: base.to_owned(), status: status.as_u16(), text: line }

@@ -67,7 +67,7 @@ async fn a_name_that_nobody_has_returns_the_message_to_its_sender_and_one_that_a
 #[tokio::test]
 async fn control_characters_are_stripped_from_the_file_and_stay_in_the_original() {
     let (_dan, ann, world) = bridged(&[]).await;
-    let body = json!({"from": "fox-dan", "to": "fox-ann", "body": "a\u{1b}[201~b\u{202e}c\nd"});
+    let body = json!({"from": "fox-dan", "to": "fox-ann", "body": "a\u{1b}[201~b\u{202e}c\n\u{61c}\u{e0041}d"});
     let sent = world.dan.send(&body, None).await.unwrap();
     assert_eq!(ann.receives("fox", "a[201~bc\nd").await["id"], sent.id.to_string());
     let placed = format!(

@@ -1,6 +1,7 @@
 //! By channel and by keyboard.
 
 use super::Hop;
+use multiclaude_hybrid_protocol::text::stripped;
 use serde_json::json;
 
 #[tokio::test]
@@ -82,13 +83,14 @@ async fn a_busy_agent_queues_a_message_which_is_seen_when_it_is_taken_and_not_be
     hop.seen(&id).await;
 }
 
-const HOSTILE: [&str; 8] = [
+const HOSTILE: [&str; 9] = [
     "!touch proof",
     "/clear",
     "x; touch proof",
     "\u{3}\u{3}",
     "\u{1b}[200~ \u{1b}[201~\r!touch proof\r\u{1b}:q",
     "\u{202e}edils rettel\u{202c}",
+    "x\u{e0041}\u{e0042}\u{200b}\u{61c}\u{2028}\u{feff}y",
     "a final backslash \\",
     "a final semicolon ;",
 ];
@@ -101,7 +103,7 @@ async fn no_text_runs_anything_and_each_can_be_read_as_a_whole() {
         let texts = HOSTILE.iter().map(|text| (*text).to_owned()).chain([long]);
         for text in texts {
             hop.dan.send("fox", "fox-ann", &text);
-            let shown = multiclaude_hybrid_bridge_shown(&text);
+            let shown = stripped(&text).into_owned();
             let id = hop.taken("fox", &shown).await;
             hop.seen(&id).await;
             assert_eq!(hop.times("fox", &id), 1, "{text:?}");
@@ -122,12 +124,4 @@ async fn no_text_runs_anything_and_each_can_be_read_as_a_whole() {
         hop.nothing_happened("fox");
         assert!(!hop.ann.worktree("fox").join("proof").exists());
     }
-}
-
-/// What is left of a text without what would steer a terminal.
-fn multiclaude_hybrid_bridge_shown(text: &str) -> String {
-    let kept = |char: &char| {
-        !matches!(char, '\u{202a}'..='\u{202e}') && (*char == '\n' || !char.is_control())
-    };
-    text.chars().filter(kept).collect()
 }

@@ -2,6 +2,7 @@
 
 use crate::dirs::write_durably;
 use chrono::{DateTime, SecondsFormat, Utc};
+use multiclaude_hybrid_client::protocol::text::stripped;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -72,7 +73,7 @@ impl LocalMessage {
             from: from.to_owned(),
             to: to.to_owned(),
             timestamp: at.to_rfc3339_opts(SecondsFormat::Nanos, true),
-            body: shown(body),
+            body: stripped(body).into_owned(),
             status: Status::Delivered,
             acked_at: None,
         }
@@ -87,16 +88,6 @@ impl LocalMessage {
         let text = serde_json::to_vec_pretty(self)?;
         write_durably(&dir.join(format!("{}.json", self.id)), &text, 0o600)
     }
-}
-
-/// A text as a terminal or an agent may see it: without control characters
-/// (newline and tab stay) and without bidirectional overrides.
-pub fn shown(text: &str) -> String {
-    let harmless = |char: &char| {
-        let bidi = matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}');
-        !bidi && (matches!(char, '\n' | '\t') || !char.is_control())
-    };
-    text.chars().filter(harmless).collect()
 }
 
 #[cfg(test)]
@@ -134,6 +125,7 @@ mod tests {
 
     #[test]
     fn what_would_steer_a_terminal_is_stripped() {
-        assert_eq!(shown("a\u{1b}[31mb\r\nc\td\u{9b}\u{202e}e\u{0}"), "a[31mb\nc\tde");
+        let body = "a\u{1b}[31mb\r\nc\td\u{9b}\u{202e}e\u{0}\u{61c}\u{200b}\u{e0041}";
+        assert_eq!(LocalMessage::delivered("m", "a", "b", body, 0).body, "a[31mb\nc\tde");
     }
 }

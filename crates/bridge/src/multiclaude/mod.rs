@@ -16,7 +16,7 @@ mod socket;
 mod state;
 mod state_file;
 
-pub use message::{LocalMessage, Status, shown};
+pub use message::{LocalMessage, Status};
 pub use panes::{Pane, Panes, Windows};
 pub use socket::{Daemon, DaemonError};
 pub use state::{Ended, LocalAgent, LocalRepo, State, StateError, repo_of_url, without_user};

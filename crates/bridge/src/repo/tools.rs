@@ -5,11 +5,12 @@ use crate::clock;
 use crate::connection::is_for_later;
 use crate::dirs::{make_dir, names as entries_of, write_durably};
 use crate::inbox::{Stage, Stored};
-use crate::multiclaude::{LocalMessage, Status, shown};
+use crate::multiclaude::{LocalMessage, Status};
 use crate::registry::unregistered;
 use crate::seal::NotSealed;
 use crate::tools::{self, List, OfMessage, Send, Shown, arguments};
 use chrono::{DateTime, SecondsFormat, Utc};
+use multiclaude_hybrid_client::protocol::text::stripped;
 use multiclaude_hybrid_client::protocol::message::{NewMessage, Sender};
 use multiclaude_hybrid_client::protocol::{AgentName, ErrorCode, MessageId};
 use serde_json::{Value, json};
@@ -40,14 +41,19 @@ impl RepoBridge {
     /// # Errors
     /// Why it failed, for the agent.
     pub async fn call_tool(&self, local: &str, tool: &str, args: Value) -> Result<Value, String> {
+        if tool == "read_message" {
+            // Its text is stripped already, or asked for as it was sent.
+            let of = arguments(args)?;
+            return block_in_place(|| self.read_message(local, &of));
+        }
+        tools::shown(self.answer(local, tool, args).await)
+    }
+
+    async fn answer(&self, local: &str, tool: &str, args: Value) -> Result<Value, String> {
         match tool {
             "list_messages" => {
                 let list = arguments(args)?;
                 return block_in_place(|| self.list_messages(local, &list));
-            }
-            "read_message" => {
-                let of = arguments(args)?;
-                return block_in_place(|| self.read_message(local, &of));
             }
             "ack_message" => {
                 let of = arguments(args)?;
@@ -134,7 +140,7 @@ impl RepoBridge {
                 send.body.len()
             ));
         }
-        let message = LocalMessage { body: shown(&send.body), ..written(local, send) };
+        let message = LocalMessage { body: stripped(&send.body).into_owned(), ..written(local, send) };
         let dir = self.spool.messages.join(&send.to);
         let done = make_dir(&dir).and_then(|()| message.write(&dir));
         done.map_err(|error| format!("not sent: {error}"))?;

@@ -1,7 +1,9 @@
 //! The tools on an agent's own mailbox, for one that has no bridge: its messages stay at
 //! the coordinator until it reads them.
 
-use super::{List, OfMessage, Send as Wish, arguments, call_api, message_id, preview, receipt};
+use super::{
+    List, OfMessage, Send as Wish, arguments, call_api, message_id, preview, receipt, shown,
+};
 use multiclaude_hybrid_client::protocol::AgentName;
 use multiclaude_hybrid_client::protocol::message::{
     Message, MessageStatus, NewMessage, Report, Sender,
@@ -50,6 +52,16 @@ pub async fn call(
     tool: &str,
     args: Value,
 ) -> Result<Value, String> {
+    shown(answer(repo, name, seal, tool, args).await)
+}
+
+async fn answer(
+    repo: &RepoClient,
+    name: &AgentName,
+    seal: &impl Seal,
+    tool: &str,
+    args: Value,
+) -> Result<Value, String> {
     match tool {
         "send_message" => send(repo, name, seal, arguments(args)?).await,
         "list_messages" => list(repo, name, seal, &arguments(args)?).await,
@@ -62,7 +74,7 @@ pub async fn call(
             let report =
                 if opened.is_ok() { Report::SEEN } else { MessageStatus::Delivered.into() };
             repo.report(&id, report, None).await.map_err(text)?;
-            Ok(json!({ "id": id, "from": from, "sent_at": sent_at, "body": shown(opened) }))
+            Ok(json!({ "id": id, "from": from, "sent_at": sent_at, "body": readable(opened) }))
         }
         "ack_message" => {
             let id = received(repo, name, args).await?.id;
@@ -80,7 +92,7 @@ fn text(error: Error) -> String {
     error.to_string()
 }
 
-fn shown(opened: Result<String, String>) -> String {
+fn readable(opened: Result<String, String>) -> String {
     opened.unwrap_or_else(|reason| {
         format!("(This message is encrypted and cannot be read here: {reason})")
     })
@@ -116,7 +128,7 @@ async fn list(
     };
     let lines = page.items.into_iter().filter(open).map(|message| {
         json!({ "id": message.id, "from": message.from, "sent_at": message.created_at,
-            "status": message.status, "preview": preview(&shown(seal.open(message))) })
+            "status": message.status, "preview": preview(&readable(seal.open(message))) })
     });
     Ok(json!(lines.collect::<Vec<_>>()))
 }

@@ -5,6 +5,7 @@ use crate::failure::{Failure, Outcome, io};
 use crate::session::Session;
 use clap::Args;
 use multiclaude_hybrid_bridge::dirs::make_dir;
+use multiclaude_hybrid_client::protocol::text::visible;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -67,6 +68,21 @@ impl Write for LogFile {
     }
 }
 
+/// Standard error for log lines, which may quote text from elsewhere.
+struct Visible;
+
+impl Write for Visible {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        std::io::stderr().write_all(visible(&text).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
+}
+
 /// Logs of this process go there from now on.
 pub(super) fn start(path: &Path) -> Outcome {
     let dir = path.parent().unwrap_or(path);
@@ -74,7 +90,7 @@ pub(super) fn start(path: &Path) -> Outcome {
     let file = LogFile::new(path.to_owned()).map_err(io("open", path))?;
     let json =
         fmt::layer().json().flatten_event(true).with_target(false).with_writer(Mutex::new(file));
-    let plain = fmt::layer().with_target(false).with_ansi(false).with_writer(std::io::stderr);
+    let plain = fmt::layer().with_target(false).with_ansi(false).with_writer(|| Visible);
     let started = tracing_subscriber::registry()
         .with(json.with_filter(LevelFilter::INFO))
         .with(plain.with_filter(LevelFilter::INFO))

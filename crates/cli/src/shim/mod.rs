@@ -82,7 +82,7 @@ pub fn run(args: &[OsString], hooks: &dyn Hooks) -> ExitCode {
                 hybrid(hooks, &words.into_iter().chain(text).collect::<Vec<_>>())
             }
             Message::Refuse(why) => {
-                eprintln!("multiclaude-hybrid: not sent: {why}");
+                eprintln!("multiclaude-hybrid: not sent: {}", safe(&why.to_string()));
                 1
             }
         },
@@ -95,7 +95,7 @@ pub fn run(args: &[OsString], hooks: &dyn Hooks) -> ExitCode {
             become_real(&search, &args, None)
         }
         Route::Usage(what) => {
-            eprintln!("multiclaude-hybrid: {what}");
+            eprintln!("multiclaude-hybrid: {}", safe(&what.to_string()));
             USAGE
         }
     })
@@ -125,7 +125,7 @@ fn become_real(search: &Search, args: &[OsString], path: Option<&OsStr>) -> u8 {
 }
 
 fn not_found(error: &real::NotFound) -> u8 {
-    eprintln!("multiclaude-hybrid: {error}");
+    eprintln!("multiclaude-hybrid: {}", safe(&error.to_string()));
     NOT_FOUND
 }
 
@@ -162,7 +162,7 @@ fn init(
     name: Option<&OsStr>,
 ) -> Vec<OsString> {
     if let Some(why) = hooks.init_without_merge_queue(url, name) {
-        eprintln!("multiclaude-hybrid: adding --no-merge-queue: {why}");
+        eprintln!("multiclaude-hybrid: adding --no-merge-queue: {}", safe(&why.to_string()));
         args.push("--no-merge-queue".into());
     }
     args

@@ -2,6 +2,7 @@
 //! log.
 
 use super::WorkerUpdate;
+use crate::text::is_hidden;
 use crate::{SpawnId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +47,7 @@ impl WorkerUpdate {
     /// becomes a space, and what is too long is cut off.
     #[must_use]
     pub fn with_progress(mut self, text: &str) -> Self {
-        let fitting = |char: char| if char.is_control() { ' ' } else { char };
+        let fitting = |c: char| if c.is_control() || is_hidden(c) { ' ' } else { c };
         self.progress = Some(text.trim().chars().map(fitting).take(PROGRESS_MAX).collect());
         self
     }

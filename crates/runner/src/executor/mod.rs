@@ -16,6 +16,7 @@ pub use template::{Template, TemplateError};
 use crate::dirs::WorkerDirs;
 use crate::job::{Job, User};
 use multiclaude_hybrid_client::protocol::spawn::SpawnRequest;
+use multiclaude_hybrid_client::protocol::text::{is_blank, is_hidden};
 use multiclaude_hybrid_client::protocol::{AgentName, SpawnId};
 use std::time::Duration;
 
@@ -145,11 +146,11 @@ pub fn task_argument(task: &str, file: &str) -> String {
     format!("{} (the whole task is in the file {file})", first_line(task))
 }
 
-/// The first line of a task that says something, without control characters.
+/// The first line of a task that says something, without hidden characters.
 pub fn first_line(task: &str) -> String {
-    let line = task.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let line = task.lines().map(str::trim).find(|line| !is_blank(line)).unwrap_or_default();
     let line: String =
-        line.chars().filter(|character| !character.is_control()).take(LINE).collect();
+        line.chars().filter(|c| !is_hidden(*c) && !c.is_control()).take(LINE).collect();
     if line.starts_with('-') { format!("Task: {line}") } else { line }
 }
 
@@ -166,7 +167,7 @@ fn branches(request: &SpawnRequest) -> Result<(Option<&str>, Option<&str>), Stri
 
 /// A name that git takes for a branch and for nothing else.
 fn is_branch(name: &str) -> bool {
-    let bad = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
+    let bad = |c: char| is_hidden(c) || c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
     name.len() <= 200
         && !name.starts_with(['-', '/', '.'])
         && !name.ends_with(['/', '.'])
