@@ -7,11 +7,12 @@
 
 pub mod mailbox;
 
+use crate::hints;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::message::Message;
 use multiclaude_hybrid_client::protocol::spawn::{NewSpawn, SpawnRequest, SpawnStatus, SpawnedBy};
 use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
-use multiclaude_hybrid_client::{AgentFilter, RepoClient};
+use multiclaude_hybrid_client::{AgentFilter, Error, RepoClient};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -177,7 +178,7 @@ pub async fn call_api(
     tool: &str,
     args: &Value,
 ) -> Option<Result<Value, String>> {
-    let text = |error: multiclaude_hybrid_client::Error| error.to_string();
+    let text = |error: Error| hints::told(&error);
     Some(match tool {
         "list_agents" => repo.agents(&AgentFilter::default()).await.map_err(text).map(|agents| {
             let shown = |agent: &Agent| Shown::of(agent, agent.name.as_str(), agent.name == *name);

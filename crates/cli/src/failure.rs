@@ -3,8 +3,9 @@
 
 use crate::output::safe;
 use crate::redact::secrets;
-use multiclaude_hybrid_client::Error;
+use multiclaude_hybrid_bridge::hints::hint_for;
 use multiclaude_hybrid_client::protocol::ErrorCode;
+use multiclaude_hybrid_client::{Cause, Error};
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -90,9 +91,14 @@ impl Failure {
         if self.exit == exit { self.hint(hint) } else { self }
     }
 
+    /// What to do about it: what the command knows of it, else what usually helps.
+    pub fn advice(&self) -> Option<&str> {
+        self.hint.as_deref().or_else(|| self.code.and_then(hint_for))
+    }
+
     /// Beside something that goes on: what was wrong, and the hint.
     pub fn aside(&self) -> String {
-        match &self.hint {
+        match self.advice() {
             Some(hint) => format!("{}; {hint}", self.message),
             None => self.message.clone(),
         }
@@ -104,7 +110,7 @@ impl Failure {
             "exit": self.exit as u8,
             "code": self.code,
             "message": self.message,
-            "hint": self.hint,
+            "hint": self.advice(),
         }})
     }
 }
@@ -117,45 +123,73 @@ impl fmt::Display for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let (exit, hint) = match &error {
-            Error::Unauthenticated(_) => (Exit::NotLoggedIn, None),
-            Error::Forbidden(_) => (Exit::Forbidden, None),
-            Error::NotFound(_) => (Exit::NotFound, None),
-            Error::Conflict { .. } => (Exit::Conflict, None),
-            Error::Closed { .. } => (
-                Exit::Conflict,
-                Some(
-                    "something else receives for this agent now: another --follow, or a bridge"
-                        .to_owned(),
-                ),
-            ),
-            Error::RateLimited { retry_after, .. } => {
-                let wait = retry_after.map_or(60, |wait| wait.as_secs().max(1));
-                (Exit::RateLimited, Some(format!("try again in {wait} s")))
-            }
-            Error::Unreachable { base, .. } => (
-                Exit::Unreachable,
-                Some(format!(
-                    "is the coordinator running, and is {base} its URL? `multiclaude-hybrid \
-                     doctor` checks everything in between"
-                )),
-            ),
-            Error::Failed(_) | Error::Stream(_) => (
-                Exit::Unreachable,
-                Some("try again in a moment; the coordinator's log has the request".to_owned()),
-            ),
-            Error::Unexpected { base, .. } => {
-                (Exit::Unreachable, Some(format!("is {base} really the URL of a coordinator?")))
-            }
-            _ => (Exit::Failed, None),
-        };
         Self {
-            exit,
+            exit: exit_of(&error),
             code: error.code(),
             // The other side's words, which may be anything.
             message: secrets(&safe(&error.to_string())).into_owned(),
-            hint,
+            hint: hint_of(&error),
         }
+    }
+}
+
+fn exit_of(error: &Error) -> Exit {
+    match error {
+        Error::Unauthenticated(_) => Exit::NotLoggedIn,
+        Error::Forbidden(_) => Exit::Forbidden,
+        Error::NotFound(_) => Exit::NotFound,
+        Error::Conflict { .. } | Error::Closed { .. } => Exit::Conflict,
+        error if error.is_limit() => Exit::RateLimited,
+        Error::Unexpected { .. } => Exit::Unreachable,
+        error if error.is_outage() => Exit::Unreachable,
+        _ => Exit::Failed,
+    }
+}
+
+/// What to do about it, where the code does not say that ([`hint_for`]).
+fn hint_of(error: &Error) -> Option<String> {
+    if let Some(wait) = error.retry_after() {
+        let wait = wait.as_secs().max(1);
+        return Some(format!("it asks to wait: try again in {wait} s"));
+    }
+    let text = match error {
+        Error::Closed { .. } => {
+            "something else receives for this agent now: another --follow, or a bridge"
+        }
+        Error::Unreachable { base, cause, .. } => {
+            return Some(format!(
+                "{}; `multiclaude-hybrid doctor` checks everything in between",
+                check_of(*cause, base)
+            ));
+        }
+        Error::Stream(_) => "try again: the connection broke",
+        Error::Unexpected { status: 500.., .. } => "try again in a moment",
+        error if error.is_limit() => "try again in 60 s",
+        Error::Unexpected { base, .. } => {
+            return Some(format!("is {base} really the URL of a coordinator?"));
+        }
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+/// What to look at when the coordinator at `base` cannot be reached.
+pub fn check_of(cause: Cause, base: &str) -> String {
+    match cause {
+        Cause::Name => format!("is the name in {base} right, and is this machine online?"),
+        Cause::Refused => {
+            format!("nothing listens there: is the coordinator running, and is {base} its URL?")
+        }
+        Cause::Timeout => {
+            "it does not answer: is this machine online, and does a firewall or proxy stand \
+             between?"
+                .to_owned()
+        }
+        Cause::Tls => format!(
+            "is {base} right, is its certificate valid, and is this machine's clock right? A \
+             coordinator on this machine has http://"
+        ),
+        _ => format!("is the coordinator running, and is {base} its URL?"),
     }
 }
 

@@ -26,9 +26,9 @@ impl ThisMachine {
 }
 
 fn text(failure: Failure) -> String {
-    match failure.hint {
+    match failure.advice() {
         Some(hint) => format!("{} ({hint})", failure.message),
-        None => failure.message,
+        None => failure.message.clone(),
     }
 }
 

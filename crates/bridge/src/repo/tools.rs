@@ -4,6 +4,7 @@ use super::RepoBridge;
 use crate::clock;
 use crate::connection::is_for_later;
 use crate::dirs::{make_dir, names as entries_of, write_durably};
+use crate::hints;
 use crate::inbox::{Stage, Stored};
 use crate::multiclaude::{LocalMessage, Status, shown};
 use crate::registry::unregistered;
@@ -114,7 +115,7 @@ impl RepoBridge {
             Err(error) if error.code() == Some(ErrorCode::AgentNotFound) => {
                 Err(format!("{}; the tool list_agents, too", unregistered(&to)))
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(hints::told(&error)),
         }
     }
 

@@ -85,13 +85,15 @@ pub async fn keep(
     let client = session.client_with(base.as_str(), allow_http, token)?;
     let who = client.whoami().await.map_err(|error| {
         let failure = Failure::from(error);
-        let exit = failure.exit;
-        failure.or_hint(|| match exit {
-            Exit::NotLoggedIn => {
+        match failure.exit {
+            Exit::NotLoggedIn => failure.or_hint(|| {
                 format!("{base} does not know this token (any more): get a new one for it")
-            }
-            _ => format!("is {base} really the URL of a coordinator? It mostly ends with /v1"),
-        })
+            }),
+            Exit::NotFound => failure.or_hint(|| {
+                format!("is {base} really the URL of a coordinator? It usually ends with /v1")
+            }),
+            _ => failure,
+        }
     })?;
     if TokenId::parse(&who.token_id).is_none() && who.token_id != ROOT {
         return Err(Failure::new(format!(

@@ -76,7 +76,8 @@ impl Check {
     }
 
     fn failed(what: &str, failure: Failure) -> Self {
-        Self { hint: failure.hint, ..Self::fault(what, failure.message) }
+        let hint = failure.advice().map(str::to_owned);
+        Self { hint, ..Self::fault(what, failure.message) }
     }
 
     fn told(&self) -> String {

@@ -1,7 +1,7 @@
 //! The coordinator, the tokens, and the repos.
 
 use super::Check;
-use crate::failure::Failure;
+use crate::failure::{Failure, check_of};
 use crate::output::{counted, now};
 use crate::queue::{self, MERGE_QUEUE};
 use crate::sender::NODE;
@@ -10,7 +10,7 @@ use crate::settings::{Login, covered};
 use futures_util::future::join_all;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::agent::Agent;
-use multiclaude_hybrid_client::{AgentFilter, Client, Health};
+use multiclaude_hybrid_client::{AgentFilter, Client, Error, Health};
 use std::collections::BTreeSet;
 
 /// A clock that is this far off breaks signatures soon.
@@ -53,8 +53,12 @@ async fn coordinator(
     let health = match client.health().await {
         Ok(health) => health,
         Err(error) => {
+            let cause = match &error {
+                Error::Unreachable { cause, base, .. } => Some(check_of(*cause, base)),
+                _ => None,
+            };
             let check = Check::failed(what, error.into());
-            return Err(match unreachable(&check.found) {
+            return Err(match cause {
                 Some(hint) => check.hint(hint),
                 None => check,
             });
@@ -76,29 +80,6 @@ async fn coordinator(
     checks.extend(clock(&health, asked, answered));
     checks.push(token(session, login, client).await);
     Ok(checks)
-}
-
-/// What a connection's death points at.
-fn unreachable(reason: &str) -> Option<&'static str> {
-    let reason = reason.to_ascii_lowercase();
-    let points = |words: &[&str]| words.iter().any(|word| reason.contains(word));
-    if points(&["certificate", "tls", "handshake"]) {
-        Some(
-            "the TLS certificate does not hold: is the URL's host right, and this machine's clock?",
-        )
-    } else if points(&["dns", "lookup", "resolve"]) {
-        Some("its name is not known: is the URL right, and this machine online?")
-    } else if points(&["refused"]) {
-        Some(
-            "nothing listens there: start the coordinator (`make dev` at home), or correct the port in the URL",
-        )
-    } else if points(&["in time", "timed out", "unreachable"]) {
-        Some(
-            "it does not answer: is this machine online, and does a firewall or proxy stand between?",
-        )
-    } else {
-        None
-    }
 }
 
 fn clock(health: &Health, asked: i64, answered: i64) -> Option<Check> {
