@@ -114,8 +114,8 @@ fn taken(found: Option<&Row>, context: &Context) -> ApiError {
     ApiError::new(
         ErrorCode::AgentExists,
         format!(
-            "The name {} is held by {}{from} since {}, and was last seen at {} ({}). Choose another \
-             name, or, once it is stopped, register with \"take_over\": true.",
+            "The name {} is held by {}{from} since {}, and was last seen at {} ({}). It can be \
+             taken over once it is stopped.",
             agent.name,
             agent.owner,
             agent.created_at,
