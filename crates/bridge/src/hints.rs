@@ -2,11 +2,20 @@
 //! commands that help are this program's.
 
 use multiclaude_hybrid_client::Error;
-use multiclaude_hybrid_client::protocol::ErrorCode;
+use multiclaude_hybrid_client::protocol::{ErrorCode, Repo};
 
 /// A command, or an advice, for whoever got this error; nothing where the error
-/// itself says all.
-pub fn hint_for(code: ErrorCode) -> Option<&'static str> {
+/// itself says all. `repo`: what they had asked about, if that is known.
+pub fn hint_for(code: ErrorCode, repo: Option<&Repo>) -> Option<String> {
+    let hint = text(code)?;
+    let of_repo = ["agents", "inbox", "workers"].iter().any(|command| hint.ends_with(command));
+    Some(match repo.filter(|_| of_repo) {
+        Some(repo) => format!("{hint} --repo {repo}"),
+        None => hint.to_owned(),
+    })
+}
+
+fn text(code: ErrorCode) -> Option<&'static str> {
     Some(match code {
         ErrorCode::Unauthenticated => {
             "get a new token from whoever runs the coordinator, then: multiclaude-hybrid login"
@@ -43,7 +52,7 @@ pub fn hint_for(code: ErrorCode) -> Option<&'static str> {
             "its reader may be gone; see when it was last seen: multiclaude-hybrid agents"
         }
         ErrorCode::WorkerLimitReached => {
-            "wait for one to end, or cancel one: multiclaude-hybrid workers cancel ID"
+            "wait for one to end, or cancel one of these: multiclaude-hybrid workers"
         }
         ErrorCode::Internal | ErrorCode::Unavailable => {
             "try again in a moment; the coordinator's log has the request"
@@ -54,8 +63,22 @@ pub fn hint_for(code: ErrorCode) -> Option<&'static str> {
 
 /// What went wrong and what to do about it, on one line.
 pub fn told(error: &Error) -> String {
-    match error.code().and_then(hint_for) {
+    match error.code().and_then(|code| hint_for(code, None)) {
         Some(hint) => format!("{error} Hint: {hint}"),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_about_a_repo_names_it() {
+        let repo = Repo::parse("acme/app").unwrap();
+        let hint = |code| hint_for(code, Some(&repo)).unwrap();
+        assert!(hint(ErrorCode::AgentNotFound).ends_with("hybrid agents --repo acme/app"));
+        assert!(hint(ErrorCode::WorkerNotFound).ends_with("hybrid workers --repo acme/app"));
+        assert!(!hint(ErrorCode::TokenNotFound).contains("--repo"));
     }
 }

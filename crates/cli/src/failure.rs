@@ -4,10 +4,12 @@
 use crate::output::safe;
 use crate::redact::secrets;
 use multiclaude_hybrid_bridge::hints::hint_for;
-use multiclaude_hybrid_client::protocol::ErrorCode;
+use multiclaude_hybrid_client::protocol::{ErrorCode, Repo};
 use multiclaude_hybrid_client::{Cause, Error};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 /// What the exit status says. `multiclaude-hybrid --help` lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +40,7 @@ pub enum Exit {
 }
 
 /// Why a command failed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Failure {
     /// For scripts.
     pub exit: Exit,
@@ -48,6 +50,9 @@ pub struct Failure {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// The same may succeed when this time is over: the coordinator is away, or a limit
+    /// is reached.
+    pub again: Option<Duration>,
 }
 
 /// What a command comes to.
@@ -56,7 +61,8 @@ pub type Outcome<T = ()> = Result<T, Failure>;
 impl Failure {
     /// A failure of this machine, or of how it is set up.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Failed, code: None, message: message.into(), hint: None }
+        let message = message.into();
+        Self { exit: Exit::Failed, code: None, message, hint: None, again: None }
     }
 
     /// A command that was called wrongly.
@@ -92,8 +98,16 @@ impl Failure {
     }
 
     /// What to do about it: what the command knows of it, else what usually helps.
-    pub fn advice(&self) -> Option<&str> {
-        self.hint.as_deref().or_else(|| self.code.and_then(hint_for))
+    pub fn advice(&self) -> Option<Cow<'_, str>> {
+        let usual = || Some(Cow::Owned(hint_for(self.code?, None)?));
+        self.hint.as_deref().map(Cow::Borrowed).or_else(usual)
+    }
+
+    /// With what usually helps, unless something better is known already.
+    #[must_use]
+    pub fn in_repo(self, repo: Option<&Repo>) -> Self {
+        let usual = self.code.and_then(|code| hint_for(code, repo));
+        Self { hint: self.hint.or(usual), ..self }
     }
 
     /// Beside something that goes on: what was wrong, and the hint.
@@ -129,6 +143,7 @@ impl From<Error> for Failure {
             // The other side's words, which may be anything.
             message: secrets(&safe(&error.to_string())).into_owned(),
             hint: hint_of(&error),
+            again: error.is_temporary().then(|| error.retry_after().unwrap_or_default()),
         }
     }
 }
@@ -158,7 +173,7 @@ fn hint_of(error: &Error) -> Option<String> {
         }
         Error::Unreachable { base, cause, .. } => {
             return Some(format!(
-                "{}; `multiclaude-hybrid doctor` checks everything in between",
+                "{} `multiclaude-hybrid doctor` checks everything in between",
                 check_of(*cause, base)
             ));
         }
@@ -186,8 +201,8 @@ pub fn check_of(cause: Cause, base: &str) -> String {
                 .to_owned()
         }
         Cause::Tls => format!(
-            "is {base} right, is its certificate valid, and is this machine's clock right? A \
-             coordinator on this machine has http://"
+            "is {base} right (a coordinator on this machine has http://), is its certificate \
+             valid, and is this machine's clock right?"
         ),
         _ => format!("is the coordinator running, and is {base} its URL?"),
     }

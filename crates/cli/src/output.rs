@@ -181,7 +181,7 @@ impl Output {
         let error = Look::Bad.paint("error:");
         say(&styled(&format!("{error} {}", secrets(&failure.message))));
         if let Some(hint) = failure.advice() {
-            say_hint(hint);
+            say_hint(&hint);
         }
     }
 }

@@ -13,6 +13,7 @@ use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::config::HybridConfig;
 use multiclaude_hybrid_client::protocol::token::TokenKind;
 use multiclaude_hybrid_client::{BaseUrl, Client, RepoClient, URL_VARIABLE};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// What a command wants to do, which decides between several tokens.
@@ -48,8 +49,12 @@ pub struct Session {
     pub out: Output,
     /// How long one call may take.
     pub timeout: Duration,
+    /// How long a command may wait for something to happen, if the user limits that.
+    pub limit: Option<Duration>,
     /// The only tokens that may be used: of this owner or kind, or with this id.
     pub only: Option<String>,
+    /// The repo that the command is about, once that is known.
+    pub about: OnceLock<Repo>,
 }
 
 /// A repo, and everything needed to talk about it.
@@ -70,7 +75,7 @@ impl Session {
     pub fn open(out: Output, timeout: Duration) -> Outcome<Self> {
         let home = Home::of_user()?;
         let settings = Settings::load(&home)?;
-        Ok(Self { home, settings, out, timeout, only: None })
+        Ok(Self { home, settings, out, timeout, limit: None, only: None, about: OnceLock::new() })
     }
 
     /// Where the settings cannot be read: as if there were none.
@@ -80,7 +85,9 @@ impl Session {
             settings: Settings::default(),
             out,
             timeout: Duration::ZERO,
+            limit: None,
             only: None,
+            about: OnceLock::new(),
         })
     }
 
@@ -170,6 +177,7 @@ impl Session {
     /// The repo that `given` means, with a client for `need`.
     pub fn in_repo(&self, given: Option<&str>, need: Need) -> Outcome<InRepo> {
         let (repo, nickname) = self.resolve(given)?;
+        let _ = self.about.set(repo.clone());
         let login = self.login(Some(&repo), need)?.clone();
         let client = self.client(&login)?.repo(&repo);
         Ok(InRepo { repo, nickname, login, client })

@@ -14,6 +14,7 @@ mod names;
 mod outage;
 mod robust;
 mod runner;
+mod running;
 mod secrecy;
 mod seen;
 mod shell;

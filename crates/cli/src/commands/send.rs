@@ -46,7 +46,7 @@ pub struct SendArgs {
     /// Wait until the agent has seen it, or has acknowledged it [default: seen]
     #[arg(long, value_name = "HOW_FAR", num_args = 0..=1, require_equals = true, default_missing_value = "seen")]
     wait: Option<Goal>,
-    /// How long to wait: 90s, 10m, 2h [default: until it is there or has failed]
+    /// How long to wait: 90s, 10m, 2h [default: --timeout if given, else until it is there or has failed]
     #[arg(long, value_name = "TIME", requires = "wait", value_parser = patience)]
     wait_timeout: Option<Duration>,
 }
@@ -123,7 +123,8 @@ impl SendArgs {
     }
 
     async fn wait(&self, session: &Session, at: &InRepo, sent: Message, goal: Goal) -> Outcome {
-        let (message, end) = message::wait(session, at, sent, goal, self.wait_timeout).await?;
+        let limit = self.wait_timeout.or(session.limit);
+        let (message, end) = message::wait(session, at, sent, goal, limit).await?;
         session.out.show(&message, || receipt::told(&message));
         match end {
             End::Reached => Ok(()),
