@@ -9,6 +9,7 @@ use multiclaude_hybrid_client::{Cause, Error};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::fmt;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 /// What the exit status says. `multiclaude-hybrid --help` lists them.
@@ -211,5 +212,14 @@ pub fn check_of(cause: Cause, base: &str) -> String {
 /// Says what was being done to `what` when the system refused.
 pub fn io(doing: &str, what: &std::path::Path) -> impl FnOnce(std::io::Error) -> Failure {
     let at = format!("cannot {doing} {}", what.display());
-    move |error| Failure::new(format!("{at}: {error}"))
+    let dir = what.parent().unwrap_or(what).display().to_string();
+    move |error| {
+        let failure = Failure::new(format!("{at}: {error}"));
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                failure.hint(format!("make room on the disk, then again: df -h {dir}"))
+            }
+            _ => failure,
+        }
+    }
 }

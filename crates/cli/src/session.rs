@@ -130,13 +130,18 @@ impl Session {
         }
     }
 
+    /// The tokens of this machine that may be used, the latest last.
+    pub fn logins(&self) -> impl DoubleEndedIterator<Item = &Login> {
+        let meant = |login: &&Login| self.only.as_ref().is_none_or(|only| login.is(only));
+        self.settings.logins.iter().filter(meant)
+    }
+
     /// The login for `repo` (or for anything), best for `need`.
     pub fn login(&self, repo: Option<&Repo>, need: Need) -> Outcome<&Login> {
         let url = self.endpoint(repo)?;
         let logins = || {
-            self.settings.logins.iter().rev().filter(|login| {
+            self.logins().rev().filter(|login| {
                 url.as_ref().is_none_or(|url| *url == login.url)
-                    && self.only.as_ref().is_none_or(|only| login.is(only))
                     && repo.is_none_or(|repo| login.covers(repo))
             })
         };

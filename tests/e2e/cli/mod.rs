@@ -8,6 +8,7 @@ mod crypt;
 mod follow;
 mod hostile;
 mod json;
+mod leftovers;
 mod mail;
 mod mcp;
 mod names;

@@ -3,12 +3,10 @@
 
 use super::{dans, ended};
 use crate::{agent, message};
-use e2e::process::kill;
 use e2e::{Machine, eventually};
 use serde_json::json;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Stdio;
 use std::time::Duration;
 
 #[tokio::test]
@@ -57,25 +55,6 @@ async fn settings_that_others_may_change_are_refused() {
         mode(tight);
     }
     assert_eq!(machine.run(&["whoami"]).code, 0);
-}
-
-#[tokio::test]
-async fn a_killed_login_leaves_no_token_behind() {
-    let (mut machine, world) = dans().await;
-    for ms in 0..12 {
-        let mut command = machine.hybrid(&["login", "--url", &world.url]);
-        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        std::io::Write::write_all(&mut stdin, world.tokens[0].as_bytes()).unwrap();
-        drop(stdin);
-        // Wherever it is by then: no moment may be a wrong one.
-        tokio::time::sleep(Duration::from_millis(ms * 2)).await;
-        kill(&mut child, "a login");
-    }
-    assert_eq!(machine.run_with(&["login", "--url", &world.url], &world.tokens[0]).code, 0);
-    assert_eq!(machine.run(&["logout", "--all"]).code, 0);
-    let left: Vec<_> = fs::read_dir(machine.path(".multiclaude")).unwrap().collect();
-    assert_eq!(left.len(), 1, "{left:?}");
 }
 
 #[tokio::test]

@@ -21,9 +21,9 @@ const SKEW_FAULT_MS: i64 = 240_000;
 /// Looks at every coordinator that there is a token for; with the URLs of those
 /// that do not answer.
 pub(super) async fn coordinators(session: &Session) -> (Vec<Check>, BTreeSet<String>) {
-    let logins = &session.settings.logins;
+    let logins: Vec<&Login> = session.logins().collect();
     // All at once, so that one that hangs holds up no other.
-    let found = join_all(logins.iter().map(|login| async move {
+    let found = join_all(logins.iter().map(|&login| async move {
         let what = format!("coordinator {}", login.url);
         match session.client(login) {
             Err(failure) => Ok(vec![Check::failed(&what, failure)]),
