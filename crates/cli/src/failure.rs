@@ -5,7 +5,7 @@ use crate::output::safe;
 use crate::redact::secrets;
 use multiclaude_hybrid_bridge::hints::hint_for;
 use multiclaude_hybrid_client::protocol::{ErrorCode, Repo};
-use multiclaude_hybrid_client::{Cause, Error};
+use multiclaude_hybrid_client::{BaseUrlError, Cause, Error};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::fmt;
@@ -206,6 +206,19 @@ pub fn check_of(cause: Cause, base: &str) -> String {
              valid, and is this machine's clock right?"
         ),
         _ => format!("is the coordinator running, and is {base} its URL?"),
+    }
+}
+
+/// A URL that cannot be a coordinator's; `command` is one that takes a good URL at its
+/// end. What is suggested is made of what was given alone: a token follows it.
+pub fn wrong_url(error: &BaseUrlError, command: &str) -> Failure {
+    let failure = Failure::usage(error.to_string());
+    match (error, error.suggestion()) {
+        (_, Some(url)) => failure.hint(format!("{command}{url}")),
+        (BaseUrlError::Plain { url }, _) => failure.hint(format!(
+            "on a network of your own: multiclaude-hybrid login --allow-http --url {url}"
+        )),
+        _ => failure.hint(format!("use the URL that you were given: {command}URL")),
     }
 }
 

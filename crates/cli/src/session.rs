@@ -3,7 +3,7 @@
 
 mod which;
 
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Exit, Failure, Outcome, wrong_url};
 use crate::home::Home;
 use crate::multiclaude::{self, Place, State};
 use crate::output::Output;
@@ -122,8 +122,10 @@ impl Session {
         match std::env::var(URL_VARIABLE) {
             Ok(text) if !text.is_empty() => {
                 let allowed = self.settings.logins.iter().any(|login| login.allow_http);
-                let base = BaseUrl::parse(&text, allowed)
-                    .map_err(|error| Failure::usage(format!("{URL_VARIABLE}: {error}")))?;
+                let base = BaseUrl::parse(&text, allowed).map_err(|error| {
+                    let failure = wrong_url(&error, &format!("export {URL_VARIABLE}="));
+                    Failure { message: format!("{URL_VARIABLE}: {}", failure.message), ..failure }
+                })?;
                 Ok(Some(base.to_string()))
             }
             _ => Ok(repo.and_then(|repo| self.settings.repo(repo).api_endpoint)),
@@ -141,7 +143,7 @@ impl Session {
         let url = self.endpoint(repo)?;
         let logins = || {
             self.logins().rev().filter(|login| {
-                url.as_ref().is_none_or(|url| *url == login.url)
+                url.as_ref().is_none_or(|url| BaseUrl::is_same(url, &login.url))
                     && repo.is_none_or(|repo| login.covers(repo))
             })
         };
@@ -152,12 +154,26 @@ impl Session {
             let what = repo.map_or(String::new(), |repo| format!(" for {repo}"));
             let at = url.as_ref().map_or(String::new(), |url| format!(" at {url}"));
             let asked = url.as_deref().unwrap_or("URL");
-            Failure::new(format!("this machine has no token{of}{what}{at}"))
-                .exit(Exit::NotLoggedIn)
-                .hint(format!(
+            let failure = Failure::new(format!("this machine has no token{of}{what}{at}"))
+                .exit(Exit::NotLoggedIn);
+            match url.as_deref().and_then(|url| self.login_nearby(url, repo)) {
+                Some(login) => Failure {
+                    message: format!("{}, and has one at {}", failure.message, login.url),
+                    ..failure
+                }
+                .hint(format!("if that is the coordinator: {}", go_to(&login.url, repo))),
+                None => failure.hint(format!(
                     "get one from whoever runs the coordinator, then: multiclaude-hybrid login --url {asked}"
-                ))
+                )),
+            }
         })
+    }
+
+    /// A login that would do, for another port or path of the host of `url`.
+    fn login_nearby(&self, url: &str, repo: Option<&Repo>) -> Option<&Login> {
+        let covers = |login: &&Login| repo.is_none_or(|repo| login.covers(repo));
+        let mut logins = self.logins().rev().filter(covers);
+        logins.find(|login| BaseUrl::is_same_host(url, &login.url))
     }
 
     /// A client that speaks for `login`.
@@ -174,8 +190,8 @@ impl Session {
 
     /// A client with any token.
     pub fn client_with(&self, url: &str, allow_http: bool, token: &str) -> Outcome<Client> {
-        let base =
-            BaseUrl::parse(url, allow_http).map_err(|error| Failure::usage(error.to_string()))?;
+        let base = BaseUrl::parse(url, allow_http)
+            .map_err(|error| wrong_url(&error, "multiclaude-hybrid login --url "))?;
         Ok(Client::builder(base).timeout(self.timeout).build(token)?)
     }
 
@@ -239,6 +255,14 @@ impl Session {
             }
             _ => failure,
         }
+    }
+}
+
+/// The command after which the coordinator at `url` is asked, where another one is now.
+fn go_to(url: &str, repo: Option<&Repo>) -> String {
+    match (std::env::var_os(URL_VARIABLE).filter(|text| !text.is_empty()), repo) {
+        (None, Some(repo)) => format!("multiclaude-hybrid config {repo} --api-endpoint={url}"),
+        _ => format!("export {URL_VARIABLE}={url}"),
     }
 }
 

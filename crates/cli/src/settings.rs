@@ -58,6 +58,11 @@ impl Login {
         which == self.owner.as_str() || which == self.kind.as_str() || which == self.token_id
     }
 
+    /// May it act for agents of `owner`?
+    pub fn acts_for(&self, owner: &Owner) -> bool {
+        self.kind != TokenKind::User || self.owner == *owner
+    }
+
     /// Does it reach `repo`? An admin token reaches all of them.
     pub fn covers(&self, repo: &Repo) -> bool {
         self.kind == TokenKind::Admin || self.repos.iter().any(|scope| scope.covers(repo))

@@ -47,6 +47,12 @@ async fn every_command_says_that_the_coordinator_is_away_and_works_again_when_it
         assert!(started.elapsed() < Duration::from_secs(20), "{args:?}");
     }
     snapshot("away", &machine);
+    // Claude Code starts its servers once: what is away now may be there later.
+    let hello = r#"{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}}"#;
+    let hello = format!("{}\n", hello.replace('\n', " "));
+    let served = machine.run_with(&["mcp", "--agent", "desk", "--repo", repo], &hello);
+    assert!(served.stdout.contains("serverInfo"), "{served:?}");
     // Without a limit, what follows waits for the coordinator, and says so once.
     let follower = Running::start(&machine, &["inbox", "desk", "--repo", repo, "--follow"]);
     let refused = Running::start(&machine, &["workers", "--repo", repo, "wait", spn]);

@@ -88,6 +88,31 @@ async fn one_of_several_tokens_can_be_chosen_and_forgotten() {
 }
 
 #[tokio::test]
+async fn a_coordinator_is_known_by_each_name_of_this_machine_and_not_by_another_path() {
+    let (mut machine, world) = dans().await;
+    let localhost = world.url.replace("127.0.0.1", "localhost");
+    machine.set("MULTICLAUDE_API_URL", &localhost);
+    let who = machine.run(&["whoami", "--json"]);
+    assert_eq!(who.json()["url"], world.url, "it connects to where the token was given for");
+    assert_eq!(machine.run(&["logout", "--url", &localhost]).code, 0);
+    machine.set("MULTICLAUDE_API_URL", "");
+    // A login by another name replaces the first one.
+    for url in [&world.url, &localhost] {
+        assert_eq!(machine.run_with(&["login", "--url", url], &world.tokens[0]).code, 0);
+    }
+    assert_eq!(machine.run(&["whoami", "--all", "--json"]).json().as_array().unwrap().len(), 1);
+    let other = format!("{}/other", world.url);
+    machine.run(&["config", &world.repo, &format!("--api-endpoint={other}")]);
+    let refused = machine.run(&["agents", "--repo", &world.repo]);
+    let hint = format!("config {} --api-endpoint={localhost}", world.repo);
+    assert!(refused.code == 3 && refused.stderr.contains(&hint), "{refused:?}");
+    machine.set("MULTICLAUDE_API_URL", &other);
+    let refused = machine.run(&["agents", "--repo", &world.repo]);
+    let hint = format!("export MULTICLAUDE_API_URL={localhost}");
+    assert!(refused.code == 3 && refused.stderr.contains(&hint), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_git_clone_elsewhere_means_its_own_repo() {
     let (mut machine, world) = dans().await;
     machine.write(".multiclaude/state.json", &json!({"repos": {"app": {"github_url": format!("https://github.com/{}", world.repo), "agents": null}}, "current_repo": "app"}).to_string());

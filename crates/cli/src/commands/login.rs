@@ -1,6 +1,6 @@
 //! `login`: the tokens of this machine.
 
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Exit, Failure, Outcome, wrong_url};
 use crate::output::word;
 use crate::session::Session;
 use crate::settings::{Login, Place, Settings, covered};
@@ -82,10 +82,8 @@ pub async fn keep(
         }
     })?;
     if TokenId::parse(&who.token_id).is_none() && who.token_id != ROOT {
-        return Err(Failure::new(format!(
-            "{base} is not a coordinator: a token has no such id"
-        ))
-        .exit(Exit::Unreachable));
+        return Err(Failure::new(format!("{base} is not a coordinator: a token has no such id"))
+            .exit(Exit::Unreachable));
     }
     let login = Login {
         url: base.to_string(),
@@ -139,7 +137,8 @@ pub async fn keep(
 /// logs in after a revocation does not want to hear of it for ever.
 async fn no_longer_valid(session: &Session, new: &Login) -> Vec<Login> {
     let others = session.settings.logins.iter();
-    let others = others.filter(|other| other.url == new.url && other.token_id != new.token_id);
+    let others = others
+        .filter(|other| BaseUrl::is_same(&other.url, &new.url) && other.token_id != new.token_id);
     let checked = join_all(others.map(|other| async move {
         let gone = match session.client(other) {
             Ok(client) => matches!(client.whoami().await, Err(Error::Unauthenticated(_))),
@@ -158,7 +157,7 @@ fn replaces(new: &Login, old: &Login) -> bool {
         Scope::Repo(repo) => new.covers(repo),
         Scope::Account(_) => new.repos.contains(scope),
     };
-    new.url == old.url
+    BaseUrl::is_same(&new.url, &old.url)
         && new.kind == old.kind
         && new.owner == old.owner
         && old.repos.iter().all(reaches)
@@ -175,7 +174,12 @@ fn usual(session: &Session) -> Outcome<String> {
     let configured = repos.filter_map(|repo| repo.api_endpoint.clone());
     let logins = settings.logins.iter().map(|login| login.url.clone());
     let known: BTreeSet<String> = logins.chain(configured).collect();
-    let several: Vec<_> = known.into_iter().collect();
+    let mut several: Vec<String> = Vec::new();
+    for url in known {
+        if !several.iter().any(|other| BaseUrl::is_same(other, &url)) {
+            several.push(url);
+        }
+    }
     match several.as_slice() {
         [] => Ok(DEFAULT_URL.to_owned()),
         [only] => Ok(only.clone()),
@@ -201,10 +205,8 @@ impl LoginArgs {
             Some(url) => url.clone(),
             None => usual(session)?,
         };
-        let base = BaseUrl::parse(&wanted, self.allow_http).map_err(|error| {
-            Failure::usage(error.to_string())
-                .hint(format!("multiclaude-hybrid login --url {DEFAULT_URL}"))
-        })?;
+        let base = BaseUrl::parse(&wanted, self.allow_http)
+            .map_err(|error| wrong_url(&error, "multiclaude-hybrid login --url "))?;
         let token = ask_secret(&format!("Token for {base}: "))?;
         let (login, who) = keep(session, &base, self.allow_http, !self.no_keychain, &token).await?;
         let place = session.secrets().told(login.place);

@@ -1,6 +1,6 @@
 //! `logout`: tokens leave this machine.
 
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Exit, Failure, Outcome, wrong_url};
 use crate::output::counted;
 use crate::session::Session;
 use crate::settings::{Login, Settings};
@@ -54,17 +54,13 @@ impl LogoutArgs {
 
     /// The tokens that are to be forgotten.
     fn meant(&self, session: &Session) -> Outcome<Vec<Login>> {
-        let url = match &self.url {
-            Some(url) => Some(
-                BaseUrl::parse(url, true)
-                    .map_err(|error| Failure::usage(error.to_string()))?
-                    .to_string(),
-            ),
-            None => None,
-        };
+        let url = self.url.as_ref().map(|url| BaseUrl::parse(url, true)).transpose();
+        let url = url.map_err(|error| wrong_url(&error, "multiclaude-hybrid logout --url "))?;
         let meant: Vec<Login> = session
             .logins()
-            .filter(|login| url.as_ref().is_none_or(|url| *url == login.url))
+            .filter(|login| {
+                url.as_ref().is_none_or(|url| BaseUrl::is_same(url.as_str(), &login.url))
+            })
             .filter(|login| self.token.as_ref().is_none_or(|which| login.is(which)))
             .cloned()
             .collect();

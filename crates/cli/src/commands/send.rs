@@ -10,6 +10,7 @@ use clap::Args;
 use multiclaude_hybrid_client::protocol::message::{
     BODY_MAX, FailureReason, Message, MessageStatus, NewMessage, TTL_MAX_SECS,
 };
+use multiclaude_hybrid_client::protocol::token::TokenKind;
 use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
 use std::io::{Read, stdin};
 use std::time::Duration;
@@ -98,6 +99,7 @@ impl SendArgs {
         }
         let sent = self.send(session, &at, &body).await;
         let sent = sent.map_err(|failure| {
+            let failure = no_such_sender(failure, &at, self.from.as_deref());
             let failure = session.explain(failure, &at.login);
             let agents = format!("`multiclaude-hybrid agents --repo {}`", at.repo);
             match failure.code.map(|code| code.as_str()) {
@@ -154,6 +156,23 @@ impl SendArgs {
         let key = self.key.as_deref();
         Ok(at.client.send(&message, key).await?)
     }
+}
+
+/// A token that covers the repo is refused where it may not speak as `from`.
+pub(super) fn no_such_sender(failure: Failure, at: &InRepo, from: Option<&str>) -> Failure {
+    let speaks = at.login.kind != TokenKind::Admin && at.login.covers(&at.repo);
+    let is_agent = |from: &&str| !from.starts_with("user:");
+    let Some(from) = from.filter(is_agent).filter(|_| speaks && failure.exit == Exit::Forbidden)
+    else {
+        return failure;
+    };
+    failure.or_hint(|| {
+        format!(
+            "register it: multiclaude-hybrid agents register {from} --type TYPE --repo {}; or leave \
+             out --from",
+            at.repo
+        )
+    })
 }
 
 /// A message that was waited for and has failed: the reason's name, and what to do.

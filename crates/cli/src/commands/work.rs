@@ -3,6 +3,7 @@
 mod cancel;
 mod warnings;
 
+use super::send::no_such_sender;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{Look, ago, line, now, safe, table};
 use crate::progress::worker;
@@ -142,6 +143,7 @@ impl WorkArgs {
         }
         let asked = self.ask(session, &at, task).await;
         let request = asked.map_err(|failure| {
+            let failure = no_such_sender(failure, &at, self.from.as_deref());
             let failure = session.explain(failure, &at.login);
             match failure.code.map(|code| code.as_str()) {
                 Some("worker_limit_reached") => Failure {
