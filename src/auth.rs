@@ -101,7 +101,7 @@ impl Caller {
                     None => Ok(()),
                     Some(scope) => Err(forbidden(&format!(
                         "A service token makes user tokens for repos that it covers itself; it \
-                         does not cover {scope}. GET /v1/whoami lists what it covers."
+                         does not cover {scope}."
                     ))),
                 }
             }
@@ -147,8 +147,7 @@ impl RepoCaller {
         }
         Err(forbidden(
             "An admin token manages tokens, configuration and the registry; it registers no \
-             agents and sends and reads no messages. Make a user or service token with POST \
-             /v1/tokens and use that.",
+             agents and sends and reads no messages. A user or service token does.",
         ))
     }
 
@@ -264,10 +263,7 @@ pub async fn repo_caller(context: &Context) -> Result<RepoCaller, ApiError> {
     if access::covers(caller.principal.kind, &caller.scopes, &repo) {
         return Ok(RepoCaller { caller, repo });
     }
-    Err(forbidden(&format!(
-        "The token does not cover {repo}. GET /v1/whoami lists what it covers; ask an admin for \
-         one that covers this repo."
-    )))
+    Err(forbidden(&format!("The token does not cover {repo}. An admin can make one that does.")))
 }
 
 /// The caller, if it is an admin.
@@ -318,8 +314,8 @@ pub async fn acting_for(
         }
     }
     Err(forbidden(&format!(
-        "{field}: no agent {name} that {} may act for is registered in {}. Register it with POST \
-         …/agents first, or use user:<owner> with a user token.",
+        "{field}: no agent {name} that {} may act for is registered in {}. A user token may also \
+         speak as user:<owner>.",
         principal.owner, caller.repo
     )))
 }

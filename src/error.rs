@@ -180,10 +180,9 @@ impl From<NewSpawnError> for ApiError {
 impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
         let (code, detail) = match &refused {
-            Refused::AgentNotFound => (
-                ErrorCode::AgentNotFound,
-                "No agent of that name is registered in this repo. GET …/agents lists those that are.",
-            ),
+            Refused::AgentNotFound => {
+                (ErrorCode::AgentNotFound, "No agent of that name is registered in this repo.")
+            }
             Refused::Superseded => (
                 ErrorCode::AgentSuperseded,
                 "The incarnation in the Agent-Id header has ended: the agent was deregistered or \
@@ -225,13 +224,46 @@ impl From<Refused> for ApiError {
                 ErrorCode::Conflict,
                 "Somebody else changed this agent at the same moment. Look at it and try again.",
             ),
-            Refused::NoEndpoint => (
-                ErrorCode::NoEndpoint,
-                "The agent has no endpoint. Set one with PATCH …/agents/{name} first.",
-            ),
+            Refused::NoEndpoint => (ErrorCode::NoEndpoint, "The agent has no endpoint."),
             Refused::Unavailable { cause } => return Self::unavailable("The mailbox", cause),
             Refused::Broken { cause } => return Self::internal(cause),
         };
         Self::new(code, detail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    /// The files below a directory.
+    fn files(dir: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    }
+
+    /// Not everybody who reads an error calls the API: the client knows which of its
+    /// commands helps.
+    #[test]
+    fn errors_state_facts_and_quote_no_call_of_the_api() {
+        let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let calls = ["GET ", "POST ", "PUT ", "PATCH ", "DELETE ", "\"take_over", "\\\"take_over"];
+        for path in files(&src) {
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap().lines();
+            // SQL is no error's text.
+            let quotes = |line: &&str| {
+                !line.trim_start().starts_with("//")
+                    && !line.contains("DELETE FROM")
+                    && calls.iter().any(|call| line.contains(call))
+            };
+            assert_eq!(
+                code.filter(quotes).collect::<Vec<_>>(),
+                Vec::<&str>::new(),
+                "{}",
+                path.display()
+            );
+        }
     }
 }

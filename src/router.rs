@@ -115,7 +115,7 @@ pub fn allowed(segments: &[String]) -> Vec<String> {
 pub fn not_found() -> ApiError {
     ApiError::new(
         ErrorCode::NotFound,
-        "There is nothing at this path. All paths begin with /v1; GET /v1/docs shows them.",
+        "There is nothing at this path. All paths begin with /v1; /v1/docs shows them.",
     )
 }
 

@@ -168,8 +168,8 @@ fn taken(found: Option<&Row>, context: &Context, is_held: bool) -> ApiError {
     ApiError::new(
         ErrorCode::AgentExists,
         format!(
-            "The name {} is held by {}{from} since {}, and was last seen at {} ({}).{there} Choose \
-             another name, or take it over once it is stopped.",
+            "The name {} is held by {}{from} since {}, and was last seen at {} ({}).{there} It can \
+             be taken over once it is stopped.",
             agent.name,
             agent.owner,
             agent.created_at,

@@ -102,8 +102,7 @@ fn checked_endpoint(url: String, context: &Context) -> Result<String, ApiError> 
 fn precondition_failed() -> ApiError {
     ApiError::new(
         ErrorCode::PreconditionFailed,
-        "The configuration was changed in the meantime. GET it again, apply your change to what \
-         is there, and send it with the new ETag in If-Match.",
+        "The configuration was changed in the meantime: it no longer has the ETag in If-Match.",
     )
 }
 

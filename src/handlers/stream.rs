@@ -18,8 +18,8 @@ pub async fn open(context: Context) -> Handled {
     if !upgrade.is_some_and(|wanted| wanted.eq_ignore_ascii_case("websocket")) {
         return Err(ApiError::new(
             ErrorCode::UpgradeRequired,
-            "This is a WebSocket: send the request with Upgrade: websocket, as a WebSocket client \
-             does. Without one, GET …/agents/{name}/messages?wait=25 waits for messages.",
+            "This is a WebSocket: the request needs Upgrade: websocket. Without one, a list of the \
+             agent's messages can wait for the next one (wait=25).",
         ));
     }
     let ask = OpenStream {

@@ -126,8 +126,5 @@ pub async fn delete(context: Context) -> Handled {
     if store::tokens::delete(context.db()?, &id, &entry).await? {
         return nothing();
     }
-    Err(ApiError::new(
-        ErrorCode::TokenNotFound,
-        "There is no token of this id (any longer). GET /v1/tokens lists those there are.",
-    ))
+    Err(ApiError::new(ErrorCode::TokenNotFound, "There is no token of this id (any longer)."))
 }

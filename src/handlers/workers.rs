@@ -148,8 +148,8 @@ async fn limit_reached(context: &Context, repo: &Repo) -> Result<ApiError, ApiEr
     Ok(ApiError::new(
         ErrorCode::WorkerLimitReached,
         format!(
-            "This repo allows {} workers pending and in progress (max_workers of its config). Wait \
-             for one to end, or cancel one with DELETE …/workers/{{id}}.",
+            "This repo allows {} workers pending and in progress (max_workers of its config), and \
+             has as many.",
             usage.max_open
         ),
     )
@@ -168,8 +168,7 @@ pub async fn expire(context: &Context, repo: &Repo) -> Result<(), ApiError> {
 pub fn not_found() -> ApiError {
     ApiError::new(
         ErrorCode::WorkerNotFound,
-        "There is no request for a worker of this id in this repo. GET …/workers lists them; ended \
-         ones are kept for 30 days.",
+        "There is no request for a worker of this id in this repo. Ended ones are kept for 30 days.",
     )
 }
 

@@ -67,9 +67,7 @@ impl Connection {
         match &result {
             Err(error) if concerns_all(error) => self.lost(error),
             // Perhaps this call alone failed: a probe tells.
-            Err(error) if is_for_later(error) && !matches!(error, Error::RateLimited { .. }) => {
-                self.probe_unless_probing();
-            }
+            Err(error) if is_for_later(error) && !error.is_limit() => self.probe_after(error),
             _ => self.reached(),
         }
         result
@@ -104,12 +102,14 @@ impl Connection {
             self.since_ms.store(clock::wall_ms(), Ordering::Relaxed);
             warn!(repo = %self.name, reason, "the coordinator is away; messages wait on this machine");
         }
-        self.probe_unless_probing();
+        self.probe_after(error);
     }
 
-    fn probe_unless_probing(self: &Arc<Self>) {
+    /// Begins to probe, unless that is being done.
+    fn probe_after(self: &Arc<Self>, error: &Error) {
         if !self.probing.swap(true, Ordering::AcqRel) {
-            tokio::spawn(probe(Arc::downgrade(self)));
+            let first = PROBES.wait_after(error, 1, fastrand::f64());
+            tokio::spawn(probe(Arc::downgrade(self), first));
         }
     }
 
@@ -147,23 +147,23 @@ impl Connection {
     }
 }
 
-/// Asks until the coordinator answers. A refused token is asked about less often:
-/// only a person can change that.
-async fn probe(connection: Weak<Connection>) {
-    let mut failures = 0;
+/// Asks until the coordinator answers, at first after `wait`. A refused token is
+/// asked about less often: only a person can change that.
+async fn probe(connection: Weak<Connection>, mut wait: Duration) {
+    let mut failures = 1;
     loop {
-        failures += 1;
-        sleep(PROBES.wait(failures, fastrand::f64())).await;
+        sleep(wait).await;
         // It may have been replaced by another one meanwhile.
         let Some(connection) = connection.upgrade() else {
             return;
         };
         match connection.client.whoami().await {
-            Err(error) if is_for_later(&error) && !matches!(error, Error::RateLimited { .. }) => {
+            Err(error) if is_for_later(&error) && !error.is_limit() => {
                 connection.lost(&error);
+                failures += 1;
+                wait = PROBES.wait_after(&error, failures, fastrand::f64());
                 if !error.is_outage() {
-                    drop(connection);
-                    sleep(REFUSED).await;
+                    wait += REFUSED;
                 }
             }
             _ => {
@@ -189,7 +189,5 @@ fn concerns_all(error: &Error) -> bool {
 /// May the same call succeed later, without anybody changing the request? Then
 /// what it was to do waits.
 pub fn is_for_later(error: &Error) -> bool {
-    error.is_outage()
-        || concerns_all(error)
-        || matches!(error, Error::RateLimited { .. } | Error::Unexpected { .. })
+    error.is_temporary() || concerns_all(error) || matches!(error, Error::Unexpected { .. })
 }

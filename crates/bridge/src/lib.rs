@@ -19,6 +19,7 @@
 //! | [`status`] | what `bridge status` shows |
 //! | [`trouble`] | conditions that are logged when they begin and end |
 //! | [`setup`] | what the bridge asks of the command line: settings, logins, keys |
+//! | [`hints`] | what to do about a refusal of the coordinator |
 //! | [`abort`], [`dirs`], [`clock`], [`watch`], [`unix`], [`http`] | the machine: files that survive a crash, time, changes, sockets, pushes |
 //!
 //! *In scope:* messages and presence. *Out of scope:* the coordinator's wire (the
@@ -28,6 +29,7 @@ pub mod abort;
 pub mod clock;
 pub mod connection;
 pub mod dirs;
+pub mod hints;
 pub mod hop;
 pub mod http;
 pub mod inbox;

@@ -7,12 +7,13 @@
 
 pub mod mailbox;
 
+use crate::hints;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::message::Message;
 use multiclaude_hybrid_client::protocol::spawn::{NewSpawn, SpawnRequest, SpawnStatus, SpawnedBy};
 use multiclaude_hybrid_client::protocol::text::stripped;
 use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
-use multiclaude_hybrid_client::{AgentFilter, RepoClient};
+use multiclaude_hybrid_client::{AgentFilter, Error, RepoClient};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -180,7 +181,8 @@ pub fn shown(result: Result<Value, String>) -> Result<Value, String> {
             Value::String(text) => Value::String(stripped(&text).into_owned()),
             Value::Array(items) => items.into_iter().map(strip).collect(),
             Value::Object(members) => {
-                let strip_member = |(key, value): (String, Value)| (stripped(&key).into_owned(), strip(value));
+                let strip_member =
+                    |(key, value): (String, Value)| (stripped(&key).into_owned(), strip(value));
                 members.into_iter().map(strip_member).collect()
             }
             other => other,
@@ -197,7 +199,7 @@ pub async fn call_api(
     tool: &str,
     args: &Value,
 ) -> Option<Result<Value, String>> {
-    let text = |error: multiclaude_hybrid_client::Error| error.to_string();
+    let text = |error: Error| hints::told(&error);
     Some(match tool {
         "list_agents" => repo.agents(&AgentFilter::default()).await.map_err(text).map(|agents| {
             let shown = |agent: &Agent| Shown::of(agent, agent.name.as_str(), agent.name == *name);

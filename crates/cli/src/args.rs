@@ -11,7 +11,8 @@ use crate::commands::join::JoinArgs;
 use crate::commands::keys::KeysArgs;
 use crate::commands::leave::LeaveArgs;
 use crate::commands::list::ListArgs;
-use crate::commands::login::{LoginArgs, LogoutArgs};
+use crate::commands::login::LoginArgs;
+use crate::commands::logout::LogoutArgs;
 use crate::commands::mcp::McpArgs;
 use crate::commands::prompt::PromptArgs;
 use crate::commands::receipt::ReceiptArgs;
@@ -32,9 +33,12 @@ use std::time::Duration;
 const EXITS: &str = "Exit status: 0 done, 1 something on this machine is wrong, 2 called wrongly, 3 no \
 valid token (401), 4 the token does not allow it (403), 5 not found (404), 6 a conflict (409, 412), 7 \
 a limit is reached (429), 8 the coordinator is away or in trouble, 9 the worker or message that was \
-waited for has failed, 124 --wait-timeout is over, 130 interrupted while waiting.
+waited for has failed, 124 the time to wait (--timeout, --wait-timeout) is over, 130 interrupted while waiting.
 
 Environment: MULTICLAUDE_API_URL, the coordinator's URL; NO_COLOR, no colours.";
+
+/// How long one call may take, unless the user says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// multiclaude agents across machines.
 #[derive(Debug, Parser)]
@@ -43,9 +47,10 @@ pub struct Cli {
     /// Print JSON, and errors as JSON on standard error
     #[arg(long, global = true)]
     pub json: bool,
-    /// How long one call to the coordinator may take, in seconds
-    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=600))]
-    pub timeout: u64,
+    /// How long one call to the coordinator may take, in seconds [default: 15]; if given,
+    /// also how long a command waits: with --wait or --follow, and `workers wait`
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub timeout: Option<u64>,
     /// Use a token of this owner or kind, or with this id
     #[arg(long = "as", global = true, value_name = "WHICH")]
     only: Option<String>,
@@ -104,44 +109,53 @@ impl Cli {
             Command::Shim(args) => return args.run(Output::new(self.json)),
             _ => {}
         }
-        let timeout = Duration::from_secs(self.timeout);
+        let limit = self.timeout.map(Duration::from_secs);
+        let timeout = limit.unwrap_or(TIMEOUT);
         let mut session = match (Session::open(Output::new(self.json), timeout), &self.command) {
             (Err(failure), Command::Doctor(args)) => {
                 return args.run_without_settings(Output::new(self.json), failure);
             }
             (opened, _) => opened?,
         };
+        session.limit = limit;
         session.only.clone_from(&self.only);
-        match self.command {
-            Command::Login(args) => args.run(&mut session).await,
-            Command::Logout(args) => args.run(&session),
-            Command::Whoami(args) => args.run(&session).await,
-            Command::Config(args) => args.run(&mut session).await,
-            Command::Work(args) => args.run(&session).await,
-            Command::List(args) => args.run(&mut session).await,
-            Command::Agents(args) => args.run(&session).await,
-            Command::Send(args) => args.run(&session).await,
-            Command::Inbox(args) => args.run(&session).await,
-            Command::Ack(args) => args.run(&session).await,
-            Command::Receipt(args) => args.run(&session).await,
-            Command::Workers(args) => args.run(&session).await,
-            Command::Tokens(args) => args.run(&session).await,
-            Command::Keys(args) => args.run(&session).await,
-            Command::Invite(args) => args.run(&session).await,
-            Command::Join(args) => args.run(&mut session).await,
-            Command::Leave(args) => args.run(&mut session).await,
-            Command::Prompt(args) => args.run(&session).await,
-            Command::Status(args) => args.run(&session).await,
-            Command::Bridge(args) => args.run(&mut session).await,
-            Command::Runner(args) => args.run(&session).await,
-            Command::Mcp(args) => args.run(&session).await,
-            Command::Host(args) => args.run(&mut session).await,
-            Command::StandDown(args) => args.run(&mut session).await,
-            Command::StandUp(args) => args.run(&mut session).await,
-            Command::Doctor(args) => args.run(&session).await,
-            Command::Shim(args) => args.run(session.out),
-            Command::Completions(args) => args.run(),
-            Command::Man(args) => args.run(),
+        let done = self.command.run(&mut session).await;
+        done.map_err(|failure| failure.in_repo(session.about.get()))
+    }
+}
+
+impl Command {
+    async fn run(self, session: &mut Session) -> Outcome {
+        match self {
+            Self::Login(args) => args.run(session).await,
+            Self::Logout(args) => args.run(session),
+            Self::Whoami(args) => args.run(session).await,
+            Self::Config(args) => args.run(session).await,
+            Self::Work(args) => args.run(session).await,
+            Self::List(args) => args.run(session).await,
+            Self::Agents(args) => args.run(session).await,
+            Self::Send(args) => args.run(session).await,
+            Self::Inbox(args) => args.run(session).await,
+            Self::Ack(args) => args.run(session).await,
+            Self::Receipt(args) => args.run(session).await,
+            Self::Workers(args) => args.run(session).await,
+            Self::Tokens(args) => args.run(session).await,
+            Self::Keys(args) => args.run(session).await,
+            Self::Invite(args) => args.run(session).await,
+            Self::Join(args) => args.run(session).await,
+            Self::Leave(args) => args.run(session).await,
+            Self::Prompt(args) => args.run(session).await,
+            Self::Status(args) => args.run(session).await,
+            Self::Bridge(args) => args.run(session).await,
+            Self::Runner(args) => args.run(session).await,
+            Self::Mcp(args) => args.run(session).await,
+            Self::Host(args) => args.run(session).await,
+            Self::StandDown(args) => args.run(session).await,
+            Self::StandUp(args) => args.run(session).await,
+            Self::Doctor(args) => args.run(session).await,
+            Self::Shim(args) => args.run(session.out),
+            Self::Completions(args) => args.run(),
+            Self::Man(args) => args.run(),
         }
     }
 }

@@ -56,11 +56,21 @@ impl Entry {
         let args: Vec<_> = args.filter_map(Value::as_str).map(str::to_owned).collect();
         // Ours may be started by another program: `env A=1 multiclaude-hybrid mcp`.
         let mut words = std::iter::once(command).chain(args.iter().map(String::as_str));
-        if words.any(|word| Path::new(word).file_name().is_some_and(|name| name == SERVER)) {
+        if words.any(|word| is_us(Path::new(word))) {
             return Self::Ours { command: command.into(), args };
         }
         Self::Foreign(command.to_owned())
     }
+}
+
+/// Is it our program, by its name or because it is the one that runs?
+fn is_us(program: &Path) -> bool {
+    let is_this_one = || {
+        let this = std::env::current_exe().and_then(fs::canonicalize).ok();
+        this.is_some() && this == fs::canonicalize(program).ok()
+    };
+    program.file_name().is_some_and(|name| name == SERVER)
+        || (program.is_absolute() && is_this_one())
 }
 
 /// What the file says under our server's name.
@@ -231,6 +241,20 @@ mod tests {
 
     fn with_server(server: &str) -> tempfile::TempDir {
         home(Some(&format!("{{\n  \"mcpServers\": {{ \"{SERVER}\": {server} }}\n}}\n")))
+    }
+
+    #[test]
+    fn the_running_program_is_ours_whatever_its_file_is_called() {
+        let us = std::env::current_exe().unwrap();
+        let entry = |command: &Path| Entry::of(&serde_json::json!({ "command": command }));
+        assert!(matches!(entry(&us), Entry::Ours { .. }));
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("mch");
+        std::os::unix::fs::symlink(&us, &link).unwrap();
+        assert!(matches!(entry(&link), Entry::Ours { .. }));
+        for other in ["/bin/sh", "mch", "/no/such/program"] {
+            assert!(matches!(entry(Path::new(other)), Entry::Foreign(_)), "{other}");
+        }
     }
 
     #[test]

@@ -94,14 +94,15 @@ pub fn own(session: &Session) -> Outcome<Recipient> {
     let recipient = made.recipient().to_string();
     let logins = &session.settings.logins;
     let keychain = logins.last().is_some_and(|login| login.place == Place::Keychain);
-    let place = session.secrets().keep(&Name::key(&recipient), &made.reveal(), keychain)?;
-    let key = Key { recipient, place };
-    // Another process may have been faster: its key stands.
-    let first = Settings::change(&session.home, |settings| {
-        Ok(settings.key.get_or_insert_with(|| key.clone()) == &key)
-    })?;
-    if !first {
-        session.secrets().forget(&Name::key(&key.recipient), key.place)?;
+    let name = Name::key(&recipient);
+    let change = |settings: &mut Settings, place| {
+        let key = Key { recipient, place };
+        // Another process may have been faster: its key stands.
+        (settings.key.get_or_insert_with(|| key.clone()) != &key).then_some(place)
+    };
+    let (late, _) = session.secrets().keep(&name, &made.reveal(), keychain, change)?;
+    if let Some(place) = late {
+        session.secrets().forget(&name, place)?;
     }
     let identity = identity(session)?;
     let identity = identity.ok_or_else(|| Failure::new("no encryption key could be made"))?;
@@ -110,11 +111,15 @@ pub fn own(session: &Session) -> Outcome<Recipient> {
 
 /// Forgets this machine's key: what was encrypted for it is readable no more.
 pub fn forget_own(session: &Session) -> Outcome {
-    let key = Settings::change(&session.home, |settings| Ok(settings.key.take()))?;
-    match key {
-        Some(key) => session.secrets().forget(&Name::key(&key.recipient), key.place),
-        None => Ok(()),
-    }
+    let Some(key) = Settings::load(&session.home)?.key else {
+        return Ok(());
+    };
+    // While the settings refer to it, it can be forgotten again.
+    session.secrets().forget(&key.secret(), key.place)?;
+    Settings::change(&session.home, |settings| {
+        settings.key.take_if(|known| *known == key);
+        Ok(())
+    })
 }
 
 /// A message as it is to leave: sealed, if this machine or the repo's

@@ -3,10 +3,14 @@
 
 use crate::output::safe;
 use crate::redact::secrets;
-use multiclaude_hybrid_client::Error;
-use multiclaude_hybrid_client::protocol::ErrorCode;
+use multiclaude_hybrid_bridge::hints::hint_for;
+use multiclaude_hybrid_client::protocol::{ErrorCode, Repo};
+use multiclaude_hybrid_client::{BaseUrlError, Cause, Error};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::fmt;
+use std::io::ErrorKind;
+use std::time::Duration;
 
 /// What the exit status says. `multiclaude-hybrid --help` lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +41,7 @@ pub enum Exit {
 }
 
 /// Why a command failed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Failure {
     /// For scripts.
     pub exit: Exit,
@@ -47,6 +51,9 @@ pub struct Failure {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// The same may succeed when this time is over: the coordinator is away, or a limit
+    /// is reached.
+    pub again: Option<Duration>,
 }
 
 /// What a command comes to.
@@ -55,7 +62,8 @@ pub type Outcome<T = ()> = Result<T, Failure>;
 impl Failure {
     /// A failure of this machine, or of how it is set up.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Failed, code: None, message: message.into(), hint: None }
+        let message = message.into();
+        Self { exit: Exit::Failed, code: None, message, hint: None, again: None }
     }
 
     /// A command that was called wrongly.
@@ -90,9 +98,22 @@ impl Failure {
         if self.exit == exit { self.hint(hint) } else { self }
     }
 
+    /// What to do about it: what the command knows of it, else what usually helps.
+    pub fn advice(&self) -> Option<Cow<'_, str>> {
+        let usual = || Some(Cow::Owned(hint_for(self.code?, None)?));
+        self.hint.as_deref().map(Cow::Borrowed).or_else(usual)
+    }
+
+    /// With what usually helps, unless something better is known already.
+    #[must_use]
+    pub fn in_repo(self, repo: Option<&Repo>) -> Self {
+        let usual = self.code.and_then(|code| hint_for(code, repo));
+        Self { hint: self.hint.or(usual), ..self }
+    }
+
     /// Beside something that goes on: what was wrong, and the hint.
     pub fn aside(&self) -> String {
-        match &self.hint {
+        match self.advice() {
             Some(hint) => format!("{}; {hint}", self.message),
             None => self.message.clone(),
         }
@@ -104,7 +125,7 @@ impl Failure {
             "exit": self.exit as u8,
             "code": self.code,
             "message": self.message,
-            "hint": self.hint,
+            "hint": self.advice(),
         }})
     }
 }
@@ -117,50 +138,101 @@ impl fmt::Display for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let (exit, hint) = match &error {
-            Error::Unauthenticated(_) => (Exit::NotLoggedIn, None),
-            Error::Forbidden(_) => (Exit::Forbidden, None),
-            Error::NotFound(_) => (Exit::NotFound, None),
-            Error::Conflict { .. } => (Exit::Conflict, None),
-            Error::Closed { .. } => (
-                Exit::Conflict,
-                Some(
-                    "something else receives for this agent now: another --follow, or a bridge"
-                        .to_owned(),
-                ),
-            ),
-            Error::RateLimited { retry_after, .. } => {
-                let wait = retry_after.map_or(60, |wait| wait.as_secs().max(1));
-                (Exit::RateLimited, Some(format!("try again in {wait} s")))
-            }
-            Error::Unreachable { base, .. } => (
-                Exit::Unreachable,
-                Some(format!(
-                    "is the coordinator running, and is {base} its URL? `multiclaude-hybrid \
-                     doctor` checks everything in between"
-                )),
-            ),
-            Error::Failed(_) | Error::Stream(_) => (
-                Exit::Unreachable,
-                Some("try again in a moment; the coordinator's log has the request".to_owned()),
-            ),
-            Error::Unexpected { base, .. } => {
-                (Exit::Unreachable, Some(format!("is {base} really the URL of a coordinator?")))
-            }
-            _ => (Exit::Failed, None),
-        };
         Self {
-            exit,
+            exit: exit_of(&error),
             code: error.code(),
             // The other side's words, which may be anything.
             message: secrets(&safe(&error.to_string())).into_owned(),
-            hint,
+            hint: hint_of(&error),
+            again: error.is_temporary().then(|| error.retry_after().unwrap_or_default()),
         }
+    }
+}
+
+fn exit_of(error: &Error) -> Exit {
+    match error {
+        Error::Unauthenticated(_) => Exit::NotLoggedIn,
+        Error::Forbidden(_) => Exit::Forbidden,
+        Error::NotFound(_) => Exit::NotFound,
+        Error::Conflict { .. } | Error::Closed { .. } => Exit::Conflict,
+        error if error.is_limit() => Exit::RateLimited,
+        Error::Unexpected { .. } => Exit::Unreachable,
+        error if error.is_outage() => Exit::Unreachable,
+        _ => Exit::Failed,
+    }
+}
+
+/// What to do about it, where the code does not say that ([`hint_for`]).
+fn hint_of(error: &Error) -> Option<String> {
+    if let Some(wait) = error.retry_after() {
+        let wait = wait.as_secs().max(1);
+        return Some(format!("it asks to wait: try again in {wait} s"));
+    }
+    let text = match error {
+        Error::Closed { .. } => {
+            "something else receives for this agent now: another --follow, or a bridge"
+        }
+        Error::Unreachable { base, cause, .. } => {
+            return Some(format!(
+                "{} `multiclaude-hybrid doctor` checks everything in between",
+                check_of(*cause, base)
+            ));
+        }
+        Error::Stream(_) => "try again: the connection broke",
+        Error::Unexpected { status: 500.., .. } => "try again in a moment",
+        error if error.is_limit() => "try again in 60 s",
+        Error::Unexpected { base, .. } => {
+            return Some(format!("is {base} really the URL of a coordinator?"));
+        }
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+/// What to look at when the coordinator at `base` cannot be reached.
+pub fn check_of(cause: Cause, base: &str) -> String {
+    match cause {
+        Cause::Name => format!("is the name in {base} right, and is this machine online?"),
+        Cause::Refused => {
+            format!("nothing listens there: is the coordinator running, and is {base} its URL?")
+        }
+        Cause::Timeout => {
+            "it does not answer: is this machine online, and does a firewall or proxy stand \
+             between?"
+                .to_owned()
+        }
+        Cause::Tls => format!(
+            "is {base} right (a coordinator on this machine has http://), is its certificate \
+             valid, and is this machine's clock right?"
+        ),
+        _ => format!("is the coordinator running, and is {base} its URL?"),
+    }
+}
+
+/// A URL that cannot be a coordinator's; `command` is one that takes a good URL at its
+/// end. What is suggested is made of what was given alone: a token follows it.
+pub fn wrong_url(error: &BaseUrlError, command: &str) -> Failure {
+    let failure = Failure::usage(error.to_string());
+    match (error, error.suggestion()) {
+        (_, Some(url)) => failure.hint(format!("{command}{url}")),
+        (BaseUrlError::Plain { url }, _) => failure.hint(format!(
+            "on a network of your own: multiclaude-hybrid login --allow-http --url {url}"
+        )),
+        _ => failure.hint(format!("use the URL that you were given: {command}URL")),
     }
 }
 
 /// Says what was being done to `what` when the system refused.
 pub fn io(doing: &str, what: &std::path::Path) -> impl FnOnce(std::io::Error) -> Failure {
     let at = format!("cannot {doing} {}", what.display());
-    move |error| Failure::new(format!("{at}: {error}"))
+    let dir = what.parent().unwrap_or(what).display().to_string();
+    move |error| {
+        let failure = Failure::new(format!("{at}: {error}"));
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                failure.hint(format!("make room on the disk, then again: df -h {dir}"))
+            }
+            _ => failure,
+        }
+    }
 }

@@ -127,23 +127,67 @@ impl Home {
 }
 
 /// Replaces `path` in one step by a file that only the user can read. The caller
-/// holds the [`Home::lock`]: the draft has a fixed name, so that what a crash
-/// leaves of a secret is gone with the next write.
+/// holds the [`Home::lock`].
 pub fn write_private(path: &Path, content: &[u8]) -> Outcome {
+    Draft::write(path, content)?.place()
+}
+
+/// A file that only the user can read, written beside the one that it is to replace.
+/// It is removed again unless it is placed. Its name is fixed, so that what a crash
+/// leaves of a secret is gone with the next write.
+#[derive(Debug)]
+pub struct Draft {
+    draft: PathBuf,
+    path: PathBuf,
+    is_placed: bool,
+}
+
+impl Draft {
+    /// Writes what `path` is to hold. The caller holds the [`Home::lock`].
+    pub fn write(path: &Path, content: &[u8]) -> Outcome<Self> {
+        let draft = Self { draft: draft_of(path), path: path.to_owned(), is_placed: false };
+        let write = || {
+            remove_if_there(&draft.draft)?;
+            let mut options = File::options();
+            let mut file = options.write(true).create_new(true).mode(0o600).open(&draft.draft)?;
+            file.write_all(content)?;
+            file.sync_all()
+        };
+        write().map_err(io("write", path))?;
+        Ok(draft)
+    }
+
+    /// Puts it in its place, which takes no room on the disk.
+    pub fn place(mut self) -> Outcome {
+        fs::rename(&self.draft, &self.path).map_err(io("write", &self.path))?;
+        self.is_placed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.is_placed {
+            // The next write removes what cannot be removed now.
+            let _ = fs::remove_file(&self.draft);
+        }
+    }
+}
+
+/// Where the draft of `path` is.
+pub fn draft_of(path: &Path) -> PathBuf {
     let mut draft = path.as_os_str().to_owned();
     draft.push(".draft");
-    let write = || {
-        match fs::remove_file(&draft) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut options = File::options();
-        let mut file = options.write(true).create_new(true).mode(0o600).open(&draft)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&draft, path)
-    };
-    write().map_err(io("write", path))
+    draft.into()
+}
+
+/// Removes a file; whether it was there.
+pub fn remove_if_there(path: &Path) -> std::io::Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Refuses what others could have changed: it decides where tokens go.
@@ -161,4 +205,27 @@ pub fn check_ours(path: &Path) -> Outcome {
             .hint(format!("look at what is in it, then: chmod go-w {shown}")));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draft_that_is_not_placed_leaves_nothing_and_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("credentials");
+        write_private(&path, b"before").unwrap();
+        // What a crash has left.
+        fs::write(draft_of(&path), "half of a secr").unwrap();
+        drop(Draft::write(&path, b"after").unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"before");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        Draft::write(&path, b"after").unwrap().place().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"after");
+        // A write that fails.
+        let nowhere = dir.path().join("none/credentials");
+        Draft::write(&nowhere, b"x").unwrap_err();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
 }

@@ -17,18 +17,21 @@ use std::time::Duration;
 pub struct ThisMachine {
     /// How long one call may take.
     pub timeout: Duration,
+    /// The only tokens that may be used: see [`Session::only`].
+    pub only: Option<String>,
 }
 
 impl ThisMachine {
     fn session(&self) -> Outcome<Session> {
-        Session::open(Output::new(false), self.timeout)
+        let session = Session::open(Output::new(false), self.timeout)?;
+        Ok(Session { only: self.only.clone(), ..session })
     }
 }
 
 fn text(failure: Failure) -> String {
-    match failure.hint {
+    match failure.advice() {
         Some(hint) => format!("{} ({hint})", failure.message),
-        None => failure.message,
+        None => failure.message.clone(),
     }
 }
 

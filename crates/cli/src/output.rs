@@ -183,8 +183,8 @@ impl Output {
         }
         let error = Look::Bad.paint("error:");
         say(&styled(&format!("{error} {}", secrets(&failure.message))));
-        if let Some(hint) = &failure.hint {
-            say_hint(hint);
+        if let Some(hint) = failure.advice() {
+            say_hint(&hint);
         }
     }
 }
@@ -271,7 +271,10 @@ mod tests {
             safe("a\x1b[31mb\x07\u{9b}c\nd\u{202e}e"),
             "a\u{FFFD}[31mb\u{FFFD}\u{FFFD}c\nd\u{FFFD}e"
         );
-        assert_eq!(safe("a\u{61c}\u{2028}\u{200b}\u{feff}\u{e0041}b"), "a\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}b");
+        assert_eq!(
+            safe("a\u{61c}\u{2028}\u{200b}\u{feff}\u{e0041}b"),
+            "a\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}b"
+        );
         assert_eq!(line("one\ntwo\tthree", 9), "one two …");
     }
 
@@ -285,10 +288,7 @@ mod tests {
     fn json_keeps_every_character_and_shows_none_that_steers() {
         let body = "a\u{7f}b\u{9b}c\u{202e}d\ne\u{e0041}\u{200d}f";
         let json = escaped(&serde_json::to_string_pretty(&[body]).unwrap());
-        assert_eq!(
-            json,
-            "[\n  \"a\\u007fb\\u009bc\\u202ed\\ne\\udb40\\udc41\\u200df\"\n]"
-        );
+        assert_eq!(json, "[\n  \"a\\u007fb\\u009bc\\u202ed\\ne\\udb40\\udc41\\u200df\"\n]");
         assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [body]);
     }
 

@@ -3,7 +3,7 @@
 
 mod which;
 
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Exit, Failure, Outcome, wrong_url};
 use crate::home::Home;
 use crate::multiclaude::{self, Place, State};
 use crate::output::Output;
@@ -13,6 +13,7 @@ use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::config::HybridConfig;
 use multiclaude_hybrid_client::protocol::token::TokenKind;
 use multiclaude_hybrid_client::{BaseUrl, Client, RepoClient, URL_VARIABLE};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// What a command wants to do, which decides between several tokens.
@@ -48,8 +49,12 @@ pub struct Session {
     pub out: Output,
     /// How long one call may take.
     pub timeout: Duration,
+    /// How long a command may wait for something to happen, if the user limits that.
+    pub limit: Option<Duration>,
     /// The only tokens that may be used: of this owner or kind, or with this id.
     pub only: Option<String>,
+    /// The repo that the command is about, once that is known.
+    pub about: OnceLock<Repo>,
 }
 
 /// A repo, and everything needed to talk about it.
@@ -70,7 +75,7 @@ impl Session {
     pub fn open(out: Output, timeout: Duration) -> Outcome<Self> {
         let home = Home::of_user()?;
         let settings = Settings::load(&home)?;
-        Ok(Self { home, settings, out, timeout, only: None })
+        Ok(Self { home, settings, out, timeout, limit: None, only: None, about: OnceLock::new() })
     }
 
     /// Where the settings cannot be read: as if there were none.
@@ -80,7 +85,9 @@ impl Session {
             settings: Settings::default(),
             out,
             timeout: Duration::ZERO,
+            limit: None,
             only: None,
+            about: OnceLock::new(),
         })
     }
 
@@ -115,21 +122,28 @@ impl Session {
         match std::env::var(URL_VARIABLE) {
             Ok(text) if !text.is_empty() => {
                 let allowed = self.settings.logins.iter().any(|login| login.allow_http);
-                let base = BaseUrl::parse(&text, allowed)
-                    .map_err(|error| Failure::usage(format!("{URL_VARIABLE}: {error}")))?;
+                let base = BaseUrl::parse(&text, allowed).map_err(|error| {
+                    let failure = wrong_url(&error, &format!("export {URL_VARIABLE}="));
+                    Failure { message: format!("{URL_VARIABLE}: {}", failure.message), ..failure }
+                })?;
                 Ok(Some(base.to_string()))
             }
             _ => Ok(repo.and_then(|repo| self.settings.repo(repo).api_endpoint)),
         }
     }
 
+    /// The tokens of this machine that may be used, the latest last.
+    pub fn logins(&self) -> impl DoubleEndedIterator<Item = &Login> {
+        let meant = |login: &&Login| self.only.as_ref().is_none_or(|only| login.is(only));
+        self.settings.logins.iter().filter(meant)
+    }
+
     /// The login for `repo` (or for anything), best for `need`.
     pub fn login(&self, repo: Option<&Repo>, need: Need) -> Outcome<&Login> {
         let url = self.endpoint(repo)?;
         let logins = || {
-            self.settings.logins.iter().rev().filter(|login| {
-                url.as_ref().is_none_or(|url| *url == login.url)
-                    && self.only.as_ref().is_none_or(|only| login.is(only))
+            self.logins().rev().filter(|login| {
+                url.as_ref().is_none_or(|url| BaseUrl::is_same(url, &login.url))
                     && repo.is_none_or(|repo| login.covers(repo))
             })
         };
@@ -140,12 +154,26 @@ impl Session {
             let what = repo.map_or(String::new(), |repo| format!(" for {repo}"));
             let at = url.as_ref().map_or(String::new(), |url| format!(" at {url}"));
             let asked = url.as_deref().unwrap_or("URL");
-            Failure::new(format!("this machine has no token{of}{what}{at}"))
-                .exit(Exit::NotLoggedIn)
-                .hint(format!(
+            let failure = Failure::new(format!("this machine has no token{of}{what}{at}"))
+                .exit(Exit::NotLoggedIn);
+            match url.as_deref().and_then(|url| self.login_nearby(url, repo)) {
+                Some(login) => Failure {
+                    message: format!("{}, and has one at {}", failure.message, login.url),
+                    ..failure
+                }
+                .hint(format!("if that is the coordinator: {}", go_to(&login.url, repo))),
+                None => failure.hint(format!(
                     "get one from whoever runs the coordinator, then: multiclaude-hybrid login --url {asked}"
-                ))
+                )),
+            }
         })
+    }
+
+    /// A login that would do, for another port or path of the host of `url`.
+    fn login_nearby(&self, url: &str, repo: Option<&Repo>) -> Option<&Login> {
+        let covers = |login: &&Login| repo.is_none_or(|repo| login.covers(repo));
+        let mut logins = self.logins().rev().filter(covers);
+        logins.find(|login| BaseUrl::is_same_host(url, &login.url))
     }
 
     /// A client that speaks for `login`.
@@ -162,14 +190,15 @@ impl Session {
 
     /// A client with any token.
     pub fn client_with(&self, url: &str, allow_http: bool, token: &str) -> Outcome<Client> {
-        let base =
-            BaseUrl::parse(url, allow_http).map_err(|error| Failure::usage(error.to_string()))?;
+        let base = BaseUrl::parse(url, allow_http)
+            .map_err(|error| wrong_url(&error, "multiclaude-hybrid login --url "))?;
         Ok(Client::builder(base).timeout(self.timeout).build(token)?)
     }
 
     /// The repo that `given` means, with a client for `need`.
     pub fn in_repo(&self, given: Option<&str>, need: Need) -> Outcome<InRepo> {
         let (repo, nickname) = self.resolve(given)?;
+        let _ = self.about.set(repo.clone());
         let login = self.login(Some(&repo), need)?.clone();
         let client = self.client(&login)?.repo(&repo);
         Ok(InRepo { repo, nickname, login, client })
@@ -226,6 +255,14 @@ impl Session {
             }
             _ => failure,
         }
+    }
+}
+
+/// The command after which the coordinator at `url` is asked, where another one is now.
+fn go_to(url: &str, repo: Option<&Repo>) -> String {
+    match (std::env::var_os(URL_VARIABLE).filter(|text| !text.is_empty()), repo) {
+        (None, Some(repo)) => format!("multiclaude-hybrid config {repo} --api-endpoint={url}"),
+        _ => format!("export {URL_VARIABLE}={url}"),
     }
 }
 

@@ -2,7 +2,7 @@
 //! in here.
 
 use crate::failure::{Failure, Outcome, io};
-use crate::home::{Home, check_ours, write_private};
+use crate::home::{Draft, Home, check_ours};
 use crate::multiclaude::{repo_of_url, without_user};
 use crate::secrets::Name;
 use multiclaude_hybrid_bridge::dirs::{Dirs, make_dir, write_durably};
@@ -58,6 +58,11 @@ impl Login {
         which == self.owner.as_str() || which == self.kind.as_str() || which == self.token_id
     }
 
+    /// May it act for agents of `owner`?
+    pub fn acts_for(&self, owner: &Owner) -> bool {
+        self.kind != TokenKind::User || self.owner == *owner
+    }
+
     /// Does it reach `repo`? An admin token reaches all of them.
     pub fn covers(&self, repo: &Repo) -> bool {
         self.kind == TokenKind::Admin || self.repos.iter().any(|scope| scope.covers(repo))
@@ -71,6 +76,13 @@ pub struct Key {
     pub recipient: String,
     /// Where the secret part is.
     pub place: Place,
+}
+
+impl Key {
+    /// Where its secret part is found.
+    pub fn secret(&self) -> Name {
+        Name::key(&self.recipient)
+    }
 }
 
 /// What a token covers, for people.
@@ -213,10 +225,26 @@ impl Settings {
         let _lock = home.lock()?;
         let mut settings = Self::load(home)?;
         let result = change(&mut settings)?;
-        let text = serde_json::to_vec_pretty(&settings)
-            .map_err(|error| Failure::new(format!("cannot write the settings: {error}")))?;
-        write_private(&home.settings(), &text)?;
+        settings.draft(home)?.place()?;
         Ok(result)
+    }
+
+    /// Their file, to be placed. The caller holds the [`Home::lock`].
+    pub fn draft(&self, home: &Home) -> Outcome<Draft> {
+        let text = serde_json::to_vec_pretty(self)
+            .map_err(|error| Failure::new(format!("cannot write the settings: {error}")))?;
+        Draft::write(&home.settings(), &text)
+    }
+
+    /// The secrets that they refer to, and where those are.
+    pub fn secrets(&self) -> impl Iterator<Item = (Name, Place)> {
+        let tokens = self.logins.iter().map(|login| (login.secret(), login.place));
+        tokens.chain(self.key.iter().map(|key| (key.secret(), key.place)))
+    }
+
+    /// Do they refer to this secret?
+    pub fn refers_to(&self, name: &Name, place: Place) -> bool {
+        self.secrets().any(|secret| secret == (name.clone(), place))
     }
 
     /// What was decided about `repo`.

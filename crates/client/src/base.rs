@@ -19,12 +19,14 @@ pub struct BaseUrl {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BaseUrlError {
     /// It is not a URL that a coordinator can be at.
-    #[error("{url:?} is not a coordinator's URL: {reason}; it looks like {DEFAULT_URL}")]
+    #[error("{url:?} is not a coordinator's URL: {reason}; one looks like https://HOST/v1")]
     Malformed {
         /// What was given, without user and password.
         url: String,
         /// What is wrong with it.
         reason: String,
+        /// What may have been meant: a good URL of the very host that was given.
+        suggestion: Option<String>,
     },
     /// It is plain `http` to another machine.
     #[error(
@@ -41,9 +43,20 @@ impl BaseUrl {
     /// Reads a URL: a path in it is kept, an empty one means `/v1`. Plain `http`
     /// is for loopback, unless `allow_http`.
     pub fn parse(text: &str, allow_http: bool) -> Result<Self, BaseUrlError> {
+        Self::read(text, allow_http).map_err(|error| match error {
+            BaseUrlError::Malformed { url, reason, .. } => {
+                BaseUrlError::Malformed { url, reason, suggestion: suggestion(text) }
+            }
+            plain @ BaseUrlError::Plain { .. } => plain,
+        })
+    }
+
+    /// As [`BaseUrl::parse`], without a suggestion.
+    fn read(text: &str, allow_http: bool) -> Result<Self, BaseUrlError> {
         let malformed = |url: &str, reason: &str| BaseUrlError::Malformed {
             url: url.to_owned(),
             reason: reason.to_owned(),
+            suggestion: None,
         };
         // What cannot be read may hold a password: it is not repeated then.
         let hidden = if text.contains('@') { "…" } else { text };
@@ -84,6 +97,23 @@ impl BaseUrl {
         }
     }
 
+    /// Do two URLs lead to the same coordinator? The names of this machine are one.
+    /// What is no URL is the same as itself only.
+    pub fn is_same(one: &str, other: &str) -> bool {
+        match (Place::of(one), Place::of(other)) {
+            (Some(one), Some(other)) => one == other,
+            _ => one == other,
+        }
+    }
+
+    /// Do two URLs name the same host, with whatever port and path?
+    pub fn is_same_host(one: &str, other: &str) -> bool {
+        match (Place::of(one), Place::of(other)) {
+            (Some(one), Some(other)) => one.host == other.host,
+            _ => false,
+        }
+    }
+
     /// Its text, without a slash at the end.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -95,6 +125,65 @@ impl BaseUrl {
     }
 }
 
+impl BaseUrlError {
+    /// A good URL of the host that was given, if that can be made of it.
+    pub fn suggestion(&self) -> Option<&str> {
+        match self {
+            Self::Malformed { suggestion, .. } => suggestion.as_deref(),
+            Self::Plain { .. } => None,
+        }
+    }
+}
+
+/// Where a URL leads.
+#[derive(PartialEq, Eq)]
+struct Place {
+    scheme: String,
+    /// Nothing for this machine.
+    host: Option<String>,
+    port: Option<u16>,
+    path: String,
+}
+
+impl Place {
+    fn of(text: &str) -> Option<Self> {
+        let url = Url::parse(BaseUrl::read(text, true).ok()?.as_str()).ok()?;
+        let host = url.host_str()?;
+        let is_here = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+        Some(Self {
+            scheme: url.scheme().to_owned(),
+            host: (!is_here).then(|| host.to_owned()),
+            port: url.port_or_known_default(),
+            path: url.path().to_owned(),
+        })
+    }
+}
+
+/// What a text that is no good URL may have meant. Only the scheme and what follows
+/// the path are changed: whoever follows the suggestion shows a token to its host.
+fn suggestion(text: &str) -> Option<String> {
+    let text = text.trim();
+    let text = text.split(['?', '#']).next()?;
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (Some(scheme.to_ascii_lowercase()), rest),
+        None => (None, text),
+    };
+    let authority = rest.split('/').next()?;
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    let made = |scheme: &str| BaseUrl::read(&format!("{scheme}://{rest}"), false).ok();
+    let base = match scheme.as_deref() {
+        Some(scheme @ ("http" | "https")) => made(scheme)?,
+        Some(_) => return None,
+        // Plain http is for this machine alone, which is where it is usual.
+        None => made("http").or_else(|| made("https"))?,
+    };
+    let url = Url::parse(base.as_str()).ok()?;
+    (url.host_str()? == host.to_ascii_lowercase()).then(|| base.to_string())
+}
+
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -104,6 +193,7 @@ impl fmt::Display for BaseUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn read(text: &str) -> String {
         BaseUrl::parse(text, false).unwrap().to_string()
@@ -148,5 +238,82 @@ mod tests {
         {
             assert!(BaseUrl::parse(url, true).is_err(), "{url}");
         }
+    }
+
+    #[test]
+    fn what_may_have_been_meant_is_suggested_for_the_same_host_alone() {
+        for (given, meant) in [
+            ("localhost:8801", Some("http://localhost:8801/v1")),
+            ("127.0.0.1:8787", Some("http://127.0.0.1:8787/v1")),
+            ("[::1]:8787/v1", Some("http://[::1]:8787/v1")),
+            ("coordinator.example.com", Some("https://coordinator.example.com/v1")),
+            ("Example.com:8443/team/v1/", Some("https://example.com:8443/team/v1")),
+            ("https://example.com/v1?x=1", Some("https://example.com/v1")),
+            ("example.com/v1#top", Some("https://example.com/v1")),
+            ("http://localhost:8787/?x", Some("http://localhost:8787/v1")),
+            // A host that is read as another one, a user, another protocol, nothing.
+            ("127.1:8787", None),
+            ("0x7f.0.0.1", None),
+            ("2130706433", None),
+            ("dan@example.com", None),
+            ("https://dan:hunter2@example.com/?x", None),
+            ("example.com\\@evil.com", None),
+            ("exa mple.com", None),
+            ("example%2ecom", None),
+            ("ｅxample.com", None),
+            ("ftp://example.com", None),
+            ("http://example.com?x=1", None),
+            ("", None),
+            (":8787", None),
+            ("/v1", None),
+        ] {
+            let refused = BaseUrl::parse(given, false).unwrap_err();
+            assert_eq!(refused.suggestion(), meant, "{given}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_suggested_host_is_the_one_that_was_typed(
+            text in r"(https?://|ftp://)?[a-zA-Z0-9.@:\[\]%\\ _-]{0,16}[/?#]?[a-z0-9/?#=@.:]{0,8}",
+        ) {
+            if let Err(refused) = BaseUrl::parse(&text, false)
+                && let Some(suggestion) = refused.suggestion()
+            {
+                let host = Url::parse(suggestion).unwrap().host_str().unwrap().to_owned();
+                let typed = text.to_ascii_lowercase();
+                let typed = typed.trim();
+                let typed = typed.split_once("://").map_or(typed, |(_, rest)| rest);
+                prop_assert!(typed.starts_with(&host), "{text:?} {suggestion}");
+                let after = &typed[host.len()..];
+                prop_assert!(
+                    after.is_empty() || after.starts_with([':', '/', '?', '#']),
+                    "{text:?} {suggestion}"
+                );
+                prop_assert!(!text.split(['/', '?', '#']).next().unwrap().contains('@'));
+                prop_assert!(BaseUrl::parse(suggestion, false).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn the_names_of_this_machine_are_one_coordinator() {
+        let names = ["http://localhost:8787/v1", "http://127.0.0.1:8787", "http://[::1]:8787/v1/"];
+        for (one, other) in names.iter().flat_map(|one| names.iter().map(move |two| (one, two))) {
+            assert!(BaseUrl::is_same(one, other), "{one} {other}");
+        }
+        assert!(BaseUrl::is_same("https://a.example.com", "https://a.example.com:443/v1/"));
+        for other in [
+            "http://localhost:8788/v1",
+            "http://localhost:8787/team/v1",
+            "https://localhost:8787/v1",
+            "http://127.0.0.2:8787/v1",
+            "http://example.com:8787/v1",
+            "nonsense",
+        ] {
+            assert!(!BaseUrl::is_same(names[0], other), "{other}");
+        }
+        assert!(BaseUrl::is_same_host(names[0], "http://127.0.0.1:1/other"));
+        assert!(!BaseUrl::is_same_host(names[0], "http://example.com:8787/v1"));
     }
 }

@@ -1,6 +1,6 @@
 //! What can go wrong with a call.
 
-use crate::BaseUrlError;
+use crate::{BaseUrlError, Cause};
 use multiclaude_hybrid_protocol::error::Problem;
 use multiclaude_hybrid_protocol::text::is_hidden;
 use multiclaude_hybrid_protocol::{ErrorCode, MessageId};
@@ -41,25 +41,35 @@ pub enum Error {
     #[error("{}", told(.0))]
     Invalid(Box<Problem>),
     /// 5xx: the coordinator failed; its log knows `request_id`.
-    #[error("{} (request {})", told(.0), .0.request_id)]
-    Failed(Box<Problem>),
+    #[error("{} (request {})", told(.problem), .problem.request_id)]
+    Failed {
+        /// How long to wait, if the server says.
+        retry_after: Option<Duration>,
+        /// The server's words.
+        problem: Box<Problem>,
+    },
     /// The coordinator could not be reached, or did not answer in full in time.
     #[error("{base} cannot be reached: {reason}")]
     Unreachable {
         /// The coordinator.
         base: String,
         /// What the connection died of.
+        cause: Cause,
+        /// The same in words.
         reason: String,
         /// Nothing of the request can have arrived.
         unsent: bool,
     },
-    /// Something else than the coordinator answered.
-    #[error("what answers at {base} is no coordinator (status {status}): {text}")]
+    /// Something else than the coordinator answered: another program, or a proxy
+    /// before the coordinator.
+    #[error("{}", stranger(.base, *.status, .text))]
     Unexpected {
         /// Where it was asked.
         base: String,
         /// Its status.
         status: u16,
+        /// How long to wait, if it says.
+        retry_after: Option<Duration>,
         /// The beginning of its body.
         text: String,
     },
@@ -106,6 +116,16 @@ fn told(problem: &Problem) -> String {
     text
 }
 
+fn stranger(base: &str, status: u16, text: &str) -> String {
+    match status {
+        429 => format!("a proxy at {base} answered 429: it limits how often it may be asked"),
+        500.. => format!(
+            "a proxy at {base} answered {status}; the coordinator behind it may be restarting"
+        ),
+        _ => format!("{base} is not a coordinator: it answered with status {status}: {text}"),
+    }
+}
+
 impl Error {
     /// What the coordinator said, if it is what refused.
     pub fn problem(&self) -> Option<&Problem> {
@@ -116,7 +136,7 @@ impl Error {
             | Self::Conflict { problem, .. }
             | Self::RateLimited { problem, .. }
             | Self::Invalid(problem)
-            | Self::Failed(problem) => Some(problem),
+            | Self::Failed { problem, .. } => Some(problem),
             _ => None,
         }
     }
@@ -126,20 +146,43 @@ impl Error {
         self.problem().map(|problem| problem.code)
     }
 
-    /// Might the same call do better later, without anybody changing anything?
-    /// Then the coordinator is away, or in trouble.
+    /// How long the server asks to wait before the next call, if it does.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. }
+            | Self::Failed { retry_after, .. }
+            | Self::Unexpected { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Is the coordinator away, or in trouble? Then the same call might do better
+    /// later, without anybody changing anything.
     pub fn is_outage(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Failed(_) | Self::Stream(_) => true,
+            Self::Unreachable { .. } | Self::Failed { .. } | Self::Stream(_) => true,
             // A proxy's page, while what is behind it starts again.
-            Self::Unexpected { status, .. } => *status >= 500,
+            Self::Unexpected { status, retry_after, .. } => {
+                *status >= 500 || matches!(status, 408 | 425) || retry_after.is_some()
+            }
             _ => false,
         }
+    }
+
+    /// Is a limit reached? Then nothing was done.
+    pub fn is_limit(&self) -> bool {
+        matches!(self, Self::RateLimited { .. } | Self::Unexpected { status: 429, .. })
+    }
+
+    /// Does the same call succeed later, if all goes well?
+    pub fn is_temporary(&self) -> bool {
+        self.is_outage() || self.is_limit()
     }
 
     pub(crate) fn unanswered(base: &str) -> Self {
         Self::Unreachable {
             base: base.to_owned(),
+            cause: Cause::Timeout,
             reason: "no answer in time".to_owned(),
             unsent: false,
         }
@@ -147,27 +190,36 @@ impl Error {
 
     pub(crate) fn transport(base: &str, error: &reqwest::Error) -> Self {
         let mut reason = error.to_string();
-        let mut cause = error.source();
-        while let Some(deeper) = cause {
+        let mut source = error.source();
+        while let Some(deeper) = source {
             reason = deeper.to_string();
-            cause = deeper.source();
+            source = deeper.source();
         }
         if error.is_builder() {
             return Self::Setup(reason);
         }
-        if error.is_timeout() {
-            "no answer in time".clone_into(&mut reason);
+        let cause = Cause::of(error);
+        match cause {
+            Cause::Timeout => "no answer in time".clone_into(&mut reason),
+            Cause::Tls => reason.insert_str(0, "TLS failed: "),
+            _ => {}
         }
-        Self::Unreachable { base: base.to_owned(), reason, unsent: error.is_connect() }
+        Self::Unreachable { base: base.to_owned(), cause, reason, unsent: error.is_connect() }
     }
 
-    pub(crate) fn unexpected(base: &str, status: StatusCode, text: &str) -> Self {
+    pub(crate) fn unexpected(
+        base: &str,
+        status: StatusCode,
+        text: &str,
+        retry_after: Option<Duration>,
+    ) -> Self {
         let line: String = text
             .chars()
             .map(|char| if is_hidden(char) || char.is_control() { ' ' } else { char })
             .take(TEXT_MAX)
             .collect();
-        Self::Unexpected { base: base.to_owned(), status: status.as_u16(), text: line }
+        let base = base.to_owned();
+        Self::Unexpected { base, status: status.as_u16(), retry_after, text: line }
     }
 
     /// What an answer that is no success means.
@@ -178,7 +230,7 @@ impl Error {
         retry_after: Option<Duration>,
     ) -> Self {
         let Ok(problem) = serde_json::from_str::<Box<Problem>>(text) else {
-            return Self::unexpected(base, status, text);
+            return Self::unexpected(base, status, text, retry_after);
         };
         match status.as_u16() {
             401 => Self::Unauthenticated(problem),
@@ -186,7 +238,7 @@ impl Error {
             404 => Self::NotFound(problem),
             409 | 412 => Self::Conflict { code: problem.code, problem },
             429 => Self::RateLimited { retry_after, problem },
-            500.. => Self::Failed(problem),
+            500.. => Self::Failed { retry_after, problem },
             _ => Self::Invalid(problem),
         }
     }

@@ -6,7 +6,7 @@
 //! | [`Client`], [`RepoClient`] | one method an endpoint, typed with `multiclaude-hybrid-protocol` |
 //! | [`Call`], [`Reply`] | any other call |
 //! | [`Retries`], [`Repeat`] | what is made again, and when |
-//! | [`Error`] | what went wrong, for programs and for people |
+//! | [`Error`], [`Cause`] | what went wrong, for programs and for people |
 //! | [`Stream`] | one open WebSocket |
 //! | [`Inbox`], [`Letter`] | an agent's messages, each once, through outages and restarts |
 //! | [`webhook`] | for receivers: is a push the coordinator's, and what does it say? |
@@ -35,6 +35,7 @@
 
 mod api;
 mod base;
+mod cause;
 mod error;
 mod inbox;
 mod retry;
@@ -45,6 +46,7 @@ pub mod webhook;
 
 pub use api::{AgentFilter, EndpointTest, Health, MessageFilter, Page, RepoClient, Versioned};
 pub use base::{BaseUrl, BaseUrlError, DEFAULT_URL, URL_VARIABLE};
+pub use cause::Cause;
 pub use error::Error;
 pub use inbox::{Connection, Inbox, InboxOptions, Letter};
 pub use multiclaude_hybrid_protocol as protocol;

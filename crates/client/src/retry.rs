@@ -12,6 +12,8 @@ pub enum Repeat {
     Safe,
     /// It counts each time: again only if the first cannot have arrived.
     Once,
+    /// How it went is the answer: never again.
+    Never,
 }
 
 /// How often and how fast calls are repeated.
@@ -43,8 +45,9 @@ impl Retries {
     }
 
     /// How long to wait before the call after number `attempt` (from 1), which
-    /// ended with `error`; nothing if there is to be none. `left` is the time
-    /// that the caller still has: a wait beyond it is not begun.
+    /// ended with `error`; nothing if there is to be none. It is never less than
+    /// the server asks for. `left` is the time that the caller still has: a wait
+    /// beyond it is not begun.
     pub fn after(
         &self,
         error: &Error,
@@ -53,26 +56,33 @@ impl Retries {
         left: Duration,
         dice: f64,
     ) -> Option<Duration> {
-        if attempt >= self.attempts {
-            return None;
-        }
-        let usual = self.wait(attempt, dice);
-        let wait = match error {
-            // Refused before anything was done.
-            Error::RateLimited { retry_after, .. } => retry_after.unwrap_or(usual).max(usual),
-            Error::Unreachable { unsent: true, .. } => usual,
-            error if error.is_outage() && repeat == Repeat::Safe => usual,
-            _ => return None,
+        let may_repeat = match repeat {
+            Repeat::Safe => error.is_temporary(),
+            // Refused, or lost, before anything was done.
+            Repeat::Once => {
+                error.is_limit() || matches!(error, Error::Unreachable { unsent: true, .. })
+            }
+            Repeat::Never => false,
         };
-        (wait < left).then_some(wait)
+        let wait = self.wait_after(error, attempt, dice);
+        (may_repeat && attempt < self.attempts && wait < left).then_some(wait)
+    }
+
+    /// The wait after failure number `attempt` (from 1), which was `error`: as
+    /// [`Retries::wait`], and never less than the server asks for. For who repeats
+    /// calls until they succeed.
+    pub fn wait_after(&self, error: &Error, attempt: u32, dice: f64) -> Duration {
+        self.wait(attempt, dice).max(error.retry_after().unwrap_or_default())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Cause;
     use multiclaude_hybrid_protocol::ErrorCode;
     use multiclaude_hybrid_protocol::error::Problem;
+    use reqwest::StatusCode;
 
     const HOUR: Duration = Duration::from_hours(1);
 
@@ -81,7 +91,14 @@ mod tests {
     }
 
     fn away(unsent: bool) -> Error {
-        Error::Unreachable { base: String::new(), reason: String::new(), unsent }
+        let (base, reason) = (String::new(), String::new());
+        Error::Unreachable { base, cause: Cause::Other, reason, unsent }
+    }
+
+    /// A refusal, by the coordinator or by a proxy before it.
+    fn refused(status: u16, text: &str, retry_after: Option<u64>) -> Error {
+        let status = StatusCode::from_u16(status).unwrap();
+        Error::refused("", status, text, retry_after.map(Duration::from_secs))
     }
 
     #[test]
@@ -100,13 +117,17 @@ mod tests {
         assert!(again(&away(true), Repeat::Once));
         assert!(!again(&away(false), Repeat::Once));
         assert!(again(&away(false), Repeat::Safe));
-        let failed = Error::Failed(problem(ErrorCode::Unavailable));
+        let failed = Error::Failed { retry_after: None, problem: problem(ErrorCode::Unavailable) };
         assert!(again(&failed, Repeat::Safe) && !again(&failed, Repeat::Once));
         let limited = |retry_after| Error::RateLimited {
             retry_after,
             problem: problem(ErrorCode::MailboxFull),
         };
         assert!(again(&limited(None), Repeat::Once));
+        assert!(again(&refused(429, "slow down", None), Repeat::Once));
+        for error in [away(true), failed, limited(None)] {
+            assert!(!again(&error, Repeat::Never), "{error}");
+        }
     }
 
     #[test]
@@ -122,14 +143,31 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_obeyed_or_left_to_the_caller() {
-        let limited = Error::RateLimited {
-            retry_after: Some(Duration::from_secs(7)),
-            problem: problem(ErrorCode::SpawnRateLimited),
-        };
-        let after = |left| Retries::default().after(&limited, Repeat::Once, 1, left, 1.0);
-        assert_eq!(after(HOUR), Some(Duration::from_secs(7)));
-        assert_eq!(after(Duration::from_secs(6)), None);
+    fn every_answer_that_asks_to_wait_is_obeyed_or_left_to_the_caller() {
+        let known = serde_json::to_string(&*problem(ErrorCode::Unavailable)).unwrap();
+        for (status, text) in [
+            (429, known.as_str()),
+            (500, &known),
+            (503, &known),
+            (429, "<html>"),
+            (502, "<html>"),
+            (503, ""),
+            (408, "<html>"),
+            (403, "<html>"),
+        ] {
+            let error = refused(status, text, Some(7));
+            let after = |left| Retries::default().after(&error, Repeat::Safe, 1, left, 1.0);
+            assert_eq!(after(HOUR), Some(Duration::from_secs(7)), "{status} {text}");
+            assert_eq!(after(Duration::from_secs(6)), None, "{status} {text}");
+        }
+    }
+
+    #[test]
+    fn less_than_the_usual_wait_or_none_at_all_changes_nothing() {
+        for asked in [None, Some(0)] {
+            let wait = Retries::default().wait_after(&refused(503, "", asked), 2, 1.0);
+            assert_eq!(wait, Duration::from_millis(400));
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! the next. A message that is not answered comes again, on this stream or
 //! another one, under the same id.
 
-use crate::transport::body;
+use crate::transport::{body, retry_after};
 use crate::{Error, RepoClient};
 use futures_util::{SinkExt, StreamExt};
 use multiclaude_hybrid_protocol::error::Problem;
@@ -82,17 +82,18 @@ impl RepoClient {
             .map_err(broken_off)?;
         let status = response.status();
         if status != StatusCode::SWITCHING_PROTOCOLS {
+            let wait = retry_after(response.headers());
             let text = timeout(OPENING, body(response, base))
                 .await
                 .map_err(|_| Error::unanswered(base))??;
-            return Err(Error::refused(base, status, &text, None));
+            return Err(Error::refused(base, status, &text, wait));
         }
         let accepted = response.headers().get(header::SEC_WEBSOCKET_ACCEPT);
         if accepted.is_none_or(|accepted| {
             accepted.as_bytes() != derive_accept_key(key.as_bytes()).as_bytes()
         }) {
-            let text = "the Sec-WebSocket-Accept header does not fit";
-            return Err(Error::unexpected(base, status, text));
+            let text = "the Sec-WebSocket-Accept header does not match";
+            return Err(Error::unexpected(base, status, text, None));
         }
         let upgraded = response.upgrade().await.map_err(broken_off)?;
         let socket = WebSocketStream::from_raw_socket(upgraded, Role::Client, None).await;
@@ -161,6 +162,6 @@ impl Stream {
         }
         serde_json::from_str(text)
             .map(Event::Refused)
-            .map_err(|_| Error::unexpected(&self.base, StatusCode::SWITCHING_PROTOCOLS, text))
+            .map_err(|_| Error::unexpected(&self.base, StatusCode::SWITCHING_PROTOCOLS, text, None))
     }
 }

@@ -2,14 +2,14 @@
 //! between.
 
 use crate::{BaseUrl, Error, Repeat, RepoClient, Retries};
-use multiclaude_hybrid_protocol::Repo;
+use multiclaude_hybrid_protocol::{Repo, Timestamp, retry_after};
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -82,7 +82,7 @@ pub(crate) async fn body(mut response: reqwest::Response, base: &str) -> Result<
             }
             Ok(Some(_)) => {
                 let text = format!("more than {ANSWER_MAX} bytes");
-                return Err(Error::unexpected(base, status, &text));
+                return Err(Error::unexpected(base, status, &text, None));
             }
             Ok(None) => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
             Err(error) => return Err(Error::transport(base, &error)),
@@ -196,7 +196,7 @@ impl Reply {
     /// The body as `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_str(&self.text)
-            .map_err(|_| Error::unexpected(&self.base, self.status, &self.text))
+            .map_err(|_| Error::unexpected(&self.base, self.status, &self.text, None))
     }
 
     /// The query of the next page, from `Link: <…?query>; rel="next"`.
@@ -288,10 +288,15 @@ impl Client {
             let base = base.to_owned();
             return Ok(Reply { status, headers, text, base });
         }
-        let seconds = headers.get(header::RETRY_AFTER);
-        let retry_after = seconds
-            .and_then(|value| value.to_str().ok()?.parse().ok())
-            .map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MAX));
-        Err(Error::refused(base, status, &text, retry_after))
+        Err(Error::refused(base, status, &text, retry_after(&headers)))
     }
+}
+
+/// How long an answer asks to wait.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = Timestamp(i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
+    let secs = retry_after::read(text, now)?;
+    Some(Duration::from_secs(secs.unsigned_abs()).min(RETRY_AFTER_MAX))
 }

@@ -13,9 +13,9 @@ use crate::shared::{Phase, Shared};
 use crate::worker::{Record, Worker};
 use multiclaude_hybrid_bridge::dirs::{make_dir, write_durably};
 use multiclaude_hybrid_bridge::trouble::Trouble;
-use multiclaude_hybrid_client::RepoClient;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::spawn::{Claim, SpawnRequest, WorkerUpdate};
+use multiclaude_hybrid_client::{Error, RepoClient};
 use std::fs;
 use std::io;
 use std::sync::Arc;
@@ -80,15 +80,34 @@ pub async fn claim(shared: Arc<Shared>, source: Arc<Source>) {
                     () = shared.ending() => {}
                 }
             }
-            Err(reason) => {
+            Err(NotClaimed { reason, retry_after }) => {
                 source.trouble.begin(source.repo.as_str(), reason);
                 tries += 1;
                 tokio::select! {
-                    () = shared.pause(tries) => {}
+                    () = shared.pause_for(tries, retry_after) => {}
                     () = shared.ending() => {}
                 }
             }
         }
+    }
+}
+
+/// Why a claim failed.
+struct NotClaimed {
+    reason: String,
+    /// How long the coordinator asks to wait before the next.
+    retry_after: Option<Duration>,
+}
+
+impl From<String> for NotClaimed {
+    fn from(reason: String) -> Self {
+        Self { reason, retry_after: None }
+    }
+}
+
+impl From<Error> for NotClaimed {
+    fn from(error: Error) -> Self {
+        Self { reason: error.to_string(), retry_after: error.retry_after() }
     }
 }
 
@@ -117,7 +136,7 @@ async fn claim_one(
     shared: &Arc<Shared>,
     source: &Arc<Source>,
     slot: OwnedSemaphorePermit,
-) -> Result<bool, String> {
+) -> Result<bool, NotClaimed> {
     let text = |error: io::Error| format!("the key of the next claim cannot be kept: {error}");
     let path = shared.dirs.claim(&source.repo);
     let key = match fs::read_to_string(&path) {
@@ -131,8 +150,7 @@ async fn claim_one(
     };
     let offer =
         Claim { labels: shared.options.labels.clone(), lease_secs: shared.options.lease_secs };
-    let claimed = source.client.claim(&offer, Some(&key)).await;
-    let claimed = claimed.map_err(|error| error.to_string())?;
+    let claimed = source.client.claim(&offer, Some(&key)).await?;
     source.trouble.end(source.repo.as_str());
     let Some(request) = claimed else {
         return Ok(false);
@@ -153,7 +171,7 @@ async fn claim_one(
         let given = source.client.update_worker(&request.id, &update).await.err();
         info!(id = %request.id, reason, ?given, "a request was given back");
         keep(shared, source, new_key()).await.map_err(text)?;
-        return Err(format!("{}: {reason}", request.id));
+        return Err(format!("{}: {reason}", request.id).into());
     }
     // From now on that key is of no use: the claim is in the worker's directory.
     keep(shared, source, new_key()).await.map_err(text)?;

@@ -16,6 +16,9 @@ use tracing::{info, warn};
 
 /// Between two looks at the clock: `sleep` does not count suspension.
 const TICK: Duration = Duration::from_secs(1);
+/// The shortest wait before a renewal that failed is tried again.
+const MIN_WAIT: Duration = Duration::from_millis(100);
+
 /// What the coordinator's answer to an update means for the worker.
 #[derive(Debug)]
 pub enum Answer {
@@ -24,7 +27,7 @@ pub enum Answer {
     /// It is not ours any longer.
     Lost(String),
     /// Nothing is known: ask again.
-    Later(String),
+    Later(Error),
 }
 
 /// Reads an answer.
@@ -36,7 +39,7 @@ pub fn answer(result: Result<SpawnRequest, Error>) -> Answer {
         {
             Answer::Lost(error.to_string())
         }
-        Err(error) => Answer::Later(error.to_string()),
+        Err(error) => Answer::Later(error),
     }
 }
 
@@ -108,11 +111,13 @@ impl Worker {
                     again = Moment::now().after(every);
                 }
                 Answer::Lost(_) => return,
-                Answer::Later(reason) => {
+                Answer::Later(error) => {
                     // The output of this time is reported with the next renewal.
                     locked(&self.reported).clear();
-                    self.trouble.begin(self.id.as_str(), reason);
-                    again = Moment::now().after((every / 6).max(Duration::from_millis(100)));
+                    self.trouble.begin(self.id.as_str(), &error);
+                    // A longer wait than this could cost the lease.
+                    let asked = error.retry_after().unwrap_or_default().min(every);
+                    again = Moment::now().after((every / 6).max(MIN_WAIT).max(asked));
                 }
             }
         }

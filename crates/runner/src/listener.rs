@@ -65,8 +65,8 @@ impl Pushes {
                     CONFIG
                 }
                 Err(error) => {
-                    source.pushes.begin(source.repo.as_str(), error);
-                    AGAIN
+                    source.pushes.begin(source.repo.as_str(), &error);
+                    AGAIN.max(error.retry_after().unwrap_or_default())
                 }
             };
             sleep(wait).await;

@@ -108,9 +108,15 @@ impl Shared {
         self.pushes.as_ref()
     }
 
-    /// Waits before try number `tries` + 1 of a call.
+    /// Waits before try number `tries` + 1.
     pub async fn pause(&self, tries: u32) {
-        sleep(TRIES.wait(tries, fastrand::f64())).await;
+        self.pause_for(tries, None).await;
+    }
+
+    /// Waits before try number `tries` + 1 of a call, and at least for as long as the
+    /// coordinator asks.
+    pub async fn pause_for(&self, tries: u32, retry_after: Option<Duration>) {
+        sleep(TRIES.wait(tries, fastrand::f64()).max(retry_after.unwrap_or_default())).await;
     }
 
     /// The worker of a request.

@@ -35,6 +35,9 @@ async fn a_wrong_login_says_what_was_wrong() {
     for (url, token) in [
         ("ftp://example.com", token.as_str()),
         ("http://example.com", token),
+        ("localhost:8801", token),
+        ("coordinator.example.com/v1?x=1", token),
+        ("https://dan@example.com", token),
         (&world.url, ""),
         (&world.url, "hunter2"),
         (&world.url, &token[..50]),
@@ -45,6 +48,9 @@ async fn a_wrong_login_says_what_was_wrong() {
         assert_ne!(ran.code, 0);
     }
     machine.run(&["login", "mcu_token_as_an_argument"]);
+    machine.run(&["config", "acme/app", "--api-endpoint=127.0.0.1:8787"]);
+    machine.set("MULTICLAUDE_API_URL", "127.0.0.1:8787");
+    machine.run(&["whoami"]);
     snapshot("wrong_login", &machine);
     assert!(!machine.path(".multiclaude/credentials").exists());
 }

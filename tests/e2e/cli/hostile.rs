@@ -5,6 +5,7 @@ use axum::http::Response;
 use e2e::{Fake, Machine, shared};
 use multiclaude_hybrid_protocol::text::is_hidden;
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 fn answer(status: u16, body: &Value) -> Response<Body> {
@@ -114,4 +115,63 @@ async fn endless_answers_and_lists_end() {
     assert_eq!(ran.code, 8, "{ran:?}");
     assert!(ran.stderr.contains("bytes"), "{ran:?}");
     assert!(since.elapsed() < Duration::from_secs(30));
+}
+
+/// Answers `first` to the first request and an admin's `whoami` to the others.
+async fn at_first(first: impl Fn() -> Response<Body> + Send + Sync + 'static) -> Fake {
+    let asked = AtomicU32::new(0);
+    Fake::start(move |_| match asked.fetch_add(1, Ordering::Relaxed) {
+        0 => first(),
+        _ => answer(200, &who("tok_admin")),
+    })
+    .await
+}
+
+/// What a proxy answers while the coordinator is away.
+fn page(status: u16, retry_after: Option<&str>) -> Response<Body> {
+    let page = Response::builder().status(status);
+    let page = match retry_after {
+        Some(text) => page.header("retry-after", text),
+        None => page,
+    };
+    page.body(Body::from("<html><h1>nginx</h1></html>")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_that_an_answer_asks_for_is_obeyed_within_the_timeout() {
+    let mut machine = Machine::new();
+    for status in [503, 429] {
+        let busy = at_first(move || page(status, Some("2"))).await;
+        let since = Instant::now();
+        let ran = machine.run_with(&["login", "--url", &busy.url], &token());
+        assert_eq!((ran.code, busy.tokens().len()), (0, 2), "{status}: {ran:?}");
+        assert!(since.elapsed() >= Duration::from_secs(2), "{status}");
+    }
+    for (status, code) in [(503, 8), (429, 7)] {
+        let busy = at_first(move || page(status, Some("3600"))).await;
+        let ran = machine.run_with(&["login", "--url", &busy.url], &token());
+        assert_eq!((ran.code, busy.tokens().len()), (code, 1), "{status}: {ran:?}");
+        assert!(ran.stderr.contains("try again in 3600 s"), "{ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_before_the_coordinator_is_not_taken_for_another_program() {
+    let gateway = Fake::start(|_| page(502, None)).await;
+    let mut machine = Machine::new();
+    let ran = machine.run_with(&["login", "--url", &gateway.url], &token());
+    assert_eq!(ran.code, 8, "{ran:?}");
+    assert!(ran.stderr.contains("a proxy at") && ran.stderr.contains("502"), "{ran:?}");
+    assert!(!ran.stderr.contains("not a coordinator"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_speaks_no_tls_is_said_to_be_there() {
+    let plain = Fake::start(|_| answer(200, &who("tok_admin"))).await;
+    let mut machine = Machine::new();
+    let url = plain.url.replace("http://", "https://");
+    let ran = machine.run_with(&["login", "--url", &url], &token());
+    assert_eq!(ran.code, 8, "{ran:?}");
+    assert!(ran.stderr.contains("TLS failed") && ran.stderr.contains("http://"), "{ran:?}");
+    assert!(!ran.stderr.contains("is the coordinator running"), "{ran:?}");
 }

@@ -1,8 +1,10 @@
 //! The coordinator is away, and comes back.
 
+use super::running::Running;
 use super::{on_machine, snapshot};
 use crate::agent;
-use e2e::{Coordinator, Options};
+use e2e::{Coordinator, Options, eventually};
+use multiclaude_hybrid_protocol::message::MessageStatus;
 use std::time::{Duration, Instant};
 
 #[tokio::test]
@@ -26,6 +28,7 @@ async fn every_command_says_that_the_coordinator_is_away_and_works_again_when_it
         (&["work", "--repo", repo, "--remote", "x", "--wait"], 8),
         (&["workers", "--repo", repo], 8),
         (&["workers", "--repo", repo, "wait", spn], 8),
+        (&["inbox", "--repo", repo, "--follow"], 8),
         (&["tokens"], 8),
         (&["invite", "eve", "--repo", repo], 8),
         (&["prompt", repo], 8),
@@ -44,7 +47,48 @@ async fn every_command_says_that_the_coordinator_is_away_and_works_again_when_it
         assert!(started.elapsed() < Duration::from_secs(20), "{args:?}");
     }
     snapshot("away", &machine);
+    // Claude Code starts its servers once: what is away now may be there later.
+    let hello = r#"{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}}"#;
+    let hello = format!("{}\n", hello.replace('\n', " "));
+    let served = machine.run_with(&["mcp", "--agent", "desk", "--repo", repo], &hello);
+    assert!(served.stdout.contains("serverInfo"), "{served:?}");
+    // Without a limit, what follows waits for the coordinator, and says so once.
+    let follower = Running::start(&machine, &["inbox", "desk", "--repo", repo, "--follow"]);
+    let refused = Running::start(&machine, &["workers", "--repo", repo, "wait", spn]);
+    follower.until("waiting for it");
+    refused.until("waiting for the coordinator");
     coordinator.launch().await;
-    let ran = machine.run(&["send", "--repo", repo, "--from", "desk", "desk", "hi"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let said = follower.until("the coordinator is back");
+    assert!(!said.contains("waiting for it"), "it says it once: {said}");
+    // There is no such request.
+    assert_eq!(refused.end().await.code, 5);
+    let send = ["--json", "send", "--repo", repo, "--from", "desk", "desk", "hi"];
+    let id = machine.run(&send).json()["id"].as_str().unwrap().to_owned();
+    eventually("the delivery to the follower", 20, || async {
+        let receipt = world.ci.receipt(&id).await.unwrap();
+        (receipt.status == MessageStatus::Delivered).then_some(())
+    })
+    .await;
+    follower.kill();
+}
+
+#[tokio::test]
+async fn a_limit_ends_the_waiting_for_a_worker_or_for_messages() {
+    let (mut machine, world) = super::dans().await;
+    world.dan.register(&agent("desk")).await.unwrap();
+    let repo = world.repo.as_str();
+    let asked = machine.run(&["--json", "work", "--repo", repo, "--remote", "x"]).json();
+    let id = asked["id"].as_str().unwrap();
+    for args in [
+        &["workers", "--repo", repo, "wait", id][..],
+        &["work", "--repo", repo, "--remote", "y", "--wait"],
+        &["send", "--repo", repo, "desk", "hi", "--wait"],
+        &["inbox", "desk", "--repo", repo, "--follow"],
+        &["inbox", "desk", "--repo", repo, "--follow", "--peek"],
+    ] {
+        let ran = machine.run(&[&["--timeout", "1"], args].concat());
+        assert_eq!(ran.code, 124, "{args:?}: {ran:?}");
+        assert!(ran.stderr.contains("the time to wait"), "{args:?}: {ran:?}");
+    }
 }

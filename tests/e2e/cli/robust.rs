@@ -3,12 +3,10 @@
 
 use super::{dans, ended};
 use crate::{agent, message};
-use e2e::process::kill;
 use e2e::{Machine, eventually};
 use serde_json::json;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Stdio;
 use std::time::Duration;
 
 #[tokio::test]
@@ -60,25 +58,6 @@ async fn settings_that_others_may_change_are_refused() {
 }
 
 #[tokio::test]
-async fn a_killed_login_leaves_no_token_behind() {
-    let (mut machine, world) = dans().await;
-    for ms in 0..12 {
-        let mut command = machine.hybrid(&["login", "--url", &world.url]);
-        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        std::io::Write::write_all(&mut stdin, world.tokens[0].as_bytes()).unwrap();
-        drop(stdin);
-        // Wherever it is by then: no moment may be a wrong one.
-        tokio::time::sleep(Duration::from_millis(ms * 2)).await;
-        kill(&mut child, "a login");
-    }
-    assert_eq!(machine.run_with(&["login", "--url", &world.url], &world.tokens[0]).code, 0);
-    assert_eq!(machine.run(&["logout", "--all"]).code, 0);
-    let left: Vec<_> = fs::read_dir(machine.path(".multiclaude")).unwrap().collect();
-    assert_eq!(left.len(), 1, "{left:?}");
-}
-
-#[tokio::test]
 async fn leaving_waits_for_the_coordinator_or_for_force() {
     let (mut machine, world) = dans().await;
     machine.run(&["agents", "register", "desk", "--type", "workspace", "--repo", &world.repo]);
@@ -106,6 +85,31 @@ async fn one_of_several_tokens_can_be_chosen_and_forgotten() {
     // A login without a URL is for the coordinator that is known here.
     let ran = machine.run_with(&["login"], &world.tokens[1]);
     assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_coordinator_is_known_by_each_name_of_this_machine_and_not_by_another_path() {
+    let (mut machine, world) = dans().await;
+    let localhost = world.url.replace("127.0.0.1", "localhost");
+    machine.set("MULTICLAUDE_API_URL", &localhost);
+    let who = machine.run(&["whoami", "--json"]);
+    assert_eq!(who.json()["url"], world.url, "it connects to where the token was given for");
+    assert_eq!(machine.run(&["logout", "--url", &localhost]).code, 0);
+    machine.set("MULTICLAUDE_API_URL", "");
+    // A login by another name replaces the first one.
+    for url in [&world.url, &localhost] {
+        assert_eq!(machine.run_with(&["login", "--url", url], &world.tokens[0]).code, 0);
+    }
+    assert_eq!(machine.run(&["whoami", "--all", "--json"]).json().as_array().unwrap().len(), 1);
+    let other = format!("{}/other", world.url);
+    machine.run(&["config", &world.repo, &format!("--api-endpoint={other}")]);
+    let refused = machine.run(&["agents", "--repo", &world.repo]);
+    let hint = format!("config {} --api-endpoint={localhost}", world.repo);
+    assert!(refused.code == 3 && refused.stderr.contains(&hint), "{refused:?}");
+    machine.set("MULTICLAUDE_API_URL", &other);
+    let refused = machine.run(&["agents", "--repo", &world.repo]);
+    let hint = format!("export MULTICLAUDE_API_URL={localhost}");
+    assert!(refused.code == 3 && refused.stderr.contains(&hint), "{refused:?}");
 }
 
 #[tokio::test]

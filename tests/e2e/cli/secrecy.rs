@@ -7,7 +7,8 @@ use serde_json::json;
 use std::fs;
 use std::path::Path;
 
-fn files_with(dir: &Path, text: &str) -> Vec<String> {
+/// Files below `dir` that hold this text.
+pub fn files_with(dir: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();

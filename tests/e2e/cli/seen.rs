@@ -1,15 +1,12 @@
 //! `receipt`, and `send --wait`.
 
-use super::{dans, ended, on_machine, snapshot};
+use super::running::Running;
+use super::{dans, on_machine, snapshot};
 use crate::agent;
-use e2e::process::{LIMIT, interrupt};
-use e2e::{Answer, Coordinator, Machine, Options, Ran, Sink, World, eventually};
+use e2e::process::interrupt;
+use e2e::{Answer, Coordinator, Machine, Options, Sink, World, eventually};
 use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read};
-use std::process::Child;
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
 
 /// dan's machine, and ann's agent `desk`.
 async fn with_desk() -> (Machine, World) {
@@ -18,54 +15,12 @@ async fn with_desk() -> (Machine, World) {
     (machine, world)
 }
 
-/// A `send` that waits, and what it says meanwhile.
-struct Waiting {
-    child: Child,
-    said: Receiver<String>,
-}
-
-impl Waiting {
-    /// Sends `hello` to `desk` with these options.
-    fn start(machine: &Machine, world: &World, options: &[&str]) -> Self {
-        let args = [&["send", "--repo", &world.repo], options, &["desk", "hello"]].concat();
-        let mut child = machine.hybrid(&args).spawn().unwrap();
-        let (lines, said) = channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        thread::spawn(move || {
-            for line in stderr.lines() {
-                // The test may know enough by now.
-                let _ = lines.send(line.unwrap());
-            }
-        });
-        Self { child, said }
-    }
-
-    /// Goes on once it has said this. Answers everything before it, too.
-    fn until(&self, wanted: &str) -> String {
-        let mut all = String::new();
-        loop {
-            let line = self.said.recv_timeout(LIMIT);
-            let line = line.unwrap_or_else(|_| panic!("no {wanted:?} in:\n{all}"));
-            all += &format!("{line}\n");
-            if line.contains(wanted) {
-                return all;
-            }
-        }
-    }
-
-    /// How it ended.
-    async fn end(mut self) -> Ran {
-        let mut stdout = self.child.stdout.take().unwrap();
-        let reader = thread::spawn(move || {
-            let mut text = String::new();
-            stdout.read_to_string(&mut text).unwrap();
-            text
-        });
-        let output = ended(self.child).await;
-        let stderr: Vec<String> = self.said.iter().collect();
-        let code = output.status.code().unwrap_or(-1);
-        Ran { code, stdout: reader.join().unwrap(), stderr: stderr.join("\n") }
-    }
+/// A `send` of `hello` to `desk` with these options.
+fn start(machine: &Machine, world: &World, options: &[&str]) -> Running {
+    Running::start(
+        machine,
+        &[&["send", "--repo", &world.repo], options, &["desk", "hello"]].concat(),
+    )
 }
 
 /// The only message of `desk`, once it is there.
@@ -115,7 +70,7 @@ async fn a_receipt_shows_the_four_times_and_claims_no_more_than_was_reported() {
 #[tokio::test]
 async fn waiting_ends_when_the_agent_has_seen_it_and_says_how_far_it_has_come() {
     let (machine, world) = with_desk().await;
-    let waiting = Waiting::start(&machine, &world, &["--wait"]);
+    let waiting = start(&machine, &world, &["--wait"]);
     waiting.until(STORED);
     let id = only(&world).await.id.to_string();
     report(&world, &id, &json!({"status": "delivered"})).await;
@@ -133,7 +88,7 @@ async fn waiting_ends_when_the_agent_has_seen_it_and_says_how_far_it_has_come() 
 #[tokio::test]
 async fn waiting_for_the_acknowledgement_does_not_end_with_seen() {
     let (machine, world) = with_desk().await;
-    let waiting = Waiting::start(&machine, &world, &["--wait=acked"]);
+    let waiting = start(&machine, &world, &["--wait=acked"]);
     waiting.until(STORED);
     let id = only(&world).await.id.to_string();
     report(&world, &id, &json!({"seen": true})).await;
@@ -148,7 +103,7 @@ async fn waiting_for_the_acknowledgement_does_not_end_with_seen() {
 async fn an_acknowledgement_ends_the_waiting_for_seen_without_claiming_it() {
     let (machine, world) = with_desk().await;
     for options in [&["--wait=seen"][..], &["--wait", "--json"]] {
-        let waiting = Waiting::start(&machine, &world, options);
+        let waiting = start(&machine, &world, options);
         let id = eventually("the message", 20, || async {
             let waits = world.ann.messages("desk", "status=pending").await.unwrap();
             waits.into_iter().next().map(|message| message.id.to_string())
@@ -190,7 +145,7 @@ async fn a_message_that_fails_ends_the_waiting_with_the_reason() {
     let (mut machine, world) = with_desk().await;
     let sink = Sink::start(vec![Answer::status(422)]).await;
     world.ann.update("desk", &json!({"endpoint": sink.url})).await.unwrap();
-    let ran = Waiting::start(&machine, &world, &["--json", "--wait"]).end().await;
+    let ran = start(&machine, &world, &["--json", "--wait"]).end().await;
     assert_eq!(ran.code, 9, "{ran:?}");
     assert_eq!(ran.json()["failure_reason"], "rejected");
     // And for people, here of one that has failed already.
@@ -211,7 +166,7 @@ async fn a_message_that_fails_ends_the_waiting_with_the_reason() {
 #[tokio::test]
 async fn an_interrupt_ends_the_waiting_for_a_message_which_stands() {
     let (machine, world) = with_desk().await;
-    let waiting = Waiting::start(&machine, &world, &["--wait"]);
+    let waiting = start(&machine, &world, &["--wait"]);
     waiting.until(STORED);
     interrupt(waiting.child.id());
     let ran = waiting.end().await;
@@ -226,7 +181,7 @@ async fn waiting_goes_on_through_an_outage() {
     let world = coordinator.world().await;
     world.ann.register(&agent("desk")).await.unwrap();
     let machine = on_machine(&world, &world.tokens[0], "lap");
-    let waiting = Waiting::start(&machine, &world, &["--wait", "--timeout", "2"]);
+    let waiting = start(&machine, &world, &["--wait"]);
     waiting.until(STORED);
     coordinator.kill();
     waiting.until("waiting for the coordinator");

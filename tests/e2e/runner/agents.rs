@@ -37,7 +37,8 @@ async fn a_worker_sends_receives_and_acknowledges_through_its_socket_without_a_t
     })
     .await;
     assert_eq!((asked.from.to_string(), asked.body.as_str()), (name.to_string(), "what now?"));
-    let answer = message("dan-ws", name.as_str(), "carry\u{202e} on\n!touch\u{200b}\u{e0041} proof\u{1b}");
+    let answer =
+        message("dan-ws", name.as_str(), "carry\u{202e} on\n!touch\u{200b}\u{e0041} proof\u{1b}");
     let answer = site.world.dan.send(&answer, None).await.unwrap();
     let ended = site.ends(&request).await;
     assert!(ended.failure_reason.is_none(), "{ended:?}");

@@ -157,14 +157,29 @@ impl Outbox {
                 },
             };
             self.note_wait(recipient, &reason);
-            let wait = AGAIN.wait(tried.attempts, fastrand::f64()).max(wait.unwrap_or_default());
+            let usual = sleep(AGAIN.wait(tried.attempts, fastrand::f64()));
+            let asked = sleep(wait.unwrap_or_default());
+            let attempts = &mut tried.attempts;
+            let usual = async {
+                tokio::select! {
+                    () = usual => {}
+                    // The coordinator went or came back: attempts begin anew.
+                    _ = reach.changed() => *attempts = 0,
+                }
+            };
             tokio::select! {
-                () = sleep(wait.min(AGAIN.longest)) => {}
-                // The coordinator went or came back: attempts begin anew.
-                _ = reach.changed() => tried.attempts = 0,
+                _ = async { tokio::join!(usual, asked) } => {}
+                () = self.stopped() => {}
             }
         }
         locked(&self.waiting).remove(recipient);
+    }
+
+    /// Waits until the bridge ends.
+    async fn stopped(&self) {
+        let mut ready = self.spool.ready.subscribe();
+        // An error is the end, too.
+        let _ = ready.wait_for(|_| self.stopping.load(Ordering::Relaxed)).await;
     }
 
     fn note_wait(&self, recipient: &str, reason: &str) {
@@ -248,11 +263,7 @@ impl Outbox {
         tried: &mut Tried,
     ) -> io::Result<Next> {
         if is_for_later(&error) {
-            let wait = match &error {
-                Error::RateLimited { retry_after, .. } => *retry_after,
-                _ => None,
-            };
-            return Ok(Next::Again(error.to_string(), wait));
+            return Ok(Next::Again(error.to_string(), error.retry_after()));
         }
         match error.code() {
             // Sealed or not, it arrived in an attempt whose answer was lost: the

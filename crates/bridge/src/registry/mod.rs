@@ -183,11 +183,19 @@ impl Registry {
     }
 
     fn hint_of_taken(&self, name: &AgentName) -> String {
+        let read = self.read();
+        let holder = read.agents.iter().find(|agent| agent.name == *name);
+        let owner = holder.map_or(&self.home.owner, |agent| &agent.owner);
         format!(
-            ". If that was this machine before it was set up again: multiclaude-hybrid agents remove {name} \
-             --repo {}",
-            self.home.repo
+            ". If that was this machine before it was set up again: {}",
+            self.removal(name, owner)
         )
+    }
+
+    /// How an agent is removed, by the one who may.
+    fn removal(&self, name: &AgentName, owner: &Owner) -> String {
+        let by = if *owner == self.home.owner { String::new() } else { format!("{owner} runs ") };
+        format!("{by}multiclaude-hybrid agents remove {name} --repo {}", self.home.repo)
     }
 
     /// Deregisters an agent that has ended.
@@ -309,11 +317,12 @@ impl Registry {
         Some(format!(
             "another machine is called {node} already: {name} of {owner} is there. Choose another label: \
              multiclaude-hybrid config {repo} --node=LABEL. If that was this machine before it was set up \
-             again: multiclaude-hybrid agents remove {name} --repo {repo}",
+             again: {removal}",
             node = self.home.node,
             name = other.name,
             owner = other.owner,
-            repo = other.repo
+            repo = other.repo,
+            removal = self.removal(&other.name, &other.owner),
         ))
     }
 

@@ -11,6 +11,7 @@ use multiclaude_hybrid_client::protocol::message::Report;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tracing::{info, warn};
 
 impl RepoBridge {
@@ -112,50 +113,53 @@ impl RepoBridge {
         locked(&self.receivers).clear();
     }
 
-    /// Reports what agents have acknowledged since the last time; whether that has to
-    /// be tried again.
-    pub async fn report_acks(&self) -> bool {
-        let mut again = false;
+    /// Reports what agents have acknowledged since the last time. If that has to be
+    /// tried again: not before this time is over.
+    pub async fn report_acks(&self) -> Option<Duration> {
+        let mut again = None;
         for local in self.inbox.store().locals().unwrap_or_default() {
             // Offline, too: what was read need not be handed over any more.
             for acked in self.inbox.acked(&local).unwrap_or_default() {
-                if !self.report(&acked, Report::ACKED, Stage::Done).await {
-                    again = true;
+                if let Err(asked) = self.report(&acked, Report::ACKED, Stage::Done).await {
+                    again = again.max(Some(asked));
                     break;
                 }
             }
         }
-        again && self.connection.is_online()
+        again.filter(|_| self.connection.is_online())
     }
 
-    /// Reports what agents have taken since the last time; whether that has to be tried
-    /// again.
-    pub async fn report_seen(&self) -> bool {
+    /// Reports what agents have taken since the last time. If that has to be tried
+    /// again: not before this time is over.
+    pub async fn report_seen(&self) -> Option<Duration> {
         for local in self.inbox.store().locals().unwrap_or_default() {
             for taken in self.inbox.taken(&local).unwrap_or_default() {
-                if !self.report(&taken, Report::SEEN, Stage::Seen).await {
-                    return self.connection.is_online();
+                if let Err(asked) = self.report(&taken, Report::SEEN, Stage::Seen).await {
+                    return Some(asked).filter(|_| self.connection.is_online());
                 }
             }
         }
-        false
+        None
     }
 
-    /// Reports how far a message has come; whether others may be reported, too.
-    async fn report(&self, of: &Reportable, how_far: Report, to: Stage) -> bool {
+    /// Reports how far a message has come. If the coordinator cannot take that now,
+    /// others are not reported either: the error is how long it asks to wait.
+    async fn report(&self, of: &Reportable, how_far: Report, to: Stage) -> Result<(), Duration> {
         if !self.connection.is_online() {
-            return false;
+            return Err(Duration::ZERO);
         }
         let (local, id) = (&of.local, of.message.id.to_string());
         let report = self.connection.repo.report(&of.message.id, how_far, of.agent.as_ref());
         match self.connection.note(report.await) {
-            Err(error) if is_for_later(&error) => return false,
+            Err(error) if is_for_later(&error) => {
+                return Err(error.retry_after().unwrap_or_default());
+            }
             Err(error) => warn!(local, id, %error, "the report was refused"),
             Ok(_) => info!(local, id, stage = ?to, "reported"),
         }
         if let Err(error) = self.inbox.reported(of, to) {
             warn!(local, id, %error, "not moved");
         }
-        true
+        Ok(())
     }
 }

@@ -4,14 +4,15 @@ use super::RepoBridge;
 use crate::clock;
 use crate::connection::is_for_later;
 use crate::dirs::{make_dir, names as entries_of, write_durably};
+use crate::hints;
 use crate::inbox::{Stage, Stored};
 use crate::multiclaude::{LocalMessage, Status};
 use crate::registry::unregistered;
 use crate::seal::NotSealed;
 use crate::tools::{self, List, OfMessage, Send, Shown, arguments};
 use chrono::{DateTime, SecondsFormat, Utc};
-use multiclaude_hybrid_client::protocol::text::stripped;
 use multiclaude_hybrid_client::protocol::message::{NewMessage, Sender};
+use multiclaude_hybrid_client::protocol::text::stripped;
 use multiclaude_hybrid_client::protocol::{AgentName, ErrorCode, MessageId};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -120,7 +121,7 @@ impl RepoBridge {
             Err(error) if error.code() == Some(ErrorCode::AgentNotFound) => {
                 Err(format!("{}; the tool list_agents, too", unregistered(&to)))
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(hints::told(&error)),
         }
     }
 
@@ -140,7 +141,8 @@ impl RepoBridge {
                 send.body.len()
             ));
         }
-        let message = LocalMessage { body: stripped(&send.body).into_owned(), ..written(local, send) };
+        let message =
+            LocalMessage { body: stripped(&send.body).into_owned(), ..written(local, send) };
         let dir = self.spool.messages.join(&send.to);
         let done = make_dir(&dir).and_then(|()| message.write(&dir));
         done.map_err(|error| format!("not sent: {error}"))?;

@@ -176,7 +176,7 @@ async fn acks(bridge: Arc<RepoBridge>, mut changed: watch::Receiver<u64>) {
     loop {
         let again = bridge.report_acks().await;
         tokio::select! {
-            () = sleep(AGAIN), if again => {}
+            () = sleep(AGAIN.max(again.unwrap_or_default())), if again.is_some() => {}
             done = changed.changed() => if done.is_err() { return },
             done = online.changed() => if done.is_err() { return },
         }
@@ -192,7 +192,7 @@ async fn seen(bridge: Arc<RepoBridge>, taken: Arc<Notify>) {
     loop {
         let again = bridge.report_seen().await;
         tokio::select! {
-            () = sleep(AGAIN), if again => {}
+            () = sleep(AGAIN.max(again.unwrap_or_default())), if again.is_some() => {}
             () = taken.notified() => {}
             done = online.changed() => if done.is_err() { return },
         }

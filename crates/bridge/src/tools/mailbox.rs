@@ -4,11 +4,12 @@
 use super::{
     List, OfMessage, Send as Wish, arguments, call_api, message_id, preview, receipt, shown,
 };
+use crate::hints;
 use multiclaude_hybrid_client::protocol::AgentName;
 use multiclaude_hybrid_client::protocol::message::{
     Message, MessageStatus, NewMessage, Report, Sender,
 };
-use multiclaude_hybrid_client::{Error, MessageFilter, RepoClient};
+use multiclaude_hybrid_client::{MessageFilter, RepoClient};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -73,12 +74,15 @@ async fn answer(
             // What cannot be opened is with the agent, and not in its mind.
             let report =
                 if opened.is_ok() { Report::SEEN } else { MessageStatus::Delivered.into() };
-            repo.report(&id, report, None).await.map_err(text)?;
+            repo.report(&id, report, None).await.map_err(|error| hints::told(&error))?;
             Ok(json!({ "id": id, "from": from, "sent_at": sent_at, "body": readable(opened) }))
         }
         "ack_message" => {
             let id = received(repo, name, args).await?.id;
-            let acked = repo.report(&id, MessageStatus::Acked, None).await.map_err(text)?;
+            let acked = repo
+                .report(&id, MessageStatus::Acked, None)
+                .await
+                .map_err(|error| hints::told(&error))?;
             Ok(receipt(&acked))
         }
         _ => {
@@ -86,10 +90,6 @@ async fn answer(
             called.unwrap_or_else(|| Err(format!("there is no tool {tool}")))
         }
     }
-}
-
-fn text(error: Error) -> String {
-    error.to_string()
 }
 
 fn readable(opened: Result<String, String>) -> String {
@@ -111,7 +111,7 @@ async fn send(
     let message = NewMessage { reply_to, ..NewMessage::new(from, to, &wish.body) };
     let sealed = seal.seal(message).await?;
     let key = Uuid::new_v4().to_string();
-    let sent = repo.send(&sealed, Some(&key)).await.map_err(text)?;
+    let sent = repo.send(&sealed, Some(&key)).await.map_err(|error| hints::told(&error))?;
     Ok(json!({ "id": sent.id, "to": sent.to, "status": sent.status }))
 }
 
@@ -122,7 +122,7 @@ async fn list(
     list: &List,
 ) -> Result<Value, String> {
     let filter = MessageFilter { limit: Some(500), ..MessageFilter::default() };
-    let page = repo.messages(name, &filter).await.map_err(text)?;
+    let page = repo.messages(name, &filter).await.map_err(|error| hints::told(&error))?;
     let open = |message: &Message| {
         list.all || matches!(message.status, MessageStatus::Pending | MessageStatus::Delivered)
     };
@@ -136,7 +136,7 @@ async fn list(
 /// A message for this agent, and for no other of the same owner.
 async fn received(repo: &RepoClient, name: &AgentName, args: Value) -> Result<Message, String> {
     let of: OfMessage = arguments(args)?;
-    let message = repo.receipt(&message_id(&of.id)?).await.map_err(text)?;
+    let message = repo.receipt(&message_id(&of.id)?).await.map_err(|error| hints::told(&error))?;
     if message.to == *name {
         return Ok(message);
     }

@@ -184,8 +184,10 @@ impl RunArgs {
             },
             scale: self.time_scale,
         };
-        let machine =
-            Arc::new(ThisMachine { timeout: session.timeout.max(Duration::from_secs(15)) });
+        let machine = Arc::new(ThisMachine {
+            timeout: session.timeout.max(Duration::from_secs(15)),
+            only: session.only.clone(),
+        });
         // Files are written to disk in here: one slow write must not keep the
         // messages of another agent waiting.
         let done = tokio::task::spawn_blocking(move || {

@@ -5,7 +5,7 @@ mod name;
 mod show;
 
 use crate::commands::list::BESIDE;
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Exit, Failure, Outcome, wrong_url};
 use crate::session::{InRepo, Need, Session};
 use crate::settings::check_label;
 use clap::Args;
@@ -143,11 +143,11 @@ impl ConfigArgs {
         let Some(url) = &self.api_endpoint else {
             return Ok(None);
         };
+        let repo = self.repo.as_ref().map_or(String::new(), |repo| format!(" {repo}"));
+        let command = format!("multiclaude-hybrid config{repo} --api-endpoint=");
         let base = BaseUrl::parse(url, allowed).map_err(|error| {
-            Failure::usage(format!("--api-endpoint: {error}")).hint(
-                "plain http to a network of your own: multiclaude-hybrid login --allow-http --url URL \
-                 comes first",
-            )
+            let failure = wrong_url(&error, &command);
+            Failure { message: format!("--api-endpoint: {}", failure.message), ..failure }
         })?;
         Ok(Some(base.to_string()))
     }

@@ -6,7 +6,7 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::home::Home;
 use crate::multiclaude::repo_of_url;
 use crate::service::Service;
-use crate::session::Session;
+use crate::session::{Need, Session};
 use crate::shim::install as shim;
 use crate::shim::places::Places;
 use crate::shim::real::Search;
@@ -83,9 +83,16 @@ impl HostArgs {
                     other.status.as_str()
                 ))
                 .exit(Exit::Conflict)
-                .hint(format!(
-                    "if that machine is gone: multiclaude-hybrid agents remove {role} --repo {repo}"
-                )));
+                .hint(if session.login(Some(&repo), Need::Use)?.acts_for(&other.owner) {
+                    format!(
+                        "if that machine is gone: multiclaude-hybrid agents remove {role} --repo {repo}"
+                    )
+                } else {
+                    format!(
+                        "if that machine is gone, {} runs: multiclaude-hybrid agents remove {role} --repo {repo}",
+                        other.owner
+                    )
+                }));
             }
         }
         let mut steps = Vec::new();

@@ -3,6 +3,7 @@
 use crate::crypt::{Opened, Reader};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{Look, Output, ago, line, now, safe};
+use crate::progress::waiting::Waiting;
 use crate::sender::{self, Around, BRIDGE};
 use crate::session::{InRepo, Need, Session};
 use clap::Args;
@@ -13,7 +14,6 @@ use multiclaude_hybrid_client::{
     AgentFilter, Connection, Error, InboxOptions, MessageFilter, RepoClient,
 };
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// How long an answer is held when nothing new is there.
 const WAIT: Duration = Duration::from_secs(25);
@@ -55,12 +55,21 @@ impl InboxArgs {
     }
 
     async fn show(&self, session: &Session, at: &InRepo) -> Outcome {
-        let agent = self.agent(session, at).await?;
+        let mut waiting = Waiting::aloud(session);
+        let agent = loop {
+            if !self.follow {
+                break self.agent(session, at).await?;
+            }
+            match waiting.look(self.agent(session, at)).await? {
+                Some(agent) => break agent,
+                None => tokio::time::sleep(waiting.pause(AGAIN)).await,
+            }
+        };
         let served = agent.metadata.contains_key(BRIDGE);
         match (self.follow, self.peek || (served && !self.ack)) {
             (false, peek) => self.list(session, at, &agent.name, peek).await,
-            (true, false) => self.take(session, at, &agent.name).await,
-            (true, true) => self.watch(session, at, &agent.name).await,
+            (true, false) => waiting.within(self.take(session, at, &agent.name)).await,
+            (true, true) => self.watch(session, at, &agent.name, &mut waiting).await,
         }
     }
 
@@ -183,29 +192,25 @@ impl InboxArgs {
 
     /// What is there and comes, without a part in its delivery: everything after
     /// the last one that was shown, whatever its status.
-    async fn watch(&self, session: &Session, at: &InRepo, name: &AgentName) -> Outcome {
-        let (mut after, mut away) = (None, None);
+    async fn watch(
+        &self,
+        session: &Session,
+        at: &InRepo,
+        name: &AgentName,
+        waiting: &mut Waiting,
+    ) -> Outcome {
+        let mut after = None;
         let reader = Reader::new(session, &at.repo);
         // What is there is shown at once; after that an answer is held until
         // something comes.
         let mut wait = None;
         loop {
             let filter = MessageFilter { after: after.clone(), wait, ..MessageFilter::default() };
-            let page = match at.client.messages(name, &filter).await {
-                Ok(page) => page,
-                Err(error) if error.is_outage() => {
-                    if away.is_none() {
-                        outage(session.out, Connection::Away(&error));
-                        away = Some(Instant::now());
-                    }
-                    tokio::time::sleep(AGAIN).await;
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
+            waiting.check()?;
+            let Some(page) = waiting.look(at.client.messages(name, &filter)).await? else {
+                tokio::time::sleep(waiting.pause(AGAIN)).await;
+                continue;
             };
-            if let Some(since) = away.take() {
-                outage(session.out, Connection::Back(since.elapsed()));
-            }
             wait = Some(WAIT);
             for message in page.items {
                 after = Some(message.id.clone());

@@ -13,7 +13,7 @@ use crate::settings::check_label;
 use clap::Args;
 use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_client::protocol::agent::Agent;
-use multiclaude_hybrid_client::{AgentFilter, BaseUrl, RepoClient};
+use multiclaude_hybrid_client::{AgentFilter, BaseUrl, BaseUrlError, RepoClient};
 use serde_json::json;
 
 /// Joins a team with an invitation, which is read from standard input.
@@ -44,8 +44,14 @@ impl JoinArgs {
     /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
         let invitation = Invitation::find(&ask_secret("Invitation: ")?)?;
-        let base = BaseUrl::parse(&invitation.url, self.allow_http)
-            .map_err(|error| Failure::usage(format!("the invitation: {error}")))?;
+        let base = BaseUrl::parse(&invitation.url, self.allow_http).map_err(|error| {
+            Failure::usage(format!("the invitation: {error}")).hint(match error {
+                BaseUrlError::Plain { .. } => {
+                    "on a network of your own: multiclaude-hybrid join --allow-http"
+                }
+                BaseUrlError::Malformed { .. } => "ask for a new invitation",
+            })
+        })?;
         let client = session.client_with(base.as_str(), self.allow_http, &invitation.token)?;
         let repo = client.repo(&invitation.repo);
         let node = self.node.clone().unwrap_or_else(|| session.settings.node());

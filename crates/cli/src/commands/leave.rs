@@ -8,9 +8,9 @@ use crate::session::{Need, Session};
 use crate::settings::Login;
 use clap::Args;
 use multiclaude_hybrid_bridge::dirs::Dirs;
-use multiclaude_hybrid_client::AgentFilter;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::token::Scope;
+use multiclaude_hybrid_client::{AgentFilter, BaseUrl};
 use serde_json::json;
 
 /// Turns hybrid mode off for a repo and forgets what this machine knows of it.
@@ -92,7 +92,7 @@ impl LeaveArgs {
             .logins
             .iter()
             .filter(|login| login.repos == [Scope::Repo(repo.clone())])
-            .filter(|login| url.as_ref().is_none_or(|url| *url == login.url))
+            .filter(|login| url.as_ref().is_none_or(|url| BaseUrl::is_same(url, &login.url)))
             .cloned()
             .collect();
         for login in &useless {

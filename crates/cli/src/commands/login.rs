@@ -1,10 +1,9 @@
-//! `login`, `logout`: the tokens of this machine.
+//! `login`: the tokens of this machine.
 
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Exit, Failure, Outcome, wrong_url};
 use crate::output::word;
-use crate::secrets::Name;
 use crate::session::Session;
-use crate::settings::{Login, Settings, covered};
+use crate::settings::{Login, Place, Settings, covered};
 use clap::Args;
 use futures_util::future::join_all;
 use multiclaude_hybrid_client::protocol::TokenId;
@@ -34,19 +33,6 @@ pub struct LoginArgs {
     /// Keep the token in the file even where there is a keychain
     #[arg(long)]
     no_keychain: bool,
-}
-
-/// Forgets tokens of this machine. They stay valid until they are revoked.
-#[derive(Debug, Args)]
-pub struct LogoutArgs {
-    /// Only this one: its id, or its owner or kind
-    token: Option<String>,
-    /// Only those for this coordinator
-    #[arg(long, value_name = "URL")]
-    url: Option<String>,
-    /// All of them
-    #[arg(long, conflicts_with = "url")]
-    all: bool,
 }
 
 /// A line from standard input, or typed without showing it.
@@ -85,42 +71,47 @@ pub async fn keep(
     let client = session.client_with(base.as_str(), allow_http, token)?;
     let who = client.whoami().await.map_err(|error| {
         let failure = Failure::from(error);
-        let exit = failure.exit;
-        failure.or_hint(|| match exit {
-            Exit::NotLoggedIn => {
+        match failure.exit {
+            Exit::NotLoggedIn => failure.or_hint(|| {
                 format!("{base} does not know this token (any more): get a new one for it")
-            }
-            _ => format!("is {base} really the URL of a coordinator? It mostly ends with /v1"),
-        })
+            }),
+            Exit::NotFound => failure.or_hint(|| {
+                format!("is {base} really the URL of a coordinator? It usually ends with /v1")
+            }),
+            _ => failure,
+        }
     })?;
     if TokenId::parse(&who.token_id).is_none() && who.token_id != ROOT {
-        return Err(Failure::new(format!(
-            "what answers at {base} is no coordinator: a token has no such id"
-        ))
-        .exit(Exit::Unreachable));
+        return Err(Failure::new(format!("{base} is not a coordinator: a token has no such id"))
+            .exit(Exit::Unreachable));
     }
-    let secrets = session.secrets();
-    session.home.make_private()?;
-    let place = secrets.keep(&Name::token(base.as_str(), &who.token_id), token, keychain)?;
     let login = Login {
         url: base.to_string(),
         token_id: who.token_id.clone(),
         kind: who.kind,
         owner: who.owner.clone(),
         repos: who.repos.clone(),
-        place,
+        place: Place::File,
         allow_http,
     };
+    if session.only.as_ref().is_some_and(|only| !login.is(only)) {
+        let message = format!("that is a token of {}, and --as asks for another", told(&who));
+        return Err(Failure::usage(message).hint("leave out --as, or paste the other token"));
+    }
     let dead = no_longer_valid(session, &login).await;
-    let replaced: Vec<Login> = session.change(|settings| {
-        let (old, kept) = settings
-            .logins
-            .drain(..)
-            .partition(|other| replaces(&login, other) || dead.contains(other));
+    let change = |settings: &mut Settings, place| {
+        let login = Login { place, ..login.clone() };
+        let (old, kept) = settings.logins.drain(..).partition(|other| {
+            let same = other.secret() == login.secret();
+            same || replaces(&login, other) || dead.contains(other)
+        });
         settings.logins = kept;
         settings.logins.push(login.clone());
-        old
-    })?;
+        (login, old)
+    };
+    let ((login, replaced), settings): ((_, Vec<Login>), _) =
+        session.secrets().keep(&login.secret(), token, keychain, change)?;
+    session.settings = settings;
     for old in replaced {
         if dead.contains(&old) {
             let (id, owner) = (&old.token_id, &old.owner);
@@ -128,9 +119,15 @@ pub async fn keep(
                 .out
                 .note(&format!("Forgot the token {id} of {owner}, which is no longer valid."));
         }
-        if (&old.token_id, old.place) != (&login.token_id, login.place) {
-            // What cannot be forgotten now is of no use any more.
-            let _ = secrets.forget(&old.secret(), old.place);
+        if (old.secret(), old.place) != (login.secret(), login.place)
+            && let Err(failure) = session.secrets().forget(&old.secret(), old.place)
+        {
+            session.out.warn(&format!(
+                "the token {} is of no use any more and stays in {}: {}",
+                old.token_id,
+                session.secrets().told(old.place),
+                failure.message
+            ));
         }
     }
     Ok((login, who))
@@ -140,7 +137,8 @@ pub async fn keep(
 /// logs in after a revocation does not want to hear of it for ever.
 async fn no_longer_valid(session: &Session, new: &Login) -> Vec<Login> {
     let others = session.settings.logins.iter();
-    let others = others.filter(|other| other.url == new.url && other.token_id != new.token_id);
+    let others = others
+        .filter(|other| BaseUrl::is_same(&other.url, &new.url) && other.token_id != new.token_id);
     let checked = join_all(others.map(|other| async move {
         let gone = match session.client(other) {
             Ok(client) => matches!(client.whoami().await, Err(Error::Unauthenticated(_))),
@@ -159,7 +157,7 @@ fn replaces(new: &Login, old: &Login) -> bool {
         Scope::Repo(repo) => new.covers(repo),
         Scope::Account(_) => new.repos.contains(scope),
     };
-    new.url == old.url
+    BaseUrl::is_same(&new.url, &old.url)
         && new.kind == old.kind
         && new.owner == old.owner
         && old.repos.iter().all(reaches)
@@ -176,7 +174,12 @@ fn usual(session: &Session) -> Outcome<String> {
     let configured = repos.filter_map(|repo| repo.api_endpoint.clone());
     let logins = settings.logins.iter().map(|login| login.url.clone());
     let known: BTreeSet<String> = logins.chain(configured).collect();
-    let several: Vec<_> = known.into_iter().collect();
+    let mut several: Vec<String> = Vec::new();
+    for url in known {
+        if !several.iter().any(|other| BaseUrl::is_same(other, &url)) {
+            several.push(url);
+        }
+    }
     match several.as_slice() {
         [] => Ok(DEFAULT_URL.to_owned()),
         [only] => Ok(only.clone()),
@@ -202,69 +205,13 @@ impl LoginArgs {
             Some(url) => url.clone(),
             None => usual(session)?,
         };
-        let base = BaseUrl::parse(&wanted, self.allow_http).map_err(|error| {
-            Failure::usage(error.to_string())
-                .hint(format!("multiclaude-hybrid login --url {DEFAULT_URL}"))
-        })?;
+        let base = BaseUrl::parse(&wanted, self.allow_http)
+            .map_err(|error| wrong_url(&error, "multiclaude-hybrid login --url "))?;
         let token = ask_secret(&format!("Token for {base}: "))?;
         let (login, who) = keep(session, &base, self.allow_http, !self.no_keychain, &token).await?;
         let place = session.secrets().told(login.place);
         session.out.show(&login, || {
             format!("Logged in to {base} as {}.\nThe token is in {place}.", told(&who))
-        });
-        Ok(())
-    }
-}
-
-impl LogoutArgs {
-    /// Runs it.
-    pub fn run(&self, session: &Session) -> Outcome {
-        let logins = &session.settings.logins;
-        let url = match &self.url {
-            Some(url) => Some(
-                BaseUrl::parse(url, true)
-                    .map_err(|error| Failure::usage(error.to_string()))?
-                    .to_string(),
-            ),
-            None => None,
-        };
-        let meant: Vec<Login> = logins
-            .iter()
-            .filter(|login| url.as_ref().is_none_or(|url| *url == login.url))
-            .filter(|login| self.token.as_ref().is_none_or(|which| login.is(which)))
-            .cloned()
-            .collect();
-        if meant.is_empty() {
-            return Err(Failure::new("this machine has no token to forget").exit(Exit::NotLoggedIn));
-        }
-        if meant.len() > 1 && url.is_none() && !self.all {
-            let told = |login: &Login| {
-                let (id, kind) = (&login.token_id, login.kind.as_str());
-                format!("{id} ({kind} of {}, {})", login.owner, login.url)
-            };
-            let told: Vec<_> = meant.iter().map(told).collect();
-            return Err(Failure::usage(format!(
-                "this machine has {} tokens: {}",
-                meant.len(),
-                told.join(", ")
-            ))
-            .hint("say which: the id, --url URL, or --all"));
-        }
-        for login in &meant {
-            session.secrets().forget(&login.secret(), login.place)?;
-        }
-        Settings::change(&session.home, |settings| {
-            settings.logins.retain(|login| !meant.contains(login));
-            Ok(())
-        })?;
-        session.out.show(&meant, || {
-            let told = |login: &Login| {
-                format!("Forgot the token {} of {} at {}.", login.token_id, login.owner, login.url)
-            };
-            let lines: Vec<_> = meant.iter().map(told).collect();
-            let rest =
-                "It stays valid until an admin revokes it: multiclaude-hybrid tokens revoke ID";
-            format!("{}\n{rest}", lines.join("\n"))
         });
         Ok(())
     }

@@ -13,6 +13,7 @@ pub mod leave;
 pub mod list;
 mod log;
 pub mod login;
+pub mod logout;
 pub mod mcp;
 pub mod prompt;
 pub mod receipt;

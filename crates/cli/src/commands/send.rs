@@ -10,6 +10,7 @@ use clap::Args;
 use multiclaude_hybrid_client::protocol::message::{
     BODY_MAX, FailureReason, Message, MessageStatus, NewMessage, TTL_MAX_SECS,
 };
+use multiclaude_hybrid_client::protocol::token::TokenKind;
 use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
 use std::io::{Read, stdin};
 use std::time::Duration;
@@ -46,7 +47,7 @@ pub struct SendArgs {
     /// Wait until the agent has seen it, or has acknowledged it [default: seen]
     #[arg(long, value_name = "HOW_FAR", num_args = 0..=1, require_equals = true, default_missing_value = "seen")]
     wait: Option<Goal>,
-    /// How long to wait: 90s, 10m, 2h [default: until it is there or has failed]
+    /// How long to wait: 90s, 10m, 2h [default: --timeout if given, else until it is there or has failed]
     #[arg(long, value_name = "TIME", requires = "wait", value_parser = patience)]
     wait_timeout: Option<Duration>,
 }
@@ -98,6 +99,7 @@ impl SendArgs {
         }
         let sent = self.send(session, &at, &body).await;
         let sent = sent.map_err(|failure| {
+            let failure = no_such_sender(failure, &at, self.from.as_deref());
             let failure = session.explain(failure, &at.login);
             let agents = format!("`multiclaude-hybrid agents --repo {}`", at.repo);
             match failure.code.map(|code| code.as_str()) {
@@ -123,7 +125,8 @@ impl SendArgs {
     }
 
     async fn wait(&self, session: &Session, at: &InRepo, sent: Message, goal: Goal) -> Outcome {
-        let (message, end) = message::wait(session, at, sent, goal, self.wait_timeout).await?;
+        let limit = self.wait_timeout.or(session.limit);
+        let (message, end) = message::wait(session, at, sent, goal, limit).await?;
         session.out.show(&message, || receipt::told(&message));
         match end {
             End::Reached => Ok(()),
@@ -153,6 +156,23 @@ impl SendArgs {
         let key = self.key.as_deref();
         Ok(at.client.send(&message, key).await?)
     }
+}
+
+/// A token that covers the repo is refused where it may not speak as `from`.
+pub(super) fn no_such_sender(failure: Failure, at: &InRepo, from: Option<&str>) -> Failure {
+    let speaks = at.login.kind != TokenKind::Admin && at.login.covers(&at.repo);
+    let is_agent = |from: &&str| !from.starts_with("user:");
+    let Some(from) = from.filter(is_agent).filter(|_| speaks && failure.exit == Exit::Forbidden)
+    else {
+        return failure;
+    };
+    failure.or_hint(|| {
+        format!(
+            "register it: multiclaude-hybrid agents register {from} --type TYPE --repo {}; or leave \
+             out --from",
+            at.repo
+        )
+    })
 }
 
 /// A message that was waited for and has failed: the reason's name, and what to do.

@@ -41,7 +41,7 @@ impl StatusArgs {
     pub async fn run(&self, session: &Session) -> Outcome {
         let mut coordinators = Vec::new();
         let mut first = None;
-        for login in &session.settings.logins {
+        for login in session.logins() {
             let asked = async { Ok::<_, Failure>(session.client(login)?.whoami().await?) };
             let failure = asked.await.err().map(|failure| session.explain(failure, login));
             coordinators.push(Coordinator {

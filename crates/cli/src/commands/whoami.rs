@@ -54,7 +54,7 @@ impl WhoamiArgs {
 
 async fn all(session: &Session) -> Outcome {
     let (mut values, mut lines, mut worst) = (Vec::new(), Vec::new(), None);
-    for login in &session.settings.logins {
+    for login in session.logins() {
         let checked = match session.client(login) {
             Ok(client) => client.whoami().await.map_err(Failure::from),
             Err(failure) => Err(failure),

@@ -3,6 +3,7 @@
 mod cancel;
 mod warnings;
 
+use super::send::no_such_sender;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{Look, ago, line, now, safe, table};
 use crate::progress::worker;
@@ -142,6 +143,7 @@ impl WorkArgs {
         }
         let asked = self.ask(session, &at, task).await;
         let request = asked.map_err(|failure| {
+            let failure = no_such_sender(failure, &at, self.from.as_deref());
             let failure = session.explain(failure, &at.login);
             match failure.code.map(|code| code.as_str()) {
                 Some("worker_limit_reached") => Failure {
@@ -160,7 +162,8 @@ impl WorkArgs {
         }
         if self.wait {
             session.out.note(&format!("Asked for a worker: {}", request.id));
-            return follow(session, &at, request).await;
+            let id = request.id.clone();
+            return follow(session, &at, &id, Some(request)).await;
         }
         session.out.show(&request, || {
             format!(
@@ -212,11 +215,11 @@ impl WorkersArgs {
         if matches!(command, WorkersCommand::Logs(_)) {
             return logs(session, &at, &one.id).await;
         }
+        if matches!(command, WorkersCommand::Wait(_)) {
+            return follow(session, &at, &one.id, None).await;
+        }
         let request = at.client.worker(&one.id).await;
         let request = request.map_err(|error| session.explain(error.into(), &at.login))?;
-        if matches!(command, WorkersCommand::Wait(_)) {
-            return follow(session, &at, request).await;
-        }
         session.out.show(&request, || details(&request));
         Ok(())
     }
@@ -249,8 +252,13 @@ async fn logs(session: &Session, at: &InRepo, id: &SpawnId) -> Outcome {
     Ok(())
 }
 
-async fn follow(session: &Session, at: &InRepo, request: SpawnRequest) -> Outcome {
-    let request = worker::follow(session, at, request).await?;
+async fn follow(
+    session: &Session,
+    at: &InRepo,
+    id: &SpawnId,
+    request: Option<SpawnRequest>,
+) -> Outcome {
+    let request = worker::follow(session, at, id, request).await?;
     session.out.show(&request, || details(&request));
     match request.status {
         SpawnStatus::Failed => {

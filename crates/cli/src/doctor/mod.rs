@@ -9,6 +9,7 @@ use crate::output::{Look, line};
 use crate::session::Session;
 use multiclaude_hybrid_client::protocol::Repo;
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// Looks at everything, or of the repos at one only.
 pub async fn all(session: &Session, only: Option<&Repo>) -> Vec<Check> {
@@ -76,7 +77,8 @@ impl Check {
     }
 
     fn failed(what: &str, failure: Failure) -> Self {
-        Self { hint: failure.hint, ..Self::fault(what, failure.message) }
+        let hint = failure.advice().map(Cow::into_owned);
+        Self { hint, ..Self::fault(what, failure.message) }
     }
 
     fn told(&self) -> String {

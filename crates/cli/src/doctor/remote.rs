@@ -1,7 +1,7 @@
 //! The coordinator, the tokens, and the repos.
 
 use super::Check;
-use crate::failure::Failure;
+use crate::failure::{Failure, check_of};
 use crate::output::{counted, now};
 use crate::queue::{self, MERGE_QUEUE};
 use crate::sender::NODE;
@@ -10,8 +10,8 @@ use crate::settings::{Login, covered};
 use futures_util::future::join_all;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::agent::Agent;
-use multiclaude_hybrid_client::{AgentFilter, Client, Health};
-use std::collections::BTreeSet;
+use multiclaude_hybrid_client::protocol::token::TokenKind;
+use multiclaude_hybrid_client::{AgentFilter, BaseUrl, Client, Error, Health};
 
 /// A clock that is this far off breaks signatures soon.
 const SKEW_WARNING_MS: i64 = 30_000;
@@ -20,26 +20,33 @@ const SKEW_FAULT_MS: i64 = 240_000;
 
 /// Looks at every coordinator that there is a token for; with the URLs of those
 /// that do not answer.
-pub(super) async fn coordinators(session: &Session) -> (Vec<Check>, BTreeSet<String>) {
-    let logins = &session.settings.logins;
+pub(super) async fn coordinators(session: &Session) -> (Vec<Check>, Vec<String>) {
+    let logins: Vec<&Login> = session.logins().collect();
     // All at once, so that one that hangs holds up no other.
-    let found = join_all(logins.iter().map(|login| async move {
+    let found = join_all(logins.iter().map(|&login| async move {
         let what = format!("coordinator {}", login.url);
         match session.client(login) {
             Err(failure) => Ok(vec![Check::failed(&what, failure)]),
             Ok(client) => coordinator(session, login, &client, &what).await,
         }
     }));
-    let (mut checks, mut away) = (Vec::new(), BTreeSet::new());
+    let (mut checks, mut away) = (Vec::new(), Vec::new());
     for (login, found) in logins.iter().zip(found.await) {
         match found {
             Ok(found) => checks.extend(found),
             // Once is enough, however many tokens are for it.
-            Err(check) if away.insert(login.url.clone()) => checks.push(check),
-            Err(_) => {}
+            Err(_) if is_among(&away, &login.url) => {}
+            Err(check) => {
+                away.push(login.url.clone());
+                checks.push(check);
+            }
         }
     }
     (checks, away)
+}
+
+fn is_among(urls: &[String], url: &str) -> bool {
+    urls.iter().any(|other| BaseUrl::is_same(other, url))
 }
 
 /// How it is, and the token; an error if it does not answer.
@@ -53,8 +60,12 @@ async fn coordinator(
     let health = match client.health().await {
         Ok(health) => health,
         Err(error) => {
+            let cause = match &error {
+                Error::Unreachable { cause, base, .. } => Some(check_of(*cause, base)),
+                _ => None,
+            };
             let check = Check::failed(what, error.into());
-            return Err(match unreachable(&check.found) {
+            return Err(match cause {
                 Some(hint) => check.hint(hint),
                 None => check,
             });
@@ -76,29 +87,6 @@ async fn coordinator(
     checks.extend(clock(&health, asked, answered));
     checks.push(token(session, login, client).await);
     Ok(checks)
-}
-
-/// What a connection's death points at.
-fn unreachable(reason: &str) -> Option<&'static str> {
-    let reason = reason.to_ascii_lowercase();
-    let points = |words: &[&str]| words.iter().any(|word| reason.contains(word));
-    if points(&["certificate", "tls", "handshake"]) {
-        Some(
-            "the TLS certificate does not hold: is the URL's host right, and this machine's clock?",
-        )
-    } else if points(&["dns", "lookup", "resolve"]) {
-        Some("its name is not known: is the URL right, and this machine online?")
-    } else if points(&["refused"]) {
-        Some(
-            "nothing listens there: start the coordinator (`make dev` at home), or correct the port in the URL",
-        )
-    } else if points(&["in time", "timed out", "unreachable"]) {
-        Some(
-            "it does not answer: is this machine online, and does a firewall or proxy stand between?",
-        )
-    } else {
-        None
-    }
 }
 
 fn clock(health: &Health, asked: i64, answered: i64) -> Option<Check> {
@@ -140,11 +128,7 @@ async fn token(session: &Session, login: &Login, client: &Client) -> Check {
 
 /// Looks at every repo that is hybrid here, or at the one, less those whose
 /// coordinator is `away`.
-pub(super) async fn repos(
-    session: &Session,
-    only: Option<&Repo>,
-    away: &BTreeSet<String>,
-) -> Vec<Check> {
+pub(super) async fn repos(session: &Session, only: Option<&Repo>, away: &[String]) -> Vec<Check> {
     let known = session.settings.repos.iter();
     let mut meant: Vec<Repo> = known
         .filter(|(_, here)| here.enabled)
@@ -165,7 +149,7 @@ pub(super) async fn repos(
         match session.in_repo(Some(repo.as_str()), Need::Use) {
             Err(failure) => vec![Check::failed(&what, failure)],
             // That was said above.
-            Ok(at) if away.contains(&at.login.url) => Vec::new(),
+            Ok(at) if is_among(away, &at.login.url) => Vec::new(),
             Ok(at) => match in_repo(session, &at, &what).await {
                 Ok(found) => found,
                 Err(failure) => vec![Check::failed(&what, session.explain(failure, &at.login))],
@@ -200,7 +184,7 @@ async fn in_repo(session: &Session, at: &InRepo, what: &str) -> Result<Vec<Check
         if kind != "worker" && !agents.iter().any(|agent| agent.r#type == *kind) {
             checks.push(
                 Check::warning(what, format!("{kind} is to run remotely, and nobody serves it"))
-                    .hint(format!("on the machine that is to: register a {kind}; or take it out of --remote-agents")),
+                    .hint(unserved(at, kind, remote_agents(&config))),
             );
         }
     }
@@ -209,6 +193,19 @@ async fn in_repo(session: &Session, at: &InRepo, what: &str) -> Result<Vec<Check
         checks.push(endpoint(at, agent).await?);
     }
     Ok(checks)
+}
+
+/// What to do where the team expects a role that nobody serves: to change that takes a
+/// token that this user may not have.
+fn unserved(at: &InRepo, kind: &str, remote: &[String]) -> String {
+    let repo = &at.repo;
+    let serve = format!("on the machine that is to: multiclaude-hybrid host {repo} --serve {kind}");
+    if at.login.kind == TokenKind::User {
+        return serve;
+    }
+    let others: Vec<_> = remote.iter().map(String::as_str).filter(|other| *other != kind).collect();
+    let others = others.join(",");
+    format!("{serve}; or to end that: multiclaude-hybrid config {repo} --remote-agents={others}")
 }
 
 /// A merge-queue here and another elsewhere merge the same pull requests.

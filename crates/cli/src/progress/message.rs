@@ -1,19 +1,17 @@
 //! Waiting until a message has come as far as its sender wants.
 
 use super::display::{Display, end_line};
+use super::waiting::Waiting;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::session::{InRepo, Session};
 use clap::ValueEnum;
 use multiclaude_hybrid_client::protocol::message::{Message, MessageStatus};
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
 
 /// The pause before the first look; each one after it is half as long again.
 const FIRST: Duration = Duration::from_millis(100);
 /// The longest pause.
 const LONGEST: Duration = Duration::from_secs(2);
-/// What the last look may take beyond the limit.
-const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// How far a message is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -93,42 +91,32 @@ async fn look(
     limit: Option<Duration>,
 ) -> Outcome<(Message, End)> {
     let mut display = Display::new(session);
-    let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+    let mut waiting = Waiting::new(limit).answered();
     let (mut message, mut pause) = (sent, FIRST);
-    let mut news = Some(how_far(&message).to_owned());
+    let mut news = how_far(&message).to_owned();
     loop {
-        if let Some(end) = goal.end(&message) {
+        let over = || waiting.is_over().then_some(End::TimedOut);
+        if let Some(end) = goal.end(&message).or_else(over) {
             display.clear();
             return Ok((message, end));
         }
-        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        if left.is_some_and(|left| left.is_zero()) {
-            display.clear();
-            return Ok((message, End::TimedOut));
-        }
-        if let Some(news) = news.take() {
-            display.say(news);
-        }
-        display.pause(left.map_or(pause, |left| left.min(pause))).await;
+        display.say(news.clone());
+        display.pause(waiting.pause(pause)).await;
         pause = (pause * 3 / 2).min(LONGEST);
-        let looked = at.client.receipt(&message.id);
-        let looked = match deadline {
-            Some(deadline) => timeout_at(deadline + LAST_LOOK, looked).await.ok(),
-            None => Some(looked.await),
-        };
-        match looked {
-            Some(Ok(now)) => {
-                news = Some(how_far(&now).to_owned());
+        match waiting.look(at.client.receipt(&message.id)).await {
+            Ok(Some(now)) => {
+                how_far(&now).clone_into(&mut news);
                 message = now;
             }
-            Some(Err(error)) if error.is_outage() => {
-                news = Some(format!("waiting for the coordinator: {error}"));
-            }
-            Some(Err(error)) => {
+            Ok(None) => news = waiting.trouble().unwrap_or_default(),
+            Err(failure) if failure.exit == Exit::TimedOut => {
                 display.clear();
-                return Err(session.explain(Failure::from(error), &at.login));
+                return Ok((message, End::TimedOut));
             }
-            None => {}
+            Err(failure) => {
+                display.clear();
+                return Err(session.explain(failure, &at.login));
+            }
         }
     }
 }

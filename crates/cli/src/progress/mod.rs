@@ -2,4 +2,5 @@
 
 mod display;
 pub mod message;
+pub mod waiting;
 pub mod worker;

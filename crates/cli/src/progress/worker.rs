@@ -1,9 +1,11 @@
 //! Following a worker to its end.
 
 use super::display::{Display, end_line};
+use super::waiting::Waiting;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::line;
 use crate::session::{InRepo, Session};
+use multiclaude_hybrid_client::protocol::SpawnId;
 use multiclaude_hybrid_client::protocol::spawn::{PROGRESS_MAX, SpawnRequest, SpawnStatus};
 use std::time::Duration;
 
@@ -30,24 +32,33 @@ fn state(request: &SpawnRequest) -> String {
     }
 }
 
-/// Looks at `request` until it has ended, or Ctrl-C ends the looking.
+/// Looks at the request `id`, which may be known already, until it has ended, the time
+/// is over, or Ctrl-C ends the looking.
 pub async fn follow(
     session: &Session,
     at: &InRepo,
-    request: SpawnRequest,
+    id: &SpawnId,
+    request: Option<SpawnRequest>,
 ) -> Outcome<SpawnRequest> {
-    let id = request.id.clone();
+    let again = || {
+        format!(
+            "wait again: multiclaude-hybrid workers wait {id} --repo {0}; cancel it: \
+             multiclaude-hybrid workers cancel {id} --repo {0}",
+            at.repo
+        )
+    };
     tokio::select! {
-        ended = to_its_end(session, at, request) => ended,
+        ended = to_its_end(session, at, id, request) => {
+            ended.map_err(|failure| match failure.exit {
+                Exit::TimedOut => failure.hint(again()),
+                _ => failure,
+            })
+        }
         _ = tokio::signal::ctrl_c() => {
             end_line();
             Err(Failure::new("no longer waiting; the request stands")
                 .exit(Exit::Interrupted)
-                .hint(format!(
-                    "wait again: multiclaude-hybrid workers wait {id} --repo {0}; cancel it: \
-                     multiclaude-hybrid workers cancel {id} --repo {0}",
-                    at.repo
-                )))
+                .hint(again()))
         }
     }
 }
@@ -56,25 +67,35 @@ pub async fn follow(
 async fn to_its_end(
     session: &Session,
     at: &InRepo,
-    request: SpawnRequest,
+    id: &SpawnId,
+    request: Option<SpawnRequest>,
 ) -> Outcome<SpawnRequest> {
+    let waiting = Waiting::new(session.limit);
+    let mut waiting = if request.is_some() { waiting.answered() } else { waiting };
     let mut display = Display::new(session);
     let mut request = request;
     loop {
-        if matches!(request.status, SpawnStatus::Completed | SpawnStatus::Failed) {
-            display.clear();
-            return Ok(request);
-        }
-        display.say(told(&request));
-        display.pause(EVERY).await;
-        match at.client.worker(&request.id).await {
-            Ok(now) => request = now,
-            Err(error) if error.is_outage() => {
-                display.say(format!("waiting for the coordinator: {error}"));
-            }
-            Err(error) => {
+        if let Some(request) = request.take() {
+            if matches!(request.status, SpawnStatus::Completed | SpawnStatus::Failed) {
                 display.clear();
-                return Err(session.explain(Failure::from(error), &at.login));
+                return Ok(request);
+            }
+            display.say(told(&request));
+            display.pause(waiting.pause(EVERY)).await;
+            if let Err(over) = waiting.check() {
+                display.clear();
+                return Err(over);
+            }
+        }
+        match waiting.look(at.client.worker(id)).await {
+            Ok(Some(now)) => request = Some(now),
+            Ok(None) => {
+                display.say(waiting.trouble().unwrap_or_default());
+                display.pause(waiting.pause(EVERY)).await;
+            }
+            Err(failure) => {
+                display.clear();
+                return Err(session.explain(failure, &at.login));
             }
         }
     }

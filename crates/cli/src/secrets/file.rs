@@ -3,7 +3,7 @@
 //! them.
 
 use crate::failure::{Failure, Outcome, io};
-use crate::home::{Home, write_private};
+use crate::home::{Draft, Home, draft_of, remove_if_there};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -65,34 +65,39 @@ fn read(path: &Path) -> Outcome<Credentials> {
     })
 }
 
-fn write(home: &Home, credentials: &Credentials) -> Outcome {
+fn draft(home: &Home, credentials: &Credentials) -> Outcome<Draft> {
     let text = serde_json::to_vec_pretty(credentials)
         .map_err(|_| Failure::new("cannot write the credentials"))?;
-    write_private(&home.credentials(), &text)
+    Draft::write(&home.credentials(), &text)
 }
 
-pub(super) fn keep(home: &Home, name: &str, secret: &str) -> Outcome {
-    let _lock = home.lock()?;
+/// The file with one secret more, to be placed. The caller holds the [`Home::lock`].
+pub(super) fn with(home: &Home, name: &str, secret: &str) -> Outcome<Draft> {
     let mut credentials = read(&home.credentials())?;
     credentials.secrets.insert(name.to_owned(), secret.to_owned());
-    write(home, &credentials)
+    draft(home, &credentials)
 }
 
 pub(super) fn find(home: &Home, name: &str) -> Outcome<Option<String>> {
     Ok(read(&home.credentials())?.secrets.remove(name))
 }
 
-pub(super) fn forget(home: &Home, name: &str) -> Outcome {
-    let _lock = home.lock()?;
-    let mut credentials = read(&home.credentials())?;
-    if credentials.secrets.remove(name).is_none() {
-        return Ok(());
-    }
+/// Forgets the secrets whose names `keep` does not want; how many that were. What a
+/// crash left of a secret goes, too. The caller holds the [`Home::lock`].
+pub(super) fn retain(home: &Home, keep: impl Fn(&str) -> bool) -> Outcome<usize> {
+    let path = home.credentials();
+    let left = draft_of(&path);
+    let had_left = remove_if_there(&left).map_err(io("remove", &left))?;
+    let mut credentials = read(&path)?;
+    let before = credentials.secrets.len();
+    credentials.secrets.retain(|name, _| keep(name));
+    let forgotten = before - credentials.secrets.len();
     if credentials.secrets.is_empty() {
-        let path = home.credentials();
-        return fs::remove_file(&path).map_err(io("remove", &path));
+        remove_if_there(&path).map_err(io("remove", &path))?;
+    } else if forgotten > 0 {
+        draft(home, &credentials)?.place()?;
     }
-    write(home, &credentials)
+    Ok(forgotten + usize::from(had_left))
 }
 
 #[cfg(test)]
@@ -126,7 +131,7 @@ mod tests {
     fn a_damaged_file_is_not_repeated() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("credentials");
-        write_private(&path, br#"{"secrets": {"a": "mcu_secret"#).unwrap();
+        crate::home::write_private(&path, br#"{"secrets": {"a": "mcu_secret"#).unwrap();
         let Err(refused) = read(&path) else { panic!() };
         assert!(!format!("{refused:?}").contains("mcu_secret"));
     }

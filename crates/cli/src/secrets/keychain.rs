@@ -3,6 +3,7 @@
 
 use crate::failure::{Failure, Outcome};
 use keyring_core::{CredentialStore, Entry, Error};
+use std::collections::{BTreeSet, HashMap};
 use std::io::{IsTerminal, stderr, stdin};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -87,4 +88,26 @@ pub(super) fn find(name: &str) -> Outcome<Option<String>> {
 
 pub(super) fn forget(name: &str) -> Outcome {
     with(name, |entry| entry.delete_credential()).map(|_| ())
+}
+
+/// Forgets every secret of ours whose name `keep` does not list; how many that were.
+pub(super) fn retain(keep: BTreeSet<String>) -> Outcome<usize> {
+    let done = apart(move || -> Result<usize, Error> {
+        // No keychain, no secrets in it.
+        let Some(store) = store() else { return Ok(0) };
+        let mut forgotten = 0;
+        for entry in store.search(&HashMap::from([("service", SERVICE)]))? {
+            let ours = entry.get_specifiers().filter(|(service, _)| service == SERVICE);
+            if ours.is_some_and(|(_, name)| !keep.contains(&name)) {
+                entry.delete_credential()?;
+                forgotten += 1;
+            }
+        }
+        Ok(forgotten)
+    });
+    match done {
+        Some(Ok(forgotten)) => Ok(forgotten),
+        Some(Err(error)) => Err(locked(&error.to_string())),
+        None => Err(locked("it does not answer")),
+    }
 }

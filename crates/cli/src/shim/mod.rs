@@ -21,6 +21,7 @@ pub mod route;
 pub mod sees;
 pub mod tmux;
 
+use crate::output::safe;
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 

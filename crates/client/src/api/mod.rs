@@ -55,7 +55,7 @@ impl Client {
             }
         }
         let text = format!("a list without an end, or of more than {PAGES_MAX} pages");
-        Err(Error::unexpected(self.base.as_str(), StatusCode::OK, &text))
+        Err(Error::unexpected(self.base.as_str(), StatusCode::OK, &text, None))
     }
 }
 

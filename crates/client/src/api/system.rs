@@ -1,6 +1,6 @@
 //! The coordinator itself.
 
-use crate::{Call, Client, Error};
+use crate::{Call, Client, Error, Repeat};
 use multiclaude_hybrid_protocol::Timestamp;
 use multiclaude_hybrid_protocol::token::WhoAmI;
 use reqwest::Method;
@@ -22,14 +22,14 @@ pub struct Health {
 }
 
 impl Client {
-    /// `GET /v1/health`; a degraded coordinator is an answer, no error.
+    /// `GET /v1/health`, once; a degraded coordinator is an answer, no error.
     pub async fn health(&self) -> Result<Health, Error> {
-        match self.call(Call::new(Method::GET, "/health")).await {
+        match self.call(Call::new(Method::GET, "/health").repeat(Repeat::Never)).await {
             Ok(reply) => reply.json(),
-            Err(Error::Unexpected { base, status, text }) => {
-                serde_json::from_str(&text).map_err(|_| Error::Unexpected { base, status, text })
-            }
-            Err(error) => Err(error),
+            Err(error) => match &error {
+                Error::Unexpected { text, .. } => serde_json::from_str(text).map_err(|_| error),
+                _ => Err(error),
+            },
         }
     }
 

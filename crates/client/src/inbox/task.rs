@@ -124,11 +124,7 @@ impl Task {
             self.tell(Connection::Away(error));
         }
         self.failures = self.failures.saturating_add(1);
-        let wait = BACKOFF.wait(self.failures, fastrand::f64());
-        let wait = match error {
-            Error::RateLimited { retry_after, .. } => wait.max(retry_after.unwrap_or_default()),
-            _ => wait,
-        };
+        let wait = BACKOFF.wait_after(error, self.failures, fastrand::f64());
         self.meanwhile(sleep(wait)).await
     }
 

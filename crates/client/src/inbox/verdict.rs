@@ -20,10 +20,9 @@ pub(super) enum Verdict {
 /// page) and not a wrong URL.
 pub(super) fn of_call(error: &Error, met: bool) -> Verdict {
     match error {
-        Error::RateLimited { .. } => Verdict::Wait,
         Error::Unexpected { .. } if met => Verdict::Wait,
         Error::Closed { code, .. } if !is_final(*code) => Verdict::Wait,
-        error if error.is_outage() => Verdict::Wait,
+        error if error.is_temporary() => Verdict::Wait,
         _ => Verdict::Fatal,
     }
 }
@@ -34,7 +33,7 @@ pub(super) fn of_opening(error: &Error, met: bool) -> Verdict {
     match error {
         Error::Invalid(_) => Verdict::NoStream,
         Error::NotFound(problem) if problem.code == ErrorCode::NotFound => Verdict::NoStream,
-        Error::Unexpected { status, .. } if *status < 500 => Verdict::NoStream,
+        Error::Unexpected { .. } if !error.is_temporary() => Verdict::NoStream,
         error => of_call(error, met),
     }
 }
@@ -73,7 +72,8 @@ mod tests {
     }
 
     fn stranger(status: u16) -> Error {
-        Error::Unexpected { base: String::new(), status, text: String::new() }
+        let (base, text) = (String::new(), String::new());
+        Error::Unexpected { base, status, retry_after: None, text }
     }
 
     #[test]
@@ -109,10 +109,11 @@ mod tests {
 
     #[test]
     fn an_outage_is_waited_out_and_a_refusal_is_not() {
-        let failed = Error::Failed(problem(ErrorCode::Unavailable));
+        let failed = Error::Failed { retry_after: None, problem: problem(ErrorCode::Unavailable) };
         assert_eq!(of_call(&failed, false), Wait);
         assert_eq!(of_call(&Error::unanswered(""), false), Wait);
         assert_eq!(of_call(&stranger(502), false), Wait);
+        assert_eq!(of_call(&stranger(429), false), Wait);
         for error in [
             Error::Unauthenticated(problem(ErrorCode::Unauthenticated)),
             Error::Forbidden(problem(ErrorCode::Forbidden)),

@@ -167,7 +167,8 @@ fn branches(request: &SpawnRequest) -> Result<(Option<&str>, Option<&str>), Stri
 
 /// A name that git takes for a branch and for nothing else.
 fn is_branch(name: &str) -> bool {
-    let bad = |c: char| is_hidden(c) || c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
+    let bad =
+        |c: char| is_hidden(c) || c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
     name.len() <= 200
         && !name.starts_with(['-', '/', '.'])
         && !name.ends_with(['/', '.'])

@@ -42,7 +42,7 @@ impl Worker {
                 Err(error) if may_pass(&error) => {
                     self.trouble.begin(self.id.as_str(), &error);
                     tries += 1;
-                    self.shared.pause(tries).await;
+                    self.shared.pause_for(tries, error.retry_after()).await;
                 }
                 // Rather an end without its output than none.
                 Err(multiclaude_hybrid_client::Error::Invalid(problem))
@@ -100,7 +100,7 @@ impl Worker {
             match deregistered.await {
                 Err(error) if may_pass(&error) => {
                     tries += 1;
-                    self.shared.pause(tries).await;
+                    self.shared.pause_for(tries, error.retry_after()).await;
                 }
                 _ => return,
             }

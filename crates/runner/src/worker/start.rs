@@ -81,17 +81,18 @@ impl Worker {
                 worker_name: Some(name.clone()),
                 ..WorkerUpdate::new(&self.lease_token)
             };
-            match self.update(update).await {
+            let error = match self.update(update).await {
                 Answer::Holds(_) => {
                     self.trouble.end(self.id.as_str());
                     return true;
                 }
                 Answer::Lost(_) => return false,
-                Answer::Later(reason) => self.trouble.begin(self.id.as_str(), reason),
-            }
+                Answer::Later(error) => error,
+            };
+            self.trouble.begin(self.id.as_str(), &error);
             tries += 1;
             tokio::select! {
-                () = self.shared.pause(tries) => {}
+                () = self.shared.pause_for(tries, error.retry_after()) => {}
                 () = self.unwanted() => {}
             }
         }
@@ -169,7 +170,7 @@ impl Worker {
     async fn wait_out(&self, error: &Error, tries: u32) {
         self.trouble.begin(self.id.as_str(), error);
         tokio::select! {
-            () = self.shared.pause(tries) => {}
+            () = self.shared.pause_for(tries, error.retry_after()) => {}
             () = self.unwanted() => {}
         }
     }
@@ -230,7 +231,7 @@ impl Worker {
                 Err(error) if may_pass(&error) => {
                     self.trouble.begin(self.id.as_str(), &error);
                     tries += 1;
-                    self.shared.pause(tries).await;
+                    self.shared.pause_for(tries, error.retry_after()).await;
                 }
                 Err(_) => return,
             }

@@ -53,7 +53,10 @@ pub(crate) fn install(session: &Session, words: &[String], linger: bool) -> Outc
     }
     let us = std::env::current_exe()
         .map_err(|error| Failure::new(format!("cannot find this program: {error}")))?;
-    service.install(&us, words)?;
+    let only = session.only.iter().map(|only| format!("--as={only}"));
+    let stays = |word: &&String| session.only.is_none() || !word.starts_with("--as=");
+    let words: Vec<String> = words.iter().filter(stays).cloned().chain(only).collect();
+    service.install(&us, &words)?;
     let until = Instant::now() + STARTS;
     while !dirs.is_running() {
         if Instant::now() > until {

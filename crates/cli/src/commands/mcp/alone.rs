@@ -12,9 +12,15 @@ use tokio::sync::mpsc;
 /// Serves the tools on behalf of a registered agent.
 pub(super) async fn run(session: &Session, repo: Option<&str>, name: &AgentName) -> Outcome {
     let at = session.in_repo(repo, Need::Use)?;
-    // A wrong name, or a token that cannot use it, is said before a client waits.
-    let agent = at.client.agent(name).await;
-    agent.map_err(|error| session.explain(error.into(), &at.login))?;
+    // A wrong name, or a token that cannot use it, is said before a client waits. While
+    // the coordinator is away, each call says so: Claude Code starts this only once.
+    match at.client.agent(name).await {
+        Err(error) if error.is_temporary() => {
+            session.out.warn(&format!("{error}; the tools work when it is back"));
+        }
+        Err(error) => return Err(session.explain(error.into(), &at.login)),
+        Ok(_) => {}
+    }
     let keys = Keys { session, at: &at };
     let (calls, mut called) = mpsc::channel::<Call>(8);
     let answering = async {

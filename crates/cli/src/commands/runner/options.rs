@@ -38,7 +38,7 @@ impl RunArgs {
             // A token that was revoked is named before anything waits for requests.
             let config = at.client.config().await;
             match config {
-                Err(error) if !error.is_outage() => {
+                Err(error) if !error.is_temporary() => {
                     return Err(session.explain(error.into(), &at.login));
                 }
                 _ => repos.push(at),

@@ -1,0 +1,97 @@
+//! `logout`: tokens leave this machine.
+
+use crate::failure::{Exit, Failure, Outcome, wrong_url};
+use crate::output::counted;
+use crate::session::Session;
+use crate::settings::{Login, Settings};
+use clap::Args;
+use multiclaude_hybrid_client::BaseUrl;
+
+/// Forgets tokens of this machine. They stay valid until they are revoked.
+#[derive(Debug, Args)]
+pub struct LogoutArgs {
+    /// Only this one: its id, or its owner or kind
+    token: Option<String>,
+    /// Only those for this coordinator
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// All of them, and what an interrupted login has left
+    #[arg(long, conflicts_with = "url")]
+    all: bool,
+}
+
+impl LogoutArgs {
+    /// Runs it. One token that cannot be forgotten keeps no other from that.
+    pub fn run(&self, session: &Session) -> Outcome {
+        let meant = self.meant(session)?;
+        let (mut forgotten, mut failures) = (Vec::new(), Vec::new());
+        for login in meant {
+            match session.secrets().forget(&login.secret(), login.place) {
+                Ok(()) => forgotten.push(login),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        if !forgotten.is_empty() {
+            let changed = Settings::change(&session.home, |settings| {
+                settings.logins.retain(|login| !forgotten.contains(login));
+                Ok(())
+            });
+            failures.extend(changed.err());
+        }
+        let everything = self.all && self.token.is_none() && session.only.is_none();
+        let (leftovers, more) =
+            if everything { session.secrets().forget_leftovers() } else { (0, Vec::new()) };
+        failures.extend(more);
+        if forgotten.is_empty() && leftovers == 0 && failures.is_empty() {
+            return Err(Failure::new("this machine has no token to forget").exit(Exit::NotLoggedIn));
+        }
+        session.out.show(&forgotten, || told(&forgotten, leftovers));
+        let mut failures = failures.into_iter();
+        let first = failures.next();
+        failures.for_each(|failure| session.out.fail(&failure));
+        first.map_or(Ok(()), Err)
+    }
+
+    /// The tokens that are to be forgotten.
+    fn meant(&self, session: &Session) -> Outcome<Vec<Login>> {
+        let url = self.url.as_ref().map(|url| BaseUrl::parse(url, true)).transpose();
+        let url = url.map_err(|error| wrong_url(&error, "multiclaude-hybrid logout --url "))?;
+        let meant: Vec<Login> = session
+            .logins()
+            .filter(|login| {
+                url.as_ref().is_none_or(|url| BaseUrl::is_same(url.as_str(), &login.url))
+            })
+            .filter(|login| self.token.as_ref().is_none_or(|which| login.is(which)))
+            .cloned()
+            .collect();
+        if meant.len() < 2 || url.is_some() || self.all {
+            return Ok(meant);
+        }
+        let told = |login: &Login| {
+            let (id, kind) = (&login.token_id, login.kind.as_str());
+            format!("{id} ({kind} of {}, {})", login.owner, login.url)
+        };
+        let told: Vec<_> = meant.iter().map(told).collect();
+        let message = format!("this machine has {} tokens: {}", meant.len(), told.join(", "));
+        Err(Failure::usage(message).hint("say which: the id, --url URL, or --all"))
+    }
+}
+
+fn told(forgotten: &[Login], leftovers: usize) -> String {
+    let mut lines: Vec<String> = forgotten
+        .iter()
+        .map(|login| {
+            format!("Forgot the token {} of {} at {}.", login.token_id, login.owner, login.url)
+        })
+        .collect();
+    if !forgotten.is_empty() {
+        lines.push(
+            "It stays valid until an admin revokes it: multiclaude-hybrid tokens revoke ID"
+                .to_owned(),
+        );
+    }
+    if leftovers > 0 {
+        lines.push(format!("Forgot {} that nothing referred to.", counted(leftovers, "secret")));
+    }
+    lines.join("\n")
+}
