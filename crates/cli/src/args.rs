@@ -30,19 +30,15 @@ use crate::session::Session;
 use clap::{Parser, Subcommand};
 use std::time::Duration;
 
-const EXITS: &str = "Exit status: 0 done, 1 something on this machine is wrong, 2 called wrongly, 3 no \
-valid token (401), 4 the token does not allow it (403), 5 not found (404), 6 a conflict (409, 412), 7 \
-a limit is reached (429), 8 the coordinator is away or in trouble, 9 the worker or message that was \
-waited for has failed, 124 the time to wait (--timeout, --wait-timeout) is over, 130 interrupted while waiting.
-
-Environment: MULTICLAUDE_API_URL, the coordinator's URL; NO_COLOR, no colours.";
+/// What of the environment is read.
+pub const ENVIRONMENT: &str = "MULTICLAUDE_API_URL, the coordinator's URL; NO_COLOR, no colours.";
 
 /// How long one call may take, unless the user says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// multiclaude agents across machines.
 #[derive(Debug, Parser)]
-#[command(name = "multiclaude-hybrid", version, after_help = EXITS, max_term_width = 100)]
+#[command(name = "multiclaude-hybrid", version, max_term_width = 100)]
 pub struct Cli {
     /// Print JSON, and errors as JSON on standard error
     #[arg(long, global = true)]

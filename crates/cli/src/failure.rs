@@ -40,6 +40,23 @@ pub enum Exit {
     Interrupted = 130,
 }
 
+/// Every status a command can end with, and what it means.
+pub const STATUSES: &[(u8, &str)] = &[
+    (0, "done"),
+    (Exit::Failed as u8, "something on this machine is wrong"),
+    (Exit::Usage as u8, "called wrongly"),
+    (Exit::NotLoggedIn as u8, "no valid token (401)"),
+    (Exit::Forbidden as u8, "the token does not allow it (403)"),
+    (Exit::NotFound as u8, "not found (404)"),
+    (Exit::Conflict as u8, "a conflict (409, 412)"),
+    (Exit::RateLimited as u8, "a limit is reached (429)"),
+    (Exit::Unreachable as u8, "the coordinator is away or in trouble"),
+    (Exit::WaitedFailed as u8, "the worker or message that was waited for has failed"),
+    (Exit::TimedOut as u8, "the time to wait (--timeout, --wait-timeout) is over"),
+    (Exit::Interrupted as u8, "interrupted while waiting"),
+    (crate::output::PIPE_CLOSED, "nobody reads standard output any more"),
+];
+
 /// Why a command failed.
 #[derive(Debug, Clone)]
 pub struct Failure {

@@ -16,7 +16,8 @@
 //! | [`service`] | the bridge as a service of the user's |
 //! | [`doctor`] | the checks behind `doctor` |
 //! | [`queue`] | the merge-queue, of which there may be one |
-//! | [`failure`], [`output`], [`redact`] | how it ends, and how it looks |
+//! | [`failure`], [`output`], [`table`], [`redact`] | how it ends, and how it looks |
+//! | [`help`] | groups, examples and manual pages of all commands |
 //! | [`progress`] | waiting for a worker or a message |
 //!
 //! *In scope:* one command, one run. *Out of scope:* the wire (the client
@@ -35,6 +36,7 @@ pub mod commands;
 pub mod crypt;
 pub mod doctor;
 pub mod failure;
+pub mod help;
 pub mod home;
 pub mod machine;
 pub mod multiclaude;
@@ -48,13 +50,14 @@ pub mod service;
 pub mod session;
 pub mod settings;
 pub mod shim;
+pub mod table;
 
 use crate::args::Cli;
 use crate::behind::Commands;
 use crate::failure::Exit;
 use crate::output::Output;
 use crate::shim::places::Places;
-use clap::Parser;
+use clap::FromArgMatches as _;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
@@ -94,7 +97,10 @@ fn told(error: &clap::Error, json: bool) -> u8 {
 /// Runs one command line, the program's name first; the exit status.
 pub fn run(args: Vec<OsString>) -> u8 {
     let json = args.iter().any(|arg| arg == "--json");
-    let cli = match Cli::try_parse_from(args) {
+    let mut command = help::command();
+    let matches = command.try_get_matches_from_mut(args);
+    let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed.map_err(|error| error.format(&mut command)) {
         Ok(cli) => cli,
         Err(error) => {
             return told(&error, json);

@@ -88,6 +88,9 @@ fn escaped(json: &str) -> String {
     shown
 }
 
+/// The status of a program that SIGPIPE ends.
+pub const PIPE_CLOSED: u8 = 141;
+
 /// Prints a line of result. Whoever does not read it is not told more, and
 /// nothing is reported as read: the program ends here.
 fn print(line: &str) {
@@ -96,8 +99,7 @@ fn print(line: &str) {
         return;
     };
     if error.kind() == ErrorKind::BrokenPipe {
-        // As a program that SIGPIPE ends.
-        std::process::exit(141);
+        std::process::exit(PIPE_CLOSED.into());
     }
     say(&format!("error: cannot write to standard output: {error}"));
     std::process::exit(1);
@@ -205,29 +207,6 @@ pub fn line(text: &str, most: usize) -> String {
     short
 }
 
-/// A table with a head; columns as wide as their widest cell.
-pub fn table(head: &[&str], rows: &[Vec<(String, Look)>]) -> String {
-    let cell = |text: &str| text.chars().count();
-    let mut widths: Vec<usize> = head.iter().map(|title| cell(title)).collect();
-    for row in rows {
-        for (width, (text, _)) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell(text));
-        }
-    }
-    let mut lines = Vec::with_capacity(rows.len() + 1);
-    let titles: Vec<_> = head.iter().map(|title| ((*title).to_owned(), Look::Dim)).collect();
-    for row in std::iter::once(&titles).chain(rows) {
-        let mut text = String::new();
-        for ((word, look), width) in row.iter().zip(&widths) {
-            let gap = " ".repeat(width - cell(word) + 2);
-            text.push_str(&look.paint(word));
-            text.push_str(&gap);
-        }
-        lines.push(text.trim_end().to_owned());
-    }
-    lines.join("\n")
-}
-
 /// How long ago something was, in words.
 pub fn ago(at: Timestamp, now: Timestamp) -> String {
     let seconds = (now.0 - at.0).max(0) / 1000;
@@ -290,16 +269,5 @@ mod tests {
         let json = escaped(&serde_json::to_string_pretty(&[body]).unwrap());
         assert_eq!(json, "[\n  \"a\\u007fb\\u009bc\\u202ed\\ne\\udb40\\udc41\\u200df\"\n]");
         assert_eq!(serde_json::from_str::<Vec<String>>(&json).unwrap(), [body]);
-    }
-
-    #[test]
-    fn a_table_lines_up_and_has_no_spaces_at_its_ends() {
-        let rows = [
-            vec![("a".to_owned(), Look::Plain), ("x".to_owned(), Look::Plain)],
-            vec![("länger".to_owned(), Look::Plain), (String::new(), Look::Plain)],
-        ];
-        let text = table(&["N", "B"], &rows);
-        let plain = anstream::adapter::strip_str(&styled(&text)).to_string();
-        assert_eq!(plain, "N       B\na       x\nlänger");
     }
 }

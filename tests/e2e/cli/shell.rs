@@ -44,7 +44,7 @@ async fn each_command_has_a_manual_page() {
     let mut machine = Machine::new();
     assert_eq!(machine.run(&["man", "pages"]).code, 0);
     let help = machine.run(&["--help"]).stdout;
-    let commands = help.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
+    let commands = help.split("Start:").nth(1).unwrap().split("Options:").next().unwrap();
     let mut seen = 0;
     for line in commands.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   ")) {
         let command = line.split_whitespace().next().unwrap();
@@ -53,7 +53,9 @@ async fn each_command_has_a_manual_page() {
         }
         let page = machine.path(&format!("pages/multiclaude-hybrid-{command}.1"));
         let text = fs::read_to_string(&page).unwrap_or_else(|_| panic!("no page for {command}"));
-        assert!(text.contains(".SH DESCRIPTION"), "{command}");
+        for section in ["DESCRIPTION", "EXAMPLES", "\"EXIT STATUS\"", "\"SEE ALSO\""] {
+            assert!(text.contains(&format!(".SH {section}")), "{command}: {section}");
+        }
         seen += 1;
     }
     assert!(seen > 20, "{seen} commands: {commands}");

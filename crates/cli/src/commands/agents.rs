@@ -2,18 +2,19 @@
 
 use crate::crypt;
 use crate::failure::{Failure, Outcome};
-use crate::output::{Look, ago, line, now, table};
+use crate::output::{Look, ago, line, now};
 use crate::sender::{self, LOCAL_NAME, NODE};
 use crate::session::{InRepo, Need, Session};
+use crate::table::{Fit, table};
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_client::protocol::agent::{
-    Agent, AgentStatus, EndpointChange, Location, Registration,
+    Agent, AgentStatus, Delivery, EndpointChange, Location, Registration,
 };
 use multiclaude_hybrid_client::protocol::fields::Metadata;
-use multiclaude_hybrid_client::protocol::{AgentName, ErrorCode, Owner};
+use multiclaude_hybrid_client::protocol::{AgentName, ErrorCode, Owner, Timestamp};
 use multiclaude_hybrid_client::{AgentFilter, EndpointTest};
 
-/// Shows the agents of a repo on all machines, and manages them.
+/// Show and manage the agents of a repo on all machines.
 #[derive(Debug, Args)]
 pub struct AgentsArgs {
     #[command(subcommand)]
@@ -43,7 +44,7 @@ struct ListArgs {
 
 #[derive(Debug, Subcommand)]
 enum AgentsCommand {
-    /// Lists them
+    /// List agents
     List(ListArgs),
     #[command(flatten)]
     One(OneCommand),
@@ -51,13 +52,13 @@ enum AgentsCommand {
 
 #[derive(Debug, Subcommand)]
 enum OneCommand {
-    /// Shows one, with how many messages wait for it
+    /// Show one agent, with how many messages wait for it
     Show {
         /// The agent's name
         #[arg(value_parser = agent_name)]
         name: AgentName,
     },
-    /// Registers an agent of this machine, or renews it; in an agent's worktree, that one
+    /// Register an agent of this machine, or renew it
     Register {
         /// The agent's name
         #[arg(value_parser = agent_name)]
@@ -72,19 +73,19 @@ enum OneCommand {
         #[arg(long)]
         take_over: bool,
     },
-    /// Deregisters an agent; what waits for it goes back to its senders
+    /// Deregister an agent; what waits goes back to the senders
     Remove {
         /// The agent's name
         #[arg(value_parser = agent_name)]
         name: AgentName,
     },
-    /// Pushes a test to an agent's endpoint and tells how it went
+    /// Push a test to an agent's endpoint
     Test {
         /// The agent's name
         #[arg(value_parser = agent_name)]
         name: AgentName,
     },
-    /// Replaces the secret of an agent's endpoint and prints the new one
+    /// Replace the secret of an agent's endpoint, and print it
     RotateSecret {
         /// The agent's name
         #[arg(value_parser = agent_name)]
@@ -187,6 +188,11 @@ pub fn look(status: AgentStatus) -> Look {
     }
 }
 
+/// When its holder was there last; an open stream means that it is there now.
+fn seen(agent: &Agent, now: Timestamp) -> String {
+    if agent.delivery == Delivery::Stream { "now".to_owned() } else { ago(agent.last_seen, now) }
+}
+
 fn shown(agents: &[Agent]) -> String {
     let now = now();
     let row = |agent: &Agent| {
@@ -196,14 +202,23 @@ fn shown(agents: &[Agent]) -> String {
             plain(agent.name.as_str()),
             plain(&agent.r#type),
             (agent.status.as_str().to_owned(), look(agent.status)),
-            plain(agent.location.as_str()),
+            plain(&seen(agent, now)),
             plain(agent.owner.as_str()),
             plain(node),
             plain(agent.delivery.as_str()),
-            plain(&ago(agent.last_seen, now)),
+            plain(agent.location.as_str()),
         ]
     };
-    let head = ["NAME", "TYPE", "STATUS", "LOCATION", "OWNER", "NODE", "DELIVERY", "SEEN"];
+    let head = [
+        ("NAME", Fit::Whole),
+        ("TYPE", Fit::Shrinks),
+        ("STATUS", Fit::Whole),
+        ("SEEN", Fit::Whole),
+        ("OWNER", Fit::Shrinks),
+        ("NODE", Fit::Shrinks),
+        ("DELIVERY", Fit::Spare),
+        ("LOCATION", Fit::Spare),
+    ];
     table(&head, &agents.iter().map(row).collect::<Vec<_>>())
 }
 

@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
 
-/// Carry messages between multiclaude's agents here and those of other machines.
+/// Carry messages between local and remote agents.
 ///
 /// While a bridge runs, agents reach other machines with the commands they
 /// already use: `multiclaude message send`, `list`, `read` and `ack`.

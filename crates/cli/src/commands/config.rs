@@ -17,7 +17,7 @@ use show::{beside, show};
 /// Tries to write the shared configuration while others write it, too.
 const TRIES: u32 = 5;
 
-/// Shows or changes how a repo works across machines.
+/// Show or change how a repo works across machines.
 ///
 /// Without options it shows everything. --hybrid, --api-endpoint, --name,
 /// --node and --require-encryption are about this machine. The others change

@@ -6,7 +6,7 @@ use crate::output::{Output, counted};
 use crate::session::Session;
 use clap::Args;
 
-/// Checks everything between this machine's agents and the coordinator.
+/// Check everything between agents and coordinator.
 ///
 /// Each fault comes with a hint. The exit status is 1 if there is one.
 #[derive(Debug, Args)]

@@ -16,7 +16,7 @@ use serde_json::json;
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
-/// Prepares this machine to serve roles for the whole team.
+/// Prepare this machine to serve roles for the team.
 ///
 /// Checks that git, tmux, claude and gh are here, lets multiclaude clone the
 /// repo, turns hybrid mode on, and installs bridge and shim. Log in first:

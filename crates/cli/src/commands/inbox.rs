@@ -20,7 +20,7 @@ const WAIT: Duration = Duration::from_secs(25);
 /// Between two tries while the coordinator is away.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// Shows the messages of one of your agents that are not acknowledged yet.
+/// Show messages of your agent that are not acknowledged.
 ///
 /// What is shown is reported as delivered, unless a bridge delivers for the
 /// agent, or --peek says to change nothing.

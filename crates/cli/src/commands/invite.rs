@@ -14,7 +14,7 @@ use serde_json::json;
 /// What an invitation begins with, so that it is recognised wherever it lies.
 const PREFIX: &str = "mchi_";
 
-/// Prints one line that lets another machine join.
+/// Print a line that lets another machine join.
 ///
 /// The line holds a new user token: whoever has it can read that user's mail.
 /// Give it to `join` on the other machine's standard input:

@@ -16,7 +16,7 @@ use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::{AgentFilter, BaseUrl, BaseUrlError, RepoClient};
 use serde_json::json;
 
-/// Joins a team with an invitation, which is read from standard input.
+/// Join a team with an invitation from standard input.
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct JoinArgs {

@@ -7,7 +7,7 @@ use crate::session::{Need, Session};
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_client::protocol::AgentName;
 
-/// Shows and trusts the keys of end-to-end encryption.
+/// Show and trust the keys of end-to-end encryption.
 ///
 /// A key is remembered when it is first seen. When it changes, you are warned
 /// until you say that you trust the new one.
@@ -22,15 +22,15 @@ pub struct KeysArgs {
 
 #[derive(Debug, Subcommand)]
 enum KeysCommand {
-    /// Lists this machine's own key and those of others
+    /// List this machine's own key and those of others
     List,
-    /// Trusts the key that an agent has now
+    /// Trust the key that an agent has now
     Trust {
         /// The agent's name
         #[arg(value_parser = agent_name)]
         name: AgentName,
     },
-    /// Forgets an agent's key; the next one seen is trusted
+    /// Forget an agent's key; the next one seen is trusted
     Forget {
         /// The agent's name
         #[arg(value_parser = agent_name)]

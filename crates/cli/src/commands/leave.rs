@@ -13,7 +13,7 @@ use multiclaude_hybrid_client::protocol::token::Scope;
 use multiclaude_hybrid_client::{AgentFilter, BaseUrl};
 use serde_json::json;
 
-/// Turns hybrid mode off for a repo and forgets what this machine knows of it.
+/// Turn hybrid mode off for a repo, and forget its token.
 #[derive(Debug, Args)]
 pub struct LeaveArgs {
     /// The repo: multiclaude's name for it, or owner/repo [default: this directory's]

@@ -15,7 +15,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Lists repos with their hybrid state, and the names that messages can go to.
+/// List repos, and the names that messages can go to.
 ///
 /// What is shown after "reaches" is what `multiclaude message send <name>` takes
 /// while a bridge runs here, and `multiclaude-hybrid send <name>` always.

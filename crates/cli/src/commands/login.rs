@@ -17,7 +17,7 @@ const ROOT: &str = "tok_admin";
 /// Bytes of standard input that a token is looked for in.
 const INPUT_MAX: u64 = 64 * 1024;
 
-/// Keeps a token for a coordinator, after asking whether it is valid.
+/// Verify and save a token for a coordinator.
 ///
 /// The token is asked for without showing it, or read from standard input:
 /// `multiclaude-hybrid login --url URL < file`. It is kept in the system's

@@ -7,7 +7,7 @@ use crate::settings::{Login, Settings};
 use clap::Args;
 use multiclaude_hybrid_client::BaseUrl;
 
-/// Forgets tokens of this machine. They stay valid until they are revoked.
+/// Forget tokens of this machine; they stay valid.
 #[derive(Debug, Args)]
 pub struct LogoutArgs {
     /// Only this one: its id, or its owner or kind

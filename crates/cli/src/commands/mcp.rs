@@ -26,7 +26,7 @@ use std::sync::Arc;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{mpsc, oneshot};
 
-/// Serve agents' tools to Claude Code (MCP, on standard input and output).
+/// Serve agents' tools to Claude Code (MCP).
 ///
 /// Claude Code starts it in every session, where `bridge install` has added it. For
 /// an agent of multiclaude it speaks through the running bridge, as that agent, and

@@ -9,7 +9,7 @@ use multiclaude_hybrid_client::AgentFilter;
 use multiclaude_hybrid_client::protocol::agent::{Agent, AgentStatus};
 use std::fmt::Write as _;
 
-/// Prints the paragraph that tells agents which names exist on other machines.
+/// Print a paragraph that tells agents the remote names.
 ///
 /// Append it to the repo's `.multiclaude/*.md`: `multiclaude-hybrid prompt >>
 /// .multiclaude/WORKER.md`.

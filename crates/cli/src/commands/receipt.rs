@@ -7,7 +7,7 @@ use clap::Args;
 use multiclaude_hybrid_client::protocol::MessageId;
 use multiclaude_hybrid_client::protocol::message::{Message, MessageStatus};
 
-/// Shows how far a message has come.
+/// Show how far a message has come.
 ///
 /// Stored by the coordinator, on the recipient's machine, seen by the agent
 /// itself (as its machine has proved), acknowledged.

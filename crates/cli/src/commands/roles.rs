@@ -13,7 +13,7 @@ use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use serde_json::json;
 
-/// Retires a local agent, because another machine serves its role.
+/// Retire a local agent whose role is served elsewhere.
 ///
 /// Two merge-queues merge the same pull requests twice. The local one is taken
 /// out of multiclaude's state and its window is closed; its name then means the
@@ -27,7 +27,7 @@ pub struct StandDownArgs {
     repo: Option<String>,
 }
 
-/// Brings a local agent back that stands down.
+/// Bring back a local agent that stands down.
 #[derive(Debug, Args)]
 pub struct StandUpArgs {
     /// The role: merge-queue, supervisor, …

@@ -17,7 +17,7 @@ use std::io::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// Run workers on this machine for requests of the team.
+/// Run workers on this machine for the team's requests.
 ///
 /// A runner claims what `multiclaude work --remote` asks for and starts a worker for
 /// each request: a process, a container, or a worker of the multiclaude here.

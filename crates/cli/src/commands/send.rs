@@ -15,7 +15,7 @@ use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
 use std::io::{Read, stdin};
 use std::time::Duration;
 
-/// Sends a message to an agent on any machine.
+/// Send a message to an agent on any machine.
 ///
 /// The sender is the agent whose worktree this is, else you: user:<owner>.
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ pub struct SendArgs {
     wait_timeout: Option<Duration>,
 }
 
-/// Acknowledges messages: their senders see that they were dealt with.
+/// Acknowledge messages; their senders see it.
 #[derive(Debug, Args)]
 pub struct AckArgs {
     /// The messages' ids

@@ -1,30 +1,30 @@
 //! `completions`, `man`, `shim`: for the shell around.
 
-use crate::args::Cli;
 use crate::failure::{Failure, Outcome, io};
+use crate::help;
 use crate::home::Home;
 use crate::output::Output;
 use crate::shim::install;
-use clap::{Args, CommandFactory, Subcommand};
+use clap::{Args, Subcommand};
 use clap_complete::Shell;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Prints a shell's completions.
+/// Print completions for a shell.
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
     /// The shell
     shell: Shell,
 }
 
-/// Writes the manual pages.
+/// Write the manual pages.
 #[derive(Debug, Args)]
 pub struct ManArgs {
     /// Where to; standard output gets the main page if absent
     dir: Option<PathBuf>,
 }
 
-/// Lets `multiclaude` itself know the hybrid commands.
+/// Let `multiclaude` itself know the hybrid commands.
 #[derive(Debug, Args)]
 pub struct ShimArgs {
     #[command(subcommand)]
@@ -33,9 +33,9 @@ pub struct ShimArgs {
 
 #[derive(Debug, Subcommand)]
 enum ShimCommand {
-    /// Puts the shim first on the PATH of new shells
+    /// Put the shim first on the PATH of new shells
     Install,
-    /// Removes it; everything is as it was
+    /// Remove the shim; everything is as it was
     Uninstall,
 }
 
@@ -43,7 +43,7 @@ impl CompletionsArgs {
     /// Runs it.
     pub fn run(&self) -> Outcome {
         let mut text = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "multiclaude-hybrid", &mut text);
+        clap_complete::generate(self.shell, &mut help::command(), help::NAME, &mut text);
         print(&text)
     }
 }
@@ -53,12 +53,12 @@ impl ManArgs {
     pub fn run(&self) -> Outcome {
         let Some(dir) = &self.dir else {
             let mut text = Vec::new();
-            let rendered = clap_mangen::Man::new(Cli::command()).render(&mut text);
+            let rendered = help::main_page(&mut text);
             rendered.map_err(|error| Failure::new(error.to_string()))?;
             return print(&text);
         };
         std::fs::create_dir_all(dir).map_err(io("create", dir))?;
-        clap_mangen::generate_to(Cli::command(), dir).map_err(io("write to", dir))
+        help::write_pages(dir).map_err(io("write to", dir))
     }
 }
 

@@ -10,7 +10,7 @@ use multiclaude_hybrid_bridge::status::Status;
 use multiclaude_hybrid_client::protocol::Repo;
 use serde::Serialize;
 
-/// Shows coordinator, login, bridge, local agents and waiting messages.
+/// Show coordinator, login, bridge, agents, what waits.
 #[derive(Debug, Args)]
 pub struct StatusArgs {}
 

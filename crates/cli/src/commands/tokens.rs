@@ -2,15 +2,16 @@
 
 use super::login::token_id;
 use crate::failure::Outcome;
-use crate::output::{Look, ago, line, now, table, word};
+use crate::output::{Look, ago, line, now, word};
 use crate::session::{Need, Session};
 use crate::settings::Login;
+use crate::table::{Fit, table};
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_client::Client;
 use multiclaude_hybrid_client::protocol::token::{NewToken, Scope, Token, TokenKind};
 use multiclaude_hybrid_client::protocol::{Owner, Timestamp, TokenId};
 
-/// Makes, lists and revokes tokens (admin).
+/// Create, list and revoke tokens (admin).
 #[derive(Debug, Args)]
 pub struct TokensArgs {
     #[command(subcommand)]
@@ -19,9 +20,9 @@ pub struct TokensArgs {
 
 #[derive(Debug, Subcommand)]
 enum TokensCommand {
-    /// Lists all tokens; no secret part is shown
+    /// List all tokens, without their secret parts
     List,
-    /// Makes a token and prints it, once
+    /// Create a token, and print it once
     Create {
         /// What it may do: user, service or admin
         #[arg(long, default_value = "user", value_parser = TokenKind::parse)]
@@ -39,7 +40,7 @@ enum TokensCommand {
         #[arg(long, value_name = "TIME", value_parser = duration)]
         expires: Option<i64>,
     },
-    /// Ends a token, everywhere within a minute
+    /// Revoke a token, everywhere within a minute
     Revoke {
         /// Its id, tok_…
         #[arg(value_parser = token_id)]
@@ -125,12 +126,20 @@ async fn list(session: &Session, client: &Client) -> Outcome {
                 plain(token.kind.as_str().to_owned()),
                 plain(token.owner.to_string()),
                 plain(line(&scopes.join(","), 40)),
+                plain(line(note, 40)),
                 plain(used),
                 plain(ends),
-                plain(line(note, 40)),
             ]
         };
-        let head = ["ID", "KIND", "OWNER", "REPOS", "USED", "EXPIRES", "NOTE"];
+        let head = [
+            ("ID", Fit::Whole),
+            ("KIND", Fit::Whole),
+            ("OWNER", Fit::Shrinks),
+            ("REPOS", Fit::Shrinks),
+            ("NOTE", Fit::Shrinks),
+            ("USED", Fit::Spare),
+            ("EXPIRES", Fit::Spare),
+        ];
         table(&head, &tokens.iter().map(row).collect::<Vec<_>>())
     });
     Ok(())

@@ -6,7 +6,7 @@ use crate::session::{Need, Session};
 use clap::Args;
 use serde_json::json;
 
-/// Tells what the token in use stands for, as the coordinator sees it.
+/// Show whose the token in use is, and what it covers.
 #[derive(Debug, Args)]
 pub struct WhoamiArgs {
     /// For this repo

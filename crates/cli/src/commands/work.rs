@@ -5,16 +5,17 @@ mod warnings;
 
 use super::send::no_such_sender;
 use crate::failure::{Exit, Failure, Outcome};
-use crate::output::{Look, ago, line, now, safe, table};
+use crate::output::{Look, ago, line, now, safe};
 use crate::progress::worker;
 use crate::sender;
 use crate::session::{InRepo, Need, Session};
+use crate::table::{Fit, table};
 use cancel::CancelArgs;
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_client::protocol::SpawnId;
 use multiclaude_hybrid_client::protocol::spawn::{NewSpawn, SpawnRequest, SpawnStatus, TASK_MAX};
 
-/// Asks for a worker on another machine.
+/// Ask for a worker on another machine.
 ///
 /// The repo comes from the directory, else it is multiclaude's current one.
 #[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
@@ -61,7 +62,7 @@ pub struct WorkArgs {
     unencrypted: bool,
 }
 
-/// Shows and cancels requests for workers.
+/// Show and cancel requests for workers.
 #[derive(Debug, Args)]
 pub struct WorkersArgs {
     #[command(subcommand)]
@@ -89,15 +90,15 @@ struct OneArgs {
 
 #[derive(Debug, Subcommand)]
 enum WorkersCommand {
-    /// Lists requests
+    /// List requests
     List(ListArgs),
-    /// Shows one
+    /// Show one request
     Show(OneArgs),
-    /// Follows one to its end
+    /// Follow a request to its end
     Wait(OneArgs),
-    /// Prints the end of its worker's log
+    /// Print the end of the worker's log
     Logs(OneArgs),
-    /// Cancels requests; a worker that runs is stopped
+    /// Cancel requests; a worker that runs is stopped
     Cancel(CancelArgs),
 }
 
@@ -288,14 +289,22 @@ fn listed(requests: &[SpawnRequest]) -> String {
         vec![
             plain(request.id.to_string()),
             (request.status.as_str().to_owned(), look(request.status)),
-            plain(request.priority.to_string()),
-            plain(name.to_owned()),
-            plain(line(&request.spawned_by, 30)),
-            plain(ago(request.created_at, now)),
             plain(line(&request.task, 50)),
+            plain(name.to_owned()),
+            plain(ago(request.created_at, now)),
+            plain(line(&request.spawned_by, 30)),
+            plain(request.priority.to_string()),
         ]
     };
-    let head = ["ID", "STATUS", "PRIORITY", "WORKER", "ASKED BY", "ASKED", "TASK"];
+    let head = [
+        ("ID", Fit::Whole),
+        ("STATUS", Fit::Whole),
+        ("TASK", Fit::Shrinks),
+        ("WORKER", Fit::Shrinks),
+        ("ASKED", Fit::Spare),
+        ("ASKED BY", Fit::Spare),
+        ("PRIORITY", Fit::Spare),
+    ];
     table(&head, &requests.iter().map(row).collect::<Vec<_>>())
 }
 

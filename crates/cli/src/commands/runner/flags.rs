@@ -8,12 +8,7 @@ use url::Url;
 const PLACEHOLDERS: &str = "Placeholders of COMMAND, which no shell reads: {task_file} the file with the \
 task, {task} its first line and that file's path, {summary_file} where the worker may write its summary, \
 {name}, {id}, {repo}, {branch} where to start, {push_to} where to push, {work} the worker's directory, \
-{socket}. Most are in its environment, too: MULTICLAUDE_HYBRID_TASK_FILE and others.
-
-Examples:
-  multiclaude-hybrid runner run acme/app
-  multiclaude-hybrid runner run acme/app --executor container --image worker --secret anthropic=key
-  multiclaude-hybrid runner run acme/app --clone -- my-agent --task {task_file}";
+{socket}. Most are in its environment, too: MULTICLAUDE_HYBRID_TASK_FILE and others.";
 
 /// How a runner runs.
 #[derive(Debug, Args)]

@@ -1,8 +1,9 @@
 //! `runner status`.
 
 use crate::failure::{Failure, Outcome};
-use crate::output::{Look, ago, now, safe, table};
+use crate::output::{Look, ago, line, now, safe};
 use crate::session::Session;
+use crate::table::{Fit, table};
 use multiclaude_hybrid_client::protocol::Timestamp;
 use multiclaude_hybrid_runner::dirs::Dirs;
 use multiclaude_hybrid_runner::job;
@@ -73,13 +74,20 @@ fn lines(status: &Status) -> Vec<String> {
                 plain(&worker.id),
                 plain(worker.name.as_deref().unwrap_or_default()),
                 (stage.to_owned(), look),
+                plain(&line(&worker.task, 50)),
                 plain(&ago(Timestamp(worker.since_ms), now)),
-                plain(&worker.task.chars().take(50).collect::<String>()),
             ]
         };
         let rows: Vec<_> = status.workers.iter().map(row).collect();
         lines.push(String::new());
-        lines.push(table(&["ID", "NAME", "STAGE", "SINCE", "TASK"], &rows));
+        let head = [
+            ("ID", Fit::Whole),
+            ("NAME", Fit::Shrinks),
+            ("STAGE", Fit::Whole),
+            ("TASK", Fit::Shrinks),
+            ("SINCE", Fit::Spare),
+        ];
+        lines.push(table(&head, &rows));
     }
     for worker in &status.workers {
         let error = worker.error.iter();

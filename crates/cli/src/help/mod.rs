@@ -1,0 +1,149 @@
+//! The command line as a whole: what the derives say, with groups, examples, and one
+//! spelling of flags that many commands have.
+
+mod examples;
+mod man;
+
+pub use man::{main_page, write_pages};
+
+use crate::args::{Cli, ENVIRONMENT};
+use crate::failure::STATUSES;
+use clap::{Command, CommandFactory as _};
+use examples::EXAMPLES;
+use std::fmt::Write as _;
+
+/// The program's name.
+pub const NAME: &str = "multiclaude-hybrid";
+
+/// The commands by what they are for, in the order of the help.
+const GROUPS: &[(&str, &[&str])] = &[
+    ("Start", &["login", "join", "host", "status", "doctor"]),
+    ("Messages", &["send", "inbox", "ack", "receipt"]),
+    ("Agents", &["list", "agents", "prompt", "stand-down", "stand-up", "keys"]),
+    ("Workers", &["work", "workers", "runner"]),
+    ("Team", &["config", "invite", "leave", "tokens"]),
+    ("This machine", &["bridge", "mcp", "shim", "whoami", "logout", "completions", "man"]),
+];
+
+/// The command line.
+pub fn command() -> Command {
+    let command = Cli::command();
+    let groups = groups(&command);
+    let template = format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n{groups}\nOptions:\n{{options}}{{after-help}}"
+    );
+    dressed(command, "").help_template(template).after_help(ending())
+}
+
+/// What the help ends with.
+fn ending() -> String {
+    let statuses = STATUSES.iter().map(|(status, meaning)| format!("{status} {meaning}"));
+    let statuses: Vec<_> = statuses.collect();
+    format!("Exit status: {}.\n\nEnvironment: {ENVIRONMENT}", statuses.join(", "))
+}
+
+/// One paragraph a group.
+fn groups(command: &Command) -> String {
+    let mut text = String::new();
+    for (title, names) in GROUPS {
+        let _ = write!(text, "\n{title}:\n");
+        for name in *names {
+            let about = command.find_subcommand(name).and_then(Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            let _ = writeln!(text, "  {name:<12} {about}");
+        }
+    }
+    text
+}
+
+/// The command at `path`, and all below it, with examples and common spellings.
+fn dressed(mut command: Command, path: &str) -> Command {
+    if command.get_arguments().any(|arg| arg.get_id() == "repo" && arg.get_long().is_some()) {
+        // `-R` as in other tools; `-r` was there first.
+        command = command.mut_arg("repo", |arg| arg.short('R').short_alias('r'));
+    }
+    if let Some((_, lines)) = EXAMPLES.iter().find(|(of, _)| *of == path) {
+        let mut text = command.get_after_help().map_or(String::new(), |help| format!("{help}\n\n"));
+        text.push_str("Examples:");
+        for line in *lines {
+            let _ = write!(text, "\n  {NAME} {line}");
+        }
+        command = command.after_help(text);
+    }
+    let names: Vec<_> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    for name in names {
+        let below = if path.is_empty() { name.clone() } else { format!("{path} {name}") };
+        command = command.mut_subcommand(name, |sub| dressed(sub, &below));
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// The paths of all commands that are shown.
+    fn shown(command: &Command, path: &str, found: &mut BTreeSet<String>) {
+        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+            let below = format!("{path} {}", sub.get_name()).trim().to_owned();
+            shown(sub, &below, found);
+            found.insert(below);
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_in_one_group_and_has_examples() {
+        let mut all = BTreeSet::new();
+        shown(&command(), "", &mut all);
+        let tops: Vec<_> =
+            all.iter().filter(|path| !path.contains(' ')).map(String::as_str).collect();
+        let mut grouped: Vec<_> =
+            GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        grouped.sort_unstable();
+        assert_eq!(grouped, tops);
+        let with_examples: BTreeSet<_> =
+            EXAMPLES.iter().map(|(path, _)| (*path).to_owned()).collect();
+        assert_eq!(with_examples, all);
+    }
+
+    #[test]
+    fn every_example_is_understood_and_is_of_its_command() {
+        for (path, lines) in EXAMPLES {
+            assert!(!lines.is_empty(), "{path}");
+            for line in *lines {
+                let before = line.split(" < ").next().unwrap().split(" > ").next().unwrap();
+                let before = before.split(" >> ").next().unwrap();
+                let words = shlex::split(before).unwrap();
+                assert!(before.starts_with(path), "{line}");
+                let parsed =
+                    command().try_get_matches_from([NAME.to_owned()].into_iter().chain(words));
+                assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+            }
+        }
+    }
+
+    #[test]
+    fn the_list_of_commands_fits_80_columns() {
+        let help = command().render_help().to_string();
+        for line in help.lines().take_while(|line| *line != "Options:") {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+        assert!(help.contains("\nMessages:\n  send  "), "{help}");
+    }
+
+    #[test]
+    fn a_repo_is_said_by_either_letter() {
+        for flag in ["-R", "-r", "--repo"] {
+            let line = [NAME, "send", flag, "acme/app", "fox", "hi"];
+            assert!(command().try_get_matches_from(line).is_ok(), "{flag}");
+            let line = [NAME, "workers", "list", flag, "acme/app"];
+            assert!(command().try_get_matches_from(line).is_ok(), "{flag}");
+        }
+    }
+}
