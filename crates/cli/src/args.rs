@@ -43,8 +43,8 @@ pub struct Cli {
     /// Print JSON, and errors as JSON on standard error
     #[arg(long, global = true)]
     pub json: bool,
-    /// How long one call to the coordinator may take, in seconds [default: 15]; if given,
-    /// also how long a command waits: with --wait or --follow, and `workers wait`
+    /// How long a call to the coordinator may take, in seconds [default: 15]; if given, how
+    /// long a command waits, too (--wait, --follow)
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
     pub timeout: Option<u64>,
     /// Use a token of this owner or kind, or with this id

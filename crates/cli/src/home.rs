@@ -137,7 +137,7 @@ pub fn write_private(path: &Path, content: &[u8]) -> Outcome {
 /// leaves of a secret is gone with the next write.
 #[derive(Debug)]
 pub struct Draft {
-    draft: PathBuf,
+    beside: PathBuf,
     path: PathBuf,
     is_placed: bool,
 }
@@ -145,11 +145,11 @@ pub struct Draft {
 impl Draft {
     /// Writes what `path` is to hold. The caller holds the [`Home::lock`].
     pub fn write(path: &Path, content: &[u8]) -> Outcome<Self> {
-        let draft = Self { draft: draft_of(path), path: path.to_owned(), is_placed: false };
+        let draft = Self { beside: draft_of(path), path: path.to_owned(), is_placed: false };
         let write = || {
-            remove_if_there(&draft.draft)?;
+            remove_if_there(&draft.beside)?;
             let mut options = File::options();
-            let mut file = options.write(true).create_new(true).mode(0o600).open(&draft.draft)?;
+            let mut file = options.write(true).create_new(true).mode(0o600).open(&draft.beside)?;
             file.write_all(content)?;
             file.sync_all()
         };
@@ -159,7 +159,7 @@ impl Draft {
 
     /// Puts it in its place, which takes no room on the disk.
     pub fn place(mut self) -> Outcome {
-        fs::rename(&self.draft, &self.path).map_err(io("write", &self.path))?;
+        fs::rename(&self.beside, &self.path).map_err(io("write", &self.path))?;
         self.is_placed = true;
         Ok(())
     }
@@ -169,7 +169,7 @@ impl Drop for Draft {
     fn drop(&mut self) {
         if !self.is_placed {
             // The next write removes what cannot be removed now.
-            let _ = fs::remove_file(&self.draft);
+            let _ = fs::remove_file(&self.beside);
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Where a coordinator is.
 
 use std::fmt;
-use url::{Host, Url};
+use url::{Host, ParseError, Url};
 
 /// The environment's variable with the coordinator's URL.
 pub const URL_VARIABLE: &str = "MULTICLAUDE_API_URL";
 /// The coordinator that is asked when nobody says otherwise.
 pub const DEFAULT_URL: &str = "https://api.multiclaude.dev/v1";
+
+const NO_SCHEME: &str = "it does not begin with https://";
 
 /// The base of a coordinator's API: `https`, with a path (`/v1` unless said).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -60,7 +62,13 @@ impl BaseUrl {
         };
         // What cannot be read may hold a password: it is not repeated then.
         let hidden = if text.contains('@') { "…" } else { text };
-        let url = Url::parse(text.trim()).map_err(|error| malformed(hidden, &error.to_string()))?;
+        let url = Url::parse(text.trim()).map_err(|error| match error {
+            ParseError::RelativeUrlWithoutBase => malformed(hidden, NO_SCHEME),
+            error => malformed(hidden, &error.to_string()),
+        })?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(malformed(hidden, NO_SCHEME));
+        }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(malformed("…", "it has a user or a password in it"));
         }
@@ -73,14 +81,8 @@ impl BaseUrl {
             Some(Host::Ipv6(address)) => address.is_loopback(),
             None => return Err(malformed(hidden, "it has no host")),
         };
-        match url.scheme() {
-            "https" => {}
-            "http" if loopback || allow_http => {}
-            "http" => {
-                let url = url.to_string();
-                return Err(BaseUrlError::Plain { url });
-            }
-            _ => return Err(malformed(hidden, "it is not https")),
+        if url.scheme() == "http" && !loopback && !allow_http {
+            return Err(BaseUrlError::Plain { url: url.to_string() });
         }
         let text = match url.path().trim_end_matches('/') {
             "" => format!("{}v1", url.as_str().trim_end_matches('/').to_owned() + "/"),

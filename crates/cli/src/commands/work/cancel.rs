@@ -55,8 +55,9 @@ impl CancelArgs {
                 Err(error) => {
                     let failure = session.explain(error.into(), &at.login);
                     let message = format!("{id}: {}", failure.message);
-                    session.out.fail(&Failure { message, ..failure });
                     failed.push(failure.exit);
+                    let failure = Failure { message, ..failure };
+                    session.out.fail(&failure.in_repo(Some(&at.repo)));
                 }
             }
         }
