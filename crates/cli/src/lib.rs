@@ -17,6 +17,7 @@
 //! | [`doctor`] | the checks behind `doctor` |
 //! | [`queue`] | the merge-queue, of which there may be one |
 //! | [`failure`], [`output`], [`table`], [`redact`] | how it ends, and how it looks |
+//! | [`values`] | flags of which there are only a few values |
 //! | [`help`] | groups, examples and manual pages of all commands |
 //! | [`progress`] | waiting for a worker or a message |
 //!
@@ -51,6 +52,7 @@ pub mod session;
 pub mod settings;
 pub mod shim;
 pub mod table;
+pub mod values;
 
 use crate::args::Cli;
 use crate::behind::Commands;

@@ -47,6 +47,9 @@ macro_rules! wire_enum {
         }
 
         impl $name {
+            /// The texts on the wire of all values.
+            pub const TEXTS: &[&str] = &[$($text),*];
+
             /// The value's text on the wire.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),* }
@@ -56,7 +59,7 @@ macro_rules! wire_enum {
             pub fn parse(text: &str) -> Result<Self, String> {
                 match text {
                     $($text => Ok(Self::$variant),)*
-                    _ => Err(format!("must be one of {}", [$($text),*].join(", "))),
+                    _ => Err(format!("must be one of {}", Self::TEXTS.join(", "))),
                 }
             }
         }

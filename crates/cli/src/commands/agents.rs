@@ -6,6 +6,7 @@ use crate::output::{Look, ago, line, now};
 use crate::sender::{self, LOCAL_NAME, NODE};
 use crate::session::{InRepo, Need, Session};
 use crate::table::{Fit, table};
+use crate::values::one_of;
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_client::protocol::agent::{
     Agent, AgentStatus, Delivery, EndpointChange, Location, Registration,
@@ -32,10 +33,10 @@ struct ListArgs {
     #[arg(long = "type", id = "of_type", value_name = "TYPE")]
     r#type: Option<String>,
     /// Only those that run there: local or remote
-    #[arg(long, value_parser = Location::parse)]
+    #[arg(long, value_parser = one_of(Location::TEXTS, Location::parse))]
     location: Option<Location>,
     /// Only with this status: active, idle or stopped
-    #[arg(long, value_parser = AgentStatus::parse)]
+    #[arg(long, value_parser = one_of(AgentStatus::TEXTS, AgentStatus::parse))]
     status: Option<AgentStatus>,
     /// Only of this owner
     #[arg(long, value_parser = super::tokens::owner)]

@@ -8,6 +8,7 @@ use crate::commands::list::BESIDE;
 use crate::failure::{Exit, Failure, Outcome, wrong_url};
 use crate::session::{InRepo, Need, Session};
 use crate::settings::check_label;
+use crate::values::one_of;
 use clap::Args;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::config::{ConfigWish, Encrypt, HybridConfig};
@@ -52,7 +53,7 @@ pub struct ConfigArgs {
     #[arg(long, value_name = "URL")]
     spawn_endpoint: Option<String>,
     /// Shared: when messages are encrypted: never, when-possible or always
-    #[arg(long, value_name = "WHEN", value_parser = when)]
+    #[arg(long, value_name = "WHEN", value_parser = one_of(WHEN, when))]
     encrypt: Option<When>,
     /// Shared: workers that may be pending or at work together
     #[arg(long, value_name = "N")]
@@ -69,12 +70,15 @@ pub struct ConfigArgs {
 #[derive(Debug, Clone, Copy)]
 struct When(Option<Encrypt>);
 
+/// What [`when`] takes.
+const WHEN: &[&str] = &["never", "when-possible", "always"];
+
 fn when(text: &str) -> Result<When, String> {
     match text {
         "never" => Ok(When(None)),
         text => Encrypt::parse(text)
             .map(|when| When(Some(when)))
-            .map_err(|_| "must be never, when-possible or always".to_owned()),
+            .map_err(|_| format!("must be one of {}", WHEN.join(", "))),
     }
 }
 

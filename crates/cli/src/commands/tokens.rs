@@ -6,6 +6,7 @@ use crate::output::{Look, ago, line, now, word};
 use crate::session::{Need, Session};
 use crate::settings::Login;
 use crate::table::{Fit, table};
+use crate::values::one_of;
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_client::Client;
 use multiclaude_hybrid_client::protocol::token::{NewToken, Scope, Token, TokenKind};
@@ -25,7 +26,7 @@ enum TokensCommand {
     /// Create a token, and print it once
     Create {
         /// What it may do: user, service or admin
-        #[arg(long, default_value = "user", value_parser = TokenKind::parse)]
+        #[arg(long, default_value = "user", value_parser = one_of(TokenKind::TEXTS, TokenKind::parse))]
         kind: TokenKind,
         /// Whose it is
         #[arg(long, value_parser = owner)]

@@ -10,6 +10,7 @@ use crate::progress::worker;
 use crate::sender;
 use crate::session::{InRepo, Need, Session};
 use crate::table::{Fit, table};
+use crate::values::one_of;
 use cancel::CancelArgs;
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_client::protocol::SpawnId;
@@ -77,7 +78,7 @@ pub struct WorkersArgs {
 #[derive(Debug, Args)]
 struct ListArgs {
     /// Only with this status: pending, `in_progress`, completed or failed
-    #[arg(long, value_parser = SpawnStatus::parse)]
+    #[arg(long, value_parser = one_of(SpawnStatus::TEXTS, SpawnStatus::parse))]
     status: Option<SpawnStatus>,
 }
 
