@@ -1,9 +1,9 @@
 //! Readers that go away, files that others may write, processes that die in the
-//! middle, several tokens, directories of other repos.
+//! middle, several tokens.
 
 use super::{dans, ended};
 use crate::{agent, message};
-use e2e::{Machine, eventually};
+use e2e::Machine;
 use serde_json::json;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -26,6 +26,47 @@ async fn what_nobody_reads_is_not_reported_as_read() {
     }
     let waiting = world.dan.messages("desk", "status=pending").await.unwrap();
     assert_eq!(waiting.len(), 2);
+}
+
+#[tokio::test]
+async fn what_nobody_can_see_is_neither_marked_nor_made() {
+    let (mut machine, world) = dans().await;
+    let repo = &world.repo;
+    let ci = &mut super::on_machine(&world, &world.tokens[2], "ci");
+    world.dan.register(&agent("desk")).await.unwrap();
+    world.dan.send(&message("desk", "desk", "hello"), None).await.unwrap();
+    let bot = json!({"name": "bot", "type": "worker", "endpoint": "http://127.0.0.1:9/"});
+    world.ci.register(&bot).await.unwrap();
+    for nowhere in [">&-", "1</dev/zero", "1<>/dev/null"] {
+        for line in ["inbox desk", "inbox desk --ack", "inbox desk --follow"] {
+            let refused = machine.sh(&format!("multiclaude-hybrid {line} --repo {repo} {nowhere}"));
+            assert_eq!(refused.code, 1, "{refused:?}");
+            assert!(refused.stderr.contains("standard output is closed"), "{refused:?}");
+        }
+        for line in [
+            format!("tokens create --kind user --owner unseen --repo {repo}"),
+            format!("invite unseen --repo {repo}"),
+            format!("agents rotate-secret bot --repo {repo}"),
+            format!(
+                "agents register new --type worker --endpoint http://127.0.0.1:9/ --repo {repo}"
+            ),
+        ] {
+            let refused = ci.sh(&format!("multiclaude-hybrid {line} {nowhere}"));
+            assert!(refused.stderr.contains("standard output is closed"), "{line}: {refused:?}");
+        }
+    }
+    let waiting = world.dan.messages("desk", "status=pending").await.unwrap();
+    assert_eq!(waiting.len(), 1);
+    let tokens = world.admin.tokens().await.unwrap();
+    assert!(tokens.iter().all(|token| token.owner.as_str() != "unseen"), "{tokens:?}");
+    assert_eq!(world.ci.agents("").await.unwrap().len(), 2);
+    // It may be thrown away, if that is said; and what marks nothing needs no reader.
+    let whoami = machine.sh("multiclaude-hybrid whoami >&-");
+    assert_eq!(whoami.code, 0, "{whoami:?}");
+    let thrown = machine.sh(&format!("multiclaude-hybrid inbox desk --repo {repo} >/dev/null"));
+    assert_eq!(thrown.code, 0, "{thrown:?}");
+    let waiting = world.dan.messages("desk", "status=pending").await.unwrap();
+    assert!(waiting.is_empty());
 }
 
 #[tokio::test]
@@ -110,21 +151,4 @@ async fn a_coordinator_is_known_by_each_name_of_this_machine_and_not_by_another_
     let refused = machine.run(&["agents", "--repo", &world.repo]);
     let hint = format!("export MULTICLAUDE_API_URL={localhost}");
     assert!(refused.code == 3 && refused.stderr.contains(&hint), "{refused:?}");
-}
-
-#[tokio::test]
-async fn a_git_clone_elsewhere_means_its_own_repo() {
-    let (mut machine, world) = dans().await;
-    machine.write(".multiclaude/state.json", &json!({"repos": {"app": {"github_url": format!("https://github.com/{}", world.repo), "agents": null}}, "current_repo": "app"}).to_string());
-    machine.enter("src/lib");
-    machine.sh("git init -q . && git remote add origin https://github.com/acme/lib.git");
-    let refused = machine.run(&["work", "--remote", "goes where?"]);
-    assert!(refused.code == 3 && refused.stderr.contains("acme/lib"), "{refused:?}");
-    machine.enter("elsewhere");
-    assert_eq!(machine.run(&["work", "--remote", "the current one"]).code, 0);
-    eventually("the request", 20, || async {
-        let requests = world.ci.typed().pending_workers().await.unwrap();
-        (requests.len() == 1).then_some(())
-    })
-    .await;
 }

@@ -8,7 +8,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use url::Url;
 
 /// What multiclaude knows.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -82,6 +81,35 @@ impl LocalRepo {
     pub fn tmux_target(&self) -> String {
         self.tmux_session.replace(['.', ':'], "_")
     }
+
+    /// The agent whose window this is.
+    pub fn in_window(&self, at: &Window) -> Option<&str> {
+        let mut agents = self.agents.iter();
+        let (name, _) = agents.find(|(name, agent)| {
+            let window = if agent.tmux_window.is_empty() { name } else { &agent.tmux_window };
+            *window == at.window
+        })?;
+        (self.tmux_target() == at.session).then_some(name.as_str())
+    }
+
+    /// The only agent that works in the shared clone.
+    pub fn only_resident(&self, clone: &Path) -> Option<&str> {
+        let lives_there = |agent: &LocalAgent| Path::new(&agent.worktree_path) == clone;
+        let mut residents = self.agents.iter().filter(|(_, agent)| lives_there(agent));
+        match (residents.next(), residents.next()) {
+            (Some((only, _)), None) => Some(only),
+            _ => None,
+        }
+    }
+}
+
+/// A window of tmux, by its session and its own name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// The session's name, as tmux has it.
+    pub session: String,
+    /// The window's name.
+    pub window: String,
 }
 
 /// An agent of this machine.
@@ -157,57 +185,9 @@ impl State {
     }
 }
 
-/// `owner/repo` of a repo's URL on any forge: `https://host/o/r(.git)`,
-/// `git@host:o/r.git`, `ssh://…`. A plain path has no owner.
-pub fn repo_of_url(url: &str) -> Option<Repo> {
-    let url = url.trim().trim_end_matches('/');
-    let path = match Url::parse(url) {
-        Ok(parsed) if matches!(parsed.scheme(), "https" | "http" | "ssh" | "git") => {
-            parsed.host_str()?;
-            parsed.path().trim_start_matches('/').to_owned()
-        }
-        // git@host:owner/repo.git
-        _ => {
-            let (host, path) = url.split_once(':')?;
-            let plain = host.contains('/') || path.starts_with('/') || !host.contains('@');
-            (!plain).then(|| path.to_owned())?
-        }
-    };
-    let path = path.strip_suffix(".git").unwrap_or(&path);
-    Repo::parse(path).ok()
-}
-
-/// A URL without the name and the password that may be in it.
-pub fn without_user(url: &str) -> String {
-    match Url::parse(url.trim()) {
-        Ok(mut parsed) if parsed.has_host() => {
-            // Both can be set where there is a host.
-            let _ = (parsed.set_username(""), parsed.set_password(None));
-            parsed.to_string()
-        }
-        _ => url.trim().to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_repo_is_known_by_its_url() {
-        for url in [
-            "https://github.com/Acme/App",
-            "https://github.com/acme/app.git",
-            "https://github.com/acme/app/",
-            "https://dan:token@github.com/acme/app.git",
-            "git@github.com:acme/app.git",
-            "git@github.com:acme/app",
-            "ssh://git@github.com/acme/app.git",
-            "git://github.com/acme/app.git",
-        ] {
-            assert_eq!(repo_of_url(url).unwrap().as_str(), "acme/app", "{url}");
-        }
-    }
 
     #[test]
     fn a_name_is_meant_if_it_is_there_or_the_only_one() {
@@ -220,19 +200,31 @@ mod tests {
     }
 
     #[test]
+    fn a_window_is_an_agents_only_in_its_session() {
+        let text = r#"{"tmux_session": "mc-a.b", "agents": {"fox": {"tmux_window": "fox-1", "worktree_path":
+            "/m/wts/a/fox"}, "supervisor": {"worktree_path": "/m/repos/a"}}}"#;
+        let mut repo: LocalRepo = serde_json::from_str(text).unwrap();
+        for (session, window, agent) in [
+            ("mc-a_b", "fox-1", Some("fox")),
+            ("mc-a_b", "supervisor", Some("supervisor")),
+            ("mc-a_b", "fox", None),
+            ("mc-other", "supervisor", None),
+        ] {
+            let at = Window { session: session.to_owned(), window: window.to_owned() };
+            assert_eq!(repo.in_window(&at), agent, "{at:?}");
+        }
+        let clone = Path::new("/m/repos/a");
+        assert_eq!(repo.only_resident(clone), Some("supervisor"));
+        repo.agents.insert("merge-queue".to_owned(), repo.agents["supervisor"].clone());
+        assert_eq!(repo.only_resident(clone), None);
+    }
+
+    #[test]
     fn what_a_fork_of_multiclaude_adds_is_ignored() {
         let text = r#"{"repos": {"a.b": {"tmux_session": "mc-a.b", "agents": {"x": {"type": "janitor",
             "mood": 3, "worktree_path": "/w"}}, "task_history": null, "new": []}}, "version": 9}"#;
         let state: State = serde_json::from_str(text).unwrap();
         assert_eq!(state.repos["a.b"].agents["x"].r#type, "janitor");
         assert_eq!(state.repos["a.b"].tmux_target(), "mc-a_b");
-    }
-
-    #[test]
-    fn a_path_has_no_owner() {
-        for url in ["/srv/git/app.git", "../app", "app", "file:///srv/acme/app", "C:/acme/app", ""]
-        {
-            assert_eq!(repo_of_url(url), None, "{url}");
-        }
     }
 }

@@ -4,12 +4,13 @@ use crate::commands::bridge::{self, RunArgs};
 use crate::commands::roles::server;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::home::Home;
-use crate::multiclaude::repo_of_url;
+use crate::remote::{self, without_user};
 use crate::service::Service;
 use crate::session::{Need, Session};
 use crate::shim::install as shim;
 use crate::shim::places::Places;
 use crate::shim::real::Search;
+use crate::types;
 use clap::Args;
 use multiclaude_hybrid_client::protocol::Repo;
 use serde_json::json;
@@ -28,6 +29,9 @@ pub struct HostArgs {
     /// Serve this role, under its bare name: merge-queue, supervisor, …
     #[arg(long, value_name = "ROLE", required = true)]
     serve: Vec<String>,
+    /// Allow a role in --serve that multiclaude does not have
+    #[arg(long)]
+    allow_unknown_type: bool,
     /// Do not install the bridge as a service; you run it yourself
     #[arg(long)]
     no_install: bool,
@@ -48,14 +52,17 @@ const NEEDED: [(&str, &[&str], &str); 4] = [
 impl HostArgs {
     /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
+        let roles = self.serve.iter().map(String::as_str);
+        types::check("--serve", roles, self.allow_unknown_type)?;
         let (repo, url) = match Repo::parse(&self.repo) {
             Ok(repo) => (repo, format!("https://github.com/{}", self.repo)),
             Err(_) => (
-                repo_of_url(&self.repo).ok_or_else(|| {
+                remote::understood(&self.repo).repo().ok_or_else(|| {
                     Failure::usage(format!(
                         "{:?} is neither an owner/repo nor a URL of one",
-                        self.repo
+                        without_user(&self.repo)
                     ))
+                    .hint("for example: multiclaude-hybrid host owner/repo --serve merge-queue")
                 })?,
                 self.repo.clone(),
             ),
@@ -102,18 +109,22 @@ impl HostArgs {
             steps.push(format!("multiclaude has {repo} already, as {nickname}."));
         } else {
             multiclaude(&["repo", "init", &url])?;
-            steps.push(format!("multiclaude has cloned {url}."));
+            steps.push(format!("multiclaude has cloned {}.", without_user(&url)));
         }
         session.change(|settings| {
             settings.node = Some(settings.node());
             settings.repos.entry(repo.to_string()).or_default().enabled = true;
         })?;
+        session.note_hosts(&repo, &session.state()?);
         steps.push(format!(
             "Hybrid mode is on for {repo}; this machine is {}.",
             session.settings.node()
         ));
         steps.extend(install_shim()?);
-        let serve: Vec<_> = self.serve.iter().map(|role| format!("--serve {role}")).collect();
+        let mut serve: Vec<_> = self.serve.iter().map(|role| format!("--serve={role}")).collect();
+        if self.allow_unknown_type {
+            serve.push("--allow-unknown-type".to_owned());
+        }
         if self.no_install {
             steps
                 .push(format!("Run the bridge: multiclaude-hybrid bridge run {}", serve.join(" ")));
@@ -121,8 +132,7 @@ impl HostArgs {
             // What it was installed with before, it goes on doing.
             let installed = Service::of_home(session.home.user()).words();
             let mut words = installed.unwrap_or_else(|| RunArgs::default().words());
-            for role in &self.serve {
-                let word = format!("--serve={role}");
+            for word in serve {
                 if !words.contains(&word) {
                     words.push(word);
                 }
