@@ -83,7 +83,7 @@ pub fn run(args: &[OsString], hooks: &dyn Hooks) -> ExitCode {
                 hybrid(hooks, &words.into_iter().chain(text).collect::<Vec<_>>())
             }
             Message::Refuse(why) => {
-                eprintln!("multiclaude-hybrid: not sent: {}", safe(&why.to_string()));
+                eprintln!("multiclaude-hybrid: not sent: {}", safe(&why));
                 1
             }
         },
@@ -96,7 +96,7 @@ pub fn run(args: &[OsString], hooks: &dyn Hooks) -> ExitCode {
             become_real(&search, &args, None)
         }
         Route::Usage(what) => {
-            eprintln!("multiclaude-hybrid: {}", safe(&what.to_string()));
+            eprintln!("multiclaude-hybrid: {}", safe(&what));
             USAGE
         }
     })
@@ -163,7 +163,7 @@ fn init(
     name: Option<&OsStr>,
 ) -> Vec<OsString> {
     if let Some(why) = hooks.init_without_merge_queue(url, name) {
-        eprintln!("multiclaude-hybrid: adding --no-merge-queue: {}", safe(&why.to_string()));
+        eprintln!("multiclaude-hybrid: adding --no-merge-queue: {}", safe(&why));
         args.push("--no-merge-queue".into());
     }
     args
