@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`args`], [`commands`] | what can be said, and what it does |
 //! | [`session`] | from what was said to a client: which repo, coordinator and token |
+//! | [`ids`], [`received`] | ids as people type them: whole, or a unique beginning |
 //! | [`sender`] | who speaks: an agent's worktree or the person |
 //! | [`settings`], [`secrets`], [`home`] | what this machine remembers, and where |
 //! | [`bridge`] | what the running bridge reports |
@@ -39,11 +40,13 @@ pub mod doctor;
 pub mod failure;
 pub mod help;
 pub mod home;
+pub mod ids;
 pub mod machine;
 pub mod multiclaude;
 pub mod output;
 pub mod progress;
 pub mod queue;
+pub mod received;
 pub mod redact;
 pub mod secrets;
 pub mod sender;
