@@ -3,9 +3,9 @@
 use crate::bridge;
 use crate::failure::{Failure, Outcome};
 use crate::home::Home;
-use crate::multiclaude::repo_of_url;
 use crate::output::Output;
 use crate::queue::{self, MERGE_QUEUE};
+use crate::remote;
 use crate::service::Service;
 use crate::session::{Need, Session, remote_agents};
 use crate::settings::Login;
@@ -34,7 +34,8 @@ fn session() -> Option<Session> {
     let told = |failure: Failure| {
         out.warn(&format!("hybrid mode is left out: {}", failure.aside()));
     };
-    Session::open(out, PATIENCE).map_err(told).ok()
+    let session = Session::open(out, PATIENCE).map_err(told).ok()?;
+    Some(Session { may_ask: false, ..session })
 }
 
 /// Runs `work`.
@@ -86,8 +87,16 @@ impl Hooks for Commands {
             return false;
         };
         // Most lines are of repos that are not hybrid: they cost no call.
-        let Ok((repo, _)) = session.resolve(repo) else {
-            return false;
+        let repo = match session.resolve(repo) {
+            Ok((repo, _)) => repo,
+            Err(failure) => {
+                // Where hybrid mode is on for no repo, none of them was meant.
+                if session.settings.repos.values().any(|here| here.enabled) {
+                    let why = failure.aside();
+                    session.out.warn(&format!("the worker is started here: {why}"));
+                }
+                return false;
+            }
         };
         let here = session.settings.repo(&repo);
         if !here.enabled {
@@ -120,7 +129,7 @@ impl Hooks for Commands {
 
     fn init_without_merge_queue(&self, url: &OsStr, name: Option<&OsStr>) -> Option<String> {
         let url = url.to_str()?;
-        let repo = repo_of_url(url)?;
+        let repo = remote::understood(url).repo()?;
         let session = session()?;
         // A repo that this machine has no part in is none of ours.
         let login = session.part_in(&repo)?.clone();

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`args`], [`commands`] | what can be said, and what it does |
 //! | [`session`] | from what was said to a client: which repo, coordinator and token |
+//! | [`remote`] | which repo a git remote names, and at which host |
 //! | [`sender`] | who speaks: an agent's worktree or the person |
 //! | [`settings`], [`secrets`], [`home`] | what this machine remembers, and where |
 //! | [`bridge`] | what the running bridge reports |
@@ -45,6 +46,7 @@ pub mod output;
 pub mod progress;
 pub mod queue;
 pub mod redact;
+pub mod remote;
 pub mod secrets;
 pub mod sender;
 pub mod service;

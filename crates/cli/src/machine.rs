@@ -24,7 +24,7 @@ pub struct ThisMachine {
 impl ThisMachine {
     fn session(&self) -> Outcome<Session> {
         let session = Session::open(Output::new(false), self.timeout)?;
-        Ok(Session { only: self.only.clone(), ..session })
+        Ok(Session { only: self.only.clone(), may_ask: false, ..session })
     }
 }
 
@@ -111,6 +111,7 @@ fn repo_setup(
         );
         refused.insert((*second).clone(), reason);
     }
+    session.served_as(nickname, state)?;
     let login = session.part_in(repo).ok_or_else(|| {
         Failure::new(format!("this machine has no user or service token for {repo}"))
             .exit(Exit::NotLoggedIn)

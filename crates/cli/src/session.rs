@@ -1,6 +1,7 @@
 //! From what a command was told to a client that may do it: which repo, which
 //! coordinator, which token.
 
+mod hosts;
 mod which;
 
 use crate::failure::{Exit, Failure, Outcome, wrong_url};
@@ -55,6 +56,8 @@ pub struct Session {
     pub only: Option<String>,
     /// The repo that the command is about, once that is known.
     pub about: OnceLock<Repo>,
+    /// May a person be asked something?
+    pub may_ask: bool,
 }
 
 /// A repo, and everything needed to talk about it.
@@ -75,7 +78,16 @@ impl Session {
     pub fn open(out: Output, timeout: Duration) -> Outcome<Self> {
         let home = Home::of_user()?;
         let settings = Settings::load(&home)?;
-        Ok(Self { home, settings, out, timeout, limit: None, only: None, about: OnceLock::new() })
+        Ok(Self {
+            home,
+            settings,
+            out,
+            timeout,
+            limit: None,
+            only: None,
+            about: OnceLock::new(),
+            may_ask: true,
+        })
     }
 
     /// Where the settings cannot be read: as if there were none.
@@ -88,6 +100,7 @@ impl Session {
             limit: None,
             only: None,
             about: OnceLock::new(),
+            may_ask: false,
         })
     }
 

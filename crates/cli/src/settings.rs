@@ -3,7 +3,7 @@
 
 use crate::failure::{Failure, Outcome, io};
 use crate::home::{Draft, Home, check_ours};
-use crate::multiclaude::{repo_of_url, without_user};
+use crate::remote::{self, Remote, without_user};
 use crate::secrets::Name;
 use multiclaude_hybrid_bridge::dirs::{Dirs, make_dir, write_durably};
 use multiclaude_hybrid_client::protocol::token::{Scope, TokenKind};
@@ -108,8 +108,8 @@ impl Nickname {
     pub fn holds(&self, url: Option<&str>) -> bool {
         match (url, &self.origin) {
             (None, _) => true,
-            (Some(url), Some(said)) => origin(url) == *said,
-            (Some(url), None) => repo_of_url(url).is_none(),
+            (Some(url), Some(said)) => origin(url) == origin(said),
+            (Some(url), None) => remote::parse(url).repo().is_none(),
         }
     }
 }
@@ -117,9 +117,9 @@ impl Nickname {
 /// What a URL names, however it is spelled and whatever credentials are in it:
 /// `owner/repo`, else the URL without them.
 pub fn origin(url: &str) -> String {
-    match repo_of_url(url) {
-        Some(repo) => repo.to_string(),
-        None => without_user(url).trim_end_matches('/').to_owned(),
+    match remote::parse(url) {
+        Remote::Is { repo, .. } => repo.to_string(),
+        Remote::Unknown(_) | Remote::Nothing => without_user(url).trim_end_matches('/').to_owned(),
     }
 }
 
@@ -135,6 +135,8 @@ pub struct RepoSettings {
     pub require_encryption: bool,
     /// Roles whose local agents stand down.
     pub stood_down: BTreeSet<String>,
+    /// Where its clones come from; another host is asked about.
+    pub hosts: BTreeSet<String>,
     /// What ran remotely when the shared configuration was last read.
     pub remote_agents: Vec<String>,
 }

@@ -13,6 +13,7 @@ mod mail;
 mod mcp;
 mod names;
 mod outage;
+mod remotes;
 mod robust;
 mod runner;
 mod running;

@@ -1,10 +1,9 @@
 //! Readers that go away, files that others may write, processes that die in the
-//! middle, several tokens, directories of other repos.
+//! middle, several tokens.
 
 use super::{dans, ended};
 use crate::{agent, message};
-use e2e::{Machine, eventually};
-use serde_json::json;
+use e2e::Machine;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -110,21 +109,4 @@ async fn a_coordinator_is_known_by_each_name_of_this_machine_and_not_by_another_
     let refused = machine.run(&["agents", "--repo", &world.repo]);
     let hint = format!("export MULTICLAUDE_API_URL={localhost}");
     assert!(refused.code == 3 && refused.stderr.contains(&hint), "{refused:?}");
-}
-
-#[tokio::test]
-async fn a_git_clone_elsewhere_means_its_own_repo() {
-    let (mut machine, world) = dans().await;
-    machine.write(".multiclaude/state.json", &json!({"repos": {"app": {"github_url": format!("https://github.com/{}", world.repo), "agents": null}}, "current_repo": "app"}).to_string());
-    machine.enter("src/lib");
-    machine.sh("git init -q . && git remote add origin https://github.com/acme/lib.git");
-    let refused = machine.run(&["work", "--remote", "goes where?"]);
-    assert!(refused.code == 3 && refused.stderr.contains("acme/lib"), "{refused:?}");
-    machine.enter("elsewhere");
-    assert_eq!(machine.run(&["work", "--remote", "the current one"]).code, 0);
-    eventually("the request", 20, || async {
-        let requests = world.ci.typed().pending_workers().await.unwrap();
-        (requests.len() == 1).then_some(())
-    })
-    .await;
 }

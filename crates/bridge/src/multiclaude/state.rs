@@ -8,7 +8,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use url::Url;
 
 /// What multiclaude knows.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -157,57 +156,9 @@ impl State {
     }
 }
 
-/// `owner/repo` of a repo's URL on any forge: `https://host/o/r(.git)`,
-/// `git@host:o/r.git`, `ssh://…`. A plain path has no owner.
-pub fn repo_of_url(url: &str) -> Option<Repo> {
-    let url = url.trim().trim_end_matches('/');
-    let path = match Url::parse(url) {
-        Ok(parsed) if matches!(parsed.scheme(), "https" | "http" | "ssh" | "git") => {
-            parsed.host_str()?;
-            parsed.path().trim_start_matches('/').to_owned()
-        }
-        // git@host:owner/repo.git
-        _ => {
-            let (host, path) = url.split_once(':')?;
-            let plain = host.contains('/') || path.starts_with('/') || !host.contains('@');
-            (!plain).then(|| path.to_owned())?
-        }
-    };
-    let path = path.strip_suffix(".git").unwrap_or(&path);
-    Repo::parse(path).ok()
-}
-
-/// A URL without the name and the password that may be in it.
-pub fn without_user(url: &str) -> String {
-    match Url::parse(url.trim()) {
-        Ok(mut parsed) if parsed.has_host() => {
-            // Both can be set where there is a host.
-            let _ = (parsed.set_username(""), parsed.set_password(None));
-            parsed.to_string()
-        }
-        _ => url.trim().to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_repo_is_known_by_its_url() {
-        for url in [
-            "https://github.com/Acme/App",
-            "https://github.com/acme/app.git",
-            "https://github.com/acme/app/",
-            "https://dan:token@github.com/acme/app.git",
-            "git@github.com:acme/app.git",
-            "git@github.com:acme/app",
-            "ssh://git@github.com/acme/app.git",
-            "git://github.com/acme/app.git",
-        ] {
-            assert_eq!(repo_of_url(url).unwrap().as_str(), "acme/app", "{url}");
-        }
-    }
 
     #[test]
     fn a_name_is_meant_if_it_is_there_or_the_only_one() {
@@ -226,13 +177,5 @@ mod tests {
         let state: State = serde_json::from_str(text).unwrap();
         assert_eq!(state.repos["a.b"].agents["x"].r#type, "janitor");
         assert_eq!(state.repos["a.b"].tmux_target(), "mc-a_b");
-    }
-
-    #[test]
-    fn a_path_has_no_owner() {
-        for url in ["/srv/git/app.git", "../app", "app", "file:///srv/acme/app", "C:/acme/app", ""]
-        {
-            assert_eq!(repo_of_url(url), None, "{url}");
-        }
     }
 }

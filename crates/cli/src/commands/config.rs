@@ -6,6 +6,7 @@ mod show;
 
 use crate::commands::list::BESIDE;
 use crate::failure::{Exit, Failure, Outcome, wrong_url};
+use crate::remote::host::Host;
 use crate::session::{InRepo, Need, Session};
 use crate::settings::check_label;
 use crate::values::one_of;
@@ -21,7 +22,7 @@ const TRIES: u32 = 5;
 /// Show or change how a repo works across machines.
 ///
 /// Without options it shows everything. --hybrid, --api-endpoint, --name,
-/// --node and --require-encryption are about this machine. The others change
+/// --git-host, --node and --require-encryption are about this machine. The others change
 /// the configuration that all machines share, for which the coordinator wants a
 /// service or an admin token.
 #[derive(Debug, Args)]
@@ -37,6 +38,9 @@ pub struct ConfigArgs {
     /// The owner/repo that multiclaude's name means, where its URL does not say
     #[arg(long, value_name = "OWNER/REPO", value_parser = repo)]
     name: Option<Repo>,
+    /// Clones of the repo may come from this host, too
+    #[arg(long, value_name = "HOST", value_parser = git_host)]
+    git_host: Vec<String>,
     /// The label of this machine in agents' names
     #[arg(long, value_name = "LABEL", value_parser = check_label)]
     node: Option<String>,
@@ -82,6 +86,12 @@ fn when(text: &str) -> Result<When, String> {
     }
 }
 
+/// Reads the name of a git host.
+fn git_host(text: &str) -> Result<String, String> {
+    let wrong = || "must be the name of a host, like github.com".to_owned();
+    Host::parse(text).map(|host| host.name().to_owned()).ok_or_else(wrong)
+}
+
 fn repo(text: &str) -> Result<Repo, String> {
     Repo::parse(text).map_err(|error| error.to_string())
 }
@@ -91,6 +101,7 @@ impl ConfigArgs {
         self.hybrid.is_some()
             || self.api_endpoint.is_some()
             || self.name.is_some()
+            || !self.git_host.is_empty()
             || self.node.is_some()
             || self.require_encryption.is_some()
     }
@@ -168,10 +179,15 @@ impl ConfigArgs {
             if endpoint.is_some() {
                 here.api_endpoint = endpoint;
             }
+            here.hosts.extend(self.git_host.iter().cloned());
             if self.node.is_some() {
                 settings.node.clone_from(&self.node);
             }
-        })
+        })?;
+        if self.hybrid == Some(true) {
+            session.note_hosts(repo, &session.state()?);
+        }
+        Ok(())
     }
 
     async fn change_shared(&self, at: &InRepo) -> Outcome {

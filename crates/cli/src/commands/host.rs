@@ -4,7 +4,7 @@ use crate::commands::bridge::{self, RunArgs};
 use crate::commands::roles::server;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::home::Home;
-use crate::multiclaude::repo_of_url;
+use crate::remote::{self, without_user};
 use crate::service::Service;
 use crate::session::{Need, Session};
 use crate::shim::install as shim;
@@ -51,11 +51,12 @@ impl HostArgs {
         let (repo, url) = match Repo::parse(&self.repo) {
             Ok(repo) => (repo, format!("https://github.com/{}", self.repo)),
             Err(_) => (
-                repo_of_url(&self.repo).ok_or_else(|| {
+                remote::understood(&self.repo).repo().ok_or_else(|| {
                     Failure::usage(format!(
                         "{:?} is neither an owner/repo nor a URL of one",
-                        self.repo
+                        without_user(&self.repo)
                     ))
+                    .hint("for example: multiclaude-hybrid host owner/repo --serve merge-queue")
                 })?,
                 self.repo.clone(),
             ),
@@ -102,12 +103,13 @@ impl HostArgs {
             steps.push(format!("multiclaude has {repo} already, as {nickname}."));
         } else {
             multiclaude(&["repo", "init", &url])?;
-            steps.push(format!("multiclaude has cloned {url}."));
+            steps.push(format!("multiclaude has cloned {}.", without_user(&url)));
         }
         session.change(|settings| {
             settings.node = Some(settings.node());
             settings.repos.entry(repo.to_string()).or_default().enabled = true;
         })?;
+        session.note_hosts(&repo, &session.state()?);
         steps.push(format!(
             "Hybrid mode is on for {repo}; this machine is {}.",
             session.settings.node()

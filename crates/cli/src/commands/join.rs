@@ -64,6 +64,7 @@ impl JoinArgs {
             here.api_endpoint = Some(base.to_string());
             settings.node = Some(node.clone());
         })?;
+        session.note_hosts(&invitation.repo, &session.state()?);
         let mut steps = self.bridge(session);
         steps.push(mcp::added(session, self.mcp));
         steps.extend(stand_down_all(session, &invitation.repo, &self.stand_down).await?);

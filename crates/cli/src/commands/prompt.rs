@@ -36,6 +36,7 @@ impl PromptArgs {
                  bridge run",
             );
         }
+        session.out.note(&format!("This is for agents of {}.", at.repo));
         let text = paragraph(&away, bridged);
         session.out.show(&serde_json::json!({ "prompt": text, "agents": away }), || text.clone());
         Ok(())

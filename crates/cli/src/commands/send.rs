@@ -115,11 +115,12 @@ impl SendArgs {
             }
         })?;
         if let Some(goal) = self.wait {
-            session.out.note(&format!("Sent {} to {}", sent.id, sent.to));
+            session.out.note(&format!("Sent {} to {} in {}", sent.id, sent.to, at.repo));
             return self.wait(session, &at, sent, goal).await;
         }
         session.out.show(&sent, || {
-            format!("{} {} {} to {}", sent.id, sent.status.as_str(), sent.from, sent.to)
+            let (id, status) = (&sent.id, sent.status.as_str());
+            format!("{id} {status} {} to {} in {}", sent.from, sent.to, at.repo)
         });
         Ok(())
     }

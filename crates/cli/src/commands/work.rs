@@ -163,13 +163,13 @@ impl WorkArgs {
             session.out.warn_with(&warning, &hint);
         }
         if self.wait {
-            session.out.note(&format!("Asked for a worker: {}", request.id));
+            session.out.note(&format!("Asked for a worker in {}: {}", at.repo, request.id));
             let id = request.id.clone();
             return follow(session, &at, &id, Some(request)).await;
         }
         session.out.show(&request, || {
             format!(
-                "Asked for a worker: {id}\n  follow it: multiclaude-hybrid workers wait {id} --repo \
+                "Asked for a worker in {repo}: {id}\n  follow it: multiclaude-hybrid workers wait {id} --repo \
                  {repo}\n  cancel it: multiclaude-hybrid workers cancel {id} --repo {repo}",
                 id = request.id,
                 repo = at.repo

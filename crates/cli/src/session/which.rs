@@ -2,9 +2,24 @@
 
 use super::Session;
 use crate::failure::{Failure, Outcome};
-use crate::multiclaude::{State, repo_of_url, without_user};
+use crate::multiclaude::State;
+use crate::output::line;
+use crate::remote::git::{self, Named, SAY};
+use crate::remote::host::Host;
+use crate::remote::{self, Remote, without_user};
+use crate::settings::origin;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::token::Scope;
+use std::collections::BTreeSet;
+
+/// The repo that is meant.
+struct Meant {
+    repo: Repo,
+    /// multiclaude's name for it.
+    nickname: Option<String>,
+    /// Where the clone that says so comes from.
+    host: Option<Host>,
+}
 
 impl Session {
     /// The repo that `given` means (a nickname, `owner/repo` or a URL), or the
@@ -12,25 +27,57 @@ impl Session {
     /// nickname, if multiclaude knows it.
     pub fn resolve(&self, given: Option<&str>) -> Outcome<(Repo, Option<String>)> {
         let state = self.state()?;
-        match given {
+        let meant = match given {
             Some(text) => self.named(text, &state),
             None => self.implied(&state),
+        }?;
+        if let Some(host) = &meant.host {
+            self.check_host(&meant.repo, host, &state)?;
         }
+        Ok((meant.repo, meant.nickname))
     }
 
-    fn named(&self, text: &str, state: &State) -> Outcome<(Repo, Option<String>)> {
-        if state.repos.contains_key(text) || self.said(text, state).is_some() {
-            return self.nicknamed(text, state).map(|repo| (repo, Some(text.to_owned())));
+    /// The repo that multiclaude's name means to the bridge, which asks nobody.
+    pub fn served_as(&self, name: &str, state: &State) -> Outcome<Repo> {
+        let meant = self.by_nickname(name, state)?;
+        if let Some(host) = &meant.host {
+            self.check_host(&meant.repo, host, state)?;
         }
-        let repo = repo_of_url(text).or_else(|| Repo::parse(text).ok());
+        Ok(meant.repo)
+    }
+
+    fn named(&self, text: &str, state: &State) -> Outcome<Meant> {
+        if state.repos.contains_key(text) || self.said(text, state).is_some() {
+            return self.by_nickname(text, state);
+        }
+        let (repo, host) = match remote::understood(text) {
+            Remote::Is { host, repo } => (Some(repo), Some(host)),
+            Remote::Nothing | Remote::Unknown(_) => (Repo::parse(text).ok(), None),
+        };
         let repo = repo.ok_or_else(|| {
             Failure::usage(format!(
-                "{text:?} is neither a repo that multiclaude knows nor an owner/repo"
+                "{:?} is neither a repo that multiclaude knows nor an owner/repo",
+                without_user(text)
             ))
             .hint("`multiclaude list` shows the names it knows; else write owner/repo")
         })?;
         let nickname = self.nickname(&repo, state);
-        Ok((repo, nickname))
+        Ok(Meant { repo, nickname, host })
+    }
+
+    fn by_nickname(&self, name: &str, state: &State) -> Outcome<Meant> {
+        let repo = self.nicknamed(name, state)?;
+        // What a person has said needs no host.
+        let host = match self.said(name, state) {
+            Some(_) => None,
+            None => state.repos.get(name).and_then(|local| {
+                match remote::understood(&local.github_url) {
+                    Remote::Is { host, .. } => Some(host),
+                    Remote::Nothing | Remote::Unknown(_) => None,
+                }
+            }),
+        };
+        Ok(Meant { repo, nickname: Some(name.to_owned()), host })
     }
 
     /// multiclaude's name for `repo`.
@@ -57,7 +104,7 @@ impl Session {
             return Ok(repo.clone());
         }
         let url = state.repos.get(name).map_or("", |local| &local.github_url);
-        repo_of_url(url).ok_or_else(|| {
+        remote::understood(url).repo().ok_or_else(|| {
             Failure::new(format!(
                 "multiclaude cloned {name} from {:?}, which names no owner/repo",
                 without_user(url)
@@ -68,20 +115,18 @@ impl Session {
         })
     }
 
-    fn implied(&self, state: &State) -> Outcome<(Repo, Option<String>)> {
-        let named = |name: String| self.nicknamed(&name, state).map(|repo| (repo, Some(name)));
+    fn implied(&self, state: &State) -> Outcome<Meant> {
         if let Some(place) = self.place() {
-            return named(place.repo);
+            return self.by_nickname(&place.repo, state);
         }
-        if let Some(repo) = remote_of_directory() {
-            let nickname = self.nickname(&repo, state);
-            return Ok((repo, nickname));
+        if let Some(remote) = git::of_directory()? {
+            return self.of_remote(&remote, state);
         }
         if let Some(name) = state.current() {
-            return named(name.to_owned());
+            return self.by_nickname(name, state);
         }
         // One repo is all there is: that one is meant, by multiclaude too.
-        if let Some(Ok(only)) = state.only().map(|name| named(name.to_owned())) {
+        if let Some(Ok(only)) = state.only().map(|name| self.by_nickname(name, state)) {
             return Ok(only);
         }
         let mut known: Vec<Repo> = Vec::new();
@@ -98,15 +143,57 @@ impl Session {
         known.sort();
         known.dedup();
         match known.as_slice() {
-            [only] => Ok((only.clone(), self.nickname(only, state))),
-            _ => Err(
-                Failure::usage("which repo? this directory belongs to none that is known")
-                    .hint(
-                        "say it: --repo owner/repo (config, prompt, leave: without the word --repo), or \
-                         change to its directory",
-                    ),
-            ),
+            [only] => {
+                Ok(Meant { repo: only.clone(), nickname: self.nickname(only, state), host: None })
+            }
+            _ => Err(Failure::usage("which repo? this directory belongs to none that is known")
+                .hint(format!("{SAY}, or change to its directory"))),
         }
+    }
+
+    /// The repo that a git repository was cloned from. A remote that is there and is
+    /// not understood is asked about: nothing else is meant in its place.
+    fn of_remote(&self, remote: &Named, state: &State) -> Outcome<Meant> {
+        if let Some(repo) = self.explained(&remote.url, state) {
+            let nickname = self.nickname(&repo, state);
+            return Ok(Meant { repo, nickname, host: None });
+        }
+        match remote::understood(&remote.url) {
+            Remote::Is { host, repo } => {
+                let nickname = self.nickname(&repo, state);
+                Ok(Meant { repo, nickname, host: Some(host) })
+            }
+            unknown => {
+                let same = origin(&remote.url);
+                let clones = state.repos.iter();
+                let mut clones = clones.filter(|(_, local)| origin(&local.github_url) == same);
+                if let Some((name, _)) = clones.next() {
+                    return self.by_nickname(name, state);
+                }
+                let url = match unknown {
+                    Remote::Unknown(url) => url,
+                    _ => "without a URL".to_owned(),
+                };
+                Err(Failure::usage(format!(
+                    "the git remote {} of this directory ({}) does not name an owner/repo",
+                    remote.name,
+                    line(&url, 200)
+                ))
+                .hint(SAY))
+            }
+        }
+    }
+
+    /// The repo that this machine was told that clones from this URL are of.
+    fn explained(&self, url: &str, state: &State) -> Option<Repo> {
+        let same = origin(url);
+        let said = self.settings.nicknames.iter().filter(|(name, said)| {
+            let here = state.repos.get(*name).map(|local| &local.github_url);
+            let here = here.filter(|url| said.holds(Some(url)));
+            said.origin.as_ref().or(here).is_some_and(|known| origin(known) == same)
+        });
+        let repos: BTreeSet<_> = said.map(|(_, said)| &said.repo).collect();
+        repos.first().filter(|_| repos.len() == 1).map(|repo| (*repo).clone())
     }
 
     /// Has multiclaude a clone that this means, and does nothing name its repo?
@@ -121,14 +208,4 @@ impl Session {
             state.repos.contains_key(name) && self.nicknamed(name, &state).is_err()
         })
     }
-}
-
-/// The repo that the working directory's git remote `origin` names.
-fn remote_of_directory() -> Option<Repo> {
-    let output = std::process::Command::new("git")
-        .args(["remote", "get-url", "origin"])
-        .stderr(std::process::Stdio::null())
-        .output()
-        .ok()?;
-    repo_of_url(&String::from_utf8(output.stdout).ok()?)
 }

@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 /// nothing that takes long.
 pub(super) async fn beside(session: &mut Session, repo: Option<&str>) -> Outcome {
     session.timeout = session.timeout.min(BESIDE);
+    session.may_ask = false;
     let is_on = |repo: &Repo| session.settings.repo(repo).enabled;
     let shown = match session.resolve(repo) {
         Ok((repo, nickname)) if is_on(&repo) => {

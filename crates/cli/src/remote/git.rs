@@ -1,0 +1,104 @@
+//! What git says of a directory and of a URL. Nothing here asks a network.
+
+use crate::failure::{Failure, Outcome};
+use crate::output::line;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// How the user says which repo is meant.
+pub const SAY: &str = "say which repo is meant: --repo owner/repo (config, prompt, leave: without the word \
+--repo)";
+
+/// A remote of a directory's git repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// What git calls it.
+    pub name: String,
+    /// Where it is, after `insteadOf`.
+    pub url: String,
+}
+
+/// The remote that the working directory's git repository was cloned from:
+/// `origin`, else its only one. Nothing if it has none, or is in no repository.
+///
+/// # Errors
+/// There is a repository, and it is not clear which remote is meant.
+pub fn of_directory() -> Outcome<Option<Named>> {
+    let names = match ask(&["remote"]) {
+        Answer::Said(names) => names,
+        // Only a directory that is in no repository is called so.
+        Answer::Failed(why) if why.contains("not a git repository (or any") => return Ok(None),
+        Answer::Failed(why) => return Err(unclear(&why)),
+        Answer::NoGit if is_below_a_repository() => return Err(unclear("git is not installed")),
+        Answer::NoGit => return Ok(None),
+    };
+    let names: Vec<_> = names.lines().collect();
+    let name = match names.as_slice() {
+        [] => return Ok(None),
+        names if names.contains(&"origin") => "origin",
+        [only] => only,
+        several => {
+            let names: Vec<_> = several.iter().map(|name| line(name, 40)).collect();
+            return Err(Failure::usage(format!(
+                "the git repository of this directory has several remotes, and none is called origin: {}",
+                names.join(", ")
+            ))
+            .hint(SAY));
+        }
+    };
+    match ask(&["remote", "get-url", "--", name]) {
+        Answer::Said(url) => Ok(Some(Named { name: line(name, 40), url: url.trim().to_owned() })),
+        Answer::Failed(why) => Err(unclear(&why)),
+        Answer::NoGit => Err(unclear("git is not installed")),
+    }
+}
+
+fn unclear(why: &str) -> Failure {
+    Failure::usage(format!("git cannot tell which repo this directory is of: {}", line(why, 200)))
+        .hint(SAY)
+}
+
+/// The URL that git would use for this one; nothing if it does not say.
+pub fn expanded(url: &str) -> Option<String> {
+    match ask(&["ls-remote", "--get-url", "--", url]) {
+        Answer::Said(url) => Some(url.trim().to_owned()),
+        Answer::Failed(_) | Answer::NoGit => None,
+    }
+}
+
+enum Answer {
+    Said(String),
+    /// Its first line about what is wrong.
+    Failed(String),
+    NoGit,
+}
+
+fn ask(args: &[&str]) -> Answer {
+    let output = Command::new("git")
+        .args(args)
+        .env("LC_ALL", "C")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .stdin(Stdio::null())
+        .output();
+    match output {
+        Ok(output) if output.status.success() => {
+            Answer::Said(String::from_utf8_lossy(&output.stdout).into_owned())
+        }
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stderr);
+            let wrong = |line: &&str| line.starts_with("fatal:") || line.starts_with("error:");
+            let said = text.lines().find(wrong).or_else(|| text.lines().next());
+            Answer::Failed(said.unwrap_or("it failed without a word").to_owned())
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Answer::NoGit,
+        Err(error) => Answer::Failed(error.to_string()),
+    }
+}
+
+fn is_below_a_repository() -> bool {
+    let here = std::env::current_dir();
+    here.is_ok_and(|here| {
+        here.ancestors().map(|dir: &Path| dir.join(".git")).any(|git| git.exists())
+    })
+}

@@ -1,0 +1,101 @@
+//! Where a repo's clones come from. `owner/repo` says nothing of the host, so a
+//! clone from another host may be of another repo of the same name.
+
+use super::Session;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::multiclaude::State;
+use crate::remote::host::Host;
+use crate::remote::{self, Remote};
+use crate::settings::Settings;
+use multiclaude_hybrid_client::protocol::Repo;
+use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
+
+impl Session {
+    /// Is this a host that `repo` is known to be cloned from? Another one is asked
+    /// about, once, or refused where nobody can be asked.
+    pub(super) fn check_host(&self, repo: &Repo, host: &Host, state: &State) -> Outcome {
+        let Some(here) = self.settings.repos.get(repo.as_str()) else {
+            return Ok(());
+        };
+        if here.hosts.contains(host.name()) {
+            return Ok(());
+        }
+        let mut known = here.hosts.clone();
+        if known.is_empty() {
+            known = hosts_of_clones(repo, state);
+        }
+        let meant = host.resolved();
+        if known.is_empty() || known.contains(&meant) {
+            if here.hosts.is_empty() {
+                known.insert(meant);
+                self.remember_hosts(repo, &known);
+            }
+            return Ok(());
+        }
+        let names: Vec<_> = known.iter().map(String::as_str).collect();
+        let fault = format!(
+            "{repo} is set up here with clones from {}, and this one is from {meant}",
+            names.join(" and ")
+        );
+        if self.agreed(&fault)? {
+            self.remember_hosts(repo, &BTreeSet::from([meant]));
+            return Ok(());
+        }
+        Err(Failure::new(fault).exit(Exit::Usage).hint(format!(
+            "if it is the same repo: multiclaude-hybrid config {repo} --git-host={meant}; to mean the \
+             known one for once: --repo {repo}"
+        )))
+    }
+
+    /// Notes where the clones of `repo` that are here come from: multiclaude's, and
+    /// the working directory's.
+    pub fn note_hosts(&self, repo: &Repo, state: &State) {
+        let mut hosts = hosts_of_clones(repo, state);
+        if let Ok(Some(named)) = remote::git::of_directory()
+            && let Remote::Is { host, repo: found } = remote::understood(&named.url)
+            && found == *repo
+        {
+            hosts.insert(host.resolved());
+        }
+        if !hosts.is_empty() {
+            self.remember_hosts(repo, &hosts);
+        }
+    }
+
+    fn remember_hosts(&self, repo: &Repo, hosts: &BTreeSet<String>) {
+        let noted = Settings::change(&self.home, |settings| {
+            if let Some(here) = settings.repos.get_mut(repo.as_str()) {
+                here.hosts.extend(hosts.iter().cloned());
+            }
+            Ok(())
+        });
+        // What was asked for does not depend on it.
+        if let Err(failure) = noted {
+            self.out.warn(&failure.aside());
+        }
+    }
+
+    /// Asks a person whether another host is meant; no, where there is none.
+    fn agreed(&self, fault: &str) -> Outcome<bool> {
+        let (stdin, stderr) = (std::io::stdin(), std::io::stderr());
+        if !self.may_ask || self.out.is_json() || !stdin.is_terminal() || !stderr.is_terminal() {
+            return Ok(false);
+        }
+        eprint!("{fault}. Is it the same repo? [y/N] ");
+        let mut answer = String::new();
+        let read = stdin.read_line(&mut answer);
+        read.map_err(|error| Failure::new(format!("cannot read the answer: {error}")))?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    }
+}
+
+/// Where multiclaude has cloned `repo` from.
+fn hosts_of_clones(repo: &Repo, state: &State) -> BTreeSet<String> {
+    let urls = state.repos.values().map(|local| remote::understood(&local.github_url));
+    let hosts = urls.filter_map(|found| match found {
+        Remote::Is { host, repo: found } if found == *repo => Some(host.resolved()),
+        _ => None,
+    });
+    hosts.collect()
+}

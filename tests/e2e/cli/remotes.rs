@@ -1,0 +1,148 @@
+//! Which repo a git clone is of, and what happens where its remote does not say.
+
+use super::beside::settings;
+use super::dans;
+use crate::agent;
+use e2e::{Machine, World};
+use serde_json::json;
+
+/// A git repository in a directory of its own, with this remote.
+fn clone_of(machine: &mut Machine, directory: &str, url: &str) {
+    machine.enter(directory);
+    let ran = machine.sh(&format!("git init -q . && git remote add origin '{url}'"));
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+fn set_url(machine: &mut Machine, url: &str) {
+    let ran = machine.sh(&format!("git remote set-url origin '{url}'"));
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+async fn nothing_was_asked(world: &World) {
+    assert!(world.ci.typed().pending_workers().await.unwrap().is_empty());
+    assert!(world.ci.messages("desk", "").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_clone_elsewhere_means_its_own_repo() {
+    let (mut machine, world) = dans().await;
+    let url = format!("https://github.com/{}", world.repo);
+    let state =
+        json!({"repos": {"app": {"github_url": url, "agents": null}}, "current_repo": "app"});
+    machine.write(".multiclaude/state.json", &state.to_string());
+    clone_of(&mut machine, "src/lib", "https://github.com/acme/lib.git");
+    for url in [
+        "https://github.com/acme/lib.git",
+        "work:acme/lib.git",
+        "git@git.example.com:/acme/lib.git",
+        "git+ssh://git@git.example.com/acme/lib",
+    ] {
+        set_url(&mut machine, url);
+        let refused = machine.run(&["work", "--remote", "goes where?"]);
+        assert!(refused.code == 3 && refused.stderr.contains("acme/lib"), "{url}: {refused:?}");
+    }
+    machine.enter("elsewhere");
+    let asked = machine.run(&["work", "--remote", "the current one"]);
+    assert!(asked.stdout.contains(&format!("in {}", world.repo)), "{asked:?}");
+    assert_eq!(world.ci.typed().pending_workers().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_remote_that_is_not_understood_is_asked_about_and_nothing_is_done() {
+    let (mut machine, world) = dans().await;
+    world.ci.register(&agent("desk")).await.unwrap();
+    clone_of(&mut machine, "src/thing", "https://github.com/acme/thing");
+    for url in [
+        "https://dan:hunter2@dev.azure.com/org/project/_git/app",
+        "git@ssh.dev.azure.com:v3/org/project/app",
+        "https://gitlab.com/group/sub/app.git",
+        "git@gitlab.com:group/sub/app.git",
+        "https://git.sr.ht/~acme/app",
+        "codecommit::us-east-1://app",
+        "work:thing.git",
+        "/srv/git/thing.git",
+    ] {
+        set_url(&mut machine, url);
+        for line in [&["send", "desk", "hello"][..], &["work", "--remote", "task"], &["inbox"]] {
+            let refused = machine.run(line);
+            assert_eq!(refused.code, 2, "{url}: {refused:?}");
+            assert!(refused.stderr.contains("remote origin"), "{url}: {refused:?}");
+            assert!(refused.stderr.contains("--repo owner/repo"), "{url}: {refused:?}");
+            assert!(!refused.stderr.contains("hunter2"), "{url}: {refused:?}");
+        }
+    }
+    for broken in [
+        "git remote rename origin one && git remote add two https://github.com/acme/two",
+        "echo '[core' > .git/config",
+    ] {
+        machine.sh(broken);
+        let refused = machine.run(&["send", "desk", "hello"]);
+        assert_eq!(refused.code, 2, "{broken}: {refused:?}");
+    }
+    nothing_was_asked(&world).await;
+    // What the hint says works.
+    let sent = machine.run(&["send", "desk", "hello", "--repo", &world.repo]);
+    assert!(sent.stdout.trim_end().ends_with(&format!("to desk in {}", world.repo)), "{sent:?}");
+}
+
+#[tokio::test]
+async fn the_only_remote_is_meant_whatever_it_is_called_and_however_git_abbreviates_it() {
+    let (mut machine, world) = dans().await;
+    let (owner, name) = world.repo.split_once('/').unwrap();
+    let config = format!("[url \"https://github.com/{owner}/\"]\n  insteadOf = work:\n");
+    machine.write(".gitconfig", &config);
+    clone_of(&mut machine, "src/thing", &format!("work:{name}"));
+    machine.sh("git remote rename origin upstream");
+    let asked = machine.run(&["work", "--remote", "task"]);
+    assert!(asked.stdout.contains(&format!("in {}", world.repo)), "{asked:?}");
+    machine.enter("elsewhere");
+    let listed = machine.run(&["workers", "--repo", &format!("work:{name}")]);
+    assert_eq!(listed.code, 0, "{listed:?}");
+    // So does multiclaude's own clone.
+    machine.multiclaude(&format!("work:{name}"), &[]);
+    let shown = machine.run(&["config", "app", "--json"]).json();
+    assert_eq!(shown["repo"], world.repo.as_str());
+}
+
+#[tokio::test]
+async fn another_clone_of_what_a_name_was_explained_for_is_known_too() {
+    let (mut machine, world) = dans().await;
+    machine.multiclaude("/srv/git/app.git", &[]);
+    clone_of(&mut machine, "src/path", "/srv/git/app.git");
+    let refused = machine.run(&["agents"]);
+    let hint = "config app --name=owner/repo";
+    assert!(refused.code != 0 && refused.stderr.contains(hint), "{refused:?}");
+    machine.run(&["config", "app", &format!("--name={}", world.repo)]);
+    let listed = machine.run(&["agents"]);
+    assert!(listed.stdout.contains(&world.repo), "{listed:?}");
+    // And the fork that stands for the team's repo.
+    machine.multiclaude("https://github.com/dan/fork", &[]);
+    machine.run(&["config", "app", &format!("--name={}", world.repo)]);
+    clone_of(&mut machine, "src/fork", "git@github.com:dan/fork.git");
+    let listed = machine.run(&["agents"]);
+    assert!(listed.stdout.contains(&world.repo), "{listed:?}");
+}
+
+#[tokio::test]
+async fn a_clone_from_another_host_than_the_repo_was_set_up_with_is_refused_until_it_is_said() {
+    let (mut machine, world) = dans().await;
+    let alias = "#!/bin/sh\n[ \"$1 $2 $3\" = '-G -- work' ] && echo 'hostname ssh.github.com'\n";
+    machine.install("ssh", alias);
+    clone_of(&mut machine, "src/app", &format!("https://github.com/{}.git", world.repo));
+    machine.run(&["config", &world.repo, "--hybrid=true"]);
+    assert_eq!(settings(&machine)["repos"][&world.repo]["hosts"], json!(["github.com"]));
+    for same in ["git@github.com:", "ssh://git@ssh.github.com:443/", "work:", "git@GitHub.com.:"] {
+        set_url(&mut machine, &format!("{same}{}", world.repo));
+        let listed = machine.run(&["agents"]);
+        assert_eq!(listed.code, 0, "{same}: {listed:?}");
+    }
+    set_url(&mut machine, &format!("git@git.example.com:{}.git", world.repo));
+    let refused = machine.run(&["work", "--remote", "whose?"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("clones from github.com"), "{refused:?}");
+    assert_eq!(machine.run(&["agents", "--repo", &world.repo]).code, 0);
+    let (_, hint) = refused.stderr.split_once("same repo: ").unwrap();
+    let (command, _) = hint.split_once(';').unwrap();
+    assert_eq!(machine.sh(command).code, 0);
+    assert_eq!(machine.run(&["agents"]).code, 0);
+}
