@@ -7,6 +7,7 @@
 //! | [`session`] | from what was said to a client: which repo, coordinator and token |
 //! | [`remote`] | which repo a git remote names, and at which host |
 //! | [`sender`] | who speaks: an agent's worktree or the person |
+//! | [`types`] | the types of agents |
 //! | [`settings`], [`secrets`], [`home`] | what this machine remembers, and where |
 //! | [`bridge`] | what the running bridge reports |
 //! | [`claude_code`] | Claude Code's settings of this user |
@@ -54,6 +55,7 @@ pub mod session;
 pub mod settings;
 pub mod shim;
 pub mod table;
+pub mod types;
 pub mod values;
 
 use crate::args::Cli;

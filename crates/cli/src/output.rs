@@ -1,14 +1,18 @@
 //! What commands print: tables for people, JSON for programs, colour only on a
 //! terminal (`NO_COLOR` obeyed).
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::redact::secrets;
+use anstream::adapter::strip_str;
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use multiclaude_hybrid_client::protocol::Timestamp;
 use multiclaude_hybrid_client::protocol::text::{is_hidden, visible, visible_char};
+use rustix::fs::{OFlags, fcntl_getfl, fstat, stat};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{ErrorKind, Write as _};
 
 /// How a command prints.
@@ -94,8 +98,7 @@ pub const PIPE_CLOSED: u8 = 141;
 /// Prints a line of result. Whoever does not read it is not told more, and
 /// nothing is reported as read: the program ends here.
 fn print(line: &str) {
-    let mut out = anstream::stdout().lock();
-    let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush()) else {
+    let Err(error) = write_out(line) else {
         return;
     };
     if error.kind() == ErrorKind::BrokenPipe {
@@ -103,6 +106,31 @@ fn print(line: &str) {
     }
     say(&format!("error: cannot write to standard output: {error}"));
     std::process::exit(1);
+}
+
+/// Writes to a copy of standard output: of its own handle, the standard library
+/// takes a write that fails for one that succeeds, where it cannot be written to.
+fn write_out(line: &str) -> std::io::Result<()> {
+    let mut out = File::from(rustix::io::dup(rustix::stdio::stdout())?);
+    let plain = AutoStream::choice(&out) == ColorChoice::Never;
+    let line = if plain { strip_str(line).to_string() } else { line.to_owned() };
+    out.write_all(format!("{line}\n").as_bytes())
+}
+
+/// Does anybody get what is printed? A standard output that was closed is replaced by
+/// `/dev/null` when a program starts, open for reading and writing. One that was
+/// sent there on purpose is open for writing alone.
+fn is_seen() -> bool {
+    let stdout = rustix::stdio::stdout();
+    let (Ok(now), Ok(flags)) = (fstat(stdout), fcntl_getfl(stdout)) else {
+        return false;
+    };
+    let null = stat("/dev/null").is_ok_and(|null| null.st_rdev == now.st_rdev);
+    match flags & OFlags::RWMODE {
+        OFlags::RDONLY => false,
+        OFlags::WRONLY => true,
+        _ => !null,
+    }
 }
 
 /// Prints a line beside the result, to whom it may reach.
@@ -124,6 +152,18 @@ impl Output {
     /// Is it for programs?
     pub fn is_json(self) -> bool {
         self.json
+    }
+
+    /// For what is shown only once, or is marked as seen when it is shown: refuses
+    /// where nobody sees it.
+    pub fn must_be_seen(self) -> Outcome {
+        if is_seen() {
+            return Ok(());
+        }
+        Err(Failure::new(
+            "standard output is closed, so nobody would see the result; nothing was done",
+        )
+        .hint("send it to a terminal, a pipe or a file; or throw it away: >/dev/null"))
     }
 
     /// Prints `value` for programs, or what `human` says for people.

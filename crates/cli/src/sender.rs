@@ -1,25 +1,38 @@
 //! Who speaks: the agent whose worktree a command runs in, or the person.
 
 use crate::failure::{Failure, Outcome};
-use crate::multiclaude::{Place, State};
+use crate::multiclaude::{Place, State, Window};
+use crate::output::line;
 use crate::session::{InRepo, Session};
+use crate::types;
+use multiclaude_hybrid_bridge::names::registered;
 use multiclaude_hybrid_client::AgentFilter;
 use multiclaude_hybrid_client::protocol::AgentName;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::message::Sender;
 use multiclaude_hybrid_client::protocol::spawn::SpawnedBy;
 use multiclaude_hybrid_client::protocol::token::TokenKind;
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 pub use multiclaude_hybrid_bridge::names::{BRIDGE, LOCAL_NAME, NODE};
+
+/// A local agent, as multiclaude's state has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Local {
+    /// Its name here.
+    pub name: String,
+    /// `worker`, `workspace`, …; empty if the state does not have it.
+    pub kind: String,
+}
 
 /// Whose worktree a command runs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Around {
     /// No agent's.
     Nobody,
-    /// That of a local agent that is not registered, with its name here.
-    Unregistered(String),
+    /// That of a local agent that is not registered.
+    Unregistered(Local),
     /// The shared clone, in a window that names no agent.
     Unknown,
     /// That of the agent that is registered under this name.
@@ -36,83 +49,135 @@ fn place(session: &Session, at: &InRepo) -> Outcome<Option<(Place, State)>> {
     Ok(place.map(|place| (place, state)))
 }
 
-/// The local name of the agent whose worktree this is, or whose window in the
-/// shared clone, if it is one of the repo's.
-pub fn local_name(session: &Session, at: &InRepo) -> Outcome<Option<String>> {
-    let Some((place, state)) = place(session, at)? else {
-        return Ok(None);
-    };
-    let known = |window: &String| {
-        state.repos.get(&place.repo).is_some_and(|repo| repo.agents.contains_key(window))
-    };
-    Ok(place.agent.clone().or_else(|| own_window().filter(known)))
+/// Where a command runs, before the coordinator is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Here {
+    /// In no directory of an agent of the repo.
+    Elsewhere,
+    /// In the shared clone, in a window that names no agent.
+    SharedClone,
+    /// In the worktree of an agent, or in its window in the shared clone.
+    With(Local),
 }
 
-/// The name of the tmux window that this runs in.
-fn own_window() -> Option<String> {
+/// Whose directory this is: in a worktree the path says it, in the shared clone the
+/// tmux window does, or there is but one agent that lives there (`machines.md`,
+/// rule 7).
+pub fn here(session: &Session, at: &InRepo) -> Outcome<Here> {
+    let Some((place, state)) = place(session, at)? else {
+        return Ok(Here::Elsewhere);
+    };
+    let clone = session.home.root().join("repos").join(&place.repo);
+    let local = state.repos.get(&place.repo);
+    let in_clone = || {
+        let local = local?;
+        let window = own_window().and_then(|window| local.in_window(&window));
+        window.or_else(|| local.only_resident(&clone)).map(str::to_owned)
+    };
+    let name = place.agent.or_else(in_clone);
+    // Where no agent is, a person works.
+    let shared = local.is_none_or(|local| !local.agents.is_empty());
+    let unnamed = if shared { Here::SharedClone } else { Here::Elsewhere };
+    Ok(name.map_or(unnamed, |name| {
+        let agent = local.and_then(|local| local.agents.get(&name));
+        let kind = agent.map_or(String::new(), |agent| agent.r#type.clone());
+        Here::With(Local { name, kind })
+    }))
+}
+
+/// The tmux session and window that this runs in.
+fn own_window() -> Option<Window> {
     let pane = std::env::var_os("TMUX_PANE")?;
     let output = Command::new("tmux")
         .args(["display-message", "-p", "-t"])
         .arg(pane)
-        .arg("#{window_name}")
+        .arg("#{session_name}\t#{window_name}")
+        .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output()
         .ok()?;
-    String::from_utf8(output.stdout).ok().map(|name| name.trim().to_owned())
+    let text = String::from_utf8(output.stdout).ok()?;
+    let (session, window) = text.trim_end_matches('\n').split_once('\t')?;
+    Some(Window { session: session.to_owned(), window: window.to_owned() })
 }
 
 /// The agent whose worktree this is.
 pub async fn around(session: &Session, at: &InRepo) -> Outcome<Around> {
-    let Some(local) = local_name(session, at)? else {
-        let in_clone = place(session, at)?.is_some();
-        return Ok(if in_clone { Around::Unknown } else { Around::Nobody });
+    let local = match here(session, at)? {
+        Here::Elsewhere => return Ok(Around::Nobody),
+        Here::SharedClone => return Ok(Around::Unknown),
+        Here::With(local) => local,
     };
     let node = session.settings.node();
     let filter = AgentFilter { owner: Some(at.login.owner.clone()), ..AgentFilter::default() };
     let agents = at.client.agents(&filter).await?;
     let ours = |agent: &&Agent| {
-        agent.metadata.get(NODE) == Some(&node) && agent.metadata.get(LOCAL_NAME) == Some(&local)
+        agent.metadata.get(NODE) == Some(&node)
+            && agent.metadata.get(LOCAL_NAME) == Some(&local.name)
     };
     let found = agents.iter().find(ours).map(|agent| agent.name.clone());
     Ok(found.map_or(Around::Unregistered(local), Around::Agent))
 }
 
-/// How `local` is registered.
-pub fn registration(session: &Session, local: &str) -> String {
-    let node = session.settings.node();
-    format!("multiclaude-hybrid agents register {local}-{node} --type worker")
+/// How a local agent is registered: under the name that a bridge gives it.
+pub fn registration(session: &Session, local: &Local) -> String {
+    let kind = if local.kind.is_empty() { "worker" } else { local.kind.as_str() };
+    let name = registered(&local.name, kind, &session.settings.node(), &BTreeSet::new());
+    let name = name.map_or_else(|_| "NAME".to_owned(), |name| name.to_string());
+    let unknown = if types::is_known(kind) { "" } else { " --allow-unknown-type" };
+    format!("multiclaude-hybrid agents register {name} --type {}{unknown}", quoted(kind))
 }
 
-/// The agent of this worktree, for what it does; if it is not registered a word
-/// about that.
+/// A word as a shell reads it.
+fn quoted(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", line(text, 40).replace('\'', "'\\''"))
+    }
+}
+
+/// The error for the shared clone whose window names no agent.
+pub fn nobody_named(hint: impl Into<String>) -> Failure {
+    Failure::usage(
+        "several agents share this clone, and the tmux window of this command is the window of none of them",
+    )
+    .hint(hint)
+}
+
+/// The agent of this worktree, for what it does; a warning if it is not registered.
 async fn speaker(session: &Session, at: &InRepo) -> Outcome<Option<AgentName>> {
-    Ok(match around(session, at).await? {
-        Around::Agent(name) => Some(name),
-        Around::Nobody | Around::Unknown => None,
+    match around(session, at).await? {
+        Around::Agent(name) => Ok(Some(name)),
+        Around::Nobody => Ok(None),
+        Around::Unknown => Err(nobody_named(format!(
+            "say who sends: --from NAME, or --from user:{} for yourself",
+            at.login.owner
+        ))),
         Around::Unregistered(local) => {
-            session.out.warn(&format!(
-                "{local} is not registered with the coordinator, so you speak and it cannot be \
-                 answered. To register it, here: {}",
-                registration(session, &local)
-            ));
-            None
+            let name = &local.name;
+            session.out.warn_with(
+                &format!(
+                    "{name}, whose directory this is, is not registered with the coordinator: this goes \
+                     out in your name, and no answer reaches {name}"
+                ),
+                &format!("register it, here: {}", registration(session, &local)),
+            );
+            Ok(None)
         }
-    })
+    }
+}
+
+/// Is it the agent of another owner, whom this token may act for?
+pub fn is_anothers(at: &InRepo, agent: &Agent) -> bool {
+    agent.owner != at.login.owner && at.login.kind != TokenKind::User
 }
 
 /// Who sends: `given`, the agent of this worktree, or the person.
 pub async fn find(session: &Session, at: &InRepo, given: Option<&str>) -> Outcome<Sender> {
     if let Some(text) = given {
         return Sender::parse(text).map_err(|error| Failure::usage(format!("--from: {error}")));
-    }
-    if around(session, at).await? == Around::Unknown {
-        return Err(Failure::usage(
-            "this is the clone that several agents share, and the window names none of them",
-        )
-        .hint(format!(
-            "say who sends: --from NAME, or --from user:{} for yourself",
-            at.login.owner
-        )));
     }
     if let Some(name) = speaker(session, at).await? {
         return Ok(Sender::Agent(name));

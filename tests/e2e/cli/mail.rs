@@ -1,7 +1,8 @@
 //! `agents`, `send`, `inbox`, `ack`, `receipt`.
 
-use super::{dans, snapshot};
+use super::{dans, on_machine, snapshot};
 use crate::{agent, message};
+use e2e::{Machine, shared};
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use multiclaude_hybrid_protocol::text::is_hidden;
 use serde_json::json;
@@ -153,4 +154,134 @@ async fn what_cannot_be_sent_says_why() {
     machine.run(&["inbox", "--repo", &world.repo]);
     machine.run(&["--timeout", "0", "agents"]);
     snapshot("wrong_mail", &machine);
+}
+
+/// From now on commands run in the shared clone, in this window of this session.
+fn in_window(machine: &mut Machine, session: &str, window: &str) {
+    machine.install("tmux", &format!("#!/bin/sh\nprintf '%s\\t%s\\n' '{session}' '{window}'\n"));
+    machine.set("TMUX_PANE", "%1");
+    machine.enter(".multiclaude/repos/app");
+}
+
+#[tokio::test]
+async fn in_the_shared_clone_the_window_says_who_speaks_and_without_it_nothing_is_done() {
+    let (mut machine, world) = dans().await;
+    let agents = [("supervisor", "supervisor"), ("merge-queue", "merge-queue")];
+    machine.multiclaude(&format!("https://github.com/{}", world.repo), &agents);
+    let metadata = json!({"node": "lap", "local_name": "supervisor"});
+    let wish = json!({"name": "supervisor-lap", "type": "supervisor", "metadata": metadata});
+    world.dan.register(&wish).await.unwrap();
+    world.dan.send(&message("supervisor-lap", "supervisor-lap", "a note"), None).await.unwrap();
+    for (session, window) in [("mc-app", "zsh"), ("mc-other", "supervisor"), ("", "")] {
+        in_window(&mut machine, session, window);
+        for line in [&["send", "supervisor-lap", "hi"][..], &["inbox"], &["work", "--remote", "x"]]
+        {
+            let refused = machine.run(line);
+            assert_eq!(refused.code, 2, "{session}:{window} {refused:?}");
+        }
+        assert!(machine.run(&["send", "supervisor-lap", "hi"]).stderr.contains("--from NAME"));
+    }
+    let messages = world.dan.messages("supervisor-lap", "").await.unwrap();
+    assert_eq!((messages.len(), messages[0].status), (1, MessageStatus::Pending));
+    assert!(world.ci.typed().pending_workers().await.unwrap().is_empty());
+    in_window(&mut machine, "mc-app", "supervisor");
+    let sent = machine.run(&["--json", "send", "supervisor-lap", "hi"]).json();
+    assert_eq!(sent["from"], "supervisor-lap");
+    assert!(machine.run(&["inbox"]).stdout.contains("a note"));
+    let asked = machine.run(&["--json", "work", "--remote", "task"]).json();
+    assert_eq!(asked["spawned_by"], "supervisor-lap");
+}
+
+#[tokio::test]
+async fn the_hint_registers_an_agent_as_the_bridge_would() {
+    let (mut machine, world) = dans().await;
+    let agents = [("default", "workspace"), ("jan", "janitor")];
+    machine.multiclaude(&format!("https://github.com/{}", world.repo), &agents);
+    for (local, name, kind) in
+        [("default", "workspace-lap", "workspace"), ("jan", "jan-lap", "janitor")]
+    {
+        machine.enter(&format!(".multiclaude/wts/app/{local}"));
+        let refused = machine.run(&["inbox"]);
+        let (_, hint) = refused.stderr.split_once("here: ").unwrap();
+        let (register, _) = hint.split_once(". For").unwrap();
+        assert_eq!(machine.sh(register).code, 0, "{register}");
+        let shown = machine.run(&["--json", "agents", "show", name]).json();
+        assert_eq!(
+            (&shown["type"], &shown["metadata"]["local_name"]),
+            (&json!(kind), &json!(local))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_type_that_multiclaude_does_not_have_is_refused_with_what_was_meant() {
+    let (mut machine, world) = dans().await;
+    let ci = &mut on_machine(&world, &world.tokens[2], "ci");
+    let repo = world.repo.as_str();
+    for line in [
+        &["agents", "register", "desk", "--type", "mergequeue", "--repo", repo][..],
+        &["agents", "--type", "merge_queue", "--repo", repo],
+        &["agents", "list", "--type", "merge_queue", "--repo", repo],
+        &["bridge", "run", "--serve", "Merge-Queue"],
+        &["bridge", "install", "--serve", "merge-queu"],
+        &["host", repo, "--serve", "merge queue"],
+        &["config", repo, "--remote-agents=worker,mergequeue"],
+    ] {
+        let refused = ci.run(line);
+        assert_eq!(refused.code, 2, "{refused:?}");
+        assert!(refused.stderr.contains("did you mean merge-queue?"), "{refused:?}");
+        assert!(refused.stderr.contains("--allow-unknown-type"), "{refused:?}");
+    }
+    let types = "--remote-agents=janitor, worker";
+    let allowed = ci.run(&["config", repo, types, "--allow-unknown-type"]);
+    assert!(allowed.stdout.contains("Remote Agents: janitor, workers"), "{allowed:?}");
+    // A renewal says what it changes, and keeps what a bridge has noted.
+    let instance = super::beside::settings(&machine)["instance"].clone();
+    let desk = json!({"name": "desk", "type": "worker", "instance": instance,
+        "metadata": {"bridge": "0.1.0", "local_name": "desk"}});
+    world.dan.register(&desk).await.unwrap();
+    let line = ["agents", "register", "desk", "--type", "workspace", "--repo", repo];
+    let renewed = machine.run(&line);
+    let change = "the type of desk was worker, and is workspace now";
+    assert!(renewed.stderr.contains(change), "{renewed:?}");
+    assert!(!machine.run(&line).stderr.contains("was"));
+    let shown = machine.run(&["--json", "agents", "show", "desk", "--repo", repo]).json();
+    assert_eq!(shown["metadata"]["bridge"], "0.1.0");
+    assert_eq!(shown["metadata"]["local_name"], "desk");
+}
+
+#[tokio::test]
+async fn a_service_token_looks_at_other_owners_mail_and_changes_it_only_if_told_to() {
+    let world = shared().await.world().await;
+    let mut ci = on_machine(&world, &world.tokens[2], "ci");
+    let repo = world.repo.as_str();
+    world.dan.register(&agent("desk")).await.unwrap();
+    let sent = world.dan.send(&message("desk", "desk", "for dan"), None).await.unwrap();
+    let id = sent.id.to_string();
+    let looked = ci.run(&["inbox", "desk", "--repo", repo]);
+    assert!(looked.stdout.contains("for dan"), "{looked:?}");
+    assert!(looked.stderr.contains("--as-agent"), "{looked:?}");
+    for line in [
+        &["inbox", "desk", "--ack", "--repo", repo][..],
+        &["inbox", "desk", "--ack", "--follow", "--repo", repo],
+        &["ack", &id, "--repo", repo],
+        &["mcp", "--agent", "desk", "--repo", repo],
+    ] {
+        let refused = ci.run(line);
+        assert_eq!(refused.code, 2, "{refused:?}");
+        assert!(refused.stderr.contains("an agent of dan"), "{refused:?}");
+        assert!(refused.stderr.contains("--as-agent"), "{refused:?}");
+    }
+    let status = || async { world.dan.messages("desk", "").await.unwrap()[0].status };
+    assert_eq!(status().await, MessageStatus::Pending);
+    ci.run(&["inbox", "desk", "--as-agent", "--repo", repo]);
+    assert_eq!(status().await, MessageStatus::Delivered);
+    assert_eq!(ci.run(&["ack", &id, "--as-agent", "--repo", repo]).code, 0);
+    assert_eq!(status().await, MessageStatus::Acked);
+    // One's own are read as ever.
+    ci.run(&["agents", "register", "bot", "--type", "worker", "--repo", repo]);
+    ci.run(&["send", "bot", "mine", "--from", "bot", "--repo", repo]);
+    ci.run(&["inbox", "bot", "--repo", repo]);
+    let mine = world.ci.messages("bot", "").await.unwrap();
+    assert_eq!(mine[0].status, MessageStatus::Delivered);
 }

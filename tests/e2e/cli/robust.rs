@@ -4,6 +4,7 @@
 use super::{dans, ended};
 use crate::{agent, message};
 use e2e::Machine;
+use serde_json::json;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -25,6 +26,47 @@ async fn what_nobody_reads_is_not_reported_as_read() {
     }
     let waiting = world.dan.messages("desk", "status=pending").await.unwrap();
     assert_eq!(waiting.len(), 2);
+}
+
+#[tokio::test]
+async fn what_nobody_can_see_is_neither_marked_nor_made() {
+    let (mut machine, world) = dans().await;
+    let repo = &world.repo;
+    let ci = &mut super::on_machine(&world, &world.tokens[2], "ci");
+    world.dan.register(&agent("desk")).await.unwrap();
+    world.dan.send(&message("desk", "desk", "hello"), None).await.unwrap();
+    let bot = json!({"name": "bot", "type": "worker", "endpoint": "http://127.0.0.1:9/"});
+    world.ci.register(&bot).await.unwrap();
+    let tokens = world.admin.tokens().await.unwrap().len();
+    for nowhere in [">&-", "1</dev/zero", "1<>/dev/null"] {
+        for line in ["inbox desk", "inbox desk --ack", "inbox desk --follow"] {
+            let refused = machine.sh(&format!("multiclaude-hybrid {line} --repo {repo} {nowhere}"));
+            assert_eq!(refused.code, 1, "{refused:?}");
+            assert!(refused.stderr.contains("standard output is closed"), "{refused:?}");
+        }
+        for line in [
+            format!("tokens create --kind user --owner eve --repo {repo}"),
+            format!("invite eve --repo {repo}"),
+            format!("agents rotate-secret bot --repo {repo}"),
+            format!(
+                "agents register new --type worker --endpoint http://127.0.0.1:9/ --repo {repo}"
+            ),
+        ] {
+            let refused = ci.sh(&format!("multiclaude-hybrid {line} {nowhere}"));
+            assert!(refused.stderr.contains("standard output is closed"), "{line}: {refused:?}");
+        }
+    }
+    let waiting = world.dan.messages("desk", "status=pending").await.unwrap();
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(world.admin.tokens().await.unwrap().len(), tokens);
+    assert_eq!(world.ci.agents("").await.unwrap().len(), 2);
+    // It may be thrown away, if that is said; and what marks nothing needs no reader.
+    let whoami = machine.sh("multiclaude-hybrid whoami >&-");
+    assert_eq!(whoami.code, 0, "{whoami:?}");
+    let thrown = machine.sh(&format!("multiclaude-hybrid inbox desk --repo {repo} >/dev/null"));
+    assert_eq!(thrown.code, 0, "{thrown:?}");
+    let waiting = world.dan.messages("desk", "status=pending").await.unwrap();
+    assert!(waiting.is_empty());
 }
 
 #[tokio::test]

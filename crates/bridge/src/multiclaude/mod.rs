@@ -19,7 +19,7 @@ mod state_file;
 pub use message::{LocalMessage, Status};
 pub use panes::{Pane, Panes, Windows};
 pub use socket::{Daemon, DaemonError};
-pub use state::{Ended, LocalAgent, LocalRepo, State, StateError};
+pub use state::{Ended, LocalAgent, LocalRepo, State, StateError, Window};
 
 pub use state_file::StateFile;
 

@@ -81,6 +81,35 @@ impl LocalRepo {
     pub fn tmux_target(&self) -> String {
         self.tmux_session.replace(['.', ':'], "_")
     }
+
+    /// The agent whose window this is.
+    pub fn in_window(&self, at: &Window) -> Option<&str> {
+        let mut agents = self.agents.iter();
+        let (name, _) = agents.find(|(name, agent)| {
+            let window = if agent.tmux_window.is_empty() { name } else { &agent.tmux_window };
+            *window == at.window
+        })?;
+        (self.tmux_target() == at.session).then_some(name.as_str())
+    }
+
+    /// The only agent that works in the shared clone.
+    pub fn only_resident(&self, clone: &Path) -> Option<&str> {
+        let lives_there = |agent: &LocalAgent| Path::new(&agent.worktree_path) == clone;
+        let mut residents = self.agents.iter().filter(|(_, agent)| lives_there(agent));
+        match (residents.next(), residents.next()) {
+            (Some((only, _)), None) => Some(only),
+            _ => None,
+        }
+    }
+}
+
+/// A window of tmux, by its session and its own name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// The session's name, as tmux has it.
+    pub session: String,
+    /// The window's name.
+    pub window: String,
 }
 
 /// An agent of this machine.
@@ -168,6 +197,26 @@ mod tests {
         let gone = state(r#"{"repos": {"a": {}}, "current_repo": "b"}"#);
         assert_eq!((gone.current(), gone.only()), (None, Some("a")));
         assert_eq!(state("{}").only(), None);
+    }
+
+    #[test]
+    fn a_window_is_an_agents_only_in_its_session() {
+        let text = r#"{"tmux_session": "mc-a.b", "agents": {"fox": {"tmux_window": "fox-1", "worktree_path":
+            "/m/wts/a/fox"}, "supervisor": {"worktree_path": "/m/repos/a"}}}"#;
+        let mut repo: LocalRepo = serde_json::from_str(text).unwrap();
+        for (session, window, agent) in [
+            ("mc-a_b", "fox-1", Some("fox")),
+            ("mc-a_b", "supervisor", Some("supervisor")),
+            ("mc-a_b", "fox", None),
+            ("mc-other", "supervisor", None),
+        ] {
+            let at = Window { session: session.to_owned(), window: window.to_owned() };
+            assert_eq!(repo.in_window(&at), agent, "{at:?}");
+        }
+        let clone = Path::new("/m/repos/a");
+        assert_eq!(repo.only_resident(clone), Some("supervisor"));
+        repo.agents.insert("merge-queue".to_owned(), repo.agents["supervisor"].clone());
+        assert_eq!(repo.only_resident(clone), None);
     }
 
     #[test]

@@ -1,19 +1,19 @@
 //! `agents`: the registry, all machines.
 
-use crate::crypt;
+mod register;
+
 use crate::failure::{Failure, Outcome};
 use crate::output::{Look, ago, line, now};
-use crate::sender::{self, LOCAL_NAME, NODE};
+use crate::sender::NODE;
 use crate::session::{InRepo, Need, Session};
 use crate::table::{Fit, table};
+use crate::types;
 use crate::values::one_of;
 use clap::{Args, Subcommand};
-use multiclaude_hybrid_client::protocol::agent::{
-    Agent, AgentStatus, Delivery, EndpointChange, Location, Registration,
-};
-use multiclaude_hybrid_client::protocol::fields::Metadata;
-use multiclaude_hybrid_client::protocol::{AgentName, ErrorCode, Owner, Timestamp};
+use multiclaude_hybrid_client::protocol::agent::{Agent, AgentStatus, Delivery, Location};
+use multiclaude_hybrid_client::protocol::{AgentName, Owner, Timestamp};
 use multiclaude_hybrid_client::{AgentFilter, EndpointTest};
+use register::RegisterArgs;
 
 /// Show and manage the agents of a repo on all machines.
 #[derive(Debug, Args)]
@@ -32,6 +32,9 @@ struct ListArgs {
     /// Only of this type: worker, merge-queue, supervisor, workspace, …
     #[arg(long = "type", id = "of_type", value_name = "TYPE")]
     r#type: Option<String>,
+    /// Allow a type that multiclaude does not have
+    #[arg(long = "allow-unknown-type", id = "unknown_of_type", requires = "of_type")]
+    allow_unknown_type: bool,
     /// Only those that run there: local or remote
     #[arg(long, value_parser = one_of(Location::TEXTS, Location::parse))]
     location: Option<Location>,
@@ -60,20 +63,7 @@ enum OneCommand {
         name: AgentName,
     },
     /// Register an agent of this machine, or renew it
-    Register {
-        /// The agent's name
-        #[arg(value_parser = agent_name)]
-        name: AgentName,
-        /// worker, merge-queue, supervisor, workspace, …
-        #[arg(long)]
-        r#type: String,
-        /// Where its messages are pushed to; without one it polls
-        #[arg(long, value_name = "URL")]
-        endpoint: Option<String>,
-        /// Replace a holder of the name that is stopped or unseen for 180 s
-        #[arg(long)]
-        take_over: bool,
-    },
+    Register(RegisterArgs),
     /// Deregister an agent; what waits goes back to the senders
     Remove {
         /// The agent's name
@@ -112,12 +102,16 @@ impl AgentsArgs {
                 "--type, --location, --status and --owner before a subcommand are for the list alone",
             ));
         }
+        if let OneCommand::Register(args) = command {
+            args.check()?;
+        }
         let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
         let done = act(session, command, &at).await;
         done.map_err(|failure| session.explain(failure, &at.login))
     }
 
     async fn list(&self, session: &Session, args: &ListArgs) -> Outcome {
+        types::check("--type", args.r#type.as_deref(), args.allow_unknown_type)?;
         let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
         let filter = AgentFilter {
             r#type: args.r#type.clone(),
@@ -142,11 +136,7 @@ async fn act(session: &Session, command: &OneCommand, at: &InRepo) -> Outcome {
             let agent = at.client.agent(name).await?;
             out.show(&agent, || details(&agent));
         }
-        OneCommand::Register { name, r#type, endpoint, take_over } => {
-            let endpoint = endpoint.as_deref();
-            let agent = register(session, at, name, r#type, endpoint, *take_over).await?;
-            out.show(&agent, || registered(&agent));
-        }
+        OneCommand::Register(args) => args.run(session, at).await?,
         OneCommand::Remove { name } => {
             at.client.deregister(name, None).await?;
             let value = serde_json::json!({ "name": name, "removed": true });
@@ -163,6 +153,7 @@ async fn act(session: &Session, command: &OneCommand, at: &InRepo) -> Outcome {
             }
         }
         OneCommand::RotateSecret { name } => {
+            out.must_be_seen()?;
             let secret = at.client.rotate_secret(name).await?;
             out.note("The old secret goes on signing for 24 h. The new one, shown this once:");
             let value = serde_json::json!({ "webhook_secret": secret });
@@ -221,50 +212,6 @@ fn shown(agents: &[Agent]) -> String {
         ("LOCATION", Fit::Spare),
     ];
     table(&head, &agents.iter().map(row).collect::<Vec<_>>())
-}
-
-async fn register(
-    session: &Session,
-    at: &InRepo,
-    name: &AgentName,
-    r#type: &str,
-    endpoint: Option<&str>,
-    take_over: bool,
-) -> Outcome<Agent> {
-    let mut metadata = Metadata::from([(NODE.to_owned(), session.settings.node())]);
-    // In its worktree it is known by its name here.
-    if let Some(local) = sender::local_name(session, at)? {
-        metadata.insert(LOCAL_NAME.to_owned(), local);
-    }
-    crypt::own(session)?.publish(&mut metadata);
-    let agent = Registration {
-        endpoint: endpoint.map_or(EndpointChange::Keep, |url| EndpointChange::Set(url.to_owned())),
-        instance: Some(session.settings.instance.clone()),
-        metadata: Some(metadata),
-        take_over,
-        ..Registration::new(name.clone(), r#type)
-    };
-    at.client.register(&agent).await.map_err(|error| {
-        let failure = Failure::from(error);
-        match failure.code {
-            Some(ErrorCode::AgentExists) => failure.or_hint(|| {
-                format!(
-                    "choose another name; once that machine is gone (180 s unseen): --take-over; if it is \
-                     yours: multiclaude-hybrid agents remove {name} --repo {}",
-                    at.repo
-                )
-            }),
-            _ => failure,
-        }
-    })
-}
-
-fn registered(agent: &Agent) -> String {
-    let mut text = format!("Registered {} in {} ({}).", agent.name, agent.repo, agent.id);
-    if let Some(secret) = &agent.webhook_secret {
-        text = format!("{text}\nIts endpoint's secret, shown this once: {secret}");
-    }
-    text
 }
 
 fn details(agent: &Agent) -> String {

@@ -11,6 +11,7 @@ use super::log;
 use crate::failure::{Failure, Outcome};
 use crate::machine::ThisMachine;
 use crate::session::Session;
+use crate::types;
 use clap::{Args, Subcommand, ValueEnum};
 use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_bridge::hop::Wishes;
@@ -60,6 +61,9 @@ pub struct RunArgs {
     /// Serve this role for the whole team, under its bare name: merge-queue, supervisor, …
     #[arg(long, value_name = "ROLE")]
     serve: Vec<String>,
+    /// Allow a role in --serve that multiclaude does not have
+    #[arg(long, requires = "serve")]
+    allow_unknown_type: bool,
     /// Listen for webhooks here; needs --public-url
     #[arg(long, value_name = "ADDRESS:PORT", requires = "public_url")]
     listen: Option<SocketAddr>,
@@ -137,10 +141,18 @@ impl BridgeArgs {
 }
 
 impl RunArgs {
+    /// Is anything wrong with it?
+    fn check(&self) -> Outcome {
+        types::check("--serve", self.serve.iter().map(String::as_str), self.allow_unknown_type)
+    }
+
     /// The command line of `multiclaude-hybrid` that means this.
     pub(crate) fn words(&self) -> Vec<String> {
         let mut words = vec!["bridge".to_owned(), "run".to_owned()];
         words.extend(self.serve.iter().map(|role| format!("--serve={role}")));
+        if self.allow_unknown_type {
+            words.push("--allow-unknown-type".to_owned());
+        }
         words.extend(self.listen.map(|address| format!("--listen={address}")));
         words.extend(self.public_url.as_ref().map(|url| format!("--public-url={url}")));
         if self.poll {
@@ -164,6 +176,7 @@ impl RunArgs {
     }
 
     async fn run(&self, session: &mut Session) -> Outcome {
+        self.check()?;
         session.change(|settings| settings.node = Some(settings.node()))?;
         session.settings.keep_identity(&session.home)?;
         let home = session.home.user().to_owned();

@@ -9,6 +9,7 @@ use crate::failure::{Exit, Failure, Outcome, wrong_url};
 use crate::remote::host::Host;
 use crate::session::{InRepo, Need, Session};
 use crate::settings::check_label;
+use crate::types;
 use crate::values::one_of;
 use clap::Args;
 use multiclaude_hybrid_client::protocol::Repo;
@@ -53,6 +54,9 @@ pub struct ConfigArgs {
     /// Shared: agent types that run remotely: merge-queue,supervisor,worker
     #[arg(long, value_name = "TYPES", value_delimiter = ',')]
     remote_agents: Option<Vec<String>>,
+    /// Allow a type in --remote-agents that multiclaude does not have
+    #[arg(long, requires = "remote_agents")]
+    allow_unknown_type: bool,
     /// Shared: where requests for workers are pushed to; empty for claiming only
     #[arg(long, value_name = "URL")]
     spawn_endpoint: Option<String>,
@@ -127,6 +131,8 @@ impl ConfigArgs {
             .hint("multiclaude-hybrid config NAME --name=owner/repo"));
         }
         // What is wrong with the line is said before anything of it is done.
+        let types = self.remote_agents.iter().flatten().map(|kind| kind.trim());
+        types::check("--remote-agents", types, self.allow_unknown_type)?;
         let endpoint = self.endpoint(session)?;
         if let (Some(name), Some(repo)) = (&self.repo, &self.name) {
             name::say(session, name, repo)?;
@@ -209,8 +215,8 @@ impl ConfigArgs {
     fn apply(&self, config: &mut HybridConfig) {
         config.enabled = self.enabled.unwrap_or(true);
         if let Some(types) = &self.remote_agents {
-            let types = types.iter().filter(|text| !text.is_empty());
-            config.remote_agents = types.cloned().collect();
+            let types = types.iter().map(|kind| kind.trim()).filter(|kind| !kind.is_empty());
+            config.remote_agents = types.map(str::to_owned).collect();
         }
         if let Some(url) = &self.spawn_endpoint {
             config.spawn_endpoint.clone_from(url);

@@ -10,6 +10,7 @@ use crate::session::{Need, Session};
 use crate::shim::install as shim;
 use crate::shim::places::Places;
 use crate::shim::real::Search;
+use crate::types;
 use clap::Args;
 use multiclaude_hybrid_client::protocol::Repo;
 use serde_json::json;
@@ -28,6 +29,9 @@ pub struct HostArgs {
     /// Serve this role, under its bare name: merge-queue, supervisor, …
     #[arg(long, value_name = "ROLE", required = true)]
     serve: Vec<String>,
+    /// Allow a role in --serve that multiclaude does not have
+    #[arg(long)]
+    allow_unknown_type: bool,
     /// Do not install the bridge as a service; you run it yourself
     #[arg(long)]
     no_install: bool,
@@ -48,6 +52,8 @@ const NEEDED: [(&str, &[&str], &str); 4] = [
 impl HostArgs {
     /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
+        let roles = self.serve.iter().map(String::as_str);
+        types::check("--serve", roles, self.allow_unknown_type)?;
         let (repo, url) = match Repo::parse(&self.repo) {
             Ok(repo) => (repo, format!("https://github.com/{}", self.repo)),
             Err(_) => (
@@ -115,7 +121,10 @@ impl HostArgs {
             session.settings.node()
         ));
         steps.extend(install_shim()?);
-        let serve: Vec<_> = self.serve.iter().map(|role| format!("--serve {role}")).collect();
+        let mut serve: Vec<_> = self.serve.iter().map(|role| format!("--serve={role}")).collect();
+        if self.allow_unknown_type {
+            serve.push("--allow-unknown-type".to_owned());
+        }
         if self.no_install {
             steps
                 .push(format!("Run the bridge: multiclaude-hybrid bridge run {}", serve.join(" ")));
@@ -123,8 +132,7 @@ impl HostArgs {
             // What it was installed with before, it goes on doing.
             let installed = Service::of_home(session.home.user()).words();
             let mut words = installed.unwrap_or_else(|| RunArgs::default().words());
-            for role in &self.serve {
-                let word = format!("--serve={role}");
+            for word in serve {
                 if !words.contains(&word) {
                     words.push(word);
                 }

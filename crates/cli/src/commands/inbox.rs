@@ -23,7 +23,9 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// Show messages of your agent that are not acknowledged.
 ///
 /// What is shown is reported as delivered, unless a bridge delivers for the
-/// agent, or --peek says to change nothing.
+/// agent, or --peek says to change nothing. The messages of another owner's agent
+/// are shown without any change, unless --as-agent is given.
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 #[derive(Debug, Args)]
 pub struct InboxArgs {
     /// The agent [default: the one of this worktree, or your only one]
@@ -41,6 +43,9 @@ pub struct InboxArgs {
     /// Change nothing: for the sender the messages are where they were
     #[arg(long)]
     peek: bool,
+    /// Read as the agent, if it is another owner's: what is shown counts as delivered
+    #[arg(long)]
+    as_agent: bool,
     /// At most this many of each status (without --follow)
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=500))]
     limit: u32,
@@ -65,12 +70,36 @@ impl InboxArgs {
                 None => tokio::time::sleep(waiting.pause(AGAIN)).await,
             }
         };
-        let served = agent.metadata.contains_key(BRIDGE);
-        match (self.follow, self.peek || (served && !self.ack)) {
+        let peek = self.only_looks(session, at, &agent)?;
+        if !peek {
+            session.out.must_be_seen()?;
+        }
+        match (self.follow, peek) {
             (false, peek) => self.list(session, at, &agent.name, peek).await,
             (true, false) => waiting.within(self.take(session, at, &agent.name)).await,
             (true, true) => self.watch(session, at, &agent.name, &mut waiting).await,
         }
+    }
+
+    /// Is nothing to be changed?
+    fn only_looks(&self, session: &Session, at: &InRepo, agent: &Agent) -> Outcome<bool> {
+        let served = agent.metadata.contains_key(BRIDGE);
+        let peek = self.peek || (served && !self.ack);
+        if self.as_agent || peek || !sender::is_anothers(at, agent) {
+            return Ok(peek);
+        }
+        let (name, owner) = (&agent.name, &agent.owner);
+        if self.ack {
+            return Err(Failure::usage(format!("{name} is an agent of {owner}, not one of yours"))
+                .hint(format!(
+                    "to acknowledge as that agent: multiclaude-hybrid inbox {name} --ack --as-agent --repo {}",
+                    at.repo
+                )));
+        }
+        session.out.note(&format!(
+            "{name} is an agent of {owner}: its messages stay as they are (--as-agent reads them as {name})."
+        ));
+        Ok(true)
     }
 
     /// Whose messages are meant.
@@ -79,13 +108,17 @@ impl InboxArgs {
             Some(name) => Some(name.clone()),
             None => match sender::around(session, at).await? {
                 Around::Agent(name) => Some(name),
-                Around::Nobody | Around::Unknown => None,
+                Around::Nobody => None,
+                Around::Unknown => {
+                    let hint = "say whose messages: multiclaude-hybrid inbox NAME";
+                    return Err(sender::nobody_named(hint));
+                }
                 // Whoever works here is not whoever the other mail is for.
                 Around::Unregistered(local) => {
                     let register = sender::registration(session, &local);
                     return Err(Failure::new(format!(
-                        "{local}, whose worktree this is, is not registered in {}",
-                        at.repo
+                        "{}, whose directory this is, is not registered in {}",
+                        local.name, at.repo
                     ))
                     .exit(Exit::NotFound)
                     .hint(format!(
@@ -137,7 +170,7 @@ impl InboxArgs {
         let opened: Vec<Opened> =
             messages.into_iter().map(|message| reader.open(message)).collect();
         session.out.show(&opened, || match opened.as_slice() {
-            [] => format!("no messages for {name}"),
+            [] => format!("no messages for {name} in {}", at.repo),
             opened => opened.iter().map(told).collect::<Vec<_>>().join("\n"),
         });
         if more {

@@ -72,6 +72,7 @@ impl InviteArgs {
         let (repo, _) = session.resolve(self.repo.as_deref())?;
         let login = session.login(Some(&repo), Need::Manage)?;
         let client = session.client(login)?;
+        session.out.must_be_seen()?;
         let made = client
             .create_token(&NewToken {
                 kind: TokenKind::User,

@@ -42,6 +42,9 @@ pub struct McpArgs {
     /// The repo of --agent: multiclaude's name for it, or owner/repo
     #[arg(long, short, value_name = "REPO", requires = "agent")]
     repo: Option<String>,
+    /// Serve --agent even if it is another owner's
+    #[arg(long, requires = "agent")]
+    as_agent: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -133,7 +136,9 @@ impl McpArgs {
             (Some(McpCommand::Call { tool, arguments }), _) => {
                 call_once(session, tool, arguments).await
             }
-            (None, Some(name)) => alone::run(session, self.repo.as_deref(), name).await,
+            (None, Some(name)) => {
+                alone::run(session, self.repo.as_deref(), name, self.as_agent).await
+            }
             (None, None) => for_agent(session).await,
         }
     }
@@ -191,6 +196,9 @@ async fn call_once(session: &Session, tool: &str, arguments: &str) -> Outcome {
         Failure::usage(format!("the arguments are not JSON: {error}"))
             .hint(r#"for example: mcp call send_message '{"to": "fox", "body": "hi"}'"#)
     })?;
+    if matches!(tool, "read_message" | "ack_message") {
+        session.out.must_be_seen()?;
+    }
     let (desk, sending) = Desk::new(socket(session), false);
     let no_posts = |_| -> std::pin::Pin<Box<dyn Future<Output = _> + Send>> {
         Box::pin(async { Err("this process has no session".to_owned()) })

@@ -7,11 +7,13 @@ use crate::progress::message::{self, End, Goal, how_far};
 use crate::sender;
 use crate::session::{InRepo, Need, Session};
 use clap::Args;
+use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_client::protocol::message::{
     BODY_MAX, FailureReason, Message, MessageStatus, NewMessage, TTL_MAX_SECS,
 };
 use multiclaude_hybrid_client::protocol::token::TokenKind;
 use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
+use std::collections::BTreeSet;
 use std::io::{Read, stdin};
 use std::time::Duration;
 
@@ -61,6 +63,9 @@ pub struct AckArgs {
     /// The repo: multiclaude's name for it, or owner/repo
     #[arg(long, short, value_name = "REPO")]
     repo: Option<String>,
+    /// Acknowledge as the agent that they are for, if it is another owner's
+    #[arg(long)]
+    as_agent: bool,
 }
 
 fn patience(text: &str) -> Result<Duration, String> {
@@ -200,6 +205,7 @@ impl AckArgs {
     /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
+        self.check_recipients(session, &at).await?;
         let (mut acked, mut first) = (Vec::new(), None);
         for id in &self.ids {
             match at.client.report(id, MessageStatus::Acked, None).await {
@@ -217,5 +223,34 @@ impl AckArgs {
             lines.join("\n")
         });
         first.map_or(Ok(()), Err)
+    }
+
+    /// Refuses messages for other owners' agents, unless that is wanted. What is not
+    /// there is left to the acknowledgement itself.
+    async fn check_recipients(&self, session: &Session, at: &InRepo) -> Outcome {
+        if self.as_agent || at.login.kind == TokenKind::User {
+            return Ok(());
+        }
+        let names: BTreeSet<_> = self.ids.iter().map(MessageId::agent).collect();
+        for name in names {
+            let agent = match at.client.agent(name).await {
+                Ok(agent) => agent,
+                Err(Error::NotFound(_)) => continue,
+                Err(error) => return Err(session.explain(error.into(), &at.login)),
+            };
+            if sender::is_anothers(at, &agent) {
+                let ids: Vec<_> = self.ids.iter().map(ToString::to_string).collect();
+                return Err(Failure::usage(format!(
+                    "{name} is an agent of {}, not one of yours",
+                    agent.owner
+                ))
+                .hint(format!(
+                    "to acknowledge as that agent: multiclaude-hybrid ack {} --as-agent --repo {}",
+                    ids.join(" "),
+                    at.repo
+                )));
+            }
+        }
+        Ok(())
     }
 }

@@ -93,6 +93,7 @@ impl TokensArgs {
         else {
             return Ok(());
         };
+        session.out.must_be_seen()?;
         let made = client
             .create_token(&NewToken {
                 kind: *kind,

@@ -6,7 +6,7 @@ use crate::failure::{Failure, Outcome};
 use crate::home::Home;
 use multiclaude_hybrid_bridge::multiclaude::StateError;
 
-pub use multiclaude_hybrid_bridge::multiclaude::{LocalAgent, LocalRepo, State};
+pub use multiclaude_hybrid_bridge::multiclaude::{LocalAgent, LocalRepo, State, Window};
 pub use place::{Place, here};
 
 /// What multiclaude knows; nothing if it has no state yet.

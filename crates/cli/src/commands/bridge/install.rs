@@ -34,6 +34,7 @@ pub(super) struct InstallArgs {
 impl InstallArgs {
     /// Runs it.
     pub(super) fn run(&self, session: &Session) -> Outcome {
+        self.run.check()?;
         let mut lines = install(session, &self.run.words(), self.linger)?;
         lines.push(mcp::added(session, self.mcp));
         session.out.show(&json!({ "installed": true, "notes": lines }), || lines.join("\n"));

@@ -2,29 +2,54 @@
 
 use super::{Call, serve};
 use crate::crypt;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
+use crate::sender;
 use crate::session::{InRepo, Need, Session};
 use multiclaude_hybrid_bridge::tools::mailbox::{self, Seal};
 use multiclaude_hybrid_client::protocol::AgentName;
+use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::message::{Message, NewMessage};
 use tokio::sync::mpsc;
 
 /// Serves the tools on behalf of a registered agent.
-pub(super) async fn run(session: &Session, repo: Option<&str>, name: &AgentName) -> Outcome {
+pub(super) async fn run(
+    session: &Session,
+    repo: Option<&str>,
+    name: &AgentName,
+    as_agent: bool,
+) -> Outcome {
     let at = session.in_repo(repo, Need::Use)?;
     // A wrong name, or a token that cannot use it, is said before a client waits. While
     // the coordinator is away, each call says so: Claude Code starts this only once.
+    let mut allowed = as_agent;
     match at.client.agent(name).await {
         Err(error) if error.is_temporary() => {
             session.out.warn(&format!("{error}; the tools work when it is back"));
         }
         Err(error) => return Err(session.explain(error.into(), &at.login)),
-        Ok(_) => {}
+        Ok(agent) => {
+            may_serve(&at, &agent, as_agent)?;
+            allowed = true;
+        }
     }
     let keys = Keys { session, at: &at };
     let (calls, mut called) = mpsc::channel::<Call>(8);
     let answering = async {
         while let Some((tool, args, result)) = called.recv().await {
+            // What was not known at the start.
+            if !allowed {
+                let checked = match at.client.agent(name).await {
+                    Ok(agent) => {
+                        may_serve(&at, &agent, as_agent).map_err(|failure| failure.aside())
+                    }
+                    Err(error) => Err(error.to_string()),
+                };
+                if let Err(reason) = checked {
+                    let _ = result.send(Err(reason));
+                    continue;
+                }
+                allowed = true;
+            }
             let _ = result.send(mailbox::call(&at.client, name, &keys, &tool, args).await);
         }
     };
@@ -32,6 +57,18 @@ pub(super) async fn run(session: &Session, repo: Option<&str>, name: &AgentName)
         done = serve(calls) => done,
         () = answering => Ok(()),
     }
+}
+
+/// Refuses the agent of another owner, unless that is wanted.
+fn may_serve(at: &InRepo, agent: &Agent, as_agent: bool) -> Outcome {
+    if as_agent || !sender::is_anothers(at, agent) {
+        return Ok(());
+    }
+    let (name, owner) = (&agent.name, &agent.owner);
+    Err(Failure::usage(format!("{name} is an agent of {owner}, not one of yours")).hint(format!(
+        "to speak and read as that agent: multiclaude-hybrid mcp --agent {name} --as-agent --repo {}",
+        at.repo
+    )))
 }
 
 /// The keys of this machine.

@@ -1,0 +1,75 @@
+//! The types of agents that multiclaude has. Forks of it have others, so another type
+//! is allowed where that is said.
+
+use crate::failure::{Failure, Outcome};
+
+/// All of multiclaude's own.
+pub const KNOWN: [&str; 7] = [
+    "supervisor",
+    "worker",
+    "merge-queue",
+    "pr-shepherd",
+    "workspace",
+    "review",
+    "generic-persistent",
+];
+
+/// Is it one of multiclaude's?
+pub fn is_known(kind: &str) -> bool {
+    KNOWN.contains(&kind)
+}
+
+/// Refuses a type that multiclaude does not have; `allowed`: not even then.
+pub fn check<'a>(flag: &str, kinds: impl IntoIterator<Item = &'a str>, allowed: bool) -> Outcome {
+    let unknown = kinds.into_iter().find(|kind| !kind.is_empty() && !is_known(kind));
+    let Some(kind) = unknown.filter(|_| !allowed) else {
+        return Ok(());
+    };
+    let meant = match nearest(kind) {
+        Some(meant) => format!("did you mean {meant}?"),
+        None => format!("the types are {}.", KNOWN.join(", ")),
+    };
+    Err(Failure::usage(format!("{flag}: multiclaude has no agents of type {kind:?}"))
+        .hint(format!("{meant} A type of your own: --allow-unknown-type")))
+}
+
+/// The type that a mistyped one is nearest to.
+fn nearest(kind: &str) -> Option<&'static str> {
+    let kind = kind.trim().to_lowercase().replace(['_', ' '], "-");
+    let far = |known: &&str| strsim::damerau_levenshtein(&kind, known);
+    let near = KNOWN.into_iter().min_by_key(far)?;
+    // A third of it may be wrong.
+    (far(&near) * 3 <= near.len().max(kind.len())).then_some(near)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_mistyped_is_refused_with_what_was_meant() {
+        for (typed, meant) in [
+            ("mergequeue", "merge-queue"),
+            ("merge_queue", "merge-queue"),
+            ("Merge-Queue", "merge-queue"),
+            ("merge-queu", "merge-queue"),
+            ("emrge-queue", "merge-queue"),
+            ("workers", "worker"),
+            ("Worker", "worker"),
+            ("wroker", "worker"),
+            ("supervizor", "supervisor"),
+            ("workspaces", "workspace"),
+            ("reviewer", "review"),
+            ("pr_shepherd", "pr-shepherd"),
+            (" worker", "worker"),
+        ] {
+            let refused = check("--type", [typed], false).unwrap_err();
+            let hint = refused.hint.unwrap();
+            assert!(hint.contains(&format!("did you mean {meant}?")), "{typed}: {hint}");
+            assert!(check("--type", [typed], true).is_ok(), "{typed}");
+        }
+        let refused = check("--type", ["worker", "janitor"], false).unwrap_err();
+        assert!(refused.hint.unwrap().contains("generic-persistent"));
+        assert!(check("--type", KNOWN, false).is_ok());
+    }
+}
