@@ -145,11 +145,16 @@ async fn limit_reached(context: &Context, repo: &Repo) -> Result<ApiError, ApiEr
         )
         .retry_after(secs as u32));
     }
+    // Without a runner none of them ends.
+    let without = match lease::runner_seen(usage.runner_seen_at, context.now, timing) {
+        Some(_) => "",
+        None => " No runner has asked for work in it in the last 24 hours.",
+    };
     Ok(ApiError::new(
         ErrorCode::WorkerLimitReached,
         format!(
             "This repo allows {} workers pending and in progress (max_workers of its config), and \
-             has as many.",
+             has as many.{without}",
             usage.max_open
         ),
     )

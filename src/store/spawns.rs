@@ -205,16 +205,19 @@ pub struct Usage {
     pub max_recent: u32,
     /// Workers that may be open together.
     pub max_open: u32,
+    /// When somebody last asked for work.
+    pub runner_seen_at: Option<Ms>,
 }
 
-from_value!(Usage { recent, oldest, max_recent, max_open });
+from_value!(Usage { recent, oldest, max_recent, max_open, runner_seen_at });
 
 /// Why a request did not fit.
 pub async fn usage(db: &Db, repo: &Repo, now: Ms, timing: &Timing) -> Result<Usage, ApiError> {
     let sql = format!(
         "SELECT json_object('recent', count(*), 'oldest', min(created_at), \
          'max_recent', coalesce((SELECT max_spawns_per_minute FROM configs WHERE repo = ?1), {DEFAULT_SPAWNS_PER_MINUTE}), \
-         'max_open', coalesce((SELECT max_workers FROM configs WHERE repo = ?1), {DEFAULT_MAX_WORKERS})) AS row \
+         'max_open', coalesce((SELECT max_workers FROM configs WHERE repo = ?1), {DEFAULT_MAX_WORKERS}), \
+         'runner_seen_at', (SELECT seen_at FROM runners WHERE repo = ?1)) AS row \
          FROM spawns WHERE repo = ?1 AND created_at > ?2"
     );
     let binds = [Bind::Text(repo.as_str()), Bind::Int(now - timing.spawn_window)];

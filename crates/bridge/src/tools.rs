@@ -6,11 +6,12 @@
 //! read their [`mailbox`]. The texts are read by agents.
 
 pub mod mailbox;
+pub mod spawn;
 
 use crate::hints;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::message::Message;
-use multiclaude_hybrid_client::protocol::spawn::{NewSpawn, SpawnRequest, SpawnStatus, SpawnedBy};
+use multiclaude_hybrid_client::protocol::spawn::{SpawnRequest, SpawnStatus};
 use multiclaude_hybrid_client::protocol::text::stripped;
 use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
 use multiclaude_hybrid_client::{AgentFilter, Error, RepoClient};
@@ -18,7 +19,6 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 /// Characters of a text that a list shows.
 const PREVIEW: usize = 200;
@@ -192,12 +192,13 @@ pub fn shown(result: Result<Value, String>) -> Result<Value, String> {
 }
 
 /// The tools that need nothing but the API, on behalf of `name`; nothing if it is
-/// another tool.
+/// another tool. `required`: this machine sends nothing unencrypted.
 pub async fn call_api(
     repo: &RepoClient,
     name: &AgentName,
     tool: &str,
     args: &Value,
+    required: bool,
 ) -> Option<Result<Value, String>> {
     let text = |error: Error| hints::told(&error);
     Some(match tool {
@@ -213,19 +214,10 @@ pub async fn call_api(
             }
             .await
         }
-        "spawn_worker" => {
-            async {
-                let Spawn { task } = arguments(args.clone())?;
-                let wish = NewSpawn {
-                    spawned_by: Some(SpawnedBy::Agent(name.clone())),
-                    ..NewSpawn::new(&task)
-                };
-                let key = Uuid::new_v4().to_string();
-                let request = repo.spawn(&wish, Some(&key)).await.map_err(text)?;
-                Ok(worker(&request))
-            }
-            .await
-        }
+        "spawn_worker" => match arguments(args.clone()) {
+            Ok(wish) => spawn::spawn(repo, name, wish, required).await,
+            Err(wrong) => Err(wrong),
+        },
         "list_workers" => repo.workers(None).await.map_err(text).map(|requests| {
             let ended = |request: &SpawnRequest| {
                 matches!(request.status, SpawnStatus::Completed | SpawnStatus::Failed)

@@ -121,7 +121,8 @@ impl Serving for Worker {
     ) -> Pin<Box<dyn Future<Output = Result<Value, String>> + Send>> {
         Box::pin(async move {
             let name = self.record().name.ok_or("this worker has no name yet")?;
-            mailbox::call(self.client(), &name, &mailbox::Plain, &tool, arguments).await
+            let repo = self.client();
+            mailbox::call(repo, &name, &mailbox::Plain(repo), &tool, arguments).await
         })
     }
 }

@@ -35,7 +35,7 @@ fn move_coordinator(machine: &Machine, from: &str, to: &str) {
     }
 }
 
-async fn team_runs(world: &World, roles: &[&str]) {
+pub(super) async fn team_runs(world: &World, roles: &[&str]) {
     let config = json!({"remote_agents": roles, "enabled": true});
     let put = world.ci.call(Method::PUT, "/config", &[], Some(&config));
     put.await.unwrap();

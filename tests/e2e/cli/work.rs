@@ -1,5 +1,6 @@
 //! `work --remote`, `workers`.
 
+use super::beside::team_runs;
 use super::{dans, ended, snapshot};
 use e2e::process::{LIMIT, interrupt, output};
 use e2e::{Machine, World, eventually};
@@ -29,6 +30,7 @@ async fn run_one(world: &World, status: SpawnStatus) {
 #[tokio::test]
 async fn a_remote_worker_is_asked_for_listed_and_cancelled() {
     let (mut machine, world) = dans().await;
+    team_runs(&world, &["worker"]).await;
     machine.multiclaude(&format!("https://github.com/{}", world.repo), &[]);
     machine.enter(".multiclaude/repos/app");
     let asked = machine.run(&["work", "--remote", "Fix auth bug", "--priority", "5"]);
@@ -93,18 +95,51 @@ async fn an_interrupt_ends_the_waiting_and_says_how_to_go_on() {
 #[tokio::test]
 async fn the_limit_of_workers_says_what_to_do() {
     let (mut machine, world) = dans().await;
-    let limited = serde_json::json!({"max_workers": 1});
+    let limited = serde_json::json!({"max_workers": 1, "enabled": true});
     world.ci.call(reqwest::Method::PUT, "/config", &[], Some(&limited)).await.unwrap();
-    machine.run(&["work", "--repo", &world.repo, "--remote", "one"]);
-    let refused =
-        machine.run(&["work", "--repo", &world.repo, "--remote", "two", "--timeout", "2"]);
-    assert_eq!(refused.code, 7);
+    let line = ["work", "--repo", &world.repo, "--remote", "task", "--timeout", "2"];
+    machine.run(&line);
+    // No runner: nothing ends by itself.
+    assert_eq!(machine.run(&line).code, 7);
+    world.ci.typed().claim(&Claim::default(), None).await.unwrap().unwrap();
+    assert_eq!(machine.run(&line).code, 7);
     snapshot("worker_limit", &machine);
+}
+
+#[tokio::test]
+async fn a_worker_that_is_asked_for_while_hybrid_mode_is_off_is_warned_about() {
+    let (mut machine, world) = dans().await;
+    let mut ci = super::on_machine(&world, &world.tokens[2], "ci");
+    let line = ["work", "--repo", &world.repo, "--remote", "task"];
+    let team = machine.run(&line);
+    assert!(team.stderr.contains("off for the team"), "{team:?}");
+    let (_, hint) = team.stderr.split_once("with a service or admin token: ").unwrap();
+    assert_eq!(ci.sh(hint.lines().next().unwrap()).code, 0);
+    machine.run(&["config", &world.repo, "--hybrid=false"]);
+    let here = machine.run(&line);
+    assert!(here.stderr.contains("on this machine"), "{here:?}");
+    let hint = here.stderr.lines().find(|line| line.contains("--hybrid=true")).unwrap();
+    assert_eq!(machine.sh(hint.trim_start_matches("hint: ")).code, 0);
+    assert!(!machine.run(&line).stderr.contains("hybrid mode is off"));
+}
+
+#[tokio::test]
+async fn a_task_is_refused_where_everything_is_to_be_encrypted() {
+    let (mut machine, world) = dans().await;
+    let always = serde_json::json!({"encrypt": "always", "enabled": true});
+    world.ci.call(reqwest::Method::PUT, "/config", &[], Some(&always)).await.unwrap();
+    let line = ["work", "--repo", &world.repo, "--remote", "task"];
+    let refused = machine.run(&line);
+    assert_eq!(refused.code, 6, "{refused:?}");
+    assert!(refused.stderr.contains("--encrypt=always"), "{refused:?}");
+    assert!(world.ci.typed().pending_workers().await.unwrap().is_empty());
+    assert_eq!(machine.run(&[&line[..], &["--unencrypted"]].concat()).code, 0);
 }
 
 #[tokio::test]
 async fn what_a_runner_reports_is_shown_and_cannot_steer_the_terminal() {
     let (mut machine, world) = dans().await;
+    team_runs(&world, &["worker"]).await;
     machine.run(&["work", "--repo", &world.repo, "--remote", "Fix it"]);
     let runner = world.ci.typed();
     let held = runner.claim(&Claim::default(), None).await.unwrap().unwrap();
@@ -139,6 +174,7 @@ async fn what_a_runner_reports_is_shown_and_cannot_steer_the_terminal() {
 #[tokio::test]
 async fn a_request_that_no_runner_will_take_is_warned_about_at_once() {
     let (mut machine, world) = dans().await;
+    team_runs(&world, &["worker"]).await;
     let args = ["work", "--repo", &world.repo, "--remote", "x"];
     let warned = machine.run(&args);
     assert_eq!(warned.code, 0);

@@ -55,6 +55,7 @@ async fn an_agent_lists_agents_sends_a_message_gets_the_answer_and_acknowledges_
     let local = hop.call("send_message", json!({ "to": "default", "body": "here" }));
     assert_eq!(hop.ann.receives("default", "here").await["id"], local["id"]);
     let asked = hop.call("spawn_worker", json!({ "task": "fix the tests" }));
+    assert!(asked["warning"].as_str().unwrap().contains("no runner"), "{asked}");
     assert_eq!(hop.call("list_workers", json!({}))[0]["id"], asked["id"]);
 }
 

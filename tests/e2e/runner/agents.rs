@@ -56,6 +56,27 @@ async fn a_worker_sends_receives_and_acknowledges_through_its_socket_without_a_t
 }
 
 #[tokio::test]
+async fn a_worker_sends_nothing_plain_where_everything_is_to_be_encrypted() {
+    let mut site = Site::idle().await;
+    site.world.dan.register(&crate::agent("dan-ws")).await.unwrap();
+    let always = serde_json::json!({"encrypt": "always", "enabled": true});
+    site.world.ci.call(reqwest::Method::PUT, "/config", &[], Some(&always)).await.unwrap();
+    let line = with_tools(
+        &site,
+        "call send_message '{\"to\": \"dan-ws\", \"body\": \"plain\"}' 2>\"$HOME/sent\"; \
+         call spawn_worker '{\"task\": \"plain\"}' 2>\"$HOME/spawned\"; true",
+    );
+    site.runner.start_sh(&[], &line);
+    let request = site.ask("Ask dan").await;
+    site.ends(&request).await;
+    for name in ["sent", "spawned"] {
+        let said = std::fs::read_to_string(site.runner.machine.path(name)).unwrap();
+        assert!(said.contains("--encrypt=always"), "{name}: {said}");
+    }
+    assert!(site.world.dan.messages("dan-ws", "").await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_worker_speaks_under_no_other_name_and_nobody_else_under_its_own() {
     let mut site = Site::idle().await;
     let line = with_tools(

@@ -70,7 +70,8 @@ impl RepoBridge {
             "list_agents" => self.list_agents(&name).await,
             "send_message" => self.send_message(local, &name, arguments(args)?).await,
             _ => {
-                let called = tools::call_api(&self.connection.repo, &name, tool, &args).await;
+                let (repo, required) = (&self.connection.repo, self.setup.require_encryption);
+                let called = tools::call_api(repo, &name, tool, &args, required).await;
                 called.unwrap_or_else(|| Err(format!("there is no tool {tool}")))
             }
         }

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::hints;
 use multiclaude_hybrid_client::protocol::AgentName;
+use multiclaude_hybrid_client::protocol::config::Encrypt;
 use multiclaude_hybrid_client::protocol::message::{
     Message, MessageStatus, NewMessage, Report, Sender,
 };
@@ -26,15 +27,28 @@ pub trait Seal: Sync {
     /// # Errors
     /// Why it cannot be read.
     fn open(&self, message: Message) -> Result<String, String>;
+
+    /// Must nothing leave this machine unencrypted?
+    fn required(&self) -> bool;
 }
 
-/// No encryption.
+/// No encryption, for a worker that has no key.
 #[derive(Debug, Clone, Copy)]
-pub struct Plain;
+pub struct Plain<'a>(pub &'a RepoClient);
 
-impl Seal for Plain {
+impl Seal for Plain<'_> {
     async fn seal(&self, message: NewMessage) -> Result<NewMessage, String> {
-        Ok(message)
+        match self.0.config().await.map_err(|error| hints::told(&error))?.value.encrypt {
+            Some(Encrypt::Always) => Err("not sent: all messages of this repo are encrypted \
+                (--encrypt=always), and a runner's worker has no key. Write it into the pull request or the \
+                summary of your work"
+                .to_owned()),
+            Some(Encrypt::WhenPossible) | None => Ok(message),
+        }
+    }
+
+    fn required(&self) -> bool {
+        false
     }
 
     fn open(&self, message: Message) -> Result<String, String> {
@@ -86,7 +100,7 @@ async fn answer(
             Ok(receipt(&acked))
         }
         _ => {
-            let called = call_api(repo, name, tool, &args).await;
+            let called = call_api(repo, name, tool, &args, seal.required()).await;
             called.unwrap_or_else(|| Err(format!("there is no tool {tool}")))
         }
     }

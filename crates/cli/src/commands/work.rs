@@ -13,6 +13,7 @@ use crate::table::{Fit, table};
 use crate::values::one_of;
 use cancel::CancelArgs;
 use clap::{Args, Subcommand};
+use multiclaude_hybrid_bridge::tools::spawn::{no_runner, unencrypted};
 use multiclaude_hybrid_client::protocol::SpawnId;
 use multiclaude_hybrid_client::protocol::spawn::{NewSpawn, SpawnRequest, SpawnStatus, TASK_MAX};
 
@@ -58,7 +59,7 @@ pub struct WorkArgs {
     /// Follow the worker to its end
     #[arg(long)]
     wait: bool,
-    /// Ask even though this machine requires encryption: a task cannot have it
+    /// Ask even where encryption is required: a task cannot have it
     #[arg(long)]
     unencrypted: bool,
 }
@@ -133,34 +134,27 @@ impl WorkArgs {
             )));
         }
         let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
-        if session.settings.repo(&at.repo).require_encryption && !self.unencrypted {
-            return Err(Failure::new(
-                "this machine sends nothing unencrypted, and a task is for whichever runner takes it",
-            )
-            .exit(Exit::Conflict)
-            .hint("put what is secret where the worker can read it, and ask with --unencrypted"));
+        let config = at.client.config().await;
+        let config = config.map_err(|error| session.explain(error.into(), &at.login))?.value;
+        session.remember(&at.repo, &config);
+        let required = session.settings.repo(&at.repo).require_encryption;
+        if let Some(reason) = unencrypted(&config, required).filter(|_| !self.unencrypted) {
+            return Err(Failure::new(reason).exit(Exit::Conflict).hint(
+                "put what is secret where the worker can read it, and ask with --unencrypted",
+            ));
         }
         if let Some(warning) = warnings::unpushed() {
             session.out.warn(&warning);
         }
-        let asked = self.ask(session, &at, task).await;
-        let request = asked.map_err(|failure| {
-            let failure = no_such_sender(failure, &at, self.from.as_deref());
-            let failure = session.explain(failure, &at.login);
-            match failure.code.map(|code| code.as_str()) {
-                Some("worker_limit_reached") => Failure {
-                    hint: Some(format!(
-                        "wait for one to end, or cancel one: `multiclaude-hybrid workers --repo {}` \
-                         shows them",
-                        at.repo
-                    )),
-                    ..failure
-                },
-                _ => failure,
-            }
-        })?;
-        if let Some((warning, hint)) = warnings::no_runner(&request, now()) {
+        let request = match self.ask(session, &at, task).await {
+            Ok(request) => request,
+            Err(failure) => return Err(self.refused(session, &at, failure).await),
+        };
+        if let Some((warning, hint)) = warnings::is_off(session, &at, &config) {
             session.out.warn_with(&warning, &hint);
+        }
+        if let Some(warning) = no_runner(&request, &config, now()) {
+            session.out.warn_with(&warning, &warnings::run_one(&at.repo));
         }
         if self.wait {
             session.out.note(&format!("Asked for a worker in {}: {}", at.repo, request.id));
@@ -176,6 +170,15 @@ impl WorkArgs {
             )
         });
         Ok(())
+    }
+
+    async fn refused(&self, session: &Session, at: &InRepo, failure: Failure) -> Failure {
+        let failure = no_such_sender(failure, at, self.from.as_deref());
+        let failure = session.explain(failure, &at.login);
+        match failure.code.map(|code| code.as_str()) {
+            Some("worker_limit_reached") => failure.hint(warnings::at_limit(at).await),
+            _ => failure,
+        }
     }
 
     async fn ask(&self, session: &Session, at: &InRepo, task: String) -> Outcome<SpawnRequest> {

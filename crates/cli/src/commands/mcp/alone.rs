@@ -83,6 +83,10 @@ impl Seal for Keys<'_> {
         sealed.map_err(|failure| failure.message)
     }
 
+    fn required(&self) -> bool {
+        self.session.settings.repo(&self.at.repo).require_encryption
+    }
+
     fn open(&self, message: Message) -> Result<String, String> {
         let opened = crypt::Reader::new(self.session, &self.at.repo).open(message);
         match opened.error {

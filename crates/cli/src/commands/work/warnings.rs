@@ -1,27 +1,56 @@
 //! Warnings for the person who asks for a worker.
 
-use multiclaude_hybrid_client::protocol::Timestamp;
-use multiclaude_hybrid_client::protocol::spawn::{SpawnRequest, SpawnStatus};
+use crate::session::{InRepo, Session};
+use multiclaude_hybrid_client::protocol::Repo;
+use multiclaude_hybrid_client::protocol::config::HybridConfig;
+use multiclaude_hybrid_client::protocol::spawn::SpawnStatus;
 use std::process::{Command, Stdio};
 
-/// A runner that has not asked for work for so long is away, in ms.
-const RUNNER_AWAY_MS: i64 = 10 * 60 * 1000;
-
-/// A warning and a hint, if the request waits where no runner has asked for
-/// work lately.
-pub(super) fn no_runner(request: &SpawnRequest, now: Timestamp) -> Option<(String, String)> {
-    let lately = |seen: Timestamp| now.0 - seen.0 < RUNNER_AWAY_MS;
-    if request.status != SpawnStatus::Pending || request.runner_seen_at.is_some_and(lately) {
-        return None;
+/// A warning and a hint, if hybrid mode is off where it matters to a worker.
+pub(super) fn is_off(
+    session: &Session,
+    at: &InRepo,
+    config: &HybridConfig,
+) -> Option<(String, String)> {
+    let repo = &at.repo;
+    if !session.settings.repo(repo).enabled {
+        return Some((
+            format!(
+                "hybrid mode is off for {repo} on this machine: the worker is asked for all the same, and \
+                 agents here do not hear of its end"
+            ),
+            format!("multiclaude-hybrid config {repo} --hybrid=true"),
+        ));
     }
-    let repo = &request.repo;
-    Some((
-        format!(
-            "no runner has asked for work in {repo} for 10 minutes: the request waits until one \
-             does"
+    (!config.enabled).then(|| {
+        (
+            format!(
+                "hybrid mode is off for the team in {repo}: the worker is asked for all the same"
+            ),
+            format!(
+                "with a service or admin token: multiclaude-hybrid config {repo} --enabled=true"
+            ),
+        )
+    })
+}
+
+/// A hint for a request that nobody takes.
+pub(super) fn run_one(repo: &Repo) -> String {
+    format!("multiclaude-hybrid runner run {repo}, on a machine that runs workers")
+}
+
+/// What to do at the limit of workers: where none is at work, none of them ends.
+pub(super) async fn at_limit(at: &InRepo) -> String {
+    let repo = &at.repo;
+    match at.client.workers(Some(SpawnStatus::InProgress)).await {
+        Ok(working) if working.is_empty() => format!(
+            "no runner works on any of them: multiclaude-hybrid runner run {repo}, on a machine that runs \
+             workers; or multiclaude-hybrid workers cancel --all-pending --repo {repo}"
         ),
-        format!("multiclaude-hybrid runner run {repo}, on a machine that runs workers"),
-    ))
+        _ => format!(
+            "wait for one to end, or cancel one: `multiclaude-hybrid workers --repo {repo}` shows them"
+        ),
+    }
 }
 
 /// What a worker elsewhere will not see of this directory's branch.
@@ -44,28 +73,4 @@ pub(super) fn unpushed() -> Option<String> {
              (git push)"
         )
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pending_request_is_warned_about_ten_minutes_after_the_last_claim() {
-        let request = |status: &str, seen: Option<i64>| {
-            let request = serde_json::json!({
-                "id": "spn_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b", "repo": "acme/app", "task": "t",
-                "spawned_by": "user:dan", "priority": 0, "status": status,
-                "created_at": "2026-11-22T12:00:00.000Z",
-            });
-            let request: SpawnRequest = serde_json::from_value(request).unwrap();
-            SpawnRequest { runner_seen_at: seen.map(Timestamp), ..request }
-        };
-        let now = Timestamp(10_000_000);
-        let warned = |status, seen| no_runner(&request(status, seen), now).is_some();
-        assert!(warned("pending", None));
-        assert!(warned("pending", Some(now.0 - RUNNER_AWAY_MS)));
-        assert!(!warned("pending", Some(now.0 - RUNNER_AWAY_MS + 1)));
-        assert!(!warned("in_progress", None));
-    }
 }

@@ -1,0 +1,119 @@
+//! Asking for a worker: may the task leave, and does anybody take it?
+
+use super::{Spawn, worker};
+use crate::clock::wall_ms;
+use crate::hints;
+use multiclaude_hybrid_client::protocol::config::{Encrypt, HybridConfig};
+use multiclaude_hybrid_client::protocol::spawn::{NewSpawn, SpawnRequest, SpawnStatus, SpawnedBy};
+use multiclaude_hybrid_client::protocol::{AgentName, Timestamp};
+use multiclaude_hybrid_client::{Error, RepoClient};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// A runner that has not asked for work for so long is away, in ms.
+const RUNNER_AWAY_MS: i64 = 10 * 60 * 1000;
+
+/// Asks for a worker on behalf of `name`. `required`: this machine sends nothing
+/// unencrypted.
+pub(super) async fn spawn(
+    repo: &RepoClient,
+    name: &AgentName,
+    wish: Spawn,
+    required: bool,
+) -> Result<Value, String> {
+    let text = |error: Error| hints::told(&error);
+    let config = repo.config().await.map_err(text)?.value;
+    if let Some(reason) = unencrypted(&config, required) {
+        return Err(format!(
+            "{reason}. If nothing in the task is secret, your user can ask: multiclaude-hybrid work --remote \
+             --unencrypted \"task\""
+        ));
+    }
+    let request =
+        NewSpawn { spawned_by: Some(SpawnedBy::Agent(name.clone())), ..NewSpawn::new(&wish.task) };
+    let key = Uuid::new_v4().to_string();
+    let request = repo.spawn(&request, Some(&key)).await.map_err(text)?;
+    let mut answer = worker(&request);
+    if let Some(warning) = no_runner(&request, &config, Timestamp(wall_ms()))
+        && let Some(fields) = answer.as_object_mut()
+    {
+        fields.insert("warning".to_owned(), json!(warning));
+    }
+    Ok(answer)
+}
+
+/// Why a task must not leave this machine: it cannot be encrypted.
+pub fn unencrypted(config: &HybridConfig, required: bool) -> Option<String> {
+    let who = match (required, config.encrypt) {
+        (true, _) => "this machine sends nothing unencrypted",
+        (false, Some(Encrypt::Always)) => {
+            "all messages of this repo are encrypted (--encrypt=always)"
+        }
+        (false, _) => return None,
+    };
+    Some(format!(
+        "no worker was asked for: {who}, and a task cannot be encrypted, because any runner may take it"
+    ))
+}
+
+/// A warning, if the request waits where no runner has asked for work lately and
+/// requests are pushed to nobody.
+pub fn no_runner(request: &SpawnRequest, config: &HybridConfig, now: Timestamp) -> Option<String> {
+    let lately = |seen: Timestamp| now.0 - seen.0 < RUNNER_AWAY_MS;
+    if request.status != SpawnStatus::Pending
+        || !config.spawn_endpoint.is_empty()
+        || request.runner_seen_at.is_some_and(lately)
+    {
+        return None;
+    }
+    Some(format!(
+        "no runner has asked for work in {} for 10 minutes: the request waits until one does",
+        request.repo
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use multiclaude_hybrid_client::protocol::Repo;
+
+    fn config() -> HybridConfig {
+        HybridConfig::default_of(Repo::parse("acme/app").unwrap())
+    }
+
+    #[test]
+    fn a_pending_request_is_warned_about_ten_minutes_after_the_last_claim() {
+        let request = |status: &str, seen: Option<i64>| {
+            let request = json!({
+                "id": "spn_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b", "repo": "acme/app", "task": "t",
+                "spawned_by": "user:dan", "priority": 0, "status": status,
+                "created_at": "2026-11-22T12:00:00.000Z",
+            });
+            let request: SpawnRequest = serde_json::from_value(request).unwrap();
+            SpawnRequest { runner_seen_at: seen.map(Timestamp), ..request }
+        };
+        let now = Timestamp(10_000_000);
+        let mut config = config();
+        let warned = |status, seen, config: &HybridConfig| {
+            no_runner(&request(status, seen), config, now).is_some()
+        };
+        assert!(warned("pending", None, &config));
+        assert!(warned("pending", Some(now.0 - RUNNER_AWAY_MS), &config));
+        assert!(!warned("pending", Some(now.0 - RUNNER_AWAY_MS + 1), &config));
+        assert!(!warned("in_progress", None, &config));
+        // Those are pushed to somebody.
+        config.spawn_endpoint = "https://runner.example.com".to_owned();
+        assert!(!warned("pending", None, &config));
+    }
+
+    #[test]
+    fn a_task_leaves_only_where_plain_text_may() {
+        let mut config = config();
+        assert_eq!(unencrypted(&config, false), None);
+        assert!(unencrypted(&config, true).is_some());
+        config.encrypt = Some(Encrypt::WhenPossible);
+        assert_eq!(unencrypted(&config, false), None);
+        config.encrypt = Some(Encrypt::Always);
+        assert!(unencrypted(&config, false).is_some());
+    }
+}
