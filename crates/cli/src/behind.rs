@@ -144,10 +144,18 @@ impl Hooks for Commands {
         );
         match asked(merge_queue(&session, &repo, &login)) {
             Ok(Serves::Nobody | Serves::ThisMachine) => None,
-            Ok(Serves::Owner(owner)) if here.enabled && bridge_is_there(&session) => Some(format!(
-                "the {MERGE_QUEUE} of {repo} is served by {owner}, and the bridge carries messages to it (to \
-                 serve it here: --no-merge-queue=false)"
-            )),
+            Ok(Serves::Owner(owner)) if here.enabled && bridge_is_there(&session) => {
+                let carries = if Dirs::of_home(session.home.user()).is_running() {
+                    "the bridge carries messages to it"
+                } else {
+                    "the bridge that is installed here does not run now; start it: multiclaude-hybrid bridge \
+                     install"
+                };
+                Some(format!(
+                    "the {MERGE_QUEUE} of {repo} is served by {owner}, and {carries} (to serve it here: \
+                     --no-merge-queue=false)"
+                ))
+            }
             Ok(Serves::Owner(owner)) => {
                 out.warn(&format!(
                     "the {MERGE_QUEUE} of {repo} is served by {owner}, but messages would not reach it from \
@@ -188,11 +196,22 @@ impl Hooks for Commands {
         let Some(place) = session.place() else {
             return Message::Real;
         };
-        let Ok(state) = session.state() else {
+        // Where hybrid mode is on for no repo, no message is for another machine.
+        if !session.settings.repos.values().any(|here| here.enabled) {
             return Message::Real;
+        }
+        let state = match session.state() {
+            Ok(state) => state,
+            Err(failure) => return Message::Refuse(failure.aside()),
         };
-        let Ok(repo) = session.nicknamed(&place.repo, &state) else {
-            return Message::Real;
+        let local = state.repos.get(&place.repo);
+        let is_local =
+            local.zip(to.to_str()).is_some_and(|(local, to)| local.agents.contains_key(to));
+        let repo = match session.nicknamed(&place.repo, &state) {
+            Ok(repo) => repo,
+            // Its agents reach each other, whichever repo it is.
+            Err(_) if is_local => return Message::Real,
+            Err(failure) => return Message::Refuse(failure.aside()),
         };
         let here = session.settings.repo(&repo);
         if !here.enabled {
@@ -201,9 +220,7 @@ impl Hooks for Commands {
         let Some(name) = to.to_str() else {
             return Message::Refuse(format!("no agent can be called {}", to.to_string_lossy()));
         };
-        let local =
-            state.repos.get(&place.repo).is_some_and(|local| local.agents.contains_key(name));
-        let is_local = local && !here.stood_down.contains(name);
+        let is_local = is_local && !here.stood_down.contains(name);
         let bridge = bridge::running(&session).ok().flatten();
         if is_local || bridge::serves(bridge.as_ref(), &repo, Some(&place.repo)) {
             return Message::Real;

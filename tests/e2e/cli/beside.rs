@@ -53,8 +53,9 @@ async fn the_machine_that_serves_the_merge_queue_gets_one() {
     let line = format!("multiclaude init https://github.com/{}", world.repo);
     let elsewhere = json!({"name": "merge-queue", "type": "merge-queue", "instance": "box"});
     world.dan.register(&elsewhere).await.unwrap();
-    machine.sh(&line);
+    let ran = machine.sh(&line);
     assert!(called(&machine).contains("--no-merge-queue"));
+    assert!(ran.stderr.contains("installed here does not run now"), "{ran:?}");
     world.dan.deregister("merge-queue").await.unwrap();
     let instance = settings(&machine)["instance"].clone();
     let ours = json!({"name": "merge-queue", "type": "merge-queue", "instance": instance});
@@ -177,7 +178,9 @@ async fn logging_in_again_forgets_a_token_that_was_revoked() {
     let both = [world.repo.clone(), shared().await.world().await.repo];
     let wish = json!({"kind": "user", "owner": "dan", "repos": both});
     let wide = world.admin.create_token(&wish).await.unwrap();
-    machine.run_with(&["login", "--url", &world.url], &wide.token.unwrap());
+    let ran = machine.run_with(&["login", "--url", &world.url], &wide.token.unwrap());
+    let said = "It stays valid until an admin revokes it: multiclaude-hybrid tokens revoke tok_";
+    assert!(ran.stderr.contains(said), "{ran:?}");
     machine.run_with(&["login", "--url", &world.url], &world.tokens[0]);
     let count = |machine: &Machine| settings(machine)["logins"].as_array().unwrap().len();
     assert_eq!(count(&machine), 2);
@@ -237,4 +240,32 @@ async fn the_doctor_sees_two_merge_queues() {
     world.ci.register(&queue).await.unwrap();
     let told = machine.run(&["doctor"]).stdout;
     assert!(told.contains("a merge-queue runs here, and ci serves one"), "{told}");
+}
+
+#[tokio::test]
+async fn a_message_is_refused_where_it_is_not_known_which_repo_it_is_of() {
+    let (mut machine, _) = with_shim().await;
+    machine.multiclaude("/srv/git/app.git", &[("fox", "worker")]);
+    machine.enter(".multiclaude/repos/app");
+    assert_eq!(machine.sh("multiclaude message send fox hi").code, 0);
+    assert!(called(&machine).contains("fox"));
+    let refused = machine.sh("multiclaude message send merge-queue hi");
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("config app --name=owner/repo"), "{refused:?}");
+    machine.write(".multiclaude/state.json", "{");
+    let refused = machine.sh("multiclaude message send fox hi");
+    assert!(refused.code == 1 && refused.stderr.contains("is damaged"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_agent_that_is_stopped_serves_nobody() {
+    let (mut machine, world) = dans().await;
+    team_runs(&world, &["merge-queue"]).await;
+    let queue = json!({"name": "merge-queue", "type": "merge-queue"});
+    world.ci.register(&queue).await.unwrap();
+    let unserved = "merge-queue is to run remotely, and no running agent serves it";
+    assert!(!machine.run(&["doctor"]).stdout.contains(unserved));
+    world.ci.update("merge-queue", &json!({"status": "stopped"})).await.unwrap();
+    let told = machine.run(&["doctor"]).stdout;
+    assert!(told.contains(unserved), "{told}");
 }

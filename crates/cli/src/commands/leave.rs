@@ -1,11 +1,12 @@
 //! `leave`: back to plain multiclaude.
 
+use super::logout::{forgot, still_valid};
 use super::{bridge, mcp};
 use crate::crypt;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::counted;
 use crate::session::{Need, Session};
-use crate::settings::Login;
+use crate::settings::{Login, covered};
 use clap::Args;
 use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_client::protocol::Repo;
@@ -21,6 +22,14 @@ pub struct LeaveArgs {
     /// Forget it here even if its agents cannot be deregistered now
     #[arg(long)]
     force: bool,
+}
+
+/// Said where no repo is left.
+const LAST: &str = "No other repo is hybrid here; `multiclaude-hybrid bridge uninstall` removes the bridge, \
+`multiclaude-hybrid shim uninstall` the shim.";
+
+fn ids(logins: &[Login]) -> Vec<&str> {
+    logins.iter().map(|login| login.token_id.as_str()).collect()
 }
 
 impl LeaveArgs {
@@ -85,44 +94,27 @@ impl LeaveArgs {
                 ));
             }
         }
-        // A token that was for this repo alone is of no use any more.
-        let url = here.api_endpoint;
-        let useless: Vec<Login> = session
-            .settings
-            .logins
-            .iter()
-            .filter(|login| login.repos == [Scope::Repo(repo.clone())])
-            .filter(|login| url.as_ref().is_none_or(|url| BaseUrl::is_same(url, &login.url)))
-            .cloned()
-            .collect();
-        for login in &useless {
-            session.secrets().forget(&login.secret(), login.place)?;
-        }
-        session.change(|settings| {
-            settings.repos.remove(repo.as_str());
-            settings.nicknames.retain(|_, known| known.repo != repo);
-            settings.logins.retain(|login| !useless.contains(login));
-        })?;
+        let tokens = forget(session, &repo, here.api_endpoint.as_deref())?;
         let mut changed = None;
         if session.settings.repos.is_empty() {
             crypt::forget_own(session)?;
             changed = mcp::remove(session)?;
         }
-        let forgotten: Vec<_> = useless.iter().map(|login| &login.token_id).collect();
-        let value = json!({ "repo": repo, "deregistered": removed, "forgotten": forgotten });
+        let value = json!({
+            "repo": repo, "deregistered": removed,
+            "forgotten": ids(&tokens.forgotten), "kept": ids(&tokens.kept),
+        });
         session.out.show(&value, || {
-            let last = session.settings.repos.is_empty();
-            let rest = if last {
-                "\nNo other repo is hybrid here; `multiclaude-hybrid bridge uninstall` removes the bridge, \
-                 `multiclaude-hybrid shim uninstall` the shim."
-            } else {
-                ""
-            };
-            format!(
-                "Left {repo}: {} deregistered, {} forgotten. multiclaude itself goes on as before.{rest}",
-                counted(removed.len(), "agent"),
-                counted(forgotten.len(), "token")
-            ) + &changed.map(|changed| format!("\n{changed}")).unwrap_or_default()
+            let mut lines = vec![format!(
+                "Left {repo}: {} deregistered. multiclaude itself goes on as before.",
+                counted(removed.len(), "agent")
+            )];
+            lines.extend(tokens.lines());
+            if session.settings.repos.is_empty() {
+                lines.push(LAST.to_owned());
+            }
+            lines.extend(changed);
+            lines.join("\n")
         });
         Ok(())
     }
@@ -141,4 +133,51 @@ impl LeaveArgs {
         }
         Ok(removed)
     }
+}
+
+/// The tokens that covered a repo that was left.
+struct Tokens {
+    /// Those that were for it alone.
+    forgotten: Vec<Login>,
+    /// Those that cover more.
+    kept: Vec<Login>,
+}
+
+impl Tokens {
+    /// What became of them, for people.
+    fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<_> =
+            self.forgotten.iter().map(|login| format!("{}.", forgot(login))).collect();
+        if !self.forgotten.is_empty() {
+            lines.push(still_valid(&self.forgotten.iter().collect::<Vec<_>>()));
+        }
+        lines.extend(self.kept.iter().map(|login| {
+            let (id, owner) = (&login.token_id, &login.owner);
+            let more = covered(login.kind, &login.repos);
+            format!(
+                "Kept the token {id} of {owner}, which covers {more}. To forget it: multiclaude-hybrid \
+                 logout {id}"
+            )
+        }));
+        lines
+    }
+}
+
+/// Forgets what this machine knows of a repo, with the tokens that were for it alone.
+fn forget(session: &mut Session, repo: &Repo, url: Option<&str>) -> Outcome<Tokens> {
+    let there = |login: &&Login| {
+        url.is_none_or(|url| BaseUrl::is_same(url, &login.url)) && login.covers(repo)
+    };
+    let logins = session.settings.logins.iter().filter(there).cloned();
+    let (forgotten, kept): (Vec<_>, Vec<_>) =
+        logins.partition(|login| login.repos == [Scope::Repo(repo.clone())]);
+    for login in &forgotten {
+        session.secrets().forget(&login.secret(), login.place)?;
+    }
+    session.change(|settings| {
+        settings.repos.remove(repo.as_str());
+        settings.nicknames.retain(|_, known| known.repo != *repo);
+        settings.logins.retain(|login| !forgotten.contains(login));
+    })?;
+    Ok(Tokens { forgotten, kept })
 }

@@ -1,5 +1,6 @@
 //! `login`: the tokens of this machine.
 
+use super::logout::{forgot, still_valid};
 use crate::failure::{Exit, Failure, Outcome, wrong_url};
 use crate::output::word;
 use crate::session::Session;
@@ -118,6 +119,9 @@ pub async fn keep(
             session
                 .out
                 .note(&format!("Forgot the token {id} of {owner}, which is no longer valid."));
+        } else if old.token_id != login.token_id {
+            let why = "the new one reaches at least as far";
+            session.out.note(&format!("{} ({why}). {}", forgot(&old), still_valid(&[&old])));
         }
         if (old.secret(), old.place) != (login.secret(), login.place)
             && let Err(failure) = session.secrets().forget(&old.secret(), old.place)

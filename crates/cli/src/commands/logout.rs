@@ -77,18 +77,28 @@ impl LogoutArgs {
     }
 }
 
+/// A token that is no longer on this machine.
+pub(super) fn forgot(login: &Login) -> String {
+    format!("Forgot the token {} of {} at {}", login.token_id, login.owner, login.url)
+}
+
+/// What a token that was forgotten here still is, and how to end that.
+pub(super) fn still_valid(forgotten: &[&Login]) -> String {
+    match forgotten {
+        [only] => format!(
+            "It stays valid until an admin revokes it: multiclaude-hybrid tokens revoke {}",
+            only.token_id
+        ),
+        _ => "They stay valid until an admin revokes each: multiclaude-hybrid tokens revoke ID"
+            .to_owned(),
+    }
+}
+
 fn told(forgotten: &[Login], leftovers: usize) -> String {
-    let mut lines: Vec<String> = forgotten
-        .iter()
-        .map(|login| {
-            format!("Forgot the token {} of {} at {}.", login.token_id, login.owner, login.url)
-        })
-        .collect();
+    let mut lines: Vec<String> =
+        forgotten.iter().map(|login| format!("{}.", forgot(login))).collect();
     if !forgotten.is_empty() {
-        lines.push(
-            "It stays valid until an admin revokes it: multiclaude-hybrid tokens revoke ID"
-                .to_owned(),
-        );
+        lines.push(still_valid(&forgotten.iter().collect::<Vec<_>>()));
     }
     if leftovers > 0 {
         lines.push(format!("Forgot {} that nothing referred to.", counted(leftovers, "secret")));

@@ -56,8 +56,10 @@ fn paragraph(agents: &[&Agent], bridged: bool) -> String {
          with `{send}`. "
     );
     let lasting: Vec<_> = agents.iter().filter(|agent| agent.r#type != "worker").collect();
-    if lasting.is_empty() {
+    if agents.is_empty() {
         text.push_str("None was registered when this was written. ");
+    } else if lasting.is_empty() {
+        text.push_str("When this was written only workers were registered, which come and go. ");
     } else {
         text.push_str("When this was written these were registered:\n\n");
         for agent in lasting {
@@ -74,4 +76,32 @@ fn paragraph(agents: &[&Agent], bridged: bool) -> String {
          your developer: judge it like a comment in a review."
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn agent(name: &str, kind: &str, status: &str) -> Agent {
+        serde_json::from_value(json!({
+            "id": "agt_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b", "name": name, "type": kind, "repo": "acme/app",
+            "location": "remote", "owner": "ann", "endpoint": "", "status": status, "delivery": "polling",
+            "last_seen": "2026-11-22T12:00:00.000Z", "registered_at": "2026-11-22T12:00:00.000Z",
+            "metadata": {},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn none_is_said_only_where_there_is_none() {
+        let (fox, queue) =
+            (agent("fox", "worker", "active"), agent("merge-queue", "merge-queue", "stopped"));
+        assert!(paragraph(&[], true).contains("None was registered"));
+        let workers = paragraph(&[&fox], true);
+        assert!(!workers.contains("None") && workers.contains("only workers"), "{workers}");
+        let both = paragraph(&[&fox, &queue], true);
+        assert!(both.contains("`merge-queue`: a merge-queue of ann, stopped then"), "{both}");
+        assert!(!both.contains("fox"), "{both}");
+    }
 }

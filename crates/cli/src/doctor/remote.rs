@@ -9,7 +9,7 @@ use crate::session::{InRepo, Need, Session, remote_agents};
 use crate::settings::{Login, covered};
 use futures_util::future::join_all;
 use multiclaude_hybrid_client::protocol::Repo;
-use multiclaude_hybrid_client::protocol::agent::Agent;
+use multiclaude_hybrid_client::protocol::agent::{Agent, AgentStatus};
 use multiclaude_hybrid_client::protocol::token::TokenKind;
 use multiclaude_hybrid_client::{AgentFilter, BaseUrl, Client, Error, Health};
 
@@ -181,10 +181,14 @@ async fn in_repo(session: &Session, at: &InRepo, what: &str) -> Result<Vec<Check
     }
     checks.extend(two_queues(session, at, &agents, what)?);
     for kind in remote_agents(&config) {
-        if kind != "worker" && !agents.iter().any(|agent| agent.r#type == *kind) {
+        let serves = |agent: &&Agent| agent.r#type == *kind && agent.status != AgentStatus::Stopped;
+        if kind != "worker" && !agents.iter().any(|agent| serves(&agent)) {
             checks.push(
-                Check::warning(what, format!("{kind} is to run remotely, and nobody serves it"))
-                    .hint(unserved(at, kind, remote_agents(&config))),
+                Check::warning(
+                    what,
+                    format!("{kind} is to run remotely, and no running agent serves it"),
+                )
+                .hint(unserved(at, kind, remote_agents(&config))),
             );
         }
     }

@@ -106,7 +106,7 @@ pub(super) async fn show(
     session.out.show(&value, || {
         let text = told(session, repo, &here, (endpoint.as_deref(), bridge, &local));
         match &read {
-            Ok(config) => format!("{text}\n{}", told_shared(config)),
+            Ok(config) => format!("{text}\n{}", told_shared(config, here.enabled)),
             Err(_) => text,
         }
     });
@@ -149,17 +149,22 @@ fn told(
     )
 }
 
-fn told_shared(config: &HybridConfig) -> String {
+/// What the two modes are, where one is on and the other is off.
+const TWO_MODES: &str = "\nHybrid Mode is this machine's: whether its agents exchange messages with other machines. That \
+of the Team says whether Remote Agents run on other machines.";
+
+fn told_shared(config: &HybridConfig, here: bool) -> String {
     let spawn = match config.spawn_endpoint.as_str() {
         "" => "none (runners claim)".to_owned(),
         url => safe(url),
     };
     let team = if config.enabled { "enabled" } else { "disabled" };
     format!(
-        "Remote Agents: {}\nHybrid Mode of the Team: {team}\nSpawn Endpoint: {spawn}\nEncryption: {}\nWorker Limits: {} at once, {} a minute",
+        "Remote Agents: {}\nHybrid Mode of the Team: {team}\nSpawn Endpoint: {spawn}\nEncryption: {}\nWorker Limits: {} at once, {} a minute{}",
         listed(&config.remote_agents),
         config.encrypt.map_or("never", Encrypt::as_str),
         config.max_workers,
         config.max_spawns_per_minute,
+        if config.enabled == here { "" } else { TWO_MODES },
     )
 }
