@@ -1,8 +1,6 @@
-//! A repo's configuration and its audit log.
+//! A repo's configuration.
 
-use super::query;
 use crate::{Call, Error, Reply, RepoClient};
-use multiclaude_hybrid_protocol::audit::AuditEntry;
 use multiclaude_hybrid_protocol::config::{ConfigWish, HybridConfig};
 use reqwest::{Method, header};
 
@@ -52,12 +50,5 @@ impl RepoClient {
             call = call.header("if-match", etag);
         }
         versioned(&self.call(call).await?)
-    }
-
-    /// `GET …/audit`: who did what, the newest first; `limit` entries at most.
-    /// For service and admin tokens.
-    pub async fn audit(&self, limit: u32) -> Result<Vec<AuditEntry>, Error> {
-        let query = query(&[("limit", Some(limit.min(500).to_string()))]);
-        self.get(format!("/audit?{query}")).await
     }
 }

@@ -1,6 +1,7 @@
 //! The API, one file a resource.
 
 mod agents;
+mod audit;
 mod config;
 mod messages;
 mod system;
