@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 use crate::commands::agents::AgentsArgs;
+use crate::commands::audit::AuditArgs;
 use crate::commands::bridge::BridgeArgs;
 use crate::commands::config::ConfigArgs;
 use crate::commands::doctor::DoctorArgs;
@@ -14,17 +15,21 @@ use crate::commands::list::ListArgs;
 use crate::commands::login::LoginArgs;
 use crate::commands::logout::LogoutArgs;
 use crate::commands::mcp::McpArgs;
+use crate::commands::open::OpenArgs;
 use crate::commands::prompt::PromptArgs;
 use crate::commands::receipt::ReceiptArgs;
+use crate::commands::reply::ReplyArgs;
 use crate::commands::roles::{StandDownArgs, StandUpArgs};
 use crate::commands::runner::RunnerArgs;
 use crate::commands::send::{AckArgs, SendArgs};
 use crate::commands::shell::{CompletionsArgs, ManArgs, ShimArgs};
 use crate::commands::status::StatusArgs;
 use crate::commands::tokens::TokensArgs;
+use crate::commands::version::VersionArgs;
 use crate::commands::whoami::WhoamiArgs;
 use crate::commands::work::{WorkArgs, WorkersArgs};
 use crate::failure::Outcome;
+use crate::ids;
 use crate::output::Output;
 use crate::session::Session;
 use clap::{Parser, Subcommand};
@@ -47,7 +52,7 @@ pub struct Cli {
     /// long a command waits, too (--wait, --follow)
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
     pub timeout: Option<u64>,
-    /// Use a token of this owner or kind, or with this id
+    /// Use a token of this owner or kind, or with this id or beginning of one
     #[arg(long = "as", global = true, value_name = "WHICH")]
     only: Option<String>,
     #[command(subcommand)]
@@ -64,11 +69,13 @@ enum Command {
     List(ListArgs),
     Agents(AgentsArgs),
     Send(SendArgs),
+    Reply(ReplyArgs),
     Inbox(InboxArgs),
     Ack(AckArgs),
     Receipt(ReceiptArgs),
     Workers(WorkersArgs),
     Tokens(TokensArgs),
+    Audit(AuditArgs),
     Keys(KeysArgs),
     Invite(InviteArgs),
     Join(JoinArgs),
@@ -82,7 +89,9 @@ enum Command {
     StandDown(StandDownArgs),
     StandUp(StandUpArgs),
     Doctor(DoctorArgs),
+    Open(OpenArgs),
     Shim(ShimArgs),
+    Version(VersionArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }
@@ -114,7 +123,8 @@ impl Cli {
             (opened, _) => opened?,
         };
         session.limit = limit;
-        session.only.clone_from(&self.only);
+        let logins = &session.settings.logins;
+        session.only = self.only.as_ref().map(|which| ids::of_login(which, logins)).transpose()?;
         let done = self.command.run(&mut session).await;
         done.map_err(|failure| failure.in_repo(session.about.get()))
     }
@@ -131,11 +141,13 @@ impl Command {
             Self::List(args) => args.run(session).await,
             Self::Agents(args) => args.run(session).await,
             Self::Send(args) => args.run(session).await,
+            Self::Reply(args) => args.run(session).await,
             Self::Inbox(args) => args.run(session).await,
             Self::Ack(args) => args.run(session).await,
             Self::Receipt(args) => args.run(session).await,
             Self::Workers(args) => args.run(session).await,
             Self::Tokens(args) => args.run(session).await,
+            Self::Audit(args) => args.run(session).await,
             Self::Keys(args) => args.run(session).await,
             Self::Invite(args) => args.run(session).await,
             Self::Join(args) => args.run(session).await,
@@ -149,7 +161,9 @@ impl Command {
             Self::StandDown(args) => args.run(session).await,
             Self::StandUp(args) => args.run(session).await,
             Self::Doctor(args) => args.run(session).await,
+            Self::Open(args) => args.run(session),
             Self::Shim(args) => args.run(session.out),
+            Self::Version(args) => args.run(session).await,
             Self::Completions(args) => args.run(),
             Self::Man(args) => args.run(),
         }

@@ -6,6 +6,7 @@
 //! | [`args`], [`commands`] | what can be said, and what it does |
 //! | [`session`] | from what was said to a client: which repo, coordinator and token |
 //! | [`remote`] | which repo a git remote names, and at which host |
+//! | [`ids`], [`received`] | ids as people type them: whole, or a unique beginning |
 //! | [`sender`] | who speaks: an agent's worktree or the person |
 //! | [`types`] | the types of agents |
 //! | [`settings`], [`secrets`], [`home`] | what this machine remembers, and where |
@@ -41,11 +42,13 @@ pub mod doctor;
 pub mod failure;
 pub mod help;
 pub mod home;
+pub mod ids;
 pub mod machine;
 pub mod multiclaude;
 pub mod output;
 pub mod progress;
 pub mod queue;
+pub mod received;
 pub mod redact;
 pub mod remote;
 pub mod secrets;

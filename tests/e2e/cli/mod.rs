@@ -2,11 +2,14 @@
 //! `HOME`, the coordinator in workerd. What it prints is under snapshot test:
 //! `INSTA_UPDATE=always` writes new snapshots, to be read before they are kept.
 
+mod about;
 mod account;
+mod answers;
 mod beside;
 mod crypt;
 mod follow;
 mod hostile;
+mod ids;
 mod json;
 mod leftovers;
 mod mail;

@@ -38,6 +38,31 @@ async fn a_repo_is_configured_here_by_anybody_and_for_all_by_a_service() {
 }
 
 #[tokio::test]
+async fn agents_that_were_registered_here_stay_known_under_a_new_label() {
+    let (mut machine, world) = dans().await;
+    machine.multiclaude(&format!("https://github.com/{}", world.repo), &[("fox", "worker")]);
+    machine.enter(".multiclaude/wts/app/fox");
+    machine.run(&["agents", "register", "fox-lap", "--type", "worker"]);
+    let bridged =
+        json!({"name": "elk-lap", "type": "worker", "metadata": {"node": "lap", "bridge": "1"}});
+    world.dan.register(&bridged).await.unwrap();
+    let changed = machine.run(&["config", "--node=box"]);
+    assert_eq!(changed.code, 0, "{changed:?}");
+    assert!(changed.stderr.contains("label box now: fox-lap"), "{changed:?}");
+    let node = async |name: &str| world.dan.agent(name).await.unwrap().metadata["node"].clone();
+    assert_eq!((node("fox-lap").await, node("elk-lap").await), ("box".into(), "lap".into()));
+    let sent = machine.run(&["--json", "send", "fox-lap", "to myself"]);
+    assert_eq!(sent.json()["from"], "fox-lap", "{sent:?}");
+    // The label is changed even if the coordinator is away, and the agent is still known.
+    machine.set("MULTICLAUDE_API_URL", "http://127.0.0.1:1");
+    let away = machine.run(&["config", &world.repo, "--node=den"]);
+    assert_eq!(away.code, 0, "{away:?}");
+    machine.set("MULTICLAUDE_API_URL", "");
+    let sent = machine.run(&["--json", "send", "fox-lap", "again"]);
+    assert_eq!(sent.json()["from"], "fox-lap", "{sent:?}");
+}
+
+#[tokio::test]
 async fn a_clone_of_a_path_needs_its_name_said_once() {
     let (mut machine, world) = dans().await;
     machine.multiclaude("/srv/git/app.git", &[]);
@@ -55,6 +80,9 @@ async fn an_invitation_lets_another_machine_join_and_leave() {
     assert_eq!(invited.stdout.lines().count(), 1);
     service.run(&["invite", "Not A Name", "--repo", &world.repo]);
     snapshot("invite", &service);
+    let mut admin = on_machine(&world, &shared().await.admin, "desk");
+    admin.run(&["invite", "fay", "--repo", &world.repo]);
+    snapshot("invite_by_an_admin", &admin);
     let mut eve = Machine::new();
     eve.run_with(&["join", "--node", "eves"], "hello");
     eve.run_with(&["join", "--node", "eves"], &invited.stdout);
@@ -72,6 +100,24 @@ async fn an_invitation_lets_another_machine_join_and_leave() {
     let (mut dan, world) = dans().await;
     assert_eq!(dan.run(&["invite", "ann", "--repo", &world.repo]).code, 4);
     snapshot("invite_by_a_user", &dan);
+}
+
+#[tokio::test]
+async fn the_audit_log_is_shown_to_services_and_users_get_a_hint() {
+    let (mut dan, world) = dans().await;
+    world.dan.register(&agent("desk")).await.unwrap();
+    let mut service = on_machine(&world, &world.tokens[2], "ci");
+    service.run(&["audit", "-n", "2", "--repo", &world.repo]);
+    let refused = dan.run(&["audit", "--repo", &world.repo]);
+    assert_eq!(refused.code, 4);
+    let all = service.run(&["audit", "--json", "--repo", &world.repo]).json();
+    let actions: Vec<_> = all.as_array().unwrap().iter().map(|entry| &entry["action"]).collect();
+    assert_eq!(actions.first().unwrap().as_str(), Some("agent.registered"));
+    assert!(actions.len() > 2, "{all}");
+    service.clear();
+    service.run(&["audit", "-n", "2", "--repo", &world.repo]);
+    snapshot("audit", &service);
+    snapshot("audit_of_a_user", &dan);
 }
 
 #[tokio::test]

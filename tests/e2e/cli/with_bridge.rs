@@ -45,6 +45,13 @@ async fn a_message_that_waits_is_shown_as_a_whole_and_steers_no_terminal() {
     let json = ann.machine.run(&["bridge", "held", &id, "--json"]).json();
     assert_eq!(json["body"], body.as_str(), "programs get every character");
     snapshot("held", &ann.machine);
+    let beginning = &id[..4 + 28];
+    let json = ann.machine.run(&["bridge", "held", beginning, "--json"]).json();
+    assert_eq!(json["id"], id.as_str());
+    for decide in ["accept", "refuse"] {
+        let ran = ann.machine.run(&["bridge", decide, &beginning[4..]]);
+        assert!(ran.code == 0 && ran.stdout.contains(&id), "{ran:?}");
+    }
 }
 
 #[tokio::test]

@@ -20,6 +20,8 @@ const INPUT_MAX: u64 = 64 * 1024;
 
 /// Verify and save a token for a coordinator.
 ///
+/// It takes a user token (mcu_…, a person's), a service token (mcs_…, for CI and
+/// runners) or an admin token (mca_…, which manages tokens).
 /// The token is asked for without showing it, or read from standard input:
 /// `multiclaude-hybrid login --url URL < file`. It is kept in the system's
 /// keychain, or in ~/.multiclaude/credentials where there is none.
@@ -219,11 +221,4 @@ impl LoginArgs {
         });
         Ok(())
     }
-}
-
-/// Reads a token's id, as `whoami` and `tokens` show it.
-pub fn token_id(text: &str) -> Result<TokenId, String> {
-    TokenId::parse(text).ok_or_else(|| {
-        "is no token's id; it looks like tok_0192…, and `tokens` shows it".to_owned()
-    })
 }

@@ -1,6 +1,7 @@
 //! `logout`: tokens leave this machine.
 
 use crate::failure::{Exit, Failure, Outcome, wrong_url};
+use crate::ids;
 use crate::output::counted;
 use crate::session::Session;
 use crate::settings::{Login, Settings};
@@ -10,7 +11,7 @@ use multiclaude_hybrid_client::BaseUrl;
 /// Forget tokens of this machine; they stay valid.
 #[derive(Debug, Args)]
 pub struct LogoutArgs {
-    /// Only this one: its id, or its owner or kind
+    /// Only this one: its id or the beginning of it, or its owner or kind
     token: Option<String>,
     /// Only those for this coordinator
     #[arg(long, value_name = "URL")]
@@ -56,12 +57,14 @@ impl LogoutArgs {
     fn meant(&self, session: &Session) -> Outcome<Vec<Login>> {
         let url = self.url.as_ref().map(|url| BaseUrl::parse(url, true)).transpose();
         let url = url.map_err(|error| wrong_url(&error, "multiclaude-hybrid logout --url "))?;
+        let logins = &session.settings.logins;
+        let token = self.token.as_ref().map(|which| ids::of_login(which, logins)).transpose()?;
         let meant: Vec<Login> = session
             .logins()
             .filter(|login| {
                 url.as_ref().is_none_or(|url| BaseUrl::is_same(url.as_str(), &login.url))
             })
-            .filter(|login| self.token.as_ref().is_none_or(|which| login.is(which)))
+            .filter(|login| token.as_ref().is_none_or(|which| login.is(which)))
             .cloned()
             .collect();
         if meant.len() < 2 || url.is_some() || self.all {

@@ -1,6 +1,7 @@
 //! The commands, one file a theme: their arguments, and what they do.
 
 pub mod agents;
+pub mod audit;
 pub mod bridge;
 pub mod config;
 pub mod doctor;
@@ -15,13 +16,16 @@ mod log;
 pub mod login;
 pub mod logout;
 pub mod mcp;
+pub mod open;
 pub mod prompt;
 pub mod receipt;
+pub mod reply;
 pub mod roles;
 pub mod runner;
 pub mod send;
 pub mod shell;
 pub mod status;
 pub mod tokens;
+pub mod version;
 pub mod whoami;
 pub mod work;

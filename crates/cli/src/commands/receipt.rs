@@ -1,7 +1,9 @@
 //! `receipt`: how far a message has come.
 
 use crate::failure::Outcome;
+use crate::ids::{self, Given};
 use crate::output::{ago, line, now, safe, word};
+use crate::received::Received;
 use crate::session::{Need, Session};
 use clap::Args;
 use multiclaude_hybrid_client::protocol::MessageId;
@@ -13,27 +15,22 @@ use multiclaude_hybrid_client::protocol::message::{Message, MessageStatus};
 /// itself (as its machine has proved), acknowledged.
 #[derive(Debug, Args)]
 pub struct ReceiptArgs {
-    /// The message's id
-    #[arg(value_parser = message_id)]
-    id: MessageId,
+    /// The message's id, or the beginning of it if one of your agents received it
+    #[arg(value_parser = ids::given::<MessageId>)]
+    id: Given<MessageId>,
+    #[command(flatten)]
+    received: Received,
     /// The repo: multiclaude's name for it, or owner/repo
     #[arg(long, short, value_name = "REPO")]
     repo: Option<String>,
-}
-
-/// Reads a message's id.
-pub fn message_id(text: &str) -> Result<MessageId, String> {
-    MessageId::parse(text).ok_or_else(|| {
-        "is no message's id; it looks like msg_0192…_workspace, and `send` and `inbox` show it"
-            .to_owned()
-    })
 }
 
 impl ReceiptArgs {
     /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
-        let receipt = at.client.receipt(&self.id).await;
+        let id = self.received.find(session, &at, &self.id).await?;
+        let receipt = at.client.receipt(&id).await;
         let receipt = receipt.map_err(|error| session.explain(error.into(), &at.login))?;
         session.out.show(&receipt, || told(&receipt));
         Ok(())

@@ -1,9 +1,13 @@
 //! `send`, `ack`: messages, one at a time.
 
+mod ack_all;
+
 use super::receipt;
 use crate::crypt;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::ids::{self, Given};
 use crate::progress::message::{self, End, Goal, how_far};
+use crate::received::Received;
 use crate::sender;
 use crate::session::{InRepo, Need, Session};
 use clap::Args;
@@ -24,42 +28,47 @@ use std::time::Duration;
 pub struct SendArgs {
     /// The agent it is for, as `agents` shows it
     #[arg(value_parser = super::agents::agent_name)]
-    to: AgentName,
+    pub(super) to: AgentName,
     /// The text, or - for standard input; after -- it may begin with a dash
     #[arg(required = true)]
-    text: Vec<String>,
+    pub(super) text: Vec<String>,
     /// The repo: multiclaude's name for it, or owner/repo
     #[arg(long, short, value_name = "REPO")]
-    repo: Option<String>,
+    pub(super) repo: Option<String>,
     /// Who sends: one of your agents, or user:<owner>
     #[arg(long, value_name = "NAME")]
-    from: Option<String>,
+    pub(super) from: Option<String>,
     /// The conversation it belongs to
     #[arg(long, value_name = "ID")]
-    thread: Option<String>,
+    pub(super) thread: Option<String>,
     /// The message it answers
-    #[arg(long, value_name = "ID", value_parser = receipt::message_id)]
-    reply_to: Option<MessageId>,
+    #[arg(long, value_name = "ID", value_parser = ids::given::<MessageId>)]
+    pub(super) reply_to: Option<Given<MessageId>>,
     /// How long it may wait, in seconds, before it comes back
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(1..=TTL_MAX_SECS))]
-    ttl: Option<i64>,
+    pub(super) ttl: Option<i64>,
     /// Idempotency key: the same one again sends no second message
     #[arg(long)]
-    key: Option<String>,
+    pub(super) key: Option<String>,
     /// Wait until the agent has seen it, or has acknowledged it [default: seen]
     #[arg(long, value_name = "HOW_FAR", num_args = 0..=1, require_equals = true, default_missing_value = "seen")]
-    wait: Option<Goal>,
+    pub(super) wait: Option<Goal>,
     /// How long to wait: 90s, 10m, 2h [default: --timeout if given, else until it is there or has failed]
     #[arg(long, value_name = "TIME", requires = "wait", value_parser = patience)]
-    wait_timeout: Option<Duration>,
+    pub(super) wait_timeout: Option<Duration>,
 }
 
 /// Acknowledge messages; their senders see it.
 #[derive(Debug, Args)]
 pub struct AckArgs {
-    /// The messages' ids
-    #[arg(required = true, value_parser = receipt::message_id)]
-    ids: Vec<MessageId>,
+    /// The messages' ids, or the beginnings of them
+    #[arg(required_unless_present = "all", value_parser = ids::given::<MessageId>)]
+    ids: Vec<Given<MessageId>>,
+    #[command(flatten)]
+    received: Received,
+    /// Every message that waits for this agent, seen or not
+    #[arg(long, value_name = "AGENT", conflicts_with_all = ["ids", "received_by"], value_parser = super::agents::agent_name)]
+    all: Option<AgentName>,
     /// The repo: multiclaude's name for it, or owner/repo
     #[arg(long, short, value_name = "REPO")]
     repo: Option<String>,
@@ -152,9 +161,13 @@ impl SendArgs {
 
     async fn send(&self, session: &Session, at: &InRepo, body: &str) -> Outcome<Message> {
         let from = sender::find(session, at, self.from.as_deref()).await?;
+        let reply_to = match &self.reply_to {
+            Some(id) => Some(Received::default().find(session, at, id).await?),
+            None => None,
+        };
         let message = NewMessage {
             thread_id: self.thread.clone(),
-            reply_to: self.reply_to.clone(),
+            reply_to,
             ttl_seconds: self.ttl,
             ..NewMessage::new(from, self.to.clone(), body)
         };
@@ -205,9 +218,18 @@ impl AckArgs {
     /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
-        self.check_recipients(session, &at).await?;
+        if let Some(agent) = &self.all {
+            let names = BTreeSet::from([agent]);
+            self.check_recipients(session, &at, names, &format!("--all {agent}")).await?;
+            let done = ack_all::run(session, &at, agent).await;
+            return done.map_err(|failure| session.explain(failure, &at.login));
+        }
+        let ids = self.received.find_all(session, &at, &self.ids).await?;
+        let texts: Vec<_> = ids.iter().map(ToString::to_string).collect();
+        let names = ids.iter().map(MessageId::agent).collect();
+        self.check_recipients(session, &at, names, &texts.join(" ")).await?;
         let (mut acked, mut first) = (Vec::new(), None);
-        for id in &self.ids {
+        for id in &ids {
             match at.client.report(id, MessageStatus::Acked, None).await {
                 Ok(message) => acked.push(message),
                 Err(error) => {
@@ -227,11 +249,16 @@ impl AckArgs {
 
     /// Refuses messages for other owners' agents, unless that is wanted. What is not
     /// there is left to the acknowledgement itself.
-    async fn check_recipients(&self, session: &Session, at: &InRepo) -> Outcome {
+    async fn check_recipients(
+        &self,
+        session: &Session,
+        at: &InRepo,
+        names: BTreeSet<&AgentName>,
+        what: &str,
+    ) -> Outcome {
         if self.as_agent || at.login.kind == TokenKind::User {
             return Ok(());
         }
-        let names: BTreeSet<_> = self.ids.iter().map(MessageId::agent).collect();
         for name in names {
             let agent = match at.client.agent(name).await {
                 Ok(agent) => agent,
@@ -239,14 +266,12 @@ impl AckArgs {
                 Err(error) => return Err(session.explain(error.into(), &at.login)),
             };
             if sender::is_anothers(at, &agent) {
-                let ids: Vec<_> = self.ids.iter().map(ToString::to_string).collect();
                 return Err(Failure::usage(format!(
                     "{name} is an agent of {}, not one of yours",
                     agent.owner
                 ))
                 .hint(format!(
-                    "to acknowledge as that agent: multiclaude-hybrid ack {} --as-agent --repo {}",
-                    ids.join(" "),
+                    "to acknowledge as that agent: multiclaude-hybrid ack {what} --as-agent --repo {}",
                     at.repo
                 )));
             }

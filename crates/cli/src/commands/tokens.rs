@@ -1,7 +1,7 @@
 //! `tokens`: for admins.
 
-use super::login::token_id;
 use crate::failure::Outcome;
+use crate::ids::{self, Given};
 use crate::output::{Look, ago, line, now, word};
 use crate::session::{Need, Session};
 use crate::settings::Login;
@@ -43,9 +43,9 @@ enum TokensCommand {
     },
     /// Revoke a token, everywhere within a minute
     Revoke {
-        /// Its id, tok_…
-        #[arg(value_parser = token_id)]
-        id: TokenId,
+        /// Its id, tok_…, or the beginning of it
+        #[arg(value_parser = ids::given::<TokenId>)]
+        id: Given<TokenId>,
     },
 }
 
@@ -147,7 +147,13 @@ async fn list(session: &Session, client: &Client) -> Outcome {
     Ok(())
 }
 
-async fn revoke(session: &Session, client: &Client, id: &TokenId) -> Outcome {
+/// All tokens, as candidates for the beginning of an id.
+async fn candidates(client: &Client) -> Outcome<Vec<TokenId>> {
+    Ok(client.tokens().await?.into_iter().map(|token| token.id).collect())
+}
+
+async fn revoke(session: &Session, client: &Client, id: &Given<TokenId>) -> Outcome {
+    let id = &id.find(async || candidates(client).await).await?;
     client.revoke_token(id).await?;
     let value = serde_json::json!({ "id": id, "revoked": true });
     session

@@ -5,6 +5,7 @@ mod warnings;
 
 use super::send::no_such_sender;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::ids::{self, Given};
 use crate::output::{Look, ago, line, now, safe};
 use crate::progress::worker;
 use crate::sender;
@@ -86,8 +87,8 @@ struct ListArgs {
 #[derive(Debug, Args)]
 struct OneArgs {
     /// The request's id
-    #[arg(value_parser = spawn_id)]
-    id: SpawnId,
+    #[arg(value_parser = ids::given::<SpawnId>)]
+    id: Given<SpawnId>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -104,10 +105,11 @@ enum WorkersCommand {
     Cancel(CancelArgs),
 }
 
-fn spawn_id(text: &str) -> Result<SpawnId, String> {
-    SpawnId::parse(text).ok_or_else(|| {
-        "is no request's id; it looks like spn_0192…, and `workers` shows it".to_owned()
-    })
+/// All requests, as candidates for the beginning of an id.
+async fn candidates(session: &Session, at: &InRepo) -> Outcome<Vec<SpawnId>> {
+    let requests = at.client.workers(None).await;
+    let requests = requests.map_err(|error| session.explain(error.into(), &at.login))?;
+    Ok(requests.into_iter().map(|request| request.id).collect())
 }
 
 impl WorkArgs {
@@ -217,13 +219,14 @@ impl WorkersArgs {
         };
         self.list_only()?;
         let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
+        let id = one.id.find(async || candidates(session, &at).await).await?;
         if matches!(command, WorkersCommand::Logs(_)) {
-            return logs(session, &at, &one.id).await;
+            return logs(session, &at, &id).await;
         }
         if matches!(command, WorkersCommand::Wait(_)) {
-            return follow(session, &at, &one.id, None).await;
+            return follow(session, &at, &id, None).await;
         }
-        let request = at.client.worker(&one.id).await;
+        let request = at.client.worker(&id).await;
         let request = request.map_err(|error| session.explain(error.into(), &at.login))?;
         session.out.show(&request, || details(&request));
         Ok(())

@@ -3,6 +3,7 @@
 use crate::bridge::running;
 use crate::crypt::Reader;
 use crate::failure::{Exit, Failure, Outcome, io};
+use crate::ids::{self, Given};
 use crate::output::{line, safe};
 use crate::session::Session;
 use clap::Args;
@@ -10,27 +11,27 @@ use multiclaude_hybrid_bridge::dirs::{Dirs, RepoDirs};
 use multiclaude_hybrid_bridge::inbox::{BRIDGE_NAME, Decisions, Stage, Store, Stored};
 use multiclaude_hybrid_bridge::status::Held;
 use multiclaude_hybrid_client::protocol::message::Message;
-use multiclaude_hybrid_client::protocol::{Owner, Repo};
+use multiclaude_hybrid_client::protocol::{MessageId, Owner, Repo};
 use serde::Serialize;
 
 /// Show the messages that wait here, and why.
 #[derive(Debug, Args)]
 pub(super) struct HeldArgs {
-    /// Show this message alone, with its whole text
+    /// Show this message alone, with its whole text: its id, or the beginning of it
     id: Option<String>,
 }
 
 /// Let a message, or all messages of an owner, go on to their agents.
 #[derive(Debug, Args)]
 pub(super) struct AcceptArgs {
-    /// A message's id, as `bridge held` shows it, or an owner
+    /// A message's id, as `bridge held` shows it, or the beginning of one, or an owner
     what: String,
 }
 
 /// Refuse a message; its sender is told why.
 #[derive(Debug, Args)]
 pub(super) struct RefuseArgs {
-    /// The message's id, as `bridge held` shows it
+    /// The message's id, as `bridge held` shows it, or the beginning of it
     id: String,
     /// Why, for its sender
     #[arg(long, default_value = "no reason was given")]
@@ -59,21 +60,24 @@ impl HeldArgs {
             return Err(Failure::new("the bridge is not running")
                 .hint("start it: multiclaude-hybrid bridge run"));
         };
+        let held = status.repos.iter().flat_map(|repo| &repo.held);
+        let held: Vec<_> = held.map(|held| held.id.clone()).collect();
+        let id = self.id.as_ref().map(|id| meant(id, &held)).transpose()?;
         let mut shown = Vec::new();
         for repo in &status.repos {
             let Ok(name) = Repo::parse(&repo.repo) else {
                 continue;
             };
             let reader = Reader::new(session, &name);
-            let wanted = |held: &&Held| self.id.as_ref().is_none_or(|id| *id == held.id);
+            let wanted = |held: &&Held| id.as_ref().is_none_or(|id| *id == held.id);
             for held in repo.held.iter().filter(wanted) {
                 // A list shows what no agent has seen.
-                let stages: &[_] = if self.id.is_some() { &Stage::ALL } else { &[Stage::New] };
+                let stages: &[_] = if id.is_some() { &Stage::ALL } else { &[Stage::New] };
                 let stored = stored(session, &name, held, stages);
                 shown.push(Shown::of(held, stored, &reader));
             }
         }
-        let Some(id) = &self.id else {
+        let Some(id) = &id else {
             session.out.show(&shown, || match shown.as_slice() {
                 [] => "No message waits here.".to_owned(),
                 shown => shown.iter().map(lines).collect::<Vec<_>>().join("\n"),
@@ -187,6 +191,45 @@ fn waits(dirs: &RepoDirs, id: &str) -> bool {
     locals.iter().any(|local| store.has(local, Stage::New, id))
 }
 
+/// The ids of all messages that no agent has seen yet.
+fn waiting(session: &Session) -> Vec<String> {
+    let repos = session.settings.repos.keys().filter_map(|name| Repo::parse(name).ok());
+    let mut ids = Vec::new();
+    for repo in repos {
+        let store = Store::new(Dirs::of_home(session.home.user()).repo(&repo));
+        for local in store.locals().unwrap_or_default() {
+            ids.extend(store.ids(&local, Stage::New).unwrap_or_default());
+        }
+    }
+    ids
+}
+
+/// The id that is meant, of those that wait: `id` itself if it is whole.
+fn meant(id: &str, waiting: &[String]) -> Outcome<String> {
+    if waiting.iter().any(|known| known == id) {
+        return Ok(id.to_owned());
+    }
+    match ids::given::<MessageId>(id) {
+        Ok(Given::Whole(id)) => Ok(id.to_string()),
+        Ok(Given::Beginning(digits)) => {
+            let known: Vec<_> = waiting.iter().filter_map(|id| MessageId::parse(id)).collect();
+            match ids::resolve(&digits, &known) {
+                Err(failure) if failure.exit == Exit::NotFound => Err(none(id)),
+                found => found.map(|id| id.to_string()),
+            }
+        }
+        Err(_) => Err(none(id)),
+    }
+}
+
+/// The message that is meant, if it is no owner.
+fn message(what: &str, session: &Session) -> Outcome<Option<String>> {
+    match meant(what, &waiting(session)) {
+        Err(failure) if failure.exit == Exit::NotFound && !what.starts_with("msg_") => Ok(None),
+        found => found.map(Some),
+    }
+}
+
 fn none(id: &str) -> Failure {
     Failure::new(format!("no message {id} waits here"))
         .exit(Exit::NotFound)
@@ -195,8 +238,9 @@ fn none(id: &str) -> Failure {
 
 impl AcceptArgs {
     pub(super) fn run(&self, session: &Session) -> Outcome {
-        let what = &self.what;
-        if what.starts_with("msg_") {
+        let message = message(&self.what, session)?;
+        let what = message.as_ref().unwrap_or(&self.what);
+        if message.is_some() {
             let count = decide(
                 session,
                 |dirs| waits(dirs, what),
@@ -230,7 +274,7 @@ impl AcceptArgs {
 
 impl RefuseArgs {
     pub(super) fn run(&self, session: &Session) -> Outcome {
-        let id = &self.id;
+        let id = &meant(&self.id, &waiting(session))?;
         let count = decide(
             session,
             |dirs| waits(dirs, id),

@@ -1,7 +1,8 @@
 //! `workers cancel`.
 
-use super::{details, spawn_id};
+use super::{candidates, details};
 use crate::failure::{Failure, Outcome};
+use crate::ids::{self, Given};
 use crate::output::{counted, line};
 use crate::session::{InRepo, Session};
 use clap::Args;
@@ -12,8 +13,8 @@ use multiclaude_hybrid_client::protocol::spawn::{SpawnRequest, SpawnStatus};
 #[derive(Debug, Args)]
 pub(super) struct CancelArgs {
     /// The requests' ids
-    #[arg(value_parser = spawn_id, required_unless_present = "all_pending")]
-    ids: Vec<SpawnId>,
+    #[arg(value_parser = ids::given::<SpawnId>, required_unless_present = "all_pending")]
+    ids: Vec<Given<SpawnId>>,
     /// Every pending request that you may cancel
     #[arg(long, conflicts_with = "ids")]
     all_pending: bool,
@@ -22,7 +23,8 @@ pub(super) struct CancelArgs {
 impl CancelArgs {
     /// Runs it.
     pub(super) async fn run(&self, session: &Session, at: &InRepo) -> Outcome {
-        if let [id] = self.ids.as_slice() {
+        let ids = ids::find_all(&self.ids, async || candidates(session, at).await).await?;
+        if let [id] = ids.as_slice() {
             let request = at.client.cancel_worker(id).await;
             let request = request.map_err(|error| session.explain(error.into(), &at.login))?;
             session.out.show(&request, || details(&request));
@@ -33,7 +35,7 @@ impl CancelArgs {
             let pending = pending.map_err(|error| session.explain(error.into(), &at.login))?;
             pending.into_iter().map(|request| request.id).collect()
         } else {
-            self.ids.clone()
+            ids
         };
         self.each(session, at, &ids).await
     }

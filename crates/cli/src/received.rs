@@ -1,0 +1,84 @@
+//! Messages that agents of this machine have received, as candidates for the
+//! beginning of an id.
+
+use crate::commands::agents::agent_name;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::ids::{Given, find_all};
+use crate::session::{InRepo, Session};
+use clap::Args;
+use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
+use multiclaude_hybrid_client::{AgentFilter, MessageFilter};
+
+/// Messages of one page.
+const PAGE: u32 = 500;
+
+/// In whose mailbox a message is looked for.
+#[derive(Debug, Default, Args)]
+pub struct Received {
+    /// Who received it, if only the beginning of an id is given [default: the agents of this machine]
+    #[arg(long = "agent", id = "received_by", value_name = "NAME", value_parser = agent_name)]
+    by: Option<AgentName>,
+}
+
+impl Received {
+    /// The message that is meant.
+    pub async fn find(
+        &self,
+        session: &Session,
+        at: &InRepo,
+        id: &Given<MessageId>,
+    ) -> Outcome<MessageId> {
+        id.find(async || self.ids(session, at).await).await
+    }
+
+    /// The messages that are meant.
+    pub async fn find_all(
+        &self,
+        session: &Session,
+        at: &InRepo,
+        ids: &[Given<MessageId>],
+    ) -> Outcome<Vec<MessageId>> {
+        find_all(ids, async || self.ids(session, at).await).await
+    }
+
+    async fn ids(&self, session: &Session, at: &InRepo) -> Outcome<Vec<MessageId>> {
+        let found = self.listed(session, at).await;
+        found.map_err(|failure| session.explain(failure, &at.login))
+    }
+
+    async fn listed(&self, session: &Session, at: &InRepo) -> Outcome<Vec<MessageId>> {
+        let agents = match &self.by {
+            Some(name) => vec![name.clone()],
+            None => here(session, at).await?,
+        };
+        let mut ids = Vec::new();
+        for agent in &agents {
+            let mut filter = MessageFilter { limit: Some(PAGE), ..MessageFilter::default() };
+            loop {
+                let page = at.client.messages(agent, &filter).await?;
+                ids.extend(page.items.into_iter().map(|message| message.id));
+                filter.after = ids.last().cloned();
+                if !page.more {
+                    break;
+                }
+            }
+        }
+        Ok(ids)
+    }
+}
+
+/// The agents that this machine has registered.
+async fn here(session: &Session, at: &InRepo) -> Outcome<Vec<AgentName>> {
+    let filter = AgentFilter { owner: Some(at.login.owner.clone()), ..AgentFilter::default() };
+    let instance = Some(session.settings.instance.as_str());
+    let agents = at.client.agents(&filter).await?;
+    let ours = agents.into_iter().filter(|agent| agent.instance.as_deref() == instance);
+    let names: Vec<_> = ours.map(|agent| agent.name).collect();
+    if names.is_empty() {
+        let message = format!("no agent of this machine is registered in {}", at.repo);
+        return Err(Failure::new(message)
+            .exit(Exit::NotFound)
+            .hint("give the whole id, or say who received the message: --agent NAME"));
+    }
+    Ok(names)
+}
