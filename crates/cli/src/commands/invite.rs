@@ -94,10 +94,14 @@ impl InviteArgs {
             token: made.token.unwrap_or_default(),
         };
         let line = invitation.line()?;
+        // Only an admin token may revoke it.
+        let revoke = match login.kind {
+            TokenKind::Admin => "to take it back",
+            _ => "to take it back, an admin runs",
+        };
         session.out.note(&format!(
             "An invitation for {} to {repo}. On the other machine: multiclaude-hybrid join, and paste \
-             this line.\nIt is as secret as a password; to take it back: multiclaude-hybrid tokens \
-             revoke {}",
+             this line.\nIt is as secret as a password; {revoke}: multiclaude-hybrid tokens revoke {}",
             self.name, made.id
         ));
         let value =
