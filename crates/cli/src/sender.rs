@@ -111,10 +111,14 @@ pub async fn around(session: &Session, at: &InRepo) -> Outcome<Around> {
     let node = session.settings.node();
     let filter = AgentFilter { owner: Some(at.login.owner.clone()), ..AgentFilter::default() };
     let agents = at.client.agents(&filter).await?;
-    let ours = |agent: &&Agent| {
-        agent.metadata.get(NODE) == Some(&node)
-            && agent.metadata.get(LOCAL_NAME) == Some(&local.name)
+    let instance = session.settings.instance.as_str();
+    // A label is only a word, and may be another one since: who registered it decides.
+    let is_here = |agent: &Agent| match &agent.instance {
+        Some(known) => known == instance,
+        None => agent.metadata.get(NODE) == Some(&node),
     };
+    let ours =
+        |agent: &&Agent| is_here(agent) && agent.metadata.get(LOCAL_NAME) == Some(&local.name);
     let found = agents.iter().find(ours).map(|agent| agent.name.clone());
     Ok(found.map_or(Around::Unregistered(local), Around::Agent))
 }

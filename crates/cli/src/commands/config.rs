@@ -2,6 +2,7 @@
 //! has agreed on.
 
 mod name;
+mod relabel;
 mod show;
 
 use crate::commands::list::BESIDE;
@@ -139,7 +140,11 @@ impl ConfigArgs {
         }
         let (repo, nickname) = session.resolve(self.repo.as_deref())?;
         if self.changes_here() {
+            let before = session.settings.node();
             self.change_here(session, &repo, endpoint)?;
+            if session.settings.node() != before {
+                relabel::relabel(session).await;
+            }
             name::warn_of_fork(session, &repo, nickname.as_deref())?;
         }
         if self.changes_shared() {
