@@ -1,22 +1,17 @@
 //! `audit`: who did what in a repo.
 
 use crate::failure::{Exit, Outcome};
-use crate::output::{Look, line, table, word};
+use crate::output::{Look, line, word};
 use crate::session::{Need, Session};
+use crate::table::{Fit, table};
 use clap::Args;
 use multiclaude_hybrid_client::protocol::audit::AuditEntry;
-
-const EXAMPLES: &str = "\
-Examples:
-  multiclaude-hybrid audit
-  multiclaude-hybrid audit -n 500 --json";
 
 /// Show who changed what in a repo, the newest first (service and admin tokens).
 ///
 /// Tokens, agents, requests for workers and the shared configuration are in
 /// the log; messages are not.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
 pub struct AuditArgs {
     /// At most this many entries
     #[arg(long, short = 'n', value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -59,5 +54,11 @@ fn shown(entries: &[AuditEntry]) -> String {
         ]
     };
     let rows: Vec<_> = entries.iter().map(row).collect();
-    table(&["TIME", "WHO", "ACTION", "SUBJECT"], &rows)
+    let head = [
+        ("TIME", Fit::Whole),
+        ("WHO", Fit::Shrinks),
+        ("ACTION", Fit::Whole),
+        ("SUBJECT", Fit::Shrinks),
+    ];
+    table(&head, &rows)
 }

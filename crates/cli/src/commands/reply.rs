@@ -9,17 +9,11 @@ use clap::Args;
 use multiclaude_hybrid_client::protocol::message::{Message, Sender};
 use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
 
-const EXAMPLES: &str = "\
-Examples:
-  multiclaude-hybrid reply msg_0193a1b2c3d4 'On it.'
-  git diff | multiclaude-hybrid reply msg_0193a1b2c3d4 -";
-
 /// Answer a message that one of your agents has received.
 ///
 /// The answer goes to the message's sender, from the agent that received it,
 /// in the same thread.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
 pub struct ReplyArgs {
     /// The message's id, or the beginning of it
     #[arg(value_parser = ids::given::<MessageId>)]

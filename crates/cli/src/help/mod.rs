@@ -18,11 +18,14 @@ pub const NAME: &str = "multiclaude-hybrid";
 /// The commands by what they are for, in the order of the help.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Start", &["login", "join", "host", "status", "doctor"]),
-    ("Messages", &["send", "inbox", "ack", "receipt"]),
+    ("Messages", &["send", "reply", "inbox", "ack", "receipt"]),
     ("Agents", &["list", "agents", "prompt", "stand-down", "stand-up", "keys"]),
     ("Workers", &["work", "workers", "runner"]),
-    ("Team", &["config", "invite", "leave", "tokens"]),
-    ("This machine", &["bridge", "mcp", "shim", "whoami", "logout", "completions", "man"]),
+    ("Team", &["config", "invite", "leave", "tokens", "audit"]),
+    (
+        "This machine",
+        &["bridge", "mcp", "shim", "whoami", "logout", "open", "version", "completions", "man"],
+    ),
 ];
 
 /// The command line.
