@@ -107,7 +107,7 @@ async fn the_audit_log_is_shown_to_services_and_users_get_a_hint() {
     let (mut dan, world) = dans().await;
     world.dan.register(&agent("desk")).await.unwrap();
     let mut service = on_machine(&world, &world.tokens[2], "ci");
-    service.run(&["audit", "-n", "2", "--repo", &world.repo]);
+    service.set("COLUMNS", "120");
     let refused = dan.run(&["audit", "--repo", &world.repo]);
     assert_eq!(refused.code, 4);
     let all = service.run(&["audit", "--json", "--repo", &world.repo]).json();

@@ -7,9 +7,9 @@ use crate::table::{Fit, table};
 use clap::Args;
 use multiclaude_hybrid_client::protocol::audit::AuditEntry;
 
-/// Show who changed what in a repo, the newest first (service and admin tokens).
+/// Show who changed what in a repo (service and admin tokens).
 ///
-/// Tokens, agents, requests for workers and the shared configuration are in
+/// The newest entry comes first. Tokens, agents, requests for workers and the shared configuration are in
 /// the log; messages are not.
 #[derive(Debug, Args)]
 pub struct AuditArgs {

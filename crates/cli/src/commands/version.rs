@@ -12,9 +12,9 @@ use std::time::Duration;
 /// How long a coordinator may take to say its version.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Show the version of this program, and of the coordinators it has tokens for.
+/// Show the versions of this program and of the coordinators.
 ///
-/// It succeeds even if a coordinator cannot be reached.
+/// The coordinators are those that this machine has tokens for. It succeeds even if a coordinator cannot be reached.
 #[derive(Debug, Args)]
 pub struct VersionArgs {}
 
