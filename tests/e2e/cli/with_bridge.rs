@@ -70,20 +70,3 @@ async fn the_bridge_serves_no_clone_from_another_host_and_says_how_to_allow_it()
     assert_eq!(dan.machine.sh(&hint).code, 0);
     dan.status_with("it is served", |status| status["repos"].get(0).cloned()).await;
 }
-
-#[tokio::test]
-async fn the_bridge_serves_no_clone_from_another_host_and_says_how_to_allow_it() {
-    let world = shared().await.world().await;
-    let mut dan = Site::new(&world, &world.tokens[0], "dan");
-    dan.machine.run(&["config", &world.repo, "--git-host=git.example.com"]);
-    dan.start_bridge(&[]);
-    let refused = dan
-        .status_with("it is refused", |status| {
-            Some(status["refused"][&world.repo].as_str()?.to_owned())
-        })
-        .await;
-    let hint = format!("multiclaude-hybrid config {} --git-host=github.com", world.repo);
-    assert!(refused.contains(&hint), "{refused}");
-    assert_eq!(dan.machine.sh(&hint).code, 0);
-    dan.status_with("it is served", |status| status["repos"].get(0).cloned()).await;
-}

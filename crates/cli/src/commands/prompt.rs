@@ -87,7 +87,7 @@ mod tests {
         serde_json::from_value(json!({
             "id": "agt_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b", "name": name, "type": kind, "repo": "acme/app",
             "location": "remote", "owner": "ann", "endpoint": "", "status": status, "delivery": "polling",
-            "last_seen": "2026-11-22T12:00:00.000Z", "registered_at": "2026-11-22T12:00:00.000Z",
+            "last_seen": "2026-11-22T12:00:00.000Z", "created_at": "2026-11-22T12:00:00.000Z",
             "metadata": {},
         }))
         .unwrap()
