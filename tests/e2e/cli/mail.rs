@@ -265,6 +265,8 @@ async fn a_service_token_looks_at_other_owners_mail_and_changes_it_only_if_told_
         &["inbox", "desk", "--ack", "--repo", repo][..],
         &["inbox", "desk", "--ack", "--follow", "--repo", repo],
         &["ack", &id, "--repo", repo],
+        &["ack", "--all", "desk", "--repo", repo],
+        &["reply", &id, "done", "--repo", repo],
         &["mcp", "--agent", "desk", "--repo", repo],
     ] {
         let refused = ci.run(line);
@@ -272,6 +274,8 @@ async fn a_service_token_looks_at_other_owners_mail_and_changes_it_only_if_told_
         assert!(refused.stderr.contains("an agent of dan"), "{refused:?}");
         assert!(refused.stderr.contains("--as-agent"), "{refused:?}");
     }
+    let messages = world.dan.messages("desk", "").await.unwrap();
+    assert_eq!(messages.len(), 1, "nothing was sent as desk");
     let status = || async { world.dan.messages("desk", "").await.unwrap()[0].status };
     assert_eq!(status().await, MessageStatus::Pending);
     ci.run(&["inbox", "desk", "--as-agent", "--repo", repo]);
@@ -279,8 +283,13 @@ async fn a_service_token_looks_at_other_owners_mail_and_changes_it_only_if_told_
     assert_eq!(ci.run(&["ack", &id, "--as-agent", "--repo", repo]).code, 0);
     assert_eq!(status().await, MessageStatus::Acked);
     // One's own are read as ever.
-    ci.run(&["agents", "register", "bot", "--type", "worker", "--repo", repo]);
-    ci.run(&["send", "bot", "mine", "--from", "bot", "--repo", repo]);
+    for line in [
+        &["agents", "register", "bot", "--type", "worker", "--repo", repo][..],
+        &["send", "bot", "mine", "--from", "bot", "--repo", repo],
+    ] {
+        let ran = ci.run(line);
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
     ci.run(&["inbox", "bot", "--repo", repo]);
     let mine = world.ci.messages("bot", "").await.unwrap();
     assert_eq!(mine[0].status, MessageStatus::Delivered);

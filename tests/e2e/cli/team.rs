@@ -4,6 +4,7 @@ use super::{dans, on_machine, snapshot};
 use crate::agent;
 use e2e::{Machine, shared};
 use serde_json::json;
+use std::os::unix::fs::PermissionsExt as _;
 
 #[tokio::test]
 async fn a_repo_is_configured_here_by_anybody_and_for_all_by_a_service() {
@@ -137,6 +138,32 @@ async fn the_list_and_the_prompt_show_the_names_that_messages_can_go_to() {
     machine.run(&["config", "app", "--hybrid=false"]);
     machine.run(&["list"]);
     snapshot("list", &machine);
+}
+
+#[tokio::test]
+async fn the_doctor_reports_each_cause_once() {
+    let faults = |machine: &mut Machine| {
+        let found = machine.run(&["doctor", "--json"]).json();
+        let faults = found.as_array().unwrap().iter().filter(|check| check["state"] == "fault");
+        faults.map(|check| check["what"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    // No token, and a hybrid repo.
+    let mut machine = Machine::new();
+    let world = shared().await.world().await;
+    let url = format!("--api-endpoint={}", world.url);
+    machine.run(&["config", &world.repo, "--hybrid=true", &url]);
+    assert_eq!(faults(&mut machine), ["credentials"]);
+    // A token that was revoked, and a repo that it was for.
+    machine.run_with(&["login", "--url", &world.url], &world.tokens[0]);
+    assert_eq!(faults(&mut machine), [""; 0]);
+    let who = machine.run(&["whoami", "--json"]).json();
+    let id = who["token_id"].as_str().unwrap();
+    world.admin.revoke_token(id).await.unwrap();
+    assert_eq!(faults(&mut machine), [format!("token {id}")]);
+    // A file that others can read.
+    let credentials = machine.path(".multiclaude/credentials");
+    std::fs::set_permissions(&credentials, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(faults(&mut machine), ["credentials"]);
 }
 
 #[tokio::test]

@@ -4,9 +4,12 @@ use super::send::SendArgs;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::ids::{self, Given};
 use crate::received::Received;
-use crate::session::{Need, Session};
+use crate::sender;
+use crate::session::{InRepo, Need, Session};
 use clap::Args;
+use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_client::protocol::message::{Message, Sender};
+use multiclaude_hybrid_client::protocol::token::TokenKind;
 use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
 
 /// Answer a message that one of your agents has received.
@@ -29,6 +32,9 @@ pub struct ReplyArgs {
     /// Idempotency key: the same one again sends no second message
     #[arg(long)]
     key: Option<String>,
+    /// Answer as the agent that received it, if it is another owner's
+    #[arg(long)]
+    as_agent: bool,
 }
 
 impl ReplyArgs {
@@ -39,6 +45,7 @@ impl ReplyArgs {
         let asked = at.client.receipt(&id).await;
         let asked = asked.map_err(|error| session.explain(error.into(), &at.login))?;
         let to = mailbox(&asked)?;
+        self.check_speaker(session, &at, &asked).await?;
         let sent = SendArgs {
             to: to.clone(),
             text: self.text.clone(),
@@ -61,6 +68,31 @@ impl ReplyArgs {
                 ),
             )
         })
+    }
+}
+
+impl ReplyArgs {
+    /// Refuses to speak as another owner's agent, unless that is wanted. One that is
+    /// gone is left to the sending.
+    async fn check_speaker(&self, session: &Session, at: &InRepo, asked: &Message) -> Outcome {
+        if self.as_agent || at.login.kind == TokenKind::User {
+            return Ok(());
+        }
+        let agent = match at.client.agent(&asked.to).await {
+            Ok(agent) => agent,
+            Err(Error::NotFound(_)) => return Ok(()),
+            Err(error) => return Err(session.explain(error.into(), &at.login)),
+        };
+        if !sender::is_anothers(at, &agent) {
+            return Ok(());
+        }
+        let (name, owner) = (&agent.name, &agent.owner);
+        Err(Failure::usage(format!("{name} is an agent of {owner}, not one of yours")).hint(
+            format!(
+                "to answer as that agent: multiclaude-hybrid reply {} TEXT --as-agent --repo {}",
+                asked.id, at.repo
+            ),
+        ))
     }
 }
 

@@ -1,6 +1,6 @@
 //! This machine: files, multiclaude, its daemon, the shim.
 
-use super::Check;
+use super::{Cause, Check, State};
 use crate::bridge;
 use crate::crypt;
 use crate::output::counted;
@@ -18,12 +18,20 @@ use std::path::PathBuf;
 /// Looks at everything that needs no network.
 pub(super) fn machine(session: &Session) -> Vec<Check> {
     let mut checks = vec![directory(session), credentials(session), keys(session), label(session)];
-    checks.push(real());
-    checks.push(repos(session));
-    checks.push(daemon(session));
+    checks.extend(multiclaude(session));
     checks.push(shim_seen(session));
     checks.push(bridge(session));
     checks
+}
+
+/// The real program. Where it is not there, it says little that it has no repo, and does
+/// not run.
+fn multiclaude(session: &Session) -> Vec<Check> {
+    let real = real();
+    let is_there = real.state == State::Good;
+    let rest = [repos(session), daemon(session)];
+    let rest = rest.into_iter().filter(|check| is_there || check.state != State::Warning);
+    std::iter::once(real).chain(rest).collect()
 }
 
 /// What of that has nothing to do with our settings.
@@ -51,6 +59,7 @@ fn bridge(session: &Session) -> Check {
         Ok(Some(status)) => match status.repos.iter().find_map(|repo| repo.reason.as_ref()) {
             None => Check::good("bridge", format!("running, process {}", status.pid)),
             Some(reason) => Check::warning("bridge", format!("running, and offline: {reason}"))
+                .because(Cause::Away)
                 .hint("multiclaude-hybrid bridge status shows what waits"),
         },
     }
@@ -76,9 +85,9 @@ fn credentials(session: &Session) -> Check {
     match session.secrets().check_file() {
         Err(failure) => Check::failed(what, failure),
         Ok(()) => match session.settings.logins.len() {
-            0 => Check::fault(what, "this machine has no token").hint(
-                "get one from whoever runs the coordinator, then: multiclaude-hybrid login --url URL",
-            ),
+            0 => Check::fault(what, "this machine has no token")
+                .because(Cause::NoLogin)
+                .hint("get one from your team's admin, then: multiclaude-hybrid login --url URL"),
             count => Check::good(what, counted(count, "token")),
         },
     }

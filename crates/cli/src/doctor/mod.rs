@@ -16,9 +16,39 @@ pub async fn all(session: &Session, only: Option<&Repo>) -> Vec<Check> {
     let mut checks = machine::machine(session);
     checks.extend(claude::claude(session));
     let (found, away) = remote::coordinators(session).await;
+    if !away.is_empty() {
+        checks.retain(|check| check.cause != Some(Cause::Away));
+    }
     checks.extend(found);
     checks.extend(remote::repos(session, only, &away).await);
-    checks
+    once(checks)
+}
+
+/// The checks without what an earlier one has said already: a fault of the same cause, or
+/// in the same words.
+fn once(checks: Vec<Check>) -> Vec<Check> {
+    let mut kept: Vec<Check> = Vec::new();
+    for check in checks {
+        let same = |other: &Check| {
+            let cause = check.cause.is_some() && other.cause == check.cause;
+            cause || (check.state == State::Fault && other.found == check.found)
+        };
+        if !kept.iter().any(same) {
+            kept.push(check);
+        }
+    }
+    kept
+}
+
+/// What can make several checks fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Cause {
+    /// There is no token at all.
+    NoLogin,
+    /// This token is not valid any more.
+    Token(String),
+    /// A coordinator does not answer.
+    Away,
 }
 
 /// Looks at what there is to look at where the settings cannot be read.
@@ -57,11 +87,13 @@ pub struct Check {
     pub found: String,
     /// What to do about it.
     pub hint: Option<String>,
+    #[serde(skip)]
+    cause: Option<Cause>,
 }
 
 impl Check {
     fn new(what: &str, state: State, found: impl Into<String>) -> Self {
-        Self { what: what.to_owned(), state, found: found.into(), hint: None }
+        Self { what: what.to_owned(), state, found: found.into(), hint: None, cause: None }
     }
 
     fn good(what: &str, found: impl Into<String>) -> Self {
@@ -94,8 +126,37 @@ impl Check {
     }
 
     #[must_use]
+    fn because(mut self, cause: Cause) -> Self {
+        self.cause = Some(cause);
+        self
+    }
+
+    #[must_use]
     fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cause_is_reported_once_and_what_is_good_always() {
+        let token = || Cause::Token("tok_1".to_owned());
+        let checks = vec![
+            Check::good("a", "ok"),
+            Check::good("b", "ok"),
+            Check::fault("token tok_1", "401: revoked").because(token()),
+            Check::fault("repo acme/app", "401: it does not know the token").because(token()),
+            Check::fault("credentials", "others can read it"),
+            Check::fault("encryption keys", "others can read it"),
+            Check::warning("shim", "missing"),
+            Check::fault("repo acme/web", "404"),
+        ];
+        let kept = once(checks);
+        let whats: Vec<_> = kept.iter().map(|check| check.what.as_str()).collect();
+        assert_eq!(whats, ["a", "b", "token tok_1", "credentials", "shim", "repo acme/web"]);
     }
 }

@@ -1,7 +1,7 @@
 //! The coordinator, the tokens, and the repos.
 
-use super::Check;
-use crate::failure::{Failure, check_of};
+use super::{Cause, Check};
+use crate::failure::{Exit, Failure, check_of};
 use crate::output::{counted, now};
 use crate::queue::{self, MERGE_QUEUE};
 use crate::sender::NODE;
@@ -107,7 +107,7 @@ fn clock(health: &Health, asked: i64, answered: i64) -> Option<Check> {
 async fn token(session: &Session, login: &Login, client: &Client) -> Check {
     let what = format!("token {}", login.token_id);
     match client.whoami().await {
-        Err(error) => Check::failed(&what, session.explain(error.into(), login)),
+        Err(error) => of_token(&what, session.explain(error.into(), login), login),
         Ok(who) => {
             let covers = covered(who.kind, &who.repos);
             let week = 7 * 86_400_000;
@@ -124,6 +124,13 @@ async fn token(session: &Session, login: &Login, client: &Client) -> Check {
             }
         }
     }
+}
+
+/// A failure that is the token's, if the coordinator does not take it.
+fn of_token(what: &str, failure: Failure, login: &Login) -> Check {
+    let refused = failure.exit == Exit::NotLoggedIn;
+    let check = Check::failed(what, failure);
+    if refused { check.because(Cause::Token(login.token_id.to_string())) } else { check }
 }
 
 /// Looks at every repo that is hybrid here, or at the one, less those whose
@@ -147,12 +154,18 @@ pub(super) async fn repos(session: &Session, only: Option<&Repo>, away: &[String
     let found = meant.iter().map(|repo| async move {
         let what = format!("repo {repo}");
         match session.in_repo(Some(repo.as_str()), Need::Use) {
-            Err(failure) => vec![Check::failed(&what, failure)],
+            Err(failure) => {
+                let check = Check::failed(&what, failure);
+                let is_first = session.settings.logins.is_empty();
+                vec![if is_first { check.because(Cause::NoLogin) } else { check }]
+            }
             // That was said above.
             Ok(at) if is_among(away, &at.login.url) => Vec::new(),
             Ok(at) => match in_repo(session, &at, &what).await {
                 Ok(found) => found,
-                Err(failure) => vec![Check::failed(&what, session.explain(failure, &at.login))],
+                Err(failure) => {
+                    vec![of_token(&what, session.explain(failure, &at.login), &at.login)]
+                }
             },
         }
     });
