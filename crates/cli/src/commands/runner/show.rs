@@ -82,7 +82,7 @@ fn lines(status: &Status) -> Vec<String> {
         lines.push(String::new());
         let head = [
             ("ID", Fit::Whole),
-            ("NAME", Fit::Shrinks),
+            ("NAME", Fit::Whole),
             ("STAGE", Fit::Whole),
             ("TASK", Fit::Shrinks),
             ("SINCE", Fit::Spare),
