@@ -130,7 +130,7 @@ async fn token(session: &Session, login: &Login, client: &Client) -> Check {
 fn of_token(what: &str, failure: Failure, login: &Login) -> Check {
     let refused = failure.exit == Exit::NotLoggedIn;
     let check = Check::failed(what, failure);
-    if refused { check.because(Cause::Token(login.token_id.to_string())) } else { check }
+    if refused { check.because(Cause::Token(login.token_id.clone())) } else { check }
 }
 
 /// Looks at every repo that is hybrid here, or at the one, less those whose
