@@ -1,6 +1,6 @@
 //! One signed POST to an endpoint: with a timeout, without following
-//! redirects. The status is the answer. Of a body, only the JSON of a good answer
-//! is read: at most 4 KiB, and for a short time.
+//! redirects. The status is the answer; only the JSON of a good one says more. At most
+//! 4 KiB of a body are read, and for a short time.
 
 use crate::clock;
 use futures_util::StreamExt;
@@ -18,6 +18,9 @@ use worker::{AbortSignal, Delay, Headers, Response, js_sys, web_sys};
 
 /// Bytes of an answer that are read.
 const ANSWER_MAX: usize = 4096;
+/// How long to wait for a body that says nothing. A connection can be used again only
+/// once its answer was read: without this each push would open another one.
+const REST: Duration = Duration::from_millis(100);
 
 /// A payload to be posted.
 pub struct Post<'a> {
@@ -73,19 +76,14 @@ async fn exchange(post: &Post<'_>, signal: &AbortSignal, now: Ms) -> worker::Res
     let answered_at = Timestamp(clock::now());
     let retry_after_secs =
         retry_after.and_then(|text| retry_after::read(text.trim_ascii(), answered_at));
-    let within = Duration::from_millis(post.timing.push_body.unsigned_abs());
-    let report = if is_good_json(&response)? {
-        let read = Box::pin(read_report(&mut response));
-        // A body that breaks or dribbles changes nothing. Dropping it cancels the rest.
-        match select(read, Delay::from(within)).await {
-            Either::Left((report, _)) => report.unwrap_or(Report::DELIVERED),
-            Either::Right(_) => Report::DELIVERED,
-        }
-    } else {
-        // Nobody reads it: without this the connection would stay open until the
-        // endpoint ends it.
-        drop(response.stream());
-        Report::DELIVERED
+    let says_more = is_good_json(&response)?;
+    let body = Duration::from_millis(post.timing.push_body.unsigned_abs());
+    let within = if says_more { body } else { REST };
+    let read = Box::pin(read_body(&mut response));
+    // A body that breaks or dribbles changes nothing; dropping it cancels the rest.
+    let report = match select(read, Delay::from(within)).await {
+        Either::Left((Ok(bytes), _)) if says_more => said(&bytes),
+        _ => Report::DELIVERED,
     };
     Ok(Answer::Status { code, report, retry_after_secs })
 }
@@ -100,21 +98,20 @@ fn is_good_json(response: &Response) -> worker::Result<bool> {
     Ok(is_json && (200..300).contains(&response.status_code()))
 }
 
-/// Reads at most 4 KiB of a JSON answer; what it says of the message.
-async fn read_report(response: &mut Response) -> worker::Result<Report> {
-    let Ok(mut stream) = response.stream() else {
-        return Ok(Report::DELIVERED);
-    };
+/// Reads a body of at most 4 KiB; a larger one counts as empty.
+async fn read_body(response: &mut Response) -> worker::Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    let Ok(mut stream) = response.stream() else {
+        return Ok(bytes);
+    };
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;
         if bytes.len() + chunk.len() > ANSWER_MAX {
-            // Dropping the stream cancels the rest, however long it is.
-            return Ok(Report::DELIVERED);
+            return Ok(Vec::new());
         }
         bytes.extend(chunk);
     }
-    Ok(said(&bytes))
+    Ok(bytes)
 }
 
 /// What a JSON answer says beside its status: `"status": "acked"`, `"seen": true`.

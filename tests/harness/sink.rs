@@ -2,8 +2,10 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Response, StatusCode, Uri};
+use axum::serve::ListenerExt as _;
 use serde_json::Value;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -19,6 +21,8 @@ pub enum Answer {
     Hang,
     /// 200 with a body that does not end.
     Endless,
+    /// This status and content type, and a short body whose length is not said before.
+    Chunked(u16, &'static str),
     /// This status and content type at once; then a body, one byte in a second.
     Dribble(u16, &'static str),
 }
@@ -75,6 +79,8 @@ struct Shared {
     received: Mutex<Vec<Received>>,
     /// Answers still to be given, then 204 for ever.
     script: Mutex<VecDeque<Answer>>,
+    /// Connections that were opened to it.
+    connections: AtomicUsize,
     /// Where pushes are passed on to; its answers are given then.
     behind: Mutex<Option<String>>,
 }
@@ -95,6 +101,10 @@ impl Sink {
         let router = Router::new().fallback(receive).with_state(Arc::clone(&shared));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://127.0.0.1:{}/hook", listener.local_addr().unwrap().port());
+        let counted = Arc::clone(&shared);
+        let listener = listener.tap_io(move |_| {
+            counted.connections.fetch_add(1, Relaxed);
+        });
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { shared, url }
     }
@@ -102,6 +112,11 @@ impl Sink {
     /// Everything received so far.
     pub fn received(&self) -> Vec<Received> {
         self.shared.received.lock().unwrap().clone()
+    }
+
+    /// How many connections were opened to it.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Relaxed)
     }
 
     /// The texts of all messages received, in order.
@@ -153,6 +168,11 @@ async fn receive(
                 response = response.header(name, value);
             }
             response.body(Body::from(body)).unwrap()
+        }
+        Answer::Chunked(code, kind) => {
+            let chunks = futures_util::stream::iter([Ok::<_, std::io::Error>("ok")]);
+            let response = Response::builder().status(StatusCode::from_u16(code).unwrap());
+            response.header("content-type", kind).body(Body::from_stream(chunks)).unwrap()
         }
         Answer::Dribble(code, kind) => {
             let body = br#"{"status":"acked"}"#.iter().copied();

@@ -140,6 +140,18 @@ async fn retries_wait_for_their_steps_unless_retry_after_asks_for_another_time()
 }
 
 #[tokio::test]
+async fn pushes_to_an_endpoint_that_answers_with_text_share_connections() {
+    let world = shared().await.world().await;
+    let sink = Sink::start(vec![Answer::Chunked(200, "text/html"); 20]).await;
+    pushed_to(&world, &sink.url).await;
+    for n in 0..20 {
+        send(&world, &n.to_string()).await;
+    }
+    sink.wait_for(20, 20).await;
+    assert!(sink.connections() <= 5, "{} connections for 20 pushes", sink.connections());
+}
+
+#[tokio::test]
 async fn an_answer_whose_body_dribbles_holds_up_no_message() {
     let world = shared().await.world().await;
     let dribble = Answer::Dribble;
