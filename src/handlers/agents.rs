@@ -287,8 +287,15 @@ pub async fn heartbeats(mut context: Context) -> Handled {
     let principal = caller.principal();
     let owner = (principal.kind == TokenKind::User).then(|| principal.owner.as_str());
     let grain = context.settings.timing.seen_grain;
-    let results =
-        store::heartbeats(context.db()?, &caller.repo, &beats, owner, context.now, grain).await?;
+    let results = crate::store::presence::heartbeats(
+        context.db()?,
+        &caller.repo,
+        &beats,
+        owner,
+        context.now,
+        grain,
+    )
+    .await?;
     text(200, results)
 }
 

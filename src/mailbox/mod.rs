@@ -14,7 +14,8 @@
 //! | [`alarm`] | wakes and arms it |
 //! | [`inbox`] | the commands of senders and recipients |
 //! | [`endpoint`] | the commands that set up and test an endpoint |
-//! | [`push`] | sends what waits, passes notices on, reports delivery |
+//! | [`push`] | sends what waits, passes notices on |
+//! | [`presence`] | what the registry shows of the agent |
 //! | [`stream`] | a client's WebSocket, which takes the place of pushes |
 //! | [`socket`] | what goes with that WebSocket, and how it is closed |
 //! | [`vault`] | webhook secrets, sealed at rest |
@@ -27,7 +28,7 @@
 //! | send (with an idempotency key) | 1 | 1 | 0 | 1 (2) |
 //! | push | 0 | 0 | 0 | 1, with the next write or after 250 ms |
 //! | stream: offer and answer | 0 | 1/20 (a frame) | 0 | 1, likewise |
-//! | poll | 1 | 1 | 0, and 1 afterwards once a minute | 0 |
+//! | poll | 1 | 1 | 0, and now and then 1 afterwards | 0 |
 //! | seen, reported apart | 1 | 1 | 0 | 1 |
 //! | ack, with or without seen | 1 | 1 | 0 | 1 |
 //!
@@ -35,8 +36,9 @@
 //! statements, one of them after the answer) or the sender's owner (1), each
 //! at most once in 60 s, and whether a stream's token still holds (1), before
 //! a message is offered, as rarely. That the holder was there (it polled, or
-//! reported without a stream) is told to D1 after the answer, with one statement in
-//! 60 s at most, which writes a row if nothing else has. An idle stream costs nothing. A message's
+//! reported without a stream) is reported to D1 after the answer: one statement when
+//! the object has just been loaded, else one in 60 s; it writes a row only if the
+//! registry knows of nothing within 60 s. An idle stream costs nothing. A message's
 //! life costs 4 rows with a key, 3 without, and one more if *seen* is reported
 //! apart. A receipt costs what a poll does, and a repeated report no row.
 //! Apart from that: an alarm is set when something waits that no alarm covers,
@@ -54,6 +56,7 @@ pub mod door;
 pub mod endpoint;
 pub mod inbox;
 pub mod object;
+pub mod presence;
 pub mod push;
 pub mod socket;
 pub mod sql;

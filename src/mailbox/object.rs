@@ -151,8 +151,8 @@ impl DurableObject for Mailbox {
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        // Hardly an error leaves here: the runtime would give up on the alarm after
-        // some tries. It is set again instead, whatever went wrong.
+        // An error leaves here only where no alarm can be set at all: the runtime calls
+        // again then, and gives up after some tries.
         if let Err(refused) = self.inner.wake().await {
             log::fault("alarm", &format!("{}: {refused}", self.inner.name));
             let later = self.inner.wake_later().await;

@@ -11,14 +11,11 @@ use super::door::Door;
 use super::object::Inner;
 use super::sql::fresh_message;
 use crate::delivery::{self, Post};
-use crate::error::ApiError;
 use crate::settings::Settings;
 use crate::store::{self, Db};
 use crate::{clock, log, random};
-use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::mailbox::{Batch, Push, notice_text};
 use multiclaude_hybrid_core::outcome::{ErrorClass, Outcome};
-use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::message::FailureReason;
 use multiclaude_hybrid_protocol::webhook::Secret;
 use multiclaude_hybrid_protocol::{MessageId, SpawnId, Timestamp};
@@ -60,7 +57,7 @@ impl Inner {
                 || core.due_to_fail(now).is_some()
                 || core.next_notice(now).is_some()
                 || core.unreported(now).is_some()
-                || core.untold_sign(now).is_some()
+                || core.unreported_sign(now).is_some()
         })
     }
 
@@ -107,7 +104,7 @@ impl Inner {
                 self.pass_on(&batch).await?;
             } else if let Some(delivery) = self.with(|core| core.unreported(now))? {
                 self.report_delivery(delivery).await?;
-            } else if let Some(sign) = self.with(|core| core.untold_sign(now))? {
+            } else if let Some(sign) = self.with(|core| core.unreported_sign(now))? {
                 self.report_sign(sign, &settings).await?;
             } else {
                 self.purge()?;
@@ -296,53 +293,6 @@ impl Inner {
             return Err(Refused::read(&text));
         }
         Ok(())
-    }
-
-    /// Shows in the registry how messages reach the agent, when that changes.
-    async fn report_delivery(&self, delivery: (Delivery, Option<String>)) -> Result<(), Refused> {
-        let (repo, agent) = self.address()?;
-        let (id, sign) = self
-            .with(|core| (core.open().map(|config| config.agent_id.clone()), core.last_sign()))?;
-        let Some(id) = id else { return Ok(()) };
-        let shown = (delivery.0, delivery.1.as_deref());
-        let told = match Db::new(&self.env) {
-            // Nobody is registered by this name.
-            _ if self.is_for_spawns() => Ok(()),
-            Ok(db) => store::agents::set_delivery(&db, &id, &repo, &agent, shown, sign).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = told {
-            return self.report_failed("report_delivery", &error);
-        }
-        let writes = self.with(|core| {
-            if let Some(sign) = sign {
-                core.sign_told(sign);
-            }
-            core.reported(delivery)
-        })?;
-        self.execute(writes)
-    }
-
-    /// Shows in the registry that the agent's holder was there.
-    async fn report_sign(&self, sign: Ms, settings: &Settings) -> Result<(), Refused> {
-        let (repo, agent) = self.address()?;
-        let id = self.with(|core| core.open().map(|config| config.agent_id.clone()))?;
-        let Some(id) = id else { return Ok(()) };
-        let before = sign - settings.timing.seen_grain;
-        let told = match Db::new(&self.env) {
-            Ok(db) => store::agents::set_seen(&db, &id, &repo, &agent, sign, before).await,
-            Err(error) => Err(error),
-        };
-        match told {
-            Ok(()) => self.with(|core| core.sign_told(sign)),
-            Err(error) => self.report_failed("report_sign", &error),
-        }
-    }
-
-    /// D1 is away: everything else goes on, and the alarm tries again.
-    fn report_failed(&self, what: &str, error: &ApiError) -> Result<(), Refused> {
-        log::fault(what, &format!("{}: {error}", self.name));
-        self.with(|core| core.report_failed(clock::now()))
     }
 
     /// Deletes old rows, and saves where the next load can begin.

@@ -8,9 +8,8 @@ use super::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::registry::{self, Row, Version};
-use multiclaude_hybrid_protocol::agent::{Agent, AgentStatus, Delivery, Location};
+use multiclaude_hybrid_protocol::agent::{Agent, AgentStatus, Location};
 use multiclaude_hybrid_protocol::from_value;
-use multiclaude_hybrid_protocol::heartbeat::Heartbeat;
 use multiclaude_hybrid_protocol::value::{FromValue, member, object};
 use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo, Timestamp};
 use serde_json::Value;
@@ -262,96 +261,4 @@ pub async fn unclosed(db: &Db, before: Ms, limit: u32) -> Result<Vec<Row>, ApiEr
     let binds = [Bind::Int(before), Bind::Int(limit.into())];
     let rows: Vec<Stored> = db.first(&sql, binds).await?.unwrap_or_default();
     Ok(rows.into_iter().map(|Stored(row)| row).collect())
-}
-
-/// Shows how messages reach this incarnation now, and when its holder was there last,
-/// as far as its mailbox knows.
-pub async fn set_delivery(
-    db: &Db,
-    id: &AgentId,
-    repo: &Repo,
-    name: &AgentName,
-    (delivery, reason): (Delivery, Option<&str>),
-    seen: Option<Ms>,
-) -> Result<(), ApiError> {
-    let sql = "UPDATE agents SET delivery = ?4, delivery_reason = ?5, \
-         last_seen = max(last_seen, ?6) \
-         WHERE repo = ?1 AND name = ?2 AND id = ?3 RETURNING '1' AS row";
-    let binds = [
-        Bind::Text(repo.as_str()),
-        Bind::Text(name.as_str()),
-        Bind::Text(id.as_str()),
-        Bind::Text(delivery.as_str()),
-        Bind::Maybe(reason),
-        Bind::Int(seen.unwrap_or(0)),
-    ];
-    db.changes(sql, binds).await.map(|_| ())
-}
-
-/// Notes that the holder of this incarnation was there, where the registry knows of
-/// nothing after `before`.
-pub async fn set_seen(
-    db: &Db,
-    id: &AgentId,
-    repo: &Repo,
-    name: &AgentName,
-    seen: Ms,
-    before: Ms,
-) -> Result<(), ApiError> {
-    let sql = "UPDATE agents SET last_seen = ?4 WHERE repo = ?1 AND name = ?2 AND id = ?3 \
-         AND deleted_at IS NULL AND last_seen <= ?5 RETURNING '1' AS row";
-    let binds = [
-        Bind::Text(repo.as_str()),
-        Bind::Text(name.as_str()),
-        Bind::Text(id.as_str()),
-        Bind::Int(seen),
-        Bind::Int(before),
-    ];
-    db.changes(sql, binds).await.map(|_| ())
-}
-
-/// Takes the heartbeats of a machine: one batch of two statements, which
-/// writes only the rows that would tell something new.
-///
-/// `owner`: whose agents the caller acts for; none for a service, which acts
-/// for all. Answers a `HeartbeatResult` for each, as JSON.
-pub async fn heartbeats(
-    db: &Db,
-    repo: &Repo,
-    beats: &[Heartbeat],
-    owner: Option<&str>,
-    now: Ms,
-    grain: Ms,
-) -> Result<String, ApiError> {
-    const BEATS: &str = "(SELECT value ->> 'name' AS name, value ->> 'id' AS id, \
-         value ->> 'status' AS status, value -> 'metadata' AS metadata, key FROM json_each(?1))";
-    let update = format!(
-        "UPDATE agents SET last_seen = max(last_seen, ?4), status = coalesce(beat.status, agents.status), \
-         metadata = iif(beat.metadata = 'null', agents.metadata, beat.metadata) \
-         FROM {BEATS} AS beat WHERE agents.repo = ?2 AND agents.name = beat.name \
-         AND agents.deleted_at IS NULL AND (beat.id IS NULL OR beat.id = agents.id) \
-         AND (?3 IS NULL OR agents.owner = ?3) AND (agents.last_seen <= ?5 \
-         OR agents.status <> coalesce(beat.status, agents.status) \
-         OR agents.metadata <> iif(beat.metadata = 'null', agents.metadata, beat.metadata))"
-    );
-    let answer = format!(
-        "SELECT json_group_array(json_object('name', beat.name, 'result', CASE \
-         WHEN agents.name IS NULL THEN 'agent_not_found' \
-         WHEN beat.id IS NOT NULL AND (agents.deleted_at IS NOT NULL OR beat.id <> agents.id) \
-           THEN 'agent_superseded' \
-         WHEN agents.deleted_at IS NOT NULL THEN 'agent_not_found' \
-         WHEN ?3 IS NOT NULL AND agents.owner <> ?3 THEN 'forbidden' ELSE 'ok' END) ORDER BY beat.key) AS row \
-         FROM {BEATS} AS beat LEFT JOIN agents ON agents.repo = ?2 AND agents.name = beat.name"
-    );
-    let json = serde_json::to_string(beats)?;
-    let update_binds = [
-        Bind::Text(&json),
-        Bind::Text(repo.as_str()),
-        Bind::Maybe(owner),
-        Bind::Int(now),
-        Bind::Int(now - grain),
-    ];
-    let answer_binds = [Bind::Text(&json), Bind::Text(repo.as_str()), Bind::Maybe(owner)];
-    let results = db.pair((&update, &update_binds), (&answer, &answer_binds)).await?;
-    Ok(results.unwrap_or_else(|| "[]".to_owned()))
 }

@@ -12,6 +12,7 @@ pub mod callbacks;
 pub mod configs;
 pub mod leases;
 pub mod outgoing;
+pub mod presence;
 pub mod runners;
 pub mod spawn_logs;
 pub mod spawns;

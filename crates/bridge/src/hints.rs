@@ -4,7 +4,7 @@
 use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_client::protocol::{ErrorCode, Repo};
 
-/// A command, or an advice, for whoever got this error; nothing where the error
+/// A command or advice for the user who got this error; nothing where the error
 /// itself says all. `repo`: what they had asked about, if that is known.
 pub fn hint_for(code: ErrorCode, repo: Option<&Repo>) -> Option<String> {
     let hint = text(code)?;
@@ -18,7 +18,7 @@ pub fn hint_for(code: ErrorCode, repo: Option<&Repo>) -> Option<String> {
 fn text(code: ErrorCode) -> Option<&'static str> {
     Some(match code {
         ErrorCode::Unauthenticated => {
-            "get a new token from whoever runs the coordinator, then: multiclaude-hybrid login"
+            "get a new token from the coordinator's admin, then: multiclaude-hybrid login"
         }
         ErrorCode::Forbidden => {
             "multiclaude-hybrid whoami --all shows what each token of this machine covers"
@@ -62,7 +62,7 @@ fn text(code: ErrorCode) -> Option<&'static str> {
 }
 
 /// What went wrong and what to do about it, on one line.
-pub fn told(error: &Error) -> String {
+pub fn explained(error: &Error) -> String {
     match error.code().and_then(|code| hint_for(code, None)) {
         Some(hint) => format!("{error} Hint: {hint}"),
         None => error.to_string(),

@@ -200,7 +200,7 @@ pub async fn call_api(
     args: &Value,
     required: bool,
 ) -> Option<Result<Value, String>> {
-    let text = |error: Error| hints::told(&error);
+    let text = |error: Error| hints::explained(&error);
     Some(match tool {
         "list_agents" => repo.agents(&AgentFilter::default()).await.map_err(text).map(|agents| {
             let shown = |agent: &Agent| Shown::of(agent, agent.name.as_str(), agent.name == *name);

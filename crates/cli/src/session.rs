@@ -176,7 +176,7 @@ impl Session {
                 }
                 .hint(format!("if that is the coordinator: {}", go_to(&login.url, repo))),
                 None => failure.hint(format!(
-                    "get one from whoever runs the coordinator, then: multiclaude-hybrid login --url {asked}"
+                    "get one from the coordinator's admin, then: multiclaude-hybrid login --url {asked}"
                 )),
             }
         })

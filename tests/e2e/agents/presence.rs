@@ -57,6 +57,11 @@ async fn a_stream_a_poll_and_an_acknowledgement_are_signs_of_life_and_keep_the_n
         world.dan.report(&id, "acked", None).await.unwrap();
         let stopped = world.dan.agents("status=stopped").await.unwrap();
         let names: Vec<_> = stopped.iter().map(|agent| agent.name.as_str()).collect();
+        // SQL says so of a list, core of one agent.
+        for agent in &stopped {
+            let one = world.dan.agent(agent.name.as_str()).await.unwrap();
+            assert_eq!(one.status, AgentStatus::Stopped, "{}", agent.name);
+        }
         for name in ["streams", "polls", "acks"] {
             assert!(!names.contains(&name), "{names:?}");
             assert_eq!(code(take_over(name).await), AgentExists, "{name}");

@@ -163,7 +163,7 @@ impl Outbox {
             let usual = async {
                 tokio::select! {
                     () = usual => {}
-                    // The coordinator went or came back: attempts begin anew.
+                    // The coordinator went or came back: the attempts start again from the first.
                     _ = reach.changed() => *attempts = 0,
                 }
             };

@@ -122,7 +122,7 @@ impl RepoBridge {
             Err(error) if error.code() == Some(ErrorCode::AgentNotFound) => {
                 Err(format!("{}; the tool list_agents, too", unregistered(&to)))
             }
-            Err(error) => Err(hints::told(&error)),
+            Err(error) => Err(hints::explained(&error)),
         }
     }
 

@@ -38,7 +38,7 @@ pub struct Plain<'a>(pub &'a RepoClient);
 
 impl Seal for Plain<'_> {
     async fn seal(&self, message: NewMessage) -> Result<NewMessage, String> {
-        match self.0.config().await.map_err(|error| hints::told(&error))?.value.encrypt {
+        match self.0.config().await.map_err(|error| hints::explained(&error))?.value.encrypt {
             Some(Encrypt::Always) => Err("not sent: all messages of this repo are encrypted \
                 (--encrypt=always), and a runner's worker has no key. Write it into the pull request or the \
                 summary of your work"
@@ -88,7 +88,7 @@ async fn answer(
             // What cannot be opened is with the agent, and not in its mind.
             let report =
                 if opened.is_ok() { Report::SEEN } else { MessageStatus::Delivered.into() };
-            repo.report(&id, report, None).await.map_err(|error| hints::told(&error))?;
+            repo.report(&id, report, None).await.map_err(|error| hints::explained(&error))?;
             Ok(json!({ "id": id, "from": from, "sent_at": sent_at, "body": readable(opened) }))
         }
         "ack_message" => {
@@ -96,7 +96,7 @@ async fn answer(
             let acked = repo
                 .report(&id, MessageStatus::Acked, None)
                 .await
-                .map_err(|error| hints::told(&error))?;
+                .map_err(|error| hints::explained(&error))?;
             Ok(receipt(&acked))
         }
         _ => {
@@ -125,7 +125,7 @@ async fn send(
     let message = NewMessage { reply_to, ..NewMessage::new(from, to, &wish.body) };
     let sealed = seal.seal(message).await?;
     let key = Uuid::new_v4().to_string();
-    let sent = repo.send(&sealed, Some(&key)).await.map_err(|error| hints::told(&error))?;
+    let sent = repo.send(&sealed, Some(&key)).await.map_err(|error| hints::explained(&error))?;
     Ok(json!({ "id": sent.id, "to": sent.to, "status": sent.status }))
 }
 
@@ -136,7 +136,7 @@ async fn list(
     list: &List,
 ) -> Result<Value, String> {
     let filter = MessageFilter { limit: Some(500), ..MessageFilter::default() };
-    let page = repo.messages(name, &filter).await.map_err(|error| hints::told(&error))?;
+    let page = repo.messages(name, &filter).await.map_err(|error| hints::explained(&error))?;
     let open = |message: &Message| {
         list.all || matches!(message.status, MessageStatus::Pending | MessageStatus::Delivered)
     };
@@ -150,7 +150,8 @@ async fn list(
 /// A message for this agent, and for no other of the same owner.
 async fn received(repo: &RepoClient, name: &AgentName, args: Value) -> Result<Message, String> {
     let of: OfMessage = arguments(args)?;
-    let message = repo.receipt(&message_id(&of.id)?).await.map_err(|error| hints::told(&error))?;
+    let message =
+        repo.receipt(&message_id(&of.id)?).await.map_err(|error| hints::explained(&error))?;
     if message.to == *name {
         return Ok(message);
     }

@@ -21,7 +21,7 @@ pub(super) async fn spawn(
     wish: Spawn,
     required: bool,
 ) -> Result<Value, String> {
-    let text = |error: Error| hints::told(&error);
+    let text = |error: Error| hints::explained(&error);
     let config = repo.config().await.map_err(text)?.value;
     if let Some(reason) = unencrypted(&config, required) {
         return Err(format!(

@@ -30,7 +30,7 @@ impl AuditArgs {
             session.explain(error.into(), &at.login).instead(
                 Exit::Forbidden,
                 "the audit log takes a service or an admin token; if you have one: \
-                 multiclaude-hybrid login. If not, ask whoever runs the coordinator",
+                 multiclaude-hybrid login. If not, ask the coordinator's admin",
             )
         })?;
         session.out.show(&entries, || match entries.as_slice() {

@@ -85,7 +85,7 @@ impl InviteArgs {
             .map_err(|error| {
                 session.explain(error.into(), login).instead(
                     Exit::Forbidden,
-                    "inviting takes a service or an admin token: ask whoever runs the coordinator",
+                    "inviting takes a service or an admin token: ask the coordinator's admin",
                 )
             })?;
         let invitation = Invitation {

@@ -76,7 +76,7 @@ async fn coordinator(
         Check::good(what, format!("version {}, answers in {} ms", health.version, answered - asked))
     } else {
         Check::fault(what, format!("it is {}: its database is {}", health.status, health.d1))
-            .hint("whoever runs it: look at its log, and at Cloudflare's status page for D1")
+            .hint("its admin: look at its log, and at Cloudflare's status page for D1")
     }];
     if login.url.starts_with("http://") && !client.base().is_loopback() {
         checks.push(
@@ -116,7 +116,7 @@ async fn token(session: &Session, login: &Login, client: &Client) -> Check {
                     &what,
                     format!("it expires within {} days", (end.0 - now().0) / 86_400_000 + 1),
                 )
-                .hint("get a new one from whoever runs the coordinator"),
+                .hint("get a new one from the coordinator's admin"),
                 _ => Check::good(
                     &what,
                     format!("{} ({}) for {covers}", who.owner, who.kind.as_str()),

@@ -1,9 +1,9 @@
 //! Signs of life of the agent's holder: a poll, a report, a stream that opens, answers
-//! or ends. The registry is told of them at most once in `seen_grain`; while it shows an
-//! open stream, not at all.
+//! or ends. They are reported to the registry at most once in `seen_grain`, and not at
+//! all while it shows an open stream.
 //!
 //! They are kept in memory only. What is lost with it is less than `seen_grain` old, or
-//! has been told.
+//! has been reported.
 
 use super::Mailbox;
 use crate::Ms;
@@ -12,7 +12,7 @@ use crate::Ms;
 #[derive(Debug, Default)]
 pub(super) struct Signs {
     last: Option<Ms>,
-    told: Option<Ms>,
+    reported: Option<Ms>,
 }
 
 impl Mailbox {
@@ -28,23 +28,23 @@ impl Mailbox {
     }
 
     /// Is the holder there: has it an open stream, or given a sign of life within
-    /// `unseen`? Then nobody may take the name over.
+    /// `unseen`? Then the name cannot be taken over.
     pub fn is_held(&self, now: Ms) -> bool {
         let recent = |at: Ms| now.saturating_sub(at) < self.timing.unseen;
         self.open().is_some() && (self.stream.is_some() || self.signs.last.is_some_and(recent))
     }
 
-    /// The sign of life to tell the registry now.
-    pub fn untold_sign(&self, now: Ms) -> Option<Ms> {
+    /// The sign of life to report to the registry now.
+    pub fn unreported_sign(&self, now: Ms) -> Option<Ms> {
         self.open().filter(|_| self.stream.is_none() && self.report_held_until <= now)?;
         let last = self.signs.last?;
-        let due = self.signs.told.is_none_or(|told| last - told >= self.timing.seen_grain);
+        let due = self.signs.reported.is_none_or(|at| last - at >= self.timing.seen_grain);
         due.then_some(last)
     }
 
-    /// The registry was told that the holder was there at `sign`.
-    pub fn sign_told(&mut self, sign: Ms) {
-        self.signs.told = self.signs.told.max(Some(sign));
+    /// The registry knows that the holder was there at `sign`.
+    pub fn sign_reported(&mut self, sign: Ms) {
+        self.signs.reported = self.signs.reported.max(Some(sign));
     }
 
     pub(super) fn forget_signs(&mut self) {

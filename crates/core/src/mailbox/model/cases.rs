@@ -97,7 +97,7 @@ fn an_endpoint_that_is_gone_is_back_with_another_url_or_a_good_test() {
 }
 
 #[test]
-fn the_registry_is_told_again_of_a_stream_after_another_url_was_set() {
+fn a_stream_is_reported_to_the_registry_again_after_another_url_was_set() {
     let mut world = open_world();
     world.mailbox.open_stream(None);
     let told = world.mailbox.unreported(world.now).unwrap();
@@ -297,20 +297,20 @@ fn the_holder_is_there_for_180_seconds_after_a_sign_and_while_its_stream_lives()
 }
 
 #[test]
-fn the_registry_is_told_of_signs_once_a_minute_and_not_while_a_stream_lives() {
+fn signs_are_reported_to_the_registry_once_a_minute_and_not_while_a_stream_lives() {
     let mut world = open_world();
-    assert_eq!(world.mailbox.untold_sign(world.now), None);
+    assert_eq!(world.mailbox.unreported_sign(world.now), None);
     let first = world.now;
     world.mailbox.note_sign(first);
-    assert_eq!(world.mailbox.untold_sign(first), Some(first));
+    assert_eq!(world.mailbox.unreported_sign(first), Some(first));
     world.mailbox.report_failed(first);
-    assert_eq!(world.mailbox.untold_sign(first), None, "D1 is away");
-    assert_eq!(world.mailbox.untold_sign(first + 5_000), Some(first));
-    world.mailbox.sign_told(first);
+    assert_eq!(world.mailbox.unreported_sign(first), None, "D1 is away");
+    assert_eq!(world.mailbox.unreported_sign(first + 5_000), Some(first));
+    world.mailbox.sign_reported(first);
     world.mailbox.note_sign(first + 59_999);
-    assert_eq!(world.mailbox.untold_sign(first + 59_999), None);
+    assert_eq!(world.mailbox.unreported_sign(first + 59_999), None);
     world.mailbox.note_sign(first + 60_000);
-    assert_eq!(world.mailbox.untold_sign(first + 60_000), Some(first + 60_000));
+    assert_eq!(world.mailbox.unreported_sign(first + 60_000), Some(first + 60_000));
     world.mailbox.open_stream(None);
-    assert_eq!(world.mailbox.untold_sign(first + 60_000), None);
+    assert_eq!(world.mailbox.unreported_sign(first + 60_000), None);
 }
