@@ -6,8 +6,9 @@ use e2e::{Machine, eventually};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::time::Instant;
 
 struct Home(Machine);
 
@@ -60,9 +61,7 @@ impl Home {
 
     fn files(&self, name: &str) -> Vec<Value> {
         let entries = fs::read_dir(self.messages(name)).into_iter().flatten();
-        entries
-            .map(|entry| serde_json::from_slice(&fs::read(entry.unwrap().path()).unwrap()).unwrap())
-            .collect()
+        entries.map(|entry| whole(&entry.unwrap().path())).collect()
     }
 
     fn state(&self) -> Value {
@@ -90,6 +89,19 @@ impl Drop for Home {
         let _ = self.run("", &["stop"]);
         let mut command = self.0.command("tmux");
         output(command.arg("kill-server"), b"", LIMIT);
+    }
+}
+
+/// A message file. multiclaude writes it in place, so that one may be half written:
+/// it is read again until it is whole.
+fn whole(path: &Path) -> Value {
+    let until = Instant::now() + LIMIT;
+    loop {
+        match serde_json::from_slice(&fs::read(path).unwrap()) {
+            Ok(message) => return message,
+            Err(error) if Instant::now() > until => panic!("{}: {error}", path.display()),
+            Err(_) => std::thread::yield_now(),
+        }
     }
 }
 

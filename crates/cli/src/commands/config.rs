@@ -153,8 +153,8 @@ impl ConfigArgs {
             done.map_err(|failure| {
                 session.explain(failure, &at.login).instead(
                     Exit::Forbidden,
-                    "the shared configuration is for service and admin tokens: ask whoever runs the \
-                     coordinator, or log in with such a token. --hybrid and --api-endpoint need none",
+                    "the shared configuration is for service and admin tokens: ask the coordinator's \
+                     admin, or log in with such a token. --hybrid and --api-endpoint need none",
                 )
             })?;
         } else if self.changes_here() {

@@ -10,6 +10,7 @@ use crate::shim::install::{self, Link};
 use crate::shim::places::Places;
 use crate::shim::real::Search;
 use crate::shim::sees::{self, Seen};
+use multiclaude_hybrid_bridge::unix::path_fault;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
@@ -157,7 +158,8 @@ fn daemon(session: &Session) -> Check {
         return Check::good(what, "it runs");
     }
     let (why, what_to_do) = bridge::daemon_is_down(session);
-    Check::warning(what, why).hint(what_to_do)
+    let check = if path_fault(&socket).is_some() { Check::fault } else { Check::warning };
+    check(what, why).hint(what_to_do)
 }
 
 fn shim_seen(session: &Session) -> Check {
