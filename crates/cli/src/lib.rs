@@ -21,7 +21,7 @@
 //! | [`queue`] | the merge-queue, of which there may be one |
 //! | [`failure`], [`output`], [`table`], [`redact`] | how it ends, and how it looks |
 //! | [`values`] | flags of which there are only a few values |
-//! | [`help`] | groups, examples and manual pages of all commands |
+//! | [`help`], [`completion`] | groups, examples and manual pages of all commands, and what shells complete |
 //! | [`progress`] | waiting for a worker or a message |
 //!
 //! *In scope:* one command, one run. *Out of scope:* the wire (the client
@@ -37,6 +37,7 @@ pub mod behind;
 pub mod bridge;
 pub mod claude_code;
 pub mod commands;
+pub mod completion;
 pub mod crypt;
 pub mod doctor;
 pub mod failure;
@@ -79,7 +80,10 @@ pub fn main() -> ExitCode {
     match name.and_then(|name| name.to_str()) {
         Some(Places::SHIM) => shim::run(&args.split_off(1), &Commands),
         Some(Places::PANE) => shim::run_tmux(&args.split_off(1)),
-        _ => ExitCode::from(run(args)),
+        _ => {
+            completion::answer();
+            ExitCode::from(run(args))
+        }
     }
 }
 

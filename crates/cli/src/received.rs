@@ -2,6 +2,7 @@
 //! beginning of an id.
 
 use crate::commands::agents::agent_name;
+use crate::completion;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::ids::{Given, find_all};
 use crate::session::{InRepo, Session};
@@ -16,7 +17,7 @@ const PAGE: u32 = 500;
 #[derive(Debug, Default, Args)]
 pub struct Received {
     /// Who received it, if only the beginning of an id is given [default: the agents of this machine]
-    #[arg(long = "agent", id = "received_by", value_name = "NAME", value_parser = agent_name)]
+    #[arg(long = "agent", id = "received_by", value_name = "NAME", value_parser = agent_name, add = completion::names())]
     by: Option<AgentName>,
 }
 

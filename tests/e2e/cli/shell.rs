@@ -1,7 +1,8 @@
 //! `--help`, completions, manual pages: what the shell around sees.
 
-use super::snapshot;
-use e2e::Machine;
+use super::{dans, snapshot};
+use crate::agent;
+use e2e::{Machine, eventually};
 use std::fs;
 
 #[tokio::test]
@@ -24,17 +25,68 @@ async fn the_help_names_every_command_and_exit_status() {
     snapshot("help", &machine);
 }
 
+/// What bash does when somebody presses Tab after the words `$@`.
+const TAB: &str = r#"
+. <(multiclaude-hybrid completions bash)
+complete=$(complete -p multiclaude-hybrid)
+complete=${complete#*-F }
+COMP_WORDS=(multiclaude-hybrid "$@")
+COMP_CWORD=$#
+${complete%% *} multiclaude-hybrid "${COMP_WORDS[COMP_CWORD]}"
+printf '%s\n' "${COMPREPLY[@]}"
+"#;
+
+/// What bash offers for the last of `words`.
+fn offered(machine: &mut Machine, words: &[&str]) -> Vec<String> {
+    let words: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
+    let ran = machine.sh(&format!("bash tab.sh {}", words.join(" ")));
+    assert!(ran.code == 0 && ran.stderr.is_empty(), "{ran:?}");
+    ran.stdout.split_whitespace().map(str::to_owned).collect()
+}
+
 #[tokio::test]
-async fn bash_completes_after_loading_the_completions_and_every_shell_has_some() {
+async fn bash_completes_commands_values_types_and_names() {
+    let (mut machine, world) = dans().await;
+    machine.write("tab.sh", TAB);
+    assert_eq!(offered(&mut machine, &["recei"]), ["receipt"]);
+    assert_eq!(offered(&mut machine, &["agents", "--status", "st"]), ["stopped"]);
+    for words in [
+        &["agents", "register", "x", "--type", "merge"][..],
+        &["stand-down", "merge"],
+        &["bridge", "run", "--serve", "merge"],
+    ] {
+        assert_eq!(offered(&mut machine, words), ["merge-queue"]);
+    }
+    world.ann.register(&agent("desk")).await.unwrap();
+    world.ann.register(&agent("fox")).await.unwrap();
+    let repo = world.repo.as_str();
+    for words in [
+        &["send", "fo"][..],
+        &["send", "-R", repo, "fo"],
+        &["inbox", "fo"],
+        &["ack", "--all", "fo"],
+        &["agents", "show", "fo"],
+        &["keys", "trust", "fo"],
+        &["send", "desk", "hello", "--from", "fo"],
+    ] {
+        // It asks for a second at most; a busy machine may need more than that.
+        eventually("a name", 30, || {
+            let found = offered(&mut machine, words);
+            async move { (found == ["fox"]).then_some(()) }
+        })
+        .await;
+    }
+    assert!(offered(&mut machine, &["send", "-R", "acme/elsewhere", "fo"]).is_empty());
+}
+
+#[tokio::test]
+async fn without_a_login_no_name_is_completed_and_nothing_is_said() {
     let mut machine = Machine::new();
-    let bash = machine.sh(
-        "multiclaude-hybrid completions bash > c.bash && bash -c '. ./c.bash && complete -p multiclaude-hybrid'",
-    );
-    assert_eq!(bash.code, 0, "{bash:?}");
-    assert!(bash.stdout.contains("-F _multiclaude"), "{bash:?}");
+    machine.write("tab.sh", TAB);
+    assert!(offered(&mut machine, &["send", "fo"]).is_empty());
     for shell in ["zsh", "fish", "elvish", "powershell"] {
         let ran = machine.run(&["completions", shell]);
-        assert!(ran.code == 0 && ran.stdout.contains("receipt"), "{shell}");
+        assert!(ran.code == 0 && ran.stdout.contains("COMPLETE"), "{shell}");
     }
     assert_eq!(machine.run(&["completions", "csh"]).code, 2);
 }

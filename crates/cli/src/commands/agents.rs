@@ -2,6 +2,7 @@
 
 mod register;
 
+use crate::completion;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Look, ago, line, now};
 use crate::sender::NODE;
@@ -30,7 +31,7 @@ pub struct AgentsArgs {
 #[derive(Debug, Default, PartialEq, Args)]
 struct ListArgs {
     /// Only of this type: worker, merge-queue, supervisor, workspace, …
-    #[arg(long = "type", id = "of_type", value_name = "TYPE")]
+    #[arg(long = "type", id = "of_type", value_name = "TYPE", add = completion::types())]
     r#type: Option<String>,
     /// Allow a type that multiclaude does not have
     #[arg(long = "allow-unknown-type", id = "unknown_of_type", requires = "of_type")]
@@ -59,7 +60,7 @@ enum OneCommand {
     /// Show one agent, with how many messages wait for it
     Show {
         /// The agent's name
-        #[arg(value_parser = agent_name)]
+        #[arg(value_parser = agent_name, add = completion::names())]
         name: AgentName,
     },
     /// Register an agent of this machine, or renew it
@@ -67,19 +68,19 @@ enum OneCommand {
     /// Deregister an agent; what waits goes back to the senders
     Remove {
         /// The agent's name
-        #[arg(value_parser = agent_name)]
+        #[arg(value_parser = agent_name, add = completion::names())]
         name: AgentName,
     },
     /// Push a test to an agent's endpoint
     Test {
         /// The agent's name
-        #[arg(value_parser = agent_name)]
+        #[arg(value_parser = agent_name, add = completion::names())]
         name: AgentName,
     },
     /// Replace the secret of an agent's endpoint, and print it
     RotateSecret {
         /// The agent's name
-        #[arg(value_parser = agent_name)]
+        #[arg(value_parser = agent_name, add = completion::names())]
         name: AgentName,
     },
 }

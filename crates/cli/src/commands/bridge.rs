@@ -8,6 +8,7 @@ mod show;
 pub(crate) use install::{install, remove_links};
 
 use super::log;
+use crate::completion;
 use crate::failure::{Failure, Outcome};
 use crate::machine::ThisMachine;
 use crate::session::Session;
@@ -59,7 +60,7 @@ enum BridgeCommand {
 #[derive(Debug, Clone, Default, Args)]
 pub struct RunArgs {
     /// Serve this role for the whole team, under its bare name: merge-queue, supervisor, …
-    #[arg(long, value_name = "ROLE")]
+    #[arg(long, value_name = "ROLE", add = completion::types())]
     serve: Vec<String>,
     /// Allow a role in --serve that multiclaude does not have
     #[arg(long, requires = "serve")]

@@ -6,6 +6,7 @@ mod relabel;
 mod show;
 
 use crate::commands::list::BESIDE;
+use crate::completion;
 use crate::failure::{Exit, Failure, Outcome, wrong_url};
 use crate::remote::host::Host;
 use crate::session::{InRepo, Need, Session};
@@ -53,7 +54,7 @@ pub struct ConfigArgs {
     #[arg(long, value_name = "BOOL")]
     enabled: Option<bool>,
     /// Shared: agent types that run remotely: merge-queue,supervisor,worker
-    #[arg(long, value_name = "TYPES", value_delimiter = ',')]
+    #[arg(long, value_name = "TYPES", value_delimiter = ',', add = completion::types())]
     remote_agents: Option<Vec<String>>,
     /// Allow a type in --remote-agents that multiclaude does not have
     #[arg(long, requires = "remote_agents")]

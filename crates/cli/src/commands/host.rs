@@ -2,6 +2,7 @@
 
 use crate::commands::bridge::{self, RunArgs};
 use crate::commands::roles::server;
+use crate::completion;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::home::Home;
 use crate::remote::{self, without_user};
@@ -27,7 +28,7 @@ pub struct HostArgs {
     /// The repo: owner/repo on GitHub, or a URL to clone
     repo: String,
     /// Serve this role, under its bare name: merge-queue, supervisor, …
-    #[arg(long, value_name = "ROLE", required = true)]
+    #[arg(long, value_name = "ROLE", required = true, add = completion::types())]
     serve: Vec<String>,
     /// Allow a role in --serve that multiclaude does not have
     #[arg(long)]

@@ -1,5 +1,6 @@
 //! `inbox`: an agent's messages, by hand.
 
+use crate::completion;
 use crate::crypt::{Opened, Reader};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{Look, Output, ago, line, now, safe};
@@ -29,7 +30,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 #[derive(Debug, Args)]
 pub struct InboxArgs {
     /// The agent [default: the one of this worktree, or your only one]
-    #[arg(value_parser = super::agents::agent_name)]
+    #[arg(value_parser = super::agents::agent_name, add = completion::names())]
     name: Option<AgentName>,
     /// The repo: multiclaude's name for it, or owner/repo
     #[arg(long, short, value_name = "REPO")]

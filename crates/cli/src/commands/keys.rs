@@ -1,6 +1,7 @@
 //! `keys`: end-to-end encryption.
 
 use super::agents::agent_name;
+use crate::completion;
 use crate::crypt;
 use crate::failure::Outcome;
 use crate::session::{Need, Session};
@@ -27,13 +28,13 @@ enum KeysCommand {
     /// Trust the key that an agent has now
     Trust {
         /// The agent's name
-        #[arg(value_parser = agent_name)]
+        #[arg(value_parser = agent_name, add = completion::names())]
         name: AgentName,
     },
     /// Forget an agent's key; the next one seen is trusted
     Forget {
         /// The agent's name
-        #[arg(value_parser = agent_name)]
+        #[arg(value_parser = agent_name, add = completion::names())]
         name: AgentName,
     },
 }

@@ -5,6 +5,7 @@ mod install;
 
 pub(crate) use install::{added, remove};
 
+use crate::completion;
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use clap::{Args, Subcommand};
@@ -37,7 +38,7 @@ pub struct McpArgs {
     #[command(subcommand)]
     command: Option<McpCommand>,
     /// Serve this registered agent, without a bridge, with a login of this machine
-    #[arg(long, value_name = "NAME", value_parser = super::agents::agent_name)]
+    #[arg(long, value_name = "NAME", value_parser = super::agents::agent_name, add = completion::names())]
     agent: Option<AgentName>,
     /// The repo of --agent: multiclaude's name for it, or owner/repo
     #[arg(long, short, value_name = "REPO", requires = "agent")]

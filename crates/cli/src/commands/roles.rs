@@ -1,6 +1,7 @@
 //! `stand-down`, `stand-up`: a role of this machine that another one serves.
 
 use crate::bridge;
+use crate::completion;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::multiclaude::LocalRepo;
 use crate::session::{Need, Session};
@@ -21,6 +22,7 @@ use serde_json::json;
 #[derive(Debug, Args)]
 pub struct StandDownArgs {
     /// The role: merge-queue, supervisor, …
+    #[arg(add = completion::types())]
     role: String,
     /// The repo: multiclaude's name for it, or owner/repo
     #[arg(long, short, value_name = "REPO")]
@@ -31,6 +33,7 @@ pub struct StandDownArgs {
 #[derive(Debug, Args)]
 pub struct StandUpArgs {
     /// The role: merge-queue, supervisor, …
+    #[arg(add = completion::types())]
     role: String,
     /// The repo: multiclaude's name for it, or owner/repo
     #[arg(long, short, value_name = "REPO")]

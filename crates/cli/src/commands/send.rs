@@ -3,6 +3,7 @@
 mod ack_all;
 
 use super::receipt;
+use crate::completion;
 use crate::crypt;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::ids::{self, Given};
@@ -27,7 +28,7 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 pub struct SendArgs {
     /// The agent it is for, as `agents` shows it
-    #[arg(value_parser = super::agents::agent_name)]
+    #[arg(value_parser = super::agents::agent_name, add = completion::names())]
     pub(super) to: AgentName,
     /// The text, or - for standard input; after -- it may begin with a dash
     #[arg(required = true)]
@@ -36,7 +37,7 @@ pub struct SendArgs {
     #[arg(long, short, value_name = "REPO")]
     pub(super) repo: Option<String>,
     /// Who sends: one of your agents, or user:<owner>
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = completion::names())]
     pub(super) from: Option<String>,
     /// The conversation it belongs to
     #[arg(long, value_name = "ID")]
@@ -67,7 +68,7 @@ pub struct AckArgs {
     #[command(flatten)]
     received: Received,
     /// Every message that waits for this agent, seen or not
-    #[arg(long, value_name = "AGENT", conflicts_with_all = ["ids", "received_by"], value_parser = super::agents::agent_name)]
+    #[arg(long, value_name = "AGENT", conflicts_with_all = ["ids", "received_by"], value_parser = super::agents::agent_name, add = completion::names())]
     all: Option<AgentName>,
     /// The repo: multiclaude's name for it, or owner/repo
     #[arg(long, short, value_name = "REPO")]

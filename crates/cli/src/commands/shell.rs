@@ -1,5 +1,6 @@
 //! `completions`, `man`, `shim`: for the shell around.
 
+use crate::completion;
 use crate::failure::{Failure, Outcome, io};
 use crate::help;
 use crate::home::Home;
@@ -42,9 +43,8 @@ enum ShimCommand {
 impl CompletionsArgs {
     /// Runs it.
     pub fn run(&self) -> Outcome {
-        let mut text = Vec::new();
-        clap_complete::generate(self.shell, &mut help::command(), help::NAME, &mut text);
-        print(&text)
+        let script = completion::script(self.shell);
+        print(&script.map_err(|error| Failure::new(format!("{}: {error}", self.shell)))?)
     }
 }
 

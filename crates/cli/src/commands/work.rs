@@ -4,6 +4,7 @@ mod cancel;
 mod warnings;
 
 use super::send::no_such_sender;
+use crate::completion;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::ids::{self, Given};
 use crate::output::{Look, ago, line, now, safe};
@@ -52,7 +53,7 @@ pub struct WorkArgs {
     #[arg(long)]
     retry: bool,
     /// Who is told of the end: one of your agents, or user:<owner>
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = completion::names())]
     from: Option<String>,
     /// Idempotency key: the same one again asks for no second worker
     #[arg(long)]

@@ -119,7 +119,10 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
     ("shim uninstall", &["shim uninstall"]),
     (
         "completions",
-        &["completions bash > ~/.local/share/bash-completion/completions/multiclaude-hybrid"],
+        &[
+            "completions bash > ~/.local/share/bash-completion/completions/multiclaude-hybrid",
+            "completions fish > ~/.config/fish/completions/multiclaude-hybrid.fish",
+        ],
     ),
     ("man", &["man ~/.local/share/man/man1"]),
 ];

@@ -1,6 +1,7 @@
 //! `agents register`.
 
 use super::agent_name;
+use crate::completion;
 use crate::crypt;
 use crate::failure::{Failure, Outcome};
 use crate::output::line;
@@ -18,7 +19,7 @@ pub(super) struct RegisterArgs {
     #[arg(value_parser = agent_name)]
     name: AgentName,
     /// worker, merge-queue, supervisor, workspace, …
-    #[arg(long)]
+    #[arg(long, add = completion::types())]
     r#type: String,
     /// Where its messages are pushed to; without one it polls
     #[arg(long, value_name = "URL")]

@@ -1,0 +1,84 @@
+//! What shells complete beyond the command line itself: names and types of agents.
+//!
+//! The shell's script calls this program with `COMPLETE` set and the words so far; the
+//! names are asked for then. What fails completes nothing, and says nothing: the line is
+//! not finished yet.
+
+use crate::help;
+use crate::output::Output;
+use crate::session::{Need, Session};
+use crate::types::KNOWN;
+use clap_complete::env::{CompleteEnv, Shells};
+use clap_complete::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate, Shell};
+use multiclaude_hybrid_client::AgentFilter;
+use multiclaude_hybrid_client::protocol::agent::Agent;
+use std::env::args_os;
+use std::ffi::OsStr;
+use std::io;
+use std::time::Duration;
+
+/// The variable that asks for completion.
+const VARIABLE: &str = "COMPLETE";
+
+/// How long the coordinator may take while somebody waits at the keyboard.
+const LIMIT: Duration = Duration::from_secs(1);
+
+/// Completes the line so far and exits, if a shell asks for that.
+pub fn answer() {
+    CompleteEnv::with_factory(help::command).var(VARIABLE).complete();
+}
+
+/// The script by which a shell asks.
+pub fn script(shell: Shell) -> io::Result<Vec<u8>> {
+    let known = Shells::builtins();
+    let known = known.completer(&shell.to_string()).ok_or(io::ErrorKind::Unsupported)?;
+    let mut script = Vec::new();
+    known.write_registration(VARIABLE, help::NAME, help::NAME, help::NAME, &mut script)?;
+    Ok(script)
+}
+
+/// Completes an agent's name.
+pub fn names() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let agents = agents().unwrap_or_default().into_iter();
+        let typed = typed.to_string_lossy();
+        agents
+            .filter(|agent| agent.name.as_str().starts_with(&*typed))
+            .map(|agent| shown(&agent))
+            .collect()
+    })
+}
+
+/// Completes a type of agents.
+pub fn types() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| KNOWN.iter().map(CompletionCandidate::new).collect())
+}
+
+fn shown(agent: &Agent) -> CompletionCandidate {
+    let about = format!("{} of {}", agent.r#type, agent.owner);
+    CompletionCandidate::new(agent.name.as_str()).help(Some(about.into()))
+}
+
+/// The agents of the repo that is meant here.
+fn agents() -> Option<Vec<Agent>> {
+    let mut session = Session::open(Output::new(true), LIMIT).ok()?;
+    session.may_ask = false;
+    let words: Vec<_> = args_os().filter_map(|word| word.into_string().ok()).collect();
+    let at = session.in_repo(repo_of(&words), Need::Use).ok()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    runtime.block_on(at.client.agents(&AgentFilter::default())).ok()
+}
+
+/// The repo that the words so far name.
+fn repo_of(words: &[String]) -> Option<&str> {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if ["--repo", "-R", "-r"].contains(&word.as_str()) {
+            return words.next().map(String::as_str);
+        }
+        if let Some(repo) = word.strip_prefix("--repo=") {
+            return Some(repo);
+        }
+    }
+    None
+}
