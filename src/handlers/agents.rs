@@ -21,7 +21,6 @@ use multiclaude_hybrid_protocol::audit::AuditAction;
 use multiclaude_hybrid_protocol::error::FieldError;
 use multiclaude_hybrid_protocol::heartbeat::{HEARTBEATS_MAX, Heartbeat};
 use multiclaude_hybrid_protocol::token::TokenKind;
-use multiclaude_hybrid_protocol::value;
 use multiclaude_hybrid_protocol::webhook::Secret;
 use multiclaude_hybrid_protocol::{AgentId, AgentName, ErrorCode, Timestamp};
 use serde_json::json;
@@ -150,9 +149,8 @@ fn needs_endpoint(row: &Row, secret: Option<&Secret>) -> Result<(), ApiError> {
 async fn is_held(context: &Context, row: &Row) -> Result<bool, ApiError> {
     let agent = &row.agent;
     let command = Command::Held { agent_id: agent.id.clone() };
-    let mut response = ask(context, &agent.repo, &agent.name, &command, "").await?;
-    let answer: Option<HeldAnswer> = value::read(&door::text(&mut response).await?);
-    answer.map(|answer| answer.held).ok_or_else(|| Refused::unreadable("a mailbox's answer").into())
+    let response = ask(context, &agent.repo, &agent.name, &command, "").await?;
+    Ok(door::json::<HeldAnswer>(response).await?.held)
 }
 
 fn taken(found: Option<&Row>, context: &Context, is_held: bool) -> ApiError {
@@ -213,9 +211,8 @@ pub async fn living(context: &Context, caller: &RepoCaller) -> Result<Row, ApiEr
 pub async fn get(context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
     let mut row = shown(living(&context, &caller).await?, &context);
-    let mut response = ask(&context, &caller.repo, &row.agent.name, &Command::Waiting, "").await?;
-    let count: Option<WaitingCount> = value::read(&door::text(&mut response).await?);
-    row.agent.waiting = count.map(|count| count.waiting);
+    let response = ask(&context, &caller.repo, &row.agent.name, &Command::Waiting, "").await?;
+    row.agent.waiting = Some(door::json::<WaitingCount>(response).await?.waiting);
     json(200, &row.agent)
 }
 

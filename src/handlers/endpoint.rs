@@ -14,7 +14,6 @@ use multiclaude_hybrid_core::registry::Row;
 use multiclaude_hybrid_protocol::agent::{ENDPOINT_MAX, EndpointChange};
 use multiclaude_hybrid_protocol::audit::AuditAction;
 use multiclaude_hybrid_protocol::error::FieldError;
-use multiclaude_hybrid_protocol::value;
 use multiclaude_hybrid_protocol::webhook::Secret;
 use serde_json::json;
 
@@ -77,9 +76,8 @@ pub async fn configure(
         secret: secret.map(Secret::reveal),
         rotate: asked.rotate,
     };
-    let mut response = ask(context, &agent.repo, &agent.name, &command, "").await?;
-    let configured: Option<Configured> = value::read(&door::text(&mut response).await?);
-    let configured = configured.ok_or_else(|| Refused::unreadable("a mailbox's answer"))?;
+    let response = ask(context, &agent.repo, &agent.name, &command, "").await?;
+    let configured: Configured = door::json(response).await?;
     Ok(configured.webhook_secret)
 }
 

@@ -14,7 +14,7 @@ use multiclaude_hybrid_core::registry::{Row, Version};
 use multiclaude_hybrid_core::seal::SealError;
 use multiclaude_hybrid_protocol::message::{MessageStatus, Report};
 use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The end of the name of the object that pushes a repo's requests for
 /// workers.
@@ -28,7 +28,7 @@ pub const OPEN_STREAM: &str = "x-open-stream";
 pub const NEXT: &str = "x-next";
 
 /// What a mailbox can be asked for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum Command {
     /// Puts a configuration in force.
     Configure {
@@ -97,7 +97,7 @@ impl Command {
 }
 
 /// A message to be stored.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Send {
     /// The sending agent, to be told of a failure; none for people, notices.
     pub sender: Option<SendingAgent>,
@@ -110,7 +110,7 @@ pub struct Send {
 }
 
 /// The incarnation that sends.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct SendingAgent {
     /// Its name.
     pub name: AgentName,
@@ -121,7 +121,7 @@ pub struct SendingAgent {
 }
 
 /// A client that opens a stream.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct OpenStream {
     /// Who asks.
     pub caller: Principal,
@@ -134,7 +134,7 @@ pub struct OpenStream {
 }
 
 /// Which messages to list.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct List {
     /// Who asks.
     pub caller: Principal,
@@ -151,28 +151,28 @@ pub struct List {
 }
 
 /// What `Configure` answers.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Configured {
     /// The secret that was generated, to be shown once.
     pub webhook_secret: Option<String>,
 }
 
 /// What `Held` answers.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct HeldAnswer {
     /// The incarnation has an open stream, or has given a sign of life of late.
     pub held: bool,
 }
 
 /// What `Waiting` answers.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct WaitingCount {
     /// Messages that wait.
     pub waiting: u64,
 }
 
 /// Why a mailbox did not do as asked.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum Refused {
     /// Nobody has the name.
     AgentNotFound,
@@ -206,6 +206,13 @@ pub enum Refused {
         /// What happened.
         cause: String,
     },
+}
+
+impl Refused {
+    /// Reads the refusal that a mailbox answers with.
+    pub fn read(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_else(Self::from)
+    }
 }
 
 /// For the log.

@@ -4,6 +4,7 @@ use super::command::{Command, OPEN_STREAM, OpenStream, ROWS, Refused, SPAWNS};
 use crate::context::Context;
 use crate::error::ApiError;
 use multiclaude_hybrid_protocol::{AgentName, Repo};
+use serde::de::DeserializeOwned;
 use worker::wasm_bindgen::JsValue;
 use worker::{Env, Headers, Response, web_sys};
 
@@ -93,6 +94,11 @@ pub async fn ask_for_stream(
 /// The text of an answer. An object that dies meanwhile is one that does not answer.
 pub async fn text(response: &mut Response) -> Result<String, ApiError> {
     response.text().await.map_err(|cause| ApiError::unavailable("The mailbox", cause))
+}
+
+/// An answer that is read here, and not passed on.
+pub async fn json<T: DeserializeOwned>(mut response: Response) -> Result<T, ApiError> {
+    Ok(serde_json::from_str(&text(&mut response).await?)?)
 }
 
 /// Notes what an answer cost; a refusal becomes an error.

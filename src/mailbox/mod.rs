@@ -62,7 +62,6 @@ pub mod socket;
 pub mod sql;
 pub mod stream;
 pub mod vault;
-pub mod wire;
 
 pub use command::{Command, Refused};
 pub use door::Door;

@@ -17,7 +17,7 @@ use futures_channel::oneshot;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::access::Principal;
 use multiclaude_hybrid_core::mailbox::{Mailbox as Core, Snapshot, Write};
-use multiclaude_hybrid_protocol::{AgentName, Repo, value};
+use multiclaude_hybrid_protocol::{AgentName, Repo};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use worker::{
@@ -180,13 +180,13 @@ impl Inner {
     fn stream(self: &Rc<Self>, ask: &str) -> Result<Response, Refused> {
         let settings = self.settings()?;
         self.load(&settings)?;
-        self.open_stream(value::read(ask).ok_or_else(|| Refused::unreadable("a command"))?)
+        self.open_stream(serde_json::from_str(ask)?)
     }
 
     async fn answer(self: &Rc<Self>, text: &str) -> Result<Answer, Refused> {
         let settings = self.settings()?;
         let (command, fragment) = text.split_once('\n').unwrap_or((text, ""));
-        let command = value::read(command).ok_or_else(|| Refused::unreadable("a command"))?;
+        let command = serde_json::from_str(command)?;
         if self.load(&settings)? {
             // Repair at construction: what an interruption left is done now.
             self.follow_up(false)?;

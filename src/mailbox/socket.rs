@@ -4,8 +4,8 @@
 use super::command::Refused;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::mailbox::Offer;
-use multiclaude_hybrid_protocol::{AgentId, from_value, value};
-use serde::Serialize;
+use multiclaude_hybrid_protocol::AgentId;
+use serde::{Deserialize, Serialize};
 use worker::WebSocket;
 use worker::worker_sys::ext::WebSocketExt;
 
@@ -37,7 +37,7 @@ impl Ending {
 }
 
 /// What goes with a socket through the object's sleep.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Attachment {
     /// Later streams have higher numbers.
     pub(super) number: Ms,
@@ -51,8 +51,6 @@ pub(super) struct Attachment {
     /// The message that waits for an answer, with its id.
     pub(super) offer: Option<(Offer, String)>,
 }
-
-from_value!(Attachment { number, agent, token, token_ends, checked_at, offer });
 
 /// The stream that is in force.
 #[derive(Debug)]
@@ -75,7 +73,7 @@ impl Live {
 pub(super) fn attachment(socket: &WebSocket) -> Option<Attachment> {
     let socket: &worker::web_sys::WebSocket = socket.as_ref();
     let text = socket.deserialize_attachment().ok()?.as_string()?;
-    value::read(&text)
+    serde_json::from_str(&text).ok()
 }
 
 /// Closes it.

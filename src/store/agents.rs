@@ -8,70 +8,43 @@ use super::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::registry::{self, Row, Version};
-use multiclaude_hybrid_protocol::agent::{Agent, AgentStatus, Location};
-use multiclaude_hybrid_protocol::from_value;
-use multiclaude_hybrid_protocol::value::{FromValue, member, object};
-use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo, Timestamp};
-use serde_json::Value;
+use multiclaude_hybrid_protocol::agent::{AgentStatus, Location};
+use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo};
+use serde::Deserialize;
 
-const COLUMNS: &str = "json_object('id', id, 'name', name, 'type', type, 'location', location, \
-     'owner', owner, 'repo', repo, 'status', status, 'endpoint', endpoint, 'delivery', delivery, \
-     'delivery_reason', delivery_reason, 'instance', instance, 'metadata', json(metadata), \
-     'last_seen', last_seen, 'created_at', created_at, 'generation', generation, \
-     'revision', revision, 'deleted_at', deleted_at)";
-
-/// An agent as it goes on the wire, for lists; `?7`: unseen since then, it
-/// counts as stopped, as `presence::reported` has it. `json_patch` drops what is null.
-const WIRE: &str = "json_patch('{}', json_object('id', id, 'name', name, 'type', type, \
-     'location', location, 'owner', owner, 'repo', repo, \
-     'status', iif(last_seen <= ?7 AND delivery <> 'stream', 'stopped', status), \
-     'endpoint', endpoint, \
-     'delivery', delivery, 'delivery_reason', delivery_reason, 'instance', instance, \
-     'last_seen', strftime('%Y-%m-%dT%H:%M:%fZ', last_seen / 1000.0, 'unixepoch'), \
-     'created_at', strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch'), \
-     'metadata', json(metadata)))";
-
-/// A row as it comes back; `Row` is core's.
-struct Stored(Row);
-
-impl FromValue for Stored {
-    #[inline(never)]
-    fn from_value(value: Value) -> Option<Self> {
-        let map = &mut object(value)?;
-        Some(Self(Row {
-            version: Version {
-                generation: member(map, "generation")?,
-                revision: member(map, "revision")?,
-            },
-            deleted_at: member(map, "deleted_at")?,
-            agent: Agent {
-                id: member(map, "id")?,
-                name: member(map, "name")?,
-                r#type: member(map, "type")?,
-                location: member(map, "location")?,
-                owner: member(map, "owner")?,
-                repo: member(map, "repo")?,
-                status: member(map, "status")?,
-                endpoint: member(map, "endpoint")?,
-                delivery: member(map, "delivery")?,
-                delivery_reason: member(map, "delivery_reason")?,
-                instance: member(map, "instance")?,
-                last_seen: Timestamp(member(map, "last_seen")?),
-                created_at: Timestamp(member(map, "created_at")?),
-                metadata: member(map, "metadata")?,
-                waiting: None,
-                webhook_secret: None,
-            },
-        }))
-    }
+/// An agent as it goes on the wire, with `$status` for its status. `json_patch` drops
+/// what is null.
+macro_rules! wire {
+    ($status:literal) => {
+        concat!(
+            "json_patch('{}', json_object('id', id, 'name', name, 'type', type, \
+             'location', location, 'owner', owner, 'repo', repo, 'status', ",
+            $status,
+            ", 'endpoint', endpoint, \
+             'delivery', delivery, 'delivery_reason', delivery_reason, 'instance', instance, \
+             'last_seen', strftime('%Y-%m-%dT%H:%M:%fZ', last_seen / 1000.0, 'unixepoch'), \
+             'created_at', strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch'), \
+             'metadata', json(metadata)))"
+        )
+    };
 }
+
+/// For lists; `?7`: unseen since then, it counts as stopped, as `presence::reported` has
+/// it.
+const LISTED: &str = wire!("iif(last_seen <= ?7 AND delivery <> 'stream', 'stopped', status)");
+
+/// A [`Row`].
+const ROW: &str = concat!(
+    "json_object('agent', ",
+    wire!("status"),
+    ", 'version', json_object('generation', generation, 'revision', revision), \
+     'deleted_at', deleted_at)"
+);
 
 /// The row of a name, a tombstone included.
 pub async fn get(db: &Db, repo: &Repo, name: &AgentName) -> Result<Option<Row>, ApiError> {
-    let sql = format!("SELECT {COLUMNS} AS row FROM agents WHERE repo = ?1 AND name = ?2");
-    let binds = [Bind::Text(repo.as_str()), Bind::Text(name.as_str())];
-    let row: Option<Stored> = db.first(&sql, binds).await?;
-    Ok(row.map(|Stored(row)| row))
+    let sql = format!("SELECT {ROW} AS row FROM agents WHERE repo = ?1 AND name = ?2");
+    db.first(&sql, [Bind::Text(repo.as_str()), Bind::Text(name.as_str())]).await
 }
 
 /// Writes `next` where `before` (none: no row at all) still stands, with its
@@ -197,7 +170,7 @@ pub async fn list(
            sum(octet_length(metadata)) OVER names - octet_length(metadata) AS before \
            FROM found WINDOW names AS (ORDER BY name)) \
          SELECT json_array(iif((SELECT count(*) FROM found) > count(*), max(name), NULL), \
-         coalesce('[' || group_concat({WIRE}, ',' ORDER BY name) || ']', '[]')) AS row \
+         coalesce('[' || group_concat({LISTED}, ',' ORDER BY name) || ']', '[]')) AS row \
          FROM sized WHERE place <= ?8 AND before <= {PAGE_BYTES}"
     );
     let binds = [
@@ -216,15 +189,13 @@ pub async fn list(
 }
 
 /// Who holds a name now: all that a sender is asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Holder {
     /// The incarnation.
     pub id: AgentId,
     /// Whose agent it is.
     pub owner: Owner,
 }
-
-from_value!(Holder { id, owner });
 
 /// The holder of a name.
 pub async fn holder(db: &Db, repo: &Repo, name: &AgentName) -> Result<Option<Holder>, ApiError> {
@@ -255,10 +226,9 @@ pub async fn closed(
 /// Tombstones older than `before` whose mailbox may still be open.
 pub async fn unclosed(db: &Db, before: Ms, limit: u32) -> Result<Vec<Row>, ApiError> {
     let sql = format!(
-        "SELECT json_group_array({COLUMNS}) AS row FROM (SELECT * FROM agents \
+        "SELECT json_group_array({ROW}) AS row FROM (SELECT * FROM agents \
          WHERE closing = 1 AND deleted_at <= ?1 ORDER BY deleted_at LIMIT ?2)"
     );
     let binds = [Bind::Int(before), Bind::Int(limit.into())];
-    let rows: Vec<Stored> = db.first(&sql, binds).await?.unwrap_or_default();
-    Ok(rows.into_iter().map(|Stored(row)| row).collect())
+    Ok(db.first(&sql, binds).await?.unwrap_or_default())
 }

@@ -7,11 +7,10 @@ use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::mailbox::HeldSecret;
 use multiclaude_hybrid_protocol::Repo;
 use multiclaude_hybrid_protocol::config::{Encrypt, HybridConfig};
-use multiclaude_hybrid_protocol::value::{FromValue, member, object};
-use serde_json::Value;
+use serde::Deserialize;
 
 /// A repo's configuration as stored; its secrets are sealed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Stored {
     /// What is shown of it, without a secret.
     pub config: HybridConfig,
@@ -21,33 +20,13 @@ pub struct Stored {
     pub secrets: Vec<HeldSecret>,
 }
 
-impl FromValue for Stored {
-    #[inline(never)]
-    fn from_value(value: Value) -> Option<Self> {
-        let map = &mut object(value)?;
-        Some(Self {
-            version: member(map, "version")?,
-            secrets: member(map, "secrets")?,
-            config: HybridConfig {
-                repo: member(map, "repo")?,
-                enabled: member::<u32>(map, "enabled")? != 0,
-                remote_agents: member(map, "remote_agents")?,
-                spawn_endpoint: member(map, "spawn_endpoint")?,
-                webhook_secret: None,
-                max_spawns_per_minute: member(map, "max_spawns_per_minute")?,
-                max_workers: member(map, "max_workers")?,
-                encrypt: member(map, "encrypt")?,
-            },
-        })
-    }
-}
-
 /// The configuration of a repo, or the defaults.
 pub async fn get(db: &Db, repo: &Repo) -> Result<Stored, ApiError> {
-    let sql = "SELECT json_object('repo', repo, 'version', version, 'enabled', enabled, \
-         'remote_agents', json(remote_agents), 'spawn_endpoint', spawn_endpoint, \
-         'secrets', json(secrets), 'max_spawns_per_minute', max_spawns_per_minute, \
-         'max_workers', max_workers, 'encrypt', encrypt) AS row FROM configs WHERE repo = ?1";
+    let sql = "SELECT json_object('version', version, 'secrets', json(secrets), \
+         'config', json_object('repo', repo, 'enabled', json(iif(enabled, 'true', 'false')), \
+           'remote_agents', json(remote_agents), 'spawn_endpoint', spawn_endpoint, \
+           'max_spawns_per_minute', max_spawns_per_minute, 'max_workers', max_workers, \
+           'encrypt', encrypt)) AS row FROM configs WHERE repo = ?1";
     let found = db.first(sql, [Bind::Text(repo.as_str())]).await?;
     Ok(found.unwrap_or_else(|| Stored {
         config: HybridConfig::default_of(repo.clone()),

@@ -3,8 +3,7 @@
 //!
 //! Rows come back as one JSON text each: one crossing from JavaScript a row, and
 //! no detour over floats. What only passes through is made by SQLite in its wire
-//! form and never taken apart; what is decided on is read by
-//! `multiclaude_hybrid_protocol::value`.
+//! form and never taken apart; what is decided on is read by serde.
 
 pub mod agents;
 pub mod audit;
@@ -21,7 +20,7 @@ pub mod tokens;
 use crate::context::Cost;
 use crate::error::ApiError;
 use audit::Entry;
-use multiclaude_hybrid_protocol::value::{self, FromValue};
+use serde::de::DeserializeOwned;
 use std::rc::Rc;
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::{D1Database, D1PreparedStatement, Env, js_sys};
@@ -53,11 +52,8 @@ impl From<&Bind<'_>> for JsValue {
 }
 
 /// A row is our own: where it cannot be read, that is a fault of ours.
-#[inline(never)]
-fn parse<T: FromValue>(row: Option<String>) -> Result<Option<T>, ApiError> {
-    let Some(text) = row else { return Ok(None) };
-    let read = value::read(&text).ok_or_else(|| ApiError::internal("a row cannot be read"))?;
-    Ok(Some(read))
+fn parse<T: DeserializeOwned>(row: Option<String>) -> Result<Option<T>, ApiError> {
+    Ok(row.map(|text| serde_json::from_str(&text)).transpose()?)
 }
 
 fn unavailable(cause: worker::Error) -> ApiError {
@@ -76,7 +72,6 @@ impl Db {
         Ok(Self { d1, cost })
     }
 
-    #[inline(never)]
     fn prepare(&self, sql: &str, binds: &[Bind<'_>]) -> Result<D1PreparedStatement, ApiError> {
         self.cost.d1.set(self.cost.d1.get() + 1);
         let statement = self.d1.prepare(sql);
@@ -88,24 +83,18 @@ impl Db {
         statement.first::<String>(Some("row")).await.map_err(unavailable)
     }
 
-    /// The first row's text. Apart from [`Db::first`], so that what awaits is
-    /// there once, and not for every type.
-    async fn text(&self, sql: &str, binds: &[Bind<'_>]) -> Result<Option<String>, ApiError> {
-        self.row(self.prepare(sql, binds)?).await
-    }
-
     /// The first row, whose column `row` is a JSON text.
-    async fn first<T: FromValue, const N: usize>(
+    async fn first<T: DeserializeOwned, const N: usize>(
         &self,
         sql: &str,
         binds: [Bind<'_>; N],
     ) -> Result<Option<T>, ApiError> {
-        parse(self.text(sql, &binds).await?)
+        parse(self.row(self.prepare(sql, &binds)?).await?)
     }
 
     /// Executes a change that answers a row, and writes its entry into the audit
     /// log, if there is one, in the same batch.
-    async fn recorded<T: FromValue>(
+    async fn recorded<T: DeserializeOwned>(
         &self,
         sql: &str,
         binds: &[Bind<'_>],
@@ -115,7 +104,7 @@ impl Db {
     }
 
     /// The same, with another statement before it in the batch.
-    async fn recorded_after<T: FromValue>(
+    async fn recorded_after<T: DeserializeOwned>(
         &self,
         before: Option<D1PreparedStatement>,
         sql: &str,

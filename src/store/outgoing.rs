@@ -5,7 +5,8 @@ use super::spawns::{Row, sql};
 use super::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
-use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo, SpawnId, from_value};
+use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo, SpawnId};
+use serde::Deserialize;
 
 /// Pending requests that the mailbox that pushes them does not have yet; only
 /// of repos whose configuration it has confirmed. The oldest of a repo; any of all
@@ -62,15 +63,13 @@ pub async fn notified(db: &Db, id: &SpawnId, now: Ms) -> Result<(), ApiError> {
 }
 
 /// An agent that can be told something.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
 pub struct Addressee {
     /// Its name.
     pub name: AgentName,
     /// The incarnation.
     pub id: AgentId,
 }
-
-from_value!(Addressee { name, id });
 
 /// An owner's agent of a type; of several one with an open stream, else the one that
 /// was seen last.

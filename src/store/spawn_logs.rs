@@ -7,7 +7,8 @@ use super::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_protocol::spawn::WorkerUpdate;
-use multiclaude_hybrid_protocol::{Owner, Repo, SpawnId, from_value};
+use multiclaude_hybrid_protocol::{Owner, Repo, SpawnId};
+use serde::Deserialize;
 use worker::D1PreparedStatement;
 
 /// The statement that keeps the log in an update, if there is one, while its
@@ -35,15 +36,13 @@ pub(super) fn keep(
 }
 
 /// A request's log, and whose it is.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
 pub struct Log {
     /// Whose token asked for the worker.
     pub requested_by: Owner,
     /// The log's wire form, a JSON object; none was sent yet.
     pub wire: Option<String>,
 }
-
-from_value!(Log { requested_by, wire });
 
 /// The log of a request; `None`: there is no such request.
 pub async fn get(db: &Db, repo: &Repo, id: &SpawnId) -> Result<Option<Log>, ApiError> {

@@ -10,10 +10,9 @@ use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::lease::{Held, REASON_CANCELLED, Updated};
 use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::config::{DEFAULT_MAX_WORKERS, DEFAULT_SPAWNS_PER_MINUTE};
-use multiclaude_hybrid_protocol::from_value;
 use multiclaude_hybrid_protocol::spawn::{NewSpawn, SpawnStatus, WorkerUpdate};
 use multiclaude_hybrid_protocol::{AgentName, Owner, Repo, SpawnId, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Bytes of one page of a list: D1 answers with one value, which has at most
 /// 2 MB.
@@ -51,7 +50,7 @@ pub(super) fn sql(template: &str) -> String {
 }
 
 /// A request as stored.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Row {
     /// Names it.
     pub id: SpawnId,
@@ -85,26 +84,6 @@ pub struct Row {
     /// Its wire form, a JSON object.
     pub wire: String,
 }
-
-from_value!(Row {
-    id,
-    repo,
-    spawned_by,
-    requested_by,
-    status,
-    retry,
-    content,
-    worker_name,
-    claims,
-    returned,
-    lease,
-    lease_expires_at,
-    cancel,
-    summary,
-    failure_reason,
-    runner_seen_at,
-    wire
-});
 
 impl Row {
     /// What its lease depends on.
@@ -195,7 +174,7 @@ pub async fn insert(db: &Db, new: &New<'_>, timing: &Timing) -> Result<Option<Ro
 }
 
 /// How much of the limits is used.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
 pub struct Usage {
     /// Requests in the window.
     pub recent: u32,
@@ -208,8 +187,6 @@ pub struct Usage {
     /// When somebody last asked for work.
     pub runner_seen_at: Option<Ms>,
 }
-
-from_value!(Usage { recent, oldest, max_recent, max_open, runner_seen_at });
 
 /// Why a request did not fit.
 pub async fn usage(db: &Db, repo: &Repo, now: Ms, timing: &Timing) -> Result<Usage, ApiError> {

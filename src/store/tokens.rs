@@ -4,45 +4,17 @@ use super::audit::Entry;
 use super::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_protocol::TokenId;
 use multiclaude_hybrid_protocol::token::{Token, TokenKind};
-use multiclaude_hybrid_protocol::value::{FromValue, member, object};
-use multiclaude_hybrid_protocol::{Timestamp, TokenId};
-use serde_json::Value;
 use worker::js_sys;
 
-const COLUMNS: &str = "json_object('id', id, 'kind', kind, 'owner', owner, 'repos', json(repos), \
-     'description', description, 'created_at', created_at, 'created_by', created_by, \
-     'expires_at', expires_at, 'last_used_at', last_used_at)";
-
-/// A token as it goes on the wire, for lists. `json_patch` drops what is null.
+/// A token as it goes on the wire. `json_patch` drops what is null.
 const WIRE: &str = "json_patch('{}', json_object('id', id, 'kind', kind, 'owner', owner, \
      'repos', json(repos), 'description', description, \
      'created_at', strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch'), \
      'created_by', created_by, \
      'expires_at', strftime('%Y-%m-%dT%H:%M:%fZ', expires_at / 1000.0, 'unixepoch'), \
      'last_used_at', strftime('%Y-%m-%dT%H:%M:%fZ', last_used_at / 1000.0, 'unixepoch')))";
-
-/// A row as it comes back; `Token` is the wire's, with its times as texts.
-struct Stored(Token);
-
-impl FromValue for Stored {
-    #[inline(never)]
-    fn from_value(value: Value) -> Option<Self> {
-        let map = &mut object(value)?;
-        Some(Self(Token {
-            id: member(map, "id")?,
-            kind: member(map, "kind")?,
-            owner: member(map, "owner")?,
-            repos: member(map, "repos")?,
-            description: member(map, "description")?,
-            created_at: Timestamp(member(map, "created_at")?),
-            created_by: member(map, "created_by")?,
-            expires_at: member::<Option<_>>(map, "expires_at")?.map(Timestamp),
-            last_used_at: member::<Option<_>>(map, "last_used_at")?.map(Timestamp),
-            token: None,
-        }))
-    }
-}
 
 fn hex(hash: &[u8; 32]) -> String {
     use std::fmt::Write as _;
@@ -55,9 +27,8 @@ fn hex(hash: &[u8; 32]) -> String {
 
 /// The token with this hash.
 pub async fn find(db: &Db, hash: &[u8; 32]) -> Result<Option<Token>, ApiError> {
-    let sql = format!("SELECT {COLUMNS} AS row FROM tokens WHERE hash = ?1");
-    let row: Option<Stored> = db.first(&sql, [Bind::Text(&hex(hash))]).await?;
-    Ok(row.map(|Stored(token)| token))
+    let sql = format!("SELECT {WIRE} AS row FROM tokens WHERE hash = ?1");
+    db.first(&sql, [Bind::Text(&hex(hash))]).await
 }
 
 /// Is there (still) a token of this id?

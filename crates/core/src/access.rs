@@ -8,21 +8,18 @@
 //! | acts for an agent (`from`, read, ack) | no | in scope | its owner's |
 //! | makes a token | every one | a user's, in scope | no |
 
-use multiclaude_hybrid_protocol::from_value;
 use multiclaude_hybrid_protocol::token::{Scope, TokenKind};
 use multiclaude_hybrid_protocol::{Owner, Repo};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Who makes a request, as the mailboxes need to know it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Principal {
     /// The kind of its token.
     pub kind: TokenKind,
     /// The owner its token speaks for.
     pub owner: Owner,
 }
-
-from_value!(Principal { kind, owner });
 
 impl Principal {
     /// May it send as, read for and acknowledge for an agent of `owner`?

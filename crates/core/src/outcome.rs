@@ -1,8 +1,7 @@
 //! What an endpoint's answer to a push means (design: *Push*).
 
 use multiclaude_hybrid_protocol::message::Report;
-use multiclaude_hybrid_protocol::value::FromValue;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// How one push ended on the wire.
@@ -25,8 +24,8 @@ pub enum Answer {
 }
 
 /// The class of a failed push, as receipts and logs show it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum ErrorClass {
     /// `timeout`
     Timeout,
@@ -55,14 +54,16 @@ impl From<ErrorClass> for String {
     }
 }
 
-impl FromValue for ErrorClass {
-    fn from_value(value: serde_json::Value) -> Option<Self> {
-        match value.as_str()? {
-            "timeout" => Some(Self::Timeout),
-            "connection_failed" => Some(Self::Connection),
-            "secret_unreadable" => Some(Self::Secret),
+impl TryFrom<String> for ErrorClass {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "timeout" => Ok(Self::Timeout),
+            "connection_failed" => Ok(Self::Connection),
+            "secret_unreadable" => Ok(Self::Secret),
             other => {
-                other.strip_prefix("http_").and_then(|status| status.parse().ok()).map(Self::Status)
+                let status = other.strip_prefix("http_").and_then(|status| status.parse().ok());
+                status.map(Self::Status).ok_or(text)
             }
         }
     }
@@ -136,7 +137,7 @@ mod tests {
     fn an_error_class_is_read_back_as_it_was_written() {
         for class in [ErrorClass::Timeout, ErrorClass::Connection, ErrorClass::Status(503)] {
             let text = serde_json::Value::String(class.to_string());
-            assert_eq!(ErrorClass::from_value(text), Some(class));
+            assert_eq!(serde_json::from_value(text).ok(), Some(class));
         }
     }
 }

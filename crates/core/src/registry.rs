@@ -9,13 +9,12 @@ use crate::{Ms, presence, timing::Timing};
 use multiclaude_hybrid_protocol::agent::{
     Agent, AgentStatus, AgentUpdate, Delivery, EndpointChange, Location, Registration,
 };
-use multiclaude_hybrid_protocol::from_value;
 use multiclaude_hybrid_protocol::token::TokenKind;
 use multiclaude_hybrid_protocol::{AgentId, Owner, Repo, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The pair that orders the configurations of one mailbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Version {
     /// Raised by every new incarnation of the name.
     pub generation: u32,
@@ -23,10 +22,8 @@ pub struct Version {
     pub revision: u32,
 }
 
-from_value!(Version { generation, revision });
-
 /// A row of the registry.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Row {
     /// What is shown of it.
     pub agent: Agent,

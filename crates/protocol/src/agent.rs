@@ -14,8 +14,8 @@ pub const ENDPOINT_MAX: usize = 2048;
 macro_rules! wire_enum {
     ($(#[doc = $doc:literal])* $name:ident { $($(#[doc = $vdoc:literal])* $variant:ident = $text:literal),* $(,)? }) => {
         $(#[doc = $doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[doc = $vdoc])* $variant),* }
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        pub enum $name { $($(#[doc = $vdoc])* #[serde(rename = $text)] $variant),* }
 
         #[cfg(feature = "schema")]
         impl schemars::JsonSchema for $name {
@@ -28,21 +28,6 @@ macro_rules! wire_enum {
                 schemars::json_schema!({
                     "description": description, "type": "string", "enum": [$($text),*],
                 })
-            }
-        }
-
-        // By hand: a tenth of the code that a derive makes, and the same error
-        // text everywhere.
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.as_str())
-            }
-        }
-
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                Self::parse(&text).map_err(serde::de::Error::custom)
             }
         }
 

@@ -12,7 +12,6 @@
 //! | `schema` (a feature) | their JSON Schemas, for the OpenAPI document |
 //! | [`error`] | the closed set of error codes and the problem document |
 //! | [`fields`] | reads a JSON body field by field and names every fault |
-//! | [`value`] | reads what these programs wrote themselves |
 //! | [`retry_after`] | the header of that name, for pushes and for clients |
 //! | [`text`] | hidden characters: what people and agents must not be shown |
 //! | [`time`] | milliseconds since the epoch, RFC 3339 on the wire |
@@ -38,7 +37,6 @@ pub mod spawn;
 pub mod text;
 pub mod time;
 pub mod token;
-pub mod value;
 pub mod webhook;
 
 pub use error::ErrorCode;

@@ -12,9 +12,9 @@ mod retention;
 use super::command::Refused;
 use multiclaude_hybrid_core::mailbox::{Settled, Write};
 use multiclaude_hybrid_protocol::Timestamp;
-use multiclaude_hybrid_protocol::from_value;
 use multiclaude_hybrid_protocol::message::MessageStatus;
-use multiclaude_hybrid_protocol::value::{self, FromValue};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::cell::Cell;
 use worker::{Error, SqlStorage, SqlStorageValue};
 
@@ -76,7 +76,7 @@ pub struct Sql {
 }
 
 /// A message's row, for decisions about it.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
 pub struct Found {
     /// The UUID of its id.
     pub uuid: String,
@@ -92,9 +92,6 @@ pub struct Found {
     pub sender_owner: Option<String>,
 }
 
-from_value!(Found { uuid, generation, status, seen, from_owner, sender_owner });
-from_value!(Key { content, message, outcome });
-
 /// One page of a list.
 #[derive(Debug)]
 pub struct Page {
@@ -107,7 +104,7 @@ pub struct Page {
 }
 
 /// A remembered idempotency key.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
 pub struct Key {
     /// What it stands for.
     pub content: String,
@@ -163,7 +160,6 @@ impl Sql {
         self.rows.replace(0)
     }
 
-    #[inline(never)]
     fn run(&self, sql: &str, binds: Vec<SqlStorageValue>) -> Result<(), Refused> {
         let cursor = self.storage.exec(sql, binds).map_err(fault)?;
         self.rows.set(self.rows.get() + cursor.rows_written() as u32);
@@ -171,7 +167,6 @@ impl Sql {
     }
 
     /// The first column of the first row.
-    #[inline(never)]
     fn text(&self, sql: &str, binds: Vec<SqlStorageValue>) -> Result<Option<String>, Refused> {
         let mut rows = self.storage.exec(sql, binds).map_err(fault)?.raw();
         let rows = rows.next().transpose().map_err(fault)?;
@@ -181,16 +176,13 @@ impl Sql {
         }))
     }
 
-    fn json<T: FromValue>(
+    fn json<T: DeserializeOwned>(
         &self,
         sql: &str,
         binds: Vec<SqlStorageValue>,
     ) -> Result<Option<T>, Refused> {
-        let Some(text) = self.text(sql, binds)? else {
-            return Ok(None);
-        };
-        let read = value::read(&text);
-        read.map(Some).ok_or_else(|| Refused::unreadable("a row"))
+        let text = self.text(sql, binds)?;
+        Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
     }
 
     /// Was this object ever configured? Asking writes nothing, except that the

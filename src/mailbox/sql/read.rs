@@ -5,7 +5,6 @@ use crate::mailbox::command::Refused;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::mailbox::{SenderRef, Stored};
 use multiclaude_hybrid_protocol::message::MessageStatus;
-use multiclaude_hybrid_protocol::value;
 use worker::SqlStorageValue;
 
 /// Bytes of messages that one page of a list holds; the row limit of SQLite
@@ -73,8 +72,7 @@ impl Sql {
         let binds = vec![seq(after), int(generation.into()), int(limit.into()), status];
         let text = self.text(&sql, binds)?.unwrap_or_default();
         let (meta, items) = text.split_once('\n').unwrap_or(("[0,0,null]", "[]"));
-        let meta: Option<Meta> = value::read(meta);
-        let (found, count, last) = meta.ok_or_else(|| Refused::unreadable("a page"))?;
+        let (found, count, last): Meta = serde_json::from_str(meta)?;
         Ok(Page { items: items.to_owned(), count, next: last.filter(|_| found > count) })
     }
 

@@ -9,16 +9,14 @@ use crate::Ms;
 use crate::outcome::ErrorClass;
 use crate::registry::{self, Version};
 use multiclaude_hybrid_protocol::agent::Delivery;
-use multiclaude_hybrid_protocol::from_value;
-use multiclaude_hybrid_protocol::value::{FromValue, member, object};
 use multiclaude_hybrid_protocol::{AgentId, Owner};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Secrets that sign beside the newest one.
 const OLD_SECRETS_MAX: usize = 15;
 
 /// The configuration in force. One row.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Config {
     /// The incarnation.
     pub agent_id: AgentId,
@@ -34,8 +32,8 @@ pub struct Config {
     pub reported: (Delivery, Option<String>),
 }
 
-/// Where messages are pushed, and how that has gone.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// Where messages are pushed, and how that has gone. Older rows lack some fields.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// The checked URL.
     pub url: String,
@@ -43,8 +41,10 @@ pub struct Endpoint {
     pub secrets: Vec<HeldSecret>,
     /// It answered 410: nothing goes there until it is set again, or a test of it
     /// succeeds.
+    #[serde(default)]
     pub gone: bool,
     /// Failures in a row.
+    #[serde(default)]
     pub step: u32,
     /// Nothing is pushed before this.
     pub next_at: Option<Ms>,
@@ -53,7 +53,7 @@ pub struct Endpoint {
 }
 
 /// A sealed webhook secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldSecret {
     /// As `seal` made it.
     pub sealed: String,
@@ -61,40 +61,8 @@ pub struct HeldSecret {
     pub until: Option<Ms>,
 }
 
-from_value!(HeldSecret { sealed, until });
-from_value!(Config { agent_id, owner, version, open, endpoint, reported });
-
-/// What was not stored in the beginning is absent then.
-impl FromValue for Endpoint {
-    fn from_value(value: serde_json::Value) -> Option<Self> {
-        let mut map = object(value)?;
-        Some(Self {
-            url: member(&mut map, "url")?,
-            secrets: member(&mut map, "secrets")?,
-            gone: member::<Option<_>>(&mut map, "gone")?.unwrap_or_default(),
-            step: member::<Option<_>>(&mut map, "step")?.unwrap_or_default(),
-            next_at: member(&mut map, "next_at")?,
-            last_error: member(&mut map, "last_error")?,
-        })
-    }
-}
-
-/// What was not said in the beginning is absent then.
-impl FromValue for Configuration {
-    fn from_value(value: serde_json::Value) -> Option<Self> {
-        let mut map = object(value)?;
-        Some(Self {
-            agent_id: member(&mut map, "agent_id")?,
-            owner: member(&mut map, "owner")?,
-            version: member(&mut map, "version")?,
-            endpoint: member(&mut map, "endpoint")?,
-            sets_endpoint: member::<Option<_>>(&mut map, "sets_endpoint")?.unwrap_or(true),
-        })
-    }
-}
-
 /// What the registry wants the mailbox to be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configuration {
     /// The incarnation.
     pub agent_id: AgentId,
@@ -106,7 +74,13 @@ pub struct Configuration {
     pub endpoint: Option<String>,
     /// The endpoint was set by the request behind this, and is not only what the
     /// registry knows already.
+    #[serde(default = "yes")]
     pub sets_endpoint: bool,
+}
+
+/// Older coordinators did not say; then every configuration counted as set.
+fn yes() -> bool {
+    true
 }
 
 /// A newer configuration is in force.

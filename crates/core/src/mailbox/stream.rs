@@ -8,9 +8,8 @@
 
 use super::{Mailbox, Standing, Write, transition};
 use crate::Ms;
-use multiclaude_hybrid_protocol::from_value;
 use multiclaude_hybrid_protocol::message::Report;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Offers of one message in a row that may stay without an answer, where nothing
 /// but the stream reaches the agent. After the last, the connection counts as
@@ -23,7 +22,7 @@ const OFFERS_MAX_BESIDE_ENDPOINT: u32 = 1;
 const UNANSWERED: &str = "stream_unanswered";
 
 /// A message that was sent over the stream and waits for the client's answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     /// The message.
     pub seq: u64,
@@ -32,8 +31,6 @@ pub struct Offer {
     /// How often it has been offered, this time included.
     pub tries: u32,
 }
-
-from_value!(Offer { seq, until, tries });
 
 /// A client's open stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -3,10 +3,9 @@
 use super::config::Config;
 use super::queue::Waiting;
 use crate::Ms;
-use multiclaude_hybrid_protocol::from_value;
 use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus};
 use multiclaude_hybrid_protocol::{AgentId, AgentName};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One change of what is stored: one SQL statement, one row unless said.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,15 +56,13 @@ pub struct Insert {
 }
 
 /// The incarnation of an agent that sent a message.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SenderRef {
     /// Its mailbox.
     pub name: AgentName,
     /// The incarnation; a later one is told nothing.
     pub id: AgentId,
 }
-
-from_value!(SenderRef { name, id });
 
 /// An idempotency key on its way into the table.
 #[derive(Debug, Clone, PartialEq, Eq)]

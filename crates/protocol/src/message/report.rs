@@ -3,9 +3,7 @@
 use super::MessageStatus;
 use crate::error::FieldError;
 use crate::fields::Fields;
-use crate::value::{FromValue, member, object};
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
 /// `PATCH …/messages/{id}`, and the answers of endpoints and streams: a status,
 /// `"seen": true`, or both.
@@ -19,11 +17,11 @@ use serde_json::Value;
 /// let report = Report::from(MessageStatus::Acked).and_seen();
 /// assert_eq!(serde_json::to_string(&report).unwrap(), r#"{"status":"acked","seen":true}"#);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     status: Option<MessageStatus>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     seen: bool,
 }
 
@@ -74,19 +72,10 @@ impl From<MessageStatus> for Report {
     }
 }
 
-impl FromValue for Report {
-    fn from_value(value: Value) -> Option<Self> {
-        let map = &mut object(value)?;
-        let seen: Option<bool> = member(map, "seen")?;
-        Some(Self { status: member(map, "status")?, seen: seen.unwrap_or_default() })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn read(body: &Value) -> Result<Report, Vec<String>> {
         let read = Report::from_fields(Fields::parse(body.to_string().as_bytes()).unwrap());
@@ -121,7 +110,10 @@ mod tests {
         for report in [Report::DELIVERED, Report::ACKED] {
             for report in [report, report.and_seen(), Report::SEEN] {
                 assert_eq!(read(&serde_json::to_value(report).unwrap()), Ok(report));
-                assert_eq!(value::read(&serde_json::to_string(&report).unwrap()), Some(report));
+                assert_eq!(
+                    serde_json::from_str(&serde_json::to_string(&report).unwrap()).ok(),
+                    Some(report)
+                );
             }
         }
     }
