@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 use futures_util::StreamExt;
 use multiclaude_hybrid_protocol::ErrorCode;
-use multiclaude_hybrid_protocol::fields::{BodyError, Fields};
+use multiclaude_hybrid_protocol::body::{Body, BodyError};
 use worker::Request;
 
 /// Bytes that a request may have. The largest is a runner's update: a log of 64
@@ -51,18 +51,18 @@ pub async fn text(request: &mut Request) -> Result<String, ApiError> {
     Ok(text.map_err(|error| BodyError::Utf8(error.utf8_error().valid_up_to()))?)
 }
 
-/// The fields of a body that must be a JSON object.
-pub async fn fields(request: &mut Request) -> Result<Fields, ApiError> {
-    Ok(Fields::parse(&read(request).await?)?)
+/// A body that must be there.
+pub async fn of<T: Body>(request: &mut Request) -> Result<T, ApiError> {
+    Ok(T::read(&read(request).await?)?)
 }
 
-/// The entries of a body that must be a JSON array of objects.
-pub async fn entries(request: &mut Request, max: usize) -> Result<Vec<Fields>, ApiError> {
-    Ok(Fields::parse_list(&read(request).await?, max)?)
-}
-
-/// The same for a body that may be left out.
-pub async fn optional_fields(request: &mut Request) -> Result<Fields, ApiError> {
+/// A body that may be left out.
+pub async fn optional<T: Body>(request: &mut Request) -> Result<T, ApiError> {
     let bytes = read(request).await?;
-    Ok(Fields::parse(if bytes.is_empty() { b"{}" } else { &bytes })?)
+    Ok(T::read(if bytes.is_empty() { b"{}" } else { &bytes })?)
+}
+
+/// A body that is a list of at most `max`.
+pub async fn list<T: Body>(request: &mut Request, max: usize) -> Result<Vec<T>, ApiError> {
+    Ok(T::read_list(&read(request).await?, max)?)
 }

@@ -4,10 +4,8 @@
 
 use crate::mailbox::Refused;
 use multiclaude_hybrid_protocol::ErrorCode;
+use multiclaude_hybrid_protocol::body::BodyError;
 use multiclaude_hybrid_protocol::error::{FieldError, Problem};
-use multiclaude_hybrid_protocol::fields::BodyError;
-use multiclaude_hybrid_protocol::message::NewMessageError;
-use multiclaude_hybrid_protocol::spawn::NewSpawnError;
 use std::fmt::Display;
 use worker::{Headers, Response};
 
@@ -138,41 +136,18 @@ impl From<serde_json::Error> for ApiError {
 
 impl From<BodyError> for ApiError {
     fn from(error: BodyError) -> Self {
-        Self::new(ErrorCode::InvalidJson, format!("The request is not valid: {error}."))
-    }
-}
-
-impl From<NewMessageError> for ApiError {
-    fn from(error: NewMessageError) -> Self {
         match error {
-            NewMessageError::Fields(errors) => Self::fields(errors),
-            NewMessageError::TooLarge(size) => Self {
-                errors: vec![FieldError::new("body", "is larger than 65536 bytes")],
+            BodyError::Fields(errors) => Self::fields(errors),
+            BodyError::TooLarge { ref field, max, .. } => Self {
+                errors: vec![FieldError::new(field, format!("is larger than {max} bytes"))],
                 ..Self::new(
                     ErrorCode::BodyTooLarge,
-                    format!(
-                        "The message's body has {size} bytes; 65536 are allowed. Send a link to \
-                         the text, or several messages with one thread_id."
-                    ),
+                    format!("{error}. Send a link to the text, or put it into the repo."),
                 )
             },
-        }
-    }
-}
-
-impl From<NewSpawnError> for ApiError {
-    fn from(error: NewSpawnError) -> Self {
-        match error {
-            NewSpawnError::Fields(errors) => Self::fields(errors),
-            NewSpawnError::TooLarge(size) => Self {
-                errors: vec![FieldError::new("task", "is larger than 65536 bytes")],
-                ..Self::new(
-                    ErrorCode::BodyTooLarge,
-                    format!(
-                        "The task has {size} bytes; 65536 are allowed. Put details into the repo."
-                    ),
-                )
-            },
+            error => {
+                Self::new(ErrorCode::InvalidJson, format!("The request is not valid: {error}."))
+            }
         }
     }
 }

@@ -54,8 +54,7 @@ fn shown(mut row: Row, context: &Context) -> registry::Row {
 pub async fn register(mut context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
     caller.takes_part()?;
-    let fields = body::fields(&mut context.request).await?;
-    let mut wish = Registration::from_fields(fields).map_err(ApiError::fields)?;
+    let mut wish: Registration = body::of(&mut context.request).await?;
     wish.endpoint = check_endpoint(wish.endpoint, &context, "endpoint")?;
     let (status, row) = settle(&context, &caller, &wish).await?;
     cache::forget_holder(&mailbox_name(&caller.repo, &wish.name));
@@ -219,8 +218,7 @@ pub async fn get(context: Context) -> Handled {
 /// `PATCH …/agents/{name}`: changes what is given; a heartbeat changes nothing.
 pub async fn update(mut context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
-    let fields = body::fields(&mut context.request).await?;
-    let mut wish = AgentUpdate::from_fields(fields).map_err(ApiError::fields)?;
+    let mut wish: AgentUpdate = body::of(&mut context.request).await?;
     wish.endpoint = check_endpoint(wish.endpoint, &context, "endpoint")?;
     // Setting the endpoint that is set already still makes the mailbox try at once.
     let touches_endpoint = wish.endpoint != EndpointChange::Keep || wish.webhook_secret.is_some();
@@ -279,8 +277,7 @@ fn change_told(
 pub async fn heartbeats(mut context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
     caller.takes_part()?;
-    let entries = body::entries(&mut context.request, HEARTBEATS_MAX).await?;
-    let beats = Heartbeat::from_list(entries).map_err(ApiError::fields)?;
+    let beats: Vec<Heartbeat> = body::list(&mut context.request, HEARTBEATS_MAX).await?;
     let principal = caller.principal();
     let owner = (principal.kind == TokenKind::User).then(|| principal.owner.as_str());
     let grain = context.settings.timing.seen_grain;

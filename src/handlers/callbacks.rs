@@ -11,9 +11,9 @@ use crate::store::audit::{Entry, Source};
 use crate::store::{callbacks as store, configs, spawns};
 use crate::{body, random, repo_secrets};
 use multiclaude_hybrid_protocol::audit::{ActorKind, AuditAction};
+use multiclaude_hybrid_protocol::body::Body;
 use multiclaude_hybrid_protocol::callback::{Callback, Event};
 use multiclaude_hybrid_protocol::error::FieldError;
-use multiclaude_hybrid_protocol::fields::Fields;
 use multiclaude_hybrid_protocol::spawn::SpawnStatus;
 use multiclaude_hybrid_protocol::webhook::{
     HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, TOLERANCE_SECS, verify,
@@ -38,8 +38,7 @@ pub async fn take(mut context: Context) -> Handled {
     let body = body::text(&mut context.request).await?;
     verify_body(&context, &repo, &claimed, &body).await?;
     let webhook_id = claimed.webhook_id;
-    let callback = Callback::from_fields(Fields::parse(body.as_bytes())?);
-    let callback = callback.map_err(ApiError::fields)?;
+    let callback = Callback::read(body.as_bytes())?;
     if callback.id != id {
         let fault = FieldError::new("data.id", "must be the id in the path");
         return Err(ApiError::fields(vec![fault]));

@@ -13,7 +13,7 @@ use multiclaude_hybrid_core::mailbox::HeldSecret;
 use multiclaude_hybrid_protocol::ErrorCode;
 use multiclaude_hybrid_protocol::agent::EndpointChange;
 use multiclaude_hybrid_protocol::audit::AuditAction;
-use multiclaude_hybrid_protocol::config::ConfigWish;
+use multiclaude_hybrid_protocol::config::{ConfigWish, HybridConfig};
 use multiclaude_hybrid_protocol::token::TokenKind;
 use multiclaude_hybrid_protocol::webhook::Secret;
 use serde_json::json;
@@ -60,16 +60,16 @@ pub async fn put(mut context: Context) -> Handled {
             "The configuration of a repo is shared by its team: service and admin tokens change it.",
         ));
     }
-    let fields = body::fields(&mut context.request).await?;
-    let mut wish =
-        ConfigWish::from_fields(fields, caller.repo.clone()).map_err(ApiError::fields)?;
-    wish.config.spawn_endpoint = checked_endpoint(wish.config.spawn_endpoint, &context)?;
+    let mut wish: ConfigWish = body::of(&mut context.request).await?;
+    let secret = wish.webhook_secret.take();
+    let mut config = wish.into_config(caller.repo.clone());
+    config.spawn_endpoint = checked_endpoint(config.spawn_endpoint, &context)?;
     for _ in 0..TRIES {
         let stored = store::get(context.db()?, &caller.repo).await?;
         let matched = require_match(&context, stored.version)?;
         let next = Stored {
-            secrets: secrets_after(&context, &stored, &wish)?,
-            config: wish.config.clone(),
+            secrets: secrets_after(&context, &stored, &config, secret.as_ref())?,
+            config: config.clone(),
             version: stored.version + 1,
         };
         let mut entry = caller.entry(&context, AuditAction::ConfigUpdated, "config")?;
@@ -127,17 +127,18 @@ fn require_match(context: &Context, version: u32) -> Result<bool, ApiError> {
 fn secrets_after(
     context: &Context,
     stored: &Stored,
-    wish: &ConfigWish,
+    config: &HybridConfig,
+    given: Option<&Secret>,
 ) -> Result<Vec<HeldSecret>, ApiError> {
     let now = context.now;
     let alive = |held: &HeldSecret| held.until.is_none_or(|until: Ms| now < until);
     let mut secrets: Vec<_> = stored.secrets.iter().filter(|held| alive(held)).cloned().collect();
-    let used = !wish.config.spawn_endpoint.is_empty();
+    let used = !config.spawn_endpoint.is_empty();
     if !used {
         secrets.truncate(1);
     }
     let current = repo_secrets::newest(&context.settings.keys, stored);
-    let new = match (&wish.webhook_secret, &current) {
+    let new = match (given, &current) {
         (Some(given), Some(current)) if given == current => None,
         (Some(given), _) => Some(given.clone()),
         (None, None) if used => Some(Secret::new(random::bytes()?)),

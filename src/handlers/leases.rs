@@ -42,8 +42,7 @@ pub async fn claim(mut context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
     caller.takes_part()?;
     let key = idempotency::key(&context)?;
-    let wish = Claim::from_fields(body::optional_fields(&mut context.request).await?)
-        .map_err(ApiError::fields)?;
+    let wish: Claim = body::optional(&mut context.request).await?;
     let owner: &Owner = &caller.principal().owner;
     let key = key.map(|key| idempotency::hash(&format!("{}\n{owner}\n{key}", caller.repo)));
     expire(&context, &caller.repo).await?;
@@ -88,8 +87,7 @@ pub async fn update(mut context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
     caller.takes_part()?;
     let id = spawn_id(&context)?;
-    let fields = body::fields(&mut context.request).await?;
-    let wish = WorkerUpdate::from_fields(fields).map_err(ApiError::fields)?;
+    let wish: WorkerUpdate = body::of(&mut context.request).await?;
     for _ in 0..TRIES {
         let row = store::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
         let holds = holds(&context, &row, &wish.lease_token);

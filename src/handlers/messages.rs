@@ -10,8 +10,8 @@ use crate::error::ApiError;
 use crate::mailbox::Command;
 use crate::mailbox::command::{List, NEXT, Send, SendingAgent, wire_fields};
 use crate::mailbox::door::ask;
-use multiclaude_hybrid_protocol::fields::Metadata;
 use multiclaude_hybrid_protocol::message::{MessageStatus, NewMessage, Report, Sender};
+use multiclaude_hybrid_protocol::metadata::Metadata;
 use multiclaude_hybrid_protocol::token::TokenKind;
 use multiclaude_hybrid_protocol::{AgentName, MessageId, Owner, Repo};
 use serde::Serialize;
@@ -44,8 +44,7 @@ pub async fn send(mut context: Context) -> Handled {
     let key = idempotency::key(&context)?;
     // Refused where it is malformed, also for a person, who has none.
     context.agent_id()?;
-    let fields = body::fields(&mut context.request).await?;
-    let message = NewMessage::from_fields(fields)?;
+    let message: NewMessage = body::of(&mut context.request).await?;
     let sender = sender(&context, &caller, &message.from).await?;
     let fields = wire_fields(&SentFields {
         from: &message.from,
@@ -159,8 +158,7 @@ pub async fn report(mut context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
     let id = context.message_id()?;
     let agent_id = context.agent_id()?;
-    let fields = body::fields(&mut context.request).await?;
-    let report = Report::from_fields(fields).map_err(ApiError::fields)?;
+    let report: Report = body::of(&mut context.request).await?;
     let command = Command::Report {
         caller: caller.principal().clone(),
         agent_id,

@@ -8,22 +8,17 @@ use crate::error::ApiError;
 use crate::store::audit::Source;
 use crate::{auth, body, cache, random, store};
 use multiclaude_hybrid_protocol::audit::AuditAction;
-use multiclaude_hybrid_protocol::fields::Fields;
-use multiclaude_hybrid_protocol::token::{Scope, SecretToken, Token, TokenKind};
-use multiclaude_hybrid_protocol::{ErrorCode, Owner, Timestamp, TokenId};
+use multiclaude_hybrid_protocol::error::FieldError;
+use multiclaude_hybrid_protocol::token::{NewToken, SecretToken, Token};
+use multiclaude_hybrid_protocol::{ErrorCode, Timestamp, TokenId};
 use serde_json::json;
-
-/// Characters of a description.
-const DESCRIPTION_MAX: usize = 200;
-/// Entries of a token's scope.
-const REPOS_MAX: usize = 100;
 
 /// `POST /v1/tokens`: makes a token; the secret part is in this answer only.
 pub async fn create(mut context: Context) -> Handled {
     let caller = auth::caller(&context).await?;
     caller.makes_tokens()?;
-    let fields = body::fields(&mut context.request).await?;
-    let mut token = read(fields, &context, &caller)?;
+    let wish: NewToken = body::of(&mut context.request).await?;
+    let mut token = token(wish, &context, &caller)?;
     caller.may_make(&token)?;
     let secret = SecretToken::new(token.kind, random::bytes()?);
     let mut entry = caller.entry(&context, "", AuditAction::TokenCreated, token.id.as_str())?;
@@ -44,60 +39,33 @@ pub async fn create(mut context: Context) -> Handled {
     json(201, &token)
 }
 
-fn read(mut fields: Fields, context: &Context, caller: &Caller) -> Result<Token, ApiError> {
-    let kind = fields.required("kind", TokenKind::parse);
-    let owner = fields
-        .required("owner", |text| Owner::parse(text).map_err(|error| format!("the owner {error}")));
-    let repos = fields.list("repos", |text| Scope::parse(text).map_err(|error| error.to_string()));
-    let description = fields.parsed("description", |text| {
-        let fits = text.chars().count() <= DESCRIPTION_MAX;
-        if fits { Ok(text.to_owned()) } else { Err("is longer than 200 characters") }
-    });
-    let expires_at = fields.parsed("expires_at", |text| {
-        Timestamp::parse(text)
-            .filter(|at| at.0 > context.now)
-            .ok_or("must be an RFC 3339 time in the future")
-    });
+/// The token that is asked for. It ends with the token that makes it.
+fn token(wish: NewToken, context: &Context, caller: &Caller) -> Result<Token, ApiError> {
     let latest = caller.latest_end();
-    if let Some(latest) = latest.filter(|latest| expires_at > Some(*latest)) {
-        fields.fault(
-            "expires_at",
-            format_args!(
-                "must not be later than {latest}: a token ends with the service token that makes it"
-            ),
-        );
+    let fault = match (wish.expires_at, latest) {
+        (Some(at), _) if at.0 <= context.now => {
+            Some("must be an RFC 3339 time in the future".to_owned())
+        }
+        (Some(at), Some(latest)) if at > latest => Some(format!(
+            "must not be later than {latest}: a token ends with the service token that makes it"
+        )),
+        _ => None,
+    };
+    if let Some(fault) = fault {
+        return Err(ApiError::fields(vec![FieldError::new("expires_at", fault)]));
     }
-    let repos = repos.unwrap_or_default();
-    match kind {
-        Some(TokenKind::Admin) if !repos.is_empty() => {
-            fields.fault("repos", "must be empty: an admin token is not bound to repos");
-        }
-        Some(TokenKind::User) if repos.iter().any(|scope| matches!(scope, Scope::Account(_))) => {
-            fields.fault(
-                "repos",
-                "of a user token must be repos, owner/repo; owner/* is for services",
-            );
-        }
-        Some(TokenKind::User | TokenKind::Service) if repos.is_empty() => {
-            fields.fault("repos", "must name what the token covers, for example [\"acme/app\"]");
-        }
-        _ if repos.len() > REPOS_MAX => fields.fault("repos", "has more than 100 entries"),
-        _ => {}
-    }
-    let id = TokenId::new(Timestamp(context.now), random::bytes()?);
-    let token = kind.zip(owner).map(|(kind, owner)| Token {
-        id,
-        kind,
-        owner,
-        repos,
-        description,
+    Ok(Token {
+        id: TokenId::new(Timestamp(context.now), random::bytes()?),
+        kind: wish.kind,
+        owner: wish.owner,
+        repos: wish.repos,
+        description: wish.description,
         created_at: Timestamp(context.now),
         created_by: Some(caller.token_id.clone()),
-        expires_at: expires_at.or(latest),
+        expires_at: wish.expires_at.or(latest),
         last_used_at: None,
         token: None,
-    });
-    fields.finish(token).map_err(ApiError::fields)
+    })
 }
 
 /// `GET /v1/tokens`: all tokens, without their secrets.

@@ -41,7 +41,7 @@ pub async fn spawn(mut context: Context) -> Handled {
     let key = idempotency::key(&context)?;
     // Refused where it is malformed, also where no agent asks.
     context.agent_id()?;
-    let wish = NewSpawn::from_fields(body::fields(&mut context.request).await?)?;
+    let wish: NewSpawn = body::of(&mut context.request).await?;
     let by = spawned_by(&context, &caller, wish.spawned_by.as_ref()).await?;
     let owner = &caller.principal().owner;
     let key = key.map(|key| {

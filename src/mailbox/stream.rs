@@ -13,9 +13,9 @@ use crate::error::ApiError;
 use crate::store::{self, Db};
 use crate::{clock, log, random};
 use multiclaude_hybrid_core::mailbox::{Next, Offer};
-use multiclaude_hybrid_protocol::MessageId;
-use multiclaude_hybrid_protocol::fields::Fields;
-use multiclaude_hybrid_protocol::message::Report;
+use multiclaude_hybrid_protocol::body::Body;
+use multiclaude_hybrid_protocol::error::FieldError;
+use multiclaude_hybrid_protocol::message::StreamReport;
 use std::rc::Rc;
 use worker::worker_sys::WebSocketRequestResponsePair;
 use worker::{Response, WebSocket, WebSocketPair};
@@ -231,15 +231,11 @@ impl Inner {
 
     /// `{"id", "status", "seen"}`: the client has a message.
     fn answered(&self, text: &str) -> Result<(), ApiError> {
-        let mut fields = Fields::parse(text.as_bytes())?;
-        let (_, agent) = self.address()?;
-        let id = fields.required("id", |text| {
-            MessageId::parse(text)
-                .filter(|id| *id.agent() == agent)
-                .ok_or("must be the id of a message to this agent")
-        });
-        let report = Report::from_fields(fields).map_err(ApiError::fields)?;
-        let Some(id) = id else { return Ok(()) };
+        let StreamReport { id, report } = Body::read(text.as_bytes())?;
+        if *id.agent() != self.address()?.1 {
+            let fault = FieldError::new("id", "must be the id of a message to this agent");
+            return Err(ApiError::fields(vec![fault]));
+        }
         let offered = self.live.borrow_mut().as_mut().and_then(|live| {
             let known = live.attachment.offer.take_if(|(_, known)| *known == id.to_string());
             known.map(|(offer, _)| offer.seq)

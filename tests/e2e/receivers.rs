@@ -12,8 +12,8 @@ use multiclaude_hybrid_client::sealed::{
 use multiclaude_hybrid_client::webhook::{Payload, Push, Webhook, WebhookError};
 use multiclaude_hybrid_client::{InboxOptions, RepoClient};
 use multiclaude_hybrid_protocol::config::Encrypt;
-use multiclaude_hybrid_protocol::fields::Metadata;
 use multiclaude_hybrid_protocol::message::{BODY_MAX, NewMessage, Sender};
+use multiclaude_hybrid_protocol::metadata::Metadata;
 use multiclaude_hybrid_protocol::{AgentName, Repo};
 use serde_json::json;
 

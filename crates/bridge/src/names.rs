@@ -2,7 +2,7 @@
 
 use crate::multiclaude::LocalAgent;
 use multiclaude_hybrid_client::protocol::agent::Agent;
-use multiclaude_hybrid_client::protocol::fields::Metadata;
+use multiclaude_hybrid_client::protocol::metadata::Metadata;
 use multiclaude_hybrid_client::protocol::{AgentName, Repo};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,13 +1,14 @@
 //! Wire types of the agent registry.
 
-use crate::error::FieldError;
-use crate::fields::{Fields, Metadata};
-use crate::webhook::{Secret, revealed};
+use crate::body::presence::{Presence, optional};
+use crate::body::rules::url;
+use crate::body::{Fields, body};
+use crate::metadata::Metadata;
+use crate::webhook::Secret;
 use crate::{AgentId, AgentName, Owner, Repo, Timestamp};
+use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
 
-/// Characters that an agent's type and a machine's instance may have.
-const LABEL_MAX: usize = 64;
 /// Bytes that an endpoint may have.
 pub const ENDPOINT_MAX: usize = 2048;
 
@@ -28,6 +29,12 @@ macro_rules! wire_enum {
                 schemars::json_schema!({
                     "description": description, "type": "string", "enum": [$($text),*],
                 })
+            }
+        }
+
+        impl crate::body::FromText for $name {
+            fn from_text(text: &str) -> Result<Self, String> {
+                Self::parse(text)
             }
         }
 
@@ -142,103 +149,83 @@ pub enum EndpointChange {
     Set(String),
 }
 
-impl EndpointChange {
-    fn is_keep(&self) -> bool {
-        *self == Self::Keep
-    }
-}
+/// A field that keeps the endpoint if it is absent, and clears it if it is empty.
+pub(crate) struct EndpointField;
 
-impl Serialize for EndpointChange {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Keep => serializer.serialize_none(),
-            Self::Clear => serializer.serialize_str(""),
-            Self::Set(url) => serializer.serialize_str(url),
+impl Presence for EndpointField {
+    type Value = EndpointChange;
+
+    fn take(&self, fields: &mut Fields, name: &str) -> Option<EndpointChange> {
+        let url = optional(url()).take(fields, name)?;
+        Some(match url {
+            None => EndpointChange::Keep,
+            Some(url) if url.is_empty() => EndpointChange::Clear,
+            Some(url) => EndpointChange::Set(url),
+        })
+    }
+
+    fn write<M: SerializeMap>(
+        &self,
+        map: &mut M,
+        name: &'static str,
+        value: &EndpointChange,
+    ) -> Result<(), M::Error> {
+        match value {
+            EndpointChange::Keep => Ok(()),
+            EndpointChange::Clear => map.serialize_entry(name, ""),
+            EndpointChange::Set(url) => map.serialize_entry(name, url),
         }
     }
-}
 
-/// `POST …/agents`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Registration {
-    /// The name to take.
-    pub name: AgentName,
-    /// `worker`, `merge-queue`, …
-    pub r#type: String,
-    /// Absent: `remote` for a service token, `local` for a user's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub location: Option<Location>,
-    /// Absent: `active`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<AgentStatus>,
-    /// Where to push messages.
-    #[serde(skip_serializing_if = "EndpointChange::is_keep")]
-    pub endpoint: EndpointChange,
-    /// The endpoint's secret; generated if absent.
-    #[serde(serialize_with = "revealed", skip_serializing_if = "Option::is_none")]
-    pub webhook_secret: Option<Secret>,
-    /// The machine that registers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub instance: Option<String>,
-    /// Replaces the fields; absent keeps them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Metadata>,
-    /// Replace a holder that is stopped or unseen for 180 s.
-    pub take_over: bool,
-}
-
-/// `PATCH …/agents/{name}`: what is absent stays.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct AgentUpdate {
-    /// The new status.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<AgentStatus>,
-    /// The new type.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub r#type: Option<String>,
-    /// The new location.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub location: Option<Location>,
-    /// The new endpoint.
-    #[serde(skip_serializing_if = "EndpointChange::is_keep")]
-    pub endpoint: EndpointChange,
-    /// The endpoint's new secret.
-    #[serde(serialize_with = "revealed", skip_serializing_if = "Option::is_none")]
-    pub webhook_secret: Option<Secret>,
-    /// Replaces all metadata.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Metadata>,
-}
-
-/// A type or instance: 1–64 of `[A-Za-z0-9_.-]`.
-fn label(text: &str) -> Result<String, String> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    if !text.is_empty() && text.len() <= LABEL_MAX && text.bytes().all(allowed) {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("must be 1 to {LABEL_MAX} of A-Z, a-z, 0-9, _, - and ."))
+    #[cfg(feature = "schema")]
+    fn schema(&self, generator: &mut schemars::SchemaGenerator) -> serde_json::Value {
+        crate::body::presence::or_empty(url()).schema(generator)
     }
 }
 
-/// An empty text stands for absent: clients in Go send every field.
-pub(crate) fn unless_empty<T, E>(
-    parse: impl FnOnce(&str) -> Result<T, E>,
-) -> impl FnOnce(&str) -> Result<Option<T>, E> {
-    move |text| {
-        if text.is_empty() { Ok(None) } else { parse(text).map(Some) }
+body! {
+    /// Registers an agent, or renews it: what is given is replaced.
+    pub struct Registration {
+        /// The name to take, unique in the repo.
+        pub name: AgentName = required(parsed()),
+        /// `worker`, `merge-queue`, `supervisor`, …
+        pub r#type: String = required(word(LABEL)),
+        /// Where it runs. Absent: `remote` for a service token, `local` for a user's.
+        pub location: Option<Location> = or_empty(parsed()),
+        /// What it is doing. Absent: `active`.
+        pub status: Option<AgentStatus> = or_empty(parsed()),
+        /// Where its messages are pushed to. An empty text turns push off.
+        pub endpoint: EndpointChange = EndpointField,
+        /// The endpoint's secret, which needs an endpoint; generated and answered once if
+        /// there is none.
+        pub webhook_secret: Option<Secret> = or_empty(secret()),
+        /// The machine that registers. Only the same owner and instance renew a registration.
+        pub instance: Option<String> = or_empty(word(LABEL)),
+        /// Replaces all key-value pairs.
+        pub metadata: Option<Metadata> = optional(metadata()),
+        /// Replace a holder of the name that is stopped or unseen for 180 s, and has no open
+        /// stream.
+        pub take_over: bool = flag(),
     }
 }
 
-fn endpoint(fields: &mut Fields) -> EndpointChange {
-    match fields.text("endpoint") {
-        None => EndpointChange::Keep,
-        Some(url) if url.is_empty() => EndpointChange::Clear,
-        Some(url) => {
-            if url.len() > ENDPOINT_MAX {
-                fields.fault("endpoint", format_args!("is longer than {ENDPOINT_MAX} bytes"));
-            }
-            EndpointChange::Set(url)
-        }
+body! {
+    /// Changes an agent: what is absent stays. An empty object is a heartbeat.
+    #[derive(Default)]
+    pub struct AgentUpdate {
+        /// What it is doing.
+        pub status: Option<AgentStatus> = or_empty(parsed()),
+        /// The new type.
+        pub r#type: Option<String> = or_empty(word(LABEL)),
+        /// Where it runs.
+        pub location: Option<Location> = or_empty(parsed()),
+        /// Where its messages are pushed to. An empty text turns push off.
+        pub endpoint: EndpointChange = EndpointField,
+        /// The endpoint's secret, which needs an endpoint; generated and answered once if
+        /// there is none.
+        pub webhook_secret: Option<Secret> = or_empty(secret()),
+        /// Replaces all key-value pairs.
+        pub metadata: Option<Metadata> = optional(metadata()),
     }
 }
 
@@ -256,47 +243,6 @@ impl Registration {
             metadata: None,
             take_over: false,
         }
-    }
-
-    /// Reads the body of `POST …/agents`.
-    pub fn from_fields(mut fields: Fields) -> Result<Self, Vec<FieldError>> {
-        let name = fields.required("name", |text| {
-            AgentName::parse(text).map_err(|error| format!("the agent name {error}"))
-        });
-        let r#type = fields.required("type", label);
-        let registration = Self {
-            location: fields.parsed("location", unless_empty(Location::parse)).flatten(),
-            status: fields.parsed("status", unless_empty(AgentStatus::parse)).flatten(),
-            endpoint: endpoint(&mut fields),
-            webhook_secret: fields.parsed("webhook_secret", unless_empty(Secret::parse)).flatten(),
-            instance: fields.parsed("instance", unless_empty(label)).flatten(),
-            metadata: fields.metadata("metadata"),
-            take_over: fields.boolean("take_over").unwrap_or(false),
-            name: match name {
-                Some(name) => name,
-                None => return fields.finish(None),
-            },
-            r#type: match r#type {
-                Some(label) => label,
-                None => return fields.finish(None),
-            },
-        };
-        fields.finish(Some(registration))
-    }
-}
-
-impl AgentUpdate {
-    /// Reads the body of `PATCH …/agents/{name}`.
-    pub fn from_fields(mut fields: Fields) -> Result<Self, Vec<FieldError>> {
-        let update = Self {
-            status: fields.parsed("status", unless_empty(AgentStatus::parse)).flatten(),
-            r#type: fields.parsed("type", unless_empty(label)).flatten(),
-            location: fields.parsed("location", unless_empty(Location::parse)).flatten(),
-            endpoint: endpoint(&mut fields),
-            webhook_secret: fields.parsed("webhook_secret", unless_empty(Secret::parse)).flatten(),
-            metadata: fields.metadata("metadata"),
-        };
-        fields.finish(Some(update))
     }
 }
 

@@ -2,8 +2,9 @@
 //! pushed to reports, as a Standard Webhook.
 
 use crate::agent::wire_enum;
-use crate::error::FieldError;
-use crate::fields::Fields;
+use crate::body::presence::{Presence, optional, required};
+use crate::body::rules::parsed;
+use crate::body::{Body, Fields, body};
 use crate::spawn::{LEASE_SECS, RESULT_MAX, SpawnStatus};
 use crate::{AgentName, SpawnId, Timestamp};
 use serde::Serialize;
@@ -56,52 +57,114 @@ pub struct Callback {
     pub failure_reason: Option<String>,
 }
 
+/// What the fields of `data` have in common with all events, and their schema.
+macro_rules! data {
+    ($name:ident { $($own:tt)* }) => {
+        body! {
+            /// About the request of the path.
+            struct $name {
+                /// The request, as in the path.
+                id: SpawnId = required(parsed()),
+                $($own)*
+            }
+        }
+    };
+}
+
+data!(Started {
+    /// The registered agent.
+    worker_name: AgentName = required(parsed()),
+    /// Seconds from now that the request is taken for.
+    lease_secs as "lease_seconds": i64 = or(CALLBACK_LEASE_SECS, integer(LEASE_SECS)),
+});
+data!(Progress {
+    /// The worker it is about: if another one was started, it is refused.
+    worker_name: Option<AgentName> = or_empty(parsed()),
+    /// Seconds from now that the request is taken for.
+    lease_secs as "lease_seconds": i64 = or(CALLBACK_LEASE_SECS, integer(LEASE_SECS)),
+});
+data!(Completed {
+    /// The worker it is about: if another one was started, it is refused.
+    worker_name: Option<AgentName> = or_empty(parsed()),
+    /// The worker's summary of what it did.
+    summary: Option<String> = or_empty(text().bytes(RESULT_MAX)),
+});
+data!(Failed {
+    /// The worker it is about: if another one was started, it is refused.
+    worker_name: Option<AgentName> = or_empty(parsed()),
+    /// Why it failed.
+    failure_reason: Option<String> = or_empty(text().bytes(RESULT_MAX)),
+});
+
 impl Callback {
-    /// Reads the body: `{"type", "timestamp", "data": {"id", …}}`. What belongs
-    /// to another event is ignored, like any unknown field.
-    pub fn from_fields(mut fields: Fields) -> Result<Self, Vec<FieldError>> {
-        let event = fields.required("type", Event::parse);
-        fields.parsed("timestamp", |text| Timestamp::parse(text).ok_or("must be an RFC 3339 time"));
-        let Some(mut data) = fields.object("data") else {
-            return fields.finish(None);
+    fn new(id: SpawnId, event: Event, worker_name: Option<AgentName>) -> Self {
+        let lease_secs = CALLBACK_LEASE_SECS;
+        Self { id, event, worker_name, lease_secs, summary: None, failure_reason: None }
+    }
+
+    /// Reads `data`. A field of another event is ignored, like any unknown field.
+    fn from_data(event: Event, data: &mut Fields) -> Option<Self> {
+        Some(match event {
+            Event::Started => {
+                let Started { id, worker_name, lease_secs } = Body::from_fields(data)?;
+                Self { lease_secs, ..Self::new(id, event, Some(worker_name)) }
+            }
+            Event::Progress => {
+                let Progress { id, worker_name, lease_secs } = Body::from_fields(data)?;
+                Self { lease_secs, ..Self::new(id, event, worker_name) }
+            }
+            Event::Completed => {
+                let Completed { id, worker_name, summary } = Body::from_fields(data)?;
+                Self { summary, ..Self::new(id, event, worker_name) }
+            }
+            Event::Failed => {
+                let Failed { id, worker_name, failure_reason } = Body::from_fields(data)?;
+                let failure_reason = failure_reason.or(Some(NO_REASON.to_owned()));
+                Self { failure_reason, ..Self::new(id, event, worker_name) }
+            }
+        })
+    }
+}
+
+impl Body for Callback {
+    /// `{"type", "timestamp", "data": {"id", …}}`.
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let event = required(parsed()).take(fields, "type");
+        let at = optional(parsed::<Timestamp>()).take(fields, "timestamp");
+        // Of an unknown event the rest is still checked.
+        let data =
+            fields.nested("data", |data| Self::from_data(event.unwrap_or(Event::Progress), data));
+        at.and(event).and(data)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Callback {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Callback".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let event = |kind: Event, data: schemars::Schema| {
+            serde_json::json!({
+                "type": "object",
+                "required": ["type", "data"],
+                "properties": {
+                    "type": { "const": kind },
+                    "timestamp": { "type": ["string", "null"], "format": "date-time", "description": "When it happened." },
+                    "data": data,
+                },
+            })
         };
-        let id = data.required("id", |text| {
-            SpawnId::parse(text).ok_or("must be the id of a request, spn_<32 hex digits>")
-        });
-        let name = |text: &str| match text {
-            "" => Ok(None),
-            text => {
-                AgentName::parse(text).map(Some).map_err(|error| format!("the agent name {error}"))
-            }
-        };
-        let worker_name = data.parsed("worker_name", name).flatten();
-        if event == Some(Event::Started) && worker_name.is_none() && !data.has_faults() {
-            data.fault("worker_name", "is missing");
-        }
-        let (mut lease_secs, mut result) = (None, None);
-        match event {
-            Some(Event::Completed) => result = data.parsed("summary", limited).flatten(),
-            Some(Event::Failed) => result = data.parsed("failure_reason", limited).flatten(),
-            Some(Event::Started | Event::Progress) | None => {
-                lease_secs = data.integer("lease_seconds", LEASE_SECS);
-            }
-        }
-        fields.faults_of("data", data);
-        let callback = id.zip(event).map(|(id, event)| {
-            let (summary, failure_reason) = match event {
-                Event::Failed => (None, result.or(Some(NO_REASON.to_owned()))),
-                _ => (result, None),
-            };
-            Self {
-                id,
-                event,
-                worker_name,
-                lease_secs: lease_secs.unwrap_or(CALLBACK_LEASE_SECS),
-                summary,
-                failure_reason,
-            }
-        });
-        fields.finish(callback)
+        schemars::json_schema!({
+            "description": "What an endpoint of spawn requests reports. `data.id` is the id of the path.",
+            "oneOf": [
+                event(Event::Started, Started::json_schema(generator)),
+                event(Event::Progress, Progress::json_schema(generator)),
+                event(Event::Completed, Completed::json_schema(generator)),
+                event(Event::Failed, Failed::json_schema(generator)),
+            ],
+        })
     }
 }
 
@@ -118,23 +181,20 @@ impl Serialize for Callback {
     }
 }
 
-/// A summary or reason; an empty one is none.
-fn limited(text: &str) -> Result<Option<String>, String> {
-    if text.len() > RESULT_MAX {
-        return Err(format!("is longer than {RESULT_MAX} bytes"));
-    }
-    Ok((!text.is_empty()).then(|| text.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::body::BodyError;
     use serde_json::{Value, json};
 
     fn read(body: &Value) -> Result<Callback, Vec<String>> {
-        let fields = Fields::parse(body.to_string().as_bytes()).unwrap();
-        Callback::from_fields(fields)
-            .map_err(|faults| faults.into_iter().map(|fault| fault.field).collect())
+        match Callback::read(body.to_string().as_bytes()) {
+            Ok(callback) => Ok(callback),
+            Err(BodyError::Fields(faults)) => {
+                Err(faults.into_iter().map(|fault| fault.field).collect())
+            }
+            Err(other) => panic!("{other}"),
+        }
     }
 
     const ID: &str = "spn_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b";

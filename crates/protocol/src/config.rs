@@ -1,9 +1,8 @@
 //! Wire types of a repo's configuration.
 
 use crate::Repo;
-use crate::agent::{ENDPOINT_MAX, wire_enum};
-use crate::error::FieldError;
-use crate::fields::Fields;
+use crate::agent::wire_enum;
+use crate::body::body;
 use crate::webhook::Secret;
 use serde::{Deserialize, Serialize};
 
@@ -66,91 +65,73 @@ impl HybridConfig {
     }
 }
 
-/// `PUT …/config`: replaces everything but an absent `webhook_secret`.
-#[derive(Debug)]
-pub struct ConfigWish {
-    /// The new configuration; `webhook_secret` is not in it.
-    pub config: HybridConfig,
-    /// The new secret.
-    pub webhook_secret: Option<Secret>,
-}
-
-fn agent_type(text: &str) -> Result<String, &'static str> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
-        Ok(text.to_owned())
-    } else {
-        Err("must be an agent type, 1 to 64 of A-Z, a-z, 0-9, - and _")
+body! {
+    /// The whole configuration: what is absent gets its default, but for `webhook_secret`,
+    /// which stays.
+    pub struct ConfigWish {
+        /// Is hybrid mode on?
+        pub enabled: bool = flag(),
+        /// Agent types that run remotely.
+        pub remote_agents: Vec<String> = or(Vec::new(), list(REMOTE_AGENTS_MAX, word(AGENT_TYPE))),
+        /// Where spawn requests are pushed to; empty for claiming only.
+        pub spawn_endpoint: Option<String> = or_empty(url()),
+        /// Signs those pushes and their callbacks; generated if there is a `spawn_endpoint`
+        /// and none yet.
+        pub webhook_secret: Option<Secret> = or_empty(secret()),
+        /// Spawn requests that a minute may bring.
+        pub max_spawns_per_minute: u32 = or(DEFAULT_SPAWNS_PER_MINUTE, integer(0..=LIMIT_MAX)),
+        /// Workers that may be pending or in progress together.
+        pub max_workers: u32 = or(DEFAULT_MAX_WORKERS, integer(0..=LIMIT_MAX)),
+        /// When the bridges encrypt; never, if absent.
+        pub encrypt: Option<Encrypt> = optional(parsed()),
     }
 }
 
 impl From<HybridConfig> for ConfigWish {
     /// The same configuration; the secret stays as it is.
     fn from(config: HybridConfig) -> Self {
-        let config = HybridConfig { webhook_secret: None, ..config };
-        Self { config, webhook_secret: None }
-    }
-}
-
-impl Serialize for ConfigWish {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let config = HybridConfig {
-            webhook_secret: self.webhook_secret.as_ref().map(Secret::reveal),
-            ..self.config.clone()
-        };
-        config.serialize(serializer)
+        Self {
+            enabled: config.enabled,
+            remote_agents: config.remote_agents,
+            spawn_endpoint: Some(config.spawn_endpoint).filter(|url| !url.is_empty()),
+            webhook_secret: None,
+            max_spawns_per_minute: config.max_spawns_per_minute,
+            max_workers: config.max_workers,
+            encrypt: config.encrypt,
+        }
     }
 }
 
 impl ConfigWish {
-    /// Reads the body of `PUT …/config`.
-    pub fn from_fields(mut fields: Fields, repo: Repo) -> Result<Self, Vec<FieldError>> {
-        let limit = |found: Option<i64>, usual: u32| found.map_or(usual, |limit| limit as u32);
-        let config = HybridConfig {
+    /// What is stored for `repo`, without a secret.
+    pub fn into_config(self, repo: Repo) -> HybridConfig {
+        HybridConfig {
             repo,
-            enabled: fields.boolean("enabled").unwrap_or(false),
-            remote_agents: fields.list("remote_agents", agent_type).unwrap_or_default(),
-            spawn_endpoint: fields.text("spawn_endpoint").unwrap_or_default(),
+            enabled: self.enabled,
+            remote_agents: self.remote_agents,
+            spawn_endpoint: self.spawn_endpoint.unwrap_or_default(),
             webhook_secret: None,
-            max_spawns_per_minute: limit(
-                fields.integer("max_spawns_per_minute", 0..=LIMIT_MAX),
-                DEFAULT_SPAWNS_PER_MINUTE,
-            ),
-            max_workers: limit(fields.integer("max_workers", 0..=LIMIT_MAX), DEFAULT_MAX_WORKERS),
-            encrypt: fields.parsed("encrypt", Encrypt::parse),
-        };
-        if config.remote_agents.len() > REMOTE_AGENTS_MAX {
-            fields.fault("remote_agents", "has more than 32 entries");
+            max_spawns_per_minute: self.max_spawns_per_minute,
+            max_workers: self.max_workers,
+            encrypt: self.encrypt,
         }
-        if config.spawn_endpoint.len() > ENDPOINT_MAX {
-            fields.fault("spawn_endpoint", "is longer than 2048 bytes");
-        }
-        let given = fields.text("webhook_secret").filter(|text| !text.is_empty());
-        let webhook_secret = given.and_then(|text| match Secret::parse(&text) {
-            Ok(secret) => Some(secret),
-            Err(error) => {
-                fields.fault("webhook_secret", error);
-                None
-            }
-        });
-        fields.finish(Some(Self { config, webhook_secret }))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::body::{Body, BodyError};
 
-    fn read(body: &serde_json::Value) -> Result<ConfigWish, Vec<FieldError>> {
-        let fields = Fields::parse(body.to_string().as_bytes()).unwrap();
-        ConfigWish::from_fields(fields, Repo::parse("acme/app").unwrap())
+    fn read(body: &serde_json::Value) -> Result<ConfigWish, BodyError> {
+        ConfigWish::read(body.to_string().as_bytes())
     }
 
     #[test]
     fn what_is_absent_has_its_default() {
         let wish = read(&serde_json::json!({})).unwrap();
         let repo = Repo::parse("acme/app").unwrap();
-        assert_eq!(wish.config, HybridConfig::default_of(repo));
+        assert_eq!(wish.into_config(repo.clone()), HybridConfig::default_of(repo));
     }
 
     #[test]
@@ -160,14 +141,15 @@ mod tests {
             "max_spawns_per_minute": 10_001, "encrypt": "never", "webhook_secret": "x",
         }))
         .unwrap_err();
+        let BodyError::Fields(faults) = faults else { panic!("{faults}") };
         let names: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
         let wanted = [
             "enabled",
             "remote_agents.0",
+            "webhook_secret",
             "max_spawns_per_minute",
             "max_workers",
             "encrypt",
-            "webhook_secret",
         ];
         assert_eq!(names, wanted);
     }

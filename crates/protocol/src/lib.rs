@@ -11,7 +11,7 @@
 //! | [`callback`], [`audit`] | what an endpoint of spawn requests reports; the audit log |
 //! | `schema` (a feature) | their JSON Schemas, for the OpenAPI document |
 //! | [`error`] | the closed set of error codes and the problem document |
-//! | [`fields`] | reads a JSON body field by field and names every fault |
+//! | [`body`], [`metadata`] | bodies of requests, each described once: type, reader, writer, schema |
 //! | [`retry_after`] | the header of that name, for pushes and for clients |
 //! | [`text`] | hidden characters: what people and agents must not be shown |
 //! | [`time`] | milliseconds since the epoch, RFC 3339 on the wire |
@@ -22,13 +22,14 @@
 
 pub mod agent;
 pub mod audit;
+pub mod body;
 pub mod callback;
 pub mod config;
 pub mod error;
-pub mod fields;
 pub mod heartbeat;
 pub mod id;
 pub mod message;
+pub mod metadata;
 pub mod name;
 pub mod retry_after;
 #[cfg(feature = "schema")]

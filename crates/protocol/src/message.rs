@@ -2,13 +2,15 @@
 
 mod report;
 
-pub use report::Report;
+pub use report::{Report, StreamReport};
 
 use crate::agent::wire_enum;
-use crate::error::FieldError;
-use crate::fields::{Fields, Metadata};
+use crate::body::rules::{Rule, parsed};
+use crate::body::{Fields, body};
+use crate::metadata::Metadata;
 use crate::{AgentName, MessageId, Owner, Repo, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::fmt;
 
 /// Bytes that a message's body may have.
@@ -150,36 +152,48 @@ pub struct Message {
     pub last_error: Option<String>,
 }
 
-/// `POST …/messages`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct NewMessage {
-    /// Who sends.
-    pub from: Sender,
-    /// The recipient.
-    pub to: AgentName,
-    /// The text, at most 64 KiB.
-    pub body: String,
-    /// The conversation it belongs to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub thread_id: Option<String>,
-    /// The message it answers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reply_to: Option<MessageId>,
-    /// Flexible key-value pairs.
-    #[serde(skip_serializing_if = "Metadata::is_empty")]
-    pub metadata: Metadata,
-    /// Seconds it may wait; 7 days if absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ttl_seconds: Option<i64>,
+body! {
+    /// A message to be stored.
+    pub struct NewMessage {
+        /// An agent that the caller may act for, or, with a user token, `user:<owner>`.
+        pub from: Sender = required(Speaker),
+        /// The recipient.
+        pub to: AgentName = required(parsed()),
+        /// The text, at most 65536 bytes of UTF-8.
+        pub body: String = required(text().large(BODY_MAX)),
+        /// The conversation it belongs to; no control characters.
+        pub thread_id: Option<String> = optional(text().chars(1, THREAD_MAX).one_line()),
+        /// The message it answers.
+        pub reply_to: Option<MessageId> = optional(parsed()),
+        /// Flexible key-value pairs.
+        pub metadata: Metadata = or(Metadata::new(), metadata()),
+        /// How long it may wait, in seconds; then it fails and the sending agent is told.
+        /// 7 days if absent.
+        pub ttl_seconds: Option<i64> = optional(integer(1..=TTL_MAX_SECS)),
+    }
 }
 
-/// Why a new message was refused.
-#[derive(Debug, PartialEq, Eq)]
-pub enum NewMessageError {
-    /// Its body has this many bytes.
-    TooLarge(usize),
-    /// These fields are not valid.
-    Fields(Vec<FieldError>),
+/// A sender that a client can be: not the coordinator.
+struct Speaker;
+
+impl Rule for Speaker {
+    type Value = Sender;
+
+    fn read(&self, value: Value, name: &str, fields: &mut Fields) -> Option<Sender> {
+        parsed().read(value, name, fields)
+    }
+
+    fn written<'a>(&self, value: &'a Sender) -> impl Serialize + 'a {
+        value
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(&self, generator: &mut schemars::SchemaGenerator) -> Value {
+        serde_json::json!({ "anyOf": [
+            generator.subschema_for::<AgentName>(),
+            { "type": "string", "pattern": crate::schema::PERSON },
+        ] })
+    }
 }
 
 impl NewMessage {
@@ -195,50 +209,15 @@ impl NewMessage {
             ttl_seconds: None,
         }
     }
-
-    /// Reads the body of `POST …/messages`.
-    pub fn from_fields(mut fields: Fields) -> Result<Self, NewMessageError> {
-        let from = fields.required("from", Sender::parse);
-        let to = fields.required("to", |text| {
-            AgentName::parse(text).map_err(|error| format!("the agent name {error}"))
-        });
-        let body = fields.required_text("body");
-        let thread_id = fields.parsed("thread_id", thread);
-        let reply_to = fields.parsed("reply_to", |text| {
-            MessageId::parse(text).ok_or("is not a message id, msg_<32 hex digits>_<agent>")
-        });
-        let metadata = fields.metadata("metadata").unwrap_or_default();
-        let ttl_seconds = fields.integer("ttl_seconds", 1..=TTL_MAX_SECS);
-        if let Some(size) = body.as_ref().map(String::len).filter(|&size| size > BODY_MAX) {
-            return Err(NewMessageError::TooLarge(size));
-        }
-        let message = from.zip(to).zip(body).map(|((from, to), body)| Self {
-            from,
-            to,
-            body,
-            thread_id,
-            reply_to,
-            metadata,
-            ttl_seconds,
-        });
-        fields.finish(message).map_err(NewMessageError::Fields)
-    }
-}
-
-fn thread(text: &str) -> Result<String, String> {
-    if (1..=THREAD_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("must be 1 to {THREAD_MAX} characters, none of them a control character"))
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::body::{Body, BodyError};
 
-    fn read(body: &serde_json::Value) -> Result<NewMessage, NewMessageError> {
-        NewMessage::from_fields(Fields::parse(body.to_string().as_bytes()).unwrap())
+    fn read(body: &Value) -> Result<NewMessage, BodyError> {
+        NewMessage::read(body.to_string().as_bytes())
     }
 
     #[test]
@@ -247,7 +226,8 @@ mod tests {
             read(&serde_json::json!({"from": "a", "to": "b", "body": "x".repeat(size)}))
         };
         assert!(of(BODY_MAX).is_ok());
-        assert_eq!(of(BODY_MAX + 1), Err(NewMessageError::TooLarge(BODY_MAX + 1)));
+        let (field, bytes) = ("body".to_owned(), BODY_MAX + 1);
+        assert_eq!(of(BODY_MAX + 1), Err(BodyError::TooLarge { field, bytes, max: BODY_MAX }));
     }
 
     #[test]
@@ -273,7 +253,7 @@ mod tests {
         let faults = read(&serde_json::json!({
             "to": "a.b", "body": 5, "thread_id": "", "reply_to": "msg_1", "ttl_seconds": 604_801,
         }));
-        let Err(NewMessageError::Fields(faults)) = faults else { panic!("{faults:?}") };
+        let Err(BodyError::Fields(faults)) = faults else { panic!("{faults:?}") };
         let names: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
         assert_eq!(names, ["from", "to", "body", "thread_id", "reply_to", "ttl_seconds"]);
     }

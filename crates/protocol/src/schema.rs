@@ -1,24 +1,30 @@
-//! JSON Schemas (2020-12) of what is read by hand: names, ids, secrets and
-//! the bodies of requests. They say exactly what the parsers beside the types
-//! accept; the types that serde reads and writes derive theirs.
+//! JSON Schemas (2020-12) of texts with a form, and what the bodies of requests (see
+//! [`crate::body`]) make theirs of. The types that serde reads and writes derive theirs.
 //!
 //! What JSON Schema cannot say is in the descriptions: limits in bytes (a
 //! length counts characters) and what depends on what is stored.
 
-mod requests;
 mod texts;
 
-pub use texts::{AGENT_TYPE, IDEMPOTENCY_KEY, LABEL, PUBLIC_URL, SAYS_SOMETHING};
+pub use texts::{IDEMPOTENCY_KEY, SAYS_SOMETHING};
+pub(crate) use texts::{PERSON, REPO};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// `schema`, or `null`, which stands for absent.
-fn or_null(schema: Value) -> Value {
-    either(schema, json!({ "type": "null" }))
+pub(crate) fn or_null(schema: Value) -> Value {
+    let mut schema = schema;
+    match schema.get("type").and_then(Value::as_str).map(str::to_owned) {
+        Some(kind) => {
+            schema["type"] = json!([kind, "null"]);
+            schema
+        }
+        None => either(schema, json!({ "type": "null" })),
+    }
 }
 
 /// `schema`, or an empty text or `null`, which stand for absent.
-fn or_empty(schema: Value) -> Value {
+pub(crate) fn or_empty(schema: Value) -> Value {
     either(schema, json!({ "type": ["string", "null"], "maxLength": 0 }))
 }
 
@@ -37,10 +43,56 @@ fn either(schema: Value, other: Value) -> Value {
     whole
 }
 
-/// `schema` with a description.
-fn described(mut schema: Value, description: &str) -> Value {
-    if let Some(map) = schema.as_object_mut() {
-        map.insert("description".to_owned(), description.into());
+/// The schema of a body, while it is made.
+pub(crate) struct Object {
+    about: String,
+    required: Vec<&'static str>,
+    properties: Map<String, Value>,
+    also: Value,
+}
+
+impl Object {
+    pub(crate) fn new(about: &str) -> Self {
+        let about = about.trim().to_owned();
+        Self { about, required: Vec::new(), properties: Map::new(), also: json!({}) }
     }
-    schema
+
+    /// Adds a field.
+    pub(crate) fn property(
+        &mut self,
+        name: &'static str,
+        doc: &str,
+        required: bool,
+        schema: Value,
+    ) {
+        let mut schema = schema;
+        if let Some(map) = schema.as_object_mut() {
+            let more = map.get("description").and_then(Value::as_str).unwrap_or_default();
+            let description = format!("{} {more}", doc.trim());
+            map.insert("description".to_owned(), description.trim().into());
+        }
+        self.properties.insert(name.to_owned(), schema);
+        if required {
+            self.required.push(name);
+        }
+    }
+
+    /// Adds what depends on several fields.
+    pub(crate) fn also(&mut self, also: Value) {
+        self.also = also;
+    }
+}
+
+impl From<Object> for schemars::Schema {
+    fn from(object: Object) -> Self {
+        let mut schema = json!({
+            "type": "object", "description": object.about, "required": object.required,
+            "properties": object.properties,
+        });
+        if let (Some(map), Value::Object(also)) = (schema.as_object_mut(), object.also) {
+            map.extend(also);
+        }
+        // An object is a schema always.
+        schema.try_into().unwrap_or_default()
+    }
 }

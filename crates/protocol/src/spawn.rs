@@ -7,9 +7,10 @@ pub use claim::{Claim, WorkerUpdate};
 pub use log::{LOG_MAX, PROGRESS_MAX, WorkerLog};
 
 use crate::agent::wire_enum;
-use crate::error::FieldError;
-use crate::fields::{Fields, Metadata};
-use crate::{AgentName, Owner, Repo, SpawnId, Timestamp, text};
+use crate::body::body;
+use crate::body::rules::LABEL;
+use crate::metadata::Metadata;
+use crate::{AgentName, Owner, Repo, SpawnId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -60,8 +61,10 @@ impl SpawnedBy {
         };
         let owner =
             Owner::parse(owner).map_err(|error| format!("the owner after {role}: {error}"))?;
-        let role = label(role).map_err(|error| format!("the type before the colon {error}"))?;
-        Ok(Self::Role(role, owner))
+        match LABEL.fault(role) {
+            Some(fault) => Err(format!("the type before the colon {fault}")),
+            None => Ok(Self::Role(role.to_owned(), owner)),
+        }
     }
 }
 
@@ -153,57 +156,30 @@ pub struct Lease {
     pub expires_at: Timestamp,
 }
 
-/// `POST …/workers/spawn`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct NewSpawn {
-    /// What the worker is to do, at most 64 KiB.
-    pub task: String,
-    /// Who asks; the caller itself, if absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub spawned_by: Option<SpawnedBy>,
-    /// -1000 to 1000; 0 if absent.
-    pub priority: i64,
-    /// May a second runner get it after a worker has started?
-    pub retry: bool,
-    /// What a runner must have.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub labels: Vec<String>,
-    /// Flexible key-value pairs.
-    #[serde(skip_serializing_if = "Metadata::is_empty")]
-    pub metadata: Metadata,
+body! {
+    /// A request for a worker.
+    pub struct NewSpawn {
+        /// What the worker is to do, at most 65536 bytes of UTF-8; not only blanks.
+        pub task: String = required(text().large(TASK_MAX).not_blank()),
+        /// Who is told of the end: an agent that the caller may act for, `<type>:<owner>` or
+        /// `user:<owner>`. Absent: the caller.
+        pub spawned_by: Option<SpawnedBy> = or_empty(parsed()),
+        /// Higher is more urgent.
+        pub priority: i64 = or(0, integer(PRIORITY)),
+        /// May a second runner get it after a worker has started?
+        pub retry: bool = flag(),
+        /// What a runner must have.
+        pub labels: Vec<String> = or(Vec::new(), list(LABELS_MAX, word(LABEL))),
+        /// Flexible key-value pairs, for example `branch`.
+        pub metadata: Metadata = or(Metadata::new(), metadata()),
+    }
+    check = |spawn, _| Some(NewSpawn { labels: sorted(spawn.labels), ..spawn });
 }
 
-/// Why a request was refused.
-#[derive(Debug, PartialEq, Eq)]
-pub enum NewSpawnError {
-    /// Its task has this many bytes.
-    TooLarge(usize),
-    /// These fields are not valid.
-    Fields(Vec<FieldError>),
-}
-
-fn label(text: &str) -> Result<String, String> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
-        Ok(text.to_owned())
-    } else {
-        Err("must be 1 to 64 of A-Z, a-z, 0-9, -, _ and .".to_owned())
-    }
-}
-
-fn labels(fields: &mut Fields) -> Vec<String> {
-    let given = fields.list("labels", label).unwrap_or_default();
-    if given.len() > LABELS_MAX {
-        fields.fault("labels", "has more than 16 entries");
-        return Vec::new();
-    }
-    // Sixteen at most: each to its place, once.
-    let mut labels = Vec::new();
-    for label in given {
-        if let Err(at) = labels.binary_search(&label) {
-            labels.insert(at, label);
-        }
-    }
+/// Each label once, in order.
+fn sorted(mut labels: Vec<String>) -> Vec<String> {
+    labels.sort_unstable();
+    labels.dedup();
     labels
 }
 
@@ -219,35 +195,15 @@ impl NewSpawn {
             metadata: Metadata::new(),
         }
     }
-
-    /// Reads the body of `POST …/workers/spawn`.
-    pub fn from_fields(mut fields: Fields) -> Result<Self, NewSpawnError> {
-        let task = fields.required_text("task");
-        if task.as_ref().is_some_and(|task| text::is_blank(task)) {
-            fields.fault("task", "is empty or blank: it says nothing that a worker could do");
-        }
-        let spawned_by = fields.text("spawned_by").filter(|text| !text.is_empty());
-        let spawned_by = spawned_by
-            .map(|text| SpawnedBy::parse(&text))
-            .and_then(|by| by.map_err(|error| fields.fault("spawned_by", error)).ok());
-        let priority = fields.integer("priority", PRIORITY).unwrap_or(0);
-        let retry = fields.boolean("retry").unwrap_or(false);
-        let labels = labels(&mut fields);
-        let metadata = fields.metadata("metadata").unwrap_or_default();
-        if let Some(size) = task.as_ref().map(String::len).filter(|&size| size > TASK_MAX) {
-            return Err(NewSpawnError::TooLarge(size));
-        }
-        let spawn = task.map(|task| Self { task, spawned_by, priority, retry, labels, metadata });
-        fields.finish(spawn).map_err(NewSpawnError::Fields)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::body::{Body, BodyError};
 
-    fn fields(body: &serde_json::Value) -> Fields {
-        Fields::parse(body.to_string().as_bytes()).unwrap()
+    fn read<T: Body>(body: &serde_json::Value) -> Result<T, BodyError> {
+        T::read(body.to_string().as_bytes())
     }
 
     #[test]
@@ -263,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_lease_lasts_30_to_3600_seconds_900_unless_asked() {
-        let of = |body| Claim::from_fields(fields(&body)).map(|claim| claim.lease_secs);
+        let of = |body| read::<Claim>(&body).map(|claim| claim.lease_secs);
         assert_eq!(of(serde_json::json!({})), Ok(900));
         assert_eq!(of(serde_json::json!({"lease_seconds": 30})), Ok(30));
         assert!(of(serde_json::json!({"lease_seconds": 29})).is_err());
@@ -272,9 +228,9 @@ mod tests {
 
     #[test]
     fn a_task_that_says_nothing_is_refused() {
-        let of = |task: &str| NewSpawn::from_fields(fields(&serde_json::json!({"task": task})));
+        let of = |task: &str| read::<NewSpawn>(&serde_json::json!({"task": task}));
         for blank in ["", "   ", "\n\t\n", "\u{200b}", "\u{a0}\u{feff}", "\0", "\u{3164}"] {
-            assert!(matches!(of(blank), Err(NewSpawnError::Fields(_))), "{blank:?}");
+            assert!(matches!(of(blank), Err(BodyError::Fields(_))), "{blank:?}");
         }
         assert_eq!(of(" fix it\n").unwrap().task, " fix it\n");
     }
@@ -284,9 +240,7 @@ mod tests {
         let bad = serde_json::json!({
             "spawned_by": "a.b", "priority": 1001, "retry": 1, "labels": ["a b"], "metadata": 1,
         });
-        let Err(NewSpawnError::Fields(faults)) = NewSpawn::from_fields(fields(&bad)) else {
-            panic!()
-        };
+        let Err(BodyError::Fields(faults)) = read::<NewSpawn>(&bad) else { panic!() };
         let names: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
         assert_eq!(names, ["task", "spawned_by", "priority", "retry", "labels.0", "metadata"]);
     }

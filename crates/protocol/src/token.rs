@@ -5,6 +5,7 @@
 //! without a lookup. The coordinator stores only the SHA-256.
 
 use crate::agent::wire_enum;
+use crate::body::{Fields, body};
 use crate::name::{NameError, Owner, Repo, check_account};
 use crate::{Timestamp, TokenId};
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,10 @@ use std::fmt;
 const CRC32: crc::Crc<u32, crc::NoTable> =
     crc::Crc::<u32, crc::NoTable>::new(&crc::CRC_32_ISO_HDLC);
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// Characters of a description.
+const DESCRIPTION_MAX: usize = 200;
+/// Entries of a token's scope.
+const REPOS_MAX: usize = 100;
 const SECRET_LEN: usize = 43;
 const CHECK_LEN: usize = 6;
 const PREFIX_LEN: usize = 4;
@@ -197,21 +202,61 @@ pub struct Token {
     pub token: Option<String>,
 }
 
-/// `POST /v1/tokens`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct NewToken {
-    /// What it may do.
-    pub kind: TokenKind,
-    /// Whose it is.
-    pub owner: Owner,
-    /// What it covers; nothing for an admin token.
-    pub repos: Vec<Scope>,
-    /// A note for people, at most 200 characters.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// When it ends; never, if absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Timestamp>,
+body! {
+    /// A token to be made.
+    pub struct NewToken {
+        /// What it may do.
+        pub kind: TokenKind = required(parsed()),
+        /// Whose it is.
+        pub owner: Owner = required(parsed()),
+        /// What it covers; nothing for an admin token.
+        pub repos: Vec<Scope> = or(Vec::new(), list(REPOS_MAX, parsed())),
+        /// A note for people.
+        pub description: Option<String> = optional(text().chars(0, DESCRIPTION_MAX)),
+        /// When it ends, in the future; never, or with the service token that makes it, if
+        /// absent.
+        pub expires_at: Option<Timestamp> = optional(parsed()),
+    }
+    check = NewToken::check;
+    also = scopes_by_kind;
+}
+
+impl NewToken {
+    /// What a token may cover depends on its kind.
+    fn check(self, fields: &mut Fields) -> Option<Self> {
+        let covers_accounts = self.repos.iter().any(|scope| matches!(scope, Scope::Account(_)));
+        let fault = match self.kind {
+            TokenKind::Admin if self.repos.is_empty() => return Some(self),
+            TokenKind::Admin => "must be empty: an admin token is not bound to repos",
+            _ if self.repos.is_empty() => {
+                "must name what the token covers, for example [\"acme/app\"]"
+            }
+            TokenKind::User if covers_accounts => {
+                "of a user token must be repos, owner/repo; owner/* is for services"
+            }
+            TokenKind::User | TokenKind::Service => return Some(self),
+        };
+        fields.fault("repos", fault);
+        None
+    }
+}
+
+/// The same as a schema.
+#[cfg(feature = "schema")]
+fn scopes_by_kind() -> serde_json::Value {
+    let of = |kind: TokenKind, repos: serde_json::Value, required: &[&str]| {
+        serde_json::json!({
+            "description": format!("A token of kind `{}`.", kind.as_str()),
+            "required": required,
+            "properties": { "kind": { "const": kind }, "repos": repos },
+        })
+    };
+    let repo = serde_json::json!({ "pattern": crate::schema::REPO });
+    serde_json::json!({ "oneOf": [
+        of(TokenKind::User, serde_json::json!({ "type": "array", "minItems": 1, "items": repo }), &["repos"]),
+        of(TokenKind::Service, serde_json::json!({ "type": "array", "minItems": 1 }), &["repos"]),
+        of(TokenKind::Admin, serde_json::json!({ "maxItems": 0 }), &[]),
+    ] })
 }
 
 /// The answer of `GET /v1/whoami`.

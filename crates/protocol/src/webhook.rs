@@ -75,20 +75,6 @@ impl Secret {
     }
 }
 
-/// Writes an optional secret's text into a request's body.
-///
-/// Not an `impl Serialize`: what holds a secret is to say that it writes it.
-#[expect(clippy::ref_option, reason = "the signature that serde calls")]
-pub(crate) fn revealed<S: serde::Serializer>(
-    secret: &Option<Secret>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match secret {
-        Some(secret) => serializer.serialize_str(&secret.reveal()),
-        None => serializer.serialize_none(),
-    }
-}
-
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")

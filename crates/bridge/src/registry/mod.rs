@@ -14,8 +14,8 @@ use multiclaude_hybrid_client::protocol::agent::{
     Agent, AgentStatus, EndpointChange, Registration,
 };
 use multiclaude_hybrid_client::protocol::config::HybridConfig;
-use multiclaude_hybrid_client::protocol::fields::Metadata;
 use multiclaude_hybrid_client::protocol::heartbeat::{HEARTBEATS_MAX, Heartbeat};
+use multiclaude_hybrid_client::protocol::metadata::Metadata;
 use multiclaude_hybrid_client::protocol::webhook::Secret;
 use multiclaude_hybrid_client::protocol::{AgentName, ErrorCode, Owner, Repo};
 use multiclaude_hybrid_client::sealed::Recipient;

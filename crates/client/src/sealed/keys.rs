@@ -2,7 +2,7 @@
 
 use age::secrecy::ExposeSecret;
 use age::x25519;
-use multiclaude_hybrid_protocol::fields::Metadata;
+use multiclaude_hybrid_protocol::metadata::Metadata;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

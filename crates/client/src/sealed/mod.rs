@@ -24,7 +24,7 @@
 //! ```
 //! use multiclaude_hybrid_client::protocol::config::Encrypt;
 //! use multiclaude_hybrid_client::protocol::message::{NewMessage, Sender};
-//! use multiclaude_hybrid_client::protocol::{AgentName, Repo, fields::Metadata};
+//! use multiclaude_hybrid_client::protocol::{AgentName, Repo, metadata::Metadata};
 //! use multiclaude_hybrid_client::sealed::{Action, Identity, Pins, Recipient, decide, seal};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {

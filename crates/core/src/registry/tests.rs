@@ -1,5 +1,5 @@
 use super::*;
-use multiclaude_hybrid_protocol::fields::Fields;
+use multiclaude_hybrid_protocol::body::Body;
 
 const NOW: Ms = 1_000_000_000;
 
@@ -7,7 +7,7 @@ fn wish(body: serde_json::Value) -> Registration {
     let mut body = body;
     body["name"] = "queue".into();
     body["type"] = "merge-queue".into();
-    Registration::from_fields(Fields::parse(body.to_string().as_bytes()).unwrap()).unwrap()
+    Registration::read(body.to_string().as_bytes()).unwrap()
 }
 
 fn id(n: u8) -> AgentId {
@@ -103,8 +103,8 @@ fn a_tombstone_frees_the_name_and_keeps_the_generation() {
 fn only_a_change_of_endpoint_or_secret_raises_the_revision() {
     let row = held();
     let patch = |body: serde_json::Value| {
-        let fields = Fields::parse(body.to_string().as_bytes()).unwrap();
-        update(&row, &AgentUpdate::from_fields(fields).unwrap(), NOW + 1)
+        let change = AgentUpdate::read(body.to_string().as_bytes()).unwrap();
+        update(&row, &change, NOW + 1)
     };
     assert_eq!(patch(serde_json::json!({"status": "idle"})).version.revision, 1);
     assert_eq!(patch(serde_json::json!({"endpoint": ""})).version.revision, 1);

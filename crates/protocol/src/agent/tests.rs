@@ -1,12 +1,14 @@
 use super::*;
+use crate::body::{Body, BodyError};
 
-fn register(body: &serde_json::Value) -> Result<Registration, Vec<FieldError>> {
-    Registration::from_fields(Fields::parse(body.to_string().as_bytes()).unwrap())
+fn register(body: &serde_json::Value) -> Result<Registration, BodyError> {
+    Registration::read(body.to_string().as_bytes())
 }
 
 #[test]
 fn a_registration_needs_a_name_and_a_type_and_names_every_fault() {
     let faults = register(&serde_json::json!({"location": "moon", "take_over": 1})).unwrap_err();
+    let BodyError::Fields(faults) = faults else { panic!("{faults}") };
     let names: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
     assert_eq!(names, ["name", "type", "location", "take_over"]);
 }

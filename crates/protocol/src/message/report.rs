@@ -1,28 +1,59 @@
-//! What the recipient's side says of a message.
+//! What the recipient's side reports of a message.
+//!
+//! *Seen* means that the agent itself has taken the message. Report it on proof only; it
+//! implies *delivered*. `PATCH …/messages/{id}` takes a report, and so do the answers of
+//! endpoints and streams.
+//!
+//! ```
+//! use multiclaude_hybrid_protocol::message::{MessageStatus, Report};
+//!
+//! let report = Report::from(MessageStatus::Acked).and_seen();
+//! assert_eq!(serde_json::to_string(&report).unwrap(), r#"{"status":"acked","seen":true}"#);
+//! ```
 
 use super::MessageStatus;
-use crate::error::FieldError;
-use crate::fields::Fields;
+use crate::MessageId;
+use crate::body::presence::{Presence, required};
+use crate::body::rules::parsed;
+use crate::body::{Body, Fields, body};
 use serde::{Deserialize, Serialize};
 
-/// `PATCH …/messages/{id}`, and the answers of endpoints and streams: a status,
-/// `"seen": true`, or both.
-///
-/// *Seen* means that the agent itself has taken the message. Say it on proof
-/// only; it implies *delivered*.
-///
-/// ```
-/// use multiclaude_hybrid_protocol::message::{MessageStatus, Report};
-///
-/// let report = Report::from(MessageStatus::Acked).and_seen();
-/// assert_eq!(serde_json::to_string(&report).unwrap(), r#"{"status":"acked","seen":true}"#);
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    status: Option<MessageStatus>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    seen: bool,
+body! {
+    /// How far a message has come on the recipient's side: a status, `seen`, or both.
+    #[derive(Copy, Eq, Default, Deserialize)]
+    #[serde(default)]
+    pub struct Report {
+        /// A status only moves forward; `pending` changes nothing.
+        status: Option<MessageStatus> = optional(parsed()),
+        /// The agent itself has taken the message, as was proved. It counts as delivered
+        /// from then on.
+        seen: bool = mark("must be true; leave it out until the agent has the message"),
+    }
+    check = says_something;
+    also = one_at_least;
+}
+
+fn says_something(report: Report, fields: &mut Fields) -> Option<Report> {
+    match report.status {
+        Some(MessageStatus::Failed) => fields.fault("status", "must be delivered or acked"),
+        None if !report.seen => {
+            fields.fault("status", "is missing: send a status, \"seen\": true, or both");
+        }
+        _ => return Some(report),
+    }
+    None
+}
+
+/// The same as a schema; null stands for absent.
+#[cfg(feature = "schema")]
+fn one_at_least() -> serde_json::Value {
+    let status = ["pending", "delivered", "acked"];
+    let either = |field: &str, status: serde_json::Value, seen: serde_json::Value| serde_json::json!({ "required": [field], "properties": { "status": status, "seen": seen } });
+    let or_null = status.iter().copied().map(Some).chain([None]).collect::<Vec<_>>();
+    serde_json::json!({ "anyOf": [
+        either("status", serde_json::json!({ "enum": status }), serde_json::json!({ "enum": [true, null] })),
+        either("seen", serde_json::json!({ "enum": or_null }), serde_json::json!({ "const": true })),
+    ] })
 }
 
 impl Report {
@@ -48,21 +79,23 @@ impl Report {
     pub fn seen(self) -> bool {
         self.seen
     }
+}
 
-    /// Reads the body of `PATCH …/messages/{id}`.
-    pub fn from_fields(mut fields: Fields) -> Result<Self, Vec<FieldError>> {
-        use MessageStatus::{Acked, Delivered, Pending};
-        let status = fields.parsed("status", |text| match MessageStatus::parse(text) {
-            Ok(status @ (Pending | Delivered | Acked)) => Ok(status),
-            _ => Err("must be delivered or acked"),
-        });
-        let seen = fields.boolean("seen");
-        if seen == Some(false) {
-            fields.fault("seen", "must be true; leave it out until the agent has the message");
-        } else if status.is_none() && seen.is_none() && !fields.has_faults() {
-            fields.fault("status", "is missing: send a status, \"seen\": true, or both");
-        }
-        fields.finish(Some(Self { status, seen: seen.is_some() }))
+/// A report over a stream: `{"id": "msg_…"}` with the fields of a [`Report`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StreamReport {
+    /// The message.
+    pub id: MessageId,
+    /// How far it has come.
+    #[serde(flatten)]
+    pub report: Report,
+}
+
+impl Body for StreamReport {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let id = required(parsed()).take(fields, "id");
+        let report = Report::from_fields(fields);
+        Some(Self { id: id?, report: report? })
     }
 }
 
@@ -75,11 +108,17 @@ impl From<MessageStatus> for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::body::{Body, BodyError};
     use serde_json::{Value, json};
 
     fn read(body: &Value) -> Result<Report, Vec<String>> {
-        let read = Report::from_fields(Fields::parse(body.to_string().as_bytes()).unwrap());
-        read.map_err(|faults| faults.into_iter().map(|fault| fault.field).collect())
+        match Report::read(body.to_string().as_bytes()) {
+            Ok(report) => Ok(report),
+            Err(BodyError::Fields(faults)) => {
+                Err(faults.into_iter().map(|fault| fault.field).collect())
+            }
+            Err(other) => panic!("{other}"),
+        }
     }
 
     #[test]

@@ -1,27 +1,18 @@
 //! Texts with a form: names, ids, secrets, times.
 
 use crate::message::Sender;
+use crate::spawn::SpawnedBy;
 use crate::token::Scope;
 use crate::webhook::Secret;
 use crate::{AgentId, AgentName, AuditId, MessageId, Owner, Repo, SpawnId, Timestamp, TokenId};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 
-/// A type or label: what `agent::label` and `spawn::label` accept.
-pub const LABEL: &str = "^[A-Za-z0-9_.-]{1,64}$";
-/// An agent type in a configuration.
-pub const AGENT_TYPE: &str = "^[A-Za-z0-9_-]{1,64}$";
 /// An `Idempotency-Key`.
 pub const IDEMPOTENCY_KEY: &str = "^[!-~]{1,255}$";
 /// One character at least that is neither a blank nor hidden, as `text::is_blank` has it.
 pub const SAYS_SOMETHING: &str = "[^\\s\\x00-\\x20\\x7f-\\xa0\\xad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\
      \\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u2800\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb]";
-/// A public `https` URL, by its text: at least two labels, the last of
-/// letters, and none that only means something inside a network.
-pub const PUBLIC_URL: &str = "^https://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.){1,5}\
-     (?!(local|localhost|localdomain|internal|arpa)([:/?]|$))[a-z]{2,20}\
-     (:([1-9][0-9]{0,3}|[1-5][0-9]{4}))?(/[A-Za-z0-9_./-]{0,1000})?(\\?[A-Za-z0-9_.=&-]{0,500})?$";
-
 macro_rules! uuid {
     () => {
         "[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}"
@@ -48,6 +39,11 @@ macro_rules! account {
     };
 }
 
+/// A repository.
+pub(crate) const REPO: &str = concat!("^", account!(), "/", repo!(), "$");
+/// `user:<owner>`.
+pub(crate) const PERSON: &str = concat!("^user:", owner!(), "$");
+
 macro_rules! texts {
     ($($name:ident, $pattern:expr, $example:literal, $description:literal;)*) => {$(
         impl JsonSchema for $name {
@@ -70,7 +66,7 @@ texts! {
         "An agent's name, unique in its repo: 1 to 64 of A-Z, a-z, 0-9, _ and -, the first a letter or digit. `system` and `user` are reserved in any case.";
     Owner, concat!("^", owner!(), "$"), "dan",
         "The owner of a token and of agents: 1 to 39 of a-z, 0-9 and -. `system` is reserved.";
-    Repo, concat!("^", account!(), "/", repo!(), "$"), "acme/app",
+    Repo, REPO, "acme/app",
         "A repository, owner/repo. Compared without regard to case, answered in lower case.";
     Scope, concat!("^", account!(), "/(\\*|", repo!(), ")$"), "acme/app",
         "A repository, owner/repo, or all of an owner's, owner/*.";
@@ -86,6 +82,8 @@ texts! {
         "The id of a token, not its secret.";
     Sender, concat!("^(system|user:", owner!(), "|", agent!(), ")$"), "workspace",
         "Who sends: an agent, `user:<owner>` (a person), or `system` (the coordinator).";
+    SpawnedBy, concat!("^(", agent!(), "|[A-Za-z0-9_.-]{1,64}:", owner!(), ")$"), "workspace:dan",
+        "An agent, `<type>:<owner>` or `user:<owner>`.";
     Secret, "^whsec_(([A-Za-z0-9+/]{4}){8,21}([A-Za-z0-9+/][AQgw]==)?|([A-Za-z0-9+/]{4}){8,20}[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)$",
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "A Standard Webhooks secret: `whsec_` and the base64 of 24 to 64 bytes.";

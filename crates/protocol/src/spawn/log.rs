@@ -27,21 +27,6 @@ pub struct WorkerLog {
     pub truncated: bool,
 }
 
-pub(super) fn progress(text: &str) -> Result<String, String> {
-    if text.chars().count() <= PROGRESS_MAX && !text.chars().any(char::is_control) {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("must be one line of at most {PROGRESS_MAX} characters, none a control"))
-    }
-}
-
-pub(super) fn log_tail(text: &str) -> Result<String, String> {
-    if text.len() > LOG_MAX {
-        return Err(format!("is longer than {LOG_MAX} bytes"));
-    }
-    Ok(text.to_owned())
-}
-
 impl WorkerUpdate {
     /// The same with `text` as its progress, made to fit: a control character
     /// becomes a space, and what is too long is cut off.
@@ -66,12 +51,15 @@ impl WorkerUpdate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fields::Fields;
+    use crate::body::{Body, BodyError};
 
     fn read(field: &str, text: &str) -> Result<WorkerUpdate, String> {
         let body = serde_json::json!({ "lease_token": "t", field: text }).to_string();
-        let fields = Fields::parse(body.as_bytes()).unwrap();
-        WorkerUpdate::from_fields(fields).map_err(|faults| faults[0].field.clone())
+        match WorkerUpdate::read(body.as_bytes()) {
+            Ok(update) => Ok(update),
+            Err(BodyError::Fields(faults)) => Err(faults[0].field.clone()),
+            Err(other) => panic!("{other}"),
+        }
     }
 
     #[test]

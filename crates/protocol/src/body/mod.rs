@@ -1,0 +1,171 @@
+//! Bodies of requests, each described once.
+//!
+//! `body!` makes four things of one description: the type, the reader, which names every
+//! fault and not only the first one, the writer, and (with the feature `schema`) the JSON
+//! Schema. A field is its documentation, its type, whether it must be there
+//! ([`presence`]), and the rule for its value ([`rules`]):
+//!
+//! ```text
+//! body! {
+//!     /// A message to be stored.
+//!     pub struct NewMessage {
+//!         /// The recipient.
+//!         pub to: AgentName = required(parsed()),
+//!         /// How long it may wait, in seconds.
+//!         pub ttl_seconds: Option<i64> = optional(integer(1..=TTL_MAX_SECS)),
+//!     }
+//! }
+//! ```
+//!
+//! `as "name"` after a field's name is its name on the wire. `check = function` names a
+//! function for what depends on several fields, `also = function` one for the part of the
+//! schema that says the same. An absent field and `null` are the same; unknown fields are
+//! ignored.
+
+mod fields;
+pub(crate) mod presence;
+pub(crate) mod rules;
+mod texts;
+
+pub use fields::Fields;
+pub use rules::{Described, FromText};
+
+use crate::error::FieldError;
+
+/// Why a body was refused.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// The bytes are no text.
+    #[error("the body is not UTF-8: byte {0} starts no valid character")]
+    Utf8(usize),
+    /// The text is no JSON, for this reason.
+    #[error("the body is not JSON: {0}")]
+    Json(String),
+    /// The JSON is no array of objects.
+    #[error("the body must be a JSON array of objects, [{{…}}, …]; there is {0}")]
+    NotAList(&'static str),
+    /// The array is too long.
+    #[error("the array has more than {0} entries; send the rest with another request")]
+    TooMany(usize),
+    /// The JSON is no object.
+    #[error("the body must be a JSON object, {{…}}, not {0}")]
+    NotAnObject(&'static str),
+    /// A field for large texts is larger than it may be.
+    #[error("{field} has {bytes} bytes; {max} are allowed")]
+    TooLarge {
+        /// The field.
+        field: String,
+        /// Bytes that it has.
+        bytes: usize,
+        /// Bytes that it may have.
+        max: usize,
+    },
+    /// These fields are not valid.
+    #[error("some fields are not valid")]
+    Fields(Vec<FieldError>),
+}
+
+/// What `body!` describes.
+pub trait Body: Sized {
+    /// Reads the fields. `None`: a fault was noted.
+    fn from_fields(fields: &mut Fields) -> Option<Self>;
+
+    /// Reads a JSON object.
+    fn read(body: &[u8]) -> Result<Self, BodyError> {
+        Fields::parse(body)?.finish(Self::from_fields)
+    }
+
+    /// Reads a JSON array of at most `max` objects.
+    fn read_list(body: &[u8], max: usize) -> Result<Vec<Self>, BodyError> {
+        Fields::parse_list(body, max)?.finish(|all| {
+            let mut list = Vec::new();
+            for at in 0..all.len() {
+                list.extend(all.nested(&at.to_string(), Self::from_fields));
+            }
+            Some(list)
+        })
+    }
+}
+
+/// Describes the body of a request (see the module's documentation).
+macro_rules! body {
+    (
+        $(#[doc = $about:literal])*
+        $(#[derive($($derive:ident),*)])?
+        $(#[serde($($serde:tt)*)])?
+        $svis:vis struct $name:ident {
+            $($(#[doc = $doc:literal])* $vis:vis $field:ident $(as $wire:literal)? : $type:ty = $rule:expr,)*
+        }
+        $(check = $check:expr;)?
+        $(also = $also:expr;)?
+    ) => {
+        $(#[doc = $about])*
+        #[derive(Debug, Clone, PartialEq $($(, $derive)*)?)]
+        $(#[serde($($serde)*)])?
+        $svis struct $name { $($(#[doc = $doc])* $vis $field: $type,)* }
+
+        impl $crate::body::Body for $name {
+            fn from_fields(fields: &mut $crate::body::Fields) -> Option<Self> {
+                use $crate::body::presence::*;
+                #[allow(unused_imports, reason = "some bodies need no rule")]
+                use $crate::body::rules::*;
+                $(let $field = of::<$type, _>($rule).take(fields, $crate::body::wire_name!($field $($wire)?));)*
+                let body = Self { $($field: $field?),* };
+                $(let check: fn(Self, &mut $crate::body::Fields) -> Option<Self> = $check;
+                let body = check(body, fields)?;)?
+                Some(body)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeMap as _;
+                use $crate::body::presence::*;
+                #[allow(unused_imports, reason = "some bodies need no rule")]
+                use $crate::body::rules::*;
+                let mut map = serializer.serialize_map(None)?;
+                $(of::<$type, _>($rule).write(&mut map, $crate::body::wire_name!($field $($wire)?), &self.$field)?;)*
+                map.end()
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                use $crate::body::presence::*;
+                #[allow(unused_imports, reason = "some bodies need no rule")]
+                use $crate::body::rules::*;
+                #[allow(unused_mut, reason = "some bodies have no more to say")]
+                let mut object = $crate::schema::Object::new(concat!($($about),*));
+                $(let rule = of::<$type, _>($rule);
+                object.property(
+                    $crate::body::wire_name!($field $($wire)?),
+                    concat!($($doc),*),
+                    is_required(&rule),
+                    rule.schema(generator),
+                );)*
+                $(object.also($also());)?
+                object.into()
+            }
+        }
+    };
+}
+
+/// The name on the wire.
+macro_rules! wire_name {
+    ($field:ident) => {
+        stringify!($field).trim_start_matches("r#")
+    };
+    ($field:ident $wire:literal) => {
+        $wire
+    };
+}
+
+pub(crate) use {body, wire_name};
+
+#[cfg(test)]
+mod tests;

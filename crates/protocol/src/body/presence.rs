@@ -1,0 +1,220 @@
+//! Whether a field must be there, and what it is if it is not.
+
+use super::Fields;
+use super::rules::Rule;
+use serde::ser::SerializeMap;
+use serde_json::Value;
+
+/// How a field is taken from a body and written into one.
+pub(crate) trait Presence {
+    /// What the field is in the type.
+    type Value;
+    /// Must it be there?
+    #[cfg(feature = "schema")]
+    const REQUIRED: bool = false;
+
+    /// Takes the field; `None`: a fault was noted.
+    fn take(&self, fields: &mut Fields, name: &str) -> Option<Self::Value>;
+
+    /// Writes the field, unless it is absent.
+    fn write<M: SerializeMap>(
+        &self,
+        map: &mut M,
+        name: &'static str,
+        value: &Self::Value,
+    ) -> Result<(), M::Error>;
+
+    /// The schema of its values.
+    #[cfg(feature = "schema")]
+    fn schema(&self, generator: &mut schemars::SchemaGenerator) -> Value;
+}
+
+/// The rule of a field of type `T`.
+pub(crate) fn of<T, P: Presence<Value = T>>(rule: P) -> P {
+    rule
+}
+
+/// Must the field be there?
+#[cfg(feature = "schema")]
+pub(crate) fn is_required<P: Presence>(_: &P) -> bool {
+    P::REQUIRED
+}
+
+/// A field that must be there.
+pub(crate) fn required<R: Rule>(rule: R) -> Required<R> {
+    Required(rule)
+}
+
+/// A field that may be absent.
+pub(crate) fn optional<R: Rule>(rule: R) -> Optional<R> {
+    Optional { rule, empty_is_absent: false }
+}
+
+/// The same, and an empty text stands for absent: clients in Go send every field.
+pub(crate) fn or_empty<R: Rule>(rule: R) -> Optional<R> {
+    Optional { rule, empty_is_absent: true }
+}
+
+/// A field that is `usual` if it is absent.
+pub(crate) fn or<R: Rule>(usual: R::Value, rule: R) -> Or<R> {
+    Or { usual, rule }
+}
+
+/// A field that is false if it is absent, and absent if it is false.
+pub(crate) fn flag() -> Flag {
+    Flag { never_false: None }
+}
+
+/// The same, but it is refused if it is false, with this reason.
+pub(crate) fn mark(reason: &'static str) -> Flag {
+    Flag { never_false: Some(reason) }
+}
+
+/// See [`flag`].
+pub(crate) struct Flag {
+    never_false: Option<&'static str>,
+}
+
+/// See [`required`].
+pub(crate) struct Required<R>(R);
+
+/// See [`optional`].
+pub(crate) struct Optional<R> {
+    rule: R,
+    empty_is_absent: bool,
+}
+
+/// See [`or`].
+pub(crate) struct Or<R: Rule> {
+    usual: R::Value,
+    rule: R,
+}
+
+impl<R: Rule> Presence for Required<R> {
+    type Value = R::Value;
+    #[cfg(feature = "schema")]
+    const REQUIRED: bool = true;
+
+    fn take(&self, fields: &mut Fields, name: &str) -> Option<R::Value> {
+        let Some(value) = fields.take(name) else {
+            fields.fault(name, "is missing");
+            return None;
+        };
+        self.0.read(value, name, fields)
+    }
+
+    fn write<M: SerializeMap>(
+        &self,
+        map: &mut M,
+        name: &'static str,
+        value: &R::Value,
+    ) -> Result<(), M::Error> {
+        map.serialize_entry(name, &self.0.written(value))
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(&self, generator: &mut schemars::SchemaGenerator) -> Value {
+        self.0.schema(generator)
+    }
+}
+
+impl<R: Rule> Presence for Optional<R> {
+    type Value = Option<R::Value>;
+
+    fn take(&self, fields: &mut Fields, name: &str) -> Option<Self::Value> {
+        match fields.take(name) {
+            None => Some(None),
+            Some(Value::String(text)) if self.empty_is_absent && text.is_empty() => Some(None),
+            Some(value) => self.rule.read(value, name, fields).map(Some),
+        }
+    }
+
+    fn write<M: SerializeMap>(
+        &self,
+        map: &mut M,
+        name: &'static str,
+        value: &Self::Value,
+    ) -> Result<(), M::Error> {
+        match value {
+            Some(value) => map.serialize_entry(name, &self.rule.written(value)),
+            None => Ok(()),
+        }
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(&self, generator: &mut schemars::SchemaGenerator) -> Value {
+        let schema = self.rule.schema(generator);
+        if self.empty_is_absent {
+            crate::schema::or_empty(schema)
+        } else {
+            crate::schema::or_null(schema)
+        }
+    }
+}
+
+impl<R: Rule> Presence for Or<R>
+where
+    R::Value: Clone,
+{
+    type Value = R::Value;
+
+    fn take(&self, fields: &mut Fields, name: &str) -> Option<R::Value> {
+        match fields.take(name) {
+            None => Some(self.usual.clone()),
+            Some(value) => self.rule.read(value, name, fields),
+        }
+    }
+
+    fn write<M: SerializeMap>(
+        &self,
+        map: &mut M,
+        name: &'static str,
+        value: &R::Value,
+    ) -> Result<(), M::Error> {
+        map.serialize_entry(name, &self.rule.written(value))
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(&self, generator: &mut schemars::SchemaGenerator) -> Value {
+        let mut schema = crate::schema::or_null(self.rule.schema(generator));
+        let usual = serde_json::to_value(self.rule.written(&self.usual)).unwrap_or_default();
+        // An empty list or text goes without saying.
+        let says = usual.as_array().is_none_or(|list| !list.is_empty())
+            && usual.as_object().is_none_or(|map| !map.is_empty());
+        if let Some(map) = schema.as_object_mut().filter(|_| says) {
+            map.insert("default".to_owned(), usual);
+        }
+        schema
+    }
+}
+
+impl Presence for Flag {
+    type Value = bool;
+
+    fn take(&self, fields: &mut Fields, name: &str) -> Option<bool> {
+        let Some(value) = fields.take(name) else { return Some(false) };
+        match (value.as_bool(), self.never_false) {
+            (Some(false), Some(reason)) => fields.fault(name, reason),
+            (None, _) => fields.wrong_type(name, "true or false", &value),
+            (found, _) => return found,
+        }
+        None
+    }
+
+    fn write<M: SerializeMap>(
+        &self,
+        map: &mut M,
+        name: &'static str,
+        value: &bool,
+    ) -> Result<(), M::Error> {
+        if *value { map.serialize_entry(name, value) } else { Ok(()) }
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(&self, _: &mut schemars::SchemaGenerator) -> Value {
+        match self.never_false {
+            None => serde_json::json!({ "type": ["boolean", "null"], "default": false }),
+            Some(_) => serde_json::json!({}),
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! What a field's value may be: how it is read, how it is written, and the schema that
+//! says the same.
+
+use super::Fields;
+use crate::metadata::{METADATA_MAX_BYTES, METADATA_MAX_ENTRIES, Metadata};
+use serde::Serialize;
+use serde_json::Value;
+use std::marker::PhantomData;
+use std::ops::RangeInclusive;
+
+#[cfg(feature = "schema")]
+use {schemars::SchemaGenerator, serde_json::json};
+
+/// What the value of a field may be.
+pub(crate) trait Rule {
+    /// The value in the type.
+    type Value;
+
+    /// Reads the value of the field `name`; `None`: a fault was noted.
+    fn read(&self, value: Value, name: &str, fields: &mut Fields) -> Option<Self::Value>;
+
+    /// The value as it is written.
+    fn written<'a>(&self, value: &'a Self::Value) -> impl Serialize + 'a;
+
+    /// The schema of the value.
+    #[cfg(feature = "schema")]
+    fn schema(&self, generator: &mut SchemaGenerator) -> Value;
+}
+
+/// Has a JSON Schema of its own, in documents that are made with the feature `schema`.
+#[cfg(feature = "schema")]
+pub trait Described: schemars::JsonSchema {}
+#[cfg(feature = "schema")]
+impl<T: schemars::JsonSchema> Described for T {}
+/// Has a JSON Schema of its own, in documents that are made with the feature `schema`.
+#[cfg(not(feature = "schema"))]
+pub trait Described {}
+#[cfg(not(feature = "schema"))]
+impl<T> Described for T {}
+
+/// A type with a text form, as a rule reads it.
+pub trait FromText: Sized + Described {
+    /// Reads the text. The error fits after the field's name: "must be …".
+    fn from_text(text: &str) -> Result<Self, String>;
+}
+
+/// Takes a text, or notes that the value is none.
+fn text_of(value: Value, name: &str, fields: &mut Fields) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        other => {
+            fields.wrong_type(name, "a string", &other);
+            None
+        }
+    }
+}
+
+/// A text that `T` reads.
+pub(crate) fn parsed<T: FromText>() -> Parsed<T> {
+    Parsed(PhantomData)
+}
+
+/// See [`parsed`].
+pub(crate) struct Parsed<T>(PhantomData<T>);
+
+impl<T: FromText + Serialize> Rule for Parsed<T> {
+    type Value = T;
+
+    fn read(&self, value: Value, name: &str, fields: &mut Fields) -> Option<T> {
+        let text = text_of(value, name, fields)?;
+        T::from_text(&text).map_err(|error| fields.fault(name, error)).ok()
+    }
+
+    fn written<'a>(&self, value: &'a T) -> impl Serialize + 'a {
+        value
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(&self, generator: &mut SchemaGenerator) -> Value {
+        generator.subschema_for::<T>().to_value()
+    }
+}
+
+/// The secret of an endpoint: the one value that is written though it is secret.
+pub(crate) fn secret() -> WebhookSecret {
+    WebhookSecret
+}
+
+/// See [`secret`].
+pub(crate) struct WebhookSecret;
+
+impl Rule for WebhookSecret {
+    type Value = crate::webhook::Secret;
+
+    fn read(&self, value: Value, name: &str, fields: &mut Fields) -> Option<Self::Value> {
+        let text = text_of(value, name, fields)?;
+        Self::Value::parse(&text).map_err(|error| fields.fault(name, error)).ok()
+    }
+
+    fn written<'a>(&self, value: &'a Self::Value) -> impl Serialize + 'a {
+        value.reveal()
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(&self, generator: &mut SchemaGenerator) -> Value {
+        generator.subschema_for::<Self::Value>().to_value()
+    }
+}
+
+/// A text, of any length unless it is limited.
+pub(crate) fn text() -> Text {
+    Text::default()
+}
+
+/// One word of letters, digits and a few signs.
+pub(crate) fn word(charset: Charset) -> Text {
+    Text { charset: Some(charset), ..Text::default() }
+}
+
+/// The characters that a word may have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Charset {
+    /// ASCII, as in a regular expression: `a-z` is a range, a `-` at the end itself.
+    set: &'static str,
+    /// At most so many.
+    max: usize,
+}
+
+/// A type of agents, a label, or the name of a machine.
+pub(crate) const LABEL: Charset = Charset { set: "A-Za-z0-9_.-", max: 64 };
+/// A type of agents in a configuration.
+pub(crate) const AGENT_TYPE: Charset = Charset { set: "A-Za-z0-9_-", max: 64 };
+
+impl Charset {
+    /// The characters and ranges of the set.
+    fn parts(self) -> impl Iterator<Item = &'static str> {
+        let mut rest = self.set;
+        std::iter::from_fn(move || {
+            let is_range = rest.len() > 2 && rest.as_bytes().get(1) == Some(&b'-');
+            let (part, others) = rest.split_at_checked(if is_range { 3 } else { 1 })?;
+            rest = others;
+            Some(part)
+        })
+    }
+
+    /// What is wrong with a text.
+    pub(crate) fn fault(self, text: &str) -> Option<String> {
+        let holds = |byte: u8| {
+            self.parts().any(|part| match *part.as_bytes() {
+                [from, _, to] => (from..=to).contains(&byte),
+                [one] => one == byte,
+                _ => false,
+            })
+        };
+        let fits = (1..=self.max).contains(&text.len()) && text.bytes().all(holds);
+        let parts = || self.parts().collect::<Vec<_>>().join(", ");
+        (!fits).then(|| format!("must be 1 to {} of {}", self.max, parts()))
+    }
+
+    /// The regular expression that says the same.
+    #[cfg(feature = "schema")]
+    fn pattern(self) -> String {
+        format!("^[{}]{{1,{}}}$", self.set, self.max)
+    }
+}
+
+/// See [`text`] and [`word`].
+#[derive(Default)]
+pub(crate) struct Text {
+    charset: Option<Charset>,
+    max_bytes: Option<usize>,
+    max_large: Option<usize>,
+    chars: Option<(usize, usize)>,
+    one_line: bool,
+    not_blank: bool,
+    #[cfg_attr(not(feature = "schema"), expect(dead_code, reason = "for the document"))]
+    pattern: Option<&'static str>,
+    #[cfg_attr(not(feature = "schema"), expect(dead_code, reason = "for the document"))]
+    about: Option<&'static str>,
+}
+
+impl Text {
+    /// It has at most `max` bytes.
+    pub(crate) fn bytes(self, max: usize) -> Self {
+        Self { max_bytes: Some(max), ..self }
+    }
+
+    /// The same for a large text, which is refused with an error of its own.
+    pub(crate) fn large(self, max: usize) -> Self {
+        Self { max_large: Some(max), ..self }
+    }
+
+    /// It has from `min` to `max` characters.
+    pub(crate) fn chars(self, min: usize, max: usize) -> Self {
+        Self { chars: Some((min, max)), ..self }
+    }
+
+    /// It has no control character, and so is one line.
+    pub(crate) fn one_line(self) -> Self {
+        Self { one_line: true, ..self }
+    }
+
+    /// It has a character that is neither blank nor hidden.
+    pub(crate) fn not_blank(self) -> Self {
+        Self { not_blank: true, ..self }
+    }
+
+    /// The text is checked elsewhere: the document has this pattern, and says this of it.
+    pub(crate) fn like(self, pattern: &'static str, about: &'static str) -> Self {
+        Self { pattern: Some(pattern), about: Some(about), ..self }
+    }
+
+    fn fault(&self, text: &str) -> Option<String> {
+        if let Some(charset) = self.charset {
+            return charset.fault(text);
+        }
+        if let Some(max) = self.max_bytes.filter(|max| text.len() > *max) {
+            return Some(format!("is longer than {max} bytes"));
+        }
+        let (min, max) = self.chars.unwrap_or((0, usize::MAX));
+        let fits = (min..=max).contains(&text.chars().count());
+        if !fits || (self.one_line && text.chars().any(char::is_control)) {
+            let control = if self.one_line { ", none of them a control character" } else { "" };
+            return Some(format!("must be {min} to {max} characters{control}"));
+        }
+        let is_blank = self.not_blank && crate::text::is_blank(text);
+        is_blank.then(|| "is empty or blank: it says nothing".to_owned())
+    }
+}
+
+impl Rule for Text {
+    type Value = String;
+
+    fn read(&self, value: Value, name: &str, fields: &mut Fields) -> Option<String> {
+        let text = text_of(value, name, fields)?;
+        if let Some(max) = self.max_large.filter(|max| text.len() > *max) {
+            fields.too_large(name, text.len(), max);
+            return None;
+        }
+        match self.fault(&text) {
+            Some(fault) => {
+                fields.fault(name, fault);
+                None
+            }
+            None => Some(text),
+        }
+    }
+
+    fn written<'a>(&self, value: &'a String) -> impl Serialize + 'a {
+        value
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(&self, _: &mut SchemaGenerator) -> Value {
+        let mut schema = json!({ "type": "string" });
+        let pattern = match self.charset {
+            Some(charset) => Some(charset.pattern()),
+            None if self.one_line => Some("^[^\\x00-\\x1f\\x7f-\\x9f]*$".to_owned()),
+            None if self.not_blank => Some(crate::schema::SAYS_SOMETHING.to_owned()),
+            None => self.pattern.map(str::to_owned),
+        };
+        let (min, max) = self.chars.unwrap_or_default();
+        let bytes = self.max_bytes.or(self.max_large).unwrap_or_default();
+        let not_empty = usize::from(self.not_blank);
+        let limits = [
+            ("description", self.about.map(Value::from)),
+            ("pattern", pattern.map(Value::from)),
+            ("minLength", Some(min.max(not_empty)).filter(|min| *min > 0).map(Value::from)),
+            ("maxLength", Some(max.max(bytes)).filter(|max| *max > 0).map(Value::from)),
+        ];
+        if let Some(map) = schema.as_object_mut() {
+            for (name, limit) in limits {
+                map.extend(limit.map(|limit| (name.to_owned(), limit)));
+            }
+        }
+        schema
+    }
+}
+
+/// The public URL of an endpoint, by its text: at least two labels, the last of letters,
+/// and none that only means something inside a network.
+const PUBLIC_URL: &str = "^https://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.){1,5}\
+     (?!(local|localhost|localdomain|internal|arpa)([:/?]|$))[a-z]{2,20}\
+     (:([1-9][0-9]{0,3}|[1-5][0-9]{4}))?(/[A-Za-z0-9_./-]{0,1000})?(\\?[A-Za-z0-9_.=&-]{0,500})?$";
+
+/// The URL of an endpoint; `multiclaude_hybrid_core::endpoint` checks the rest.
+pub(crate) fn url() -> Text {
+    text().bytes(crate::agent::ENDPOINT_MAX).like(
+        PUBLIC_URL,
+        "A public `https` URL: no address, no user, no name of a local network, not the \
+         coordinator itself. (`ALLOW_INSECURE` opens `http` and loopback on one machine.)",
+    )
+}
+
+/// A whole number within a range; `30.0` is one, too.
+pub(crate) fn integer<T>(range: RangeInclusive<i64>) -> Integer<T> {
+    Integer { range, of: PhantomData }
+}
+
+/// See [`integer`].
+pub(crate) struct Integer<T> {
+    range: RangeInclusive<i64>,
+    of: PhantomData<T>,
+}
+
+impl<T: TryFrom<i64> + Serialize> Rule for Integer<T> {
+    type Value = T;
+
+    fn read(&self, value: Value, name: &str, fields: &mut Fields) -> Option<T> {
+        let whole = |number: &f64| number.fract() == 0.0 && number.abs() < 9e15;
+        let number =
+            value.as_i64().or_else(|| value.as_f64().filter(whole).map(|number| number as i64));
+        let found = number.filter(|number| self.range.contains(number));
+        let found = found.and_then(|number| T::try_from(number).ok());
+        if found.is_none() {
+            let (from, to) = (self.range.start(), self.range.end());
+            fields.fault(name, format_args!("must be a whole number from {from} to {to}"));
+        }
+        found
+    }
+
+    fn written<'a>(&self, value: &'a T) -> impl Serialize + 'a {
+        value
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(&self, _: &mut SchemaGenerator) -> Value {
+        json!({ "type": "integer", "minimum": self.range.start(), "maximum": self.range.end() })
+    }
+}
+
+/// An array of at most `max` texts.
+pub(crate) fn list<R: Rule>(max: usize, rule: R) -> List<R> {
+    List { max, rule }
+}
+
+/// See [`list`].
+pub(crate) struct List<R> {
+    max: usize,
+    rule: R,
+}
+
+impl<R: Rule> Rule for List<R>
+where
+    R::Value: Serialize,
+{
+    type Value = Vec<R::Value>;
+
+    fn read(&self, value: Value, name: &str, fields: &mut Fields) -> Option<Self::Value> {
+        let Value::Array(items) = value else {
+            fields.wrong_type(name, "an array of strings", &value);
+            return None;
+        };
+        if items.len() > self.max {
+            fields.fault(name, format_args!("has more than {} entries", self.max));
+            return None;
+        }
+        let mut list = Vec::with_capacity(items.len());
+        let all = items.len();
+        for (at, item) in items.into_iter().enumerate() {
+            list.extend(self.rule.read(item, &format!("{name}.{at}"), fields));
+        }
+        (list.len() == all).then_some(list)
+    }
+
+    fn written<'a>(&self, value: &'a Self::Value) -> impl Serialize + 'a {
+        value
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(&self, generator: &mut SchemaGenerator) -> Value {
+        json!({ "type": "array", "items": self.rule.schema(generator), "maxItems": self.max })
+    }
+}
+
+/// A map of texts within the limits of [`Metadata`].
+pub(crate) fn metadata() -> Pairs {
+    Pairs
+}
+
+/// See [`metadata`].
+pub(crate) struct Pairs;
+
+impl Rule for Pairs {
+    type Value = Metadata;
+
+    fn read(&self, value: Value, name: &str, fields: &mut Fields) -> Option<Metadata> {
+        let Value::Object(entries) = value else {
+            fields.wrong_type(name, "an object of strings", &value);
+            return None;
+        };
+        let (count, mut bytes) = (entries.len(), 0);
+        let mut metadata = Metadata::new();
+        for (key, value) in entries {
+            let at = format!("{name}.{key}");
+            if let Some(text) = text_of(value, &at, fields) {
+                bytes += key.len() + text.len();
+                metadata.insert(key, text);
+            }
+        }
+        if count > METADATA_MAX_ENTRIES {
+            fields.fault(name, format_args!("has more than {METADATA_MAX_ENTRIES} entries"));
+        } else if bytes > METADATA_MAX_BYTES {
+            fields.fault(name, format_args!("is larger than {METADATA_MAX_BYTES} bytes"));
+        } else if metadata.len() == count {
+            return Some(metadata);
+        }
+        None
+    }
+
+    fn written<'a>(&self, value: &'a Metadata) -> impl Serialize + 'a {
+        value
+    }
+
+    #[cfg(feature = "schema")]
+    fn schema(&self, _: &mut SchemaGenerator) -> Value {
+        json!({
+            "type": "object", "additionalProperties": { "type": "string" },
+            "maxProperties": METADATA_MAX_ENTRIES,
+            "description": format!("Keys and values have at most {METADATA_MAX_BYTES} bytes together."),
+        })
+    }
+}
