@@ -1,191 +1,21 @@
-//! Bearer token → [`Caller`] → [`RepoCaller`], the type that every handler of
-//! a repo's resource must take.
+//! Bearer token → [`Caller`], and whom it may act for.
 
+use crate::caller::{Admin, Caller, Participant, RepoCaller, TokenMaker};
 use crate::context::Context;
-use crate::error::ApiError;
+use crate::error::{ApiError, forbidden};
+use crate::extract::{FromRequest, Incarnation};
 use crate::mailbox::Refused;
 use crate::mailbox::door::mailbox_name;
 use crate::store::agents::Holder;
-use crate::store::audit::{Entry, Source};
-use crate::{cache, random, store};
-use multiclaude_hybrid_core::Ms;
-use multiclaude_hybrid_core::access::{self, Principal};
-use multiclaude_hybrid_protocol::audit::{ActorKind, AuditAction};
-use multiclaude_hybrid_protocol::token::{Scope, SecretToken, Token, TokenKind, WhoAmI};
-use multiclaude_hybrid_protocol::{AgentName, AuditId, ErrorCode, Owner, Repo, Timestamp};
+use crate::{cache, store};
+use multiclaude_hybrid_core::access::Principal;
+use multiclaude_hybrid_protocol::token::{SecretToken, TokenKind};
+use multiclaude_hybrid_protocol::{AgentName, ErrorCode, Owner};
 use std::rc::Rc;
 use subtle::ConstantTimeEq;
 
 /// The id that stands for the secret `ADMIN_TOKEN` in logs.
 const ADMIN_TOKEN_ID: &str = "tok_admin";
-
-/// The holder of a valid token.
-#[derive(Debug)]
-pub struct Caller {
-    /// Names the token; not a secret.
-    pub token_id: String,
-    /// Whom it speaks for.
-    pub principal: Principal,
-    scopes: Vec<Scope>,
-    expires_at: Option<Ms>,
-}
-
-/// A caller whose token covers the repo of the request's path.
-#[derive(Debug)]
-pub struct RepoCaller {
-    caller: Rc<Caller>,
-    /// The repo of the path.
-    pub repo: Repo,
-}
-
-impl Caller {
-    /// What the audit log is to tell of something done by this caller.
-    pub fn entry(
-        &self,
-        context: &Context,
-        repo: &str,
-        action: AuditAction,
-        subject: &str,
-    ) -> Result<Entry, ApiError> {
-        let kind = match self.principal.kind {
-            TokenKind::Admin => ActorKind::Admin,
-            TokenKind::User => ActorKind::User,
-            TokenKind::Service => ActorKind::Service,
-        };
-        Ok(Entry {
-            id: AuditId::new(Timestamp(context.now), random::bytes()?),
-            at: context.now,
-            repo: repo.to_owned(),
-            token_id: self.token_id.clone(),
-            kind,
-            owner: self.principal.owner.as_str().to_owned(),
-            action,
-            subject: subject.to_owned(),
-            detail: None,
-            scopes: None,
-            source: Source::Said,
-        })
-    }
-
-    /// What `GET /v1/whoami` answers.
-    pub fn who(&self) -> WhoAmI {
-        WhoAmI {
-            token_id: self.token_id.clone(),
-            kind: self.principal.kind,
-            owner: self.principal.owner.clone(),
-            repos: self.scopes.clone(),
-            expires_at: self.expires_at.map(Timestamp),
-        }
-    }
-
-    /// When the token ends, if it does.
-    pub fn expires_at(&self) -> Option<Ms> {
-        self.expires_at
-    }
-
-    /// 403 unless the caller may make tokens at all.
-    pub fn makes_tokens(&self) -> Result<(), ApiError> {
-        match self.principal.kind {
-            TokenKind::Admin | TokenKind::Service => Ok(()),
-            TokenKind::User => Err(makes_no_such_token()),
-        }
-    }
-
-    /// 403 unless the caller may make this token: an admin every one, a service
-    /// a user's that reaches no further than its own.
-    pub fn may_make(&self, token: &Token) -> Result<(), ApiError> {
-        match (self.principal.kind, token.kind) {
-            (TokenKind::Admin, _) => Ok(()),
-            (TokenKind::Service, TokenKind::User) => {
-                match access::beyond(&self.scopes, &token.repos) {
-                    None => Ok(()),
-                    Some(scope) => Err(forbidden(&format!(
-                        "A service token makes user tokens for repos that it covers itself; it \
-                         does not cover {scope}."
-                    ))),
-                }
-            }
-            _ => Err(makes_no_such_token()),
-        }
-    }
-
-    /// When a token that it makes ends at the latest: a service's with its own.
-    pub fn latest_end(&self) -> Option<Timestamp> {
-        self.expires_at.filter(|_| self.principal.kind == TokenKind::Service).map(Timestamp)
-    }
-
-    fn expired(&self, now: Ms) -> bool {
-        self.expires_at.is_some_and(|at| at <= now)
-    }
-}
-
-impl RepoCaller {
-    /// What the audit log is to tell of something done in this repo.
-    pub fn entry(
-        &self,
-        context: &Context,
-        action: AuditAction,
-        subject: &str,
-    ) -> Result<Entry, ApiError> {
-        self.caller.entry(context, self.repo.as_str(), action, subject)
-    }
-
-    /// The holder of the token.
-    pub fn caller(&self) -> &Caller {
-        &self.caller
-    }
-
-    /// Whom the token speaks for.
-    pub fn principal(&self) -> &Principal {
-        &self.caller.principal
-    }
-
-    /// 403 unless the caller may register agents and send messages at all.
-    pub fn takes_part(&self) -> Result<(), ApiError> {
-        if self.principal().takes_part() {
-            return Ok(());
-        }
-        Err(forbidden(
-            "An admin token manages tokens, configuration and the registry; it registers no \
-             agents and sends and reads no messages. A user or service token does.",
-        ))
-    }
-
-    /// 403 unless the caller may act for an agent of `owner`: where mail goes
-    /// is as good as reading it, so managing is not enough.
-    pub fn acts_for(&self, owner: &Owner) -> Result<(), ApiError> {
-        if self.principal().acts_for(owner) {
-            return Ok(());
-        }
-        Err(forbidden(
-            "Where an agent's messages go is changed by its owner's tokens and service tokens of \
-             the repo alone.",
-        ))
-    }
-
-    /// 403 unless the caller may change an agent of `owner`.
-    pub fn manages(&self, owner: &Owner) -> Result<(), ApiError> {
-        if self.principal().manages(owner) {
-            return Ok(());
-        }
-        Err(forbidden(
-            "This agent belongs to another owner. Only its owner's tokens, service tokens of the \
-             repo and admin tokens may change it.",
-        ))
-    }
-}
-
-/// A 403 with its reason.
-pub fn forbidden(detail: &str) -> ApiError {
-    ApiError::new(ErrorCode::Forbidden, detail)
-}
-
-fn makes_no_such_token() -> ApiError {
-    forbidden(
-        "Tokens are made with an admin token (mca_…). A service token (mcs_…) makes user tokens \
-         alone, for repos that it covers itself.",
-    )
-}
 
 fn unauthenticated(detail: &str) -> ApiError {
     ApiError::new(ErrorCode::Unauthenticated, detail)
@@ -212,8 +42,8 @@ fn bearer(context: &Context) -> Result<SecretToken, ApiError> {
     })
 }
 
-/// The caller of this request, from the cache or D1 (one statement).
-pub async fn caller(context: &Context) -> Result<Rc<Caller>, ApiError> {
+/// The caller of a request, from the cache or D1 (one statement).
+async fn caller(context: &Context) -> Result<Rc<Caller>, ApiError> {
     let token = bearer(context)?;
     let hash = token.hash();
     let now = context.now;
@@ -256,23 +86,35 @@ async fn look_up(
     Ok(caller)
 }
 
-/// The caller, if its token covers the repo of the path.
-pub async fn repo_caller(context: &Context) -> Result<RepoCaller, ApiError> {
-    let caller = caller(context).await?;
-    let repo = context.repo()?;
-    if access::covers(caller.principal.kind, &caller.scopes, &repo) {
-        return Ok(RepoCaller { caller, repo });
+impl FromRequest for Rc<Caller> {
+    async fn from_request(context: &mut Context) -> Result<Self, ApiError> {
+        caller(context).await
     }
-    Err(forbidden(&format!("The token does not cover {repo}. An admin can make one that does.")))
 }
 
-/// The caller, if it is an admin.
-pub async fn admin(context: &Context) -> Result<Rc<Caller>, ApiError> {
-    let caller = caller(context).await?;
-    if caller.principal.kind == TokenKind::Admin {
-        return Ok(caller);
+impl FromRequest for Admin {
+    async fn from_request(context: &mut Context) -> Result<Self, ApiError> {
+        Self::of(caller(context).await?)
     }
-    Err(forbidden("Tokens are managed with an admin token (mca_…)."))
+}
+
+impl FromRequest for TokenMaker {
+    async fn from_request(context: &mut Context) -> Result<Self, ApiError> {
+        Self::of(caller(context).await?)
+    }
+}
+
+impl FromRequest for RepoCaller {
+    async fn from_request(context: &mut Context) -> Result<Self, ApiError> {
+        let caller = caller(context).await?;
+        Self::of(caller, context.repo()?)
+    }
+}
+
+impl FromRequest for Participant {
+    async fn from_request(context: &mut Context) -> Result<Self, ApiError> {
+        Self::of(RepoCaller::from_request(context).await?)
+    }
 }
 
 /// 401 if the caller's token was revoked since it was looked up.
@@ -292,14 +134,14 @@ pub async fn not_revoked(context: &Context, caller: &Caller) -> Result<(), ApiEr
 pub async fn acting_for(
     context: &Context,
     caller: &RepoCaller,
+    incarnation: &Incarnation,
     name: &AgentName,
     field: &str,
 ) -> Result<Holder, ApiError> {
     let principal = caller.principal();
     let mailbox = mailbox_name(&caller.repo, name);
-    // A caller that says which incarnation it is gets that one or is told.
-    let wanted = context.agent_id()?;
-    let is_wanted = |holder: &Holder| wanted.as_ref().is_none_or(|id| *id == holder.id);
+    // A caller that says which incarnation it is gets that one, or an error.
+    let is_wanted = |holder: &Holder| incarnation.is(&holder.id);
     let known = cache::holder(&mailbox, context.now).filter(is_wanted);
     if let Some(holder) = known.filter(|holder| principal.acts_for(&holder.owner)) {
         return Ok(holder);

@@ -3,7 +3,7 @@
 //! That is how long a revoked token or a changed owner can go unnoticed by
 //! other isolates. Whoever is about to refuse looks into D1 again first.
 
-use crate::auth::Caller;
+use crate::caller::Caller;
 use crate::store::agents::Holder;
 use multiclaude_hybrid_core::Ms;
 use std::cell::RefCell;

@@ -1,28 +1,18 @@
-//! One request on its way through the house: what it asks for, what it may
-//! use, and what it has cost so far.
+//! One request: what it asks for, and what it may use.
 
 use crate::clock;
+use crate::cost::Cost;
 use crate::error::ApiError;
 use crate::settings::Settings;
 use crate::store::{self, Db};
 use multiclaude_hybrid_core::Ms;
-use multiclaude_hybrid_protocol::{AgentId, AgentName, ErrorCode, MessageId, Repo};
-use std::cell::{Cell, OnceCell, RefCell};
+use multiclaude_hybrid_protocol::{ErrorCode, Repo};
+use std::cell::OnceCell;
 use std::rc::Rc;
 use worker::{Env, Request};
 
-/// What a request has cost so far, for the log.
-#[derive(Debug, Default)]
-pub struct Cost {
-    /// The token's id.
-    pub caller: RefCell<Option<String>>,
-    /// D1 statements.
-    pub d1: Cell<u32>,
-    /// Requests to mailboxes.
-    pub mailbox: Cell<u32>,
-    /// Rows that mailboxes wrote.
-    pub rows: Cell<u32>,
-}
+/// The parts of a path that its pattern names.
+pub type Parts = Vec<(&'static str, String)>;
 
 /// One request.
 pub struct Context {
@@ -35,21 +25,21 @@ pub struct Context {
     /// When it came in.
     pub now: Ms,
     url: String,
-    params: Vec<String>,
+    parts: Parts,
     runtime: worker::Context,
     db: OnceCell<Db>,
     cost: Rc<Cost>,
 }
 
 impl Context {
-    /// A request for a route with these parameters.
+    /// A request for a route with these parts of its path.
     pub fn new(
         request: Request,
         url: String,
         env: Env,
         runtime: worker::Context,
         settings: Rc<Settings>,
-        params: Vec<String>,
+        parts: Parts,
         cost: Rc<Cost>,
     ) -> Self {
         Self {
@@ -58,7 +48,7 @@ impl Context {
             settings,
             now: clock::now(),
             url,
-            params,
+            parts,
             runtime,
             db: OnceCell::new(),
             cost,
@@ -78,71 +68,19 @@ impl Context {
         self.db.get().ok_or_else(|| ApiError::internal("no database"))
     }
 
-    fn param(&self, at: usize) -> &str {
-        self.params.get(at).map_or("", String::as_str)
+    /// A part of the path, as it came; empty if the pattern has none of that name.
+    pub fn part(&self, name: &str) -> &str {
+        let found = self.parts.iter().find(|(part, _)| *part == name);
+        found.map_or("", |(_, text)| text)
     }
 
-    /// The repo in the path, its first parameter.
+    /// The repo of the path. Handlers get it with who calls, or check a signature first.
     pub fn repo(&self) -> Result<Repo, ApiError> {
-        Repo::parse(self.param(0)).map_err(|error| {
-            ApiError::parameter(
-                ErrorCode::InvalidName,
-                "repo",
-                format_args!("\"{}\" {error}", self.param(0)),
-            )
+        let text = self.part("repo");
+        Repo::parse(text).map_err(|error| {
+            let message = format_args!("\"{text}\" {error}");
+            ApiError::parameter(ErrorCode::InvalidName, "repo", message)
         })
-    }
-
-    /// The agent's name in the path, its second parameter.
-    pub fn agent_name(&self) -> Result<AgentName, ApiError> {
-        AgentName::parse(self.param(1)).map_err(|error| {
-            ApiError::parameter(
-                ErrorCode::InvalidName,
-                "name",
-                format_args!("\"{}\" {error}", self.param(1)),
-            )
-        })
-    }
-
-    /// The message's id in the path, its second parameter.
-    pub fn message_id(&self) -> Result<MessageId, ApiError> {
-        MessageId::parse(self.param(1)).ok_or_else(|| {
-            ApiError::parameter(
-                ErrorCode::InvalidName,
-                "id",
-                format_args!(
-                    "\"{}\" is not a message id, msg_<32 hex digits>_<agent>",
-                    self.param(1)
-                ),
-            )
-        })
-    }
-
-    /// The path's second parameter, as it came.
-    pub fn second(&self) -> &str {
-        self.param(1)
-    }
-
-    /// The path's first parameter, as it came.
-    pub fn id(&self) -> &str {
-        self.param(0)
-    }
-
-    /// The incarnation that the caller believes to act for; an empty header
-    /// counts as absent.
-    pub fn agent_id(&self) -> Result<Option<AgentId>, ApiError> {
-        let header = self.request.headers().get("agent-id")?;
-        let Some(text) = header.filter(|text| !text.is_empty()) else {
-            return Ok(None);
-        };
-        let id = AgentId::parse(&text).ok_or_else(|| {
-            ApiError::parameter(
-                ErrorCode::InvalidParameter,
-                "Agent-Id",
-                "must be agt_<32 hex digits>",
-            )
-        });
-        id.map(Some)
     }
 
     /// `host` or `host:port` that the client asked.

@@ -115,6 +115,19 @@ impl ApiError {
     }
 }
 
+/// A 403 with its reason.
+pub fn forbidden(detail: &str) -> ApiError {
+    ApiError::new(ErrorCode::Forbidden, detail)
+}
+
+/// There is nothing at this path.
+pub fn no_such_path() -> ApiError {
+    ApiError::new(
+        ErrorCode::NotFound,
+        "There is nothing at this path. All paths begin with /v1; /v1/docs shows them.",
+    )
+}
+
 /// For the log: the cause, where there is one.
 impl Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

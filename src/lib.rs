@@ -4,44 +4,54 @@
 //! A request flows one way, and no arrow goes back up:
 //!
 //! ```text
-//! path → router → auth → handlers → core (may I, and what follows?)
-//!                                 ↘ store (D1) or mailbox (Durable Object) → delivery
+//! path → router → extract → handlers → core (may I, and what follows?)
+//!                                    ↘ store (D1) or mailbox (Durable Object) → delivery
 //! ```
 //!
 //! | module | what |
 //! |---|---|
 //! | [`path`] | the canonical path |
 //! | [`router`] | every route on one line |
-//! | [`context`] | one request: what it asks for, may use and has cost |
-//! | [`auth`], [`cache`] | bearer token → caller → repo caller |
-//! | [`handlers`] | one file per resource |
+//! | [`context`], [`cost`] | one request: what it asks for and may use; what it has cost |
+//! | [`extract`], [`query`], [`idempotency`], [`body`] | what a handler lists in its signature |
+//! | [`auth`], [`caller`], [`cache`] | bearer token → caller → caller in a repo |
+//! | [`handlers`], [`answer`] | one file per resource |
+//! | [`optimistic`] | changes that are tried again until no other came between |
 //! | [`store`] | D1, one file per table |
 //! | [`mailbox`] | the Durable Object, one per agent |
-//! | [`delivery`] | one signed POST |
+//! | [`endpoint`], [`delivery`] | an agent's endpoint is checked; one signed POST |
 //! | [`error`] | the only place where a status is chosen for a failure |
 //! | [`outgoing`] | what leaves after an answer: [`spawner`] pushes requests for workers, [`requester`] tells of their ends |
 //! | [`repo_secrets`] | a repo's webhook secrets |
 //! | [`cron`] | what is done every minute |
 //! | [`cors`] | other origins, and the headers of every answer |
-//! | [`settings`], [`clock`], [`random`], [`body`], [`log`] | the edges |
+//! | [`settings`], [`clock`], [`random`], [`log`] | the edges |
 //!
 //! Decisions are in `multiclaude_hybrid_core`, wire types in
 //! `multiclaude_hybrid_protocol`; neither knows of Workers.
 
+pub mod answer;
 pub mod auth;
 pub mod body;
 pub mod cache;
+pub mod caller;
 pub mod clock;
 pub mod context;
 pub mod cors;
+pub mod cost;
 pub mod cron;
 pub mod delivery;
+pub mod endpoint;
 pub mod error;
+pub mod extract;
 pub mod handlers;
+pub mod idempotency;
 pub mod log;
 pub mod mailbox;
+pub mod optimistic;
 pub mod outgoing;
 pub mod path;
+pub mod query;
 pub mod random;
 pub mod repo_secrets;
 pub mod requester;
@@ -137,11 +147,11 @@ async fn serve(
     }
     // HEAD is GET; the runtime sends no body with its answer.
     let wanted = if method == "HEAD" { "GET" } else { method.as_str() };
-    let (route, params) = router::find(wanted, &segments)?;
+    let (route, parts) = router::find(wanted, &segments)?;
     exchange.route = route.pattern;
-    let cost = std::rc::Rc::new(context::Cost::default());
+    let cost = std::rc::Rc::new(cost::Cost::default());
     let context =
-        Context::new(request, url.to_owned(), env, runtime, settings, params, cost.clone());
+        Context::new(request, url.to_owned(), env, runtime, settings, parts, cost.clone());
     let result = (route.handler)(context).await;
     exchange.caller = cost.caller.take();
     (exchange.d1, exchange.mailbox, exchange.rows) =
@@ -153,7 +163,7 @@ async fn serve(
 fn options(segments: &[String]) -> Result<Response, ApiError> {
     let allowed = router::allowed(segments);
     if allowed.is_empty() {
-        return Err(router::not_found());
+        return Err(error::no_such_path());
     }
     let response = Response::empty()?.with_status(204);
     response.headers().set("allow", &allowed.join(", "))?;

@@ -1,10 +1,12 @@
 //! Every route on one line, in the order of the documentation.
 
-use crate::context::Context;
-use crate::error::ApiError;
+use crate::answer::Handled;
+use crate::context::{Context, Parts};
+use crate::error::{ApiError, no_such_path};
+use crate::extract::Handler as _;
 use crate::handlers::{
-    Handled, agents, audit, callbacks, config, endpoint, leases, messages, reference, stream,
-    system, tokens, workers,
+    agents, audit, callbacks, config, endpoint, leases, messages, reference, stream, system,
+    tokens, workers,
 };
 use multiclaude_hybrid_protocol::ErrorCode;
 use std::future::Future;
@@ -30,7 +32,7 @@ macro_rules! routes {
         pub const ROUTES: &[Route] = &[$(Route {
             method: Method::$method,
             pattern: $pattern,
-            handler: |context| Box::pin($handler(context)),
+            handler: |context| Box::pin($handler.serve(context)),
         }),*];
     };
 }
@@ -71,10 +73,13 @@ routes! {
     Get    "/v1/repos/{repo}/audit" => audit::list;
 }
 
-/// The parameters of `segments` under `pattern`, which fits.
-fn params(pattern: &str, segments: &[String]) -> Vec<String> {
-    let parts = pattern.split('/').skip(1).zip(segments);
-    parts.filter(|(part, _)| part.starts_with('{')).map(|(_, segment)| segment.clone()).collect()
+/// The parts of the path that `pattern`, which fits, names.
+fn parts(pattern: &'static str, segments: &[String]) -> Parts {
+    let named = pattern.split('/').skip(1).zip(segments).filter_map(|(part, segment)| {
+        let name = part.strip_prefix('{')?.strip_suffix('}')?;
+        Some((name, segment.clone()))
+    });
+    named.collect()
 }
 
 /// How many parameters `pattern` needs for `segments`, if it fits.
@@ -111,22 +116,14 @@ pub fn allowed(segments: &[String]) -> Vec<String> {
     methods.iter().cloned().chain(extra).collect()
 }
 
-/// There is nothing at this path.
-pub fn not_found() -> ApiError {
-    ApiError::new(
-        ErrorCode::NotFound,
-        "There is nothing at this path. All paths begin with /v1; /v1/docs shows them.",
-    )
-}
-
-/// The route of a request with its parameters, or 404, or 405.
-pub fn find(method: &str, segments: &[String]) -> Result<(&'static Route, Vec<String>), ApiError> {
+/// The route of a request with the parts of its path, or 404, or 405.
+pub fn find(method: &str, segments: &[String]) -> Result<(&'static Route, Parts), ApiError> {
     if let Some(route) = at(segments).find(|route| route.method.as_ref() == method) {
-        return Ok((route, params(route.pattern, segments)));
+        return Ok((route, parts(route.pattern, segments)));
     }
     let allowed = allowed(segments);
     if allowed.is_empty() {
-        return Err(not_found());
+        return Err(no_such_path());
     }
     let allowed = allowed.join(", ");
     let detail = format!("{method} is not served at this path; it takes {allowed}.");
@@ -138,18 +135,18 @@ mod tests {
     use super::*;
     use crate::path;
 
-    fn found(method: &str, path: &str) -> Result<(&'static str, Vec<String>), ErrorCode> {
+    fn found(method: &str, path: &str) -> Result<(&'static str, Parts), ErrorCode> {
         let segments = path::segments(path).unwrap();
         find(method, &segments)
-            .map(|(route, params)| (route.pattern, params))
+            .map(|(route, parts)| (route.pattern, parts))
             .map_err(|error| error.code)
     }
 
     #[test]
-    fn a_route_is_found_with_its_parameters() {
-        let (pattern, params) = found("PATCH", "/v1/repos/a%2Fb/messages/msg_1").unwrap();
+    fn a_route_is_found_with_the_parts_of_its_path() {
+        let (pattern, parts) = found("PATCH", "/v1/repos/a%2Fb/messages/msg_1").unwrap();
         assert_eq!(pattern, "/v1/repos/{repo}/messages/{id}");
-        assert_eq!(params, ["a/b", "msg_1"]);
+        assert_eq!(parts, [("repo", "a/b".to_owned()), ("id", "msg_1".to_owned())]);
     }
 
     #[test]

@@ -1,17 +1,19 @@
 //! The agent registry.
 
-use super::endpoint::{Asked, check_endpoint, configure};
-use super::query::Query;
-use super::{Handled, json, nothing, text};
-use crate::auth::{self, RepoCaller};
+use crate::answer::{Handled, json, nothing, text};
+use crate::caller::{Participant, RepoCaller};
 use crate::context::Context;
+use crate::endpoint::{Asked, check_endpoint, configure};
 use crate::error::ApiError;
+use crate::extract::{Incarnation, Json, JsonList};
 use crate::mailbox::command::{HeldAnswer, WaitingCount};
 use crate::mailbox::door::{self, ask, mailbox_name};
 use crate::mailbox::{Command, Refused};
+use crate::optimistic::until_written;
+use crate::query::Query;
 use crate::store::agents::{self as store, Filter};
 use crate::store::audit::Entry;
-use crate::{body, cache, random};
+use crate::{cache, random};
 use multiclaude_hybrid_core::presence;
 use multiclaude_hybrid_core::registry::{self, Decision, Registrant, Row};
 use multiclaude_hybrid_protocol::agent::{
@@ -25,16 +27,8 @@ use multiclaude_hybrid_protocol::webhook::Secret;
 use multiclaude_hybrid_protocol::{AgentId, AgentName, ErrorCode, Timestamp};
 use serde_json::json;
 
-/// Tries to write a row that others change at the same moment. Of those that write
-/// at once one gets through each time, so it is also how many may.
-pub const TRIES: u32 = 32;
-
 fn not_found() -> ApiError {
     Refused::AgentNotFound.into()
-}
-
-fn conflict() -> ApiError {
-    Refused::Stale.into()
 }
 
 /// The row as it is to be shown.
@@ -51,48 +45,52 @@ fn shown(mut row: Row, context: &Context) -> registry::Row {
 }
 
 /// `POST …/agents`: registers an agent (201), or renews it (200).
-pub async fn register(mut context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    caller.takes_part()?;
-    let mut wish: Registration = body::of(&mut context.request).await?;
+pub async fn register(
+    context: Context,
+    caller: Participant,
+    Json(mut wish): Json<Registration>,
+) -> Handled {
     wish.endpoint = check_endpoint(wish.endpoint, &context, "endpoint")?;
-    let (status, row) = settle(&context, &caller, &wish).await?;
+    let (status, row) = registered(&context, &caller, &wish).await?;
     cache::forget_holder(&mailbox_name(&caller.repo, &wish.name));
     let row = put_in_force(&context, row, &wish).await?;
     json(status, &shown(row, &context).agent)
 }
 
-/// Configures the mailbox of `row`. Where the same incarnation was renewed meanwhile,
-/// its newer row is the one to be put in force.
+/// Configures the mailbox of `row`. If the same incarnation was renewed meanwhile, its
+/// newer row is the one that is put in force.
 async fn put_in_force(
     context: &Context,
     mut row: Row,
     wish: &Registration,
 ) -> Result<Row, ApiError> {
-    let (secret, sets) = (wish.webhook_secret.as_ref(), sets(&wish.endpoint));
-    for _ in 0..TRIES {
-        match configure(context, &row, secret, Asked { sets_endpoint: sets, rotate: false }).await {
+    let secret = wish.webhook_secret.as_ref();
+    let asked = Asked { sets_endpoint: sets(&wish.endpoint), rotate: false };
+    until_written(async || {
+        let error = match configure(context, &row, secret, asked).await {
             Ok(generated) => {
                 row.agent.webhook_secret = generated;
-                return Ok(row);
+                return Ok(Some(row.clone()));
             }
-            Err(error) if error.code == ErrorCode::Conflict => {
-                let now = store::get(context.db()?, &row.agent.repo, &row.agent.name).await?;
-                let same = |now: &Row| now.deleted_at.is_none() && now.agent.id == row.agent.id;
-                row = now.filter(same).ok_or(error)?;
-            }
-            Err(error) => return Err(error),
+            Err(error) => error,
+        };
+        if error.code != ErrorCode::Conflict {
+            return Err(error);
         }
-    }
-    Err(conflict())
+        let now = store::get(context.db()?, &row.agent.repo, &row.agent.name).await?;
+        let same = |now: &Row| now.deleted_at.is_none() && now.agent.id == row.agent.id;
+        row = now.filter(same).ok_or(error)?;
+        Ok(None)
+    })
+    .await
 }
 
 fn sets(endpoint: &EndpointChange) -> bool {
     matches!(endpoint, EndpointChange::Set(_))
 }
 
-/// Decides on the row that is there, and writes, until nobody was faster.
-async fn settle(
+/// Decides on the row that is there, and writes.
+async fn registered(
     context: &Context,
     caller: &RepoCaller,
     wish: &Registration,
@@ -103,7 +101,7 @@ async fn settle(
         repo: &caller.repo,
         fresh_id: AgentId::new(Timestamp(context.now), random::bytes()?),
     };
-    for _ in 0..TRIES {
+    until_written(async || {
         let found = store::get(context.db()?, &caller.repo, &wish.name).await?;
         let decision =
             registry::register(found.as_ref(), &by, wish, context.now, &context.settings.timing);
@@ -128,11 +126,10 @@ async fn settle(
             }),
         };
         entry.detail = Some(detail.to_string());
-        if store::replace(context.db()?, found.as_ref(), &row, Some(&entry)).await? {
-            return Ok((status, row));
-        }
-    }
-    Err(conflict())
+        let written = store::replace(context.db()?, found.as_ref(), &row, Some(&entry)).await?;
+        Ok(written.then_some((status, row)))
+    })
+    .await
 }
 
 /// A secret belongs to an endpoint; without one it would be lost silently.
@@ -153,7 +150,7 @@ async fn is_held(context: &Context, row: &Row) -> Result<bool, ApiError> {
 }
 
 fn taken(found: Option<&Row>, context: &Context, is_held: bool) -> ApiError {
-    let Some(row) = found else { return conflict() };
+    let Some(row) = found else { return Refused::Stale.into() };
     let agent = &shown(row.clone(), context).agent;
     let from = agent.instance.as_ref().map_or(String::new(), |at| format!(" from instance {at}"));
     let there = if is_held {
@@ -177,9 +174,7 @@ fn taken(found: Option<&Row>, context: &Context, is_held: bool) -> ApiError {
 }
 
 /// `GET …/agents`: who is registered.
-pub async fn list(context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    let query = Query::of(&context);
+pub async fn list(context: Context, caller: RepoCaller, query: Query) -> Handled {
     let filter = Filter {
         r#type: query.get("type").map(str::to_owned),
         location: query.parsed("location", Location::parse)?,
@@ -194,63 +189,89 @@ pub async fn list(context: Context) -> Handled {
     query.paged(&context, page)
 }
 
-/// The row of the agent in the path, if it is alive and, where the caller
-/// says which one it means, that incarnation.
-pub async fn living(context: &Context, caller: &RepoCaller) -> Result<Row, ApiError> {
-    let name = context.agent_name()?;
-    let wanted = context.agent_id()?;
-    let row = store::get(context.db()?, &caller.repo, &name).await?.ok_or_else(not_found)?;
-    if wanted.is_some_and(|id| row.deleted_at.is_some() || id != row.agent.id) {
-        return Err(Refused::Superseded.into());
+/// The agent's row, if it is alive and, if the caller says which incarnation it means,
+/// that one.
+pub async fn living(
+    context: &Context,
+    caller: &RepoCaller,
+    name: &AgentName,
+    incarnation: &Incarnation,
+) -> Result<Row, ApiError> {
+    let row = store::get(context.db()?, &caller.repo, name).await?.ok_or_else(not_found)?;
+    let is_alive = row.deleted_at.is_none();
+    match &incarnation.0 {
+        Some(id) if !is_alive || *id != row.agent.id => Err(Refused::Superseded.into()),
+        None if !is_alive => Err(not_found()),
+        _ => Ok(row),
     }
-    if row.deleted_at.is_some() { Err(not_found()) } else { Ok(row) }
 }
 
 /// `GET …/agents/{name}`: one agent, with how many messages wait for it.
-pub async fn get(context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    let mut row = shown(living(&context, &caller).await?, &context);
-    let response = ask(&context, &caller.repo, &row.agent.name, &Command::Waiting, "").await?;
+pub async fn get(
+    context: Context,
+    caller: RepoCaller,
+    name: AgentName,
+    incarnation: Incarnation,
+) -> Handled {
+    let mut row = shown(living(&context, &caller, &name, &incarnation).await?, &context);
+    let response = ask(&context, &caller.repo, &name, &Command::Waiting, "").await?;
     row.agent.waiting = Some(door::json::<WaitingCount>(response).await?.waiting);
     json(200, &row.agent)
 }
 
 /// `PATCH …/agents/{name}`: changes what is given; a heartbeat changes nothing.
-pub async fn update(mut context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    let mut wish: AgentUpdate = body::of(&mut context.request).await?;
+pub async fn update(
+    context: Context,
+    caller: RepoCaller,
+    name: AgentName,
+    incarnation: Incarnation,
+    Json(mut wish): Json<AgentUpdate>,
+) -> Handled {
     wish.endpoint = check_endpoint(wish.endpoint, &context, "endpoint")?;
-    // Setting the endpoint that is set already still makes the mailbox try at once.
-    let touches_endpoint = wish.endpoint != EndpointChange::Keep || wish.webhook_secret.is_some();
-    for _ in 0..TRIES {
-        let row = living(&context, &caller).await?;
-        caller.manages(&row.agent.owner)?;
-        if touches_endpoint {
-            caller.acts_for(&row.agent.owner)?;
-        }
-        let mut next = registry::update(&row, &wish, context.now);
-        needs_endpoint(&next, wish.webhook_secret.as_ref())?;
-        let seen = row.agent.last_seen.0;
-        let worth = presence::worth_writing(seen, context.now, &context.settings.timing);
-        if !registry::differs(&row, &next) && !worth && !touches_endpoint {
-            return json(200, &shown(row, &context).agent);
-        }
-        let entry = change_told(&context, &caller, &row, &wish)?;
-        if store::replace(context.db()?, Some(&row), &next, entry.as_ref()).await? {
-            if touches_endpoint {
-                let secret = wish.webhook_secret.as_ref();
-                let asked = Asked { sets_endpoint: sets(&wish.endpoint), rotate: false };
-                next.agent.webhook_secret = configure(&context, &next, secret, asked).await?;
-            }
-            return json(200, &shown(next, &context).agent);
-        }
+    let mut row = until_written(async || {
+        let row = living(&context, &caller, &name, &incarnation).await?;
+        updated(&context, &caller, row, &wish).await
+    })
+    .await?;
+    if touches_endpoint(&wish) {
+        let asked = Asked { sets_endpoint: sets(&wish.endpoint), rotate: false };
+        let secret = wish.webhook_secret.as_ref();
+        row.agent.webhook_secret = configure(&context, &row, secret, asked).await?;
     }
-    Err(conflict())
+    json(200, &shown(row, &context).agent)
 }
 
-/// What the audit log tells of a change: which fields, and nothing of what an
-/// agent says all the time.
-fn change_told(
+/// Setting the endpoint that is set already still makes the mailbox try at once.
+fn touches_endpoint(wish: &AgentUpdate) -> bool {
+    wish.endpoint != EndpointChange::Keep || wish.webhook_secret.is_some()
+}
+
+/// Writes a change of `row`, if there is anything worth writing. `None`: the row has
+/// changed since.
+async fn updated(
+    context: &Context,
+    caller: &RepoCaller,
+    row: Row,
+    wish: &AgentUpdate,
+) -> Result<Option<Row>, ApiError> {
+    caller.manages(&row.agent.owner)?;
+    if touches_endpoint(wish) {
+        caller.acts_for(&row.agent.owner)?;
+    }
+    let next = registry::update(&row, wish, context.now);
+    needs_endpoint(&next, wish.webhook_secret.as_ref())?;
+    let seen = row.agent.last_seen.0;
+    let worth = presence::worth_writing(seen, context.now, &context.settings.timing);
+    if !registry::differs(&row, &next) && !worth && !touches_endpoint(wish) {
+        return Ok(Some(row));
+    }
+    let entry = change_entry(context, caller, &row, wish)?;
+    let written = store::replace(context.db()?, Some(&row), &next, entry.as_ref()).await?;
+    Ok(written.then_some(next))
+}
+
+/// The entry in the audit log: which fields were changed; none for a heartbeat.
+fn change_entry(
     context: &Context,
     caller: &RepoCaller,
     row: &Row,
@@ -274,10 +295,11 @@ fn change_told(
 }
 
 /// `POST …/heartbeats`: signs of life of a whole machine, one D1 batch.
-pub async fn heartbeats(mut context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    caller.takes_part()?;
-    let beats: Vec<Heartbeat> = body::list(&mut context.request, HEARTBEATS_MAX).await?;
+pub async fn heartbeats(
+    context: Context,
+    caller: Participant,
+    JsonList(beats): JsonList<Heartbeat, HEARTBEATS_MAX>,
+) -> Handled {
     let principal = caller.principal();
     let owner = (principal.kind == TokenKind::User).then(|| principal.owner.as_str());
     let grain = context.settings.timing.seen_grain;
@@ -295,30 +317,30 @@ pub async fn heartbeats(mut context: Context) -> Handled {
 
 /// `DELETE …/agents/{name}`: ends the incarnation. On a tombstone it closes
 /// the mailbox again, which heals a deregistration that crashed half-way.
-pub async fn delete(context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    let name = context.agent_name()?;
-    let wanted = context.agent_id()?;
-    for _ in 0..TRIES {
+pub async fn delete(
+    context: Context,
+    caller: RepoCaller,
+    name: AgentName,
+    incarnation: Incarnation,
+) -> Handled {
+    let grave = until_written(async || {
         let row = store::get(context.db()?, &caller.repo, &name).await?.ok_or_else(not_found)?;
-        if wanted.as_ref().is_some_and(|id| *id != row.agent.id) {
+        if !incarnation.is(&row.agent.id) {
             return Err(Refused::Superseded.into());
         }
         caller.manages(&row.agent.owner)?;
-        let grave = match row.deleted_at {
-            Some(_) => row.clone(),
-            None => registry::tombstone(&row, context.now),
-        };
-        let entry = caller.entry(&context, AuditAction::AgentDeregistered, name.as_str())?;
-        let buried = row.deleted_at.is_some()
-            || store::replace(context.db()?, Some(&row), &grave, Some(&entry)).await?;
-        if buried {
-            cache::forget_holder(&mailbox_name(&caller.repo, &name));
-            close(&context, &grave).await?;
-            return nothing();
+        if row.deleted_at.is_some() {
+            return Ok(Some(row));
         }
-    }
-    Err(conflict())
+        let grave = registry::tombstone(&row, context.now);
+        let entry = caller.entry(&context, AuditAction::AgentDeregistered, name.as_str())?;
+        let written = store::replace(context.db()?, Some(&row), &grave, Some(&entry)).await?;
+        Ok(written.then_some(grave))
+    })
+    .await?;
+    cache::forget_holder(&mailbox_name(&caller.repo, &name));
+    close(&context, &grave).await?;
+    nothing()
 }
 
 /// Closes the mailbox of a tombstone.

@@ -2,8 +2,8 @@
 //! reports. Instead of a token, they carry a Standard Webhooks signature under
 //! the repo's secret.
 
-use super::workers::{lease_lost, not_found, spawn_id};
-use super::{Handled, text};
+use super::workers::{lease_lost, not_found};
+use crate::answer::{Handled, text};
 use crate::context::Context;
 use crate::error::ApiError;
 use crate::outgoing::{self, Made};
@@ -18,7 +18,7 @@ use multiclaude_hybrid_protocol::spawn::SpawnStatus;
 use multiclaude_hybrid_protocol::webhook::{
     HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, TOLERANCE_SECS, verify,
 };
-use multiclaude_hybrid_protocol::{AuditId, ErrorCode, Repo, Timestamp};
+use multiclaude_hybrid_protocol::{AuditId, ErrorCode, Repo, SpawnId, Timestamp};
 
 /// Characters of a `webhook-id`.
 const ID_MAX: usize = 255;
@@ -31,8 +31,8 @@ struct Claimed {
 }
 
 /// `POST …/workers/{id}/callback`: starts, renews or ends what was pushed.
-pub async fn take(mut context: Context) -> Handled {
-    let (repo, id) = (context.repo()?, spawn_id(&context)?);
+pub async fn take(mut context: Context, id: SpawnId) -> Handled {
+    let repo = context.repo()?;
     // What cannot be valid costs neither a body nor a statement.
     let claimed = claimed(&context)?.ok_or_else(invalid_signature)?;
     let body = body::text(&mut context.request).await?;

@@ -1,13 +1,15 @@
 //! A repo's configuration.
 
-use super::endpoint::check_endpoint;
-use super::{Handled, json};
-use crate::auth::{self, RepoCaller, forbidden};
+use crate::answer::{Handled, json};
+use crate::caller::RepoCaller;
 use crate::context::Context;
-use crate::error::ApiError;
+use crate::endpoint::check_endpoint;
+use crate::error::{ApiError, forbidden};
+use crate::extract::{FromRequest, Json};
+use crate::optimistic::until_written;
 use crate::outgoing::{self, Made};
 use crate::store::configs::{self as store, Stored};
-use crate::{body, random, repo_secrets};
+use crate::{random, repo_secrets};
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::mailbox::HeldSecret;
 use multiclaude_hybrid_protocol::ErrorCode;
@@ -20,10 +22,6 @@ use serde_json::json;
 
 /// Old secrets that are remembered until their day is over.
 const OLD_SECRETS_MAX: usize = 3;
-
-/// Tries of a PUT that asks for no version. Of those that write at once one gets
-/// through each time, so it is also how many may.
-const TRIES: u32 = 32;
 
 /// Only service and admin tokens see the secret.
 fn may_see_secret(caller: &RepoCaller) -> bool {
@@ -46,25 +44,21 @@ fn etag(version: u32) -> String {
 }
 
 /// `GET …/config`: the configuration, or the defaults.
-pub async fn get(context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
+pub async fn get(context: Context, caller: RepoCaller) -> Handled {
     let stored = store::get(context.db()?, &caller.repo).await?;
     answer(&context, &caller, &stored)
 }
 
 /// `PUT …/config`: replaces it, for service and admin tokens.
-pub async fn put(mut context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    if !may_see_secret(&caller) {
-        return Err(forbidden(
-            "The configuration of a repo is shared by its team: service and admin tokens change it.",
-        ));
-    }
-    let mut wish: ConfigWish = body::of(&mut context.request).await?;
+pub async fn put(
+    context: Context,
+    ConfigEditor(caller): ConfigEditor,
+    Json(mut wish): Json<ConfigWish>,
+) -> Handled {
     let secret = wish.webhook_secret.take();
     let mut config = wish.into_config(caller.repo.clone());
     config.spawn_endpoint = checked_endpoint(config.spawn_endpoint, &context)?;
-    for _ in 0..TRIES {
+    let next = until_written(async || {
         let stored = store::get(context.db()?, &caller.repo).await?;
         let matched = require_match(&context, stored.version)?;
         let next = Stored {
@@ -74,19 +68,31 @@ pub async fn put(mut context: Context) -> Handled {
         };
         let mut entry = caller.entry(&context, AuditAction::ConfigUpdated, "config")?;
         entry.detail = Some(json!({ "version": next.version.to_string() }).to_string());
-        if store::replace(context.db()?, stored.version, &next, context.now, &entry).await? {
-            outgoing::drain_later(&context, &caller.repo, Made::Push);
-            return answer(&context, &caller, &next);
+        match store::replace(context.db()?, stored.version, &next, context.now, &entry).await? {
+            true => Ok(Some(next)),
+            false if matched => Err(precondition_failed()),
+            // The caller asked for no certain version: the last one wins.
+            false => Ok(None),
         }
-        if matched {
-            return Err(precondition_failed());
+    })
+    .await?;
+    outgoing::drain_later(&context, &caller.repo, Made::Push);
+    answer(&context, &caller, &next)
+}
+
+/// A caller that changes the configuration of a repo.
+pub struct ConfigEditor(RepoCaller);
+
+impl FromRequest for ConfigEditor {
+    async fn from_request(context: &mut Context) -> Result<Self, ApiError> {
+        let caller = RepoCaller::from_request(context).await?;
+        if may_see_secret(&caller) {
+            return Ok(Self(caller));
         }
-        // Nobody asked for a certain version: the last one wins.
+        Err(forbidden(
+            "The configuration of a repo is shared by its team: service and admin tokens change it.",
+        ))
     }
-    Err(ApiError::new(
-        ErrorCode::Conflict,
-        "Too many change this configuration at the same moment. Try again.",
-    ))
 }
 
 fn checked_endpoint(url: String, context: &Context) -> Result<String, ApiError> {

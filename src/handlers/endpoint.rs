@@ -1,107 +1,41 @@
-//! An agent's endpoint: checked, told to its mailbox, a new secret, a test.
+//! An agent's endpoint: a new secret, a test.
 
-use super::{Handled, agents, json, text};
-use crate::auth;
-use crate::context::{self, Context};
+use super::agents;
+use crate::answer::{Handled, json, text};
+use crate::caller::RepoCaller;
+use crate::context::Context;
+use crate::endpoint::{Asked, configure};
 use crate::error::ApiError;
-use crate::mailbox::command::Configured;
+use crate::extract::Incarnation;
 use crate::mailbox::door::{self, ask};
 use crate::mailbox::{Command, Refused};
+use crate::optimistic::until_written;
 use crate::store::agents as store;
-use multiclaude_hybrid_core::endpoint::{self, EndpointError, ParsedUrl, Rules};
-use multiclaude_hybrid_core::mailbox::Configuration;
-use multiclaude_hybrid_core::registry::Row;
-use multiclaude_hybrid_protocol::agent::{ENDPOINT_MAX, EndpointChange};
+use multiclaude_hybrid_protocol::AgentName;
 use multiclaude_hybrid_protocol::audit::AuditAction;
-use multiclaude_hybrid_protocol::error::FieldError;
-use multiclaude_hybrid_protocol::webhook::Secret;
 use serde_json::json;
-
-/// Checks an endpoint against the rules, and makes it canonical.
-pub fn check_endpoint(
-    change: EndpointChange,
-    context: &Context,
-    field: &str,
-) -> Result<EndpointChange, ApiError> {
-    let EndpointChange::Set(text) = change else {
-        return Ok(change);
-    };
-    let refuse = |error: EndpointError| ApiError::fields(vec![FieldError::new(field, error)]);
-    endpoint::check_text(&text).map_err(refuse)?;
-    let url = web_sys::Url::new(&text).map_err(|_| refuse(EndpointError::Scheme))?;
-    let (scheme, host, port) = (url.protocol(), url.hostname(), url.port());
-    let parsed = ParsedUrl {
-        scheme: scheme.trim_end_matches(':'),
-        host: &host,
-        port: &port,
-        has_user_info: !url.username().is_empty() || !url.password().is_empty(),
-    };
-    let rules = Rules {
-        own_host: context::host(context.url()),
-        allow_insecure: context.settings.allow_insecure,
-    };
-    endpoint::check(parsed, rules).map_err(refuse)?;
-    let href = url.href();
-    if href.len() > ENDPOINT_MAX {
-        return Err(refuse(EndpointError::Length));
-    }
-    Ok(EndpointChange::Set(href))
-}
-
-/// What a request asks for, beside what the row says.
-#[derive(Clone, Copy)]
-pub struct Asked {
-    /// It names the endpoint, even if it is the one that is set already.
-    pub sets_endpoint: bool,
-    /// A generated secret replaces the one in force.
-    pub rotate: bool,
-}
-
-/// Tells the mailbox what the row wants; answers a generated secret.
-pub async fn configure(
-    context: &Context,
-    row: &Row,
-    secret: Option<&Secret>,
-    asked: Asked,
-) -> Result<Option<String>, ApiError> {
-    let agent = &row.agent;
-    let command = Command::Configure {
-        wish: Configuration {
-            agent_id: agent.id.clone(),
-            owner: agent.owner.clone(),
-            version: row.version,
-            endpoint: (!agent.endpoint.is_empty()).then(|| agent.endpoint.clone()),
-            sets_endpoint: asked.sets_endpoint,
-        },
-        secret: secret.map(Secret::reveal),
-        rotate: asked.rotate,
-    };
-    let response = ask(context, &agent.repo, &agent.name, &command, "").await?;
-    let configured: Configured = door::json(response).await?;
-    Ok(configured.webhook_secret)
-}
 
 /// `POST …/agents/{name}/endpoint/secret`: replaces the secret by a generated
 /// one, shown once. The old one goes on signing for 24 h.
-pub async fn rotate(context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    let mut written = None;
-    for _ in 0..agents::TRIES {
-        let row = agents::living(&context, &caller).await?;
+pub async fn rotate(
+    context: Context,
+    caller: RepoCaller,
+    name: AgentName,
+    incarnation: Incarnation,
+) -> Handled {
+    let next = until_written(async || {
+        let row = agents::living(&context, &caller, &name, &incarnation).await?;
         caller.acts_for(&row.agent.owner)?;
         if row.agent.endpoint.is_empty() {
             return Err(Refused::NoEndpoint.into());
         }
         let mut next = row.clone();
         next.version.revision += 1;
-        let name = row.agent.name.as_str();
-        let entry = caller.entry(&context, AuditAction::AgentSecretRotated, name)?;
-        if store::replace(context.db()?, Some(&row), &next, Some(&entry)).await? {
-            written = Some(next);
-            break;
-        }
-    }
-    let next = written.ok_or(Refused::Stale)?;
+        let entry = caller.entry(&context, AuditAction::AgentSecretRotated, name.as_str())?;
+        let written = store::replace(context.db()?, Some(&row), &next, Some(&entry)).await?;
+        Ok(written.then_some(next))
+    })
+    .await?;
     let asked = Asked { sets_endpoint: false, rotate: true };
     let secret = configure(&context, &next, None, asked).await?;
     let secret = secret.ok_or_else(|| ApiError::internal("no secret was generated"))?;
@@ -110,11 +44,14 @@ pub async fn rotate(context: Context) -> Handled {
 
 /// `POST …/agents/{name}/endpoint/test`: sends `endpoint.test` and tells
 /// status, duration and error class.
-pub async fn test(context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    let row = agents::living(&context, &caller).await?;
+pub async fn test(
+    context: Context,
+    caller: RepoCaller,
+    name: AgentName,
+    incarnation: Incarnation,
+) -> Handled {
+    let row = agents::living(&context, &caller, &name, &incarnation).await?;
     caller.manages(&row.agent.owner)?;
-    let mut response =
-        ask(&context, &caller.repo, &row.agent.name, &Command::TestEndpoint, "").await?;
+    let mut response = ask(&context, &caller.repo, &name, &Command::TestEndpoint, "").await?;
     text(200, door::text(&mut response).await?)
 }

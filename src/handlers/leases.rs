@@ -1,24 +1,25 @@
 //! Leases on requests for workers: claimed, renewed, ended. What they cost is
 //! in [`super::workers`].
 
-use super::agents::TRIES;
-use super::idempotency;
-use super::workers::{expire, lease_lost, not_found, spawn_id};
-use super::{Handled, nothing, text};
-use crate::auth::{self, RepoCaller};
+use super::workers::{expire, lease_lost, not_found};
+use crate::answer::{Handled, nothing, text};
+use crate::caller::{Participant, RepoCaller};
 use crate::context::Context;
 use crate::error::ApiError;
+use crate::extract::{Json, OptionalJson};
+use crate::idempotency::{self, IdempotencyKey};
+use crate::optimistic::until_written;
 use crate::outgoing::{self, Made};
+use crate::random;
 use crate::store::audit::Source;
 use crate::store::leases::{self, Grant};
 use crate::store::spawns::{self as store, Row};
-use crate::{body, random};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use multiclaude_hybrid_core::lease::{self, Refusal, Updated};
 use multiclaude_hybrid_protocol::audit::AuditAction;
 use multiclaude_hybrid_protocol::spawn::{Claim, Lease, SpawnStatus, WorkerUpdate};
-use multiclaude_hybrid_protocol::{ErrorCode, Owner, Repo};
+use multiclaude_hybrid_protocol::{ErrorCode, Owner, Repo, SpawnId};
 use subtle::ConstantTimeEq;
 
 /// What a lease's token is bound to where it is sealed.
@@ -38,11 +39,12 @@ fn with_lease(context: &Context, row: Row) -> Handled {
 }
 
 /// `POST …/workers/claim`: the best matching request with a lease, or 204.
-pub async fn claim(mut context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    caller.takes_part()?;
-    let key = idempotency::key(&context)?;
-    let wish: Claim = body::optional(&mut context.request).await?;
+pub async fn claim(
+    context: Context,
+    caller: Participant,
+    IdempotencyKey(key): IdempotencyKey,
+    OptionalJson(wish): OptionalJson<Claim>,
+) -> Handled {
     let owner: &Owner = &caller.principal().owner;
     let key = key.map(|key| idempotency::hash(&format!("{}\n{owner}\n{key}", caller.repo)));
     expire(&context, &caller.repo).await?;
@@ -83,12 +85,13 @@ pub async fn claim(mut context: Context) -> Handled {
 
 /// `PATCH …/workers/{id}`: the holder of the lease renews, starts, ends, gives
 /// back.
-pub async fn update(mut context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    caller.takes_part()?;
-    let id = spawn_id(&context)?;
-    let wish: WorkerUpdate = body::of(&mut context.request).await?;
-    for _ in 0..TRIES {
+pub async fn update(
+    context: Context,
+    caller: Participant,
+    id: SpawnId,
+    Json(wish): Json<WorkerUpdate>,
+) -> Handled {
+    let row = until_written(async || {
         let row = store::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
         let holds = holds(&context, &row, &wish.lease_token);
         let timing = &context.settings.timing;
@@ -96,27 +99,28 @@ pub async fn update(mut context: Context) -> Handled {
         let updated = updated.map_err(refused)?;
         if row.status != SpawnStatus::InProgress {
             // A repeat of the end changes nothing.
-            return text(200, row.wire);
+            return Ok(Some((row, None)));
         }
         let written = write(&context, &caller, &row, &updated, &wish).await?;
-        if let Some(row) = written {
-            match row.status {
-                SpawnStatus::InProgress => {}
-                SpawnStatus::Pending => {
-                    outgoing::drain_later(&context, &caller.repo, Made::Push);
-                }
-                SpawnStatus::Completed | SpawnStatus::Failed => {
-                    outgoing::drain_later(&context, &caller.repo, Made::End);
-                }
-            }
-            return text(200, row.wire);
-        }
+        Ok(written.map(|row| {
+            let made = made(row.status);
+            (row, made)
+        }))
+    })
+    .await?;
+    if let (row, Some(made)) = &row {
+        outgoing::drain_later(&context, &row.repo, *made);
     }
-    Err(ApiError::new(
-        ErrorCode::Conflict,
-        "Others changed this request for a worker at the same moment, again and again. Nothing was \
-         changed and the lease is still yours. Try again.",
-    ))
+    text(200, row.0.wire)
+}
+
+/// What a request that has just got this status leaves to be sent.
+fn made(status: SpawnStatus) -> Option<Made> {
+    match status {
+        SpawnStatus::InProgress => None,
+        SpawnStatus::Pending => Some(Made::Push),
+        SpawnStatus::Completed | SpawnStatus::Failed => Some(Made::End),
+    }
 }
 
 fn refused(refusal: Refusal) -> ApiError {

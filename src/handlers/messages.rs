@@ -1,15 +1,16 @@
 //! Messages: send, list, acknowledge, receipt.
 
-use super::Handled;
-use super::idempotency;
-use super::query::{Query, digits};
-use crate::auth::{self, RepoCaller, acting_for, forbidden};
-use crate::body;
+use crate::answer::Handled;
+use crate::auth::acting_for;
+use crate::caller::{Participant, RepoCaller};
 use crate::context::Context;
-use crate::error::ApiError;
+use crate::error::{ApiError, forbidden};
+use crate::extract::{Incarnation, Json};
+use crate::idempotency::{self, IdempotencyKey};
 use crate::mailbox::Command;
 use crate::mailbox::command::{List, NEXT, Send, SendingAgent, wire_fields};
 use crate::mailbox::door::ask;
+use crate::query::{Query, digits};
 use multiclaude_hybrid_protocol::message::{MessageStatus, NewMessage, Report, Sender};
 use multiclaude_hybrid_protocol::metadata::Metadata;
 use multiclaude_hybrid_protocol::token::TokenKind;
@@ -38,14 +39,14 @@ struct SentFields<'a> {
 
 /// `POST …/messages`: stores a message (201), or answers the first one under
 /// the same idempotency key (200).
-pub async fn send(mut context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    caller.takes_part()?;
-    let key = idempotency::key(&context)?;
-    // Refused where it is malformed, also for a person, who has none.
-    context.agent_id()?;
-    let message: NewMessage = body::of(&mut context.request).await?;
-    let sender = sender(&context, &caller, &message.from).await?;
+pub async fn send(
+    context: Context,
+    caller: Participant,
+    IdempotencyKey(key): IdempotencyKey,
+    incarnation: Incarnation,
+    Json(message): Json<NewMessage>,
+) -> Handled {
+    let sender = sender(&context, &caller, &incarnation, &message.from).await?;
     let fields = wire_fields(&SentFields {
         from: &message.from,
         from_owner: &caller.principal().owner,
@@ -71,6 +72,7 @@ pub async fn send(mut context: Context) -> Handled {
 async fn sender(
     context: &Context,
     caller: &RepoCaller,
+    incarnation: &Incarnation,
     from: &Sender,
 ) -> Result<Option<SendingAgent>, ApiError> {
     let principal = caller.principal();
@@ -88,15 +90,18 @@ async fn sender(
         }
         Sender::Agent(name) => name,
     };
-    let holder = acting_for(context, caller, name, "from").await?;
+    let holder = acting_for(context, caller, incarnation, name, "from").await?;
     Ok(Some(SendingAgent { name: name.clone(), id: holder.id, owner: holder.owner }))
 }
 
 /// `GET …/agents/{name}/messages`: the agent's messages, oldest first.
-pub async fn list(context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    let name = context.agent_name()?;
-    let query = Query::of(&context);
+pub async fn list(
+    context: Context,
+    caller: RepoCaller,
+    name: AgentName,
+    Incarnation(agent_id): Incarnation,
+    query: Query,
+) -> Handled {
     let after = query.parsed("after", |text| {
         MessageId::parse(text)
             .filter(|id| *id.agent() == name)
@@ -104,7 +109,7 @@ pub async fn list(context: Context) -> Handled {
     })?;
     let command = Command::List(List {
         caller: caller.principal().clone(),
-        agent_id: context.agent_id()?,
+        agent_id,
         status: query.parsed("status", MessageStatus::parse)?,
         after: after.map_or(0, |id| id.seq()),
         limit: query.limit()?,
@@ -144,9 +149,7 @@ fn wait(context: &Context, query: &Query) -> Result<u32, ApiError> {
 }
 
 /// `GET …/messages/{id}`: the receipt, for sender and recipient.
-pub async fn receipt(context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    let id = context.message_id()?;
+pub async fn receipt(context: Context, caller: RepoCaller, id: MessageId) -> Handled {
     let command =
         Command::Receipt { caller: caller.principal().clone(), seq: id.seq(), uuid: id.uuid_hex() };
     pass_on(ask(&context, &caller.repo, id.agent(), &command, "").await?)
@@ -154,11 +157,13 @@ pub async fn receipt(context: Context) -> Handled {
 
 /// `PATCH …/messages/{id}`: the recipient's side has it, its agent has seen it,
 /// or confirms it.
-pub async fn report(mut context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    let id = context.message_id()?;
-    let agent_id = context.agent_id()?;
-    let report: Report = body::of(&mut context.request).await?;
+pub async fn report(
+    context: Context,
+    caller: RepoCaller,
+    id: MessageId,
+    Incarnation(agent_id): Incarnation,
+    Json(report): Json<Report>,
+) -> Handled {
     let command = Command::Report {
         caller: caller.principal().clone(),
         agent_id,

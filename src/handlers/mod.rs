@@ -1,40 +1,14 @@
-//! One file per resource: parse, authorise, one call, answer.
+//! One file per resource. What a handler lists in its signature was checked before it runs.
 
 pub mod agents;
 pub mod audit;
 pub mod callbacks;
 pub mod config;
 pub mod endpoint;
-pub mod idempotency;
 pub mod leases;
 pub mod messages;
-pub mod query;
 pub mod reference;
 pub mod stream;
 pub mod system;
 pub mod tokens;
 pub mod workers;
-
-use crate::error::ApiError;
-use serde::Serialize;
-use worker::{Headers, Response};
-
-/// What every handler answers.
-pub type Handled = Result<Response, ApiError>;
-
-/// A JSON answer.
-pub fn json(status: u16, value: &impl Serialize) -> Handled {
-    text(status, serde_json::to_string(value)?)
-}
-
-/// A JSON answer that is text already.
-pub fn text(status: u16, body: String) -> Handled {
-    let headers = Headers::new();
-    headers.set("content-type", "application/json")?;
-    Ok(Response::from_bytes(body.into_bytes())?.with_headers(headers).with_status(status))
-}
-
-/// 204.
-pub fn nothing() -> Handled {
-    Ok(Response::empty()?.with_status(204))
-}

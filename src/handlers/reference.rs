@@ -1,10 +1,9 @@
 //! The OpenAPI document, and a page that renders it: static assets, made by
 //! the build. Neither needs a token.
 
-use super::Handled;
+use crate::answer::Handled;
 use crate::context::Context;
-use crate::error::ApiError;
-use crate::router;
+use crate::error::{ApiError, no_such_path};
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::{Headers, Response, js_sys, web_sys};
 
@@ -35,7 +34,7 @@ fn asset(url: &str) -> Option<(&'static str, &'static str)> {
 /// One function for the three: each would be a state machine of its own, half
 /// a kilobyte of wasm.
 pub async fn serve(context: Context) -> Handled {
-    let (path, kind) = asset(context.url()).ok_or_else(router::not_found)?;
+    let (path, kind) = asset(context.url()).ok_or_else(no_such_path)?;
     let found = fetch(&context.env, path).await?;
     if found.status_code() != 200 {
         return Err(ApiError::internal(path));

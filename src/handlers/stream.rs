@@ -1,19 +1,23 @@
 //! An agent's messages as a stream.
 
-use super::Handled;
-use crate::auth;
+use crate::answer::Handled;
+use crate::caller::RepoCaller;
 use crate::context::Context;
 use crate::error::ApiError;
+use crate::extract::Incarnation;
 use crate::mailbox::command::OpenStream;
 use crate::mailbox::door::ask_for_stream;
-use multiclaude_hybrid_protocol::ErrorCode;
+use multiclaude_hybrid_protocol::{AgentName, ErrorCode};
 use worker::Response;
 
 /// `GET …/agents/{name}/stream`: a WebSocket on which the oldest waiting
 /// message comes, and after the answer `{"id", "status"}` the next one.
-pub async fn open(context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    let name = context.agent_name()?;
+pub async fn open(
+    context: Context,
+    caller: RepoCaller,
+    name: AgentName,
+    Incarnation(agent_id): Incarnation,
+) -> Handled {
     let upgrade = context.request.headers().get("upgrade")?;
     if !upgrade.is_some_and(|wanted| wanted.eq_ignore_ascii_case("websocket")) {
         return Err(ApiError::new(
@@ -24,9 +28,9 @@ pub async fn open(context: Context) -> Handled {
     }
     let ask = OpenStream {
         caller: caller.principal().clone(),
-        agent_id: context.agent_id()?,
+        agent_id,
         token_id: caller.caller().token_id.clone(),
-        token_ends: caller.caller().expires_at(),
+        token_ends: caller.caller().expires_at,
     };
     let response = ask_for_stream(&context, &caller.repo, &name, &ask).await?;
     let socket =

@@ -1,10 +1,11 @@
 //! Health, and who am I.
 
-use super::{Handled, json};
-use crate::auth;
+use crate::answer::{Handled, json};
+use crate::caller::Caller;
 use crate::context::Context;
 use multiclaude_hybrid_protocol::Timestamp;
 use serde_json::json;
+use std::rc::Rc;
 
 /// `GET /v1/health`: does D1 answer? Needs no token.
 pub async fn health(context: Context) -> Handled {
@@ -28,7 +29,6 @@ pub async fn health(context: Context) -> Handled {
 }
 
 /// `GET /v1/whoami`: what the token stands for.
-pub async fn whoami(context: Context) -> Handled {
-    let caller = auth::caller(&context).await?;
+pub async fn whoami(_: Context, caller: Rc<Caller>) -> Handled {
     json(200, &caller.who())
 }

@@ -1,12 +1,13 @@
 //! Tokens: made by admins and, for people, by services; managed by admins.
 
-use super::query::Query;
-use super::{Handled, json, nothing};
-use crate::auth::Caller;
+use crate::answer::{Handled, json, nothing};
+use crate::caller::{Admin, Caller, TokenMaker};
 use crate::context::Context;
 use crate::error::ApiError;
+use crate::extract::Json;
+use crate::query::Query;
 use crate::store::audit::Source;
-use crate::{auth, body, cache, random, store};
+use crate::{auth, cache, random, store};
 use multiclaude_hybrid_protocol::audit::AuditAction;
 use multiclaude_hybrid_protocol::error::FieldError;
 use multiclaude_hybrid_protocol::token::{NewToken, SecretToken, Token};
@@ -14,10 +15,11 @@ use multiclaude_hybrid_protocol::{ErrorCode, Timestamp, TokenId};
 use serde_json::json;
 
 /// `POST /v1/tokens`: makes a token; the secret part is in this answer only.
-pub async fn create(mut context: Context) -> Handled {
-    let caller = auth::caller(&context).await?;
-    caller.makes_tokens()?;
-    let wish: NewToken = body::of(&mut context.request).await?;
+pub async fn create(
+    context: Context,
+    TokenMaker(caller): TokenMaker,
+    Json(wish): Json<NewToken>,
+) -> Handled {
     let mut token = token(wish, &context, &caller)?;
     caller.may_make(&token)?;
     let secret = SecretToken::new(token.kind, random::bytes()?);
@@ -69,9 +71,7 @@ fn token(wish: NewToken, context: &Context, caller: &Caller) -> Result<Token, Ap
 }
 
 /// `GET /v1/tokens`: all tokens, without their secrets.
-pub async fn list(context: Context) -> Handled {
-    auth::admin(&context).await?;
-    let query = Query::of(&context);
+pub async fn list(context: Context, _: Admin, query: Query) -> Handled {
     let limit = query.limit()?;
     let after = query.get("after").unwrap_or_default();
     let page = store::tokens::list(context.db()?, limit, after).await?;
@@ -79,15 +79,7 @@ pub async fn list(context: Context) -> Handled {
 }
 
 /// `DELETE /v1/tokens/{id}`: revokes a token.
-pub async fn delete(context: Context) -> Handled {
-    let caller = auth::admin(&context).await?;
-    let id = TokenId::parse(context.id()).ok_or_else(|| {
-        ApiError::parameter(
-            ErrorCode::InvalidName,
-            "id",
-            "must be a token's id, tok_<32 hex digits>; the secret ADMIN_TOKEN is replaced with wrangler secret put",
-        )
-    })?;
+pub async fn delete(context: Context, caller: Admin, id: TokenId) -> Handled {
     cache::forget_token(id.as_str());
     let mut entry = caller.entry(&context, "", AuditAction::TokenRevoked, id.as_str())?;
     entry.source = Source::Token;

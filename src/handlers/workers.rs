@@ -16,17 +16,19 @@
 //! row and 2 or 3 entries; a renewal 1 row, with a log 2. That somebody asked for
 //! work is 1 row a minute and repo, however often.
 
-use super::idempotency;
-use super::query::Query;
-use super::{Handled, text};
-use crate::auth::{self, RepoCaller, acting_for, forbidden};
+use crate::answer::{Handled, text};
+use crate::auth::acting_for;
+use crate::caller::{Participant, RepoCaller};
 use crate::context::Context;
-use crate::error::ApiError;
+use crate::error::{ApiError, forbidden};
+use crate::extract::{Incarnation, Json};
+use crate::idempotency::{self, IdempotencyKey};
 use crate::outgoing::{self, Made};
+use crate::query::Query;
+use crate::random;
 use crate::store::leases::{self};
 use crate::store::spawn_logs;
 use crate::store::spawns::{self as store, CancelledBy, New, Row};
-use crate::{body, random};
 use multiclaude_hybrid_core::lease::{self};
 use multiclaude_hybrid_protocol::audit::AuditAction;
 use multiclaude_hybrid_protocol::spawn::{NewSpawn, SpawnStatus, SpawnedBy};
@@ -35,14 +37,14 @@ use multiclaude_hybrid_protocol::{ErrorCode, Owner, Repo, SpawnId, Timestamp};
 
 /// `POST …/workers/spawn`: asks for a worker (201), or answers the first
 /// request under the same idempotency key (200).
-pub async fn spawn(mut context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    caller.takes_part()?;
-    let key = idempotency::key(&context)?;
-    // Refused where it is malformed, also where no agent asks.
-    context.agent_id()?;
-    let wish: NewSpawn = body::of(&mut context.request).await?;
-    let by = spawned_by(&context, &caller, wish.spawned_by.as_ref()).await?;
+pub async fn spawn(
+    context: Context,
+    caller: Participant,
+    IdempotencyKey(key): IdempotencyKey,
+    incarnation: Incarnation,
+    Json(wish): Json<NewSpawn>,
+) -> Handled {
+    let by = spawned_by(&context, &caller, &incarnation, wish.spawned_by.as_ref()).await?;
     let owner = &caller.principal().owner;
     let key = key.map(|key| {
         let meant = (&wish.task, &by, wish.priority, wish.retry, &wish.labels, &wish.metadata);
@@ -106,13 +108,14 @@ async fn repeated(context: &Context, key: Option<(&str, &str)>) -> Result<Option
 async fn spawned_by(
     context: &Context,
     caller: &RepoCaller,
+    incarnation: &Incarnation,
     given: Option<&SpawnedBy>,
 ) -> Result<String, ApiError> {
     let principal = caller.principal();
     match given {
         None => Ok(format!("{}:{}", principal.kind.as_str(), principal.owner)),
         Some(by @ SpawnedBy::Agent(name)) => {
-            acting_for(context, caller, name, "spawned_by").await?;
+            acting_for(context, caller, incarnation, name, "spawned_by").await?;
             Ok(by.to_string())
         }
         Some(by @ SpawnedBy::Role(role, owner)) => {
@@ -185,42 +188,35 @@ pub fn lease_lost() -> ApiError {
     )
 }
 
-pub fn spawn_id(context: &Context) -> Result<SpawnId, ApiError> {
-    let given = context.second();
-    SpawnId::parse(given).ok_or_else(|| {
-        let message = format!("\"{given}\" is not a request's id, spn_<32 hex digits>");
-        ApiError::parameter(ErrorCode::InvalidName, "id", message)
-    })
-}
-
 /// `GET …/workers?status=`: requests, the most urgent first, then the oldest.
-pub async fn list(context: Context) -> Handled {
-    let status = Query::of(&context).parsed("status", SpawnStatus::parse)?;
-    listed(context, status).await
+pub async fn list(context: Context, caller: RepoCaller, query: Query) -> Handled {
+    let status = query.parsed("status", SpawnStatus::parse)?;
+    listed(&context, &caller, &query, status).await
 }
 
 /// `GET …/workers/pending`.
-pub async fn pending(context: Context) -> Handled {
-    listed(context, Some(SpawnStatus::Pending)).await
+pub async fn pending(context: Context, caller: RepoCaller, query: Query) -> Handled {
+    listed(&context, &caller, &query, Some(SpawnStatus::Pending)).await
 }
 
-async fn listed(context: Context, status: Option<SpawnStatus>) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    let query = Query::of(&context);
+async fn listed(
+    context: &Context,
+    caller: &RepoCaller,
+    query: &Query,
+    status: Option<SpawnStatus>,
+) -> Handled {
     let limit = query.limit()?;
     // The order is not that of any id, so the cursor is a position.
     let offset = query.number("after", 0..=1_000_000)?.unwrap_or(0);
-    expire(&context, &caller.repo).await?;
-    outgoing::drain_later(&context, &caller.repo, Made::Unknown);
+    expire(context, &caller.repo).await?;
+    outgoing::drain_later(context, &caller.repo, Made::Unknown);
     let page = store::list(context.db()?, &caller.repo, status, limit, offset).await?;
     let (items, count, more) = page;
-    query.paged(&context, (items, more.then(|| (offset + count).to_string())))
+    query.paged(context, (items, more.then(|| (offset + count).to_string())))
 }
 
 /// `GET …/workers/{id}`.
-pub async fn get(context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    let id = spawn_id(&context)?;
+pub async fn get(context: Context, caller: RepoCaller, id: SpawnId) -> Handled {
     expire(&context, &caller.repo).await?;
     outgoing::drain_later(&context, &caller.repo, Made::Unknown);
     let row = store::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
@@ -229,9 +225,7 @@ pub async fn get(context: Context) -> Handled {
 
 /// `GET …/workers/{id}/log`: the end of its worker's log, for those who may
 /// cancel it.
-pub async fn log(context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    let id = spawn_id(&context)?;
+pub async fn log(context: Context, caller: RepoCaller, id: SpawnId) -> Handled {
     let log = spawn_logs::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
     has_asked(&caller, &log.requested_by)?;
     let wire = log.wire.ok_or_else(|| {
@@ -256,9 +250,7 @@ fn has_asked(caller: &RepoCaller, owner: &Owner) -> Result<(), ApiError> {
 
 /// `DELETE …/workers/{id}`: what is pending ends at once, what is at work is
 /// asked to stop by the answer to its runner's next renewal.
-pub async fn cancel(context: Context) -> Handled {
-    let caller = auth::repo_caller(&context).await?;
-    let id = spawn_id(&context)?;
+pub async fn cancel(context: Context, caller: RepoCaller, id: SpawnId) -> Handled {
     expire(&context, &caller.repo).await?;
     let row = store::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
     has_asked(&caller, &row.requested_by)?;

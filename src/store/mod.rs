@@ -17,7 +17,7 @@ pub mod spawn_logs;
 pub mod spawns;
 pub mod tokens;
 
-use crate::context::Cost;
+use crate::cost::Cost;
 use crate::error::ApiError;
 use audit::Entry;
 use serde::de::DeserializeOwned;

@@ -1,8 +1,9 @@
 //! Query parameters, checked one by one.
 
-use super::{Handled, text};
+use crate::answer::{Handled, text};
 use crate::context::Context;
 use crate::error::ApiError;
+use crate::extract::FromRequest;
 use multiclaude_hybrid_protocol::ErrorCode;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -20,14 +21,15 @@ pub fn digits(text: &str) -> Option<u32> {
     is_number.then(|| text.parse().unwrap_or(u32::MAX))
 }
 
-impl Query {
-    /// Reads the query of the request's URL.
-    pub fn of(context: &Context) -> Self {
+impl FromRequest for Query {
+    async fn from_request(context: &mut Context) -> Result<Self, ApiError> {
         let url = context.url().split('#').next().unwrap_or_default();
         let query = url.split_once('?').map_or("", |(_, query)| query);
-        Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+        Ok(Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect()))
     }
+}
 
+impl Query {
     /// A parameter; an empty one counts as absent.
     pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(key, _)| key == name);

@@ -1,0 +1,226 @@
+//! Who calls: the holder of a token, and what it may do in the repo of the path.
+
+use crate::context::Context;
+use crate::error::{ApiError, forbidden};
+use crate::random;
+use crate::store::audit::{Entry, Source};
+use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_core::access::{self, Principal};
+use multiclaude_hybrid_protocol::audit::{ActorKind, AuditAction};
+use multiclaude_hybrid_protocol::token::{Scope, Token, TokenKind, WhoAmI};
+use multiclaude_hybrid_protocol::{AuditId, Owner, Repo, Timestamp};
+use std::ops::Deref;
+use std::rc::Rc;
+
+/// The holder of a valid token.
+#[derive(Debug)]
+pub struct Caller {
+    /// Names the token; not a secret.
+    pub token_id: String,
+    /// Whom it speaks for.
+    pub principal: Principal,
+    /// What the token covers.
+    pub scopes: Vec<Scope>,
+    /// When the token ends, if it does.
+    pub expires_at: Option<Ms>,
+}
+
+/// A caller whose token covers the repo of the request's path.
+#[derive(Debug)]
+pub struct RepoCaller {
+    caller: Rc<Caller>,
+    /// The repo of the path.
+    pub repo: Repo,
+}
+
+/// A caller that registers agents, sends messages and claims requests: no admin.
+#[derive(Debug)]
+pub struct Participant(RepoCaller);
+
+/// A caller that may make tokens at all: an admin or a service.
+#[derive(Debug)]
+pub struct TokenMaker(pub Rc<Caller>);
+
+impl TokenMaker {
+    /// 403 for a user.
+    pub fn of(caller: Rc<Caller>) -> Result<Self, ApiError> {
+        match caller.principal.kind {
+            TokenKind::Admin | TokenKind::Service => Ok(Self(caller)),
+            TokenKind::User => Err(makes_no_such_token()),
+        }
+    }
+}
+
+/// A caller with an admin token.
+#[derive(Debug)]
+pub struct Admin(Rc<Caller>);
+
+impl Participant {
+    /// 403 for an admin.
+    pub fn of(caller: RepoCaller) -> Result<Self, ApiError> {
+        if caller.principal().takes_part() {
+            return Ok(Self(caller));
+        }
+        Err(forbidden(
+            "An admin token manages tokens, configuration and the registry; it registers no \
+             agents and sends and reads no messages. A user or service token does.",
+        ))
+    }
+}
+
+impl Deref for Participant {
+    type Target = RepoCaller;
+
+    fn deref(&self) -> &RepoCaller {
+        &self.0
+    }
+}
+
+impl Admin {
+    /// 403 for everybody else.
+    pub fn of(caller: Rc<Caller>) -> Result<Self, ApiError> {
+        if caller.principal.kind == TokenKind::Admin {
+            return Ok(Self(caller));
+        }
+        Err(forbidden("Tokens are managed with an admin token (mca_…)."))
+    }
+}
+
+impl Deref for Admin {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.0
+    }
+}
+
+impl Caller {
+    /// What the audit log is to tell of something done by this caller.
+    pub fn entry(
+        &self,
+        context: &Context,
+        repo: &str,
+        action: AuditAction,
+        subject: &str,
+    ) -> Result<Entry, ApiError> {
+        let kind = match self.principal.kind {
+            TokenKind::Admin => ActorKind::Admin,
+            TokenKind::User => ActorKind::User,
+            TokenKind::Service => ActorKind::Service,
+        };
+        Ok(Entry {
+            id: AuditId::new(Timestamp(context.now), random::bytes()?),
+            at: context.now,
+            repo: repo.to_owned(),
+            token_id: self.token_id.clone(),
+            kind,
+            owner: self.principal.owner.as_str().to_owned(),
+            action,
+            subject: subject.to_owned(),
+            detail: None,
+            scopes: None,
+            source: Source::Said,
+        })
+    }
+
+    /// What `GET /v1/whoami` answers.
+    pub fn who(&self) -> WhoAmI {
+        WhoAmI {
+            token_id: self.token_id.clone(),
+            kind: self.principal.kind,
+            owner: self.principal.owner.clone(),
+            repos: self.scopes.clone(),
+            expires_at: self.expires_at.map(Timestamp),
+        }
+    }
+
+    /// 403 unless the caller may make this token: an admin every one, a service
+    /// a user's that reaches no further than its own.
+    pub fn may_make(&self, token: &Token) -> Result<(), ApiError> {
+        match (self.principal.kind, token.kind) {
+            (TokenKind::Admin, _) => Ok(()),
+            (TokenKind::Service, TokenKind::User) => {
+                match access::beyond(&self.scopes, &token.repos) {
+                    None => Ok(()),
+                    Some(scope) => Err(forbidden(&format!(
+                        "A service token makes user tokens for repos that it covers itself; it \
+                         does not cover {scope}."
+                    ))),
+                }
+            }
+            _ => Err(makes_no_such_token()),
+        }
+    }
+
+    /// When a token that it makes ends at the latest: a service's with its own.
+    pub fn latest_end(&self) -> Option<Timestamp> {
+        self.expires_at.filter(|_| self.principal.kind == TokenKind::Service).map(Timestamp)
+    }
+
+    /// Has the token ended?
+    pub fn expired(&self, now: Ms) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+}
+
+impl RepoCaller {
+    /// 403 unless the token covers `repo`.
+    pub fn of(caller: Rc<Caller>, repo: Repo) -> Result<Self, ApiError> {
+        if access::covers(caller.principal.kind, &caller.scopes, &repo) {
+            return Ok(Self { caller, repo });
+        }
+        Err(forbidden(&format!(
+            "The token does not cover {repo}. An admin can make one that does."
+        )))
+    }
+
+    /// What the audit log is to tell of something done in this repo.
+    pub fn entry(
+        &self,
+        context: &Context,
+        action: AuditAction,
+        subject: &str,
+    ) -> Result<Entry, ApiError> {
+        self.caller.entry(context, self.repo.as_str(), action, subject)
+    }
+
+    /// The holder of the token.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Whom the token speaks for.
+    pub fn principal(&self) -> &Principal {
+        &self.caller.principal
+    }
+
+    /// 403 unless the caller may act for an agent of `owner`: where mail goes
+    /// is as good as reading it, so managing is not enough.
+    pub fn acts_for(&self, owner: &Owner) -> Result<(), ApiError> {
+        if self.principal().acts_for(owner) {
+            return Ok(());
+        }
+        Err(forbidden(
+            "Where an agent's messages go is changed by its owner's tokens and service tokens of \
+             the repo alone.",
+        ))
+    }
+
+    /// 403 unless the caller may change an agent of `owner`.
+    pub fn manages(&self, owner: &Owner) -> Result<(), ApiError> {
+        if self.principal().manages(owner) {
+            return Ok(());
+        }
+        Err(forbidden(
+            "This agent belongs to another owner. Only its owner's tokens, service tokens of the \
+             repo and admin tokens may change it.",
+        ))
+    }
+}
+
+fn makes_no_such_token() -> ApiError {
+    forbidden(
+        "Tokens are made with an admin token (mca_…). A service token (mcs_…) makes user tokens \
+         alone, for repos that it covers itself.",
+    )
+}

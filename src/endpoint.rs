@@ -1,0 +1,77 @@
+//! An agent's endpoint: checked, and put in force by its mailbox.
+
+use crate::context::{self, Context};
+use crate::error::ApiError;
+use crate::mailbox::Command;
+use crate::mailbox::command::Configured;
+use crate::mailbox::door::{self, ask};
+use multiclaude_hybrid_core::endpoint::{self, EndpointError, ParsedUrl, Rules};
+use multiclaude_hybrid_core::mailbox::Configuration;
+use multiclaude_hybrid_core::registry::Row;
+use multiclaude_hybrid_protocol::agent::{ENDPOINT_MAX, EndpointChange};
+use multiclaude_hybrid_protocol::error::FieldError;
+use multiclaude_hybrid_protocol::webhook::Secret;
+
+/// Checks an endpoint against the rules, and makes it canonical.
+pub fn check_endpoint(
+    change: EndpointChange,
+    context: &Context,
+    field: &str,
+) -> Result<EndpointChange, ApiError> {
+    let EndpointChange::Set(text) = change else {
+        return Ok(change);
+    };
+    let refuse = |error: EndpointError| ApiError::fields(vec![FieldError::new(field, error)]);
+    endpoint::check_text(&text).map_err(refuse)?;
+    let url = web_sys::Url::new(&text).map_err(|_| refuse(EndpointError::Scheme))?;
+    let (scheme, host, port) = (url.protocol(), url.hostname(), url.port());
+    let parsed = ParsedUrl {
+        scheme: scheme.trim_end_matches(':'),
+        host: &host,
+        port: &port,
+        has_user_info: !url.username().is_empty() || !url.password().is_empty(),
+    };
+    let rules = Rules {
+        own_host: context::host(context.url()),
+        allow_insecure: context.settings.allow_insecure,
+    };
+    endpoint::check(parsed, rules).map_err(refuse)?;
+    let href = url.href();
+    if href.len() > ENDPOINT_MAX {
+        return Err(refuse(EndpointError::Length));
+    }
+    Ok(EndpointChange::Set(href))
+}
+
+/// What a request asks for, beside what the row says.
+#[derive(Clone, Copy)]
+pub struct Asked {
+    /// It names the endpoint, even if it is the one that is set already.
+    pub sets_endpoint: bool,
+    /// A generated secret replaces the one in force.
+    pub rotate: bool,
+}
+
+/// Tells the mailbox what the row wants; answers a generated secret.
+pub async fn configure(
+    context: &Context,
+    row: &Row,
+    secret: Option<&Secret>,
+    asked: Asked,
+) -> Result<Option<String>, ApiError> {
+    let agent = &row.agent;
+    let command = Command::Configure {
+        wish: Configuration {
+            agent_id: agent.id.clone(),
+            owner: agent.owner.clone(),
+            version: row.version,
+            endpoint: (!agent.endpoint.is_empty()).then(|| agent.endpoint.clone()),
+            sets_endpoint: asked.sets_endpoint,
+        },
+        secret: secret.map(Secret::reveal),
+        rotate: asked.rotate,
+    };
+    let response = ask(context, &agent.repo, &agent.name, &command, "").await?;
+    let configured: Configured = door::json(response).await?;
+    Ok(configured.webhook_secret)
+}
