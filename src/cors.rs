@@ -1,7 +1,6 @@
 //! Cross-origin requests: off unless `ALLOWED_ORIGINS` names the origin, and
-//! the headers that keep browsers from doing what nobody asked for.
+//! the headers that keep browsers from doing more than they were asked for.
 
-use crate::settings::Settings;
 use worker::Headers;
 
 /// What a page may send beside a plain request.
@@ -37,7 +36,7 @@ pub fn parse(list: &str) -> Result<Vec<String>, String> {
         .collect()
 }
 
-/// Sets the headers of data: nobody keeps, runs or frames it.
+/// Sets the headers of data, which is not to be kept, run or framed.
 pub fn data_only(headers: &Headers) -> worker::Result<()> {
     headers.set("cache-control", "no-store")?;
     headers.set("content-security-policy", DATA_ONLY)
@@ -57,12 +56,12 @@ pub fn secure(headers: &Headers, url: &str) -> worker::Result<()> {
 pub fn cross(
     headers: &Headers,
     origin: Option<&str>,
-    settings: &Settings,
+    allowed_origins: &[String],
     preflight: bool,
 ) -> worker::Result<()> {
     headers.append("vary", "origin")?;
     let allowed = |origin: &&str| {
-        let mut known = settings.allowed_origins.iter();
+        let mut known = allowed_origins.iter();
         known.any(|known| known == origin || known == "*")
     };
     let Some(origin) = origin.filter(allowed) else {

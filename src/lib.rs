@@ -79,7 +79,7 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
     let method = request.inner().method();
     let url = request.inner().url();
     let settings = settings::get(&env).ok();
-    // Where no page may call, nobody looks.
+    // CORS is off unless an origin is allowed: skip the Origin header.
     let cross = settings.filter(|settings| !settings.allowed_origins.is_empty());
     let origin = match &cross {
         Some(_) => request.headers().get("origin")?,
@@ -90,8 +90,8 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
     let (error, mut response) = match result {
         Ok(response) => (None, response),
         Err(error) => {
-            let told = (error.code, error.cause.clone());
-            (Some(told), error.into_response(&request_id)?)
+            let logged = (error.code, error.cause.clone());
+            (Some(logged), error.into_response(&request_id)?)
         }
     };
     let headers = response.headers_mut();
@@ -102,7 +102,7 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
     }
     cors::secure(headers, &url)?;
     if let Some(settings) = &cross {
-        cors::cross(headers, origin.as_deref(), settings, method == "OPTIONS")?;
+        cors::cross(headers, origin.as_deref(), &settings.allowed_origins, method == "OPTIONS")?;
     }
     log::answered(&log::Answered {
         method: &method,
@@ -119,7 +119,7 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
     Ok(response)
 }
 
-/// What the log tells of a request.
+/// What the log shows of a request.
 #[derive(Default)]
 struct Exchange {
     route: &'static str,
