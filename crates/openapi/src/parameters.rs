@@ -1,6 +1,6 @@
 //! Parameters of paths, queries and headers.
 
-use multiclaude_hybrid_protocol::schema::IDEMPOTENCY_KEY;
+use multiclaude_hybrid_protocol::schema::patterns::IDEMPOTENCY_KEY;
 use serde_json::{Value, json};
 
 /// `#/components/parameters`: the two halves of a repo, and headers.

@@ -1,6 +1,6 @@
 use crate::document;
 use multiclaude_hybrid_protocol::ErrorCode;
-use multiclaude_hybrid_protocol::schema::SAYS_SOMETHING;
+use multiclaude_hybrid_protocol::schema::patterns::SAYS_SOMETHING;
 use multiclaude_hybrid_protocol::text::is_blank;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

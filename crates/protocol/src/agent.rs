@@ -1,63 +1,15 @@
 //! Wire types of the agent registry.
 
+pub use crate::body::ENDPOINT_MAX;
 use crate::body::presence::{Presence, optional};
 use crate::body::rules::url;
 use crate::body::{Fields, body};
 use crate::metadata::Metadata;
 use crate::webhook::Secret;
+use crate::wire_enum::wire_enum;
 use crate::{AgentId, AgentName, Owner, Repo, Timestamp};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
-
-/// Bytes that an endpoint may have.
-pub const ENDPOINT_MAX: usize = 2048;
-
-macro_rules! wire_enum {
-    ($(#[doc = $doc:literal])* $name:ident { $($(#[doc = $vdoc:literal])* $variant:ident = $text:literal),* $(,)? }) => {
-        $(#[doc = $doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-        pub enum $name { $($(#[doc = $vdoc])* #[serde(rename = $text)] $variant),* }
-
-        #[cfg(feature = "schema")]
-        impl schemars::JsonSchema for $name {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                let description = concat!($($doc,)* "\n" $(, "\n- `", $text, "`:", $($vdoc),*)*).trim();
-                schemars::json_schema!({
-                    "description": description, "type": "string", "enum": [$($text),*],
-                })
-            }
-        }
-
-        impl crate::body::FromText for $name {
-            fn from_text(text: &str) -> Result<Self, String> {
-                Self::parse(text)
-            }
-        }
-
-        impl $name {
-            /// The texts on the wire of all values.
-            pub const TEXTS: &[&str] = &[$($text),*];
-
-            /// The value's text on the wire.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text),* }
-            }
-
-            /// Reads the wire text, or says which texts there are.
-            pub fn parse(text: &str) -> Result<Self, String> {
-                match text {
-                    $($text => Ok(Self::$variant),)*
-                    _ => Err(format!("must be one of {}", Self::TEXTS.join(", "))),
-                }
-            }
-        }
-    };
-}
-pub(crate) use wire_enum;
 
 wire_enum!(
     /// Where an agent runs, seen from its owner.

@@ -1,7 +1,7 @@
 //! Wire types of the audit log.
 
-use crate::agent::wire_enum;
 use crate::metadata::Metadata;
+use crate::wire_enum::wire_enum;
 use crate::{AuditId, Owner, Repo, Timestamp};
 use serde::{Deserialize, Serialize};
 

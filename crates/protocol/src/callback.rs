@@ -1,11 +1,11 @@
 //! `POST …/workers/{id}/callback`: what the endpoint that spawn requests are
 //! pushed to reports, as a Standard Webhook.
 
-use crate::agent::wire_enum;
 use crate::body::presence::{Presence, optional, required};
 use crate::body::rules::parsed;
 use crate::body::{Body, Fields, body};
 use crate::spawn::{LEASE_SECS, RESULT_MAX, SpawnStatus};
+use crate::wire_enum::wire_enum;
 use crate::{AgentName, SpawnId, Timestamp};
 use serde::Serialize;
 

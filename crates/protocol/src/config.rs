@@ -1,9 +1,9 @@
 //! Wire types of a repo's configuration.
 
 use crate::Repo;
-use crate::agent::wire_enum;
 use crate::body::body;
 use crate::webhook::Secret;
+use crate::wire_enum::wire_enum;
 use serde::{Deserialize, Serialize};
 
 /// Spawn requests a minute, unless the configuration says otherwise.

@@ -39,6 +39,7 @@ pub mod text;
 pub mod time;
 pub mod token;
 pub mod webhook;
+mod wire_enum;
 
 pub use error::ErrorCode;
 pub use id::{AgentId, AuditId, MessageId, SpawnId, TokenId};

@@ -4,10 +4,10 @@ mod report;
 
 pub use report::{Report, StreamReport};
 
-use crate::agent::wire_enum;
 use crate::body::rules::{Rule, parsed};
 use crate::body::{Fields, body};
 use crate::metadata::Metadata;
+use crate::wire_enum::wire_enum;
 use crate::{AgentName, MessageId, Owner, Repo, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -191,7 +191,7 @@ impl Rule for Speaker {
     fn schema(&self, generator: &mut schemars::SchemaGenerator) -> Value {
         serde_json::json!({ "anyOf": [
             generator.subschema_for::<AgentName>(),
-            { "type": "string", "pattern": crate::schema::PERSON },
+            { "type": "string", "pattern": crate::schema::patterns::PERSON },
         ] })
     }
 }

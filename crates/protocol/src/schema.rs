@@ -4,10 +4,8 @@
 //! What JSON Schema cannot say is in the descriptions: limits in bytes (a
 //! length counts characters) and what depends on what is stored.
 
+pub mod patterns;
 mod texts;
-
-pub use texts::{IDEMPOTENCY_KEY, SAYS_SOMETHING};
-pub(crate) use texts::{PERSON, REPO};
 
 use serde_json::{Map, Value, json};
 

@@ -4,9 +4,9 @@
 //! are the CRC-32 of all before them: a typo or a leak is recognisable
 //! without a lookup. The coordinator stores only the SHA-256.
 
-use crate::agent::wire_enum;
 use crate::body::{Fields, body};
 use crate::name::{NameError, Owner, Repo, check_account};
+use crate::wire_enum::wire_enum;
 use crate::{Timestamp, TokenId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -251,7 +251,7 @@ fn scopes_by_kind() -> serde_json::Value {
             "properties": { "kind": { "const": kind }, "repos": repos },
         })
     };
-    let repo = serde_json::json!({ "pattern": crate::schema::REPO });
+    let repo = serde_json::json!({ "pattern": crate::schema::patterns::REPO });
     serde_json::json!({ "oneOf": [
         of(TokenKind::User, serde_json::json!({ "type": "array", "minItems": 1, "items": repo }), &["repos"]),
         of(TokenKind::Service, serde_json::json!({ "type": "array", "minItems": 1 }), &["repos"]),

@@ -1,6 +1,6 @@
 //! The fields of a body while it is read, and the faults found so far.
 
-use super::BodyError;
+use super::error::BodyError;
 use crate::error::FieldError;
 use serde_json::{Map, Value};
 

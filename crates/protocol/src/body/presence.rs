@@ -1,6 +1,6 @@
 //! Whether a field must be there, and what it is if it is not.
 
-use super::Fields;
+use super::fields::Fields;
 use super::rules::Rule;
 use serde::ser::SerializeMap;
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! What a field's value may be: how it is read, how it is written, and the schema that
 //! says the same.
 
-use super::Fields;
+use super::fields::Fields;
 use crate::metadata::{METADATA_MAX_BYTES, METADATA_MAX_ENTRIES, Metadata};
 use serde::Serialize;
 use serde_json::Value;
@@ -256,7 +256,7 @@ impl Rule for Text {
         let pattern = match self.charset {
             Some(charset) => Some(charset.pattern()),
             None if self.one_line => Some("^[^\\x00-\\x1f\\x7f-\\x9f]*$".to_owned()),
-            None if self.not_blank => Some(crate::schema::SAYS_SOMETHING.to_owned()),
+            None if self.not_blank => Some(crate::schema::patterns::SAYS_SOMETHING.to_owned()),
             None => self.pattern.map(str::to_owned),
         };
         let (min, max) = self.chars.unwrap_or_default();
@@ -277,6 +277,8 @@ impl Rule for Text {
     }
 }
 
+/// Bytes that an endpoint may have.
+pub const ENDPOINT_MAX: usize = 2048;
 /// The public URL of an endpoint, by its text: at least two labels, the last of letters,
 /// and none that only means something inside a network.
 const PUBLIC_URL: &str = "^https://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.){1,5}\
@@ -285,7 +287,7 @@ const PUBLIC_URL: &str = "^https://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.){1,5}\
 
 /// The URL of an endpoint; `multiclaude_hybrid_core::endpoint` checks the rest.
 pub(crate) fn url() -> Text {
-    text().bytes(crate::agent::ENDPOINT_MAX).like(
+    text().bytes(ENDPOINT_MAX).like(
         PUBLIC_URL,
         "A public `https` URL: no address, no user, no name of a local network, not the \
          coordinator itself. (`ALLOW_INSECURE` opens `http` and loopback on one machine.)",

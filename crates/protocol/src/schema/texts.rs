@@ -1,5 +1,6 @@
 //! Texts with a form: names, ids, secrets, times.
 
+use super::patterns::{REPO, account, agent, owner, repo, uuid};
 use crate::message::Sender;
 use crate::spawn::SpawnedBy;
 use crate::token::Scope;
@@ -7,42 +8,6 @@ use crate::webhook::Secret;
 use crate::{AgentId, AgentName, AuditId, MessageId, Owner, Repo, SpawnId, Timestamp, TokenId};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
-
-/// An `Idempotency-Key`.
-pub const IDEMPOTENCY_KEY: &str = "^[!-~]{1,255}$";
-/// One character at least that is neither a blank nor hidden, as `text::is_blank` has it.
-pub const SAYS_SOMETHING: &str = "[^\\s\\x00-\\x20\\x7f-\\xa0\\xad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\
-     \\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u2800\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb]";
-macro_rules! uuid {
-    () => {
-        "[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}"
-    };
-}
-macro_rules! agent {
-    () => {
-        "(?!([sS][yY][sS][tT][eE][mM]|[uU][sS][eE][rR])$)[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
-    };
-}
-macro_rules! owner {
-    () => {
-        "(?!system$)[a-z0-9-]{1,39}"
-    };
-}
-macro_rules! repo {
-    () => {
-        "(?!\\.{1,2}$)[A-Za-z0-9._-]{1,100}"
-    };
-}
-macro_rules! account {
-    () => {
-        "[A-Za-z0-9][A-Za-z0-9_-]{0,38}"
-    };
-}
-
-/// A repository.
-pub(crate) const REPO: &str = concat!("^", account!(), "/", repo!(), "$");
-/// `user:<owner>`.
-pub(crate) const PERSON: &str = concat!("^user:", owner!(), "$");
 
 macro_rules! texts {
     ($($name:ident, $pattern:expr, $example:literal, $description:literal;)*) => {$(

@@ -1,11 +1,13 @@
 //! What a runner says: it claims, and it holds a lease.
 
-use super::{
-    LABELS_MAX, LEASE_DEFAULT_SECS, LEASE_SECS, LOG_MAX, PROGRESS_MAX, RESULT_MAX, SpawnStatus,
-    sorted,
-};
+use super::request::{LABELS_MAX, LEASE_DEFAULT_SECS, LEASE_SECS, RESULT_MAX, SpawnStatus, sorted};
 use crate::AgentName;
 use crate::body::body;
+
+/// Characters that `progress` may have.
+pub const PROGRESS_MAX: usize = 200;
+/// Bytes that `log_tail` may have.
+pub const LOG_MAX: usize = 64 * 1024;
 
 body! {
     /// What a runner offers.
@@ -77,5 +79,23 @@ impl WorkerUpdate {
     /// repeat is refused with `lease_lost`, which means that it is done.
     pub fn give_back(lease_token: &str) -> Self {
         Self { status: Some(SpawnStatus::Pending), ..Self::new(lease_token) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::Body;
+
+    #[test]
+    fn a_lease_lasts_30_to_3600_seconds_900_unless_asked() {
+        let of = |body| {
+            Claim::read(serde_json::Value::to_string(&body).as_bytes())
+                .map(|claim| claim.lease_secs)
+        };
+        assert_eq!(of(serde_json::json!({})), Ok(900));
+        assert_eq!(of(serde_json::json!({"lease_seconds": 30})), Ok(30));
+        assert!(of(serde_json::json!({"lease_seconds": 29})).is_err());
+        assert!(of(serde_json::json!({"lease_seconds": 3601})).is_err());
     }
 }

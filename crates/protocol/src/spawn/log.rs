@@ -1,15 +1,10 @@
 //! What a runner reports of a worker that is at work: a line, and the end of its
 //! log.
 
-use super::WorkerUpdate;
+use super::claim::{LOG_MAX, PROGRESS_MAX, WorkerUpdate};
 use crate::text::is_hidden;
 use crate::{SpawnId, Timestamp};
 use serde::{Deserialize, Serialize};
-
-/// Characters that `progress` may have.
-pub const PROGRESS_MAX: usize = 200;
-/// Bytes that `log_tail` may have.
-pub const LOG_MAX: usize = 64 * 1024;
 
 /// `GET …/workers/{id}/log`: the end of a worker's log, as its runner last sent
 /// it.

@@ -1,0 +1,232 @@
+//! A request for a worker.
+
+use crate::body::body;
+use crate::body::rules::LABEL;
+use crate::metadata::Metadata;
+use crate::wire_enum::wire_enum;
+use crate::{AgentName, Owner, Repo, SpawnId, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Bytes that a task may have.
+pub const TASK_MAX: usize = 64 * 1024;
+/// Bytes that a summary or a failure's reason may have.
+pub(crate) const RESULT_MAX: usize = 16 * 1024;
+/// A lease's length in seconds, unless asked otherwise.
+pub const LEASE_DEFAULT_SECS: i64 = 900;
+/// The shortest and the longest lease.
+pub(crate) const LEASE_SECS: std::ops::RangeInclusive<i64> = 30..=3600;
+/// The lowest and the highest priority.
+const PRIORITY: std::ops::RangeInclusive<i64> = -1000..=1000;
+/// Labels that a request may ask for, or a runner may have.
+pub(super) const LABELS_MAX: usize = 16;
+
+wire_enum!(
+    /// How far a request has come.
+    SpawnStatus {
+        /// Nobody has claimed it.
+        Pending = "pending",
+        /// A runner has.
+        InProgress = "in_progress",
+        /// Its worker has ended well.
+        Completed = "completed",
+        /// It ended otherwise; `failure_reason` says how.
+        Failed = "failed",
+    }
+);
+
+/// Who asked for a worker, and is told of its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SpawnedBy {
+    /// A registered agent.
+    Agent(AgentName),
+    /// `<type>:<owner>`: that owner's agent of the type; `user:<owner>` is a
+    /// person, who is told nothing.
+    Role(String, Owner),
+}
+
+impl SpawnedBy {
+    /// Reads the wire form.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let Some((role, owner)) = text.split_once(':') else {
+            return AgentName::parse(text)
+                .map(Self::Agent)
+                .map_err(|error| format!("the agent name {error}"));
+        };
+        let owner =
+            Owner::parse(owner).map_err(|error| format!("the owner after {role}: {error}"))?;
+        match LABEL.fault(role) {
+            Some(fault) => Err(format!("the type before the colon {fault}")),
+            None => Ok(Self::Role(role.to_owned(), owner)),
+        }
+    }
+}
+
+impl Serialize for SpawnedBy {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for SpawnedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Agent(name) => write!(f, "{name}"),
+            Self::Role(role, owner) => write!(f, "{role}:{owner}"),
+        }
+    }
+}
+
+/// A request for a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SpawnRequest {
+    /// Names it.
+    pub id: SpawnId,
+    /// `owner/repo`.
+    pub repo: Repo,
+    /// What the worker is to do.
+    pub task: String,
+    /// `workspace:dan`, `supervisor`, `user:dan`, …
+    pub spawned_by: String,
+    /// Higher is more urgent.
+    pub priority: i64,
+    /// How far it has come.
+    pub status: SpawnStatus,
+    /// May it be given to a second runner after a worker has started?
+    #[serde(default)]
+    pub retry: bool,
+    /// What a runner must have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// Flexible key-value pairs, for example `branch`.
+    #[serde(default)]
+    pub metadata: Metadata,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The registered agent, once the worker has started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker_name: Option<AgentName>,
+    /// The principal whose runner holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed_by: Option<Owner>,
+    /// When the runner's lease ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_expires_at: Option<Timestamp>,
+    /// The lease has ended, and the worker had started: nobody else gets it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lease_expired: bool,
+    /// Somebody has asked to cancel it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancel_requested: bool,
+    /// How far its worker is, in one line from its runner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// What the worker has to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_reason: Option<String>,
+    /// When somebody last asked for work in this repo, to the minute; in the
+    /// answer to `POST …/workers/spawn` only, and absent after a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runner_seen_at: Option<Timestamp>,
+    /// The lease, in the answer to the claim only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
+}
+
+/// The right to run a request, for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Lease {
+    /// Fences every later update; not to be told to anybody.
+    pub token: String,
+    /// When it ends unless it is renewed.
+    pub expires_at: Timestamp,
+}
+
+body! {
+    /// A request for a worker.
+    pub struct NewSpawn {
+        /// What the worker is to do, at most 65536 bytes of UTF-8; not only blanks.
+        pub task: String = required(text().large(TASK_MAX).not_blank()),
+        /// Who is told of the end: an agent that the caller may act for, `<type>:<owner>` or
+        /// `user:<owner>`. Absent: the caller.
+        pub spawned_by: Option<SpawnedBy> = or_empty(parsed()),
+        /// Higher is more urgent.
+        pub priority: i64 = or(0, integer(PRIORITY)),
+        /// May a second runner get it after a worker has started?
+        pub retry: bool = flag(),
+        /// What a runner must have.
+        pub labels: Vec<String> = or(Vec::new(), list(LABELS_MAX, word(LABEL))),
+        /// Flexible key-value pairs, for example `branch`.
+        pub metadata: Metadata = or(Metadata::new(), metadata()),
+    }
+    check = |spawn, _| Some(NewSpawn { labels: sorted(spawn.labels), ..spawn });
+}
+
+/// Each label once, in order.
+pub(super) fn sorted(mut labels: Vec<String>) -> Vec<String> {
+    labels.sort_unstable();
+    labels.dedup();
+    labels
+}
+
+impl NewSpawn {
+    /// A request of the caller's own, with defaults for everything else.
+    pub fn new(task: &str) -> Self {
+        Self {
+            task: task.to_owned(),
+            spawned_by: None,
+            priority: 0,
+            retry: false,
+            labels: Vec::new(),
+            metadata: Metadata::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::{Body, BodyError};
+
+    fn read<T: Body>(body: &serde_json::Value) -> Result<T, BodyError> {
+        T::read(body.to_string().as_bytes())
+    }
+
+    #[test]
+    fn the_examples_of_the_requirements_are_read() {
+        let dan = Owner::parse("dan").unwrap();
+        assert_eq!(SpawnedBy::parse("workspace:dan"), Ok(SpawnedBy::Role("workspace".into(), dan)));
+        let supervisor = AgentName::parse("supervisor").unwrap();
+        assert_eq!(SpawnedBy::parse("supervisor"), Ok(SpawnedBy::Agent(supervisor)));
+        for bad in [":dan", "workspace:", "a b:dan", "user:Dan", "system"] {
+            assert!(SpawnedBy::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_task_that_says_nothing_is_refused() {
+        let of = |task: &str| read::<NewSpawn>(&serde_json::json!({"task": task}));
+        for blank in ["", "   ", "\n\t\n", "\u{200b}", "\u{a0}\u{feff}", "\0", "\u{3164}"] {
+            assert!(matches!(of(blank), Err(BodyError::Fields(_))), "{blank:?}");
+        }
+        assert_eq!(of(" fix it\n").unwrap().task, " fix it\n");
+    }
+
+    #[test]
+    fn every_bad_field_of_a_request_is_named() {
+        let bad = serde_json::json!({
+            "spawned_by": "a.b", "priority": 1001, "retry": 1, "labels": ["a b"], "metadata": 1,
+        });
+        let Err(BodyError::Fields(faults)) = read::<NewSpawn>(&bad) else { panic!() };
+        let names: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
+        assert_eq!(names, ["task", "spawned_by", "priority", "retry", "labels.0", "metadata"]);
+    }
+}

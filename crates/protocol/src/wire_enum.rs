@@ -1,0 +1,49 @@
+//! Enums that are texts on the wire.
+
+/// Describes one: its values, their texts, and what they mean.
+macro_rules! wire_enum {
+    ($(#[doc = $doc:literal])* $name:ident { $($(#[doc = $vdoc:literal])* $variant:ident = $text:literal),* $(,)? }) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        pub enum $name { $($(#[doc = $vdoc])* #[serde(rename = $text)] $variant),* }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let description = concat!($($doc,)* "\n" $(, "\n- `", $text, "`:", $($vdoc),*)*).trim();
+                schemars::json_schema!({
+                    "description": description, "type": "string", "enum": [$($text),*],
+                })
+            }
+        }
+
+        impl crate::body::FromText for $name {
+            fn from_text(text: &str) -> Result<Self, String> {
+                Self::parse(text)
+            }
+        }
+
+        impl $name {
+            /// The texts on the wire of all values.
+            pub const TEXTS: &[&str] = &[$($text),*];
+
+            /// The value's text on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+
+            /// Reads the wire text, or says which texts there are.
+            pub fn parse(text: &str) -> Result<Self, String> {
+                match text {
+                    $($text => Ok(Self::$variant),)*
+                    _ => Err(format!("must be one of {}", Self::TEXTS.join(", "))),
+                }
+            }
+        }
+    };
+}
+pub(crate) use wire_enum;
