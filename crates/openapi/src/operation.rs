@@ -33,6 +33,16 @@ pub(crate) struct Operation {
     codes: Vec<ErrorCode>,
 }
 
+macro_rules! methods {
+    ($($name:ident),*) => {$(
+        /// An operation that needs a token.
+        pub(crate) fn $name(path: &'static str, id: &'static str, summary: &'static str) -> Operation {
+            Operation::new(stringify!($name), path, id, summary, Access::Bearer)
+        }
+    )*};
+}
+methods!(get, post, put, patch, delete);
+
 impl Operation {
     /// `get`, `/v1/whoami`, its id, its summary, who may call it.
     pub(crate) fn new(

@@ -7,7 +7,7 @@ mod system;
 mod tokens;
 mod workers;
 
-use crate::operation::{Access, Operation};
+use crate::operation::Operation;
 use crate::schemas::Schemas;
 use serde_json::{Value, json};
 
@@ -41,13 +41,3 @@ pub(crate) fn tags() -> Value {
         tag("Configuration", "Of one repo, and what was done in it."),
     ])
 }
-
-macro_rules! methods {
-    ($($name:ident),*) => {$(
-        /// An operation that needs a token.
-        fn $name(path: &'static str, id: &'static str, summary: &'static str) -> Operation {
-            Operation::new(stringify!($name), path, id, summary, Access::Bearer)
-        }
-    )*};
-}
-methods!(get, post, put, patch, delete);

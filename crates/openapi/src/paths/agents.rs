@@ -1,7 +1,6 @@
 //! The agent registry.
 
-use super::{delete, get, patch, post};
-use crate::operation::Operation;
+use crate::operation::{Operation, delete, get, patch, post};
 use crate::parameters::{path, query};
 use crate::schemas::Schemas;
 use crate::{examples, links};

@@ -1,8 +1,7 @@
 //! A repo's configuration, and its audit log.
 
-use super::{get, put};
 use crate::examples;
-use crate::operation::Operation;
+use crate::operation::{Operation, get, put};
 use crate::parameters::{named, query};
 use crate::schemas::Schemas;
 use multiclaude_hybrid_protocol::audit::AuditEntry;

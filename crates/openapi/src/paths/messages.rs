@@ -1,7 +1,6 @@
 //! Messages: send, list, acknowledge, receipt, stream.
 
-use super::{get, patch, post};
-use crate::operation::Operation;
+use crate::operation::{Operation, get, patch, post};
 use crate::parameters::{named, path, query};
 use crate::schemas::Schemas;
 use crate::{examples, links};

@@ -1,8 +1,7 @@
 //! Health, the reference, who am I.
 
-use super::get;
 use crate::examples;
-use crate::operation::{Access, Operation};
+use crate::operation::{Access, Operation, get};
 use crate::parameters::path;
 use crate::schemas::Schemas;
 use multiclaude_hybrid_protocol::ErrorCode;

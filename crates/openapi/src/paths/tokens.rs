@@ -1,7 +1,6 @@
 //! Tokens: made by admins and, for people, by services; managed by admins.
 
-use super::{delete, get, post};
-use crate::operation::Operation;
+use crate::operation::{Operation, delete, get, post};
 use crate::parameters::{path, query};
 use crate::schemas::Schemas;
 use crate::{examples, links};

@@ -1,7 +1,6 @@
 //! Requests for workers: asked for, claimed, ended, cancelled.
 
-use super::{delete, get, patch, post};
-use crate::operation::{Access, Operation};
+use crate::operation::{Access, Operation, delete, get, patch, post};
 use crate::parameters::{named, path, query};
 use crate::schemas::Schemas;
 use crate::{examples, links};
