@@ -17,7 +17,7 @@ pub struct Cost {
     /// The token's id.
     pub caller: RefCell<Option<String>>,
     /// D1 statements.
-    pub d1: Cell<u32>,
+    pub d1: Rc<Cell<u32>>,
     /// Requests to mailboxes.
     pub mailbox: Cell<u32>,
     /// Rows that mailboxes wrote.
@@ -73,7 +73,7 @@ impl Context {
     /// The database.
     pub fn db(&self) -> Result<&Db, ApiError> {
         if self.db.get().is_none() {
-            let _ = self.db.set(Db::counting(&self.env, Rc::clone(&self.cost))?);
+            let _ = self.db.set(Db::counting(&self.env, Rc::clone(&self.cost.d1))?);
         }
         self.db.get().ok_or_else(|| ApiError::internal("no database"))
     }

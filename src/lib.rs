@@ -19,9 +19,8 @@
 //! | [`mailbox`] | the Durable Object, one per agent |
 //! | [`delivery`] | one signed POST |
 //! | [`error`] | the only place where a status is chosen for a failure |
-//! | [`outgoing`] | what leaves after an answer: [`spawner`] pushes requests for workers, [`requester`] tells of their ends |
-//! | [`repo_secrets`] | a repo's webhook secrets |
-//! | [`cron`] | what is done every minute |
+//! | [`spawns`] | pushes requests for workers, notifies requesters of ends |
+//! | [`cron`] | runs every minute |
 //! | [`cors`] | other origins, and the headers of every answer |
 //! | [`settings`], [`clock`], [`random`], [`body`], [`log`] | the edges |
 //!
@@ -40,14 +39,11 @@ pub mod error;
 pub mod handlers;
 pub mod log;
 pub mod mailbox;
-pub mod outgoing;
 pub mod path;
 pub mod random;
-pub mod repo_secrets;
-pub mod requester;
 pub mod router;
 pub mod settings;
-pub mod spawner;
+pub mod spawns;
 pub mod store;
 
 use context::Context;

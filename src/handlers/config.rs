@@ -5,11 +5,12 @@ use super::{Handled, json};
 use crate::auth::{self, RepoCaller, forbidden};
 use crate::context::Context;
 use crate::error::ApiError;
-use crate::outgoing::{self, Made};
+use crate::spawns::outbox::{self, Made};
+use crate::spawns::secrets as repo_secrets;
 use crate::store::configs::{self as store, Stored};
-use crate::{body, random, repo_secrets};
+use crate::{body, random};
 use multiclaude_hybrid_core::Ms;
-use multiclaude_hybrid_core::mailbox::HeldSecret;
+use multiclaude_hybrid_core::secrets::{self, HeldSecret};
 use multiclaude_hybrid_protocol::ErrorCode;
 use multiclaude_hybrid_protocol::agent::EndpointChange;
 use multiclaude_hybrid_protocol::audit::AuditAction;
@@ -75,7 +76,7 @@ pub async fn put(mut context: Context) -> Handled {
         let mut entry = caller.entry(&context, AuditAction::ConfigUpdated, "config")?;
         entry.detail = Some(json!({ "version": next.version.to_string() }).to_string());
         if store::replace(context.db()?, stored.version, &next, context.now, &entry).await? {
-            outgoing::drain_later(&context, &caller.repo, Made::Push);
+            outbox::drain_later(&context, &caller.repo, Made::Push);
             return answer(&context, &caller, &next);
         }
         if matched {
@@ -149,11 +150,7 @@ fn secrets_after(
     if !used {
         secrets.clear();
     }
-    let until = now + context.settings.timing.secret_overlap;
-    for held in &mut secrets {
-        held.until = Some(held.until.map_or(until, |known| known.min(until)));
-    }
-    secrets.insert(0, HeldSecret { sealed, until: None });
-    secrets.truncate(OLD_SECRETS_MAX + 1);
+    let overlap = context.settings.timing.secret_overlap;
+    secrets::rotate(&mut secrets, Some(sealed), now, overlap, OLD_SECRETS_MAX);
     Ok(secrets)
 }

@@ -8,9 +8,9 @@ use super::{Handled, nothing, text};
 use crate::auth::{self, RepoCaller};
 use crate::context::Context;
 use crate::error::ApiError;
-use crate::outgoing::{self, Made};
+use crate::spawns::outbox::{self, Made};
 use crate::store::audit::Source;
-use crate::store::leases::{self, Grant};
+use crate::store::spawns::leases::{self, Grant};
 use crate::store::spawns::{self as store, Row};
 use crate::{body, random};
 use base64::Engine as _;
@@ -105,10 +105,10 @@ pub async fn update(mut context: Context) -> Handled {
             match row.status {
                 SpawnStatus::InProgress => {}
                 SpawnStatus::Pending => {
-                    outgoing::drain_later(&context, &caller.repo, Made::Push);
+                    outbox::drain_later(&context, &caller.repo, Made::Push);
                 }
                 SpawnStatus::Completed | SpawnStatus::Failed => {
-                    outgoing::drain_later(&context, &caller.repo, Made::End);
+                    outbox::drain_later(&context, &caller.repo, Made::End);
                 }
             }
             return text(200, row.wire);
@@ -149,7 +149,7 @@ async fn write(
         return leases::give_back(db, row, updated, wish, context.now, &entry).await;
     }
     let entry = action.map(entry).transpose()?;
-    store::update(db, row, updated, wish, context.now, entry.as_ref()).await
+    leases::update(db, row, updated, wish, context.now, entry.as_ref()).await
 }
 
 /// What the audit log tells of an update: starts, ends and returns, not renewals.

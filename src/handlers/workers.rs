@@ -22,10 +22,8 @@ use super::{Handled, text};
 use crate::auth::{self, RepoCaller, acting_for, forbidden};
 use crate::context::Context;
 use crate::error::ApiError;
-use crate::outgoing::{self, Made};
-use crate::store::leases::{self};
-use crate::store::spawn_logs;
-use crate::store::spawns::{self as store, CancelledBy, New, Row};
+use crate::spawns::outbox::{self, Made};
+use crate::store::spawns::{self as store, CancelledBy, New, Row, leases, logs};
 use crate::{body, random};
 use multiclaude_hybrid_core::lease::{self};
 use multiclaude_hybrid_protocol::audit::AuditAction;
@@ -68,7 +66,7 @@ pub async fn spawn(mut context: Context) -> Handled {
         entry: &entry,
     };
     if let Some(row) = store::insert(context.db()?, &new, &context.settings.timing).await? {
-        outgoing::drain_later(&context, &caller.repo, Made::Push);
+        outbox::drain_later(&context, &caller.repo, Made::Push);
         return asked(&context, 201, row);
     }
     // Either the same request was faster, or a limit is reached.
@@ -165,7 +163,7 @@ async fn limit_reached(context: &Context, repo: &Repo) -> Result<ApiError, ApiEr
 pub async fn expire(context: &Context, repo: &Repo) -> Result<(), ApiError> {
     let timing = &context.settings.timing;
     if leases::expire(context.db()?, Some(repo), context.now, timing).await? {
-        outgoing::drain_later(context, repo, Made::Both);
+        outbox::drain_later(context, repo, Made::Both);
     }
     Ok(())
 }
@@ -211,7 +209,7 @@ async fn listed(context: Context, status: Option<SpawnStatus>) -> Handled {
     // The order is not that of any id, so the cursor is a position.
     let offset = query.number("after", 0..=1_000_000)?.unwrap_or(0);
     expire(&context, &caller.repo).await?;
-    outgoing::drain_later(&context, &caller.repo, Made::Unknown);
+    outbox::drain_later(&context, &caller.repo, Made::Unknown);
     let page = store::list(context.db()?, &caller.repo, status, limit, offset).await?;
     let (items, count, more) = page;
     query.paged(&context, (items, more.then(|| (offset + count).to_string())))
@@ -222,7 +220,7 @@ pub async fn get(context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
     let id = spawn_id(&context)?;
     expire(&context, &caller.repo).await?;
-    outgoing::drain_later(&context, &caller.repo, Made::Unknown);
+    outbox::drain_later(&context, &caller.repo, Made::Unknown);
     let row = store::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
     text(200, row.wire)
 }
@@ -232,7 +230,7 @@ pub async fn get(context: Context) -> Handled {
 pub async fn log(context: Context) -> Handled {
     let caller = auth::repo_caller(&context).await?;
     let id = spawn_id(&context)?;
-    let log = spawn_logs::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
+    let log = logs::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
     has_asked(&caller, &log.requested_by)?;
     let wire = log.wire.ok_or_else(|| {
         ApiError::new(
@@ -276,7 +274,7 @@ pub async fn cancel(context: Context) -> Handled {
         return text(200, row.ok_or_else(not_found)?.wire);
     };
     if row.status == SpawnStatus::Failed {
-        outgoing::drain_later(&context, &caller.repo, Made::End);
+        outbox::drain_later(&context, &caller.repo, Made::End);
     }
     text(200, row.wire)
 }
