@@ -63,7 +63,7 @@ impl Context {
     /// The database.
     pub fn db(&self) -> Result<&Db, ApiError> {
         if self.db.get().is_none() {
-            let _ = self.db.set(Db::counting(&self.env, Rc::clone(&self.cost))?);
+            let _ = self.db.set(Db::counting(&self.env, Rc::clone(&self.cost.d1))?);
         }
         self.db.get().ok_or_else(|| ApiError::internal("no database"))
     }

@@ -1,14 +1,14 @@
-//! What is done every minute, whoever calls: mailboxes that a crash left open
-//! after their agent was deregistered are closed; leases that nobody looked at
-//! expire; requests for workers are pushed and their ends told, where a crash
-//! left that; old requests, callbacks and entries of the audit log go.
-//!
-//! What a mailbox can do by itself is done by its own alarm instead.
+//! Runs every minute: mailboxes that a crash left open after their agent was
+//! deregistered are closed; leases expire that no request has looked at; the outbox of
+//! requests for workers is drained; old requests, callbacks and entries of the audit log
+//! go. A mailbox's own alarm does everything else.
 
 use crate::error::ApiError;
 use crate::mailbox::{Command, Door, Refused};
-use crate::store::{Db, agents as store, audit, callbacks, leases, spawns};
-use crate::{clock, log, outgoing, random, settings};
+use crate::spawns::outbox::{self, Made};
+use crate::store::spawns::{self, callbacks, leases};
+use crate::store::{Db, agents, audit};
+use crate::{clock, log, random, settings};
 use multiclaude_hybrid_core::registry::Row;
 use multiclaude_hybrid_protocol::{AuditId, Timestamp};
 use worker::Env;
@@ -20,20 +20,16 @@ const BATCH: u32 = 50;
 
 /// One run. A fault is logged; the next run tries again.
 pub async fn run(env: &Env) {
-    for result in [close_left_open(env).await, told(look_after_d1(env).await)] {
-        if let Err(cause) = result {
-            log::fault("cron", &cause);
+    for result in [close_left_open(env).await, clean_up(env).await] {
+        if let Err(error) = result {
+            log::fault("cron", &error.to_string());
         }
     }
-    outgoing::drain(env, None, outgoing::Made::Both).await;
+    outbox::drain(env, None, Made::Both).await;
 }
 
-fn told(result: Result<(), ApiError>) -> Result<(), String> {
-    result.map_err(|error| error.to_string())
-}
-
-/// Leases expire, and what need not be kept any longer goes.
-async fn look_after_d1(env: &Env) -> Result<(), ApiError> {
+/// Leases expire, and old rows go.
+async fn clean_up(env: &Env) -> Result<(), ApiError> {
     let settings = settings::get(env)?;
     let (db, timing) = (Db::new(env)?, &settings.timing);
     let now = clock::now();
@@ -48,31 +44,27 @@ async fn look_after_d1(env: &Env) -> Result<(), ApiError> {
     audit::purge(&db, &before).await
 }
 
-async fn close_left_open(env: &Env) -> Result<(), String> {
-    let settings = settings::get(env).map_err(|error| error.to_string())?;
-    let db = Db::new(env).map_err(|error| error.to_string())?;
-    // A deregistration that is under way closes its mailbox by itself.
+async fn close_left_open(env: &Env) -> Result<(), ApiError> {
+    let settings = settings::get(env)?;
+    let db = Db::new(env)?;
+    // A deregistration that is under way closes its own mailbox.
     let before = clock::now() - settings.timing.seen_grain;
-    let graves = store::unclosed(&db, before, BATCH).await.map_err(|error| error.to_string())?;
-    for grave in graves {
-        if let Err(cause) = close(env, &db, &grave).await {
-            log::fault("close", &cause);
+    for tombstone in agents::unclosed(&db, before, BATCH).await? {
+        if let Err(error) = close(env, &db, &tombstone).await {
+            log::fault("close", &format!("{}: {error}", tombstone.agent.name));
         }
     }
     Ok(())
 }
 
-async fn close(env: &Env, db: &Db, grave: &Row) -> Result<(), String> {
-    let agent = &grave.agent;
-    let command = Command::close(grave);
-    let door = Door::of(env, &agent.repo, &agent.name).map_err(|error| error.to_string())?;
-    let mut response = door.send(&command, "").await.map_err(|error| error.to_string())?;
-    let text = response.text().await.map_err(|error| error.to_string())?;
-    // Where a newer incarnation has the mailbox, this one is closed, too.
-    let stale = matches!(Refused::read(&text), Refused::Stale);
-    if response.status_code() == 409 && !stale {
-        return Err(format!("{} did not close: {text}", agent.name));
+async fn close(env: &Env, db: &Db, tombstone: &Row) -> Result<(), ApiError> {
+    let agent = &tombstone.agent;
+    let door = Door::of(env, &agent.repo, &agent.name)?;
+    match door.command(&Command::close(tombstone), "").await {
+        // If a newer incarnation has the mailbox, this one is closed, too.
+        Ok(()) | Err(Refused::Stale) => {
+            agents::closed(db, &agent.repo, &agent.name, tombstone.version).await
+        }
+        Err(refused) => Err(refused.into()),
     }
-    let done = store::closed(db, &agent.repo, &agent.name, grave.version).await;
-    done.map_err(|error| error.to_string())
 }

@@ -1,6 +1,6 @@
 //! One signed POST to an endpoint: with a timeout, without following
-//! redirects. The status is the answer; only the JSON of a good one says more. At most
-//! 4 KiB of a body are read, and for a short time.
+//! redirects. The status is the answer; only the JSON of a good one can add to it. At
+//! most 4 KiB of a body are read, and for a short time.
 
 use crate::clock;
 use futures_util::StreamExt;
@@ -18,30 +18,28 @@ use worker::{AbortSignal, Delay, Headers, Response, js_sys, web_sys};
 
 /// Bytes of an answer that are read.
 const ANSWER_MAX: usize = 4096;
-/// How long to wait for a body that says nothing. A connection can be used again only
+/// How long to wait for a body that is not used. A connection can be used again only
 /// once its answer was read: without this each push would open another one.
 const REST: Duration = Duration::from_millis(100);
 
 /// A payload to be posted.
-pub struct Post<'a> {
+pub struct Post {
     /// The checked endpoint.
-    pub url: &'a str,
-    /// The message's id.
-    pub id: &'a str,
+    pub url: String,
+    /// The `webhook-id`.
+    pub id: String,
     /// The JSON body.
-    pub body: &'a str,
-    /// Who signs, the newest secret first.
-    pub secrets: &'a [Secret],
-    /// How long the exchange may take, and the body of its answer.
-    pub timing: &'a Timing,
+    pub body: String,
+    /// The secrets that sign, the newest first.
+    pub secrets: Vec<Secret>,
 }
 
-/// Posts, and answers how it went and how long it took.
-pub async fn post(post: &Post<'_>) -> (Answer, Ms) {
+/// Posts. Answers the outcome on the wire, and how many ms it took.
+pub async fn post(post: &Post, timing: &Timing) -> (Answer, Ms) {
     let started = clock::now();
-    let timeout = u32::try_from(post.timing.push_timeout).unwrap_or(u32::MAX);
+    let timeout = u32::try_from(timing.push_timeout).unwrap_or(u32::MAX);
     let signal = AbortSignal::from(web_sys::AbortSignal::timeout_with_u32(timeout));
-    let answer = match exchange(post, &signal, started).await {
+    let answer = match exchange(post, timing, &signal, started).await {
         Ok(answer) => answer,
         Err(_) if signal.aborted() => Answer::Timeout,
         Err(_) => Answer::Connection,
@@ -49,14 +47,19 @@ pub async fn post(post: &Post<'_>) -> (Answer, Ms) {
     (answer, clock::now() - started)
 }
 
-async fn exchange(post: &Post<'_>, signal: &AbortSignal, now: Ms) -> worker::Result<Answer> {
+async fn exchange(
+    post: &Post,
+    timing: &Timing,
+    signal: &AbortSignal,
+    now: Ms,
+) -> worker::Result<Answer> {
     let timestamp = now.div_euclid(1000);
     let headers = Headers::new();
     headers.set("content-type", "application/json")?;
     headers.set("user-agent", concat!("multiclaude-hybrid/", env!("CARGO_PKG_VERSION")))?;
-    headers.set(webhook::HEADER_ID, post.id)?;
+    headers.set(webhook::HEADER_ID, &post.id)?;
     headers.set(webhook::HEADER_TIMESTAMP, &timestamp.to_string())?;
-    let signature = webhook::sign_all(post.secrets, post.id, timestamp, post.body);
+    let signature = webhook::sign_all(&post.secrets, &post.id, timestamp, &post.body);
     headers.set(webhook::HEADER_SIGNATURE, &signature)?;
     // The bare `fetch` of the runtime: the crate's own sets two dozen
     // properties of Cloudflare's edge on every request.
@@ -64,10 +67,10 @@ async fn exchange(post: &Post<'_>, signal: &AbortSignal, now: Ms) -> worker::Res
     init.set_method("POST");
     init.set_headers(&headers.0);
     init.set_redirect(web_sys::RequestRedirect::Manual);
-    init.set_body(&JsValue::from_str(post.body));
+    init.set_body(&JsValue::from_str(&post.body));
     init.set_signal(Some(signal));
     let global: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
-    let promise = global.fetch_with_str_and_init(post.url, &init);
+    let promise = global.fetch_with_str_and_init(&post.url, &init);
     let response = js_sys::futures::JsFuture::from(promise).await?;
     let response: web_sys::Response = response.dyn_into()?;
     let mut response = Response::from(response);
@@ -76,19 +79,19 @@ async fn exchange(post: &Post<'_>, signal: &AbortSignal, now: Ms) -> worker::Res
     let answered_at = Timestamp(clock::now());
     let retry_after_secs =
         retry_after.and_then(|text| retry_after::read(text.trim_ascii(), answered_at));
-    let says_more = is_good_json(&response)?;
-    let body = Duration::from_millis(post.timing.push_body.unsigned_abs());
-    let within = if says_more { body } else { REST };
+    let has_report = is_good_json(&response)?;
+    let body = Duration::from_millis(timing.push_body.unsigned_abs());
+    let within = if has_report { body } else { REST };
     let read = Box::pin(read_body(&mut response));
-    // A body that breaks or dribbles changes nothing; dropping it cancels the rest.
+    // A body that breaks or is slow changes nothing; dropping it cancels the rest.
     let report = match select(read, Delay::from(within)).await {
-        Either::Left((Ok(bytes), _)) if says_more => said(&bytes),
+        Either::Left((Ok(bytes), _)) if has_report => report(&bytes),
         _ => Report::DELIVERED,
     };
     Ok(Answer::Status { code, report, retry_after_secs })
 }
 
-/// Can the answer say more than its status? 2xx with JSON.
+/// Can the body add to the status? Only JSON with a 2xx.
 fn is_good_json(response: &Response) -> worker::Result<bool> {
     let content_type = response.headers().get("content-type")?.unwrap_or_default();
     let is_json = content_type
@@ -114,8 +117,8 @@ async fn read_body(response: &mut Response) -> worker::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What a JSON answer says beside its status: `"status": "acked"`, `"seen": true`.
-fn said(bytes: &[u8]) -> Report {
+/// The report in a JSON answer: `"status": "acked"`, `"seen": true`.
+fn report(bytes: &[u8]) -> Report {
     let text = std::str::from_utf8(bytes).unwrap_or_default();
     let answer: Value = serde_json::from_str(text).unwrap_or_default();
     let acked = answer.get("status").and_then(Value::as_str) == Some("acked");
@@ -129,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_says_acked_or_seen_and_everything_else_says_delivered() {
+    fn an_answer_may_report_acked_or_seen_and_everything_else_means_delivered() {
         for (text, wanted) in [
             (r#"{"status":"acked"}"#, Report::ACKED),
             (r#"{"seen":true}"#, Report::DELIVERED.and_seen()),
@@ -141,8 +144,8 @@ mod tests {
             ("seen", Report::DELIVERED),
             ("", Report::DELIVERED),
         ] {
-            assert_eq!(said(text.as_bytes()), wanted, "{text}");
+            assert_eq!(report(text.as_bytes()), wanted, "{text}");
         }
-        assert_eq!(said(b"{\"seen\":true\xff}"), Report::DELIVERED);
+        assert_eq!(report(b"{\"seen\":true\xff}"), Report::DELIVERED);
     }
 }

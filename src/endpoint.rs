@@ -6,7 +6,7 @@ use crate::mailbox::Command;
 use crate::mailbox::command::Configured;
 use crate::mailbox::door::{self, ask};
 use multiclaude_hybrid_core::endpoint::{self, EndpointError, ParsedUrl, Rules};
-use multiclaude_hybrid_core::mailbox::Configuration;
+use multiclaude_hybrid_core::mailbox::{Configuration, Kind};
 use multiclaude_hybrid_core::registry::Row;
 use multiclaude_hybrid_protocol::agent::{ENDPOINT_MAX, EndpointChange};
 use multiclaude_hybrid_protocol::error::FieldError;
@@ -62,6 +62,7 @@ pub async fn configure(
     let agent = &row.agent;
     let command = Command::Configure {
         wish: Configuration {
+            kind: Some(Kind::Agent),
             agent_id: agent.id.clone(),
             owner: agent.owner.clone(),
             version: row.version,

@@ -2,7 +2,7 @@
 //! it. Handlers and stores return [`ApiError`]; a fault of ours keeps its
 //! cause for the log and tells the client a request id.
 
-use crate::mailbox::Refused;
+use multiclaude_hybrid_core::mailbox::Refused;
 use multiclaude_hybrid_protocol::ErrorCode;
 use multiclaude_hybrid_protocol::body::BodyError;
 use multiclaude_hybrid_protocol::error::{FieldError, Problem};

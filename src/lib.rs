@@ -21,9 +21,8 @@
 //! | [`mailbox`] | the Durable Object, one per agent |
 //! | [`endpoint`], [`delivery`] | an agent's endpoint is checked; one signed POST |
 //! | [`error`] | the only place where a status is chosen for a failure |
-//! | [`outgoing`] | what leaves after an answer: [`spawner`] pushes requests for workers, [`requester`] tells of their ends |
-//! | [`repo_secrets`] | a repo's webhook secrets |
-//! | [`cron`] | what is done every minute |
+//! | [`spawns`] | pushes requests for workers, notifies requesters of ends |
+//! | [`cron`] | runs every minute |
 //! | [`cors`] | other origins, and the headers of every answer |
 //! | [`settings`], [`clock`], [`random`], [`log`] | the edges |
 //!
@@ -49,15 +48,12 @@ pub mod idempotency;
 pub mod log;
 pub mod mailbox;
 pub mod optimistic;
-pub mod outgoing;
 pub mod path;
 pub mod query;
 pub mod random;
-pub mod repo_secrets;
-pub mod requester;
 pub mod router;
 pub mod settings;
-pub mod spawner;
+pub mod spawns;
 pub mod store;
 
 use context::Context;

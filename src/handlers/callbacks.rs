@@ -6,10 +6,12 @@ use super::workers::{lease_lost, not_found};
 use crate::answer::{Handled, text};
 use crate::context::Context;
 use crate::error::ApiError;
-use crate::outgoing::{self, Made};
+use crate::spawns::outbox::{self, Made};
+use crate::spawns::secrets;
 use crate::store::audit::{Entry, Source};
-use crate::store::{callbacks as store, configs, spawns};
-use crate::{body, random, repo_secrets};
+use crate::store::spawns::callbacks as store;
+use crate::store::{configs, spawns};
+use crate::{body, random};
 use multiclaude_hybrid_protocol::audit::{ActorKind, AuditAction};
 use multiclaude_hybrid_protocol::body::Body;
 use multiclaude_hybrid_protocol::callback::{Callback, Event};
@@ -48,7 +50,7 @@ pub async fn take(mut context: Context, id: SpawnId) -> Handled {
     let taken = store::take(db, &repo, &callback, &webhook_id, entry.as_ref(), now, timing).await?;
     if let Some(row) = taken {
         if row.status != SpawnStatus::InProgress {
-            outgoing::drain_later(&context, &repo, Made::End);
+            outbox::drain_later(&context, &repo, Made::End);
         }
         return text(200, row.wire);
     }
@@ -95,7 +97,7 @@ async fn verify_body(
     let secrets = if stored.config.spawn_endpoint.is_empty() {
         Vec::new()
     } else {
-        repo_secrets::valid(&context.settings.keys, &stored, context.now)
+        secrets::valid(&context.settings.keys, &stored, context.now)
     };
     let now_secs = context.now.div_euclid(1000);
     let Claimed { webhook_id, timestamp, signature } = claimed;

@@ -7,11 +7,12 @@ use crate::endpoint::check_endpoint;
 use crate::error::{ApiError, forbidden};
 use crate::extract::{FromRequest, Json};
 use crate::optimistic::until_written;
-use crate::outgoing::{self, Made};
+use crate::random;
+use crate::spawns::outbox::{self, Made};
+use crate::spawns::secrets as repo_secrets;
 use crate::store::configs::{self as store, Stored};
-use crate::{random, repo_secrets};
 use multiclaude_hybrid_core::Ms;
-use multiclaude_hybrid_core::mailbox::HeldSecret;
+use multiclaude_hybrid_core::secrets::{self, HeldSecret};
 use multiclaude_hybrid_protocol::ErrorCode;
 use multiclaude_hybrid_protocol::agent::EndpointChange;
 use multiclaude_hybrid_protocol::audit::AuditAction;
@@ -76,7 +77,7 @@ pub async fn put(
         }
     })
     .await?;
-    outgoing::drain_later(&context, &caller.repo, Made::Push);
+    outbox::drain_later(&context, &caller.repo, Made::Push);
     answer(&context, &caller, &next)
 }
 
@@ -156,11 +157,7 @@ fn secrets_after(
     if !used {
         secrets.clear();
     }
-    let until = now + context.settings.timing.secret_overlap;
-    for held in &mut secrets {
-        held.until = Some(held.until.map_or(until, |known| known.min(until)));
-    }
-    secrets.insert(0, HeldSecret { sealed, until: None });
-    secrets.truncate(OLD_SECRETS_MAX + 1);
+    let overlap = context.settings.timing.secret_overlap;
+    secrets::rotate(&mut secrets, Some(sealed), now, overlap, OLD_SECRETS_MAX);
     Ok(secrets)
 }

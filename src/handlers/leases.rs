@@ -9,10 +9,10 @@ use crate::error::ApiError;
 use crate::extract::{Json, OptionalJson};
 use crate::idempotency::{self, IdempotencyKey};
 use crate::optimistic::until_written;
-use crate::outgoing::{self, Made};
 use crate::random;
+use crate::spawns::outbox::{self, Made};
 use crate::store::audit::Source;
-use crate::store::leases::{self, Grant};
+use crate::store::spawns::leases::{self, Grant};
 use crate::store::spawns::{self as store, Row};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -109,7 +109,7 @@ pub async fn update(
     })
     .await?;
     if let (row, Some(made)) = &row {
-        outgoing::drain_later(&context, &row.repo, *made);
+        outbox::drain_later(&context, &row.repo, *made);
     }
     text(200, row.0.wire)
 }
@@ -151,7 +151,7 @@ async fn write(
         return leases::give_back(db, row, updated, wish, context.now, &entry).await;
     }
     let entry = action.map(entry).transpose()?;
-    store::update(db, row, updated, wish, context.now, entry.as_ref()).await
+    leases::update(db, row, updated, wish, context.now, entry.as_ref()).await
 }
 
 /// What the audit log tells of an update: starts, ends and returns, not renewals.

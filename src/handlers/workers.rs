@@ -23,12 +23,10 @@ use crate::context::Context;
 use crate::error::{ApiError, forbidden};
 use crate::extract::{Incarnation, Json};
 use crate::idempotency::{self, IdempotencyKey};
-use crate::outgoing::{self, Made};
 use crate::query::Query;
 use crate::random;
-use crate::store::leases::{self};
-use crate::store::spawn_logs;
-use crate::store::spawns::{self as store, CancelledBy, New, Row};
+use crate::spawns::outbox::{self, Made};
+use crate::store::spawns::{self as store, CancelledBy, New, Row, leases, logs};
 use multiclaude_hybrid_core::lease::{self};
 use multiclaude_hybrid_protocol::audit::AuditAction;
 use multiclaude_hybrid_protocol::spawn::{NewSpawn, SpawnStatus, SpawnedBy};
@@ -70,7 +68,7 @@ pub async fn spawn(
         entry: &entry,
     };
     if let Some(row) = store::insert(context.db()?, &new, &context.settings.timing).await? {
-        outgoing::drain_later(&context, &caller.repo, Made::Push);
+        outbox::drain_later(&context, &caller.repo, Made::Push);
         return asked(&context, 201, row);
     }
     // Either the same request was faster, or a limit is reached.
@@ -168,7 +166,7 @@ async fn limit_reached(context: &Context, repo: &Repo) -> Result<ApiError, ApiEr
 pub async fn expire(context: &Context, repo: &Repo) -> Result<(), ApiError> {
     let timing = &context.settings.timing;
     if leases::expire(context.db()?, Some(repo), context.now, timing).await? {
-        outgoing::drain_later(context, repo, Made::Both);
+        outbox::drain_later(context, repo, Made::Both);
     }
     Ok(())
 }
@@ -209,7 +207,7 @@ async fn listed(
     // The order is not that of any id, so the cursor is a position.
     let offset = query.number("after", 0..=1_000_000)?.unwrap_or(0);
     expire(context, &caller.repo).await?;
-    outgoing::drain_later(context, &caller.repo, Made::Unknown);
+    outbox::drain_later(context, &caller.repo, Made::Unknown);
     let page = store::list(context.db()?, &caller.repo, status, limit, offset).await?;
     let (items, count, more) = page;
     query.paged(context, (items, more.then(|| (offset + count).to_string())))
@@ -218,7 +216,7 @@ async fn listed(
 /// `GET …/workers/{id}`.
 pub async fn get(context: Context, caller: RepoCaller, id: SpawnId) -> Handled {
     expire(&context, &caller.repo).await?;
-    outgoing::drain_later(&context, &caller.repo, Made::Unknown);
+    outbox::drain_later(&context, &caller.repo, Made::Unknown);
     let row = store::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
     text(200, row.wire)
 }
@@ -226,7 +224,7 @@ pub async fn get(context: Context, caller: RepoCaller, id: SpawnId) -> Handled {
 /// `GET …/workers/{id}/log`: the end of its worker's log, for those who may
 /// cancel it.
 pub async fn log(context: Context, caller: RepoCaller, id: SpawnId) -> Handled {
-    let log = spawn_logs::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
+    let log = logs::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
     has_asked(&caller, &log.requested_by)?;
     let wire = log.wire.ok_or_else(|| {
         ApiError::new(
@@ -268,7 +266,7 @@ pub async fn cancel(context: Context, caller: RepoCaller, id: SpawnId) -> Handle
         return text(200, row.ok_or_else(not_found)?.wire);
     };
     if row.status == SpawnStatus::Failed {
-        outgoing::drain_later(&context, &caller.repo, Made::End);
+        outbox::drain_later(&context, &caller.repo, Made::End);
     }
     text(200, row.wire)
 }

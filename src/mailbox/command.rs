@@ -1,17 +1,18 @@
-//! The typed door of a mailbox. Both ends use these types, so a command that
-//! one sends the other understands.
+//! The commands of a mailbox, and their answers. Both ends use these types.
 //!
 //! On the wire between Worker and object: the command as one line of JSON,
 //! then, for a message, its wire fields as a JSON fragment that neither side
 //! parses again. The answer is the body for the client, or a [`Refused`] with
 //! status 409.
+//!
+//! While a new version is rolled out, a Worker may ask an object of another version:
+//! fields are only ever added, and a command that an object does not know is a fault.
 
-use crate::error::ApiError;
+use super::Refused;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::access::Principal;
 use multiclaude_hybrid_core::mailbox::Configuration;
 use multiclaude_hybrid_core::registry::{Row, Version};
-use multiclaude_hybrid_core::seal::SealError;
 use multiclaude_hybrid_protocol::message::{MessageStatus, Report};
 use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner};
 use serde::{Deserialize, Serialize};
@@ -27,12 +28,12 @@ pub const OPEN_STREAM: &str = "x-open-stream";
 /// Header of an answer: the id to continue a list after.
 pub const NEXT: &str = "x-next";
 
-/// What a mailbox can be asked for.
+/// A command.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Command {
     /// Puts a configuration in force.
     Configure {
-        /// What the registry wants.
+        /// The configuration that the registry has.
         wish: Configuration,
         /// The endpoint's secret, if the caller gave one (`whsec_…`).
         secret: Option<String>,
@@ -50,11 +51,16 @@ pub enum Command {
     },
     /// Stores a message; its wire fields follow.
     Send(Send),
+    /// Stores a request for a worker, to be pushed under this id; its wire fields follow.
+    Request {
+        /// A [`PushId`](multiclaude_hybrid_core::lease::PushId).
+        push_id: String,
+    },
     /// Messages, oldest first.
     List(List),
     /// One message, for sender and recipient.
     Receipt {
-        /// Who asks.
+        /// The caller.
         caller: Principal,
         /// The message's place.
         seq: u64,
@@ -63,15 +69,15 @@ pub enum Command {
     },
     /// The recipient's side reports how far a message has come.
     Report {
-        /// Who reports.
+        /// The caller.
         caller: Principal,
-        /// For which incarnation, if it says.
+        /// The incarnation that it acts for, if it names one.
         agent_id: Option<AgentId>,
         /// The message's place.
         seq: u64,
         /// The UUID of its id.
         uuid: String,
-        /// What it says.
+        /// How far it has come.
         report: Report,
     },
     /// How many messages wait.
@@ -87,11 +93,11 @@ pub enum Command {
 
 impl Command {
     /// Closes the mailbox of a tombstone.
-    pub fn close(grave: &Row) -> Self {
+    pub fn close(tombstone: &Row) -> Self {
         Self::Close {
-            agent_id: grave.agent.id.clone(),
-            owner: grave.agent.owner.clone(),
-            version: grave.version,
+            agent_id: tombstone.agent.id.clone(),
+            owner: tombstone.agent.owner.clone(),
+            version: tombstone.version,
         }
     }
 }
@@ -99,7 +105,7 @@ impl Command {
 /// A message to be stored.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Send {
-    /// The sending agent, to be told of a failure; none for people, notices.
+    /// The sending agent, which gets a notice of a failure; none for people and notices.
     pub sender: Option<SendingAgent>,
     /// The idempotency key's scope and the content it stands for, hashed.
     pub key: Option<(String, String)>,
@@ -123,9 +129,9 @@ pub struct SendingAgent {
 /// A client that opens a stream.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct OpenStream {
-    /// Who asks.
+    /// The caller.
     pub caller: Principal,
-    /// For which incarnation, if it says.
+    /// The incarnation that it acts for, if it names one.
     pub agent_id: Option<AgentId>,
     /// The token's id: the stream ends with it.
     pub token_id: String,
@@ -136,9 +142,9 @@ pub struct OpenStream {
 /// Which messages to list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct List {
-    /// Who asks.
+    /// The caller.
     pub caller: Principal,
-    /// For which incarnation, if it says.
+    /// The incarnation that it acts for, if it names one.
     pub agent_id: Option<AgentId>,
     /// Only this status.
     pub status: Option<MessageStatus>,
@@ -150,103 +156,28 @@ pub struct List {
     pub wait_ms: u64,
 }
 
-/// What `Configure` answers.
+/// The answer to `Configure`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Configured {
     /// The secret that was generated, to be shown once.
     pub webhook_secret: Option<String>,
 }
 
-/// What `Held` answers.
+/// The answer to `Held`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct HeldAnswer {
     /// The incarnation has an open stream, or has given a sign of life of late.
     pub held: bool,
 }
 
-/// What `Waiting` answers.
+/// The answer to `Waiting`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct WaitingCount {
     /// Messages that wait.
     pub waiting: u64,
 }
 
-/// Why a mailbox did not do as asked.
-#[derive(Debug, Serialize, Deserialize)]
-pub enum Refused {
-    /// Nobody has the name.
-    AgentNotFound,
-    /// The caller's incarnation has ended.
-    Superseded,
-    /// The agent is another owner's.
-    NotYours,
-    /// No such message for this caller.
-    MessageNotFound,
-    /// The status would go back.
-    InvalidTransition {
-        /// Where the message stands.
-        current: String,
-    },
-    /// Too many messages wait.
-    MailboxFull,
-    /// The key stands for another message.
-    IdempotencyMismatch,
-    /// A newer configuration is in force.
-    Stale,
-    /// Nothing to test.
-    NoEndpoint,
-    /// The object's storage does not answer: it is locked or full. The cause is for
-    /// the log.
-    Unavailable {
-        /// What happened.
-        cause: String,
-    },
-    /// A fault; the cause is for the log.
-    Broken {
-        /// What happened.
-        cause: String,
-    },
-}
-
-impl Refused {
-    /// Reads the refusal that a mailbox answers with.
-    pub fn read(text: &str) -> Self {
-        serde_json::from_str(text).unwrap_or_else(Self::from)
-    }
-}
-
-/// For the log.
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::AgentNotFound => "agent not found",
-            Self::Superseded => "superseded",
-            Self::NotYours => "not yours",
-            Self::MessageNotFound => "message not found",
-            Self::InvalidTransition { current } => current,
-            Self::MailboxFull => "mailbox full",
-            Self::IdempotencyMismatch => "idempotency mismatch",
-            Self::Stale => "stale configuration",
-            Self::NoEndpoint => "no endpoint",
-            Self::Unavailable { cause } | Self::Broken { cause } => cause,
-        })
-    }
-}
-
-macro_rules! broken_from {
-    ($($error:ty),*) => {$(
-        impl From<$error> for Refused {
-            fn from(error: $error) -> Self {
-                Self::Broken {
-                    cause: error.to_string(),
-                }
-            }
-        }
-    )*};
-}
-broken_from!(worker::Error, serde_json::Error, SealError, ApiError);
-
-/// What a command answers, inside the object.
+/// The answer to a command, inside the object.
 pub struct Answer {
     /// 200, or 201 for something new.
     pub status: u16,

@@ -1,6 +1,7 @@
 //! How a Worker, or another mailbox, calls a mailbox.
 
-use super::command::{Command, OPEN_STREAM, OpenStream, ROWS, Refused, SPAWNS};
+use super::Refused;
+use super::command::{Command, OPEN_STREAM, OpenStream, ROWS, SPAWNS};
 use crate::context::Context;
 use crate::error::ApiError;
 use multiclaude_hybrid_protocol::{AgentName, Repo};
@@ -25,10 +26,16 @@ impl Door {
         env.durable_object("MAILBOX")?.get_by_name(&mailbox_name(repo, agent)).map(Self)
     }
 
-    /// The mailbox that pushes a repo's requests for workers. No agent's name
-    /// has an @, so nobody else is asked by this name.
+    /// The mailbox that pushes a repo's requests for workers. No agent's name has an @.
     pub fn of_spawns(env: &Env, repo: &Repo) -> worker::Result<Self> {
         env.durable_object("MAILBOX")?.get_by_name(&format!("{repo}{SPAWNS}")).map(Self)
+    }
+
+    /// Sends a command whose answer does not matter, unless it is a refusal.
+    pub async fn command(&self, command: &Command, fragment: &str) -> Result<(), Refused> {
+        let mut response = self.send(command, fragment).await?;
+        let text = response.text().await?;
+        if response.status_code() == 409 { Err(Refused::read(&text)) } else { Ok(()) }
     }
 
     /// Sends a command; the answer is the object's response, not yet read.

@@ -2,24 +2,19 @@
 //!
 //! One object per agent makes it the only writer of that agent's messages:
 //! order, dedup and transitions are atomic without locks, and agents scale
-//! out independently. What is decided is in `multiclaude_hybrid_core::mailbox`;
-//! here it is executed over SQLite and HTTP.
+//! out independently. `multiclaude_hybrid_core::mailbox` decides; the object
+//! executes over SQLite and HTTP.
 //!
-//! | file | what |
+//! | module | what |
 //! |---|---|
-//! | [`command`] | what a mailbox can be asked for, and its refusals |
-//! | [`door`] | how a Worker, or another mailbox, asks |
-//! | [`wire`] | how commands and refusals are read |
-//! | [`object`] | the object: loads and executes commands |
-//! | [`alarm`] | wakes and arms it |
-//! | [`inbox`] | the commands of senders and recipients |
-//! | [`endpoint`] | the commands that set up and test an endpoint |
-//! | [`push`] | sends what waits, passes notices on |
-//! | [`presence`] | what the registry shows of the agent |
+//! | [`command`] | the commands of a mailbox, and their answers |
+//! | [`door`] | how a Worker, or another mailbox, sends one |
+//! | [`object`] | the object: state, loading, events |
+//! | [`commands`] | executes commands: messages, endpoint |
+//! | [`pump`] | the object's own work: pushes, notices, reports, its alarm |
 //! | [`stream`] | a client's WebSocket, which takes the place of pushes |
-//! | [`socket`] | what goes with that WebSocket, and how it is closed |
 //! | [`vault`] | webhook secrets, sealed at rest |
-//! | [`sql`] | every statement, with loading and retention in rooms of their own |
+//! | [`sql`] | every statement |
 //!
 //! # What a message costs
 //!
@@ -50,18 +45,15 @@
 //! A send copies the body three times: into the Worker, into the object, into
 //! SQLite. Lists and pushes leave SQLite as the JSON that goes on the wire.
 
-pub mod alarm;
 pub mod command;
+pub mod commands;
 pub mod door;
-pub mod endpoint;
-pub mod inbox;
 pub mod object;
-pub mod presence;
-pub mod push;
-pub mod socket;
+pub mod pump;
 pub mod sql;
 pub mod stream;
 pub mod vault;
 
-pub use command::{Command, Refused};
+pub use command::Command;
 pub use door::Door;
+pub use multiclaude_hybrid_core::mailbox::Refused;

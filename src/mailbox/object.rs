@@ -1,22 +1,22 @@
-//! The Durable Object: loads, executes commands, keeps itself awake.
+//! The Durable Object: loads, executes commands, handles events.
 //!
 //! *In scope:* the order in which things happen. *Out of scope:* decisions
 //! (core), statements (`sql`).
 //!
 //! A command runs without an `await` from its first read to its last write,
-//! so it is atomic. The exceptions are what waits by nature: a held list and a
-//! push. Nothing borrows the mailbox across an `await`.
+//! so it is atomic. The exceptions wait by nature: a held list and a push.
+//! Nothing borrows the mailbox across an `await`.
 
-use super::command::{Answer, Command, NEXT, OPEN_STREAM, ROWS, Refused, SPAWNS};
-use super::socket::Live;
+use super::Refused;
+use super::command::{Answer, Command, NEXT, OPEN_STREAM, ROWS, SPAWNS};
 use super::sql::Sql;
+use super::stream::Live;
 use super::vault::Vault;
 use crate::settings::{self, Settings};
 use crate::{clock, log};
 use futures_channel::oneshot;
-use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::access::Principal;
-use multiclaude_hybrid_core::mailbox::{Mailbox as Core, Snapshot, Write};
+use multiclaude_hybrid_core::mailbox::{Event, Mailbox as Core, Pump, Snapshot, Write};
 use multiclaude_hybrid_protocol::{AgentName, Repo};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -41,22 +41,25 @@ pub struct Inner {
     pub(super) vault: Vault,
     /// None until the first command or alarm.
     core: RefCell<Option<Core>>,
-    /// When the alarm is set for, as far as this incarnation of the object knows.
-    pub(super) armed: Cell<Option<Ms>>,
-    /// A message was stored since the last alarm.
-    pub(super) busy: Cell<bool>,
-    /// A drain is running.
-    pub(super) draining: Cell<bool>,
-    /// Drains that have failed one after the other.
-    pub(super) faults: Cell<u32>,
-    /// Marks wait to be written.
-    pub(super) flushing: Cell<bool>,
-    /// The head of the message that was stored last, for its push.
-    pub(super) fresh: RefCell<Option<(u64, String)>>,
+    /// Its alarm and its run.
+    pub(super) pump: Cell<Pump>,
+    /// The message that was stored last, for its push.
+    pub(super) fresh: RefCell<Option<Fresh>>,
     /// The stream in force.
     pub(super) live: RefCell<Option<Live>>,
     /// Lists that are held until something comes.
     waiters: RefCell<Vec<oneshot::Sender<()>>>,
+}
+
+/// A message that was just stored: its push need not read it.
+#[derive(Debug)]
+pub struct Fresh {
+    /// Its place.
+    pub seq: u64,
+    /// The id of its pushes.
+    pub push_id: String,
+    /// Its wire form, unfinished as it is stored.
+    pub head: String,
 }
 
 impl DurableObject for Mailbox {
@@ -70,11 +73,7 @@ impl DurableObject for Mailbox {
                 env,
                 name,
                 core: RefCell::new(None),
-                armed: Cell::new(None),
-                busy: Cell::new(false),
-                draining: Cell::new(false),
-                faults: Cell::new(0),
-                flushing: Cell::new(false),
+                pump: Cell::default(),
                 fresh: RefCell::new(None),
                 live: RefCell::new(None),
                 waiters: RefCell::new(Vec::new()),
@@ -83,8 +82,7 @@ impl DurableObject for Mailbox {
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
-        let stream = request.headers().get(OPEN_STREAM)?;
-        if let Some(ask) = stream {
+        if let Some(ask) = request.headers().get(OPEN_STREAM)? {
             return match self.inner.stream(&ask) {
                 Ok(response) => Ok(response),
                 Err(refused) => refuse(&refused, Headers::new()),
@@ -118,13 +116,11 @@ impl DurableObject for Mailbox {
             WebSocketIncomingMessage::String(text) => Some(text.as_str()),
             WebSocketIncomingMessage::Binary(_) => None,
         };
-        let inner = &self.inner;
-        let frame = async {
-            inner.load(&*inner.settings()?)?;
-            inner.frame(&socket, text).await
+        let result = match self.inner.load() {
+            Ok(_) => self.inner.frame(&socket, text).await,
+            Err(refused) => Err(refused),
         };
-        let result = frame.await;
-        inner.report_fault("frame", result);
+        self.inner.log_fault("frame", result);
         Ok(())
     }
 
@@ -135,18 +131,17 @@ impl DurableObject for Mailbox {
         reason: String,
         _was_clean: bool,
     ) -> worker::Result<()> {
-        // The handshake is this side's to finish; a code that stands for none
-        // must not be sent.
+        // This side finishes the handshake; codes that stand for none must not be sent.
         let code = u16::try_from(code).ok().filter(|code| !matches!(code, 1005 | 1006 | 1015));
         let _ = socket.close(Some(code.unwrap_or(1000)), Some(reason));
-        let inner = &self.inner;
-        inner.event("close", || inner.stream_closed(&socket));
+        let result = self.inner.load().and_then(|_| self.inner.stream_closed(&socket));
+        self.inner.log_fault("close", result);
         Ok(())
     }
 
     async fn websocket_error(&self, socket: WebSocket, _error: Error) -> worker::Result<()> {
-        let inner = &self.inner;
-        inner.event("error", || inner.stream_closed(&socket));
+        let result = self.inner.load().and_then(|_| self.inner.stream_closed(&socket));
+        self.inner.log_fault("error", result);
         Ok(())
     }
 
@@ -154,7 +149,7 @@ impl DurableObject for Mailbox {
         // An error leaves here only where no alarm can be set at all: the runtime calls
         // again then, and gives up after some tries.
         if let Err(refused) = self.inner.wake().await {
-            log::fault("alarm", &format!("{}: {refused}", self.inner.name));
+            self.inner.log_fault("alarm", Err(refused));
             let later = self.inner.wake_later().await;
             later.map_err(|refused| Error::RustError(refused.to_string()))?;
         }
@@ -168,18 +163,8 @@ fn refuse(refused: &Refused, headers: Headers) -> worker::Result<Response> {
 }
 
 impl Inner {
-    /// An event of a stream. No error leaves here: there is nobody to tell.
-    fn event(self: &Rc<Self>, what: &str, work: impl FnOnce() -> Result<(), Refused>) {
-        let settings = self.settings();
-        let result = settings.and_then(|settings| self.load(&settings)).and_then(|_| work());
-        if let Err(refused) = result {
-            log::fault(what, &format!("{}: {refused}", self.name));
-        }
-    }
-
     fn stream(self: &Rc<Self>, ask: &str) -> Result<Response, Refused> {
-        let settings = self.settings()?;
-        self.load(&settings)?;
+        self.load()?;
         self.open_stream(serde_json::from_str(ask)?)
     }
 
@@ -187,12 +172,13 @@ impl Inner {
         let settings = self.settings()?;
         let (command, fragment) = text.split_once('\n').unwrap_or((text, ""));
         let command = serde_json::from_str(command)?;
-        if self.load(&settings)? {
-            // Repair at construction: what an interruption left is done now.
-            self.follow_up(false)?;
+        if self.load()? {
+            // The work that an interruption left is done now.
+            self.follow(Event::Handled)?;
         }
         let answer = match command {
             Command::Send(send) => self.send(send, fragment),
+            Command::Request { push_id } => self.request(push_id, fragment),
             Command::List(list) => return self.list(list).await,
             Command::Receipt { caller, seq, uuid } => return self.receipt(&caller, seq, &uuid),
             Command::Report { caller, agent_id, seq, uuid, report } => {
@@ -208,24 +194,26 @@ impl Inner {
         };
         // A failed write has thrown the memory away; the cause is the answer then.
         if self.core.borrow().is_some() {
-            self.follow_up(true)?;
+            let stored = answer.as_ref().is_ok_and(|answer| answer.status == 201);
+            self.changed(if stored { Event::Stored } else { Event::Handled })?;
         }
         answer
     }
 
     /// The operator's settings.
     pub(super) fn settings(&self) -> Result<Rc<Settings>, Refused> {
-        Ok(settings::get(&self.env)?)
+        settings::get(&self.env).map_err(Refused::broken)
     }
 
     /// Loads the mailbox; true if this is the object's first event.
-    pub(super) fn load(&self, settings: &Settings) -> Result<bool, Refused> {
+    pub(super) fn load(&self) -> Result<bool, Refused> {
         if self.core.borrow().is_some() {
             return Ok(false);
         }
-        let exists = self.sql.open()?;
+        let timing = self.settings()?.timing.clone();
+        let exists = self.sql.open(self.name.ends_with(SPAWNS))?;
         let snapshot = if exists { self.sql.snapshot()? } else { Snapshot::default() };
-        let (core, writes) = Core::load(snapshot, settings.timing.clone(), clock::now());
+        let (core, writes) = Core::load(snapshot, timing, clock::now());
         self.core.replace(Some(core));
         self.execute(writes)?;
         self.find_stream()?;
@@ -235,13 +223,11 @@ impl Inner {
     /// Works on the mailbox. `work` must not await.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut Core) -> T) -> Result<T, Refused> {
         let mut core = self.core.borrow_mut();
-        core.as_mut()
-            .map(work)
-            .ok_or_else(|| Refused::Broken { cause: "the mailbox is not loaded".to_owned() })
+        core.as_mut().map(work).ok_or_else(|| Refused::broken("the mailbox is not loaded"))
     }
 
-    /// Executes writes, all in this turn: one atomic change. Where one fails,
-    /// memory no longer tells what is stored, so it is thrown away.
+    /// Executes writes, all in this turn: one atomic change. If one fails, memory no
+    /// longer equals storage, so it is thrown away.
     pub(super) fn execute(&self, writes: Vec<Write>) -> Result<(), Refused> {
         self.execute_from(writes, None)
     }
@@ -268,23 +254,17 @@ impl Inner {
         self.execute(writes)
     }
 
-    /// After a command that changes something: wakes held lists, begins to
-    /// drain, and makes sure of an alarm.
-    pub(super) fn follow_up(self: &Rc<Self>, changed: bool) -> Result<(), Refused> {
-        for waiter in if changed { self.waiters.take() } else { Vec::new() } {
+    /// Something may have changed: held lists look again, and the work that is due begins.
+    pub(super) fn changed(self: &Rc<Self>, event: Event) -> Result<(), Refused> {
+        for waiter in self.waiters.take() {
             // A list that is no longer held does not mind.
             let _ = waiter.send(());
         }
-        if !self.draining.get() && self.has_work()? {
-            let inner = Rc::clone(self);
-            self.state.wait_until(async move { inner.drain().await });
-        }
-        let settings = self.settings()?;
-        self.arm(&settings)
+        self.follow(event)
     }
 
-    /// Notes a sign of life, where `caller` is the agent's holder: its owner, and not
-    /// somebody else who may read the mailbox.
+    /// Notes a sign of life if `caller` is the agent's holder: its owner, and not another
+    /// one who may read the mailbox.
     pub(super) fn note_sign(&self, caller: &Principal) -> Result<(), Refused> {
         let now = clock::now();
         self.with(|core| {
@@ -303,21 +283,20 @@ impl Inner {
         receiver
     }
 
-    /// Does it push a repo's requests for workers, instead of messages?
-    pub(super) fn is_for_spawns(&self) -> bool {
-        self.name.ends_with(SPAWNS)
-    }
-
-    /// The repo and the agent that the object's name holds; where it is for
-    /// requests for workers, an agent of the name `spawn`.
+    /// The repo and the agent in the object's name; the agent of a mailbox for requests
+    /// counts as `spawn`.
     pub(super) fn address(&self) -> Result<(Repo, AgentName), Refused> {
         let parts = self.name.rsplit_once('/');
-        let parts = parts.map(|(repo, agent)| (repo, agent.trim_start_matches('@')));
         let address = parts.and_then(|(repo, agent)| {
-            Some((Repo::parse(repo).ok()?, AgentName::parse(agent).ok()?))
+            let agent = AgentName::parse(agent.trim_start_matches('@'));
+            Some((Repo::parse(repo).ok()?, agent.ok()?))
         });
-        address.ok_or_else(|| Refused::Broken {
-            cause: format!("an object of the name {} is no mailbox", self.name),
-        })
+        address.ok_or_else(|| Refused::broken(format!("{} is not a mailbox's name", self.name)))
+    }
+
+    pub(super) fn log_fault(&self, what: &str, result: Result<(), Refused>) {
+        if let Err(refused) = result {
+            log::fault(what, &format!("{}: {refused}", self.name));
+        }
     }
 }

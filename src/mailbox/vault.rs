@@ -1,6 +1,6 @@
 //! Webhook secrets: sealed in the configuration row, opened once in memory.
 
-use super::command::Refused;
+use super::Refused;
 use crate::random;
 use multiclaude_hybrid_core::seal::KeyRing;
 use multiclaude_hybrid_protocol::AgentId;
@@ -21,7 +21,7 @@ impl Vault {
         Self { mailbox, opened: RefCell::new(HashMap::new()) }
     }
 
-    /// What a sealed secret is bound to: mailbox, incarnation and field.
+    /// The place that a sealed secret is bound to: mailbox, incarnation and field.
     fn place(&self, agent: &AgentId) -> String {
         format!("{}|{agent}|webhook_secret", self.mailbox)
     }
@@ -33,7 +33,8 @@ impl Vault {
         agent: &AgentId,
         secret: &Secret,
     ) -> Result<String, Refused> {
-        Ok(keys.seal(secret.as_bytes(), &self.place(agent), random::bytes()?)?)
+        let nonce = random::bytes().map_err(Refused::broken)?;
+        Ok(keys.seal(secret.as_bytes(), &self.place(agent), nonce)?)
     }
 
     /// Opens a sealed secret, from memory after the first time.

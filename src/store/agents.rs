@@ -3,8 +3,8 @@
 //! A change is decided on the row that was read and written only if that row
 //! is still the same, so concurrent changes never overwrite each other.
 
-use super::audit::Entry;
-use super::{Bind, Db};
+use super::audit::{self, Entry};
+use super::db::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::registry::{self, Row, Version};
@@ -44,13 +44,12 @@ const ROW: &str = concat!(
 /// The row of a name, a tombstone included.
 pub async fn get(db: &Db, repo: &Repo, name: &AgentName) -> Result<Option<Row>, ApiError> {
     let sql = format!("SELECT {ROW} AS row FROM agents WHERE repo = ?1 AND name = ?2");
-    db.first(&sql, [Bind::Text(repo.as_str()), Bind::Text(name.as_str())]).await
+    db.first(&sql, &[Bind::Text(repo.as_str()), Bind::Text(name.as_str())]).await
 }
 
 /// Writes `next` where `before` (none: no row at all) still stands, with its
-/// entry in the audit log; `false` if somebody else was faster. Where nothing is to
-/// change but the sign of life, others that give one at the same moment are no
-/// hindrance.
+/// entry in the audit log; `false` if another change was faster. If only the sign of
+/// life changes, others that give one at the same moment do not count.
 pub async fn replace(
     db: &Db,
     before: Option<&Row>,
@@ -84,36 +83,34 @@ pub async fn replace(
         old.unwrap_or((Version { generation: 0, revision: 0 }, 0, ""));
     let old_metadata =
         before.map_or(Ok(String::new()), |row| serde_json::to_string(&row.agent.metadata))?;
-    let changed: Option<u32> = db
-        .recorded(
-            SQL,
-            &[
-                Bind::Text(agent.repo.as_str()),
-                Bind::Text(agent.name.as_str()),
-                Bind::Text(agent.id.as_str()),
-                Bind::Text(&agent.r#type),
-                Bind::Text(agent.location.as_str()),
-                Bind::Text(agent.owner.as_str()),
-                Bind::Text(agent.status.as_str()),
-                Bind::Text(&agent.endpoint),
-                Bind::Text(agent.delivery.as_str()),
-                Bind::Maybe(agent.delivery_reason.as_deref()),
-                Bind::Maybe(agent.instance.as_deref()),
-                Bind::Text(&serde_json::to_string(&agent.metadata)?),
-                Bind::Int(agent.last_seen.0),
-                Bind::Int(agent.created_at.0),
-                Bind::Int(next.version.generation.into()),
-                Bind::Int(next.version.revision.into()),
-                Bind::Maybe(deleted_at.as_deref()),
-                Bind::Int(version.generation.into()),
-                Bind::Int(version.revision.into()),
-                Bind::Int(last_seen),
-                Bind::Text(status),
-                Bind::Text(&old_metadata),
-            ],
-            entry,
-        )
-        .await?;
+    let change = db.prepare(
+        SQL,
+        &[
+            Bind::Text(agent.repo.as_str()),
+            Bind::Text(agent.name.as_str()),
+            Bind::Text(agent.id.as_str()),
+            Bind::Text(&agent.r#type),
+            Bind::Text(agent.location.as_str()),
+            Bind::Text(agent.owner.as_str()),
+            Bind::Text(agent.status.as_str()),
+            Bind::Text(&agent.endpoint),
+            Bind::Text(agent.delivery.as_str()),
+            Bind::Maybe(agent.delivery_reason.as_deref()),
+            Bind::Maybe(agent.instance.as_deref()),
+            Bind::Text(&serde_json::to_string(&agent.metadata)?),
+            Bind::Int(agent.last_seen.0),
+            Bind::Int(agent.created_at.0),
+            Bind::Int(next.version.generation.into()),
+            Bind::Int(next.version.revision.into()),
+            Bind::Maybe(deleted_at.as_deref()),
+            Bind::Int(version.generation.into()),
+            Bind::Int(version.revision.into()),
+            Bind::Int(last_seen),
+            Bind::Text(status),
+            Bind::Text(&old_metadata),
+        ],
+    )?;
+    let changed: Option<u32> = audit::recorded(db, change, entry).await?;
     Ok(changed.is_some())
 }
 
@@ -128,11 +125,11 @@ async fn touch(db: &Db, row: &Row, seen: Ms, entry: Option<&Entry>) -> Result<bo
         Bind::Int(row.version.revision.into()),
         Bind::Int(seen),
     ];
-    let changed: Option<u32> = db.recorded(sql, &binds, entry).await?;
+    let changed: Option<u32> = audit::recorded(db, db.prepare(sql, &binds)?, entry).await?;
     Ok(changed.is_some())
 }
 
-/// What a list is narrowed to.
+/// The filter of a list.
 #[derive(Debug, Default)]
 pub struct Filter {
     /// Only this type.
@@ -150,8 +147,8 @@ pub struct Filter {
 const PAGE_BYTES: u32 = 512 * 1024;
 
 /// Agents by name, at most `limit`, after the given name: a JSON array, and the
-/// last name if more follow. Who was not seen since `unseen_before` counts as
-/// stopped.
+/// last name if more follow. An agent that was not seen since `unseen_before`
+/// counts as stopped.
 pub async fn list(
     db: &Db,
     repo: &Repo,
@@ -183,12 +180,12 @@ pub async fn list(
         Bind::Int(unseen_before),
         Bind::Int(limit.into()),
     ];
-    let page: Option<(Option<String>, String)> = db.first(&sql, binds).await?;
+    let page: Option<(Option<String>, String)> = db.first(&sql, &binds).await?;
     let (next, items) = page.unwrap_or((None, "[]".to_owned()));
     Ok((items, next))
 }
 
-/// Who holds a name now: all that a sender is asked for.
+/// The holder of a name: all that sending needs to know.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Holder {
     /// The incarnation.
@@ -202,7 +199,7 @@ pub async fn holder(db: &Db, repo: &Repo, name: &AgentName) -> Result<Option<Hol
     let sql = "SELECT json_object('id', id, 'owner', owner) AS row FROM agents \
          WHERE repo = ?1 AND name = ?2 AND deleted_at IS NULL";
     let binds = [Bind::Text(repo.as_str()), Bind::Text(name.as_str())];
-    db.first(sql, binds).await
+    db.first(sql, &binds).await
 }
 
 /// The mailbox of this tombstone has confirmed that it is closed.
@@ -220,7 +217,7 @@ pub async fn closed(
         Bind::Int(version.generation.into()),
         Bind::Int(version.revision.into()),
     ];
-    db.changes(sql, binds).await.map(|_| ())
+    db.changes(sql, &binds).await.map(|_| ())
 }
 
 /// Tombstones older than `before` whose mailbox may still be open.
@@ -230,5 +227,29 @@ pub async fn unclosed(db: &Db, before: Ms, limit: u32) -> Result<Vec<Row>, ApiEr
          WHERE closing = 1 AND deleted_at <= ?1 ORDER BY deleted_at LIMIT ?2)"
     );
     let binds = [Bind::Int(before), Bind::Int(limit.into())];
-    Ok(db.first(&sql, binds).await?.unwrap_or_default())
+    Ok(db.first(&sql, &binds).await?.unwrap_or_default())
+}
+
+/// An incarnation and its name.
+#[derive(Debug, Deserialize)]
+pub struct Named {
+    /// Its name.
+    pub name: AgentName,
+    /// The incarnation.
+    pub id: AgentId,
+}
+
+/// An owner's agent of a type; of several one with an open stream, else the one that
+/// was seen last.
+pub async fn agent_of_type(
+    db: &Db,
+    repo: &Repo,
+    r#type: &str,
+    owner: &Owner,
+) -> Result<Option<Named>, ApiError> {
+    let sql = "SELECT json_object('name', name, 'id', id) AS row FROM agents WHERE repo = ?1 \
+         AND type = ?2 AND owner = ?3 AND deleted_at IS NULL \
+         ORDER BY delivery = 'stream' DESC, last_seen DESC LIMIT 1";
+    let binds = [Bind::Text(repo.as_str()), Bind::Text(r#type), Bind::Text(owner.as_str())];
+    db.first(sql, &binds).await
 }

@@ -1,20 +1,20 @@
 //! The table `audit`: who did what to which thing, and when.
 //!
-//! An entry is written in one batch with the change that it tells of, and only
-//! if that changed something: there is no change without its entry, and no
-//! entry without its change.
+//! An entry is written in one batch with its change, and only if that changed
+//! something: there is no change without its entry, and no entry without its change.
 
-use super::{Bind, Db};
+use super::db::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_protocol::audit::{ActorKind, AuditAction};
 use multiclaude_hybrid_protocol::{AuditId, Repo};
+use serde::de::DeserializeOwned;
 use worker::D1PreparedStatement;
 
-/// Where an entry's repos and subject come from, besides what is said of it.
+/// Where an entry's repos and subject come from.
 #[derive(Debug, Clone, Copy)]
 pub enum Source {
-    /// Said; written after a statement that changed something.
+    /// The entry itself; written after a statement that changed something.
     Said,
     /// The request that holds the lease named as subject; after its claim.
     Lease,
@@ -33,11 +33,11 @@ pub struct Entry {
     pub repo: String,
     /// The token's id, or the callback's `webhook-id`.
     pub token_id: String,
-    /// What kind of caller.
+    /// The kind of caller.
     pub kind: ActorKind,
     /// The principal.
     pub owner: String,
-    /// What was done.
+    /// The action.
     pub action: AuditAction,
     /// To what.
     pub subject: String,
@@ -45,7 +45,7 @@ pub struct Entry {
     pub detail: Option<String>,
     /// Of a token: a JSON array of the repos it concerns.
     pub scopes: Option<String>,
-    /// Where the rest comes from.
+    /// The source of its repos and subject.
     pub source: Source,
 }
 
@@ -83,9 +83,33 @@ impl Entry {
     }
 }
 
+/// Executes a change that answers a row, and writes its entry, if there is one, in the
+/// same batch.
+pub(super) async fn recorded<T: DeserializeOwned>(
+    db: &Db,
+    change: D1PreparedStatement,
+    entry: Option<&Entry>,
+) -> Result<Option<T>, ApiError> {
+    recorded_after(db, None, change, entry).await
+}
+
+/// The same, with another statement before it in the batch.
+pub(super) async fn recorded_after<T: DeserializeOwned>(
+    db: &Db,
+    before: Option<D1PreparedStatement>,
+    change: D1PreparedStatement,
+    entry: Option<&Entry>,
+) -> Result<Option<T>, ApiError> {
+    let of = usize::from(before.is_some());
+    // The entry is about the statement right before it.
+    let entry = entry.map(|entry| entry.prepare(db)).transpose()?;
+    let statements = before.into_iter().chain([change]).chain(entry).collect();
+    db.batch(statements, of).await
+}
+
 /// A repo's entries and those of the tokens that cover it, the newest first:
-/// a JSON array, and the cursor of the next page. `all_tokens`: admin tokens,
-/// which cover every repo, are told of, too.
+/// a JSON array, and the cursor of the next page. `all_tokens`: with
+/// those of admin tokens, which cover every repo.
 pub async fn list(
     db: &Db,
     repo: &Repo,
@@ -113,14 +137,14 @@ pub async fn list(
         Bind::Int(limit.into()),
         Bind::Int(all_tokens.into()),
     ];
-    let page: Option<(Option<String>, String)> = db.first(sql, binds).await?;
+    let page: Option<(Option<String>, String)> = db.first(sql, &binds).await?;
     let (next, items) = page.unwrap_or((None, "[]".to_owned()));
     Ok((items, next))
 }
 
-/// Deletes some of what was done before `before`.
+/// Deletes some entries from before `before`.
 pub async fn purge(db: &Db, before: &AuditId) -> Result<(), ApiError> {
     let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id < ?1 ORDER BY id LIMIT 500) \
          RETURNING '1' AS row";
-    db.changes(sql, [Bind::Text(before.as_str())]).await.map(|_| ())
+    db.changes(sql, &[Bind::Text(before.as_str())]).await.map(|_| ())
 }

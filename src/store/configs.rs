@@ -1,10 +1,10 @@
 //! The table `configs`.
 
-use super::audit::Entry;
-use super::{Bind, Db};
+use super::audit::{self, Entry};
+use super::db::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
-use multiclaude_hybrid_core::mailbox::HeldSecret;
+use multiclaude_hybrid_core::secrets::HeldSecret;
 use multiclaude_hybrid_protocol::Repo;
 use multiclaude_hybrid_protocol::config::{Encrypt, HybridConfig};
 use serde::Deserialize;
@@ -12,9 +12,9 @@ use serde::Deserialize;
 /// A repo's configuration as stored; its secrets are sealed.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Stored {
-    /// What is shown of it, without a secret.
+    /// The fields that are shown, without a secret.
     pub config: HybridConfig,
-    /// What the `ETag` shows; 0 where nothing is stored.
+    /// The number in the `ETag`; 0 if nothing is stored.
     pub version: u32,
     /// The newest secret first.
     pub secrets: Vec<HeldSecret>,
@@ -27,7 +27,7 @@ pub async fn get(db: &Db, repo: &Repo) -> Result<Stored, ApiError> {
            'remote_agents', json(remote_agents), 'spawn_endpoint', spawn_endpoint, \
            'max_spawns_per_minute', max_spawns_per_minute, 'max_workers', max_workers, \
            'encrypt', encrypt)) AS row FROM configs WHERE repo = ?1";
-    let found = db.first(sql, [Bind::Text(repo.as_str())]).await?;
+    let found = db.first(sql, &[Bind::Text(repo.as_str())]).await?;
     Ok(found.unwrap_or_else(|| Stored {
         config: HybridConfig::default_of(repo.clone()),
         version: 0,
@@ -35,7 +35,7 @@ pub async fn get(db: &Db, repo: &Repo) -> Result<Stored, ApiError> {
     }))
 }
 
-/// Writes `next` where `before` still stands; `false` if somebody was faster.
+/// Writes `next` where `before` still stands; `false` if another change was faster.
 pub async fn replace(
     db: &Db,
     before: u32,
@@ -52,39 +52,37 @@ pub async fn replace(
          max_workers = excluded.max_workers, encrypt = excluded.encrypt, \
          updated_at = excluded.updated_at WHERE configs.version = ?11 RETURNING '1' AS row";
     let config = &next.config;
-    let changed: Option<u32> = db
-        .recorded(
-            sql,
-            &[
-                Bind::Text(config.repo.as_str()),
-                Bind::Int(next.version.into()),
-                Bind::Int(config.enabled.into()),
-                Bind::Text(&serde_json::to_string(&config.remote_agents)?),
-                Bind::Text(&config.spawn_endpoint),
-                Bind::Text(&serde_json::to_string(&next.secrets)?),
-                Bind::Int(config.max_spawns_per_minute.into()),
-                Bind::Int(config.max_workers.into()),
-                Bind::Maybe(config.encrypt.map(Encrypt::as_str)),
-                Bind::Int(now),
-                Bind::Int(before.into()),
-            ],
-            Some(entry),
-        )
-        .await?;
+    let change = db.prepare(
+        sql,
+        &[
+            Bind::Text(config.repo.as_str()),
+            Bind::Int(next.version.into()),
+            Bind::Int(config.enabled.into()),
+            Bind::Text(&serde_json::to_string(&config.remote_agents)?),
+            Bind::Text(&config.spawn_endpoint),
+            Bind::Text(&serde_json::to_string(&next.secrets)?),
+            Bind::Int(config.max_spawns_per_minute.into()),
+            Bind::Int(config.max_workers.into()),
+            Bind::Maybe(config.encrypt.map(Encrypt::as_str)),
+            Bind::Int(now),
+            Bind::Int(before.into()),
+        ],
+    )?;
+    let changed: Option<u32> = audit::recorded(db, change, Some(entry)).await?;
     Ok(changed.is_some())
 }
 
 /// Repos whose pushing mailbox has not confirmed their configuration.
-pub async fn unsettled(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Repo>, ApiError> {
+pub async fn unconfirmed(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Repo>, ApiError> {
     let sql = "SELECT json_group_array(repo) AS row FROM (SELECT repo FROM configs \
          WHERE version <> pushing_version AND (?1 IS NULL OR repo = ?1) ORDER BY random() LIMIT ?2)";
     let binds = [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())];
-    Ok(db.first(sql, binds).await?.unwrap_or_default())
+    Ok(db.first(sql, &binds).await?.unwrap_or_default())
 }
 
 /// The pushing mailbox has this version.
-pub async fn settled(db: &Db, repo: &Repo, version: u32) -> Result<(), ApiError> {
+pub async fn confirmed(db: &Db, repo: &Repo, version: u32) -> Result<(), ApiError> {
     let sql = "UPDATE configs SET pushing_version = ?2 WHERE repo = ?1 AND pushing_version < ?2 \
          RETURNING '1' AS row";
-    db.changes(sql, [Bind::Text(repo.as_str()), Bind::Int(version.into())]).await.map(|_| ())
+    db.changes(sql, &[Bind::Text(repo.as_str()), Bind::Int(version.into())]).await.map(|_| ())
 }

@@ -1,15 +1,14 @@
-//! The table `agents`, as far as it tells who is there: deliveries, signs of life,
-//! heartbeats.
+//! The columns of `agents` about presence: deliveries, signs of life, heartbeats.
 
-use super::{Bind, Db};
+use super::db::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::heartbeat::Heartbeat;
 use multiclaude_hybrid_protocol::{AgentId, AgentName, Repo};
 
-/// Shows how messages reach this incarnation now, and when its holder was there last,
-/// as far as its mailbox knows.
+/// Shows how messages reach this incarnation now, and the last sign of life that its
+/// mailbox knows.
 pub async fn set_delivery(
     db: &Db,
     id: &AgentId,
@@ -29,7 +28,7 @@ pub async fn set_delivery(
         Bind::Maybe(reason),
         Bind::Int(seen.unwrap_or(0)),
     ];
-    db.changes(sql, binds).await.map(|_| ())
+    db.changes(sql, &binds).await.map(|_| ())
 }
 
 /// Notes that the holder of this incarnation was there, where the registry knows of
@@ -51,11 +50,11 @@ pub async fn set_seen(
         Bind::Int(seen),
         Bind::Int(before),
     ];
-    db.changes(sql, binds).await.map(|_| ())
+    db.changes(sql, &binds).await.map(|_| ())
 }
 
 /// Takes the heartbeats of a machine: one batch of two statements, which
-/// writes only the rows that would tell something new.
+/// writes only the rows that change.
 ///
 /// `owner`: whose agents the caller acts for; none for a service, which acts
 /// for all. Answers a `HeartbeatResult` for each, as JSON.
@@ -96,6 +95,7 @@ pub async fn heartbeats(
         Bind::Int(now - grain),
     ];
     let answer_binds = [Bind::Text(&json), Bind::Text(repo.as_str()), Bind::Maybe(owner)];
-    let results = db.pair((&update, &update_binds), (&answer, &answer_binds)).await?;
+    let statements = vec![db.prepare(&update, &update_binds)?, db.prepare(&answer, &answer_binds)?];
+    let results = db.batch_text(statements, 1).await?;
     Ok(results.unwrap_or_else(|| "[]".to_owned()))
 }

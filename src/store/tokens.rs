@@ -1,12 +1,11 @@
 //! The tables `tokens` and `principals`.
 
-use super::audit::Entry;
-use super::{Bind, Db};
+use super::audit::{self, Entry};
+use super::db::{Bind, Db};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_protocol::TokenId;
 use multiclaude_hybrid_protocol::token::{Token, TokenKind};
-use worker::js_sys;
 
 /// A token as it goes on the wire. `json_patch` drops what is null.
 const WIRE: &str = "json_patch('{}', json_object('id', id, 'kind', kind, 'owner', owner, \
@@ -28,21 +27,21 @@ fn hex(hash: &[u8; 32]) -> String {
 /// The token with this hash.
 pub async fn find(db: &Db, hash: &[u8; 32]) -> Result<Option<Token>, ApiError> {
     let sql = format!("SELECT {WIRE} AS row FROM tokens WHERE hash = ?1");
-    db.first(&sql, [Bind::Text(&hex(hash))]).await
+    db.first(&sql, &[Bind::Text(&hex(hash))]).await
 }
 
 /// Is there (still) a token of this id?
 pub async fn exists(db: &Db, id: &str) -> Result<bool, ApiError> {
     let sql = "SELECT '1' AS row FROM tokens WHERE id = ?1";
-    db.changes(sql, [Bind::Text(id)]).await
+    db.changes(sql, &[Bind::Text(id)]).await
 }
 
 /// Stores a token; `false` if its owner is a principal of the other kind, or
 /// the token that it is made with is gone.
 ///
 /// An owner is bound to its kind by its first user or service token, for ever.
-/// Whether the maker still stands is asked here, of no cache: what a leaked token
-/// makes after its revocation would come too late for those who clean up.
+/// D1 is asked here whether the maker still exists, and no cache: tokens that a leaked
+/// token makes after its revocation would escape those who clean up.
 pub async fn insert(
     db: &Db,
     token: &Token,
@@ -52,7 +51,7 @@ pub async fn insert(
     if token.kind != TokenKind::Admin {
         let sql = "INSERT INTO principals (owner, kind) VALUES (?1, ?2) ON CONFLICT DO NOTHING \
              RETURNING '1' AS row";
-        db.changes(sql, [Bind::Text(token.owner.as_str()), Bind::Text(token.kind.as_str())])
+        db.changes(sql, &[Bind::Text(token.owner.as_str()), Bind::Text(token.kind.as_str())])
             .await?;
     }
     let sql = "INSERT INTO tokens (id, hash, kind, owner, repos, description, created_at, expires_at, \
@@ -62,23 +61,21 @@ pub async fn insert(
          AND (?9 = 'tok_admin' OR EXISTS (SELECT 1 FROM tokens WHERE id = ?9)) \
          RETURNING '1' AS row";
     let expires_at = token.expires_at.map(|time| time.0.to_string());
-    let changed: Option<u32> = db
-        .recorded(
-            sql,
-            &[
-                Bind::Text(token.id.as_str()),
-                Bind::Text(&hex(hash)),
-                Bind::Text(token.kind.as_str()),
-                Bind::Text(token.owner.as_str()),
-                Bind::Text(&serde_json::to_string(&token.repos)?),
-                Bind::Maybe(token.description.as_deref()),
-                Bind::Int(token.created_at.0),
-                Bind::Maybe(expires_at.as_deref()),
-                Bind::Maybe(token.created_by.as_deref()),
-            ],
-            Some(entry),
-        )
-        .await?;
+    let change = db.prepare(
+        sql,
+        &[
+            Bind::Text(token.id.as_str()),
+            Bind::Text(&hex(hash)),
+            Bind::Text(token.kind.as_str()),
+            Bind::Text(token.owner.as_str()),
+            Bind::Text(&serde_json::to_string(&token.repos)?),
+            Bind::Maybe(token.description.as_deref()),
+            Bind::Int(token.created_at.0),
+            Bind::Maybe(expires_at.as_deref()),
+            Bind::Maybe(token.created_by.as_deref()),
+        ],
+    )?;
+    let changed: Option<u32> = audit::recorded(db, change, Some(entry)).await?;
     Ok(changed.is_some())
 }
 
@@ -92,7 +89,7 @@ pub async fn list(db: &Db, limit: u32, after: &str) -> Result<(String, Option<St
          coalesce('[' || group_concat({WIRE}, ',' ORDER BY id) || ']', '[]')) AS row FROM page"
     );
     let page: Option<(Option<String>, String)> =
-        db.first(&sql, [Bind::Text(after), Bind::Int(limit.into())]).await?;
+        db.first(&sql, &[Bind::Text(after), Bind::Int(limit.into())]).await?;
     let (next, items) = page.unwrap_or((None, "[]".to_owned()));
     Ok((items, next))
 }
@@ -101,15 +98,14 @@ pub async fn list(db: &Db, limit: u32, after: &str) -> Result<(String, Option<St
 pub async fn delete(db: &Db, id: &TokenId, entry: &Entry) -> Result<bool, ApiError> {
     let sql = "DELETE FROM tokens WHERE id = ?1 RETURNING '1' AS row";
     let delete = db.prepare(sql, &[Bind::Text(id.as_str())])?;
-    // The entry comes first: it tells which repos the token covered.
-    let entry = entry.prepare(db)?;
-    let statements = js_sys::Array::of2(entry.inner(), delete.inner());
-    db.row_of(&statements, 1).await.map(|row| row.is_some())
+    // The entry comes first: it names the repos that the token covered.
+    let deleted: Option<u32> = db.batch(vec![entry.prepare(db)?, delete], 1).await?;
+    Ok(deleted.is_some())
 }
 
 /// Notes that a token was used, unless that was noted since `not_since`.
 pub async fn touch(db: &Db, id: &str, now: Ms, not_since: Ms) -> Result<(), ApiError> {
     let sql = "UPDATE tokens SET last_used_at = ?2 \
          WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at <= ?3) RETURNING '1' AS row";
-    db.changes(sql, [Bind::Text(id), Bind::Int(now), Bind::Int(not_since)]).await.map(|_| ())
+    db.changes(sql, &[Bind::Text(id), Bind::Int(now), Bind::Int(not_since)]).await.map(|_| ())
 }

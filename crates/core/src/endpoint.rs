@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 /// Names that only mean something inside a network.
 const INNER_SUFFIXES: [&str; 5] = ["localhost", "local", "internal", "home.arpa", "localdomain"];
 
-/// Where the coordinator is reached, and what it may do.
+/// The coordinator's own address, and its settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'a> {
     /// The coordinator's own `host` or `host:port`.
@@ -19,7 +19,7 @@ pub struct Rules<'a> {
     pub allow_insecure: bool,
 }
 
-/// Why an endpoint was refused; the text says what is wanted.
+/// Why an endpoint was refused; the text describes a valid one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// `http`, `ftp`, …

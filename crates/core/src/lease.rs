@@ -1,17 +1,19 @@
-//! Who holds a request for a worker (design: *Spawning*).
+//! Leases on requests for workers (design: *Spawning*).
 //!
 //! A claim gives a lease; its token fences every later update. A lease that
 //! ends before the worker has started returns the request, at most
-//! [`CLAIMS_MAX`] times. Once a worker has started, nobody else gets the
+//! [`CLAIMS_MAX`] times. Once a worker has started, no other runner gets the
 //! request unless it was made with `retry`: its holder may come back for an
 //! hour, and then it has failed. Its holder may also give it back at once, as if
 //! it had never been claimed, where the end of the lease would return it.
 //!
 //! [`expire`] is the rule; the store executes it as one SQL statement, so that
-//! two claims at the same moment see the same, and a test compares the two.
+//! two claims at the same moment see the same. A test of the store compares the two.
 
 use crate::{Ms, timing::Timing};
+use multiclaude_hybrid_protocol::SpawnId;
 use multiclaude_hybrid_protocol::spawn::{SpawnStatus, WorkerUpdate};
+use std::fmt;
 
 /// Claims whose lease may end before a worker has started; those that were given
 /// back do not count.
@@ -20,10 +22,40 @@ pub const CLAIMS_MAX: u32 = 3;
 pub const REASON_NEVER_STARTED: &str = "never_started";
 /// Why a request fails whose runner never came back.
 pub const REASON_RUNNER_LOST: &str = "runner_lost";
-/// Why a request fails that was cancelled while nobody was at work on it.
+/// Why a request fails that was cancelled while no worker was at work on it.
 pub const REASON_CANCELLED: &str = "cancelled";
 
-/// What of a request its lease depends on.
+/// The id under which a request is pushed. One that came back after a claim is pushed
+/// under another id, so that it is not taken for a repeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushId {
+    /// The request.
+    pub request: SpawnId,
+    /// How often it was claimed before.
+    pub claims: u32,
+}
+
+impl PushId {
+    /// Reads `spn_…` or `spn_…_<claims>`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (id, claims) = match text.rsplit_once('_')? {
+            ("spn", _) => (text, 0),
+            (id, claims) => (id, claims.parse().ok()?),
+        };
+        SpawnId::parse(id).map(|request| Self { request, claims })
+    }
+}
+
+impl fmt::Display for PushId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.claims {
+            0 => write!(f, "{}", self.request),
+            claims => write!(f, "{}_{claims}", self.request),
+        }
+    }
+}
+
+/// The fields of a request that its lease depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
     /// How far it has come.
@@ -40,7 +72,7 @@ pub struct Held {
     pub cancelled: bool,
 }
 
-/// What the time does to a request.
+/// The effect of time on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
     /// Nothing.
@@ -51,7 +83,7 @@ pub enum Expiry {
     Fails(&'static str),
 }
 
-/// What the time does to `held`.
+/// The effect of time on `held`.
 pub fn expire(held: &Held, now: Ms, timing: &Timing) -> Expiry {
     let Some(ends) = held.lease_expires_at.filter(|_| held.status == SpawnStatus::InProgress)
     else {
@@ -69,12 +101,12 @@ pub fn expire(held: &Held, now: Ms, timing: &Timing) -> Expiry {
     }
 }
 
-/// When somebody last asked for work, if it says anything about now.
+/// When a runner last asked for work, if that is recent enough to mean anything.
 pub fn runner_seen(at: Option<Ms>, now: Ms, timing: &Timing) -> Option<Ms> {
     at.filter(|at| now - at < timing.runner_seen)
 }
 
-/// What an update by the holder of the lease makes of a request.
+/// A request after an update by the holder of its lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Updated {
     /// How far it has come now.
@@ -138,6 +170,19 @@ mod tests {
 
     const HOUR: Ms = 3_600_000;
 
+    #[test]
+    fn a_push_id_is_read_as_it_was_written() {
+        let request = SpawnId::new(multiclaude_hybrid_protocol::Timestamp(5), [7; 10]);
+        for claims in [0, 1, 12] {
+            let id = PushId { request: request.clone(), claims };
+            assert_eq!(PushId::parse(&id.to_string()), Some(id));
+        }
+        assert_eq!(PushId { request: request.clone(), claims: 0 }.to_string(), request.as_str());
+        for bad in ["", "spn_", "spn_1", "msg_1_2", &format!("{request}_x")] {
+            assert_eq!(PushId::parse(bad), None, "{bad}");
+        }
+    }
+
     fn held(started: bool, retry: bool, claims: u32) -> Held {
         Held {
             status: SpawnStatus::InProgress,
@@ -174,18 +219,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_be_cancelled_is_returned_to_nobody() {
+    fn a_request_to_be_cancelled_is_returned_to_nobody() {
         let cancelled = |started, retry| Held { cancelled: true, ..held(started, retry, 1) };
         let over = Expiry::Fails(REASON_CANCELLED);
         assert_eq!(at(&cancelled(false, false), 1000), over);
         assert_eq!(at(&cancelled(true, true), 1000), over);
         assert_eq!(at(&cancelled(true, true), 999), Expiry::Stands);
-        // Its worker may still be at work, and may say so.
+        // Its worker may still be at work, and may report.
         assert_eq!(at(&cancelled(true, false), 1000), Expiry::Stands);
     }
 
     #[test]
-    fn a_runner_that_was_seen_more_than_a_day_ago_says_nothing() {
+    fn a_runner_that_was_seen_more_than_a_day_ago_does_not_count() {
         let timing = Timing::default();
         assert_eq!(runner_seen(None, 5, &timing), None);
         assert_eq!(runner_seen(Some(5), 4 + 24 * HOUR, &timing), Some(5));
@@ -224,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_gives_back_what_has_not_started_and_with_retry_what_has() {
+    fn a_holder_gives_back_a_request_that_has_not_started_or_was_made_with_retry() {
         for (started, retry, is) in [
             (false, false, Ok(SpawnStatus::Pending)),
             (false, true, Ok(SpawnStatus::Pending)),
@@ -243,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_and_was_to_be_cancelled_has_failed() {
+    fn a_request_that_is_given_back_and_was_to_be_cancelled_has_failed() {
         let cancelled = |started, retry| Held { cancelled: true, ..held(started, retry, 1) };
         assert_eq!(give_back(&cancelled(false, false)), Ok(SpawnStatus::Failed));
         assert_eq!(give_back(&cancelled(true, true)), Ok(SpawnStatus::Failed));

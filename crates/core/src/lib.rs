@@ -14,9 +14,10 @@
 //! | [`endpoint`] | which URLs may be pushed to |
 //! | [`outcome`] | what an endpoint's answer means |
 //! | [`retry`] | when to try again |
-//! | [`lease`] | who holds a request for a worker
+//! | [`lease`] | who holds a request for a worker |
 //! | [`mailbox`] | order, dedup, transitions, expiry, incarnations, notices |
 //! | [`seal`] | secrets at rest |
+//! | [`secrets`] | rotation of webhook secrets |
 //! | [`timing`] | every duration, in one place |
 
 pub mod access;
@@ -28,6 +29,7 @@ pub mod presence;
 pub mod registry;
 pub mod retry;
 pub mod seal;
+pub mod secrets;
 pub mod timing;
 
 /// Milliseconds since the epoch, or between two moments.

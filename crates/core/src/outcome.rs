@@ -1,4 +1,4 @@
-//! What an endpoint's answer to a push means (design: *Push*).
+//! The meaning of an endpoint's answer to a push (design: *Push*).
 
 use multiclaude_hybrid_protocol::message::Report;
 use serde::{Deserialize, Serialize};
@@ -11,8 +11,7 @@ pub enum Answer {
     Status {
         /// The status.
         code: u16,
-        /// What a JSON answer said beside it: acknowledged, seen, or nothing
-        /// but that the message is there.
+        /// The report of a JSON answer: acknowledged, seen, or only delivered.
         report: Report,
         /// What `Retry-After` asked for, in seconds.
         retry_after_secs: Option<i64>,
@@ -72,7 +71,7 @@ impl TryFrom<String> for ErrorClass {
 /// What follows from an [`Answer`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// 2xx: the recipient's side has it, and says so.
+    /// 2xx: the recipient's side has it.
     Delivered(Report),
     /// 400, 413, 415, 422: this message will never be taken.
     Rejected(ErrorClass),
@@ -88,7 +87,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Reads `answer` as the design says.
+    /// Reads `answer` by the rules of the design.
     pub fn of(answer: Answer) -> Self {
         let retry = |class| Self::Retry { class, retry_after_secs: None };
         match answer {

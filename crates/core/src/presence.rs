@@ -1,4 +1,4 @@
-//! Whether an agent counts as running: its own word, until it is unseen for
+//! Whether an agent counts as running: by its own status, until it is unseen for
 //! 180 s. Computed when read, never stored. An open stream is a sign of life for as
 //! long as it lives; the registry shows it as the agent's delivery.
 
@@ -10,7 +10,7 @@ pub fn unseen_before(now: Ms, timing: &Timing) -> Ms {
     now - timing.unseen
 }
 
-/// The status to report for an agent that said `status` and was last seen then.
+/// The status to report for an agent with this status of its own, last seen then.
 pub fn reported(
     status: AgentStatus,
     delivery: Delivery,
@@ -40,8 +40,8 @@ mod tests {
             assert_eq!(at(delivery, 181_000), AgentStatus::Stopped);
         }
         assert_eq!(at(Delivery::Stream, 1_000_000_000), AgentStatus::Active);
-        let said = reported(AgentStatus::Stopped, Delivery::Stream, 0, 1, &timing);
-        assert_eq!(said, AgentStatus::Stopped);
+        let own = reported(AgentStatus::Stopped, Delivery::Stream, 0, 1, &timing);
+        assert_eq!(own, AgentStatus::Stopped);
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub struct Version {
 /// A row of the registry.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Row {
-    /// What is shown of it.
+    /// The fields that are shown.
     pub agent: Agent,
     /// Orders the configurations of its mailbox.
     pub version: Version,
@@ -33,7 +33,7 @@ pub struct Row {
     pub deleted_at: Option<Ms>,
 }
 
-/// Who registers, and where.
+/// The caller of a registration, and the repo.
 #[derive(Debug, Clone)]
 pub struct Registrant<'a> {
     /// The caller's owner: the agent's owner from now on.
@@ -46,7 +46,7 @@ pub struct Registrant<'a> {
     pub fresh_id: AgentId,
 }
 
-/// What a registration leads to.
+/// The outcome of a registration.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
     /// A new incarnation: 201.
@@ -101,8 +101,8 @@ fn endpoint_after(change: &EndpointChange, before: &str) -> String {
     }
 }
 
-/// How the registry says that messages reach an agent with this endpoint, until its
-/// mailbox reports otherwise.
+/// The delivery that the registry shows for an agent with this endpoint, until its
+/// mailbox reports another one.
 pub(crate) fn delivery_of(endpoint: &str) -> Delivery {
     if endpoint.is_empty() { Delivery::Polling } else { Delivery::Webhook }
 }
@@ -135,7 +135,7 @@ fn create(last_generation: u32, by: &Registrant<'_>, wish: &Registration, now: M
 
 fn renew(row: &Row, by: &Registrant<'_>, wish: &Registration, now: Ms) -> Row {
     let update = AgentUpdate {
-        // Who registers again is not stopped (any longer).
+        // An agent that registers again is no longer stopped.
         status: wish
             .status
             .or_else(|| (row.agent.status == AgentStatus::Stopped).then_some(AgentStatus::Active)),
@@ -178,7 +178,7 @@ pub fn update(row: &Row, wish: &AgentUpdate, now: Ms) -> Row {
     next
 }
 
-/// Would writing `next` over `row` tell anything but a fresh `last_seen`?
+/// Does `next` differ from `row` in more than `last_seen`?
 pub fn differs(row: &Row, next: &Row) -> bool {
     let mut same_moment = next.clone();
     same_moment.agent.last_seen = row.agent.last_seen;

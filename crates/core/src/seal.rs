@@ -2,9 +2,8 @@
 //!
 //! `MASTER_KEY` is `id:base64 of 32 bytes`, or several of them separated by
 //! commas: the first one seals, all of them open. A sealed text is
-//! `id.base64(nonce ‖ ciphertext)`. The associated data says where the secret
-//! belongs (mailbox, incarnation, field), so that a row moved elsewhere does
-//! not open.
+//! `id.base64(nonce ‖ ciphertext)`. The associated data is the place of the secret
+//! (mailbox, incarnation, field), so that a row moved elsewhere does not open.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};

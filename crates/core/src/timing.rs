@@ -32,7 +32,7 @@ pub struct Timing {
     /// How long acknowledged messages are kept.
     pub keep_acked: Ms,
     /// How long delivered and failed messages are kept.
-    pub keep_settled: Ms,
+    pub keep_ended: Ms,
     /// How long idempotency keys are kept.
     pub keep_keys: Ms,
     /// Old rows are deleted in one go, this often.
@@ -68,7 +68,7 @@ impl Default for Timing {
             push_guard: 5 * SECOND,
             secret_overlap: DAY,
             keep_acked: DAY,
-            keep_settled: 7 * DAY,
+            keep_ended: 7 * DAY,
             keep_keys: 8 * DAY,
             purge_every: HOUR,
             unseen: 180 * SECOND,
@@ -103,7 +103,7 @@ impl Timing {
             push_guard: by(full.push_guard),
             secret_overlap: by(full.secret_overlap),
             keep_acked: by(full.keep_acked),
-            keep_settled: by(full.keep_settled),
+            keep_ended: by(full.keep_ended),
             keep_keys: by(full.keep_keys),
             purge_every: by(full.purge_every),
             unseen: by(full.unseen),

@@ -1,7 +1,7 @@
-//! What a mailbox in memory is made from.
+//! Reads everything that a mailbox in memory is made from.
 
 use super::{Sql, int, seq};
-use crate::mailbox::command::Refused;
+use crate::mailbox::Refused;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::mailbox::{Noted, PendingRow, SenderRef, Snapshot, Waiting};
 use multiclaude_hybrid_protocol::MessageId;

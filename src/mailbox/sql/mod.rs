@@ -9,8 +9,8 @@ mod load;
 mod read;
 mod retention;
 
-use super::command::Refused;
-use multiclaude_hybrid_core::mailbox::{Settled, Write};
+use super::Refused;
+use multiclaude_hybrid_core::mailbox::{Advance, Kind, Write};
 use multiclaude_hybrid_protocol::Timestamp;
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use serde::Deserialize;
@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS messages (
   delivered_at TEXT, acked_at TEXT, failed_at TEXT, failure_reason TEXT, last_error TEXT,
   sender TEXT, sender_owner TEXT, key TEXT,
   head TEXT NOT NULL,
-  seen_at TEXT
+  seen_at TEXT, push_id TEXT
 );
 CREATE TABLE IF NOT EXISTS keys (
   scope TEXT PRIMARY KEY, content TEXT NOT NULL, seq INTEGER NOT NULL, expires_at INTEGER NOT NULL,
@@ -43,6 +43,14 @@ CREATE TABLE IF NOT EXISTS notices (
   seq INTEGER PRIMARY KEY, uuid TEXT NOT NULL, batch INTEGER NOT NULL, recipient TEXT NOT NULL,
   reason TEXT NOT NULL
 );";
+
+/// Older versions kept the id of a request's push at the beginning of `head`.
+const ADD_PUSH_ID: &str = "ALTER TABLE messages ADD COLUMN push_id TEXT; \
+     UPDATE messages SET push_id = (head || '}') ->> '$.webhook_id', \
+     head = '{' || substr(head, instr(head, ',') + 1) WHERE head LIKE '{\"webhook_id\":%'";
+/// Older versions did not store what a mailbox is for.
+const SET_KIND: &str = "UPDATE config SET data = json_set(data, '$.kind', 'Spawns') \
+     WHERE data ->> '$.kind' IS NOT 'Spawns'";
 
 /// A message's wire form. The fields that change follow `head`.
 const MESSAGE: &str = "head || ',\"status\":\"' || CASE status WHEN 0 THEN 'pending' \
@@ -54,9 +62,13 @@ const MESSAGE: &str = "head || ',\"status\":\"' || CASE status WHEN 0 THEN 'pend
      || iif(failure_reason IS NULL, '', ',\"failure_reason\":\"' || failure_reason || '\"') \
      || iif(last_error IS NULL, '', ',\"last_error\":\"' || last_error || '\"') || '}'";
 
-/// The same for a message that was just stored.
-pub fn fresh_message(head: &str, attempts: u32) -> String {
-    format!("{head},\"status\":\"pending\",\"attempts\":{attempts}}}")
+/// The wire form of a message that was just stored: an agent's has a status, a request
+/// for a worker is pushed as it came.
+pub fn wire_form(kind: Kind, head: &str, attempts: u32) -> String {
+    match kind {
+        Kind::Agent => format!("{head},\"status\":\"pending\",\"attempts\":{attempts}}}"),
+        Kind::Spawns => format!("{head}}}"),
+    }
 }
 
 fn status_number(status: MessageStatus) -> i64 {
@@ -82,7 +94,7 @@ pub struct Found {
     pub uuid: String,
     /// The incarnation it is for.
     pub generation: u32,
-    /// Where it stands.
+    /// Its status.
     pub status: MessageStatus,
     /// Has the agent itself taken it?
     pub seen: bool,
@@ -106,11 +118,11 @@ pub struct Page {
 /// A remembered idempotency key.
 #[derive(Debug, Deserialize)]
 pub struct Key {
-    /// What it stands for.
+    /// The content that it stands for.
     pub content: String,
     /// The message's wire form, while it is kept.
     pub message: Option<String>,
-    /// After that, what of it the coordinator decided: id, times, status.
+    /// After that, the fields that the coordinator decided: id, times, status.
     pub outcome: Option<String>,
 }
 
@@ -121,8 +133,8 @@ pub fn remembered_message(outcome: &str, fields: &str) -> String {
     format!("{{{fields},{kept}")
 }
 
-/// What a failed statement means. SQLite's code ends the message. These codes stand
-/// for a mistake of ours; any other, such as `SQLITE_BUSY`, `SQLITE_FULL` or
+/// The refusal after a failed statement. SQLite's code ends the message. These codes
+/// stand for a mistake of ours; any other, such as `SQLITE_BUSY`, `SQLITE_FULL` or
 /// `SQLITE_IOERR`, for storage that does not answer at the moment.
 fn fault(error: Error) -> Refused {
     const OURS: [&str; 7] =
@@ -166,14 +178,20 @@ impl Sql {
         Ok(())
     }
 
-    /// The first column of the first row.
-    fn text(&self, sql: &str, binds: Vec<SqlStorageValue>) -> Result<Option<String>, Refused> {
+    /// The texts in the first row.
+    fn texts(&self, sql: &str, binds: Vec<SqlStorageValue>) -> Result<Vec<String>, Refused> {
         let mut rows = self.storage.exec(sql, binds).map_err(fault)?.raw();
-        let rows = rows.next().transpose().map_err(fault)?;
-        Ok(rows.and_then(|row| row.into_iter().next()).and_then(|value| match value {
+        let row = rows.next().transpose().map_err(fault)?;
+        let texts = row.into_iter().flatten().filter_map(|value| match value {
             SqlStorageValue::String(text) => Some(text),
             _ => None,
-        }))
+        });
+        Ok(texts.collect())
+    }
+
+    /// The first text in the first row.
+    fn text(&self, sql: &str, binds: Vec<SqlStorageValue>) -> Result<Option<String>, Refused> {
+        Ok(self.texts(sql, binds)?.into_iter().next())
     }
 
     fn json<T: DeserializeOwned>(
@@ -185,15 +203,22 @@ impl Sql {
         Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
     }
 
-    /// Was this object ever configured? Asking writes nothing, except that the
-    /// first time brings tables that an older version made up to date.
-    pub fn open(&self) -> Result<bool, Refused> {
+    /// Was this object ever configured? Asking writes nothing, except that the first time
+    /// brings tables that an older version made up to date. `spawns`: by its name, the
+    /// object is for requests for workers.
+    pub fn open(&self, spawns: bool) -> Result<bool, Refused> {
         let sql = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'messages'";
         let Some(table) = self.text(sql, vec![])? else {
             return Ok(false);
         };
         if !table.contains("seen_at") {
             self.run("ALTER TABLE messages ADD COLUMN seen_at TEXT", vec![])?;
+        }
+        if !table.contains("push_id") {
+            self.run(ADD_PUSH_ID, vec![])?;
+        }
+        if spawns {
+            self.run(SET_KIND, vec![])?;
         }
         Ok(true)
     }
@@ -212,8 +237,8 @@ impl Sql {
                 vec![serde_json::to_string(&config)?.into()],
             ),
             Write::Insert(row) => self.run(
-                "INSERT INTO messages (seq, uuid, generation, expires_at, sender, sender_owner, key, head) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO messages (seq, uuid, generation, expires_at, sender, sender_owner, key, push_id, head) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 vec![
                     seq(row.seq),
                     row.uuid.into(),
@@ -222,6 +247,7 @@ impl Sql {
                     maybe(row.sender.map(|sender| serde_json::to_string(&sender)).transpose()?),
                     maybe(sender_owner.map(str::to_owned)),
                     maybe(row.key),
+                    maybe(row.push_id),
                     row.head.into(),
                 ],
             ),
@@ -231,7 +257,7 @@ impl Sql {
                  expires_at = excluded.expires_at, outcome = NULL",
                 vec![row.key.scope.into(), row.key.content.into(), seq(row.seq), int(row.expires_at)],
             ),
-            Write::Settle(settled) => self.settle(&settled),
+            Write::Advance(advance) => self.advance(&advance),
             Write::Attempt { seq: at, attempts, error } => self.run(
                 "UPDATE messages SET attempts = ?, last_error = ? WHERE seq = ?",
                 vec![int(attempts.into()), error.into(), seq(at)],
@@ -253,7 +279,7 @@ impl Sql {
         }
     }
 
-    fn settle(&self, settled: &Settled) -> Result<(), Refused> {
+    fn advance(&self, to: &Advance) -> Result<(), Refused> {
         // A failed message stays failed; only a waiting one can fail. That it was
         // seen is noted of one that is further already, too.
         let sql = "UPDATE messages SET status = max(status, ?1), \
@@ -267,13 +293,13 @@ impl Sql {
         self.run(
             sql,
             vec![
-                int(status_number(settled.status)),
-                Timestamp(settled.at).to_string().into(),
-                int(settled.purge_at),
-                settled.attempts.map_or(SqlStorageValue::Null, |attempts| int(attempts.into())),
-                seq(settled.seq),
-                maybe(settled.reason.map(|reason| reason.as_str().to_owned())),
-                int(settled.seen.into()),
+                int(status_number(to.status)),
+                Timestamp(to.at).to_string().into(),
+                int(to.purge_at),
+                to.attempts.map_or(SqlStorageValue::Null, |attempts| int(attempts.into())),
+                seq(to.seq),
+                maybe(to.reason.map(|reason| reason.as_str().to_owned())),
+                int(to.seen.into()),
             ],
         )
     }

@@ -1,9 +1,10 @@
-//! What is read of messages and keys.
+//! Reads messages and keys.
 
 use super::{Found, Key, MESSAGE, Page, Sql, int, seq, status_number};
-use crate::mailbox::command::Refused;
+use crate::mailbox::Refused;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::mailbox::{SenderRef, Stored};
+use multiclaude_hybrid_protocol::AgentName;
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use worker::SqlStorageValue;
 
@@ -29,9 +30,18 @@ impl Sql {
         self.text(&format!("SELECT {MESSAGE} FROM messages WHERE seq = ?"), vec![seq(at)])
     }
 
-    /// The part of a message's wire form that does not change.
-    pub fn head(&self, at: u64) -> Result<Option<String>, Refused> {
-        self.text("SELECT head || '}' FROM messages WHERE seq = ?", vec![seq(at)])
+    /// A message as it is pushed or offered: the id, and the wire form.
+    pub fn outgoing(
+        &self,
+        at: u64,
+        agent: &AgentName,
+    ) -> Result<Option<(String, String)>, Refused> {
+        let sql = format!(
+            "SELECT coalesce(push_id, 'msg_' || uuid || '_' || ?2), \
+             iif(push_id IS NULL, {MESSAGE}, head || '}}') FROM messages WHERE seq = ?1"
+        );
+        let mut texts = self.texts(&sql, vec![seq(at), agent.as_str().into()])?.into_iter();
+        Ok(texts.next().zip(texts.next()))
     }
 
     /// A remembered key, with its message's row or what was kept of it. Where the key
@@ -76,7 +86,7 @@ impl Sql {
         Ok(Page { items: items.to_owned(), count, next: last.filter(|_| found > count) })
     }
 
-    /// What of these messages their failing needs.
+    /// The fields of these messages that their failing needs.
     pub fn stored(&self, seqs: &[u64]) -> Result<Vec<Stored>, Refused> {
         type Row = (u64, String, Option<SenderRef>);
         let rows: Vec<Row> = self

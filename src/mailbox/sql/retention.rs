@@ -1,7 +1,7 @@
-//! Rows that need not be kept any longer.
+//! Deletes rows that need not be kept any longer.
 
 use super::{MESSAGE, Sql, int};
-use crate::mailbox::command::Refused;
+use crate::mailbox::Refused;
 use multiclaude_hybrid_core::Ms;
 
 impl Sql {

@@ -14,7 +14,7 @@ fn from_dan(text: &str) -> Value {
 }
 
 /// The database of the only mailbox.
-fn mailbox(coordinator: &Coordinator) -> PathBuf {
+pub(super) fn mailbox(coordinator: &Coordinator) -> PathBuf {
     let objects = coordinator.state_dir().join("v3/do/multiclaude-hybrid-Mailbox");
     let files = std::fs::read_dir(objects).unwrap().map(|file| file.unwrap().path());
     let of_objects = files.filter(|path| {
@@ -27,7 +27,7 @@ fn mailbox(coordinator: &Coordinator) -> PathBuf {
 }
 
 /// Runs a statement on a database that nobody has open.
-fn sql(database: &Path, statement: &str) {
+pub(super) fn sql(database: &Path, statement: &str) {
     const RUN: &str = "const {DatabaseSync} = require('node:sqlite');\
         new DatabaseSync(process.argv[1]).exec(process.argv[2]);";
     let mut node = e2e::tool("node");

@@ -1,6 +1,7 @@
 //! Storage: who owns what, and what a crash between two owners leaves.
 
 mod locked;
+mod older;
 
 use crate::{agent, code, message};
 use e2e::{Coordinator, Options, Sink, World, eventually, shared};

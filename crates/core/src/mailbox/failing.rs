@@ -1,16 +1,20 @@
-//! What fails: expired and orphaned messages, and the notices about them.
+//! Expired and orphaned messages fail, and their senders get notices.
 
 use super::notice::Batch;
-use super::write::{Settled, Stored, Write};
-use super::{FAIL_BATCH, Mailbox, Standing};
+use super::standing::Standing;
+use super::state::Mailbox;
+use super::write::{Stored, Write};
 use crate::Ms;
 use multiclaude_hybrid_protocol::message::FailureReason;
 
+/// Messages that fail in one go, so that no turn takes long.
+pub const FAIL_BATCH: usize = 200;
+
 impl Mailbox {
-    pub(super) fn settle_failed(&mut self, seq: u64, reason: FailureReason, now: Ms) -> Settled {
+    pub(super) fn mark_failed(&mut self, seq: u64, reason: FailureReason, now: Ms) -> Write {
         let attempts = self.waiting.remove(seq).map(|waiting| waiting.attempts);
         self.drop_orphan(seq);
-        self.settled(seq, Standing::FAILED, Some(reason), attempts, now)
+        Write::Advance(self.advance(seq, Standing::FAILED, Some(reason), attempts, now))
     }
 
     /// Messages to fail now, at most [`FAIL_BATCH`], all for one reason.
@@ -44,12 +48,12 @@ impl Mailbox {
         found.is_ok_and(|at| self.orphans.remove(at).is_some())
     }
 
-    /// Fails these messages and notes who is to be told.
+    /// Fails these messages and notes who gets a notice.
     pub fn fail(&mut self, failing: Vec<Stored>, reason: FailureReason, now: Ms) -> Vec<Write> {
         let noted = self.outbox.note(&failing, reason);
         let mut writes: Vec<_> = noted.into_iter().map(Write::Note).collect();
         for row in failing {
-            writes.push(Write::Settle(self.settle_failed(row.seq, reason, now)));
+            writes.push(self.mark_failed(row.seq, reason, now));
         }
         writes
     }

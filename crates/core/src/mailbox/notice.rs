@@ -2,9 +2,10 @@
 //!
 //! One notice per batch and sender. A batch is named by its first failed
 //! message and never changes once it is noted, so that passing it on twice
-//! makes one notice. Notices themselves have no sender to tell.
+//! makes one notice. There is no notice about a notice.
 
-use super::write::{Noted, SenderRef, Stored};
+use super::draft::SenderRef;
+use super::write::{Noted, Stored};
 use crate::Ms;
 use multiclaude_hybrid_protocol::message::FailureReason;
 use multiclaude_hybrid_protocol::{AgentName, Repo};
@@ -22,7 +23,7 @@ const OUTBOX_MAX: usize = 1000;
 pub struct Batch {
     /// Names it: the first failed message.
     pub batch: u64,
-    /// Who is told.
+    /// Its recipient.
     pub recipient: SenderRef,
     /// Why the messages failed.
     pub reason: FailureReason,
@@ -92,7 +93,7 @@ impl Outbox {
         self.batches.retain(|known| known.batch != batch);
     }
 
-    /// Too much to tell already.
+    /// It holds as much as it may.
     pub(super) fn is_full(&self) -> bool {
         self.batches.iter().map(|batch| batch.uuids.len()).sum::<usize>() >= OUTBOX_MAX
     }
@@ -111,7 +112,7 @@ impl Outbox {
     }
 }
 
-/// What a notice says to the sender of messages to `agent`.
+/// The text of a notice to a sender of messages to `agent`.
 pub fn notice_text(repo: &Repo, agent: &AgentName, batch: &Batch) -> String {
     let why = match batch.reason {
         FailureReason::Expired => "nobody took them before their time was over",

@@ -1,24 +1,16 @@
 //! Pushing: at most one in flight, always the oldest waiting message.
 
-use super::{Mailbox, Standing, Waiting, Write, transition};
+use super::queue::Waiting;
+use super::standing::{Standing, transition};
+use super::state::Mailbox;
+use super::transit::Push;
+use super::write::Write;
 use crate::outcome::{ErrorClass, Outcome};
 use crate::registry::Version;
 use crate::{Ms, retry};
 use multiclaude_hybrid_protocol::message::Report;
 
-/// A push that was begun.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Push {
-    /// The message.
-    pub seq: u64,
-    /// Which attempt at this message it is, from 1.
-    pub attempt: u32,
-    /// The configuration it goes out under.
-    pub version: Version,
-    number: u64,
-}
-
-/// What the end of a push leads to.
+/// The consequences of a push that ended.
 #[derive(Debug, Default, PartialEq)]
 pub struct Finished {
     /// To be stored now. That a push succeeded is not among them: it may wait
@@ -89,13 +81,13 @@ impl Mailbox {
         if let Ok(Some(next)) = transition(Standing::PENDING, report)
             && (waited || next.seen)
         {
-            let settled = self.settled(push.seq, next, None, Some(push.attempt), now);
-            self.unsaved.push(settled);
+            let mark = self.advance(push.seq, next, None, Some(push.attempt), now);
+            self.unsaved.push(mark);
         }
     }
 
     fn count_failure(&mut self, push: &Push, outcome: Outcome, class: ErrorClass) -> Finished {
-        // An endpoint that was replaced meanwhile has no say any longer.
+        // The answer of an endpoint that was replaced meanwhile does not count.
         let current = self.open().is_some_and(|config| config.version == push.version);
         let Some(attempts) = self.waiting.count_attempt(push.seq) else {
             return Finished::default();

@@ -8,10 +8,10 @@ use crate::Ms;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-/// What is known of a waiting message without reading its row.
+/// The fields of a waiting message that are known without reading its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
-    /// When it fails if nobody took it.
+    /// When it fails unless its recipient takes it before.
     pub expires_at: Ms,
     /// Pushes that failed so far.
     pub attempts: u32,

@@ -2,7 +2,7 @@
 
 use multiclaude_hybrid_protocol::message::{MessageStatus, Report};
 
-/// Where a message stands.
+/// How far a message has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Standing {
     /// Its status.

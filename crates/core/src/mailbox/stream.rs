@@ -6,10 +6,12 @@
 //! an object that died has lost its sockets, too, and offers again under the
 //! same id.
 
-use super::{Mailbox, Standing, Write, transition};
+use super::standing::{Standing, transition};
+use super::state::Mailbox;
+use super::transit::{Offer, Stream};
+use super::write::Write;
 use crate::Ms;
 use multiclaude_hybrid_protocol::message::Report;
-use serde::{Deserialize, Serialize};
 
 /// Offers of one message in a row that may stay without an answer, where nothing
 /// but the stream reaches the agent. After the last, the connection counts as
@@ -18,31 +20,14 @@ const OFFERS_MAX: u32 = 3;
 /// The same where an endpoint is set: it takes over.
 const OFFERS_MAX_BESIDE_ENDPOINT: u32 = 1;
 
-/// What a receipt shows of an offer without an answer.
+/// The error that a receipt shows after an offer without an answer.
 const UNANSWERED: &str = "stream_unanswered";
 
-/// A message that was sent over the stream and waits for the client's answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Offer {
-    /// The message.
-    pub seq: u64,
-    /// When it is offered again.
-    pub until: Ms,
-    /// How often it has been offered, this time included.
-    pub tries: u32,
-}
-
-/// A client's open stream.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stream {
-    pub(super) offer: Option<Offer>,
-}
-
-/// What the stream is to do now.
+/// The stream's next action.
 #[derive(Debug, PartialEq)]
-pub enum Next {
+pub enum Offering {
     /// Send this message.
-    Offer(Offer),
+    Send(Offer),
     /// The client answers nothing: close the connection.
     HangUp,
 }
@@ -91,7 +76,7 @@ impl Mailbox {
 
     /// Begins the next offer, if it is time for one; the writes note that the
     /// one before it was not answered.
-    pub fn begin_offer(&mut self, now: Ms) -> Option<(Next, Vec<Write>)> {
+    pub fn begin_offer(&mut self, now: Ms) -> Option<(Offering, Vec<Write>)> {
         let (seq, tries) = self.offerable(now)?;
         let mut writes = Vec::new();
         if tries > 0
@@ -101,11 +86,11 @@ impl Mailbox {
         }
         if tries >= self.offers_max() {
             self.stream = None;
-            return Some((Next::HangUp, writes));
+            return Some((Offering::HangUp, writes));
         }
         let offer = Offer { seq, until: now + self.timing.stream_answer, tries: tries + 1 };
         self.stream = Some(Stream { offer: Some(offer) });
-        Some((Next::Offer(offer), writes))
+        Some((Offering::Send(offer), writes))
     }
 
     fn offers_max(&self) -> u32 {
@@ -126,8 +111,8 @@ impl Mailbox {
         let Some(waiting) = self.waiting.remove(seq) else {
             return false;
         };
-        let settled = self.settled(seq, next, None, Some(waiting.attempts + 1), now);
-        self.unsaved.push(settled);
+        let mark = self.advance(seq, next, None, Some(waiting.attempts + 1), now);
+        self.unsaved.push(mark);
         true
     }
 

@@ -1,13 +1,12 @@
-//! What is stored, and the changes to it, as data.
+//! Stored rows and the changes to them, as data.
 
 use super::config::Config;
+use super::draft::{Key, SenderRef};
 use super::queue::Waiting;
 use crate::Ms;
 use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus};
-use multiclaude_hybrid_protocol::{AgentId, AgentName};
-use serde::{Deserialize, Serialize};
 
-/// One change of what is stored: one SQL statement, one row unless said.
+/// One change: one SQL statement, and one row unless stated.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Write {
     /// Replaces the configuration.
@@ -17,7 +16,7 @@ pub enum Write {
     /// Stores a message.
     Insert(Box<Insert>),
     /// Moves a message forward; without effect on one that is as far.
-    Settle(Settled),
+    Advance(Advance),
     /// Counts a push that failed.
     Attempt {
         /// The message.
@@ -45,30 +44,23 @@ pub struct Insert {
     pub uuid: String,
     /// The incarnation it is for.
     pub generation: u32,
-    /// When it fails if nobody took it.
+    /// When it fails unless its recipient takes it before.
     pub expires_at: Ms,
-    /// Who is told if it fails.
+    /// The recipient of a notice if it fails.
     pub sender: Option<SenderRef>,
     /// The idempotency key that stands for it.
     pub key: Option<String>,
+    /// The id of its pushes; none: its own id.
+    pub push_id: Option<String>,
     /// Its wire form up to the fields that change, without the last brace.
     pub head: String,
-}
-
-/// The incarnation of an agent that sent a message.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct SenderRef {
-    /// Its mailbox.
-    pub name: AgentName,
-    /// The incarnation; a later one is told nothing.
-    pub id: AgentId,
 }
 
 /// An idempotency key on its way into the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remember {
     /// The key with what it stands for.
-    pub key: super::Key,
+    pub key: Key,
     /// The message it stands for.
     pub seq: u64,
     /// When it may be forgotten.
@@ -77,10 +69,10 @@ pub struct Remember {
 
 /// A message has moved forward.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settled {
+pub struct Advance {
     /// The message.
     pub seq: u64,
-    /// Where to; without effect on one that is further.
+    /// The status; without effect on a message that is further.
     pub status: MessageStatus,
     /// It is seen, too.
     pub seen: bool,
@@ -94,7 +86,7 @@ pub struct Settled {
     pub purge_at: Ms,
 }
 
-/// One failed message whose sender is to be told.
+/// One failed message whose sender gets a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Noted {
     /// The failed message.
@@ -103,20 +95,20 @@ pub struct Noted {
     pub uuid: String,
     /// The first failed message of the batch, which names it.
     pub batch: u64,
-    /// Who is told.
+    /// The recipient of the notice.
     pub recipient: SenderRef,
     /// Why it failed.
     pub reason: FailureReason,
 }
 
-/// What of a stored message its failing needs.
+/// The fields of a stored message that its failing needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     /// Its place.
     pub seq: u64,
     /// The UUID of its id.
     pub uuid: String,
-    /// Who is told.
+    /// The recipient of the notice.
     pub sender: Option<SenderRef>,
 }
 
@@ -131,7 +123,7 @@ pub struct PendingRow {
     pub waiting: Waiting,
 }
 
-/// What a mailbox is loaded from.
+/// Everything that a mailbox is loaded from.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// The configuration.

@@ -93,9 +93,9 @@ fn take_over_replaces_only_a_holder_unseen_for_180_seconds_or_stopped() {
 
 #[test]
 fn a_tombstone_frees_the_name_and_keeps_the_generation() {
-    let grave = tombstone(&held(), NOW);
-    assert_eq!(grave.version, Version { generation: 1, revision: 2 });
-    let row = created(decide(Some(&grave), "ann", serde_json::json!({}), NOW));
+    let tombstone_row = tombstone(&held(), NOW);
+    assert_eq!(tombstone_row.version, Version { generation: 1, revision: 2 });
+    let row = created(decide(Some(&tombstone_row), "ann", serde_json::json!({}), NOW));
     assert_eq!(row.version, Version { generation: 2, revision: 1 });
 }
 

@@ -1,6 +1,16 @@
-//! Single courses of events that have to come out in one way.
+//! Single courses of events, each with one right end.
 
-use super::*;
+use super::steps::Step;
+use super::world::{World, agent_id};
+use crate::mailbox::{
+    CAPACITY, Config, Configuration, Draft, Kind, Next, Offering, Refused, Standing,
+};
+use crate::outcome::{ErrorClass, Outcome};
+use crate::registry::Version;
+use crate::secrets;
+use multiclaude_hybrid_protocol::agent::Delivery;
+use multiclaude_hybrid_protocol::message::{MessageStatus, Report};
+use multiclaude_hybrid_protocol::{AgentName, Owner};
 
 fn open_world() -> World {
     let mut world = World::new();
@@ -31,11 +41,12 @@ fn ten_thousand_may_wait_and_only_a_notice_comes_after() {
         ttl_secs: None,
         sender: None,
         key: None,
+        push_id: None,
         random: 0,
         is_notice,
     };
     let mut accept = |is_notice| world.mailbox.accept(draft(is_notice), 0, |_| String::new());
-    assert_eq!(accept(false).unwrap_err(), Refusal::Full);
+    assert_eq!(accept(false).unwrap_err(), Refused::MailboxFull);
     assert!(accept(true).is_ok());
 }
 
@@ -100,9 +111,9 @@ fn an_endpoint_that_is_gone_is_back_with_another_url_or_a_good_test() {
 fn a_stream_is_reported_to_the_registry_again_after_another_url_was_set() {
     let mut world = open_world();
     world.mailbox.open_stream(None);
-    let told = world.mailbox.unreported(world.now).unwrap();
-    assert_eq!(told.0, Delivery::Stream);
-    let writes = world.mailbox.reported(told);
+    let delivery = world.mailbox.unreported(world.now).unwrap();
+    assert_eq!(delivery.0, Delivery::Stream);
+    let writes = world.mailbox.reported(delivery);
     world.execute(writes);
     assert!(world.mailbox.unreported(world.now).is_none());
     // The same URL again: the registry still shows the stream.
@@ -116,6 +127,7 @@ fn a_stream_is_reported_to_the_registry_again_after_another_url_was_set() {
 /// A configuration of the first incarnation, as the registry would ask for it.
 fn configure(world: &mut World, revision: u32, url: &str, sets: bool, secret: Option<&str>) {
     let wish = Configuration {
+        kind: None,
         agent_id: agent_id(1),
         owner: Owner::parse("dan").unwrap(),
         version: Version { generation: 1, revision },
@@ -142,6 +154,7 @@ fn a_late_answer_to_an_old_configuration_says_nothing_about_the_new_one() {
 fn a_replaced_secret_signs_for_24_hours_and_a_new_incarnation_knows_none_of_it() {
     let mut world = open_world();
     let wish = |version| Configuration {
+        kind: None,
         agent_id: agent_id(version),
         owner: Owner::parse("dan").unwrap(),
         version: Version { generation: version, revision: 9 },
@@ -152,7 +165,7 @@ fn a_replaced_secret_signs_for_24_hours_and_a_new_incarnation_knows_none_of_it()
     world.execute(writes);
     let sealed = |world: &World, now| -> Vec<_> {
         let endpoint = world.mailbox.config().unwrap().endpoint.clone().unwrap();
-        endpoint.signing(now).map(|held| held.sealed.clone()).collect()
+        secrets::valid(&endpoint.secrets, now).map(|held| held.sealed.clone()).collect()
     };
     let day = 24 * 3_600_000;
     assert_eq!(sealed(&world, world.now + day - 1), ["second", "sealed"]);
@@ -201,7 +214,7 @@ fn a_silent_client_gets_the_same_message_three_times_and_is_hung_up_on() {
     }
     assert_eq!(world.offered, [1, 1, 1]);
     let (next, _) = world.mailbox.begin_offer(world.now).unwrap();
-    assert_eq!(next, Next::HangUp);
+    assert_eq!(next, Offering::HangUp);
     assert_eq!(world.mailbox.waiting(), 2);
 }
 
@@ -214,7 +227,7 @@ fn beside_an_endpoint_one_offer_without_an_answer_is_enough() {
     assert!(world.mailbox.begin_offer(world.now + 29_999).is_none());
     world.now += 30_000;
     let (next, _) = world.mailbox.begin_offer(world.now).unwrap();
-    assert_eq!(next, Next::HangUp);
+    assert_eq!(next, Offering::HangUp);
     assert_eq!(world.mailbox.begin_push(world.now).unwrap().attempt, 2);
 }
 
@@ -229,7 +242,7 @@ fn beside_an_endpoint_that_is_gone_there_are_three_offers() {
         world.now += 30_000;
     }
     assert_eq!(world.offered, [1, 1, 1]);
-    assert_eq!(world.mailbox.begin_offer(world.now).unwrap().0, Next::HangUp);
+    assert_eq!(world.mailbox.begin_offer(world.now).unwrap().0, Offering::HangUp);
 }
 
 #[test]
@@ -253,7 +266,7 @@ fn a_stream_ends_with_its_incarnation_and_an_offer_survives_sleep() {
     world.mailbox.open_stream(None);
     send(&mut world);
     let (next, _) = world.mailbox.begin_offer(world.now).unwrap();
-    let Next::Offer(offer) = next else { panic!() };
+    let Offering::Send(offer) = next else { panic!() };
     world.reload();
     world.mailbox.open_stream(Some(offer));
     assert!(!world.mailbox.can_offer(world.now), "offered twice");
@@ -263,13 +276,13 @@ fn a_stream_ends_with_its_incarnation_and_an_offer_survives_sleep() {
 }
 
 #[test]
-fn what_an_endpoint_says_it_saw_counts_even_if_a_poller_acknowledged_meanwhile() {
+fn a_seen_report_of_an_endpoint_counts_even_if_a_poller_acknowledged_meanwhile() {
     for (report, seen) in [(Report::DELIVERED, false), (Report::SEEN, true)] {
         let mut world = open_world();
         send(&mut world);
         let push = world.mailbox.begin_push(world.now).unwrap();
         let polled = world.mailbox.report(1, Standing::PENDING, Report::ACKED, world.now);
-        world.execute(vec![Write::Settle(polled.unwrap().unwrap())]);
+        world.execute(vec![polled.unwrap().unwrap()]);
         world.mailbox.finish_push(&push, Outcome::Delivered(report), 0.5, world.now);
         let marks = world.mailbox.take_unsaved();
         world.execute(marks);
@@ -287,7 +300,7 @@ fn the_holder_is_there_for_180_seconds_after_a_sign_and_while_its_stream_lives()
     assert!(!world.mailbox.is_held(world.now + 180_000));
     world.mailbox.open_stream(None);
     assert!(world.mailbox.is_held(world.now + 1_000_000_000));
-    // What an earlier incarnation did says nothing of the next.
+    // A sign of an earlier incarnation is none of the next.
     world.mailbox.note_sign(world.now);
     world.step(Step::Configure { generation: 2, revision: 1, endpoint: false });
     assert!(!world.mailbox.is_held(world.now) && world.mailbox.last_sign().is_none());
@@ -313,4 +326,52 @@ fn signs_are_reported_to_the_registry_once_a_minute_and_not_while_a_stream_lives
     assert_eq!(world.mailbox.unreported_sign(first + 60_000), Some(first + 60_000));
     world.mailbox.open_stream(None);
     assert_eq!(world.mailbox.unreported_sign(first + 60_000), None);
+}
+
+#[test]
+fn expired_messages_fail_before_one_is_pushed_and_pushes_come_before_notices() {
+    let mut world = open_world();
+    world.step(Step::Send { key: None, content: 0, sender: true, ttl: 1 });
+    send(&mut world);
+    world.now += 1_000;
+    assert!(matches!(world.mailbox.next(world.now), Next::Fail(_, seqs) if seqs == [1]));
+    let writes = match world.mailbox.next(world.now) {
+        Next::Fail(reason, seqs) => {
+            world.mailbox.fail(world.store.stored(&seqs), reason, world.now)
+        }
+        other => panic!("{other:?}"),
+    };
+    world.execute(writes);
+    assert_eq!(world.mailbox.next(world.now), Next::Push);
+    world.step(Step::Push(0));
+    assert!(matches!(world.mailbox.next(world.now), Next::PassOn(batch) if batch.uuids.len() == 1));
+    world.alarm();
+    assert_eq!(world.mailbox.next(world.now), Next::Rest);
+    world.mailbox.note_sign(world.now);
+    assert_eq!(world.mailbox.next(world.now), Next::ReportSign(world.now));
+    world.mailbox.sign_reported(world.now);
+    assert_eq!(world.mailbox.next(world.now + 9 * 24 * 3_600_000), Next::Purge);
+}
+
+#[test]
+fn a_mailbox_keeps_its_kind_if_an_older_coordinator_does_not_say_it() {
+    let mut world = World::new();
+    let mut wish = Configuration {
+        kind: Some(Kind::Spawns),
+        agent_id: agent_id(1),
+        owner: Owner::parse("dan").unwrap(),
+        version: Version { generation: 1, revision: 1 },
+        endpoint: Some("https://a.example/".to_owned()),
+        sets_endpoint: true,
+    };
+    world.mailbox.configure(wish.clone(), None, 0).unwrap();
+    wish.kind = None;
+    world.mailbox.configure(wish, None, 0).unwrap();
+    assert_eq!(world.mailbox.kind(), Kind::Spawns);
+    // The registry has no entry of it.
+    assert_eq!(world.mailbox.unreported(0), None);
+    let config = world.mailbox.config().unwrap();
+    let mut row = serde_json::to_value(config).unwrap();
+    row.as_object_mut().unwrap().remove("kind");
+    assert_eq!(serde_json::from_value::<Config>(row).unwrap().kind, Kind::Agent);
 }

@@ -1,6 +1,8 @@
-//! What holds whatever happens.
+//! Properties that hold in every order of events.
 
-use super::*;
+use super::steps::{Step, step};
+use super::world::World;
+use proptest::prelude::*;
 
 /// 2,000 cases, or as many as `PROPTEST_CASES` says.
 fn config() -> ProptestConfig {
@@ -12,17 +14,16 @@ fn config() -> ProptestConfig {
 proptest! {
     #![proptest_config(config())]
 
-    /// Whatever happens in whatever order, with a crash between any two
-    /// writes: ids grow, statuses go forward only, nothing accepted is lost,
-    /// every failure is told exactly once.
+    /// In any order of events, with a crash between any two writes: ids grow, statuses go forward only, nothing accepted is lost,
+    /// every failure is reported exactly once.
     #[test]
-    fn nothing_is_lost_told_twice_or_moved_back(steps in prop::collection::vec(step(), 1..60)) {
+    fn no_message_is_lost_reported_twice_or_moved_back(steps in prop::collection::vec(step(), 1..60)) {
         let mut world = World::new();
         for step in steps {
             world.step(step);
             world.check();
         }
-        world.settle();
+        world.end();
     }
 
     /// With an endpoint that takes everything, messages go out by place, each

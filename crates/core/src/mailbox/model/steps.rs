@@ -1,6 +1,7 @@
-//! What may happen to a mailbox, in any order.
+//! The events of a mailbox, in any order.
 
-use super::*;
+use multiclaude_hybrid_protocol::message::Report;
+use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
 pub(super) enum Step {
@@ -18,7 +19,7 @@ pub(super) enum Step {
     CrashAfter(u32),
 }
 
-/// What a recipient's side may say.
+/// A report of the recipient's side.
 fn report() -> impl Strategy<Value = Report> {
     prop_oneof![
         3 => Just(Report::DELIVERED),

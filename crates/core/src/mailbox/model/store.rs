@@ -1,8 +1,15 @@
-//! What the model keeps in the place of SQLite.
+//! The model of SQLite.
 
-use super::*;
+use crate::Ms;
+use crate::mailbox::{
+    Advance, Config, Insert, Noted, PendingRow, Snapshot, Standing, Stored, Waiting, Write,
+    transition,
+};
+use multiclaude_hybrid_protocol::MessageId;
+use multiclaude_hybrid_protocol::message::{MessageStatus, Report};
+use std::collections::BTreeMap;
 
-/// What SQLite would hold.
+/// The rows that SQLite would hold.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Store {
     pub(super) config: Option<Config>,
@@ -38,11 +45,11 @@ impl Store {
                 };
                 assert!(self.rows.insert(row.insert.seq, row).is_none(), "a place was used twice");
             }
-            Write::Settle(settled) => {
-                let row = self.rows.get_mut(&settled.seq).unwrap();
-                let next = after(row.standing, &settled);
+            Write::Advance(advance) => {
+                let row = self.rows.get_mut(&advance.seq).unwrap();
+                let next = after(row.standing, &advance);
                 if next.status != row.standing.status {
-                    self.history.get_mut(&settled.seq).unwrap().push(next.status);
+                    self.history.get_mut(&advance.seq).unwrap().push(next.status);
                 }
                 row.standing = next;
             }
@@ -84,17 +91,17 @@ impl Store {
     }
 }
 
-/// What the statement makes of a row.
-fn after(current: Standing, settled: &Settled) -> Standing {
-    if settled.status == MessageStatus::Failed {
+/// The row after the statement.
+fn after(current: Standing, advance: &Advance) -> Standing {
+    if advance.status == MessageStatus::Failed {
         return if current == Standing::PENDING { Standing::FAILED } else { current };
     }
-    let report = Report::from(settled.status);
-    let report = if settled.seen { report.and_seen() } else { report };
+    let report = Report::from(advance.status);
+    let report = if advance.seen { report.and_seen() } else { report };
     match transition(current, report) {
         Ok(next) => next.unwrap_or(current),
         Err(MessageStatus::Failed) => current,
         // Further already; that it was seen is noted all the same.
-        Err(_) => Standing { seen: current.seen || settled.seen, ..current },
+        Err(_) => Standing { seen: current.seen || advance.seen, ..current },
     }
 }

@@ -1,14 +1,14 @@
-//! The table `runners`: when somebody last asked for work in a repo.
+//! The table `runners`: when a runner last asked for work in a repo.
 
-use super::{Bind, Db};
 use crate::error::ApiError;
+use crate::store::db::{Bind, Db};
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::Repo;
 use worker::D1PreparedStatement;
 
-/// The statement that notes that somebody has, at most once a minute: a runner
-/// that polls writes one row in that time.
+/// The statement that notes that a runner has asked, at most once a minute: polling
+/// writes one row in that time.
 pub(super) fn seen(
     db: &Db,
     repo: &Repo,

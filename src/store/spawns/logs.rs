@@ -2,9 +2,9 @@
 //! It is apart from `spawns`, so that no list reads it and no renewal without a
 //! log writes it, and it goes with its request.
 
-use super::spawns::Row;
-use super::{Bind, Db};
+use super::row::Row;
 use crate::error::ApiError;
+use crate::store::db::{Bind, Db};
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_protocol::spawn::WorkerUpdate;
 use multiclaude_hybrid_protocol::{Owner, Repo, SpawnId};
@@ -50,5 +50,5 @@ pub async fn get(db: &Db, repo: &Repo, id: &SpawnId) -> Result<Option<Log>, ApiE
          json_object('id', id, 'log', log, 'truncated', json(iif(truncated, 'true', 'null')), \
          'updated_at', strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1000.0, 'unixepoch'))) || '' \
          FROM spawn_logs WHERE id = ?1)) AS row FROM spawns WHERE id = ?1 AND repo = ?2";
-    db.first(sql, [Bind::Text(id.as_str()), Bind::Text(repo.as_str())]).await
+    db.first(sql, &[Bind::Text(id.as_str()), Bind::Text(repo.as_str())]).await
 }

@@ -1,68 +1,90 @@
 //! The commands of senders and recipients.
 
-use super::command::{Answer, HeldAnswer, List, Refused, Send, WaitingCount};
-use super::object::Inner;
-use super::sql::{self, fresh_message};
+use crate::mailbox::Refused;
+use crate::mailbox::command::{Answer, HeldAnswer, List, Send, WaitingCount};
+use crate::mailbox::object::{Fresh, Inner};
+use crate::mailbox::sql::{remembered_message, wire_form};
 use crate::{clock, random};
 use futures_util::future::select;
 use multiclaude_hybrid_core::access::Principal;
 use multiclaude_hybrid_core::mailbox::{
-    self, Dedup, Draft, Key, Refusal, SenderRef, Standing, Write,
+    Accepted, Dedup, Draft, Event, Key, Kind, SenderRef, Standing, dedup,
 };
 use multiclaude_hybrid_protocol::message::{MessageStatus, Report};
-use multiclaude_hybrid_protocol::{AgentId, Timestamp};
+use multiclaude_hybrid_protocol::{AgentId, Owner, Timestamp};
 use std::rc::Rc;
 use std::time::Duration;
 use worker::Delay;
 
-impl From<Refusal> for Refused {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::NotFound => Self::AgentNotFound,
-            Refusal::Full => Self::MailboxFull,
-        }
-    }
-}
-
 impl Inner {
     /// Stores a message. `fields` is the part of its wire form that the
     /// sender decides, without braces.
-    pub(super) fn send(&self, send: Send, fields: &str) -> Result<Answer, Refused> {
+    pub(in crate::mailbox) fn send(&self, send: Send, fields: &str) -> Result<Answer, Refused> {
         let (_, agent) = self.address()?;
         self.check_notice(send.notice_for.as_ref())?;
-        self.flush()?;
-        if let Some(known) = self.repeated(&send, fields)? {
-            return Ok(Answer::ok(known));
-        }
-        let owner = send.sender.as_ref().map(|sender| sender.owner.as_str().to_owned());
         let draft = Draft {
             agent,
             ttl_secs: send.ttl_secs,
-            sender: send.sender.map(|sender| SenderRef { name: sender.name, id: sender.id }),
+            sender: send.sender.as_ref().map(|sender| {
+                let (name, id) = (sender.name.clone(), sender.id.clone());
+                SenderRef { name, id }
+            }),
             key: send.key.map(|(scope, content)| Key { scope, content }),
-            random: u32::from_le_bytes(random::bytes()?),
+            push_id: None,
+            random: u32::from_le_bytes(random::bytes().map_err(Refused::broken)?),
             is_notice: send.notice_for.is_some(),
         };
-        let now = clock::now();
+        let owner = send.sender.map(|sender| sender.owner);
+        self.store(Kind::Agent, draft, owner.as_ref(), fields)
+    }
+
+    /// Stores a request for a worker, once under each push id. `fields` is its wire form
+    /// without braces.
+    pub(in crate::mailbox) fn request(
+        &self,
+        push_id: String,
+        fields: &str,
+    ) -> Result<Answer, Refused> {
+        let (_, agent) = self.address()?;
+        let draft = Draft {
+            agent,
+            ttl_secs: None,
+            sender: None,
+            key: Some(Key { scope: format!("spawn|{push_id}"), content: String::new() }),
+            push_id: Some(push_id),
+            random: 0,
+            is_notice: false,
+        };
+        self.store(Kind::Spawns, draft, None, fields)
+    }
+
+    fn store(
+        &self,
+        kind: Kind,
+        draft: Draft,
+        sender_owner: Option<&Owner>,
+        fields: &str,
+    ) -> Result<Answer, Refused> {
+        // An older coordinator sends requests as messages; a newer one hands them over again.
+        if self.with(|core| core.open().is_some() && core.kind() != kind)? {
+            return Err(Refused::broken("a mailbox of another kind"));
+        }
+        self.flush()?;
+        if let Some(known) = self.repeated(draft.key.as_ref(), fields)? {
+            return Ok(Answer::ok(known));
+        }
+        let push_id = draft.push_id.clone();
         let mut head = String::new();
         let (accepted, writes) = self.with(|core| {
-            core.accept(draft, now, |accepted| {
-                let created = accepted.id.time();
-                let expires = Timestamp(accepted.expires_at);
-                head = if self.is_for_spawns() {
-                    format!("{{{fields}")
-                } else {
-                    format!(
-                    "{{\"id\":\"{}\",{fields},\"created_at\":\"{created}\",\"expires_at\":\"{expires}\"",
-                    accepted.id
-                )};
+            core.accept(draft, clock::now(), |accepted| {
+                head = new_head(kind, accepted, fields);
                 head.clone()
             })
         })??;
-        self.execute_from(writes, owner.as_deref())?;
-        self.busy.set(true);
-        let body = fresh_message(&head, 0);
-        self.fresh.replace(Some((accepted.id.seq(), head)));
+        self.execute_from(writes, sender_owner.map(Owner::as_str))?;
+        let body = wire_form(kind, &head, 0);
+        let push_id = push_id.unwrap_or_else(|| accepted.id.to_string());
+        self.fresh.replace(Some(Fresh { seq: accepted.id.seq(), push_id, head }));
         Ok(Answer { status: 201, body, next: None })
     }
 
@@ -78,17 +100,17 @@ impl Inner {
     }
 
     /// The first message under this key, if it was used before.
-    fn repeated(&self, send: &Send, fields: &str) -> Result<Option<String>, Refused> {
+    fn repeated(&self, key: Option<&Key>, fields: &str) -> Result<Option<String>, Refused> {
         let open = self.with(|core| core.open().is_some())?;
-        let Some((scope, content)) = send.key.as_ref().filter(|_| open) else {
+        let Some(Key { scope, content }) = key.filter(|_| open) else {
             return Ok(None);
         };
-        let Some(key) = self.sql.key(scope, clock::now())? else {
+        let Some(known) = self.sql.key(scope, clock::now())? else {
             return Ok(None);
         };
-        let outcome = key.outcome.map(|outcome| sql::remembered_message(&outcome, fields));
-        let message = key.message.or(outcome);
-        match mailbox::dedup(Some((&key.content, message.is_some())), content) {
+        let outcome = known.outcome.map(|outcome| remembered_message(&outcome, fields));
+        let message = known.message.or(outcome);
+        match dedup(Some((&known.content, message.is_some())), content) {
             Dedup::New => Ok(None),
             Dedup::Same => Ok(message),
             Dedup::Mismatch => Err(Refused::IdempotencyMismatch),
@@ -97,7 +119,7 @@ impl Inner {
 
     /// Refuses unless the incarnation is the current one and `caller` may
     /// read and acknowledge for it. Answers its generation.
-    pub(super) fn check_reader(
+    pub(in crate::mailbox) fn check_reader(
         &self,
         caller: &Principal,
         agent_id: Option<&AgentId>,
@@ -119,11 +141,11 @@ impl Inner {
     }
 
     /// Lists messages; holds an empty answer for as long as the caller waits.
-    pub(super) async fn list(self: &Rc<Self>, list: List) -> Result<Answer, Refused> {
+    pub(in crate::mailbox) async fn list(self: &Rc<Self>, list: List) -> Result<Answer, Refused> {
         let deadline = clock::now() + list.wait_ms as i64;
         let began = self.check_reader(&list.caller, list.agent_id.as_ref())?;
         self.note_sign(&list.caller)?;
-        self.follow_up(false)?;
+        self.follow(Event::Handled)?;
         loop {
             let generation = self.check_reader(&list.caller, list.agent_id.as_ref())?;
             // A held list belongs to the incarnation that it began with.
@@ -131,8 +153,8 @@ impl Inner {
                 return Err(Refused::Superseded);
             }
             self.flush()?;
-            // Nothing waits before the oldest waiting message: of what is kept
-            // besides, no row is read.
+            // No message waits before the oldest one that does: the rows that are kept
+            // besides are not read.
             let first = match list.status {
                 Some(MessageStatus::Pending) => self.with(|core| core.pending_from())?,
                 _ => 1,
@@ -157,7 +179,7 @@ impl Inner {
     }
 
     /// One message, for its sender and its recipient.
-    pub(super) fn receipt(
+    pub(in crate::mailbox) fn receipt(
         &self,
         caller: &Principal,
         seq: u64,
@@ -179,7 +201,7 @@ impl Inner {
     }
 
     /// The recipient's side reports how far a message has come.
-    pub(super) fn report(
+    pub(in crate::mailbox) fn report(
         &self,
         caller: &Principal,
         agent_id: Option<&AgentId>,
@@ -189,12 +211,12 @@ impl Inner {
     ) -> Result<Answer, Refused> {
         let generation = self.check_reader(caller, agent_id)?;
         self.note_sign(caller)?;
-        self.settle(generation, seq, uuid, report)?;
+        self.advance(generation, seq, uuid, report)?;
         self.sql.message(seq)?.map(Answer::ok).ok_or(Refused::MessageNotFound)
     }
 
     /// Moves a message of this incarnation forward.
-    pub(super) fn settle(
+    pub(in crate::mailbox) fn advance(
         &self,
         generation: u32,
         seq: u64,
@@ -207,15 +229,12 @@ impl Inner {
         let found = found.ok_or(Refused::MessageNotFound)?;
         let now = clock::now();
         let current = Standing { status: found.status, seen: found.seen };
-        let settled = self.with(|core| core.report(seq, current, report, now))?;
-        let settled = settled.map_err(|current| Refused::InvalidTransition {
-            current: current.as_str().to_owned(),
-        })?;
-        self.execute(settled.into_iter().map(Write::Settle).collect())
+        let write = self.with(|core| core.report(seq, current, report, now))??;
+        self.execute(write.into_iter().collect())
     }
 
     /// Is the holder of this incarnation there?
-    pub(super) fn held(&self, agent_id: &AgentId) -> Result<Answer, Refused> {
+    pub(in crate::mailbox) fn held(&self, agent_id: &AgentId) -> Result<Answer, Refused> {
         let held = self.with(|core| {
             let current = core.open().is_some_and(|config| config.agent_id == *agent_id);
             current && core.is_held(clock::now())
@@ -224,8 +243,20 @@ impl Inner {
     }
 
     /// How many messages wait.
-    pub(super) fn waiting(&self) -> Result<Answer, Refused> {
+    pub(in crate::mailbox) fn waiting(&self) -> Result<Answer, Refused> {
         let waiting = self.with(|core| core.waiting() as u64)?;
         Answer::json(&WaitingCount { waiting })
+    }
+}
+
+/// The part of a stored message's wire form that does not change, without the last brace.
+fn new_head(kind: Kind, accepted: &Accepted, fields: &str) -> String {
+    let Accepted { id, expires_at } = accepted;
+    let (created, expires) = (id.time(), Timestamp(*expires_at));
+    match kind {
+        Kind::Agent => format!(
+            "{{\"id\":\"{id}\",{fields},\"created_at\":\"{created}\",\"expires_at\":\"{expires}\""
+        ),
+        Kind::Spawns => format!("{{{fields}"),
     }
 }

@@ -1,20 +1,20 @@
 //! The table `callbacks`: what the endpoint that requests are pushed to has
 //! reported, each `webhook-id` once per repo.
 
-use super::audit::Entry;
-use super::spawns::{Row, sql};
-use super::{Bind, Db, parse, runners};
+use super::row::{Row, sql};
+use super::runners;
 use crate::error::ApiError;
+use crate::store::audit::Entry;
+use crate::store::db::{Bind, Db};
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::callback::{Callback, Event};
 use multiclaude_hybrid_protocol::{AgentName, Repo};
-use worker::js_sys;
 
-/// Who holds a request that was taken by a callback, in place of an owner.
+/// Holds a request that was taken by a callback, in place of an owner.
 pub const HOLDER: &str = "spawn-endpoint";
 
-/// Does what a callback reports, if it is new, no runner holds the request, and
+/// Applies a callback, if it is new, no runner holds the request, and
 /// no other worker than the one it names was started: one batch, so a crash
 /// neither loses a callback nor takes one twice.
 ///
@@ -53,16 +53,16 @@ pub async fn take(
             Bind::Maybe(callback.summary.as_deref()),
             Bind::Maybe(callback.failure_reason.as_deref()),
             Bind::Text(webhook_id),
-            // What nobody has started can be started or refused.
+            // A pending request can be started or refused.
             Bind::Int(matches!(callback.event, Event::Started | Event::Failed).into()),
         ],
     )?;
-    let statements = js_sys::Array::of1(update.inner());
+    let mut statements = vec![update];
     if let Some(entry) = entry {
-        statements.push(entry.prepare(db)?.inner());
+        statements.push(entry.prepare(db)?);
     }
     if callback.event == Event::Started {
-        statements.push(runners::seen(db, repo, now, timing)?.inner());
+        statements.push(runners::seen(db, repo, now, timing)?);
     }
     let note = "INSERT INTO callbacks (repo, id, at) SELECT ?1, ?2, ?3 FROM spawns \
          WHERE id = ?4 AND callback = ?2 ON CONFLICT DO NOTHING";
@@ -75,19 +75,19 @@ pub async fn take(
             Bind::Text(callback.id.as_str()),
         ],
     )?;
-    statements.push(note.inner());
-    parse(db.row_of(&statements, 0).await?)
+    statements.push(note);
+    db.batch(statements, 0).await
 }
 
 /// Was this callback taken already?
 pub async fn taken(db: &Db, repo: &Repo, webhook_id: &str) -> Result<bool, ApiError> {
     let sql = "SELECT '1' AS row FROM callbacks WHERE repo = ?1 AND id = ?2";
-    db.changes(sql, [Bind::Text(repo.as_str()), Bind::Text(webhook_id)]).await
+    db.changes(sql, &[Bind::Text(repo.as_str()), Bind::Text(webhook_id)]).await
 }
 
 /// Forgets some callbacks that were taken before `before`.
 pub async fn purge(db: &Db, before: Ms) -> Result<(), ApiError> {
     let sql = "DELETE FROM callbacks WHERE (repo, id) IN (SELECT repo, id FROM callbacks \
          WHERE at < ?1 LIMIT 500) RETURNING '1' AS row";
-    db.changes(sql, [Bind::Int(before)]).await.map(|_| ())
+    db.changes(sql, &[Bind::Int(before)]).await.map(|_| ())
 }

@@ -5,11 +5,12 @@ use crate::error::ApiError;
 use crate::store::configs::Stored;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::seal::KeyRing;
+use multiclaude_hybrid_core::secrets;
 use multiclaude_hybrid_protocol::Repo;
 use multiclaude_hybrid_protocol::error::FieldError;
 use multiclaude_hybrid_protocol::webhook::Secret;
 
-/// What a secret is bound to where it is sealed.
+/// The place that a sealed secret is bound to.
 fn place(repo: &Repo) -> String {
     format!("{repo}|config|webhook_secret")
 }
@@ -18,8 +19,10 @@ fn place(repo: &Repo) -> String {
 /// dropped from `MASTER_KEY` is lost: it opens no longer, and is left out.
 pub fn valid(keys: &KeyRing, stored: &Stored, now: Ms) -> Vec<Secret> {
     let place = place(&stored.config.repo);
-    let valid = stored.secrets.iter().filter(|held| held.until.is_none_or(|until| now < until));
-    valid.filter_map(|held| keys.open(&held.sealed, &place).ok()).map(Secret::from_bytes).collect()
+    secrets::valid(&stored.secrets, now)
+        .filter_map(|held| keys.open(&held.sealed, &place).ok())
+        .map(Secret::from_bytes)
+        .collect()
 }
 
 /// The newest secret, if it can be opened.

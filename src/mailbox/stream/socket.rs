@@ -1,7 +1,7 @@
-//! A stream's WebSocket: what goes with it through the object's sleep, and how
-//! this side closes it.
+//! A stream's WebSocket: the attachment that outlives the object's sleep, and how this
+//! side closes it.
 
-use super::command::Refused;
+use crate::mailbox::Refused;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::mailbox::Offer;
 use multiclaude_hybrid_protocol::AgentId;
@@ -36,7 +36,7 @@ impl Ending {
     }
 }
 
-/// What goes with a socket through the object's sleep.
+/// Goes with a socket through the object's sleep.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Attachment {
     /// Later streams have higher numbers.
@@ -54,7 +54,7 @@ pub(super) struct Attachment {
 
 /// The stream that is in force.
 #[derive(Debug)]
-pub(super) struct Live {
+pub struct Live {
     pub(super) socket: WebSocket,
     pub(super) attachment: Attachment,
 }
@@ -69,7 +69,7 @@ impl Live {
     }
 }
 
-/// What goes with this socket.
+/// The attachment of a socket.
 pub(super) fn attachment(socket: &WebSocket) -> Option<Attachment> {
     let socket: &worker::web_sys::WebSocket = socket.as_ref();
     let text = socket.deserialize_attachment().ok()?.as_string()?;

@@ -1,21 +1,25 @@
 //! The stream: one client's WebSocket on the hibernating API.
 //!
 //! The runtime keeps the connection while the object sleeps, and answers
-//! pings by itself, so an idle stream costs nothing. What must outlive sleep
-//! (whose stream it is, what it was offered) is in the socket's attachment.
-//! Offering is decided in core; here it is sent, answered and ended.
+//! pings, so an idle stream costs nothing. The socket's attachment outlives sleep: whose
+//! stream it is, and the message that was offered. Core decides when to offer.
 
-use super::command::{OpenStream, Refused};
-use super::object::Inner;
-use super::socket::{Attachment, Ending, Live, attachment, end};
-use super::sql::fresh_message;
+mod socket;
+
+pub use socket::Live;
+
+use super::Refused;
+use super::command::OpenStream;
+use super::object::{Fresh, Inner};
+use super::sql::wire_form;
 use crate::error::ApiError;
-use crate::store::{self, Db};
+use crate::store::{Db, tokens};
 use crate::{clock, log, random};
-use multiclaude_hybrid_core::mailbox::{Next, Offer};
+use multiclaude_hybrid_core::mailbox::{Event, Kind, Offer, Offering};
 use multiclaude_hybrid_protocol::body::Body;
 use multiclaude_hybrid_protocol::error::FieldError;
 use multiclaude_hybrid_protocol::message::StreamReport;
+use socket::{Attachment, Ending, attachment, end};
 use std::rc::Rc;
 use worker::worker_sys::WebSocketRequestResponsePair;
 use worker::{Response, WebSocket, WebSocketPair};
@@ -57,7 +61,7 @@ impl Inner {
         self.with(|core| core.open_stream(None))?;
         self.note_sign(&ask.caller)?;
         log::worked(&self.name, "stream_opened", 0);
-        self.follow_up(true)?;
+        self.changed(Event::Handled)?;
         Ok(Response::from_websocket(pair.client)?)
     }
 
@@ -115,35 +119,29 @@ impl Inner {
         self.with(|core| core.close_stream())
     }
 
-    /// Offers the next message if it is time for that; `true` if anything was
-    /// done.
-    pub(super) async fn offer(&self) -> Result<bool, Refused> {
-        if !self.with(|core| core.can_offer(clock::now()))? {
-            return Ok(false);
-        }
+    /// Offers the next message, if the stream's token is still valid.
+    pub(super) async fn offer(&self) -> Result<(), Refused> {
         if !self.token_holds().await? {
-            self.end_stream(Ending::Unauthenticated)?;
-            return Ok(true);
+            return self.end_stream(Ending::Unauthenticated);
         }
-        // The check may have taken time; core decides on what is now.
+        // The check may have taken time, so core decides again.
         let Some((next, writes)) = self.with(|core| core.begin_offer(clock::now()))? else {
-            return Ok(true);
+            return Ok(());
         };
         self.execute(writes)?;
         match next {
-            Next::HangUp => self.end_stream(Ending::Unanswered)?,
-            Next::Offer(offer) => self.send_offer(offer)?,
+            Offering::HangUp => self.end_stream(Ending::Unanswered),
+            Offering::Send(offer) => self.send_offer(offer),
         }
-        Ok(true)
     }
 
     fn send_offer(&self, offer: Offer) -> Result<(), Refused> {
-        let fresh = self.fresh.take().filter(|(seq, _)| *seq == offer.seq);
-        let message = match fresh {
-            Some((_, head)) => fresh_message(&head, 0),
-            None => self.sql.message(offer.seq)?.ok_or(Refused::MessageNotFound)?,
+        let fresh = self.fresh.take().filter(|fresh| fresh.seq == offer.seq);
+        let stored = match fresh {
+            Some(Fresh { push_id, head, .. }) => Some((push_id, wire_form(Kind::Agent, &head, 0))),
+            None => self.sql.outgoing(offer.seq, &self.address()?.1)?,
         };
-        let id = message.split('"').nth(3).unwrap_or_default().to_owned();
+        let (id, message) = stored.ok_or(Refused::MessageNotFound)?;
         let mut live = self.live.borrow_mut();
         let Some(current) = live.as_mut() else {
             drop(live);
@@ -159,9 +157,9 @@ impl Inner {
         Ok(())
     }
 
-    /// Is the token that opened the stream still valid? Asked of D1 once in a
-    /// while, before a message is given away or an answer is taken. While D1
-    /// does not answer nobody can revoke a token either, so it is believed.
+    /// Is the token that opened the stream still valid? D1 is asked once in a while,
+    /// before a message is given away or an answer is taken. While D1 does not answer no
+    /// token can be revoked either, so it counts as valid.
     async fn token_holds(&self) -> Result<bool, Refused> {
         let now = clock::now();
         let check_every = self.settings()?.timing.stream_check;
@@ -176,7 +174,7 @@ impl Inner {
         };
         let (number, token) = due;
         let holds = match Db::new(&self.env) {
-            Ok(db) => store::tokens::exists(&db, &token).await,
+            Ok(db) => tokens::exists(&db, &token).await,
             Err(error) => Err(error),
         };
         let mut live = self.live.borrow_mut();
@@ -208,7 +206,7 @@ impl Inner {
         };
         if self.is_live(socket) && !self.token_holds().await? {
             self.end_stream(Ending::Unauthenticated)?;
-            return self.follow_up(true);
+            return self.changed(Event::Handled);
         }
         if !self.is_live(socket) {
             end(socket, Ending::Replaced);
@@ -216,10 +214,10 @@ impl Inner {
         }
         self.with(|core| core.note_sign(clock::now()))?;
         if let Err(error) = self.answered(text) {
-            // What cannot be sent, because the client has left, need not be.
+            // A client that has left needs no answer.
             let _ = socket.send_with_str(error.into_problem(&random::request_id())?);
         }
-        self.follow_up(true)
+        self.changed(Event::Handled)
     }
 
     /// Is this the connection in force?
@@ -248,7 +246,7 @@ impl Inner {
         if !confirmed {
             let generation = self.with(|core| core.open().map(|open| open.version.generation))?;
             let generation = generation.ok_or(Refused::AgentNotFound)?;
-            self.settle(generation, id.seq(), &id.uuid_hex(), report)?;
+            self.advance(generation, id.seq(), &id.uuid_hex(), report)?;
         }
         Ok(())
     }
@@ -264,6 +262,6 @@ impl Inner {
             })?;
             log::worked(&self.name, "stream_closed", 0);
         }
-        self.follow_up(true)
+        self.changed(Event::Handled)
     }
 }

@@ -1,57 +1,59 @@
-//! The commands that set up, close and test.
+//! Commands that set up, close and test an endpoint.
 
-use super::command::{Answer, Configured, Refused};
-use super::object::Inner;
 use crate::delivery::{self, Post};
+use crate::mailbox::Refused;
+use crate::mailbox::command::{Answer, Configured};
+use crate::mailbox::object::Inner;
 use crate::settings::Settings;
 use crate::{clock, log, random};
-use multiclaude_hybrid_core::mailbox::{Configuration, SecretPlan, StaleConfiguration};
+use multiclaude_hybrid_core::mailbox::{Configuration, Event, Write};
 use multiclaude_hybrid_core::outcome::{Answer as Wire, Outcome};
 use multiclaude_hybrid_core::registry::Version;
+use multiclaude_hybrid_core::secrets;
 use multiclaude_hybrid_protocol::webhook::Secret;
 use multiclaude_hybrid_protocol::{AgentId, Owner, Timestamp};
 use serde_json::json;
 use std::rc::Rc;
 
 impl Inner {
-    /// Puts a configuration in force, with the given secret or, where one is
-    /// needed or asked for, a generated one, which the answer shows.
-    pub(super) fn configure(
+    /// Puts a configuration in force, with the given secret or, if one is needed or
+    /// asked for, a generated one, which the answer shows.
+    pub(in crate::mailbox) fn configure(
         &self,
         wish: Configuration,
         given: Option<&str>,
         rotate: bool,
         settings: &Settings,
     ) -> Result<Answer, Refused> {
-        let given = given
-            .map(Secret::parse)
-            .transpose()
-            .map_err(|cause| Refused::Broken { cause: cause.to_owned() })?;
+        let given = given.map(Secret::parse).transpose().map_err(Refused::broken)?;
         let replaces = match &given {
             Some(secret) => !self.signs_with(secret, settings),
             None => rotate,
         };
-        let plan = self.with(|core| core.plan_secret(&wish, replaces))?;
-        let plan = plan.map_err(|StaleConfiguration| Refused::Stale)?;
+        let needed = self.with(|core| core.needs_secret(&wish, replaces))??;
         self.create_once()?;
         self.flush()?;
-        let generated = match (plan, &given) {
-            (SecretPlan::Replace, None) => Some(Secret::new(random::bytes()?)),
+        let generated = match &given {
+            None if needed => Some(Secret::new(random::bytes().map_err(Refused::broken)?)),
             _ => None,
         };
-        let secret = given.as_ref().or(generated.as_ref()).filter(|_| plan == SecretPlan::Replace);
+        let secret = given.as_ref().or(generated.as_ref()).filter(|_| needed);
         let sealed = secret
             .map(|secret| self.vault.seal(&settings.keys, &wish.agent_id, secret))
             .transpose()?;
-        let writes = self.with(|core| core.configure(wish, sealed, clock::now()))?;
-        self.execute(writes.map_err(|StaleConfiguration| Refused::Stale)?)?;
-        self.vault.forget();
-        self.end_foreign_stream()?;
+        let writes = self.with(|core| core.configure(wish, sealed, clock::now()))??;
+        self.put_in_force(writes)?;
         Answer::json(&Configured { webhook_secret: generated.map(|secret| secret.reveal()) })
     }
 
-    /// Tables are made by the first configuration; until then nothing is
-    /// stored under any name that somebody tries.
+    fn put_in_force(&self, writes: Vec<Write>) -> Result<(), Refused> {
+        self.execute(writes)?;
+        self.vault.forget();
+        self.end_foreign_stream()
+    }
+
+    /// Tables are made by the first configuration; until then nothing is stored, so
+    /// trying names leaves no trace.
     fn create_once(&self) -> Result<(), Refused> {
         if self.with(|core| core.config().is_none())? {
             self.sql.create()?;
@@ -66,17 +68,18 @@ impl Inner {
     }
 
     /// The secrets that sign now, the newest first.
-    pub(super) fn secrets(&self, settings: &Settings) -> Result<Vec<Secret>, Refused> {
+    pub(in crate::mailbox) fn secrets(&self, settings: &Settings) -> Result<Vec<Secret>, Refused> {
         let now = clock::now();
         self.with(|core| {
             let Some(config) = core.open() else {
                 return Ok(Vec::new());
             };
-            let held = config.endpoint.iter().flat_map(|endpoint| endpoint.signing(now));
+            let endpoint = config.endpoint.iter();
+            let held = endpoint.flat_map(|endpoint| secrets::valid(&endpoint.secrets, now));
             let opened =
                 held.map(|held| self.vault.open(&settings.keys, &config.agent_id, &held.sealed));
-            // One whose key was dropped from MASTER_KEY signs no longer; only
-            // where none is left, nothing can be sent.
+            // One whose key was dropped from MASTER_KEY signs no longer. Only if none is
+            // left, pushing fails.
             let (secrets, faults): (Vec<_>, Vec<_>) = opened.partition(Result::is_ok);
             let fault = faults.into_iter().find_map(Result::err);
             let mut secrets: Vec<_> = secrets.into_iter().flatten().collect();
@@ -89,8 +92,8 @@ impl Inner {
         })?
     }
 
-    /// Ends the incarnation. What waits fails in batches, begun at once.
-    pub(super) fn close(
+    /// Ends the incarnation. Waiting messages fail in batches, begun at once.
+    pub(in crate::mailbox) fn close(
         &self,
         agent_id: AgentId,
         owner: Owner,
@@ -98,16 +101,14 @@ impl Inner {
     ) -> Result<Answer, Refused> {
         self.create_once()?;
         self.flush()?;
-        let writes = self.with(|core| core.close(agent_id, owner, version))?;
-        self.execute(writes.map_err(|StaleConfiguration| Refused::Stale)?)?;
-        self.vault.forget();
-        self.end_foreign_stream()?;
+        let writes = self.with(|core| core.close(agent_id, owner, version))??;
+        self.put_in_force(writes)?;
         Ok(Answer::ok("{}"))
     }
 
-    /// Sends `endpoint.test` and tells how it went, never what was answered.
-    /// A good test forgets failures and tries what waits at once.
-    pub(super) async fn test_endpoint(
+    /// Sends `endpoint.test` and answers the outcome, never a byte of the endpoint's
+    /// answer. A good test forgets failures, and waiting messages go out at once.
+    pub(in crate::mailbox) async fn test_endpoint(
         self: &Rc<Self>,
         settings: &Settings,
     ) -> Result<Answer, Refused> {
@@ -117,28 +118,22 @@ impl Inner {
             let endpoint = config.endpoint.as_ref().ok_or(Refused::NoEndpoint)?;
             Ok::<_, Refused>((endpoint.url.clone(), config.version))
         })??;
-        let secrets = self.secrets(settings)?;
         let id = format!("test_{}", random::request_id());
         let body = json!({
             "type": "endpoint.test",
             "timestamp": Timestamp(clock::now()),
             "data": { "repo": repo, "agent": agent },
         });
-        let (answer, ms) = delivery::post(&Post {
-            url: &url,
-            id: &id,
-            body: &body.to_string(),
-            secrets: &secrets,
-            timing: &settings.timing,
-        })
-        .await;
+        let secrets = self.secrets(settings)?;
+        let post = Post { url, id: id.clone(), body: body.to_string(), secrets };
+        let (answer, ms) = delivery::post(&post, &settings.timing).await;
         let outcome = Outcome::of(answer);
         let error = outcome.error().map(|class| class.to_string());
         if error.is_none() {
             let writes = self.with(|core| core.endpoint_works(version))?;
             self.execute(writes)?;
         }
-        self.follow_up(true)?;
+        self.changed(Event::Handled)?;
         log::pushed(&self.name, &id, 1, error.as_deref().unwrap_or("delivered"), ms, 0);
         let status = match answer {
             Wire::Status { code, .. } => Some(code),

@@ -1,12 +1,12 @@
-//! The table `spawns`: what is to leave because of a request: its push, and the
-//! word about its end.
+//! The outbox: requests to be pushed, and ends that their requesters are to be notified
+//! of. Both are columns, so a crash strands none.
 
-use super::spawns::{Row, sql};
-use super::{Bind, Db};
+use super::row::{Row, sql};
 use crate::error::ApiError;
+use crate::store::db::{Bind, Db};
 use multiclaude_hybrid_core::Ms;
-use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo, SpawnId};
-use serde::Deserialize;
+use multiclaude_hybrid_core::lease::PushId;
+use multiclaude_hybrid_protocol::{Repo, SpawnId};
 
 /// Pending requests that the mailbox that pushes them does not have yet; only
 /// of repos whose configuration it has confirmed. The oldest of a repo; any of all
@@ -18,7 +18,7 @@ pub async fn unpushed(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Ro
          AND version = pushing_version AND (?1 IS NULL OR repo = ?1) ORDER BY iif(?1 IS NULL, random(), 0), spawns.created_at LIMIT ?2)",
     );
     let binds = [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())];
-    Ok(db.first(&sql, binds).await?.unwrap_or_default())
+    Ok(db.first(&sql, &binds).await?.unwrap_or_default())
 }
 
 /// The mailbox that pushes has the request, as it was after `claims` claims.
@@ -26,62 +26,38 @@ pub async fn pushed(db: &Db, row: &Row, now: Ms) -> Result<(), ApiError> {
     let sql = "UPDATE spawns SET pushed_at = ?2 WHERE id = ?1 AND claims = ?3 AND pushed_at IS NULL \
          RETURNING '1' AS row";
     let claims = row.claims.into();
-    db.changes(sql, [Bind::Text(row.id.as_str()), Bind::Int(now), Bind::Int(claims)])
+    db.changes(sql, &[Bind::Text(row.id.as_str()), Bind::Int(now), Bind::Int(claims)])
         .await
         .map(|_| ())
 }
 
-/// Does the request (still) wait for somebody, after so many claims?
-pub async fn is_pending(db: &Db, id: &SpawnId, claims: u32) -> Result<bool, ApiError> {
+/// Is the request that was pushed under this id still pending, and not claimed since?
+pub async fn is_pending(db: &Db, id: &PushId) -> Result<bool, ApiError> {
     let sql = "SELECT '1' AS row FROM spawns WHERE id = ?1 AND status = 'pending' AND claims = ?2";
-    db.changes(sql, [Bind::Text(id.as_str()), Bind::Int(claims.into())]).await
+    db.changes(sql, &[Bind::Text(id.request.as_str()), Bind::Int(id.claims.into())]).await
 }
 
-/// Is there anything to push or to tell in a repo?
-pub async fn has_outgoing(db: &Db, repo: &Repo) -> Result<bool, ApiError> {
+/// Is there anything in the outbox of a repo?
+pub async fn has_any(db: &Db, repo: &Repo) -> Result<bool, ApiError> {
     let sql = "SELECT '1' AS row WHERE EXISTS (SELECT 1 FROM spawns \
          WHERE finished_at IS NOT NULL AND notified_at IS NULL AND repo = ?1) \
          OR EXISTS (SELECT 1 FROM configs WHERE repo = ?1 AND (version <> pushing_version \
          OR spawn_endpoint <> '' AND EXISTS (SELECT 1 FROM spawns WHERE repo = ?1 \
          AND pushed_at IS NULL AND status = 'pending')))";
-    db.changes(sql, [Bind::Text(repo.as_str())]).await
+    db.changes(sql, &[Bind::Text(repo.as_str())]).await
 }
 
-/// Ended requests whose requester has not been told.
+/// Ended requests whose requester was not notified yet.
 pub async fn unnotified(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Row>, ApiError> {
     let sql = sql("SELECT json_group_array(COLUMNS) AS row FROM (SELECT * FROM spawns \
          WHERE finished_at IS NOT NULL AND notified_at IS NULL AND (?1 IS NULL OR repo = ?1) \
          ORDER BY random() LIMIT ?2)");
     let binds = [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())];
-    Ok(db.first(&sql, binds).await?.unwrap_or_default())
+    Ok(db.first(&sql, &binds).await?.unwrap_or_default())
 }
 
-/// The requester has been told, or there is nobody to tell.
+/// The requester was notified, or there is no agent to notify.
 pub async fn notified(db: &Db, id: &SpawnId, now: Ms) -> Result<(), ApiError> {
     let sql = "UPDATE spawns SET notified_at = ?2 WHERE id = ?1 RETURNING '1' AS row";
-    db.changes(sql, [Bind::Text(id.as_str()), Bind::Int(now)]).await.map(|_| ())
-}
-
-/// An agent that can be told something.
-#[derive(Debug, Deserialize)]
-pub struct Addressee {
-    /// Its name.
-    pub name: AgentName,
-    /// The incarnation.
-    pub id: AgentId,
-}
-
-/// An owner's agent of a type; of several one with an open stream, else the one that
-/// was seen last.
-pub async fn agent_of_type(
-    db: &Db,
-    repo: &Repo,
-    r#type: &str,
-    owner: &Owner,
-) -> Result<Option<Addressee>, ApiError> {
-    let sql = "SELECT json_object('name', name, 'id', id) AS row FROM agents WHERE repo = ?1 \
-         AND type = ?2 AND owner = ?3 AND deleted_at IS NULL \
-         ORDER BY delivery = 'stream' DESC, last_seen DESC LIMIT 1";
-    let binds = [Bind::Text(repo.as_str()), Bind::Text(r#type), Bind::Text(owner.as_str())];
-    db.first(sql, binds).await
+    db.changes(sql, &[Bind::Text(id.as_str()), Bind::Int(now)]).await.map(|_| ())
 }

@@ -1,0 +1,113 @@
+//! Configurations: the registry in D1 decides, and the mailbox follows.
+//!
+//! A configuration older than the one in force, by generation and revision, is refused.
+//! The same one again is welcome: it repairs what a crash between D1 and here left.
+
+use super::config::{Config, Configuration, Endpoint};
+use super::refused::Refused;
+use super::state::Mailbox;
+use super::write::Write;
+use crate::registry::{self, Version};
+use crate::{Ms, secrets};
+use multiclaude_hybrid_protocol::agent::Delivery;
+use multiclaude_hybrid_protocol::{AgentId, Owner};
+
+/// Secrets that sign beside the newest one.
+const OLD_SECRETS_MAX: usize = 15;
+
+impl Mailbox {
+    fn check_version(&self, version: Version) -> Result<(), Refused> {
+        let newer = self.config.as_ref().is_some_and(|config| config.version > version);
+        if newer { Err(Refused::Stale) } else { Ok(()) }
+    }
+
+    /// Does `wish` need a new secret? `replace`: one was given or asked for.
+    pub fn needs_secret(&self, wish: &Configuration, replace: bool) -> Result<bool, Refused> {
+        self.check_version(wish.version)?;
+        let Some(url) = &wish.endpoint else { return Ok(false) };
+        let current = self.config.as_ref().filter(|config| config.agent_id == wish.agent_id);
+        Ok(replace || current.is_none_or(|config| config.url() != url))
+    }
+
+    /// Puts `wish` in force, with `secret` (sealed) if [`Mailbox::needs_secret`] asked
+    /// for one. What waited for an earlier incarnation is to fail.
+    pub fn configure(
+        &mut self,
+        wish: Configuration,
+        secret: Option<String>,
+        now: Ms,
+    ) -> Result<Vec<Write>, Refused> {
+        self.check_version(wish.version)?;
+        let current = self.config.as_ref();
+        let kind = wish.kind.or(current.map(|config| config.kind)).unwrap_or_default();
+        let same_agent = current.filter(|config| config.open && config.agent_id == wish.agent_id);
+        let before = same_agent.and_then(|config| config.endpoint.clone());
+        let endpoint = wish.endpoint.map(|url| {
+            let mut endpoint = before.unwrap_or_else(|| Endpoint::new(url.clone()));
+            let stays_gone = endpoint.gone && endpoint.url == url && !wish.sets_endpoint;
+            endpoint.url = url;
+            if !stays_gone {
+                endpoint.reset();
+            }
+            let overlap = self.timing.secret_overlap;
+            secrets::rotate(&mut endpoint.secrets, secret, now, overlap, OLD_SECRETS_MAX);
+            endpoint
+        });
+        let replaced = same_agent.is_none();
+        let mut config = Config {
+            kind,
+            agent_id: wish.agent_id,
+            owner: wish.owner,
+            version: wish.version,
+            open: true,
+            endpoint,
+            reported: (Delivery::Polling, None),
+        };
+        // With a new incarnation or another URL the registry has written what it shows;
+        // else it shows what was reported last.
+        let shown = same_agent.filter(|before| before.url() == config.url());
+        config.reported = match shown {
+            Some(before) => before.reported.clone(),
+            None => (registry::delivery_of(config.url()), None),
+        };
+        if replaced {
+            self.end_incarnation();
+        }
+        Ok(self.put_config(config))
+    }
+
+    /// Ends the incarnation: closes the mailbox, drops endpoint and secrets.
+    pub fn close(
+        &mut self,
+        agent_id: AgentId,
+        owner: Owner,
+        version: Version,
+    ) -> Result<Vec<Write>, Refused> {
+        self.check_version(version)?;
+        self.end_incarnation();
+        Ok(self.put_config(Config {
+            kind: self.kind(),
+            agent_id,
+            owner,
+            version,
+            open: false,
+            endpoint: None,
+            reported: (Delivery::Polling, None),
+        }))
+    }
+
+    /// Stream and signs of life go; what waits becomes orphaned.
+    fn end_incarnation(&mut self) {
+        self.stream = None;
+        self.forget_signs();
+        self.orphans.extend(self.waiting.drain());
+    }
+
+    pub(super) fn put_config(&mut self, config: Config) -> Vec<Write> {
+        if self.config.as_ref() == Some(&config) {
+            return Vec::new();
+        }
+        self.config = Some(config.clone());
+        vec![Write::Config(Box::new(config))]
+    }
+}

@@ -1,0 +1,72 @@
+//! A message before it is stored, and the idempotency key that it may come under.
+
+use crate::Ms;
+use multiclaude_hybrid_protocol::{AgentId, AgentName, MessageId};
+use serde::{Deserialize, Serialize};
+
+/// A message to be stored.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// The mailbox's own name, the end of the id.
+    pub agent: AgentName,
+    /// How long it may wait, in seconds; 7 days if absent.
+    pub ttl_secs: Option<i64>,
+    /// The agent to notify if it fails; none for people and for notices.
+    pub sender: Option<SenderRef>,
+    /// The idempotency key and the content it stands for, both hashed.
+    pub key: Option<Key>,
+    /// The id of its pushes; absent: its own id.
+    pub push_id: Option<String>,
+    /// For the id.
+    pub random: u32,
+    /// A notice is stored in a full mailbox, too.
+    pub is_notice: bool,
+}
+
+/// The incarnation of an agent that sent a message.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SenderRef {
+    /// Its mailbox.
+    pub name: AgentName,
+    /// The incarnation; a later one gets no notice.
+    pub id: AgentId,
+}
+
+/// A hashed idempotency key with the hash of what it was used for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Caller, `from` and key.
+    pub scope: String,
+    /// The message's fields.
+    pub content: String,
+}
+
+/// A stored message's id and limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its id; the time in it is when it was stored.
+    pub id: MessageId,
+    /// When it fails unless its recipient takes it before.
+    pub expires_at: Ms,
+}
+
+/// The meaning of an idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dedup {
+    /// Never used: store the message.
+    New,
+    /// Used for the same content: answer the first message.
+    Same,
+    /// Used for something else.
+    Mismatch,
+}
+
+/// Decides about a key. `remembered` is the content it was used for, and
+/// whether that message was really stored.
+pub fn dedup(remembered: Option<(&str, bool)>, content: &str) -> Dedup {
+    match remembered {
+        None | Some((_, false)) => Dedup::New,
+        Some((first, true)) if first == content => Dedup::Same,
+        Some(_) => Dedup::Mismatch,
+    }
+}

@@ -1,0 +1,307 @@
+//! The runs of the object's own work, and its alarm.
+//!
+//! One run at a time does all that is due. It begins with the event that makes
+//! something due; an alarm is set, too, in case the object dies. Setting an alarm
+//! costs a row, so it is only ever moved earlier, but for the alarm itself: after its
+//! run it is moved to where it belongs.
+
+use crate::{Ms, timing::Timing};
+
+/// The longest wait between runs that fail one after the other.
+const FAILURE_WAIT_MAX: Ms = 300_000;
+/// When an alarm that failed before its run is tried again.
+const ALARM_RETRY: Ms = 60_000;
+
+/// An event of the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A command, a frame or the end of a stream was handled.
+    Handled,
+    /// The same, and a message was stored.
+    Stored,
+    /// The alarm went off, and is consumed.
+    Alarm,
+    /// The alarm could not be handled.
+    AlarmFailed,
+    /// A run has done all that was due.
+    RunFinished,
+    /// A run has done as much as one event may; more is due.
+    RunStopped,
+    /// A run failed.
+    RunFailed,
+    /// The marks of successful pushes were written.
+    Flushed,
+}
+
+/// The needs of the mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Need {
+    /// Something is due.
+    pub run: bool,
+    /// When the object must be awake if nothing else happens.
+    pub wake_at: Option<Ms>,
+    /// Marks of successful pushes are not written yet.
+    pub flush: bool,
+}
+
+/// A change of the alarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alarm {
+    /// It stays as it is.
+    Keep,
+    /// It is set to this moment, in place of another one.
+    Set(Ms),
+    /// None is needed.
+    Clear,
+}
+
+/// The consequences of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Follow {
+    /// The change of the alarm.
+    pub alarm: Alarm,
+    /// Begin a run; the object notes that with [`Pump::begin`].
+    pub run: Option<Run>,
+    /// Write marks a little later.
+    pub flush: bool,
+}
+
+/// A run, by what began it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Run {
+    /// A command or a frame.
+    Command,
+    /// The alarm. Where messages were stored since the one before, another alarm is
+    /// needed by `guard`, so that no message has to set one.
+    Alarm {
+        /// When.
+        guard: Option<Ms>,
+    },
+}
+
+/// The state of the alarm and the run, as far as this memory knows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pump {
+    armed: Option<Ms>,
+    run: Option<Run>,
+    stored: bool,
+    failures: u32,
+    flushing: bool,
+}
+
+impl Need {
+    /// Of a mailbox that could not be loaded: it must be loaded again.
+    pub fn to_load(now: Ms) -> Self {
+        Self { run: false, wake_at: Some(now), flush: false }
+    }
+}
+
+impl Pump {
+    /// When the alarm is set for, as far as this memory knows.
+    pub fn armed(self) -> Option<Ms> {
+        self.armed
+    }
+
+    /// A run begins; `None`: there is one already.
+    pub fn begin(self, run: Run) -> Option<Self> {
+        self.run.is_none().then_some(Self { run: Some(run), ..self })
+    }
+
+    /// The alarm was set to `armed`, or deleted.
+    #[must_use]
+    pub fn with_alarm(self, armed: Option<Ms>) -> Self {
+        Self { armed, ..self }
+    }
+
+    /// The state after `event`, and its consequences for a mailbox with this need.
+    pub fn after(self, event: Event, need: Need, now: Ms, timing: &Timing) -> (Self, Follow) {
+        let nothing = Follow { alarm: Alarm::Keep, run: None, flush: false };
+        let guard = now + timing.push_guard;
+        match event {
+            Event::Handled | Event::Stored => {
+                let run = (need.run && self.run.is_none()).then_some(Run::Command);
+                // A run does at once what is due.
+                let running = run.or(self.run).is_some();
+                let first = self.not_before(if running { guard } else { now }, now, timing);
+                let stored = self.stored || event == Event::Stored;
+                let follow = Follow { alarm: self.earlier(need, first), run, ..nothing };
+                (Self { stored, ..self }, follow)
+            }
+            Event::Alarm => {
+                let stored = self.stored.then_some(guard);
+                let at = need.wake_at.map(|at| at.max(guard)).into_iter().chain(stored).min();
+                let run = self.run.is_none().then_some(Run::Alarm { guard: stored });
+                let follow = Follow { alarm: at.map_or(Alarm::Keep, Alarm::Set), run, ..nothing };
+                (Self { armed: None, stored: false, ..self }, follow)
+            }
+            Event::AlarmFailed => {
+                let first = now + ALARM_RETRY;
+                let need = Need { wake_at: Some(first), ..need };
+                (self, Follow { alarm: self.earlier(need, first), ..nothing })
+            }
+            Event::RunFinished | Event::RunStopped | Event::RunFailed => {
+                let failures = match event {
+                    Event::RunFailed => self.failures.saturating_add(1),
+                    Event::RunFinished => 0,
+                    _ => self.failures,
+                };
+                let next =
+                    Self { run: None, failures, flushing: self.flushing || need.flush, ..self };
+                let first = next.not_before(now, now, timing);
+                let alarm = match self.run {
+                    _ if event == Event::RunStopped => Alarm::Set(now),
+                    Some(Run::Alarm { guard }) => {
+                        let at = need.wake_at.map(|at| at.max(first)).into_iter().chain(guard);
+                        match at.min() {
+                            at if at == self.armed => Alarm::Keep,
+                            at => at.map_or(Alarm::Clear, Alarm::Set),
+                        }
+                    }
+                    _ => next.earlier(need, first),
+                };
+                let flush = need.flush && !self.flushing;
+                (next, Follow { alarm, run: None, flush })
+            }
+            Event::Flushed => (Self { flushing: false, ..self }, nothing),
+        }
+    }
+
+    /// The alarm for `need`, not before `first`, unless one is set that is early enough.
+    fn earlier(self, need: Need, first: Ms) -> Alarm {
+        let at = need.wake_at.map(|at| at.max(first));
+        let armed = |at| self.armed.is_some_and(|armed| armed <= at);
+        at.filter(|at| !armed(*at)).map_or(Alarm::Keep, Alarm::Set)
+    }
+
+    /// The earliest moment for an alarm: `usually`, unless runs have failed, each of
+    /// which doubles the wait.
+    fn not_before(self, usually: Ms, now: Ms, timing: &Timing) -> Ms {
+        let guard = timing.push_guard;
+        match self.failures {
+            0 => usually,
+            failures => now + (guard << (failures - 1).min(10)).min(FAILURE_WAIT_MAX.max(guard)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Ms = 1_000_000;
+    const GUARD: Ms = 5_000;
+    const IDLE: Need = Need { run: false, wake_at: None, flush: false };
+    const DUE: Need = Need { run: true, wake_at: Some(NOW), flush: false };
+
+    fn after(pump: Pump, event: Event, need: Need) -> (Pump, Follow) {
+        let (next, follow) = pump.after(event, need, NOW, &Timing::default());
+        let next = match follow.alarm {
+            Alarm::Keep => next,
+            Alarm::Set(at) => next.with_alarm(Some(at)),
+            Alarm::Clear => next.with_alarm(None),
+        };
+        (follow.run.and_then(|run| next.begin(run)).unwrap_or(next), follow)
+    }
+
+    fn wake(at: Ms) -> Need {
+        Need { wake_at: Some(at), ..IDLE }
+    }
+
+    #[test]
+    fn a_command_begins_one_run_and_sets_an_alarm_and_the_next_command_neither() {
+        let (pump, first) = after(Pump::default(), Event::Stored, DUE);
+        assert_eq!(first.run, Some(Run::Command));
+        assert_eq!(first.alarm, Alarm::Set(NOW + GUARD));
+        let (pump, second) = after(pump, Event::Handled, DUE);
+        assert_eq!((second.run, second.alarm), (None, Alarm::Keep));
+        assert_eq!(pump.begin(Run::Command), None);
+    }
+
+    #[test]
+    fn a_command_moves_the_alarm_earlier_only() {
+        let armed = Pump::default().with_alarm(Some(NOW + 100));
+        assert_eq!(after(armed, Event::Handled, wake(NOW + 200)).1.alarm, Alarm::Keep);
+        assert_eq!(after(armed, Event::Handled, IDLE).1.alarm, Alarm::Keep);
+        assert_eq!(after(armed, Event::Handled, wake(NOW + 50)).1.alarm, Alarm::Set(NOW + 50));
+    }
+
+    #[test]
+    fn an_alarm_is_set_again_before_its_run_and_moved_to_where_it_belongs_after_it() {
+        let (pump, begun) = after(Pump::default().with_alarm(Some(NOW)), Event::Alarm, DUE);
+        assert_eq!(begun.alarm, Alarm::Set(NOW + GUARD));
+        assert_eq!(begun.run, Some(Run::Alarm { guard: None }));
+        let later = wake(NOW + 90_000);
+        assert_eq!(after(pump, Event::RunFinished, later).1.alarm, Alarm::Set(NOW + 90_000));
+        assert_eq!(after(pump, Event::RunFinished, IDLE).1.alarm, Alarm::Clear);
+        assert_eq!(after(pump, Event::RunFinished, wake(NOW + GUARD)).1.alarm, Alarm::Keep);
+        // Without anything to do no alarm is set at all.
+        let (pump, begun) = after(Pump::default(), Event::Alarm, IDLE);
+        assert_eq!(begun.alarm, Alarm::Keep);
+        assert_eq!(after(pump, Event::RunFinished, IDLE).1.alarm, Alarm::Keep);
+    }
+
+    #[test]
+    fn a_mailbox_in_which_messages_were_stored_keeps_an_alarm_for_the_next_ones() {
+        let (pump, _) = after(Pump::default(), Event::Stored, IDLE);
+        let (pump, begun) = after(pump, Event::Alarm, IDLE);
+        assert_eq!(begun.alarm, Alarm::Set(NOW + GUARD));
+        let (pump, ended) = after(pump, Event::RunFinished, wake(NOW + 90_000));
+        assert_eq!(ended.alarm, Alarm::Keep, "it stays at the guard");
+        // None was stored since: the next alarm is the last.
+        let (pump, begun) = after(pump, Event::Alarm, IDLE);
+        assert_eq!(begun.alarm, Alarm::Keep);
+        assert_eq!(after(pump, Event::RunFinished, IDLE).0, Pump::default());
+    }
+
+    #[test]
+    fn an_alarm_during_a_run_begins_no_other_one() {
+        let (pump, _) = after(Pump::default(), Event::Handled, DUE);
+        let (pump, alarm) = after(pump, Event::Alarm, DUE);
+        assert_eq!((alarm.run, alarm.alarm), (None, Alarm::Set(NOW + GUARD)));
+        assert_eq!(after(pump, Event::RunFinished, IDLE).1.alarm, Alarm::Keep);
+    }
+
+    #[test]
+    fn a_run_that_stopped_goes_on_at_once_and_failing_ones_wait_twice_as_long_each_time() {
+        let (running, _) = after(Pump::default(), Event::Handled, DUE);
+        assert_eq!(after(running, Event::RunStopped, DUE).1.alarm, Alarm::Set(NOW));
+        let mut pump = Pump::default();
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            let (running, _) = after(pump.with_alarm(None), Event::Alarm, DUE);
+            let (failed, follow) = after(running, Event::RunFailed, DUE);
+            let Alarm::Set(at) = follow.alarm else {
+                assert_eq!(follow.alarm, Alarm::Keep);
+                waits.push(GUARD);
+                pump = failed;
+                continue;
+            };
+            waits.push(at - NOW);
+            pump = failed;
+        }
+        waits.dedup();
+        assert_eq!(waits, [5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000]);
+        let (running, _) = after(pump, Event::Handled, DUE);
+        let (pump, _) = after(running, Event::RunFinished, IDLE);
+        assert_eq!(pump.failures, 0);
+    }
+
+    #[test]
+    fn an_alarm_that_failed_comes_again_within_a_minute() {
+        let failed =
+            |armed| after(Pump::default().with_alarm(armed), Event::AlarmFailed, IDLE).1.alarm;
+        assert_eq!(failed(None), Alarm::Set(NOW + 60_000));
+        assert_eq!(failed(Some(NOW + 90_000)), Alarm::Set(NOW + 60_000));
+        assert_eq!(failed(Some(NOW + 10)), Alarm::Keep);
+    }
+
+    #[test]
+    fn marks_are_written_once_after_a_run() {
+        let unsaved = Need { flush: true, ..IDLE };
+        let (pump, first) = after(Pump::default(), Event::RunFinished, unsaved);
+        let (pump, second) = after(pump, Event::RunFinished, unsaved);
+        assert!(first.flush && !second.flush);
+        let (pump, _) = after(pump, Event::Flushed, IDLE);
+        assert!(after(pump, Event::RunFinished, unsaved).1.flush);
+    }
+}

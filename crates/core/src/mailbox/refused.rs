@@ -1,0 +1,100 @@
+//! Why a mailbox does not do as asked.
+
+use serde::{Deserialize, Serialize};
+use std::error::Error;
+use std::fmt;
+
+/// Why a mailbox does not do as asked: the object answers it as JSON, with status 409.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refused {
+    /// No agent has the name (any longer).
+    AgentNotFound,
+    /// The caller's incarnation has ended.
+    Superseded,
+    /// The agent is another owner's.
+    NotYours,
+    /// No such message for this caller.
+    MessageNotFound,
+    /// The status would go back.
+    InvalidTransition {
+        /// The message's status.
+        current: String,
+    },
+    /// [`CAPACITY`](super::CAPACITY) messages wait.
+    MailboxFull,
+    /// The key stands for another message.
+    IdempotencyMismatch,
+    /// A newer configuration is in force.
+    Stale,
+    /// There is no endpoint to test.
+    NoEndpoint,
+    /// The object's storage does not answer: it is locked or full. The cause is for
+    /// the log.
+    Unavailable {
+        /// The storage's error.
+        cause: String,
+    },
+    /// A fault; the cause is for the log.
+    Broken {
+        /// The error.
+        cause: String,
+    },
+}
+
+impl Refused {
+    /// A fault with this cause.
+    pub fn broken(cause: impl fmt::Display) -> Self {
+        Self::Broken { cause: cause.to_string() }
+    }
+
+    /// Reads the refusal that an object answers with.
+    pub fn read(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_else(Self::broken)
+    }
+}
+
+/// For the log.
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AgentNotFound => "agent not found",
+            Self::Superseded => "superseded",
+            Self::NotYours => "not yours",
+            Self::MessageNotFound => "message not found",
+            Self::InvalidTransition { current } => current,
+            Self::MailboxFull => "mailbox full",
+            Self::IdempotencyMismatch => "idempotency mismatch",
+            Self::Stale => "stale configuration",
+            Self::NoEndpoint => "no endpoint",
+            Self::Unavailable { cause } | Self::Broken { cause } => cause,
+        })
+    }
+}
+
+/// Every unexpected error is a fault. `Refused` is no [`Error`] itself, so `?` converts.
+impl<E: Error> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Self::broken(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_read_as_it_was_written_and_other_text_is_a_fault() {
+        let current = "acked".to_owned();
+        for (refused, text) in [
+            (Refused::Stale, r#""Stale""#),
+            (
+                Refused::InvalidTransition { current },
+                r#"{"InvalidTransition":{"current":"acked"}}"#,
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&refused).unwrap(), text);
+            assert_eq!(Refused::read(text), refused);
+        }
+        assert!(matches!(Refused::read("<html>"), Refused::Broken { .. }));
+    }
+}

@@ -1,0 +1,4 @@
+//! Executes commands.
+
+mod endpoint;
+mod inbox;

@@ -1,0 +1,187 @@
+//! The object's own work: a run does all that is due, and an alarm covers its failure.
+//!
+//! One run at a time. It begins as soon as a message is stored, in the same turn, and
+//! the sender's answer does not wait for it. The runtime holds an outgoing request back
+//! until the writes before it are on disk, so a push never precedes its message.
+//! Core decides which step comes next (`Mailbox::next`), and when the alarm goes off
+//! (`Pump::after`).
+
+mod push;
+mod report;
+
+use super::Refused;
+use super::object::Inner;
+use crate::{clock, log};
+use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_core::mailbox::{Alarm, Event, Follow, Need, Next, Run};
+use multiclaude_hybrid_protocol::message::FailureReason;
+use std::rc::Rc;
+use std::time::Duration;
+use worker::wasm_bindgen::JsValue;
+use worker::{Delay, js_sys};
+
+/// How long the mark of a successful push may wait for another write to go
+/// with. If the object dies, a message whose mark was lost is pushed again.
+const MARK_DELAY: Duration = Duration::from_millis(250);
+/// Steps of one run: the runtime allows each event a bounded number of outgoing requests.
+const STEPS_MAX: u32 = 200;
+/// How often, each a second after the other, setting a failed alarm again is tried.
+const SET_TRIES: u32 = 10;
+
+impl Inner {
+    /// Does what follows from an event: begins a run, sets the alarm.
+    pub(super) fn follow(self: &Rc<Self>, event: Event) -> Result<(), Refused> {
+        let Follow { alarm, run, .. } = self.decide(event)?;
+        if let Some(run) = run {
+            let inner = Rc::clone(self);
+            self.state.wait_until(async move {
+                let result = inner.run(run).await;
+                inner.log_fault("arm", result);
+            });
+        }
+        self.change_alarm(alarm)
+    }
+
+    fn decide(&self, event: Event) -> Result<Follow, Refused> {
+        let now = clock::now();
+        let need = self.with(|core| core.need(now)).unwrap_or(Need::to_load(now));
+        let (pump, follow) = self.pump.get().after(event, need, now, &self.settings()?.timing);
+        self.pump.set(pump);
+        Ok(follow)
+    }
+
+    /// The alarm went off, and is consumed. Another one is set before any work, in case
+    /// the object dies at it.
+    pub(super) async fn wake(self: &Rc<Self>) -> Result<(), Refused> {
+        self.pump.set(self.pump.get().with_alarm(None));
+        self.load()?;
+        let Follow { alarm, run, .. } = self.decide(Event::Alarm)?;
+        self.change_alarm(alarm)?;
+        match run {
+            Some(run) => self.run(run).await,
+            None => Ok(()),
+        }
+    }
+
+    /// After an alarm that failed: sets another one, if none is set. Storage that is
+    /// locked takes none, so it waits a little for that; the last error is for the
+    /// runtime, which then calls the alarm again.
+    pub(super) async fn wake_later(&self) -> Result<(), Refused> {
+        let mut tries = 0;
+        loop {
+            let set = self.change_alarm(self.decide(Event::AlarmFailed)?.alarm);
+            tries += 1;
+            if set.is_ok() || tries == SET_TRIES {
+                return set;
+            }
+            Delay::from(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// A run from its beginning to its end, if there is none.
+    async fn run(self: &Rc<Self>, run: Run) -> Result<(), Refused> {
+        let Some(pump) = self.pump.get().begin(run) else { return Ok(()) };
+        self.pump.set(pump);
+        let event = self.steps().await.unwrap_or_else(|refused| {
+            self.log_fault("run", Err(refused));
+            // A failed write has thrown the memory away.
+            let loaded = self.load().map(|_| ());
+            self.log_fault("load", loaded);
+            Event::RunFailed
+        });
+        let Follow { alarm, flush, .. } = self.decide(event)?;
+        let changed = self.change_alarm(alarm);
+        if flush {
+            self.flush_later().await;
+        }
+        changed
+    }
+
+    async fn steps(self: &Rc<Self>) -> Result<Event, Refused> {
+        let settings = self.settings()?;
+        for _ in 0..STEPS_MAX {
+            let now = clock::now();
+            match self.with(|core| core.next(now))? {
+                Next::Fail(reason, seqs) => {
+                    self.fail(&seqs, reason)?;
+                    self.let_others_run().await;
+                }
+                Next::Offer => self.offer().await?,
+                Next::Push => self.push(&settings).await?,
+                Next::PassOn(batch) => self.pass_on(&batch).await?,
+                Next::ReportDelivery(delivery) => self.report_delivery(delivery).await?,
+                Next::ReportSign(sign) => self.report_sign(sign, &settings).await?,
+                Next::Purge => {
+                    self.purge()?;
+                    self.let_others_run().await;
+                }
+                Next::Rest => return Ok(Event::RunFinished),
+            }
+        }
+        Ok(Event::RunStopped)
+    }
+
+    /// Between two large changes.
+    async fn let_others_run(&self) {
+        Delay::from(Duration::ZERO).await;
+    }
+
+    /// Marks of successful pushes go with the next command's write, or alone after a
+    /// while.
+    async fn flush_later(&self) {
+        Delay::from(MARK_DELAY).await;
+        let flushed = self.decide(Event::Flushed).and_then(|_| self.flush());
+        self.log_fault("flush", flushed);
+        let rows = self.sql.take_rows();
+        if rows > 0 {
+            log::worked(&self.name, "marks", rows);
+        }
+    }
+
+    fn change_alarm(&self, alarm: Alarm) -> Result<(), Refused> {
+        match alarm {
+            Alarm::Keep => Ok(()),
+            Alarm::Set(at) => self.set_alarm(Some(at)),
+            Alarm::Clear => self.set_alarm(None),
+        }
+    }
+
+    /// Asynchronous in its interface alone: setting an alarm takes part in
+    /// this turn's atomic write.
+    ///
+    /// # Errors
+    /// The storage takes none at the moment.
+    fn set_alarm(&self, at: Option<Ms>) -> Result<(), Refused> {
+        let storage = self.state.storage();
+        let storage = storage.as_raw();
+        let promise = match at {
+            Some(at) => {
+                let date = js_sys::Date::new(&JsValue::from_f64(at as f64));
+                storage.set_alarm(date, JsValue::NULL.into())
+            }
+            None => storage.delete_alarm(JsValue::NULL.into()),
+        };
+        // The promise only signals back-pressure.
+        let _ = promise.map_err(|error| Refused::Unavailable {
+            cause: format!("no alarm could be set: {}", worker::Error::from(error)),
+        })?;
+        self.pump.set(self.pump.get().with_alarm(at));
+        Ok(())
+    }
+
+    pub(super) fn fail(&self, seqs: &[u64], reason: FailureReason) -> Result<(), Refused> {
+        let failing = self.sql.stored(seqs)?;
+        let writes = self.with(|core| core.fail(failing, reason, clock::now()))?;
+        self.execute(writes)
+    }
+
+    /// Deletes old rows, and saves where the next load can begin.
+    fn purge(&self) -> Result<(), Refused> {
+        self.flush()?;
+        let next = self.sql.purge(clock::now())?;
+        self.with(|core| core.purged(next))?;
+        self.sql.save_low_water(self.with(|core| core.low_water())?)?;
+        log::worked(&self.name, "purge", self.sql.take_rows());
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! Pushes a message to the endpoint.
+
+use crate::delivery::{self, Post};
+use crate::mailbox::Refused;
+use crate::mailbox::object::{Fresh, Inner};
+use crate::mailbox::sql::wire_form;
+use crate::settings::Settings;
+use crate::store::Db;
+use crate::store::spawns::outbox;
+use crate::{clock, log, random};
+use multiclaude_hybrid_core::lease::PushId;
+use multiclaude_hybrid_core::mailbox::{Kind, Push};
+use multiclaude_hybrid_core::outcome::{ErrorClass, Outcome};
+use multiclaude_hybrid_protocol::Timestamp;
+use multiclaude_hybrid_protocol::message::FailureReason;
+
+impl Inner {
+    /// Pushes the oldest message, if it may go out now, and stores the outcome.
+    pub(super) async fn push(&self, settings: &Settings) -> Result<(), Refused> {
+        let Some(push) = self.with(|core| core.begin_push(clock::now()))? else { return Ok(()) };
+        let fresh = self.fresh.take().filter(|fresh| fresh.seq == push.seq);
+        let kind = self.with(|core| core.kind())?;
+        let first_try = push.attempt == 1 && fresh.is_some();
+        let Some((id, data)) = self.outgoing(&push, kind, fresh)? else {
+            self.with(|core| core.abandon_push(&push))?;
+            return Err(Refused::MessageNotFound);
+        };
+        if kind == Kind::Spawns && !first_try && !self.still_wanted(&id).await {
+            self.with(|core| core.abandon_push(&push))?;
+            return self.fail(&[push.seq], FailureReason::Rejected);
+        }
+        let url = self.with(|core| {
+            core.open().and_then(|config| Some(config.endpoint.as_ref()?.url.clone()))
+        })?;
+        let Some(url) = url else {
+            return self.with(|core| core.abandon_push(&push));
+        };
+        let (outcome, ms) = match self.secrets(settings) {
+            Ok(secrets) => {
+                let post = Post { url, id: id.clone(), body: body(kind, &data), secrets };
+                let (answer, ms) = delivery::post(&post, &settings.timing).await;
+                (Outcome::of(answer), ms)
+            }
+            // No secret opens: a failure of the endpoint like any other, with its backoff.
+            Err(fault) => {
+                self.log_fault("sign", Err(fault));
+                (Outcome::Retry { class: ErrorClass::Secret, retry_after_secs: None }, 0)
+            }
+        };
+        let now = clock::now();
+        let finished = self.with(|core| core.finish_push(&push, outcome, random::unit(), now))?;
+        self.execute(finished.writes)?;
+        if let Some(seq) = finished.rejected {
+            self.fail(&[seq], FailureReason::Rejected)?;
+        }
+        let class = outcome.error().map_or("delivered".to_owned(), |class| class.to_string());
+        log::pushed(&self.name, &id, push.attempt, &class, ms, self.sql.take_rows());
+        Ok(())
+    }
+
+    /// The id of a push, and the message in its wire form; none if it is gone.
+    fn outgoing(
+        &self,
+        push: &Push,
+        kind: Kind,
+        fresh: Option<Fresh>,
+    ) -> Result<Option<(String, String)>, Refused> {
+        match fresh {
+            Some(Fresh { push_id, head, .. }) => {
+                Ok(Some((push_id, wire_form(kind, &head, push.attempt - 1))))
+            }
+            None => self.sql.outgoing(push.seq, &self.address()?.1),
+        }
+    }
+
+    /// Before a request for a worker is pushed that has waited: does it still wait for
+    /// a worker? It may have been claimed, cancelled or handed over again. If D1 does
+    /// not answer, it is pushed: a callback about it is then refused.
+    async fn still_wanted(&self, push_id: &str) -> bool {
+        let (Some(push_id), Ok(db)) = (PushId::parse(push_id), Db::new(&self.env)) else {
+            return true;
+        };
+        outbox::is_pending(&db, &push_id).await.unwrap_or(true)
+    }
+}
+
+fn body(kind: Kind, data: &str) -> String {
+    let event = match kind {
+        Kind::Agent => "message.created",
+        Kind::Spawns => "worker.spawn_requested",
+    };
+    let now = Timestamp(clock::now());
+    format!("{{\"type\":\"{event}\",\"timestamp\":\"{now}\",\"data\":{data}}}")
+}

@@ -1,0 +1,71 @@
+//! Hands requests for workers over to the mailbox `owner/repo/@spawn`, which pushes them
+//! to the repo's `spawn_endpoint` as other mailboxes push messages: the same class, the
+//! same retries and signatures.
+//!
+//! Columns say what that mailbox lacks: in the configuration the version that it has
+//! confirmed, in a request the time at which it was handed over.
+
+use super::secrets;
+use crate::error::ApiError;
+use crate::mailbox::{Command, Door, Refused};
+use crate::store::spawns::callbacks::HOLDER;
+use crate::store::spawns::{Row, outbox};
+use crate::store::{Db, configs};
+use crate::{clock, log, settings};
+use multiclaude_hybrid_core::mailbox::{Configuration, Kind};
+use multiclaude_hybrid_core::registry::Version;
+use multiclaude_hybrid_protocol::webhook::Secret;
+use multiclaude_hybrid_protocol::{AgentId, Owner, Repo, Timestamp};
+use worker::Env;
+
+/// Configurations and requests of one drain.
+const BATCH: u32 = 20;
+
+/// Hands over what waits, in one repo or in all.
+pub(super) async fn drain(env: &Env, repo: Option<&Repo>) -> Result<(), ApiError> {
+    let db = Db::new(env)?;
+    for repo in configs::unconfirmed(&db, repo, BATCH).await? {
+        if let Err(error) = configure(env, &db, &repo).await {
+            log::fault("spawn_push", &format!("{repo}: {error}"));
+        }
+    }
+    for row in outbox::unpushed(&db, repo, BATCH).await? {
+        match hand_over(env, &row).await {
+            Ok(()) => outbox::pushed(&db, &row, clock::now()).await?,
+            Err(refused) => log::fault("spawn_push", &format!("{}: {refused}", row.id)),
+        }
+    }
+    Ok(())
+}
+
+/// Configures the mailbox: where to push, and how to sign. Versions order the
+/// configurations, so an older one that comes late changes nothing.
+async fn configure(env: &Env, db: &Db, repo: &Repo) -> Result<(), ApiError> {
+    let settings = settings::get(env)?;
+    let stored = configs::get(db, repo).await?;
+    let endpoint = Some(stored.config.spawn_endpoint.clone()).filter(|url| !url.is_empty());
+    let secret = secrets::newest(&settings.keys, &stored);
+    let command = Command::Configure {
+        wish: Configuration {
+            kind: Some(Kind::Spawns),
+            agent_id: AgentId::new(Timestamp(0), [0; 10]),
+            owner: Owner::parse(HOLDER).map_err(ApiError::internal)?,
+            version: Version { generation: 1, revision: stored.version },
+            endpoint,
+            // The whole configuration is given each time, its endpoint with it.
+            sets_endpoint: true,
+        },
+        secret: secret.as_ref().map(Secret::reveal),
+        rotate: false,
+    };
+    match Door::of_spawns(env, repo)?.command(&command, "").await {
+        Ok(()) | Err(Refused::Stale) => configs::confirmed(db, repo, stored.version).await,
+        Err(refused) => Err(refused.into()),
+    }
+}
+
+async fn hand_over(env: &Env, row: &Row) -> Result<(), Refused> {
+    let command = Command::Request { push_id: row.push_id().to_string() };
+    let fields = row.wire.strip_prefix('{').and_then(|wire| wire.strip_suffix('}'));
+    Door::of_spawns(env, &row.repo)?.command(&command, fields.unwrap_or_default()).await
+}

@@ -1,0 +1,13 @@
+//! Runs what the table `spawns` has in its outbox, and holds a repo's webhook secrets.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`outbox`] | drains the outbox after an answer, or every minute |
+//! | [`handover`] | hands requests over to the mailbox that pushes them |
+//! | [`notices`] | notifies requesters of the end of their workers |
+//! | [`secrets`] | a repo's webhook secrets |
+
+pub mod handover;
+pub mod notices;
+pub mod outbox;
+pub mod secrets;

@@ -1,0 +1,171 @@
+//! Requests: asked for, listed, cancelled. Limits are part of the statement that
+//! stores, so they are exact however many ask at the same moment.
+
+use super::row::{CancelledBy, Row, WITH_RUNNERS, sql};
+use crate::error::ApiError;
+use crate::store::audit::{self, Entry};
+use crate::store::db::{Bind, Db};
+use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_core::lease::REASON_CANCELLED;
+use multiclaude_hybrid_core::timing::Timing;
+use multiclaude_hybrid_protocol::config::{DEFAULT_MAX_WORKERS, DEFAULT_SPAWNS_PER_MINUTE};
+use multiclaude_hybrid_protocol::spawn::{NewSpawn, SpawnStatus};
+use multiclaude_hybrid_protocol::{Owner, Repo, SpawnId};
+use serde::Deserialize;
+
+/// Bytes of one page of a list: D1 answers with one value, which has at most
+/// 2 MB.
+const PAGE_BYTES: u32 = 512 * 1024;
+
+/// A request to be stored.
+pub struct New<'a> {
+    /// Its id.
+    pub id: &'a SpawnId,
+    /// `owner/repo`.
+    pub repo: &'a Repo,
+    /// The request's body.
+    pub wish: &'a NewSpawn,
+    /// Who gets a notice of its end.
+    pub spawned_by: &'a str,
+    /// Whose token asks.
+    pub requested_by: &'a Owner,
+    /// Hashes of the idempotency key's scope and of the content.
+    pub key: Option<(&'a str, &'a str)>,
+    /// Now.
+    pub now: Ms,
+    /// Its entry in the audit log.
+    pub entry: &'a Entry,
+}
+
+/// Stores a request if the repo's limits allow it: one statement.
+pub async fn insert(db: &Db, new: &New<'_>, timing: &Timing) -> Result<Option<Row>, ApiError> {
+    let template = format!(
+        "INSERT INTO spawns (id, repo, task, spawned_by, requested_by, priority, status, retry, labels, \
+         metadata, key, content, created_at) \
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8, ?9, ?10, ?11, ?12 WHERE \
+         (SELECT count(*) FROM spawns WHERE repo = ?2 AND created_at > ?13) \
+           < coalesce((SELECT max_spawns_per_minute FROM configs WHERE repo = ?2), {DEFAULT_SPAWNS_PER_MINUTE}) \
+         AND (SELECT count(*) FROM spawns WHERE repo = ?2 AND finished_at IS NULL) \
+           < coalesce((SELECT max_workers FROM configs WHERE repo = ?2), {DEFAULT_MAX_WORKERS}) \
+         ON CONFLICT (key) DO NOTHING RETURNING {WITH_RUNNERS} AS row"
+    );
+    let wish = new.wish;
+    let insert = db.prepare(
+        &sql(&template),
+        &[
+            Bind::Text(new.id.as_str()),
+            Bind::Text(new.repo.as_str()),
+            Bind::Text(&wish.task),
+            Bind::Text(new.spawned_by),
+            Bind::Text(new.requested_by.as_str()),
+            Bind::Int(wish.priority),
+            Bind::Int(wish.retry.into()),
+            Bind::Text(&serde_json::to_string(&wish.labels)?),
+            Bind::Text(&serde_json::to_string(&wish.metadata)?),
+            Bind::Maybe(new.key.map(|(scope, _)| scope)),
+            Bind::Maybe(new.key.map(|(_, content)| content)),
+            Bind::Int(new.now),
+            Bind::Int(new.now - timing.spawn_window),
+        ],
+    )?;
+    audit::recorded(db, insert, Some(new.entry)).await
+}
+
+/// How much of the limits is used.
+#[derive(Debug, Deserialize)]
+pub struct Usage {
+    /// Requests in the window.
+    pub recent: u32,
+    /// The oldest of them.
+    pub oldest: Option<Ms>,
+    /// Requests that may come in the window.
+    pub max_recent: u32,
+    /// Workers that may be open together.
+    pub max_open: u32,
+    /// When a runner last asked for work.
+    pub runner_seen_at: Option<Ms>,
+}
+
+/// How much of a repo's limits is used.
+pub async fn usage(db: &Db, repo: &Repo, now: Ms, timing: &Timing) -> Result<Usage, ApiError> {
+    let sql = format!(
+        "SELECT json_object('recent', count(*), 'oldest', min(created_at), \
+         'max_recent', coalesce((SELECT max_spawns_per_minute FROM configs WHERE repo = ?1), {DEFAULT_SPAWNS_PER_MINUTE}), \
+         'max_open', coalesce((SELECT max_workers FROM configs WHERE repo = ?1), {DEFAULT_MAX_WORKERS}), \
+         'runner_seen_at', (SELECT seen_at FROM runners WHERE repo = ?1)) AS row \
+         FROM spawns WHERE repo = ?1 AND created_at > ?2"
+    );
+    let binds = [Bind::Text(repo.as_str()), Bind::Int(now - timing.spawn_window)];
+    db.first(&sql, &binds).await?.ok_or_else(|| ApiError::internal("no usage"))
+}
+
+/// The request that this idempotency key made.
+pub async fn by_key(db: &Db, key: &str) -> Result<Option<Row>, ApiError> {
+    let template = format!("SELECT {WITH_RUNNERS} AS row FROM spawns WHERE key = ?1");
+    db.first(&sql(&template), &[Bind::Text(key)]).await
+}
+
+/// A request.
+pub async fn get(db: &Db, repo: &Repo, id: &SpawnId) -> Result<Option<Row>, ApiError> {
+    let sql = sql("SELECT COLUMNS AS row FROM spawns WHERE id = ?1 AND repo = ?2");
+    let binds = [Bind::Text(id.as_str()), Bind::Text(repo.as_str())];
+    db.first(&sql, &binds).await
+}
+
+/// Requests of a repo, the most urgent first, then the oldest, from a
+/// position on: a JSON array, how many are in it, and whether more follow.
+pub async fn list(
+    db: &Db,
+    repo: &Repo,
+    status: Option<SpawnStatus>,
+    limit: u32,
+    offset: u32,
+) -> Result<(String, u32, bool), ApiError> {
+    let sql = sql("WITH found AS (SELECT *, row_number() OVER urgent AS place FROM spawns WHERE repo = ?1 \
+         AND (?2 IS NULL OR status = ?2) WINDOW urgent AS (ORDER BY priority DESC, created_at, id) \
+         ORDER BY place LIMIT ?3 + 1 OFFSET ?4), \
+         sized AS (SELECT *, sum(octet_length(task)) OVER (ORDER BY place) - octet_length(task) AS before FROM found) \
+         SELECT json_array((SELECT count(*) FROM found), count(*), \
+         coalesce('[' || group_concat(WIRE, ',' ORDER BY place) || ']', '[]')) AS row \
+         FROM sized WHERE place <= ?3 + ?4 AND before <= PAGE_BYTES").replace("PAGE_BYTES", &PAGE_BYTES.to_string());
+    let binds = [
+        Bind::Text(repo.as_str()),
+        Bind::Maybe(status.map(SpawnStatus::as_str)),
+        Bind::Int(limit.into()),
+        Bind::Int(offset.into()),
+    ];
+    let page: Option<(u32, u32, String)> = db.first(&sql, &binds).await?;
+    let (found, count, items) = page.unwrap_or((0, 0, "[]".to_owned()));
+    Ok((items, count, found > count))
+}
+
+/// Cancels: a pending request fails, a worker is asked to stop. `None`: it has ended, or
+/// was asked already.
+pub async fn cancel(
+    db: &Db,
+    id: &SpawnId,
+    by: CancelledBy,
+    now: Ms,
+    entry: &Entry,
+) -> Result<Option<Row>, ApiError> {
+    let sql = sql(
+        "UPDATE spawns SET cancel = ?4, failure_reason = iif(status = 'pending', ?2, failure_reason), \
+         finished_at = iif(status = 'pending', ?3, finished_at), \
+         status = iif(status = 'pending', 'failed', status) \
+         WHERE id = ?1 AND finished_at IS NULL AND (status = 'pending' OR NOT cancel) RETURNING COLUMNS AS row",
+    );
+    let binds = [
+        Bind::Text(id.as_str()),
+        Bind::Text(REASON_CANCELLED),
+        Bind::Int(now),
+        Bind::Int(by as i64),
+    ];
+    audit::recorded(db, db.prepare(&sql, &binds)?, Some(entry)).await
+}
+
+/// Deletes requests that ended before `before`.
+pub async fn purge(db: &Db, before: Ms) -> Result<(), ApiError> {
+    let sql = "DELETE FROM spawns WHERE id IN (SELECT id FROM spawns WHERE finished_at <= ?1 \
+         AND notified_at IS NOT NULL LIMIT 500) RETURNING '1' AS row";
+    db.changes(sql, &[Bind::Int(before)]).await.map(|_| ())
+}

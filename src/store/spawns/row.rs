@@ -1,0 +1,120 @@
+//! A row of the table `spawns`.
+
+use crate::error::ApiError;
+use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_core::lease::{Held, PushId, REASON_CANCELLED};
+use multiclaude_hybrid_protocol::spawn::SpawnStatus;
+use multiclaude_hybrid_protocol::{AgentName, Owner, Repo, SpawnId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// A request as it goes on the wire: made by SQLite, never taken apart here.
+/// `json_patch` drops what is null.
+const WIRE: &str = "json_patch('{}', json_object('id', id, 'repo', repo, 'task', task, \
+     'spawned_by', spawned_by, 'priority', priority, 'status', status, \
+     'retry', json(iif(retry, 'true', 'false')), 'labels', json(iif(labels = '[]', 'null', labels)), \
+     'metadata', json(metadata), \
+     'created_at', strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch'), \
+     'worker_name', worker_name, 'claimed_by', claimed_by, \
+     'lease_expires_at', strftime('%Y-%m-%dT%H:%M:%fZ', lease_expires_at / 1000.0, 'unixepoch'), \
+     'lease_expired', json(iif(status = 'in_progress' \
+       AND lease_expires_at <= unixepoch('subsec') * 1000, 'true', 'null')), \
+     'cancel_requested', json(iif(cancel AND status = 'in_progress', 'true', 'null')), \
+     'progress', progress, 'finished_at', strftime('%Y-%m-%dT%H:%M:%fZ', finished_at / 1000.0, 'unixepoch'), \
+     'summary', summary, 'failure_reason', failure_reason))";
+
+/// A [`Row`]. `WIRE` stands for the constant above.
+const COLUMNS: &str = "json_object('id', id, 'repo', repo, 'spawned_by', spawned_by, \
+     'requested_by', requested_by, 'status', status, 'retry', retry, 'content', content, \
+     'worker_name', worker_name, 'claims', claims, 'returned', returned, 'lease', lease, \
+     'lease_expires_at', lease_expires_at, 'cancel', cancel, 'summary', summary, \
+     'failure_reason', failure_reason, 'wire', WIRE || '')";
+
+/// The same, with the time at which a runner last asked for work in the repo.
+pub const WITH_RUNNERS: &str = "json_set(COLUMNS, '$.runner_seen_at', \
+     (SELECT seen_at FROM runners WHERE runners.repo = spawns.repo))";
+
+/// A statement with `COLUMNS` and `WIRE` filled in.
+pub fn sql(template: &str) -> String {
+    template.replace("COLUMNS", COLUMNS).replace("WIRE", WIRE)
+}
+
+/// A request as stored.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Row {
+    /// Names it.
+    pub id: SpawnId,
+    /// `owner/repo`.
+    pub repo: Repo,
+    /// Who gets a notice of its end.
+    pub spawned_by: String,
+    /// Whose token asked.
+    pub requested_by: Owner,
+    /// How far it has come.
+    pub status: SpawnStatus,
+    retry: u32,
+    /// The content that its idempotency key was used for.
+    pub content: Option<String>,
+    /// The worker, once it has started.
+    pub worker_name: Option<AgentName>,
+    /// How often it was claimed.
+    pub claims: u32,
+    returned: u32,
+    /// The lease's token, sealed.
+    pub lease: Option<String>,
+    lease_expires_at: Option<Ms>,
+    cancel: u32,
+    /// The worker's summary.
+    pub summary: Option<String>,
+    /// Why it failed.
+    pub failure_reason: Option<String>,
+    /// When a runner last asked for work in its repo; only with [`WITH_RUNNERS`].
+    pub runner_seen_at: Option<Ms>,
+    /// Its wire form, a JSON object.
+    pub wire: String,
+}
+
+impl Row {
+    /// The fields that its lease depends on.
+    pub fn held(&self) -> Held {
+        Held {
+            status: self.status,
+            started: self.worker_name.is_some(),
+            retry: self.retry != 0,
+            claims: self.claims.saturating_sub(self.returned),
+            lease_expires_at: self.lease_expires_at,
+            cancelled: self.cancel != 0,
+        }
+    }
+
+    /// The id of its next push.
+    pub fn push_id(&self) -> PushId {
+        PushId { request: self.id.clone(), claims: self.claims }
+    }
+
+    /// Has it ended as its requester wished by cancelling it? Then no notice is due.
+    pub fn cancelled_by_requester(&self) -> bool {
+        self.status == SpawnStatus::Failed
+            && i64::from(self.cancel) == CancelledBy::Requester as i64
+            && self.failure_reason.as_deref() == Some(REASON_CANCELLED)
+    }
+
+    /// Its wire form with one more member.
+    pub fn wire_with(&self, name: &str, value: &impl Serialize) -> Result<String, ApiError> {
+        let open = self.wire.strip_suffix('}').unwrap_or(&self.wire);
+        Ok(format!("{open},\"{name}\":{}}}", serde_json::to_string(value)?))
+    }
+
+    /// When its lease ends.
+    pub fn lease_ends(&self) -> Option<Timestamp> {
+        self.lease_expires_at.map(Timestamp)
+    }
+}
+
+/// The column `cancel`: who wants the request to stop; 0 if no one does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelledBy {
+    /// Somebody else than who requested it.
+    Another = 1,
+    /// The principal that requested it.
+    Requester = 2,
+}

@@ -1,0 +1,64 @@
+//! Mailboxes whose tables an older version made.
+
+use super::locked::{mailbox, sql};
+use crate::agent;
+use crate::callbacks::{ids, push_to, spawn};
+use e2e::{Answer, Coordinator, Options, Sink, eventually};
+use serde_json::json;
+
+#[tokio::test]
+async fn requests_in_a_mailbox_of_an_older_version_are_pushed_under_their_ids() {
+    let mut coordinator = Coordinator::start(Options { scale: 20, ..Options::default() }).await;
+    let world = coordinator.world().await;
+    let sink = Sink::start(vec![Answer::status(500)]).await;
+    let secret = push_to(&world, &sink.url).await;
+    let old = spawn(&world.dan, json!({"task": "old"})).await;
+    sink.wait_for(1, 20).await;
+    coordinator.kill();
+    // That version had no such columns and fields: the id began the message.
+    sql(
+        &mailbox(&coordinator),
+        "UPDATE messages SET head = '{\"webhook_id\":\"' || push_id || '\",' || substr(head, 2); \
+         ALTER TABLE messages DROP COLUMN push_id; ALTER TABLE messages DROP COLUMN seen_at; \
+         UPDATE config SET data = json_remove(data, '$.kind')",
+    );
+    coordinator.launch().await;
+    let new = spawn(&world.dan, json!({"task": "new"})).await;
+    let (old, new) = (old.id.to_string(), new.id.to_string());
+    eventually("both pushes", 30, || async { ids(&sink).contains(&new).then_some(()) }).await;
+    let pushes = sink.received();
+    let of = |id: &str| pushes.iter().rfind(|push| push.id() == id).unwrap();
+    for (id, task) in [(&old, "old"), (&new, "new")] {
+        assert!(of(id).verify(&secret));
+        let payload = of(id).json();
+        assert_eq!(payload["type"], "worker.spawn_requested");
+        assert_eq!((&payload["data"]["id"], &payload["data"]["task"]), (&json!(id), &json!(task)));
+        assert!(payload["data"].get("webhook_id").is_none());
+    }
+}
+
+#[tokio::test]
+async fn messages_in_a_mailbox_of_an_older_version_are_read_and_pushed() {
+    let mut coordinator = Coordinator::start(Options { scale: 20, ..Options::default() }).await;
+    let world = coordinator.world().await;
+    let sink = Sink::start(vec![Answer::status(500)]).await;
+    let mut body = agent("queue");
+    body["endpoint"] = json!(sink.url);
+    let secret = world.ann.register(&body).await.unwrap().webhook_secret.unwrap();
+    let message = json!({"from": "user:dan", "to": "queue", "body": "old"});
+    let sent = world.dan.send(&message, Some("key")).await.unwrap();
+    sink.wait_for(1, 20).await;
+    coordinator.kill();
+    sql(
+        &mailbox(&coordinator),
+        "ALTER TABLE messages DROP COLUMN push_id; ALTER TABLE messages DROP COLUMN seen_at; \
+         UPDATE config SET data = json_remove(data, '$.kind')",
+    );
+    coordinator.launch().await;
+    assert_eq!(world.dan.send(&message, Some("key")).await.unwrap().id, sent.id);
+    let push = &sink.wait_for(2, 30).await[1];
+    assert!(push.verify(&secret));
+    assert_eq!(push.id(), sent.id.to_string());
+    assert_eq!(push.json()["data"]["body"], "old");
+    assert_eq!(world.ann.messages("queue", "").await.unwrap().len(), 1);
+}
