@@ -4,10 +4,10 @@ use crate::{Call, Error, Reply, RepoClient};
 use multiclaude_hybrid_protocol::config::{ConfigWish, HybridConfig};
 use reqwest::{Method, header};
 
-/// A resource, and the version that was read of it.
+/// A resource and its version.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Versioned<T> {
-    /// What was read.
+    /// The resource.
     pub value: T,
     /// Its version, for `If-Match`.
     pub etag: String,
@@ -25,7 +25,7 @@ impl RepoClient {
         versioned(&self.call(Call::new(Method::GET, "/config")).await?)
     }
 
-    /// `PUT …/config`: replaces it; with `etag` only if it is still that version
+    /// `PUT …/config`: replaces it; with `etag` only if it still has that version
     /// (else [`Error::Conflict`], `precondition_failed`). For service and admin
     /// tokens.
     ///

@@ -12,13 +12,13 @@ use uuid::Uuid;
 /// Which of an agent's messages are listed, and how many.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MessageFilter {
-    /// With this status; any, if absent.
+    /// Only messages with this status.
     pub status: Option<MessageStatus>,
-    /// Younger than this one.
+    /// Only messages younger than this one.
     pub after: Option<MessageId>,
-    /// Of a page: 100 unless said, at most 500.
+    /// Messages in a page: 100 unless set, at most 500.
     pub limit: Option<u32>,
-    /// How long an empty answer is held for a message to come, in whole
+    /// How long the coordinator waits for a message before an empty answer, in whole
     /// seconds, at most 25.
     pub wait: Option<Duration>,
 }
@@ -28,14 +28,14 @@ pub struct MessageFilter {
 pub struct Page<T> {
     /// Its entries, oldest first.
     pub items: Vec<T>,
-    /// Are there more behind the last one?
+    /// Are there more after the last one?
     pub more: bool,
 }
 
 impl RepoClient {
-    /// `POST …/messages`, under an idempotency key: the given one, which a
-    /// caller keeps to send the same message again after a crash, or a random
-    /// one, so that a repeat after a lost answer makes no second message.
+    /// `POST …/messages`, under an idempotency key, so that a repeat after a lost answer
+    /// makes no second message. A caller that must not send twice after a crash gives a
+    /// `key` and keeps it; otherwise the key is random.
     pub async fn send(&self, message: &NewMessage, key: Option<&str>) -> Result<Message, Error> {
         let random = key.is_none().then(|| Uuid::new_v4().to_string());
         let key = key.or(random.as_deref()).unwrap_or_default();
@@ -44,7 +44,7 @@ impl RepoClient {
     }
 
     /// `GET …/agents/{name}/messages`: one page, oldest first. It changes
-    /// nothing. [`RepoClient::inbox`] is what most programs want instead.
+    /// nothing. Most programs use [`RepoClient::inbox`] instead.
     ///
     /// ```no_run
     /// # async fn example(repo: multiclaude_hybrid_client::RepoClient) -> Result<(), Box<dyn std::error::Error>> {
@@ -72,7 +72,7 @@ impl RepoClient {
         self.messages_for(name, filter, None).await
     }
 
-    /// The same, for the incarnation `agent` if one is given.
+    /// As [`RepoClient::messages`], for the incarnation `agent` if one is given.
     pub(crate) async fn messages_for(
         &self,
         name: &AgentName,
@@ -87,7 +87,7 @@ impl RepoClient {
             ("wait", filter.wait.map(|wait| wait.as_secs().to_string())),
         ]);
         let path = format!("/agents/{name}/messages?{query}");
-        let call = Call::new(Method::GET, path).on_top(wait);
+        let call = Call::new(Method::GET, path).extra_time(wait);
         let reply = self.call(incarnation(call, agent)).await?;
         Ok(Page { items: reply.json()?, more: reply.next_query().is_some() })
     }

@@ -1,4 +1,4 @@
-//! The API, one file a resource.
+//! The endpoints, one file per resource.
 
 mod agents;
 mod audit;
@@ -18,17 +18,17 @@ use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use url::form_urlencoded::Serializer;
 
-/// Pages that a list is believed to have.
+/// More pages than any list has.
 const PAGES_MAX: usize = 2000;
 
-/// The resources of one repo.
+/// The endpoints of one repo.
 #[derive(Debug, Clone)]
 pub struct RepoClient {
     pub(crate) client: Client,
     pub(crate) path: String,
 }
 
-/// A query, with what is absent left out.
+/// A query string of the pairs that have a value.
 fn query(pairs: &[(&str, Option<String>)]) -> String {
     let mut query = Serializer::new(String::new());
     for (name, value) in pairs {
@@ -49,7 +49,7 @@ impl Client {
             let page = self.call(call).await?;
             items.extend(page.json::<Vec<T>>()?);
             match page.next_query() {
-                // A page that leads to itself leads nowhere.
+                // A page that links to itself.
                 Some(next) if next == query => break,
                 Some(next) => next.clone_into(&mut query),
                 None => return Ok(items),
@@ -61,7 +61,7 @@ impl Client {
 }
 
 impl RepoClient {
-    /// The client underneath.
+    /// The client that makes the calls.
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -71,7 +71,7 @@ impl RepoClient {
         Ok(Self { client: self.client.with_token(token)?, path: self.path.clone() })
     }
 
-    /// Any call: its path is what follows the repo.
+    /// Makes any call. Its path is the part after the repo.
     pub async fn call(&self, mut call: Call) -> Result<Reply, Error> {
         call.path.insert_str(0, &self.path);
         self.client.call(call).await

@@ -7,9 +7,9 @@ use multiclaude_hybrid_protocol::token::{NewToken, Token};
 use reqwest::Method;
 
 impl Client {
-    /// `POST /v1/tokens`. Its secret part is in this answer only, so the call is
-    /// not repeated if the answer is lost: revoke what [`Client::tokens`] shows
-    /// then, and make another.
+    /// `POST /v1/tokens`. The token is in this answer only, so the call is not repeated.
+    /// If the answer is lost, revoke the new token that [`Client::tokens`] shows, and
+    /// create another.
     ///
     /// ```no_run
     /// # async fn example(admin: multiclaude_hybrid_client::Client) -> Result<(), Box<dyn std::error::Error>> {

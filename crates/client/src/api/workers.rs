@@ -58,7 +58,7 @@ impl RepoClient {
         }
     }
 
-    /// `GET …/workers/pending`: what nobody has claimed, the most urgent first.
+    /// `GET …/workers/pending`: unclaimed requests, the most urgent first.
     pub async fn pending_workers(&self) -> Result<Vec<SpawnRequest>, Error> {
         let path = format!("{}/workers/pending", self.path);
         self.client.all(&path, "limit=500").await
@@ -82,8 +82,8 @@ impl RepoClient {
     /// worker, ends it. `cancel_requested` in the answer asks to stop.
     ///
     /// [`WorkerUpdate::give_back`] returns the request, which is then `pending`,
-    /// or `failed` if it was to be cancelled. The error `invalid_transition` says
-    /// that its worker has started, `lease_lost` that somebody else may have it.
+    /// or `failed` if its cancellation was requested. The error `invalid_transition`
+    /// means that its worker has started, `lease_lost` that another runner may have it.
     pub async fn update_worker(
         &self,
         id: &SpawnId,
@@ -93,21 +93,21 @@ impl RepoClient {
         self.call(call).await?.json()
     }
 
-    /// `GET …/workers/{id}/log`: the end of its worker's log, for those who may
-    /// cancel it. The error `log_not_found` says that its runner has sent none.
+    /// `GET …/workers/{id}/log`: the end of its worker's log, for callers that may
+    /// cancel it. The error `log_not_found` means that its runner has sent none.
     pub async fn worker_log(&self, id: &SpawnId) -> Result<WorkerLog, Error> {
         self.get(format!("/workers/{id}/log")).await
     }
 
-    /// `DELETE …/workers/{id}`: cancels it; what runs already is asked to stop.
+    /// `DELETE …/workers/{id}`: cancels it. A worker that runs already is asked to stop.
     pub async fn cancel_worker(&self, id: &SpawnId) -> Result<SpawnRequest, Error> {
         let call = Call::new(Method::DELETE, format!("/workers/{id}"));
         self.call(call).await?.json()
     }
 
-    /// `POST …/workers/{id}/callback`, signed under the repo's `secret` at
-    /// `now_secs`: what a `spawn_endpoint` reports. It is taken once per
-    /// `webhook_id`, so a repeat is not made here.
+    /// `POST …/workers/{id}/callback`: the report of a `spawn_endpoint`, signed under
+    /// the repo's `secret` at `now_secs`. The coordinator accepts each `webhook_id` once,
+    /// so it is not repeated.
     pub async fn report_worker(
         &self,
         callback: &Callback,

@@ -1,4 +1,4 @@
-//! Trust on first use. Pure: where pins are kept is the caller's affair.
+//! Trust on first use. Pure: the caller stores the pins.
 
 use super::keys::Recipient;
 use multiclaude_hybrid_protocol::config::Encrypt;
@@ -13,25 +13,25 @@ use std::collections::BTreeMap;
 #[serde(transparent)]
 pub struct Pins(BTreeMap<String, Recipient>);
 
-/// What an agent publishes, beside what is trusted for it.
+/// The key that an agent publishes, compared with the one that is trusted for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PinState {
-    /// It publishes none, and never has.
+    /// It publishes none, and none is trusted.
     Absent,
     /// It publishes one for the first time.
     First(Recipient),
-    /// It publishes the one that is trusted.
+    /// It publishes the trusted one.
     Same(Recipient),
-    /// It publishes another one.
+    /// It publishes another one than the trusted one.
     Changed {
-        /// The one that is trusted.
+        /// The trusted key.
         old: Recipient,
-        /// The one that is published.
+        /// The published key.
         new: Recipient,
     },
-    /// It publishes none any more.
+    /// It no longer publishes the trusted one, nor another.
     Gone {
-        /// The one that is trusted.
+        /// The trusted key.
         old: Recipient,
     },
 }
@@ -41,7 +41,7 @@ fn key(repo: &Repo, agent: &AgentName) -> String {
 }
 
 impl Pins {
-    /// Compares what an agent publishes with what is trusted for it.
+    /// Compares the key that an agent publishes with the one that is trusted for it.
     pub fn check(&self, repo: &Repo, agent: &AgentName, published: Option<&Recipient>) -> PinState {
         match (self.0.get(&key(repo, agent)).cloned(), published.cloned()) {
             (None, None) => PinState::Absent,
@@ -52,12 +52,13 @@ impl Pins {
         }
     }
 
-    /// Trusts a recipient from now on, in place of an older one.
+    /// Trusts this recipient from now on, instead of an older one.
     pub fn trust(&mut self, repo: &Repo, agent: &AgentName, recipient: Recipient) {
         self.0.insert(key(repo, agent), recipient);
     }
 
-    /// Trusts none: the next one is the first. Answers the one that was trusted.
+    /// Trusts no recipient of this agent: the next one is the first. Returns the one that
+    /// was trusted.
     pub fn forget(&mut self, repo: &Repo, agent: &AgentName) -> Option<Recipient> {
         self.0.remove(&key(repo, agent))
     }
@@ -68,82 +69,82 @@ impl Pins {
     }
 }
 
-/// What is to be done with a message.
+/// How to send a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Seal it for this one.
+    /// Seal it for this recipient.
     Encrypt(Recipient),
-    /// Send it as it is.
+    /// Send it unencrypted.
     Plain,
-    /// Do not send it.
+    /// Do not send it, for this reason.
     Refuse(Refusal),
 }
 
 /// Why a message must not be sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no key to encrypt it with.
+    /// The recipient has published no key.
     #[error(
         "the recipient publishes no age recipient, and this repo's messages are always encrypted: let it run a bridge that publishes one"
     )]
     NoRecipient,
-    /// It is not the key that is trusted.
+    /// The published key is not the trusted one.
     #[error(
         "the recipient's key has changed from {old} to {new}: compare the new one with its owner over another channel, then trust it"
     )]
     Changed {
-        /// The one that is trusted.
+        /// The trusted key.
         old: Recipient,
-        /// The one that is published.
+        /// The published key.
         new: Recipient,
     },
-    /// The key is no longer published.
+    /// The trusted key is no longer published.
     #[error(
         "the recipient no longer publishes its key {old}: ask its owner why, then forget it, or wait until it is back"
     )]
     Gone {
-        /// The one that is trusted.
+        /// The trusted key.
         old: Recipient,
     },
 }
 
-/// What a person should know of a message that is sent all the same.
+/// A warning about a message that is sent nevertheless.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
-    /// It goes to a key that nobody has trusted yet.
+    /// It is encrypted for a key that is not trusted yet.
     #[error(
         "the recipient's key has changed from {old} to {new}, and the message is encrypted for the new one: compare it with its owner over another channel, then trust it"
     )]
     Changed {
-        /// The one that is trusted.
+        /// The trusted key.
         old: Recipient,
-        /// The one that is published.
+        /// The published key.
         new: Recipient,
     },
-    /// It goes unencrypted, since nobody asks for more any longer.
+    /// It is unencrypted, since the configuration no longer asks for encryption.
     #[error(
         "messages to the recipient were encrypted for {old} before, and the configuration no longer asks for that: this one is not encrypted"
     )]
     Off {
-        /// The one that is trusted.
+        /// The trusted key.
         old: Recipient,
     },
-    /// It goes unencrypted, where it did not before.
+    /// It is unencrypted, since the recipient no longer publishes a key.
     #[error("the recipient no longer publishes its key {old}: the message is not encrypted")]
     Gone {
-        /// The one that is trusted.
+        /// The trusted key.
         old: Recipient,
     },
 }
 
-/// What [`decide`] decides.
+/// The result of [`decide`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// What is to be done.
+    /// How to send the message.
     pub action: Action,
-    /// What a person is to be told, each time.
+    /// A warning to show to a person, each time.
     pub warning: Option<Warning>,
-    /// To be trusted from now on ([`Pins::trust`]): it was used first.
+    /// A key to trust from now on ([`Pins::trust`]): it is used for the first time.
     pub pin: Option<Recipient>,
 }
 
@@ -153,8 +154,9 @@ impl From<Action> for Decision {
     }
 }
 
-/// Is a message to be encrypted, and for whom? Without a policy, never; but who
-/// controls the configuration could have taken it away.
+/// Decides whether a message is encrypted, and for which key. Without a policy it is not;
+/// if messages were encrypted before, a warning says so, because the policy may have been
+/// removed by somebody who controls the configuration.
 pub fn decide(policy: Option<Encrypt>, state: &PinState) -> Decision {
     let state = state.clone();
     let Some(policy) = policy else {
