@@ -10,7 +10,7 @@ pub const DEFAULT_URL: &str = "https://api.multiclaude.dev/v1";
 
 const NO_SCHEME: &str = "it does not begin with https://";
 
-/// The base of a coordinator's API: `https`, with a path (`/v1` unless said).
+/// The base of a coordinator's API: `https`, with a path (`/v1` by default).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BaseUrl {
     text: String,

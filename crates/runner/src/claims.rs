@@ -1,12 +1,12 @@
-//! Asks one repo for requests, as long as there is a slot for a worker.
+//! Claims requests of one repo while there is a slot for a worker.
 //!
-//! The key of the next claim is on disk before it is used. A claim whose answer was
-//! lost, by an outage or a crash, is repeated under the same key and gets the same
-//! request. A claim that gets nothing leaves its key unused.
+//! The key of the next claim is on disk before it is used. If the answer is lost in an
+//! outage or a crash, the claim is repeated under the same key and gets the same
+//! request. A claim that gets no request leaves its key unused.
 //!
-//! It costs a request and 3 D1 statements each time: every `--poll` seconds while
-//! there is a slot, every 30 s if requests are pushed, nothing while all slots are
-//! taken.
+//! Cost: a request and 3 D1 statements per claim. Claims are made every `--poll` seconds
+//! while there is a slot, every 30 s if requests are pushed, and not at all while all
+//! slots are in use.
 
 use crate::job;
 use crate::shared::{Phase, Shared};
@@ -26,35 +26,35 @@ use tokio::time::{sleep, timeout};
 use tracing::info;
 use uuid::Uuid;
 
-/// Between two claims where requests are pushed: a push may be lost.
-const PUSHED: Duration = Duration::from_secs(30);
-/// Between two looks whether the runner is paused still.
+/// The wait between two claims if requests are pushed: a push may be lost.
+const POLL_WHEN_PUSHED: Duration = Duration::from_secs(30);
+/// The wait between two checks whether the runner is still paused.
 const PAUSED: Duration = Duration::from_millis(500);
 
-/// How long a former worker for the same request may take to be gone.
-const OWN: Duration = Duration::from_secs(10);
+/// How long a former worker for the same request may take to end.
+const FORMER_WORKER: Duration = Duration::from_secs(10);
 
 /// A repo whose requests are claimed.
 #[derive(Debug)]
 pub struct Source {
     /// `owner/repo`.
     pub repo: Repo,
-    /// Calls with a token of this machine.
+    /// Makes calls with a token of this machine.
     pub client: RepoClient,
-    /// Something was pushed.
+    /// Notified when a request is pushed.
     pub wake: Notify,
-    /// What keeps claims from being made.
+    /// Why claims fail.
     pub trouble: Trouble,
-    /// What keeps pushes from coming.
+    /// Why requests are not pushed.
     pub pushes: Trouble,
 }
 
 impl Source {
-    /// A repo that nothing was claimed in yet.
+    /// A repo in which nothing was claimed yet.
     pub fn new(repo: Repo, client: RepoClient) -> Self {
         let trouble = Trouble::new(
-            "no requests for workers can be claimed",
-            "requests for workers are claimed again",
+            "requests for workers cannot be claimed",
+            "requests for workers can be claimed again",
         );
         let pushes =
             Trouble::new("requests are not pushed to this runner", "requests are pushed again");
@@ -71,21 +71,22 @@ pub async fn claim(shared: Arc<Shared>, source: Arc<Source>) {
             Ok(false) => {
                 tries = 0;
                 let poll = shared.options.poll;
-                let wait = if shared.is_pushed(&source) { PUSHED.max(poll) } else { poll };
-                // Many runners do not ask in the same instant.
+                let wait =
+                    if shared.is_pushed(&source) { POLL_WHEN_PUSHED.max(poll) } else { poll };
+                // Jitter, so that runners do not all claim at the same moment.
                 let wait = wait.mul_f64(0.9 + fastrand::f64() / 5.0);
                 tokio::select! {
                     () = sleep(wait) => {}
                     () = source.wake.notified() => {}
-                    () = shared.ending() => {}
+                    () = shared.draining() => {}
                 }
             }
             Err(NotClaimed { reason, retry_after }) => {
                 source.trouble.begin(source.repo.as_str(), reason);
                 tries += 1;
                 tokio::select! {
-                    () = shared.pause_for(tries, retry_after) => {}
-                    () = shared.ending() => {}
+                    () = shared.back_off(tries, retry_after) => {}
+                    () = shared.draining() => {}
                 }
             }
         }
@@ -95,7 +96,7 @@ pub async fn claim(shared: Arc<Shared>, source: Arc<Source>) {
 /// Why a claim failed.
 struct NotClaimed {
     reason: String,
-    /// How long the coordinator asks to wait before the next.
+    /// How long the coordinator asks to wait before the next claim.
     retry_after: Option<Duration>,
 }
 
@@ -111,12 +112,12 @@ impl From<Error> for NotClaimed {
     }
 }
 
-/// Waits for a slot, and while the runner is paused; nothing when it drains.
+/// Waits for a slot, and until the runner is not paused; `None` when it drains.
 async fn slot(shared: &Arc<Shared>) -> Option<OwnedSemaphorePermit> {
     loop {
         let slot = tokio::select! {
             slot = Arc::clone(&shared.slots).acquire_owned() => slot.ok()?,
-            () = shared.ending() => return None,
+            () = shared.draining() => return None,
         };
         if *shared.phase().borrow() != Phase::Running {
             return None;
@@ -127,7 +128,7 @@ async fn slot(shared: &Arc<Shared>) -> Option<OwnedSemaphorePermit> {
         drop(slot);
         tokio::select! {
             () = sleep(PAUSED) => {}
-            () = shared.ending() => return None,
+            () = shared.draining() => return None,
         }
     }
 }
@@ -137,14 +138,14 @@ async fn claim_one(
     source: &Arc<Source>,
     slot: OwnedSemaphorePermit,
 ) -> Result<bool, NotClaimed> {
-    let text = |error: io::Error| format!("the key of the next claim cannot be kept: {error}");
+    let text = |error: io::Error| format!("the key of the next claim cannot be stored: {error}");
     let path = shared.dirs.claim(&source.repo);
     let key = match fs::read_to_string(&path) {
-        // That of another machine, which this home was copied from, is that one's.
+        // If this home was copied from another machine, that machine uses its key.
         Ok(key) if key.starts_with(&format!("{}-", machine())) => key,
         _ => {
             let key = new_key();
-            keep(shared, source, key.clone()).await.map_err(text)?;
+            store_key(shared, source, key.clone()).await.map_err(text)?;
             key
         }
     };
@@ -159,22 +160,22 @@ async fn claim_one(
     let taken = match shared.worker(&request.id) {
         // A crash came between the claim's directory and the next key.
         Some(worker) if worker.lease_token == lease => Ok(()),
-        // It came back while our own worker for it is still being ended.
-        Some(_) if timeout(OWN, shared.without(&request.id)).await.is_err() => {
-            Err("this runner still ends its former worker for it".to_owned())
+        // The request was returned while our former worker for it is still ending.
+        Some(_) if timeout(FORMER_WORKER, shared.wait_until_gone(&request.id)).await.is_err() => {
+            Err("the former worker of this runner for it has not ended yet".to_owned())
         }
-        _ => take(shared, &request, slot).await,
+        _ => store_claim(shared, &request, slot).await,
     };
     if let Err(reason) = taken {
-        // Nobody works on it here, and others shall not wait for that.
+        // No worker of this runner takes it: let other runners have it at once.
         let update = WorkerUpdate::give_back(&lease);
         let given = source.client.update_worker(&request.id, &update).await.err();
         info!(id = %request.id, reason, ?given, "a request was given back");
-        keep(shared, source, new_key()).await.map_err(text)?;
+        store_key(shared, source, new_key()).await.map_err(text)?;
         return Err(format!("{}: {reason}", request.id).into());
     }
-    // From now on that key is of no use: the claim is in the worker's directory.
-    keep(shared, source, new_key()).await.map_err(text)?;
+    // The claim is in the worker's directory now, so its key is not needed any more.
+    store_key(shared, source, new_key()).await.map_err(text)?;
     Ok(true)
 }
 
@@ -183,23 +184,23 @@ fn new_key() -> String {
     format!("{}-{}", machine(), Uuid::new_v4())
 }
 
-/// What tells this machine from a copy of it: systemd gives each an id of its own.
+/// The machine's id. A copy of a machine gets another one from systemd.
 fn machine() -> String {
     let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
     id.trim().chars().filter(char::is_ascii_alphanumeric).take(32).collect()
 }
 
-async fn keep(shared: &Arc<Shared>, source: &Arc<Source>, key: String) -> io::Result<()> {
+async fn store_key(shared: &Arc<Shared>, source: &Arc<Source>, key: String) -> io::Result<()> {
     let path = shared.dirs.claim(&source.repo);
-    let kept = spawn_blocking(move || {
+    let stored = spawn_blocking(move || {
         make_dir(path.parent().unwrap_or(&path))?;
         write_durably(&path, key.as_bytes(), 0o600)
     });
-    kept.await.map_err(io::Error::other)?
+    stored.await.map_err(io::Error::other)?
 }
 
-/// Keeps a claim on disk, and lets its worker live.
-async fn take(
+/// Stores a claim on disk, and starts its worker.
+async fn store_claim(
     shared: &Arc<Shared>,
     request: &SpawnRequest,
     slot: OwnedSemaphorePermit,
@@ -213,15 +214,15 @@ async fn take(
         name: None,
     };
     let dirs = shared.dirs.worker(&record.request.id);
-    let kept = record.clone();
+    let stored = record.clone();
     let written = spawn_blocking(move || {
-        // What an earlier claim of the same request has left is none of this one's.
+        // An earlier claim of the same request may have left files.
         dirs.remove(false)?;
         make_dir(dirs.root())?;
-        job::write(&dirs.record(), &kept)
+        job::write(&dirs.record(), &stored)
     });
     let written = written.await.map_err(|error| error.to_string())?;
-    written.map_err(|error| format!("the claim cannot be kept: {error}"))?;
+    written.map_err(|error| format!("the claim cannot be stored: {error}"))?;
     if let Some(worker) = Worker::new(Arc::clone(shared), record) {
         shared.live(worker, Some(slot));
     }

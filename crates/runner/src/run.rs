@@ -7,7 +7,7 @@ use crate::executor::{Executor, Limits};
 use crate::job;
 use crate::listener::Pushes;
 use crate::shared::{Phase, Shared};
-use crate::status::{show, write_status};
+use crate::status::{keep_written, write_status};
 use crate::worker::{Record, Stage, Worker};
 use multiclaude_hybrid_bridge::dirs::{names, remove};
 use multiclaude_hybrid_bridge::http::Listener;
@@ -25,45 +25,46 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
-/// Between two heartbeats of the workers of a repo, in seconds.
+/// The wait between two heartbeats of the workers of a repo, in seconds.
 const HEARTBEAT_SECS: u64 = 60;
-/// How long ends may take to be reported, once all workers were stopped.
+/// How long the reports may take after all workers were stopped.
 const REPORTS: Duration = Duration::from_secs(20);
+
 /// How a runner runs.
 #[derive(Debug)]
 pub struct Options {
     /// The user's home.
     pub home: PathBuf,
-    /// Where workers' own directories are, if not in the home.
+    /// The place for the workers' own directories, if not in the home.
     pub work: Option<PathBuf>,
-    /// The repos, with clients of their tokens.
+    /// The repos, with clients that call with their tokens.
     pub repos: Vec<(Repo, RepoClient)>,
-    /// How workers are run.
+    /// How to run workers.
     pub executor: Executor,
-    /// What each is limited to.
+    /// The limits of each worker.
     pub limits: Limits,
-    /// How many run at a time.
+    /// How many workers run at a time.
     pub max_workers: usize,
-    /// What requests may ask for.
+    /// The labels that requests may ask for.
     pub labels: Vec<String>,
-    /// How long a lease is.
+    /// How long a lease lasts.
     pub lease_secs: i64,
-    /// Between two claims that get nothing.
+    /// The wait after a claim that got no request.
     pub poll: Duration,
-    /// Where pushes are received, and the URL by which the coordinator reaches that.
+    /// The address to receive pushes on, and the URL by which the coordinator reaches it.
     pub listen: Option<(SocketAddr, String)>,
     /// The label of this machine.
     pub node: String,
     /// How long workers may go on after SIGTERM.
     pub drain: Duration,
-    /// Are workers' directories kept?
+    /// Keep the workers' directories after their end?
     pub keep_work: bool,
     /// Divides the coordinator's times, for tests.
     pub scale: u32,
 }
 
 impl Options {
-    /// So many seconds of the coordinator's.
+    /// This many seconds of the coordinator's clock.
     pub fn secs(&self, secs: u64) -> Duration {
         Duration::from_secs(secs) / self.scale.max(1)
     }
@@ -72,24 +73,24 @@ impl Options {
 /// Why a runner cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// One runs already.
+    /// Another one is running.
     #[error("a runner of this home is running already")]
     Running,
     /// Its directories cannot be used.
     #[error("the runner's directories cannot be used: {0}")]
     Dirs(#[from] io::Error),
-    /// It cannot listen.
+    /// It cannot listen for pushes.
     #[error("cannot listen on {address}: {error}")]
     Listen {
-        /// Where.
+        /// The given address.
         address: SocketAddr,
-        /// Why.
+        /// The system's error.
         error: io::Error,
     },
 }
 
-/// Runs a runner until `stop` says so: the first time it drains, the second time it
-/// stops its workers.
+/// Runs a runner until `stop` receives: the first time it drains, the second time it stops
+/// its workers.
 ///
 /// # Errors
 /// See [`StartError`].
@@ -101,7 +102,7 @@ pub async fn run(
     let _lock = dirs.lock()?.ok_or(StartError::Running)?;
     remove(&dirs.status())?;
     dirs.create()?;
-    // Other processes of this user read none of its memory or environment.
+    // Other processes of this user must not read its memory or environment.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(io::Error::from)?;
     let sources: Vec<_> = options
         .repos
@@ -121,12 +122,12 @@ pub async fn run(
     let (mut claims, mut tasks) = (JoinSet::new(), JoinSet::new());
     for source in &shared.sources {
         claims.spawn(claims::claim(Arc::clone(&shared), Arc::clone(source)));
-        tasks.spawn(beat(Arc::clone(&shared), Arc::clone(source)));
+        tasks.spawn(send_heartbeats(Arc::clone(&shared), Arc::clone(source)));
         if let Some(pushes) = shared.pushes() {
             tasks.spawn(Arc::clone(pushes).follow(Arc::clone(source)));
         }
     }
-    tasks.spawn(show(Arc::clone(&shared)));
+    tasks.spawn(keep_written(Arc::clone(&shared)));
     info!(
         node = shared.options.node,
         executor = shared.options.executor.kind(),
@@ -135,7 +136,7 @@ pub async fn run(
     );
     tokio::select! {
         _ = stop.recv() => {}
-        // None of them ends before; a service is started again.
+        // They end only if they panic; a service manager starts the runner again.
         failed = claims.join_next() => error!(?failed, "claiming has failed"),
         failed = tasks.join_next() => error!(?failed, "a part of the runner has failed"),
     }
@@ -151,25 +152,25 @@ async fn drain(
     mut stop: tokio::sync::mpsc::Receiver<()>,
 ) {
     info!(workers = shared.all().len(), "draining: nothing is claimed any longer");
-    shared.enter(Phase::Draining);
+    shared.set_phase(Phase::Draining);
     let ended = async {
-        // A claim that is on its way comes to its end, and is given back.
+        // A claim in progress is completed, and its request is given back.
         while claims.join_next().await.is_some() {}
-        shared.none_left().await;
+        shared.wait_until_idle().await;
     };
     tokio::select! {
         () = ended => return,
         () = sleep(shared.options.drain) => {}
         _ = stop.recv() => {}
     }
-    shared.enter(Phase::Stopping);
-    if timeout(REPORTS, shared.none_left()).await.is_err() {
+    shared.set_phase(Phase::Stopping);
+    if timeout(REPORTS, shared.wait_until_idle()).await.is_err() {
         let left = shared.all().len();
         warn!(left, "not all ends could be reported; the next runner of this home reports them");
     }
 }
 
-/// Takes over what an earlier runner has left.
+/// Takes over the workers of an earlier runner.
 fn take_over(shared: &Arc<Shared>) -> io::Result<()> {
     for name in names(&shared.dirs.workers())? {
         let Some(id) = SpawnId::parse(&name) else { continue };
@@ -182,7 +183,7 @@ fn take_over(shared: &Arc<Shared>) -> io::Result<()> {
             }
         };
         let Some(record) = record else {
-            // It was being removed, or its claim had not been kept.
+            // It was being removed, or its claim was not stored yet.
             dirs.remove(false)?;
             continue;
         };
@@ -197,8 +198,8 @@ fn take_over(shared: &Arc<Shared>) -> io::Result<()> {
     Ok(())
 }
 
-/// Signs of life of a repo's workers, one call for all.
-async fn beat(shared: Arc<Shared>, source: Arc<Source>) {
+/// Sends heartbeats of a repo's workers, in one call for all.
+async fn send_heartbeats(shared: Arc<Shared>, source: Arc<Source>) {
     loop {
         sleep(shared.options.secs(HEARTBEAT_SECS)).await;
         let beats: Vec<_> = shared
@@ -218,7 +219,7 @@ async fn beat(shared: Arc<Shared>, source: Arc<Source>) {
             })
             .collect();
         if !beats.is_empty() {
-            // One that is lost is made up for by the next.
+            // The next one makes up for a lost one.
             let _ = source.client.heartbeats(&beats).await;
         }
     }

@@ -227,7 +227,7 @@ async fn a_worker_gets_no_more_memory_and_processes_than_it_may() {
     let ended = boxes.site.ends(&memory).await;
     let reason = ended.failure_reason.unwrap_or_default();
     assert_eq!(
-        reason.contains("signal 9, as happens to one that needs more memory"),
+        reason.contains("signal 9, which happens if it needs more memory"),
         of_memory,
         "{reason}"
     );

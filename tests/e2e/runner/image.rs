@@ -76,7 +76,7 @@ async fn the_script_of_the_image_gives_claude_a_clone_and_its_credentials() {
     site.runner.file(&site.runner.work(waits.id.as_str()).join("waits")).await;
     site.runner.stop();
     let reason = site.get(&waits).await.failure_reason.unwrap();
-    assert_eq!(reason, "runner_stopped: the runner was ended: tidied");
+    assert_eq!(reason, "runner_stopped: the runner was stopped: tidied");
     for request in [&works, &fails, &waits] {
         site.runner.forgets(request.id.as_str()).await;
     }
