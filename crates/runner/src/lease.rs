@@ -5,7 +5,7 @@ use crate::deadline::{self, Moment};
 use crate::job::Stop;
 use crate::supervisor::tail;
 use crate::worker::Worker;
-use multiclaude_hybrid_bridge::connection::is_for_later;
+use multiclaude_hybrid_bridge::connection::is_retryable;
 use multiclaude_hybrid_bridge::lock::locked;
 use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_client::protocol::ErrorCode;
@@ -45,7 +45,7 @@ pub fn answer(result: Result<SpawnRequest, Error>) -> Answer {
 
 /// May the same call succeed after a wait, or after a person has renewed the token?
 pub fn may_succeed_later(error: &Error) -> bool {
-    is_for_later(error) || matches!(error, Error::Unauthenticated(_) | Error::Forbidden(_))
+    is_retryable(error) || matches!(error, Error::Unauthenticated(_) | Error::Forbidden(_))
 }
 
 impl Worker {

@@ -112,7 +112,7 @@ async fn a_local_agent_keeps_its_messages_whatever_the_case_of_a_remote_name() {
     let same = std::fs::symlink_metadata(dan.messages("wolf-ANN")).is_ok();
     dan.status_with("the other name is linked or not, with the reason", |status| {
         let reason = &status["repos"][0]["unlinked"]["wolf-ann"];
-        let refused = reason.as_str().is_some_and(|reason| reason.contains("does not tell"));
+        let refused = reason.as_str().is_some_and(|reason| reason.contains("does not distinguish"));
         let linked = dan.messages("wolf-ann").is_symlink();
         (if same { refused && !linked } else { linked }).then_some(())
     })

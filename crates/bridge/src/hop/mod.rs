@@ -3,19 +3,19 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | this one | what the couriers of a repo share |
+//! | this one | the couriers of a repo, and the state that they share |
 //! | `courier` | one agent's messages, one at a time |
 //! | `on_disk` | multiclaude's file of a message, and its stage in the store |
-//! | `held` | why messages wait, and what the human is shown of it |
+//! | `held` | why messages wait, and how the human sees that |
 //! | `flight` | the message that was handed over and is not proven yet |
-//! | `choice` | which carrier, and what follows: pure |
-//! | `text` | what the agent reads: pure |
-//! | `transcript`, `screen` | what Claude Code's files and its screen say: pure |
+//! | `choice` | which carrier, and the next step after it: pure |
+//! | `text` | the text for the agent: pure |
+//! | `transcript`, `screen` | reads Claude Code's transcripts and its screen: pure |
 //! | `session`, `reader`, `keyboard` | the session, its transcripts, its keys |
 //!
-//! A message that is placed (it is a file of multiclaude's) is handed to its agent
-//! by the first carrier that can. It is *taken* when the agent's transcript has it:
-//! only then it goes on to the next stage of the store, and is reported to the coordinator.
+//! A placed message, which has a file of multiclaude's, is handed to its agent by the
+//! first usable carrier. It is *taken* when the agent's transcript has it: only then it
+//! moves to the next stage of the store, and is reported to the coordinator.
 
 mod choice;
 mod courier;
@@ -29,7 +29,7 @@ mod session;
 mod text;
 mod transcript;
 
-pub use session::{Process, Said};
+pub use session::{Process, SessionFile};
 
 use crate::clock;
 use crate::inbox::{LastHop, Store};
@@ -46,16 +46,16 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-/// What the user wants of the last hop.
+/// The user's options for the last hop.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Wishes {
-    /// A workspace gets messages as any agent does.
+pub struct HopOptions {
+    /// Treat workspaces as any agent?
     pub workspace: bool,
-    /// Nothing is shown in tmux's status line.
+    /// Show nothing in tmux's status line?
     pub quiet: bool,
 }
 
-/// What a [`Hop`] is made of.
+/// The parts of a [`Hop`].
 #[derive(Debug)]
 pub struct Parts {
     /// The user's home.
@@ -72,19 +72,19 @@ pub struct Parts {
     pub channels: Arc<Channels>,
     /// The windows of agents.
     pub windows: Arc<Windows>,
-    /// What the user wants.
-    pub wishes: Wishes,
-    /// Woken when an agent has taken a message.
+    /// The user's options.
+    pub options: HopOptions,
+    /// Notified when an agent has taken a message.
     pub taken: Arc<Notify>,
     /// The registered agents.
     pub registry: Arc<Registry>,
 }
 
-/// What the couriers of a repo share.
+/// The state that the couriers of a repo share.
 #[derive(Debug)]
 struct Shared {
     parts: Parts,
-    /// When it was made.
+    /// When the bridge began to serve the repo.
     since: Duration,
     /// The messages that wait, by local agent.
     waiting: Mutex<BTreeMap<String, Waiting>>,
@@ -106,7 +106,7 @@ struct Waiting {
     reason: String,
 }
 
-/// A courier at work.
+/// A running courier.
 #[derive(Debug)]
 struct AtWork {
     wake: Arc<Notify>,
@@ -121,7 +121,7 @@ pub struct Hop {
 }
 
 impl Hop {
-    /// The hop of a repo.
+    /// A hop without messages.
     pub fn new(parts: Parts) -> Self {
         let shared =
             Arc::new(Shared { parts, since: clock::since_boot(), waiting: Mutex::default() });
@@ -183,14 +183,14 @@ impl Shared {
         waiting.get(local).map(|waiting| waiting.ids.iter().cloned().collect()).unwrap_or_default()
     }
 
-    /// A message waits no longer.
+    /// Removes a message that need not be handed over any more.
     fn withdraw(&self, local: &str, id: &str) {
         if let Some(waiting) = locked(&self.waiting).get_mut(local) {
             waiting.ids.remove(id);
         }
     }
 
-    /// Notes why the first message of an agent waits; whether that is new.
+    /// Notes why the first message of an agent waits; returns whether the reason is new.
     fn hold(&self, local: &str, reason: &str) -> bool {
         let mut waiting = locked(&self.waiting);
         let before = &mut waiting.entry(local.to_owned()).or_default().reason;
