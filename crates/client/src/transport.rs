@@ -1,7 +1,7 @@
 //! One call: a request with the token, its repeats, and the answer or error.
 
-use crate::{BaseUrl, Error, Repeat, RepoClient, Retries};
-use multiclaude_hybrid_protocol::{Repo, Timestamp, retry_after};
+use crate::{BaseUrl, Error, Repeat, Retries};
+use multiclaude_hybrid_protocol::{Timestamp, retry_after};
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::Serialize;
@@ -234,11 +234,6 @@ impl Client {
     /// The coordinator's URL.
     pub fn base(&self) -> &BaseUrl {
         &self.base
-    }
-
-    /// The endpoints of one repo.
-    pub fn repo(&self, repo: &Repo) -> RepoClient {
-        RepoClient { client: self.clone(), path: format!("/repos/{repo}") }
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -14,6 +14,7 @@ pub use messages::{MessageFilter, Page};
 pub use system::Health;
 
 use crate::{Call, Client, Error, Reply};
+use multiclaude_hybrid_protocol::Repo;
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use url::form_urlencoded::Serializer;
@@ -40,6 +41,11 @@ fn query(pairs: &[(&str, Option<String>)]) -> String {
 }
 
 impl Client {
+    /// The endpoints of one repo.
+    pub fn repo(&self, repo: &Repo) -> RepoClient {
+        RepoClient { client: self.clone(), path: format!("/repos/{repo}") }
+    }
+
     /// All pages of a list, at most [`PAGES_MAX`].
     async fn all<T: DeserializeOwned>(&self, path: &str, query: &str) -> Result<Vec<T>, Error> {
         let mut items = Vec::new();
