@@ -10,17 +10,17 @@
 
 use crate::job;
 use crate::shared::{Phase, Shared};
+use crate::source::Source;
 use crate::worker::{Record, Worker};
+use crate::workers::Workers;
 use multiclaude_hybrid_bridge::dirs::{make_dir, write_durably};
-use multiclaude_hybrid_bridge::trouble::Trouble;
-use multiclaude_hybrid_client::protocol::Repo;
+use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_client::protocol::spawn::{Claim, SpawnRequest, WorkerUpdate};
-use multiclaude_hybrid_client::{Error, RepoClient};
 use std::fs;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use tracing::info;
@@ -30,43 +30,15 @@ use uuid::Uuid;
 const POLL_WHEN_PUSHED: Duration = Duration::from_secs(30);
 /// The wait between two checks whether the runner is still paused.
 const PAUSED: Duration = Duration::from_millis(500);
-
 /// How long a former worker for the same request may take to end.
 const FORMER_WORKER: Duration = Duration::from_secs(10);
 
-/// A repo whose requests are claimed.
-#[derive(Debug)]
-pub struct Source {
-    /// `owner/repo`.
-    pub repo: Repo,
-    /// Makes calls with a token of this machine.
-    pub client: RepoClient,
-    /// Notified when a request is pushed.
-    pub wake: Notify,
-    /// Why claims fail.
-    pub trouble: Trouble,
-    /// Why requests are not pushed.
-    pub pushes: Trouble,
-}
-
-impl Source {
-    /// A repo in which nothing was claimed yet.
-    pub fn new(repo: Repo, client: RepoClient) -> Self {
-        let trouble = Trouble::new(
-            "requests for workers cannot be claimed",
-            "requests for workers can be claimed again",
-        );
-        let pushes =
-            Trouble::new("requests are not pushed to this runner", "requests are pushed again");
-        Self { repo, client, wake: Notify::new(), trouble, pushes }
-    }
-}
-
 /// Claims and starts workers until the runner drains.
-pub async fn claim(shared: Arc<Shared>, source: Arc<Source>) {
+pub async fn claim(workers: Arc<Workers>, source: Arc<Source>) {
+    let shared = &workers.shared;
     let mut tries = 0;
-    while let Some(slot) = slot(&shared).await {
-        match claim_one(&shared, &source, slot).await {
+    while let Some(slot) = slot(shared).await {
+        match claim_one(&workers, &source, slot).await {
             Ok(true) => tries = 0,
             Ok(false) => {
                 tries = 0;
@@ -113,7 +85,7 @@ impl From<Error> for NotClaimed {
 }
 
 /// Waits for a slot, and until the runner is not paused; `None` when it drains.
-async fn slot(shared: &Arc<Shared>) -> Option<OwnedSemaphorePermit> {
+async fn slot(shared: &Shared) -> Option<OwnedSemaphorePermit> {
     loop {
         let slot = tokio::select! {
             slot = Arc::clone(&shared.slots).acquire_owned() => slot.ok()?,
@@ -134,10 +106,11 @@ async fn slot(shared: &Arc<Shared>) -> Option<OwnedSemaphorePermit> {
 }
 
 async fn claim_one(
-    shared: &Arc<Shared>,
-    source: &Arc<Source>,
+    workers: &Arc<Workers>,
+    source: &Source,
     slot: OwnedSemaphorePermit,
 ) -> Result<bool, NotClaimed> {
+    let shared = &workers.shared;
     let text = |error: io::Error| format!("the key of the next claim cannot be stored: {error}");
     let path = shared.dirs.claim(&source.repo);
     let key = match fs::read_to_string(&path) {
@@ -157,14 +130,14 @@ async fn claim_one(
         return Ok(false);
     };
     let lease = request.lease.as_ref().map(|lease| lease.token.clone()).unwrap_or_default();
-    let taken = match shared.worker(&request.id) {
+    let taken = match workers.get(&request.id) {
         // A crash came between the claim's directory and the next key.
         Some(worker) if worker.lease_token == lease => Ok(()),
         // The request was returned while our former worker for it is still ending.
-        Some(_) if timeout(FORMER_WORKER, shared.wait_until_gone(&request.id)).await.is_err() => {
+        Some(_) if timeout(FORMER_WORKER, workers.wait_until_gone(&request.id)).await.is_err() => {
             Err("the former worker of this runner for it has not ended yet".to_owned())
         }
-        _ => store_claim(shared, &request, slot).await,
+        _ => store_claim(workers, &request, slot).await,
     };
     if let Err(reason) = taken {
         // No worker of this runner takes it: let other runners have it at once.
@@ -190,7 +163,7 @@ fn machine() -> String {
     id.trim().chars().filter(char::is_ascii_alphanumeric).take(32).collect()
 }
 
-async fn store_key(shared: &Arc<Shared>, source: &Arc<Source>, key: String) -> io::Result<()> {
+async fn store_key(shared: &Shared, source: &Source, key: String) -> io::Result<()> {
     let path = shared.dirs.claim(&source.repo);
     let stored = spawn_blocking(move || {
         make_dir(path.parent().unwrap_or(&path))?;
@@ -201,7 +174,7 @@ async fn store_key(shared: &Arc<Shared>, source: &Arc<Source>, key: String) -> i
 
 /// Stores a claim on disk, and starts its worker.
 async fn store_claim(
-    shared: &Arc<Shared>,
+    workers: &Arc<Workers>,
     request: &SpawnRequest,
     slot: OwnedSemaphorePermit,
 ) -> Result<(), String> {
@@ -213,7 +186,7 @@ async fn store_claim(
         lease_token: lease.token,
         name: None,
     };
-    let dirs = shared.dirs.worker(&record.request.id);
+    let dirs = workers.shared.dirs.worker(&record.request.id);
     let stored = record.clone();
     let written = spawn_blocking(move || {
         // An earlier claim of the same request may have left files.
@@ -223,8 +196,8 @@ async fn store_claim(
     });
     let written = written.await.map_err(|error| error.to_string())?;
     written.map_err(|error| format!("the claim cannot be stored: {error}"))?;
-    if let Some(worker) = Worker::new(Arc::clone(shared), record) {
-        shared.live(worker, Some(slot));
+    if let Some(worker) = Worker::new(Arc::clone(&workers.shared), record) {
+        workers.start(worker, Some(slot));
     }
     Ok(())
 }

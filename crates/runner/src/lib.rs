@@ -3,8 +3,10 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`run`] | the daemon: starts everything, drains at its end |
-//! | [`shared`] | state that all parts share: options, files, workers |
-//! | [`claims`] | asks one repo for requests, by webhook and by polling |
+//! | [`options`] | options, and errors of the start |
+//! | [`shared`], [`source`] | state that all parts share, and the repos that are served |
+//! | [`claims`] | claims requests of one repo, by polling or when one is pushed |
+//! | [`workers`] | the workers that the runner has |
 //! | [`worker`] | the life of one worker, from its claim to its report |
 //! | [`lease`] | renews a worker's lease, and acts on the answers |
 //! | [`supervisor`] | the small process that each worker runs under |
@@ -33,9 +35,12 @@ pub mod executor;
 pub mod job;
 pub mod lease;
 pub mod listener;
+pub mod options;
 pub mod run;
 pub mod shared;
 pub mod socket;
+pub mod source;
 pub mod status;
 pub mod supervisor;
 pub mod worker;
+pub mod workers;

@@ -1,7 +1,7 @@
 //! Receives the coordinator's pushes, `worker.spawn_requested`, signed under the repo's
 //! secret. A push only triggers a claim: the request comes with the answer to the claim.
 
-use crate::claims::Source;
+use crate::source::Source;
 use multiclaude_hybrid_bridge::http::{Answer, Bytes, HeaderMap, Receiver, Refusal, StatusCode};
 use multiclaude_hybrid_bridge::lock::locked;
 use multiclaude_hybrid_client::protocol::Repo;

@@ -1,24 +1,23 @@
 //! The daemon: takes over the workers of an earlier runner, claims requests, and
 //! drains at its end.
 
-use crate::claims::{self, Source};
+use crate::claims::claim;
 use crate::dirs::Dirs;
-use crate::executor::{Executor, Limits};
 use crate::job;
 use crate::listener::Pushes;
+use crate::options::{Options, StartError};
 use crate::shared::{Phase, Shared};
+use crate::source::Source;
 use crate::status::{keep_written, write_status};
 use crate::worker::{Record, Stage, Worker};
+use crate::workers::Workers;
 use multiclaude_hybrid_bridge::dirs::{names, remove};
 use multiclaude_hybrid_bridge::http::Listener;
-use multiclaude_hybrid_client::RepoClient;
+use multiclaude_hybrid_client::protocol::SpawnId;
 use multiclaude_hybrid_client::protocol::agent::AgentStatus;
 use multiclaude_hybrid_client::protocol::heartbeat::Heartbeat;
-use multiclaude_hybrid_client::protocol::{Repo, SpawnId};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -29,65 +28,6 @@ use tracing::{error, info, warn};
 const HEARTBEAT_SECS: u64 = 60;
 /// How long the reports may take after all workers were stopped.
 const REPORTS: Duration = Duration::from_secs(20);
-
-/// How a runner runs.
-#[derive(Debug)]
-pub struct Options {
-    /// The user's home.
-    pub home: PathBuf,
-    /// The place for the workers' own directories, if not in the home.
-    pub work: Option<PathBuf>,
-    /// The repos, with clients that call with their tokens.
-    pub repos: Vec<(Repo, RepoClient)>,
-    /// How to run workers.
-    pub executor: Executor,
-    /// The limits of each worker.
-    pub limits: Limits,
-    /// How many workers run at a time.
-    pub max_workers: usize,
-    /// The labels that requests may ask for.
-    pub labels: Vec<String>,
-    /// How long a lease lasts.
-    pub lease_secs: i64,
-    /// The wait after a claim that got no request.
-    pub poll: Duration,
-    /// The address to receive pushes on, and the URL by which the coordinator reaches it.
-    pub listen: Option<(SocketAddr, String)>,
-    /// The label of this machine.
-    pub node: String,
-    /// How long workers may go on after SIGTERM.
-    pub drain: Duration,
-    /// Keep the workers' directories after their end?
-    pub keep_work: bool,
-    /// Divides the coordinator's times, for tests.
-    pub scale: u32,
-}
-
-impl Options {
-    /// This many seconds of the coordinator's clock.
-    pub fn secs(&self, secs: u64) -> Duration {
-        Duration::from_secs(secs) / self.scale.max(1)
-    }
-}
-
-/// Why a runner cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Another one is running.
-    #[error("a runner of this home is running already")]
-    Running,
-    /// Its directories cannot be used.
-    #[error("the runner's directories cannot be used: {0}")]
-    Dirs(#[from] io::Error),
-    /// It cannot listen for pushes.
-    #[error("cannot listen on {address}: {error}")]
-    Listen {
-        /// The given address.
-        address: SocketAddr,
-        /// The system's error.
-        error: io::Error,
-    },
-}
 
 /// Runs a runner until `stop` receives: the first time it drains, the second time it stops
 /// its workers.
@@ -118,16 +58,17 @@ pub async fn run(
         _ => None,
     };
     let shared = Shared::new(options, dirs, sources, pushes);
-    take_over(&shared)?;
+    let workers = Workers::new(Arc::clone(&shared));
+    take_over(&workers)?;
     let (mut claims, mut tasks) = (JoinSet::new(), JoinSet::new());
     for source in &shared.sources {
-        claims.spawn(claims::claim(Arc::clone(&shared), Arc::clone(source)));
-        tasks.spawn(send_heartbeats(Arc::clone(&shared), Arc::clone(source)));
+        claims.spawn(claim(Arc::clone(&workers), Arc::clone(source)));
+        tasks.spawn(send_heartbeats(Arc::clone(&workers), Arc::clone(source)));
         if let Some(pushes) = shared.pushes() {
             tasks.spawn(Arc::clone(pushes).follow(Arc::clone(source)));
         }
     }
-    tasks.spawn(keep_written(Arc::clone(&shared)));
+    tasks.spawn(keep_written(Arc::clone(&workers)));
     info!(
         node = shared.options.node,
         executor = shared.options.executor.kind(),
@@ -140,23 +81,25 @@ pub async fn run(
         failed = claims.join_next() => error!(?failed, "claiming has failed"),
         failed = tasks.join_next() => error!(?failed, "a part of the runner has failed"),
     }
-    drain(&shared, claims, stop).await;
-    write_status(&shared);
+    drain(&workers, claims, stop).await;
+    tasks.shutdown().await;
+    write_status(&workers, &mut None);
     info!("stopped");
     Ok(())
 }
 
 async fn drain(
-    shared: &Shared,
+    workers: &Workers,
     mut claims: JoinSet<()>,
     mut stop: tokio::sync::mpsc::Receiver<()>,
 ) {
-    info!(workers = shared.all().len(), "draining: nothing is claimed any longer");
+    let shared = &workers.shared;
+    info!(workers = workers.all().len(), "draining: nothing is claimed any longer");
     shared.set_phase(Phase::Draining);
     let ended = async {
         // A claim in progress is completed, and its request is given back.
         while claims.join_next().await.is_some() {}
-        shared.wait_until_idle().await;
+        workers.wait_until_idle().await;
     };
     tokio::select! {
         () = ended => return,
@@ -164,14 +107,15 @@ async fn drain(
         _ = stop.recv() => {}
     }
     shared.set_phase(Phase::Stopping);
-    if timeout(REPORTS, shared.wait_until_idle()).await.is_err() {
-        let left = shared.all().len();
+    if timeout(REPORTS, workers.wait_until_idle()).await.is_err() {
+        let left = workers.all().len();
         warn!(left, "not all ends could be reported; the next runner of this home reports them");
     }
 }
 
 /// Takes over the workers of an earlier runner.
-fn take_over(shared: &Arc<Shared>) -> io::Result<()> {
+fn take_over(workers: &Arc<Workers>) -> io::Result<()> {
+    let shared = &workers.shared;
     for name in names(&shared.dirs.workers())? {
         let Some(id) = SpawnId::parse(&name) else { continue };
         let dirs = shared.dirs.worker(&id);
@@ -193,16 +137,17 @@ fn take_over(shared: &Arc<Shared>) -> io::Result<()> {
             continue;
         };
         let slot = Arc::clone(&shared.slots).try_acquire_owned().ok();
-        shared.live(worker, slot);
+        workers.start(worker, slot);
     }
     Ok(())
 }
 
 /// Sends heartbeats of a repo's workers, in one call for all.
-async fn send_heartbeats(shared: Arc<Shared>, source: Arc<Source>) {
+async fn send_heartbeats(workers: Arc<Workers>, source: Arc<Source>) {
+    let shared = &workers.shared;
     loop {
         sleep(shared.options.secs(HEARTBEAT_SECS)).await;
-        let beats: Vec<_> = shared
+        let beats: Vec<_> = workers
             .all()
             .iter()
             .filter(|worker| {

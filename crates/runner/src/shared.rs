@@ -1,19 +1,15 @@
-//! State that all parts of a runner share: options, files, workers.
+//! State that all parts of a runner share: options, files, repos, phase.
 
-use crate::claims::Source;
 use crate::dirs::Dirs;
 use crate::listener::Pushes;
-use crate::run::Options;
-use crate::status::Status;
-use crate::worker::Worker;
+use crate::options::Options;
+use crate::source::Source;
 use multiclaude_hybrid_bridge::clock;
-use multiclaude_hybrid_bridge::lock::locked;
-use multiclaude_hybrid_client::protocol::{Repo, SpawnId};
+use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::{RepoClient, Retries};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
 
 /// The waits between two attempts of a call.
@@ -46,17 +42,13 @@ pub struct Shared {
     /// The repos that it serves.
     pub sources: Vec<Arc<Source>>,
     pushes: Option<Arc<Pushes>>,
-    workers: Mutex<BTreeMap<SpawnId, Arc<Worker>>>,
-    changed: watch::Sender<()>,
     phase: watch::Sender<Phase>,
     /// When it was started, in milliseconds since the epoch.
     pub started_ms: i64,
-    /// The status that is on disk.
-    pub(crate) written: Mutex<Option<Status>>,
 }
 
 impl Shared {
-    /// The state of a runner that has no workers yet.
+    /// The state of a runner that has just started.
     pub fn new(
         options: Options,
         dirs: Dirs,
@@ -68,11 +60,8 @@ impl Shared {
             dirs,
             sources,
             pushes,
-            workers: Mutex::default(),
-            changed: watch::Sender::new(()),
             phase: watch::Sender::new(Phase::Running),
             started_ms: clock::wall_ms(),
-            written: Mutex::default(),
             options,
         })
     }
@@ -112,53 +101,5 @@ impl Shared {
     /// asks.
     pub async fn back_off(&self, tries: u32, retry_after: Option<Duration>) {
         sleep(TRIES.wait(tries, fastrand::f64()).max(retry_after.unwrap_or_default())).await;
-    }
-
-    /// The worker of a request, if this runner has one.
-    pub fn worker(&self, id: &SpawnId) -> Option<Arc<Worker>> {
-        locked(&self.workers).get(id).cloned()
-    }
-
-    /// Waits until this runner has no worker for a request.
-    pub async fn wait_until_gone(&self, id: &SpawnId) {
-        let mut changed = self.changed.subscribe();
-        while self.worker(id).is_some() {
-            if changed.changed().await.is_err() {
-                return;
-            }
-        }
-    }
-
-    /// Adds a worker and runs it to its end.
-    pub fn live(&self, worker: Arc<Worker>, slot: Option<OwnedSemaphorePermit>) {
-        locked(&self.workers).insert(worker.id.clone(), Arc::clone(&worker));
-        self.changed.send_replace(());
-        tokio::spawn(worker.live(slot));
-    }
-
-    /// Removes a worker that has ended and was reported.
-    pub fn forget(&self, id: &SpawnId) {
-        locked(&self.workers).remove(id);
-        self.changed.send_replace(());
-    }
-
-    /// Notes a change that the status shows.
-    pub fn touch(&self) {
-        self.changed.send_replace(());
-    }
-
-    /// All workers of this runner.
-    pub fn all(&self) -> Vec<Arc<Worker>> {
-        locked(&self.workers).values().cloned().collect()
-    }
-
-    /// Waits until there are no workers.
-    pub async fn wait_until_idle(&self) {
-        let mut changed = self.changed.subscribe();
-        while !locked(&self.workers).is_empty() {
-            if changed.changed().await.is_err() {
-                return;
-            }
-        }
     }
 }

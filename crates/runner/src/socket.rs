@@ -36,43 +36,46 @@ const HELLO: Duration = Duration::from_secs(10);
 /// How long an engine may take to report the process of a container.
 const INSPECT: Duration = Duration::from_secs(5);
 
-/// Serves a worker's socket until the handle is aborted.
-///
-/// # Errors
-/// The socket cannot be created.
-pub fn serve(worker: Arc<Worker>) -> io::Result<JoinHandle<()>> {
-    let path = worker.dirs.socket();
-    let listener = unix::listen(&path)?;
-    if let Some(user) = worker.executor().user() {
-        chown(&path, Some(user.uid), Some(user.gid))?;
-    }
-    if matches!(worker.executor(), Executor::Container(_)) {
-        // Users in a container have other ids; the directory keeps other users out.
-        fs::set_permissions(&path, Permissions::from_mode(0o666))?;
-    }
-    Ok(tokio::spawn(async move {
-        let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let mut open = JoinSet::new();
-        loop {
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let worker = Arc::clone(&worker);
-                    open.spawn(async move {
-                        if let Err(error) = serve_connection(stream, worker).await {
-                            debug!(%error, "the connection of a worker broke");
-                        }
-                        drop(slot);
-                    });
-                }
-                Err(error) => {
-                    warn!(%error, "no connection of a worker is accepted");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-            while open.try_join_next().is_some() {}
+impl Worker {
+    /// Serves a worker's socket until the handle is aborted.
+    ///
+    /// # Errors
+    /// The socket cannot be created.
+    pub(crate) fn serve_socket(self: &Arc<Self>) -> io::Result<JoinHandle<()>> {
+        let worker = Arc::clone(self);
+        let path = worker.dirs.socket();
+        let listener = unix::listen(&path)?;
+        if let Some(user) = worker.executor().user() {
+            chown(&path, Some(user.uid), Some(user.gid))?;
         }
-    }))
+        if matches!(worker.executor(), Executor::Container(_)) {
+            // Users in a container have other ids; the directory keeps other users out.
+            fs::set_permissions(&path, Permissions::from_mode(0o666))?;
+        }
+        Ok(tokio::spawn(async move {
+            let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+            let mut open = JoinSet::new();
+            loop {
+                let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+                match listener.accept().await {
+                    Ok((stream, _)) => {
+                        let worker = Arc::clone(&worker);
+                        open.spawn(async move {
+                            if let Err(error) = serve_connection(stream, worker).await {
+                                debug!(%error, "the connection of a worker broke");
+                            }
+                            drop(slot);
+                        });
+                    }
+                    Err(error) => {
+                        warn!(%error, "no connection of a worker is accepted");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                }
+                while open.try_join_next().is_some() {}
+            }
+        }))
+    }
 }
 
 async fn serve_connection(stream: UnixStream, worker: Arc<Worker>) -> io::Result<()> {

@@ -1,12 +1,12 @@
 //! The content of `runner status`, which the running runner writes to a file.
 
-use crate::claims::Source;
 use crate::executor::first_line;
-use crate::shared::{Phase, Shared};
+use crate::shared::Phase;
+use crate::source::Source;
 use crate::worker::{Stage, Worker};
+use crate::workers::Workers;
 use multiclaude_hybrid_bridge::clock;
 use multiclaude_hybrid_bridge::dirs::write_durably;
-use multiclaude_hybrid_bridge::lock::locked;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,27 +77,28 @@ pub struct WorkerStatus {
 }
 
 /// Writes the status whenever it has changed.
-pub(crate) async fn keep_written(shared: Arc<Shared>) {
+pub(crate) async fn keep_written(workers: Arc<Workers>) {
+    let mut written = None;
     loop {
-        write_status(&shared);
+        write_status(&workers, &mut written);
         sleep(TICK).await;
     }
 }
 
-pub(crate) fn write_status(shared: &Shared) {
-    let status = status(shared);
-    let mut written = locked(&shared.written);
+/// Writes the status, unless it is the one that was `written` last.
+pub(crate) fn write_status(workers: &Workers, written: &mut Option<Status>) {
+    let status = status(workers);
     if written.as_ref() == Some(&status) {
         return;
     }
     let text = serde_json::to_vec_pretty(&status).unwrap_or_default();
-    if write_durably(&shared.dirs.status(), &text, 0o600).is_ok() {
+    if write_durably(&workers.shared.dirs.status(), &text, 0o600).is_ok() {
         *written = Some(status);
     }
 }
 
-fn status(shared: &Shared) -> Status {
-    let options = &shared.options;
+fn status(workers: &Workers) -> Status {
+    let (shared, options) = (&workers.shared, &workers.shared.options);
     let now = clock::wall_ms();
     let repo = |source: &Arc<Source>| RepoStatus {
         repo: source.repo.to_string(),
@@ -119,7 +120,7 @@ fn status(shared: &Shared) -> Status {
             error: worker.trouble.reason(),
         }
     };
-    let all = shared.all();
+    let all = workers.all();
     let mut not_enforced: Vec<_> = all
         .iter()
         .filter_map(|worker| worker.supervisor())

@@ -19,7 +19,6 @@ use crate::dirs::{WorkerDirs, try_lock};
 use crate::executor::{Executor, container_name};
 use crate::job::{self, End, Job, Started, Stop};
 use crate::shared::{Phase, Shared};
-use crate::socket;
 use crate::supervisor::{self, Group};
 use multiclaude_hybrid_bridge::abort::AbortOnDrop;
 use multiclaude_hybrid_bridge::lock::locked;
@@ -152,7 +151,7 @@ impl Worker {
 
     /// Runs the worker to its end, and reports it. The slot becomes free as soon as the end
     /// is on disk; it is `None` for a worker beyond the number that may run.
-    pub async fn live(self: Arc<Self>, slot: Option<OwnedSemaphorePermit>) {
+    pub async fn run(self: Arc<Self>, slot: Option<OwnedSemaphorePermit>) {
         let outcome = {
             let renewing = tokio::spawn({
                 let worker = Arc::clone(&self);
@@ -162,7 +161,6 @@ impl Worker {
             self.run_to_end().await
         };
         drop(slot);
-        self.shared.touch();
         self.set_stage(Stage::Reporting);
         match outcome {
             Outcome::Ended(end) => self.report(&end).await,
@@ -170,7 +168,6 @@ impl Worker {
         }
         self.deregister().await;
         self.remove().await;
-        self.shared.forget(&self.id);
     }
 
     async fn run_to_end(self: &Arc<Self>) -> Outcome {
@@ -219,7 +216,7 @@ impl Worker {
     /// Waits for the supervisor's end, and forwards orders to it.
     async fn follow(self: &Arc<Self>) -> End {
         let _socket = if self.executor().registers() {
-            match socket::serve(Arc::clone(self)) {
+            match self.serve_socket() {
                 Ok(task) => Some(AbortOnDrop(task)),
                 Err(error) => {
                     warn!(id = %self.id, %error, "the worker has no socket");
