@@ -215,10 +215,18 @@ pub async fn call_api(
             }
             .await
         }
-        "spawn_worker" => match arguments(args.clone()) {
-            Ok(message) => spawn::spawn(repo, name, message, required).await,
-            Err(wrong) => Err(wrong),
-        },
+        "spawn_worker" => {
+            async {
+                let Spawn { task } = arguments(args.clone())?;
+                let (request, warning) = spawn::spawn(repo, name, &task, required).await?;
+                let mut entry = worker_entry(&request);
+                if let (Some(fields), Some(warning)) = (entry.as_object_mut(), warning) {
+                    fields.insert("warning".to_owned(), json!(warning));
+                }
+                Ok(entry)
+            }
+            .await
+        }
         "list_workers" => repo.workers(None).await.map_err(text).map(|requests| {
             let ended = |request: &SpawnRequest| {
                 matches!(request.status, SpawnStatus::Completed | SpawnStatus::Failed)

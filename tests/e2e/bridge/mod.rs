@@ -8,8 +8,8 @@ mod hostile;
 mod offline;
 mod roles;
 mod steps;
-mod watching;
 mod transports;
+mod watching;
 
 use e2e::{Site, World, shared};
 

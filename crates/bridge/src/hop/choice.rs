@@ -87,6 +87,8 @@ pub(super) fn choose(known: &Situation<'_>) -> Choice {
     }
 }
 
+/// The reason why a message for a workspace waits.
+pub(super) const WORKSPACE: &str = "for the human: multiclaude message list";
 const PULLED_BACK: &str = "its human pulled it back into the box";
 const DRAFT: &str = "draft in the box";
 const STUCK: &str = "Enter does not submit it";

@@ -5,16 +5,15 @@
 //! looks at the transcripts every 40 ms for 3 s, then less and less often, down to once a
 //! second.
 
-use super::Shared;
 use super::choice::{
-    Activity, Carrier, Choice, Handed, Next, POST_INTERVAL, Pasted, Situation, choose,
+    Activity, Carrier, Choice, Handed, Next, POST_INTERVAL, Pasted, Situation, WORKSPACE, choose,
     needs_a_person, next,
 };
 use super::flight::{self, Flight};
-use super::held::{HELD, HELD_LONG, WORKSPACE};
 use super::keyboard;
 use super::screen::Screen;
 use super::session::{Process, Session, SessionFile};
+use super::shared::Shared;
 use super::text::mark;
 use super::transcript::Progress;
 use crate::clock;
@@ -40,6 +39,11 @@ const POLL_SLOWEST: Duration = Duration::from_secs(1);
 const FAST_FOR: Duration = Duration::from_secs(3);
 /// How old the list of windows may be. The tmux call that uses a window checks it again.
 const WINDOWS_AGE: Duration = Duration::from_millis(400);
+
+/// The wait between two looks at a held message is a tenth of the time that it has been
+/// held, within these limits.
+pub(super) const HELD: Duration = Duration::from_millis(500);
+pub(super) const HELD_LONG: Duration = Duration::from_secs(5);
 
 /// Hands over the messages of one agent.
 #[derive(Debug)]

@@ -1,17 +1,10 @@
 //! Why messages wait, and how the human sees that.
 
-use super::choice::needs_a_person;
-use super::courier::Courier;
+use super::choice::{WORKSPACE, needs_a_person};
+use super::courier::{Courier, HELD, HELD_LONG};
 use super::keyboard;
 use crate::clock;
 use std::time::Duration;
-
-/// The wait between two looks at a held message is a tenth of the time that it has been
-/// held, within these limits.
-pub(super) const HELD: Duration = Duration::from_millis(500);
-pub(super) const HELD_LONG: Duration = Duration::from_secs(5);
-/// The reason why a message for a workspace waits.
-pub(super) const WORKSPACE: &str = "for the human: multiclaude message list";
 
 impl Courier {
     /// Notes why messages wait, and shows the human a reason that only they can end. Returns

@@ -61,10 +61,12 @@ impl Spool {
     /// # Errors
     /// Its directories cannot be created or read.
     pub fn open(nickname: &str, messages: PathBuf, dirs: RepoDirs) -> io::Result<Self> {
+        let queue = Queue::open(dirs.clone())?;
+        links::recover(&dirs)?;
         Ok(Self {
             nickname: nickname.to_owned(),
             links: Links::new(messages.clone(), dirs.clone()),
-            queue: Mutex::new(Queue::open(dirs.clone())?),
+            queue: Mutex::new(queue),
             messages,
             dirs,
             released: Mutex::default(),

@@ -5,7 +5,6 @@ use crate::clock;
 use crate::dirs::{RepoDirs, make_dir, names, remove};
 use crate::multiclaude::LocalMessage;
 use crate::names::DAEMON;
-use crate::spool::links;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -65,7 +64,6 @@ impl Queue {
                 latest.insert(recipient, last.place);
             }
         }
-        links::recover(&dirs)?;
         let (released, moved) = (BTreeMap::new(), BTreeMap::new());
         Ok(Self { dirs, released, latest, moved, failure: None })
     }

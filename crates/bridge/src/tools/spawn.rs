@@ -1,26 +1,24 @@
 //! Requests a worker: whether the task may be sent, and whether a runner will take it.
 
-use super::{Spawn, worker_entry};
 use crate::clock::wall_ms;
 use crate::hints;
 use multiclaude_hybrid_client::protocol::config::{Encrypt, HybridConfig};
 use multiclaude_hybrid_client::protocol::spawn::{NewSpawn, SpawnRequest, SpawnStatus, SpawnedBy};
 use multiclaude_hybrid_client::protocol::{AgentName, Timestamp};
 use multiclaude_hybrid_client::{Error, RepoClient};
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// A runner that has not asked for work for this long counts as away, in ms.
 const RUNNER_AWAY_MS: i64 = 10 * 60 * 1000;
 
-/// Requests a worker on behalf of `name`. `required`: this machine sends nothing
-/// unencrypted.
+/// Requests a worker on behalf of `name`; returns the request, with a warning if no runner
+/// may take it. `required`: this machine sends nothing unencrypted.
 pub(super) async fn spawn(
     repo: &RepoClient,
     name: &AgentName,
-    message: Spawn,
+    task: &str,
     required: bool,
-) -> Result<Value, String> {
+) -> Result<(SpawnRequest, Option<String>), String> {
     let text = |error: Error| hints::explained(&error);
     let config = repo.config().await.map_err(text)?.value;
     if let Some(reason) = unencrypted(&config, required) {
@@ -29,19 +27,12 @@ pub(super) async fn spawn(
              --unencrypted \"task\""
         ));
     }
-    let request = NewSpawn {
-        spawned_by: Some(SpawnedBy::Agent(name.clone())),
-        ..NewSpawn::new(&message.task)
-    };
+    let spawned_by = Some(SpawnedBy::Agent(name.clone()));
+    let request = NewSpawn { spawned_by, ..NewSpawn::new(task) };
     let key = Uuid::new_v4().to_string();
     let request = repo.spawn(&request, Some(&key)).await.map_err(text)?;
-    let mut answer = worker_entry(&request);
-    if let Some(warning) = no_runner(&request, &config, Timestamp(wall_ms()))
-        && let Some(fields) = answer.as_object_mut()
-    {
-        fields.insert("warning".to_owned(), json!(warning));
-    }
-    Ok(answer)
+    let warning = no_runner(&request, &config, Timestamp(wall_ms()));
+    Ok((request, warning))
 }
 
 /// Why a task, which cannot be encrypted, must not be sent; `None` if it may.
@@ -78,6 +69,7 @@ pub fn no_runner(request: &SpawnRequest, config: &HybridConfig, now: Timestamp) 
 mod tests {
     use super::*;
     use multiclaude_hybrid_client::protocol::Repo;
+    use serde_json::json;
 
     fn config() -> HybridConfig {
         HybridConfig::default_of(Repo::parse("acme/app").unwrap())
