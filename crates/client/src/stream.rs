@@ -76,16 +76,12 @@ impl RepoClient {
             request = request.header("agent-id", agent.as_str());
         }
         let broken_off = |error: reqwest::Error| Error::transport(base, &error);
-        let response = timeout(OPENING, request.send())
-            .await
-            .map_err(|_| Error::unanswered(base))?
-            .map_err(broken_off)?;
+        let late = |_| Error::unanswered(base);
+        let response = timeout(OPENING, request.send()).await.map_err(late)?.map_err(broken_off)?;
         let status = response.status();
         if status != StatusCode::SWITCHING_PROTOCOLS {
             let wait = retry_after(response.headers());
-            let text = timeout(OPENING, body(response, base))
-                .await
-                .map_err(|_| Error::unanswered(base))??;
+            let text = timeout(OPENING, body(response, base)).await.map_err(late)??;
             return Err(Error::refused(base, status, &text, wait));
         }
         let accepted = response.headers().get(header::SEC_WEBSOCKET_ACCEPT);
@@ -97,8 +93,7 @@ impl RepoClient {
         }
         let upgraded = response.upgrade().await.map_err(broken_off)?;
         let socket = WebSocketStream::from_raw_socket(upgraded, Role::Client, None).await;
-        let base = base.to_owned();
-        Ok(Stream { socket, base })
+        Ok(Stream { socket, base: base.to_owned() })
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an unused connection is kept. Servers close it after 5 s (proxies) to 15 s
@@ -163,6 +164,14 @@ impl Call {
         self.header("idempotency-key", key).repeat(Repeat::Safe)
     }
 
+    /// Adds the given idempotency key, or a random one.
+    pub(crate) fn key_or_random(self, key: Option<&str>) -> Self {
+        match key {
+            Some(key) => self.key(key),
+            None => self.key(&Uuid::new_v4().to_string()),
+        }
+    }
+
     /// Sets whether it may be sent twice.
     #[must_use]
     pub fn repeat(mut self, repeat: Repeat) -> Self {
@@ -278,8 +287,7 @@ impl Client {
         let (status, headers) = (response.status(), response.headers().clone());
         let text = body(response, base).await?;
         if status.is_success() {
-            let base = base.to_owned();
-            return Ok(Reply { status, headers, text, base });
+            return Ok(Reply { status, headers, text, base: base.to_owned() });
         }
         Err(Error::refused(base, status, &text, retry_after(&headers)))
     }

@@ -111,7 +111,7 @@ impl Receiving {
                 Err(error) => return error,
             };
             let stored = Stored::Message {
-                message: Box::new(letter.message().clone()),
+                message: Box::new((*letter).clone()),
                 agent: Some(self.id.clone()),
             };
             while !self.store(stored.clone()).await {

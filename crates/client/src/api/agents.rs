@@ -1,6 +1,5 @@
 //! Registered agents.
 
-use super::query;
 use crate::{Call, Error, Repeat, RepoClient};
 use multiclaude_hybrid_protocol::agent::{
     Agent, AgentStatus, AgentUpdate, EndpointChange, Location, Registration,
@@ -49,25 +48,6 @@ pub(crate) fn incarnation(call: Call, agent: Option<&AgentId>) -> Call {
 impl RepoClient {
     /// `POST …/agents`: registers an agent, or renews its registration. It is repeated
     /// only if no secret can be lost with an answer.
-    ///
-    /// ```no_run
-    /// # async fn example(repo: multiclaude_hybrid_client::RepoClient) -> Result<(), Box<dyn std::error::Error>> {
-    /// use multiclaude_hybrid_client::AgentFilter;
-    /// use multiclaude_hybrid_client::protocol::AgentName;
-    /// use multiclaude_hybrid_client::protocol::agent::{EndpointChange, Registration};
-    ///
-    /// let queue = repo.register(&Registration {
-    ///     endpoint: EndpointChange::Set("https://hooks.example.com/queue".to_owned()),
-    ///     instance: Some("box-1".to_owned()),
-    ///     ..Registration::new(AgentName::parse("merge-queue")?, "merge-queue")
-    /// }).await?;
-    /// println!("keep this, it is shown once: {:?}", queue.webhook_secret);
-    /// for agent in repo.agents(&AgentFilter::default()).await? {
-    ///     println!("{} is {}", agent.name, agent.status.as_str());
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
     pub async fn register(&self, agent: &Registration) -> Result<Agent, Error> {
         let generates = matches!(agent.endpoint, EndpointChange::Set(_));
         let repeat = if agent.take_over || (generates && agent.webhook_secret.is_none()) {
@@ -81,14 +61,13 @@ impl RepoClient {
 
     /// `GET …/agents`: all that match, page by page.
     pub async fn agents(&self, filter: &AgentFilter) -> Result<Vec<Agent>, Error> {
-        let query = query(&[
+        let filter = [
             ("type", filter.r#type.clone()),
-            ("location", filter.location.map(|l| l.as_str().to_owned())),
-            ("status", filter.status.map(|s| s.as_str().to_owned())),
+            ("location", filter.location.map(|location| location.as_str().to_owned())),
+            ("status", filter.status.map(|status| status.as_str().to_owned())),
             ("owner", filter.owner.as_ref().map(ToString::to_string)),
-            ("limit", Some("500".to_owned())),
-        ]);
-        self.client.all(&format!("{}/agents", self.path), &query).await
+        ];
+        self.client.list(&format!("{}/agents", self.path), &filter, usize::MAX).await
     }
 
     /// `GET …/agents/{name}`, with how many messages wait for it.

@@ -7,7 +7,6 @@ use multiclaude_hybrid_protocol::message::{Message, MessageStatus, NewMessage, R
 use multiclaude_hybrid_protocol::{AgentId, AgentName, MessageId};
 use reqwest::Method;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// Which of an agent's messages are listed, and how many.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +17,8 @@ pub struct MessageFilter {
     pub after: Option<MessageId>,
     /// Messages in a page: 100 unless set, at most 500.
     pub limit: Option<u32>,
+    /// Only for this incarnation of the agent.
+    pub agent: Option<AgentId>,
     /// How long the coordinator waits for a message before an empty answer, in whole
     /// seconds, at most 25.
     pub wait: Option<Duration>,
@@ -37,47 +38,16 @@ impl RepoClient {
     /// makes no second message. A caller that must not send twice after a crash gives a
     /// `key` and keeps it; otherwise the key is random.
     pub async fn send(&self, message: &NewMessage, key: Option<&str>) -> Result<Message, Error> {
-        let random = key.is_none().then(|| Uuid::new_v4().to_string());
-        let key = key.or(random.as_deref()).unwrap_or_default();
-        let call = Call::new(Method::POST, "/messages").json(message).key(key);
+        let call = Call::new(Method::POST, "/messages").json(message).key_or_random(key);
         self.call(call).await?.json()
     }
 
     /// `GET …/agents/{name}/messages`: one page, oldest first. It changes
     /// nothing. Most programs use [`RepoClient::inbox`] instead.
-    ///
-    /// ```no_run
-    /// # async fn example(repo: multiclaude_hybrid_client::RepoClient) -> Result<(), Box<dyn std::error::Error>> {
-    /// use multiclaude_hybrid_client::MessageFilter;
-    /// use multiclaude_hybrid_client::protocol::AgentName;
-    /// use multiclaude_hybrid_client::protocol::message::MessageStatus;
-    ///
-    /// let pending = MessageFilter {
-    ///     status: Some(MessageStatus::Pending),
-    ///     wait: Some(std::time::Duration::from_secs(25)),
-    ///     ..MessageFilter::default()
-    /// };
-    /// for message in repo.messages(&AgentName::parse("queue")?, &pending).await?.items {
-    ///     println!("{}: {}", message.from, message.body);
-    ///     repo.report(&message.id, MessageStatus::Acked, None).await?;
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
     pub async fn messages(
         &self,
         name: &AgentName,
         filter: &MessageFilter,
-    ) -> Result<Page<Message>, Error> {
-        self.messages_for(name, filter, None).await
-    }
-
-    /// As [`RepoClient::messages`], for the incarnation `agent` if one is given.
-    pub(crate) async fn messages_for(
-        &self,
-        name: &AgentName,
-        filter: &MessageFilter,
-        agent: Option<&AgentId>,
     ) -> Result<Page<Message>, Error> {
         let wait = filter.wait.unwrap_or_default();
         let query = query(&[
@@ -88,7 +58,7 @@ impl RepoClient {
         ]);
         let path = format!("/agents/{name}/messages?{query}");
         let call = Call::new(Method::GET, path).extra_time(wait);
-        let reply = self.call(incarnation(call, agent)).await?;
+        let reply = self.call(incarnation(call, filter.agent.as_ref())).await?;
         Ok(Page { items: reply.json()?, more: reply.next_query().is_some() })
     }
 
@@ -100,18 +70,6 @@ impl RepoClient {
     /// `PATCH …/messages/{id}`: a status, `delivered` or `acked`, or a
     /// [`Report`] that the agent itself has seen the message, for the
     /// incarnation `agent` if one is given.
-    ///
-    /// ```no_run
-    /// # async fn example(repo: multiclaude_hybrid_client::RepoClient) -> Result<(), Box<dyn std::error::Error>> {
-    /// use multiclaude_hybrid_client::protocol::MessageId;
-    /// use multiclaude_hybrid_client::protocol::message::{MessageStatus, Report};
-    ///
-    /// let id = MessageId::parse("msg_0193a1b2c3d47000800000010a2b3c4d_queue").ok_or("no id")?;
-    /// repo.report(&id, Report::SEEN, None).await?;
-    /// repo.report(&id, MessageStatus::Acked, None).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
     pub async fn report(
         &self,
         id: &MessageId,

@@ -19,6 +19,8 @@ use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use url::form_urlencoded::Serializer;
 
+/// Entries of one page.
+const PAGE_MAX: usize = 500;
 /// More pages than any list has.
 const PAGES_MAX: usize = 2000;
 
@@ -30,7 +32,7 @@ pub struct RepoClient {
 }
 
 /// A query string of the pairs that have a value.
-fn query(pairs: &[(&str, Option<String>)]) -> String {
+fn query<'a>(pairs: impl IntoIterator<Item = &'a (&'a str, Option<String>)>) -> String {
     let mut query = Serializer::new(String::new());
     for (name, value) in pairs {
         if let Some(value) = value {
@@ -46,19 +48,27 @@ impl Client {
         RepoClient { client: self.clone(), path: format!("/repos/{repo}") }
     }
 
-    /// All pages of a list, at most [`PAGES_MAX`].
-    async fn all<T: DeserializeOwned>(&self, path: &str, query: &str) -> Result<Vec<T>, Error> {
+    /// The pages of a list that match a filter, until there are `most` entries or no more.
+    async fn list<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        filter: &[(&str, Option<String>)],
+        most: usize,
+    ) -> Result<Vec<T>, Error> {
+        let limit = ("limit", Some(most.clamp(1, PAGE_MAX).to_string()));
+        let mut query = query(filter.iter().chain([&limit]));
         let mut items = Vec::new();
-        let mut query = query.to_owned();
         for _ in 0..PAGES_MAX {
-            let call = Call::new(Method::GET, format!("{path}?{query}"));
-            let page = self.call(call).await?;
+            let page = self.call(Call::new(Method::GET, format!("{path}?{query}"))).await?;
             items.extend(page.json::<Vec<T>>()?);
             match page.next_query() {
                 // A page that links to itself.
                 Some(next) if next == query => break,
-                Some(next) => next.clone_into(&mut query),
-                None => return Ok(items),
+                Some(next) if items.len() < most => next.clone_into(&mut query),
+                _ => {
+                    items.truncate(most);
+                    return Ok(items);
+                }
             }
         }
         let text = format!("a list without an end, or of more than {PAGES_MAX} pages");

@@ -179,11 +179,6 @@ impl Letter<'_> {
     pub async fn acked(self) -> Result<(), Error> {
         self.inbox.acked(&self.message.id).await
     }
-
-    /// The message, as the coordinator sent it.
-    pub fn message(&self) -> &Message {
-        &self.message
-    }
 }
 
 impl Deref for Letter<'_> {

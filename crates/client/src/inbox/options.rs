@@ -2,7 +2,6 @@
 
 use crate::Error;
 use multiclaude_hybrid_protocol::AgentId;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,14 +79,5 @@ impl InboxOptions {
     pub fn on_change(mut self, call: impl Fn(Connection<'_>) + Send + Sync + 'static) -> Self {
         self.on_change = Some(Arc::new(call));
         self
-    }
-}
-
-impl fmt::Debug for InboxOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InboxOptions")
-            .field("agent", &self.agent)
-            .field("polling", &self.polling)
-            .finish_non_exhaustive()
     }
 }

@@ -42,7 +42,6 @@ pub(super) struct Confirmation {
     pub(super) done: Option<oneshot::Sender<()>>,
 }
 
-#[derive(Debug)]
 pub(super) struct Task {
     // The first field, so that it is closed before a `Confirmation` is dropped.
     commands: mpsc::UnboundedReceiver<Command>,
@@ -222,14 +221,14 @@ impl Task {
         wait: Duration,
     ) -> impl Future<Output = Result<Page<Message>, Error>> + use<> {
         let (repo, name) = (self.repo.clone(), self.name.clone());
-        let agent = self.options.agent.clone();
         let filter = MessageFilter {
+            agent: self.options.agent.clone(),
             status: Some(MessageStatus::Pending),
             after,
             limit: Some(limit),
             wait: (!wait.is_zero()).then_some(wait),
         };
-        async move { repo.messages_for(&name, &filter, agent.as_ref()).await }
+        async move { repo.messages(&name, &filter).await }
     }
 
     /// Sends the confirmations in `patches`, in order. A message that has failed or is

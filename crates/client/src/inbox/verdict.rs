@@ -64,14 +64,14 @@ pub(super) fn of_close(code: u16, reason: String) -> Error {
 mod tests {
     use super::*;
     use Verdict::{Fatal, NoStream, Wait};
+    use reqwest::StatusCode;
 
     fn problem(code: ErrorCode) -> Box<Problem> {
         Box::new(Problem::new(code, "", "", vec![]))
     }
 
     fn unexpected(status: u16) -> Error {
-        let (base, text) = (String::new(), String::new());
-        Error::Unexpected { base, status, retry_after: None, text }
+        Error::unexpected("", StatusCode::from_u16(status).unwrap(), "", None)
     }
 
     #[test]

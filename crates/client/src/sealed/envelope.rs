@@ -147,8 +147,7 @@ pub fn seal(
     }
     let body = age::encrypt_and_armor(&recipient.0, &envelope).map_err(|error| failed(&error))?;
     let mut sealed = NewMessage { body, ..message.clone() };
-    let mark = (ENCRYPTED.to_owned(), SCHEME.to_owned());
-    sealed.metadata.extend([mark]);
+    sealed.metadata.insert(ENCRYPTED.to_owned(), SCHEME.to_owned());
     Ok(sealed)
 }
 
@@ -227,10 +226,8 @@ fn decrypt(armored: &str, identities: &[Identity]) -> Result<Vec<u8>, OpenError>
         _ => OpenError::Garbled,
     })?;
     let mut plain = Vec::new();
-    match reader.read_to_end(&mut plain) {
-        Ok(_) => Ok(plain),
-        Err(_) => Err(OpenError::Garbled),
-    }
+    reader.read_to_end(&mut plain).map_err(|_| OpenError::Garbled)?;
+    Ok(plain)
 }
 
 #[cfg(test)]

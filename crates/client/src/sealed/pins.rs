@@ -29,11 +29,8 @@ pub enum PinState {
         /// The published key.
         new: Recipient,
     },
-    /// It no longer publishes the trusted one, nor another.
-    Gone {
-        /// The trusted key.
-        old: Recipient,
-    },
+    /// It no longer publishes this trusted one, nor another.
+    Gone(Recipient),
 }
 
 fn key(repo: &Repo, agent: &AgentName) -> String {
@@ -46,7 +43,7 @@ impl Pins {
         match (self.0.get(&key(repo, agent)).cloned(), published.cloned()) {
             (None, None) => PinState::Absent,
             (None, Some(new)) => PinState::First(new),
-            (Some(old), None) => PinState::Gone { old },
+            (Some(old), None) => PinState::Gone(old),
             (Some(old), Some(new)) if old == new => PinState::Same(new),
             (Some(old), Some(new)) => PinState::Changed { old, new },
         }
@@ -100,12 +97,9 @@ pub enum Refusal {
     },
     /// The trusted key is no longer published.
     #[error(
-        "the recipient no longer publishes its key {old}: ask its owner why, then forget it, or wait until it is back"
+        "the recipient no longer publishes its key {0}: ask its owner why, then forget it, or wait until it is back"
     )]
-    Gone {
-        /// The trusted key.
-        old: Recipient,
-    },
+    Gone(Recipient),
 }
 
 /// A warning about a message that is sent nevertheless.
@@ -123,18 +117,12 @@ pub enum Warning {
     },
     /// It is unencrypted, since the configuration no longer asks for encryption.
     #[error(
-        "messages to the recipient were encrypted for {old} before, and the configuration no longer asks for that: this one is not encrypted"
+        "messages to the recipient were encrypted for {0} before, and the configuration no longer asks for that: this one is not encrypted"
     )]
-    Off {
-        /// The trusted key.
-        old: Recipient,
-    },
+    Off(Recipient),
     /// It is unencrypted, since the recipient no longer publishes a key.
-    #[error("the recipient no longer publishes its key {old}: the message is not encrypted")]
-    Gone {
-        /// The trusted key.
-        old: Recipient,
-    },
+    #[error("the recipient no longer publishes its key {0}: the message is not encrypted")]
+    Gone(Recipient),
 }
 
 /// The result of [`decide`].
@@ -158,36 +146,27 @@ impl From<Action> for Decision {
 /// if messages were encrypted before, a warning says so, because the policy may have been
 /// removed by somebody who controls the configuration.
 pub fn decide(policy: Option<Encrypt>, state: &PinState) -> Decision {
-    let state = state.clone();
-    let Some(policy) = policy else {
-        let warning = match state {
-            PinState::Absent | PinState::First(_) => None,
-            PinState::Same(old) | PinState::Changed { old, .. } | PinState::Gone { old } => {
-                Some(Warning::Off { old })
-            }
-        };
-        return Decision { warning, ..Action::Plain.into() };
-    };
-    match (policy, state) {
-        (_, PinState::Same(recipient)) => Action::Encrypt(recipient).into(),
-        (_, PinState::First(recipient)) => Decision {
-            action: Action::Encrypt(recipient.clone()),
-            warning: None,
-            pin: Some(recipient),
-        },
-        (Encrypt::Always, PinState::Absent) => Action::Refuse(Refusal::NoRecipient).into(),
-        (Encrypt::Always, PinState::Changed { old, new }) => {
+    match (policy, state.clone()) {
+        (None, PinState::Absent | PinState::First(_))
+        | (Some(Encrypt::WhenPossible), PinState::Absent) => Action::Plain.into(),
+        (None, PinState::Same(old) | PinState::Changed { old, .. } | PinState::Gone(old)) => {
+            Decision { warning: Some(Warning::Off(old)), ..Action::Plain.into() }
+        }
+        (Some(_), PinState::Same(recipient)) => Action::Encrypt(recipient).into(),
+        (Some(_), PinState::First(recipient)) => {
+            Decision { pin: Some(recipient.clone()), ..Action::Encrypt(recipient).into() }
+        }
+        (Some(Encrypt::Always), PinState::Absent) => Action::Refuse(Refusal::NoRecipient).into(),
+        (Some(Encrypt::Always), PinState::Changed { old, new }) => {
             Action::Refuse(Refusal::Changed { old, new }).into()
         }
-        (Encrypt::Always, PinState::Gone { old }) => Action::Refuse(Refusal::Gone { old }).into(),
-        (Encrypt::WhenPossible, PinState::Absent) => Action::Plain.into(),
-        (Encrypt::WhenPossible, PinState::Changed { old, new }) => Decision {
-            action: Action::Encrypt(new.clone()),
-            warning: Some(Warning::Changed { old, new }),
-            pin: None,
+        (Some(Encrypt::Always), PinState::Gone(old)) => Action::Refuse(Refusal::Gone(old)).into(),
+        (Some(Encrypt::WhenPossible), PinState::Changed { old, new }) => Decision {
+            warning: Some(Warning::Changed { old, new: new.clone() }),
+            ..Action::Encrypt(new).into()
         },
-        (Encrypt::WhenPossible, PinState::Gone { old }) => {
-            Decision { action: Action::Plain, warning: Some(Warning::Gone { old }), pin: None }
+        (Some(Encrypt::WhenPossible), PinState::Gone(old)) => {
+            Decision { warning: Some(Warning::Gone(old)), ..Action::Plain.into() }
         }
     }
 }
@@ -217,11 +196,9 @@ mod tests {
         pins.trust(&repo, &agent, old.clone());
         let same = pins.check(&repo, &agent, Some(&old));
         assert_eq!(same, PinState::Same(old.clone()));
-        let gone = PinState::Gone { old: old.clone() };
-        assert_eq!(pins.check(&repo, &agent, None), gone);
+        assert_eq!(pins.check(&repo, &agent, None), PinState::Gone(old.clone()));
         let changed = pins.check(&repo, &agent, Some(&new));
-        let old_and_new = (old.clone(), new.clone());
-        assert_eq!(changed, PinState::Changed { old: old_and_new.0, new: old_and_new.1 });
+        assert_eq!(changed, PinState::Changed { old: old.clone(), new: new.clone() });
         let elsewhere = Repo::parse("acme/other").unwrap();
         let other = pins.check(&elsewhere, &agent, Some(&new));
         assert_eq!(other, PinState::First(new.clone()));
@@ -248,7 +225,7 @@ mod tests {
         let (old, new) = (recipient(), recipient());
         let first = PinState::First(new.clone());
         let same = PinState::Same(new.clone());
-        let gone = PinState::Gone { old: old.clone() };
+        let gone = PinState::Gone(old.clone());
         let changed = PinState::Changed { old: old.clone(), new: new.clone() };
         let encrypt = || Decision::from(Action::Encrypt(new.clone()));
         let refuse = |why| Decision::from(Action::Refuse(why));
@@ -258,8 +235,7 @@ mod tests {
             assert_eq!(decide(None, state), plain());
         }
         for (state, known) in [(&same, &new), (&changed, &old), (&gone, &old)] {
-            let old = known.clone();
-            let warning = Some(Warning::Off { old });
+            let warning = Some(Warning::Off(known.clone()));
             assert_eq!(decide(None, state), Decision { warning, ..plain() });
         }
         for policy in [Always, WhenPossible] {
@@ -271,13 +247,13 @@ mod tests {
         assert_eq!(always(&PinState::Absent), refuse(Refusal::NoRecipient));
         let why = Refusal::Changed { old: old.clone(), new: new.clone() };
         assert_eq!(always(&changed), refuse(why));
-        assert_eq!(always(&gone), refuse(Refusal::Gone { old: old.clone() }));
+        assert_eq!(always(&gone), refuse(Refusal::Gone(old.clone())));
 
         let possible = |state| decide(Some(WhenPossible), state);
         assert_eq!(possible(&PinState::Absent), plain());
         let warning = Some(Warning::Changed { old: old.clone(), new: new.clone() });
         assert_eq!(possible(&changed), Decision { warning, ..encrypt() });
-        let warning = Some(Warning::Gone { old });
+        let warning = Some(Warning::Gone(old));
         assert_eq!(possible(&gone), Decision { warning, ..plain() });
     }
 }
