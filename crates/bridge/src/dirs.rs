@@ -87,27 +87,49 @@ impl Dirs {
         make_dir(&self.bridge())?;
         // The directory may have been created with other permissions.
         fs::set_permissions(&self.root, Permissions::from_mode(0o700))?;
-        let path = self.lock_path();
-        let file =
-            File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
-        for _ in 0..LOCK_TRIES {
-            match file.try_lock() {
-                Ok(()) => return Ok(Some(file)),
-                // It may be held by a check whether a bridge is running.
-                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(20)),
-                Err(TryLockError::Error(error)) => return Err(error),
-            }
-        }
-        Ok(None)
+        lock(&self.lock_path())
     }
 
     /// Is a bridge of this home running?
     pub fn is_running(&self) -> bool {
-        let Ok(file) = File::open(self.lock_path()) else {
-            return false;
-        };
-        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+        is_locked(&self.lock_path())
     }
+}
+
+/// Takes the lock on a file, also if another process is just checking whether it is held;
+/// `None` if another process holds it.
+///
+/// # Errors
+/// The file cannot be opened.
+pub fn lock(path: &Path) -> io::Result<Option<File>> {
+    for _ in 0..LOCK_TRIES {
+        if let Some(file) = try_lock(path)? {
+            return Ok(Some(file));
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(None)
+}
+
+/// Takes the lock on a file; `None` if another process holds it.
+///
+/// # Errors
+/// The file cannot be opened.
+pub fn try_lock(path: &Path) -> io::Result<Option<File>> {
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Does a process hold the lock on a file?
+pub fn is_locked(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else {
+        return false;
+    };
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
 /// The directory of one repo.

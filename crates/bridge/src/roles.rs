@@ -92,10 +92,8 @@ impl<'a> Roles<'a> {
         }
         let session = repo.tmux_target();
         let window = repo.agents.get(role).map_or(role, |agent| agent.tmux_window.as_str());
-        let windows =
-            tmux(&["list-windows", "-t", &format!("={session}"), "-F", "#{window_name}"]).await;
         // Without a session there is no window to close.
-        let Ok(windows) = windows else {
+        let Ok(windows) = list_windows(&session).await else {
             return Ok(());
         };
         let (ours, others): (Vec<_>, Vec<_>) = windows.lines().partition(|name| *name == window);
@@ -132,8 +130,7 @@ impl<'a> Roles<'a> {
         }
         let agent = self.retired().remove(role).unwrap_or_else(default_agent);
         let (session, window) = (repo.tmux_target(), &agent.tmux_window);
-        let windows =
-            tmux(&["list-windows", "-t", &format!("={session}"), "-F", "#{window_name}"]).await?;
+        let windows = list_windows(&session).await?;
         if !windows.lines().any(|name| name == window) {
             let target = format!("={session}:");
             tmux(&["new-window", "-d", "-t", &target, "-n", window, "-c", &agent.worktree_path])
@@ -161,9 +158,14 @@ impl<'a> Roles<'a> {
 /// Closes a window, if it exists.
 async fn close(session: &str, window: &str) -> Result<(), RoleError> {
     let closed = tmux(&["kill-window", "-t", &format!("={session}:={window}")]).await;
-    let left = tmux(&["list-windows", "-t", &format!("={session}"), "-F", "#{window_name}"]).await;
+    let left = list_windows(session).await;
     let is_open = left.is_ok_and(|left| left.lines().any(|name| name == window));
     if is_open { closed.map(|_| ()) } else { Ok(()) }
+}
+
+/// The names of a session's windows, one a line.
+async fn list_windows(session: &str) -> Result<String, RoleError> {
+    tmux(&["list-windows", "-t", &format!("={session}"), "-F", "#{window_name}"]).await
 }
 
 async fn tmux(args: &[&str]) -> Result<String, RoleError> {

@@ -24,16 +24,12 @@
 //!       summary.md    the worker's report, if it writes one
 //! ```
 
-use multiclaude_hybrid_bridge::dirs::make_dir;
+use multiclaude_hybrid_bridge::dirs::{self, make_dir};
 use multiclaude_hybrid_client::protocol::{Repo, SpawnId};
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
-
-const LOCK_TRIES: u32 = 10;
 
 /// The runner's directory.
 #[derive(Debug, Clone)]
@@ -97,40 +93,13 @@ impl Dirs {
     /// The file cannot be opened.
     pub fn lock(&self) -> io::Result<Option<File>> {
         make_dir(&self.root)?;
-        for _ in 0..LOCK_TRIES {
-            if let Some(lock) = try_lock(&self.root.join("lock"))? {
-                return Ok(Some(lock));
-            }
-            // It may be held by a check whether a runner is running.
-            thread::sleep(Duration::from_millis(20));
-        }
-        Ok(None)
+        dirs::lock(&self.root.join("lock"))
     }
 
     /// Is a runner of this home running?
     pub fn is_running(&self) -> bool {
-        is_locked(&self.root.join("lock"))
+        dirs::is_locked(&self.root.join("lock"))
     }
-}
-
-/// Takes the lock on a file; `None` if another process holds it.
-///
-/// # Errors
-/// The file cannot be opened.
-pub fn try_lock(path: &Path) -> io::Result<Option<File>> {
-    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
-}
-
-fn is_locked(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else {
-        return false;
-    };
-    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
 /// The directories of one worker.

@@ -15,12 +15,13 @@ mod report;
 mod start;
 
 use crate::deadline::Moment;
-use crate::dirs::{WorkerDirs, try_lock};
+use crate::dirs::WorkerDirs;
 use crate::executor::{Executor, container_name};
 use crate::job::{self, End, Job, Started, Stop};
 use crate::shared::{Phase, Shared};
 use crate::supervisor::{self, Group};
 use multiclaude_hybrid_bridge::abort::AbortOnDrop;
+use multiclaude_hybrid_bridge::dirs::try_lock;
 use multiclaude_hybrid_bridge::lock::locked;
 use multiclaude_hybrid_bridge::trouble::Trouble;
 use multiclaude_hybrid_client::RepoClient;

@@ -14,7 +14,7 @@ use crate::connection::{Connection, is_retryable};
 use crate::dirs::remove;
 use crate::inbox::{Inbox, notice};
 use crate::lock::locked;
-use crate::multiclaude::{LocalMessage, Paths, State, StateFile};
+use crate::multiclaude::{LocalMessage, Paths, StateFile};
 use crate::registry::{Failure, Record, Registry, unregistered};
 use crate::seal::{NotSealed, Seal};
 use crate::spool::{Entry, Spool, recipients};
@@ -196,7 +196,7 @@ impl Outbox {
             return Ok(Next::Done);
         };
         let state = self.state.read();
-        if self.is_local(&message.to, state.as_deref()) {
+        if self.spool.is_local(&message.to, state.as_deref()) {
             self.spool.give_back(&message.to, entry)?;
             info!(recipient = message.to, id = entry.id, "its recipient is a local agent now");
             return Ok(Next::Done);
@@ -289,12 +289,6 @@ impl Outbox {
             _ => {}
         }
         Ok(Next::Return(error.to_string()))
-    }
-
-    fn is_local(&self, recipient: &str, state: Option<&State>) -> bool {
-        let agents = state.and_then(|state| state.repos.get(&self.spool.nickname));
-        agents.is_some_and(|repo| repo.agents.contains_key(recipient))
-            && !self.spool.stood_down().contains(recipient)
     }
 
     /// Returns a message to its sender, if the sender is a local agent.

@@ -97,7 +97,7 @@ impl RepoBridge {
         from: &AgentName,
         message: Send,
     ) -> Result<Value, String> {
-        if self.is_here(&message.to) {
+        if self.spool.is_local(&message.to, self.shared.state.read().as_deref()) {
             return block_in_place(|| self.send_here(local, &message));
         }
         let to = AgentName::parse(&message.to)
@@ -124,13 +124,6 @@ impl RepoBridge {
             }
             Err(error) => Err(hints::explained(&error)),
         }
-    }
-
-    fn is_here(&self, name: &str) -> bool {
-        let state = self.shared.state.read();
-        let repo = state.as_ref().and_then(|state| state.repos.get(&self.setup.nickname));
-        repo.is_some_and(|repo| repo.agents.contains_key(name))
-            && !self.spool.stood_down().contains(name)
     }
 
     /// Sends to an agent of this machine, as `multiclaude message send` does.

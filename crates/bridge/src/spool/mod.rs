@@ -21,7 +21,7 @@ pub use queue::{Entry, Queue, entries, recipients};
 
 use crate::dirs::{RepoDirs, make_dir, remove};
 use crate::lock::locked;
-use crate::multiclaude::LocalMessage;
+use crate::multiclaude::{LocalMessage, State};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -106,6 +106,13 @@ impl Spool {
     /// The roles that stand down here.
     pub fn stood_down(&self) -> BTreeSet<String> {
         locked(&self.stood_down).clone()
+    }
+
+    /// Is this an agent of multiclaude's on this machine that does not stand down?
+    pub fn is_local(&self, name: &str, state: Option<&State>) -> bool {
+        let repo = state.and_then(|state| state.repos.get(&self.nickname));
+        repo.is_some_and(|repo| repo.agents.contains_key(name))
+            && !locked(&self.stood_down).contains(name)
     }
 
     /// The wanted state of the directories, when these agents are in multiclaude's state.
