@@ -210,11 +210,8 @@ impl Reply {
     pub fn next_query(&self) -> Option<&str> {
         let link = self.headers.get(header::LINK)?.to_str().ok()?;
         let (target, relation) = link.split_once('>')?;
-        relation
-            .contains("rel=\"next\"")
-            .then(|| target.split_once('?'))
-            .flatten()
-            .map(|(_, query)| query)
+        let (_, query) = target.split_once('?')?;
+        relation.contains("rel=\"next\"").then_some(query)
     }
 }
 
@@ -255,16 +252,14 @@ impl Client {
     /// Makes a call, and repeats it as [`Retries`] says.
     pub async fn call(&self, call: Call) -> Result<Reply, Error> {
         let deadline = Instant::now() + self.timeout + call.extra_time;
+        let left = || deadline.saturating_duration_since(Instant::now());
         let mut attempt = 1;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let error = match self.attempt(&call, left).await {
+            let error = match self.attempt(&call, left()).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
-            let left = deadline.saturating_duration_since(Instant::now());
-            let jitter = fastrand::f64();
-            match self.retries.after(&error, call.repeat, attempt, left, jitter) {
+            match self.retries.after(&error, call.repeat, attempt, left(), fastrand::f64()) {
                 Some(wait) => sleep(wait).await,
                 None => return Err(error),
             }
