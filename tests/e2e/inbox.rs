@@ -33,7 +33,7 @@ fn both_ways() -> [InboxOptions; 2] {
 pub(crate) async fn take(inbox: &mut Inbox) -> Message {
     let letter = timeout(Duration::from_secs(30), inbox.next()).await;
     let letter = letter.expect("nothing came").unwrap();
-    let message = letter.message().clone();
+    let message = (*letter).clone();
     letter.delivered().await.unwrap();
     message
 }

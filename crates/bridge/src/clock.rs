@@ -4,8 +4,8 @@ use rustix::time::{ClockId, clock_gettime};
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Time since the machine was started, suspension included. `Instant` stops
-/// while a laptop sleeps.
+/// Time since the machine was booted, suspension included. `Instant` stops while a
+/// laptop sleeps.
 pub fn since_boot() -> Duration {
     // macOS has no CLOCK_BOOTTIME; its monotonic clock goes on during sleep.
     #[cfg(target_os = "linux")]
@@ -15,7 +15,7 @@ pub fn since_boot() -> Duration {
     of(clock)
 }
 
-/// Time since the machine was started, without suspension.
+/// Time since the machine was booted, without suspension.
 pub fn awake() -> Duration {
     #[cfg(target_os = "linux")]
     let clock = ClockId::Monotonic;
@@ -34,7 +34,7 @@ pub fn wall_nanos() -> i64 {
     chrono::Utc::now().timestamp_nanos_opt().unwrap_or(i64::MAX)
 }
 
-/// How long ago a file was last written; nothing if it is not there.
+/// How long ago a file was last written; `None` if it does not exist.
 pub fn age_of(path: &Path) -> Option<Duration> {
     let modified = std::fs::metadata(path).and_then(|found| found.modified()).ok()?;
     let modified = modified.duration_since(UNIX_EPOCH).ok()?;

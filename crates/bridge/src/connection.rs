@@ -1,7 +1,6 @@
-//! The coordinator, seen from one repo: is it there, and since when?
+//! Whether the coordinator answers for one repo, and since when.
 //!
-//! While it is away everything that sends waits for one probe, and the change is
-//! logged once.
+//! While it is away, all senders wait for one probe, and the change is logged once.
 
 use crate::clock;
 use crate::lock::locked;
@@ -21,15 +20,15 @@ const PROBES: Retries = Retries {
     longest: Duration::from_secs(5),
 };
 
-/// The wait after a refusal of the token.
+/// The additional wait if the token was refused.
 const REFUSED: Duration = Duration::from_secs(30);
 
 /// Whether the coordinator answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
-    /// It does, as far as is known.
+    /// It answers, as far as is known.
     Online,
-    /// It does not, or refuses the token; this is why.
+    /// It does not answer, or refuses the token, for this reason.
     Away(String),
 }
 
@@ -37,7 +36,7 @@ pub enum Reach {
 #[derive(Debug)]
 pub struct Connection {
     client: Client,
-    /// The repo's resources.
+    /// The repo's endpoints.
     pub repo: RepoClient,
     name: Repo,
     reach: watch::Sender<Reach>,
@@ -48,7 +47,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection that nothing is known of yet.
+    /// A connection that counts as online until a call fails.
     pub fn new(client: Client, name: Repo) -> Arc<Self> {
         Arc::new(Self {
             repo: client.repo(&name),
@@ -62,19 +61,19 @@ impl Connection {
         })
     }
 
-    /// Notes how a call went, and gives its result back.
+    /// Notes the result of a call, and returns it.
     pub fn note<T>(self: &Arc<Self>, result: Result<T, Error>) -> Result<T, Error> {
         match &result {
-            Err(error) if concerns_all(error) => self.lost(error),
-            // Perhaps this call alone failed: a probe tells.
-            Err(error) if is_for_later(error) && !error.is_limit() => self.probe_after(error),
-            _ => self.reached(),
+            Err(error) if affects_every_call(error) => self.mark_away(error),
+            // Perhaps only this call failed: a probe shows that.
+            Err(error) if is_retryable(error) && !error.is_limit() => self.probe_after(error),
+            _ => self.mark_online(),
         }
         result
     }
 
-    /// The coordinator has answered.
-    pub fn reached(&self) {
+    /// Notes that the coordinator has answered.
+    pub fn mark_online(&self) {
         self.last_contact_ms.store(clock::wall_ms(), Ordering::Relaxed);
         let was_away = self.reach.send_if_modified(|reach| {
             let was_away = *reach != Reach::Online;
@@ -89,8 +88,8 @@ impl Connection {
         }
     }
 
-    /// The coordinator is away, or refuses the token.
-    pub fn lost(self: &Arc<Self>, error: &Error) {
+    /// Notes that the coordinator is away, or refuses the token.
+    pub fn mark_away(self: &Arc<Self>, error: &Error) {
         let reason = error.to_string();
         let was_online = self.reach.send_if_modified(|reach| {
             let was_online = *reach == Reach::Online;
@@ -105,7 +104,7 @@ impl Connection {
         self.probe_after(error);
     }
 
-    /// Begins to probe, unless that is being done.
+    /// Begins to probe, unless a probe is running.
     fn probe_after(self: &Arc<Self>, error: &Error) {
         if !self.probing.swap(true, Ordering::AcqRel) {
             let first = PROBES.wait_after(error, 1, fastrand::f64());
@@ -116,50 +115,50 @@ impl Connection {
     /// Waits until the coordinator answers.
     pub async fn online(&self) {
         let mut reach = self.reach.subscribe();
-        // The sender lives as long as this.
+        // The sender lives as long as `self`.
         let _ = reach.wait_for(|reach| *reach == Reach::Online).await;
     }
 
-    /// Changes when the coordinator goes or comes back.
+    /// Notifies of changes between online and away.
     pub fn watch(&self) -> watch::Receiver<Reach> {
         self.reach.subscribe()
     }
 
-    /// Whether it answers, and since when that is so, in milliseconds since the
-    /// epoch.
+    /// Whether the coordinator answers, and the time of the last change, in milliseconds
+    /// since the epoch.
     pub fn reach(&self) -> (Reach, i64) {
         (self.reach.borrow().clone(), self.since_ms.load(Ordering::Relaxed))
     }
 
-    /// Does it answer?
+    /// Does the coordinator answer?
     pub fn is_online(&self) -> bool {
         *self.reach.borrow() == Reach::Online
     }
 
-    /// When it last answered, in milliseconds since the epoch; 0 for never.
+    /// When the coordinator last answered, in milliseconds since the epoch; 0 for never.
     pub fn last_contact_ms(&self) -> i64 {
         self.last_contact_ms.load(Ordering::Relaxed)
     }
 
-    /// The client.
+    /// The client that makes the calls.
     pub fn client(&self) -> &Client {
         &self.client
     }
 }
 
-/// Asks until the coordinator answers, at first after `wait`. A refused token is
-/// asked about less often: only a person can change that.
+/// Calls until the coordinator answers, first after `wait`. If the token is refused, it
+/// calls less often: only a person can change that.
 async fn probe(connection: Weak<Connection>, mut wait: Duration) {
     let mut failures = 1;
     loop {
         sleep(wait).await;
-        // It may have been replaced by another one meanwhile.
+        // The connection may have been replaced by another one.
         let Some(connection) = connection.upgrade() else {
             return;
         };
         match connection.client.whoami().await {
-            Err(error) if is_for_later(&error) && !error.is_limit() => {
-                connection.lost(&error);
+            Err(error) if is_retryable(&error) && !error.is_limit() => {
+                connection.mark_away(&error);
                 failures += 1;
                 wait = PROBES.wait_after(&error, failures, fastrand::f64());
                 if !error.is_outage() {
@@ -168,15 +167,15 @@ async fn probe(connection: Weak<Connection>, mut wait: Duration) {
             }
             _ => {
                 connection.probing.store(false, Ordering::Release);
-                connection.reached();
+                connection.mark_online();
                 return;
             }
         }
     }
 }
 
-/// Does this failure concern every call, beyond doubt?
-fn concerns_all(error: &Error) -> bool {
+/// Does this failure certainly affect every call?
+fn affects_every_call(error: &Error) -> bool {
     matches!(
         error,
         Error::Unreachable { .. }
@@ -186,8 +185,7 @@ fn concerns_all(error: &Error) -> bool {
     )
 }
 
-/// May the same call succeed later, without anybody changing the request? Then
-/// what it was to do waits.
-pub fn is_for_later(error: &Error) -> bool {
-    error.is_temporary() || concerns_all(error) || matches!(error, Error::Unexpected { .. })
+/// May the same call succeed later, without a change of the request?
+pub fn is_retryable(error: &Error) -> bool {
+    error.is_temporary() || affects_every_call(error) || matches!(error, Error::Unexpected { .. })
 }

@@ -1,5 +1,4 @@
-//! Where the bridge keeps its state, and how it writes so that a crash or a
-//! power cut loses nothing.
+//! The bridge's directory, and writes that survive a crash or a power cut.
 //!
 //! Everything is in `~/.multiclaude-hybrid`, beside multiclaude's own
 //! directory: messages on their way survive the removal of `~/.multiclaude`.
@@ -9,14 +8,14 @@
 //!   identity.json            the instance id and the label of this home
 //!   bridge/
 //!     lock                   held while a bridge runs
-//!     status.json            what `bridge status` shows
-//!     socket                 where agents' MCP servers reach the bridge
+//!     status.json            the content of `bridge status`
+//!     socket                 the socket for agents' MCP servers
 //!     bridge.log             structured logs, and the log before it
 //!     repos/<owner>/<repo>/
 //!       agents.json          the agents that are registered from here
 //!       decisions.json       whose messages the human accepts
 //!       links.json           names of other machines, and when they left
-//!       out/<name>/          what the links in multiclaude's messages lead to
+//!       out/<name>/          the targets of the links in multiclaude's messages
 //!       queue/<name>/        taken from there, in the order of sending
 //!       damaged/             files that never became readable
 //!       inbox/<local>/       incoming messages, by how far they have come
@@ -40,7 +39,7 @@ pub struct Dirs {
 }
 
 impl Dirs {
-    /// The directory of the user whose home this is.
+    /// The directory of the user with this home.
     pub fn of_home(home: &Path) -> Self {
         Self { root: home.join(".multiclaude-hybrid") }
     }
@@ -54,22 +53,22 @@ impl Dirs {
         self.root.join("bridge")
     }
 
-    /// Held by a running bridge.
+    /// The lock that a running bridge holds.
     pub fn lock_path(&self) -> PathBuf {
         self.bridge().join("lock")
     }
 
-    /// What a running bridge last reported.
+    /// The last report of a running bridge, for `bridge status`.
     pub fn status(&self) -> PathBuf {
         self.bridge().join("status.json")
     }
 
-    /// Where agents' MCP servers reach the bridge.
+    /// The socket for agents' MCP servers.
     pub fn socket(&self) -> PathBuf {
         self.bridge().join("socket")
     }
 
-    /// The log.
+    /// The structured log of the bridge.
     pub fn log(&self) -> PathBuf {
         self.bridge().join("bridge.log")
     }
@@ -79,36 +78,58 @@ impl Dirs {
         RepoDirs { root: self.bridge().join("repos").join(repo.as_str()) }
     }
 
-    /// Takes the lock of this home's bridge; nothing if a live process holds it.
-    /// It ends with the process, so no stale lock is left behind.
+    /// Takes the lock of this home's bridge; `None` if a live process holds it. The system
+    /// releases it when the process ends.
     ///
     /// # Errors
     /// The directory cannot be created or the file cannot be opened.
     pub fn lock(&self) -> io::Result<Option<File>> {
         make_dir(&self.bridge())?;
-        // It may have been made by hand, or by a tool that knows no better.
+        // The directory may have been created with other permissions.
         fs::set_permissions(&self.root, Permissions::from_mode(0o700))?;
-        let path = self.lock_path();
-        let file =
-            File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
-        for _ in 0..LOCK_TRIES {
-            match file.try_lock() {
-                Ok(()) => return Ok(Some(file)),
-                // Perhaps somebody looks whether a bridge is running.
-                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(20)),
-                Err(TryLockError::Error(error)) => return Err(error),
-            }
-        }
-        Ok(None)
+        lock(&self.lock_path())
     }
 
     /// Is a bridge of this home running?
     pub fn is_running(&self) -> bool {
-        let Ok(file) = File::open(self.lock_path()) else {
-            return false;
-        };
-        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+        is_locked(&self.lock_path())
     }
+}
+
+/// Takes the lock on a file, also if another process is just checking whether it is held;
+/// `None` if another process holds it.
+///
+/// # Errors
+/// The file cannot be opened.
+pub fn lock(path: &Path) -> io::Result<Option<File>> {
+    for _ in 0..LOCK_TRIES {
+        if let Some(file) = try_lock(path)? {
+            return Ok(Some(file));
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(None)
+}
+
+/// Takes the lock on a file; `None` if another process holds it.
+///
+/// # Errors
+/// The file cannot be opened.
+pub fn try_lock(path: &Path) -> io::Result<Option<File>> {
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Does a process hold the lock on a file?
+pub fn is_locked(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else {
+        return false;
+    };
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
 /// The directory of one repo.
@@ -123,7 +144,7 @@ impl RepoDirs {
         self.root.join("agents.json")
     }
 
-    /// multiclaude's name for the repo, as it was last served.
+    /// multiclaude's name for the repo when it was last served.
     pub fn nickname(&self) -> PathBuf {
         self.root.join("nickname")
     }
@@ -159,10 +180,10 @@ impl RepoDirs {
     }
 }
 
-/// Creates a directory that only the user can enter, with those above it.
+/// Creates a directory and its parents, accessible to the user only.
 ///
 /// # Errors
-/// As `mkdir`.
+/// It cannot be created.
 pub fn make_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
@@ -170,16 +191,16 @@ pub fn make_dir(path: &Path) -> io::Result<()> {
 /// Makes the entries of a directory durable.
 ///
 /// # Errors
-/// As `fsync`.
+/// It cannot be opened, or `fsync` fails.
 pub fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Writes a file in one step that survives a power cut: a reader sees the old
-/// content or the new one. `mode` is that of a new file.
+/// Writes a file in one step that survives a power cut: a reader sees the old content or
+/// the new one. A new file gets this `mode`.
 ///
 /// # Errors
-/// As `write`; the draft is removed.
+/// The file cannot be written; the draft is removed.
 pub fn write_durably(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::Error::from(ErrorKind::InvalidInput));
@@ -199,11 +220,11 @@ pub fn write_durably(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     written
 }
 
-/// The names in a directory; none if it is not there. Drafts and other hidden
+/// The names in a directory, sorted; none if it does not exist. Drafts and other hidden
 /// files are left out.
 ///
 /// # Errors
-/// As `readdir`.
+/// The directory cannot be read.
 pub fn names(dir: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -222,10 +243,10 @@ pub fn names(dir: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Removes a file that may be gone already.
+/// Removes a file, if it exists.
 ///
 /// # Errors
-/// As `unlink`, unless it is gone.
+/// It cannot be removed.
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),

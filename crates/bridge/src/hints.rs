@@ -1,13 +1,13 @@
-//! What to do about a refusal. The coordinator states facts, for any client; the
-//! commands that help are this program's.
+//! Advice for each refusal. The coordinator states facts for any client; the commands
+//! that help are this program's.
 
 use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_client::protocol::{ErrorCode, Repo};
 
-/// A command or advice for the user who got this error; nothing where the error
-/// itself says all. `repo`: what they had asked about, if that is known.
+/// A command or advice for the user who got this error; `None` if the error is clear
+/// enough. `repo` is the repo of the failed call, if known.
 pub fn hint_for(code: ErrorCode, repo: Option<&Repo>) -> Option<String> {
-    let hint = text(code)?;
+    let hint = hint_text(code)?;
     let of_repo = ["agents", "inbox", "workers"].iter().any(|command| hint.ends_with(command));
     Some(match repo.filter(|_| of_repo) {
         Some(repo) => format!("{hint} --repo {repo}"),
@@ -15,7 +15,7 @@ pub fn hint_for(code: ErrorCode, repo: Option<&Repo>) -> Option<String> {
     })
 }
 
-fn text(code: ErrorCode) -> Option<&'static str> {
+fn hint_text(code: ErrorCode) -> Option<&'static str> {
     Some(match code {
         ErrorCode::Unauthenticated => {
             "get a new token from the coordinator's admin, then: multiclaude-hybrid login"
@@ -45,7 +45,7 @@ fn text(code: ErrorCode) -> Option<&'static str> {
             "set one: multiclaude-hybrid agents register NAME --type TYPE --endpoint URL"
         }
         ErrorCode::BodyTooLarge => {
-            "put the text into a file or a branch that the agent can read, and send where it is"
+            "put the text into a file or a branch that the agent can read, and send a link to it"
         }
         ErrorCode::IdempotencyMismatch => "use another --key for something new",
         ErrorCode::MailboxFull => {
@@ -61,7 +61,7 @@ fn text(code: ErrorCode) -> Option<&'static str> {
     })
 }
 
-/// What went wrong and what to do about it, on one line.
+/// The error with its hint, on one line.
 pub fn explained(error: &Error) -> String {
     match error.code().and_then(|code| hint_for(code, None)) {
         Some(hint) => format!("{error} Hint: {hint}"),

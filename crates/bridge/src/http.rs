@@ -1,5 +1,5 @@
-//! A small HTTP server for pushes: bounded connections, bodies and times. What a push
-//! means, its [`Receiver`] decides.
+//! A small HTTP server for pushes, with limits on connections, bodies and times. A
+//! [`Receiver`] handles the pushes.
 
 use crate::trouble::Trouble;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
@@ -25,9 +25,9 @@ use tracing::debug;
 
 /// The largest push: a message of 64 KiB, every byte of it escaped, and the rest.
 const BODY_MAX: usize = 512 * 1024;
-/// Connections at a time.
+/// The most connections at a time.
 const CONNECTIONS_MAX: usize = 64;
-/// How long a request may take to come in.
+/// How long a request may take to arrive.
 const REQUEST: Duration = Duration::from_secs(10);
 
 /// Why a push is refused: the status and the text of the answer.
@@ -36,12 +36,12 @@ pub type Refusal = (StatusCode, String);
 /// The answer to a push.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send + 'a>>;
 
-/// What is done with pushes.
+/// Handles pushes.
 pub trait Receiver: Send + Sync + 'static {
-    /// Is anything expected at this path? Looked at before the body is read.
+    /// Are pushes expected at this path? It is checked before the body is read.
     fn expects(&self, path: &str) -> bool;
 
-    /// Takes a push. `Ok` is answered with 200.
+    /// Handles a push. `Ok` is answered with 200.
     fn push(&self, path: String, headers: HeaderMap, body: Bytes) -> Answer<'_>;
 }
 
@@ -58,17 +58,17 @@ impl Drop for Listener {
 }
 
 impl Listener {
-    /// Listens on `address`.
+    /// Starts to listen on `address`.
     ///
     /// # Errors
-    /// The address is in use, or not this machine's.
+    /// The address is in use, or does not belong to this machine.
     pub async fn start(address: SocketAddr, receiver: Arc<dyn Receiver>) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let trouble = Trouble::new("no connections are accepted", "connections are accepted again");
         let task = tokio::spawn(async move {
             loop {
-                // No connection is accepted that could not be served.
+                // Accept only as many connections as can be served.
                 let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
                     return;
                 };
@@ -123,7 +123,7 @@ async fn push(receiver: &dyn Receiver, request: Request<Incoming>) -> Result<(),
         return refuse(StatusCode::NOT_FOUND, "no pushes are expected here");
     }
     if request.method() != Method::POST {
-        return refuse(StatusCode::METHOD_NOT_ALLOWED, "pushes are POSTed");
+        return refuse(StatusCode::METHOD_NOT_ALLOWED, "pushes must use POST");
     }
     let (head, body) = request.into_parts();
     let body = match timeout(REQUEST, Limited::new(body, BODY_MAX).collect()).await {
@@ -131,8 +131,8 @@ async fn push(receiver: &dyn Receiver, request: Request<Incoming>) -> Result<(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             return refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than any push");
         }
-        Ok(Err(_)) => return refuse(StatusCode::BAD_REQUEST, "the body broke off"),
-        Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
+        Ok(Err(_)) => return refuse(StatusCode::BAD_REQUEST, "the body is incomplete"),
+        Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
     };
     receiver.push(head.uri.path().to_owned(), head.headers, body).await
 }

@@ -11,19 +11,19 @@
 //! | [`outbox`] | outgoing: from the queue to the API |
 //! | [`inbox`] | incoming: from the API to one file per message |
 //! | [`hop`] | the last hop: into the running agent, with proof |
-//! | [`socket`], [`tools`] | what agents' MCP servers ask of the bridge |
+//! | [`socket`], [`tools`] | the socket and the tools of agents' MCP servers |
 //! | [`multiclaude`] | the contract with the real program |
-//! | [`connection`] | is the coordinator there, and since when? |
+//! | [`connection`] | whether the coordinator answers, and since when |
 //! | [`seal`] | end-to-end encryption |
 //! | [`roles`] | standing down, and standing up again |
-//! | [`status`] | what `bridge status` shows |
+//! | [`status`] | the content of `bridge status` |
 //! | [`trouble`] | conditions that are logged when they begin and end |
-//! | [`setup`] | what the bridge asks of the command line: settings, logins, keys |
-//! | [`hints`] | what to do about a refusal of the coordinator |
+//! | [`setup`] | the settings, logins and keys, which the command line provides |
+//! | [`hints`] | advice for each refusal of the coordinator |
 //! | [`abort`], [`dirs`], [`clock`], [`watch`], [`unix`], [`http`] | the machine: files that survive a crash, time, changes, sockets, pushes |
 //!
 //! *In scope:* messages and presence. *Out of scope:* the coordinator's wire (the
-//! client crate), where settings and secrets are kept (the command line).
+//! client crate), the storage of settings and secrets (the command line).
 
 pub mod abort;
 pub mod clock;

@@ -16,7 +16,7 @@ pub const BRIDGE: &str = "bridge";
 /// The sender of messages that never leave the machine.
 pub const DAEMON: &str = "daemon";
 
-/// Which names the agents of a home register under.
+/// The registered names of the agents of a home.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
     /// The registered name, by local name.
@@ -25,12 +25,12 @@ pub struct Plan {
     pub refused: BTreeMap<String, String>,
 }
 
-/// The name that a local agent registers under: its own if its type is served
-/// from here, else with the label of the machine.
+/// The registered name of a local agent: its own name if its type is served from here,
+/// otherwise with the label of the machine.
 ///
 /// # Errors
-/// A text that fits after "it is not registered: ".
-pub fn registered(
+/// The reason why it cannot be registered.
+pub fn registered_name(
     local: &str,
     kind: &str,
     node: &str,
@@ -46,7 +46,7 @@ pub fn registered(
     AgentName::parse(&name).map_err(|error| format!("the name {name:?} {error}"))
 }
 
-/// The names of all agents of a repo.
+/// Plans the registered names of all agents of a repo.
 pub fn plan<'a>(
     agents: impl IntoIterator<Item = (&'a String, &'a LocalAgent)>,
     node: &str,
@@ -55,7 +55,7 @@ pub fn plan<'a>(
     let mut plan = Plan::default();
     let mut taken: BTreeMap<String, String> = BTreeMap::new();
     for (local, agent) in agents {
-        let refused = match registered(local, &agent.r#type, node, serve) {
+        let refused = match registered_name(local, &agent.r#type, node, serve) {
             Ok(name) => match taken.get(&name.as_str().to_ascii_lowercase()) {
                 None => {
                     taken.insert(name.as_str().to_ascii_lowercase(), local.clone());
@@ -73,7 +73,7 @@ pub fn plan<'a>(
     plan
 }
 
-/// The path, below the public URL, that pushes for an agent come to.
+/// The path for pushes to an agent, below the public URL.
 pub fn hook_path(repo: &Repo, name: &AgentName) -> String {
     format!("/hook/{repo}/{name}")
 }
@@ -87,7 +87,7 @@ pub fn metadata(local: &str, node: &str) -> Metadata {
     ])
 }
 
-/// The agent of another machine that has the label `node` already.
+/// An agent of another machine that has the label `node` already.
 pub fn holder_of_label<'a>(agents: &'a [Agent], node: &str, instance: &str) -> Option<&'a Agent> {
     agents.iter().find(|agent| {
         agent.metadata.get(NODE).is_some_and(|label| label == node)
@@ -95,10 +95,9 @@ pub fn holder_of_label<'a>(agents: &'a [Agent], node: &str, instance: &str) -> O
     })
 }
 
-/// The local agent that wrote a message (rule 7). In a worktree multiclaude
-/// writes its path, of which the first part is the agent. In the shared clone
-/// it guesses; if one agent lives there, a name that no agent has means that
-/// one.
+/// The local agent that wrote a message (rule 7). In a worktree multiclaude writes the
+/// path, of which the first part is the agent. In the shared clone it guesses; if a single
+/// agent works there, an unknown name means that one.
 pub fn sender<'a>(
     from: &'a str,
     agents: &'a BTreeMap<String, LocalAgent>,
@@ -110,7 +109,7 @@ pub fn sender<'a>(
     }
     let mut residents = agents.iter().filter(|(_, agent)| Path::new(&agent.worktree_path) == clone);
     match (residents.next(), residents.next()) {
-        // A worker that has ended meanwhile wrote in its worktree, with its own name.
+        // A worker that has ended wrote in its worktree, with its own name.
         (Some((only, _)), None) if AgentName::parse(first).is_err() => only,
         _ => first,
     }
@@ -140,7 +139,7 @@ mod tests {
             ("clever-fox", "worker", "clever-fox-dan"),
             ("merge-queue", "merge-queue", "merge-queue"),
         ] {
-            assert_eq!(registered(local, kind, "dan", &serve).unwrap().as_str(), name);
+            assert_eq!(registered_name(local, kind, "dan", &serve).unwrap().as_str(), name);
         }
     }
 

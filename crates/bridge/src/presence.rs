@@ -1,28 +1,28 @@
-//! Is an agent at work, stopped, or gone for good? Pure.
+//! Whether an agent is at work, stopped, or has ended. Pure.
 
 use crate::multiclaude::{LocalAgent, LocalRepo};
 use multiclaude_hybrid_client::protocol::agent::AgentStatus;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Output that is not older makes an agent active.
+/// An agent with output in this time is active.
 const ACTIVE: Duration = Duration::from_mins(5);
 
-/// The times that a bridge goes by.
+/// The times that a bridge uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// Between two heartbeats.
+    /// The wait between two heartbeats.
     pub minute: Duration,
-    /// How long a readable state must lack an agent before it is deregistered.
+    /// How long an agent must be missing in a readable state before it is deregistered.
     pub absent: Duration,
     /// How long the agents of a lost tmux session stay registered.
     pub lost: Duration,
-    /// How long the link of an agent that has left stays.
+    /// How long the link of a departed agent stays.
     pub link: Duration,
 }
 
 impl Timing {
-    /// The usual times, divided by `scale`: tests see days pass in seconds.
+    /// The usual times, divided by `scale`, which is above 1 in tests.
     pub fn scaled(scale: u32) -> Self {
         let scale = scale.max(1);
         Self {
@@ -34,19 +34,18 @@ impl Timing {
     }
 }
 
-/// Has an agent ended that a readable state, which still has its repo, has lacked
-/// for this long (`machines.md`, *The bridge*)? If its tmux session was lost with
-/// it, it may come back.
+/// Has an agent ended that has been missing in a readable state, which still has its repo,
+/// for this long (`machines.md`, *The bridge*)? If its tmux session was lost, too, it may
+/// come back.
 pub fn is_over(absent_for: Duration, session_lost: bool, timing: &Timing) -> bool {
     absent_for >= if session_lost { timing.lost } else { timing.absent }
 }
 
-/// Names whose links stay, with the time each was last seen at another machine, in
-/// milliseconds since the epoch; and the names whose links go.
+/// Names whose links stay, with the time each was last registered on another machine, in
+/// milliseconds since the epoch; and the names whose links are removed.
 ///
-/// `known` are the names that have links, `others` those that are registered now. A
-/// time is updated after a 24th of `link`, so that nothing is written while
-/// nothing changes.
+/// `known` are the names that have links, `others` those that are registered now. A time
+/// is updated after a 24th of `link`, so that nothing is written while nothing changes.
 pub fn links(
     mut known: BTreeMap<String, i64>,
     others: &BTreeSet<String>,
@@ -65,8 +64,8 @@ pub fn links(
     (kept, left.into_keys().collect())
 }
 
-/// The status of an agent that the state has; `activity_secs` is the last output
-/// of its claude, if one runs.
+/// The status of a local agent; `activity_secs` is the time of the last output of its
+/// claude, if one runs.
 pub fn status(daemon_is_up: bool, activity_secs: Option<i64>, now_secs: i64) -> AgentStatus {
     match activity_secs {
         _ if !daemon_is_up => AgentStatus::Stopped,
@@ -76,19 +75,18 @@ pub fn status(daemon_is_up: bool, activity_secs: Option<i64>, now_secs: i64) -> 
     }
 }
 
-/// Do agents of this type end with their task, so that a later one of the same
-/// name is another agent?
+/// Do agents of this type end with their task? Then a later one of the same name is
+/// another agent.
 fn is_ephemeral(kind: &str) -> bool {
     matches!(kind, "worker" | "review")
 }
 
-/// Is `agent` another one than the agent of the same name that was created at
-/// `created_at`?
+/// Is `agent` a later one than the agent of the same name created at `created_at`?
 pub fn is_successor(agent: &LocalAgent, created_at: &str) -> bool {
     is_ephemeral(&agent.r#type) && !created_at.is_empty() && agent.created_at != created_at
 }
 
-/// Did this worker end in the usual way?
+/// Is this worker in multiclaude's history, as one that ended normally?
 pub fn has_ended(repo: &LocalRepo, name: &str, created_at: &str) -> bool {
     repo.task_history.iter().any(|ended| ended.name == name && ended.created_at == created_at)
 }
@@ -105,10 +103,10 @@ mod tests {
         let both: BTreeSet<String> = set(&["ann", "bob"]);
         let (known, left) = links(BTreeMap::new(), &both, 0, &timing);
         assert_eq!((known.len(), left.len()), (2, 0));
-        // Ann is there all the time, Bob leaves at once.
+        // Ann stays registered, Bob leaves at once.
         let ann: BTreeSet<String> = set(&["ann"]);
         let (known, _) = links(known, &ann, HOUR / 2, &timing);
-        assert_eq!(known["ann"], 0, "nothing is written that often");
+        assert_eq!(known["ann"], 0, "the time is updated less often");
         let (known, left) = links(known, &ann, 24 * HOUR, &timing);
         assert_eq!((known["ann"], left.len()), (24 * HOUR, 0));
         let (known, left) = links(known, &ann, 24 * HOUR + 1, &timing);

@@ -1,5 +1,5 @@
-//! Standing down: a local role is retired where another machine serves it, and
-//! brought back (`multiclaude.md`, *Standing down a local role*).
+//! Standing down: retires a local role that another machine serves, and brings it back
+//! (`multiclaude.md`, *Standing down a local role*).
 
 use crate::dirs::{RepoDirs, make_dir, write_durably};
 use crate::multiclaude::{Daemon, DaemonError, LocalAgent, LocalRepo, Paths};
@@ -14,27 +14,27 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The window that keeps a session alive whose last agent stands down.
+/// The window that keeps a session alive when its last agent stands down.
 const KEEPER: &str = "mc-keeper";
-/// The role that multiclaude has a switch for.
+/// The role that multiclaude can switch off.
 const MERGE_QUEUE: &str = "merge-queue";
 
 /// Why a role could not be retired or brought back.
 #[derive(Debug, thiserror::Error)]
 pub enum RoleError {
-    /// multiclaude's daemon did not do it.
+    /// multiclaude's daemon failed or refused.
     #[error(transparent)]
     Daemon(#[from] DaemonError),
-    /// A program failed.
+    /// tmux or multiclaude failed.
     #[error("{program} failed: {reason}")]
     Program {
-        /// The command.
+        /// The program and its first argument.
         program: String,
-        /// Its words.
+        /// Its error output.
         reason: String,
     },
     /// A file cannot be written.
-    #[error("the retired role cannot be written down: {0}")]
+    #[error("the retired role cannot be recorded: {0}")]
     Write(#[from] io::Error),
 }
 
@@ -48,7 +48,7 @@ pub struct Roles<'a> {
 }
 
 impl<'a> Roles<'a> {
-    /// The roles of a repo of multiclaude's.
+    /// The roles of the repo with this nickname.
     pub fn new(paths: &'a Paths, daemon: &'a Daemon, nickname: &'a str, dirs: &RepoDirs) -> Self {
         let file = dirs.agents().with_file_name("retired.json");
         Self { paths, daemon, nickname, file }
@@ -64,7 +64,7 @@ impl<'a> Roles<'a> {
         self.retired().contains_key(role)
     }
 
-    fn remember(&self, role: &str, agent: &LocalAgent) -> io::Result<()> {
+    fn store_retired(&self, role: &str, agent: &LocalAgent) -> io::Result<()> {
         let mut retired = self.retired();
         retired.insert(role.to_owned(), agent.clone());
         if let Some(dir) = self.file.parent() {
@@ -73,30 +73,27 @@ impl<'a> Roles<'a> {
         write_durably(&self.file, &serde_json::to_vec_pretty(&retired)?, 0o600)
     }
 
-    /// Retires the local agent of this role: out of multiclaude's state, its
-    /// window closed. What it was is written down for [`Roles::bring_back`].
+    /// Retires the local agent of this role: removes it from multiclaude's state and closes
+    /// its window. It is recorded for [`Roles::bring_back`].
     ///
     /// # Errors
-    /// See [`RoleError`]; what was done until then stays done, and a repetition
-    /// does the rest.
+    /// See [`RoleError`]; a second call completes the rest.
     pub async fn retire(&self, repo: &LocalRepo, role: &str) -> Result<(), RoleError> {
         if let Some(agent) = repo.agents.get(role) {
-            self.remember(role, agent)?;
+            self.store_retired(role, agent)?;
         }
         if role == MERGE_QUEUE {
             self.switch_merge_queue(false).await?;
         }
         match self.daemon.remove_agent(self.nickname, role).await {
-            // It was removed before, or by a bridge meanwhile.
+            // It was removed already.
             Err(DaemonError::Refused { .. }) => {}
             done => done?,
         }
         let session = repo.tmux_target();
         let window = repo.agents.get(role).map_or(role, |agent| agent.tmux_window.as_str());
-        let windows =
-            tmux(&["list-windows", "-t", &format!("={session}"), "-F", "#{window_name}"]).await;
         // Without a session there is no window to close.
-        let Ok(windows) = windows else {
+        let Ok(windows) = list_windows(&session).await else {
             return Ok(());
         };
         let (ours, others): (Vec<_>, Vec<_>) = windows.lines().partition(|name| *name == window);
@@ -104,7 +101,7 @@ impl<'a> Roles<'a> {
             return Ok(());
         }
         if others.is_empty() {
-            // multiclaude would restore a session that is gone, this role with it.
+            // multiclaude would restore a missing session together with this role.
             let target = format!("={session}:");
             let keep = "exec sleep infinity";
             tmux(&["new-window", "-d", "-t", &target, "-n", KEEPER, "-c", "/", keep]).await?;
@@ -112,13 +109,13 @@ impl<'a> Roles<'a> {
         close(&session, window).await
     }
 
-    /// Brings the local agent of this role back, as it was: its window, its entry
-    /// in multiclaude's state, its claude with its session.
+    /// Restores the local agent of this role: its window, its entry in multiclaude's state,
+    /// and its claude with its session.
     ///
     /// # Errors
     /// See [`RoleError`].
     pub async fn bring_back(&self, repo: &LocalRepo, role: &str) -> Result<(), RoleError> {
-        let usual = || LocalAgent {
+        let default_agent = || LocalAgent {
             r#type: role.to_owned(),
             worktree_path: self.paths.clone_of(self.nickname).to_string_lossy().into_owned(),
             tmux_window: role.to_owned(),
@@ -131,10 +128,9 @@ impl<'a> Roles<'a> {
         if repo.agents.contains_key(role) {
             return Ok(());
         }
-        let agent = self.retired().remove(role).unwrap_or_else(usual);
+        let agent = self.retired().remove(role).unwrap_or_else(default_agent);
         let (session, window) = (repo.tmux_target(), &agent.tmux_window);
-        let windows =
-            tmux(&["list-windows", "-t", &format!("={session}"), "-F", "#{window_name}"]).await?;
+        let windows = list_windows(&session).await?;
         if !windows.lines().any(|name| name == window) {
             let target = format!("={session}:");
             tmux(&["new-window", "-d", "-t", &target, "-n", window, "-c", &agent.worktree_path])
@@ -159,12 +155,17 @@ impl<'a> Roles<'a> {
     }
 }
 
-/// Closes a window; it may be gone already.
+/// Closes a window, if it exists.
 async fn close(session: &str, window: &str) -> Result<(), RoleError> {
     let closed = tmux(&["kill-window", "-t", &format!("={session}:={window}")]).await;
-    let left = tmux(&["list-windows", "-t", &format!("={session}"), "-F", "#{window_name}"]).await;
+    let left = list_windows(session).await;
     let is_open = left.is_ok_and(|left| left.lines().any(|name| name == window));
     if is_open { closed.map(|_| ()) } else { Ok(()) }
+}
+
+/// The names of a session's windows, one a line.
+async fn list_windows(session: &str) -> Result<String, RoleError> {
+    tmux(&["list-windows", "-t", &format!("={session}"), "-F", "#{window_name}"]).await
 }
 
 async fn tmux(args: &[&str]) -> Result<String, RoleError> {

@@ -1,5 +1,5 @@
-//! End-to-end encryption of what the bridge carries: the client's decisions,
-//! with this machine's keys.
+//! End-to-end encryption of the bridge's messages: the client's decisions with this
+//! machine's keys.
 
 use crate::lock::locked;
 use crate::registry::{Registry, unregistered};
@@ -13,12 +13,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use tracing::warn;
 
-/// Why a message was not made ready to leave.
+/// Why a message was not sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotSealed {
     /// A file of this machine cannot be read or written now.
     Later(String),
-    /// It must not leave; a text for its sender.
+    /// It must not be sent; the reason is for its sender.
     Refused(String),
 }
 
@@ -33,13 +33,13 @@ pub struct Seal {
 }
 
 impl Seal {
-    /// For the messages of `repo`; `require`: none may leave unencrypted.
+    /// For the messages of `repo`; with `require` none is sent unencrypted.
     pub fn new(machine: Arc<dyn Machine>, repo: Repo, require: bool) -> Self {
         Self { machine, repo, require, warned: Mutex::default() }
     }
 
-    /// Does it matter which key the recipient publishes, and is none known?
-    pub fn wants_key_of(&self, to: &AgentName, registry: &Registry) -> bool {
+    /// Is a key of the recipient needed, and none known?
+    pub fn needs_key_of(&self, to: &AgentName, registry: &Registry) -> bool {
         let read = registry.read();
         let encrypts = self.require || read.config.is_some_and(|config| config.encrypt.is_some());
         let known = read.agents.iter().find(|agent| agent.name == *to);
@@ -48,8 +48,7 @@ impl Seal {
         encrypts && !known.is_some_and(has_key)
     }
 
-    /// A message as it is to leave, by the shared configuration that `registry`
-    /// has read.
+    /// Seals a message, if the shared configuration that `registry` has read asks for it.
     ///
     /// # Errors
     /// See [`NotSealed`].
@@ -96,11 +95,10 @@ impl Seal {
         }
     }
 
-    /// The text of a message; what is wrong with it, in its place, if no key of
-    /// this machine opens it.
+    /// The text of a message; if no key of this machine opens it, the reason instead.
     ///
     /// # Errors
-    /// This machine's keys cannot be read now: it can be opened later.
+    /// This machine's keys cannot be read now: try again later.
     pub fn open(&self, message: &Message) -> Result<String, String> {
         if !sealed::is_sealed(message) {
             return Ok(message.body.clone());
@@ -109,8 +107,7 @@ impl Seal {
         Ok(match sealed::open(message, &keys) {
             Ok(opened) if opened.message.repo == self.repo => opened.message.body,
             Ok(_) => {
-                "(This encrypted message says that it is of another repo, so it is not shown.)"
-                    .to_owned()
+                "(This encrypted message belongs to another repo, so it is not shown.)".to_owned()
             }
             Err(reason) => format!(
                 "(This message is encrypted and cannot be read here: {reason}. Ask {} to send it again, or check \

@@ -1,46 +1,44 @@
-//! What `bridge status` shows. A running bridge writes it to `status.json`
-//! whenever it changes.
+//! The content of `bridge status`. A running bridge writes it to `status.json` whenever
+//! it changes.
 
 use crate::connection::Reach;
 use crate::inbox::Stage;
 use crate::lock::locked;
-use crate::repo::{RepoBridge, Way};
+use crate::repo::{RepoBridge, Transport};
 use crate::spool::{entries, recipients};
 use multiclaude_hybrid_client::protocol::agent::AgentStatus;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A bridge.
+/// The state of a running bridge.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Status {
-    /// Its process.
+    /// The id of its process.
     pub pid: u32,
-    /// Its version.
+    /// The version of the program.
     pub version: String,
     /// When it was started, in milliseconds since the epoch.
     pub started_ms: i64,
     /// The label of this machine.
     pub node: String,
-    /// Why the settings cannot be read, if so: the bridge goes on with the last
-    /// ones.
+    /// Why the settings cannot be read, if so. The bridge goes on with the last ones.
     pub settings_error: Option<String>,
     /// Does multiclaude's daemon answer?
     pub daemon: bool,
-    /// Types that this machine serves.
+    /// Types that this machine serves under their bare names.
     pub serve: Vec<String>,
-    /// Calls of the coordinator since midnight, UTC.
+    /// Requests to the coordinator since midnight, UTC.
     pub requests_today: u64,
-    /// Directories that cannot be watched, and why: messages there are taken by
-    /// looking.
+    /// Directories that cannot be watched, and why. They are scanned instead.
     pub unwatched: BTreeMap<String, String>,
     /// multiclaude's names of repos that cannot be served, and why.
     pub refused: BTreeMap<String, String>,
-    /// The repos.
+    /// The repos that are served.
     pub repos: Vec<RepoStatus>,
 }
 
-/// One repo.
+/// The state of one repo.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RepoStatus {
@@ -48,19 +46,19 @@ pub struct RepoStatus {
     pub repo: String,
     /// multiclaude's name for it.
     pub nickname: String,
-    /// The coordinator.
+    /// The coordinator's URL.
     pub url: String,
     /// Does the coordinator answer?
     pub online: bool,
-    /// Why not.
+    /// Why it does not answer, if so.
     pub reason: Option<String>,
-    /// Since when that is so, in milliseconds since the epoch.
+    /// The time of the last change of `online`, in milliseconds since the epoch.
     pub since_ms: i64,
     /// When the coordinator last answered, in milliseconds since the epoch.
     pub last_contact_ms: i64,
     /// Why the agents of the repo cannot be read, although the coordinator answers.
     pub unread: Option<String>,
-    /// How messages come in: `webhook`, `stream` or `polling`.
+    /// How messages are received: `webhook`, `stream` or `polling`.
     pub delivery: String,
     /// The registered agents.
     pub agents: Vec<AgentLine>,
@@ -68,24 +66,24 @@ pub struct RepoStatus {
     pub not_registered: BTreeMap<String, String>,
     /// Roles whose local agents stand down.
     pub stood_down: Vec<String>,
-    /// Messages on their way out, by recipient.
+    /// Outgoing messages, by recipient.
     pub outgoing: BTreeMap<String, Outgoing>,
     /// Incoming messages that wait on this machine.
     pub held: Vec<Held>,
     /// Names that cannot be linked, and why.
     pub unlinked: BTreeMap<String, String>,
-    /// Message files that never became readable, or that nobody could be told of.
+    /// Message files that never became readable, or could not be returned to a sender.
     pub damaged: usize,
 }
 
-/// One agent.
+/// One registered agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AgentLine {
-    /// Its name here.
+    /// The name on this machine.
     pub local: String,
-    /// Its registered name.
+    /// The registered name.
     pub name: String,
-    /// What was last reported of it.
+    /// The status that was last reported.
     pub status: String,
     /// Messages that it has not acknowledged.
     pub unacknowledged: usize,
@@ -94,28 +92,28 @@ pub struct AgentLine {
     pub channel: bool,
 }
 
-/// Messages for one recipient.
+/// Outgoing messages for one recipient.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outgoing {
-    /// How many.
+    /// The number of messages.
     pub waiting: usize,
     /// Why the first one waits, if it was tried.
     pub reason: Option<String>,
 }
 
-/// An incoming message that waits.
+/// An incoming message that waits on this machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Held {
-    /// Its id.
+    /// The message's id.
     pub id: String,
-    /// For whom.
+    /// The local agent that it is for.
     pub to: String,
-    /// Why.
+    /// Why it waits.
     pub reason: String,
 }
 
 impl RepoStatus {
-    /// Of a repo, now.
+    /// The current state of a repo.
     pub fn of(bridge: &RepoBridge) -> Self {
         let (reach, since_ms) = bridge.connection.reach();
         let statuses = bridge.statuses();
@@ -166,10 +164,10 @@ impl RepoStatus {
             since_ms,
             last_contact_ms: bridge.connection.last_contact_ms(),
             unread: bridge.registry.unread.reason(),
-            delivery: match bridge.way() {
-                Way::Webhook => "webhook",
-                Way::Stream => "stream",
-                Way::Polling => "polling",
+            delivery: match bridge.transport() {
+                Transport::Webhook => "webhook",
+                Transport::Stream => "stream",
+                Transport::Polling => "polling",
             }
             .to_owned(),
             agents: agents.collect(),

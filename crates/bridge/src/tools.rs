@@ -1,9 +1,9 @@
-//! The tools of agents' MCP servers: their names, arguments and descriptions, and
-//! those that need nothing but the API.
+//! The tools of agents' MCP servers: names, arguments, descriptions, and the tools that
+//! need only the API.
 //!
-//! The bridge calls them for the agents of this machine ([`crate::repo`]). Agents
-//! without a bridge, which are workers of a runner and `multiclaude-hybrid mcp --agent`,
-//! read their [`mailbox`]. The texts are read by agents.
+//! The bridge calls them for the agents of this machine ([`crate::repo`]). Agents without
+//! a bridge, which are workers of a runner and `multiclaude-hybrid mcp --agent`, use their
+//! [`mailbox`]. Agents read these texts.
 
 pub mod mailbox;
 pub mod spawn;
@@ -23,12 +23,12 @@ use serde_json::{Value, json};
 /// Characters of a text that a list shows.
 const PREVIEW: usize = 200;
 
-/// A tool, as its callers see it.
+/// The description of a tool for its callers.
 #[derive(Debug, Clone)]
 pub struct Tool {
-    /// Its name.
+    /// The name to call it by.
     pub name: &'static str,
-    /// What it does.
+    /// The purpose of the tool, for the agent.
     pub description: &'static str,
     /// The JSON Schema of its arguments.
     pub schema: Value,
@@ -73,11 +73,11 @@ pub fn all() -> Vec<Tool> {
     ]
 }
 
-/// No arguments.
+/// The arguments of tools without arguments.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub struct NoArguments {}
 
-/// A message to be sent.
+/// The arguments of `send_message`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct Send {
     /// The agent's name, as `list_agents` shows it
@@ -88,7 +88,7 @@ pub struct Send {
     pub reply_to: Option<String>,
 }
 
-/// Which messages are listed.
+/// The arguments of `list_messages`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct List {
@@ -96,7 +96,7 @@ pub struct List {
     pub all: bool,
 }
 
-/// Names a message.
+/// The arguments of tools about one message.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct OfMessage {
     /// The message's id
@@ -107,17 +107,17 @@ pub struct OfMessage {
     pub original: bool,
 }
 
-/// A worker that is asked for.
+/// The arguments of `spawn_worker`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct Spawn {
-    /// What the worker is to do
+    /// The task of the worker
     pub task: String,
 }
 
-/// The arguments of a tool.
+/// Reads the arguments of a tool.
 ///
 /// # Errors
-/// What is wrong with them.
+/// The fault in them, for the agent.
 pub fn arguments<T: DeserializeOwned>(arguments: Value) -> Result<T, String> {
     let arguments = if arguments.is_null() { json!({}) } else { arguments };
     serde_json::from_value(arguments).map_err(|error| format!("the arguments are wrong: {error}"))
@@ -125,22 +125,22 @@ pub fn arguments<T: DeserializeOwned>(arguments: Value) -> Result<T, String> {
 
 /// An agent, as `list_agents` shows it.
 #[derive(Debug, Clone, Serialize)]
-pub struct Shown {
-    /// What it is written to by.
+pub struct AgentEntry {
+    /// The name to send messages to.
     pub name: String,
     /// `worker`, `merge-queue`, …
     pub r#type: String,
-    /// Whose it is.
+    /// The owner of the agent.
     pub owner: String,
     /// `active`, `idle` or `stopped`.
     pub status: &'static str,
-    /// Is it the one that asks?
+    /// Is it the caller?
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub you: bool,
 }
 
-impl Shown {
-    /// As others see it.
+impl AgentEntry {
+    /// The entry of `agent`, which callers address as `name`.
     pub fn of(agent: &Agent, name: &str, you: bool) -> Self {
         Self {
             name: name.to_owned(),
@@ -152,7 +152,7 @@ impl Shown {
     }
 }
 
-/// The beginning of a text.
+/// The first [`PREVIEW`] characters of a text.
 pub fn preview(text: &str) -> String {
     let mut preview: String = text.chars().take(PREVIEW).collect();
     if preview.len() < text.len() {
@@ -164,18 +164,18 @@ pub fn preview(text: &str) -> String {
 /// Reads a message's id.
 ///
 /// # Errors
-/// It is none.
+/// It is not an id of the coordinator's.
 pub fn message_id(text: &str) -> Result<MessageId, String> {
     MessageId::parse(text).ok_or_else(|| {
         format!("{text:?} is not the id of a message that was sent to or from another machine")
     })
 }
 
-/// A result as an agent may read it: without hidden characters in any of its texts.
+/// Removes hidden characters from all texts of a result.
 ///
 /// # Errors
-/// The same one, likewise.
-pub fn shown(result: Result<Value, String>) -> Result<Value, String> {
+/// The given error, likewise.
+pub fn sanitised(result: Result<Value, String>) -> Result<Value, String> {
     fn strip(value: Value) -> Value {
         match value {
             Value::String(text) => Value::String(stripped(&text).into_owned()),
@@ -191,8 +191,8 @@ pub fn shown(result: Result<Value, String>) -> Result<Value, String> {
     result.map(strip).map_err(|error| stripped(&error).into_owned())
 }
 
-/// The tools that need nothing but the API, on behalf of `name`; nothing if it is
-/// another tool. `required`: this machine sends nothing unencrypted.
+/// Calls a tool that needs only the API, on behalf of `name`; `None` if it is another
+/// tool. `required`: this machine sends nothing unencrypted.
 pub async fn call_api(
     repo: &RepoClient,
     name: &AgentName,
@@ -203,8 +203,9 @@ pub async fn call_api(
     let text = |error: Error| hints::explained(&error);
     Some(match tool {
         "list_agents" => repo.agents(&AgentFilter::default()).await.map_err(text).map(|agents| {
-            let shown = |agent: &Agent| Shown::of(agent, agent.name.as_str(), agent.name == *name);
-            json!(agents.iter().map(shown).collect::<Vec<_>>())
+            let entry =
+                |agent: &Agent| AgentEntry::of(agent, agent.name.as_str(), agent.name == *name);
+            json!(agents.iter().map(entry).collect::<Vec<_>>())
         }),
         "receipt" => {
             async {
@@ -214,22 +215,30 @@ pub async fn call_api(
             }
             .await
         }
-        "spawn_worker" => match arguments(args.clone()) {
-            Ok(wish) => spawn::spawn(repo, name, wish, required).await,
-            Err(wrong) => Err(wrong),
-        },
+        "spawn_worker" => {
+            async {
+                let Spawn { task } = arguments(args.clone())?;
+                let (request, warning) = spawn::spawn(repo, name, &task, required).await?;
+                let mut entry = worker_entry(&request);
+                if let (Some(fields), Some(warning)) = (entry.as_object_mut(), warning) {
+                    fields.insert("warning".to_owned(), json!(warning));
+                }
+                Ok(entry)
+            }
+            .await
+        }
         "list_workers" => repo.workers(None).await.map_err(text).map(|requests| {
             let ended = |request: &SpawnRequest| {
                 matches!(request.status, SpawnStatus::Completed | SpawnStatus::Failed)
             };
             let open = requests.iter().filter(|request| !ended(request));
-            json!(open.map(worker).collect::<Vec<_>>())
+            json!(open.map(worker_entry).collect::<Vec<_>>())
         }),
         _ => return None,
     })
 }
 
-/// How far a message has come.
+/// The result of `receipt`: how far a message has come.
 pub fn receipt(message: &Message) -> Value {
     json!({
         "id": message.id,
@@ -243,7 +252,7 @@ pub fn receipt(message: &Message) -> Value {
     })
 }
 
-fn worker(request: &SpawnRequest) -> Value {
+fn worker_entry(request: &SpawnRequest) -> Value {
     json!({
         "id": request.id,
         "task": preview(&request.task),
@@ -266,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_arguments_are_named() {
+    fn an_error_names_the_wrong_argument() {
         let wrong = arguments::<Send>(json!({"to": "fox"})).unwrap_err();
         assert!(wrong.contains("missing field `body`"), "{wrong}");
         assert!(!arguments::<List>(Value::Null).unwrap().all);

@@ -1,11 +1,11 @@
-//! A condition that is logged when it begins, when its reason changes, and when
-//! it ends, however often it is met.
+//! A condition that is logged when it begins, when its reason changes, and when it ends,
+//! and not each time it is observed.
 
 use crate::lock::locked;
 use std::sync::Mutex;
 use tracing::{info, warn};
 
-/// One condition.
+/// A lasting condition, such as a full disk.
 #[derive(Debug)]
 pub struct Trouble {
     begins: &'static str,
@@ -14,12 +14,12 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// A condition that is not met yet, and what is logged of it.
+    /// A condition that does not hold yet, and the texts to log at its begin and end.
     pub const fn new(begins: &'static str, ends: &'static str) -> Self {
         Self { begins, ends, reason: Mutex::new(None) }
     }
 
-    /// It is met, for this reason.
+    /// Notes that the condition holds, for this reason.
     pub fn begin(&self, about: &str, reason: impl ToString) {
         let reason = reason.to_string();
         let mut known = locked(&self.reason);
@@ -29,14 +29,14 @@ impl Trouble {
         }
     }
 
-    /// It is not met.
+    /// Notes that the condition does not hold.
     pub fn end(&self, about: &str) {
         if locked(&self.reason).take().is_some() {
             info!(about, "{}", self.ends);
         }
     }
 
-    /// It is met if `result` is an error; the value otherwise.
+    /// Notes that the condition holds if `result` is an error; returns the value otherwise.
     pub fn note<T, E: ToString>(&self, about: &str, result: Result<T, E>) -> Option<T> {
         match result {
             Ok(value) => {
@@ -50,7 +50,7 @@ impl Trouble {
         }
     }
 
-    /// Why it is met.
+    /// Why the condition holds, if it does.
     pub fn reason(&self) -> Option<String> {
         locked(&self.reason).clone()
     }

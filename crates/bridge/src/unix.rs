@@ -1,4 +1,4 @@
-//! Unix sockets whose path may be longer than a socket address holds.
+//! Unix sockets, also with paths that are too long for a socket address.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -9,11 +9,11 @@ use tokio::net::{UnixListener, UnixStream};
 
 /// The longest path that a socket address holds on every platform.
 const PATH_MAX: usize = 100;
-/// The longest path that a program can listen on, if it knows no other way.
+/// The longest path that a program can listen on directly.
 const LISTEN_MAX: usize = if cfg!(target_os = "macos") { 103 } else { 107 };
 
-/// Why no program can listen on a socket of this path; nothing if one can. The
-/// bridge reaches such a socket all the same, multiclaude cannot make it.
+/// Why multiclaude cannot listen on a socket of this path; `None` if it can. The bridge
+/// itself handles such paths.
 pub fn path_fault(socket: &Path) -> Option<String> {
     let length = socket.as_os_str().len();
     (length > LISTEN_MAX).then(|| {
@@ -27,27 +27,27 @@ pub fn path_fault(socket: &Path) -> Option<String> {
 /// Connects to a socket.
 ///
 /// # Errors
-/// As `connect`.
+/// The connection fails.
 pub async fn connect(socket: &Path) -> io::Result<UnixStream> {
-    let (_dir, path) = short(socket)?;
+    let (_dir, path) = short_path(socket)?;
     UnixStream::connect(path).await
 }
 
-/// Listens on a socket that only this user can connect to. What an earlier process
-/// has left there is removed: call it under a lock.
+/// Listens on a socket that only this user can connect to. The socket of an earlier
+/// process is removed: call this under a lock.
 ///
 /// # Errors
-/// As `bind`.
+/// The socket cannot be created.
 pub fn listen(socket: &Path) -> io::Result<UnixListener> {
     crate::dirs::remove(socket)?;
-    let (_dir, path) = short(socket)?;
+    let (_dir, path) = short_path(socket)?;
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(socket, Permissions::from_mode(0o600))?;
     Ok(listener)
 }
 
-/// A short path to a socket, which holds as long as the directory is open.
-fn short(socket: &Path) -> io::Result<(Option<File>, PathBuf)> {
+/// A short path to a socket, which is valid while the returned directory is open.
+fn short_path(socket: &Path) -> io::Result<(Option<File>, PathBuf)> {
     if socket.as_os_str().len() <= PATH_MAX {
         return Ok((None, socket.to_owned()));
     }
@@ -55,7 +55,7 @@ fn short(socket: &Path) -> io::Result<(Option<File>, PathBuf)> {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     let dir = File::open(dir)?;
-    // Only Linux has this way to a directory that is open.
+    // Only Linux has such paths of open directories.
     let path = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name);
     Ok((Some(dir), path))
 }
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_that_nobody_can_listen_on_is_known() {
+    fn a_path_is_at_fault_exactly_if_no_program_can_listen_on_it() {
         for length in [LISTEN_MAX, LISTEN_MAX + 1] {
             let dir = tempfile::tempdir().unwrap();
             let rest = length - dir.path().as_os_str().len() - 1;
@@ -78,13 +78,13 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn a_socket_deep_in_the_file_system_is_only_ours_and_is_reached() {
+    async fn a_socket_with_a_long_path_is_private_and_can_be_reached() {
         let dir = tempfile::tempdir().unwrap();
         let deep = dir.path().join("d".repeat(120));
         fs::create_dir(&deep).unwrap();
         let socket = deep.join("socket");
         for _ in 0..2 {
-            // The second time what the first has left is in the way.
+            // The second time the first socket is still there.
             let listener = listen(&socket).unwrap();
             let (connected, accepted) = tokio::join!(connect(&socket), listener.accept());
             assert!(connected.is_ok() && accepted.is_ok());

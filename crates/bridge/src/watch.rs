@@ -1,10 +1,9 @@
-//! Watching directories: by inotify (or what the platform has), and by looking
-//! now and then.
+//! Watches directories, by inotify (or the platform's equivalent) and by periodic scans.
 //!
-//! A watch can be refused (`max_user_watches`, `max_user_instances`), can miss
-//! changes (NFS) and ends with its directory. So [`Watcher::keep`] is called
-//! before each wait: it notices directories that were removed, created again or
-//! swapped, and says which watches could not be set. Then the waits are short.
+//! A watch can be refused (`max_user_watches`, `max_user_instances`), can miss changes
+//! (NFS) and ends with its directory. So [`Watcher::keep`] is called before each wait. It
+//! notices directories that were removed, created again or swapped, and records which
+//! watches could not be set. In that case the waits are short.
 
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,18 +16,18 @@ use tracing::{info, warn};
 
 /// How long a wait is when all watches are set.
 const CALM: Duration = Duration::from_secs(2);
-/// How long it is while one is not: shorter than multiclaude takes to remove
-/// what an agent wrote last (90 ms).
+/// How long it is otherwise: less than the 90 ms after which multiclaude removes an
+/// agent's last messages.
 const DEGRADED: Duration = Duration::from_millis(40);
 
-/// Something happened in a directory, or somebody wants a look.
+/// The reason for the end of a wait.
 #[derive(Debug)]
 pub enum Wake {
     /// These paths changed; none are known if the watch has lost events.
     Changed(Vec<PathBuf>),
-    /// A look is wanted.
+    /// A scan was requested.
     Nudge,
-    /// The bridge ends.
+    /// The bridge is stopping.
     Stop,
 }
 
@@ -36,7 +35,7 @@ pub enum Wake {
 #[derive(Debug)]
 pub struct Watcher {
     inner: Option<RecommendedWatcher>,
-    /// What is watched, by device and inode.
+    /// The watched directories, with device and inode.
     watched: BTreeMap<PathBuf, (u64, u64)>,
     failed: BTreeMap<PathBuf, String>,
     unavailable: Option<String>,
@@ -51,7 +50,7 @@ impl Default for Watcher {
 }
 
 impl Watcher {
-    /// Watches nothing yet.
+    /// A watcher without directories.
     pub fn new() -> Self {
         let (sender, wakes) = channel();
         let mut watcher = Self {
@@ -70,7 +69,7 @@ impl Watcher {
         let events = self.sender.clone();
         let opened = notify::recommended_watcher(move |event: notify::Result<Event>| {
             let paths = match event {
-                // Our own reading is no change.
+                // Our own reads are not changes.
                 Ok(event) if event.kind.is_access() && !is_written(&event) => return,
                 Ok(event) => event.paths,
                 Err(_) => Vec::new(),
@@ -97,12 +96,12 @@ impl Watcher {
         }
     }
 
-    /// Where others wake this watcher.
+    /// Wakes this watcher from another thread.
     pub fn waker(&self) -> Sender<Wake> {
         self.sender.clone()
     }
 
-    /// Watches these directories, as far as they exist, and no others.
+    /// Watches exactly those of these directories that exist.
     pub fn keep(&mut self, wanted: &BTreeSet<PathBuf>) {
         if self.inner.is_none() {
             self.open();
@@ -134,7 +133,7 @@ impl Watcher {
                 Ok(()) => {
                     self.watched.insert(path.clone(), identity);
                     self.failed.remove(path);
-                    // What happened before the watch was set.
+                    // Changes may have happened before the watch was set.
                     let _ = self.sender.send(Wake::Changed(Vec::new()));
                 }
                 Err(error) => {
@@ -159,8 +158,7 @@ impl Watcher {
         failed
     }
 
-    /// Waits for something to happen, or until it is time for a look; all that
-    /// has happened by then.
+    /// Waits for a change, or until it is time for a scan; returns all events so far.
     pub fn wait(&self) -> Vec<Wake> {
         let calm = self.failed.is_empty() && self.unavailable.is_none();
         let mut wakes = match self.wakes.recv_timeout(if calm { CALM } else { DEGRADED }) {
@@ -173,7 +171,7 @@ impl Watcher {
     }
 }
 
-/// The end of a writing is an access event of inotify.
+/// Was a file closed after a write? inotify reports that as an access.
 fn is_written(event: &Event) -> bool {
     use notify::event::{AccessKind, AccessMode, EventKind};
     matches!(event.kind, EventKind::Access(AccessKind::Close(AccessMode::Write)))
@@ -184,8 +182,8 @@ mod tests {
     use super::*;
     use crate::clock;
 
-    /// Waits until something is reported of `path`.
-    fn heard(watcher: &mut Watcher, dir: &std::path::Path) -> bool {
+    /// Waits until a change of the file `new` in `dir` is reported.
+    fn is_reported(watcher: &mut Watcher, dir: &std::path::Path) -> bool {
         let wanted = BTreeSet::from([dir.to_owned()]);
         let deadline = clock::awake() + Duration::from_secs(20);
         while clock::awake() < deadline {
@@ -209,7 +207,7 @@ mod tests {
             fs::create_dir(&dir).unwrap();
             watcher.keep(&BTreeSet::from([dir.clone()]));
             fs::write(dir.join("new"), "").unwrap();
-            assert!(heard(&mut watcher, &dir));
+            assert!(is_reported(&mut watcher, &dir));
             fs::remove_dir_all(&dir).unwrap();
             watcher.keep(&BTreeSet::from([dir.clone()]));
         }

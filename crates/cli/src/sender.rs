@@ -5,7 +5,7 @@ use crate::multiclaude::{Place, State, Window};
 use crate::output::line;
 use crate::session::{InRepo, Session};
 use crate::types;
-use multiclaude_hybrid_bridge::names::registered;
+use multiclaude_hybrid_bridge::names::registered_name;
 use multiclaude_hybrid_client::AgentFilter;
 use multiclaude_hybrid_client::protocol::AgentName;
 use multiclaude_hybrid_client::protocol::agent::Agent;
@@ -126,7 +126,7 @@ pub async fn around(session: &Session, at: &InRepo) -> Outcome<Around> {
 /// How a local agent is registered: under the name that a bridge gives it.
 pub fn registration(session: &Session, local: &Local) -> String {
     let kind = if local.kind.is_empty() { "worker" } else { local.kind.as_str() };
-    let name = registered(&local.name, kind, &session.settings.node(), &BTreeSet::new());
+    let name = registered_name(&local.name, kind, &session.settings.node(), &BTreeSet::new());
     let name = name.map_or_else(|_| "NAME".to_owned(), |name| name.to_string());
     let unknown = if types::is_known(kind) { "" } else { " --allow-unknown-type" };
     format!("multiclaude-hybrid agents register {name} --type {}{unknown}", quoted(kind))

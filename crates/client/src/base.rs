@@ -1,33 +1,33 @@
-//! Where a coordinator is.
+//! The URL of a coordinator.
 
 use std::fmt;
 use url::{Host, ParseError, Url};
 
-/// The environment's variable with the coordinator's URL.
+/// The environment variable with the coordinator's URL.
 pub const URL_VARIABLE: &str = "MULTICLAUDE_API_URL";
-/// The coordinator that is asked when nobody says otherwise.
+/// The coordinator that is used if no other is configured.
 pub const DEFAULT_URL: &str = "https://api.multiclaude.dev/v1";
 
 const NO_SCHEME: &str = "it does not begin with https://";
 
-/// The base of a coordinator's API: `https`, with a path (`/v1` unless said).
+/// The base of a coordinator's API: `https`, with a path (`/v1` by default).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BaseUrl {
     text: String,
     loopback: bool,
 }
 
-/// Why a text is no [`BaseUrl`].
+/// Why a text is not a [`BaseUrl`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BaseUrlError {
-    /// It is not a URL that a coordinator can be at.
+    /// It cannot be the URL of a coordinator.
     #[error("{url:?} is not a coordinator's URL: {reason}; one looks like https://HOST/v1")]
     Malformed {
-        /// What was given, without user and password.
+        /// The given text, without user and password.
         url: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
-        /// What may have been meant: a good URL of the very host that was given.
+        /// A valid URL of the same host, which may have been meant.
         suggestion: Option<String>,
     },
     /// It is plain `http` to another machine.
@@ -36,14 +36,14 @@ pub enum BaseUrlError {
          or ask for plain http explicitly where that network is yours"
     )]
     Plain {
-        /// What was given.
+        /// The given URL.
         url: String,
     },
 }
 
 impl BaseUrl {
-    /// Reads a URL: a path in it is kept, an empty one means `/v1`. Plain `http`
-    /// is for loopback, unless `allow_http`.
+    /// Reads a URL. A path is kept, and an empty one means `/v1`. Plain `http` is
+    /// allowed for loopback, and elsewhere with `allow_http`.
     pub fn parse(text: &str, allow_http: bool) -> Result<Self, BaseUrlError> {
         Self::read(text, allow_http).map_err(|error| match error {
             BaseUrlError::Malformed { url, reason, .. } => {
@@ -60,7 +60,7 @@ impl BaseUrl {
             reason: reason.to_owned(),
             suggestion: None,
         };
-        // What cannot be read may hold a password: it is not repeated then.
+        // An unreadable text with an @ may hold a password: do not repeat it.
         let hidden = if text.contains('@') { "…" } else { text };
         let url = Url::parse(text.trim()).map_err(|error| match error {
             ParseError::RelativeUrlWithoutBase => malformed(hidden, NO_SCHEME),
@@ -91,44 +91,34 @@ impl BaseUrl {
         Ok(Self { text, loopback })
     }
 
-    /// [`URL_VARIABLE`] of the environment, or [`DEFAULT_URL`].
-    pub fn from_environment() -> Result<Self, BaseUrlError> {
-        match std::env::var(URL_VARIABLE) {
-            Ok(text) if !text.is_empty() => Self::parse(&text, false),
-            _ => Self::parse(DEFAULT_URL, false),
-        }
-    }
-
-    /// Do two URLs lead to the same coordinator? The names of this machine are one.
-    /// What is no URL is the same as itself only.
+    /// Do two URLs lead to the same coordinator? All names of this machine count as one.
+    /// Texts that are not URLs are compared as they are.
     pub fn is_same(one: &str, other: &str) -> bool {
-        match (Place::of(one), Place::of(other)) {
+        match (normalised(one), normalised(other)) {
             (Some(one), Some(other)) => one == other,
             _ => one == other,
         }
     }
 
-    /// Do two URLs name the same host, with whatever port and path?
+    /// Do two URLs name the same host? Ports and paths may differ.
     pub fn is_same_host(one: &str, other: &str) -> bool {
-        match (Place::of(one), Place::of(other)) {
-            (Some(one), Some(other)) => one.host == other.host,
-            _ => false,
-        }
+        let host = |text| normalised(text)?.host_str().map(str::to_owned);
+        host(one).is_some_and(|one| host(other) == Some(one))
     }
 
-    /// Its text, without a slash at the end.
+    /// The URL without a slash at the end.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Is it on this machine?
+    /// Is the coordinator on this machine?
     pub fn is_loopback(&self) -> bool {
         self.loopback
     }
 }
 
 impl BaseUrlError {
-    /// A good URL of the host that was given, if that can be made of it.
+    /// A valid URL of the same host, if the given text allows one.
     pub fn suggestion(&self) -> Option<&str> {
         match self {
             Self::Malformed { suggestion, .. } => suggestion.as_deref(),
@@ -137,32 +127,17 @@ impl BaseUrlError {
     }
 }
 
-/// Where a URL leads.
-#[derive(PartialEq, Eq)]
-struct Place {
-    scheme: String,
-    /// Nothing for this machine.
-    host: Option<String>,
-    port: Option<u16>,
-    path: String,
-}
-
-impl Place {
-    fn of(text: &str) -> Option<Self> {
-        let url = Url::parse(BaseUrl::read(text, true).ok()?.as_str()).ok()?;
-        let host = url.host_str()?;
-        let is_here = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
-        Some(Self {
-            scheme: url.scheme().to_owned(),
-            host: (!is_here).then(|| host.to_owned()),
-            port: url.port_or_known_default(),
-            path: url.path().to_owned(),
-        })
+/// A coordinator's URL with one name for this machine, for comparison.
+fn normalised(text: &str) -> Option<Url> {
+    let mut url = Url::parse(BaseUrl::read(text, true).ok()?.as_str()).ok()?;
+    if matches!(url.host_str(), Some("127.0.0.1" | "[::1]")) {
+        url.set_host(Some("localhost")).ok()?;
     }
+    Some(url)
 }
 
-/// What a text that is no good URL may have meant. Only the scheme and what follows
-/// the path are changed: whoever follows the suggestion shows a token to its host.
+/// A valid URL that an invalid text may have meant. Only the scheme and the parts after
+/// the path are changed: a user who follows the suggestion sends a token to its host.
 fn suggestion(text: &str) -> Option<String> {
     let text = text.trim();
     let text = text.split(['?', '#']).next()?;
@@ -179,7 +154,7 @@ fn suggestion(text: &str) -> Option<String> {
     let base = match scheme.as_deref() {
         Some(scheme @ ("http" | "https")) => made(scheme)?,
         Some(_) => return None,
-        // Plain http is for this machine alone, which is where it is usual.
+        // Plain http is allowed for this machine only, where it is usual.
         None => made("http").or_else(|| made("https"))?,
     };
     let url = Url::parse(base.as_str()).ok()?;
@@ -234,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_of_an_api_is_refused() {
+    fn a_text_that_cannot_be_the_url_of_an_api_is_refused() {
         for url in
             ["", "example.com", "ftp://example.com", "https://x/?a=b", "https://x/#a", "file:///x"]
         {
@@ -243,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_been_meant_is_suggested_for_the_same_host_alone() {
+    fn a_suggestion_never_names_another_host() {
         for (given, meant) in [
             ("localhost:8801", Some("http://localhost:8801/v1")),
             ("127.0.0.1:8787", Some("http://127.0.0.1:8787/v1")),
@@ -283,16 +258,13 @@ mod tests {
                 && let Some(suggestion) = refused.suggestion()
             {
                 let host = Url::parse(suggestion).unwrap().host_str().unwrap().to_owned();
-                let typed = text.to_ascii_lowercase();
-                let typed = typed.trim();
-                let typed = typed.split_once("://").map_or(typed, |(_, rest)| rest);
-                prop_assert!(typed.starts_with(&host), "{text:?} {suggestion}");
-                let after = &typed[host.len()..];
+                let typed = text.trim().to_ascii_lowercase();
+                let rest = typed.split_once("://").map_or(&*typed, |(_, rest)| rest);
+                let after = rest.strip_prefix(&host).map(|after| after.chars().next());
                 prop_assert!(
-                    after.is_empty() || after.starts_with([':', '/', '?', '#']),
+                    matches!(after, Some(None | Some(':' | '/' | '?' | '#'))),
                     "{text:?} {suggestion}"
                 );
-                prop_assert!(!text.split(['/', '?', '#']).next().unwrap().contains('@'));
                 prop_assert!(BaseUrl::parse(suggestion, false).is_ok());
             }
         }

@@ -1,4 +1,4 @@
-//! Why a connection was not made, or broke, as far as its errors tell.
+//! Why a connection failed, as far as its errors show.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -7,21 +7,21 @@ use std::io::{self, ErrorKind};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
-    /// Its name is not known.
+    /// Its host name cannot be resolved.
     Name,
     /// Nothing listens at its port.
     Refused,
-    /// It did not answer in time.
+    /// No answer came in time.
     Timeout,
     /// Something listens there, but no TLS connection can be made with it: its
     /// certificate is not valid here, or it does not speak TLS.
     Tls,
-    /// Something else.
+    /// Any other reason.
     Other,
 }
 
 impl Cause {
-    /// Of a failed request.
+    /// The cause of a failed request.
     pub(crate) fn of(error: &reqwest::Error) -> Self {
         if error.is_timeout() {
             return Self::Timeout;
@@ -29,12 +29,12 @@ impl Cause {
         let https = error.url().is_some_and(|url| url.scheme() == "https");
         let mut next = error.source();
         while let Some(cause) = next {
-            // The type of hyper's error is private, and this is its whole text.
+            // The type of hyper's error is private; this is its whole text.
             if cause.to_string() == "dns error" {
                 return Self::Name;
             }
             if let Some(cause) = cause.downcast_ref() {
-                return Self::of_io(innermost(cause), https && error.is_connect());
+                return Self::of_io(innermost_kind(cause), https && error.is_connect());
             }
             next = cause.source();
         }
@@ -62,11 +62,11 @@ impl Cause {
     }
 }
 
-/// The kind of the error at the bottom: hyper wraps an `io::Error` in another one,
-/// and the `source()` of that one leaves the inner one out.
-fn innermost(error: &io::Error) -> ErrorKind {
+/// The kind of the innermost error: hyper wraps an `io::Error` in another one, whose
+/// `source()` skips the inner one.
+fn innermost_kind(error: &io::Error) -> ErrorKind {
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(inner) => innermost(inner),
+        Some(inner) => innermost_kind(inner),
         None => error.kind(),
     }
 }
@@ -90,7 +90,7 @@ mod tests {
         }
     }
 
-    /// A port of this machine where `answer` is all that is ever said.
+    /// A port of this machine that sends `answer` to each connection, or nothing.
     async fn port(answer: Option<&'static [u8]>) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_speak_tls_is_told_from_what_is_not_there() {
+    async fn a_port_without_tls_is_distinguished_from_one_where_nothing_listens() {
         for answer in
             [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], b"", b"\x15\x03\x03\x00\x02\x02\x28"]
         {

@@ -1,4 +1,4 @@
-//! What can go wrong with a call.
+//! Errors of calls.
 
 use crate::{BaseUrlError, Cause};
 use multiclaude_hybrid_protocol::error::Problem;
@@ -8,69 +8,69 @@ use reqwest::StatusCode;
 use std::error::Error as _;
 use std::time::Duration;
 
-/// Why a call failed. The server's own words are in [`Error::problem`].
+/// Why a call failed. The server's own explanation is in [`Error::problem`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// 401: the token is unknown, revoked or expired.
-    #[error("{}", told(.0))]
+    #[error("{}", describe(.0))]
     Unauthenticated(Box<Problem>),
-    /// 403: the token does not allow that.
-    #[error("{}", told(.0))]
+    /// 403: the token does not allow this call.
+    #[error("{}", describe(.0))]
     Forbidden(Box<Problem>),
-    /// 404: there is no such thing.
-    #[error("{}", told(.0))]
+    /// 404: there is no such resource.
+    #[error("{}", describe(.0))]
     NotFound(Box<Problem>),
-    /// 409 and 412: it is not in a state for that; `code` says why.
-    #[error("{}", told(.problem))]
+    /// 409 and 412: the resource is not in a state for this call; `code` says why.
+    #[error("{}", describe(.problem))]
     Conflict {
         /// `agent_exists`, `lease_lost`, `precondition_failed`, …
         code: ErrorCode,
-        /// The server's words.
+        /// The server's explanation.
         problem: Box<Problem>,
     },
     /// 429: a limit is reached.
-    #[error("{}", told(.problem))]
+    #[error("{}", describe(.problem))]
     RateLimited {
         /// How long to wait, if the server says.
         retry_after: Option<Duration>,
-        /// The server's words.
+        /// The server's explanation.
         problem: Box<Problem>,
     },
     /// Another 4xx: the request itself is wrong.
-    #[error("{}", told(.0))]
+    #[error("{}", describe(.0))]
     Invalid(Box<Problem>),
-    /// 5xx: the coordinator failed; its log knows `request_id`.
-    #[error("{} (request {})", told(.problem), .problem.request_id)]
+    /// 5xx: the coordinator failed; its log has the `request_id`.
+    #[error("{} (request {})", describe(.problem), .problem.request_id)]
     Failed {
         /// How long to wait, if the server says.
         retry_after: Option<Duration>,
-        /// The server's words.
+        /// The server's explanation.
         problem: Box<Problem>,
     },
     /// The coordinator could not be reached, or did not answer in full in time.
     #[error("{base} cannot be reached: {reason}")]
     Unreachable {
-        /// The coordinator.
+        /// The URL of the coordinator.
         base: String,
-        /// What the connection died of.
+        /// Why the connection failed, for programs.
         cause: Cause,
-        /// The same in words.
+        /// Why the connection failed, for people.
         reason: String,
-        /// Nothing of the request can have arrived.
+        /// Is it certain that nothing of the request has arrived?
         unsent: bool,
     },
-    /// Something else than the coordinator answered: another program, or a proxy
-    /// before the coordinator.
-    #[error("{}", stranger(.base, *.status, .text))]
+    /// The answer does not come from a coordinator, but from another program or a proxy
+    /// in between.
+    #[error("{}", describe_unexpected(.base, *.status, .text))]
     Unexpected {
-        /// Where it was asked.
+        /// The URL that was called.
         base: String,
-        /// Its status.
+        /// The status of the answer.
         status: u16,
-        /// How long to wait, if it says.
+        /// How long to wait, if the answer says.
         retry_after: Option<Duration>,
-        /// The beginning of its body.
+        /// The beginning of the body.
         text: String,
     },
     /// A stream broke.
@@ -81,15 +81,15 @@ pub enum Error {
     Closed {
         /// The WebSocket close code.
         code: u16,
-        /// The coordinator's words.
+        /// The coordinator's explanation.
         reason: String,
     },
     /// A letter of an inbox was dropped without a confirmation.
     #[error(
-        "{0} was taken from the inbox and not confirmed: say delivered or acked of each letter before the next"
+        "{0} was taken from the inbox and not confirmed: confirm each letter as delivered or acked before the next"
     )]
     Unconfirmed(MessageId),
-    /// An inbox is over; why, an earlier answer of it has said.
+    /// The inbox has ended. It has returned the reason before.
     #[error("the inbox has ended")]
     Ended,
     /// The URL cannot be a coordinator's.
@@ -100,15 +100,15 @@ pub enum Error {
         "the token is malformed: it has spaces, line breaks or other characters that no token has"
     )]
     MalformedToken,
-    /// No client, or no request, could be made of what was given.
+    /// The client or the request could not be built from the given values.
     #[error("the request could not be made: {0}")]
     Setup(String),
 }
 
-/// Characters of a stranger's answer that an error repeats.
+/// Characters of an unexpected answer that an error repeats.
 const TEXT_MAX: usize = 200;
 
-fn told(problem: &Problem) -> String {
+fn describe(problem: &Problem) -> String {
     let mut text = format!("{}: {}", problem.status, problem.detail);
     for field in &problem.errors {
         text = format!("{text}\n  {}: {}", field.field, field.message);
@@ -116,9 +116,9 @@ fn told(problem: &Problem) -> String {
     text
 }
 
-fn stranger(base: &str, status: u16, text: &str) -> String {
+fn describe_unexpected(base: &str, status: u16, text: &str) -> String {
     match status {
-        429 => format!("a proxy at {base} answered 429: it limits how often it may be asked"),
+        429 => format!("a proxy at {base} answered 429: it limits the rate of requests"),
         500.. => format!(
             "a proxy at {base} answered {status}; the coordinator behind it may be restarting"
         ),
@@ -127,7 +127,7 @@ fn stranger(base: &str, status: u16, text: &str) -> String {
 }
 
 impl Error {
-    /// What the coordinator said, if it is what refused.
+    /// The coordinator's explanation, if the coordinator refused the call.
     pub fn problem(&self) -> Option<&Problem> {
         match self {
             Self::Unauthenticated(problem)
@@ -141,7 +141,7 @@ impl Error {
         }
     }
 
-    /// The coordinator's error code, if it is what refused.
+    /// The coordinator's error code, if the coordinator refused the call.
     pub fn code(&self) -> Option<ErrorCode> {
         self.problem().map(|problem| problem.code)
     }
@@ -156,12 +156,12 @@ impl Error {
         }
     }
 
-    /// Is the coordinator away, or in trouble? Then the same call might do better
-    /// later, without anybody changing anything.
+    /// Is the coordinator away, or has it failed? Then the same call may succeed later
+    /// without any change.
     pub fn is_outage(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Failed { .. } | Self::Stream(_) => true,
-            // A proxy's page, while what is behind it starts again.
+            // A proxy's page, while the coordinator restarts.
             Self::Unexpected { status, retry_after, .. } => {
                 *status >= 500 || matches!(status, 408 | 425) || retry_after.is_some()
             }
@@ -169,12 +169,12 @@ impl Error {
         }
     }
 
-    /// Is a limit reached? Then nothing was done.
+    /// Was the call refused because of a limit? Then it had no effect.
     pub fn is_limit(&self) -> bool {
         matches!(self, Self::RateLimited { .. } | Self::Unexpected { status: 429, .. })
     }
 
-    /// Does the same call succeed later, if all goes well?
+    /// May the same call succeed later?
     pub fn is_temporary(&self) -> bool {
         self.is_outage() || self.is_limit()
     }
@@ -222,7 +222,7 @@ impl Error {
         Self::Unexpected { base, status: status.as_u16(), retry_after, text: line }
     }
 
-    /// What an answer that is no success means.
+    /// The error for an answer that is not a success.
     pub(crate) fn refused(
         base: &str,
         status: StatusCode,

@@ -2,20 +2,20 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`BaseUrl`] | where a coordinator is, and what may be said in plain http |
+//! | [`BaseUrl`] | the URL of a coordinator, and where plain http is allowed |
 //! | [`Client`], [`RepoClient`] | one method an endpoint, typed with `multiclaude-hybrid-protocol` |
 //! | [`Call`], [`Reply`] | any other call |
-//! | [`Retries`], [`Repeat`] | what is made again, and when |
-//! | [`Error`], [`Cause`] | what went wrong, for programs and for people |
+//! | [`Retries`], [`Repeat`] | which calls are repeated, and when |
+//! | [`Error`], [`Cause`] | errors, for programs and for people |
 //! | [`Stream`] | one open WebSocket |
 //! | [`Inbox`], [`Letter`] | an agent's messages, each once, through outages and restarts |
-//! | [`webhook`] | for receivers: is a push the coordinator's, and what does it say? |
+//! | [`webhook`] | verifies and reads pushes |
 //! | [`sealed`] | end-to-end encryption of messages, and which keys are trusted |
 //!
-//! *In scope:* the wire: connections, timeouts, repeats of what is safe to
-//! repeat, errors that a caller can match; what every receiver of messages needs
-//! on top of it. *Out of scope:* where tokens, identities and pins
-//! are kept, what a bridge or a person does with a message.
+//! *In scope:* the wire: connections, timeouts, repeats where they are safe, errors
+//! that a caller can match; everything that a receiver of messages needs in addition.
+//! *Out of scope:* where tokens, identities and pins are kept, and how a bridge or a
+//! person handles a message.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {

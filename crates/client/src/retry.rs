@@ -1,5 +1,4 @@
-//! When a call is made again, and after how long. Pure: the clock and the dice
-//! are arguments.
+//! Whether a call is repeated, and after how long. Pure: time and jitter are arguments.
 
 use crate::Error;
 use std::time::Duration;
@@ -7,12 +6,11 @@ use std::time::Duration;
 /// May a call be made twice?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeat {
-    /// A second one changes nothing more: a read, an idempotent write, a POST
-    /// under an idempotency key.
+    /// Yes: a read, an idempotent write, a POST under an idempotency key.
     Safe,
-    /// It counts each time: again only if the first cannot have arrived.
+    /// Each one takes effect: repeat only if the first cannot have arrived.
     Once,
-    /// How it went is the answer: never again.
+    /// Never: the caller wants the result of this one call.
     Never,
 }
 
@@ -23,7 +21,7 @@ pub struct Retries {
     pub attempts: u32,
     /// The wait before the second call; each later one is twice as long.
     pub first: Duration,
-    /// The longest wait between two calls that the coordinator did not ask for.
+    /// The longest wait between two calls, unless the coordinator asks for more.
     pub longest: Duration,
 }
 
@@ -35,26 +33,25 @@ impl Default for Retries {
 }
 
 impl Retries {
-    /// The wait after call number `attempt` (from 1), with `dice` from 0 to 1:
-    /// between half and all of the step, so that clients that failed together
-    /// don't come back together.
-    pub fn wait(&self, attempt: u32, dice: f64) -> Duration {
+    /// The wait after call number `attempt` (from 1), with a random `jitter` from 0 to
+    /// 1: between half and all of the step, so that clients that failed together do not
+    /// retry together.
+    pub fn wait(&self, attempt: u32, jitter: f64) -> Duration {
         let doubled = 2_u32.saturating_pow(attempt.saturating_sub(1));
         let step = self.first.saturating_mul(doubled).min(self.longest);
-        step.mul_f64(0.5 + dice.clamp(0.0, 1.0) / 2.0)
+        step.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
     }
 
-    /// How long to wait before the call after number `attempt` (from 1), which
-    /// ended with `error`; nothing if there is to be none. It is never less than
-    /// the server asks for. `left` is the time that the caller still has: a wait
-    /// beyond it is not begun.
+    /// The wait after call number `attempt` (from 1), which ended with `error`; `None` if
+    /// the call is not repeated. It is never less than the server asks for, and always
+    /// less than `left`, the time that the caller still has.
     pub fn after(
         &self,
         error: &Error,
         repeat: Repeat,
         attempt: u32,
         left: Duration,
-        dice: f64,
+        jitter: f64,
     ) -> Option<Duration> {
         let may_repeat = match repeat {
             Repeat::Safe => error.is_temporary(),
@@ -64,15 +61,15 @@ impl Retries {
             }
             Repeat::Never => false,
         };
-        let wait = self.wait_after(error, attempt, dice);
+        let wait = self.wait_after(error, attempt, jitter);
         (may_repeat && attempt < self.attempts && wait < left).then_some(wait)
     }
 
     /// The wait after failure number `attempt` (from 1), which was `error`: as
-    /// [`Retries::wait`], and never less than the server asks for. For who repeats
-    /// calls until they succeed.
-    pub fn wait_after(&self, error: &Error, attempt: u32, dice: f64) -> Duration {
-        self.wait(attempt, dice).max(error.retry_after().unwrap_or_default())
+    /// [`Retries::wait`], and never less than the server asks for. For callers that
+    /// repeat until they succeed.
+    pub fn wait_after(&self, error: &Error, attempt: u32, jitter: f64) -> Duration {
+        self.wait(attempt, jitter).max(error.retry_after().unwrap_or_default())
     }
 }
 
@@ -111,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_each_time_is_repeated_only_if_it_cannot_have_arrived() {
+    fn a_call_that_takes_effect_each_time_is_repeated_only_if_it_cannot_have_arrived() {
         let retries = Retries::default();
         let again = |error: &Error, repeat| retries.after(error, repeat, 1, HOUR, 1.0).is_some();
         assert!(again(&away(true), Repeat::Once));
@@ -143,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_that_asks_to_wait_is_obeyed_or_left_to_the_caller() {
+    fn the_wait_is_as_long_as_any_answer_asks_unless_the_caller_has_less_time() {
         let known = serde_json::to_string(&*problem(ErrorCode::Unavailable)).unwrap();
         for (status, text) in [
             (429, known.as_str()),
@@ -163,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn less_than_the_usual_wait_or_none_at_all_changes_nothing() {
+    fn an_answer_that_asks_for_less_than_the_usual_wait_changes_nothing() {
         for asked in [None, Some(0)] {
             let wait = Retries::default().wait_after(&refused(503, "", asked), 2, 1.0);
             assert_eq!(wait, Duration::from_millis(400));

@@ -1,4 +1,4 @@
-//! An agent's messages as they come, over a WebSocket.
+//! One open WebSocket with the messages of an agent.
 //!
 //! The coordinator sends one message and waits for the answer before it sends
 //! the next. A message that is not answered comes again, on this stream or
@@ -23,12 +23,12 @@ use tokio_tungstenite::tungstenite::{self, Message as Frame};
 /// How long the opening of a stream may take.
 const OPENING: Duration = Duration::from_secs(15);
 
-/// What comes over a stream.
+/// A frame of the coordinator's.
 #[derive(Debug)]
 pub enum Event {
     /// The oldest message that waits.
     Message(Box<Message>),
-    /// The last answer was wrong, and why.
+    /// The last answer was refused, for this reason.
     Refused(Box<Problem>),
     /// The answer to a ping.
     Pong,
@@ -59,8 +59,8 @@ impl RepoClient {
     /// `GET …/agents/{name}/stream`, for the incarnation `agent` if one is
     /// given.
     ///
-    /// The connection is made like every other one of this client, so that a
-    /// refusal is read in full and the same TLS settings hold.
+    /// The connection is made like every other one of this client: refusals are read in
+    /// full, and the same TLS settings apply.
     pub async fn stream(&self, name: &AgentName, agent: Option<&AgentId>) -> Result<Stream, Error> {
         let base = self.client.base.as_str();
         let path = format!("{}/agents/{name}/stream", self.path);
@@ -76,16 +76,12 @@ impl RepoClient {
             request = request.header("agent-id", agent.as_str());
         }
         let broken_off = |error: reqwest::Error| Error::transport(base, &error);
-        let response = timeout(OPENING, request.send())
-            .await
-            .map_err(|_| Error::unanswered(base))?
-            .map_err(broken_off)?;
+        let late = |_| Error::unanswered(base);
+        let response = timeout(OPENING, request.send()).await.map_err(late)?.map_err(broken_off)?;
         let status = response.status();
         if status != StatusCode::SWITCHING_PROTOCOLS {
             let wait = retry_after(response.headers());
-            let text = timeout(OPENING, body(response, base))
-                .await
-                .map_err(|_| Error::unanswered(base))??;
+            let text = timeout(OPENING, body(response, base)).await.map_err(late)??;
             return Err(Error::refused(base, status, &text, wait));
         }
         let accepted = response.headers().get(header::SEC_WEBSOCKET_ACCEPT);
@@ -97,13 +93,12 @@ impl RepoClient {
         }
         let upgraded = response.upgrade().await.map_err(broken_off)?;
         let socket = WebSocketStream::from_raw_socket(upgraded, Role::Client, None).await;
-        let base = base.to_owned();
-        Ok(Stream { socket, base })
+        Ok(Stream { socket, base: base.to_owned() })
     }
 }
 
 impl Stream {
-    /// Waits for what comes next.
+    /// Waits for the next event.
     pub async fn next(&mut self) -> Result<Event, Error> {
         loop {
             let frame = match self.socket.next().await {
@@ -124,8 +119,8 @@ impl Stream {
         }
     }
 
-    /// Says that this side has a message: a status, `delivered` or `acked`, or
-    /// a [`Report`] that the agent itself has seen it.
+    /// Reports how far a message has come: a status, `delivered` or `acked`, or a
+    /// [`Report`] that the agent itself has seen it.
     pub async fn confirm(
         &mut self,
         id: &MessageId,
@@ -135,23 +130,23 @@ impl Stream {
         self.send(answer.to_string()).await
     }
 
-    /// Sends `ping`; the coordinator answers without waking the mailbox.
+    /// Sends `ping`. The coordinator answers without waking the mailbox.
     pub async fn ping(&mut self) -> Result<(), Error> {
         self.send("ping".to_owned()).await
     }
 
-    /// Sends any text.
+    /// Sends a text frame as it is.
     pub async fn send(&mut self, text: String) -> Result<(), Error> {
         self.socket.send(Frame::text(text)).await.map_err(broken)
     }
 
-    /// Begins to close the stream; [`Event::Closed`] ends it.
+    /// Begins to close the stream. [`Event::Closed`] is its last event.
     pub async fn begin_close(&mut self, code: u16, reason: &str) -> Result<(), Error> {
         let frame = CloseFrame { code: code.into(), reason: reason.to_owned().into() };
         self.socket.close(Some(frame)).await.map_err(broken)
     }
 
-    /// Closes the stream.
+    /// Sends a close frame, and drops the stream.
     pub async fn close(mut self) -> Result<(), Error> {
         self.socket.close(None).await.map_err(broken)
     }

@@ -1,8 +1,7 @@
-//! One call: a request with the token, its answer or error, and the repeats in
-//! between.
+//! One call: a request with the token, its repeats, and the answer or error.
 
-use crate::{BaseUrl, Error, Repeat, RepoClient, Retries};
-use multiclaude_hybrid_protocol::{Repo, Timestamp, retry_after};
+use crate::{BaseUrl, Error, Repeat, Retries};
+use multiclaude_hybrid_protocol::{Timestamp, retry_after};
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::Serialize;
@@ -11,18 +10,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an unused connection is kept. Servers close it after 5 s (proxies) to
-/// 15 s (workerd); a request that crosses with that, or follows it before anybody
-/// has noticed, is lost, and a POST may not be made again.
+/// How long an unused connection is kept. Servers close it after 5 s (proxies) to 15 s
+/// (workerd). A request that is sent at that moment is lost, and a POST may not be
+/// repeated.
 const IDLE_MAX: Duration = Duration::from_secs(4);
-/// The longest wait that is believed.
+/// The longest wait that an answer can ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
-/// How long a call may take, repeats included, unless said otherwise.
+/// How long a call may take, repeats included, unless set.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How a [`Client`] is made.
+/// Builds a [`Client`].
 #[derive(Debug, Clone)]
 pub struct Builder {
     base: BaseUrl,
@@ -31,28 +31,28 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// The time that a call may take, repeats included; 30 s unless set. What
-    /// waits on purpose (a long poll) has its wait on top.
+    /// Sets how long a call may take, repeats included; 30 s unless set. A long poll has
+    /// its own wait in addition.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How calls are repeated.
+    /// Sets how calls are repeated.
     #[must_use]
     pub fn retries(mut self, retries: Retries) -> Self {
         self.retries = retries;
         self
     }
 
-    /// A client that speaks for `token`.
+    /// Builds a client that calls with `token`.
     pub fn build(self, token: &str) -> Result<Client, Error> {
         let mut http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_MAX)
             .user_agent(concat!("multiclaude-hybrid/", env!("CARGO_PKG_VERSION")))
-            // A redirect would carry the token, or a POST's meaning, elsewhere.
+            // A redirect would send the token, or repeat a POST, elsewhere.
             .redirect(reqwest::redirect::Policy::none());
         if self.base.is_loopback() {
             http = http.no_proxy();
@@ -68,10 +68,10 @@ impl Builder {
     }
 }
 
-/// Bytes of an answer that are read: more than any that a coordinator gives.
+/// The largest answer that is read. A coordinator's are smaller.
 const ANSWER_MAX: usize = 16 * 1024 * 1024;
 
-/// An answer's body, as text. A stranger's could be endless.
+/// An answer's body as text, up to [`ANSWER_MAX`].
 pub(crate) async fn body(mut response: reqwest::Response, base: &str) -> Result<String, Error> {
     let status = response.status();
     let mut bytes = Vec::new();
@@ -90,7 +90,7 @@ pub(crate) async fn body(mut response: reqwest::Response, base: &str) -> Result<
     }
 }
 
-/// The header's value, which `Debug` hides.
+/// The `Authorization` header, whose value `Debug` hides.
 fn bearer(token: &str) -> Result<HeaderValue, Error> {
     let mut value = HeaderValue::try_from(format!("Bearer {token}"))
         .ok()
@@ -100,7 +100,7 @@ fn bearer(token: &str) -> Result<HeaderValue, Error> {
     Ok(value)
 }
 
-/// A coordinator, and the token to talk to it with. Clones share connections.
+/// Calls one coordinator with one token. Clones share connections.
 #[derive(Debug, Clone)]
 pub struct Client {
     pub(crate) http: reqwest::Client,
@@ -111,7 +111,7 @@ pub struct Client {
     requests: Arc<AtomicU64>,
 }
 
-/// A request to be made, perhaps several times.
+/// A request that may be sent several times.
 #[derive(Debug, Clone)]
 pub struct Call {
     pub(crate) method: Method,
@@ -119,13 +119,12 @@ pub struct Call {
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Option<Result<String, String>>,
     pub(crate) repeat: Repeat,
-    pub(crate) on_top: Duration,
+    pub(crate) extra_time: Duration,
 }
 
 impl Call {
-    /// A call of `path`, which is what follows `/v1`. A POST counts each time
-    /// ([`Repeat::Once`]) unless it has an idempotency key, everything else is
-    /// [`Repeat::Safe`].
+    /// A call of `path`, which is the part after `/v1`. A POST is [`Repeat::Once`] unless
+    /// it has an idempotency key; everything else is [`Repeat::Safe`].
     pub fn new(method: Method, path: impl Into<String>) -> Self {
         let repeat = if method == Method::POST { Repeat::Once } else { Repeat::Safe };
         Self {
@@ -134,66 +133,74 @@ impl Call {
             headers: Vec::new(),
             body: None,
             repeat,
-            on_top: Duration::ZERO,
+            extra_time: Duration::ZERO,
         }
     }
 
-    /// With a JSON body.
+    /// Adds a JSON body.
     #[must_use]
     pub fn json<T: Serialize + ?Sized>(mut self, body: &T) -> Self {
         self.body = Some(serde_json::to_string(body).map_err(|error| error.to_string()));
         self
     }
 
-    /// With a body as it is.
+    /// Adds a body as it is.
     #[must_use]
     pub fn body(mut self, body: String) -> Self {
         self.body = Some(Ok(body));
         self
     }
 
-    /// With a header.
+    /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    /// Under an idempotency key: it may be repeated then.
+    /// Adds an idempotency key, which makes it safe to repeat.
     #[must_use]
     pub fn key(self, key: &str) -> Self {
         self.header("idempotency-key", key).repeat(Repeat::Safe)
     }
 
-    /// May it be made twice?
+    /// Adds the given idempotency key, or a random one.
+    pub(crate) fn key_or_random(self, key: Option<&str>) -> Self {
+        match key {
+            Some(key) => self.key(key),
+            None => self.key(&Uuid::new_v4().to_string()),
+        }
+    }
+
+    /// Sets whether it may be sent twice.
     #[must_use]
     pub fn repeat(mut self, repeat: Repeat) -> Self {
         self.repeat = repeat;
         self
     }
 
-    /// The coordinator may take this much longer.
+    /// Gives the coordinator this much more time, for a long poll.
     #[must_use]
-    pub fn on_top(mut self, wait: Duration) -> Self {
-        self.on_top = wait;
+    pub fn extra_time(mut self, wait: Duration) -> Self {
+        self.extra_time = wait;
         self
     }
 }
 
-/// A successful answer.
+/// An answer with a status of 2xx.
 #[derive(Debug)]
 pub struct Reply {
-    /// The status.
+    /// The HTTP status.
     pub status: StatusCode,
-    /// The headers.
+    /// All headers.
     pub headers: HeaderMap,
-    /// The body.
+    /// The whole body.
     pub text: String,
     base: String,
 }
 
 impl Reply {
-    /// The body as `T`.
+    /// Reads the body as JSON.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_str(&self.text)
             .map_err(|_| Error::unexpected(&self.base, self.status, &self.text, None))
@@ -203,21 +210,18 @@ impl Reply {
     pub fn next_query(&self) -> Option<&str> {
         let link = self.headers.get(header::LINK)?.to_str().ok()?;
         let (target, relation) = link.split_once('>')?;
-        relation
-            .contains("rel=\"next\"")
-            .then(|| target.split_once('?'))
-            .flatten()
-            .map(|(_, query)| query)
+        let (_, query) = target.split_once('?')?;
+        relation.contains("rel=\"next\"").then_some(query)
     }
 }
 
 impl Client {
-    /// A client of the coordinator at `base` with everything as usual.
+    /// A client of the coordinator at `base`, with the default timeout and retries.
     pub fn new(base: &str, token: &str) -> Result<Self, Error> {
         Self::builder(BaseUrl::parse(base, false)?).build(token)
     }
 
-    /// A client of the coordinator at `base`.
+    /// Begins to build a client of the coordinator at `base`.
     pub fn builder(base: BaseUrl) -> Builder {
         Builder { base, timeout: TIMEOUT, retries: Retries::default() }
     }
@@ -227,20 +231,15 @@ impl Client {
         Ok(Self { token: bearer(token)?, ..self.clone() })
     }
 
-    /// Requests made so far by this client and its clones, repeats and streams
+    /// The number of requests sent by this client and its clones, repeats and streams
     /// included.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Where the coordinator is.
+    /// The coordinator's URL.
     pub fn base(&self) -> &BaseUrl {
         &self.base
-    }
-
-    /// The resources of one repo.
-    pub fn repo(&self, repo: &Repo) -> RepoClient {
-        RepoClient { client: self.clone(), path: format!("/repos/{repo}") }
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -250,19 +249,17 @@ impl Client {
             .header(header::AUTHORIZATION, self.token.clone())
     }
 
-    /// Makes a call, and makes it again as [`Retries`] says.
+    /// Makes a call, and repeats it as [`Retries`] says.
     pub async fn call(&self, call: Call) -> Result<Reply, Error> {
-        let deadline = Instant::now() + self.timeout + call.on_top;
+        let deadline = Instant::now() + self.timeout + call.extra_time;
+        let left = || deadline.saturating_duration_since(Instant::now());
         let mut attempt = 1;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let error = match self.once(&call, left).await {
+            let error = match self.attempt(&call, left()).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
-            let left = deadline.saturating_duration_since(Instant::now());
-            let dice = fastrand::f64();
-            match self.retries.after(&error, call.repeat, attempt, left, dice) {
+            match self.retries.after(&error, call.repeat, attempt, left(), fastrand::f64()) {
                 Some(wait) => sleep(wait).await,
                 None => return Err(error),
             }
@@ -270,7 +267,7 @@ impl Client {
         }
     }
 
-    async fn once(&self, call: &Call, left: Duration) -> Result<Reply, Error> {
+    async fn attempt(&self, call: &Call, left: Duration) -> Result<Reply, Error> {
         let mut request = self.request(call.method.clone(), &call.path).timeout(left);
         for (name, value) in &call.headers {
             request = request.header(*name, value);
@@ -285,14 +282,13 @@ impl Client {
         let (status, headers) = (response.status(), response.headers().clone());
         let text = body(response, base).await?;
         if status.is_success() {
-            let base = base.to_owned();
-            return Ok(Reply { status, headers, text, base });
+            return Ok(Reply { status, headers, text, base: base.to_owned() });
         }
         Err(Error::refused(base, status, &text, retry_after(&headers)))
     }
 }
 
-/// How long an answer asks to wait.
+/// How long an answer asks the client to wait, at most [`RETRY_AFTER_MAX`].
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

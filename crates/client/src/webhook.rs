@@ -1,11 +1,10 @@
-//! For whoever receives pushes: are they the coordinator's, and what do they say?
+//! Verifies and reads pushes, for programs that receive them.
 //!
-//! Built on the signatures of `multiclaude-hybrid-protocol`, which the
-//! coordinator itself checks callbacks with, and not on the published
-//! `standardwebhooks` crate (1.0.1): that one takes one secret where a rotation
-//! has two, has its tolerance and its clock built in, and would bring a second
-//! base64, a second HMAC and `time`. The end-to-end tests hold the coordinator
-//! against it all the same.
+//! It uses the signatures of `multiclaude-hybrid-protocol`, with which the coordinator
+//! verifies callbacks, and not the published `standardwebhooks` crate (1.0.1). That
+//! crate takes one secret where a rotation has two, has a fixed tolerance and clock, and
+//! depends on a second base64, a second HMAC and `time`. The end-to-end tests verify the
+//! coordinator's pushes with it.
 
 use multiclaude_hybrid_protocol::message::Message;
 use multiclaude_hybrid_protocol::spawn::SpawnRequest;
@@ -19,17 +18,16 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Checks pushes (Standard Webhooks) under one or several secrets.
+/// Verifies pushes (Standard Webhooks) under one or several secrets.
 ///
-/// A push may come twice, under the same [`Push::id`]: whoever acts on it keeps
-/// the ids for as long as that matters.
+/// A push may come twice, under the same [`Push::id`]: remember the ids for as long as
+/// a second one would do harm.
 ///
 /// ```
 /// use multiclaude_hybrid_client::webhook::{Payload, Webhook};
 /// # use multiclaude_hybrid_client::protocol::webhook::Secret;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// // The secret that the answer to the registration had; while a replaced one is
-/// // still in use, both.
+/// // The secret in the answer to the registration; during a rotation, both secrets.
 /// let webhook = Webhook::new(["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])?;
 ///
 /// // In a handler: the request's `http::HeaderMap`, and its body as it came.
@@ -54,75 +52,75 @@ pub struct Webhook {
     tolerance: Duration,
 }
 
-/// A push that is the coordinator's.
+/// A push with a valid signature.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Push {
-    /// The same on every attempt: a message's id, for a message.
+    /// The id, which is the same on every attempt: for a message, the message's.
     pub id: String,
     /// When this attempt was signed, in seconds since the epoch.
     pub timestamp_secs: i64,
-    /// What it says.
+    /// The content.
     pub payload: Payload,
 }
 
-/// What a push says.
+/// The content of a push.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Payload {
-    /// `message.created`: answer 2xx when it is safe here.
+    /// `message.created`: answer 2xx when it is stored safely.
     Message(Box<Message>),
-    /// `endpoint.test`: an answer of 2xx is all that it wants.
+    /// `endpoint.test`: answer 2xx.
     Test {
-        /// Of this repo.
+        /// The agent's repo.
         repo: Repo,
         /// The agent whose endpoint this is.
         agent: AgentName,
     },
     /// `worker.spawn_requested`, under the repo's secret.
     SpawnRequested(Box<SpawnRequest>),
-    /// Something that this version does not know. Answer 2xx.
+    /// A type that this version does not know: answer 2xx.
     Unknown {
-        /// Its type.
+        /// The `type` of the push.
         kind: String,
-        /// Its data.
+        /// The `data` of the push.
         data: Value,
     },
 }
 
-/// Why a push is not believed, or not understood.
+/// Why a push was refused, or could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WebhookError {
     /// No secret was given.
-    #[error("there is no secret to check webhooks under")]
+    #[error("there is no secret to verify webhooks with")]
     NoSecret,
-    /// A secret is none.
+    /// A secret is malformed.
     #[error("the webhook secret {0}")]
     Secret(&'static str),
-    /// A header that every push has is not there.
-    #[error("the header {0} is missing: this is no webhook, or a proxy has removed it")]
+    /// A header that every push has is missing.
+    #[error("the header {0} is missing: this is not a webhook, or a proxy has removed it")]
     Missing(&'static str),
-    /// A header is there twice, or is not what it should be.
+    /// A header appears twice, or has a malformed value.
     #[error("the header {0} is malformed")]
     Malformed(&'static str),
     /// It was signed too long ago, or in the future.
     #[error(
-        "it was signed {0} s from now, which is further than is tolerated: it is an old one sent \
-         again, or one of the clocks is wrong"
+        "its timestamp differs from now by {0} s, which is outside the tolerance: it is an old push \
+         sent again, or one of the clocks is wrong"
     )]
     Timestamp(i64),
     /// It was signed under another secret, or changed afterwards.
     #[error(
-        "no signature fits: it was signed under another secret, or its id, its timestamp or its \
-         body was changed (the body has to be checked byte by byte as it came)"
+        "no signature matches: it was signed under another secret, or its id, its timestamp or \
+         its body was changed (verify the body exactly as it was received, byte by byte)"
     )]
     Signature,
-    /// It is the coordinator's, and cannot be read.
-    #[error("the body is not what a {kind} has: {reason}")]
+    /// The signature is valid, and the body cannot be read.
+    #[error("the body of this {kind} cannot be read: {reason}")]
     Payload {
-        /// The type it has.
+        /// The `type` of the push.
         kind: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
 }
@@ -141,10 +139,10 @@ struct Test {
 }
 
 impl Webhook {
-    /// Checks under any of these secrets, `whsec_…`.
+    /// Accepts pushes signed under any of these secrets, `whsec_…`.
     ///
     /// # Errors
-    /// One of them is no secret, or there is none.
+    /// One of them is malformed, or there is none.
     pub fn new<T: AsRef<str>>(secrets: impl IntoIterator<Item = T>) -> Result<Self, WebhookError> {
         let secrets = secrets
             .into_iter()
@@ -156,24 +154,24 @@ impl Webhook {
         Ok(Self { secrets, tolerance: Duration::from_secs(TOLERANCE_SECS.unsigned_abs()) })
     }
 
-    /// How far a timestamp may be off; 5 minutes unless set.
+    /// Sets how far a timestamp may be off; 5 minutes unless set.
     #[must_use]
     pub fn tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = tolerance;
         self
     }
 
-    /// Checks a push that has come now. Answer 401 to what is refused: the
+    /// Verifies a push that has just arrived. Answer 401 if it is refused: the
     /// coordinator tries again.
     ///
     /// # Errors
-    /// It is not the coordinator's, or cannot be read.
+    /// It is not a valid push of the coordinator's, or cannot be read.
     pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<Push, WebhookError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         self.verify_at(headers, body, now.map_or(0, |now| now.as_secs() as i64))
     }
 
-    /// Checks a push that has come at `now_secs`.
+    /// Verifies a push that arrived at `now_secs`.
     ///
     /// # Errors
     /// As [`Webhook::verify`].
@@ -192,9 +190,9 @@ impl Webhook {
             .ok()
             .filter(canonical)
             .ok_or(WebhookError::Malformed(HEADER_TIMESTAMP))?;
-        // What was signed is text.
+        // Only text is ever signed.
         let body = std::str::from_utf8(body).map_err(|_| WebhookError::Signature)?;
-        // The tolerance is this side's, so theirs is asked about no time at all.
+        // The tolerance is checked below, so `verify` compares the time with itself.
         verify(&self.secrets, id, timestamp_secs, body, signatures, timestamp_secs)
             .map_err(|_| WebhookError::Signature)?;
         if now_secs.abs_diff(timestamp_secs) > self.tolerance.as_secs() {

@@ -1,91 +1,64 @@
-//! Asks one repo for requests, as long as there is a slot for a worker.
+//! Claims requests of one repo while there is a slot for a worker.
 //!
-//! The key of the next claim is on disk before it is used. A claim whose answer was
-//! lost, by an outage or a crash, is repeated under the same key and gets the same
-//! request. A claim that gets nothing leaves its key unused.
+//! The key of the next claim is on disk before it is used. If the answer is lost in an
+//! outage or a crash, the claim is repeated under the same key and gets the same
+//! request. A claim that gets no request leaves its key unused.
 //!
-//! It costs a request and 3 D1 statements each time: every `--poll` seconds while
-//! there is a slot, every 30 s if requests are pushed, nothing while all slots are
-//! taken.
+//! Cost: a request and 3 D1 statements per claim. Claims are made every `--poll` seconds
+//! while there is a slot, every 30 s if requests are pushed, and not at all while all
+//! slots are in use.
 
 use crate::job;
 use crate::shared::{Phase, Shared};
+use crate::source::Source;
 use crate::worker::{Record, Worker};
+use crate::workers::Workers;
 use multiclaude_hybrid_bridge::dirs::{make_dir, write_durably};
-use multiclaude_hybrid_bridge::trouble::Trouble;
-use multiclaude_hybrid_client::protocol::Repo;
+use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_client::protocol::spawn::{Claim, SpawnRequest, WorkerUpdate};
-use multiclaude_hybrid_client::{Error, RepoClient};
 use std::fs;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use tracing::info;
 use uuid::Uuid;
 
-/// Between two claims where requests are pushed: a push may be lost.
-const PUSHED: Duration = Duration::from_secs(30);
-/// Between two looks whether the runner is paused still.
+/// The wait between two claims if requests are pushed: a push may be lost.
+const POLL_WHEN_PUSHED: Duration = Duration::from_secs(30);
+/// The wait between two checks whether the runner is still paused.
 const PAUSED: Duration = Duration::from_millis(500);
-
-/// How long a former worker for the same request may take to be gone.
-const OWN: Duration = Duration::from_secs(10);
-
-/// A repo whose requests are claimed.
-#[derive(Debug)]
-pub struct Source {
-    /// `owner/repo`.
-    pub repo: Repo,
-    /// Calls with a token of this machine.
-    pub client: RepoClient,
-    /// Something was pushed.
-    pub wake: Notify,
-    /// What keeps claims from being made.
-    pub trouble: Trouble,
-    /// What keeps pushes from coming.
-    pub pushes: Trouble,
-}
-
-impl Source {
-    /// A repo that nothing was claimed in yet.
-    pub fn new(repo: Repo, client: RepoClient) -> Self {
-        let trouble = Trouble::new(
-            "no requests for workers can be claimed",
-            "requests for workers are claimed again",
-        );
-        let pushes =
-            Trouble::new("requests are not pushed to this runner", "requests are pushed again");
-        Self { repo, client, wake: Notify::new(), trouble, pushes }
-    }
-}
+/// How long a former worker for the same request may take to end.
+const FORMER_WORKER: Duration = Duration::from_secs(10);
 
 /// Claims and starts workers until the runner drains.
-pub async fn claim(shared: Arc<Shared>, source: Arc<Source>) {
+pub async fn claim(workers: Arc<Workers>, source: Arc<Source>) {
+    let shared = &workers.shared;
     let mut tries = 0;
-    while let Some(slot) = slot(&shared).await {
-        match claim_one(&shared, &source, slot).await {
+    while let Some(slot) = slot(shared).await {
+        match claim_one(&workers, &source, slot).await {
             Ok(true) => tries = 0,
             Ok(false) => {
                 tries = 0;
                 let poll = shared.options.poll;
-                let wait = if shared.is_pushed(&source) { PUSHED.max(poll) } else { poll };
-                // Many runners do not ask in the same instant.
+                let wait =
+                    if shared.is_pushed(&source) { POLL_WHEN_PUSHED.max(poll) } else { poll };
+                // Jitter, so that runners do not all claim at the same moment.
                 let wait = wait.mul_f64(0.9 + fastrand::f64() / 5.0);
                 tokio::select! {
                     () = sleep(wait) => {}
                     () = source.wake.notified() => {}
-                    () = shared.ending() => {}
+                    () = shared.draining() => {}
                 }
             }
             Err(NotClaimed { reason, retry_after }) => {
                 source.trouble.begin(source.repo.as_str(), reason);
                 tries += 1;
                 tokio::select! {
-                    () = shared.pause_for(tries, retry_after) => {}
-                    () = shared.ending() => {}
+                    () = shared.back_off(tries, retry_after) => {}
+                    () = shared.draining() => {}
                 }
             }
         }
@@ -95,7 +68,7 @@ pub async fn claim(shared: Arc<Shared>, source: Arc<Source>) {
 /// Why a claim failed.
 struct NotClaimed {
     reason: String,
-    /// How long the coordinator asks to wait before the next.
+    /// How long the coordinator asks to wait before the next claim.
     retry_after: Option<Duration>,
 }
 
@@ -111,12 +84,12 @@ impl From<Error> for NotClaimed {
     }
 }
 
-/// Waits for a slot, and while the runner is paused; nothing when it drains.
-async fn slot(shared: &Arc<Shared>) -> Option<OwnedSemaphorePermit> {
+/// Waits for a slot, and until the runner is not paused; `None` when it drains.
+async fn slot(shared: &Shared) -> Option<OwnedSemaphorePermit> {
     loop {
         let slot = tokio::select! {
             slot = Arc::clone(&shared.slots).acquire_owned() => slot.ok()?,
-            () = shared.ending() => return None,
+            () = shared.draining() => return None,
         };
         if *shared.phase().borrow() != Phase::Running {
             return None;
@@ -127,24 +100,25 @@ async fn slot(shared: &Arc<Shared>) -> Option<OwnedSemaphorePermit> {
         drop(slot);
         tokio::select! {
             () = sleep(PAUSED) => {}
-            () = shared.ending() => return None,
+            () = shared.draining() => return None,
         }
     }
 }
 
 async fn claim_one(
-    shared: &Arc<Shared>,
-    source: &Arc<Source>,
+    workers: &Arc<Workers>,
+    source: &Source,
     slot: OwnedSemaphorePermit,
 ) -> Result<bool, NotClaimed> {
-    let text = |error: io::Error| format!("the key of the next claim cannot be kept: {error}");
+    let shared = &workers.shared;
+    let text = |error: io::Error| format!("the key of the next claim cannot be stored: {error}");
     let path = shared.dirs.claim(&source.repo);
     let key = match fs::read_to_string(&path) {
-        // That of another machine, which this home was copied from, is that one's.
+        // If this home was copied from another machine, that machine uses its key.
         Ok(key) if key.starts_with(&format!("{}-", machine())) => key,
         _ => {
             let key = new_key();
-            keep(shared, source, key.clone()).await.map_err(text)?;
+            store_key(shared, source, key.clone()).await.map_err(text)?;
             key
         }
     };
@@ -156,25 +130,25 @@ async fn claim_one(
         return Ok(false);
     };
     let lease = request.lease.as_ref().map(|lease| lease.token.clone()).unwrap_or_default();
-    let taken = match shared.worker(&request.id) {
+    let taken = match workers.get(&request.id) {
         // A crash came between the claim's directory and the next key.
         Some(worker) if worker.lease_token == lease => Ok(()),
-        // It came back while our own worker for it is still being ended.
-        Some(_) if timeout(OWN, shared.without(&request.id)).await.is_err() => {
-            Err("this runner still ends its former worker for it".to_owned())
+        // The request was returned while our former worker for it is still ending.
+        Some(_) if timeout(FORMER_WORKER, workers.wait_until_gone(&request.id)).await.is_err() => {
+            Err("the former worker of this runner for it has not ended yet".to_owned())
         }
-        _ => take(shared, &request, slot).await,
+        _ => store_claim(workers, &request, slot).await,
     };
     if let Err(reason) = taken {
-        // Nobody works on it here, and others shall not wait for that.
+        // No worker of this runner takes it: let other runners have it at once.
         let update = WorkerUpdate::give_back(&lease);
         let given = source.client.update_worker(&request.id, &update).await.err();
         info!(id = %request.id, reason, ?given, "a request was given back");
-        keep(shared, source, new_key()).await.map_err(text)?;
+        store_key(shared, source, new_key()).await.map_err(text)?;
         return Err(format!("{}: {reason}", request.id).into());
     }
-    // From now on that key is of no use: the claim is in the worker's directory.
-    keep(shared, source, new_key()).await.map_err(text)?;
+    // The claim is in the worker's directory now, so its key is not needed any more.
+    store_key(shared, source, new_key()).await.map_err(text)?;
     Ok(true)
 }
 
@@ -183,24 +157,24 @@ fn new_key() -> String {
     format!("{}-{}", machine(), Uuid::new_v4())
 }
 
-/// What tells this machine from a copy of it: systemd gives each an id of its own.
+/// The machine's id. A copy of a machine gets another one from systemd.
 fn machine() -> String {
     let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
     id.trim().chars().filter(char::is_ascii_alphanumeric).take(32).collect()
 }
 
-async fn keep(shared: &Arc<Shared>, source: &Arc<Source>, key: String) -> io::Result<()> {
+async fn store_key(shared: &Shared, source: &Source, key: String) -> io::Result<()> {
     let path = shared.dirs.claim(&source.repo);
-    let kept = spawn_blocking(move || {
+    let stored = spawn_blocking(move || {
         make_dir(path.parent().unwrap_or(&path))?;
         write_durably(&path, key.as_bytes(), 0o600)
     });
-    kept.await.map_err(io::Error::other)?
+    stored.await.map_err(io::Error::other)?
 }
 
-/// Keeps a claim on disk, and lets its worker live.
-async fn take(
-    shared: &Arc<Shared>,
+/// Stores a claim on disk, and starts its worker.
+async fn store_claim(
+    workers: &Arc<Workers>,
     request: &SpawnRequest,
     slot: OwnedSemaphorePermit,
 ) -> Result<(), String> {
@@ -212,18 +186,18 @@ async fn take(
         lease_token: lease.token,
         name: None,
     };
-    let dirs = shared.dirs.worker(&record.request.id);
-    let kept = record.clone();
+    let dirs = workers.shared.dirs.worker(&record.request.id);
+    let stored = record.clone();
     let written = spawn_blocking(move || {
-        // What an earlier claim of the same request has left is none of this one's.
+        // An earlier claim of the same request may have left files.
         dirs.remove(false)?;
         make_dir(dirs.root())?;
-        job::write(&dirs.record(), &kept)
+        job::write(&dirs.record(), &stored)
     });
     let written = written.await.map_err(|error| error.to_string())?;
-    written.map_err(|error| format!("the claim cannot be kept: {error}"))?;
-    if let Some(worker) = Worker::new(Arc::clone(shared), record) {
-        shared.live(worker, Some(slot));
+    written.map_err(|error| format!("the claim cannot be stored: {error}"))?;
+    if let Some(worker) = Worker::new(Arc::clone(&workers.shared), record) {
+        workers.start(worker, Some(slot));
     }
     Ok(())
 }

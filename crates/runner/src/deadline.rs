@@ -1,6 +1,6 @@
-//! Times that outlive a process. They are measured by the clock that goes on while
-//! the machine is suspended, and are worth nothing after it was started again. No
-//! wall clock is asked.
+//! Points in time that outlive a process. They are measured by a clock that counts
+//! suspension, and are not valid after the machine was rebooted. The wall clock is not
+//! used.
 
 use multiclaude_hybrid_bridge::clock;
 use std::fs;
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Bytes of a deadline's file.
 const LENGTH: usize = 64;
 
-/// A moment since this machine was started.
+/// A point in time, counted from the boot of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(Duration);
 
@@ -22,18 +22,18 @@ impl Moment {
         Self(clock::since_boot())
     }
 
-    /// This much later.
+    /// The moment this much later.
     #[must_use]
     pub fn after(self, time: Duration) -> Self {
         Self(self.0.saturating_add(time))
     }
 
-    /// How long until then; zero if it is past.
+    /// The time until then; zero if it is past.
     pub fn left(self) -> Duration {
         self.0.saturating_sub(clock::since_boot())
     }
 
-    /// How long ago it was; zero if it is still to come.
+    /// The time since then; zero if it is still to come.
     pub fn ago(self) -> Duration {
         clock::since_boot().saturating_sub(self.0)
     }
@@ -44,36 +44,35 @@ impl Moment {
     }
 }
 
-/// Writes a moment into a file, in place: no space is needed for a second one, so
-/// that a full disk keeps no lease from being renewed.
+/// Writes a moment into a file, in place: it needs no further space, so a full disk does
+/// not prevent the renewal of a lease.
 ///
 /// # Errors
-/// As `write`.
+/// The file cannot be written.
 pub fn write(path: &Path, moment: Moment) -> io::Result<()> {
     let file =
         fs::File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
     let mut line = Vec::with_capacity(LENGTH);
-    let _ = write!(line, "{} {}", boot(), moment.0.as_millis());
+    let _ = write!(line, "{} {}", boot_id(), moment.0.as_millis());
     line.resize(LENGTH - 1, b' ');
     line.push(b'\n');
     file.write_all_at(&line, 0)
 }
 
-/// The moment in a file; nothing if there is none, or if the machine was started
-/// since.
+/// The moment in a file; `None` if there is none, or if the machine was rebooted since.
 pub fn read(path: &Path) -> Option<Moment> {
-    // A reader may meet a writer in the middle of the line.
-    (0..3).find_map(|_| parse(&fs::read_to_string(path).ok()?, &boot()))
+    // The line may be half written.
+    (0..3).find_map(|_| parse(&fs::read_to_string(path).ok()?, &boot_id()))
 }
 
-fn parse(text: &str, boot: &str) -> Option<Moment> {
+fn parse(text: &str, boot_id: &str) -> Option<Moment> {
     let (of, millis) = text.trim_end().split_once(' ')?;
-    (text.len() == LENGTH && of == boot).then_some(())?;
+    (text.len() == LENGTH && of == boot_id).then_some(())?;
     millis.parse().ok().map(|millis| Moment(Duration::from_millis(millis)))
 }
 
-/// Which start of this machine is this?
-pub fn boot() -> String {
+/// The id of the current boot of this machine.
+pub fn boot_id() -> String {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.trim().replace('-', "")
 }
@@ -83,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deadline_is_read_as_it_was_written_and_only_until_the_machine_is_started_again() {
+    fn a_deadline_is_read_as_it_was_written_until_the_machine_is_rebooted() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lease");
         assert_eq!(read(&path), None);
@@ -93,12 +92,12 @@ mod tests {
             assert_eq!(read(&path), Some(moment));
         }
         let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(parse(&text, "another start"), None);
-        assert_eq!(parse(&text[..40], &boot()), None);
+        assert_eq!(parse(&text, "another boot"), None);
+        assert_eq!(parse(&text[..40], &boot_id()), None);
     }
 
     #[test]
-    fn what_is_past_has_nothing_left() {
+    fn a_past_moment_has_no_time_left() {
         let past = Moment(Duration::ZERO);
         assert!(past.is_past() && past.ago() > Duration::ZERO);
         let next = Moment::now().after(Duration::from_secs(100));

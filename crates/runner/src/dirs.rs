@@ -1,39 +1,35 @@
-//! Where the runner keeps its state, and the directories of its workers.
+//! The runner's directory, and the directories of its workers.
 //!
 //! ```text
 //! ~/.multiclaude-hybrid/runner/
 //!   lock              held while a runner runs
 //!   paused            while it is there, nothing is claimed
-//!   status.json       what `runner status` shows
+//!   status.json       the content of `runner status`
 //!   runner.log        structured logs, and the log before it
 //!   claims/<owner>/<repo>   the key under which the next request is claimed
 //!   workers/<id>/     one worker: only the runner's user can enter
 //!     worker.json     the claim: request, lease, name
-//!     job.json        what its supervisor runs
+//!     job.json        the job of its supervisor
 //!     lock            held by the supervisor, from before its start to its end
 //!     started.json    the supervisor's process; written before the worker's first step
 //!     lease           when the lease ends, rewritten at each renewal
 //!     stop            why the supervisor is to stop the worker
-//!     output.log      what the worker prints, and the file before it
+//!     output.log      the worker's output, and the file before it
 //!     end.json        how the worker ended
-//!   work/<id>/        what the worker is given; only the runner writes in here
+//!   work/<id>/        the worker's input; only the runner writes in here
 //!     task.md         the task, byte for byte
-//!     socket          through which it sends and receives
+//!     socket          the socket through which it sends and receives
 //!     mcp.json        how its claude starts our MCP server
 //!     files/          the worker's own directory
-//!       summary.md    what it wants to report, if it writes that
+//!       summary.md    the worker's report, if it writes one
 //! ```
 
-use multiclaude_hybrid_bridge::dirs::make_dir;
+use multiclaude_hybrid_bridge::dirs::{self, make_dir};
 use multiclaude_hybrid_client::protocol::{Repo, SpawnId};
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
-
-const LOCK_TRIES: u32 = 10;
 
 /// The runner's directory.
 #[derive(Debug, Clone)]
@@ -43,25 +39,25 @@ pub struct Dirs {
 }
 
 impl Dirs {
-    /// The directory of the user whose home this is; `work` for the workers' own
-    /// directories, if they are to be elsewhere.
+    /// The directory of the user with this home; `work` is the place for the workers' own
+    /// directories, if it is not in the home.
     pub fn of_home(home: &Path, work: Option<&Path>) -> Self {
         let root = home.join(".multiclaude-hybrid/runner");
         let work = work.map_or_else(|| root.join("work"), Path::to_owned);
         Self { root, work }
     }
 
-    /// While this file is there, nothing is claimed.
+    /// While this file exists, nothing is claimed.
     pub fn paused(&self) -> PathBuf {
         self.root.join("paused")
     }
 
-    /// What a running runner last reported.
+    /// The last report of a running runner, for `runner status`.
     pub fn status(&self) -> PathBuf {
         self.root.join("status.json")
     }
 
-    /// The log.
+    /// The structured log of the runner.
     pub fn log(&self) -> PathBuf {
         self.root.join("runner.log")
     }
@@ -81,56 +77,29 @@ impl Dirs {
         WorkerDirs { root: self.workers().join(id.as_str()), given: self.work.join(id.as_str()) }
     }
 
-    /// Creates the directories.
+    /// Creates the directories that all workers share.
     ///
     /// # Errors
-    /// As `mkdir`.
+    /// A directory cannot be created.
     pub fn create(&self) -> io::Result<()> {
         make_dir(&self.workers())?;
-        // Another user's workers pass through to their own directories.
+        // Workers of another user have to reach their own directories.
         DirBuilder::new().recursive(true).mode(0o711).create(&self.work)
     }
 
-    /// Takes the runner's lock; nothing if a live process holds it.
+    /// Takes the runner's lock; `None` if a live process holds it.
     ///
     /// # Errors
     /// The file cannot be opened.
     pub fn lock(&self) -> io::Result<Option<File>> {
         make_dir(&self.root)?;
-        for _ in 0..LOCK_TRIES {
-            if let Some(lock) = try_lock(&self.root.join("lock"))? {
-                return Ok(Some(lock));
-            }
-            // Perhaps somebody looks whether a runner is running.
-            thread::sleep(Duration::from_millis(20));
-        }
-        Ok(None)
+        dirs::lock(&self.root.join("lock"))
     }
 
     /// Is a runner of this home running?
     pub fn is_running(&self) -> bool {
-        is_locked(&self.root.join("lock"))
+        dirs::is_locked(&self.root.join("lock"))
     }
-}
-
-/// Takes the lock that a file is; nothing if it is held.
-///
-/// # Errors
-/// The file cannot be opened.
-pub fn try_lock(path: &Path) -> io::Result<Option<File>> {
-    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
-}
-
-fn is_locked(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else {
-        return false;
-    };
-    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
 /// The directories of one worker.
@@ -141,19 +110,19 @@ pub struct WorkerDirs {
 }
 
 impl WorkerDirs {
-    /// Those of the supervisor that was started for `root`, whose worker is given
-    /// `given`.
+    /// The directories of a supervisor that was started for `root`, with the worker's
+    /// input in `given`.
     pub fn at(root: PathBuf, given: PathBuf) -> Self {
         Self { root, given }
     }
 
-    /// The runner's own part.
+    /// The runner's own files of this worker.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// What the worker is given. It cannot put links in here that the runner, which
-    /// may be root, would follow.
+    /// The worker's input. The worker cannot write here, so it cannot place links that the
+    /// runner, which may be root, would follow.
     pub fn given(&self) -> &Path {
         &self.given
     }
@@ -163,17 +132,17 @@ impl WorkerDirs {
         self.given.join("files")
     }
 
-    /// The claim.
+    /// The claim, on disk.
     pub fn record(&self) -> PathBuf {
         self.root.join("worker.json")
     }
 
-    /// What the supervisor runs.
+    /// The job of the supervisor.
     pub fn job(&self) -> PathBuf {
         self.root.join("job.json")
     }
 
-    /// Held by the supervisor.
+    /// The lock that the supervisor holds.
     pub fn lock(&self) -> PathBuf {
         self.root.join("lock")
     }
@@ -193,7 +162,7 @@ impl WorkerDirs {
         self.root.join("stop")
     }
 
-    /// What the worker prints.
+    /// The worker's output.
     pub fn output(&self) -> PathBuf {
         self.root.join("output.log")
     }
@@ -203,53 +172,52 @@ impl WorkerDirs {
         self.root.join("end.json")
     }
 
-    /// The task.
+    /// The task, byte for byte.
     pub fn task(&self) -> PathBuf {
         self.given.join("task.md")
     }
 
-    /// Through which the worker sends and receives.
+    /// The socket through which the worker sends and receives.
     pub fn socket(&self) -> PathBuf {
         self.given.join("socket")
     }
 
-    /// What the worker wants to report.
+    /// The worker's own report.
     pub fn summary(&self) -> PathBuf {
         self.files().join("summary.md")
     }
 
-    /// Removes both parts, the runner's own last.
+    /// Removes the worker's input, unless `keep_work`, and then the runner's own files.
     ///
     /// # Errors
-    /// As `unlink`; what is gone already is no error.
+    /// A file cannot be removed. Missing files are not an error.
     pub fn remove(&self, keep_work: bool) -> io::Result<()> {
         if !keep_work {
             remove_tree(&self.given)?;
         }
-        // A directory without it is no worker, should this be interrupted.
-        gone(fs::remove_file(self.record()))?;
-        gone(fs::remove_dir_all(&self.root))
+        // If this is interrupted, a directory without a record is not a worker.
+        ignore_missing(fs::remove_file(self.record()))?;
+        ignore_missing(fs::remove_dir_all(&self.root))
     }
 }
 
-fn gone(removed: io::Result<()>) -> io::Result<()> {
+fn ignore_missing(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
-/// Removes a directory, also one in which there are directories that nobody may write
-/// in, as some build tools make them. What cannot be removed is set aside, so that it
-/// is in nobody's way.
+/// Removes a directory, also if it has read-only directories, which some build tools
+/// make. If it cannot be removed, it is renamed, so that its name is free.
 fn remove_tree(dir: &Path) -> io::Result<()> {
-    match gone(fs::remove_dir_all(dir)) {
+    match ignore_missing(fs::remove_dir_all(dir)) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            let _ = open_up(dir);
+            let _ = make_writable(dir);
         }
         removed => return removed,
     }
-    if gone(fs::remove_dir_all(dir)).is_ok() {
+    if ignore_missing(fs::remove_dir_all(dir)).is_ok() {
         return Ok(());
     }
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
@@ -257,8 +225,8 @@ fn remove_tree(dir: &Path) -> io::Result<()> {
     fs::rename(dir, aside)
 }
 
-/// Lets their owner write in a directory and all below it. Links are not followed.
-fn open_up(dir: &Path) -> io::Result<()> {
+/// Makes a directory and all below it writable for its owner. Links are not followed.
+fn make_writable(dir: &Path) -> io::Result<()> {
     use rustix::fs::{Mode, OFlags, open};
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = open(dir, flags, Mode::empty())?;
@@ -266,7 +234,7 @@ fn open_up(dir: &Path) -> io::Result<()> {
     fs::set_permissions(&path, Permissions::from_mode(0o700))?;
     for entry in fs::read_dir(dir)?.flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            open_up(&entry.path())?;
+            make_writable(&entry.path())?;
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What the runner and a worker's supervisor tell each other, in files.
+//! The files through which the runner and a worker's supervisor communicate.
 
 use multiclaude_hybrid_bridge::dirs::write_durably;
 use multiclaude_hybrid_bridge::hop::Process;
@@ -10,28 +10,28 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-/// What a supervisor runs. It holds no secret: the supervisor inherits the runner's
-/// environment, and passes on what is named here.
+/// The work of a supervisor. It holds no secret: the supervisor inherits the runner's
+/// environment, and passes on the variables that are named here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// The request's id.
     pub id: String,
     /// The worker's own directory.
     pub work: PathBuf,
-    /// One after the other, until one fails.
+    /// The steps, run one after the other until one fails.
     pub steps: Vec<Step>,
-    /// What ends whatever the steps have started outside of their own processes; run
-    /// at the end, always.
+    /// Steps that are always run at the end. They end things that the other steps have
+    /// started outside of their own processes.
     pub cleanup: Vec<Step>,
-    /// Variables that are passed on from the runner's environment; all, if absent.
+    /// Variables to pass on from the runner's environment; all, if absent.
     pub inherited: Option<Vec<String>>,
-    /// Variables that are set.
+    /// Variables to set.
     pub set: BTreeMap<String, String>,
     /// How long all steps together may take.
     pub timeout_secs: u64,
     /// How many bytes of output are kept.
     pub output_max: u64,
-    /// How many bytes the worker's directory may have.
+    /// How many bytes the worker's directory may take.
     pub disk_max: u64,
     /// Is the worker ended when the lease has run out?
     pub ends_with_lease: bool,
@@ -41,27 +41,27 @@ pub struct Job {
     pub not_enforced: Vec<String>,
     /// The engine, if the steps run a container: their exit code is that of its `run`.
     pub engine: Option<String>,
-    /// Who the steps run as, if not as the runner.
+    /// The user to run the steps as, if not the runner's.
     pub user: Option<User>,
 }
 
 /// A user that workers run as.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
-    /// Its number.
+    /// The numeric user id.
     pub uid: u32,
-    /// Its group's.
+    /// The numeric id of the user's group.
     pub gid: u32,
-    /// Its home.
+    /// The user's home directory.
     pub home: String,
-    /// Its name.
+    /// The login name.
     pub name: String,
 }
 
-/// A control group, and what it limits.
+/// A control group, and its limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cgroup {
-    /// Its directory.
+    /// The group's directory below `/sys/fs/cgroup`.
     pub path: PathBuf,
     /// Bytes of memory.
     pub memory: Option<u64>,
@@ -76,7 +76,7 @@ pub struct Cgroup {
 pub struct Step {
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// Where it runs.
+    /// The directory that it runs in.
     pub dir: PathBuf,
 }
 
@@ -93,9 +93,9 @@ pub struct Started {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
-    /// It ran longer than it may.
+    /// It ran longer than allowed.
     Timeout,
-    /// Its directory has grown larger than it may.
+    /// Its directory has grown larger than allowed.
     Disk,
     /// Somebody cancelled the request.
     Cancelled,
@@ -103,12 +103,12 @@ pub enum Stop {
     LeaseLost,
     /// The lease ran out, and another runner may have the request.
     LeaseOver,
-    /// The runner was ended, and the wait for its workers was over.
+    /// The runner was stopped, and did not wait longer for its workers.
     Drained,
 }
 
 impl Stop {
-    /// Is there time for the worker to end in order?
+    /// Is there time for the worker to end on its own?
     pub fn is_gentle(self) -> bool {
         !matches!(self, Self::LeaseOver | Self::LeaseLost)
     }
@@ -123,14 +123,13 @@ pub struct End {
     pub code: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,
-    /// What went wrong beside that: a program that cannot be started, a supervisor
-    /// that was killed.
+    /// Another failure: a program that cannot be started, a supervisor that was killed.
     pub error: Option<String>,
     /// The program of the last step.
     pub program: String,
-    /// The engine, if that was the `run` of one.
+    /// The engine, if the last step was the `run` of one.
     pub engine: Option<String>,
-    /// How long it took.
+    /// How long it took, in milliseconds.
     pub took_ms: u64,
     /// Bytes that it printed.
     pub printed: u64,
@@ -139,7 +138,7 @@ pub struct End {
 }
 
 impl End {
-    /// Of a worker that never ran, or whose supervisor is gone.
+    /// The end of a worker that never ran, or whose supervisor was killed.
     pub fn failed(error: impl Into<String>) -> Self {
         Self {
             stopped: None,
@@ -154,7 +153,7 @@ impl End {
         }
     }
 
-    /// Did it end well, with all of its processes?
+    /// Did it succeed, and did all of its processes end?
     pub fn is_success(&self) -> bool {
         self.stopped.is_none()
             && self.error.is_none()
@@ -163,28 +162,28 @@ impl End {
     }
 }
 
-/// Bytes of the file that orders a worker to stop.
-const ORDER: usize = 64;
+/// Bytes of the file that tells a supervisor to stop its worker.
+const STOP_BYTES: usize = 64;
 
-/// Makes room for the order to stop, so that a full disk cannot keep it away.
+/// Reserves space for [`write_stop`], so that a full disk does not prevent it.
 ///
 /// # Errors
-/// As `write`.
-pub fn prepare(stop: &Path) -> io::Result<()> {
-    fs::write(stop, [b' '; ORDER])
+/// The file cannot be written.
+pub fn reserve_stop(stop: &Path) -> io::Result<()> {
+    fs::write(stop, [b' '; STOP_BYTES])
 }
 
-/// Orders the worker's supervisor to stop it.
+/// Tells the worker's supervisor to stop it.
 ///
 /// # Errors
-/// As `write`; the directory may be gone.
-pub fn order(path: &Path, stop: Stop) -> io::Result<()> {
+/// The file cannot be written; the directory may have been removed.
+pub fn write_stop(path: &Path, stop: Stop) -> io::Result<()> {
     let mut line = serde_json::to_vec(&stop)?;
-    line.resize(ORDER, b' ');
+    line.resize(STOP_BYTES, b' ');
     fs::File::options().write(true).open(path)?.write_all_at(&line, 0)
 }
 
-/// Reads a file; nothing if it is not there.
+/// Reads a file; `None` if it does not exist.
 ///
 /// # Errors
 /// It cannot be read, or is damaged.
@@ -199,7 +198,7 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
 /// Writes a file in one step that survives a power cut.
 ///
 /// # Errors
-/// As `write`.
+/// The file cannot be written.
 pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     write_durably(path, &serde_json::to_vec(value)?, 0o600)
 }

@@ -1,11 +1,11 @@
-//! A task of its own renews a worker's lease, so that no clone, slow start or full disk
-//! can keep it from that. Each answer says whether the worker is to be stopped.
+//! Renews a worker's lease in a separate task, so that a clone, a slow start or a full
+//! disk does not delay it. Each answer shows whether to stop the worker.
 
 use crate::deadline::{self, Moment};
 use crate::job::Stop;
 use crate::supervisor::tail;
 use crate::worker::Worker;
-use multiclaude_hybrid_bridge::connection::is_for_later;
+use multiclaude_hybrid_bridge::connection::is_retryable;
 use multiclaude_hybrid_bridge::lock::locked;
 use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_client::protocol::ErrorCode;
@@ -14,23 +14,23 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-/// Between two looks at the clock: `sleep` does not count suspension.
+/// The wait between two looks at the clock: `sleep` does not count suspension.
 const TICK: Duration = Duration::from_secs(1);
 /// The shortest wait before a renewal that failed is tried again.
 const MIN_WAIT: Duration = Duration::from_millis(100);
 
-/// What the coordinator's answer to an update means for the worker.
+/// The meaning of the coordinator's answer to an update.
 #[derive(Debug)]
 pub enum Answer {
-    /// It is ours; here is how it stands.
+    /// The lease holds; this is the request now.
     Holds(Box<SpawnRequest>),
-    /// It is not ours any longer.
+    /// The lease is lost, for this reason.
     Lost(String),
-    /// Nothing is known: ask again.
+    /// The call failed: it is not known, so try again.
     Later(Error),
 }
 
-/// Reads an answer.
+/// Interprets the answer to an update.
 pub fn answer(result: Result<SpawnRequest, Error>) -> Answer {
     match result {
         Ok(request) => Answer::Holds(Box::new(request)),
@@ -43,13 +43,13 @@ pub fn answer(result: Result<SpawnRequest, Error>) -> Answer {
     }
 }
 
-/// Can an error be resolved by waiting, or by a person who renews a token?
-pub fn may_pass(error: &Error) -> bool {
-    is_for_later(error) || matches!(error, Error::Unauthenticated(_) | Error::Forbidden(_))
+/// May the same call succeed after a wait, or after a person has renewed the token?
+pub fn may_succeed_later(error: &Error) -> bool {
+    is_retryable(error) || matches!(error, Error::Unauthenticated(_) | Error::Forbidden(_))
 }
 
 impl Worker {
-    /// Makes an update, which renews the lease.
+    /// Sends an update, which also renews the lease.
     pub(crate) async fn update(&self, update: WorkerUpdate) -> Answer {
         let asked = Moment::now();
         let lease_secs = self.shared.options.lease_secs;
@@ -76,10 +76,10 @@ impl Worker {
         answer
     }
 
-    /// An update that says nothing but how the worker is getting on.
-    pub(crate) fn news(&self) -> WorkerUpdate {
+    /// An update with the worker's progress and log, if they have changed.
+    pub(crate) fn progress_update(&self) -> WorkerUpdate {
         let update = WorkerUpdate::new(&self.lease_token);
-        let text = self.log();
+        let text = self.log_tail();
         let mut reported = locked(&self.reported);
         if *reported == text {
             return update;
@@ -88,14 +88,14 @@ impl Worker {
         update.with_progress(last_line(&text)).with_log(&text, true)
     }
 
-    /// The end of what the worker has printed, one byte more than is reported: so that
-    /// it is known whether there was more.
-    pub(crate) fn log(&self) -> String {
+    /// The end of the worker's output. It has one byte more than is reported, which shows
+    /// whether there was more.
+    pub(crate) fn log_tail(&self) -> String {
         let most = LOG_MAX as u64 + 1;
         String::from_utf8_lossy(&tail(&self.dirs.output(), most)).into_owned()
     }
 
-    /// Renews the lease until this is dropped, or it is lost.
+    /// Renews the lease until it is lost, or until the future is dropped.
     pub(crate) async fn renew(&self) {
         let every = self.shared.options.secs(self.shared.options.lease_secs.unsigned_abs()) / 4;
         let tick = TICK.min(every / 4);
@@ -105,17 +105,17 @@ impl Worker {
             if !again.is_past() {
                 continue;
             }
-            match self.update(self.news()).await {
+            match self.update(self.progress_update()).await {
                 Answer::Holds(_) => {
                     self.trouble.end(self.id.as_str());
                     again = Moment::now().after(every);
                 }
                 Answer::Lost(_) => return,
                 Answer::Later(error) => {
-                    // The output of this time is reported with the next renewal.
+                    // The next renewal reports this output again.
                     locked(&self.reported).clear();
                     self.trouble.begin(self.id.as_str(), &error);
-                    // A longer wait than this could cost the lease.
+                    // A longer wait could lose the lease.
                     let asked = error.retry_after().unwrap_or_default().min(every);
                     again = Moment::now().after((every / 6).max(MIN_WAIT).max(asked));
                 }
@@ -124,10 +124,10 @@ impl Worker {
     }
 }
 
-/// The last line that says something.
+/// The last line with visible characters.
 fn last_line(text: &str) -> &str {
-    let says = |line: &&str| line.chars().any(|c| !c.is_control() && !c.is_whitespace());
-    text.lines().rev().find(says).unwrap_or_default()
+    let is_visible = |line: &&str| line.chars().any(|c| !c.is_control() && !c.is_whitespace());
+    text.lines().rev().find(is_visible).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_is_the_last_line_that_says_something() {
+    fn progress_is_the_last_line_with_visible_characters() {
         assert_eq!(last_line("one\n\u{1b}[1mtwo\r\n \n"), "\u{1b}[1mtwo");
         assert_eq!(last_line("\n\u{1b}\n"), "");
     }

@@ -1,7 +1,7 @@
-//! Pushes of the coordinator, `worker.spawn_requested`, signed under the repo's secret.
-//! A push only says that it is time to claim: what to run, the claim says.
+//! Receives the coordinator's pushes, `worker.spawn_requested`, signed under the repo's
+//! secret. A push only triggers a claim: the request comes with the answer to the claim.
 
-use crate::claims::Source;
+use crate::source::Source;
 use multiclaude_hybrid_bridge::http::{Answer, Bytes, HeaderMap, Receiver, Refusal, StatusCode};
 use multiclaude_hybrid_bridge::lock::locked;
 use multiclaude_hybrid_client::protocol::Repo;
@@ -12,56 +12,56 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Between two looks at a repo's configuration.
+/// The wait between two reads of a repo's configuration.
 const CONFIG: Duration = Duration::from_mins(5);
-/// After a failed one.
+/// The wait after a failed one.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// The repos that pushes come for.
+/// The repos whose requests may be pushed to this runner.
 #[derive(Debug)]
 pub struct Pushes {
     sources: Vec<Arc<Source>>,
-    /// The URL that the coordinator reaches this listener by.
+    /// The URL by which the coordinator reaches this listener.
     public_url: String,
     secrets: Mutex<BTreeMap<Repo, Secrets>>,
 }
 
-/// A repo's secret, and the one before it.
+/// A repo's secret, and the one that it replaced.
 #[derive(Debug, Clone)]
 struct Secrets {
     now: String,
     before: Option<String>,
 }
 
-/// Where the pushes of a repo come to.
+/// The URL for the pushes of a repo.
 pub fn endpoint(public_url: &str, repo: &Repo) -> String {
     format!("{}/spawn/{repo}", public_url.trim_end_matches('/'))
 }
 
 impl Pushes {
-    /// Nothing is accepted before a repo's secret is known.
+    /// A receiver that accepts no push before it knows the repo's secret.
     pub fn new(sources: Vec<Arc<Source>>, public_url: String) -> Arc<Self> {
         Arc::new(Self { sources, public_url, secrets: Mutex::default() })
     }
 
     /// Are this repo's requests pushed to this runner?
-    pub fn come_for(&self, repo: &Repo) -> bool {
+    pub fn are_enabled_for(&self, repo: &Repo) -> bool {
         locked(&self.secrets).contains_key(repo)
     }
 
     fn source(&self, path: &str) -> Option<&Arc<Source>> {
-        // A proxy may have put the public URL's own path in front.
+        // A proxy may have prefixed the path of the public URL.
         let (_, repo) = path.rsplit_once("/spawn/")?;
         self.sources.iter().find(|source| source.repo.as_str() == repo)
     }
 
-    /// Follows the configuration of a repo: its secret, and where it pushes to.
+    /// Follows the secret and the `spawn_endpoint` in a repo's configuration.
     pub async fn follow(self: Arc<Self>, source: Arc<Source>) {
         loop {
             let wait = match source.client.config().await {
                 Ok(config) => {
-                    let known = self.known(&source.repo, &config.value);
-                    source.pushes.note(source.repo.as_str(), known);
+                    let checked = self.check(&source.repo, &config.value);
+                    source.pushes.note(source.repo.as_str(), checked);
                     CONFIG
                 }
                 Err(error) => {
@@ -73,7 +73,7 @@ impl Pushes {
         }
     }
 
-    fn known(&self, repo: &Repo, config: &HybridConfig) -> Result<(), String> {
+    fn check(&self, repo: &Repo, config: &HybridConfig) -> Result<(), String> {
         let wanted = endpoint(&self.public_url, repo);
         let mut secrets = locked(&self.secrets);
         let problem = match &config.webhook_secret {
@@ -83,7 +83,7 @@ impl Pushes {
                 config.spawn_endpoint
             )),
             None => Some(
-                "only a service token may see the repo's secret: log in with one (multiclaude-hybrid login)"
+                "only a service token can read the repo's secret: log in with one (multiclaude-hybrid login)"
                     .to_owned(),
             ),
             Some(_) => None,
@@ -110,7 +110,7 @@ impl Receiver for Pushes {
             let refuse =
                 |status, text: &str| -> Result<(), Refusal> { Err((status, text.to_owned())) };
             let Some(source) = self.source(&path) else {
-                return refuse(StatusCode::NOT_FOUND, "no repo of this runner is here");
+                return refuse(StatusCode::NOT_FOUND, "this runner serves no repo at this path");
             };
             let Some(secrets) = locked(&self.secrets).get(&source.repo).cloned() else {
                 return refuse(

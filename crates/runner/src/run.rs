@@ -1,95 +1,36 @@
 //! The daemon: takes over the workers of an earlier runner, claims requests, and
 //! drains at its end.
 
-use crate::claims::{self, Source};
+use crate::claims::claim;
 use crate::dirs::Dirs;
-use crate::executor::{Executor, Limits};
 use crate::job;
 use crate::listener::Pushes;
+use crate::options::{Options, StartError};
 use crate::shared::{Phase, Shared};
-use crate::status::{show, write_status};
+use crate::source::Source;
+use crate::status::{keep_written, write_status};
 use crate::worker::{Record, Stage, Worker};
+use crate::workers::Workers;
 use multiclaude_hybrid_bridge::dirs::{names, remove};
 use multiclaude_hybrid_bridge::http::Listener;
-use multiclaude_hybrid_client::RepoClient;
+use multiclaude_hybrid_client::protocol::SpawnId;
 use multiclaude_hybrid_client::protocol::agent::AgentStatus;
 use multiclaude_hybrid_client::protocol::heartbeat::Heartbeat;
-use multiclaude_hybrid_client::protocol::{Repo, SpawnId};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
-/// Between two heartbeats of the workers of a repo, in seconds.
+/// The wait between two heartbeats of the workers of a repo, in seconds.
 const HEARTBEAT_SECS: u64 = 60;
-/// How long ends may take to be reported, once all workers were stopped.
+/// How long the reports may take after all workers were stopped.
 const REPORTS: Duration = Duration::from_secs(20);
-/// How a runner runs.
-#[derive(Debug)]
-pub struct Options {
-    /// The user's home.
-    pub home: PathBuf,
-    /// Where workers' own directories are, if not in the home.
-    pub work: Option<PathBuf>,
-    /// The repos, with clients of their tokens.
-    pub repos: Vec<(Repo, RepoClient)>,
-    /// How workers are run.
-    pub executor: Executor,
-    /// What each is limited to.
-    pub limits: Limits,
-    /// How many run at a time.
-    pub max_workers: usize,
-    /// What requests may ask for.
-    pub labels: Vec<String>,
-    /// How long a lease is.
-    pub lease_secs: i64,
-    /// Between two claims that get nothing.
-    pub poll: Duration,
-    /// Where pushes are received, and the URL by which the coordinator reaches that.
-    pub listen: Option<(SocketAddr, String)>,
-    /// The label of this machine.
-    pub node: String,
-    /// How long workers may go on after SIGTERM.
-    pub drain: Duration,
-    /// Are workers' directories kept?
-    pub keep_work: bool,
-    /// Divides the coordinator's times, for tests.
-    pub scale: u32,
-}
 
-impl Options {
-    /// So many seconds of the coordinator's.
-    pub fn secs(&self, secs: u64) -> Duration {
-        Duration::from_secs(secs) / self.scale.max(1)
-    }
-}
-
-/// Why a runner cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// One runs already.
-    #[error("a runner of this home is running already")]
-    Running,
-    /// Its directories cannot be used.
-    #[error("the runner's directories cannot be used: {0}")]
-    Dirs(#[from] io::Error),
-    /// It cannot listen.
-    #[error("cannot listen on {address}: {error}")]
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        error: io::Error,
-    },
-}
-
-/// Runs a runner until `stop` says so: the first time it drains, the second time it
-/// stops its workers.
+/// Runs a runner until `stop` receives: the first time it drains, the second time it stops
+/// its workers.
 ///
 /// # Errors
 /// See [`StartError`].
@@ -101,7 +42,7 @@ pub async fn run(
     let _lock = dirs.lock()?.ok_or(StartError::Running)?;
     remove(&dirs.status())?;
     dirs.create()?;
-    // Other processes of this user read none of its memory or environment.
+    // Other processes of this user must not read its memory or environment.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(io::Error::from)?;
     let sources: Vec<_> = options
         .repos
@@ -117,16 +58,17 @@ pub async fn run(
         _ => None,
     };
     let shared = Shared::new(options, dirs, sources, pushes);
-    take_over(&shared)?;
+    let workers = Workers::new(Arc::clone(&shared));
+    take_over(&workers)?;
     let (mut claims, mut tasks) = (JoinSet::new(), JoinSet::new());
     for source in &shared.sources {
-        claims.spawn(claims::claim(Arc::clone(&shared), Arc::clone(source)));
-        tasks.spawn(beat(Arc::clone(&shared), Arc::clone(source)));
+        claims.spawn(claim(Arc::clone(&workers), Arc::clone(source)));
+        tasks.spawn(send_heartbeats(Arc::clone(&workers), Arc::clone(source)));
         if let Some(pushes) = shared.pushes() {
             tasks.spawn(Arc::clone(pushes).follow(Arc::clone(source)));
         }
     }
-    tasks.spawn(show(Arc::clone(&shared)));
+    tasks.spawn(keep_written(Arc::clone(&workers)));
     info!(
         node = shared.options.node,
         executor = shared.options.executor.kind(),
@@ -135,42 +77,45 @@ pub async fn run(
     );
     tokio::select! {
         _ = stop.recv() => {}
-        // None of them ends before; a service is started again.
+        // They end only if they panic; a service manager starts the runner again.
         failed = claims.join_next() => error!(?failed, "claiming has failed"),
         failed = tasks.join_next() => error!(?failed, "a part of the runner has failed"),
     }
-    drain(&shared, claims, stop).await;
-    write_status(&shared);
+    drain(&workers, claims, stop).await;
+    tasks.shutdown().await;
+    write_status(&workers, &mut None);
     info!("stopped");
     Ok(())
 }
 
 async fn drain(
-    shared: &Shared,
+    workers: &Workers,
     mut claims: JoinSet<()>,
     mut stop: tokio::sync::mpsc::Receiver<()>,
 ) {
-    info!(workers = shared.all().len(), "draining: nothing is claimed any longer");
-    shared.enter(Phase::Draining);
+    let shared = &workers.shared;
+    info!(workers = workers.all().len(), "draining: nothing is claimed any longer");
+    shared.set_phase(Phase::Draining);
     let ended = async {
-        // A claim that is on its way comes to its end, and is given back.
+        // A claim in progress is completed, and its request is given back.
         while claims.join_next().await.is_some() {}
-        shared.none_left().await;
+        workers.wait_until_idle().await;
     };
     tokio::select! {
         () = ended => return,
         () = sleep(shared.options.drain) => {}
         _ = stop.recv() => {}
     }
-    shared.enter(Phase::Stopping);
-    if timeout(REPORTS, shared.none_left()).await.is_err() {
-        let left = shared.all().len();
+    shared.set_phase(Phase::Stopping);
+    if timeout(REPORTS, workers.wait_until_idle()).await.is_err() {
+        let left = workers.all().len();
         warn!(left, "not all ends could be reported; the next runner of this home reports them");
     }
 }
 
-/// Takes over what an earlier runner has left.
-fn take_over(shared: &Arc<Shared>) -> io::Result<()> {
+/// Takes over the workers of an earlier runner.
+fn take_over(workers: &Arc<Workers>) -> io::Result<()> {
+    let shared = &workers.shared;
     for name in names(&shared.dirs.workers())? {
         let Some(id) = SpawnId::parse(&name) else { continue };
         let dirs = shared.dirs.worker(&id);
@@ -182,7 +127,7 @@ fn take_over(shared: &Arc<Shared>) -> io::Result<()> {
             }
         };
         let Some(record) = record else {
-            // It was being removed, or its claim had not been kept.
+            // It was being removed, or its claim was not stored yet.
             dirs.remove(false)?;
             continue;
         };
@@ -192,16 +137,17 @@ fn take_over(shared: &Arc<Shared>) -> io::Result<()> {
             continue;
         };
         let slot = Arc::clone(&shared.slots).try_acquire_owned().ok();
-        shared.live(worker, slot);
+        workers.start(worker, slot);
     }
     Ok(())
 }
 
-/// Signs of life of a repo's workers, one call for all.
-async fn beat(shared: Arc<Shared>, source: Arc<Source>) {
+/// Sends heartbeats of a repo's workers, in one call for all.
+async fn send_heartbeats(workers: Arc<Workers>, source: Arc<Source>) {
+    let shared = &workers.shared;
     loop {
         sleep(shared.options.secs(HEARTBEAT_SECS)).await;
-        let beats: Vec<_> = shared
+        let beats: Vec<_> = workers
             .all()
             .iter()
             .filter(|worker| {
@@ -218,7 +164,7 @@ async fn beat(shared: Arc<Shared>, source: Arc<Source>) {
             })
             .collect();
         if !beats.is_empty() {
-            // One that is lost is made up for by the next.
+            // The next one makes up for a lost one.
             let _ = source.client.heartbeats(&beats).await;
         }
     }

@@ -1,62 +1,54 @@
-//! What all parts of a runner share: how it runs, its files, its workers.
+//! State that all parts of a runner share: options, files, repos, phase.
 
-use crate::claims::Source;
 use crate::dirs::Dirs;
 use crate::listener::Pushes;
-use crate::run::Options;
-use crate::status::Status;
-use crate::worker::Worker;
+use crate::options::Options;
+use crate::source::Source;
 use multiclaude_hybrid_bridge::clock;
-use multiclaude_hybrid_bridge::lock::locked;
-use multiclaude_hybrid_client::protocol::{Repo, SpawnId};
+use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::{RepoClient, Retries};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
 
-/// The waits between two tries of a call.
+/// The waits between two attempts of a call.
 const TRIES: Retries = Retries {
     attempts: u32::MAX,
     first: Duration::from_millis(250),
     longest: Duration::from_secs(15),
 };
 
-/// How far a runner is from its end.
+/// The phases of a runner's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// It claims.
+    /// It claims requests.
     Running,
     /// It claims nothing; its workers go on.
     Draining,
-    /// Its workers are stopped.
+    /// It stops its workers.
     Stopping,
 }
 
-/// What all parts of a runner share.
+/// State that all parts of a runner share.
 #[derive(Debug)]
 pub struct Shared {
-    /// How it runs.
+    /// The options of `runner run`.
     pub options: Options,
-    /// Its files.
+    /// The runner's files.
     pub dirs: Dirs,
-    /// One for each worker that may run.
+    /// One permit for each worker that may run.
     pub slots: Arc<Semaphore>,
     /// The repos that it serves.
     pub sources: Vec<Arc<Source>>,
     pushes: Option<Arc<Pushes>>,
-    workers: Mutex<BTreeMap<SpawnId, Arc<Worker>>>,
-    changed: watch::Sender<()>,
     phase: watch::Sender<Phase>,
     /// When it was started, in milliseconds since the epoch.
     pub started_ms: i64,
-    /// The status that is on disk.
-    pub(crate) written: Mutex<Option<Status>>,
 }
 
 impl Shared {
-    /// Of a runner that has no workers yet.
+    /// The state of a runner that has just started.
     pub fn new(
         options: Options,
         dirs: Dirs,
@@ -68,102 +60,46 @@ impl Shared {
             dirs,
             sources,
             pushes,
-            workers: Mutex::default(),
-            changed: watch::Sender::new(()),
             phase: watch::Sender::new(Phase::Running),
             started_ms: clock::wall_ms(),
-            written: Mutex::default(),
             options,
         })
     }
 
-    /// It comes nearer to its end.
-    pub fn enter(&self, phase: Phase) {
+    /// Enters a later phase.
+    pub fn set_phase(&self, phase: Phase) {
         self.phase.send_replace(phase);
     }
 
-    /// How far it is from its end.
+    /// The phase, and its changes.
     pub fn phase(&self) -> watch::Receiver<Phase> {
         self.phase.subscribe()
     }
 
-    /// Resolves when nothing is to be claimed any longer.
-    pub async fn ending(&self) {
+    /// Waits until the runner drains.
+    pub async fn draining(&self) {
         let _ = self.phase().wait_for(|phase| *phase != Phase::Running).await;
     }
 
-    /// Calls for a repo; nothing if it is not served.
+    /// The client for a repo; `None` if it is not served.
     pub fn client(&self, repo: &Repo) -> Option<&RepoClient> {
         let source = self.sources.iter().find(|source| source.repo == *repo);
         source.map(|source| &source.client)
     }
 
-    /// Are this repo's requests pushed here?
+    /// Are this repo's requests pushed to this runner?
     pub fn is_pushed(&self, source: &Source) -> bool {
-        self.pushes.as_ref().is_some_and(|pushes| pushes.come_for(&source.repo))
+        self.pushes.as_ref().is_some_and(|pushes| pushes.are_enabled_for(&source.repo))
     }
 
-    /// The listener's part, if there is a listener.
+    /// The receiver of pushes, if there is a listener.
     pub fn pushes(&self) -> Option<&Arc<Pushes>> {
         self.pushes.as_ref()
     }
 
-    /// Waits before try number `tries` + 1.
-    pub async fn pause(&self, tries: u32) {
-        self.pause_for(tries, None).await;
-    }
-
-    /// Waits before try number `tries` + 1 of a call, and at least for as long as the
-    /// coordinator asks.
-    pub async fn pause_for(&self, tries: u32, retry_after: Option<Duration>) {
+    /// Waits before attempt number `tries` + 1, at least for as long as the coordinator
+    /// asks.
+    pub async fn back_off(&self, tries: u32, retry_after: Option<Duration>) {
         sleep(TRIES.wait(tries, fastrand::f64()).max(retry_after.unwrap_or_default())).await;
-    }
-
-    /// The worker of a request.
-    pub fn worker(&self, id: &SpawnId) -> Option<Arc<Worker>> {
-        locked(&self.workers).get(id).cloned()
-    }
-
-    /// Waits until this runner has no worker for a request.
-    pub async fn without(&self, id: &SpawnId) {
-        let mut changed = self.changed.subscribe();
-        while self.worker(id).is_some() {
-            if changed.changed().await.is_err() {
-                return;
-            }
-        }
-    }
-
-    /// A worker begins to live.
-    pub fn live(&self, worker: Arc<Worker>, slot: Option<OwnedSemaphorePermit>) {
-        locked(&self.workers).insert(worker.id.clone(), Arc::clone(&worker));
-        self.changed.send_replace(());
-        tokio::spawn(worker.live(slot));
-    }
-
-    /// A worker is no more.
-    pub fn forget(&self, id: &SpawnId) {
-        locked(&self.workers).remove(id);
-        self.changed.send_replace(());
-    }
-
-    /// Something has changed that the status shows.
-    pub fn touch(&self) {
-        self.changed.send_replace(());
-    }
-
-    /// All its workers.
-    pub fn all(&self) -> Vec<Arc<Worker>> {
-        locked(&self.workers).values().cloned().collect()
-    }
-
-    /// Waits until it has no workers.
-    pub async fn none_left(&self) {
-        let mut changed = self.changed.subscribe();
-        while !locked(&self.workers).is_empty() {
-            if changed.changed().await.is_err() {
-                return;
-            }
-        }
     }
 }

@@ -1,26 +1,26 @@
-//! What `runner status` shows, as the running runner writes it.
+//! The content of `runner status`, which the running runner writes to a file.
 
-use crate::claims::Source;
 use crate::executor::first_line;
-use crate::shared::{Phase, Shared};
+use crate::shared::Phase;
+use crate::source::Source;
 use crate::worker::{Stage, Worker};
+use crate::workers::Workers;
 use multiclaude_hybrid_bridge::clock;
 use multiclaude_hybrid_bridge::dirs::write_durably;
-use multiclaude_hybrid_bridge::lock::locked;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// How often the status is written, at most.
+/// The shortest wait between two writes.
 const TICK: Duration = Duration::from_millis(500);
 
-/// A running runner.
+/// The state of a running runner.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// Its process.
+    /// The id of its process.
     pub pid: u32,
-    /// Its version.
+    /// The version of the program.
     pub version: String,
     /// When it was started, in milliseconds since the epoch.
     pub started_ms: i64,
@@ -30,19 +30,19 @@ pub struct Status {
     pub executor: String,
     /// How many workers may run.
     pub max_workers: usize,
-    /// What it offers to requests that ask for labels.
+    /// The labels that requests may ask for.
     pub labels: Vec<String>,
     /// Is nothing claimed, until `runner resume`?
     pub paused: bool,
-    /// Is it ending?
+    /// Is it draining?
     pub draining: bool,
-    /// Where pushes are received.
+    /// The address that receives pushes.
     pub listening: Option<String>,
     /// Limits that this machine does not enforce for the executor.
     pub not_enforced: Vec<String>,
     /// The repos that it serves.
     pub repos: Vec<RepoStatus>,
-    /// The workers that it has.
+    /// Its workers.
     pub workers: Vec<WorkerStatus>,
 }
 
@@ -51,9 +51,9 @@ pub struct Status {
 pub struct RepoStatus {
     /// `owner/repo`.
     pub repo: String,
-    /// Why nothing can be claimed there, if so.
+    /// Why nothing can be claimed, if so.
     pub error: Option<String>,
-    /// What keeps pushes from coming.
+    /// Why requests are not pushed, if so.
     pub pushes: Option<String>,
 }
 
@@ -66,38 +66,39 @@ pub struct WorkerStatus {
     pub repo: String,
     /// Its registered name.
     pub name: Option<String>,
-    /// How far it has come.
+    /// Its stage.
     pub stage: Stage,
     /// The beginning of its task.
     pub task: String,
     /// When it was claimed or taken over, in milliseconds since the epoch.
     pub since_ms: i64,
-    /// Why the coordinator cannot be told about it.
+    /// Why its reports do not reach the coordinator, if so.
     pub error: Option<String>,
 }
 
 /// Writes the status whenever it has changed.
-pub(crate) async fn show(shared: Arc<Shared>) {
+pub(crate) async fn keep_written(workers: Arc<Workers>) {
+    let mut written = None;
     loop {
-        write_status(&shared);
+        write_status(&workers, &mut written);
         sleep(TICK).await;
     }
 }
 
-pub(crate) fn write_status(shared: &Shared) {
-    let status = status(shared);
-    let mut written = locked(&shared.written);
+/// Writes the status, unless it is the one that was `written` last.
+pub(crate) fn write_status(workers: &Workers, written: &mut Option<Status>) {
+    let status = status(workers);
     if written.as_ref() == Some(&status) {
         return;
     }
     let text = serde_json::to_vec_pretty(&status).unwrap_or_default();
-    if write_durably(&shared.dirs.status(), &text, 0o600).is_ok() {
+    if write_durably(&workers.shared.dirs.status(), &text, 0o600).is_ok() {
         *written = Some(status);
     }
 }
 
-fn status(shared: &Shared) -> Status {
-    let options = &shared.options;
+fn status(workers: &Workers) -> Status {
+    let (shared, options) = (&workers.shared, &workers.shared.options);
     let now = clock::wall_ms();
     let repo = |source: &Arc<Source>| RepoStatus {
         repo: source.repo.to_string(),
@@ -112,14 +113,14 @@ fn status(shared: &Shared) -> Status {
             name: record.name.map(|name| name.to_string()),
             stage: worker.stage(),
             task: first_line(&record.request.task),
-            // To the second: it is worked out anew each time.
+            // Rounded to the second, because it is computed each time.
             since_ms: (now - i64::try_from(worker.since.ago().as_millis()).unwrap_or_default())
                 .div_euclid(1000)
                 * 1000,
             error: worker.trouble.reason(),
         }
     };
-    let all = shared.all();
+    let all = workers.all();
     let mut not_enforced: Vec<_> = all
         .iter()
         .filter_map(|worker| worker.supervisor())

@@ -1,27 +1,27 @@
 //! The life of one worker, from its claim to its report.
 //!
-//! | step | what is on disk afterwards |
+//! | step | files on disk afterwards |
 //! |---|---|
 //! | claimed | `worker.json` |
 //! | registered, and its name accepted by the coordinator | |
 //! | started: its supervisor runs | `started.json` |
 //! | ended | `end.json` |
-//! | reported | nothing |
+//! | reported | none |
 //!
 //! Each step may be repeated after a crash, except the start: the worker's lock and
-//! `started.json` tell whether it was started.
+//! `started.json` show whether it was started.
 
 mod report;
 mod start;
 
 use crate::deadline::Moment;
-use crate::dirs::{WorkerDirs, try_lock};
+use crate::dirs::WorkerDirs;
 use crate::executor::{Executor, container_name};
 use crate::job::{self, End, Job, Started, Stop};
 use crate::shared::{Phase, Shared};
-use crate::socket;
 use crate::supervisor::{self, Group};
 use multiclaude_hybrid_bridge::abort::AbortOnDrop;
+use multiclaude_hybrid_bridge::dirs::try_lock;
 use multiclaude_hybrid_bridge::lock::locked;
 use multiclaude_hybrid_bridge::trouble::Trouble;
 use multiclaude_hybrid_client::RepoClient;
@@ -35,10 +35,9 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
-
 use tracing::{error, info, warn};
 
-/// Before something is tried again on this machine.
+/// The wait before a failed operation on this machine is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// A claim, as it is on disk.
@@ -46,13 +45,13 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub struct Record {
     /// The request.
     pub request: SpawnRequest,
-    /// What every update is fenced by.
+    /// The token that fences every update.
     pub lease_token: String,
     /// The worker's registered name, once it has one.
     pub name: Option<AgentName>,
 }
 
-/// How far a worker has come, for `runner status`.
+/// The stage of a worker, for `runner status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
@@ -60,7 +59,7 @@ pub enum Stage {
     Starting,
     /// Its supervisor runs.
     Running,
-    /// It has ended; the coordinator does not know that yet.
+    /// It has ended, and its end is being reported.
     Reporting,
 }
 
@@ -75,7 +74,7 @@ pub struct Worker {
     pub(crate) lease_token: String,
     record: Mutex<Record>,
     stage: Mutex<Stage>,
-    /// The log that the coordinator has.
+    /// The log that was last reported to the coordinator.
     pub(crate) reported: Mutex<String>,
     pub(crate) trouble: Trouble,
     orders: watch::Sender<Option<Stop>>,
@@ -85,11 +84,11 @@ pub struct Worker {
 /// How a worker's time here ended.
 enum Outcome {
     Ended(End),
-    /// It never ran: the request goes back.
+    /// It never ran: give the request back.
     NotStarted,
 }
 
-/// What is found of a worker.
+/// The state of a worker on disk.
 enum Found {
     NotStarted(File),
     Running,
@@ -99,7 +98,7 @@ enum Found {
 }
 
 impl Worker {
-    /// The worker of a claim that is on disk; nothing if its repo is not served.
+    /// The worker of a claim that is on disk; `None` if its repo is not served.
     pub fn new(shared: Arc<Shared>, record: Record) -> Option<Arc<Self>> {
         let id = record.request.id.clone();
         Some(Arc::new(Self {
@@ -112,20 +111,20 @@ impl Worker {
             stage: Mutex::new(Stage::Starting),
             reported: Mutex::default(),
             trouble: Trouble::new(
-                "the coordinator cannot be told about a worker",
-                "the coordinator hears of the worker again",
+                "a worker cannot be reported to the coordinator",
+                "the worker is reported to the coordinator again",
             ),
             orders: watch::Sender::new(None),
             since: Moment::now(),
         }))
     }
 
-    /// The claim.
+    /// The claim, as it is on disk.
     pub fn record(&self) -> Record {
         locked(&self.record).clone()
     }
 
-    /// How far it has come.
+    /// The stage, for `runner status`.
     pub fn stage(&self) -> Stage {
         *locked(&self.stage)
     }
@@ -142,7 +141,7 @@ impl Worker {
         &self.shared.options.executor
     }
 
-    /// Orders the worker to stop. The first order counts.
+    /// Orders the worker to stop. Only the first order counts.
     pub(crate) fn order(&self, stop: Stop) {
         self.orders.send_if_modified(|order| {
             let first = order.is_none();
@@ -151,19 +150,18 @@ impl Worker {
         });
     }
 
-    /// Lives to the end, and reports it. The slot is free as soon as the end is on
-    /// disk; `None` for a worker beyond the number that may run.
-    pub async fn live(self: Arc<Self>, slot: Option<OwnedSemaphorePermit>) {
+    /// Runs the worker to its end, and reports it. The slot becomes free as soon as the end
+    /// is on disk; it is `None` for a worker beyond the number that may run.
+    pub async fn run(self: Arc<Self>, slot: Option<OwnedSemaphorePermit>) {
         let outcome = {
             let renewing = tokio::spawn({
                 let worker = Arc::clone(&self);
                 async move { worker.renew().await }
             });
             let _renewing = AbortOnDrop(renewing);
-            self.to_its_end().await
+            self.run_to_end().await
         };
         drop(slot);
-        self.shared.touch();
         self.set_stage(Stage::Reporting);
         match outcome {
             Outcome::Ended(end) => self.report(&end).await,
@@ -171,23 +169,22 @@ impl Worker {
         }
         self.deregister().await;
         self.remove().await;
-        self.shared.forget(&self.id);
     }
 
-    async fn to_its_end(self: &Arc<Self>) -> Outcome {
+    async fn run_to_end(self: &Arc<Self>) -> Outcome {
         let mut tries = 0;
         let found = loop {
-            match self.find() {
+            match self.inspect() {
                 Ok(found) => break found,
-                // It may be running: nothing is said of it before that is known.
+                // It may be running, so nothing is reported before that is known.
                 Err(error) => warn!(id = %self.id, %error, "a worker's directory cannot be read"),
             }
             tries += 1;
-            self.shared.pause(tries).await;
+            self.shared.back_off(tries, None).await;
         };
         match found {
             Found::Ended(end) => return Outcome::Ended(end),
-            Found::Lost => return Outcome::Ended(self.lost().await),
+            Found::Lost => return Outcome::Ended(self.recover_end().await),
             Found::Running => {
                 info!(id = %self.id, "a worker of an earlier runner is followed");
                 self.set_stage(Stage::Running);
@@ -195,7 +192,7 @@ impl Worker {
             Found::NotStarted(lock) => match self.start(lock).await {
                 Ok(true) => {}
                 Ok(false) => return Outcome::NotStarted,
-                // Nothing of it has run.
+                // No step has run.
                 Err(error) => {
                     let error = format!("the worker cannot be started: {error}");
                     return Outcome::Ended(End::failed(error));
@@ -205,8 +202,8 @@ impl Worker {
         Outcome::Ended(self.follow().await)
     }
 
-    /// How far an earlier runner has come with it.
-    fn find(&self) -> io::Result<Found> {
+    /// Finds out how far an earlier runner has come with it.
+    fn inspect(&self) -> io::Result<Found> {
         if let Some(end) = job::read(&self.dirs.end())? {
             return Ok(Found::Ended(end));
         }
@@ -217,10 +214,10 @@ impl Worker {
         }
     }
 
-    /// Waits for the supervisor's end, and passes orders on to it.
+    /// Waits for the supervisor's end, and forwards orders to it.
     async fn follow(self: &Arc<Self>) -> End {
         let _socket = if self.executor().registers() {
-            match socket::serve(Arc::clone(self)) {
+            match self.serve_socket() {
                 Ok(task) => Some(AbortOnDrop(task)),
                 Err(error) => {
                     warn!(id = %self.id, %error, "the worker has no socket");
@@ -241,7 +238,7 @@ impl Worker {
             if let Some(stop) = order
                 && ordered != Some(stop)
             {
-                match job::order(&self.dirs.stop(), stop) {
+                match job::write_stop(&self.dirs.stop(), stop) {
                     Ok(()) => {
                         info!(id = %self.id, ?stop, "a worker is being stopped");
                         ordered = Some(stop);
@@ -257,17 +254,17 @@ impl Worker {
                 () = sleep(AGAIN), if again => {}
             }
         }
-        self.lost().await
+        self.recover_end().await
     }
 
-    /// Resolves when no supervisor runs any longer. A thread waits for that: the lock is
-    /// free in the instant in which the supervisor ends.
+    /// Waits until no supervisor runs. A thread waits for the lock, which is free as soon as
+    /// the supervisor has ended.
     async fn supervisor_ends(&self) {
         loop {
             let path = self.dirs.lock();
             match spawn_blocking(move || File::open(path)?.lock_shared()).await {
                 Ok(Ok(())) => return,
-                // Its directory was removed, and the supervisor sees that, too.
+                // Its directory was removed, which ends the supervisor, too.
                 Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return,
                 failed => warn!(id = %self.id, ?failed, "a worker's lock cannot be waited for"),
             }
@@ -275,9 +272,9 @@ impl Worker {
         }
     }
 
-    /// The end as the supervisor wrote it; if it was killed before, cleans up after it
-    /// and writes the end in its place.
-    async fn lost(&self) -> End {
+    /// The end that the supervisor wrote. If it was killed before, cleans up and writes the
+    /// end instead.
+    async fn recover_end(&self) -> End {
         if let Ok(Some(end)) = job::read::<End>(&self.dirs.end()) {
             return end;
         }
@@ -292,20 +289,18 @@ impl Worker {
             let name = container_name(id.as_str());
             let clean = || job.as_ref().is_none_or(supervisor::clean_up);
             clean();
-            // An engine that was still starting a container creates it after its removal.
-            let is_swept = !supervisor::sweep(&mark, &name, group.as_ref());
+            // An engine that was still starting a container may create it after the cleanup.
+            let is_swept = !supervisor::kill_marked(&mark, &name, group.as_ref());
             let remain = !clean() || !is_swept;
             if let Some(group) = group {
                 group.remove();
             }
-            let said = fs::read_to_string(dirs.root().join("supervisor.log")).unwrap_or_default();
+            let log = fs::read_to_string(dirs.root().join("supervisor.log")).unwrap_or_default();
             let end = End {
                 remaining: u64::from(remain),
-                ..End::failed(match said.lines().last() {
+                ..End::failed(match log.lines().last() {
                     Some(line) => format!("its supervisor failed: {line}"),
-                    None => {
-                        "its supervisor was killed, or the machine was started again".to_owned()
-                    }
+                    None => "its supervisor was killed, or the machine was rebooted".to_owned(),
                 })
             };
             job::write(&dirs.end(), &end).map(|()| end)
@@ -319,7 +314,7 @@ impl Worker {
         }
     }
 
-    /// Who supervises it; nothing before its start.
+    /// Its supervisor; `None` before its start.
     pub(crate) fn supervisor(&self) -> Option<Started> {
         job::read(&self.dirs.started()).unwrap_or_default()
     }

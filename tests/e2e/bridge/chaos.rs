@@ -1,14 +1,14 @@
-//! Many messages each way, while programs are killed.
+//! Many messages in both directions, while programs are killed.
 
 use super::{OF_ANN, OF_DAN, of};
 use e2e::{Coordinator, Options, Site, eventually};
 use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
-/// Agents that write, and to whom on the other machine.
+/// Each local agent that writes, and its recipient: registered name and local name.
 const PAIRS: [(&str, &str, &str); 2] = [("fox", "fox", "fox"), ("default", "workspace", "default")];
 
-/// What an agent writes: half of what goes each way.
+/// The messages of one agent: half of those in one direction.
 fn bodies(agent: &str) -> Vec<String> {
     let count = if std::env::var_os("SOAK").is_some() { 500 } else { 100 };
     (0..count).map(|n| format!("{agent} says {n}")).collect()
@@ -43,7 +43,7 @@ async fn all_arrive(dan: &Site, ann: &Site) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_doubled_or_out_of_order_while_bridges_and_coordinator_are_killed() {
+async fn no_message_is_lost_doubled_or_out_of_order_while_bridges_and_coordinator_are_killed() {
     let mut coordinator = Coordinator::start(Options::default()).await;
     let world = coordinator.world().await;
     let (mut dan, mut ann) = of(&world);
@@ -54,7 +54,7 @@ async fn nothing_is_lost_doubled_or_out_of_order_while_bridges_and_coordinator_a
     let writers = begin_to_write(&dan, &ann);
     let mut round = 0;
     while round < 8 || !writers.iter().all(JoinHandle::is_finished) {
-        // Not in step with anything.
+        // Intervals that match no interval of the programs.
         tokio::time::sleep(Duration::from_millis(200 + round * 137 % 500)).await;
         match round % 4 {
             0 => {

@@ -1,15 +1,15 @@
-//! Agents that end, at the worst moment.
+//! Agents that end at the worst moment.
 
 use super::{bridged, reaching, two};
 use e2e::eventually;
 
 #[tokio::test]
-async fn what_a_worker_writes_in_the_instant_of_its_end_arrives() {
+async fn a_message_that_a_worker_writes_just_before_its_end_arrives() {
     let (dan, ann, world) = bridged(&["--time-scale", "10"]).await;
     for round in 0..5 {
         let name = format!("wolf{round}");
         dan.ok(&["worker", "create", "a task", "--repo", "app", "--name", &name]);
-        // One name is linked, the other was never heard of here.
+        // One name is linked, the other is not known here.
         let late = format!("late{round}-ann");
         ann.ok(&["worker", "create", "a task", "--repo", "app", "--name", &format!("late{round}")]);
         ann.registers(&late).await;
@@ -31,17 +31,17 @@ async fn what_a_worker_writes_in_the_instant_of_its_end_arrives() {
 }
 
 #[tokio::test]
-async fn a_worker_that_lived_and_died_while_the_bridge_was_away_is_heard_all_the_same() {
+async fn the_message_of_a_worker_that_started_and_ended_while_the_bridge_was_away_arrives() {
     let (mut dan, ann, _) = bridged(&[]).await;
     dan.stop_bridge();
     dan.ok(&["worker", "create", "a task", "--repo", "app", "--name", "wolf"]);
-    dan.send("wolf", "fox-ann", "nobody saw me");
+    dan.send("wolf", "fox-ann", "while the bridge was away");
     let done = dan.multiclaude(Some("wolf"), &["agent", "complete"]);
     assert!(done.status.success(), "{done:?}");
     eventually("wolf is gone", 30, || async { (!dan.worktree("wolf").exists()).then_some(()) })
         .await;
     dan.start_bridge(&[]);
-    assert_eq!(ann.receives("fox", "nobody saw me").await["from"], "wolf-dan");
+    assert_eq!(ann.receives("fox", "while the bridge was away").await["from"], "wolf-dan");
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn a_completion_notice_reaches_a_supervisor_that_another_machine_serves() 
 }
 
 #[tokio::test]
-async fn a_worker_gets_no_mail_of_its_predecessor_and_the_sender_is_notified() {
+async fn a_worker_gets_no_messages_of_its_predecessor_and_the_sender_is_notified() {
     let (mut dan, ann, world) = reaching(&["--time-scale", "4"], &[]).await;
     dan.ok(&["worker", "rm", "fox", "--repo", "app"]);
     ann.send("fox", "fox-dan", "for the first fox");

@@ -48,7 +48,7 @@ async fn list_read_and_ack_work_on_a_remote_message_and_its_sender_sees_the_ackn
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_has_returns_the_message_to_its_sender_and_one_that_appears_gets_it() {
+async fn a_message_to_an_unknown_name_is_returned_and_one_to_a_new_agent_arrives() {
     let (dan, ann, _) = bridged(&[]).await;
     dan.send("fox", "nobody", "hello?");
     let notice = eventually("the notice", 30, || async {
@@ -57,7 +57,7 @@ async fn a_name_that_nobody_has_returns_the_message_to_its_sender_and_one_that_a
     .await;
     let body = notice["body"].as_str().unwrap();
     assert!(body.contains("no agent called nobody") && body.contains("It said: hello?"), "{body}");
-    // Dan's bridge has never heard of this one.
+    // Dan's bridge does not know this agent yet.
     ann.ok(&["worker", "create", "a task", "--repo", "app", "--name", "wolf"]);
     ann.registers("wolf-ann").await;
     dan.send("fox", "wolf-ann", "welcome");
@@ -74,7 +74,7 @@ async fn control_characters_are_stripped_from_the_file_and_stay_in_the_original(
         ".multiclaude-hybrid/bridge/repos/{}/inbox/fox/placed/{}.json",
         world.repo, sent.id
     );
-    // The mark follows the file.
+    // The stage changes after the file is written.
     let original = eventually("the original", 30, || async {
         fs::read_to_string(ann.machine.path(&placed)).ok()
     });
@@ -99,7 +99,7 @@ async fn one_bridge_runs_per_home_and_it_ends_within_five_seconds_with_its_agent
 }
 
 #[tokio::test]
-async fn a_home_that_is_removed_and_created_again_goes_on_where_it_was() {
+async fn after_its_directory_was_removed_and_created_again_a_home_goes_on_as_before() {
     let (mut dan, ann, world) = bridged(&[]).await;
     let before = world.dan.agents("owner=dan").await.unwrap();
     dan.ok(&["stop"]);
@@ -124,7 +124,7 @@ async fn a_home_that_is_removed_and_created_again_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn with_encryption_the_coordinator_sees_no_text_and_agents_see_nothing_but_text() {
+async fn with_encryption_the_coordinator_sees_no_text_and_agents_see_the_plain_text() {
     let (mut dan, mut ann, world) = two().await;
     let mut ci = Machine::new();
     let ran = ci.run_with(&["login", "--url", &world.url], &world.tokens[2]);
@@ -145,8 +145,8 @@ async fn with_encryption_the_coordinator_sees_no_text_and_agents_see_nothing_but
     dan.registers("owl-dan").await;
     ann.send("fox", "owl-dan", "the wombat sleeps");
     dan.receives("owl", "the wombat sleeps").await;
-    // Nobody has this name: that is the reason, and not its key.
+    // For an unknown name, that is the reason, and not its missing key.
     ann.send("fox", "nobody-dan", "the wombat dreams");
-    let said = ann.bodies_with("fox", "multiclaude-hybrid", "the wombat dreams").await;
-    assert!(said.contains("no agent called nobody-dan is registered"), "{said}");
+    let notice = ann.bodies_with("fox", "multiclaude-hybrid", "the wombat dreams").await;
+    assert!(notice.contains("no agent called nobody-dan is registered"), "{notice}");
 }

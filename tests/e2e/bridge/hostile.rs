@@ -22,7 +22,7 @@ fn tree(dir: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
-async fn names_from_outside_that_are_paths_create_no_file() {
+async fn names_that_are_paths_create_no_file() {
     let (dan, ann, world) = bridged(&[]).await;
     for name in ["../../x", "..", "a/b", ".", "x\0y", "daemon.sock"] {
         let body = json!({"name": name, "type": "worker"});
@@ -30,8 +30,8 @@ async fn names_from_outside_that_are_paths_create_no_file() {
         let body = json!({"from": name, "to": "fox-dan", "body": "x"});
         assert!(world.ann.send(&body, None).await.is_err(), "{name}");
     }
-    // What an agent types is a path for multiclaude itself; below messages/ it comes back.
-    // multiclaude makes two directories and a file, and says so if one is gone by then.
+    // multiclaude itself uses a typed name as a path below messages/, and the message is
+    // returned. The command fails if the bridge removes a directory before it is done.
     eventually("it is written", 30, || async {
         let sent = dan.multiclaude(Some("fox"), &["message", "send", "a/b", "to a path"]);
         sent.status.success().then_some(())
@@ -73,7 +73,7 @@ async fn an_odd_nickname_and_an_odd_home_work() {
             agents.iter().any(|agent| agent["status"] == "active").then_some(())
         })
         .await;
-        // The next home is another one of the same label: this one has to leave.
+        // The next home has the same label, so this one has to leave.
         let left = dan.machine.run(&["leave", &world.repo]);
         assert_eq!(left.code, 0, "{left:?}");
     }
@@ -95,24 +95,24 @@ async fn a_home_behind_a_link_with_spaces_and_deep_in_the_tree_works() {
 }
 
 #[tokio::test]
-async fn a_local_agent_keeps_its_messages_whatever_the_case_of_a_remote_name() {
+async fn a_local_agent_keeps_its_messages_if_a_remote_name_differs_only_in_case() {
     let (dan, ann, _) = reaching(&[], &[]).await;
     dan.ok(&["worker", "create", "a task", "--repo", "app", "--name", "Wolf-Ann"]);
     dan.send("fox", "Wolf-Ann", "before");
     ann.ok(&["worker", "create", "a task", "--repo", "app", "--name", "wolf"]);
     ann.registers("wolf-ann").await;
-    // Its sender would be linked now.
+    // Its sender gets a link now, if that is possible.
     ann.send("wolf", "fox-dan", "from wolf");
     dan.receives("fox", "from wolf").await;
     dan.send("fox", "Wolf-Ann", "after");
     for text in ["before", "after"] {
         dan.receives("Wolf-Ann", text).await;
     }
-    // A file system that tells the two apart has a link; one that does not, a reason.
+    // There is a link if the file system distinguishes the two, and a reason otherwise.
     let same = std::fs::symlink_metadata(dan.messages("wolf-ANN")).is_ok();
     dan.status_with("the other name is linked or not, with the reason", |status| {
         let reason = &status["repos"][0]["unlinked"]["wolf-ann"];
-        let refused = reason.as_str().is_some_and(|reason| reason.contains("does not tell"));
+        let refused = reason.as_str().is_some_and(|reason| reason.contains("does not distinguish"));
         let linked = dan.messages("wolf-ann").is_symlink();
         (if same { refused && !linked } else { linked }).then_some(())
     })
@@ -120,9 +120,9 @@ async fn a_local_agent_keeps_its_messages_whatever_the_case_of_a_remote_name() {
 }
 
 #[tokio::test]
-async fn a_home_in_which_multiclaude_cannot_listen_is_named_as_the_reason() {
+async fn status_and_doctor_report_a_home_in_which_multiclaude_cannot_listen() {
     let world = shared().await.world().await;
-    // Not through a link: the path itself is too long for a socket.
+    // The path itself is too long for a socket, without a link.
     let mut machine = Machine::in_long_home(&"d".repeat(100));
     let ran = machine.run_with(&["login", "--url", &world.url], &world.tokens[0]);
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -130,14 +130,13 @@ async fn a_home_in_which_multiclaude_cannot_listen_is_named_as_the_reason() {
     let ran = machine.run(&["config", &world.repo, "--hybrid=true", "--node=deep"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     for args in [&["status"][..], &["doctor"]] {
-        let said = machine.run(args).stdout;
+        let shown = machine.run(args).stdout;
         let reason = "cannot run in this home: the path of its socket has";
-        assert!(said.contains(reason) && said.contains("set HOME to a shorter path"), "{said}");
+        assert!(shown.contains(reason) && shown.contains("set HOME to a shorter path"), "{shown}");
     }
 }
 
-/// A push for fox of the bridge at `port`, as its coordinator would make it; the
-/// status that it is answered with.
+/// Makes a push; returns the status of the answer.
 async fn push(url: &str, headers: &[(&str, String)], body: &str) -> u16 {
     let mut request = reqwest::Client::new().post(url).body(body.to_owned());
     for (name, value) in headers {
@@ -150,7 +149,7 @@ async fn push(url: &str, headers: &[(&str, String)], body: &str) -> u16 {
 async fn forged_replayed_late_and_oversized_pushes_are_refused() {
     let world = shared().await.world().await;
     let (mut dan, mut ann) = of(&world);
-    // Between coordinator and bridge: every push is written down and passed on.
+    // It records and forwards every push between coordinator and bridge.
     let sink = Sink::start(Vec::new()).await;
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let (listen, public) = (format!("127.0.0.1:{port}"), sink.url.replace("/hook", ""));
@@ -164,7 +163,7 @@ async fn forged_replayed_late_and_oversized_pushes_are_refused() {
     .await;
     dan.send("fox", "fox-ann", "a real one");
     ann.receives("fox", "a real one").await;
-    let real = eventually("the push is written down", 60, || async {
+    let real = eventually("the push is recorded", 60, || async {
         sink.received().into_iter().find(|push| push.text() == "a real one")
     })
     .await;
@@ -181,7 +180,7 @@ async fn forged_replayed_late_and_oversized_pushes_are_refused() {
     assert_eq!(push(&other, &of_real(&real.headers), &real.body).await, 401);
     // Changed.
     assert_eq!(push(&url, &of_real(&real.headers), &real.body.replace("real", "fake")).await, 401);
-    // Forged, under a secret of the intruder's.
+    // Forged, signed under another secret.
     let forged = |id: &str, at: i64, body: &str| {
         let secret = Secret::new([7; 32]);
         vec![
@@ -194,7 +193,7 @@ async fn forged_replayed_late_and_oversized_pushes_are_refused() {
         as i64;
     assert_eq!(push(&url, &forged(&real.id(), now, &real.body), &real.body).await, 401);
     assert_eq!(push(&url, &[], &real.body).await, 401);
-    // Late: the same with an old time has no valid signature, and a valid one is old.
+    // Late: with an old time, the signature is not valid.
     let mut late = of_real(&real.headers);
     late[1].1 = (now - 3600).to_string();
     assert_eq!(push(&url, &late, &real.body).await, 401);
@@ -206,9 +205,9 @@ async fn forged_replayed_late_and_oversized_pushes_are_refused() {
 }
 
 #[tokio::test]
-async fn a_sender_that_cannot_be_linked_holds_up_no_message() {
+async fn a_sender_that_cannot_be_linked_does_not_block_messages() {
     let (mut dan, ann, _) = reaching(&[], &[]).await;
-    // Somebody else's link is in the place of the one to answer Ann's new worker.
+    // A foreign link is in the place of the link to Ann's new worker.
     std::os::unix::fs::symlink("/elsewhere", dan.messages("wolf-ann")).unwrap();
     ann.ok(&["worker", "create", "a task", "--repo", "app", "--name", "wolf"]);
     ann.registers("wolf-ann").await;
@@ -216,7 +215,7 @@ async fn a_sender_that_cannot_be_linked_holds_up_no_message() {
     ann.send("fox", "fox-dan", "from fox");
     dan.receives("fox", "from wolf").await;
     dan.receives("fox", "from fox").await;
-    // What the last hop holds is known after a restart, too.
+    // Messages that the last hop holds are known after a restart, too.
     dan.kill_bridge();
     dan.start_bridge(&[]);
     dan.status_with("both are held", |status| {

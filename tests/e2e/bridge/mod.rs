@@ -1,5 +1,5 @@
-//! Two machines with a bridge each: messages go from one multiclaude to the
-//! other with multiclaude's own commands.
+//! Two machines with a bridge each: multiclaude's own commands send messages from one to
+//! the other.
 
 mod chaos;
 mod endings;
@@ -8,8 +8,8 @@ mod hostile;
 mod offline;
 mod roles;
 mod steps;
+mod transports;
 mod watching;
-mod ways;
 
 use e2e::{Site, World, shared};
 
@@ -25,7 +25,7 @@ fn of(world: &World) -> (Site, Site) {
     (Site::new(world, &world.tokens[0], "dan"), Site::new(world, &world.tokens[1], "ann"))
 }
 
-/// The two on a world of their own, with their bridges; Dan's reaches Ann's agents.
+/// Both machines with their bridges; Dan's knows Ann's agents.
 async fn reaching(of_dan: &[&str], of_ann: &[&str]) -> (Site, Site, World) {
     let (mut dan, mut ann, world) = two().await;
     ann.start_bridge(of_ann);
@@ -37,7 +37,7 @@ async fn reaching(of_dan: &[&str], of_ann: &[&str]) -> (Site, Site, World) {
 const OF_DAN: [&str; 4] = ["supervisor-dan", "merge-queue-dan", "workspace-dan", "fox-dan"];
 const OF_ANN: [&str; 4] = ["supervisor-ann", "merge-queue-ann", "workspace-ann", "fox-ann"];
 
-/// The two with their bridges, which know each other's agents.
+/// Both machines with their bridges, which know each other's agents.
 async fn bridged(args: &[&str]) -> (Site, Site, World) {
     let (mut dan, mut ann, world) = two().await;
     dan.start_bridge(args);

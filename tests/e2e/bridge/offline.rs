@@ -1,4 +1,4 @@
-//! While something is away, messages wait, in order.
+//! Messages wait in order while the coordinator, multiclaude or disk space is missing.
 
 use super::{OF_ANN, of, reaching, two};
 use e2e::{Coordinator, Options, eventually};
@@ -52,8 +52,8 @@ async fn while_multiclaude_is_down_messages_are_stored_and_its_agents_count_as_s
     .await;
 }
 
-/// The bridge of a machine whose `.multiclaude-hybrid/bridge` is a file system of
-/// its own, of one megabyte.
+/// A command for the bridge, with a file system of one megabyte at its
+/// `.multiclaude-hybrid/bridge`.
 fn on_a_small_disk(hybrid: &Command, dir: &Path) -> Command {
     let line = format!(
         "mount -t tmpfs -o size=1m,mode=700 tmpfs '{}' && exec {} bridge run",
@@ -64,13 +64,13 @@ fn on_a_small_disk(hybrid: &Command, dir: &Path) -> Command {
 }
 
 #[tokio::test]
-async fn on_a_full_disk_messages_wait_and_come_when_there_is_room() {
+async fn on_a_full_disk_messages_wait_and_arrive_when_there_is_space() {
     let (mut dan, mut ann, _) = two().await;
     let dir = ann.machine.path(".multiclaude-hybrid/bridge");
     std::fs::create_dir_all(&dir).unwrap();
     let command = on_a_small_disk(&ann.machine.hybrid(&[]), &dir);
     ann.start(command);
-    // Its files are seen through its process, which has that disk alone.
+    // Only its process sees that file system, so read the files through /proc.
     let inside = |pid: u32| PathBuf::from(format!("/proc/{pid}/root{}", dir.display()));
     let pid = ann.bridge_pid();
     let names = eventually("Ann's bridge runs", 60, || async {
@@ -90,7 +90,7 @@ async fn on_a_full_disk_messages_wait_and_come_when_there_is_room() {
         dan.send("fox", "fox-ann", body);
     }
     let line = "messages cannot be stored; they wait at the coordinator";
-    eventually("it is said", 60, || async { ann.log().contains(line).then_some(()) }).await;
+    eventually("it is logged", 60, || async { ann.log().contains(line).then_some(()) }).await;
     std::fs::remove_file(&ballast).unwrap();
     ann.receives("fox", "three").await;
     assert_eq!(ann.bodies("fox", "fox-dan"), ["before", "one", "two", "three"]);

@@ -35,7 +35,7 @@ fn windows(site: &Site) -> String {
 }
 
 #[tokio::test]
-async fn a_role_that_stands_down_means_the_one_elsewhere_and_comes_back_as_it_was() {
+async fn the_name_of_a_stood_down_role_means_the_remote_one_and_the_local_one_can_come_back() {
     let (mut dan, ann, _) = served_by_ann().await;
     // A name in the local state wins.
     dan.send("fox", "merge-queue", "to my own");
@@ -84,7 +84,7 @@ async fn a_stood_down_supervisor_that_comes_back_with_a_lost_session_stands_down
     let down = dan.machine.run(&["stand-down", "supervisor"]);
     assert!(down.stdout.contains("NO machine serves it"), "{down:?}");
     dan.reaches(&["supervisor"]).await;
-    // The session is lost, and the daemon notices at its next look.
+    // The session is lost, and the daemon notices.
     tmux(&dan, &["kill-session", "-t", "=mc-app"]);
     dan.send("default", "supervisor-ann", "written meanwhile");
     dan.ok(&["cleanup"]);
@@ -94,12 +94,12 @@ async fn a_stood_down_supervisor_that_comes_back_with_a_lost_session_stands_down
     .await;
     eventually("it is gone", 30, || async { (!has(&dan, "supervisor")).then_some(()) }).await;
     ann.receives("supervisor", "written meanwhile").await;
-    // The definitions that the daemon writes to it go nowhere.
+    // Messages of the daemon to it are not sent.
     assert!(!ann.files("supervisor").iter().any(|file| file["from"] == "daemon"));
 }
 
 #[tokio::test]
-async fn a_second_server_of_a_role_is_told_who_serves_it() {
+async fn a_second_server_of_a_role_is_refused_with_the_name_of_the_first() {
     let (mut dan, ann, _) = served_by_ann().await;
     dan.kill_bridge();
     dan.bridge(&["--serve", "merge-queue"], &["fox-ann"]).await;
@@ -139,7 +139,7 @@ async fn an_agent_whose_claude_has_exited_counts_as_stopped() {
 }
 
 #[tokio::test]
-async fn a_lost_session_stops_its_agents_and_ends_none() {
+async fn the_agents_of_a_lost_session_are_stopped_and_stay_registered() {
     let (dan, ann, world) = served_by_ann().await;
     dan.status_with("a minute has passed", |status| {
         let agents = status["repos"][0]["agents"].as_array()?;
@@ -162,7 +162,7 @@ async fn a_lost_session_stops_its_agents_and_ends_none() {
             .filter(|agent| agent.status.as_str() == "stopped")
     })
     .await;
-    // One that ends in the usual way, beside it, is deregistered meanwhile.
+    // A worker that ends normally is deregistered in the same time.
     dan.ok(&["worker", "create", "a task", "--repo", "app", "--name", "wolf"]);
     eventually("wolf is there", 60, || async { world.dan.agent("wolf-dan").await.ok() }).await;
     dan.ok(&["worker", "rm", "wolf", "--repo", "app"]);
@@ -171,7 +171,7 @@ async fn a_lost_session_stops_its_agents_and_ends_none() {
 }
 
 #[tokio::test]
-async fn a_workspace_that_comes_back_under_another_name_keeps_its_registration_and_mail() {
+async fn a_workspace_that_comes_back_under_another_name_keeps_its_registration_and_messages() {
     let (dan, ann, world) = served_by_ann().await;
     let before = world.dan.agent("workspace-dan").await.unwrap();
     // multiclaude restores a workspace only if its worktree is gone, too.

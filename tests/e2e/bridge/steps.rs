@@ -1,4 +1,4 @@
-//! What a crash leaves at each boundary between two steps.
+//! Recovery from a crash between any two steps.
 
 use super::{bridged, reaching};
 use e2e::{Site, eventually};
@@ -10,8 +10,7 @@ fn repo_dir(site: &Site, repo: &str) -> PathBuf {
     site.machine.path(&format!(".multiclaude-hybrid/bridge/repos/{repo}"))
 }
 
-/// The bodies of what fox of Ann's got from fox of Dan's, once everything has
-/// come that was sent before this.
+/// The messages from Dan's fox to Ann's fox, after all that were sent so far have arrived.
 async fn all(dan: &Site, ann: &Site, mark: &str) -> Vec<String> {
     dan.send("fox", "fox-ann", mark);
     ann.receives("fox", mark).await;
@@ -19,7 +18,7 @@ async fn all(dan: &Site, ann: &Site, mark: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_message_is_sent_once_wherever_its_bridge_was_killed() {
+async fn a_message_is_sent_once_if_its_bridge_was_killed_at_any_step() {
     let (mut dan, ann, world) = reaching(&[], &[]).await;
     let dir = repo_dir(&dan, &world.repo);
 
@@ -53,7 +52,7 @@ async fn a_message_is_sent_once_wherever_its_bridge_was_killed() {
 }
 
 #[tokio::test]
-async fn a_message_becomes_one_file_wherever_its_bridge_was_killed() {
+async fn a_message_becomes_one_file_if_its_bridge_was_killed_at_any_step() {
     let (dan, mut ann, world) = bridged(&[]).await;
     dan.send("fox", "fox-ann", "1");
     let got = ann.receives("fox", "1").await;
@@ -86,7 +85,7 @@ async fn a_message_becomes_one_file_wherever_its_bridge_was_killed() {
     })
     .await;
 
-    // Stored, and the coordinator was never told: it offers the message again.
+    // Stored, and not reported to the coordinator, which offers the message again.
     let body = json!({"from": "fox-dan", "to": "fox-ann", "body": "2"});
     let sent = world.dan.send(&body, None).await.unwrap();
     ann.receives("fox", "2").await;

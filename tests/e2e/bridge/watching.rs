@@ -1,12 +1,11 @@
-//! Where changes of files are not reported.
+//! Missing reports of file changes.
 
 use super::{OF_ANN, of, reaching};
 use e2e::shared;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::process::Command;
 
-/// The bridge of a machine in a user namespace of its own, in which `limit` of
-/// inotify has a small value.
+/// A command for the bridge in a separate user namespace, with a small `limit` of inotify.
 fn limited(hybrid: &Command, limit: &str, value: u32) -> Command {
     let line = format!(
         "echo {value} >/proc/sys/user/{limit} && exec {} bridge run",
@@ -16,7 +15,7 @@ fn limited(hybrid: &Command, limit: &str, value: u32) -> Command {
 }
 
 #[tokio::test]
-async fn limits_of_inotify_cost_time_and_no_message_and_are_reported() {
+async fn with_small_limits_of_inotify_no_message_is_lost_and_the_limits_are_reported() {
     let world = shared().await.world().await;
     for (limit, value) in [("max_inotify_watches", 3), ("max_inotify_instances", 0)] {
         let (mut dan, mut ann) = of(&world);
@@ -31,7 +30,7 @@ async fn limits_of_inotify_cost_time_and_no_message_and_are_reported() {
             })
             .await;
         assert!(dan.log().contains("looking every"), "{unwatched:?}");
-        // Also what a worker writes last, to a name that was never heard of.
+        // Also the last message of a worker, to an unknown name.
         ann.ok(&["worker", "create", "a task", "--repo", "app", "--name", "wolf"]);
         ann.registers("wolf-ann").await;
         dan.send("fox", "fox-ann", limit);
@@ -47,7 +46,7 @@ async fn limits_of_inotify_cost_time_and_no_message_and_are_reported() {
 }
 
 #[tokio::test]
-async fn a_messages_directory_that_is_swapped_or_created_again_is_found_again() {
+async fn a_messages_directory_that_is_swapped_or_created_again_is_still_watched() {
     let (dan, ann, _) = reaching(&[], &[]).await;
     let messages = dan.machine.path(".multiclaude/messages");
     let aside = dan.machine.path("aside");

@@ -1,4 +1,4 @@
-//! Whose messages reach agents: the human decides.
+//! The human decides whose messages reach agents.
 
 use super::Hop;
 use e2e::process::{LIMIT, output};
@@ -24,13 +24,13 @@ impl Hop {
 }
 
 #[tokio::test]
-async fn a_message_that_is_not_accepted_waits_for_the_human_and_its_agent_sees_nothing_of_it() {
+async fn a_message_that_is_not_accepted_waits_for_the_human_and_is_hidden_from_its_agent() {
     let mut hop = Hop::new(&[], true, &["--accept=ask"]).await;
     hop.dan.send("fox", "fox-ann", "may I?");
     let id = hop.asked("may I?").await;
     assert!(hop.ann.files("fox").iter().all(|file| file["id"] != id.as_str()));
     let tool = hop.ann.claude("fox").call_tool("multiclaude-hybrid", "list_messages", json!({}));
-    assert_eq!(super::tools::value(&tool), json!([]), "nor by a tool");
+    assert_eq!(super::tools::value(&tool), json!([]), "not by a tool either");
     let shown = hop.ann.machine.run(&["bridge", "held"]).stdout;
     assert!(shown.contains("may I?") && shown.contains("bridge accept dan"), "{shown}");
     hop.run(&["bridge", "accept", &id]);
@@ -39,10 +39,9 @@ async fn a_message_that_is_not_accepted_waits_for_the_human_and_its_agent_sees_n
     hop.dan.send("fox", "fox-ann", "do something bad");
     let id = hop.asked("do something bad").await;
     hop.run(&["bridge", "refuse", &id, "--reason", "we do not do that"]);
-    let said = hop.dan.bodies_with("fox", "fox-ann", "was refused").await;
-    assert!(said.contains(&id) && said.contains("we do not do that"), "{said}");
+    let answer = hop.dan.bodies_with("fox", "fox-ann", "was refused").await;
+    assert!(answer.contains(&id) && answer.contains("we do not do that"), "{answer}");
 
-    // The messages of Ann's own agents elsewhere are hers.
     hop.dan.send("fox", "fox-ann", "and now?");
     hop.asked("and now?").await;
     hop.run(&["bridge", "accept", "dan"]);
@@ -57,7 +56,7 @@ async fn a_message_that_is_not_accepted_waits_for_the_human_and_its_agent_sees_n
 }
 
 #[tokio::test]
-async fn messages_of_owners_that_are_named_need_no_answer() {
+async fn messages_of_named_owners_are_accepted_without_asking() {
     let hop = Hop::new(&[], true, &["--accept=dan,eve"]).await;
     hop.dan.send("fox", "fox-ann", "from dan");
     let id = hop.taken("fox", "from dan").await;

@@ -1,4 +1,4 @@
-//! By channel and by keyboard.
+//! Delivery by channel and by keyboard.
 
 use super::Hop;
 use multiclaude_hybrid_protocol::text::stripped;
@@ -15,7 +15,7 @@ async fn an_idle_agent_takes_a_message_by_its_channel_and_the_sender_sees_it() {
     let receipt = hop.seen(&id).await;
     assert_eq!(receipt.status.as_str(), "delivered");
     assert!(receipt.delivered_at <= receipt.seen_at && receipt.acked_at.is_none(), "{receipt:?}");
-    // The agent's own acknowledgement is a fact of its own.
+    // The agent acknowledges it separately.
     let acked = hop.ann.multiclaude(Some("fox"), &["message", "ack", &id]);
     assert!(acked.status.success(), "{acked:?}");
     e2e::eventually("acknowledged", 60, || async {
@@ -60,7 +60,7 @@ async fn messages_are_handed_over_in_order_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn a_busy_agent_queues_a_message_which_is_seen_when_it_is_taken_and_not_before() {
+async fn a_message_queued_by_a_busy_agent_counts_as_seen_only_when_it_is_taken() {
     let hop = Hop::with_channel().await;
     let claude = hop.ann.claude("fox");
     claude.ask(json!({ "turn_ms": 4000, "mode": "text" }));
@@ -75,7 +75,7 @@ async fn a_busy_agent_queues_a_message_which_is_seen_when_it_is_taken_and_not_be
     }
     let id = hop.taken("fox", "while you are busy").await;
     hop.seen(&id).await;
-    // In mid-turn, too, where a tool lets it in.
+    // Also during a turn, while a tool runs.
     claude.ask(json!({ "turn_ms": 3000, "mode": "tool" }));
     claude.ask(json!({ "start_turn": true }));
     hop.dan.send("fox", "fox-ann", "while a tool runs");
@@ -96,7 +96,7 @@ const HOSTILE: [&str; 9] = [
 ];
 
 #[tokio::test]
-async fn no_text_runs_anything_and_each_can_be_read_as_a_whole() {
+async fn no_text_is_executed_and_each_can_be_read_in_full() {
     for channel in [true, false] {
         let hop = if channel { Hop::with_channel().await } else { Hop::with_keyboard(&[]).await };
         let long = (0..1500).map(|n| format!("line {n} of a long text\n")).collect::<String>();

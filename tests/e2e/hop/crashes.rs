@@ -1,4 +1,4 @@
-//! Claude killed, resumed, cleared; the bridge killed between any two steps.
+//! Claude is killed, resumed or cleared; the bridge is killed between any two steps.
 
 use super::Hop;
 use e2e::process::LIMIT;
@@ -22,7 +22,7 @@ impl Hop {
             (!String::from_utf8_lossy(&listed.stdout).contains("claude")).then_some(())
         })
         .await;
-        // One that has taken nothing yet cannot be resumed.
+        // A session without any turn cannot be resumed.
         let flags = "--dangerously-skip-permissions";
         let line = format!(
             "stty sane; claude --resume {session} {flags} || claude --session-id {session} {flags}"
@@ -41,7 +41,7 @@ impl Hop {
 }
 
 #[tokio::test]
-async fn what_was_only_queued_comes_again_after_a_kill_and_what_was_taken_does_not() {
+async fn after_a_kill_a_queued_message_comes_again_and_a_taken_one_does_not() {
     let hop = Hop::with_channel().await;
     let claude = hop.ann.claude("fox");
     hop.dan.send("fox", "fox-ann", "taken before");
@@ -77,7 +77,7 @@ async fn after_clear_messages_go_to_the_new_session() {
 }
 
 #[tokio::test]
-async fn what_the_human_pulled_back_is_theirs() {
+async fn a_message_that_the_human_pulled_back_waits_for_them() {
     let hop = Hop::with_keyboard(&[]).await;
     let claude = hop.ann.claude("fox");
     claude.ask(json!({ "turn_ms": 60_000, "mode": "text" }));
@@ -89,7 +89,7 @@ async fn what_the_human_pulled_back_is_theirs() {
     hop.held("its human pulled it back into the box").await;
     let id = hop.ann.receives("fox", "wait for it").await["id"].as_str().unwrap().to_owned();
     assert_eq!(hop.times("fox", &id), 0);
-    // They send it on.
+    // The human submits it.
     claude.ask(json!({ "end_turn": true, "turn_ms": 50 }));
     hop.ann.tmux(&["send-keys", "-t", "=mc-app:=fox", "Enter"]);
     hop.taken("fox", "wait for it").await;
@@ -98,7 +98,7 @@ async fn what_the_human_pulled_back_is_theirs() {
 }
 
 #[tokio::test]
-async fn a_bridge_that_was_killed_between_two_steps_doubles_and_loses_nothing() {
+async fn a_bridge_killed_between_two_steps_loses_and_doubles_no_message() {
     for channel in [true, false] {
         let mut hop =
             if channel { Hop::with_channel().await } else { Hop::with_keyboard(&[]).await };
@@ -113,8 +113,7 @@ async fn a_bridge_that_was_killed_between_two_steps_doubles_and_loses_nothing() 
         let first = hop.taken("fox", "killed while queued").await;
         hop.ann.start_bridge(&[]);
         hop.seen(&first).await;
-        // After it was taken, before that was noted: the record of the flight is
-        // what an earlier process left behind.
+        // After it was taken, and before that was noted: restore the record of the flight.
         let record = inbox.join("flight.json");
         claude.ask(json!({ "turn_ms": 100 }));
         hop.dan.send("fox", "fox-ann", "the record stays");
@@ -128,7 +127,7 @@ async fn a_bridge_that_was_killed_between_two_steps_doubles_and_loses_nothing() 
         hop.ann.start_bridge(&[]);
         e2e::eventually("it is known again", 60, || async { of("seen").exists().then_some(()) })
             .await;
-        // Before anything was posted: nothing is in the transcript.
+        // A message after that.
         if channel {
             hop.connected_again(2).await;
         }
@@ -151,7 +150,7 @@ impl Hop {
     }
 }
 
-/// A tmux that kills the bridge at one call: `~/dies` says before or after which.
+/// A tmux that kills the bridge before or after one call, as `~/dies` describes.
 const DEADLY: &str = r#"#!/bin/sh
 tmux=$(PATH=/usr/local/bin:/usr/bin:/bin command -v tmux)
 [ -e ~/dies ] || exec "$tmux" "$@"
@@ -163,19 +162,19 @@ kill -KILL $PPID
 "#;
 
 impl Hop {
-    /// What the bridge keeps of the messages for fox.
+    /// The bridge's directory of messages for fox.
     pub(super) fn inbox(&self) -> PathBuf {
         let path = format!(".multiclaude-hybrid/bridge/repos/{}/inbox/fox", self.world.repo);
         self.ann.machine.path(&path)
     }
 
-    /// The message that was being handed to fox when the bridge died.
+    /// The record of the message that was being handed to fox.
     fn flight(&self) -> Option<Value> {
         serde_json::from_slice(&fs::read(self.inbox().join("flight.json")).ok()?).ok()
     }
 
-    /// A new bridge: fox has taken the message once, its sender sees that, and the next
-    /// one arrives.
+    /// Starts a new bridge: fox takes the message once, its sender sees that, and the next one
+    /// arrives.
     async fn goes_on_after(&mut self, text: &str) {
         self.ann.start_bridge(&[]);
         let next = format!("the one after: {text}");
@@ -195,18 +194,18 @@ impl Hop {
 }
 
 #[tokio::test]
-async fn a_bridge_that_dies_at_a_key_doubles_and_loses_nothing() {
+async fn a_bridge_that_dies_at_a_paste_or_an_enter_loses_and_doubles_no_message() {
     let mut hop = Hop::with_keyboard(&[]).await;
     hop.ann.machine.install("tmux", DEADLY);
     let enter = "Enter ; display-message";
     for (dies, noted, in_box) in [
         // Between the record and the paste.
         ("before paste-buffer", (false, 0), Some(false)),
-        // Pasted, and that is not noted.
+        // Pasted, and not noted yet.
         ("after paste-buffer", (false, 0), Some(true)),
         // An Enter is counted before it is pressed.
         (&format!("before {enter}"), (true, 1), Some(true)),
-        // Pressed, and what became of it is not known.
+        // Pressed, with an unknown result.
         (&format!("after {enter}"), (true, 1), None),
     ] {
         hop.ann.machine.write("dies", &format!("{dies}\n"));
@@ -230,10 +229,10 @@ async fn a_bridge_that_dies_at_a_key_doubles_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_bridge_that_dies_while_it_posts_doubles_and_loses_nothing() {
+async fn a_bridge_that_dies_during_a_post_loses_and_doubles_no_message() {
     for posted in [false, true] {
         let mut hop = Hop::with_channel().await;
-        // Its MCP server reads nothing: a post stays on its way.
+        // Its MCP server is stopped, so a post is not answered.
         let state = hop.ann.claude("fox").state();
         let server = state["mcp"]["multiclaude-hybrid"]["pid"].as_i64().unwrap();
         let server = Pid::from_raw(i32::try_from(server).unwrap()).unwrap();
@@ -252,11 +251,11 @@ async fn a_bridge_that_dies_while_it_posts_doubles_and_loses_nothing() {
         assert_eq!((&flight["carrier"], &flight["posted"]), (&json!("channel"), &json!(false)));
         assert_eq!(hop.times("fox", id), 0);
         if posted {
-            // Now it reads the post, and makes it.
+            // It continues, and makes the post.
             kill_process(server, Signal::CONT).unwrap();
             hop.taken("fox", &text).await;
         } else {
-            // It never does: the session goes on without a channel.
+            // It dies: the session goes on without a channel.
             kill_process(server, Signal::KILL).unwrap();
         }
         hop.goes_on_after(&text).await;

@@ -1,4 +1,4 @@
-//! What holds a message up, and that it is delivered when that ends.
+//! Held messages, and their delivery when the reason ends.
 
 use super::Hop;
 use serde_json::json;
@@ -14,7 +14,7 @@ impl Hop {
 }
 
 #[tokio::test]
-async fn a_dialog_a_draft_and_copy_mode_hold_a_message_and_nothing_is_answered() {
+async fn a_dialog_a_draft_copy_mode_and_shell_mode_hold_a_message_and_stay_untouched() {
     let hop = Hop::with_keyboard(&[]).await;
     let claude = hop.ann.claude("fox");
     for dialog in ["permission", "picker"] {
@@ -28,7 +28,7 @@ async fn a_dialog_a_draft_and_copy_mode_hold_a_message_and_nothing_is_answered()
     hop.keys("fox", &["-l", "half a thou"]);
     hop.dan.send("fox", "fox-ann", "behind a draft");
     hop.held("draft in the box").await;
-    // The human ends it.
+    // The human completes it.
     hop.keys("fox", &["-l", "ght"]);
     hop.keys("fox", &["Enter"]);
     let id = hop.taken("fox", "behind a draft").await;
@@ -72,7 +72,7 @@ async fn a_message_whose_file_is_removed_unread_is_written_again_and_delivered()
 }
 
 #[tokio::test]
-async fn a_channel_is_not_stopped_by_a_draft_and_leaves_it_alone() {
+async fn a_channel_delivers_beside_a_draft_and_does_not_change_it() {
     let hop = Hop::with_channel().await;
     let claude = hop.ann.claude("fox");
     hop.keys("fox", &["-l", "half a thought"]);
@@ -89,7 +89,7 @@ async fn a_channel_is_not_stopped_by_a_draft_and_leaves_it_alone() {
 }
 
 #[tokio::test]
-async fn where_no_claude_runs_nothing_is_typed_and_the_next_one_gets_the_message() {
+async fn without_a_claude_nothing_is_typed_and_the_next_claude_gets_the_message() {
     let hop = Hop::with_keyboard(&[]).await;
     hop.keys("fox", &["C-c", "C-c"]);
     hop.keys("fox", &["-l", "/exit"]);
@@ -116,7 +116,7 @@ async fn a_workspace_belongs_to_its_human_and_gets_a_note() {
     hop.dan.send("fox", "workspace-ann", "when you have a minute");
     hop.held("for the human: multiclaude message list").await;
     let file = hop.ann.receives("default", "when you have a minute").await;
-    // What the human reads is not waiting any more.
+    // A message that the human has read does not wait any more.
     let id = file["id"].as_str().unwrap();
     let read = hop.ann.multiclaude(Some("default"), &["message", "read", id]);
     assert!(read.status.success(), "{read:?}");
@@ -126,7 +126,7 @@ async fn a_workspace_belongs_to_its_human_and_gets_a_note() {
         })
         .await;
     assert_eq!(hop.times("default", id), 0);
-    // Unless the human wants it otherwise.
+    // With --workspace=deliver it is treated as any agent.
     let hop = Hop::new(&[], true, &["--workspace=deliver"]).await;
     hop.connected("default").await;
     hop.dan.send("fox", "workspace-ann", "right into it");

@@ -1,5 +1,5 @@
-//! Many messages to ten agents, while things happen to all of them. With `SOAK=1`,
-//! five times as many.
+//! Many messages to ten agents with random events in their sessions. With `SOAK=1` there
+//! are five times as many.
 
 use super::Hop;
 use fastrand::Rng;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 const AGENTS: [&str; 9] = ["ant", "bee", "cat", "dog", "elk", "fly", "gnu", "hen", "ibis"];
 
-/// What can happen to a session. Each ends on its own before the next begins.
+/// Triggers an event in a session. It is over before the next begins.
 async fn happen(hop: &Hop, agent: &str, what: u32) {
     let claude = hop.ann.claude(agent);
     let target = format!("=mc-app:={agent}");
@@ -40,7 +40,7 @@ async fn happen(hop: &Hop, agent: &str, what: u32) {
             hop.ann.tmux(&["send-keys", "-t", &target, "-X", "cancel"]);
         }
         8 => {
-            // As a human does: only into an empty box.
+            // A human types it only into an empty box.
             let state = claude.try_ask(&json!({ "state": true })).unwrap_or_default();
             if state["box"] == "" && state["dialog"].is_null() && state["status"] == "idle" {
                 keys(&["/clear", "Enter"]);
@@ -119,11 +119,11 @@ fn each(count: usize) -> usize {
 }
 
 #[tokio::test]
-async fn many_messages_by_channel_are_each_taken_once_whatever_happens_to_their_agents() {
+async fn many_messages_by_channel_are_each_taken_once_during_random_events() {
     exchange(Hop::with_channel().await, each(20), 0..10).await;
 }
 
 #[tokio::test]
-async fn many_messages_by_keyboard_are_each_taken_once_whatever_happens_to_their_agents() {
+async fn many_messages_by_keyboard_are_each_taken_once_during_random_events() {
     exchange(Hop::with_keyboard(&[]).await, each(5), 0..10).await;
 }

@@ -12,7 +12,7 @@ use e2e::{Site, World, eventually, shared};
 use multiclaude_hybrid_client::protocol::message::Message;
 use serde_json::Value;
 
-/// Ann's machine with sessions, and Dan's, from which is written.
+/// Ann's machine with sessions, and Dan's, which sends messages.
 struct Hop {
     world: World,
     dan: Site,
@@ -20,12 +20,12 @@ struct Hop {
 }
 
 impl Hop {
-    /// With our MCP server in every session.
+    /// Every session has our MCP server.
     async fn with_channel() -> Self {
         Self::new(&[], true, &[]).await
     }
 
-    /// With sessions of a version that has no inbox socket.
+    /// The sessions have a version without an inbox socket.
     async fn with_keyboard(environment: &[(&str, &str)]) -> Self {
         let mut all = vec![("CLAUDE_STAND_IN_VERSION", "2.1.197")];
         all.extend(environment);
@@ -55,7 +55,7 @@ impl Hop {
         .await;
     }
 
-    /// Waits until an agent has taken a text, once; the message's id.
+    /// Waits until an agent has taken a text; returns the message's id.
     async fn taken(&self, agent: &str, text: &str) -> String {
         let file = self.ann.receives(agent, text).await;
         let id = file["id"].as_str().unwrap().to_owned();
@@ -80,7 +80,7 @@ impl Hop {
         .await
     }
 
-    /// Waits until the bridge says why a message for fox waits.
+    /// Waits until a message for fox is held for this reason.
     async fn held(&self, reason: &str) {
         let what = format!("held: {reason}");
         self.ann
@@ -91,7 +91,7 @@ impl Hop {
             .await;
     }
 
-    /// Nothing was run, nothing approved, no dialog answered.
+    /// Checks that nothing was executed or approved, and that no dialog was answered.
     fn nothing_happened(&self, agent: &str) {
         for event in self.ann.claude(agent).events() {
             let kind = event["event"].as_str().unwrap_or_default();
@@ -99,7 +99,7 @@ impl Hop {
         }
     }
 
-    /// A message's file, as multiclaude has it.
+    /// multiclaude's file of a message.
     fn file(&self, agent: &str, id: &str) -> Value {
         self.ann.files(agent).into_iter().find(|file| file["id"] == id).unwrap()
     }

@@ -4,7 +4,7 @@ use super::Hop;
 use e2e::process::{LIMIT, output};
 use serde_json::{Value, json};
 
-/// What a tool has answered.
+/// The result of a successful tool call.
 pub(super) fn value(result: &Value) -> Value {
     let result = &result["result"];
     let text = result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{result}"));
@@ -60,7 +60,7 @@ async fn an_agent_lists_agents_sends_a_message_gets_the_answer_and_acknowledges_
 }
 
 #[tokio::test]
-async fn the_original_of_a_text_is_given_or_said_to_be_gone() {
+async fn the_original_of_a_text_is_shown_or_a_note_says_that_it_is_gone() {
     let hop = Hop::with_channel().await;
     hop.dan.send("fox", "fox-ann", "red: \u{1b}[31m");
     let id = hop.taken("fox", "red: [31m").await;
@@ -70,7 +70,7 @@ async fn the_original_of_a_text_is_given_or_said_to_be_gone() {
         (&read(true)["body"], &read(true)["note"]),
         (&json!("red: \u{1b}[31m"), &Value::Null)
     );
-    // As it is after 8 days.
+    // After 8 days it is removed.
     let stored = hop.inbox().join(format!("seen/{id}.json"));
     e2e::eventually("its stage is known", 60, || async { stored.exists().then_some(()) }).await;
     std::fs::remove_file(stored).unwrap();
@@ -78,14 +78,14 @@ async fn the_original_of_a_text_is_given_or_said_to_be_gone() {
     assert_eq!(gone["body"], "red: [31m");
     assert!(gone["note"].as_str().unwrap().contains("is gone"), "{gone}");
     assert_eq!(read(false)["note"], Value::Null);
-    // That of a message from here is the text of its file.
+    // For a message from this machine, it is the text of its file.
     let local = hop.call("send_message", json!({ "to": "fox", "body": "to myself" }));
     let local = hop.call("read_message", json!({ "id": local["id"], "original": true }));
     assert_eq!((&local["body"], &local["note"]), (&json!("to myself"), &Value::Null));
 }
 
 #[tokio::test]
-async fn errors_of_tools_say_what_to_do() {
+async fn errors_of_tools_have_advice() {
     let mut hop = Hop::with_channel().await;
     for (tool, arguments, text) in [
         ("send_message", json!({ "to": "fox-dan" }), "missing field `body`"),
@@ -99,12 +99,12 @@ async fn errors_of_tools_say_what_to_do() {
             "at most 16000 bytes",
         ),
     ] {
-        let said = hop.refused(tool, arguments);
-        assert!(said.contains(text), "{tool}: {said}");
+        let error = hop.refused(tool, arguments);
+        assert!(error.contains(text), "{tool}: {error}");
     }
     hop.ann.kill_bridge();
-    let said = hop.refused("list_agents", json!({}));
-    assert!(said.contains("multiclaude-hybrid bridge run"), "{said}");
+    let error = hop.refused("list_agents", json!({}));
+    assert!(error.contains("multiclaude-hybrid bridge run"), "{error}");
     // It connects again on its own.
     hop.ann.start_bridge(&[]);
     e2e::eventually("the tools work again", 60, || async {
@@ -115,7 +115,7 @@ async fn errors_of_tools_say_what_to_do() {
     .await;
 }
 
-/// Speaks with the bridge's socket as a program of its own would.
+/// A foreign program that connects to the bridge's socket.
 const CLIENT: &str = r#"
 import json, os, socket, sys
 s = socket.socket(socket.AF_UNIX); s.settimeout(60)
@@ -127,8 +127,8 @@ os.rename(sys.argv[2] + ".part", sys.argv[2])
 "#;
 
 impl Hop {
-    /// What the bridge answers a program that is started by this line of shell in the
-    /// window of fox, whose claude has ended.
+    /// The bridge's answer to a program that this line of shell starts in the window of fox,
+    /// whose claude has ended.
     async fn answered(&self, name: &str, line: &str) -> Value {
         let path = self.ann.machine.path(name);
         let line = line
@@ -144,7 +144,7 @@ impl Hop {
 }
 
 #[tokio::test]
-async fn a_process_speaks_for_the_agent_in_whose_window_it_was_started_and_for_no_other() {
+async fn a_process_acts_only_for_the_agent_in_whose_window_it_was_started() {
     let hop = Hop::with_channel().await;
     hop.ann.machine.write("client.py", CLIENT);
     hop.connected("default").await;
@@ -152,16 +152,16 @@ async fn a_process_speaks_for_the_agent_in_whose_window_it_was_started_and_for_n
     hop.ann.claude("fox").event("exit", "").await;
     let welcome = hop.answered("a", "CLIENT '' FILE").await;
     assert_eq!(welcome["welcome"]["local"], "fox", "{welcome}");
-    // Whatever it claims, and wherever it goes.
+    // Its claims and its directory are ignored.
     let refused = hop.answered("b", "CLIENT default FILE").await;
     let reason = refused["refused"]["reason"].as_str().unwrap();
     assert!(reason.contains("belongs to fox, not to default"), "{reason}");
     let elsewhere = hop.ann.worktree("default").display().to_string();
     let welcome = hop.answered("c", &format!("(cd {elsewhere} && CLIENT '' FILE)")).await;
     assert_eq!(welcome["welcome"]["local"], "fox", "{welcome}");
-    // Outside of all windows it is nobody, in a worktree, too.
-    let nobody = format!("(cd {elsewhere} && setsid -f python3 ~/client.py '' FILE)");
-    assert_eq!(hop.answered("d", &nobody).await, Value::Null);
+    // Outside of all windows it acts for no agent, also in a worktree.
+    let detached = format!("(cd {elsewhere} && setsid -f python3 ~/client.py '' FILE)");
+    assert_eq!(hop.answered("d", &detached).await, Value::Null);
     let mut command = hop.ann.machine.command("python3");
     let (client, file) = (hop.ann.machine.path("client.py"), hop.ann.machine.path("e"));
     command.arg(client).arg("").arg(&file).current_dir(hop.ann.worktree("fox"));
@@ -186,11 +186,11 @@ async fn the_mcp_server_has_no_token_in_its_environment_and_arguments() {
 }
 
 #[tokio::test]
-async fn in_a_session_that_is_no_agent_nothing_is_offered() {
+async fn in_a_session_that_is_not_an_agent_the_mcp_server_ends_at_once() {
     let hop = Hop::with_channel().await;
     let mut command = hop.ann.machine.hybrid(&["mcp"]);
     let ran = output(&mut command, b"", LIMIT);
     assert!(ran.status.success() && ran.stdout.is_empty(), "{ran:?}");
-    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-    assert!(said.contains("not an agent of a repo in hybrid mode"), "{said}");
+    let error = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(error.contains("not an agent of a repo in hybrid mode"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! A worker is an agent of its own: it sends and receives, and only as itself.
+//! A worker is an agent: it sends and receives, under its own name only.
 
 use super::Site;
 use crate::message;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
-/// A worker's line of shell that calls tools: `call TOOL JSON` with the binary.
+/// Adds the function `call TOOL JSON`, which calls a tool, to a worker's line of shell.
 fn with_tools(site: &Site, line: &str) -> String {
     let program = site.runner.machine.hybrid(&[]).get_program().to_string_lossy().into_owned();
     format!("call() {{ '{program}' mcp call --json \"$@\"; }}; {line}")
@@ -56,7 +56,7 @@ async fn a_worker_sends_receives_and_acknowledges_through_its_socket_without_a_t
 }
 
 #[tokio::test]
-async fn a_worker_sends_nothing_plain_where_everything_is_to_be_encrypted() {
+async fn a_worker_sends_nothing_if_all_messages_have_to_be_encrypted() {
     let mut site = Site::idle().await;
     site.world.dan.register(&crate::agent("dan-ws")).await.unwrap();
     let always = serde_json::json!({"encrypt": "always", "enabled": true});
@@ -70,14 +70,14 @@ async fn a_worker_sends_nothing_plain_where_everything_is_to_be_encrypted() {
     let request = site.ask("Ask dan").await;
     site.ends(&request).await;
     for name in ["sent", "spawned"] {
-        let said = std::fs::read_to_string(site.runner.machine.path(name)).unwrap();
-        assert!(said.contains("--encrypt=always"), "{name}: {said}");
+        let error = std::fs::read_to_string(site.runner.machine.path(name)).unwrap();
+        assert!(error.contains("--encrypt=always"), "{name}: {error}");
     }
     assert!(site.world.dan.messages("dan-ws", "").await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_worker_speaks_under_no_other_name_and_nobody_else_under_its_own() {
+async fn only_processes_of_a_worker_can_use_its_socket() {
     let mut site = Site::idle().await;
     let line = with_tools(
         &site,
@@ -90,7 +90,7 @@ async fn a_worker_speaks_under_no_other_name_and_nobody_else_under_its_own() {
     site.runner.start_sh(&[], &line);
     let first = site.ask("first").await;
     let socket = site.runner.file(&site.runner.machine.path("first")).await;
-    // A process of the same user that is none of the worker's.
+    // A process of the same user that does not belong to the worker.
     site.runner.machine.set("MULTICLAUDE_HYBRID_SOCKET", socket.trim());
     let ran = site.runner.machine.run(&["mcp", "call", "list_agents"]);
     assert_ne!(ran.code, 0);
@@ -104,7 +104,7 @@ async fn a_worker_speaks_under_no_other_name_and_nobody_else_under_its_own() {
 }
 
 #[tokio::test]
-async fn the_token_is_in_no_environment_and_no_file_that_a_worker_is_given() {
+async fn the_token_is_in_no_environment_and_no_input_file_of_a_worker() {
     let mut site = Site::idle().await;
     let line = "cat /proc/*/environ >\"$HOME/environs\" 2>/dev/null; \
                 grep -rlE 'mc[aus]_[A-Za-z0-9]{30}|lease_' \"$(dirname \"$MULTICLAUDE_HYBRID_TASK_FILE\")\" \
@@ -120,9 +120,9 @@ async fn the_token_is_in_no_environment_and_no_file_that_a_worker_is_given() {
     assert_eq!(String::from_utf8_lossy(&home("found")), "");
 }
 
-/// Needs root, as the containers' tests do: only root starts processes of others.
+/// Needs root, as the containers' tests do: only root can run processes as another user.
 #[tokio::test]
-async fn as_another_user_a_worker_reads_no_token_and_puts_no_links_where_the_runner_writes() {
+async fn as_another_user_a_worker_reads_no_token_and_places_no_links_where_the_runner_writes() {
     let mut site = Site::idle().await;
     let work = tempfile::tempdir().unwrap();
     std::fs::set_permissions(work.path(), Permissions::from_mode(0o755)).unwrap();
@@ -135,19 +135,19 @@ async fn as_another_user_a_worker_reads_no_token_and_puts_no_links_where_the_run
          /proc/$PPID/environ && echo READ; \
          for name in task.md mcp.json socket x; do ln -sf /etc/passwd \"$given/$name\" && echo LINKED; done; \
          rm -f \"$given/task.md\" && echo REMOVED; cat \"$MULTICLAUDE_HYBRID_TASK_FILE\"; \
-         {} mcp call list_agents && echo SPOKE",
+         {} mcp call list_agents && echo CALLED",
         program.display()
     );
     let dir = format!("--work-dir={}", work.path().join("work").display());
     site.runner.start_sh(&["--user=nobody", &dir], &line);
     let request = site.ask("the task itself").await;
     let ended = site.ends(&request).await;
-    let said = ended.summary.unwrap_or_else(|| panic!("{:?}", ended.failure_reason));
+    let summary = ended.summary.unwrap_or_else(|| panic!("{:?}", ended.failure_reason));
     let path = format!("/workers/{}/log", request.id);
     let log = site.world.dan.call(reqwest::Method::GET, &path, &[], None);
     let log = log.await.unwrap().json::<Value>().unwrap()["log"].as_str().unwrap().to_owned();
     assert!(log.starts_with("nobody"), "{log}");
-    assert!(log.contains("the task itself") && said.ends_with("SPOKE"), "{log}");
+    assert!(log.contains("the task itself") && summary.ends_with("CALLED"), "{log}");
     for bad in ["READ", "LINKED", "REMOVED"] {
         assert!(!log.contains(bad), "{log}");
     }

@@ -1,5 +1,4 @@
-//! Two runners that are killed at random: each request ends once, and nothing runs
-//! twice.
+//! Two runners are killed at random: each request ends once, and no worker runs twice.
 
 use super::{Runner, allow_many, ask, get};
 use e2e::{Coordinator, Options, eventually, marked};
@@ -9,12 +8,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// Notes each 30 ms that it runs, in a file of this very run, for up to 1.5 s.
+/// Writes the time into a file of this run every 30 ms, for up to 1.5 s.
 const WORKER: &str = "file=\"$RUNS/$MULTICLAUDE_HYBRID_WORKER.$$\"; \
     n=$(( $(od -An -N1 -tu1 /dev/urandom) % 50 )); \
     while [ $n -ge 0 ]; do date +%s%N >>\"$file\"; sleep 0.03; n=$((n - 1)); done; echo done";
 
-/// When each run of a request began and was last seen, in the order of time.
+/// The first and last time of each run of a request, sorted.
 fn runs(dir: &Path, request: &SpawnRequest) -> Vec<(u128, u128)> {
     let mut runs = Vec::new();
     for entry in fs::read_dir(dir).unwrap().flatten() {
@@ -31,7 +30,7 @@ fn runs(dir: &Path, request: &SpawnRequest) -> Vec<(u128, u128)> {
 }
 
 #[tokio::test]
-async fn through_random_kills_of_two_runners_each_request_ends_once_and_runs_once_at_a_time() {
+async fn despite_random_kills_of_two_runners_each_request_ends_once_and_runs_once_at_a_time() {
     let count = if std::env::var_os("SOAK").is_some() { 50 } else { 24 };
     let coordinator = Coordinator::start(Options { scale: 10, ..Options::default() }).await;
     let world = coordinator.world().await;
@@ -66,7 +65,7 @@ async fn through_random_kills_of_two_runners_each_request_ends_once_and_runs_onc
         let which = kills % 2;
         tokio::time::sleep(Duration::from_millis(fastrand::u64(200..2500))).await;
         runners[which].kill();
-        // At times longer than a lease.
+        // Sometimes longer than a lease.
         tokio::time::sleep(Duration::from_millis(fastrand::u64(0..400) * fastrand::u64(1..12)))
             .await;
         start(&mut runners[which]);

@@ -1,5 +1,5 @@
-//! Workers in containers, with podman: they do what other workers do, see nothing of
-//! this machine, and leave nothing.
+//! Workers in containers, with podman: they work like other workers, see nothing of this
+//! machine, and leave nothing behind.
 
 use super::Site;
 use crate::message;
@@ -13,7 +13,7 @@ use rustix::process::{Signal, kill_process};
 use serde_json::json;
 use std::fs;
 
-/// Runs until the test says so.
+/// Runs until the test makes a file.
 const UNTIL_OVER: &str = "until [ -e /work/over ]; do sleep 0.1; done";
 
 /// A repo with a runner whose workers run in containers.
@@ -23,12 +23,12 @@ struct Boxes {
 }
 
 impl Boxes {
-    /// One whose runner is still to be started.
+    /// The runner is not started yet.
     async fn idle() -> Self {
         Self { site: Site::idle().await, containers: Containers::new() }
     }
 
-    /// One whose workers run this line of shell.
+    /// The workers run this line of shell.
     async fn with(flags: &[&str], line: &str) -> Self {
         let mut boxes = Self::idle().await;
         boxes.start(flags, &["sh", "-c", line]);
@@ -41,17 +41,17 @@ impl Boxes {
         self.site.runner.start(&flags, command);
     }
 
-    /// Lets a worker end that runs until then.
+    /// Ends a worker that runs [`UNTIL_OVER`].
     fn over(&self, request: &SpawnRequest) {
         fs::write(self.site.runner.work(request.id.as_str()).join("over"), "x").unwrap();
     }
 
-    /// Waits until a worker has written a file, and gives what is in it.
+    /// Waits until a worker has written a file, and returns its content.
     async fn file(&self, request: &SpawnRequest, name: &str) -> String {
         self.site.runner.file(&self.site.runner.work(request.id.as_str()).join(name)).await
     }
 
-    /// Waits for its failure, and gives the reason.
+    /// Waits for its failure, and returns the reason.
     async fn fails(&self, request: &SpawnRequest) -> String {
         let ended = self.site.ends(request).await;
         assert_eq!(ended.status, SpawnStatus::Failed, "{ended:?}");
@@ -69,7 +69,7 @@ impl Boxes {
         assert_eq!(left, "", "a container is left");
     }
 
-    /// Is this limited here? If not, the runner has to say so.
+    /// Is this limited here? If not, the runner has to report that.
     fn limits(&self, controller: &str, name: &str) -> bool {
         let status = self.site.runner.status();
         let not = status["not_enforced"].as_array().unwrap().contains(&json!(name));
@@ -79,9 +79,9 @@ impl Boxes {
 }
 
 #[tokio::test]
-async fn a_task_is_done_in_a_container_byte_for_byte_and_nothing_is_left() {
+async fn a_task_reaches_a_container_byte_for_byte_and_nothing_is_left() {
     let mut boxes = Boxes::idle().await;
-    // What the image itself runs: it reports the bytes of the task.
+    // The image's own command reports the bytes of the task.
     boxes.start(&[], &[]);
     let site = &boxes.site;
     let mut dan = Machine::new();
@@ -129,7 +129,7 @@ async fn a_worker_has_no_rights_and_sees_nothing_of_the_machine_but_its_director
     }
     assert!(seen.contains("NoNewPrivs:\t1") && seen.contains("\nran\n"), "{seen}");
     assert!(seen.contains("mount: permission denied") && seen.contains("chown: /work/x"), "{seen}");
-    // Files of a disk, as against what the kernel or the engine makes.
+    // Only files of a disk, not those that the kernel or the engine provides.
     let virtual_ = ["proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "overlay"];
     let mounts = seen.lines().filter_map(|line| {
         let (mount, kind) = line.split_once(" - ")?;
@@ -150,7 +150,7 @@ async fn a_worker_has_no_rights_and_sees_nothing_of_the_machine_but_its_director
     for secret in ["hunter2", "the-secret-value", "mcs_", "OF_THE_RUNNER"] {
         assert!(!env.contains(secret), "{env}");
     }
-    // Nor is its value where other users of the machine see it.
+    // Other users of the machine cannot see the secret either.
     let pids = marked(request.id.as_str());
     assert!(pids.len() >= 2, "the engine and the worker run: {pids:?}");
     for pid in pids {
@@ -207,7 +207,7 @@ async fn a_worker_in_a_container_sends_and_receives_through_its_socket() {
 }
 
 #[tokio::test]
-async fn a_worker_gets_no_more_memory_and_processes_than_it_may() {
+async fn a_worker_gets_no_more_memory_and_processes_than_allowed() {
     let line = "case $(cat /run/multiclaude-hybrid/task.md) in \
         memory) until [ -e /work/over ]; do sleep 0.1; done; exec tail -c 300000000 /dev/zero;; \
         *) i=0; while [ $i -lt 100 ]; do sleep 60 & i=$((i + 1)); done; echo all;; esac";
@@ -227,7 +227,7 @@ async fn a_worker_gets_no_more_memory_and_processes_than_it_may() {
     let ended = boxes.site.ends(&memory).await;
     let reason = ended.failure_reason.unwrap_or_default();
     assert_eq!(
-        reason.contains("signal 9, as happens to one that needs more memory"),
+        reason.contains("signal 9, which happens if it needs more memory"),
         of_memory,
         "{reason}"
     );
@@ -310,7 +310,7 @@ async fn a_container_outlives_its_runner_and_is_removed_when_its_supervisor_is_k
 }
 
 #[tokio::test]
-async fn a_container_that_cannot_be_started_or_fails_says_why() {
+async fn the_reason_is_reported_if_a_container_fails_or_cannot_be_started() {
     let mut boxes = Boxes::with(&[], "echo one; echo 'no such file: x' >&2; exit 3").await;
     let reason = boxes.fails(&boxes.site.ask("fail").await).await;
     assert_eq!(reason, "the container ended with exit code 3: no such file: x");

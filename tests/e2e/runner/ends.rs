@@ -1,4 +1,4 @@
-//! Cancelled, lost, drained, killed: each request ends once, and nothing stays behind.
+//! Cancelled, lost, drained and killed workers: each request ends once, and nothing is left.
 
 use super::{ECHO, Site};
 use e2e::{eventually, marked};
@@ -7,7 +7,7 @@ use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-/// Runs until a file of the home says otherwise.
+/// Runs until a file exists in the home.
 const UNTIL_OVER: &str = "echo started; until [ -e \"$HOME/over\" ]; do sleep 0.1; done; echo over";
 
 impl Site {
@@ -15,7 +15,7 @@ impl Site {
         std::fs::write(self.runner.machine.path("over"), "x").unwrap();
     }
 
-    /// Waits until its supervisor runs, and gives its process.
+    /// Waits until its supervisor runs, and returns its process.
     pub(super) async fn supervisor(&self, id: &str) -> Pid {
         let started = self.runner.file(&self.runner.worker(id).join("started.json")).await;
         let started: serde_json::Value = serde_json::from_str(&started).unwrap();
@@ -25,7 +25,7 @@ impl Site {
 }
 
 #[tokio::test]
-async fn a_cancelled_worker_is_stopped_and_reported_as_that() {
+async fn a_cancelled_worker_is_stopped_and_reported_as_cancelled() {
     let site = Site::with(&["--lease=30"], UNTIL_OVER).await;
     let request = site.ask("run").await;
     site.works(&request).await;
@@ -38,7 +38,7 @@ async fn a_cancelled_worker_is_stopped_and_reported_as_that() {
 }
 
 #[tokio::test]
-async fn a_killed_runner_finds_its_workers_again_those_that_run_and_those_that_ended() {
+async fn after_a_kill_a_runner_finds_both_running_and_ended_workers_again() {
     let mut site = Site::with(&["--max-workers=3"], UNTIL_OVER).await;
     let (runs, ends) = (site.ask("runs").await, site.ask("ends").await);
     for request in [&runs, &ends] {
@@ -47,7 +47,7 @@ async fn a_killed_runner_finds_its_workers_again_those_that_run_and_those_that_e
     site.runner.kill();
     assert!(!marked(runs.id.as_str()).is_empty());
     site.runner.start_sh(&["--max-workers=3"], ECHO);
-    // It is followed: its name, socket and lease are still its own.
+    // The next runner follows them.
     eventually("they are followed", 60, || async {
         let log = site.runner.log();
         (log.matches("a worker of an earlier runner is followed").count() == 2).then_some(())
@@ -93,9 +93,9 @@ async fn a_worker_whose_supervisor_is_killed_is_cleaned_up_and_reported() {
 }
 
 #[tokio::test]
-async fn a_claim_whose_answer_was_lost_in_a_crash_is_found_again() {
+async fn a_claim_whose_answer_was_lost_in_a_crash_is_repeated() {
     let mut site = Site::idle().await;
-    // What a runner leaves that was killed between its claim and the answer.
+    // A runner that was killed between its claim and the answer leaves this key.
     let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
     let key = &format!("{}-0193a1b2-0000-4000-8000-000000000001", machine.trim());
     let claims = format!(".multiclaude-hybrid/runner/claims/{}", site.world.repo);
@@ -130,7 +130,7 @@ async fn a_draining_runner_claims_nothing_and_ends_with_its_workers() {
 }
 
 #[tokio::test]
-async fn workers_that_run_longer_than_a_drain_are_stopped_and_those_with_retry_given_back() {
+async fn workers_that_outlast_a_drain_are_stopped_and_requests_with_retry_are_given_back() {
     let mut site = Site::with(&["--max-workers=2", "--drain=1"], UNTIL_OVER).await;
     let once = site.ask("once").await;
     let retry = site.ask_with(json!({ "task": "again", "retry": true })).await;
@@ -156,7 +156,7 @@ async fn a_paused_runner_claims_nothing_until_it_is_resumed() {
     })
     .await;
     let request = site.ask("wait").await;
-    // Longer than it takes to claim: two rounds of its polling.
+    // Two rounds of polling, which is longer than a claim takes.
     tokio::time::sleep(std::time::Duration::from_millis(2200)).await;
     assert_eq!(site.get(&request).await.status, SpawnStatus::Pending);
     assert_eq!(site.runner.machine.run(&["runner", "resume"]).code, 0);

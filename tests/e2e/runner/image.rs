@@ -1,5 +1,5 @@
-//! The script of the worker's image, in a container, with stand-ins for git and claude:
-//! it reads the secrets, clones, branches, runs claude, and passes on its end.
+//! The script of the worker's image, in a container with stand-ins for git and claude: it
+//! reads the secrets, clones, makes the branch, runs claude, and exits like it.
 
 use super::Site;
 use e2e::Containers;
@@ -7,10 +7,10 @@ use multiclaude_hybrid_protocol::spawn::SpawnStatus;
 use serde_json::json;
 use std::path::Path;
 
-/// Writes down how it was called.
+/// Records its arguments.
 const GIT: &str = "#!/bin/sh\nfor word; do echo \"git:$word\"; done >>/work/calls\n\
     case $1 in clone) mkdir /work/repo;; esac\n";
-/// Does the same, and ends in order when it is asked to.
+/// Records its arguments, and exits with a summary on SIGTERM.
 const CLAUDE: &str = "#!/bin/sh\n\
     { for word; do echo \"claude:$word\"; done; pwd; cat \"$4\"; echo \"$ANTHROPIC_API_KEY $GH_TOKEN\"; } >>/work/calls\n\
     touch \"$HOME/writable\" || exit 9\n\
@@ -67,7 +67,7 @@ async fn the_script_of_the_image_gives_claude_a_clone_and_its_credentials() {
         "claude:--mcp-config\nclaude:/work/mcp.json\nclaude:--dangerously-skip-permissions"
     ));
     assert!(after.ends_with("key-of-anthropic token-of-github"), "{calls}");
-    // As arguments, other processes would see them.
+    // Other processes would see them in arguments.
     assert!(!before.contains("key-of") && !before.contains("token-of"), "{calls}");
 
     let reason = site.ends(&fails).await.failure_reason.unwrap();
@@ -76,7 +76,7 @@ async fn the_script_of_the_image_gives_claude_a_clone_and_its_credentials() {
     site.runner.file(&site.runner.work(waits.id.as_str()).join("waits")).await;
     site.runner.stop();
     let reason = site.get(&waits).await.failure_reason.unwrap();
-    assert_eq!(reason, "runner_stopped: the runner was ended: tidied");
+    assert_eq!(reason, "runner_stopped: the runner was stopped: tidied");
     for request in [&works, &fails, &waits] {
         site.runner.forgets(request.id.as_str()).await;
     }

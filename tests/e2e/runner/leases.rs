@@ -1,4 +1,4 @@
-//! Outages, suspension and leases that end.
+//! Outages, suspension and expired leases.
 
 use super::Site;
 use e2e::{Coordinator, Options, eventually, marked};
@@ -40,7 +40,7 @@ impl Site {
 }
 
 #[tokio::test]
-async fn an_outage_of_ten_minutes_kills_no_work_and_its_results_are_reported_afterwards() {
+async fn an_outage_of_ten_minutes_stops_no_work_and_the_results_are_reported_afterwards() {
     let (mut coordinator, mut site) = scaled(60).await;
     let flags = ["--time-scale=60", "--lease=60", "--max-workers=2"];
     site.runner.start_sh(&flags, UNTIL_OVER);
@@ -50,7 +50,7 @@ async fn an_outage_of_ten_minutes_kills_no_work_and_its_results_are_reported_aft
     }
     coordinator.kill();
     let away = std::time::Instant::now();
-    // One runner dies, the next one starts without a coordinator.
+    // One runner is killed, and the next one starts without a coordinator.
     site.runner.kill();
     std::fs::write(site.runner.machine.path("over"), "x").unwrap();
     for request in [&first, &second] {
@@ -58,7 +58,7 @@ async fn an_outage_of_ten_minutes_kills_no_work_and_its_results_are_reported_aft
         site.runner.file(&end).await;
     }
     site.runner.start_sh(&flags, "echo not again");
-    // Ten minutes of the coordinator's, from which on no lease is left.
+    // Ten minutes of the coordinator's clock, after which all leases have expired.
     let minutes = std::time::Duration::from_secs(600) / 60;
     tokio::time::sleep(minutes.saturating_sub(away.elapsed())).await;
     assert!(site.runner.worker(first.id.as_str()).exists());
@@ -72,7 +72,7 @@ async fn an_outage_of_ten_minutes_kills_no_work_and_its_results_are_reported_aft
 }
 
 #[tokio::test]
-async fn a_worker_with_retry_that_was_stopped_longer_than_its_lease_is_dead_at_once() {
+async fn a_worker_with_retry_that_was_suspended_longer_than_its_lease_is_ended_at_once() {
     let (_coordinator, mut site) = scaled(10).await;
     site.runner.start_sh(&["--time-scale=10", "--lease=30"], UNTIL_OVER);
     let request = site.ask_with(json!({ "task": "again", "retry": true })).await;
@@ -87,7 +87,7 @@ async fn a_worker_with_retry_that_was_stopped_longer_than_its_lease_is_dead_at_o
     })
     .await;
     assert!(!marked(request.id.as_str()).is_empty());
-    // The worker and its supervisor go on first: the runner cannot be what ends it.
+    // Continue the worker and its supervisor first, so that the runner cannot end it.
     let (runner, its) = pids.split_last().unwrap();
     signal_all(its, Signal::CONT);
     let continued = std::time::Instant::now();
@@ -96,13 +96,13 @@ async fn a_worker_with_retry_that_was_stopped_longer_than_its_lease_is_dead_at_o
     println!("dead {:?} after SIGCONT", continued.elapsed());
     signal_all(&[*runner], Signal::CONT);
     site.runner.forgets(request.id.as_str()).await;
-    // It is the other one's, and nothing was reported.
+    // The request is the other runner's, and nothing was reported.
     let now = site.get(&request).await;
     assert_eq!((now.status, now.worker_name), (SpawnStatus::InProgress, None));
 }
 
 #[tokio::test]
-async fn a_worker_with_retry_ends_with_its_lease_when_its_runner_is_dead() {
+async fn a_worker_with_retry_ends_with_its_lease_if_its_runner_is_dead() {
     let (_coordinator, mut site) = scaled(10).await;
     site.runner.start_sh(&["--time-scale=10", "--lease=30"], UNTIL_OVER);
     let again = site.ask_with(json!({ "task": "again", "retry": true })).await;
@@ -119,12 +119,12 @@ async fn a_worker_with_retry_ends_with_its_lease_when_its_runner_is_dead() {
 }
 
 #[tokio::test]
-async fn a_worker_whose_request_was_given_up_is_stopped_as_soon_as_that_is_heard() {
+async fn a_worker_is_stopped_when_its_runner_learns_that_the_request_has_failed() {
     let (_coordinator, mut site) = scaled(600).await;
     site.runner.start_sh(&["--time-scale=600", "--lease=600"], UNTIL_OVER);
     let request = site.ask("run").await;
     site.starts(&request).await;
-    // For more than the hour after which nobody waits for a runner any longer.
+    // Longer than the hour after which the coordinator gives up on a runner.
     let runner = [site.runner.pid()];
     signal_all(&runner, Signal::STOP);
     let ended = site.ends(&request).await;

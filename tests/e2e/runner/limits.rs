@@ -1,4 +1,4 @@
-//! A worker that misbehaves is bounded, ended with all of its processes, and reported.
+//! A misbehaving worker is limited, ended with all of its processes, and reported.
 
 use super::Site;
 use e2e::process::{LIMIT, output};
@@ -16,17 +16,17 @@ async fn fails(site: &Site, task: &str) -> String {
 }
 
 #[tokio::test]
-async fn processes_that_get_away_by_any_way_end_with_their_worker() {
+async fn detached_processes_end_with_their_worker() {
     get_away(&[]).await;
 }
 
 #[tokio::test]
-async fn so_do_they_where_no_control_group_can_be_made() {
+async fn detached_processes_end_with_their_worker_also_without_control_groups() {
     get_away(&["--no-control-groups"]).await;
 }
 
-/// Each process starts the next one and ends: a list of processes shows none of them
-/// for long. It gives up by itself, should a test fail.
+/// Each process starts the next one and exits, so that a list of processes is outdated at
+/// once. The chain has an end, in case a test fails.
 const CHAIN: &str = "#include <unistd.h>\nint main(void) { setsid();\n\
     for (long n = 0; n < 2000000; n++) if (fork()) _exit(0);\n return 0; }\n";
 
@@ -37,7 +37,7 @@ async fn get_away(flags: &[&str]) {
     compiler.args(["-O2", "-x", "c", "-", "-o"]).arg(&chain);
     let compiled = output(&mut compiler, CHAIN.as_bytes(), LIMIT);
     assert!(compiled.status.success(), "{compiled:?}");
-    // Whatever lives of it holds the lock, under any name, parent and environment.
+    // Every process of the worker holds the lock, with any name, parent and environment.
     let line = "exec 9>\"$HOME/held\"; flock 9; for n in 1 2; do env -i \"$HOME/chain\" & done; \
         sleep 600 & setsid sleep 601 & (setsid sh -c '(sleep 602 &) ; sleep 603' &) ; \
         env -i setsid sh -c 'trap \"\" TERM HUP; sleep 604 & sleep 605' & sleep 0.5; echo left";
@@ -89,7 +89,7 @@ async fn a_worker_that_fills_its_directory_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_worker_that_fails_or_cannot_start_says_why() {
+async fn the_reason_is_reported_if_a_worker_fails_or_cannot_start() {
     let site = Site::new("echo one; echo 'no such file: x' >&2; exit 3").await;
     let reason = fails(&site, "fail").await;
     assert_eq!(reason, "sh ended with exit code 3: no such file: x");

@@ -1,4 +1,4 @@
-//! The runner: what is asked for here is done there, once, and reported.
+//! The runner: a request is run once on another machine, and its end is reported.
 
 mod agents;
 mod chaos;
@@ -15,7 +15,7 @@ use multiclaude_hybrid_protocol::spawn::{SpawnRequest, SpawnStatus};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// Where the worker's output, its summary and its task go.
+/// Copies the task into the home, and prints a line.
 const ECHO: &str =
     "cat \"$MULTICLAUDE_HYBRID_TASK_FILE\" >\"$HOME/task.$MULTICLAUDE_HYBRID_WORKER\"; echo done";
 
@@ -26,31 +26,31 @@ struct Site {
 }
 
 impl Site {
-    /// One whose workers run this line of shell.
+    /// The workers run this line of shell.
     async fn new(line: &str) -> Self {
         Self::with(&[], line).await
     }
 
-    /// The same, with flags.
+    /// The workers run this line of shell, and the runner has these flags.
     async fn with(flags: &[&str], line: &str) -> Self {
         let mut site = Self::idle().await;
         site.runner.start_sh(flags, line);
         site
     }
 
-    /// One whose runner is still to be started.
+    /// The runner is not started yet.
     async fn idle() -> Self {
         Self::of(shared().await.world().await).await
     }
 
-    /// One of this coordinator.
+    /// Uses this repo and its coordinator.
     async fn of(world: World) -> Self {
         allow_many(&world).await;
         let runner = Runner::new(&world, &world.tokens[2], "box");
         Self { world, runner }
     }
 
-    /// Asks for a worker.
+    /// Requests a worker.
     async fn ask(&self, task: &str) -> SpawnRequest {
         self.ask_with(json!({ "task": task })).await
     }
@@ -99,7 +99,7 @@ async fn get(world: &World, request: &SpawnRequest) -> SpawnRequest {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_in_one_home_is_done_in_another_and_its_end_is_told() {
+async fn a_request_of_one_home_is_run_in_another_and_its_end_is_reported() {
     let site =
         Site::new("echo working; echo 'opened #12' >\"$MULTICLAUDE_HYBRID_SUMMARY_FILE\"; pwd; ls")
             .await;
@@ -113,12 +113,12 @@ async fn what_is_asked_for_in_one_home_is_done_in_another_and_its_end_is_told() 
     let id = id.json::<Vec<SpawnRequest>>().unwrap()[0].id.clone();
     site.runner.forgets(id.as_str()).await;
     assert!(!site.runner.given(id.as_str()).exists());
-    // It is in the registry no longer.
+    // It is no longer registered.
     assert!(site.world.ci.agents("").await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn any_task_reaches_its_worker_byte_for_byte_and_none_runs_as_a_command() {
+async fn any_task_reaches_its_worker_byte_for_byte_and_is_not_run_as_a_command() {
     let site = Site::with(&["--max-workers=4"], ECHO).await;
     let long = "Lange Zeile mit Ümläuten und 'quotes' \"double\" `x`\n".repeat(1200);
     let tasks = [

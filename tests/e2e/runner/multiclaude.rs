@@ -8,21 +8,21 @@ use serde_json::json;
 use std::process::Child;
 
 /// A machine with multiclaude, a bridge and a runner.
-struct Box {
+struct Host {
     world: World,
     site: Site,
     runner: Option<Child>,
 }
 
-impl Box {
+impl Host {
     async fn new() -> Self {
         let world = shared().await.world().await;
         allow_many(&world).await;
         let mut site = Site::new(&world, &world.tokens[2], "box");
         site.bridge(&[], &[]).await;
-        let mut found = Self { world, site, runner: None };
-        found.start();
-        found
+        let mut host = Self { world, site, runner: None };
+        host.start();
+        host
     }
 
     fn start(&mut self) {
@@ -55,7 +55,7 @@ impl Box {
             .await
     }
 
-    /// Waits until multiclaude has the worker; its name there.
+    /// Waits until multiclaude has the worker; returns its local name.
     async fn local(&self, request: &SpawnRequest) -> String {
         let now = self.is(request, |now| now.worker_name.is_some()).await;
         let name = now.worker_name.unwrap().to_string();
@@ -71,7 +71,7 @@ impl Box {
     }
 }
 
-impl Drop for Box {
+impl Drop for Host {
     fn drop(&mut self) {
         self.kill();
     }
@@ -79,15 +79,15 @@ impl Drop for Box {
 
 #[tokio::test]
 async fn a_worker_of_multiclaude_is_an_agent_of_the_bridge_and_its_end_is_reported() {
-    let mut found = Box::new().await;
+    let mut host = Host::new().await;
     let task = "-- \"Fix\" $(touch proof)\nand more";
-    let request = ask(&found.world, &json!({ "task": task })).await;
-    let local = found.local(&request).await;
+    let request = ask(&host.world, &json!({ "task": task })).await;
+    let local = host.local(&request).await;
     let name = format!("{local}-box");
-    found.site.registers(&name).await;
-    assert_eq!(found.world.dan.agent(&name).await.unwrap().metadata["local_name"], local.as_str());
-    // The whole task is where the worker is told to look.
-    let state = found.site.machine.path(".multiclaude/state.json");
+    host.site.registers(&name).await;
+    assert_eq!(host.world.dan.agent(&name).await.unwrap().metadata["local_name"], local.as_str());
+    // The whole task is in the file that the argument names.
+    let state = host.site.machine.path(".multiclaude/state.json");
     let state: serde_json::Value = serde_json::from_slice(&std::fs::read(state).unwrap()).unwrap();
     let given = state["repos"]["app"]["agents"][&local]["task"].as_str().unwrap().to_owned();
     assert!(
@@ -97,11 +97,11 @@ async fn a_worker_of_multiclaude_is_an_agent_of_the_bridge_and_its_end_is_report
     let file = given.rsplit("file ").next().unwrap().trim_end_matches(')');
     assert_eq!(std::fs::read_to_string(file).unwrap(), task);
     // A runner that was killed finds it again.
-    found.kill();
-    found.start();
+    host.kill();
+    host.start();
     let done = ["agent", "complete", "--summary", "opened #7"];
-    assert!(found.site.multiclaude(Some(&local), &done).status.success());
-    let ended = found.ends(&request).await;
+    assert!(host.site.multiclaude(Some(&local), &done).status.success());
+    let ended = host.ends(&request).await;
     assert_eq!(
         (ended.status, ended.summary.as_deref()),
         (SpawnStatus::Completed, Some("opened #7"))
@@ -110,27 +110,27 @@ async fn a_worker_of_multiclaude_is_an_agent_of_the_bridge_and_its_end_is_report
 }
 
 #[tokio::test]
-async fn one_that_reports_a_failure_is_removed_or_cancelled_fails_with_that_reason() {
-    let found = Box::new().await;
-    let request = ask(&found.world, &json!({ "task": "fail" })).await;
-    let local = found.local(&request).await;
+async fn a_worker_that_reports_a_failure_is_removed_or_is_cancelled_fails_with_that_reason() {
+    let host = Host::new().await;
+    let request = ask(&host.world, &json!({ "task": "fail" })).await;
+    let local = host.local(&request).await;
     let failed = ["agent", "complete", "--failure", "no access"];
-    assert!(found.site.multiclaude(Some(&local), &failed).status.success());
-    let reason = found.ends(&request).await.failure_reason.unwrap();
+    assert!(host.site.multiclaude(Some(&local), &failed).status.success());
+    let reason = host.ends(&request).await.failure_reason.unwrap();
     assert!(reason.ends_with("no access"), "{reason}");
 
-    let request = ask(&found.world, &json!({ "task": "be removed" })).await;
-    let local = found.local(&request).await;
-    found.site.ok(&["worker", "rm", &local, "--repo", "app"]);
-    let reason = found.ends(&request).await.failure_reason.unwrap();
+    let request = ask(&host.world, &json!({ "task": "be removed" })).await;
+    let local = host.local(&request).await;
+    host.site.ok(&["worker", "rm", &local, "--repo", "app"]);
+    let reason = host.ends(&request).await.failure_reason.unwrap();
     assert!(reason.contains("somebody removed it"), "{reason}");
 
-    let request = ask(&found.world, &json!({ "task": "be cancelled" })).await;
-    let local = found.local(&request).await;
+    let request = ask(&host.world, &json!({ "task": "be cancelled" })).await;
+    let local = host.local(&request).await;
     let path = format!("/workers/{}", request.id);
-    found.world.dan.call(Method::DELETE, &path, &[], None).await.unwrap();
-    let ended = found.ends(&request).await;
+    host.world.dan.call(Method::DELETE, &path, &[], None).await.unwrap();
+    let ended = host.ends(&request).await;
     assert_eq!(ended.failure_reason.as_deref(), Some("cancelled"));
     let gone = format!("{local} is gone");
-    eventually(&gone, 60, || async { (!found.site.worktree(&local).exists()).then_some(()) }).await;
+    eventually(&gone, 60, || async { (!host.site.worktree(&local).exists()).then_some(()) }).await;
 }

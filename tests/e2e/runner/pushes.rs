@@ -6,9 +6,9 @@ use multiclaude_hybrid_protocol::spawn::SpawnStatus;
 use reqwest::Method;
 use serde_json::json;
 
-/// Waits until the runner says that pushes are missing, or that none are.
+/// Waits until the runner reports that pushes are missing, or that they work.
 async fn pushes(site: &Site, missing: bool) -> serde_json::Value {
-    eventually("what the runner says of pushes", 60, || async {
+    eventually("the runner's report on pushes", 60, || async {
         let status = site.runner.status();
         status["running"].as_bool()?;
         let pushes = status["repos"][0]["pushes"].clone();
@@ -25,7 +25,7 @@ async fn a_pushed_request_is_claimed_at_once_and_a_forged_push_is_refused() {
     drop(free);
     let url = format!("http://127.0.0.1:{port}");
     let (listen, public) = (format!("--listen=127.0.0.1:{port}"), format!("--public-url={url}"));
-    // Without a push it asks once an hour.
+    // Without a push it claims once an hour.
     let flags = ["--poll=3600", listen.as_str(), public.as_str()];
     site.runner.start_sh(&flags, ECHO);
     let reason = pushes(&site, true).await;
@@ -38,7 +38,7 @@ async fn a_pushed_request_is_claimed_at_once_and_a_forged_push_is_refused() {
     site.world.ci.call(Method::PUT, "/config", &[], Some(&config)).await.unwrap();
     site.runner.start_sh(&flags, ECHO);
     pushes(&site, false).await;
-    // Its first look is over when this is claimed by a push.
+    // Its first claim is over, so only pushes can trigger the claims of these requests.
     for task in ["one", "two", "three"] {
         let request = site.ask(task).await;
         assert_eq!(site.ends(&request).await.status, SpawnStatus::Completed);

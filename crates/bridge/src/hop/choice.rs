@@ -1,30 +1,31 @@
-//! Which carrier takes a message to its agent, and what becomes of it there. Pure
-//! (`machines.md`, *The last hop*).
+//! Chooses a carrier for a message, and decides what follows after it was handed over.
+//! Pure (`machines.md`, *The last hop*).
 
 use super::screen::Screen;
 use super::transcript::Progress;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Between two posts to one agent: Claude Code drops what comes faster.
-pub(super) const BETWEEN: Duration = Duration::from_secs(2);
-/// A text is not repeated earlier: Claude Code drops the second of two equal ones.
-pub(super) const AGAIN: Duration = Duration::from_secs(31);
-/// How long a claude that was just started is left alone: it may swallow what is
-/// typed, and its channel connects meanwhile.
-pub(super) const STARTING: Duration = Duration::from_secs(5);
-/// How long a paste may take to stand in the box.
-const PASTED: Duration = Duration::from_secs(10);
-/// Between two Enters.
-const ENTER: Duration = Duration::from_secs(1);
-/// Enters for one paste at most.
+/// The shortest time between two posts to one agent: Claude Code drops faster ones.
+pub(super) const POST_INTERVAL: Duration = Duration::from_secs(2);
+/// The shortest time before a text is repeated: Claude Code drops the second of two equal
+/// texts.
+pub(super) const REPEAT_AFTER: Duration = Duration::from_secs(31);
+/// How long nothing is typed into a new claude: it may lose keys while it starts, and
+/// its channel may still connect.
+pub(super) const STARTUP: Duration = Duration::from_secs(5);
+/// How long a paste may take to appear in the box.
+const PASTE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The shortest time between two Enters.
+const ENTER_INTERVAL: Duration = Duration::from_secs(1);
+/// The most Enters for one paste.
 const ENTERS_MAX: u32 = 4;
-/// How long an agent must have been idle before anything follows from that.
-const SETTLED: Duration = Duration::from_secs(5);
+/// How long an agent must have been idle before that proves anything.
+const IDLE_MIN: Duration = Duration::from_secs(5);
 /// After this time without a trace, a message counts as handed over without proof.
-const UNPROVEN: Duration = Duration::from_mins(1);
+const PROOF_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What carries a message into the agent.
+/// The way of a message into the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Carrier {
@@ -34,41 +35,41 @@ pub(super) enum Carrier {
     Keyboard,
 }
 
-/// What is known of an agent's session when a message waits for it.
+/// The state of an agent's session when a message waits for it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Known<'a> {
-    /// How long its claude has been in front; nothing if none is.
+pub(super) struct Situation<'a> {
+    /// How long its claude has been in the foreground; `None` if none is.
     pub(super) claude_for: Option<Duration>,
     /// Is its channel connected?
     pub(super) channel: bool,
     /// Is the pane in copy mode?
     pub(super) in_mode: bool,
-    /// Does claude say that a dialog is open?
+    /// Does claude report an open dialog?
     pub(super) waiting: bool,
-    /// What is on the screen, if somebody has looked.
+    /// The content of the screen, if it was captured.
     pub(super) screen: Option<&'a Screen>,
 }
 
-/// What is done with a message that waits.
+/// The decision about a message that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Choice {
-    /// It is handed over.
+    /// Hand it over by this carrier.
     Hand(Carrier),
-    /// Look at the screen first.
+    /// Capture the screen first.
     Look,
-    /// It waits, for this reason.
+    /// Let it wait, for this reason.
     Hold(&'static str),
 }
 
 /// The first carrier that can take a message now.
-pub(super) fn choose(known: &Known<'_>) -> Choice {
+pub(super) fn choose(known: &Situation<'_>) -> Choice {
     let Some(claude_for) = known.claude_for else {
         return Choice::Hold("no claude");
     };
     if known.channel {
         return Choice::Hand(Carrier::Channel);
     }
-    if claude_for < STARTING {
+    if claude_for < STARTUP {
         return Choice::Hold("claude is starting");
     }
     if known.in_mode {
@@ -86,6 +87,8 @@ pub(super) fn choose(known: &Known<'_>) -> Choice {
     }
 }
 
+/// The reason why a message for a workspace waits.
+pub(super) const WORKSPACE: &str = "for the human: multiclaude message list";
 const PULLED_BACK: &str = "its human pulled it back into the box";
 const DRAFT: &str = "draft in the box";
 const STUCK: &str = "Enter does not submit it";
@@ -95,89 +98,88 @@ pub(super) fn needs_a_person(reason: &str) -> bool {
     matches!(reason, "copy mode" | "dialog open" | "shell mode" | DRAFT | PULLED_BACK | STUCK)
 }
 
-/// What a claude says that it does.
+/// The activity that a claude reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Says {
-    /// Older versions say nothing.
-    Nothing,
+pub(super) enum Activity {
+    /// Older versions report none.
+    Unknown,
     Idle,
     Busy,
     /// A dialog is open.
     Waiting,
 }
 
-/// Where the text that was pasted is.
+/// The place of a pasted text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pasted {
-    /// In the box, and nothing else is.
+    /// In the box, alone.
     Alone,
-    /// In the box, with what somebody has typed.
+    /// In the box, with typed text.
     WithMore,
     /// Not in the box.
     Gone,
     /// There is no box.
     NoBox,
-    /// It is not known: the text was not pasted, the pane is in copy mode, or another
-    /// program is in front.
+    /// Not known: the text was not pasted, the pane is in copy mode, or another program is
+    /// in the foreground.
     Unknown,
 }
 
-/// What is known of a message that was handed over.
+/// The state of a message that was handed over.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Handed {
-    /// By which carrier.
+    /// The carrier.
     pub(super) carrier: Carrier,
-    /// Is it certain that the carrier has done its part? A crash may have come
-    /// before.
+    /// Is it certain that the carrier has done its part? There may have been a crash before.
     pub(super) posted: bool,
-    /// How long ago.
+    /// How long ago it was handed over.
     pub(super) ago: Duration,
     /// How far it has come in the transcript.
     pub(super) progress: Progress,
-    /// Does the claude that got it live?
+    /// Is the claude that got it still alive?
     pub(super) lives: bool,
-    /// Does it have a transcript?
+    /// Does that claude have a transcript?
     pub(super) has_transcript: bool,
-    /// What it says that it does, and for how long it has been idle.
-    pub(super) says: (Says, Duration),
-    /// Where the text is, if it was pasted.
+    /// The reported activity, and for how long the claude has been idle.
+    pub(super) activity: (Activity, Duration),
+    /// The place of the text, if it was pasted.
     pub(super) pasted: Pasted,
-    /// How often Enter was pressed, and how long ago.
+    /// How often Enter was pressed, and how long ago the last time.
     pub(super) enters: (u32, Duration),
 }
 
-/// What follows for a message that was handed over.
+/// The next step for a message that was handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     /// The agent has it.
     Taken,
     /// It is proven that the agent never gets it: hand it over again.
     Lost,
-    /// The agent may have it, and nothing will ever prove it.
+    /// The agent may have it, but that can never be proven.
     Unproven,
-    /// It stands in the box: submit it.
+    /// The text is in the box: press Enter.
     Enter,
     /// Wait, for this reason.
     Wait(&'static str),
 }
 
-/// What follows for a message that was handed over.
+/// Decides the next step for a message that was handed over.
 pub(super) fn next(handed: &Handed) -> Next {
-    let (says, idle_for) = handed.says;
+    let (activity, idle_for) = handed.activity;
     // An idle agent has an empty queue, and its transcript is up to date.
-    let idle = says == Says::Idle && idle_for >= SETTLED && handed.ago >= AGAIN;
+    let idle = activity == Activity::Idle && idle_for >= IDLE_MIN && handed.ago >= REPEAT_AFTER;
     let in_box = matches!(handed.pasted, Pasted::Alone | Pasted::WithMore);
     match handed.progress {
         Progress::Taken => return Next::Taken,
-        // What was only queued is lost with the process.
+        // A queued message is lost with the process.
         _ if !handed.lives => return Next::Lost,
-        Progress::Queued if says == Says::Waiting => return Next::Wait("dialog open"),
-        // It is no longer in the queue, and the transcript does not say why.
+        Progress::Queued if activity == Activity::Waiting => return Next::Wait("dialog open"),
+        // It is no longer in the queue, and the transcript does not show why.
         Progress::Queued if idle => return Next::Unproven,
         Progress::Queued => return Next::Wait("in the queue of its agent"),
         Progress::PulledBack if idle && !in_box => return Next::Unproven,
         Progress::PulledBack => return Next::Wait(PULLED_BACK),
-        Progress::Dropped if handed.ago < AGAIN => {
+        Progress::Dropped if handed.ago < REPEAT_AFTER => {
             return Next::Wait("Claude Code dropped it; it is handed over again soon");
         }
         Progress::Dropped => return Next::Lost,
@@ -188,7 +190,7 @@ pub(super) fn next(handed: &Handed) -> Next {
     {
         return next;
     }
-    if says == Says::Waiting {
+    if activity == Activity::Waiting {
         return Next::Wait("dialog open");
     }
     if idle && (handed.has_transcript || !handed.posted) {
@@ -197,26 +199,30 @@ pub(super) fn next(handed: &Handed) -> Next {
     if handed.progress == Progress::PerhapsQueued {
         return Next::Wait("in the queue of its agent");
     }
-    if handed.ago >= UNPROVEN && says != Says::Busy {
+    if handed.ago >= PROOF_TIMEOUT && activity != Activity::Busy {
         return Next::Unproven;
     }
     Next::Wait("handed over; its transcript does not have it yet")
 }
 
-/// What follows from where a pasted text is; nothing if that decides nothing.
+/// The next step according to the place of a pasted text; `None` if that is not decisive.
 fn pasted(handed: &Handed) -> Option<Next> {
     let (enters, since) = handed.enters;
-    let waiting = handed.says.0 == Says::Waiting;
+    let waiting = handed.activity.0 == Activity::Waiting;
     Some(match handed.pasted {
         Pasted::Alone if waiting => Next::Wait("dialog open"),
-        Pasted::Alone if enters == 0 || (since >= ENTER && enters < ENTERS_MAX) => Next::Enter,
+        Pasted::Alone if enters == 0 || (since >= ENTER_INTERVAL && enters < ENTERS_MAX) => {
+            Next::Enter
+        }
         Pasted::Alone if enters >= ENTERS_MAX => Next::Wait(STUCK),
         Pasted::Alone => Next::Wait("being submitted"),
-        // Their text would be sent along.
+        // Enter would submit the typed text, too.
         Pasted::WithMore => Next::Wait(DRAFT),
-        // It never came into the box, and nothing was submitted.
+        // It never appeared in the box, and nothing was submitted.
         Pasted::Gone
-            if enters == 0 && handed.ago >= PASTED && handed.progress == Progress::Nothing =>
+            if enters == 0
+                && handed.ago >= PASTE_TIMEOUT
+                && handed.progress == Progress::Nothing =>
         {
             Next::Lost
         }

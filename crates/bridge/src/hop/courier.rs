@@ -1,19 +1,19 @@
 //! Hands the messages of one agent over, in order, one at a time.
 //!
-//! Cost: nothing while nothing waits. While a message waits for a reason to end, a look
-//! at tmux and the processes, twice a second at first, later every 5 s. While one is
-//! being taken, a look at the transcripts every 40 ms for 3 s, then ever more seldom,
-//! down to once a second.
+//! Cost: nothing while no message waits. While a message is held, it looks at tmux and the
+//! processes twice a second at first, later every 5 s. After a message was handed over, it
+//! looks at the transcripts every 40 ms for 3 s, then less and less often, down to once a
+//! second.
 
-use super::Shared;
 use super::choice::{
-    BETWEEN, Carrier, Choice, Handed, Known, Next, Pasted, Says, choose, needs_a_person, next,
+    Activity, Carrier, Choice, Handed, Next, POST_INTERVAL, Pasted, Situation, WORKSPACE, choose,
+    needs_a_person, next,
 };
 use super::flight::{self, Flight};
-use super::held::{HELD, HELD_LONG, WORKSPACE};
 use super::keyboard;
 use super::screen::Screen;
-use super::session::{Process, Said, Session};
+use super::session::{Process, Session, SessionFile};
+use super::shared::Shared;
 use super::text::mark;
 use super::transcript::Progress;
 use crate::clock;
@@ -31,17 +31,21 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
-/// Between two looks at a transcript, at first and later.
-const SOON: Duration = Duration::from_millis(40);
-const LATER: Duration = Duration::from_millis(250);
-const LATEST: Duration = Duration::from_secs(1);
-/// How long the first looks go on.
-const AT_FIRST: Duration = Duration::from_secs(3);
-/// How old the list of windows may be. What is done with a window is checked again
-/// by the tmux call that does it.
-const AGE: Duration = Duration::from_millis(400);
+/// The waits between two looks at a transcript, at first and later.
+const POLL_FAST: Duration = Duration::from_millis(40);
+const POLL_SLOW: Duration = Duration::from_millis(250);
+const POLL_SLOWEST: Duration = Duration::from_secs(1);
+/// How long [`POLL_FAST`] is used.
+const FAST_FOR: Duration = Duration::from_secs(3);
+/// How old the list of windows may be. The tmux call that uses a window checks it again.
+const WINDOWS_AGE: Duration = Duration::from_millis(400);
 
-/// One agent's messages.
+/// The wait between two looks at a held message is a tenth of the time that it has been
+/// held, within these limits.
+pub(super) const HELD: Duration = Duration::from_millis(500);
+pub(super) const HELD_LONG: Duration = Duration::from_secs(5);
+
+/// Hands over the messages of one agent.
 #[derive(Debug)]
 pub(super) struct Courier {
     pub(super) shared: Arc<Shared>,
@@ -49,15 +53,15 @@ pub(super) struct Courier {
     flight: Option<Flight>,
     /// When the last message was handed over.
     handed: Option<Duration>,
-    /// The claude in front, and since when.
+    /// The claude in the foreground, and since when.
     front: Option<(Process, Duration)>,
     /// Why the first message waits, and since when.
     pub(super) held: Option<(String, Duration)>,
-    /// What was shown to the human.
+    /// The ids and reasons that were shown to the human.
     pub(super) shown: BTreeSet<(String, String)>,
 }
 
-/// When to look again; nothing: when there is something new.
+/// When to look again; `None`: when something changes.
 type Again = Option<Duration>;
 
 impl Courier {
@@ -76,8 +80,11 @@ impl Courier {
     /// Works until it is aborted.
     pub(super) async fn run(mut self, wake: Arc<Notify>) {
         let mut channels = self.shared.channels.changed.subscribe();
-        // Without it a message could come twice.
-        let unknown = Trouble::new("what was handed over last cannot be read", "it can be read");
+        // Without this record a message could be handed over twice.
+        let unknown = Trouble::new(
+            "the record of the last message that was handed over cannot be read",
+            "the record can be read again",
+        );
         self.flight = loop {
             match unknown.note(&self.local, Flight::resume(self.path())) {
                 Some(flight) => break flight,
@@ -120,19 +127,19 @@ impl Courier {
             return Ok(None);
         };
         if !self.is_open(first) {
-            // Its agent has read it, or ended.
+            // Its agent has read it, or has ended.
             self.shared.withdraw(&self.local, first);
             return Ok(Some(Duration::ZERO));
         }
         let since = self.handed.map(|at| clock::since_boot().saturating_sub(at));
-        if let Some(since) = since.filter(|since| *since < BETWEEN) {
-            return Ok(Some(BETWEEN.saturating_sub(since)));
+        if let Some(since) = since.filter(|since| *since < POST_INTERVAL) {
+            return Ok(Some(POST_INTERVAL.saturating_sub(since)));
         }
         self.hand_over(first, &waiting).await
     }
 
-    /// The flight is over.
-    fn land(&mut self) -> io::Result<Again> {
+    /// Ends the flight.
+    fn end_flight(&mut self) -> io::Result<Again> {
         if let Some(flight) = &self.flight {
             flight.end()?;
         }
@@ -153,9 +160,9 @@ impl Courier {
             let reason = format!("it is for an earlier {}, which has ended", self.local);
             return Ok(Some(self.hold(waiting, &reason, None).await));
         }
-        let panes = self.shared.windows.within(AGE).await;
+        let panes = self.shared.windows.within(WINDOWS_AGE).await;
         let window = panes.window(&repo.tmux_target(), agent).map(|pane| pane.id.clone());
-        if agent.r#type == "workspace" && !self.shared.wishes.workspace {
+        if agent.r#type == "workspace" && !self.shared.options.workspace {
             self.hold(waiting, WORKSPACE, window.as_deref()).await;
             return Ok(None);
         }
@@ -164,9 +171,10 @@ impl Courier {
         let channel = session.as_ref().and_then(|session| {
             self.shared.channels.to(&self.shared.nickname, &self.local, &session.process)
         });
-        let waits =
-            |session: &Session| session.said.as_ref().map(Said::says) == Some(Says::Waiting);
-        let mut known = Known {
+        let waits = |session: &Session| {
+            session.file.as_ref().map(SessionFile::activity) == Some(Activity::Waiting)
+        };
+        let mut known = Situation {
             claude_for: front,
             channel: channel.is_some(),
             in_mode: session.as_ref().is_some_and(|session| session.pane.in_mode),
@@ -191,8 +199,8 @@ impl Courier {
             if self.path_of(id).exists() {
                 return Ok(Some(self.hold(waiting, "its file cannot be read", None).await));
             }
-            // Removed unread, perhaps with all of multiclaude's directory: the next
-            // pass writes the file again.
+            // It was removed unread, perhaps with all of multiclaude's directory: the next
+            // pass writes it again.
             self.shared.store.advance(&self.local, id, Stage::Placed, Stage::New)?;
             self.shared.withdraw(&self.local, id);
             warn!(local = self.local, id, "its file was removed unread; it is written again");
@@ -203,7 +211,7 @@ impl Courier {
             Carrier::Channel => letter.whole(),
             Carrier::Keyboard => letter.short(),
         };
-        // From here on an error leaves the flight, which is followed.
+        // After an error from here on, the flight is followed.
         let flight = Flight::begin(self.path(), id, (carrier, &text), &session)?;
         let flight = self.flight.insert(flight);
         self.handed = Some(clock::since_boot());
@@ -211,7 +219,7 @@ impl Courier {
         let not_posted = match channel {
             Some(channel) if carrier == Carrier::Channel => match channel.post(text).await {
                 Ok(()) => None,
-                Err(PostError::Unknown) => return Ok(Some(SOON)),
+                Err(PostError::Unknown) => return Ok(Some(POLL_FAST)),
                 Err(PostError::Not(reason)) => Some(format!("the channel is not usable: {reason}")),
             },
             _ if keyboard::paste(&session.pane, id, &text).await? => None,
@@ -219,13 +227,13 @@ impl Courier {
         };
         let Some(reason) = not_posted else {
             flight.posted()?;
-            return Ok(Some(SOON));
+            return Ok(Some(POLL_FAST));
         };
-        self.land()?;
+        self.end_flight()?;
         Ok(Some(self.hold(waiting, &reason, None).await))
     }
 
-    /// How long this claude has been in front.
+    /// How long this claude has been in the foreground.
     fn in_front(&mut self, session: Option<&Session>) -> Option<Duration> {
         let now = clock::since_boot();
         let Some(session) = session else {
@@ -238,11 +246,11 @@ impl Courier {
             |(_, since)| *since,
         );
         self.front = Some((session.process.clone(), since));
-        // After a start of the bridge its channel needs a moment to connect again.
+        // After a start of the bridge, give its channel time to connect again.
         Some(now.saturating_sub(since.max(self.shared.since)))
     }
 
-    /// Looks what has become of the message that was handed over.
+    /// Follows the message that was handed over.
     async fn follow(&mut self) -> io::Result<Again> {
         let Some(flight) = &mut self.flight else {
             return Ok(Some(Duration::ZERO));
@@ -259,15 +267,15 @@ impl Courier {
             Some(pane) => Some(keyboard::screen(&pane.id).await?),
             None => None,
         };
-        let pasted = screen.map_or(Pasted::Unknown, |screen| where_is(&text, &id, &screen));
+        let pasted = screen.map_or(Pasted::Unknown, |screen| locate_paste(&text, &id, &screen));
         let (wanted, stands) =
             (self.is_open(&id), matches!(pasted, Pasted::Alone | Pasted::WithMore));
         let Some(flight) = &mut self.flight else {
             return Ok(Some(Duration::ZERO));
         };
-        // Its agent has read it meanwhile, and nothing of it is on its way.
+        // Its agent has read the file, and the message is not on its way any more.
         if !wanted && progress == Progress::Nothing && !stands {
-            return self.land();
+            return self.end_flight();
         }
         let handed = Handed {
             carrier: flight.carrier(),
@@ -275,27 +283,26 @@ impl Courier {
             ago: flight.ago(),
             progress,
             lives,
-            // The last look before an Enter: is a dialog open?
-            says: flight.says(&self.shared.home),
+            // Read last, because it decides about an Enter.
+            activity: flight.activity(&self.shared.home),
             has_transcript: flight.has_transcript(),
             pasted,
             enters: flight.enters(),
         };
-        let pause =
-            if flight.ago() < AT_FIRST { SOON } else { (flight.ago() / 20).clamp(LATER, LATEST) };
+        let pause = if flight.ago() < FAST_FOR {
+            POLL_FAST
+        } else {
+            (flight.ago() / 20).clamp(POLL_SLOW, POLL_SLOWEST)
+        };
         match next(&handed) {
             Next::Taken => {
-                self.advance(&id, Stage::Taken, "an agent has taken a message")?;
+                self.advance(&id, Stage::Taken, "the agent has taken a message")?;
                 self.shared.taken.notify_one();
-                return self.land();
+                return self.end_flight();
             }
             Next::Unproven => {
-                self.advance(
-                    &id,
-                    Stage::Handed,
-                    "handed over, and nothing proves that it was taken",
-                )?;
-                return self.land();
+                self.advance(&id, Stage::Handed, "handed over without proof that it was taken")?;
+                return self.end_flight();
             }
             Next::Lost => {
                 warn!(
@@ -303,13 +310,13 @@ impl Courier {
                     id,
                     ?progress,
                     lives,
-                    "it did not arrive; it is handed over again"
+                    "the message did not arrive; it is handed over again"
                 );
-                return self.land();
+                return self.end_flight();
             }
             Next::Enter => {
                 if let Some(pane) = &pane {
-                    // Counted first: it may be pressed although tmux reports an error.
+                    // Count it first: Enter may be pressed even if tmux reports an error.
                     flight.entering()?;
                     keyboard::enter(pane, &id).await?;
                 }
@@ -324,9 +331,9 @@ impl Courier {
         Ok(Some(pause))
     }
 
-    /// The pane in which the claude of a flight is still in front.
+    /// The pane of the flight's claude, if it is still in the foreground.
     async fn pane_of(&self, process: &Process) -> Option<Pane> {
-        let panes = self.shared.windows.within(AGE).await;
+        let panes = self.shared.windows.within(WINDOWS_AGE).await;
         let state = self.shared.state.read()?;
         let repo = state.repos.get(&self.shared.nickname)?;
         let agent = repo.agents.get(&self.local)?;
@@ -335,8 +342,8 @@ impl Courier {
     }
 }
 
-/// Where a text that was pasted is. Narrow boxes break lines.
-fn where_is(text: &str, id: &str, screen: &Screen) -> Pasted {
+/// The place of a pasted text. White space is ignored, since narrow boxes break lines.
+fn locate_paste(text: &str, id: &str, screen: &Screen) -> Pasted {
     let without = |text: &str| text.split_whitespace().collect::<String>();
     match screen {
         Screen::NoBox | Screen::Shell => Pasted::NoBox,

@@ -1,9 +1,9 @@
-//! The message that was handed to an agent and is not proven to be taken yet. It is
-//! on disk before the carrier begins, so that no crash makes the carrier repeat it.
+//! The message that was handed to an agent and is not proven to be taken yet. Its record
+//! is on disk before the carrier begins, so that it is not repeated after a crash.
 
-use super::choice::{Carrier, Says};
+use super::choice::{Activity, Carrier};
 use super::reader::Reader;
-use super::session::{Process, Said, Session};
+use super::session::{Process, Session, SessionFile};
 use super::transcript::{Progress, Trace};
 use crate::clock;
 use crate::dirs::{remove, write_durably};
@@ -15,16 +15,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::task::block_in_place;
 
-/// What is on disk of it.
+/// The record on disk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Record {
     id: String,
     carrier: Carrier,
     /// The claude that gets it.
     claude: Process,
-    /// What was handed over.
+    /// The text that was handed over.
     text: String,
-    /// Where its session writes transcripts, and how far each had been written.
+    /// The directories of its session's transcripts, and the length of each transcript.
     transcripts: Vec<PathBuf>,
     places: BTreeMap<PathBuf, u64>,
     at_ms: i64,
@@ -44,16 +44,16 @@ pub(super) struct Flight {
     begun: Duration,
     /// When Enter was pressed last.
     entered: Duration,
-    /// When its claude was first seen dead.
+    /// When its claude was first found dead.
     dead: Option<Duration>,
-    /// What its claude has said last: the file may be read half written.
-    said: Option<Said>,
-    /// Since when it says that it is idle.
+    /// The last readable session file: the current one may be half written.
+    file: Option<SessionFile>,
+    /// Since when its claude reports to be idle.
     idle: Option<Duration>,
 }
 
 impl Flight {
-    /// Begins: from here on, a crash does not make the message come twice.
+    /// Begins a flight: from here on, a crash does not make the message come twice.
     pub(super) fn begin(
         path: PathBuf,
         id: &str,
@@ -77,7 +77,7 @@ impl Flight {
         Ok(flight)
     }
 
-    /// The one that an earlier process has begun.
+    /// The flight that an earlier process has begun, if any.
     pub(super) fn resume(path: PathBuf) -> io::Result<Option<Self>> {
         let text = match fs::read(&path) {
             Ok(text) => text,
@@ -87,7 +87,7 @@ impl Flight {
         let record: Record = serde_json::from_slice(&text)?;
         let reader = Reader::after(record.places.clone());
         let mut flight = Self::of(path, record, reader);
-        // It may have been long ago.
+        // It may have begun long ago.
         let ago = Duration::from_millis((clock::wall_ms() - flight.record.at_ms).unsigned_abs());
         flight.begun = flight.begun.saturating_sub(ago);
         Ok(Some(flight))
@@ -103,7 +103,7 @@ impl Flight {
             begun: clock::since_boot(),
             entered: Duration::ZERO,
             dead: None,
-            said: None,
+            file: None,
             idle: None,
         }
     }
@@ -113,13 +113,13 @@ impl Flight {
         block_in_place(|| write_durably(&self.path, &text, 0o600))
     }
 
-    /// The carrier has done its part.
+    /// Records that the carrier has done its part.
     pub(super) fn posted(&mut self) -> io::Result<()> {
         self.record.posted = true;
         self.write()
     }
 
-    /// Enter is about to be pressed.
+    /// Records that Enter is about to be pressed.
     pub(super) fn entering(&mut self) -> io::Result<()> {
         self.record.enters += 1;
         self.entered = clock::since_boot();
@@ -131,24 +131,24 @@ impl Flight {
         (self.record.enters, clock::since_boot().saturating_sub(self.entered))
     }
 
-    /// What was handed over.
+    /// The text that was handed over.
     pub(super) fn text(&self) -> &str {
         &self.record.text
     }
 
-    /// What its claude says that it does, and for how long it has been idle.
-    pub(super) fn says(&mut self, home: &Path) -> (Says, Duration) {
-        self.said = Said::of(home, &self.record.claude).or(self.said.take());
-        let says = self.said.as_ref().map_or(Says::Nothing, Said::says);
-        if says == Says::Idle {
+    /// The activity that its claude reports, and for how long it has been idle.
+    pub(super) fn activity(&mut self, home: &Path) -> (Activity, Duration) {
+        self.file = SessionFile::read(home, &self.record.claude).or(self.file.take());
+        let activity = self.file.as_ref().map_or(Activity::Unknown, SessionFile::activity);
+        if activity == Activity::Idle {
             let since = *self.idle.get_or_insert_with(clock::since_boot);
-            return (says, clock::since_boot().saturating_sub(since));
+            return (activity, clock::since_boot().saturating_sub(since));
         }
         self.idle = None;
-        (says, Duration::ZERO)
+        (activity, Duration::ZERO)
     }
 
-    /// It is over: the message was taken, or nothing was handed over.
+    /// Removes the record: the message was taken, or nothing was handed over.
     pub(super) fn end(&self) -> io::Result<()> {
         remove(&self.path)
     }
@@ -173,14 +173,14 @@ impl Flight {
         &self.record.claude
     }
 
-    /// How far it has come.
+    /// How far the message has come in the transcripts.
     pub(super) fn progress(&mut self) -> io::Result<Progress> {
         block_in_place(|| self.reader.read(&self.record.transcripts, &mut self.trace))?;
         Ok(self.trace.progress)
     }
 
-    /// Does the claude that got it live? What a dying one has written last is read
-    /// first.
+    /// Is its claude alive? A dead one counts as alive for a second, so that its last
+    /// lines are read.
     pub(super) fn lives(&mut self) -> bool {
         if self.record.claude.lives() {
             return true;
@@ -189,9 +189,9 @@ impl Flight {
         clock::since_boot().saturating_sub(dead) < Duration::from_secs(1)
     }
 
-    /// Is there a transcript of the session that it was handed to?
+    /// Is there a transcript of the session that got the message?
     pub(super) fn has_transcript(&self) -> bool {
-        let name = self.said.as_ref().map(|said| format!("{}.jsonl", said.session_id));
+        let name = self.file.as_ref().map(|file| format!("{}.jsonl", file.session_id));
         self.record.transcripts.iter().any(|dir: &PathBuf| match &name {
             Some(name) => dir.join(name).exists(),
             None => fs::read_dir(dir).is_ok_and(|mut files| files.next().is_some()),
@@ -199,7 +199,7 @@ impl Flight {
     }
 }
 
-/// Where it is on disk.
+/// The path of the record.
 pub(super) fn path(inbox: &Path) -> PathBuf {
     inbox.join("flight.json")
 }

@@ -1,21 +1,14 @@
-//! Why messages wait, and what the human is shown of it.
+//! Why messages wait, and how the human sees that.
 
-use super::choice::needs_a_person;
-use super::courier::Courier;
+use super::choice::{WORKSPACE, needs_a_person};
+use super::courier::{Courier, HELD, HELD_LONG};
 use super::keyboard;
 use crate::clock;
 use std::time::Duration;
 
-/// Between two looks at what holds a message up: a tenth of the time that it has been
-/// so, within these limits.
-pub(super) const HELD: Duration = Duration::from_millis(500);
-pub(super) const HELD_LONG: Duration = Duration::from_secs(5);
-/// What a message for a workspace waits for.
-pub(super) const WORKSPACE: &str = "for the human: multiclaude message list";
-
 impl Courier {
-    /// Notes why messages wait, and shows the human what only they can end. When to
-    /// look again.
+    /// Notes why messages wait, and shows the human a reason that only they can end. Returns
+    /// when to look again.
     pub(super) async fn hold(
         &mut self,
         waiting: &[String],
@@ -39,7 +32,7 @@ impl Courier {
 
     /// Shows a reason once in tmux's status line.
     pub(super) async fn show(&mut self, id: &str, reason: &str, pane: Option<&str>) {
-        let Some(pane) = pane.filter(|_| !self.shared.wishes.quiet) else {
+        let Some(pane) = pane.filter(|_| !self.shared.options.quiet) else {
             return;
         };
         if !self.shown.insert((id.to_owned(), reason.to_owned())) {

@@ -1,4 +1,4 @@
-//! The keyboard: a paste and Enter, each guarded in the tmux call that makes it.
+//! The keyboard: pastes and presses Enter, each guarded in the same tmux call.
 
 use super::screen::Screen;
 use crate::multiclaude::Pane;
@@ -11,10 +11,10 @@ use tokio::time::timeout;
 
 /// How long tmux may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Said by tmux when a guard let something pass.
+/// tmux prints this if a guard allowed the action.
 const DONE: &str = "done";
 
-/// What is on the screen of a pane.
+/// Captures the screen of a pane.
 ///
 /// # Errors
 /// tmux fails, or the pane is gone.
@@ -22,8 +22,8 @@ pub(super) async fn screen(pane: &str) -> io::Result<Screen> {
     Ok(Screen::read(&tmux(&["capture-pane", "-e", "-p", "-t", pane], b"").await?))
 }
 
-/// Pastes a text, as one, if a claude is still in front and the pane is not in copy
-/// mode; whether it did.
+/// Pastes a text, as one paste, if the claude is still in the foreground and the pane is
+/// not in copy mode; returns whether it did.
 ///
 /// # Errors
 /// As [`screen`].
@@ -34,12 +34,12 @@ pub(super) async fn paste(pane: &Pane, id: &str, text: &str) -> io::Result<bool>
     let or_else = format!("delete-buffer -b {buffer}");
     let args = ["load-buffer", "-b", &buffer, "-", ";"];
     let args = args.into_iter().chain(["if-shell", "-F", "-t", at, &guard, &paste, &or_else]);
-    let said = tmux(&args.collect::<Vec<_>>(), text.as_bytes()).await?;
-    Ok(said.trim() == DONE)
+    let answer = tmux(&args.collect::<Vec<_>>(), text.as_bytes()).await?;
+    Ok(answer.trim() == DONE)
 }
 
-/// Presses Enter, if a claude is still in front, the pane is not in copy mode, and the
-/// beginning of `id` is on its screen in that moment; whether it did.
+/// Presses Enter, if the claude is still in the foreground, the pane is not in copy mode,
+/// and the beginning of `id` is on its screen; returns whether it did.
 ///
 /// # Errors
 /// As [`screen`].
@@ -47,23 +47,22 @@ pub(super) async fn enter(pane: &Pane, id: &str) -> io::Result<bool> {
     let beginning: String = id.chars().take(20).collect();
     let guard = guard(pane, &format!("#{{C:{beginning}}}"));
     let press = format!("send-keys -t {at} Enter ; display-message -p {DONE}", at = pane.id);
-    let said = tmux(&["if-shell", "-F", "-t", &pane.id, &guard, &press], b"").await?;
-    Ok(said.trim() == DONE)
+    let answer = tmux(&["if-shell", "-F", "-t", &pane.id, &guard, &press], b"").await?;
+    Ok(answer.trim() == DONE)
 }
 
-/// What must hold in the moment of a paste or an Enter: a shell in front would run
-/// what it gets.
+/// The condition for a paste or an Enter. A shell in the foreground would run the text.
 fn guard(pane: &Pane, more: &str) -> String {
-    // What tmux would take for a part of the format is no program's name.
+    // Leave out characters with a meaning in tmux's formats.
     let command: String =
         pane.command.chars().filter(|char| !matches!(char, '#' | ',' | '{' | '}')).collect();
     let same = format!("#{{==:#{{pane_current_command}},{command}}}");
     format!("#{{&&:#{{==:#{{pane_in_mode}},0}},#{{&&:{same},{more}}}}}")
 }
 
-/// Shows a line in tmux's status line to those who look at the pane.
+/// Shows a text in tmux's status line of the pane's clients.
 pub(super) async fn notify(pane: &str, text: &str) {
-    // What tmux would expand is shown as it is.
+    // Escape the characters that tmux would expand.
     let text = text.replace('#', "##").replace('%', "%%");
     let _ = tmux(&["display-message", "-t", pane, "-d", "8000", &text], b"").await;
 }

@@ -1,4 +1,4 @@
-//! A message on disk: multiclaude's file of it, and its stage in the store.
+//! A message on disk: multiclaude's file, and its stage in the store.
 
 use super::courier::Courier;
 use super::text::Letter;
@@ -10,18 +10,18 @@ use tokio::task::block_in_place;
 use tracing::info;
 
 impl Courier {
-    /// Is this message placed, and unread by its agent?
+    /// Is this message placed, and not read by its agent?
     pub(super) fn is_open(&self, id: &str) -> bool {
         let read = |file: LocalMessage| file.acked_at.is_some() || file.status != Status::Delivered;
         self.shared.store.has(&self.local, Stage::Placed, id) && !self.file(id).is_some_and(read)
     }
 
     pub(super) fn file(&self, id: &str) -> Option<LocalMessage> {
-        // Half written: it is there at the next look.
+        // A half written file is readable at the next look.
         LocalMessage::read(&self.path_of(id)).ok()?
     }
 
-    /// multiclaude's file of a message.
+    /// The path of multiclaude's file of a message.
     pub(super) fn path_of(&self, id: &str) -> PathBuf {
         self.shared.messages.join(&self.local).join(format!("{id}.json"))
     }
@@ -39,7 +39,7 @@ impl Courier {
         }))
     }
 
-    /// Moves a message on, wherever it is: its agent may have read it meanwhile.
+    /// Moves a message to a later stage, from whichever it is in: its agent may have read it.
     pub(super) fn advance(&self, id: &str, to: Stage, what: &str) -> io::Result<()> {
         let store = &self.shared.store;
         for from in [Stage::Placed, Stage::Handed] {

@@ -1,8 +1,7 @@
-//! Reads what sessions add to their transcripts.
+//! Reads the new lines of transcripts.
 //!
-//! All transcripts of a directory are read: after `/clear`, a restart or a resume
-//! the same agent goes on in another file there, and the id of a message tells
-//! whose it is.
+//! All transcripts of a directory are read: after `/clear`, a restart or a resume the same
+//! agent goes on in another file there. The id of a message shows which agent took it.
 
 use super::transcript::Trace;
 use std::collections::BTreeMap;
@@ -12,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Bytes that are read at a time.
 const STEP: u64 = 256 * 1024;
+
 /// Follows the transcripts in some directories.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
@@ -21,12 +21,12 @@ pub(super) struct Reader {
 #[derive(Debug, Default)]
 struct Followed {
     offset: u64,
-    /// The beginning of a line whose end was not written yet.
+    /// The beginning of a line that is not complete yet.
     half: Vec<u8>,
 }
 
 impl Reader {
-    /// Follows what is added from now on.
+    /// Follows lines that are added from now on.
     pub(super) fn at_end(dirs: &[PathBuf]) -> Self {
         let mut reader = Self::default();
         for path in transcripts(dirs) {
@@ -36,18 +36,18 @@ impl Reader {
         reader
     }
 
-    /// Follows what is added after these places.
+    /// Follows lines that are added after these places.
     pub(super) fn after(places: BTreeMap<PathBuf, u64>) -> Self {
         let followed = |offset| Followed { offset, half: Vec::new() };
         Self { files: places.into_iter().map(|(path, at)| (path, followed(at))).collect() }
     }
 
-    /// Where it is in each file.
+    /// The place in each file up to which lines were read.
     pub(super) fn places(&self) -> BTreeMap<PathBuf, u64> {
         self.files.iter().map(|(path, followed)| (path.clone(), followed.offset)).collect()
     }
 
-    /// Takes in what was added since the last call.
+    /// Reads the lines that were added since the last call into `trace`.
     ///
     /// # Errors
     /// A transcript cannot be read.
@@ -67,7 +67,7 @@ impl Followed {
             Err(error) => return Err(error),
         };
         if length < self.offset {
-            // It was written again.
+            // The file was replaced by a shorter one.
             *self = Self::default();
         }
         if length == self.offset {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_line_is_kept_and_other_files_of_the_directory_are_followed() {
+    fn an_incomplete_line_is_kept_and_new_files_of_the_directory_are_followed() {
         let dir = tempfile::tempdir().unwrap();
         let dirs = [dir.path().to_owned()];
         let first = dir.path().join("a.jsonl");
@@ -126,7 +126,7 @@ mod tests {
         let mut reader = Reader::at_end(&dirs);
         let mut trace = Trace::new("msg_1", true);
         reader.read(&dirs, &mut trace).unwrap();
-        assert_eq!(trace.progress, Progress::Nothing, "it was there before");
+        assert_eq!(trace.progress, Progress::Nothing, "an old line");
         let second = dir.path().join("b.jsonl");
         let (begin, end) = LINE.split_at(30);
         add(&second, begin);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_restart_it_goes_on_where_it_was() {
+    fn reading_continues_after_the_given_places() {
         let dir = tempfile::tempdir().unwrap();
         let dirs = [dir.path().to_owned()];
         let path = dir.path().join("a.jsonl");
@@ -150,10 +150,10 @@ mod tests {
             Reader::after(places.clone()).read(&dirs, &mut trace).unwrap();
             trace.progress
         };
-        assert_eq!(after(&places), Progress::Nothing, "an earlier attempt is no news");
+        assert_eq!(after(&places), Progress::Nothing, "the line of an earlier attempt");
         add(&path, &format!("{long}{LINE}\n{long}"));
         assert_eq!(after(&places), Progress::Taken);
-        // A file that did not exist is read from its beginning.
+        // A new file is read from its beginning.
         assert_eq!(after(&BTreeMap::new()), Progress::Taken);
     }
 }

@@ -1,21 +1,21 @@
-//! What is on an agent's screen: the input box, and what is in it. Pure.
+//! Finds the input box on an agent's screen, and its text. Pure.
 //!
-//! The box is the text between the last two rules (`────`), and its first character
-//! is the prompt `❯`, or `!` in shell mode. What is dim there is a suggestion or a
-//! hint, not a text (`claude-code.md`, *Keyboard*).
+//! The box is the text between the last two rules (`────`), and its first character is
+//! the prompt `❯`, or `!` in shell mode. Dim characters in it are suggestions or hints
+//! (`claude-code.md`, *Keyboard*).
 
-/// What is on the screen.
+/// The state of the input box.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Screen {
     /// No input box: a dialog, a menu, another program.
     NoBox,
     /// The box takes a shell command.
     Shell,
-    /// The box, with this text in it.
+    /// The box has this text.
     Box(String),
 }
 
-/// Characters of a rule at the least.
+/// The fewest characters of a rule.
 const RULE_MIN: usize = 4;
 
 impl Screen {
@@ -37,7 +37,7 @@ impl Screen {
             Some('❯') => {}
             _ => return Self::NoBox,
         }
-        // An entry of a menu, not a prompt: `❯ 1. Yes`.
+        // Not a prompt, but an entry of a menu: `❯ 1. Yes`.
         let entry = characters.as_str().trim_start();
         let digits = entry.trim_start_matches(|character: char| character.is_ascii_digit());
         if digits.len() < entry.len() && digits.starts_with('.') {
@@ -49,7 +49,7 @@ impl Screen {
     }
 }
 
-/// A line without its colours.
+/// A line without escape sequences.
 struct Line {
     all: String,
     /// The text without its dim parts.
@@ -74,7 +74,7 @@ impl Line {
             }
         }
         let is_dim = |number: usize| cells.get(number).is_some_and(|(_, style)| style.dim);
-        // The cursor stands on the first character of a suggestion.
+        // The cursor may be on the first character of a suggestion.
         let is_bright = |(number, (_, style)): &(usize, &(char, Style))| {
             !(style.dim || (style.reversed && is_dim(number + 1)))
         };
@@ -100,7 +100,7 @@ struct Style {
 }
 
 impl Style {
-    /// After these codes of an SGR sequence.
+    /// The style after these codes of an SGR sequence.
     fn after(mut self, codes: &str) -> Self {
         let mut codes = codes.split([';', ':']);
         while let Some(code) = codes.next() {
@@ -110,7 +110,7 @@ impl Style {
                 "22" => self.dim = false,
                 "7" => self.reversed = true,
                 "27" => self.reversed = false,
-                // A colour of its own: 38;5;N or 38;2;R;G;B.
+                // A colour: 38;5;N or 38;2;R;G;B.
                 "38" | "48" | "58" => {
                     let count = if codes.next() == Some("2") { 3 } else { 1 };
                     codes.by_ref().take(count).for_each(drop);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_in_the_box_is_told_from_suggestions() {
+    fn a_text_in_the_box_is_distinguished_from_suggestions() {
         let text = |text: &str| Screen::Box(text.to_owned());
         for (inside, screen) in [
             ("❯ ", text("")),
@@ -146,7 +146,7 @@ mod tests {
             ("❯ \u{1b}[38;5;2mgreen\u{1b}[39m", text("green")),
             ("❯ \u{1b}[38;2;2;2;2mrgb\u{1b}[0m", text("rgb")),
             ("\u{1b}[2m❯ \u{1b}[22mhalf a text", text("half a text")),
-            // The cursor, alone, after a text, and on a suggestion.
+            // The cursor alone, after a text, and on a suggestion.
             ("❯ \u{1b}[7m \u{1b}[0m", text("")),
             ("❯ half\u{1b}[7m \u{1b}[0m", text("half")),
             ("❯ \u{1b}[7mT\u{1b}[0;2m\u{1b}[39mry \"this\"\u{1b}[0m", text("")),

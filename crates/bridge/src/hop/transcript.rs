@@ -1,8 +1,7 @@
-//! What a line of Claude Code's transcript says about a message. Pure.
+//! Finds a message in the lines of Claude Code's transcripts. Pure.
 //!
-//! *Queued* and *taken* are different facts, and only *taken* is proof that the
-//! agent has the message (`claude-code.md`, *Proof: the transcript*). Unknown lines
-//! are skipped.
+//! *Queued* and *taken* are different facts: only *taken* proves that the agent has the
+//! message (`claude-code.md`, *Proof: the transcript*). Unknown lines are skipped.
 
 use super::text::has_head;
 use serde_json::Value;
@@ -13,10 +12,10 @@ pub(super) enum Progress {
     /// The transcript does not have it.
     #[default]
     Nothing,
-    /// Something without a text was queued since: perhaps this message.
+    /// A message without a text was queued since: perhaps this one.
     PerhapsQueued,
-    /// Claude Code dropped a message of another session, and has not queued this
-    /// one: it is lost.
+    /// Claude Code dropped a message of another session, and has not queued this one: it
+    /// is lost.
     Dropped,
     /// It is in the queue, which is in memory only.
     Queued,
@@ -26,7 +25,7 @@ pub(super) enum Progress {
     Taken,
 }
 
-/// One message in the transcripts that its session writes.
+/// Follows one message through the transcripts of its session.
 #[derive(Debug, Clone)]
 pub(super) struct Trace {
     id: String,
@@ -36,13 +35,12 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    /// A message that was just handed over.
-    /// `by_channel`: Claude Code may drop it.
+    /// A message that was just handed over. `by_channel`: Claude Code may drop it.
     pub(super) fn new(id: &str, by_channel: bool) -> Self {
         Self { id: id.to_owned(), by_channel, progress: Progress::Nothing }
     }
 
-    /// Takes a line in.
+    /// Reads a line.
     pub(super) fn read(&mut self, line: &str) {
         if self.progress == Progress::Taken || !self.may_concern(line) {
             return;
@@ -53,7 +51,7 @@ impl Trace {
         self.progress = self.after(&line);
     }
 
-    /// Most lines are about other things, and long.
+    /// A quick check, because most lines are unrelated and long.
     fn may_concern(&self, line: &str) -> bool {
         line.contains(&self.id)
             || line.contains("\"queue-operation\"")
@@ -80,7 +78,7 @@ impl Trace {
                 ("enqueue", None) if matches!(now, Progress::Nothing | Progress::Dropped) => {
                     Progress::PerhapsQueued
                 }
-                // A line per text, of what was typed; older versions name none.
+                // There is a line for each text that was typed; older versions have no text.
                 ("popAll", Some(Value::String(content))) if self.is_in(content) => {
                     Progress::PulledBack
                 }
@@ -108,8 +106,8 @@ impl Trace {
     }
 }
 
-/// The text of a prompt: a string, or blocks of which some are text. The result of
-/// a tool is no prompt.
+/// The text of a prompt: a string, or blocks of which some are text. The result of a tool
+/// is not a prompt.
 fn prompt(content: &Value) -> Option<String> {
     match content {
         Value::String(text) => Some(text.clone()),
@@ -149,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_agent_has_taken_counts_as_taken() {
+    fn a_message_counts_as_taken_only_when_it_is_a_prompt() {
         let peer = format!("Another Claude session sent a message:\n{TEXT}\n\nThis came from …");
         let absorbed = json!({"type": "attachment",
             "attachment": {"type": "queued_command", "prompt": TEXT}});
@@ -171,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn other_lines_that_have_the_id_prove_nothing() {
+    fn other_lines_with_the_id_prove_nothing() {
         for line in [
             json!({"type": "assistant", "message": {"content": [{"type": "text", "text": TEXT}]}}),
             user(&json!([{"type": "tool_result", "content": TEXT}])),
@@ -190,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_pulled_back_or_dropped_is_known() {
+    fn pulled_back_and_dropped_messages_are_recognised() {
         let pop = json!({"type": "queue-operation", "operation": "popAll"});
         let dropped = json!({"type": "system", "content": "Dropped a peer message from x: …"});
         let unnamed = json!({"type": "queue-operation", "operation": "enqueue"});
@@ -199,12 +197,12 @@ mod tests {
         for (lines, progress) in [
             (vec![enqueue(), pop.clone()], Progress::PulledBack),
             (vec![enqueue(), popped(TEXT)], Progress::PulledBack),
-            // Another one was.
+            // Another one was pulled back.
             (vec![enqueue(), popped("typed")], Progress::Queued),
             (vec![enqueue(), pop.clone(), user(&json!(TEXT))], Progress::Taken),
             (vec![pop.clone()], Progress::Nothing),
             (vec![dropped.clone()], Progress::Dropped),
-            // The one that was dropped was another.
+            // Another one was dropped.
             (vec![enqueue(), dropped.clone()], Progress::Queued),
             (vec![dropped, enqueue()], Progress::Queued),
             (vec![unnamed.clone()], Progress::PerhapsQueued),

@@ -1,5 +1,5 @@
-//! Whose messages reach agents here (`machines.md`, *Whose messages*). Only the owner
-//! that the coordinator has verified counts.
+//! Decides whose messages reach agents of this machine (`machines.md`, *Whose messages*).
+//! Only the owner that the coordinator has verified counts.
 
 use crate::dirs::{RepoDirs, write_durably};
 use multiclaude_hybrid_client::protocol::message::{Message, Sender};
@@ -8,19 +8,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, ErrorKind};
 
-/// Whose messages are accepted without asking. The user's own always are.
+/// Whose messages are accepted without asking. The user's own messages always are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Accept {
-    /// Those of every owner whose token covers the repo.
+    /// Messages of every owner whose token covers the repo.
     #[default]
     Team,
-    /// Those of these owners.
+    /// Messages of these owners.
     Owners(BTreeSet<String>),
-    /// Those of the user alone.
+    /// Only the user's own messages.
     Ask,
 }
 
-/// What the human has decided.
+/// The human's decisions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Decisions {
@@ -33,7 +33,7 @@ pub struct Decisions {
 }
 
 impl Decisions {
-    /// Reads them.
+    /// Reads the decisions; a missing file has none.
     ///
     /// # Errors
     /// The file is damaged, or cannot be read.
@@ -45,27 +45,27 @@ impl Decisions {
         }
     }
 
-    /// Writes them.
+    /// Writes the decisions.
     ///
     /// # Errors
-    /// The disk is full, …
+    /// The file cannot be written.
     pub fn save(&self, dirs: &RepoDirs) -> io::Result<()> {
         write_durably(&dirs.decisions(), &serde_json::to_vec_pretty(self)?, 0o600)
     }
 }
 
-/// What becomes of a message.
+/// The verdict on a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes on to its agent.
+    /// It is delivered to its agent.
     Accepted,
-    /// It waits for the human.
+    /// It waits for the human, with this reason to show.
     Asked(String),
-    /// It is refused for this reason, which its sender gets.
+    /// It is refused for this reason, which is reported to its sender.
     Refused(String),
 }
 
-/// What becomes of a message on the machine of `owner`.
+/// Judges a message on the machine of `owner`.
 pub fn judge(
     accept: &Accept,
     decisions: &Decisions,

@@ -1,5 +1,4 @@
-//! Receives webhooks: signature, time and id are checked before anything else is
-//! believed.
+//! Receives webhooks. Signature, time and id are verified before anything else is used.
 
 use super::{Inbox, Stored};
 use crate::http::{Answer, HeaderMap, Receiver, Refusal, StatusCode};
@@ -11,26 +10,26 @@ use multiclaude_hybrid_client::webhook::{Payload, Webhook};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-/// Pushes that are remembered, so that a copy of one is refused. Within the 5
-/// minutes that a signature is valid no honest agent gets more.
+/// The number of pushes that are remembered, so that a copy is refused. No honest agent
+/// gets more in the 5 minutes that a signature is valid.
 const REMEMBERED: usize = 4096;
 
-/// An agent that pushes can come for.
+/// An agent that can get pushes.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// Its local name.
+    /// The agent's local name.
     pub local: String,
-    /// Its incarnation.
+    /// The agent's incarnation.
     pub id: AgentId,
-    /// Its registered name.
+    /// The agent's registered name.
     pub name: String,
-    /// What its pushes are signed under.
+    /// The secret that its pushes are signed under.
     pub secret: Secret,
-    /// Where its messages go.
+    /// The inbox for its messages.
     pub inbox: Arc<Inbox>,
 }
 
-/// The agents that pushes can come for, by path.
+/// The agents that can get pushes, by path.
 #[derive(Debug, Default)]
 pub struct Routes {
     by_path: Mutex<BTreeMap<String, Route>>,
@@ -45,7 +44,7 @@ struct Accepted {
 }
 
 impl Accepted {
-    /// Notes a push; whether it is the first of its kind.
+    /// Notes a push; returns whether it is new.
     fn insert(&mut self, push: (String, i64)) -> bool {
         if !self.known.insert(push.clone()) {
             return false;
@@ -66,18 +65,18 @@ impl Accepted {
 }
 
 impl Routes {
-    /// Pushes for this agent are accepted from now on.
+    /// Accepts pushes for this agent from now on.
     pub fn set(&self, path: &str, route: Route) {
         locked(&self.by_path).insert(path.to_owned(), route);
     }
 
-    /// Pushes are no longer accepted there.
+    /// Accepts no more pushes at this path.
     pub fn remove(&self, path: &str) {
         locked(&self.by_path).remove(path);
     }
 
     fn get(&self, path: &str) -> Option<Route> {
-        // A proxy may have put the public URL's own path in front.
+        // A proxy may have prefixed the path of the public URL.
         let by_path = locked(&self.by_path);
         path.match_indices("/hook/").find_map(|(at, _)| by_path.get(path.get(at..)?).cloned())
     }
@@ -91,7 +90,8 @@ impl Receiver for Routes {
     fn push(&self, path: String, headers: HeaderMap, body: Bytes) -> Answer<'_> {
         Box::pin(async move {
             let route = self.get(&path);
-            let gone = || (StatusCode::NOT_FOUND, "no agent of this machine is here".to_owned());
+            let gone =
+                || (StatusCode::NOT_FOUND, "this machine serves no agent at this path".to_owned());
             accept(self, route.ok_or_else(gone)?, &headers, &body).await
         })
     }
@@ -112,12 +112,9 @@ async fn accept(
         return Ok(());
     };
     if message.id.to_string() != push.id || message.to.as_str() != route.name {
-        return refuse(
-            StatusCode::UNAUTHORIZED,
-            "the message in it is another one than the signed id says",
-        );
+        return refuse(StatusCode::UNAUTHORIZED, "the message does not match the signed id");
     }
-    // A retry of the coordinator's has another timestamp; a copy has not.
+    // A retry of the coordinator's has another timestamp, a copy has the same.
     let seen = (push.id, push.timestamp_secs);
     if !locked(&routes.accepted).insert(seen.clone()) {
         return refuse(StatusCode::CONFLICT, "this push was accepted before");

@@ -1,14 +1,14 @@
-//! Incoming: from the coordinator to one file of multiclaude's per message.
+//! Incoming: from the coordinator to one multiclaude file per message.
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | this one | what the parts share: [`Inbox`] |
+//! | this one | [`Inbox`], which places messages |
 //! | `reports` | how far messages have come, for the coordinator |
 //! | `store` | messages on disk, once |
-//! | `acceptance` | whose messages reach agents here |
+//! | `acceptance` | whose messages reach agents of this machine |
 //! | `receive` | a stream or long polls, per agent |
 //! | `listener` | webhooks |
-//! | `hop` | what the last hop offers: see [`crate::hop`] |
+//! | `hop` | the interface to the last hop: see [`crate::hop`] |
 
 mod acceptance;
 mod hop;
@@ -49,11 +49,11 @@ pub struct Inbox {
     seal: Arc<Seal>,
     hop: Arc<dyn LastHop>,
     accept: Accept,
-    /// One placing at a time keeps the order.
+    /// Held while messages are placed, which keeps the order.
     placing: Mutex<()>,
     /// Why messages wait, by local agent and id.
     held: Mutex<BTreeMap<(String, String), String>>,
-    /// When a placed file was last looked at.
+    /// The modification time of each placed file when it was last read.
     looked_at: Mutex<BTreeMap<String, SystemTime>>,
     registry: Arc<Registry>,
     trouble: Trouble,
@@ -62,7 +62,7 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// The inbox of a repo.
+    /// The inbox of one repo.
     pub fn new(
         spool: Arc<Spool>,
         state: Arc<StateFile>,
@@ -95,8 +95,8 @@ impl Inbox {
         }
     }
 
-    /// Stores what has come for a local agent and places it if that is possible
-    /// now. When this returns, the message may be confirmed.
+    /// Stores a message for a local agent, and places it if that is possible now. After it
+    /// returns, the message may be confirmed.
     ///
     /// # Errors
     /// It could not be stored: do not confirm it.
@@ -111,9 +111,8 @@ impl Inbox {
         Ok(())
     }
 
-    /// Makes multiclaude's files of all stored messages of a local agent, in
-    /// order, as far as that is possible now. What waits has a reason in
-    /// [`Inbox::held`].
+    /// Writes multiclaude's files of all stored messages of a local agent, in order, as far
+    /// as possible now. The other messages have a reason in [`Inbox::held`].
     pub fn place(&self, local: &str) {
         let _one = locked(&self.placing);
         locked(&self.held).retain(|(of, _), _| of != local);
@@ -131,7 +130,7 @@ impl Inbox {
             let placed = match judged {
                 Ok(Verdict::Accepted) => self.place_one(local, id),
                 Ok(Verdict::Refused(reason)) => self.refuse(local, id, &reason).map(|()| None),
-                // It waits for the human, and no other message waits for it.
+                // It waits for the human, and does not block other messages.
                 Ok(Verdict::Asked(reason)) => {
                     locked(&self.held).insert((local.to_owned(), id.clone()), reason);
                     continue;
@@ -143,7 +142,7 @@ impl Inbox {
                 Ok(Some(reason)) => reason,
                 Err(error) => format!("its file cannot be written: {error}"),
             };
-            // Those behind it wait for it.
+            // The later messages wait, too.
             let mut held = locked(&self.held);
             for id in ids.iter().skip(at) {
                 held.insert((local.to_owned(), id.clone()), reason.clone());
@@ -162,17 +161,17 @@ impl Inbox {
         })
     }
 
-    /// Tells the sender of a message why it does not reach its agent.
+    /// Reports to the sender of a message why it was refused.
     fn refuse(&self, local: &str, id: &str, reason: &str) -> io::Result<()> {
         if let Stored::Message { message, .. } = self.store.get(local, Stage::New, id)?
             && let Sender::Agent(from) = &message.from
         {
             let to = from.as_str();
             let body = format!(
-                "Your message {id} was refused by the human of the machine of {}, and {} has not seen it: {reason}",
+                "Your message {id} was refused by the user of the machine of {}, and {} has not seen it: {reason}",
                 message.to, message.to
             );
-            // The same file again, if a crash comes before the last step.
+            // After a crash before the last step, the same file is written again.
             let answer = LocalMessage {
                 status: Status::Pending,
                 ..LocalMessage::delivered(
@@ -192,7 +191,7 @@ impl Inbox {
         Ok(())
     }
 
-    /// Places one message; the reason if it has to wait.
+    /// Places one message; returns the reason if it has to wait.
     fn place_one(&self, local: &str, id: &str) -> io::Result<Option<String>> {
         let Some(state) = self.state.read() else {
             return Ok(Some("multiclaude has no state".to_owned()));
@@ -213,8 +212,8 @@ impl Inbox {
                 if let Sender::Agent(from) = &message.from
                     && !repo.agents.contains_key(from.as_str())
                 {
-                    // An answer finds its way as soon as the message can be read.
-                    // Without a link the message can be read all the same.
+                    // An answer can be sent as soon as the message can be read. If the
+                    // link fails, the message is placed nevertheless.
                     let linked = self.spool.links.link(from.as_str());
                     self.unlinked.note(from.as_str(), linked);
                 }
@@ -237,7 +236,7 @@ impl Inbox {
             }
         };
         let dir = self.spool.messages.join(local);
-        // A crash may have come between the writing and the marking.
+        // After a crash the file may exist already.
         if !dir.join(format!("{id}.json")).exists() {
             make_dir(&dir)?;
             message.write(&dir)?;
@@ -248,7 +247,7 @@ impl Inbox {
         Ok(None)
     }
 
-    /// Hands nothing over any more.
+    /// Stops handing messages over.
     pub fn stop(&self) {
         self.hop.stop();
     }
@@ -258,12 +257,12 @@ impl Inbox {
         locked(&self.held).clone()
     }
 
-    /// The messages of a local agent whose files exist and that it has not got, and why.
+    /// The placed messages of a local agent that wait for the last hop, and why.
     pub fn hop_waiting(&self, local: &str) -> Vec<(String, String)> {
         self.hop.waiting(local)
     }
 
-    /// How many messages wait for each local agent, and why the first of them does.
+    /// For each local agent, how many messages wait, and why the first of them does.
     pub fn held_by_agent(&self) -> BTreeMap<String, String> {
         let new = self.held();
         let of_agent = |local: String| {
@@ -278,13 +277,13 @@ impl Inbox {
         self.store.locals().unwrap_or_default().into_iter().filter_map(of_agent).collect()
     }
 
-    /// How many messages have a file and are not acknowledged.
+    /// The number of messages that have a file and are not acknowledged.
     pub fn unacknowledged(&self, local: &str) -> usize {
         let count = |stage| self.store.count(local, stage);
         Stage::OPEN.into_iter().map(count).sum()
     }
 
-    /// The store.
+    /// The messages on disk.
     pub fn store(&self) -> &Store {
         &self.store
     }

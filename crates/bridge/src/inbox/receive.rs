@@ -1,5 +1,4 @@
-//! Receives one agent's messages by stream, or by long polls where a stream
-//! cannot be had.
+//! Receives one agent's messages by stream, or by long polls if streams do not work.
 
 use super::{Inbox, Stored};
 use crate::connection::Connection;
@@ -12,40 +11,40 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tracing::warn;
 
-/// The wait before a message that could not be stored is tried again.
+/// The wait before a message is stored again after a failure.
 const STORE_AGAIN: Duration = Duration::from_secs(1);
-/// The wait before a stream that somebody else has replaced is opened again.
+/// The wait before a stream is opened again that another program has replaced.
 const TAKEN_AGAIN: Duration = Duration::from_secs(30);
 
-/// What is received, and where it goes.
+/// An agent to receive for, and the inbox for its messages.
 #[derive(Debug, Clone)]
 pub struct Receiving {
-    /// The coordinator.
+    /// The connection to the coordinator.
     pub connection: Arc<Connection>,
-    /// Where messages go.
+    /// The inbox for the messages.
     pub inbox: Arc<Inbox>,
     /// The agent's local name.
     pub local: String,
-    /// Its registered name.
+    /// The agent's registered name.
     pub name: AgentName,
-    /// Its incarnation.
+    /// The agent's incarnation.
     pub id: AgentId,
-    /// By long polls, even where a stream could be had.
+    /// Never use a stream?
     pub polling: bool,
-    /// Woken when the coordinator does not know the incarnation any more.
+    /// Notified when the coordinator does not know the incarnation any more.
     pub superseded: Arc<Notify>,
 }
 
-/// A running reception; it ends when this is dropped.
+/// A task that receives messages; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Receiver {
     task: JoinHandle<()>,
-    /// The incarnation that it is for.
+    /// The incarnation that it receives for.
     pub id: AgentId,
 }
 
 impl Receiver {
-    /// Begins.
+    /// Starts to receive.
     pub fn start(receiving: Receiving) -> Self {
         let id = receiving.id.clone();
         Self { task: tokio::spawn(receiving.run()), id }
@@ -73,23 +72,23 @@ impl Receiving {
                 Some(ErrorCode::AgentSuperseded | ErrorCode::AgentNotFound | ErrorCode::Forbidden)
             );
             if gone {
-                warn!(local = self.local, name = %self.name, %error, "not this machine's any more");
+                warn!(local = self.local, name = %self.name, %error, "the agent no longer belongs to this machine");
                 self.superseded.notify_one();
                 return;
             }
             if let Error::Closed { code: 4409, .. } = error {
                 warn!(
                     local = self.local, name = %self.name,
-                    "another program receives the messages of this agent; end it, or they come to it"
+                    "another program receives the messages of this agent; stop that program to get them here"
                 );
                 sleep(TAKEN_AGAIN).await;
                 continue;
             }
-            self.connection.lost(&error);
+            self.connection.mark_away(&error);
         }
     }
 
-    /// Stores and places a message; whether that succeeded.
+    /// Stores and places a message; returns whether that succeeded.
     async fn store(&self, stored: Stored) -> bool {
         let (inbox, local) = (Arc::clone(&self.inbox), self.local.clone());
         let stored = tokio::task::spawn_blocking(move || inbox.accept(&local, &stored)).await;
@@ -100,8 +99,8 @@ impl Receiving {
         let connection = Arc::clone(&self.connection);
         let options =
             InboxOptions::default().agent(self.id.clone()).on_change(move |change| match change {
-                Change::Away(error) => connection.lost(error),
-                Change::Back(_) => connection.reached(),
+                Change::Away(error) => connection.mark_away(error),
+                Change::Back(_) => connection.mark_online(),
                 _ => {}
             });
         let options = if self.polling { options.polling() } else { options };
@@ -112,7 +111,7 @@ impl Receiving {
                 Err(error) => return error,
             };
             let stored = Stored::Message {
-                message: Box::new(letter.message().clone()),
+                message: Box::new((*letter).clone()),
                 agent: Some(self.id.clone()),
             };
             while !self.store(stored.clone()).await {

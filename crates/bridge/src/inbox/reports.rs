@@ -1,4 +1,4 @@
-//! How far messages have come: what agents have read, taken and acknowledged, for the
+//! Finds the messages that agents have read, taken and acknowledged, for reports to the
 //! coordinator.
 
 use super::{Inbox, Stage, Stored};
@@ -14,17 +14,17 @@ use std::io;
 pub struct Reportable {
     /// The agent's local name.
     pub local: String,
-    /// The message, as it came.
+    /// The message, as the coordinator sent it.
     pub message: Box<Message>,
     /// The incarnation that it was for.
     pub agent: Option<AgentId>,
-    /// How far it has come in the store.
+    /// Its stage in the store.
     pub stage: Stage,
 }
 
 impl Inbox {
-    /// The messages of a local agent that were acknowledged since they were last
-    /// looked at. Notices that were read are done here.
+    /// The messages of a local agent that were acknowledged since the last call. Notices
+    /// that were read are marked as done.
     ///
     /// # Errors
     /// A directory cannot be read.
@@ -32,9 +32,9 @@ impl Inbox {
         let mut acked = Vec::new();
         for stage in Stage::OPEN {
             for id in self.store.ids(local, stage)? {
-                match self.look_at(local, &id, stage) {
+                match self.check_file(local, &id, stage) {
                     Ok(found) => acked.extend(found),
-                    // It has just moved on.
+                    // It has just moved to another stage.
                     Err(_) if !self.store.has(local, stage, &id) => {}
                     Err(error) => self.unreadable.begin(&id, error),
                 }
@@ -43,8 +43,8 @@ impl Inbox {
         Ok(acked)
     }
 
-    /// Looks at the file of an open message, if it has changed.
-    fn look_at(&self, local: &str, id: &str, stage: Stage) -> io::Result<Option<Reportable>> {
+    /// Reads the file of an open message, if it has changed.
+    fn check_file(&self, local: &str, id: &str, stage: Stage) -> io::Result<Option<Reportable>> {
         let path = self.spool.messages.join(local).join(format!("{id}.json"));
         let Ok(modified) = fs::metadata(&path).and_then(|found| found.modified()) else {
             return Ok(None);
@@ -52,11 +52,11 @@ impl Inbox {
         if locked(&self.looked_at).get(id) == Some(&modified) {
             return Ok(None);
         }
-        // Half written: look again.
+        // A half written file is readable later.
         let Some(file) = LocalMessage::read(&path)? else {
             return Ok(None);
         };
-        // An acknowledgement is looked at until the coordinator knows of it.
+        // An acknowledged file is read again until the coordinator knows of it.
         if file.acked_at.is_none() {
             locked(&self.looked_at).insert(id.to_owned(), modified);
         }
@@ -67,12 +67,12 @@ impl Inbox {
         if was_read {
             self.hop.withdraw(local, id);
             if stage == Stage::Placed {
-                // What is placed is unread.
+                // The stage `placed` is for unread messages.
                 self.store.advance(local, id, stage, Stage::Handed)?;
                 stage = Stage::Handed;
             }
         } else if stage == Stage::Placed {
-            // An earlier process has placed it, perhaps.
+            // An earlier process may have placed it.
             self.hop.offer(local, id);
         }
         match stored {
@@ -87,7 +87,7 @@ impl Inbox {
         Ok(None)
     }
 
-    /// The messages that a local agent has taken, and the coordinator does not know.
+    /// The messages that a local agent has taken and that were not reported yet.
     ///
     /// # Errors
     /// A directory cannot be read.
@@ -108,7 +108,7 @@ impl Inbox {
                     let (local, stage) = (local.to_owned(), Stage::Taken);
                     taken.push(Reportable { local, message, agent, stage });
                 }
-                // It is the bridge's own: there is nothing to report.
+                // A notice of the bridge itself needs no report.
                 Stored::Notice { .. } => {
                     self.store.advance(local, &id, Stage::Taken, Stage::Seen)?;
                 }
@@ -117,10 +117,10 @@ impl Inbox {
         Ok(taken)
     }
 
-    /// The coordinator knows of it: the message is in this stage now.
+    /// Moves a message to this stage after the coordinator knows of it.
     ///
     /// # Errors
-    /// The disk is full, …
+    /// The file cannot be moved.
     pub fn reported(&self, acked: &Reportable, to: Stage) -> io::Result<()> {
         let id = acked.message.id.to_string();
         if to == Stage::Done {

@@ -1,6 +1,5 @@
-//! The durable inbox of one repo. A message is written to disk here, then its
-//! delivery is reported to the coordinator, then it becomes one file of
-//! multiclaude's.
+//! The durable inbox of one repo. A message is written to disk here, then its delivery is
+//! reported to the coordinator, then it becomes one multiclaude file.
 //!
 //! ```text
 //! inbox/<local>/new/<id>.json ─▶ placed/ ─▶ taken/ ─▶ seen/ ─▶ done/
@@ -8,9 +7,9 @@
 //! ```
 //!
 //! Each stage is a directory, and a message is in one of them: see [`Stage`]. An
-//! acknowledgement leads from each of the middle ones to `done`. What is done is
-//! kept so that a coordinator that lost its last marks in a crash can offer the
-//! message again without a second file.
+//! acknowledgement leads from each of the middle ones to `done`. Done messages are kept, so
+//! that no second file is written if a coordinator that lost its last marks in a crash
+//! offers them again.
 
 use crate::clock;
 use crate::dirs::{RepoDirs, make_dir, names, remove, sync_dir, write_durably};
@@ -27,22 +26,22 @@ const KEPT: Duration = Duration::from_hours(8 * 24);
 /// The sender of notices.
 pub const BRIDGE_NAME: &str = "multiclaude-hybrid";
 
-/// What is kept of an incoming message.
+/// An incoming message on disk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Stored {
-    /// From the coordinator, as it came.
+    /// A message of the coordinator.
     Message {
-        /// The message.
+        /// The message, as the coordinator sent it.
         message: Box<Message>,
         /// The incarnation that it is for.
         agent: Option<AgentId>,
     },
-    /// From this bridge.
+    /// A notice of this bridge.
     Notice {
-        /// Its id.
+        /// The id, `note-…`.
         id: String,
-        /// Its text.
+        /// The text.
         body: String,
         /// When it was written, in milliseconds since the epoch.
         at_ms: i64,
@@ -50,7 +49,7 @@ pub enum Stored {
 }
 
 impl Stored {
-    /// Names its file.
+    /// The id, which names its file.
     pub fn id(&self) -> String {
         match self {
             Self::Message { message, .. } => message.id.to_string(),
@@ -62,13 +61,13 @@ impl Stored {
 /// How far a stored message has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Stored.
+    /// Stored only.
     New,
     /// multiclaude's file was written, and its agent has not read it.
     Placed,
-    /// The agent has read it, or got it, and nothing will prove that it took it.
+    /// The agent has read the file, or the message was handed over without proof.
     Handed,
-    /// The agent has taken it; the coordinator does not know yet.
+    /// The agent has taken it; that is not reported yet.
     Taken,
     /// The coordinator knows that the agent has taken it.
     Seen,
@@ -77,7 +76,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// All of them.
+    /// All stages, in order.
     pub const ALL: [Self; 6] =
         [Self::New, Self::Placed, Self::Handed, Self::Taken, Self::Seen, Self::Done];
     /// The stages of messages that have a file and are not acknowledged.
@@ -95,19 +94,19 @@ impl Stage {
     }
 }
 
-/// The inbox.
+/// The messages of one repo on disk.
 #[derive(Debug, Clone)]
 pub struct Store {
     dirs: RepoDirs,
 }
 
 impl Store {
-    /// The inbox of a repo.
+    /// The store in a repo's directory.
     pub fn new(dirs: RepoDirs) -> Self {
         Self { dirs }
     }
 
-    /// What is kept of a local agent.
+    /// The directory of a local agent.
     pub fn of(&self, local: &str) -> PathBuf {
         self.dirs.inbox().join(local)
     }
@@ -120,11 +119,11 @@ impl Store {
         self.dir(local, stage).join(format!("{id}.json"))
     }
 
-    /// Stores a message, once; whether it was new. When this returns, it
-    /// survives a power cut.
+    /// Stores a message, unless it is stored already; returns whether it was new. After it
+    /// returns, the message survives a power cut.
     ///
     /// # Errors
-    /// The disk is full, …: the message must not be confirmed.
+    /// The message cannot be written, and must not be confirmed.
     pub fn put(&self, local: &str, stored: &Stored) -> io::Result<bool> {
         let id = stored.id();
         for stage in Stage::ALL {
@@ -160,7 +159,7 @@ impl Store {
         Ok(names.iter().filter_map(|name| Some(name.strip_suffix(".json")?.to_owned())).collect())
     }
 
-    /// How many messages are in a stage.
+    /// The number of messages in a stage.
     pub fn count(&self, local: &str, stage: Stage) -> usize {
         fs::read_dir(self.dir(local, stage)).map_or(0, Iterator::count)
     }
@@ -173,10 +172,10 @@ impl Store {
         Ok(serde_json::from_slice(&fs::read(self.path(local, stage, id))?)?)
     }
 
-    /// Moves a message on.
+    /// Moves a message from one stage to another.
     ///
     /// # Errors
-    /// The disk is full, …
+    /// The file cannot be moved.
     pub fn advance(&self, local: &str, id: &str, from: Stage, to: Stage) -> io::Result<()> {
         let dir = self.dir(local, to);
         make_dir(&dir)?;
@@ -184,10 +183,10 @@ impl Store {
         sync_dir(&dir)
     }
 
-    /// Gives the inbox of `old` to `new`: the same agent under another local name.
+    /// Moves the messages of `old` to `new`: the same agent under another local name.
     ///
     /// # Errors
-    /// The disk is full, …
+    /// A file cannot be moved.
     pub fn rename(&self, old: &str, new: &str) -> io::Result<()> {
         for stage in Stage::ALL {
             make_dir(&self.dir(new, stage))?;
@@ -198,8 +197,7 @@ impl Store {
         Ok(())
     }
 
-    /// Removes what cannot come again: messages that were placed or done long
-    /// ago, and the inboxes of agents that have gone.
+    /// Removes old messages that the coordinator cannot offer again.
     ///
     /// # Errors
     /// A directory cannot be read.
@@ -218,7 +216,7 @@ impl Store {
     }
 }
 
-/// A notice of the bridge for a local agent. `about` makes it unique: the same
+/// A notice of the bridge for a local agent. `about` makes it unique, so that the same
 /// notice is stored once.
 pub fn notice(about: &str, body: &str) -> Stored {
     Stored::Notice { id: format!("note-{about}"), body: body.to_owned(), at_ms: clock::wall_ms() }

@@ -8,19 +8,19 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// How far a message has come, as multiclaude sees it.
+/// The status of a message file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// The daemon will paste it.
     #[default]
     Pending,
-    /// The daemon leaves it alone; `message list`, `read` and `ack` work on it.
+    /// The daemon ignores it; `message list`, `read` and `ack` work on it.
     Delivered,
     /// Its recipient has read it.
     Read,
-    /// Its recipient has acknowledged it. Trust `acked_at` instead: overlapping
-    /// passes of the daemon overwrite one status with another.
+    /// Its recipient has acknowledged it. Use `acked_at` instead: overlapping passes of
+    /// the daemon overwrite one status with another.
     Acked,
     /// A status that a fork of multiclaude has added.
     #[serde(other)]
@@ -32,7 +32,7 @@ pub enum Status {
 pub struct LocalMessage {
     /// The file's name without `.json`.
     pub id: String,
-    /// Who sent it, as multiclaude guesses: `<agent>/sub/dir` in a worktree.
+    /// The sender, as multiclaude guesses: `<agent>/sub/dir` in a worktree.
     pub from: String,
     /// The recipient, as it was typed.
     pub to: String,
@@ -40,7 +40,7 @@ pub struct LocalMessage {
     pub timestamp: String,
     /// The text.
     pub body: String,
-    /// How far it has come.
+    /// The status, as the daemon or the recipient has set it.
     pub status: Status,
     /// When it was acknowledged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,10 +48,10 @@ pub struct LocalMessage {
 }
 
 impl LocalMessage {
-    /// Reads a file; nothing if it is gone, or not whole yet.
+    /// Reads a file; `None` if it does not exist, or is not complete yet.
     ///
     /// # Errors
-    /// It is there and cannot be read.
+    /// It exists and cannot be read.
     pub fn read(path: &Path) -> io::Result<Option<Self>> {
         match fs::read(path) {
             Ok(text) => Ok(serde_json::from_slice(&text).ok()),
@@ -65,7 +65,7 @@ impl LocalMessage {
         DateTime::parse_from_rfc3339(&self.timestamp).ok()?.timestamp_nanos_opt()
     }
 
-    /// A message that is born delivered, for a local agent.
+    /// A message for a local agent, with the status `delivered` from the beginning.
     pub fn delivered(id: &str, from: &str, to: &str, body: &str, at_ms: i64) -> Self {
         let at = DateTime::<Utc>::from_timestamp_millis(at_ms).unwrap_or_default();
         Self {
@@ -79,11 +79,11 @@ impl LocalMessage {
         }
     }
 
-    /// Writes the file `<id>.json` into `dir`. The draft's name does not end in
-    /// `.json`, so no pass of the daemon sees it. Only the user can read it.
+    /// Writes the file `<id>.json` into `dir`, readable by the user only. The draft's name
+    /// does not end in `.json`, so the daemon ignores it.
     ///
     /// # Errors
-    /// The directory is missing, the disk is full, …
+    /// The file cannot be written.
     pub fn write(&self, dir: &Path) -> io::Result<()> {
         let text = serde_json::to_vec_pretty(self)?;
         write_durably(&dir.join(format!("{}.json", self.id)), &text, 0o600)
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_not_whole_yet_is_no_message_and_no_error() {
+    fn an_incomplete_file_is_neither_a_message_nor_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("m.json");
         assert_eq!(LocalMessage::read(&path).unwrap(), None);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_multiclaude_writes_is_understood() {
+    fn files_of_multiclaude_are_read_even_with_unknown_fields_and_statuses() {
         let text = r#"{"id": "msg-8f639e3d-6d11", "from": "fox/src", "to": "ann", "body": "hi",
             "timestamp": "2026-01-28T16:14:09.123456789-07:00", "status": "pending", "mood": 1}"#;
         let message: LocalMessage = serde_json::from_str(text).unwrap();
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_steer_a_terminal_is_stripped() {
+    fn characters_that_control_a_terminal_are_stripped() {
         let body = "a\u{1b}[31mb\r\nc\td\u{9b}\u{202e}e\u{0}\u{61c}\u{200b}\u{e0041}";
         assert_eq!(LocalMessage::delivered("m", "a", "b", body, 0).body, "a[31mb\nc\tde");
     }

@@ -3,12 +3,12 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `state` | `state.json`, read only |
-//! | `state_file` | the same, parsed again only when it was replaced |
-//! | `message` | message files: reading what may be half written, writing our own |
+//! | `state_file` | `state.json`, parsed again only when it was replaced |
+//! | `message` | message files: reading those of multiclaude, writing our own |
 //! | `socket` | the daemon's socket |
 //! | `panes` | which tmux windows have a running claude |
 //!
-//! The bridge relies on nothing of multiclaude that is not in here.
+//! The bridge relies on multiclaude only as far as it is described here.
 
 mod message;
 mod panes;
@@ -25,29 +25,29 @@ pub use state_file::StateFile;
 
 use std::path::{Path, PathBuf};
 
-/// Where multiclaude keeps its files.
+/// The paths of multiclaude's files.
 #[derive(Debug, Clone)]
 pub struct Paths {
     root: PathBuf,
 }
 
 impl Paths {
-    /// The files of the user whose home this is.
+    /// The files of the user with this home.
     pub fn of_home(home: &Path) -> Self {
         Self { root: home.join(".multiclaude") }
     }
 
-    /// multiclaude's directory.
+    /// The directory with all of multiclaude's files.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Its state.
+    /// The state of repos and agents.
     pub fn state(&self) -> PathBuf {
         self.root.join("state.json")
     }
 
-    /// Its daemon's socket.
+    /// The socket of multiclaude's daemon.
     pub fn socket(&self) -> PathBuf {
         self.root.join("daemon.sock")
     }

@@ -1,8 +1,8 @@
-//! Which tmux windows have a running claude.
+//! Finds the tmux windows with a running claude.
 //!
-//! The rule (`multiclaude.md`, *Is it claude?*): the leader of the terminal's
-//! foreground process group is not a shell, and some process of that group has
-//! the agent's session id on its command line, or is called claude or node.
+//! The rule (`multiclaude.md`, *Is it claude?*): the leader of the terminal's foreground
+//! process group is not a shell, and a process of that group has the agent's session id on
+//! its command line, or is called claude or node.
 
 use crate::clock;
 use crate::multiclaude::LocalAgent;
@@ -20,16 +20,16 @@ const SHELLS: [&str; 9] = ["sh", "bash", "zsh", "fish", "dash", "ksh", "csh", "t
 /// A window's first pane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pane {
-    /// Its shell.
+    /// The process id of its shell.
     pub pid: u32,
-    /// Its tmux id, `%0`.
+    /// The tmux id, `%0`.
     pub id: String,
-    /// The program in front, as tmux calls it.
+    /// The program in the foreground, as tmux names it.
     pub command: String,
-    /// Is it in copy mode, or another one that takes the keys?
+    /// Is it in copy mode, or another mode that takes the keys?
     pub in_mode: bool,
     dead: bool,
-    /// The last output, in seconds since the epoch.
+    /// The time of the last output, in seconds since the epoch.
     pub activity_secs: i64,
 }
 
@@ -52,8 +52,8 @@ pub struct Panes {
 }
 
 impl Panes {
-    /// Looks now: one call of tmux, and one look at all processes. Without a tmux
-    /// server there are no windows.
+    /// Lists all windows with one call of tmux, and all processes. Without a tmux server
+    /// there are no windows.
     pub async fn look() -> Self {
         let listed = output("tmux", &["list-panes", "-a", "-F", FIELDS]).await;
         let mut panes = Self::of_tmux(&listed);
@@ -84,8 +84,7 @@ impl Panes {
         panes
     }
 
-    /// When a session was created, in seconds since the epoch; nothing if it is
-    /// not there.
+    /// When a session was created, in seconds since the epoch; `None` if it does not exist.
     pub fn session_created(&self, session: &str) -> Option<i64> {
         self.sessions.get(session).copied()
     }
@@ -96,14 +95,14 @@ impl Panes {
         (!self.claudes(session, agent).is_empty()).then_some(pane)
     }
 
-    /// The window of an agent, whatever runs in it.
+    /// The window of an agent, with or without a claude.
     pub fn window(&self, session: &str, agent: &LocalAgent) -> Option<&Pane> {
         let key = (session.to_owned(), agent.tmux_window.clone());
         self.windows.get(&key).filter(|pane| !pane.dead)
     }
 
-    /// The processes in front in an agent's window of which one is its claude, that
-    /// one first; none if no claude is in front.
+    /// The foreground processes of an agent's window that may be its claude, the leader
+    /// first; none if no claude is in the foreground.
     pub fn claudes(&self, session: &str, agent: &LocalAgent) -> Vec<u32> {
         let processes = || {
             let pane = self.window(session, agent)?;
@@ -119,18 +118,18 @@ impl Panes {
                 named || has_id
             };
             let mut pids: Vec<_> = members().filter(is_claude).map(|process| process.pid).collect();
-            // The program that was started, before what it has started.
+            // The program that the shell started comes before its children.
             pids.sort_by_key(|pid| *pid != leader.pid);
             (!is_shell).then_some(pids)
         };
         processes().unwrap_or_default()
     }
 
-    /// The window's shell that a process descends from: session, window, and the
-    /// processes between the two, the youngest first.
+    /// The window whose shell is an ancestor of a process: session, window, and the
+    /// processes in between, the youngest first.
     pub fn window_of(&self, pid: u32) -> Option<(&str, &str, Vec<u32>)> {
         let (mut line, mut at) = (Vec::new(), pid);
-        // A chain of parents ends; a damaged one does not.
+        // Limit the steps, in case the chain of parents is inconsistent.
         for _ in 0..64 {
             let found = self.windows.iter().find(|(_, pane)| pane.pid == at);
             if let Some(((session, window), _)) = found {
@@ -143,14 +142,14 @@ impl Panes {
     }
 }
 
-/// The windows as they were a moment ago: several askers share one look.
+/// A recent list of windows, which several callers share.
 #[derive(Debug, Default)]
 pub struct Windows {
     seen: tokio::sync::Mutex<(Option<Duration>, Arc<Panes>)>,
 }
 
 impl Windows {
-    /// The windows as they are, or were at most `age` ago.
+    /// The windows as they were at most `age` ago.
     pub async fn within(&self, age: Duration) -> Arc<Panes> {
         let mut seen = self.seen.lock().await;
         let is_fresh = |at: Duration| clock::awake().saturating_sub(at) <= age;
@@ -164,7 +163,7 @@ impl Windows {
 
 /// All processes, from `/proc`.
 #[cfg(target_os = "linux")]
-#[allow(clippy::unused_async, reason = "elsewhere a program is asked")]
+#[allow(clippy::unused_async, reason = "elsewhere it runs a program")]
 async fn processes() -> Vec<Process> {
     let pids = crate::dirs::names(std::path::Path::new("/proc")).unwrap_or_default();
     let read = |pid: &String| {
@@ -191,18 +190,18 @@ async fn processes() -> Vec<Process> {
     listed.lines().filter_map(process).collect()
 }
 
-/// A line of `ps`.
+/// Reads a line of `ps`.
 #[cfg(any(test, not(target_os = "linux")))]
 fn process(line: &str) -> Option<Process> {
     let mut rest = line;
-    let mut word = || {
+    let mut field = || {
         let trimmed = rest.trim_start();
-        let (word, left) = trimmed.split_once(' ').unwrap_or((trimmed, ""));
+        let (field, left) = trimmed.split_once(' ').unwrap_or((trimmed, ""));
         rest = left;
-        (!word.is_empty()).then_some(word)
+        (!field.is_empty()).then_some(field)
     };
-    let (pid, parent, group) = (word()?, word()?, word()?);
-    let (foreground, name) = (word()?, word()?);
+    let (pid, parent, group) = (field()?, field()?, field()?);
+    let (foreground, name) = (field()?, field()?);
     Some(Process {
         pid: pid.parse().ok()?,
         parent: parent.parse().ok()?,
@@ -251,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_found_in_the_window_that_it_was_started_in() {
+    fn the_window_that_a_process_was_started_in_is_found() {
         let panes = panes(
             "100 1 100 101 bash bash\n101 100 101 101 claude claude\n102 101 101 101 mcp mcp\n9 1 9 9 sh sh",
         );
@@ -260,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claude_is_known_by_its_session_or_name_and_a_shell_is_none() {
+    fn a_claude_is_recognised_by_its_session_or_name_and_a_shell_is_not_one() {
         for (processes, is_claude) in [
             // A native claude, a script, node, one with another name.
             (
@@ -273,7 +272,7 @@ mod tests {
                 "100 1 100 101 bash bash\n101 100 101 101 wrapper wrapper\n102 100 101 101 claude claude",
                 true,
             ),
-            // It has exited: the shell is in front, even if its command line has the id.
+            // It has exited: the shell is in the foreground, with the id on its command line.
             ("100 1 100 100 -bash -bash -c claude 5e55-10n", false),
             // Stopped in the background.
             ("100 1 100 100 bash bash\n101 100 101 100 claude claude 5e55-10n", false),

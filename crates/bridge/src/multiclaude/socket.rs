@@ -1,4 +1,4 @@
-//! The daemon's socket: one JSON request per connection, one JSON line back.
+//! The daemon's socket: one JSON request per connection, answered by one JSON line.
 
 use crate::unix;
 use serde_json::{Value, json};
@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::time::timeout;
 
-/// How long the daemon may take for an answer.
+/// How long the daemon may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of an answer that are read.
+/// The most bytes of an answer that are read.
 const ANSWER_MAX: u64 = 4 * 1024 * 1024;
 
 /// multiclaude's daemon.
@@ -19,23 +19,23 @@ pub struct Daemon {
     socket: PathBuf,
 }
 
-/// Why the daemon did not do what it was asked for.
+/// Why a request to the daemon failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
     /// It cannot be reached.
     #[error("multiclaude's daemon cannot be reached at {path}: {error}")]
     Unreachable {
-        /// Its socket.
+        /// The path of its socket.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         error: io::Error,
     },
-    /// It refused.
+    /// It refused the request.
     #[error("multiclaude's daemon refused {command}: {reason}")]
     Refused {
-        /// What it was asked for.
+        /// The command of the request.
         command: String,
-        /// Its words.
+        /// The daemon's explanation.
         reason: String,
     },
 }
@@ -46,12 +46,12 @@ impl Daemon {
         Self { socket }
     }
 
-    /// Does it answer?
+    /// Does the daemon answer?
     pub async fn is_up(&self) -> bool {
         self.ask("ping", json!({})).await.is_ok()
     }
 
-    /// Removes an agent from its state.
+    /// Removes an agent from multiclaude's state.
     ///
     /// # Errors
     /// See [`DaemonError`].
@@ -59,7 +59,7 @@ impl Daemon {
         self.ask("remove_agent", json!({ "repo": repo, "agent": agent })).await.map(|_| ())
     }
 
-    /// Makes a request and gives the answer's `data`.
+    /// Makes a request and returns the answer's `data`.
     ///
     /// # Errors
     /// See [`DaemonError`].
@@ -79,8 +79,8 @@ impl Daemon {
 
     async fn exchange(&self, request: &str) -> io::Result<String> {
         let mut stream = unix::connect(&self.socket).await?;
-        // In one piece: the daemon answers and closes after the last brace, and a
-        // byte that comes later would reset the connection under the answer.
+        // Write it in one piece: the daemon answers and closes after the last brace, and
+        // a later byte would reset the connection before the answer is read.
         stream.write_all(format!("{request}\n").as_bytes()).await?;
         let mut answer = String::new();
         BufReader::new(stream.take(ANSWER_MAX)).read_line(&mut answer).await?;
@@ -98,8 +98,7 @@ mod tests {
         let listener = UnixListener::bind(socket).unwrap();
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                // As the real daemon does: one look at what has come, an answer, the
-                // end.
+                // Like the real daemon: one read, an answer, the end.
                 let mut request = vec![0; 4096];
                 let read = stream.read(&mut request).await.unwrap();
                 assert!(request[..read].ends_with(b"}\n"), "in one piece");
@@ -110,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_has_the_daemons_words_and_a_missing_daemon_its_path() {
+    async fn a_refusal_has_the_daemons_explanation_and_a_missing_daemon_is_not_up() {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("a.sock");
         let refusing = answering(&socket, "{\"success\":false,\"error\":\"no such agent\"}\n");
@@ -124,7 +123,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn a_socket_deep_in_the_file_system_is_reached() {
+    async fn a_socket_with_a_long_path_is_reached() {
         let dir = tempfile::tempdir().unwrap();
         let deep = dir.path().join("d".repeat(120));
         std::fs::create_dir(&deep).unwrap();

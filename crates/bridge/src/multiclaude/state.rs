@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// What multiclaude knows.
+/// The content of `state.json`.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct State {
-    /// By nickname.
+    /// The repos, by nickname.
     #[serde(default, deserialize_with = "or_null")]
     pub repos: BTreeMap<String, LocalRepo>,
     /// The nickname of the repo that commands mean by default.
@@ -23,17 +23,16 @@ pub struct State {
 /// A repo that multiclaude works on.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct LocalRepo {
-    /// Where it was cloned from.
+    /// The URL that it was cloned from.
     #[serde(default)]
     pub github_url: String,
-    /// Its agents' tmux session, as the state spells it: see
-    /// [`LocalRepo::tmux_target`].
+    /// Its agents' tmux session, as the state spells it: see [`LocalRepo::tmux_target`].
     #[serde(default)]
     pub tmux_session: String,
-    /// By name.
+    /// The agents, by name.
     #[serde(default, deserialize_with = "or_null")]
     pub agents: BTreeMap<String, LocalAgent>,
-    /// Whose fork it is, if it is one.
+    /// The upstream repo, if it is a fork.
     #[serde(default, deserialize_with = "or_null")]
     pub fork_config: Fork,
     /// The workers that ended here, the latest last.
@@ -41,7 +40,7 @@ pub struct LocalRepo {
     pub task_history: Vec<Ended>,
 }
 
-/// What multiclaude knows of a clone that may be a fork.
+/// Whether a repo is a fork, and of which.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Fork {
@@ -55,13 +54,13 @@ pub struct Fork {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Ended {
-    /// Its name.
+    /// The worker's name.
     pub name: String,
     /// When it was created: a later worker of the same name has another time.
     pub created_at: String,
     /// `failed`, or `unknown`.
     pub status: String,
-    /// What it reported.
+    /// The summary that it reported.
     #[serde(deserialize_with = "or_null")]
     pub summary: Option<String>,
     /// Why it failed.
@@ -82,7 +81,7 @@ impl LocalRepo {
         self.tmux_session.replace(['.', ':'], "_")
     }
 
-    /// The agent whose window this is.
+    /// The agent with this window.
     pub fn in_window(&self, at: &Window) -> Option<&str> {
         let mut agents = self.agents.iter();
         let (name, _) = agents.find(|(name, agent)| {
@@ -118,7 +117,7 @@ pub struct Window {
 pub struct LocalAgent {
     /// `supervisor`, `worker`, `workspace`, …
     pub r#type: String,
-    /// Where it works; the shared clone for a supervisor or a merge-queue.
+    /// Its directory; the shared clone for a supervisor or a merge-queue.
     pub worktree_path: String,
     /// Its window in the repo's tmux session.
     pub tmux_window: String,
@@ -134,22 +133,22 @@ pub enum StateError {
     /// The file cannot be read.
     #[error("cannot read {path}: {error}")]
     Read {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         error: std::io::Error,
     },
     /// It is not the JSON that multiclaude writes.
     #[error("{path} is damaged: {error}")]
     Damaged {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault.
         error: serde_json::Error,
     },
 }
 
-/// What Go writes for a map that was never made.
+/// Reads null as the default: Go writes it for a map that was never made.
 fn or_null<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {
@@ -157,22 +156,22 @@ fn or_null<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
 }
 
 impl State {
-    /// The name that commands mean by default; it may be that of one that is gone.
+    /// The nickname of the current repo, if that repo still exists.
     pub fn current(&self) -> Option<&str> {
         let name = self.current_repo.as_deref();
         name.filter(|name| self.repos.contains_key(*name))
     }
 
-    /// The only name there is.
+    /// The nickname of the only repo, if there is just one.
     pub fn only(&self) -> Option<&str> {
         let mut names = self.repos.keys();
         names.next().filter(|_| self.repos.len() == 1).map(String::as_str)
     }
 
-    /// Reads it; nothing if multiclaude has no state yet.
+    /// Reads the state; `None` if multiclaude has none yet.
     ///
     /// # Errors
-    /// It is there, and cannot be read or understood.
+    /// It exists, and cannot be read or understood.
     pub fn load(path: &Path) -> Result<Option<Self>, StateError> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
@@ -190,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_meant_if_it_is_there_or_the_only_one() {
+    fn the_current_repo_must_exist_and_the_only_one_must_be_alone() {
         let state = |text: &str| serde_json::from_str::<State>(text).unwrap();
         let two = state(r#"{"repos": {"a": {}, "b": {}}, "current_repo": "b"}"#);
         assert_eq!((two.current(), two.only()), (Some("b"), None));
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_fork_of_multiclaude_adds_is_ignored() {
+    fn unknown_fields_of_forks_are_ignored() {
         let text = r#"{"repos": {"a.b": {"tmux_session": "mc-a.b", "agents": {"x": {"type": "janitor",
             "mood": 3, "worktree_path": "/w"}}, "task_history": null, "new": []}}, "version": 9}"#;
         let state: State = serde_json::from_str(text).unwrap();

@@ -1,4 +1,4 @@
-//! `state.json` as it is now, without reading it each time.
+//! The current `state.json`, without reading it each time.
 
 use super::State;
 use crate::lock::locked;
@@ -25,7 +25,7 @@ struct Stamp {
 }
 
 impl StateFile {
-    /// The state at this path.
+    /// The state file at this path.
     pub fn new(path: PathBuf) -> Self {
         let trouble = Trouble::new(
             "multiclaude's state cannot be read: its agents count as stopped",
@@ -34,8 +34,7 @@ impl StateFile {
         Self { path, seen: Mutex::default(), trouble }
     }
 
-    /// The state as it is now; nothing if it is missing or cannot be read, which
-    /// is logged once.
+    /// The current state; `None` if it is missing or cannot be read, which is logged once.
     pub fn read(&self) -> Option<Arc<State>> {
         let stamp = fs::metadata(&self.path).ok().map(|found| Stamp {
             inode: found.ino(),

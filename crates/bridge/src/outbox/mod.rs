@@ -1,8 +1,8 @@
-//! Sends what is queued: one task per recipient, one message at a time.
+//! Sends queued messages: one task per recipient, one message at a time.
 //!
-//! A message is sent under an idempotency key that its file yields, and its file
-//! is removed only after the API has answered. What a crash leaves between the
-//! two is sent again, and the API answers with the first message.
+//! A message is sent under an idempotency key derived from its file, and the file is
+//! removed only after the API has answered. After a crash between the two it is sent again,
+//! and the API answers with the first message.
 //!
 //! Cost per message: one Worker request and one Durable Object request; one
 //! rename and one unlink here.
@@ -10,11 +10,11 @@
 mod sender;
 
 use crate::clock;
-use crate::connection::{Connection, is_for_later};
+use crate::connection::{Connection, is_retryable};
 use crate::dirs::remove;
 use crate::inbox::{Inbox, notice};
 use crate::lock::locked;
-use crate::multiclaude::{LocalMessage, Paths, State, StateFile};
+use crate::multiclaude::{LocalMessage, Paths, StateFile};
 use crate::registry::{Failure, Record, Registry, unregistered};
 use crate::seal::{NotSealed, Seal};
 use crate::spool::{Entry, Spool, recipients};
@@ -32,70 +32,68 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
-/// Metadata with the id of multiclaude's file, by which a reader can tell a
-/// message that came twice.
+/// Metadata with the id of multiclaude's file, by which a reader can recognise a message
+/// that came twice.
 const LOCAL_ID: &str = "local_id";
-/// A message that is older is returned: the coordinator remembers keys for 8
-/// days, and what was in doubt for longer could be sent twice.
+/// An older message is returned: the coordinator remembers keys for 8 days, after which a
+/// repeat could be a second message.
 const TOO_OLD: Duration = Duration::from_hours(8 * 24 - 6);
-/// The waits between two attempts with one message; those for the coordinator to
-/// come back are not among them.
+/// The waits between two attempts with one message, while the coordinator is online.
 const AGAIN: Retries = Retries {
     attempts: u32::MAX,
     first: Duration::from_millis(500),
     longest: Duration::from_mins(1),
 };
-/// A list of agents that is not older need not be read again for one key.
+/// A list of agents of at most this age need not be read again for one key.
 const LIST_FRESH_MS: i64 = 10_000;
-/// Characters of a returned message that are repeated.
+/// Characters of a returned message that are quoted.
 const QUOTED: usize = 400;
 
-/// The outgoing side of one repo at work.
+/// Sends the messages of one repo.
 #[derive(Debug)]
 pub struct Outbox {
-    /// Where the messages are.
+    /// The queue.
     pub spool: Arc<Spool>,
-    /// The coordinator.
+    /// The connection to the coordinator.
     pub connection: Arc<Connection>,
-    /// Who the senders are.
+    /// The registrations of the senders.
     pub registry: Arc<Registry>,
-    /// Where returned messages go.
+    /// The inbox for returned messages.
     pub inbox: Arc<Inbox>,
-    /// Encrypts.
+    /// The encryption.
     pub seal: Arc<Seal>,
-    /// Which names are local.
+    /// multiclaude's state, with the local names.
     pub state: Arc<StateFile>,
     /// multiclaude's files.
     pub paths: Paths,
-    /// Names this home in idempotency keys.
+    /// The id of this home in idempotency keys.
     pub instance: String,
-    /// The bridge ends.
+    /// Is the bridge stopping?
     pub stopping: AtomicBool,
     /// Why messages wait, by recipient.
     pub waiting: Mutex<BTreeMap<String, String>>,
 }
 
-/// What was done about a message before.
+/// The earlier attempts with a message.
 #[derive(Debug, Default)]
-struct Tried {
+struct Attempts {
     attempts: u32,
     /// Its sender was registered again, because the coordinator did not know it.
     registered: bool,
 }
 
-/// What becomes of a message after one attempt.
+/// The next step after one attempt with a message.
 enum Next {
-    /// It is gone from the queue.
+    /// It is no longer in the queue.
     Done,
-    /// It is tried again, for this reason: not before this time, if one was asked
-    /// for.
+    /// Try again, for this reason, and not before this time if the coordinator asks for it.
     Again(String, Option<Duration>),
-    /// It is returned to its sender, for this reason.
+    /// Return it to its sender, for this reason.
     Return(String),
 }
 
 impl Outbox {
-    /// Works until it is dropped.
+    /// Sends messages until it is stopped or dropped.
     pub async fn run(self: Arc<Self>) {
         let mut tasks = JoinSet::new();
         let mut served = BTreeSet::new();
@@ -111,11 +109,11 @@ impl Outbox {
                 break;
             }
         }
-        // What is in flight is finished; the rest keeps its place.
+        // Finish the messages in flight; the others stay in the queue.
         while tasks.join_next().await.is_some() {}
     }
 
-    /// Begins no other message; [`Outbox::run`] ends when none is in flight.
+    /// Sends no further message; [`Outbox::run`] ends when none is in flight.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         self.spool.ready.send_modify(|count| *count += 1);
@@ -131,7 +129,7 @@ impl Outbox {
                 continue;
             };
             for entry in &entries {
-                self.settle(&recipient, entry).await;
+                self.send_until_done(&recipient, entry).await;
             }
             if entries.is_empty() && ready.changed().await.is_err() {
                 return;
@@ -139,31 +137,31 @@ impl Outbox {
         }
     }
 
-    /// Tries a message until it is gone from the queue, or the bridge ends.
-    async fn settle(&self, recipient: &str, entry: &Entry) {
-        let mut tried = Tried::default();
+    /// Tries to send a message until it is no longer in the queue, or the bridge stops.
+    async fn send_until_done(&self, recipient: &str, entry: &Entry) {
+        let mut before = Attempts::default();
         let mut reach = self.connection.watch();
         while !self.stopping.load(Ordering::Relaxed) {
-            tried.attempts = tried.attempts.saturating_add(1);
+            before.attempts = before.attempts.saturating_add(1);
             reach.mark_unchanged();
-            let next = self.attempt(entry, &mut tried).await;
+            let next = self.attempt(entry, &mut before).await;
             let next = next.unwrap_or_else(|error| Next::Again(error.to_string(), None));
             let (reason, wait) = match next {
                 Next::Done => break,
                 Next::Again(reason, wait) => (reason, wait),
-                Next::Return(reason) => match self.give_up(recipient, entry, &reason) {
+                Next::Return(reason) => match self.return_to_sender(recipient, entry, &reason) {
                     Ok(()) => break,
                     Err(error) => (error.to_string(), None),
                 },
             };
-            self.note_wait(recipient, &reason);
-            let usual = sleep(AGAIN.wait(tried.attempts, fastrand::f64()));
+            self.note_reason(recipient, &reason);
+            let usual = sleep(AGAIN.wait(before.attempts, fastrand::f64()));
             let asked = sleep(wait.unwrap_or_default());
-            let attempts = &mut tried.attempts;
+            let attempts = &mut before.attempts;
             let usual = async {
                 tokio::select! {
                     () = usual => {}
-                    // The coordinator went or came back: the attempts start again from the first.
+                    // The coordinator went away or came back: start again with short waits.
                     _ = reach.changed() => *attempts = 0,
                 }
             };
@@ -175,30 +173,30 @@ impl Outbox {
         locked(&self.waiting).remove(recipient);
     }
 
-    /// Waits until the bridge ends.
+    /// Waits until the bridge stops.
     async fn stopped(&self) {
         let mut ready = self.spool.ready.subscribe();
-        // An error is the end, too.
+        // An error also means the end.
         let _ = ready.wait_for(|_| self.stopping.load(Ordering::Relaxed)).await;
     }
 
-    fn note_wait(&self, recipient: &str, reason: &str) {
+    fn note_reason(&self, recipient: &str, reason: &str) {
         let before = locked(&self.waiting).insert(recipient.to_owned(), reason.to_owned());
         if before.as_deref() != Some(reason) {
             warn!(recipient, reason, "messages wait");
         }
     }
 
-    async fn attempt(&self, entry: &Entry, tried: &mut Tried) -> io::Result<Next> {
+    async fn attempt(&self, entry: &Entry, before: &mut Attempts) -> io::Result<Next> {
         let Some(message) = LocalMessage::read(&entry.path)? else {
-            // Somebody has removed it, or damaged it.
+            // It was removed or damaged.
             if entry.path.exists() {
                 self.spool.set_aside(entry)?;
             }
             return Ok(Next::Done);
         };
         let state = self.state.read();
-        if self.is_local(&message.to, state.as_deref()) {
+        if self.spool.is_local(&message.to, state.as_deref()) {
             self.spool.give_back(&message.to, entry)?;
             info!(recipient = message.to, id = entry.id, "its recipient is a local agent now");
             return Ok(Next::Done);
@@ -227,11 +225,11 @@ impl Outbox {
         let mut sent =
             NewMessage::new(Sender::Agent(record.name.clone()), to.clone(), &message.body);
         sent.metadata.insert(LOCAL_ID.to_owned(), entry.id.clone());
-        // A recipient that wrote first may have come after the list was read.
+        // The recipient may have registered after the list was read.
         let read_at = self.registry.read().at_ms;
         let is_old = read_at <= written / 1_000_000 || clock::wall_ms() - read_at > LIST_FRESH_MS;
         if is_old
-            && self.seal.wants_key_of(&to, &self.registry)
+            && self.seal.needs_key_of(&to, &self.registry)
             && self.registry.refresh().await.is_err()
         {
             return Ok(Next::Again("the key of its recipient cannot be read".to_owned(), None));
@@ -249,33 +247,33 @@ impl Outbox {
                 remove(&entry.path)?;
                 Ok(Next::Done)
             }
-            Err(error) => self.refused(error, entry, (&local, record), &to, tried).await,
+            Err(error) => self.after_refusal(error, entry, (&local, record), &to, before).await,
         }
     }
 
-    /// What follows from a refusal.
-    async fn refused(
+    /// The next step after a refusal.
+    async fn after_refusal(
         &self,
         error: Error,
         entry: &Entry,
         (local, record): (&str, Record),
         to: &AgentName,
-        tried: &mut Tried,
+        before: &mut Attempts,
     ) -> io::Result<Next> {
-        if is_for_later(&error) {
+        if is_retryable(&error) {
             return Ok(Next::Again(error.to_string(), error.retry_after()));
         }
         match error.code() {
-            // Sealed or not, it arrived in an attempt whose answer was lost: the
-            // key is this file's alone.
+            // It arrived in an earlier attempt, sealed differently, whose answer was lost:
+            // the key is unique to this file.
             Some(ErrorCode::IdempotencyMismatch) => {
                 remove(&entry.path)?;
                 return Ok(Next::Done);
             }
             // The registry was emptied, or the sender was superseded.
-            Some(ErrorCode::Forbidden) if !tried.registered => {
+            Some(ErrorCode::Forbidden) if !before.registered => {
                 let again = self.registry.register(local, record, AgentStatus::Active).await;
-                tried.registered = again.is_ok();
+                before.registered = again.is_ok();
                 if !matches!(again, Err(Failure::Refused(_))) {
                     return Ok(Next::Again(error.to_string(), None));
                 }
@@ -293,14 +291,8 @@ impl Outbox {
         Ok(Next::Return(error.to_string()))
     }
 
-    fn is_local(&self, recipient: &str, state: Option<&State>) -> bool {
-        let agents = state.and_then(|state| state.repos.get(&self.spool.nickname));
-        agents.is_some_and(|repo| repo.agents.contains_key(recipient))
-            && !self.spool.stood_down().contains(recipient)
-    }
-
-    /// Returns a message to its sender, if that one is a local agent.
-    fn give_up(&self, recipient: &str, entry: &Entry, reason: &str) -> io::Result<()> {
+    /// Returns a message to its sender, if the sender is a local agent.
+    fn return_to_sender(&self, recipient: &str, entry: &Entry, reason: &str) -> io::Result<()> {
         let Some(message) = LocalMessage::read(&entry.path)? else {
             return self.spool.set_aside(entry);
         };
@@ -318,7 +310,7 @@ impl Outbox {
             self.inbox.accept(&local, &notice(&entry.id, &body))?;
             return remove(&entry.path);
         }
-        // The sender has ended, too: keep the file.
+        // The sender has ended: keep the file.
         self.spool.set_aside(entry)
     }
 }

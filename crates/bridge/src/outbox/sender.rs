@@ -1,4 +1,4 @@
-//! Who wrote a message, and how that agent is registered.
+//! Finds the sender of a message and its registration.
 
 use super::{Next, Outbox};
 use crate::multiclaude::{LocalMessage, State};
@@ -8,7 +8,7 @@ use multiclaude_hybrid_client::protocol::agent::AgentStatus;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Outbox {
-    /// The local name of who wrote a message.
+    /// The local name of the agent that wrote a message.
     pub(super) fn sender(&self, message: &LocalMessage, state: Option<&State>) -> String {
         let agents = state.and_then(|state| state.repos.get(&self.spool.nickname));
         let empty = BTreeMap::new();
@@ -16,9 +16,9 @@ impl Outbox {
         names::sender(&message.from, agents, &self.paths.clone_of(&self.spool.nickname)).to_owned()
     }
 
-    /// The registration of a sender. An agent that multiclaude has is registered by
-    /// the next pass; one that lived and died while the bridge was away is
-    /// registered now, and deregistered when its outbox is empty.
+    /// The registration of a sender. The next pass registers an agent that multiclaude
+    /// still has. One that started and ended while the bridge was away is registered now,
+    /// and deregistered when its messages are sent.
     pub(super) async fn sender_record(
         &self,
         local: &str,
@@ -43,7 +43,8 @@ impl Outbox {
         }
         let ended = || repo?.task_history.iter().rev().find(|ended| ended.name == local);
         let kind = "worker";
-        let name = names::registered(local, kind, &self.registry.home().node, &BTreeSet::new());
+        let name =
+            names::registered_name(local, kind, &self.registry.home().node, &BTreeSet::new());
         let record = Record {
             name: name.map_err(|reason| refused(&reason))?,
             id: None,

@@ -1,11 +1,11 @@
-//! The agents of this home in the coordinator's registry, and those of other
-//! machines as they were last read.
+//! The agents of this home in the coordinator's registry, and those of other machines as
+//! last read.
 
 mod records;
 
 pub use records::{Record, Records};
 
-use crate::connection::{Connection, is_for_later};
+use crate::connection::{Connection, is_retryable};
 use crate::dirs::RepoDirs;
 use crate::lock::locked;
 use crate::names;
@@ -26,25 +26,25 @@ use std::sync::{Arc, Mutex};
 use tracing::{info, warn};
 use uuid::Uuid;
 
-/// Metadata of an agent for which messages wait on its machine: how many, and why.
+/// Metadata of an agent with messages that wait on its machine: how many, and why.
 const HELD: &str = "held";
 
-/// Where pushes for an agent go.
+/// The endpoint for pushes to an agent.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     /// The path below the public URL.
     pub path: String,
     /// The whole URL.
     pub url: String,
-    /// What they are signed under. It lives as long as this process: the next
-    /// one sets its own, and the coordinator signs under both for 24 h.
+    /// The secret for signatures. It lives as long as this process: the next one sets its
+    /// own, and the coordinator signs under both for 24 h.
     pub secret: Secret,
 }
 
-/// Who registers, for which repo.
+/// This home, and the repo that its agents register in.
 #[derive(Debug, Clone)]
 pub struct Home {
-    /// The repo.
+    /// `owner/repo`.
     pub repo: Repo,
     /// The label of this machine.
     pub node: String,
@@ -52,29 +52,29 @@ pub struct Home {
     pub instance: String,
     /// The owner of its agents.
     pub owner: Owner,
-    /// The public half of its key, to be published.
+    /// The public half of its key, which is published.
     pub recipient: Option<Recipient>,
-    /// Where pushes come in, if anywhere.
+    /// The URL by which the coordinator reaches the listener, if there is one.
     pub public_url: Option<String>,
 }
 
-/// A reading of the repo.
+/// The repo as it was last read at the coordinator.
 #[derive(Debug, Clone, Default)]
 pub struct Read {
     /// All agents, of all machines.
     pub agents: Vec<Agent>,
     /// The shared configuration.
     pub config: Option<HybridConfig>,
-    /// When, in milliseconds since the epoch; 0 for never.
+    /// When it was read, in milliseconds since the epoch; 0 for never.
     pub at_ms: i64,
 }
 
 /// Why an agent is not registered.
 #[derive(Debug)]
 pub enum Failure {
-    /// The coordinator is away: later.
+    /// The coordinator is away: try again later.
     Away,
-    /// It refuses, or a file cannot be written; a text for people.
+    /// The coordinator refuses, or a file cannot be written; a text for people.
     Refused(String),
 }
 
@@ -84,19 +84,19 @@ pub struct Registry {
     connection: Arc<Connection>,
     home: Home,
     secrets: Mutex<BTreeMap<AgentName, Secret>>,
-    /// By local name.
+    /// The registrations, by local name.
     pub records: Records,
     read: Mutex<Read>,
     refused: Mutex<BTreeMap<String, String>>,
-    /// The list or the configuration cannot be read.
+    /// Why the list or the configuration cannot be read.
     pub unread: Trouble,
 }
 
 impl Registry {
-    /// With the records that an earlier process has left.
+    /// Opens the registry with the records of an earlier process.
     ///
     /// # Errors
-    /// They cannot be read.
+    /// The records cannot be read.
     pub fn open(connection: Arc<Connection>, dirs: &RepoDirs, home: Home) -> io::Result<Self> {
         Ok(Self {
             connection,
@@ -112,17 +112,17 @@ impl Registry {
         })
     }
 
-    /// What was last read of the repo.
+    /// The repo as it was last read.
     pub fn read(&self) -> Read {
         locked(&self.read).clone()
     }
 
-    /// Who registers.
+    /// The home whose agents are registered.
     pub fn home(&self) -> &Home {
         &self.home
     }
 
-    /// Where pushes for an agent go, if there is a public URL.
+    /// The endpoint for pushes to an agent, if there is a public URL.
     pub fn endpoint(&self, name: &AgentName) -> Option<Endpoint> {
         let public = self.home.public_url.as_ref()?;
         let path = names::hook_path(&self.home.repo, name);
@@ -172,28 +172,29 @@ impl Registry {
                 info!(local, name = %record.name, status = status.as_str(), "registered");
                 Ok(record)
             }
-            Err(error) if is_for_later(&error) => Err(Failure::Away),
+            Err(error) if is_retryable(&error) => Err(Failure::Away),
             Err(error) => {
                 self.records.remove(local).map_err(on_disk)?;
                 let taken = error.code() == Some(ErrorCode::AgentExists);
-                let hint = if taken { self.hint_of_taken(&record.name) } else { String::new() };
+                let hint =
+                    if taken { self.hint_for_taken_name(&record.name) } else { String::new() };
                 Err(Failure::Refused(format!("{error}{hint}")))
             }
         }
     }
 
-    fn hint_of_taken(&self, name: &AgentName) -> String {
+    fn hint_for_taken_name(&self, name: &AgentName) -> String {
         let read = self.read();
         let holder = read.agents.iter().find(|agent| agent.name == *name);
         let owner = holder.map_or(&self.home.owner, |agent| &agent.owner);
         format!(
             ". If that was this machine before it was set up again: {}",
-            self.removal(name, owner)
+            self.removal_command(name, owner)
         )
     }
 
-    /// How an agent is removed, by the one who may.
-    fn removal(&self, name: &AgentName, owner: &Owner) -> String {
+    /// The command that removes an agent, and the owner who may run it.
+    fn removal_command(&self, name: &AgentName, owner: &Owner) -> String {
         let by = if *owner == self.home.owner { String::new() } else { format!("{owner} runs ") };
         format!("{by}multiclaude-hybrid agents remove {name} --repo {}", self.home.repo)
     }
@@ -205,12 +206,12 @@ impl Registry {
     pub async fn deregister(&self, local: &str, record: &Record) -> Result<(), Failure> {
         let id = match &record.id {
             Some(id) => Some(id.clone()),
-            // A crash came between the call and its answer, perhaps.
+            // The answer may have been lost in a crash.
             None => match self.connection.note(self.connection.repo.agent(&record.name).await) {
                 Ok(agent) => {
                     (agent.instance.as_ref() == Some(&self.home.instance)).then_some(agent.id)
                 }
-                Err(error) if is_for_later(&error) => return Err(Failure::Away),
+                Err(error) if is_retryable(&error) => return Err(Failure::Away),
                 Err(_) => None,
             },
         };
@@ -220,7 +221,7 @@ impl Registry {
                 .note(self.connection.repo.deregister(&record.name, Some(&id)).await);
             match done {
                 Ok(()) => info!(local, name = %record.name, "deregistered"),
-                Err(error) if is_for_later(&error) => return Err(Failure::Away),
+                Err(error) if is_retryable(&error) => return Err(Failure::Away),
                 Err(error) => {
                     info!(local, name = %record.name, %error, "it was not registered any more");
                 }
@@ -229,12 +230,12 @@ impl Registry {
         self.records.remove(local).map_err(|error| Failure::Refused(error.to_string()))
     }
 
-    /// Signs of life of all agents; the local names of those that the
+    /// Sends heartbeats of all agents; returns the local names of those that the
     /// coordinator does not know any more.
     ///
     /// # Errors
-    /// As the call.
-    pub async fn beat(
+    /// The call fails.
+    pub async fn heartbeat(
         &self,
         statuses: &BTreeMap<String, AgentStatus>,
         held: &BTreeMap<String, String>,
@@ -245,18 +246,19 @@ impl Registry {
             .into_iter()
             .filter_map(|(local, record)| {
                 let status = statuses.get(&local).copied();
-                // The same metadata costs no row.
+                // Unchanged metadata costs no written row.
                 let metadata = Some(self.metadata(&local, held.get(&local)));
-                let beat = Heartbeat { name: record.name, id: Some(record.id?), status, metadata };
-                Some((local, beat))
+                let heartbeat =
+                    Heartbeat { name: record.name, id: Some(record.id?), status, metadata };
+                Some((local, heartbeat))
             })
             .collect();
         for chunk in beats.chunks(HEARTBEATS_MAX) {
-            let list: Vec<_> = chunk.iter().map(|(_, beat)| beat.clone()).collect();
+            let list: Vec<_> = chunk.iter().map(|(_, heartbeat)| heartbeat.clone()).collect();
             let results = self.connection.note(self.connection.repo.heartbeats(&list).await)?;
-            for ((local, beat), result) in chunk.iter().zip(results) {
+            for ((local, heartbeat), result) in chunk.iter().zip(results) {
                 if result.result != "ok" {
-                    warn!(local, name = %beat.name, result = result.result, "the coordinator does not know this agent as ours any more");
+                    warn!(local, name = %heartbeat.name, result = result.result, "the coordinator no longer knows this agent as ours");
                     unknown.push(local.clone());
                 }
             }
@@ -264,7 +266,7 @@ impl Registry {
         Ok(unknown)
     }
 
-    /// What is published of a local agent; `held`: why messages for it wait here.
+    /// The published metadata of a local agent; `held`: why messages for it wait here.
     fn metadata(&self, local: &str, held: Option<&String>) -> Metadata {
         let mut metadata = names::metadata(local, &self.home.node);
         if let Some(recipient) = &self.home.recipient {
@@ -279,7 +281,7 @@ impl Registry {
     /// Reads all agents of the repo and its configuration.
     ///
     /// # Errors
-    /// As the calls.
+    /// A call fails.
     pub async fn refresh(&self) -> Result<(), Error> {
         let read = self.read_now().await;
         if let Ok(read) = &read {
@@ -287,7 +289,7 @@ impl Registry {
         }
         let about = self.home.repo.as_str();
         match &read {
-            // The connection has logged that.
+            // The connection logs outages.
             Err(error) if error.is_outage() => {}
             Err(error) => self.unread.begin(about, error),
             Ok(_) => self.unread.end(about),
@@ -310,19 +312,19 @@ impl Registry {
         agents
     }
 
-    /// The other machine that has our label, if there is one.
+    /// A text about another machine with our label, if there is one.
     pub fn label_conflict(&self) -> Option<String> {
         let read = self.read();
         let other = names::holder_of_label(&read.agents, &self.home.node, &self.home.instance)?;
         Some(format!(
             "another machine is called {node} already: {name} of {owner} is there. Choose another label: \
              multiclaude-hybrid config {repo} --node=LABEL. If that was this machine before it was set up \
-             again: {removal}",
+             again: {removal_command}",
             node = self.home.node,
             name = other.name,
             owner = other.owner,
             repo = other.repo,
-            removal = self.removal(&other.name, &other.owner),
+            removal_command = self.removal_command(&other.name, &other.owner),
         ))
     }
 

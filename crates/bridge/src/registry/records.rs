@@ -1,4 +1,4 @@
-//! The agents that are registered from here, in memory and on disk.
+//! The registrations of this home, in memory and on disk.
 
 use crate::dirs::{make_dir, write_durably};
 use crate::lock::locked;
@@ -10,15 +10,15 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-/// A local agent that is registered, or is to be.
+/// A local agent that is registered, or about to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// The name it is registered under.
+    /// The registered name.
     pub name: AgentName,
     /// The incarnation, once the coordinator has answered.
     #[serde(default)]
     pub id: Option<AgentId>,
-    /// Its type.
+    /// The agent's type, such as `worker`.
     pub kind: String,
     /// When multiclaude created it; empty if that is not known.
     #[serde(default)]
@@ -28,7 +28,7 @@ pub struct Record {
     pub session_secs: i64,
 }
 
-/// The records, by local name. A change is on disk before it is in force.
+/// The records, by local name. A change is written to disk before it takes effect.
 #[derive(Debug)]
 pub struct Records {
     path: PathBuf,
@@ -36,10 +36,10 @@ pub struct Records {
 }
 
 impl Records {
-    /// Those that an earlier process has left.
+    /// Reads the records of an earlier process.
     ///
     /// # Errors
-    /// They cannot be read.
+    /// The file cannot be read.
     pub(super) fn open(path: PathBuf) -> io::Result<Self> {
         let records = match fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text)?,
@@ -49,7 +49,7 @@ impl Records {
         Ok(Self { path, by_local: Mutex::new(records) })
     }
 
-    /// All of them.
+    /// A copy of all records.
     pub fn all(&self) -> BTreeMap<String, Record> {
         locked(&self.by_local).clone()
     }
@@ -62,7 +62,7 @@ impl Records {
     /// Adds or replaces a record.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The file cannot be written.
     pub(super) fn put(&self, local: &str, record: Record) -> io::Result<()> {
         self.change(|records| {
             records.insert(local.to_owned(), record);
@@ -72,17 +72,17 @@ impl Records {
     /// Removes a record.
     ///
     /// # Errors
-    /// That cannot be written.
+    /// The file cannot be written.
     pub(super) fn remove(&self, local: &str) -> io::Result<()> {
         self.change(|records| {
             records.remove(local);
         })
     }
 
-    /// Gives the record of `old` to `new`: the same agent under another local name.
+    /// Renames the record of `old` to `new`: the same agent under another local name.
     ///
     /// # Errors
-    /// That cannot be written.
+    /// The file cannot be written.
     pub fn rename(&self, old: &str, new: &str) -> io::Result<()> {
         self.change(|records| {
             if let Some(record) = records.remove(old) {
@@ -94,7 +94,7 @@ impl Records {
     /// Notes when the tmux session of these agents was created.
     ///
     /// # Errors
-    /// That cannot be written.
+    /// The file cannot be written.
     pub fn set_session<'a>(
         &self,
         locals: impl Iterator<Item = &'a String>,

@@ -1,9 +1,9 @@
-//! Which agents are registered: new ones, those that go on under another name,
-//! and those that have ended.
+//! Registers new agents, renames those that go on under another name, and deregisters
+//! those that have ended.
 
 use super::RepoBridge;
 use crate::clock;
-use crate::connection::is_for_later;
+use crate::connection::is_retryable;
 use crate::inbox::{Stage, Stored};
 use crate::lock::locked;
 use crate::multiclaude::LocalRepo;
@@ -15,8 +15,8 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 impl RepoBridge {
-    /// After a lost session the workspace `default` comes back as `workspace`: the
-    /// same agent, whose registration and mail it keeps.
+    /// After a lost session the workspace `default` comes back as `workspace`. It is the
+    /// same agent, so it keeps its registration and messages.
     pub(super) fn adopt_renamed(&self, local: Option<&LocalRepo>, plan: &Plan) {
         let Some(local) = local else {
             return;
@@ -37,10 +37,10 @@ impl RepoBridge {
                 .and_then(|()| self.registry.records.rename(old, name));
             match moved {
                 Ok(()) => {
-                    info!(repo = %self.setup.repo, old, name, "the same agent under another local name");
+                    info!(repo = %self.setup.repo, old, name, "an agent has another local name now");
                 }
                 Err(error) => {
-                    warn!(repo = %self.setup.repo, old, name, %error, "its mail was not moved");
+                    warn!(repo = %self.setup.repo, old, name, %error, "the messages of an agent were not moved");
                 }
             }
         }
@@ -58,7 +58,7 @@ impl RepoBridge {
                 continue;
             };
             let known = self.registry.records.get(name);
-            // Another agent of the same name comes after the end of the first.
+            // A later agent of the same name is registered after the end of the first.
             let differs = |known: &Record| {
                 known.name != *registered || presence::is_successor(agent, &known.created_at)
             };
@@ -109,9 +109,9 @@ impl RepoBridge {
         self.registry.set_refused(refused);
     }
 
-    /// Ends the registrations of agents that have gone: what they wrote is sent
-    /// first, and what they never saw is reported to its sender.
-    pub(super) async fn end_gone(&self, local: Option<&LocalRepo>, plan: &Plan) {
+    /// Deregisters agents that have ended. Before that, their messages are sent, and the
+    /// messages that they never saw are reported to the senders.
+    pub(super) async fn deregister_ended(&self, local: Option<&LocalRepo>, plan: &Plan) {
         for (name, record) in self.registry.records.all() {
             let agent = local.and_then(|repo| repo.agents.get(&name));
             let replaced = match (plan.names.get(&name), agent) {
@@ -139,7 +139,7 @@ impl RepoBridge {
             if let Some(endpoint) = self.registry.endpoint(&record.name) {
                 self.shared.routes.remove(&endpoint.path);
             }
-            if !self.answer_unseen(&name, &record).await {
+            if !self.report_unseen(&name, &record).await {
                 continue;
             }
             match self.registry.deregister(&name, &record).await {
@@ -152,7 +152,7 @@ impl RepoBridge {
         }
     }
 
-    /// Does a message wait that an agent wrote before this time?
+    /// Is there an unsent message that an agent wrote before this time?
     async fn has_from(&self, name: &str, before_nanos: i64) -> bool {
         let (spool, name) = (Arc::clone(&self.spool), name.to_owned());
         let found = tokio::task::spawn_blocking(move || spool.has_from(&name, before_nanos)).await;
@@ -168,9 +168,9 @@ impl RepoBridge {
         presence::is_over(clock::awake().saturating_sub(since), session_lost, &self.shared.timing)
     }
 
-    /// Reports to their senders the messages that an agent never saw. Returns
-    /// whether all were reported.
-    async fn answer_unseen(&self, local: &str, record: &Record) -> bool {
+    /// Reports messages that an agent never saw to their senders; returns whether all were
+    /// reported.
+    async fn report_unseen(&self, local: &str, record: &Record) -> bool {
         let store = self.inbox.store();
         let ids = |stage| store.ids(local, stage).unwrap_or_default().into_iter();
         let unseen = ids(Stage::New).map(|id| (id, Stage::New));
@@ -193,13 +193,13 @@ impl RepoBridge {
                 let sent =
                     self.connection.note(self.connection.repo.send(&answer, Some(&key)).await);
                 match sent {
-                    Err(error) if is_for_later(&error) => return false,
+                    Err(error) if is_retryable(&error) => return false,
                     Err(error) => warn!(local, id, %error, "the sender could not be notified"),
                     Ok(_) => {}
                 }
             }
             if let Err(error) = store.advance(local, &id, stage, Stage::Done) {
-                warn!(local, id, %error, "not moved");
+                warn!(local, id, %error, "a message was not moved");
                 return false;
             }
         }

@@ -1,23 +1,23 @@
-//! One repo: which of its agents are registered, received for, and linked to.
+//! One repo: keeps registrations, reception and links up to date.
 //!
 //! | file | what is in it |
 //! |---|---|
 //! | this one | the pass, statuses, roles and names of other machines |
 //! | `agents` | registrations: new agents, and those that have ended |
-//! | `shared` | what all repos share |
-//! | `receiving` | how messages and acknowledgements pass |
-//! | `tools` | what agents ask for through their MCP servers |
+//! | `shared` | state that all repos share |
+//! | `receiving` | receives messages, and reports what agents did with them |
+//! | `tools` | the tools of agents' MCP servers |
 //!
-//! [`RepoBridge::pass`] compares what should be with what is and closes the gap.
-//! It runs after each change of multiclaude's state, once a minute, and when the
-//! coordinator is back. A step that fails is repeated by the next pass.
+//! [`RepoBridge::pass`] brings everything up to date. It runs after each change of
+//! multiclaude's state, once a minute, and when the coordinator is back. The next pass
+//! repeats a step that failed.
 
 mod agents;
 mod receiving;
 mod shared;
 mod tools;
 
-pub use shared::{Shared, Way};
+pub use shared::{Shared, Transport};
 
 use crate::clock;
 use crate::connection::Connection;
@@ -42,23 +42,23 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tracing::warn;
 
-/// One repo.
+/// The bridge of one repo.
 #[derive(Debug)]
 pub struct RepoBridge {
-    /// What it was set up with.
+    /// The repo's settings.
     pub setup: RepoSetup,
     shared: Arc<Shared>,
-    /// The coordinator.
+    /// The connection to the coordinator.
     pub connection: Arc<Connection>,
     /// The registered agents.
     pub registry: Arc<Registry>,
-    /// Outgoing.
+    /// Outgoing messages on disk.
     pub spool: Arc<Spool>,
-    /// Outgoing, at work.
+    /// The sender of outgoing messages.
     pub outbox: Arc<Outbox>,
-    /// Incoming.
+    /// Incoming messages.
     pub inbox: Arc<Inbox>,
-    /// Woken when the coordinator does not know an agent any more.
+    /// Notified when the coordinator does not know an agent any more.
     pub superseded: Arc<Notify>,
     stood_down: Mutex<BTreeSet<String>>,
     receivers: Mutex<BTreeMap<String, Receiver>>,
@@ -66,12 +66,12 @@ pub struct RepoBridge {
     pushed: AtomicBool,
     /// Local names whose registration this process has renewed.
     renewed: Mutex<BTreeSet<String>>,
-    /// Since when the state lacks an agent, on the clock that stops in a
+    /// Since when agents are missing in the state, by a clock that does not count
     /// suspension.
     absent: Mutex<BTreeMap<String, Duration>>,
     statuses: Mutex<BTreeMap<String, AgentStatus>>,
-    /// When the list was read with which a registration was refused, by local
-    /// name: it is tried again with the next list.
+    /// The time of the list of agents with which a registration was refused, by local name:
+    /// it is tried again with the next list.
     tried_ms: Mutex<BTreeMap<String, i64>>,
     /// Were pushes tried since the agents were registered?
     push_tried: AtomicBool,
@@ -82,16 +82,16 @@ pub struct RepoBridge {
 /// The parts of a [`RepoBridge`] that are made elsewhere.
 #[derive(Debug)]
 pub struct Parts {
-    /// The coordinator.
+    /// The connection to the coordinator.
     pub connection: Arc<Connection>,
     /// The registered agents.
     pub registry: Arc<Registry>,
-    /// Outgoing.
+    /// The sender of outgoing messages.
     pub outbox: Arc<Outbox>,
 }
 
 impl RepoBridge {
-    /// Puts the parts together.
+    /// Combines the parts.
     pub fn new(setup: RepoSetup, shared: Arc<Shared>, parts: Parts) -> Self {
         Self {
             stood_down: Mutex::new(setup.stood_down.clone()),
@@ -111,22 +111,22 @@ impl RepoBridge {
             tried_ms: Mutex::default(),
             push_tried: AtomicBool::new(false),
             names_trouble: Trouble::new(
-                "the names of other machines cannot be written down",
-                "the names of other machines can be written down again",
+                "the names of other machines cannot be stored",
+                "the names of other machines can be stored again",
             ),
             roles_trouble: Trouble::new(
-                "a role that stands down came back, and cannot be stood down",
+                "a role that stands down came back, and cannot be stood down again",
                 "the role that came back is stood down",
             ),
         }
     }
 
-    /// The roles that stand down from now on.
+    /// Sets the roles that stand down from now on.
     pub fn set_stood_down(&self, roles: BTreeSet<String>) {
         *locked(&self.stood_down) = roles;
     }
 
-    /// The times that it goes by.
+    /// The times that this bridge uses.
     pub fn timing(&self) -> Timing {
         self.shared.timing
     }
@@ -141,35 +141,34 @@ impl RepoBridge {
         self.registry.refused()
     }
 
-    /// How messages come in.
-    pub fn way(&self) -> Way {
+    /// How messages are received.
+    pub fn transport(&self) -> Transport {
         if self.pushed.load(Ordering::Relaxed) {
-            Way::Webhook
+            Transport::Webhook
         } else if self.shared.polling {
-            Way::Polling
+            Transport::Polling
         } else {
-            Way::Stream
+            Transport::Stream
         }
     }
 
-    /// Closes the gap between what should be and what is; `minute`: also what is
-    /// done once a minute.
+    /// Brings everything up to date; with `minute`, also the things done once a minute.
     pub async fn pass(&self, minute: bool) {
         let state = self.shared.state.read();
         let local = state.as_ref().and_then(|state| state.repos.get(&self.setup.nickname));
         let stood_down = locked(&self.stood_down).clone();
-        self.keep_down(local, &stood_down).await;
+        self.retire_again(local, &stood_down).await;
         let stood_down = locked(&self.stood_down).clone();
         let agents = local.into_iter().flat_map(|local| &local.agents);
         let agents = agents.filter(|(name, _)| !stood_down.contains(*name));
         let plan = names::plan(agents, &self.registry.home().node, &self.shared.serve);
         match local {
             Some(local) => locked(&self.absent).retain(|name, _| !local.agents.contains_key(name)),
-            // It is unknown whether they are absent, so no time counts.
+            // Without a state it is not known which agents are missing.
             None => locked(&self.absent).clear(),
         }
         self.adopt_renamed(local, &plan);
-        // Incoming messages of agents that are here need no coordinator.
+        // Placing messages for local agents needs no coordinator.
         let (inbox, names): (_, Vec<_>) =
             (Arc::clone(&self.inbox), plan.names.keys().cloned().collect());
         let placed =
@@ -182,12 +181,12 @@ impl RepoBridge {
         }
         let is_new = |name: &String| self.registry.records.get(name).is_none();
         if plan.names.keys().any(is_new) {
-            // Which session it belongs to, and whether its claude runs yet.
+            // Find out its session, and whether its claude runs yet.
             self.shared.look_at_panes().await;
         }
         self.set_statuses(local, &plan);
-        // The successor of a worker is registered right after its end.
-        self.end_gone(local, &plan).await;
+        // The successor of a worker is registered right after the worker's end.
+        self.deregister_ended(local, &plan).await;
         self.register(local, &plan).await;
         if minute && self.connection.is_online() {
             self.once_a_minute(local).await;
@@ -197,16 +196,16 @@ impl RepoBridge {
         self.receive().await;
     }
 
-    /// A role that stands down and came back after a lost session is retired
-    /// again, after what was written to it was taken.
-    async fn keep_down(&self, local: Option<&LocalRepo>, stood_down: &BTreeSet<String>) {
+    /// Retires a role again that stands down and came back after a lost session, after the
+    /// messages to it were taken.
+    async fn retire_again(&self, local: Option<&LocalRepo>, stood_down: &BTreeSet<String>) {
         let Some(local) = local else {
             return;
         };
         if !stood_down.iter().any(|role| local.agents.contains_key(role)) {
             return;
         }
-        // It may have been brought back this moment.
+        // The settings may have just changed.
         let Ok(setup) = setup::read(&self.shared.machine).await else {
             return;
         };
@@ -251,7 +250,7 @@ impl RepoBridge {
         locked(&self.statuses).get(local).copied().unwrap_or(AgentStatus::Stopped)
     }
 
-    /// Heartbeats, the list of agents, and the check of how messages come in.
+    /// Sends heartbeats, reads the list of agents, and checks whether pushes arrive.
     async fn once_a_minute(&self, local: Option<&LocalRepo>) {
         let session = local
             .and_then(|local| locked(&self.shared.panes).session_created(&local.tmux_target()));
@@ -262,7 +261,7 @@ impl RepoBridge {
             }
         }
         let statuses = self.statuses();
-        if let Ok(unknown) = self.registry.beat(&statuses, &self.inbox.held_by_agent()).await {
+        if let Ok(unknown) = self.registry.heartbeat(&statuses, &self.inbox.held_by_agent()).await {
             let mut renewed = locked(&self.renewed);
             for name in unknown {
                 renewed.remove(&name);
@@ -275,8 +274,8 @@ impl RepoBridge {
         }
     }
 
-    /// Says which names are on other machines. Links of agents that have left
-    /// stay for a while ([`Timing::link`]).
+    /// Updates the names of other machines. Links of departed agents stay for a while
+    /// ([`Timing::link`]).
     fn set_names(&self, stood_down: &BTreeSet<String>) -> io::Result<()> {
         let path = self.spool.dirs.links();
         let before = self.spool.known_names();
@@ -303,7 +302,7 @@ impl RepoBridge {
         Ok(())
     }
 
-    /// Marks all agents stopped; the bridge ends.
+    /// Stops the bridge, and marks all agents as stopped.
     pub async fn stop(&self, within: Duration) {
         locked(&self.receivers).clear();
         for record in self.registry.records.all().values() {
@@ -321,7 +320,8 @@ impl RepoBridge {
             .collect();
         if self.connection.is_online() {
             let _ =
-                tokio::time::timeout(within, self.registry.beat(&stopped, &BTreeMap::new())).await;
+                tokio::time::timeout(within, self.registry.heartbeat(&stopped, &BTreeMap::new()))
+                    .await;
         }
     }
 }

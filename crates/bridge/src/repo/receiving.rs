@@ -1,8 +1,7 @@
-//! How messages and acknowledgements pass between this machine and the
-//! coordinator.
+//! Receives messages, and reports what agents have taken and acknowledged.
 
 use super::RepoBridge;
-use crate::connection::is_for_later;
+use crate::connection::is_retryable;
 use crate::inbox::{Receiver, Receiving, Reportable, Route, Stage};
 use crate::lock::locked;
 use crate::registry::Record;
@@ -15,7 +14,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 impl RepoBridge {
-    /// With a public URL, pushes are tried whenever they do not work.
+    /// With a public URL, tests pushes again while they do not work.
     pub(super) async fn check_pushes(&self) {
         let records = self.registry.records.all();
         let Some(first) = records.values().find(|record| record.id.is_some()) else {
@@ -37,18 +36,18 @@ impl RepoBridge {
         let works = test.as_ref().is_ok_and(|test| test.ok);
         if self.pushed.swap(works, Ordering::Relaxed) != works {
             if works {
-                info!(repo = %self.setup.repo, "messages come by webhook");
+                info!(repo = %self.setup.repo, "messages are received by webhook");
             } else {
                 let reason = match test {
                     Ok(test) => test.error.unwrap_or_default(),
                     Err(error) => error.to_string(),
                 };
-                warn!(repo = %self.setup.repo, reason, "webhooks do not arrive; messages come by stream");
+                warn!(repo = %self.setup.repo, reason, "webhooks do not arrive; messages are received by stream");
             }
         }
     }
 
-    /// Receives for every registered agent, in the way that works.
+    /// Receives for every registered agent, by the transport that works.
     pub(super) async fn receive(&self) {
         let records = self.registry.records.all();
         let is_registered = records.values().any(|record| record.id.is_some());
@@ -108,17 +107,17 @@ impl RepoBridge {
         }
     }
 
-    /// Ends all receptions; the next pass begins them again.
+    /// Closes all streams and polls; the next pass opens them again.
     pub fn reconnect(&self) {
         locked(&self.receivers).clear();
     }
 
-    /// Reports what agents have acknowledged since the last time. If that has to be
-    /// tried again: not before this time is over.
+    /// Reports messages that agents have acknowledged since the last call. Returns the
+    /// shortest wait before it is tried again, if that is necessary.
     pub async fn report_acks(&self) -> Option<Duration> {
         let mut again = None;
         for local in self.inbox.store().locals().unwrap_or_default() {
-            // Offline, too: what was read need not be handed over any more.
+            // Also while offline: messages that were read need not be handed over.
             for acked in self.inbox.acked(&local).unwrap_or_default() {
                 if let Err(asked) = self.report(&acked, Report::ACKED, Stage::Done).await {
                     again = again.max(Some(asked));
@@ -129,8 +128,8 @@ impl RepoBridge {
         again.filter(|_| self.connection.is_online())
     }
 
-    /// Reports what agents have taken since the last time. If that has to be tried
-    /// again: not before this time is over.
+    /// Reports messages that agents have taken since the last call. Returns the shortest
+    /// wait before it is tried again, if that is necessary.
     pub async fn report_seen(&self) -> Option<Duration> {
         for local in self.inbox.store().locals().unwrap_or_default() {
             for taken in self.inbox.taken(&local).unwrap_or_default() {
@@ -142,8 +141,8 @@ impl RepoBridge {
         None
     }
 
-    /// Reports how far a message has come. If the coordinator cannot take that now,
-    /// others are not reported either: the error is how long it asks to wait.
+    /// Reports how far a message has come. The error means that the coordinator does not
+    /// accept reports now, and how long it asks to wait.
     async fn report(&self, of: &Reportable, how_far: Report, to: Stage) -> Result<(), Duration> {
         if !self.connection.is_online() {
             return Err(Duration::ZERO);
@@ -151,14 +150,14 @@ impl RepoBridge {
         let (local, id) = (&of.local, of.message.id.to_string());
         let report = self.connection.repo.report(&of.message.id, how_far, of.agent.as_ref());
         match self.connection.note(report.await) {
-            Err(error) if is_for_later(&error) => {
+            Err(error) if is_retryable(&error) => {
                 return Err(error.retry_after().unwrap_or_default());
             }
             Err(error) => warn!(local, id, %error, "the report was refused"),
             Ok(_) => info!(local, id, stage = ?to, "reported"),
         }
         if let Err(error) = self.inbox.reported(of, to) {
-            warn!(local, id, %error, "not moved");
+            warn!(local, id, %error, "a message was not moved");
         }
         Ok(())
     }

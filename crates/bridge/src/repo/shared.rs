@@ -1,6 +1,6 @@
-//! What all repos of a bridge share.
+//! State that all repos of a bridge share.
 
-use crate::hop::Wishes;
+use crate::hop::HopOptions;
 use crate::inbox::{Accept, Routes};
 use crate::lock::locked;
 use crate::multiclaude::{Daemon, Panes, Paths, StateFile, Windows};
@@ -14,56 +14,56 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// How messages come in.
+/// How messages are received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum Transport {
     /// The coordinator pushes them.
     Webhook,
-    /// By stream, or by long polls where there is none.
+    /// By stream, or by long polls if streams do not work.
     Stream,
-    /// By long polls.
+    /// By long polls only.
     Polling,
 }
 
-/// What all repos share.
+/// State that all repos share.
 #[derive(Debug)]
 pub struct Shared {
     /// The user's home.
     pub home: PathBuf,
     /// multiclaude's files.
     pub paths: Paths,
-    /// Its state.
+    /// multiclaude's state.
     pub state: Arc<StateFile>,
-    /// Its daemon.
+    /// multiclaude's daemon.
     pub daemon: Daemon,
-    /// The settings.
+    /// The settings and secrets.
     pub machine: Arc<dyn Machine>,
-    /// Types that this machine serves.
+    /// Types that this machine serves under their bare names.
     pub serve: BTreeSet<String>,
     /// The thread that takes files.
     pub capture: Arc<Capture>,
-    /// Where pushes come in.
+    /// The agents that can get pushes.
     pub routes: Arc<Routes>,
-    /// The times that it goes by.
+    /// The times that the bridge uses.
     pub timing: Timing,
-    /// Never by stream.
+    /// Never use a stream?
     pub polling: bool,
-    /// The windows, for those who need them as they are.
+    /// The list of windows, for callers that need a recent one.
     pub windows: Arc<Windows>,
-    /// The windows with a running claude, as last seen.
+    /// The windows with a running claude, as last listed.
     pub panes: Mutex<Arc<Panes>>,
     /// The channels of agents.
     pub channels: Arc<Channels>,
     /// Whose messages are accepted.
     pub accept: Accept,
-    /// What the user wants of the last hop.
-    pub wishes: Wishes,
+    /// The user's options for the last hop.
+    pub hop: HopOptions,
     /// Does multiclaude's daemon answer?
     pub daemon_is_up: AtomicBool,
 }
 
 impl Shared {
-    /// Looks which windows have a running claude now.
+    /// Lists the windows with a running claude again.
     pub async fn look_at_panes(&self) {
         let panes = self.windows.within(Duration::ZERO).await;
         *locked(&self.panes) = panes;

@@ -1,15 +1,15 @@
-//! The tools of an agent's MCP server, on behalf of one local agent.
+//! Calls tools on behalf of one local agent.
 
 use super::RepoBridge;
 use crate::clock;
-use crate::connection::is_for_later;
+use crate::connection::is_retryable;
 use crate::dirs::{make_dir, names as entries_of, write_durably};
 use crate::hints;
 use crate::inbox::{Stage, Stored};
 use crate::multiclaude::{LocalMessage, Status};
 use crate::registry::unregistered;
 use crate::seal::NotSealed;
-use crate::tools::{self, List, OfMessage, Send, Shown, arguments};
+use crate::tools::{self, AgentEntry, List, OfMessage, Send, arguments};
 use chrono::{DateTime, SecondsFormat, Utc};
 use multiclaude_hybrid_client::protocol::message::{NewMessage, Sender};
 use multiclaude_hybrid_client::protocol::text::stripped;
@@ -19,9 +19,9 @@ use std::path::PathBuf;
 use tokio::task::block_in_place;
 use uuid::Uuid;
 
-/// Bytes of a text that multiclaude's daemon pastes.
+/// The most bytes of a text that multiclaude's daemon pastes.
 const LOCAL_MAX: usize = 16_000;
-/// Said where the original of a text is asked for in vain.
+/// The note for an agent that asks for an original that is no longer kept.
 const ORIGINAL_GONE: &str = "the original is kept for 8 days and is gone: this is the text without its control \
 characters; its sender may have the original";
 
@@ -40,17 +40,17 @@ impl RepoBridge {
     /// Calls a tool on behalf of a local agent.
     ///
     /// # Errors
-    /// Why it failed, for the agent.
+    /// The reason why it failed, for the agent.
     pub async fn call_tool(&self, local: &str, tool: &str, args: Value) -> Result<Value, String> {
         if tool == "read_message" {
-            // Its text is stripped already, or asked for as it was sent.
+            // Its text is stripped already, or the original was requested.
             let of = arguments(args)?;
             return block_in_place(|| self.read_message(local, &of));
         }
-        tools::shown(self.answer(local, tool, args).await)
+        tools::sanitised(self.dispatch(local, tool, args).await)
     }
 
-    async fn answer(&self, local: &str, tool: &str, args: Value) -> Result<Value, String> {
+    async fn dispatch(&self, local: &str, tool: &str, args: Value) -> Result<Value, String> {
         match tool {
             "list_messages" => {
                 let list = arguments(args)?;
@@ -83,10 +83,10 @@ impl RepoBridge {
         }
         let records = self.registry.records.all();
         let agents = self.registry.read().agents.into_iter().map(|agent| {
-            // An agent of this machine is written to by its name here.
+            // Agents of this machine are addressed by their local names.
             let here = records.iter().find(|(_, record)| record.name == agent.name);
             let called = here.map_or(agent.name.as_str(), |(local, _)| local);
-            Shown::of(&agent, called, agent.name == *name)
+            AgentEntry::of(&agent, called, agent.name == *name)
         });
         Ok(json!(agents.collect::<Vec<_>>()))
     }
@@ -95,50 +95,43 @@ impl RepoBridge {
         &self,
         local: &str,
         from: &AgentName,
-        wish: Send,
+        message: Send,
     ) -> Result<Value, String> {
-        if self.is_here(&wish.to) {
-            return block_in_place(|| self.send_here(local, &wish));
+        if self.spool.is_local(&message.to, self.shared.state.read().as_deref()) {
+            return block_in_place(|| self.send_here(local, &message));
         }
-        let to = AgentName::parse(&wish.to)
-            .map_err(|error| format!("the name {:?} {error}", wish.to))?;
-        let mut message = NewMessage::new(Sender::Agent(from.clone()), to.clone(), &wish.body);
-        message.reply_to = wish.reply_to.as_deref().map(tools::message_id).transpose()?;
-        if self.outbox.seal.wants_key_of(&to, &self.registry) {
+        let to = AgentName::parse(&message.to)
+            .map_err(|error| format!("the name {:?} {error}", message.to))?;
+        let mut new = NewMessage::new(Sender::Agent(from.clone()), to.clone(), &message.body);
+        new.reply_to = message.reply_to.as_deref().map(tools::message_id).transpose()?;
+        if self.outbox.seal.needs_key_of(&to, &self.registry) {
             let _ = self.registry.refresh().await;
         }
-        let sealed =
-            self.outbox.seal.seal(message, &self.registry).map_err(|error| match error {
-                NotSealed::Later(reason) | NotSealed::Refused(reason) => reason,
-            })?;
+        let sealed = self.outbox.seal.seal(new, &self.registry).map_err(|error| match error {
+            NotSealed::Later(reason) | NotSealed::Refused(reason) => reason,
+        })?;
         let key = Uuid::new_v4().to_string();
         let sent = self.connection.note(self.connection.repo.send(&sealed, Some(&key)).await);
         match sent {
             Ok(sent) => Ok(json!({ "id": sent.id, "to": sent.to, "status": sent.status })),
-            Err(error) if is_for_later(&error) => block_in_place(|| self.send_later(local, &wish))
-                .map_err(|later| {
+            Err(error) if is_retryable(&error) => {
+                block_in_place(|| self.send_later(local, &message)).map_err(|later| {
                     format!("not sent: {error}, and it could not be kept for later: {later}")
-                }),
+                })
+            }
             Err(error) if error.code() == Some(ErrorCode::AgentNotFound) => {
-                Err(format!("{}; the tool list_agents, too", unregistered(&to)))
+                Err(format!("{}, and so does the tool list_agents", unregistered(&to)))
             }
             Err(error) => Err(hints::explained(&error)),
         }
     }
 
-    fn is_here(&self, name: &str) -> bool {
-        let state = self.shared.state.read();
-        let repo = state.as_ref().and_then(|state| state.repos.get(&self.setup.nickname));
-        repo.is_some_and(|repo| repo.agents.contains_key(name))
-            && !self.spool.stood_down().contains(name)
-    }
-
-    /// To an agent of this machine, as `multiclaude message send` does.
+    /// Sends to an agent of this machine, as `multiclaude message send` does.
     fn send_here(&self, local: &str, send: &Send) -> Result<Value, String> {
         if send.body.len() > LOCAL_MAX {
             return Err(format!(
                 "not sent: multiclaude delivers at most {LOCAL_MAX} bytes to an agent of this machine, and this text \
-                 has {}; put it into a file, and send where it is",
+                 has {}; put it into a file, and send the path",
                 send.body.len()
             ));
         }
@@ -150,7 +143,7 @@ impl RepoBridge {
         Ok(json!({ "id": message.id, "to": send.to, "status": "pending" }))
     }
 
-    /// While the coordinator is away: as a message that waits for it.
+    /// While the coordinator is away, queues the message.
     fn send_later(&self, local: &str, send: &Send) -> Result<Value, String> {
         let message = written(local, send);
         let dir = self.spool.dirs.out().join(&send.to);
@@ -161,10 +154,10 @@ impl RepoBridge {
             "note": "the coordinator is away: the message is sent when it is back" }))
     }
 
-    /// A file of a local agent's message.
+    /// The file of a local agent's message.
     fn message_file(&self, local: &str, id: &str) -> Result<(PathBuf, LocalMessage), String> {
         let none = || format!("you have no message {id}; the tool list_messages shows the ids");
-        // An id is a file's name, and nothing that leads elsewhere.
+        // The id must be a file name without any path.
         if id.is_empty() || id.starts_with('.') || id.contains(['/', '\0']) {
             return Err(none());
         }
@@ -207,8 +200,8 @@ impl RepoBridge {
         };
         let mut answer = json!({ "id": message.id, "from": message.from,
             "sent_at": message.timestamp, "body": body });
-        if let (Some(answer), Some(note)) = (answer.as_object_mut(), note) {
-            answer.insert("note".to_owned(), json!(note));
+        if let (Some(fields), Some(note)) = (answer.as_object_mut(), note) {
+            fields.insert("note".to_owned(), json!(note));
         }
         Ok(answer)
     }
@@ -240,15 +233,15 @@ impl RepoBridge {
 
 /// A message's text exactly as it was sent.
 enum Original {
-    /// It is that of its file.
+    /// It is the text of its file.
     AsShown,
-    /// The store has it.
+    /// The store has this text.
     Kept(String),
     /// It was removed: see [`crate::inbox::Store::prune`].
     Gone,
 }
 
-/// A message as multiclaude writes it.
+/// A new message, as multiclaude would write it.
 fn written(local: &str, send: &Send) -> LocalMessage {
     let id = Uuid::new_v4().simple().to_string();
     let now = DateTime::<Utc>::from_timestamp_nanos(clock::wall_nanos());

@@ -2,17 +2,17 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | this one | its start, its rounds, its end |
-//! | `settings` | which repos are served, as the settings say |
+//! | this one | start, main loop and end |
+//! | `settings` | serves the repos in the settings |
 //! | `served` | one repo that is served |
-//! | `report` | what it reports of itself |
-//! | `desks` | which repo answers an agent's MCP server |
-//! | `options` | how it is run, and why it may not start |
+//! | `report` | writes the status file |
+//! | `serving` | the repos, for agents' MCP servers |
+//! | `options` | options, and errors of the start |
 
-mod desks;
 mod options;
 mod report;
 mod served;
+mod serving;
 mod settings;
 
 pub use options::{Options, StartError};
@@ -30,9 +30,9 @@ use crate::socket::{self, Channels};
 use crate::spool::Capture;
 use crate::status::Status;
 use crate::trouble::Trouble;
-use desks::Desks;
 use multiclaude_hybrid_client::protocol::Repo;
 use served::{Served, Wakes};
+use serving::ServedRepos;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -40,11 +40,11 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::info;
 
-/// How often the settings are looked at, and the status is written.
+/// How often the settings are checked, and the status is written.
 const TICK: Duration = Duration::from_secs(1);
 /// How often settings that cannot be used are read again.
 const RELOAD: Duration = Duration::from_secs(15);
-/// A gap between the clocks that means that the machine was suspended.
+/// A larger difference between the clocks means that the machine was suspended.
 const SUSPENDED: Duration = Duration::from_secs(5);
 
 /// A running bridge.
@@ -53,7 +53,7 @@ pub struct Bridge {
     options: Options,
     dirs: Dirs,
     shared: Arc<Shared>,
-    desks: Arc<Desks>,
+    serving: Arc<ServedRepos>,
     wakes: Wakes,
     setup: Setup,
     settings_error: Option<String>,
@@ -65,8 +65,8 @@ pub struct Bridge {
     requests: (i64, u64),
 }
 
-/// Runs a bridge until `stop` resolves. The lock of the home is held meanwhile. It
-/// needs a runtime with several threads, because it waits for the disk.
+/// Runs a bridge until `stop` resolves, and holds the home's lock in that time. It needs a
+/// runtime with several threads, because it blocks on the disk.
 ///
 /// # Errors
 /// See [`StartError`].
@@ -77,7 +77,7 @@ pub async fn run(
 ) -> Result<(), StartError> {
     let dirs = Dirs::of_home(&options.home);
     let _lock = dirs.lock()?.ok_or(StartError::Running)?;
-    // That of an earlier process says nothing of this one.
+    // The status of an earlier process is not valid any more.
     remove(&dirs.status())?;
     let paths = Paths::of_home(&options.home);
     let wakes = Wakes::default();
@@ -91,10 +91,10 @@ pub async fn run(
         }
     };
     let channels = Arc::new(Channels::default());
-    let desks = Arc::new(Desks::default());
+    let serving = Arc::new(ServedRepos::default());
     let socket = socket::serve(
         &dirs.socket(),
-        Arc::clone(&desks) as Arc<dyn socket::Serving>,
+        Arc::clone(&serving) as Arc<dyn socket::Serving>,
         Arc::clone(&state),
         Arc::clone(&channels),
     );
@@ -117,7 +117,7 @@ pub async fn run(
         panes: Mutex::default(),
         channels: Arc::clone(&channels),
         accept: options.accept.clone(),
-        wishes: options.wishes,
+        hop: options.hop,
         home: options.home.clone(),
         daemon_is_up: AtomicBool::new(false),
     });
@@ -136,7 +136,7 @@ pub async fn run(
         options,
         dirs,
         shared,
-        desks,
+        serving,
         wakes,
         setup: Setup::default(),
         settings_error: None,
@@ -152,7 +152,7 @@ pub async fn run(
     };
     tokio::select! {
         () = &mut stop => {}
-        () = async { bridge.look_at_machine().await; bridge.follow(setup).await } => bridge.work(stop).await,
+        () = async { bridge.check_machine().await; bridge.follow(setup).await } => bridge.work(stop).await,
     }
     bridge.end().await;
     Ok(())
@@ -163,35 +163,35 @@ impl Bridge {
         let mut stop = std::pin::pin!(stop);
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut asleep, mut minute) = (asleep(), Instant::now());
+        let (mut suspended, mut minute) = (time_suspended(), Instant::now());
         let (mut settings, mut again) = (None, Instant::now());
         loop {
             let round = async {
                 tick.tick().await;
-                let now_asleep = self::asleep();
-                if now_asleep.saturating_sub(asleep) > SUSPENDED {
-                    let secs = now_asleep.saturating_sub(asleep).as_secs();
+                let now_suspended = time_suspended();
+                if now_suspended.saturating_sub(suspended) > SUSPENDED {
+                    let secs = now_suspended.saturating_sub(suspended).as_secs();
                     info!(secs, "the machine was suspended");
                     self.wakes.resumed.send_modify(|count| *count += 1);
                     minute = Instant::now();
                 }
-                asleep = now_asleep;
+                suspended = now_suspended;
                 if Instant::now() >= minute {
                     minute = Instant::now() + self.shared.timing.minute;
-                    self.look_at_machine().await;
+                    self.check_machine().await;
                 }
-                // Reading the settings asks the keychain: only when they have
+                // The settings need the keychain, so they are read only when they have
                 // changed, or could not be used.
                 let stamp = self.settings_stamp();
-                let unsettled = self.settings_error.is_some() || !self.refused.is_empty();
-                if settings.as_ref() != Some(&stamp) || (unsettled && Instant::now() >= again) {
+                let is_faulty = self.settings_error.is_some() || !self.refused.is_empty();
+                if settings.as_ref() != Some(&stamp) || (is_faulty && Instant::now() >= again) {
                     settings = Some(stamp);
                     again = Instant::now() + RELOAD;
                     self.reload().await;
                 }
                 self.write_status();
             };
-            // A keychain may wait for a person; the end does not.
+            // A keychain may wait for a person, but a stop must not.
             tokio::select! {
                 () = &mut stop => return,
                 () = round => {}
@@ -199,7 +199,7 @@ impl Bridge {
         }
     }
 
-    async fn look_at_machine(&self) {
+    async fn check_machine(&self) {
         let up = self.shared.daemon.is_up().await;
         if self.shared.daemon_is_up.swap(up, Ordering::Relaxed) != up {
             info!(up, "multiclaude's daemon");
@@ -215,7 +215,7 @@ impl Bridge {
     }
 }
 
-/// How long the machine has been suspended since it was started.
-fn asleep() -> Duration {
+/// How long the machine has been suspended since its boot.
+fn time_suspended() -> Duration {
     clock::since_boot().saturating_sub(clock::awake())
 }

@@ -1,56 +1,56 @@
-//! How a bridge runs, and why it may not start.
+//! Options of a bridge, and errors of its start.
 
-use crate::hop::Wishes;
+use crate::hop::HopOptions;
 use crate::inbox::Accept;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// How a bridge runs.
+/// The options of `bridge run`.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The user's home.
     pub home: PathBuf,
     /// Types that this machine serves under their bare names.
     pub serve: BTreeSet<String>,
-    /// Where pushes are listened for.
+    /// The address to receive pushes on.
     pub listen: Option<SocketAddr>,
-    /// Where the coordinator reaches that.
+    /// The URL by which the coordinator reaches that address.
     pub public_url: Option<String>,
-    /// Never by stream.
+    /// Never use a stream?
     pub polling: bool,
     /// Whose messages are accepted.
     pub accept: Accept,
-    /// What the user wants of the last hop.
-    pub wishes: Wishes,
-    /// Divides the bridge's times, for tests; 0 and 1 leave them.
+    /// The user's options for the last hop.
+    pub hop: HopOptions,
+    /// Divides the bridge's times, for tests; 0 and 1 do not change them.
     pub scale: u32,
 }
 
 /// Why a bridge did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// There is one.
+    /// Another one is running.
     #[error("a bridge of this home is running already")]
     Running,
     /// Its directory cannot be used.
     #[error("the bridge's directory cannot be used: {0}")]
     Dirs(#[from] io::Error),
-    /// It cannot listen.
+    /// It cannot listen for pushes.
     #[error("cannot listen on {address}: {error}")]
     Listen {
-        /// Where.
+        /// The given address.
         address: SocketAddr,
-        /// Why.
+        /// The system's error.
         error: io::Error,
     },
-    /// Agents cannot reach it.
+    /// It cannot listen for agents.
     #[error("cannot listen on {path}: {error}")]
     Socket {
-        /// Its socket.
+        /// The path of its socket.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         error: io::Error,
     },
     /// The settings cannot be read.

@@ -1,4 +1,4 @@
-//! What the bridge reports of itself, for `bridge status`.
+//! Writes the status file, for `bridge status`.
 
 use super::Bridge;
 use crate::clock;

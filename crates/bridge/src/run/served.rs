@@ -1,4 +1,4 @@
-//! One repo at work: its parts, and the tasks that run them.
+//! One repo that is served: its parts, and the tasks that run them.
 
 use crate::connection::Connection;
 use crate::dirs::{RepoDirs, make_dir, write_durably};
@@ -18,24 +18,24 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-/// Changes that come together are answered together.
+/// Changes within this time are handled together.
 const TOGETHER: Duration = Duration::from_millis(50);
-/// When a report that the coordinator did not take is tried again.
+/// The wait before a failed report is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
-/// What the end may take, in two steps: 5 s less what the process needs around it.
+/// The time limits of the end, in two steps: together less than 5 s.
 const FAREWELL: Duration = Duration::from_millis(1500);
 const IN_FLIGHT: Duration = Duration::from_secs(2);
 
-/// What wakes the tasks of all repos.
+/// Signals for the tasks of all repos.
 #[derive(Debug, Default)]
 pub(super) struct Wakes {
     /// Counts up when the state or a local agent's message changes.
     pub(super) changed: watch::Sender<u64>,
-    /// Counts up when the machine was suspended.
+    /// Counts up when the machine resumes from suspension.
     pub(super) resumed: watch::Sender<u64>,
 }
 
-/// A repo at work. Its tasks end when this is dropped.
+/// A repo that is served. Its tasks end when this is dropped.
 #[derive(Debug)]
 pub(super) struct Served {
     pub(super) bridge: Arc<RepoBridge>,
@@ -44,7 +44,7 @@ pub(super) struct Served {
 }
 
 impl Served {
-    /// Begins.
+    /// Starts to serve a repo.
     pub(super) fn start(
         setup: RepoSetup,
         home: Home,
@@ -58,7 +58,7 @@ impl Served {
         let registry = Arc::new(Registry::open(Arc::clone(&connection), &dirs, home)?);
         let messages = shared.paths.messages(&setup.nickname);
         let spool = Arc::new(Spool::open(&setup.nickname, messages, dirs)?);
-        // What is known before the coordinator has answered.
+        // The names as last known, until the coordinator has answered.
         let known = spool.known_names().into_keys().collect();
         spool.set_names(
             known,
@@ -80,7 +80,7 @@ impl Served {
             store: Store::new(spool.dirs.clone()),
             channels: Arc::clone(&shared.channels),
             windows: Arc::clone(&shared.windows),
-            wishes: shared.wishes,
+            options: shared.hop,
             taken: Arc::clone(&taken),
             registry: Arc::clone(&registry),
         }));
@@ -115,12 +115,12 @@ impl Served {
         Ok(Self { bridge, tasks: vec![passes, acks, seen], outbox: tokio::spawn(outbox.run()) })
     }
 
-    /// Marks its agents stopped and finishes what is in flight.
+    /// Marks its agents as stopped, and finishes messages in flight.
     pub(super) async fn end(mut self) {
         for task in &self.tasks {
             task.abort();
         }
-        // Tool calls may keep the rest of it for a while.
+        // Tool calls may keep a reference to the bridge for a while.
         self.bridge.inbox.stop();
         self.bridge.stop(FAREWELL).await;
         let _ = timeout(IN_FLIGHT, &mut self.outbox).await;
@@ -135,8 +135,8 @@ impl Drop for Served {
     }
 }
 
-/// Passes of one repo: after each change, once a minute, when the coordinator is
-/// back, and after a suspension.
+/// Runs passes of one repo: after each change, once a minute, when the coordinator is back,
+/// and after a suspension.
 async fn passes(
     bridge: Arc<RepoBridge>,
     mut changed: watch::Receiver<u64>,
@@ -154,7 +154,7 @@ async fn passes(
                 if done.is_err() {
                     return;
                 }
-                // A connection of before the suspension may be dead.
+                // Connections may not have survived the suspension.
                 bridge.reconnect();
                 due = true;
             }
@@ -186,7 +186,7 @@ async fn acks(bridge: Arc<RepoBridge>, mut changed: watch::Receiver<u64>) {
     }
 }
 
-/// Reports at once what agents of one repo have taken.
+/// Reports messages as soon as agents of one repo have taken them.
 async fn seen(bridge: Arc<RepoBridge>, taken: Arc<Notify>) {
     let mut online = bridge.connection.watch();
     loop {

@@ -1,4 +1,4 @@
-//! The bridge serves what the settings say, also after they have changed.
+//! Serves the repos in the settings, and follows changes of the settings.
 
 use super::Bridge;
 use super::served::Served;
@@ -13,11 +13,11 @@ use tracing::{info, warn};
 pub(super) type Stamp = (Vec<Option<SystemTime>>, Vec<(String, String)>);
 
 impl Bridge {
-    /// What changes when the settings or multiclaude's repos do.
+    /// A value that changes when the settings or multiclaude's repos change.
     pub(super) fn settings_stamp(&self) -> Stamp {
         let root = self.shared.paths.root();
         let files = [root.join("hybrid/settings.json"), root.join("credentials")];
-        // What the human decides about messages, too.
+        // Also the human's decisions about messages.
         let decisions = self.repos.values().map(|served| served.bridge.spool.dirs.decisions());
         let time = |file| std::fs::metadata(file).and_then(|found| found.modified()).ok();
         let times: Vec<_> = files.into_iter().chain(decisions).map(time).collect();
@@ -35,8 +35,8 @@ impl Bridge {
                 return;
             }
         };
-        // A home that was removed takes the settings with it: messages on their
-        // way are carried on all the same.
+        // If multiclaude's directory was removed together with the settings, go on with the
+        // messages on their way.
         if setup.repos.is_empty()
             && !self.repos.is_empty()
             && !self.shared.paths.root().join("hybrid").exists()
@@ -67,7 +67,7 @@ impl Bridge {
             }
         }
         let ended: Vec<_> = stale.iter().filter_map(|repo| self.repos.remove(repo)).collect();
-        // Nothing is taken, and no link is made, for these from now on.
+        // Stop taking messages and making links for the ended ones.
         self.capture_served();
         for served in ended {
             let old = &served.bridge.setup;
@@ -103,7 +103,7 @@ impl Bridge {
     fn capture_served(&self) {
         let spools = self.repos.values().map(|served| Arc::clone(&served.bridge.spool)).collect();
         self.shared.capture.serve(spools);
-        self.desks.serve(self.repos.values().map(|served| Arc::clone(&served.bridge)));
+        self.serving.serve(self.repos.values().map(|served| Arc::clone(&served.bridge)));
     }
 
     fn serve(&self, setup: RepoSetup) -> io::Result<Served> {

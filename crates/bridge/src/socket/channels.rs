@@ -1,5 +1,5 @@
-//! The channels of agents: each leads to the MCP server that the agent's own claude
-//! has started.
+//! The channels of agents: connections to MCP servers that the agents' own claudes have
+//! started.
 
 use crate::hop::Process;
 use crate::lock::locked;
@@ -13,12 +13,12 @@ use tokio::time::timeout;
 /// How long a post may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A text to be posted, and where the outcome goes.
+/// A text to post, and the sender for the outcome.
 pub(super) type Post = (String, oneshot::Sender<Result<(), String>>);
-/// The texts that are to be posted into one session.
+/// The texts to post into one session.
 pub type Posts = mpsc::Receiver<(String, oneshot::Sender<Result<(), String>>)>;
 
-/// Leads to an agent's MCP server.
+/// The channel to an agent's MCP server.
 #[derive(Debug, Clone)]
 pub struct Channel {
     /// The claude that has started the MCP server.
@@ -28,7 +28,7 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// Posts a text into the agent's session. When this returns, Claude Code has it.
+    /// Posts a text into the agent's session. If it succeeds, Claude Code has the text.
     ///
     /// # Errors
     /// The text was not posted, and why; or it is not known whether it was.
@@ -39,18 +39,18 @@ impl Channel {
         match timeout(PATIENCE, posted).await {
             Ok(Ok(Ok(()))) => Ok(()),
             Ok(Ok(Err(reason))) => Err(PostError::Not(reason)),
-            // It was on its way when the connection broke.
+            // The connection broke before the outcome was known.
             _ => Err(PostError::Unknown),
         }
     }
 }
 
-/// Why a post has no good end.
+/// Why a post failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PostError {
-    /// It was not made, for this reason.
+    /// The text was not posted, for this reason.
     Not(String),
-    /// It may have been made.
+    /// The text may have been posted.
     Unknown,
 }
 
@@ -64,15 +64,15 @@ pub struct Channels {
 }
 
 impl Channels {
-    /// The channel of an agent that leads to this claude. Others of its window may have
-    /// one, too: a claude that its claude has started.
+    /// The channel of an agent to this claude. There may be channels to other claudes in its
+    /// window, which its claude has started.
     pub fn to(&self, nickname: &str, local: &str, claude: &Process) -> Option<Channel> {
         let open = locked(&self.open);
         let all = open.get(&(nickname.to_owned(), local.to_owned()))?;
         all.iter().rev().find(|channel| channel.claude == *claude).cloned()
     }
 
-    /// Has an agent a channel?
+    /// Does an agent have a channel?
     pub fn has(&self, nickname: &str, local: &str) -> bool {
         locked(&self.open).contains_key(&(nickname.to_owned(), local.to_owned()))
     }

@@ -1,5 +1,4 @@
-//! The MCP server's end of the socket. It connects again when the bridge was
-//! restarted.
+//! The MCP server's end of the socket. It connects again after a restart of the bridge.
 
 use super::{FromAgent, ToAgent, read, write};
 use crate::lock::locked;
@@ -16,38 +15,38 @@ use tokio::io::BufReader;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-/// How often a bridge that is away is looked for.
+/// The wait between two attempts to connect.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How long a call waits for a bridge that is just being started again.
+/// How long a call waits for a bridge that is being restarted.
 const AWAY: Duration = Duration::from_secs(3);
-/// How long a tool may take.
+/// How long a tool call may take.
 const CALL: Duration = Duration::from_mins(2);
 
-/// Makes posts into the session that this process belongs to.
+/// Posts texts into the session of this process.
 pub type Poster =
     dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync;
 
-/// Who this process speaks for, as the bridge says.
+/// The agent that this process acts for, according to the bridge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Connected {
-    /// Nobody has said so yet: the bridge is away.
+    /// Not known yet: the bridge has not answered.
     Not,
-    /// This agent.
+    /// It acts for this agent.
     As {
-        /// Its name here.
+        /// The agent's local name.
         local: String,
-        /// Its registered name.
+        /// The agent's registered name.
         name: Option<String>,
         /// `owner/repo`.
         repo: String,
     },
-    /// No agent.
+    /// It acts for no agent, for this reason.
     Refused(String),
 }
 
-/// The bridge, as an agent's MCP server sees it.
+/// The client of the bridge in an agent's MCP server.
 #[derive(Debug)]
-pub struct Desk {
+pub struct BridgeClient {
     socket: PathBuf,
     state: tokio::sync::watch::Sender<Connected>,
     calls: Mutex<BTreeMap<u64, oneshot::Sender<Result<Value, String>>>>,
@@ -56,11 +55,11 @@ pub struct Desk {
     to_send: mpsc::Sender<FromAgent>,
 }
 
-impl Desk {
-    /// A desk that is connected by [`Desk::run`].
+impl BridgeClient {
+    /// A client that [`BridgeClient::run`] connects.
     pub fn new(socket: PathBuf, can_post: bool) -> (Arc<Self>, mpsc::Receiver<FromAgent>) {
         let (to_send, sending) = mpsc::channel(16);
-        let desk = Self {
+        let client = Self {
             socket,
             state: tokio::sync::watch::Sender::new(Connected::Not),
             calls: Mutex::default(),
@@ -68,22 +67,22 @@ impl Desk {
             can_post,
             to_send,
         };
-        (Arc::new(desk), sending)
+        (Arc::new(client), sending)
     }
 
-    /// Who this process speaks for.
+    /// The agent that this process acts for.
     pub fn connected(&self) -> tokio::sync::watch::Receiver<Connected> {
         self.state.subscribe()
     }
 
-    /// Stays connected until the bridge refuses this process; the reason.
+    /// Stays connected until the bridge refuses this process; returns the reason.
     pub async fn run(&self, mut sending: mpsc::Receiver<FromAgent>, poster: &Poster) -> String {
         loop {
             if let Ok(Some(reason)) = self.connection(&mut sending, poster).await {
                 return reason;
             }
             self.state.send_replace(Connected::Not);
-            // Their answers never come.
+            // Their answers never arrive.
             locked(&self.calls).clear();
             sleep(AGAIN).await;
         }
@@ -109,7 +108,7 @@ impl Desk {
             }
             _ => return Ok(None),
         }
-        // What is left of an earlier connection means nothing to this one.
+        // Drop the rest of an earlier connection.
         while sending.try_recv().is_ok() {}
         let writing = async {
             while let Some(item) = sending.recv().await {
@@ -144,13 +143,13 @@ impl Desk {
     /// Calls a tool.
     ///
     /// # Errors
-    /// Why it failed, and what to do.
+    /// The reason why it failed, and advice.
     pub async fn call(&self, tool: &str, arguments: Value) -> Result<Value, String> {
         let mut state = self.connected();
         let here = state.wait_for(|state| matches!(state, Connected::As { .. }));
         let here = timeout(AWAY, here).await.is_ok_and(|here| here.is_ok());
         if !here {
-            return Err("nothing answers for this agent on this machine, so nothing was done. Try again in a minute. Your \
+            return Err("the bridge does not answer on this machine, so nothing was done. Try again in a minute. Your \
                  developer sees why with: multiclaude-hybrid bridge status; and starts it with: multiclaude-hybrid \
                  bridge run (for a worker of a runner: runner status, runner run)"
                 .to_owned());

@@ -1,4 +1,4 @@
-//! An agent's connection, once it is known whose it is: calls, and posts.
+//! An agent's connection after its agent is known: calls and posts.
 
 use super::channels::Posts;
 use super::{Agent, FromAgent, Serving, ToAgent, read, write};
@@ -9,11 +9,11 @@ use std::sync::Arc;
 use tokio::io::{AsyncBufRead, AsyncWrite};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-/// Calls of one agent at a time. A session makes a few.
+/// The most calls of one agent at a time.
 const CALLS_MAX: usize = 16;
 const TOO_MANY: &str =
     "not done: 16 calls of this session have no answer yet; wait for one of them, then call again";
-/// Answers that wait to be written.
+/// The most answers that wait to be written.
 const ANSWERS: usize = 32;
 
 /// Answers calls and makes posts until the other end closes the connection.
@@ -30,7 +30,7 @@ pub async fn converse(
     let (answers, mut to_write) = mpsc::channel::<ToAgent>(ANSWERS);
     let calls = Arc::new(Semaphore::new(CALLS_MAX));
     let (mut number, mut posted) = (0, BTreeMap::<u64, oneshot::Sender<_>>::new());
-    // Reading a line must not be broken off half way.
+    // Read in a separate task, because a partly read line must not be dropped.
     let (lines, mut read_lines) = mpsc::channel::<FromAgent>(1);
     let reading = tokio::spawn(async move {
         while let Ok(Some(line)) = read::<FromAgent>(&mut from).await {
@@ -61,7 +61,7 @@ pub async fn converse(
                     tokio::spawn(async move {
                         let result = call.await;
                         let place = answers.reserve().await;
-                        // Before the answer: the next call may follow at once.
+                        // Free the slot before the answer, since the next call may follow.
                         drop(slot);
                         let _ = place.map(|place| place.send(ToAgent::Answer { n, result }));
                     });
@@ -69,7 +69,7 @@ pub async fn converse(
             },
             Some((text, outcome)) = posts.recv() => {
                 number += 1;
-                // Posts that had no answer in time are given up.
+                // Forget posts that had no answer in time.
                 posted.retain(|_, outcome| !outcome.is_closed());
                 posted.insert(number, outcome);
                 write(&mut to, &ToAgent::Post { n: number, text }).await?;
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_too_many_is_refused_and_posts_and_later_calls_go_on() {
+    async fn a_call_beyond_the_limit_is_refused_and_posts_and_later_calls_work() {
         let (here, there): (DuplexStream, DuplexStream) = duplex(1 << 16);
         let allowed = Arc::new(Semaphore::new(0));
         let serving = Arc::new(Slow(Arc::clone(&allowed)));
@@ -143,14 +143,14 @@ mod tests {
         }
         assert_eq!(answer(&mut from).await, (most, Err(TOO_MANY.to_owned())));
         assert!(TOO_MANY.contains(&format!(" {CALLS_MAX} calls")));
-        // Messages still come in.
+        // Posts still arrive.
         let (outcome, posted) = oneshot::channel();
         post.send(("hello".to_owned(), outcome)).await.unwrap();
         let Some(ToAgent::Post { n, text }) = read(&mut from).await.unwrap() else { panic!() };
         assert_eq!(text, "hello");
         write(&mut to, &FromAgent::Posted { n, error: None }).await.unwrap();
         assert_eq!(posted.await.unwrap(), Ok(()));
-        // One is answered: there is room for another.
+        // After one answer there is a slot for another call.
         allowed.add_permits(1);
         assert!(answer(&mut from).await.1.is_ok());
         allowed.add_permits(CALLS_MAX);

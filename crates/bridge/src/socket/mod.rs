@@ -1,16 +1,16 @@
-//! The bridge's Unix socket, through which agents' MCP servers speak with it.
+//! The bridge's Unix socket, for agents' MCP servers.
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | this one | what both ends send |
-//! | `serve` | the bridge's end: who connects, and on behalf of which agent |
+//! | this one | the items that both ends send |
+//! | `serve` | the bridge's end: connections, and the agent of each |
 //! | `converse` | the bridge's end: calls of tools, and posts |
-//! | `serving` | what it asks of the rest of the bridge |
+//! | `serving` | the interface to the rest of the bridge |
 //! | `channels` | the channels of agents, by which the last hop hands messages over |
 //! | `connect` | the MCP server's end |
 //!
-//! A line of JSON each way per item. The bridge finds out by itself on behalf of
-//! which agent a process speaks: from the process tree, never from what it says.
+//! Each item is a line of JSON. The bridge determines the agent of a process from the
+//! process tree, never from the claims of the process.
 
 mod channels;
 mod connect;
@@ -19,7 +19,7 @@ mod serve;
 mod serving;
 
 pub use channels::{Channel, Channels, PostError, Posts};
-pub use connect::{Connected, Desk, Poster};
+pub use connect::{BridgeClient, Connected, Poster};
 pub use converse::converse;
 pub use serve::serve;
 pub use serving::{Agent, Serving};
@@ -29,79 +29,78 @@ use serde_json::Value;
 use std::io;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-/// Bytes of a line at most: a message of 64 KiB, every byte of it escaped, and the
-/// list of messages that it is in.
+/// The most bytes of a line: a list of messages of 64 KiB, with every byte escaped.
 const LINE_MAX: u64 = 16 * 1024 * 1024;
 
-/// What an agent's MCP server sends.
+/// An item that an agent's MCP server sends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FromAgent {
     /// The first line.
     Hello {
-        /// Its version.
+        /// The version of the MCP server.
         version: String,
-        /// Which agent it takes itself to be, if it knows: another one is refused.
+        /// The agent that it expects to act for, if it knows: another one is refused.
         agent: Option<String>,
         /// Can it post into its session?
         can_post: bool,
     },
     /// A call of a tool.
     Call {
-        /// Names the answer.
+        /// The number of the call, for the answer.
         n: u64,
-        /// The tool.
+        /// The name of the tool.
         tool: String,
-        /// Its arguments.
+        /// The tool's arguments.
         arguments: Value,
     },
-    /// What became of a post.
+    /// The outcome of a post.
     Posted {
-        /// Which post.
+        /// The number of the post.
         n: u64,
-        /// Why it was not made.
+        /// Why it failed, if it did.
         error: Option<String>,
     },
 }
 
-/// What the bridge sends.
+/// An item that the bridge sends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToAgent {
     /// The first line.
     Welcome {
-        /// The agent's name here.
+        /// The agent's local name.
         local: String,
-        /// Its registered name; nothing while it is not registered.
+        /// The agent's registered name; `None` while it is not registered.
         name: Option<String>,
         /// `owner/repo`.
         repo: String,
     },
     /// The first and only line.
     Refused {
-        /// Why, and what to do.
+        /// The reason, with advice.
         reason: String,
     },
     /// The answer to a call.
     Answer {
-        /// Which call.
+        /// The number of the call.
         n: u64,
-        /// What the tool gives, or why it failed.
+        /// The tool's result, or why it failed.
         result: Result<Value, String>,
     },
-    /// A message for the agent, to be posted into its session.
+    /// A text to post into the agent's session.
     Post {
-        /// Names the answer.
+        /// The number of the post, for the outcome.
         n: u64,
-        /// What the agent reads.
+        /// The text for the agent.
         text: String,
     },
 }
 
-/// Reads a line; nothing at the end.
+/// Reads a line; `None` at the end.
 ///
 /// # Errors
-/// As `read`, or the line is not what is expected.
+/// Reading fails, or the line is not a `T`.
 pub async fn read<T: for<'de> Deserialize<'de>>(
     from: &mut (impl AsyncBufRead + Unpin),
 ) -> io::Result<Option<T>> {
@@ -117,7 +116,7 @@ pub async fn read<T: for<'de> Deserialize<'de>>(
 /// Writes a line.
 ///
 /// # Errors
-/// As `write`.
+/// Writing fails.
 pub async fn write(to: &mut (impl AsyncWrite + Unpin), item: &impl Serialize) -> io::Result<()> {
     let mut line = serde_json::to_vec(item)?;
     line.push(b'\n');

@@ -1,4 +1,4 @@
-//! The bridge's end of the socket.
+//! The bridge's end of the socket: accepts connections, and finds the agent of each.
 
 use super::converse::converse;
 use super::{Agent, Channels, FromAgent, Serving, ToAgent, read, write};
@@ -17,19 +17,19 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
-/// Connections at a time.
+/// The most connections at a time.
 const CONNECTIONS_MAX: usize = 256;
 /// How long the first line may take.
 const HELLO: Duration = Duration::from_secs(10);
-/// How long an agent may be missing in multiclaude's state, which gets it about 2 s
-/// after its claude has started; and between two looks.
+/// How long an agent may be missing in multiclaude's state, which lists it about 2 s after
+/// its claude has started; and the wait between two looks.
 const UNKNOWN: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(250);
 
 /// Serves the socket until the handle is aborted.
 ///
 /// # Errors
-/// It cannot be listened on.
+/// The socket cannot be created.
 pub fn serve(
     socket: &Path,
     serving: Arc<dyn Serving>,
@@ -46,7 +46,7 @@ pub fn serve(
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    warn!(%error, "no connection of an agent is accepted");
+                    warn!(%error, "a connection of an agent cannot be accepted");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
@@ -74,7 +74,7 @@ async fn connection(
     let mut from = BufReader::new(from);
     let hello = timeout(HELLO, read::<FromAgent>(&mut from)).await;
     let Ok(Ok(Some(FromAgent::Hello { version, agent: claimed, can_post }))) = hello else {
-        return write(&mut to, &refusal("the first line is no hello")).await;
+        return write(&mut to, &refusal("the first line must be a hello")).await;
     };
     let until = Instant::now() + UNKNOWN;
     let (agent, name, repo) = loop {
@@ -89,9 +89,9 @@ async fn connection(
         match found {
             Ok(found) => break found,
             Err(Absent::NotYet(_)) if Instant::now() < until => sleep(LOOK).await,
-            // It connects again; perhaps the bridge or multiclaude knows it then.
+            // It connects again, and may be known by then.
             Err(Absent::NotYet(reason)) => {
-                debug!(reason, "a process speaks for no agent yet");
+                debug!(reason, "the agent of a process is not known yet");
                 return Ok(());
             }
             Err(Absent::Never(reason)) => return write(&mut to, &refusal(&reason)).await,
@@ -109,7 +109,7 @@ async fn connection(
     converse(from, to, serving, agent, &mut posts).await
 }
 
-/// Why a process speaks for no agent.
+/// Why a process acts for no agent.
 enum Absent {
     /// multiclaude may know it in a moment.
     NotYet(String),
@@ -120,8 +120,8 @@ fn refusal(reason: &str) -> ToAgent {
     ToAgent::Refused { reason: reason.to_owned() }
 }
 
-/// The agent that a process speaks for: the one in whose window it was started. What a
-/// process can choose, such as its directory, does not count.
+/// The agent that a process acts for: the one in whose window it was started. Properties
+/// that a process can choose, such as its directory, are ignored.
 async fn find(peer: &UCred, claimed: Option<&str>, state: &StateFile) -> Result<Agent, Absent> {
     let never = |reason: &str| Absent::Never(reason.to_owned());
     let not_yet = |reason: &str| Absent::NotYet(reason.to_owned());
@@ -129,7 +129,7 @@ async fn find(peer: &UCred, claimed: Option<&str>, state: &StateFile) -> Result<
         return Err(never("this bridge belongs to another user"));
     }
     let Some(pid) = peer.pid().and_then(|pid| u32::try_from(pid).ok()) else {
-        return Err(never("the system does not say which process this is"));
+        return Err(never("the system does not show which process this is"));
     };
     let panes = Panes::look().await;
     let state = state.read().ok_or_else(|| not_yet("multiclaude has no state"))?;
@@ -137,7 +137,7 @@ async fn find(peer: &UCred, claimed: Option<&str>, state: &StateFile) -> Result<
         let (nickname, repo) =
             state.repos.iter().find(|(_, repo)| repo.tmux_target() == session)?;
         let (local, agent) = repo.agents.iter().find(|(_, agent)| agent.tmux_window == window)?;
-        // Its parent is the claude in front, and no other program of the window.
+        // Its parent must be the claude in the foreground, not another program.
         let claudes = panes.claudes(session, agent);
         let parent = line.get(1).filter(|parent| claudes.contains(parent));
         Some(Agent {

@@ -1,4 +1,4 @@
-//! What the socket asks of the bridge.
+//! The interface of the socket to the rest of the bridge.
 
 use crate::hop::Process;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::Arc;
 
-/// The agent that a process speaks for.
+/// The agent that a process acts for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agent {
     /// multiclaude's name of the repo.
@@ -18,10 +18,10 @@ pub struct Agent {
     pub claude: Option<Process>,
 }
 
-/// What the socket's server asks of the bridge.
+/// Answers the socket's server.
 pub trait Serving: Debug + Send + Sync + 'static {
-    /// The registered name and `owner/repo` of a local agent; nothing if no repo of
-    /// that name is served.
+    /// The registered name and `owner/repo` of a local agent; `None` if its repo is not
+    /// served.
     fn named(&self, agent: &Agent) -> Option<(Option<String>, String)>;
 
     /// Calls a tool on behalf of an agent.

@@ -1,7 +1,7 @@
 //! The thread that takes message files as they are written.
 //!
-//! When an agent ends, multiclaude removes directories of unknown names within
-//! 90 ms. So this thread does nothing else, and makes no calls.
+//! When an agent ends, multiclaude removes directories of unknown names within 90 ms. So
+//! this thread does nothing else, and makes no calls.
 
 use super::Spool;
 use crate::clock;
@@ -17,10 +17,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// How long others go without a look.
+/// The longest time between two increments of `changed`.
 const STALE: Duration = Duration::from_secs(2);
 
-/// The thread.
+/// The thread that takes message files. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Capture {
     waker: Sender<Wake>,
@@ -41,8 +41,8 @@ struct Shared {
 }
 
 impl Capture {
-    /// Starts it. `changed` counts up when the state or a message of a local
-    /// agent changes.
+    /// Starts the thread. `changed` counts up when the state or a message of a local agent
+    /// changes.
     pub fn start(paths: Paths, state: Arc<StateFile>, changed: watch::Sender<u64>) -> Self {
         let watcher = Watcher::new();
         let waker = watcher.waker();
@@ -69,7 +69,7 @@ impl Capture {
         self.nudge();
     }
 
-    /// Looks at once.
+    /// Requests a scan now.
     pub fn nudge(&self) {
         let _ = self.waker.send(Wake::Nudge);
     }
@@ -99,7 +99,7 @@ impl Shared {
             if wakes.iter().any(|wake| matches!(wake, Wake::Stop)) {
                 return;
             }
-            // Where changes are not reported, others look now and then.
+            // Changes may not be reported, so count up from time to time.
             let stale = clock::awake().saturating_sub(*locked(&self.bumped)) > STALE;
             if stale || self.concerns_others(&wakes) {
                 *locked(&self.bumped) = clock::awake();
@@ -124,7 +124,7 @@ impl Shared {
         wanted
     }
 
-    /// Is there a change of the state, or of a local agent's messages?
+    /// Did the state, or a local agent's messages, change?
     fn concerns_others(&self, wakes: &[Wake]) -> bool {
         let out: Vec<_> = locked(&self.spools).iter().map(|spool| spool.dirs.out()).collect();
         let root = self.paths.root();
@@ -144,8 +144,7 @@ impl Shared {
         let state = self.state.read();
         let mut failure = None;
         for spool in &*locked(&self.spools) {
-            // Before a repo is in the state, or after it was removed, its
-            // directory is not ours to create.
+            // Do not create the directory of a repo that is not in the state.
             let local = state.as_ref().and_then(|state| state.repos.get(&spool.nickname));
             let linked =
                 local.map_or(Ok(()), |local| spool.make_links(local.agents.keys().cloned()));

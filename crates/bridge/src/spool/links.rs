@@ -1,9 +1,8 @@
-//! The links in `messages/<repo>/` that lead messages for other machines into
-//! directories of ours (`multiclaude.md`, *From a local agent to a remote
-//! name*).
+//! The links in `messages/<repo>/` that lead messages for other machines into directories
+//! of ours (`multiclaude.md`, *From a local agent to a remote name*).
 //!
-//! multiclaude removes directories of names that are not in its state, but
-//! follows links and leaves their targets alone.
+//! multiclaude removes directories of names that are not in its state, but follows links
+//! and does not remove their targets.
 
 use super::queue::adopt_files;
 use crate::dirs::{RepoDirs, make_dir, names};
@@ -17,14 +16,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tracing::info;
 
-/// What must hold of the directories in `messages/<repo>/`.
+/// The wanted state of the directories in `messages/<repo>/`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Wanted {
     /// Names of other machines, and of roles that stand down here.
     pub remote: BTreeSet<String>,
-    /// Names of local agents: theirs are plain directories.
+    /// Names of local agents, which have plain directories.
     pub local: BTreeSet<String>,
-    /// Names of local agents that have gone: multiclaude removes theirs.
+    /// Names of local agents that have ended: multiclaude removes their directories.
     pub gone: BTreeSet<String>,
 }
 
@@ -33,32 +32,33 @@ pub struct Wanted {
 pub struct Links {
     messages: PathBuf,
     dirs: RepoDirs,
-    /// The names of local agents, as of the last look. Locked during a change: two
-    /// at a time would take each other's drafts.
+    /// The names of local agents, as of the last scan. It is locked during a change: two
+    /// concurrent changes would take each other's drafts.
     local: Arc<Mutex<BTreeSet<String>>>,
 }
 
-/// What is in the place of a link.
+/// The entry in the place of a link.
 enum Found {
     Nothing,
     Ours,
-    /// Ours, from before the home was moved.
+    /// A link of ours from before the home was moved.
     Stale,
-    /// Ours, of a name that differs in case, on a file system that ignores it. It
-    /// serves both: a message is sent to the recipient that its file names.
+    /// A link of ours for a name that differs in case, on a file system that ignores case.
+    /// It serves both names: a message is sent to the recipient in its file.
     OtherCase,
     Directory,
     Foreign,
 }
 
 impl Links {
-    /// The links in `messages`, which lead into `dirs`.
+    /// The links in `messages`, with targets in `dirs`.
     pub fn new(messages: PathBuf, dirs: RepoDirs) -> Self {
         Self { messages, dirs, local: Arc::default() }
     }
 
-    /// Makes it so; the names for which that failed, with the reasons. Every
-    /// directory of an unknown name becomes a link, and its messages are taken.
+    /// Brings the directory into the wanted state; returns the names for which that failed,
+    /// with the reasons. Every directory of an unknown name becomes a link, and its messages
+    /// are taken.
     ///
     /// # Errors
     /// The directory cannot be created or read.
@@ -83,7 +83,7 @@ impl Links {
             }
             if !wanted.local.contains(&name)
                 && !wanted.gone.contains(&name)
-                && let Err(error) = self.catch(&name)
+                && let Err(error) = self.link_directory(&name)
             {
                 failed.insert(name, error.to_string());
             }
@@ -91,7 +91,7 @@ impl Links {
         Ok(failed)
     }
 
-    /// Removes all links of ours; the messages behind them stay in the queue.
+    /// Removes all our links; messages that were taken stay in the queue.
     ///
     /// # Errors
     /// The directory cannot be read.
@@ -102,21 +102,21 @@ impl Links {
         Ok(())
     }
 
-    /// A link for `name`, made before a message that names it as its sender.
+    /// Makes a link for `name`, before a message with that sender is placed.
     ///
     /// # Errors
-    /// Something else is in its place.
+    /// Its place is in use, or it cannot be made.
     pub fn link(&self, name: &str) -> io::Result<()> {
         let local = locked(&self.local);
         if let Some(local) = self.same_directory(name, &local) {
             return Err(io::Error::other(format!(
-                "{local} is an agent of this machine, and this file system does not tell its directory from that of {name}; rename one of the two",
+                "{local} is an agent of this machine, and this file system does not distinguish its directory from that of {name}; rename one of the two",
             )));
         }
         let (link, target) = (self.messages.join(name), self.target(name));
-        // A link that leads nowhere makes `message send` fail.
+        // Without its target, a link makes `message send` fail.
         make_dir(&target)?;
-        match self.found(name)? {
+        match self.inspect(name)? {
             Found::Ours | Found::OtherCase => Ok(()),
             Found::Nothing => match symlink(&target, &link) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => self.adopt(name),
@@ -131,60 +131,60 @@ impl Links {
                 symlink(&target, &link)
             }
             Found::Directory => self.adopt(name),
-            Found::Foreign => {
-                Err(io::Error::other(format!("{} exists and is not ours", link.display())))
-            }
+            Found::Foreign => Err(io::Error::other(format!(
+                "{} exists and is not a link of the bridge",
+                link.display()
+            ))),
         }
     }
 
-    /// An unknown name: a directory becomes a link, a link stays.
-    fn catch(&self, name: &str) -> io::Result<()> {
-        match self.found(name)? {
-            // Even if it is empty: a message will be written into it next.
+    /// Replaces the directory of an unknown name by a link; other entries stay.
+    fn link_directory(&self, name: &str) -> io::Result<()> {
+        match self.inspect(name)? {
+            // Even if it is empty: a message may be written into it next.
             Found::Directory => self.link(name),
             _ => Ok(()),
         }
     }
 
-    /// Removes the link of a name that a local agent has now.
+    /// Removes our link for a name, if there is one.
     ///
     /// # Errors
-    /// As `unlink`.
+    /// It cannot be removed.
     pub fn unlink(&self, name: &str) -> io::Result<()> {
         let _one = locked(&self.local);
-        if matches!(self.found(name)?, Found::Ours | Found::Stale | Found::OtherCase) {
+        if matches!(self.inspect(name)?, Found::Ours | Found::Stale | Found::OtherCase) {
             fs::remove_file(self.messages.join(name))?;
             info!(name, "link removed");
         }
         Ok(())
     }
 
-    /// Replaces the directory that multiclaude made by a link, and takes what is
-    /// in it.
+    /// Replaces a directory that multiclaude made by a link, and takes its messages.
     fn adopt(&self, name: &str) -> io::Result<()> {
         let (link, target) = (self.messages.join(name), self.target(name));
         let draft = self.dirs.out().join(format!(".{name}.link"));
-        // A crash may have left the directory of an earlier exchange there.
+        // A crash may have left the directory of an earlier exchange.
         take_over(&draft, &target)?;
         symlink(&target, &draft)?;
-        // In one step: a writer finds the directory or the link, never nothing.
+        // In one step, so that a writer always finds the directory or the link.
         if renameat_with(CWD, &draft, CWD, &link, RenameFlags::EXCHANGE).is_ok() {
             info!(name, "directory replaced by a link");
             return take_over(&draft, &target);
         }
-        // Another file system, or one that cannot exchange.
+        // It is another file system, or one without exchanges.
         fs::remove_file(&draft)?;
         adopt_files(&link, &target)?;
         match remove_empty(&link) {
             Ok(()) => symlink(&target, &link),
-            // A message has come meanwhile: the next look takes it.
+            // Another message was written: the next scan takes it.
             Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// The local agent whose directory is that of `name`, too: they differ in upper
-    /// and lower case only, and the file system ignores that.
+    /// The local agent with the same directory as `name`: the names differ in case only, and
+    /// the file system ignores case.
     fn same_directory<'a>(&self, name: &str, local: &'a BTreeSet<String>) -> Option<&'a String> {
         let lower = name.to_lowercase();
         let same = |other: &&String| *other != name && other.to_lowercase() == lower;
@@ -195,7 +195,7 @@ impl Links {
         self.dirs.out().join(name)
     }
 
-    fn found(&self, name: &str) -> io::Result<Found> {
+    fn inspect(&self, name: &str) -> io::Result<Found> {
         let link = self.messages.join(name);
         let kind = match fs::symlink_metadata(&link) {
             Ok(found) => found.file_type(),
@@ -230,7 +230,7 @@ impl Links {
     }
 }
 
-/// Does the file system that `messages/<repo>` is on ignore upper and lower case?
+/// Does the file system of `messages/<repo>` ignore case?
 fn ignores_case(messages: &Path) -> bool {
     let Some((parent, nickname)) = messages.parent().zip(messages.file_name()) else {
         return false;
@@ -241,8 +241,7 @@ fn ignores_case(messages: &Path) -> bool {
     identity(messages).is_some_and(|found| identity(&other) == Some(found))
 }
 
-/// Moves the messages of a directory that was exchanged for a link, and removes
-/// it.
+/// Takes the messages of a directory that was exchanged for a link, and removes it.
 fn take_over(draft: &Path, target: &Path) -> io::Result<()> {
     match fs::symlink_metadata(draft) {
         Ok(found) if found.is_dir() => {}
@@ -250,7 +249,7 @@ fn take_over(draft: &Path, target: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     }
-    // A writer that had found the directory before may add a last file.
+    // A writer that opened the directory before the exchange may add a last file.
     for _ in 0..10 {
         adopt_files(draft, target)?;
         match remove_empty(draft) {
@@ -258,10 +257,10 @@ fn take_over(draft: &Path, target: &Path) -> io::Result<()> {
             done => return done,
         }
     }
-    Err(io::Error::other(format!("{} does not become empty", draft.display())))
+    Err(io::Error::other(format!("{} cannot be emptied", draft.display())))
 }
 
-/// Removes a directory in which no message file is left.
+/// Removes a directory without message files.
 fn remove_empty(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -274,7 +273,7 @@ fn remove_empty(dir: &Path) -> io::Result<()> {
     fs::remove_dir(dir)
 }
 
-/// Takes over what a crash has left of earlier exchanges.
+/// Completes exchanges that a crash interrupted.
 pub(super) fn recover(dirs: &RepoDirs) -> io::Result<()> {
     for entry in fs::read_dir(dirs.out())? {
         let entry = entry?;

@@ -6,7 +6,7 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | this one | what the parts share: [`Spool`] |
+//! | this one | [`Spool`], which combines the parts |
 //! | `links` | the links, and directories of unknown names |
 //! | `queue` | the order of sending |
 //! | `capture` | the thread that takes files as they are written |
@@ -21,7 +21,7 @@ pub use queue::{Entry, Queue, entries, recipients};
 
 use crate::dirs::{RepoDirs, make_dir, remove};
 use crate::lock::locked;
-use crate::multiclaude::LocalMessage;
+use crate::multiclaude::{LocalMessage, State};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -29,42 +29,44 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use tokio::sync::watch;
 
-/// The outgoing side of one repo, shared by the thread that takes files and the
-/// tasks that send them.
+/// The outgoing messages of one repo, shared by the thread that takes files and the tasks
+/// that send them.
 #[derive(Debug)]
 pub struct Spool {
     /// multiclaude's name for the repo.
     pub nickname: String,
-    /// Where its files are.
+    /// The bridge's directory of the repo.
     pub dirs: RepoDirs,
     /// `messages/<repo>`.
     pub messages: PathBuf,
-    /// The links in it.
+    /// The links in `messages`.
     pub links: Links,
     queue: Mutex<Queue>,
     released: Mutex<BTreeMap<String, i64>>,
     /// Names of other machines, and of roles that stand down here.
     remote: Mutex<BTreeSet<String>>,
-    /// Roles that stand down here, whatever the state says.
+    /// Roles that stand down here, even if the state has them.
     stood_down: Mutex<BTreeSet<String>>,
-    /// Names of local agents that have gone.
+    /// Names of local agents that have ended.
     gone: Mutex<BTreeSet<String>>,
     /// Names that could not be linked, and why.
     unlinked: Mutex<BTreeMap<String, String>>,
-    /// Counts up when something may be sent.
+    /// Counts up when a message may be sent.
     pub ready: watch::Sender<u64>,
 }
 
 impl Spool {
-    /// The spool of a repo.
+    /// Opens the spool of a repo.
     ///
     /// # Errors
     /// Its directories cannot be created or read.
     pub fn open(nickname: &str, messages: PathBuf, dirs: RepoDirs) -> io::Result<Self> {
+        let queue = Queue::open(dirs.clone())?;
+        links::recover(&dirs)?;
         Ok(Self {
             nickname: nickname.to_owned(),
             links: Links::new(messages.clone(), dirs.clone()),
-            queue: Mutex::new(Queue::open(dirs.clone())?),
+            queue: Mutex::new(queue),
             messages,
             dirs,
             released: Mutex::default(),
@@ -76,15 +78,15 @@ impl Spool {
         })
     }
 
-    /// Names of other machines, and when each was last seen, in milliseconds since
-    /// the epoch, as an earlier process has written them down.
+    /// The stored names of other machines, and when each was last registered, in
+    /// milliseconds since the epoch.
     pub fn known_names(&self) -> BTreeMap<String, i64> {
         let text = fs::read(self.dirs.links()).ok();
         text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
 
-    /// Says which names are elsewhere, which roles stand down here, and which
-    /// local agents have gone.
+    /// Sets the names of other machines, the roles that stand down here, and the local
+    /// agents that have ended.
     pub fn set_names(
         &self,
         remote: BTreeSet<String>,
@@ -106,7 +108,14 @@ impl Spool {
         locked(&self.stood_down).clone()
     }
 
-    /// What must hold of the directories, when these agents are in the state.
+    /// Is this an agent of multiclaude's on this machine that does not stand down?
+    pub fn is_local(&self, name: &str, state: Option<&State>) -> bool {
+        let repo = state.and_then(|state| state.repos.get(&self.nickname));
+        repo.is_some_and(|repo| repo.agents.contains_key(name))
+            && !locked(&self.stood_down).contains(name)
+    }
+
+    /// The wanted state of the directories, when these agents are in multiclaude's state.
     fn wanted(&self, agents: impl Iterator<Item = String>) -> Wanted {
         let stood_down = locked(&self.stood_down).clone();
         let local: BTreeSet<String> = agents.filter(|name| !stood_down.contains(name)).collect();
@@ -117,22 +126,22 @@ impl Spool {
         Wanted { remote, local, gone }
     }
 
-    /// Makes the links, as far as the state says which names are local.
+    /// Makes the links, when these agents are in multiclaude's state.
     fn make_links(&self, agents: impl Iterator<Item = String>) -> io::Result<()> {
         let failed = self.links.make(&self.wanted(agents))?;
         *locked(&self.unlinked) = failed;
         Ok(())
     }
 
-    /// Takes all files that are whole and releases them.
+    /// Takes all complete files and releases them.
     ///
     /// # Errors
     /// A directory cannot be read, or the disk is full.
     pub fn take(&self) -> io::Result<()> {
         let mut queue = locked(&self.queue);
         let mut any = false;
-        // The look after the last find releases it.
-        while queue.look()? > 0 {
+        // The scan after the last find releases it.
+        while queue.scan()? > 0 {
             any = true;
         }
         let released = queue.released().clone();
@@ -143,7 +152,7 @@ impl Spool {
         queue.failure().map_or(Ok(()), Err)
     }
 
-    /// Gives a message back to multiclaude: its recipient is a local agent now.
+    /// Gives a message back to multiclaude, whose recipient is a local agent now.
     ///
     /// # Errors
     /// The directory cannot be created, or the disk is full.
@@ -164,7 +173,7 @@ impl Spool {
         }
     }
 
-    /// Does a message wait that this local agent wrote before `before_nanos`?
+    /// Is there an unsent message that this local agent wrote before `before_nanos`?
     ///
     /// # Errors
     /// A directory cannot be read.
@@ -186,14 +195,14 @@ impl Spool {
     /// Sets a message aside that can neither be sent nor returned.
     ///
     /// # Errors
-    /// The disk is full.
+    /// The file cannot be moved.
     pub fn set_aside(&self, entry: &Entry) -> io::Result<()> {
         make_dir(&self.dirs.damaged())?;
         fs::rename(&entry.path, self.dirs.damaged().join(format!("{}.json", entry.id)))
     }
 
-    /// The messages for a recipient that may be sent, in order. What is taken
-    /// later comes after all of them.
+    /// The messages for a recipient that may be sent, in order. Messages that are taken
+    /// later come after all of them.
     ///
     /// # Errors
     /// The directory cannot be read.

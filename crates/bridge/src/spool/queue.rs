@@ -1,11 +1,10 @@
-//! Messages of local agents on their way out: a directory per recipient, in
-//! which a file's name is its place in the order.
+//! The queue of outgoing messages: a directory per recipient, in which a file's name begins
+//! with its place in the order.
 
 use crate::clock;
 use crate::dirs::{RepoDirs, make_dir, names, remove};
 use crate::multiclaude::LocalMessage;
 use crate::names::DAEMON;
-use crate::spool::links;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -13,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tracing::{info, warn};
 
-/// A file that is not whole after this time stays that way: its writer has died.
+/// A file that is incomplete for longer than this stays so: its writer has died.
 const HALF_WRITTEN: Duration = Duration::from_mins(1);
 /// Digits of a place in the order: nanoseconds since the epoch.
 const DIGITS: usize = 20;
@@ -27,34 +26,31 @@ pub struct Entry {
     pub place: i64,
     /// The name of multiclaude's file, without `.json`.
     pub id: String,
-    /// Where it is.
+    /// The path of the file.
     pub path: PathBuf,
 }
 
-/// Takes files out of the directories that the links lead to, into the order of
-/// sending.
+/// Takes files out of the targets of the links, in the order of sending.
 ///
-/// multiclaude's ids are random, so the order is that of the timestamps in the
-/// files. One look at a directory may miss a file that is older than one it
-/// sees, but the next look does not: so a message is released by the look after
-/// the one that found it. A message that a later look finds comes after all that
-/// are released, even if the clock was set back.
+/// multiclaude's ids are random, so the order is that of the timestamps in the files. One
+/// scan of a directory may miss a file that is older than one it finds, but the next scan
+/// does not. So a message is released by the scan after the one that found it. A message
+/// that a later scan finds comes after all released ones, even if the clock was set back.
 #[derive(Debug)]
 pub struct Queue {
     dirs: RepoDirs,
     /// The last released place, by recipient.
     released: BTreeMap<String, i64>,
-    /// The last place that the latest look has given, by recipient.
+    /// The last place that the latest scan has assigned, by recipient.
     latest: BTreeMap<String, i64>,
-    /// The last place that was given to a message whose own time was over, by
-    /// recipient.
+    /// The last place of a message with a timestamp before a released one, by recipient.
     moved: BTreeMap<String, i64>,
-    /// What could not be taken at the latest look.
+    /// Why a file could not be taken in the latest scan.
     failure: Option<io::Error>,
 }
 
 impl Queue {
-    /// The queue of a repo, with what an earlier process has left in it.
+    /// Opens the queue of a repo, with the messages of an earlier process.
     ///
     /// # Errors
     /// The directories cannot be created or read.
@@ -68,23 +64,22 @@ impl Queue {
                 latest.insert(recipient, last.place);
             }
         }
-        links::recover(&dirs)?;
         let (released, moved) = (BTreeMap::new(), BTreeMap::new());
         Ok(Self { dirs, released, latest, moved, failure: None })
     }
 
-    /// Looks once; the number of messages that were taken. While it is not 0,
-    /// look again at once. What cannot be taken holds up nothing else: see
+    /// Scans once; returns the number of messages that were taken. While it is not 0, scan
+    /// again at once. A file that cannot be taken does not block others: see
     /// [`Queue::failure`].
     ///
     /// # Errors
     /// The directory cannot be read.
-    pub fn look(&mut self) -> io::Result<usize> {
+    pub fn scan(&mut self) -> io::Result<usize> {
         let mut found: BTreeMap<String, i64> = BTreeMap::new();
         let mut count = 0;
         self.failure = None;
         for recipient in names(&self.dirs.out())? {
-            let mut taken = self.whole_files(&recipient);
+            let mut taken = self.complete_files(&recipient);
             taken.sort();
             for (nanos, path) in taken {
                 let place = self.place(&recipient, nanos, found.get(&recipient).copied());
@@ -104,13 +99,13 @@ impl Queue {
         Ok(count)
     }
 
-    /// What could not be taken at the latest look.
+    /// Why a file could not be taken in the latest scan.
     pub fn failure(&mut self) -> Option<io::Error> {
         self.failure.take()
     }
 
-    /// The place of a message: its time, unless that is over for its recipient;
-    /// after `last`, the one before it in this look.
+    /// The place of a message: its timestamp, or, if a later place was released, one after
+    /// that; always after `last`, the one before it in this scan.
     fn place(&mut self, recipient: &str, nanos: i64, last: Option<i64>) -> i64 {
         let after = last.map_or(0, |last| last + 1);
         let free = self.released.get(recipient).map_or(0, |last| last + 1);
@@ -122,14 +117,14 @@ impl Queue {
         *moved
     }
 
-    /// Messages up to this place may be sent, by recipient.
+    /// The places up to which messages may be sent, by recipient.
     pub fn released(&self) -> &BTreeMap<String, i64> {
         &self.released
     }
 
-    /// The files for a recipient that are whole, with their times.
-    fn whole_files(&mut self, recipient: &str) -> Vec<(i64, PathBuf)> {
-        let mut whole = Vec::new();
+    /// The complete files for a recipient, with their timestamps.
+    fn complete_files(&mut self, recipient: &str) -> Vec<(i64, PathBuf)> {
+        let mut complete = Vec::new();
         let files = json_files(&self.dirs.out().join(recipient), DEPTH);
         let files = files.unwrap_or_else(|error| {
             self.failure = Some(error);
@@ -140,7 +135,7 @@ impl Queue {
                 Ok(Some(message)) if message.from == DAEMON => remove(&path),
                 Ok(Some(message)) => {
                     let nanos = message.nanos().filter(|nanos| *nanos > 0);
-                    whole.push((nanos.unwrap_or_else(clock::wall_nanos), path));
+                    complete.push((nanos.unwrap_or_else(clock::wall_nanos), path));
                     Ok(())
                 }
                 Ok(None) if clock::age_of(&path).is_some_and(|age| age > HALF_WRITTEN) => {
@@ -153,7 +148,7 @@ impl Queue {
                 self.failure = Some(error);
             }
         }
-        whole
+        complete
     }
 
     fn take(&self, recipient: &str, place: i64, path: &Path) -> io::Result<()> {
@@ -167,7 +162,7 @@ impl Queue {
         let name = path.file_name().unwrap_or_default();
         let aside = self.dirs.damaged().join(name);
         make_dir(&self.dirs.damaged())?;
-        warn!(file = %aside.display(), "a message file never became readable and was set aside");
+        warn!(file = %aside.display(), "a message file never became readable and was moved here");
         fs::rename(path, aside)
     }
 }
@@ -186,7 +181,7 @@ pub fn entries(dirs: &RepoDirs, recipient: &str) -> io::Result<Vec<Entry>> {
     Ok(names(&dir)?.into_iter().filter_map(entry).collect())
 }
 
-/// The recipients that something waits for.
+/// The recipients with a queue.
 ///
 /// # Errors
 /// The directory cannot be read.
@@ -194,14 +189,14 @@ pub fn recipients(dirs: &RepoDirs) -> io::Result<Vec<String>> {
     names(&dirs.queue())
 }
 
-/// Moves the message files of a directory that multiclaude wrote, before there
-/// was a link in its place, to where links lead. What was pasted or read already
-/// was for a local agent that has gone: multiclaude would remove it, too.
+/// Moves the message files of a directory that multiclaude wrote before it became a link.
+/// Messages that were pasted or read already were for a local agent that has ended:
+/// multiclaude would remove them, too.
 pub(super) fn adopt_files(from: &Path, target: &Path) -> io::Result<()> {
     for path in json_files(from, DEPTH)? {
         let pending = match LocalMessage::read(&path)? {
             Some(message) => message.status == crate::multiclaude::Status::Pending,
-            // Its writer is still at work on the open file.
+            // It is still being written.
             None => true,
         };
         if !pending {
@@ -213,7 +208,7 @@ pub(super) fn adopt_files(from: &Path, target: &Path) -> io::Result<()> {
             continue;
         };
         match fs::rename(&path, target.join(name)) {
-            // It is copied as soon as it is whole.
+            // It is copied as soon as it is complete.
             Err(error) if error.kind() == ErrorKind::CrossesDevices => {
                 if let Some(message) = LocalMessage::read(&path)? {
                     message.write(target)?;
@@ -226,8 +221,8 @@ pub(super) fn adopt_files(from: &Path, target: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The `.json` files in a directory and those below it. Links and pipes are left
-/// out: only what multiclaude writes is read.
+/// The `.json` files in a directory and those below it. Links and pipes are left out,
+/// because multiclaude writes none.
 pub(super) fn json_files(dir: &Path, depth: usize) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for name in names(dir)? {

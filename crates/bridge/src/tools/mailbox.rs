@@ -1,8 +1,9 @@
-//! The tools on an agent's own mailbox, for one that has no bridge: its messages stay at
-//! the coordinator until it reads them.
+//! The tools on an agent's own mailbox, for agents without a bridge: their messages stay
+//! at the coordinator until they read them.
 
 use super::{
-    List, OfMessage, Send as Wish, arguments, call_api, message_id, preview, receipt, shown,
+    List, OfMessage, Send as SendArguments, arguments, call_api, message_id, preview, receipt,
+    sanitised,
 };
 use crate::hints;
 use multiclaude_hybrid_client::protocol::AgentName;
@@ -14,9 +15,9 @@ use multiclaude_hybrid_client::{MessageFilter, RepoClient};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// How messages are closed and opened.
+/// Encrypts and decrypts messages.
 pub trait Seal: Sync {
-    /// Encrypts a message, where that is wanted.
+    /// Encrypts a message, if that is required or possible.
     ///
     /// # Errors
     /// Why it must not be sent.
@@ -28,11 +29,11 @@ pub trait Seal: Sync {
     /// Why it cannot be read.
     fn open(&self, message: Message) -> Result<String, String>;
 
-    /// Must nothing leave this machine unencrypted?
+    /// Must this machine encrypt everything that it sends?
     fn required(&self) -> bool;
 }
 
-/// No encryption, for a worker that has no key.
+/// No encryption, for workers without a key.
 #[derive(Debug, Clone, Copy)]
 pub struct Plain<'a>(pub &'a RepoClient);
 
@@ -59,7 +60,7 @@ impl Seal for Plain<'_> {
 /// Calls any tool on behalf of `name`.
 ///
 /// # Errors
-/// What the agent reads.
+/// The reason why it failed, for the agent.
 pub async fn call(
     repo: &RepoClient,
     name: &AgentName,
@@ -67,10 +68,10 @@ pub async fn call(
     tool: &str,
     args: Value,
 ) -> Result<Value, String> {
-    shown(answer(repo, name, seal, tool, args).await)
+    sanitised(dispatch(repo, name, seal, tool, args).await)
 }
 
-async fn answer(
+async fn dispatch(
     repo: &RepoClient,
     name: &AgentName,
     seal: &impl Seal,
@@ -85,7 +86,7 @@ async fn answer(
             let (id, from, sent_at) =
                 (message.id.clone(), message.from.clone(), message.created_at);
             let opened = seal.open(message);
-            // What cannot be opened is with the agent, and not in its mind.
+            // The agent has received a message that it cannot open, but not seen its text.
             let report =
                 if opened.is_ok() { Report::SEEN } else { MessageStatus::Delivered.into() };
             repo.report(&id, report, None).await.map_err(|error| hints::explained(&error))?;
@@ -116,13 +117,13 @@ async fn send(
     repo: &RepoClient,
     name: &AgentName,
     seal: &impl Seal,
-    wish: Wish,
+    message: SendArguments,
 ) -> Result<Value, String> {
-    let to =
-        AgentName::parse(&wish.to).map_err(|error| format!("the name {:?} {error}", wish.to))?;
-    let reply_to = wish.reply_to.as_deref().map(message_id).transpose()?;
+    let to = AgentName::parse(&message.to)
+        .map_err(|error| format!("the name {:?} {error}", message.to))?;
+    let reply_to = message.reply_to.as_deref().map(message_id).transpose()?;
     let from = Sender::Agent(name.clone());
-    let message = NewMessage { reply_to, ..NewMessage::new(from, to, &wish.body) };
+    let message = NewMessage { reply_to, ..NewMessage::new(from, to, &message.body) };
     let sealed = seal.seal(message).await?;
     let key = Uuid::new_v4().to_string();
     let sent = repo.send(&sealed, Some(&key)).await.map_err(|error| hints::explained(&error))?;
@@ -147,7 +148,7 @@ async fn list(
     Ok(json!(lines.collect::<Vec<_>>()))
 }
 
-/// A message for this agent, and for no other of the same owner.
+/// A message to this agent. Messages to other agents of its owner are refused.
 async fn received(repo: &RepoClient, name: &AgentName, args: Value) -> Result<Message, String> {
     let of: OfMessage = arguments(args)?;
     let message =

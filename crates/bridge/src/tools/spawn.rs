@@ -1,26 +1,24 @@
-//! Asking for a worker: may the task leave, and does anybody take it?
+//! Requests a worker: whether the task may be sent, and whether a runner will take it.
 
-use super::{Spawn, worker};
 use crate::clock::wall_ms;
 use crate::hints;
 use multiclaude_hybrid_client::protocol::config::{Encrypt, HybridConfig};
 use multiclaude_hybrid_client::protocol::spawn::{NewSpawn, SpawnRequest, SpawnStatus, SpawnedBy};
 use multiclaude_hybrid_client::protocol::{AgentName, Timestamp};
 use multiclaude_hybrid_client::{Error, RepoClient};
-use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// A runner that has not asked for work for so long is away, in ms.
+/// A runner that has not asked for work for this long counts as away, in ms.
 const RUNNER_AWAY_MS: i64 = 10 * 60 * 1000;
 
-/// Asks for a worker on behalf of `name`. `required`: this machine sends nothing
-/// unencrypted.
+/// Requests a worker on behalf of `name`; returns the request, with a warning if no runner
+/// may take it. `required`: this machine sends nothing unencrypted.
 pub(super) async fn spawn(
     repo: &RepoClient,
     name: &AgentName,
-    wish: Spawn,
+    task: &str,
     required: bool,
-) -> Result<Value, String> {
+) -> Result<(SpawnRequest, Option<String>), String> {
     let text = |error: Error| hints::explained(&error);
     let config = repo.config().await.map_err(text)?.value;
     if let Some(reason) = unencrypted(&config, required) {
@@ -29,20 +27,15 @@ pub(super) async fn spawn(
              --unencrypted \"task\""
         ));
     }
-    let request =
-        NewSpawn { spawned_by: Some(SpawnedBy::Agent(name.clone())), ..NewSpawn::new(&wish.task) };
+    let spawned_by = Some(SpawnedBy::Agent(name.clone()));
+    let request = NewSpawn { spawned_by, ..NewSpawn::new(task) };
     let key = Uuid::new_v4().to_string();
     let request = repo.spawn(&request, Some(&key)).await.map_err(text)?;
-    let mut answer = worker(&request);
-    if let Some(warning) = no_runner(&request, &config, Timestamp(wall_ms()))
-        && let Some(fields) = answer.as_object_mut()
-    {
-        fields.insert("warning".to_owned(), json!(warning));
-    }
-    Ok(answer)
+    let warning = no_runner(&request, &config, Timestamp(wall_ms()));
+    Ok((request, warning))
 }
 
-/// Why a task must not leave this machine: it cannot be encrypted.
+/// Why a task, which cannot be encrypted, must not be sent; `None` if it may.
 pub fn unencrypted(config: &HybridConfig, required: bool) -> Option<String> {
     let who = match (required, config.encrypt) {
         (true, _) => "this machine sends nothing unencrypted",
@@ -56,8 +49,8 @@ pub fn unencrypted(config: &HybridConfig, required: bool) -> Option<String> {
     ))
 }
 
-/// A warning, if the request waits where no runner has asked for work lately and
-/// requests are pushed to nobody.
+/// A warning, if the request waits, no runner has asked for work lately, and requests are
+/// not pushed.
 pub fn no_runner(request: &SpawnRequest, config: &HybridConfig, now: Timestamp) -> Option<String> {
     let lately = |seen: Timestamp| now.0 - seen.0 < RUNNER_AWAY_MS;
     if request.status != SpawnStatus::Pending
@@ -76,6 +69,7 @@ pub fn no_runner(request: &SpawnRequest, config: &HybridConfig, now: Timestamp) 
 mod tests {
     use super::*;
     use multiclaude_hybrid_client::protocol::Repo;
+    use serde_json::json;
 
     fn config() -> HybridConfig {
         HybridConfig::default_of(Repo::parse("acme/app").unwrap())
@@ -101,13 +95,13 @@ mod tests {
         assert!(warned("pending", Some(now.0 - RUNNER_AWAY_MS), &config));
         assert!(!warned("pending", Some(now.0 - RUNNER_AWAY_MS + 1), &config));
         assert!(!warned("in_progress", None, &config));
-        // Those are pushed to somebody.
+        // With a spawn_endpoint, requests are pushed.
         config.spawn_endpoint = "https://runner.example.com".to_owned();
         assert!(!warned("pending", None, &config));
     }
 
     #[test]
-    fn a_task_leaves_only_where_plain_text_may() {
+    fn a_task_is_sent_only_if_plain_text_is_allowed() {
         let mut config = config();
         assert_eq!(unencrypted(&config, false), None);
         assert!(unencrypted(&config, true).is_some());

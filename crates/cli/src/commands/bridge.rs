@@ -15,7 +15,7 @@ use crate::session::Session;
 use crate::types;
 use clap::{Args, Subcommand, ValueEnum};
 use multiclaude_hybrid_bridge::dirs::Dirs;
-use multiclaude_hybrid_bridge::hop::Wishes;
+use multiclaude_hybrid_bridge::hop::HopOptions;
 use multiclaude_hybrid_bridge::inbox::Accept;
 use multiclaude_hybrid_bridge::run::{Options, StartError, run};
 use multiclaude_hybrid_client::protocol::Owner;
@@ -192,7 +192,7 @@ impl RunArgs {
                 .map(|url| url.as_str().trim_end_matches('/').to_owned()),
             polling: self.poll,
             accept: self.accept.clone(),
-            wishes: Wishes {
+            hop: HopOptions {
                 workspace: self.workspace == Workspace::Deliver,
                 quiet: self.notify == Notify::None,
             },

@@ -215,7 +215,7 @@ impl InboxArgs {
         let reader = Reader::new(session, &at.repo);
         loop {
             let letter = inbox.next().await?;
-            let opened = reader.open(letter.message().clone());
+            let opened = reader.open((*letter).clone());
             show_one(out, &opened);
             match self.status(&opened) {
                 MessageStatus::Acked => letter.acked().await?,

@@ -10,8 +10,8 @@ use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_bridge::dirs::Dirs;
-use multiclaude_hybrid_bridge::hop::{Process, Said};
-use multiclaude_hybrid_bridge::socket::Desk;
+use multiclaude_hybrid_bridge::hop::{Process, SessionFile};
+use multiclaude_hybrid_bridge::socket::BridgeClient;
 use multiclaude_hybrid_bridge::{tools, unix};
 use multiclaude_hybrid_client::protocol::AgentName;
 use multiclaude_hybrid_runner::executor::SOCKET_VARIABLE;
@@ -171,7 +171,7 @@ async fn for_agent(session: &Session) -> Outcome {
             Box::pin(async move { post(&home, claude, &text).await })
         }
     };
-    let (desk, sending) = Desk::new(socket(session), can_post() && !is_of_a_worker());
+    let (desk, sending) = BridgeClient::new(socket(session), can_post() && !is_of_a_worker());
     let (calls, mut called) = mpsc::channel::<Call>(8);
     let answering = async {
         while let Some((tool, arguments, result)) = called.recv().await {
@@ -200,7 +200,7 @@ async fn call_once(session: &Session, tool: &str, arguments: &str) -> Outcome {
     if matches!(tool, "read_message" | "ack_message") {
         session.out.must_be_seen()?;
     }
-    let (desk, sending) = Desk::new(socket(session), false);
+    let (desk, sending) = BridgeClient::new(socket(session), false);
     let no_posts = |_| -> std::pin::Pin<Box<dyn Future<Output = _> + Send>> {
         Box::pin(async { Err("this process has no session".to_owned()) })
     };
@@ -257,7 +257,7 @@ fn can_post() -> bool {
 /// Posts a text into the session of the claude that has started this process.
 async fn post(home: &Path, claude: u32, text: &str) -> Result<(), String> {
     // `/clear` changes the session's id: ask each time.
-    let said = Process::of(claude).and_then(|process| Said::of(home, &process));
+    let said = Process::of(claude).and_then(|process| SessionFile::read(home, &process));
     let said = said.ok_or("Claude Code does not say which session this is")?;
     let socket: PathBuf = said.messaging_socket_path.ok_or("this session has no inbox socket")?;
     let line = json!({

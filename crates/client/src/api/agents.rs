@@ -1,6 +1,5 @@
-//! The registry.
+//! Registered agents.
 
-use super::query;
 use crate::{Call, Error, Repeat, RepoClient};
 use multiclaude_hybrid_protocol::agent::{
     Agent, AgentStatus, AgentUpdate, EndpointChange, Location, Registration,
@@ -13,32 +12,32 @@ use serde::{Deserialize, Serialize};
 /// Which agents are listed; all of them by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AgentFilter {
-    /// Of this type.
+    /// Only agents of this type.
     pub r#type: Option<String>,
-    /// That run there.
+    /// Only agents at this location.
     pub location: Option<Location>,
-    /// With this status.
+    /// Only agents with this status.
     pub status: Option<AgentStatus>,
-    /// Of this owner.
+    /// Only agents of this owner.
     pub owner: Option<Owner>,
 }
 
-/// How an `endpoint.test` went.
+/// The result of an `endpoint.test`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointTest {
-    /// Did it take the test?
+    /// Did the endpoint accept the test?
     pub ok: bool,
-    /// The status that the endpoint answered with, if it did.
+    /// The status of the endpoint's answer, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// How long it took.
+    /// How long it took, in milliseconds.
     pub duration_ms: i64,
-    /// What went wrong: `timeout`, `status_500`, …
+    /// Why the test failed: `timeout`, `status_500`, …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// The header that ties a call to an incarnation.
+/// Adds the header that binds a call to an incarnation.
 pub(crate) fn incarnation(call: Call, agent: Option<&AgentId>) -> Call {
     match agent {
         Some(id) => call.header("agent-id", id.as_str()),
@@ -47,27 +46,8 @@ pub(crate) fn incarnation(call: Call, agent: Option<&AgentId>) -> Call {
 }
 
 impl RepoClient {
-    /// `POST …/agents`: registers an agent, or renews it. It is repeated only
-    /// where no secret can be lost with an answer.
-    ///
-    /// ```no_run
-    /// # async fn example(repo: multiclaude_hybrid_client::RepoClient) -> Result<(), Box<dyn std::error::Error>> {
-    /// use multiclaude_hybrid_client::AgentFilter;
-    /// use multiclaude_hybrid_client::protocol::AgentName;
-    /// use multiclaude_hybrid_client::protocol::agent::{EndpointChange, Registration};
-    ///
-    /// let queue = repo.register(&Registration {
-    ///     endpoint: EndpointChange::Set("https://hooks.example.com/queue".to_owned()),
-    ///     instance: Some("box-1".to_owned()),
-    ///     ..Registration::new(AgentName::parse("merge-queue")?, "merge-queue")
-    /// }).await?;
-    /// println!("keep this, it is shown once: {:?}", queue.webhook_secret);
-    /// for agent in repo.agents(&AgentFilter::default()).await? {
-    ///     println!("{} is {}", agent.name, agent.status.as_str());
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// `POST …/agents`: registers an agent, or renews its registration. It is repeated
+    /// only if no secret can be lost with an answer.
     pub async fn register(&self, agent: &Registration) -> Result<Agent, Error> {
         let generates = matches!(agent.endpoint, EndpointChange::Set(_));
         let repeat = if agent.take_over || (generates && agent.webhook_secret.is_none()) {
@@ -79,16 +59,15 @@ impl RepoClient {
         self.call(call).await?.json()
     }
 
-    /// `GET …/agents`: all that fit, page by page.
+    /// `GET …/agents`: all that match, page by page.
     pub async fn agents(&self, filter: &AgentFilter) -> Result<Vec<Agent>, Error> {
-        let query = query(&[
+        let filter = [
             ("type", filter.r#type.clone()),
-            ("location", filter.location.map(|l| l.as_str().to_owned())),
-            ("status", filter.status.map(|s| s.as_str().to_owned())),
+            ("location", filter.location.map(|location| location.as_str().to_owned())),
+            ("status", filter.status.map(|status| status.as_str().to_owned())),
             ("owner", filter.owner.as_ref().map(ToString::to_string)),
-            ("limit", Some("500".to_owned())),
-        ]);
-        self.client.all(&format!("{}/agents", self.path), &query).await
+        ];
+        self.client.list(&format!("{}/agents", self.path), &filter, usize::MAX).await
     }
 
     /// `GET …/agents/{name}`, with how many messages wait for it.
@@ -118,14 +97,14 @@ impl RepoClient {
         self.call(incarnation(call, id)).await.map(|_| ())
     }
 
-    /// `POST …/heartbeats`: signs of life of up to 100 agents in one call.
+    /// `POST …/heartbeats`: heartbeats of up to 100 agents in one call.
     pub async fn heartbeats(&self, beats: &[Heartbeat]) -> Result<Vec<HeartbeatResult>, Error> {
         let call = Call::new(Method::POST, "/heartbeats").json(beats).repeat(Repeat::Safe);
         self.call(call).await?.json()
     }
 
-    /// `POST …/agents/{name}/endpoint/secret`: a new secret, `whsec_…`, in this
-    /// answer only.
+    /// `POST …/agents/{name}/endpoint/secret`: makes a new secret, `whsec_…`, which is in
+    /// this answer only.
     pub async fn rotate_secret(&self, name: &AgentName) -> Result<String, Error> {
         #[derive(Deserialize)]
         struct Answer {

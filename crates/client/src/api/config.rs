@@ -4,10 +4,10 @@ use crate::{Call, Error, Reply, RepoClient};
 use multiclaude_hybrid_protocol::config::{ConfigWish, HybridConfig};
 use reqwest::{Method, header};
 
-/// A resource, and the version that was read of it.
+/// A resource and its version.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Versioned<T> {
-    /// What was read.
+    /// The resource.
     pub value: T,
     /// Its version, for `If-Match`.
     pub etag: String,
@@ -25,21 +25,9 @@ impl RepoClient {
         versioned(&self.call(Call::new(Method::GET, "/config")).await?)
     }
 
-    /// `PUT …/config`: replaces it; with `etag` only if it is still that version
-    /// (else [`Error::Conflict`], `precondition_failed`). For service and admin
-    /// tokens.
-    ///
-    /// ```no_run
-    /// # async fn example(repo: multiclaude_hybrid_client::RepoClient) -> Result<(), multiclaude_hybrid_client::Error> {
-    /// use multiclaude_hybrid_client::protocol::config::ConfigWish;
-    ///
-    /// let read = repo.config().await?;
-    /// let mut wish = ConfigWish::from(read.value);
-    /// wish.config.remote_agents = vec!["merge-queue".to_owned()];
-    /// repo.set_config(&wish, Some(&read.etag)).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// `PUT …/config`: replaces it; with the `etag` that [`RepoClient::config`] returned,
+    /// only if it still has that version (else [`Error::Conflict`],
+    /// `precondition_failed`). For service and admin tokens.
     pub async fn set_config(
         &self,
         wish: &ConfigWish,

@@ -7,18 +7,19 @@ use multiclaude_hybrid_protocol::message::{Message, MessageStatus, NewMessage, R
 use multiclaude_hybrid_protocol::{AgentId, AgentName, MessageId};
 use reqwest::Method;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// Which of an agent's messages are listed, and how many.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MessageFilter {
-    /// With this status; any, if absent.
+    /// Only messages with this status.
     pub status: Option<MessageStatus>,
-    /// Younger than this one.
+    /// Only messages younger than this one.
     pub after: Option<MessageId>,
-    /// Of a page: 100 unless said, at most 500.
+    /// Messages in a page: 100 unless set, at most 500.
     pub limit: Option<u32>,
-    /// How long an empty answer is held for a message to come, in whole
+    /// Only for this incarnation of the agent.
+    pub agent: Option<AgentId>,
+    /// How long the coordinator waits for a message before an empty answer, in whole
     /// seconds, at most 25.
     pub wait: Option<Duration>,
 }
@@ -28,56 +29,25 @@ pub struct MessageFilter {
 pub struct Page<T> {
     /// Its entries, oldest first.
     pub items: Vec<T>,
-    /// Are there more behind the last one?
+    /// Are there more after the last one?
     pub more: bool,
 }
 
 impl RepoClient {
-    /// `POST …/messages`, under an idempotency key: the given one, which a
-    /// caller keeps to send the same message again after a crash, or a random
-    /// one, so that a repeat after a lost answer makes no second message.
+    /// `POST …/messages`, under an idempotency key, so that a repeat after a lost answer
+    /// makes no second message. A caller that must not send twice after a crash gives a
+    /// `key` and keeps it; otherwise the key is random.
     pub async fn send(&self, message: &NewMessage, key: Option<&str>) -> Result<Message, Error> {
-        let random = key.is_none().then(|| Uuid::new_v4().to_string());
-        let key = key.or(random.as_deref()).unwrap_or_default();
-        let call = Call::new(Method::POST, "/messages").json(message).key(key);
+        let call = Call::new(Method::POST, "/messages").json(message).key_or_random(key);
         self.call(call).await?.json()
     }
 
     /// `GET …/agents/{name}/messages`: one page, oldest first. It changes
-    /// nothing. [`RepoClient::inbox`] is what most programs want instead.
-    ///
-    /// ```no_run
-    /// # async fn example(repo: multiclaude_hybrid_client::RepoClient) -> Result<(), Box<dyn std::error::Error>> {
-    /// use multiclaude_hybrid_client::MessageFilter;
-    /// use multiclaude_hybrid_client::protocol::AgentName;
-    /// use multiclaude_hybrid_client::protocol::message::MessageStatus;
-    ///
-    /// let pending = MessageFilter {
-    ///     status: Some(MessageStatus::Pending),
-    ///     wait: Some(std::time::Duration::from_secs(25)),
-    ///     ..MessageFilter::default()
-    /// };
-    /// for message in repo.messages(&AgentName::parse("queue")?, &pending).await?.items {
-    ///     println!("{}: {}", message.from, message.body);
-    ///     repo.report(&message.id, MessageStatus::Acked, None).await?;
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// nothing. Most programs use [`RepoClient::inbox`] instead.
     pub async fn messages(
         &self,
         name: &AgentName,
         filter: &MessageFilter,
-    ) -> Result<Page<Message>, Error> {
-        self.messages_for(name, filter, None).await
-    }
-
-    /// The same, for the incarnation `agent` if one is given.
-    pub(crate) async fn messages_for(
-        &self,
-        name: &AgentName,
-        filter: &MessageFilter,
-        agent: Option<&AgentId>,
     ) -> Result<Page<Message>, Error> {
         let wait = filter.wait.unwrap_or_default();
         let query = query(&[
@@ -87,8 +57,8 @@ impl RepoClient {
             ("wait", filter.wait.map(|wait| wait.as_secs().to_string())),
         ]);
         let path = format!("/agents/{name}/messages?{query}");
-        let call = Call::new(Method::GET, path).on_top(wait);
-        let reply = self.call(incarnation(call, agent)).await?;
+        let call = Call::new(Method::GET, path).extra_time(wait);
+        let reply = self.call(incarnation(call, filter.agent.as_ref())).await?;
         Ok(Page { items: reply.json()?, more: reply.next_query().is_some() })
     }
 
@@ -100,18 +70,6 @@ impl RepoClient {
     /// `PATCH …/messages/{id}`: a status, `delivered` or `acked`, or a
     /// [`Report`] that the agent itself has seen the message, for the
     /// incarnation `agent` if one is given.
-    ///
-    /// ```no_run
-    /// # async fn example(repo: multiclaude_hybrid_client::RepoClient) -> Result<(), Box<dyn std::error::Error>> {
-    /// use multiclaude_hybrid_client::protocol::MessageId;
-    /// use multiclaude_hybrid_client::protocol::message::{MessageStatus, Report};
-    ///
-    /// let id = MessageId::parse("msg_0193a1b2c3d47000800000010a2b3c4d_queue").ok_or("no id")?;
-    /// repo.report(&id, Report::SEEN, None).await?;
-    /// repo.report(&id, MessageStatus::Acked, None).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
     pub async fn report(
         &self,
         id: &MessageId,

@@ -1,4 +1,4 @@
-//! The API, one file a resource.
+//! The endpoints, one file per resource.
 
 mod agents;
 mod audit;
@@ -14,22 +14,25 @@ pub use messages::{MessageFilter, Page};
 pub use system::Health;
 
 use crate::{Call, Client, Error, Reply};
+use multiclaude_hybrid_protocol::Repo;
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use url::form_urlencoded::Serializer;
 
-/// Pages that a list is believed to have.
+/// Entries of one page.
+const PAGE_MAX: usize = 500;
+/// More pages than any list has.
 const PAGES_MAX: usize = 2000;
 
-/// The resources of one repo.
+/// The endpoints of one repo.
 #[derive(Debug, Clone)]
 pub struct RepoClient {
     pub(crate) client: Client,
     pub(crate) path: String,
 }
 
-/// A query, with what is absent left out.
-fn query(pairs: &[(&str, Option<String>)]) -> String {
+/// A query string of the pairs that have a value.
+fn query<'a>(pairs: impl IntoIterator<Item = &'a (&'a str, Option<String>)>) -> String {
     let mut query = Serializer::new(String::new());
     for (name, value) in pairs {
         if let Some(value) = value {
@@ -40,19 +43,32 @@ fn query(pairs: &[(&str, Option<String>)]) -> String {
 }
 
 impl Client {
-    /// All pages of a list, at most [`PAGES_MAX`].
-    async fn all<T: DeserializeOwned>(&self, path: &str, query: &str) -> Result<Vec<T>, Error> {
+    /// The endpoints of one repo.
+    pub fn repo(&self, repo: &Repo) -> RepoClient {
+        RepoClient { client: self.clone(), path: format!("/repos/{repo}") }
+    }
+
+    /// The pages of a list that match a filter, until there are `most` entries or no more.
+    async fn list<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        filter: &[(&str, Option<String>)],
+        most: usize,
+    ) -> Result<Vec<T>, Error> {
+        let limit = ("limit", Some(most.clamp(1, PAGE_MAX).to_string()));
+        let mut query = query(filter.iter().chain([&limit]));
         let mut items = Vec::new();
-        let mut query = query.to_owned();
         for _ in 0..PAGES_MAX {
-            let call = Call::new(Method::GET, format!("{path}?{query}"));
-            let page = self.call(call).await?;
+            let page = self.call(Call::new(Method::GET, format!("{path}?{query}"))).await?;
             items.extend(page.json::<Vec<T>>()?);
             match page.next_query() {
-                // A page that leads to itself leads nowhere.
+                // A page that links to itself.
                 Some(next) if next == query => break,
-                Some(next) => next.clone_into(&mut query),
-                None => return Ok(items),
+                Some(next) if items.len() < most => next.clone_into(&mut query),
+                _ => {
+                    items.truncate(most);
+                    return Ok(items);
+                }
             }
         }
         let text = format!("a list without an end, or of more than {PAGES_MAX} pages");
@@ -61,7 +77,7 @@ impl Client {
 }
 
 impl RepoClient {
-    /// The client underneath.
+    /// The client that makes the calls.
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -71,7 +87,7 @@ impl RepoClient {
         Ok(Self { client: self.client.with_token(token)?, path: self.path.clone() })
     }
 
-    /// Any call: its path is what follows the repo.
+    /// Makes any call. Its path is the part after the repo.
     pub async fn call(&self, mut call: Call) -> Result<Reply, Error> {
         call.path.insert_str(0, &self.path);
         self.client.call(call).await

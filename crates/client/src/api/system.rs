@@ -1,4 +1,4 @@
-//! The coordinator itself.
+//! Health, identity and description of the coordinator.
 
 use crate::{Call, Client, Error, Repeat};
 use multiclaude_hybrid_protocol::Timestamp;
@@ -12,17 +12,17 @@ use serde_json::Value;
 pub struct Health {
     /// `ok` or `degraded`.
     pub status: String,
-    /// Its database: `ok` or `unavailable`.
+    /// The database: `ok` or `unavailable`.
     pub d1: String,
-    /// Its version.
+    /// The coordinator's version.
     pub version: String,
-    /// Its clock, if it tells.
+    /// The coordinator's time, if it reports that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<Timestamp>,
 }
 
 impl Client {
-    /// `GET /v1/health`, once; a degraded coordinator is an answer, no error.
+    /// `GET /v1/health`, once. A degraded coordinator is an answer, not an error.
     pub async fn health(&self) -> Result<Health, Error> {
         match self.call(Call::new(Method::GET, "/health").repeat(Repeat::Never)).await {
             Ok(reply) => reply.json(),
@@ -33,7 +33,7 @@ impl Client {
         }
     }
 
-    /// `GET /v1/whoami`: what the token stands for.
+    /// `GET /v1/whoami`: the kind, owner and repos of the token.
     pub async fn whoami(&self) -> Result<WhoAmI, Error> {
         self.call(Call::new(Method::GET, "/whoami")).await?.json()
     }

@@ -1,32 +1,14 @@
 //! Tokens, for admins.
 
-use super::query;
 use crate::{Call, Client, Error};
 use multiclaude_hybrid_protocol::TokenId;
 use multiclaude_hybrid_protocol::token::{NewToken, Token};
 use reqwest::Method;
 
 impl Client {
-    /// `POST /v1/tokens`. Its secret part is in this answer only, so the call is
-    /// not repeated if the answer is lost: revoke what [`Client::tokens`] shows
-    /// then, and make another.
-    ///
-    /// ```no_run
-    /// # async fn example(admin: multiclaude_hybrid_client::Client) -> Result<(), Box<dyn std::error::Error>> {
-    /// use multiclaude_hybrid_client::protocol::Owner;
-    /// use multiclaude_hybrid_client::protocol::token::{NewToken, Scope, TokenKind};
-    ///
-    /// let made = admin.create_token(&NewToken {
-    ///     kind: TokenKind::User,
-    ///     owner: Owner::parse("ann")?,
-    ///     repos: vec![Scope::parse("acme/app")?],
-    ///     description: Some("her laptop".to_owned()),
-    ///     expires_at: None,
-    /// }).await?;
-    /// admin.revoke_token(&made.id).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// `POST /v1/tokens`. The token is in this answer only, so the call is not repeated.
+    /// If the answer is lost, revoke the new token that [`Client::tokens`] shows, and
+    /// create another.
     pub async fn create_token(&self, token: &NewToken) -> Result<Token, Error> {
         let call = Call::new(Method::POST, "/tokens").json(token);
         self.call(call).await?.json()
@@ -34,8 +16,7 @@ impl Client {
 
     /// `GET /v1/tokens`: all of them, page by page.
     pub async fn tokens(&self) -> Result<Vec<Token>, Error> {
-        let query = query(&[("limit", Some("500".to_owned()))]);
-        self.all("/tokens", &query).await
+        self.list("/tokens", &[], usize::MAX).await
     }
 
     /// `DELETE /v1/tokens/{id}`.

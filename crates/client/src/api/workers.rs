@@ -1,6 +1,5 @@
 //! Requests for workers.
 
-use super::query;
 use crate::{Call, Error, Repeat, RepoClient};
 use multiclaude_hybrid_protocol::SpawnId;
 use multiclaude_hybrid_protocol::callback::Callback;
@@ -9,68 +8,40 @@ use multiclaude_hybrid_protocol::spawn::{
 };
 use multiclaude_hybrid_protocol::webhook::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, Secret};
 use reqwest::{Method, StatusCode};
-use uuid::Uuid;
 
 impl RepoClient {
     /// `POST …/workers/spawn`, under an idempotency key as in
     /// [`RepoClient::send`].
     pub async fn spawn(&self, wish: &NewSpawn, key: Option<&str>) -> Result<SpawnRequest, Error> {
-        let random = key.is_none().then(|| Uuid::new_v4().to_string());
-        let key = key.or(random.as_deref()).unwrap_or_default();
         let call = Call::new(Method::POST, "/workers/spawn").json(wish);
-        self.call(call.key(key)).await?.json()
+        self.call(call.key_or_random(key)).await?.json()
     }
 
     /// `POST …/workers/claim`: the best matching request with a lease, if there
     /// is one. A repeat under the same key gives the same request.
-    ///
-    /// ```no_run
-    /// # async fn example(repo: multiclaude_hybrid_client::RepoClient) -> Result<(), multiclaude_hybrid_client::Error> {
-    /// use multiclaude_hybrid_client::protocol::spawn::{Claim, NewSpawn, SpawnStatus, WorkerUpdate};
-    ///
-    /// // Here somebody asks for a worker …
-    /// repo.spawn(&NewSpawn::new("Fix auth bug"), None).await?;
-    /// // … and there a runner takes the request and ends it.
-    /// if let Some(request) = repo.claim(&Claim::default(), None).await? {
-    ///     let lease = request.lease.as_ref().map_or("", |lease| &lease.token);
-    ///     let done = WorkerUpdate {
-    ///         status: Some(SpawnStatus::Completed),
-    ///         summary: Some("opened #12".to_owned()),
-    ///         ..WorkerUpdate::new(lease)
-    ///     };
-    ///     repo.update_worker(&request.id, &done).await?;
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
     pub async fn claim(
         &self,
         offer: &Claim,
         key: Option<&str>,
     ) -> Result<Option<SpawnRequest>, Error> {
-        let random = key.is_none().then(|| Uuid::new_v4().to_string());
-        let key = key.or(random.as_deref()).unwrap_or_default();
         let call = Call::new(Method::POST, "/workers/claim").json(offer);
-        let reply = self.call(call.key(key)).await?;
+        let reply = self.call(call.key_or_random(key)).await?;
         match reply.status {
             StatusCode::NO_CONTENT => Ok(None),
             _ => reply.json().map(Some),
         }
     }
 
-    /// `GET …/workers/pending`: what nobody has claimed, the most urgent first.
+    /// `GET …/workers/pending`: unclaimed requests, the most urgent first.
     pub async fn pending_workers(&self) -> Result<Vec<SpawnRequest>, Error> {
         let path = format!("{}/workers/pending", self.path);
-        self.client.all(&path, "limit=500").await
+        self.client.list(&path, &[], usize::MAX).await
     }
 
     /// `GET …/workers`: all requests, or those with a status.
     pub async fn workers(&self, status: Option<SpawnStatus>) -> Result<Vec<SpawnRequest>, Error> {
-        let query = query(&[
-            ("status", status.map(|status| status.as_str().to_owned())),
-            ("limit", Some("500".to_owned())),
-        ]);
-        self.client.all(&format!("{}/workers", self.path), &query).await
+        let filter = [("status", status.map(|status| status.as_str().to_owned()))];
+        self.client.list(&format!("{}/workers", self.path), &filter, usize::MAX).await
     }
 
     /// `GET …/workers/{id}`.
@@ -82,8 +53,8 @@ impl RepoClient {
     /// worker, ends it. `cancel_requested` in the answer asks to stop.
     ///
     /// [`WorkerUpdate::give_back`] returns the request, which is then `pending`,
-    /// or `failed` if it was to be cancelled. The error `invalid_transition` says
-    /// that its worker has started, `lease_lost` that somebody else may have it.
+    /// or `failed` if its cancellation was requested. The error `invalid_transition`
+    /// means that its worker has started, `lease_lost` that another runner may have it.
     pub async fn update_worker(
         &self,
         id: &SpawnId,
@@ -93,21 +64,21 @@ impl RepoClient {
         self.call(call).await?.json()
     }
 
-    /// `GET …/workers/{id}/log`: the end of its worker's log, for those who may
-    /// cancel it. The error `log_not_found` says that its runner has sent none.
+    /// `GET …/workers/{id}/log`: the end of its worker's log, for callers that may
+    /// cancel it. The error `log_not_found` means that its runner has sent none.
     pub async fn worker_log(&self, id: &SpawnId) -> Result<WorkerLog, Error> {
         self.get(format!("/workers/{id}/log")).await
     }
 
-    /// `DELETE …/workers/{id}`: cancels it; what runs already is asked to stop.
+    /// `DELETE …/workers/{id}`: cancels it. A worker that runs already is asked to stop.
     pub async fn cancel_worker(&self, id: &SpawnId) -> Result<SpawnRequest, Error> {
         let call = Call::new(Method::DELETE, format!("/workers/{id}"));
         self.call(call).await?.json()
     }
 
-    /// `POST …/workers/{id}/callback`, signed under the repo's `secret` at
-    /// `now_secs`: what a `spawn_endpoint` reports. It is taken once per
-    /// `webhook_id`, so a repeat is not made here.
+    /// `POST …/workers/{id}/callback`: the report of a `spawn_endpoint`, signed under
+    /// the repo's `secret` at `now_secs`. The coordinator accepts each `webhook_id` once,
+    /// so it is not repeated.
     pub async fn report_worker(
         &self,
         callback: &Callback,

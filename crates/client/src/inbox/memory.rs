@@ -1,38 +1,38 @@
-//! What was yielded and what was said to it. Pure.
+//! Which messages were yielded, and how they were confirmed. Pure.
 //!
-//! Ids of a mailbox are in its order, and their text is too. That the
-//! coordinator offers a message does not mean that everything before it is
-//! settled for good: it writes its marks a little later, so a crash can bring
-//! back the last few that were confirmed. So the last [`KEPT`] confirmations are
-//! kept, and of everything older one id: what is not above it was confirmed.
+//! The ids of a mailbox sort in its order, as text too. The coordinator writes its
+//! marks a little after a confirmation, so after a crash it may offer the last few
+//! confirmed messages again. So the last [`KEPT`] confirmations are kept, and one id
+//! for everything older: all messages up to that id were confirmed.
 
 use multiclaude_hybrid_protocol::MessageId;
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Confirmations that are kept: more than a mailbox takes in the quarter of a
-/// second in which its marks are not written yet.
+/// Confirmations that are kept: more than a mailbox takes in the quarter of a second
+/// before it writes its marks.
 const KEPT: usize = 1024;
 
-/// What a message that is offered is to this process.
+/// How far this process is with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum State {
     /// Never seen.
     New,
     /// Yielded; its consumer has not confirmed it yet.
     Open,
-    /// Confirmed; the coordinator has not heard it.
+    /// Confirmed; the coordinator does not know that yet.
     Confirmed(MessageStatus),
 }
 
-/// What follows from a confirmation.
+/// The effect of a confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum Effect {
     /// The first one: until the coordinator has it, the message comes again.
     First,
-    /// One more: the message does not come again, whoever has heard it or not.
+    /// It says more than the one before. The message does not come again, even if this
+    /// confirmation is lost.
     More,
-    /// Nothing new.
+    /// It says nothing new.
     Nothing,
 }
 
@@ -40,65 +40,65 @@ pub(super) enum Said {
 pub(super) struct Memory {
     open: BTreeSet<String>,
     confirmed: BTreeMap<String, MessageStatus>,
-    /// Everything up to this one was confirmed.
-    forgotten: Option<String>,
+    /// All messages up to this id were confirmed.
+    confirmed_up_to: Option<String>,
 }
 
 impl Memory {
-    pub(super) fn look(&self, id: &MessageId) -> Known {
+    pub(super) fn state(&self, id: &MessageId) -> State {
         let key = id.uuid_hex();
         if self.open.contains(&key) {
-            return Known::Open;
+            return State::Open;
         }
         match self.confirmed.get(&key) {
-            Some(status) => Known::Confirmed(*status),
-            None if self.forgotten.as_ref().is_some_and(|last| key <= *last) => {
-                Known::Confirmed(MessageStatus::Delivered)
+            Some(status) => State::Confirmed(*status),
+            None if self.confirmed_up_to.as_ref().is_some_and(|last| key <= *last) => {
+                State::Confirmed(MessageStatus::Delivered)
             }
-            None => Known::New,
+            None => State::New,
         }
     }
 
-    /// A message is offered; a new one is yielded now.
-    pub(super) fn meet(&mut self, id: &MessageId) -> Known {
-        let known = self.look(id);
-        if known == Known::New {
+    /// Records that a message is offered. A new one is yielded now.
+    pub(super) fn offer(&mut self, id: &MessageId) -> State {
+        let state = self.state(id);
+        if state == State::New {
             self.open.insert(id.uuid_hex());
         }
-        known
+        state
     }
 
-    /// The consumer confirms a message.
-    pub(super) fn confirm(&mut self, id: &MessageId, status: MessageStatus) -> Said {
+    /// Records that the consumer confirms a message.
+    pub(super) fn confirm(&mut self, id: &MessageId, status: MessageStatus) -> Effect {
         let key = id.uuid_hex();
         if self.open.remove(&key) {
             self.confirmed.insert(key, status);
             if self.confirmed.len() > KEPT
                 && let Some((oldest, _)) = self.confirmed.pop_first()
             {
-                self.forgotten = self.forgotten.take().max(Some(oldest));
+                self.confirmed_up_to = self.confirmed_up_to.take().max(Some(oldest));
             }
-            return Said::First;
+            return Effect::First;
         }
         match self.confirmed.get_mut(&key) {
-            Some(said) if *said == status || *said == MessageStatus::Acked => Said::Nothing,
-            Some(said) => {
-                *said = status;
-                Said::More
+            Some(known) if *known == status || *known == MessageStatus::Acked => Effect::Nothing,
+            Some(known) => {
+                *known = status;
+                Effect::More
             }
             // Confirmed long ago, or by an earlier process.
-            None => Said::More,
+            None => Effect::More,
         }
     }
 
-    /// Was anything confirmed that is not younger than `id`?
-    pub(super) fn reaches(&self, id: &MessageId) -> bool {
+    /// Was this message, or a younger one, confirmed?
+    pub(super) fn covers(&self, id: &MessageId) -> bool {
         let newest = self.confirmed.last_key_value().map(|(key, _)| key);
         newest.is_some_and(|newest| id.uuid_hex() <= *newest)
     }
 
-    /// Was nothing confirmed at all?
-    pub(super) fn is_blank(&self) -> bool {
+    /// Was nothing confirmed yet?
+    pub(super) fn is_empty(&self) -> bool {
         self.confirmed.is_empty()
     }
 }
@@ -116,34 +116,34 @@ mod tests {
     }
 
     #[test]
-    fn what_was_yielded_is_open_until_it_is_confirmed_and_then_never_new_again() {
+    fn a_yielded_message_is_open_until_it_is_confirmed_and_then_never_new_again() {
         let mut memory = Memory::default();
-        assert_eq!(memory.meet(&id(1)), Known::New);
-        assert_eq!(memory.meet(&id(1)), Known::Open);
-        assert_eq!(memory.confirm(&id(1), Acked), Said::First);
-        assert_eq!(memory.meet(&id(1)), Known::Confirmed(Acked));
+        assert_eq!(memory.offer(&id(1)), State::New);
+        assert_eq!(memory.offer(&id(1)), State::Open);
+        assert_eq!(memory.confirm(&id(1), Acked), Effect::First);
+        assert_eq!(memory.offer(&id(1)), State::Confirmed(Acked));
     }
 
     #[test]
     fn a_second_confirmation_counts_only_if_it_says_more() {
         let mut memory = Memory::default();
-        memory.meet(&id(1));
-        assert_eq!(memory.confirm(&id(1), Delivered), Said::First);
-        assert_eq!(memory.confirm(&id(1), Delivered), Said::Nothing);
-        assert_eq!(memory.confirm(&id(1), Acked), Said::More);
-        assert_eq!(memory.confirm(&id(1), Delivered), Said::Nothing);
-        assert_eq!(memory.look(&id(1)), Known::Confirmed(Acked));
-        // Of an earlier process.
-        assert_eq!(memory.confirm(&id(0), Acked), Said::More);
+        memory.offer(&id(1));
+        assert_eq!(memory.confirm(&id(1), Delivered), Effect::First);
+        assert_eq!(memory.confirm(&id(1), Delivered), Effect::Nothing);
+        assert_eq!(memory.confirm(&id(1), Acked), Effect::More);
+        assert_eq!(memory.confirm(&id(1), Delivered), Effect::Nothing);
+        assert_eq!(memory.state(&id(1)), State::Confirmed(Acked));
+        // A message of an earlier process.
+        assert_eq!(memory.confirm(&id(0), Acked), Effect::More);
     }
 
     #[test]
-    fn a_message_of_the_same_place_with_other_bits_is_another_one() {
+    fn a_message_of_the_same_number_with_other_bits_is_another_one() {
         let mut memory = Memory::default();
-        memory.meet(&id(1));
+        memory.offer(&id(1));
         let agent = AgentName::parse("queue").unwrap();
         let other = MessageId::new(Timestamp(1_700_000_000_001), 1, 8, agent);
-        assert_eq!(memory.meet(&other), Known::New);
+        assert_eq!(memory.offer(&other), State::New);
     }
 
     proptest! {
@@ -157,10 +157,10 @@ mod tests {
             for (ahead, back, ack) in steps {
                 let from = next.saturating_sub(back).max(1);
                 for seq in from..next + ahead {
-                    match memory.meet(&id(seq)) {
-                        Known::New => yielded.push(seq),
-                        Known::Confirmed(_) => prop_assert!(seq < next),
-                        Known::Open => prop_assert!(false, "all are confirmed"),
+                    match memory.offer(&id(seq)) {
+                        State::New => yielded.push(seq),
+                        State::Confirmed(_) => prop_assert!(seq < next),
+                        State::Open => prop_assert!(false, "all are confirmed"),
                     }
                     memory.confirm(&id(seq), if ack { Acked } else { Delivered });
                 }

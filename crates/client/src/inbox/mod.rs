@@ -2,18 +2,18 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | this one | what a consumer sees: [`Inbox`] and [`Letter`] |
-//! | `options` | what can be chosen |
-//! | `memory` | what was yielded, and what was said to it |
+//! | this one | the consumer's side: [`Inbox`] and [`Letter`] |
+//! | `options` | the options, and how a consumer follows outages |
+//! | `memory` | which messages were yielded and confirmed |
 //! | `verdict` | which failures end it, and which are waited out |
-//! | `task` | what runs in the background: commands, outages, the choice of the way |
-//! | `ways` | the two ways: a stream and long polls |
+//! | `task` | the background task: commands, outages, stream or polls |
+//! | `receive` | the two ways to receive: a stream and long polls |
 
 mod memory;
 mod options;
+mod receive;
 mod task;
 mod verdict;
-mod ways;
 
 pub use options::{Connection, InboxOptions};
 
@@ -29,8 +29,8 @@ use tokio::task::JoinHandle;
 /// or by long poll where there is none, through restarts and outages of the
 /// coordinator.
 ///
-/// Delivery is *at least once* at the coordinator: what no process has confirmed
-/// comes again to the next one, under the same id.
+/// Delivery is *at least once* at the coordinator: a message that no process has
+/// confirmed comes again to the next one, under the same id.
 ///
 /// ```no_run
 /// # async fn example(repo: multiclaude_hybrid_client::RepoClient) -> Result<(), Box<dyn std::error::Error>> {
@@ -56,7 +56,7 @@ use tokio::task::JoinHandle;
 pub struct Inbox {
     letters: mpsc::Receiver<Message>,
     commands: mpsc::UnboundedSender<Command>,
-    /// Until its end was told.
+    /// Taken when its end was returned.
     task: Option<JoinHandle<Error>>,
     /// The letter that is not confirmed yet.
     out: Option<MessageId>,
@@ -78,11 +78,11 @@ impl Inbox {
     /// loses nothing.
     ///
     /// # Errors
-    /// [`Error::Unconfirmed`] while the letter before was not confirmed. What
+    /// [`Error::Unconfirmed`] while the letter before is not confirmed. The error that
     /// ended the inbox, once: the token or the agent is gone, a newer stream or
     /// a newer incarnation has taken over ([`Error::Closed`] with 4409,
-    /// `agent_superseded`), something that is no coordinator answered the first
-    /// call. [`Error::Ended`] ever after. Outages are no error.
+    /// `agent_superseded`), or the first call was not answered by a coordinator. From
+    /// then on [`Error::Ended`]. An outage is not an error.
     pub async fn next(&mut self) -> Result<Letter<'_>, Error> {
         if let Some(id) = &self.out {
             return Err(Error::Unconfirmed(id.clone()));
@@ -96,48 +96,46 @@ impl Inbox {
         }
     }
 
-    /// Says that this side has a message: as [`Letter::delivered`], for a letter
-    /// that was dropped.
+    /// Confirms a message as [`Letter::delivered`] does, for a letter that was dropped.
     pub async fn delivered(&mut self, id: &MessageId) -> Result<(), Error> {
         self.confirm(id, MessageStatus::Delivered).await
     }
 
-    /// Says that a message was taken note of: as [`Letter::acked`], for a letter
-    /// that was dropped, that was `delivered` before, or that an earlier process
-    /// had.
+    /// Acknowledges a message as [`Letter::acked`] does, for a letter that was dropped,
+    /// that was `delivered` before, or that an earlier process had.
     pub async fn acked(&mut self, id: &MessageId) -> Result<(), Error> {
         self.confirm(id, MessageStatus::Acked).await
     }
 
     async fn confirm(&mut self, id: &MessageId, status: MessageStatus) -> Result<(), Error> {
-        let (done, told) = oneshot::channel();
+        let (done, sent) = oneshot::channel();
         let confirm = Command::Confirm { id: id.clone(), status, done };
         let taken = self.commands.send(confirm).is_ok();
         if taken && self.out.as_ref() == Some(id) {
             self.out = None;
         }
-        // Nobody answers in an outage: it is known, and told later.
-        if taken && (told.await.is_ok() || !self.commands.is_closed()) {
+        // In an outage the confirmation is recorded now and sent later.
+        if taken && (sent.await.is_ok() || !self.commands.is_closed()) {
             return Ok(());
         }
         Err(self.ending().await)
     }
 
-    /// Waits until the coordinator has every confirmation, through outages too:
-    /// a program that ends calls this last, with a time limit of its own.
+    /// Waits until the coordinator has every confirmation, through outages too.
+    /// Call it last before the program ends, with a time limit.
     ///
     /// # Errors
-    /// What ended the inbox, as in [`Inbox::next`].
+    /// The error that ended the inbox, as in [`Inbox::next`].
     pub async fn flush(&mut self) -> Result<(), Error> {
-        let (done, told) = oneshot::channel();
+        let (done, flushed) = oneshot::channel();
         let asked = self.commands.send(Command::Flush(done)).is_ok();
-        if asked && told.await.is_ok() {
+        if asked && flushed.await.is_ok() {
             return Ok(());
         }
         Err(self.ending().await)
     }
 
-    /// Why the task is over.
+    /// The error that ended the task.
     async fn ending(&mut self) -> Error {
         let Some(task) = &mut self.task else {
             return Error::Ended;
@@ -156,7 +154,7 @@ impl Drop for Inbox {
     }
 }
 
-/// A message that is to be confirmed before the next one is asked for.
+/// A message that has to be confirmed before the next call of [`Inbox::next`].
 #[derive(Debug)]
 pub struct Letter<'a> {
     inbox: &'a mut Inbox,
@@ -164,28 +162,22 @@ pub struct Letter<'a> {
 }
 
 impl Letter<'_> {
-    /// Says that this side has it, safe from a crash: the sender sees
+    /// Confirms that this side has it, safe from a crash: the sender sees
     /// `delivered`.
     ///
-    /// It is recorded as soon as the future runs. The future then waits until
-    /// the word was sent (or, polling, answered), or an outage forbids that; the
-    /// inbox says it again by itself until the coordinator has it.
+    /// The confirmation is recorded as soon as the future runs. The future then waits
+    /// until it was sent (when polling: answered), or until an outage prevents that; the
+    /// inbox sends it again until the coordinator has it.
     ///
     /// # Errors
-    /// What ended the inbox, as in [`Inbox::next`].
+    /// The error that ended the inbox, as in [`Inbox::next`].
     pub async fn delivered(self) -> Result<(), Error> {
         self.inbox.delivered(&self.message.id).await
     }
 
-    /// Says that it was taken note of: the sender sees `acked`. Otherwise as
-    /// [`Letter::delivered`].
+    /// Acknowledges it: the sender sees `acked`. Otherwise as [`Letter::delivered`].
     pub async fn acked(self) -> Result<(), Error> {
         self.inbox.acked(&self.message.id).await
-    }
-
-    /// The message.
-    pub fn message(&self) -> &Message {
-        &self.message
     }
 }
 

@@ -1,10 +1,10 @@
-//! What runs behind an [`Inbox`](super::Inbox): it takes commands at any
-//! moment, waits out outages and chooses the way.
+//! The task behind an [`Inbox`](super::Inbox): it takes commands at any moment, waits
+//! out outages, and chooses between a stream and long polls.
 //!
 //! One task owns everything, so nothing is lost when a consumer drops a future,
-//! and a stream stays alive while a consumer thinks.
+//! and a stream stays alive while a consumer is busy.
 
-use super::memory::{Known, Memory, Said};
+use super::memory::{Effect, Memory, State};
 use super::options::{Connection, InboxOptions};
 use super::verdict::{self, Verdict};
 use crate::{Error, MessageFilter, Page, RepoClient, Retries};
@@ -25,53 +25,51 @@ const BACKOFF: Retries = Retries {
     longest: Duration::from_secs(5),
 };
 
-/// What a consumer says.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// A message is confirmed. `done` is answered when it was told, and dropped
-    /// when that has to wait.
+    /// Confirms a message. `done` is answered when the confirmation was sent, and
+    /// dropped when an outage delays it.
     Confirm { id: MessageId, status: MessageStatus, done: oneshot::Sender<()> },
-    /// Answer when the coordinator has everything.
+    /// Answers when the coordinator has every confirmation.
     Flush(oneshot::Sender<()>),
 }
 
-/// A confirmation on its way.
+/// A confirmation that is still to be sent.
 #[derive(Debug)]
-pub(super) struct Word {
+pub(super) struct Confirmation {
     pub(super) id: MessageId,
     pub(super) status: MessageStatus,
     pub(super) done: Option<oneshot::Sender<()>>,
 }
 
-#[derive(Debug)]
 pub(super) struct Task {
-    // The first field, so that it is closed before a `Word` is dropped.
+    // The first field, so that it is closed before a `Confirmation` is dropped.
     commands: mpsc::UnboundedReceiver<Command>,
     letters: mpsc::Sender<Message>,
     pub(super) repo: RepoClient,
     pub(super) name: AgentName,
     pub(super) options: InboxOptions,
     memory: Memory,
-    /// Yielded, and not taken by the consumer yet.
+    /// Messages for the consumer to take.
     pub(super) ready: VecDeque<Message>,
-    /// First confirmations, to be told on the way in use. One that gets lost is
-    /// asked for again: its message is offered.
-    pub(super) fresh: VecDeque<Word>,
-    /// What only a PATCH tells for sure.
-    pub(super) owed: VecDeque<Word>,
+    /// First confirmations, sent over the stream or the poll in use. If one is lost,
+    /// the coordinator offers its message again.
+    pub(super) unconfirmed: VecDeque<Confirmation>,
+    /// Confirmations that must not be lost: they are sent by PATCH.
+    pub(super) patches: VecDeque<Confirmation>,
     flushes: Vec<oneshot::Sender<()>>,
     /// Polls until then; by stream otherwise.
     pub(super) poll_until: Option<Instant>,
-    /// Streams in a row that came to nothing while plain calls worked.
-    pub(super) hopeless: u32,
+    /// Streams in a row that delivered nothing while plain calls worked.
+    pub(super) useless_streams: u32,
     /// Has the coordinator ever answered?
-    pub(super) met: bool,
+    pub(super) was_reached: bool,
     /// Failures in a row, for the backoff.
     pub(super) failures: u32,
-    /// Since when the consumer is told to be in an outage.
+    /// When the outage began that the consumer was notified of.
     away: Option<Instant>,
-    /// The next failure is the end of a stream that has worked: no outage yet.
-    pub(super) broke: bool,
+    /// The stream that ended had worked: its end is not an outage yet.
+    pub(super) stream_worked: bool,
 }
 
 impl Task {
@@ -90,15 +88,15 @@ impl Task {
             options,
             memory: Memory::default(),
             ready: VecDeque::new(),
-            fresh: VecDeque::new(),
-            owed: VecDeque::new(),
+            unconfirmed: VecDeque::new(),
+            patches: VecDeque::new(),
             flushes: Vec::new(),
             poll_until: None,
-            hopeless: 0,
-            met: false,
+            useless_streams: 0,
+            was_reached: false,
             failures: 0,
             away: None,
-            broke: false,
+            stream_worked: false,
         }
     }
 
@@ -107,65 +105,68 @@ impl Task {
         loop {
             let polling = self.options.polling || self.poll_until.is_some();
             let ended = if polling { self.poll().await } else { self.stream().await };
-            self.release();
+            self.release_waiters();
             let Err(error) = ended else { continue };
-            if verdict::of_call(&error, self.met) == Verdict::Fatal {
+            if verdict::of_call(&error, self.was_reached) == Verdict::Fatal {
                 return error;
             }
-            if let Err(gone) = self.wait_out(&error).await {
+            if let Err(gone) = self.back_off(&error).await {
                 return gone;
             }
         }
     }
 
-    async fn wait_out(&mut self, error: &Error) -> Result<(), Error> {
-        if !mem::take(&mut self.broke) && self.away.is_none() {
+    async fn back_off(&mut self, error: &Error) -> Result<(), Error> {
+        if !mem::take(&mut self.stream_worked) && self.away.is_none() {
             self.away = Some(Instant::now());
-            self.tell(Connection::Away(error));
+            self.notify(Connection::Away(error));
         }
         self.failures = self.failures.saturating_add(1);
         let wait = BACKOFF.wait_after(error, self.failures, fastrand::f64());
-        self.meanwhile(sleep(wait)).await
+        self.while_serving(sleep(wait)).await
     }
 
-    /// The coordinator has answered.
-    pub(super) fn came_back(&mut self) {
-        self.met = true;
+    /// Notes that the coordinator has answered.
+    pub(super) fn back_online(&mut self) {
+        self.was_reached = true;
         if let Some(since) = self.away.take() {
-            self.tell(Connection::Back(since.elapsed()));
+            self.notify(Connection::Back(since.elapsed()));
         }
     }
 
-    fn tell(&self, change: Connection<'_>) {
+    fn notify(&self, change: Connection<'_>) {
         if let Some(call) = &self.options.on_change {
             call(change);
         }
     }
 
-    /// What waits to be told cannot be at the moment: nobody waits for that.
-    fn release(&mut self) {
-        for word in self.fresh.iter_mut().chain(&mut self.owed) {
-            word.done = None;
+    /// Confirmations cannot be sent now: lets their callers go on.
+    fn release_waiters(&mut self) {
+        for confirmation in self.unconfirmed.iter_mut().chain(&mut self.patches) {
+            confirmation.done = None;
         }
     }
 
-    /// Works on something that the way in use is not needed for.
-    pub(super) async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Error> {
+    /// Runs `work` while serving the consumer.
+    pub(super) async fn while_serving<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Error> {
         let mut work = pin!(work);
         loop {
             tokio::select! {
                 done = &mut work => return Ok(done),
-                served = self.consumer() => {
+                served = self.serve_consumer() => {
                     served?;
-                    self.release();
+                    self.release_waiters();
                 }
             }
         }
     }
 
-    /// Waits for the consumer: it takes a letter or gives a command. Nothing is
-    /// lost if this is dropped.
-    pub(super) async fn consumer(&mut self) -> Result<(), Error> {
+    /// Waits until the consumer takes a letter or gives a command. Nothing is lost if
+    /// this is dropped.
+    pub(super) async fn serve_consumer(&mut self) -> Result<(), Error> {
         let command = tokio::select! {
             command = self.commands.recv() => command.ok_or(Error::Ended)?,
             permit = self.letters.reserve(), if !self.ready.is_empty() => {
@@ -176,97 +177,94 @@ impl Task {
                 return Ok(());
             }
         };
-        self.record(command);
+        self.execute(command);
         Ok(())
     }
 
-    fn record(&mut self, command: Command) {
+    fn execute(&mut self, command: Command) {
         match command {
             Command::Confirm { id, status, done } => {
-                let said = self.memory.confirm(&id, status);
-                let done = Some(done);
-                let word = Word { id, status, done };
-                match said {
-                    Said::First => self.fresh.push_back(word),
-                    Said::More => self.owed.push_back(word),
-                    Said::Nothing => {}
+                let effect = self.memory.confirm(&id, status);
+                let confirmation = Confirmation { id, status, done: Some(done) };
+                match effect {
+                    Effect::First => self.unconfirmed.push_back(confirmation),
+                    Effect::More => self.patches.push_back(confirmation),
+                    Effect::Nothing => {}
                 }
             }
-            Command::Flush(done) if self.memory.is_blank() && self.owed.is_empty() => {
-                // Whoever asked may have left.
+            Command::Flush(done) if self.memory.is_empty() && self.patches.is_empty() => {
+                // The caller may have dropped its future.
                 let _ = done.send(());
             }
             Command::Flush(done) => self.flushes.push(done),
         }
     }
 
-    /// The coordinator offers a message. `true`: it is new.
-    pub(super) fn meet(&mut self, message: Message) -> bool {
-        let known = self.memory.meet(&message.id);
-        match known {
-            Known::New => self.ready.push_back(message),
-            Known::Open => {}
-            Known::Confirmed(status) => {
-                self.fresh.push_back(Word { id: message.id, status, done: None });
+    /// Takes a message that the coordinator offers; returns whether it is new.
+    pub(super) fn receive(&mut self, message: Message) -> bool {
+        let state = self.memory.offer(&message.id);
+        match state {
+            State::New => self.ready.push_back(message),
+            State::Open => {}
+            State::Confirmed(status) => {
+                self.unconfirmed.push_back(Confirmation { id: message.id, status, done: None });
             }
         }
-        known == Known::New
+        state == State::New
     }
 
-    /// A page of what waits.
-    pub(super) fn page(
+    /// A page of the messages that wait.
+    pub(super) fn pending(
         &self,
         after: Option<MessageId>,
         limit: u32,
         wait: Duration,
     ) -> impl Future<Output = Result<Page<Message>, Error>> + use<> {
         let (repo, name) = (self.repo.clone(), self.name.clone());
-        let agent = self.options.agent.clone();
         let filter = MessageFilter {
+            agent: self.options.agent.clone(),
             status: Some(MessageStatus::Pending),
             after,
             limit: Some(limit),
             wait: (!wait.is_zero()).then_some(wait),
         };
-        async move { repo.messages_for(&name, &filter, agent.as_ref()).await }
+        async move { repo.messages(&name, &filter).await }
     }
 
-    /// Tells by PATCH what is owed, in order. What the coordinator knows better
-    /// (the message has failed, or is gone) need not be told.
-    pub(super) async fn pay(&mut self) -> Result<(), Error> {
-        while let Some(word) = self.owed.front() {
+    /// Sends the confirmations in `patches`, in order. A message that has failed or is
+    /// gone at the coordinator needs none.
+    pub(super) async fn send_patches(&mut self) -> Result<(), Error> {
+        while let Some(confirmation) = self.patches.front() {
             let agent = self.options.agent.as_ref();
-            let told = self.repo.report(&word.id, word.status, agent).await;
-            let moot = |code| {
-                let moot = [ErrorCode::MessageNotFound, ErrorCode::InvalidTransition];
-                moot.contains(&code)
-            };
-            match told {
-                Err(error) if !error.code().is_some_and(moot) => return Err(error),
-                _ => answer(self.owed.pop_front()),
+            let sent = self.repo.report(&confirmation.id, confirmation.status, agent).await;
+            let needs_none =
+                |code| matches!(code, ErrorCode::MessageNotFound | ErrorCode::InvalidTransition);
+            match sent {
+                Err(error) if !error.code().is_some_and(needs_none) => return Err(error),
+                _ => resolve(self.patches.pop_front()),
             }
         }
         Ok(())
     }
 
-    /// Answers who waits for a flush: what the coordinator still has as pending,
-    /// though it was confirmed, is told by PATCH. That list, like every call,
+    /// Answers the callers of flush, after it has sent by PATCH every confirmation of a
+    /// message that the coordinator still lists as pending. That list, like every call,
     /// makes the coordinator write its marks first.
     pub(super) async fn answer_flushes(&mut self) -> Result<(), Error> {
         let mut after = None;
         while !self.flushes.is_empty() {
-            let page = self.page(after.take(), 500, Duration::ZERO).await?;
+            let page = self.pending(after.take(), 500, Duration::ZERO).await?;
             for message in &page.items {
-                if let Known::Confirmed(status) = self.memory.look(&message.id) {
+                if let State::Confirmed(status) = self.memory.state(&message.id) {
                     let (id, done) = (message.id.clone(), None);
-                    self.owed.push_back(Word { id, status, done });
+                    self.patches.push_back(Confirmation { id, status, done });
                 }
             }
             after = page.items.last().map(|last| last.id.clone());
-            if page.more && after.as_ref().is_some_and(|last| self.memory.reaches(last)) {
+            if page.more && after.as_ref().is_some_and(|last| self.memory.covers(last)) {
                 continue;
             }
-            self.pay().await?;
+            self.send_patches().await?;
             for flush in self.flushes.drain(..) {
                 let _ = flush.send(());
             }
@@ -275,9 +273,9 @@ impl Task {
     }
 }
 
-/// Answers whoever waits for a word to be told.
-pub(super) fn answer(word: Option<Word>) {
-    if let Some(done) = word.and_then(|word| word.done) {
+/// Answers the caller of a confirmation that was sent.
+pub(super) fn resolve(confirmation: Option<Confirmation>) {
+    if let Some(done) = confirmation.and_then(|confirmation| confirmation.done) {
         // Its future may have been dropped.
         let _ = done.send(());
     }

@@ -1,52 +1,50 @@
-//! What follows from a failure. Pure.
+//! Whether a failure ends an inbox or is waited out. Pure.
 
 use crate::Error;
 use multiclaude_hybrid_protocol::ErrorCode;
 use multiclaude_hybrid_protocol::error::Problem;
 
-/// What an inbox does about a failure.
+/// How an inbox reacts to a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Nothing that time heals: its consumer is told, and it ends.
+    /// Waiting does not help: the inbox ends with this error.
     Fatal,
     /// An outage, to be waited out.
     Wait,
-    /// No stream can be had here.
+    /// No stream can be opened here: it polls.
     NoStream,
 }
 
-/// Of a call. `met`: the coordinator has answered this inbox before, so that a
-/// stranger's answer means a network that gets in between (a café's login
-/// page) and not a wrong URL.
-pub(super) fn of_call(error: &Error, met: bool) -> Verdict {
+/// The verdict on a failed call. `was_reached`: the coordinator has answered this inbox
+/// before, so an answer of another program comes from a network in between (a café's
+/// login page) and does not mean a wrong URL.
+pub(super) fn of_call(error: &Error, was_reached: bool) -> Verdict {
     match error {
-        Error::Unexpected { .. } if met => Verdict::Wait,
+        Error::Unexpected { .. } if was_reached => Verdict::Wait,
         Error::Closed { code, .. } if !is_final(*code) => Verdict::Wait,
         error if error.is_temporary() => Verdict::Wait,
         _ => Verdict::Fatal,
     }
 }
 
-/// Of the opening of a stream. Proxies that know no WebSocket answer in many
-/// ways; whether the coordinator itself is well a plain call shows.
-pub(super) fn of_opening(error: &Error, met: bool) -> Verdict {
+/// The verdict on a stream that could not be opened. Proxies without WebSocket support
+/// answer in many ways; a plain call shows whether the coordinator works.
+pub(super) fn of_opening(error: &Error, was_reached: bool) -> Verdict {
     match error {
         Error::Invalid(_) => Verdict::NoStream,
         Error::NotFound(problem) if problem.code == ErrorCode::NotFound => Verdict::NoStream,
         Error::Unexpected { .. } if !error.is_temporary() => Verdict::NoStream,
-        error => of_call(error, met),
+        error => of_call(error, was_reached),
     }
 }
 
-/// 4000 and the status of a request that is refused for good. 4409 is that too:
-/// whoever opens a stream again would fight for ever with the one that has
-/// replaced it.
+/// Close codes that are final: 4000 plus the status of a refused request. 4409 is among
+/// them: two programs that each replace the other's stream would do so without end.
 fn is_final(code: u16) -> bool {
     matches!(code, 4401 | 4403 | 4404 | 4409)
 }
 
-/// The error that a close code stands for: the same one that a call would get,
-/// where there is one.
+/// The error for a close code: the one that a call would get, if there is one.
 pub(super) fn of_close(code: u16, reason: String) -> Error {
     let named = ErrorCode::ALL.iter().find(|code| code.as_str() == reason);
     let Some(&named) = named.filter(|_| is_final(code)) else {
@@ -66,14 +64,14 @@ pub(super) fn of_close(code: u16, reason: String) -> Error {
 mod tests {
     use super::*;
     use Verdict::{Fatal, NoStream, Wait};
+    use reqwest::StatusCode;
 
     fn problem(code: ErrorCode) -> Box<Problem> {
         Box::new(Problem::new(code, "", "", vec![]))
     }
 
-    fn stranger(status: u16) -> Error {
-        let (base, text) = (String::new(), String::new());
-        Error::Unexpected { base, status, retry_after: None, text }
+    fn unexpected(status: u16) -> Error {
+        Error::unexpected("", StatusCode::from_u16(status).unwrap(), "", None)
     }
 
     #[test]
@@ -90,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_opened_again_unless_that_is_of_no_use_or_would_be_a_fight() {
+    fn a_stream_is_opened_again_unless_it_was_refused_or_replaced() {
         for (code, reason, wanted) in [
             (4401, "unauthenticated", Fatal),
             (4404, "agent_not_found", Fatal),
@@ -112,8 +110,8 @@ mod tests {
         let failed = Error::Failed { retry_after: None, problem: problem(ErrorCode::Unavailable) };
         assert_eq!(of_call(&failed, false), Wait);
         assert_eq!(of_call(&Error::unanswered(""), false), Wait);
-        assert_eq!(of_call(&stranger(502), false), Wait);
-        assert_eq!(of_call(&stranger(429), false), Wait);
+        assert_eq!(of_call(&unexpected(502), false), Wait);
+        assert_eq!(of_call(&unexpected(429), false), Wait);
         for error in [
             Error::Unauthenticated(problem(ErrorCode::Unauthenticated)),
             Error::Forbidden(problem(ErrorCode::Forbidden)),
@@ -126,9 +124,9 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_at_the_first_call_is_a_wrong_url_and_later_a_network_in_between() {
-        assert_eq!(of_call(&stranger(200), false), Fatal);
-        assert_eq!(of_call(&stranger(200), true), Wait);
+    fn an_unexpected_answer_to_the_first_call_is_fatal_and_a_later_one_is_waited_out() {
+        assert_eq!(of_call(&unexpected(200), false), Fatal);
+        assert_eq!(of_call(&unexpected(200), true), Wait);
     }
 
     #[test]
@@ -136,12 +134,12 @@ mod tests {
         for error in [
             Error::Invalid(problem(ErrorCode::UpgradeRequired)),
             Error::NotFound(problem(ErrorCode::NotFound)),
-            stranger(101),
-            stranger(200),
-            stranger(400),
+            unexpected(101),
+            unexpected(200),
+            unexpected(400),
         ] {
             assert_eq!(of_opening(&error, false), NoStream, "{error}");
         }
-        assert_eq!(of_opening(&stranger(502), false), Wait);
+        assert_eq!(of_opening(&unexpected(502), false), Wait);
     }
 }

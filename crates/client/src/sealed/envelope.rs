@@ -1,4 +1,4 @@
-//! A message's text in an envelope of its own.
+//! The envelope that a message's text is sealed in.
 
 use super::keys::{Identity, Recipient};
 use age::armor::ArmoredReader;
@@ -10,24 +10,24 @@ use std::io::Read;
 
 /// The metadata key that marks a sealed message.
 pub const ENCRYPTED: &str = "encrypted";
-/// Its value.
+/// The value of [`ENCRYPTED`].
 pub const SCHEME: &str = "age";
 /// How an armored age file begins.
 const BEGIN: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 /// The envelope's version.
 const VERSION: u32 = 1;
 
-/// Bytes of an age file beside what is sealed, at most: the header for one
-/// recipient with the stanza of random length that age adds to it (359 at the
-/// time of writing), a nonce of 16, and 16 for the one chunk there is.
+/// The most bytes that an age file adds to its content: the header for one recipient
+/// with a stanza of random length (359 at the time of writing), a nonce of 16, and 16
+/// for the single chunk.
 const AGE_MAX: usize = 512 + 16 + 16;
 const LINE_END: usize = if cfg!(windows) { 2 } else { 1 };
 const ARMOR: usize = BEGIN.len() + "-----END AGE ENCRYPTED FILE-----".len() + 2 * LINE_END;
-/// Bytes that an envelope may have, so that it surely fits into a body of 64 KiB:
-/// an armored line has 64 characters for 48 bytes.
+/// The most bytes of an envelope that certainly fits into a body of 64 KiB: an armored
+/// line has 64 characters for 48 bytes.
 pub const ENVELOPE_MAX: usize = (BODY_MAX - ARMOR) / (64 + LINE_END) * 48 - AGE_MAX;
 
-/// What is sealed: the text, and the place that it belongs to.
+/// The sealed content: the text, and the message that it belongs to.
 #[derive(Serialize, Deserialize)]
 struct Envelope {
     version: u32,
@@ -39,7 +39,7 @@ struct Envelope {
     body: String,
 }
 
-/// Of an envelope of any version.
+/// The part that envelopes of all versions have.
 #[derive(Deserialize)]
 struct Version {
     version: u32,
@@ -49,21 +49,21 @@ struct Version {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
-    /// It would not fit into a message's 64 KiB.
+    /// The encrypted text would not fit into a message's 64 KiB.
     #[error(
         "the text has {size} bytes, of which the first {most} can be sent encrypted in one message: send it in parts, or a link to it"
     )]
     TooLarge {
         /// Bytes of the text.
         size: usize,
-        /// Bytes from its beginning that fit. Line breaks and quotes count
-        /// twice, other control characters six times, so that depends on it.
+        /// Bytes from its beginning that fit. It depends on the text: line breaks and
+        /// quotes count twice, other control characters six times.
         most: usize,
     },
-    /// It has the mark already.
+    /// The message has the mark [`ENCRYPTED`] already.
     #[error("the message is encrypted already")]
     Sealed,
-    /// The library failed.
+    /// The age library failed.
     #[error("the message could not be encrypted: {0}")]
     Failed(String),
 }
@@ -77,15 +77,15 @@ pub enum OpenError {
         "the message is encrypted, and this side has no age identity: restore it, or publish a new recipient and ask the sender to send again"
     )]
     NoKey,
-    /// It was sealed for another key.
+    /// The message was sealed for another key.
     #[error(
         "the message was encrypted for another key than this side has: restore the old identity, or ask the sender to trust the recipient that is published now and to send again"
     )]
     WrongKey,
-    /// What is marked as age is no age file, or a damaged one.
-    #[error("the encrypted text is damaged or no age file: ask the sender to send again")]
+    /// The body is marked as an age file and is not one, or is damaged.
+    #[error("the encrypted text is damaged or not an age file: ask the sender to send again")]
     Garbled,
-    /// The mark is not `age`.
+    /// The mark is not [`SCHEME`].
     #[error(
         "the message is encrypted by a scheme that this version does not know: update multiclaude-hybrid"
     )]
@@ -95,22 +95,22 @@ pub enum OpenError {
         "the message has an envelope of version {0}, which this version does not know: update multiclaude-hybrid"
     )]
     Version(u32),
-    /// It opened, and says that it belongs elsewhere.
+    /// The envelope belongs to another message.
     #[error(
-        "the encrypted text was written for another message (its {field} differs): somebody has moved or changed it on the way, so it is not to be trusted; ask the sender over another channel"
+        "the encrypted text was written for another message (its {field} differs): it was moved or changed on the way, so do not trust it; ask the sender over another channel"
     )]
     Mismatch {
-        /// What differs.
+        /// The field that differs.
         field: &'static str,
     },
 }
 
-/// A message as it was written.
+/// A message as its sender wrote it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Opened {
-    /// With the text that was sealed and without the mark; or untouched.
+    /// The message, with the opened text and without the mark if it was sealed.
     pub message: Message,
-    /// Was it sealed?
+    /// Was the message sealed?
     pub sealed: bool,
 }
 
@@ -147,8 +147,7 @@ pub fn seal(
     }
     let body = age::encrypt_and_armor(&recipient.0, &envelope).map_err(|error| failed(&error))?;
     let mut sealed = NewMessage { body, ..message.clone() };
-    let mark = (ENCRYPTED.to_owned(), SCHEME.to_owned());
-    sealed.metadata.extend([mark]);
+    sealed.metadata.insert(ENCRYPTED.to_owned(), SCHEME.to_owned());
     Ok(sealed)
 }
 
@@ -176,16 +175,16 @@ fn fitting(text: &str, room: usize) -> usize {
     too_much.map_or(text.len(), |(at, _)| at)
 }
 
-/// Is it sealed? A ciphertext whose mark was taken away is one all the same.
+/// Is it sealed? A ciphertext whose mark was removed counts, too.
 pub fn is_sealed(message: &Message) -> bool {
     message.metadata.contains_key(ENCRYPTED) || message.body.starts_with(BEGIN)
 }
 
-/// Opens a message with one of `identities`; one that is not sealed
-/// ([`is_sealed`]) passes untouched.
+/// Opens a message with one of `identities`. A message that is not sealed
+/// ([`is_sealed`]) is returned unchanged.
 ///
 /// # Errors
-/// It is sealed, and not for one of these keys, or not for this message.
+/// It is sealed for none of these keys, or for another message.
 pub fn open(message: &Message, identities: &[Identity]) -> Result<Opened, OpenError> {
     if !is_sealed(message) {
         return Ok(Opened { message: message.clone(), sealed: false });
@@ -227,10 +226,8 @@ fn decrypt(armored: &str, identities: &[Identity]) -> Result<Vec<u8>, OpenError>
         _ => OpenError::Garbled,
     })?;
     let mut plain = Vec::new();
-    match reader.read_to_end(&mut plain) {
-        Ok(_) => Ok(plain),
-        Err(_) => Err(OpenError::Garbled),
-    }
+    reader.read_to_end(&mut plain).map_err(|_| OpenError::Garbled)?;
+    Ok(plain)
 }
 
 #[cfg(test)]

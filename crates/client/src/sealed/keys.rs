@@ -1,4 +1,4 @@
-//! Keys and their texts.
+//! Keys, and how they are read and written as text.
 
 use age::secrecy::ExposeSecret;
 use age::x25519;
@@ -9,23 +9,23 @@ use std::fmt;
 /// The metadata key under which an agent publishes its [`Recipient`].
 pub const AGE_RECIPIENT: &str = "age_recipient";
 
-/// Why a text is no key. It does not repeat the text.
+/// Why a text is not a key. The error does not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// It is no identity.
-    #[error("that is no age identity: it looks like AGE-SECRET-KEY-1… ({0})")]
+    /// It is not an identity.
+    #[error("that is not an age identity, which looks like AGE-SECRET-KEY-1… ({0})")]
     Identity(&'static str),
-    /// It is no recipient.
-    #[error("that is no age recipient: it looks like age1… ({0})")]
+    /// It is not a recipient.
+    #[error("that is not an age recipient, which looks like age1… ({0})")]
     Recipient(&'static str),
 }
 
-/// A private key: opens what was sealed for its [`Recipient`]. `Debug` hides it.
+/// A private key: opens messages sealed for its [`Recipient`]. `Debug` hides it.
 #[derive(Clone)]
 pub struct Identity(pub(super) x25519::Identity);
 
 impl Identity {
-    /// A new one, from the system's randomness.
+    /// Generates a new one from the system's randomness.
     pub fn generate() -> Self {
         Self(x25519::Identity::generate())
     }
@@ -35,12 +35,12 @@ impl Identity {
         text.trim().parse().map(Self).map_err(KeyError::Identity)
     }
 
-    /// `AGE-SECRET-KEY-1…`, to be written where nobody else reads.
+    /// `AGE-SECRET-KEY-1…`, to be stored where only its owner can read it.
     pub fn reveal(&self) -> String {
         self.0.to_string().expose_secret().to_owned()
     }
 
-    /// Its public half.
+    /// The public half of this key.
     pub fn recipient(&self) -> Recipient {
         Recipient(self.0.to_public())
     }
@@ -52,8 +52,8 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// A public key: seals for whoever has its [`Identity`].
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// A public key: seals for the owner of its [`Identity`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Recipient(pub(super) x25519::Recipient);
 
@@ -63,10 +63,10 @@ impl Recipient {
         text.trim().parse().map(Self).map_err(KeyError::Recipient)
     }
 
-    /// The one that an agent publishes in its metadata, if it does.
+    /// The recipient that an agent publishes in its metadata, if it does.
     ///
     /// # Errors
-    /// What it publishes is no recipient.
+    /// The published text is not a recipient.
     pub fn published(metadata: &Metadata) -> Result<Option<Self>, KeyError> {
         let text = metadata.get(AGE_RECIPIENT).filter(|text| !text.is_empty());
         text.map(|text| Self::parse(text)).transpose()
@@ -81,12 +81,6 @@ impl Recipient {
 impl fmt::Display for Recipient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for Recipient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Recipient({self})")
     }
 }
 
@@ -122,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_is_shown_by_nothing_but_reveal() {
+    fn only_reveal_shows_an_identity() {
         let identity = Identity::generate();
         let secret = identity.reveal();
         let half = &secret[..40];

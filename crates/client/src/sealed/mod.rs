@@ -4,22 +4,22 @@
 //! |---|---|
 //! | `keys` | [`Identity`] and [`Recipient`], and where a recipient is published |
 //! | `envelope` | [`seal`], [`open`], [`is_sealed`] |
-//! | `pins` | [`Pins`]: which keys are trusted, and [`decide`] what follows |
+//! | `pins` | [`Pins`]: which keys are trusted; [`decide`]: encrypt, refuse or warn |
 //!
-//! *It protects* what a message says from everybody between the two ends: who
-//! operates the coordinator, who reads its database, backups or logs, who holds
-//! another token of the repo. A sealed text is bound to its repo, sender,
-//! recipient, thread and the message that it answers, so it cannot be shown in
-//! another place, or under another sender's name, as if it belonged there.
+//! *It protects* the text of a message from everybody between the two ends: the
+//! operators of the coordinator, readers of its database, backups or logs, holders of
+//! other tokens of the repo. A sealed text is bound to its repo, sender, recipient,
+//! thread and the message that it answers, so it cannot be presented in another place,
+//! or under another sender's name.
 //!
-//! *It does not protect* who wrote it: everybody who knows the recipient can
-//! seal under any name, so a sender is as true as the coordinator's word for it.
-//! Nor sizes, times, names, metadata, or that a message is withheld or shown
-//! twice. A coordinator that lies when a key is seen for the first time can put
-//! its own in the place; from then on, [`Pins`] notice a change.
+//! *It does not protect* the identity of the sender: everybody who knows the recipient
+//! can seal under any name, so the sender is only as certain as the coordinator is
+//! honest. Nor does it hide sizes, times, names or metadata, or prevent that a message is
+//! withheld or shown twice. A dishonest coordinator can replace a key when it is seen for
+//! the first time; [`Pins`] detect any later change.
 //!
-//! Sealing the same text twice gives two different ones: seal once and keep the
-//! result where a message is to be sent again under its idempotency key.
+//! Sealing a text twice gives two different results. To send a message again under its
+//! idempotency key, seal it once and keep the result.
 //!
 //! ```
 //! use multiclaude_hybrid_client::protocol::config::Encrypt;
@@ -28,7 +28,7 @@
 //! use multiclaude_hybrid_client::sealed::{Action, Identity, Pins, Recipient, decide, seal};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // The recipient's side, once: the identity stays, the recipient is published.
+//! // The recipient's side, once: the identity is kept, the recipient is published.
 //! let identity = Identity::generate();
 //! let mut metadata = Metadata::new();
 //! identity.recipient().publish(&mut metadata);

@@ -1,4 +1,4 @@
-//! Trust on first use. Pure: where pins are kept is the caller's affair.
+//! Trust on first use. Pure: the caller stores the pins.
 
 use super::keys::Recipient;
 use multiclaude_hybrid_protocol::config::Encrypt;
@@ -13,27 +13,24 @@ use std::collections::BTreeMap;
 #[serde(transparent)]
 pub struct Pins(BTreeMap<String, Recipient>);
 
-/// What an agent publishes, beside what is trusted for it.
+/// The key that an agent publishes, compared with the one that is trusted for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PinState {
-    /// It publishes none, and never has.
+    /// It publishes none, and none is trusted.
     Absent,
     /// It publishes one for the first time.
     First(Recipient),
-    /// It publishes the one that is trusted.
+    /// It publishes the trusted one.
     Same(Recipient),
-    /// It publishes another one.
+    /// It publishes another one than the trusted one.
     Changed {
-        /// The one that is trusted.
+        /// The trusted key.
         old: Recipient,
-        /// The one that is published.
+        /// The published key.
         new: Recipient,
     },
-    /// It publishes none any more.
-    Gone {
-        /// The one that is trusted.
-        old: Recipient,
-    },
+    /// It no longer publishes this trusted one, nor another.
+    Gone(Recipient),
 }
 
 fn key(repo: &Repo, agent: &AgentName) -> String {
@@ -41,23 +38,24 @@ fn key(repo: &Repo, agent: &AgentName) -> String {
 }
 
 impl Pins {
-    /// Compares what an agent publishes with what is trusted for it.
+    /// Compares the key that an agent publishes with the one that is trusted for it.
     pub fn check(&self, repo: &Repo, agent: &AgentName, published: Option<&Recipient>) -> PinState {
         match (self.0.get(&key(repo, agent)).cloned(), published.cloned()) {
             (None, None) => PinState::Absent,
             (None, Some(new)) => PinState::First(new),
-            (Some(old), None) => PinState::Gone { old },
+            (Some(old), None) => PinState::Gone(old),
             (Some(old), Some(new)) if old == new => PinState::Same(new),
             (Some(old), Some(new)) => PinState::Changed { old, new },
         }
     }
 
-    /// Trusts a recipient from now on, in place of an older one.
+    /// Trusts this recipient from now on, instead of an older one.
     pub fn trust(&mut self, repo: &Repo, agent: &AgentName, recipient: Recipient) {
         self.0.insert(key(repo, agent), recipient);
     }
 
-    /// Trusts none: the next one is the first. Answers the one that was trusted.
+    /// Trusts no recipient of this agent: the next one is the first. Returns the one that
+    /// was trusted.
     pub fn forget(&mut self, repo: &Repo, agent: &AgentName) -> Option<Recipient> {
         self.0.remove(&key(repo, agent))
     }
@@ -68,82 +66,73 @@ impl Pins {
     }
 }
 
-/// What is to be done with a message.
+/// How to send a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Seal it for this one.
+    /// Seal it for this recipient.
     Encrypt(Recipient),
-    /// Send it as it is.
+    /// Send it unencrypted.
     Plain,
-    /// Do not send it.
+    /// Do not send it, for this reason.
     Refuse(Refusal),
 }
 
 /// Why a message must not be sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no key to encrypt it with.
+    /// The recipient has published no key.
     #[error(
         "the recipient publishes no age recipient, and this repo's messages are always encrypted: let it run a bridge that publishes one"
     )]
     NoRecipient,
-    /// It is not the key that is trusted.
+    /// The published key is not the trusted one.
     #[error(
         "the recipient's key has changed from {old} to {new}: compare the new one with its owner over another channel, then trust it"
     )]
     Changed {
-        /// The one that is trusted.
+        /// The trusted key.
         old: Recipient,
-        /// The one that is published.
+        /// The published key.
         new: Recipient,
     },
-    /// The key is no longer published.
+    /// The trusted key is no longer published.
     #[error(
-        "the recipient no longer publishes its key {old}: ask its owner why, then forget it, or wait until it is back"
+        "the recipient no longer publishes its key {0}: ask its owner why, then forget it, or wait until it is back"
     )]
-    Gone {
-        /// The one that is trusted.
-        old: Recipient,
-    },
+    Gone(Recipient),
 }
 
-/// What a person should know of a message that is sent all the same.
+/// A warning about a message that is sent nevertheless.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
-    /// It goes to a key that nobody has trusted yet.
+    /// It is encrypted for a key that is not trusted yet.
     #[error(
         "the recipient's key has changed from {old} to {new}, and the message is encrypted for the new one: compare it with its owner over another channel, then trust it"
     )]
     Changed {
-        /// The one that is trusted.
+        /// The trusted key.
         old: Recipient,
-        /// The one that is published.
+        /// The published key.
         new: Recipient,
     },
-    /// It goes unencrypted, since nobody asks for more any longer.
+    /// It is unencrypted, since the configuration no longer asks for encryption.
     #[error(
-        "messages to the recipient were encrypted for {old} before, and the configuration no longer asks for that: this one is not encrypted"
+        "messages to the recipient were encrypted for {0} before, and the configuration no longer asks for that: this one is not encrypted"
     )]
-    Off {
-        /// The one that is trusted.
-        old: Recipient,
-    },
-    /// It goes unencrypted, where it did not before.
-    #[error("the recipient no longer publishes its key {old}: the message is not encrypted")]
-    Gone {
-        /// The one that is trusted.
-        old: Recipient,
-    },
+    Off(Recipient),
+    /// It is unencrypted, since the recipient no longer publishes a key.
+    #[error("the recipient no longer publishes its key {0}: the message is not encrypted")]
+    Gone(Recipient),
 }
 
-/// What [`decide`] decides.
+/// The result of [`decide`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// What is to be done.
+    /// How to send the message.
     pub action: Action,
-    /// What a person is to be told, each time.
+    /// A warning to show to a person, each time.
     pub warning: Option<Warning>,
-    /// To be trusted from now on ([`Pins::trust`]): it was used first.
+    /// A key to trust from now on ([`Pins::trust`]): it is used for the first time.
     pub pin: Option<Recipient>,
 }
 
@@ -153,39 +142,31 @@ impl From<Action> for Decision {
     }
 }
 
-/// Is a message to be encrypted, and for whom? Without a policy, never; but who
-/// controls the configuration could have taken it away.
+/// Decides whether a message is encrypted, and for which key. Without a policy it is not;
+/// if messages were encrypted before, a warning says so, because the policy may have been
+/// removed by somebody who controls the configuration.
 pub fn decide(policy: Option<Encrypt>, state: &PinState) -> Decision {
-    let state = state.clone();
-    let Some(policy) = policy else {
-        let warning = match state {
-            PinState::Absent | PinState::First(_) => None,
-            PinState::Same(old) | PinState::Changed { old, .. } | PinState::Gone { old } => {
-                Some(Warning::Off { old })
-            }
-        };
-        return Decision { warning, ..Action::Plain.into() };
-    };
-    match (policy, state) {
-        (_, PinState::Same(recipient)) => Action::Encrypt(recipient).into(),
-        (_, PinState::First(recipient)) => Decision {
-            action: Action::Encrypt(recipient.clone()),
-            warning: None,
-            pin: Some(recipient),
-        },
-        (Encrypt::Always, PinState::Absent) => Action::Refuse(Refusal::NoRecipient).into(),
-        (Encrypt::Always, PinState::Changed { old, new }) => {
+    match (policy, state.clone()) {
+        (None, PinState::Absent | PinState::First(_))
+        | (Some(Encrypt::WhenPossible), PinState::Absent) => Action::Plain.into(),
+        (None, PinState::Same(old) | PinState::Changed { old, .. } | PinState::Gone(old)) => {
+            Decision { warning: Some(Warning::Off(old)), ..Action::Plain.into() }
+        }
+        (Some(_), PinState::Same(recipient)) => Action::Encrypt(recipient).into(),
+        (Some(_), PinState::First(recipient)) => {
+            Decision { pin: Some(recipient.clone()), ..Action::Encrypt(recipient).into() }
+        }
+        (Some(Encrypt::Always), PinState::Absent) => Action::Refuse(Refusal::NoRecipient).into(),
+        (Some(Encrypt::Always), PinState::Changed { old, new }) => {
             Action::Refuse(Refusal::Changed { old, new }).into()
         }
-        (Encrypt::Always, PinState::Gone { old }) => Action::Refuse(Refusal::Gone { old }).into(),
-        (Encrypt::WhenPossible, PinState::Absent) => Action::Plain.into(),
-        (Encrypt::WhenPossible, PinState::Changed { old, new }) => Decision {
-            action: Action::Encrypt(new.clone()),
-            warning: Some(Warning::Changed { old, new }),
-            pin: None,
+        (Some(Encrypt::Always), PinState::Gone(old)) => Action::Refuse(Refusal::Gone(old)).into(),
+        (Some(Encrypt::WhenPossible), PinState::Changed { old, new }) => Decision {
+            warning: Some(Warning::Changed { old, new: new.clone() }),
+            ..Action::Encrypt(new).into()
         },
-        (Encrypt::WhenPossible, PinState::Gone { old }) => {
-            Decision { action: Action::Plain, warning: Some(Warning::Gone { old }), pin: None }
+        (Some(Encrypt::WhenPossible), PinState::Gone(old)) => {
+            Decision { warning: Some(Warning::Gone(old)), ..Action::Plain.into() }
         }
     }
 }
@@ -215,11 +196,9 @@ mod tests {
         pins.trust(&repo, &agent, old.clone());
         let same = pins.check(&repo, &agent, Some(&old));
         assert_eq!(same, PinState::Same(old.clone()));
-        let gone = PinState::Gone { old: old.clone() };
-        assert_eq!(pins.check(&repo, &agent, None), gone);
+        assert_eq!(pins.check(&repo, &agent, None), PinState::Gone(old.clone()));
         let changed = pins.check(&repo, &agent, Some(&new));
-        let old_and_new = (old.clone(), new.clone());
-        assert_eq!(changed, PinState::Changed { old: old_and_new.0, new: old_and_new.1 });
+        assert_eq!(changed, PinState::Changed { old: old.clone(), new: new.clone() });
         let elsewhere = Repo::parse("acme/other").unwrap();
         let other = pins.check(&elsewhere, &agent, Some(&new));
         assert_eq!(other, PinState::First(new.clone()));
@@ -246,7 +225,7 @@ mod tests {
         let (old, new) = (recipient(), recipient());
         let first = PinState::First(new.clone());
         let same = PinState::Same(new.clone());
-        let gone = PinState::Gone { old: old.clone() };
+        let gone = PinState::Gone(old.clone());
         let changed = PinState::Changed { old: old.clone(), new: new.clone() };
         let encrypt = || Decision::from(Action::Encrypt(new.clone()));
         let refuse = |why| Decision::from(Action::Refuse(why));
@@ -256,8 +235,7 @@ mod tests {
             assert_eq!(decide(None, state), plain());
         }
         for (state, known) in [(&same, &new), (&changed, &old), (&gone, &old)] {
-            let old = known.clone();
-            let warning = Some(Warning::Off { old });
+            let warning = Some(Warning::Off(known.clone()));
             assert_eq!(decide(None, state), Decision { warning, ..plain() });
         }
         for policy in [Always, WhenPossible] {
@@ -269,13 +247,13 @@ mod tests {
         assert_eq!(always(&PinState::Absent), refuse(Refusal::NoRecipient));
         let why = Refusal::Changed { old: old.clone(), new: new.clone() };
         assert_eq!(always(&changed), refuse(why));
-        assert_eq!(always(&gone), refuse(Refusal::Gone { old: old.clone() }));
+        assert_eq!(always(&gone), refuse(Refusal::Gone(old.clone())));
 
         let possible = |state| decide(Some(WhenPossible), state);
         assert_eq!(possible(&PinState::Absent), plain());
         let warning = Some(Warning::Changed { old: old.clone(), new: new.clone() });
         assert_eq!(possible(&changed), Decision { warning, ..encrypt() });
-        let warning = Some(Warning::Gone { old });
+        let warning = Some(Warning::Gone(old));
         assert_eq!(possible(&gone), Decision { warning, ..plain() });
     }
 }

@@ -22,7 +22,7 @@ fn check(body: &str) -> Result<Payload, WebhookError> {
 }
 
 #[test]
-fn the_published_vector_is_believed() {
+fn the_published_test_vector_is_accepted() {
     let (id, at) = ("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330);
     let signature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
     let mut headers = HeaderMap::new();
@@ -31,12 +31,12 @@ fn the_published_vector_is_believed() {
     headers.insert(HEADER_SIGNATURE, signature.parse().unwrap());
     let webhook = Webhook::new([SECRET]).unwrap();
     let read = webhook.verify_at(&headers, br#"{"test": 2432232314}"#, at);
-    // It has no type: what comes after the signature is reached.
+    // It has no type: the error shows that its signature was accepted.
     assert!(matches!(read, Err(WebhookError::Payload { .. })), "{read:?}");
 }
 
 #[test]
-fn either_of_two_secrets_and_either_of_two_signatures_will_do() {
+fn either_of_two_secrets_and_either_of_two_signatures_is_enough() {
     let body = r#"{"type":"later.maybe","data":{"a":1}}"#;
     let both = Webhook::new([OTHER, SECRET]).unwrap();
     let headers = signed(SECRET, NOW, body);

@@ -1,7 +1,6 @@
-//! Workers in containers, by podman or docker, through their command lines. A
-//! container has a read-only root, no capabilities, limits, and nothing of this
-//! machine but its own directory at `/work`, what it is given at
-//! `/run/multiclaude-hybrid`, and the secrets that are named.
+//! Workers in containers, run by the command lines of podman or docker. A container has
+//! a read-only root, limits and no capabilities. Of this machine it has only its own
+//! directory at `/work`, its input at `/run/multiclaude-hybrid`, and named secrets.
 
 use super::process::{values, variables};
 use super::{Assignment, Engine, Limits, Template, branches};
@@ -10,31 +9,31 @@ use multiclaude_hybrid_client::protocol::Repo;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Where a container has the worker's own directory.
+/// The worker's own directory in a container.
 const WORK: &str = "/work";
-/// Where it has what the worker is given, to be read only.
+/// The worker's input in a container, read-only.
 const GIVEN: &str = "/run/multiclaude-hybrid";
 /// The label by which a worker's container is found.
 const LABEL: &str = "dev.multiclaude-hybrid.worker";
 
-/// How containers are run.
+/// How to run containers.
 #[derive(Debug, Clone)]
 pub struct Container {
-    /// What runs them.
+    /// podman or docker.
     pub engine: Engine,
-    /// The image.
+    /// The image, unless `images` has another one for the repo.
     pub image: Option<String>,
     /// Images of single repos.
     pub images: BTreeMap<Repo, String>,
-    /// What is run in it; the image's own command, if absent.
+    /// The command to run; the image's own, if absent.
     pub command: Option<Template>,
     /// Further flags of `run`.
     pub flags: Vec<String>,
     /// The network, as the engine names it.
     pub network: Option<String>,
-    /// Variables that workers get.
+    /// Variables of the runner that workers get.
     pub inherited: Vec<String>,
-    /// Files that are at `/run/secrets/NAME` in the container, by name.
+    /// Files to mount at `/run/secrets/NAME`, by name.
     pub secrets: BTreeMap<String, PathBuf>,
 }
 
@@ -59,7 +58,7 @@ impl Container {
 
         let mut command = self.engine.command(&["run"]);
         command.extend(self.run_flags(id, given.dirs.given(), &work, limits)?);
-        // Names alone: their values are in no argument.
+        // Only the names: arguments are visible to other processes.
         command.extend(set.keys().chain(&self.inherited).map(|name| format!("--env={name}")));
         command.extend(self.flags.iter().cloned());
         command.push(image.clone());
@@ -73,14 +72,14 @@ impl Container {
             command.extend(template.fill(&values));
         }
         let mut remove = self.engine.command(&["rm", "--force"]);
-        // That there is none is success for docker anyway.
+        // docker succeeds without such a flag if there is no container.
         remove.extend(self.engine.is_podman.then(|| "--ignore".to_owned()));
         remove.push(name(id));
         Ok(Job {
             id: id.to_owned(),
             work: work.clone(),
             steps: vec![Step { command, dir: work }],
-            // The worker's directory may be gone.
+            // The worker's directory may have been removed.
             cleanup: vec![Step { command: remove, dir: PathBuf::from("/") }],
             inherited: None,
             set,
@@ -105,19 +104,20 @@ impl Container {
         let mut flags = vec![
             format!("--name={}", name(id)),
             format!("--label={LABEL}={id}"),
-            // Its output is ours alone; the engine keeps no second copy.
+            // The supervisor keeps the output; the engine keeps no second copy.
             "--log-driver=none".to_owned(),
             "--read-only".to_owned(),
             "--cap-drop=all".to_owned(),
             "--security-opt=no-new-privileges".to_owned(),
             "--tmpfs=/tmp:exec,nosuid,nodev,mode=1777".to_owned(),
-            // The supervisor has waited for its end before the engine is to remove it.
+            // The supervisor has already given the container time to end.
             "--stop-timeout=0".to_owned(),
             volume(work, WORK)?,
             volume(given, &format!("{GIVEN}:ro"))?,
             format!("--workdir={WORK}"),
         ];
-        // podman would pass on the variables of this machine's proxy, password included.
+        // By default podman passes on the proxy variables of this machine, which may hold
+        // a password.
         flags.extend(self.engine.is_podman.then(|| "--http-proxy=false".to_owned()));
         flags.extend(self.engine.user.as_ref().map(|user| format!("--user={user}")));
         let memory = limits.memory.filter(|_| self.engine.enforces("memory"));
@@ -135,11 +135,11 @@ impl Container {
     }
 }
 
-/// A file or directory of this machine that is at `there` in a container.
+/// The flag that mounts a file or directory of this machine at `there` in a container.
 fn volume(here: &Path, there: &str) -> Result<String, String> {
     let here = here.to_string_lossy();
     if here.contains(':') {
-        return Err(format!("{here} has a colon, which no path may have that a container sees"));
+        return Err(format!("{here} has a colon, which the path of a mount must not have"));
     }
     Ok(format!("--volume={here}:{there}"))
 }

@@ -5,21 +5,21 @@ use rustix::process::geteuid;
 use std::io;
 use std::process::{Command, Output, Stdio};
 
-/// Print the controllers that the engine has, and, of docker, whether it is rootless.
+/// Formats that print the controllers of the engine, and for docker whether it is rootless.
 const PODMAN_INFO: &str = "{{range .Host.CgroupControllers}}{{.}} {{end}}";
 const DOCKER_INFO: &str = "{{if .MemoryLimit}}memory {{end}}{{if .CPUCfsQuota}}cpu {{end}}\
     {{if .PidsLimit}}pids {{end}}{{range .SecurityOptions}}{{.}} {{end}}";
 
-/// An engine that answers.
+/// An installed engine, and its limits.
 #[derive(Debug, Clone)]
 pub struct Engine {
     command: Vec<String>,
-    /// Is it podman, under whatever name?
+    /// Is it podman? Its program may have another name.
     pub is_podman: bool,
     /// Limits that it cannot enforce here: `memory`, `cpu`, `processes`.
     pub not_enforced: Vec<String>,
-    /// Does root in a container have to become the runner's user, `uid:gid`? Only with
-    /// a docker whose daemon is root, and a runner that is not.
+    /// The `uid:gid` of the runner's user, if containers have to run as that user: with a
+    /// docker whose daemon is root, and a runner that is not.
     pub user: Option<String>,
 }
 
@@ -34,19 +34,19 @@ pub enum EngineError {
         /// Why.
         error: io::Error,
     },
-    /// It says that it cannot work, for instance because its daemon does not run.
-    #[error("{program} does not work: {said}")]
+    /// It fails, for instance because its daemon does not run.
+    #[error("{program} does not work: {output}")]
     Failed {
         /// The program.
         program: String,
-        /// What it printed.
-        said: String,
+        /// Its error output.
+        output: String,
     },
 }
 
 impl Engine {
-    /// Asks an engine what it is and what it can limit; `command` is the program and its
-    /// global flags.
+    /// Finds out which engine this is and what it can limit; `command` is the program and
+    /// its global flags.
     ///
     /// # Errors
     /// See [`EngineError`].
@@ -55,7 +55,7 @@ impl Engine {
         let is_podman = version.to_ascii_lowercase().starts_with("podman");
         let format = if is_podman { PODMAN_INFO } else { DOCKER_INFO };
         let info = ask(&command, &["info", "--format", format])?;
-        let has = |word: &str| info.split_whitespace().any(|had| had == word);
+        let has = |entry: &str| info.split_whitespace().any(|found| found == entry);
         let not_enforced = LIMITS.iter().filter(|(controller, _)| !has(controller));
         let maps_root = is_podman || geteuid().is_root() || has("name=rootless");
         let id = || format!("{}:{}", geteuid().as_raw(), rustix::process::getegid().as_raw());
@@ -78,7 +78,7 @@ impl Engine {
         !self.not_enforced.iter().any(|not| not == limit)
     }
 
-    /// A command of the engine.
+    /// A command line of the engine with these arguments.
     pub fn command(&self, args: &[&str]) -> Vec<String> {
         self.command.iter().cloned().chain(args.iter().map(|&arg| arg.to_owned())).collect()
     }
@@ -95,14 +95,14 @@ fn ask(command: &[String], args: &[&str]) -> Result<String, EngineError> {
         }
         Ok(Output { stderr, .. }) => Err(EngineError::Failed {
             program: program(),
-            said: String::from_utf8_lossy(&stderr).trim().to_owned(),
+            output: String::from_utf8_lossy(&stderr).trim().to_owned(),
         }),
         Err(error) => Err(EngineError::NotRun { program: program(), error }),
     }
 }
 
-/// What the failure of a container was that was not stopped, by the exit code of the engine's
-/// `run`. 125 to 127 are the engine's own, as of its documentation; a shell in the
+/// Explains the exit code of the engine's `run`, for a container that was not stopped.
+/// 125 to 127 are the engine's own according to its documentation; a shell in the
 /// container uses the last two in the same sense.
 pub fn failure(engine: &str, code: i32) -> String {
     match code {
@@ -111,7 +111,7 @@ pub fn failure(engine: &str, code: i32) -> String {
             (exit code 126)"
             .to_owned(),
         127 => "there is no such program in the container (exit code 127)".to_owned(),
-        137 => "the container was ended by signal 9, as happens to one that needs more memory \
+        137 => "the container was ended by signal 9, which happens if it needs more memory \
             than it may use"
             .to_owned(),
         129..=192 => format!("the container was ended by signal {}", code - 128),
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    /// An engine that prints this.
+    /// A stand-in for an engine that prints these texts.
     fn engine(dir: &tempfile::TempDir, version: &str, info: &str) -> Vec<String> {
         let path = dir.path().join("engine");
         let script = format!("[ \"$1\" = --version ] && echo '{version}' && exit\n{info}\n");
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_says_what_it_is_and_what_it_does_not_limit() {
+    fn an_engine_and_its_missing_limits_are_recognised() {
         let dir = tempfile::tempdir().unwrap();
         let podman =
             Engine::find(engine(&dir, "podman version 4.3.1", "echo cpuset memory pids")).unwrap();
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_that_does_not_work_says_why() {
+    fn the_error_of_a_broken_engine_has_its_own_output() {
         let dir = tempfile::tempdir().unwrap();
         let broken = engine(&dir, "Docker version 27.0", "echo 'no daemon' >&2; exit 1");
         let error = Engine::find(broken).unwrap_err().to_string();
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exit_code_says_whose_failure_it_is() {
+    fn an_exit_code_shows_whether_the_engine_or_the_program_failed() {
         let of = |code| failure("podman", code);
         assert_eq!(of(125), "podman could not run the container");
         assert_eq!(of(3), "the container ended with exit code 3");

@@ -1,5 +1,5 @@
-//! What a supervisor runs for a request: a process, a container, or a worker of
-//! multiclaude. Each turns a request into a [`Job`]; all else is the same for them.
+//! The ways to run a worker: a process, a container, or a worker of multiclaude. Each
+//! turns a request into a [`Job`]; everything else is the same for all.
 
 mod container;
 mod engine;
@@ -20,14 +20,14 @@ use multiclaude_hybrid_client::protocol::text::{is_blank, is_hidden};
 use multiclaude_hybrid_client::protocol::{AgentName, SpawnId};
 use std::time::Duration;
 
-/// How long before the end of its lease a worker is ended, at most.
+/// A worker is ended at most this long before the end of its lease.
 const MARGIN_MAX: Duration = Duration::from_secs(2);
-/// Characters of a task's first line that an argument has.
+/// The most characters of a task's first line in an argument.
 const LINE: usize = 200;
-/// The controllers of control groups that workers are limited by, and what each limits.
+/// The controllers of control groups, and the limit that each enforces.
 const LIMITS: [(&str, &str); 3] = [("memory", "memory"), ("cpu", "cpu"), ("pids", "processes")];
 
-/// How workers are run.
+/// How to run workers.
 #[derive(Debug, Clone)]
 pub enum Executor {
     /// As processes of this machine.
@@ -38,25 +38,25 @@ pub enum Executor {
     Multiclaude(Multiclaude),
 }
 
-/// A request that is to be run, and under which name.
+/// A request to run, and the worker's name and directories.
 #[derive(Debug)]
 pub struct Assignment<'a> {
     /// The request.
     pub request: &'a SpawnRequest,
     /// The worker's registered name.
     pub name: &'a AgentName,
-    /// Its directories; the task is in there.
+    /// The worker's directories, with the task in them.
     pub dirs: &'a WorkerDirs,
 }
 
-/// What every worker is limited to.
+/// The limits of every worker.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// How long it may run, unless its request says less.
+    /// How long it may run, unless its request asks for less.
     pub timeout_secs: u64,
     /// Bytes of output that are kept.
     pub output: u64,
-    /// Bytes that its directory may have.
+    /// Bytes that its directory may take.
     pub disk: u64,
     /// Bytes of memory.
     pub memory: Option<u64>,
@@ -67,8 +67,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// How long this request may run: what its metadata `timeout_secs` says, if that
-    /// is less than what the runner allows.
+    /// How long this request may run: the `timeout_secs` of its metadata, if that is less
+    /// than the runner's limit.
     fn timeout_of(&self, request: &SpawnRequest) -> u64 {
         let asked = request.metadata.get("timeout_secs").and_then(|secs| secs.parse().ok());
         asked.map_or(self.timeout_secs, |asked: u64| asked.clamp(1, self.timeout_secs))
@@ -85,10 +85,10 @@ impl Executor {
         }
     }
 
-    /// The name that a worker registers under, or that the bridge registers it under.
+    /// The worker's registered name.
     ///
     /// # Errors
-    /// There can be no such name.
+    /// The name would not be valid.
     pub fn name(&self, id: &SpawnId, node: &str) -> Result<AgentName, String> {
         let local = local_name(id);
         match self {
@@ -98,8 +98,8 @@ impl Executor {
         .map_err(|error| format!("the name of a worker {error}"))
     }
 
-    /// How long before the end of its lease a worker is ended that another runner may
-    /// get: the lease was asked for before the coordinator answered, and multiclaude
+    /// How long before the end of its lease a worker is ended if another runner may get its
+    /// request: the lease began a little before its renewal was answered, and multiclaude
     /// takes a while to remove a worker.
     pub fn margin(&self, lease: Duration) -> Duration {
         match self {
@@ -113,7 +113,7 @@ impl Executor {
         !matches!(self, Self::Multiclaude(_))
     }
 
-    /// Who the worker's own directory belongs to, if not to the runner's user.
+    /// The owner of the worker's own directory, if that is not the runner's user.
     pub fn user(&self) -> Option<&User> {
         match self {
             Self::Process(process) => process.user.as_ref(),
@@ -121,10 +121,10 @@ impl Executor {
         }
     }
 
-    /// What the supervisor is to run.
+    /// The job for the supervisor.
     ///
     /// # Errors
-    /// Why this request cannot be run; its requester reads that.
+    /// The reason why this request cannot be run, which is reported to its requester.
     pub fn job(&self, assignment: &Assignment<'_>, limits: &Limits) -> Result<Job, String> {
         match self {
             Self::Process(process) => process.job(assignment, limits),
@@ -140,13 +140,13 @@ pub fn local_name(id: &SpawnId) -> String {
     format!("worker-{}", id.get(id.len().saturating_sub(8)..).unwrap_or(id))
 }
 
-/// A task as an argument: its first line without control characters, and where all of
-/// it is. It never starts with `-`.
+/// A task as an argument: its first line without control characters, and the path of the
+/// whole task. It never starts with `-`.
 pub fn task_argument(task: &str, file: &str) -> String {
     format!("{} (the whole task is in the file {file})", first_line(task))
 }
 
-/// The first line of a task that says something, without hidden characters.
+/// The first line of a task that is not blank, without hidden characters.
 pub fn first_line(task: &str) -> String {
     let line = task.lines().map(str::trim).find(|line| !is_blank(line)).unwrap_or_default();
     let line: String =
@@ -154,8 +154,7 @@ pub fn first_line(task: &str) -> String {
     if line.starts_with('-') { format!("Task: {line}") } else { line }
 }
 
-/// The branches that a request names in its metadata: where to start, and where to
-/// push.
+/// The branches in a request's metadata: the one to start from, and the one to push to.
 fn branches(request: &SpawnRequest) -> Result<(Option<&str>, Option<&str>), String> {
     let branch = |key: &str| match request.metadata.get(key).map(String::as_str) {
         None | Some("") => Ok(None),
@@ -165,7 +164,7 @@ fn branches(request: &SpawnRequest) -> Result<(Option<&str>, Option<&str>), Stri
     Ok((branch("branch")?, branch("push_to")?))
 }
 
-/// A name that git takes for a branch and for nothing else.
+/// Does git accept this name as a branch, and as nothing else?
 fn is_branch(name: &str) -> bool {
     let bad =
         |c: char| is_hidden(c) || c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
@@ -183,7 +182,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn names_that_git_would_take_for_something_else_are_no_branches() {
+    fn names_with_another_meaning_for_git_are_not_branches() {
         for good in ["main", "work/fox", "fix-1.2", "a/b_c", "müller"] {
             assert!(is_branch(good), "{good}");
         }

@@ -1,5 +1,5 @@
-//! Workers of the unmodified multiclaude on this machine. `follow` creates one and
-//! waits for its end; it is what the supervisor runs.
+//! Workers of the unmodified multiclaude on this machine. The supervisor runs
+//! `runner follow`, which creates one and waits for its end.
 
 use super::{Assignment, Limits, branches, local_name, task_argument};
 use crate::job::{Job, Step};
@@ -13,20 +13,20 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Between two looks at multiclaude's state.
+/// The wait between two looks at multiclaude's state.
 const LOOK: Duration = Duration::from_millis(300);
-/// How long a worker may be in neither the agents nor the history: the state is
-/// written in two steps.
+/// How long a worker may be missing in both the agents and the history: multiclaude
+/// writes the state in two steps.
 const MISSING: Duration = Duration::from_secs(3);
 
 /// The multiclaude of this machine.
 #[derive(Debug, Clone)]
 pub struct Multiclaude {
-    /// The real program.
+    /// The path of multiclaude itself, not of the shim.
     pub program: PathBuf,
-    /// Its names of the repos.
+    /// multiclaude's names of the repos.
     pub nicknames: BTreeMap<Repo, String>,
-    /// This program.
+    /// The path of this program.
     pub own: PathBuf,
 }
 
@@ -77,39 +77,46 @@ impl Multiclaude {
     }
 }
 
-/// A worker of multiclaude that is to be created and followed.
+/// A worker of multiclaude to create and to follow.
 #[derive(Debug, Clone)]
-pub struct Wish<'a> {
-    /// The real program.
+pub struct NewWorker<'a> {
+    /// The path of multiclaude itself, not of the shim.
     pub multiclaude: &'a Path,
-    /// Its name of the repo.
+    /// multiclaude's name of the repo.
     pub nickname: &'a str,
     /// The worker's name.
     pub name: &'a str,
     /// Its task, as one argument.
     pub task: &'a str,
-    /// Where it starts.
+    /// The branch to start from.
     pub branch: Option<&'a str>,
-    /// Where it pushes.
+    /// The branch to push to.
     pub push_to: Option<&'a str>,
-    /// Where its summary is written.
+    /// The file for its summary.
     pub summary: &'a Path,
 }
 
-/// Creates a worker and waits for its end; whether it ended well.
+/// Creates a worker and waits for its end; returns whether it succeeded.
 ///
 /// # Errors
 /// multiclaude cannot be run or refuses, or its state cannot be read.
-pub fn follow(wish: &Wish<'_>, state: &StateFile) -> io::Result<bool> {
-    let mut command = Command::new(wish.multiclaude);
-    command.args(["worker", "create", wish.task, "--repo", wish.nickname, "--name", wish.name]);
-    if let Some(branch) = wish.branch {
+pub fn create_and_follow(worker: &NewWorker<'_>, state: &StateFile) -> io::Result<bool> {
+    let mut command = Command::new(worker.multiclaude);
+    command.args([
+        "worker",
+        "create",
+        worker.task,
+        "--repo",
+        worker.nickname,
+        "--name",
+        worker.name,
+    ]);
+    if let Some(branch) = worker.branch {
         command.args(["--branch", branch]);
     }
-    if let Some(push_to) = wish.push_to {
+    if let Some(push_to) = worker.push_to {
         command.args(["--push-to", push_to]);
     }
-    // A worker that runs in a window of its own belongs to no runner's socket.
     let status = command.stdin(Stdio::null()).status()?;
     if !status.success() {
         return Err(io::Error::other(format!("multiclaude worker create has failed: {status}")));
@@ -119,23 +126,23 @@ pub fn follow(wish: &Wish<'_>, state: &StateFile) -> io::Result<bool> {
     loop {
         let state = state.read();
         if state.is_none() {
-            // It cannot be read now; that says nothing of the worker.
+            // An unreadable state does not show whether the worker exists.
             seen = Instant::now();
         }
-        let repo = state.as_ref().and_then(|state| state.repos.get(wish.nickname));
-        if let Some(agent) = repo.and_then(|repo| repo.agents.get(wish.name)) {
+        let repo = state.as_ref().and_then(|state| state.repos.get(worker.nickname));
+        if let Some(agent) = repo.and_then(|repo| repo.agents.get(worker.name)) {
             if created_at.is_none() {
-                println!("{} works for multiclaude in {}", wish.name, agent.worktree_path);
+                println!("{} works for multiclaude in {}", worker.name, agent.worktree_path);
             }
             created_at = Some(agent.created_at.clone());
             seen = Instant::now();
         }
         let is_it = |ended: &&Ended| {
-            ended.name == wish.name
+            ended.name == worker.name
                 && created_at.as_ref().is_none_or(|created| *created == ended.created_at)
         };
         if let Some(ended) = repo.and_then(|repo| repo.task_history.iter().rev().find(is_it)) {
-            return report(wish, ended);
+            return write_summary(worker, ended);
         }
         if seen.elapsed() > MISSING {
             let text = "the worker is neither among multiclaude's agents nor in its history: somebody removed \
@@ -146,8 +153,9 @@ pub fn follow(wish: &Wish<'_>, state: &StateFile) -> io::Result<bool> {
     }
 }
 
-/// A worker that ended without a word has crashed, or its claude was ended.
-fn report(wish: &Wish<'_>, ended: &Ended) -> io::Result<bool> {
+/// Prints the result of a worker and writes its summary; returns whether it succeeded. A
+/// worker that reports nothing has crashed, or its claude was closed.
+fn write_summary(worker: &NewWorker<'_>, ended: &Ended) -> io::Result<bool> {
     let (good, text) = match (&ended.failure_reason, &ended.summary) {
         (Some(reason), _) if !reason.is_empty() => (false, reason.as_str()),
         (_, Some(summary)) if !summary.is_empty() => (true, summary.as_str()),
@@ -155,21 +163,21 @@ fn report(wish: &Wish<'_>, ended: &Ended) -> io::Result<bool> {
         _ => (false, "it ended without a summary: its claude was closed or has crashed"),
     };
     println!("{text}");
-    fs::write(wish.summary, text)?;
+    fs::write(worker.summary, text)?;
     Ok(good)
 }
 
-/// Removes a worker of multiclaude, with whatever it has not committed.
+/// Removes a worker of multiclaude, with its uncommitted changes.
 ///
 /// # Errors
 /// multiclaude cannot be run.
-pub fn forget(multiclaude: &Path, nickname: &str, name: &str) -> io::Result<()> {
+pub fn remove_worker(multiclaude: &Path, nickname: &str, name: &str) -> io::Result<()> {
     let mut command = Command::new(multiclaude);
     command.args(["worker", "rm", name, "--repo", nickname]);
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     if let Some(mut answers) = child.stdin.take() {
-        // It asks about changes that are not committed, and commits that are not pushed.
+        // It asks about uncommitted changes and unpushed commits.
         let _ = answers.write_all(b"y\ny\n");
     }
     child.wait().map(drop)

@@ -1,8 +1,8 @@
-//! Workers as processes of this machine. They run in a directory of their own, with an
-//! environment that only has what is allowed, in a session of their own.
+//! Workers as processes of this machine. Each runs in its own directory and session, with
+//! only the allowed variables in its environment.
 //!
-//! What separates them from the runner's token is the user that they run as: as the
-//! runner's own user they can read what that user can.
+//! Only the user that they run as separates them from the runner's token: as the runner's
+//! own user they can read everything that this user can.
 
 use super::{Assignment, Limits, Template, branches, task_argument};
 use crate::job::{Cgroup, Job, Step, User};
@@ -14,28 +14,28 @@ use std::fs;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
-/// Where a worker finds the socket through which it sends and receives.
+/// The variable with the path of the socket through which a worker sends and receives.
 pub const SOCKET_VARIABLE: &str = "MULTICLAUDE_HYBRID_SOCKET";
 /// Variables that every worker gets.
 const INHERITED: [&str; 10] =
     ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TERM", "SSH_AUTH_SOCK"];
 
-/// How processes are run.
+/// How to run processes.
 #[derive(Debug, Clone)]
 pub struct Process {
-    /// What is run; `claude -p` in a clone, if absent.
+    /// The command to run; `claude -p` in a clone, if absent.
     pub command: Option<Template>,
-    /// Is the repo cloned for a command, too? It runs in the clone then.
+    /// Is the repo cloned for `command`, too? Then it runs in the clone.
     pub clone: bool,
-    /// Where it is cloned from: `{repo}` stands for `owner/repo`.
+    /// The URL to clone from: `{repo}` stands for `owner/repo`.
     pub clone_url: String,
-    /// Variables beside the usual ones that workers get.
+    /// Variables that workers get in addition to the usual ones.
     pub inherited: Vec<String>,
-    /// Who they run as, if not as the runner.
+    /// The user to run workers as, if not the runner's.
     pub user: Option<User>,
-    /// Where control groups are made.
+    /// The parent of the workers' control groups, where they can be made.
     pub base: Option<Base>,
-    /// This program, for the MCP server of the worker's claude.
+    /// The path of this program, for the MCP server of the worker's claude.
     pub program: PathBuf,
 }
 
@@ -106,13 +106,13 @@ impl Process {
             summary = given.dirs.summary().display(),
         );
         let path = path.to_string_lossy().into_owned();
-        let words =
+        let command =
             ["claude", "-p", &prompt, "--mcp-config", &path, "--dangerously-skip-permissions"];
-        Ok(words.map(str::to_owned).to_vec())
+        Ok(command.map(str::to_owned).to_vec())
     }
 }
 
-/// What a template's placeholders stand for.
+/// The values of a template's placeholders.
 pub(super) fn values(given: &Assignment<'_>, branch: &str) -> BTreeMap<&'static str, String> {
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
     let start = given.request.metadata.get("branch").cloned().unwrap_or_default();
@@ -131,8 +131,8 @@ pub(super) fn values(given: &Assignment<'_>, branch: &str) -> BTreeMap<&'static 
     ])
 }
 
-/// The variables that say to a worker what it is, which is `here` given, and works in
-/// `work`.
+/// The variables that describe a worker to itself, with its input in `here` and its own
+/// directory in `work`.
 pub(super) fn variables(
     given: &Assignment<'_>,
     here: &Path,

@@ -1,6 +1,6 @@
 //! A command with placeholders, such as `my-agent --file {task_file}`. Each argument
-//! stays one argument, whatever is put into it. A brace that begins no name of lower
-//! case letters is a brace: `${HOME}` and `x{2}` stay as they are.
+//! stays one argument for any value. A brace that does not begin a name of lower case
+//! letters is a plain brace: `${HOME}` and `x{2}` stay as they are.
 
 use std::collections::BTreeMap;
 
@@ -14,23 +14,23 @@ enum Part {
     Name(String),
 }
 
-/// Why a command is no template.
+/// Why a command is not a valid template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    /// Nothing is to be run.
+    /// There is no program.
     #[error("the command is empty")]
     Empty,
     /// There is no such placeholder.
     #[error("there is no placeholder {{{name}}}; there are {known}, and {{{{ is a brace")]
     Unknown {
-        /// Its name.
+        /// The unknown name.
         name: String,
-        /// Those that there are.
+        /// All placeholders.
         known: String,
     },
 }
 
-/// The placeholders.
+/// The names of all placeholders.
 const NAMES: [&str; 10] = [
     "task",
     "task_file",
@@ -53,10 +53,10 @@ impl Template {
         if command.first().is_none_or(String::is_empty) {
             return Err(TemplateError::Empty);
         }
-        command.iter().map(|word| parts(word)).collect::<Result<_, _>>().map(Self)
+        command.iter().map(|argument| parts(argument)).collect::<Result<_, _>>().map(Self)
     }
 
-    /// The command with these values.
+    /// The command with these values for its placeholders.
     pub fn fill(&self, values: &BTreeMap<&str, String>) -> Vec<String> {
         let part = |part: &Part| match part {
             Part::Text(text) => text.clone(),
@@ -66,8 +66,8 @@ impl Template {
     }
 }
 
-fn parts(word: &str) -> Result<Vec<Part>, TemplateError> {
-    let (mut parts, mut text, mut rest) = (Vec::new(), String::new(), word);
+fn parts(argument: &str) -> Result<Vec<Part>, TemplateError> {
+    let (mut parts, mut text, mut rest) = (Vec::new(), String::new(), argument);
     while let Some((before, after)) = rest.split_once('{') {
         text.push_str(before);
         if let Some(after) = after.strip_prefix('{') {
@@ -100,14 +100,14 @@ fn parts(word: &str) -> Result<Vec<Part>, TemplateError> {
 mod tests {
     use super::*;
 
-    fn words(words: &[&str]) -> Vec<String> {
-        words.iter().map(|&word| word.to_owned()).collect()
+    fn command(arguments: &[&str]) -> Vec<String> {
+        arguments.iter().map(|&argument| argument.to_owned()).collect()
     }
 
     #[test]
-    fn each_argument_stays_one_whatever_is_put_into_it() {
+    fn each_argument_stays_one_argument_for_any_value() {
         let template =
-            Template::parse(&words(&["run", "--task={task}", "{{x}", "a{name}b"])).unwrap();
+            Template::parse(&command(&["run", "--task={task}", "{{x}", "a{name}b"])).unwrap();
         let values =
             BTreeMap::from([("task", "a b; rm 'x' {name}".to_owned()), ("name", "fox".into())]);
         let filled = template.fill(&values);
@@ -116,9 +116,10 @@ mod tests {
 
     #[test]
     fn a_wrong_placeholder_is_named() {
-        let error = |word| Template::parse(&words(&["run", word])).unwrap_err().to_string();
+        let error =
+            |argument| Template::parse(&command(&["run", argument])).unwrap_err().to_string();
         assert!(error("{taks}").contains("no placeholder {taks}; there are {task}"));
-        let shell = words(&["sh", "-c", "f() { echo ${HOME} {30} {a b} {task; }"]);
+        let shell = command(&["sh", "-c", "f() { echo ${HOME} {30} {a b} {task; }"]);
         assert_eq!(Template::parse(&shell).unwrap().fill(&BTreeMap::new()), shell);
         assert_eq!(Template::parse(&[]), Err(TemplateError::Empty));
     }

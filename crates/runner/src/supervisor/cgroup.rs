@@ -1,12 +1,12 @@
-//! A control group (version 2) for a worker, where this machine lets us make one. It
-//! limits memory, processor and processes, and ends them all at once.
+//! A control group (version 2) for a worker, if this machine allows one. It limits memory,
+//! processor time and processes, and can end all processes at once.
 
 use crate::job::Cgroup;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where the groups of workers are made.
+/// The parent of the workers' groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Base {
     path: PathBuf,
@@ -14,9 +14,9 @@ pub struct Base {
 }
 
 impl Base {
-    /// Finds out whether groups can be made beside this process, and what they limit.
-    /// Where this process is alone in its group, as a service with delegation is, it
-    /// moves into a group of its own, so that others can have limits.
+    /// Finds out whether groups can be made next to this process, and what they limit.
+    /// If this process is alone in its group, as a service with delegation is, it moves
+    /// into a subgroup, so that other subgroups can have limits.
     pub fn find() -> Option<Self> {
         let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
         let root = mount_of(&mounts)?;
@@ -36,7 +36,7 @@ impl Base {
         }
         let controllers = fs::read_to_string(path.join("cgroup.subtree_control")).ok()?;
         let controllers = controllers.split_whitespace().map(str::to_owned).collect();
-        // The only proof is to make one.
+        // Only creating one shows whether it is possible.
         let probe = path.join(format!("multiclaude-hybrid-{}", std::process::id()));
         fs::create_dir(&probe).ok()?;
         let kills = probe.join("cgroup.kill").exists();
@@ -49,13 +49,13 @@ impl Base {
         self.path.join(format!("multiclaude-hybrid-{id}"))
     }
 
-    /// Is this limited in groups here? `memory`, `cpu` or `pids`.
+    /// Is this controller available: `memory`, `cpu` or `pids`?
     pub fn limits(&self, controller: &str) -> bool {
         self.controllers.iter().any(|known| known == controller)
     }
 }
 
-/// Where version 2 is mounted.
+/// The mount point of version 2.
 fn mount_of(mounts: &str) -> Option<PathBuf> {
     let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
     mount.split_whitespace().nth(4).map(PathBuf::from)
@@ -68,7 +68,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// Makes a group; with what of it this machine turns out not to enforce.
+    /// Creates a group; returns also the limits that could not be set.
     pub fn create(wanted: Option<&Cgroup>) -> (Option<Self>, Vec<String>) {
         let Some(wanted) = wanted else {
             return (None, Vec::new());
@@ -83,17 +83,17 @@ impl Group {
             ("cpu", "cpu.max", wanted.cpu_milli.map(|milli| format!("{} 100000", milli * 100))),
             ("processes", "pids.max", wanted.processes.map(|count| count.to_string())),
         ];
-        let mut not = Vec::new();
+        let mut not_enforced = Vec::new();
         for (name, file, limit) in limits {
             if let Some(limit) = limit
                 && fs::write(wanted.path.join(file), limit).is_err()
             {
-                not.push(name.to_owned());
+                not_enforced.push(name.to_owned());
             }
         }
-        // Memory that is swapped out is memory, too.
+        // Swapped memory must not evade the limit.
         let _ = fs::write(wanted.path.join("memory.swap.max"), "0");
-        (Some(Self { path: wanted.path.clone() }), not)
+        (Some(Self { path: wanted.path.clone() }), not_enforced)
     }
 
     /// The group of a worker whose supervisor is gone.
@@ -106,13 +106,13 @@ impl Group {
         let _ = fs::write(self.path.join("cgroup.kill"), "1");
     }
 
-    /// How many processes are in it.
+    /// The number of its processes.
     pub fn count(&self) -> u64 {
         let processes = fs::read_to_string(self.path.join("cgroup.procs")).unwrap_or_default();
         processes.lines().count() as u64
     }
 
-    /// Removes it.
+    /// Removes the group, which must be empty.
     pub fn remove(&self) {
         let _ = fs::remove_dir(&self.path);
     }

@@ -1,5 +1,5 @@
-//! The last moment before a step's program: its session, control group, environment
-//! and user. Then the program takes the process over.
+//! Prepares the process of a step: session, control group, environment and user. Then it
+//! executes the step's program.
 
 use crate::job::{self, Job};
 use rustix::process::{Signal, set_parent_process_death_signal, setsid};
@@ -10,10 +10,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-/// Becomes the step with this number of the worker whose directory `root` is.
-///
-/// # Errors
-/// Why it could not; there is no return otherwise.
+/// Executes the step with this number of the worker with the directory `root`. It returns
+/// only an error.
 pub fn enter(root: &Path, step: usize) -> io::Error {
     match prepared(root, step) {
         Ok(mut command) => {
@@ -31,7 +29,7 @@ fn prepared(root: &Path, step: usize) -> io::Result<Command> {
     let step = job.steps.get(step).ok_or_else(missing)?;
     let (program, args) = step.command.split_first().ok_or_else(missing)?;
     setsid()?;
-    // If the supervisor is killed, so is this one. A change of user undoes that.
+    // If the supervisor is killed, this process is, too. A change of user resets that.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if let Some(group) = &job.cgroup
         && group.path.exists()

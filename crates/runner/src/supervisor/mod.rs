@@ -1,11 +1,11 @@
 //! The small process that one worker runs under. It needs neither the runner nor the
-//! coordinator: it ends the worker at its timeout, when its directory grows too large,
-//! when it is asked to, and, for a request that another runner may get, when the lease
-//! has run out. It leaves no process behind, and writes how the worker ended.
+//! coordinator. It ends the worker at its timeout, when its directory grows too large,
+//! when it is asked to, and, if another runner may get the request, at the end of the
+//! lease. It leaves no process behind, and records how the worker ended.
 //!
-//! It has no runtime and no token. Its standard input is the worker's lock, which the
-//! runner took before it started this process: whoever gets the lock knows that no
-//! supervisor runs.
+//! It has no async runtime and no token. Its standard input is the worker's lock, which
+//! the runner took before it started this process: while the lock is free, no supervisor
+//! runs.
 
 mod cgroup;
 mod enter;
@@ -15,7 +15,7 @@ mod tree;
 pub use cgroup::{Base, Group};
 pub use enter::enter;
 pub use output::tail;
-pub use tree::{ancestors, sweep};
+pub use tree::{ancestors, kill_marked};
 
 use crate::deadline::{self, Moment};
 use crate::dirs::WorkerDirs;
@@ -37,27 +37,27 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Between two looks at the clock, where the lease ends the worker.
+/// The wait between two checks, if the worker ends with its lease.
 const TICK_LEASE: Duration = Duration::from_millis(25);
-/// Between two looks otherwise.
+/// The wait between two checks otherwise.
 const TICK: Duration = Duration::from_millis(200);
-/// How long a worker has after SIGTERM.
+/// How long a worker may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long what cleans up may take.
+/// How long a cleanup step may take.
 const CLEANUP: Duration = Duration::from_secs(30);
-/// How often it is tried.
+/// How often a cleanup step is tried.
 const CLEANUPS: usize = 3;
-/// Between two counts of a directory's bytes, at least.
+/// The shortest wait between two counts of a directory's bytes.
 const DISK: Duration = Duration::from_secs(5);
-/// How long the last output may take to come in after all processes have ended.
+/// How long the last output may take to arrive after all processes have ended.
 const LAST_OUTPUT: Duration = Duration::from_secs(2);
 
-/// Runs the worker whose directory `root` is, to its end.
+/// Runs the worker with the directory `root` to its end.
 ///
 /// # Errors
 /// The job cannot be read, or nothing can be written.
 pub fn supervise(root: &Path) -> io::Result<()> {
-    // It fails in a process that leads a group already, which is as good.
+    // It fails if this process leads a group already, which is enough.
     let _ = setsid();
     set_child_subreaper(Some(getpid()))?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
@@ -72,7 +72,7 @@ pub fn supervise(root: &Path) -> io::Result<()> {
     job::write(&dirs.started(), &Started { supervisor, not_enforced })?;
     let mut run = Run::new(job, dirs, group)?;
     let end = run.steps();
-    run.keep(&end);
+    run.store_end(&end);
     Ok(())
 }
 
@@ -89,7 +89,7 @@ struct Run {
 
 /// How a step ended.
 enum Ended {
-    ByItself(ExitStatus),
+    OnItsOwn(ExitStatus),
     Stopped(Stop, Option<ExitStatus>),
 }
 
@@ -99,7 +99,7 @@ impl Run {
         let too_large = Arc::new(AtomicBool::new(false));
         let (work, most, flag) = (job.work.clone(), job.disk_max, Arc::clone(&too_large));
         thread::spawn(move || watch_disk(&work, most, &flag));
-        // By its inode: an upgrade may replace the file meanwhile.
+        // The running program itself, even if an upgrade replaces its file.
         let program = PathBuf::from("/proc/self/exe");
         let began = Instant::now();
         Ok(Self { job, dirs, group, output, began, lease: None, too_large, program })
@@ -109,7 +109,7 @@ impl Run {
         let mut end = End::failed("it has no steps");
         for (index, step) in self.job.steps.clone().iter().enumerate() {
             end = match self.step(index) {
-                Ok(Ended::ByItself(status)) => ended(None, Some(status)),
+                Ok(Ended::OnItsOwn(status)) => ended(None, Some(status)),
                 Ok(Ended::Stopped(stop, status)) => ended(Some(stop), status),
                 Err(error) => End::failed(format!("no process can be started: {error}")),
             };
@@ -120,7 +120,7 @@ impl Run {
             }
         }
         let is_clean = clean_up(&self.job);
-        end.remaining = tree::end_all(self.group.as_ref(), None).max(u64::from(!is_clean));
+        end.remaining = tree::kill_descendants(self.group.as_ref(), None).max(u64::from(!is_clean));
         if let Some(group) = &self.group {
             group.remove();
         }
@@ -142,13 +142,13 @@ impl Run {
         let (sender, exited) = mpsc::channel();
         thread::spawn(move || sender.send(child.wait()));
         let ended = self.watch(pid, &exited)?;
-        // What it has started in the background ends with it.
-        tree::end_all(self.group.as_ref(), Some(pid));
+        // End its background processes, too.
+        tree::kill_descendants(self.group.as_ref(), Some(pid));
         let _ = read.recv_timeout(LAST_OUTPUT);
         Ok(ended)
     }
 
-    /// Copies what comes out of a pipe; the receiver hears of its end.
+    /// Copies a pipe to the output; the receiver is notified of the pipe's end.
     fn read(&self, from: PipeReader) -> Receiver<()> {
         let output = Arc::clone(&self.output);
         let (sender, read) = mpsc::channel();
@@ -164,9 +164,9 @@ impl Run {
         let mut reaped = Instant::now();
         loop {
             match exited.recv_timeout(tick) {
-                Ok(status) => return status.map(Ended::ByItself),
+                Ok(status) => return status.map(Ended::OnItsOwn),
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(io::Error::other("its end was not seen"));
+                    return Err(io::Error::other("its exit status is lost"));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -180,7 +180,7 @@ impl Run {
         }
     }
 
-    /// Why the worker has to be stopped now.
+    /// The reason to stop the worker now, if there is one.
     fn stop(&mut self) -> Option<Stop> {
         if self.job.ends_with_lease && self.lease.is_none_or(Moment::is_past) {
             // It may have been renewed since the last look.
@@ -192,7 +192,7 @@ impl Run {
         if let Ok(Some(stop)) = job::read(&self.dirs.stop()) {
             return Some(stop);
         }
-        // Somebody has removed the runner's directories: no runner will ask for it.
+        // The runner's directories were removed: no runner will follow this worker.
         if self.dirs.job().try_exists().is_ok_and(|there| !there) {
             return Some(Stop::LeaseLost);
         }
@@ -219,18 +219,18 @@ impl Run {
             }
         }
         if stop.is_gentle() && self.job.engine.is_some() {
-            // An engine that is killed leaves the control groups of its container.
+            // A killed engine would leave the control groups of its container.
             clean_up(&self.job);
         }
-        tree::end_all(self.group.as_ref(), Some(pid));
+        tree::kill_descendants(self.group.as_ref(), Some(pid));
         exited.recv_timeout(GRACE).ok()?.ok()
     }
 
-    /// Writes the end. A full disk is waited out: the slot of a worker is not free
-    /// before its end is on disk. Directories that were removed are not.
-    fn keep(&self, end: &End) {
+    /// Writes the end. On a full disk it tries again until the end is on disk, since the
+    /// worker's slot is not free before that, unless the directories were removed.
+    fn store_end(&self, end: &End) {
         while job::write(&self.dirs.end(), end).is_err() && self.dirs.job().exists() {
-            self.output.give_way();
+            self.output.free_space();
             thread::sleep(Duration::from_secs(1));
         }
     }
@@ -243,15 +243,14 @@ fn ended(stopped: Option<Stop>, status: Option<ExitStatus>) -> End {
     End { stopped, code, signal, error, ..End::failed("") }
 }
 
-/// Ends what the steps of a job have started outside of their own processes; whether
-/// that succeeded.
+/// Runs the cleanup steps of a job; returns whether all succeeded.
 pub fn clean_up(job: &Job) -> bool {
-    // An engine that is interrupted, or waits for another process, may succeed later.
+    // An engine that was interrupted, or waits for another process, may succeed later.
     let fails = |step: &&Step| !(0..CLEANUPS).any(|_| run(step));
     job.cleanup.iter().filter(fails).count() == 0
 }
 
-/// Runs a step that cleans up, whether with success; it is given up after a while.
+/// Runs a cleanup step for at most [`CLEANUP`]; returns whether it succeeded.
 fn run(step: &Step) -> bool {
     let Some((program, args)) = step.command.split_first() else {
         return true;
@@ -277,7 +276,7 @@ fn run(step: &Step) -> bool {
     }
 }
 
-/// Watches how large a directory is. A large one is counted less often.
+/// Watches the size of a directory. A large one is counted less often.
 fn watch_disk(dir: &Path, most: u64, too_large: &AtomicBool) {
     loop {
         let began = Instant::now();
@@ -289,13 +288,13 @@ fn watch_disk(dir: &Path, most: u64, too_large: &AtomicBool) {
     }
 }
 
-/// Bytes that the files of a directory take; counted until it is more than `most`.
+/// The bytes that the files of a directory take, counted until they exceed `most`.
 fn size(dir: &Path, most: u64) -> u64 {
     use std::os::unix::fs::MetadataExt as _;
     let (mut dirs, mut size) = (vec![dir.to_owned()], 0);
     while let Some(dir) = dirs.pop() {
         let entries = match fs::read_dir(&dir) {
-            // Nobody hides files from the count.
+            // An unreadable directory would hide files from the count.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => return u64::MAX,
             entries => entries,
         };

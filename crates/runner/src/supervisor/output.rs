@@ -1,5 +1,5 @@
-//! What a worker prints, kept in two files of limited size: the end of it is what
-//! matters, so the older file is dropped when the newer one is full.
+//! The output of a worker in two files of limited size. Its end matters most, so the older
+//! file is dropped when the newer one is full.
 
 use multiclaude_hybrid_bridge::lock::locked;
 use std::fs::{self, File};
@@ -18,7 +18,7 @@ pub(super) struct Output {
     printed: AtomicU64,
 }
 
-fn older(path: &Path) -> PathBuf {
+fn older_file(path: &Path) -> PathBuf {
     path.with_extension("log.1")
 }
 
@@ -34,8 +34,8 @@ impl Output {
         Ok(Self { path: path.to_owned(), half, file, printed: AtomicU64::new(0) })
     }
 
-    /// Keeps what comes out of a pipe until its end. A disk that is full loses
-    /// output, and never keeps the worker waiting.
+    /// Copies a pipe until its end. On a full disk output is lost, so that the worker does
+    /// not have to wait.
     pub(super) fn copy(&self, mut from: impl Read) {
         let mut buffer = vec![0; 64 * 1024];
         loop {
@@ -54,40 +54,40 @@ impl Output {
     fn keep(&self, text: &[u8]) -> io::Result<()> {
         let mut file = locked(&self.file);
         if file.1 + text.len() as u64 > self.half && file.1 > 0 {
-            fs::rename(&self.path, older(&self.path))?;
+            fs::rename(&self.path, older_file(&self.path))?;
             *file = (create(&self.path)?, 0);
         }
-        // Of a piece that is larger than the file may be, the end.
+        // Of a piece that is larger than the file may be, keep the end.
         let from = text.len().saturating_sub(usize::try_from(self.half).unwrap_or(usize::MAX));
         let text = text.get(from..).unwrap_or_default();
         file.1 += text.len() as u64;
         file.0.write_all(text)
     }
 
-    /// Bytes that were printed, whether kept or not.
+    /// The number of bytes printed, including dropped ones.
     pub(super) fn printed(&self) -> u64 {
         self.printed.load(Ordering::Relaxed)
     }
 
-    /// Makes room on the disk.
-    pub(super) fn give_way(&self) {
-        let _ = fs::remove_file(older(&self.path));
+    /// Frees space on the disk by dropping output.
+    pub(super) fn free_space(&self) {
+        let _ = fs::remove_file(older_file(&self.path));
         let _ = locked(&self.file).0.set_len(0);
     }
 }
 
-/// The last `most` bytes of what a worker has printed.
+/// The last `most` bytes of a worker's output.
 pub fn tail(path: &Path, most: u64) -> Vec<u8> {
-    let mut text = last(path, most);
+    let mut text = last_bytes(path, most);
     if (text.len() as u64) < most {
-        let mut before = last(&older(path), most - text.len() as u64);
+        let mut before = last_bytes(&older_file(path), most - text.len() as u64);
         before.append(&mut text);
         text = before;
     }
     text
 }
 
-fn last(path: &Path, most: u64) -> Vec<u8> {
+fn last_bytes(path: &Path, most: u64) -> Vec<u8> {
     let read = || -> io::Result<Vec<u8>> {
         let mut file = File::open(path)?;
         let size = file.metadata()?.len();
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_much_output_the_end_is_kept_in_limited_space() {
+    fn the_end_of_a_long_output_is_kept_in_limited_space() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("output.log");
         let output = Output::create(&path, 1000).unwrap();
@@ -113,14 +113,14 @@ mod tests {
             output.copy(piece);
         }
         assert_eq!(output.printed(), text.len() as u64);
-        let sizes = [&path, &older(&path)].map(|path| fs::metadata(path).unwrap().len());
+        let sizes = [&path, &older_file(&path)].map(|path| fs::metadata(path).unwrap().len());
         assert!(sizes.iter().all(|size| *size <= 500) && sizes.iter().sum::<u64>() > 450);
         assert!(text.ends_with(&tail(&path, 300)));
         assert!(text.ends_with(&tail(&path, 100_000)) && tail(&path, 300).len() == 300);
     }
 
     #[test]
-    fn of_one_piece_that_is_larger_than_all_space_the_end_is_kept() {
+    fn the_end_of_a_piece_larger_than_all_space_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("output.log");
         let output = Output::create(&path, 100).unwrap();

@@ -1,5 +1,5 @@
-//! All processes of a worker, whatever they did to get away: the supervisor is their
-//! subreaper, so one that is orphaned becomes its child, also after `setsid`.
+//! Finds and ends all processes of a worker. The supervisor is their subreaper, so an
+//! orphaned process becomes its child, also after `setsid`.
 
 use super::Group;
 use rustix::io::Errno;
@@ -16,29 +16,29 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// A process, as `/proc` shows it.
 #[derive(Debug, Clone, Copy)]
-struct Seen {
+struct ProcessInfo {
     parent: u32,
     is_zombie: bool,
 }
 
-fn look() -> BTreeMap<u32, Seen> {
+fn processes() -> BTreeMap<u32, ProcessInfo> {
     let names = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = names.filter_map(|name| name.file_name().to_str()?.parse().ok());
-    pids.filter_map(|pid| Some((pid, seen(pid)?))).collect()
+    pids.filter_map(|pid| Some((pid, process(pid)?))).collect()
 }
 
-fn seen(pid: u32) -> Option<Seen> {
+fn process(pid: u32) -> Option<ProcessInfo> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_whitespace();
     let is_zombie = matches!(fields.next()?, "Z" | "X");
-    Some(Seen { parent: fields.next()?.parse().ok()?, is_zombie })
+    Some(ProcessInfo { parent: fields.next()?.parse().ok()?, is_zombie })
 }
 
-/// A process and those above it.
+/// A process and its ancestors, from the process upwards.
 pub fn ancestors(pid: u32) -> Vec<u32> {
     let mut line = vec![pid];
-    while let Some(above) = line.last().and_then(|pid| seen(*pid)) {
+    while let Some(above) = line.last().and_then(|pid| process(*pid)) {
         if above.parent == 0 || line.contains(&above.parent) {
             break;
         }
@@ -47,14 +47,14 @@ pub fn ancestors(pid: u32) -> Vec<u32> {
     line
 }
 
-/// The processes below `root`, that one not included.
-fn below(root: u32, all: &BTreeMap<u32, Seen>) -> BTreeSet<u32> {
+/// The descendants of `root`, without `root` itself.
+fn descendants(root: u32, all: &BTreeMap<u32, ProcessInfo>) -> BTreeSet<u32> {
     let mut found = BTreeSet::new();
     loop {
         let more: Vec<_> = all
             .iter()
-            .filter(|(pid, seen)| {
-                (seen.parent == root || found.contains(&seen.parent)) && !found.contains(*pid)
+            .filter(|(pid, process)| {
+                (process.parent == root || found.contains(&process.parent)) && !found.contains(*pid)
             })
             .map(|(pid, _)| *pid)
             .collect();
@@ -71,13 +71,14 @@ fn signal(pid: u32, signal: Signal) {
     }
 }
 
-/// Ends all processes below this one, and all of the control group. Returns how many
-/// are left after a while. `waited` is reaped by somebody else.
+/// Kills all descendants of this process, and all processes of the control group. Returns
+/// how many are left after [`LIMIT`]. It does not reap `waited`, for which another thread
+/// waits.
 ///
-/// A process that forks and ends in a loop is in no list for long: so this process's own
-/// children, which its orphans become, are killed as fast as they can be listed, and the
-/// proof that none is left is the kernel's own.
-pub(super) fn end_all(group: Option<&Group>, waited: Option<Pid>) -> u64 {
+/// A chain of processes that fork and exit is hard to catch in a list. Its orphans become
+/// children of this process, so these are killed as fast as they can be listed, until the
+/// kernel reports that there are no children.
+pub(super) fn kill_descendants(group: Option<&Group>, waited: Option<Pid>) -> u64 {
     let until = Instant::now() + LIMIT;
     let mut rounds = 0_u32;
     loop {
@@ -85,8 +86,8 @@ pub(super) fn end_all(group: Option<&Group>, waited: Option<Pid>) -> u64 {
             group.kill();
         }
         if rounds.is_multiple_of(64) {
-            let all = look();
-            for pid in below(std::process::id(), &all) {
+            let all = processes();
+            for pid in descendants(std::process::id(), &all) {
                 signal(pid, Signal::KILL);
             }
         }
@@ -103,14 +104,14 @@ pub(super) fn end_all(group: Option<&Group>, waited: Option<Pid>) -> u64 {
             return (own.len() as u64).max(grouped).max(1);
         }
         rounds += 1;
-        // One that has got a SIGKILL may take a while to end.
+        // A process may take a while to end after SIGKILL.
         if rounds.is_multiple_of(256) {
             thread::sleep(Duration::from_millis(1));
         }
     }
 }
 
-/// The children of this process, by whichever of its threads.
+/// The children of all threads of this process.
 fn children() -> Vec<u32> {
     let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let lists =
@@ -121,13 +122,13 @@ fn children() -> Vec<u32> {
     pids.collect()
 }
 
-/// Has this process no child, not even one that has ended?
+/// Has this process no children, not even zombies?
 fn has_no_children() -> bool {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     matches!(waitid(WaitId::All, options), Err(Errno::CHILD))
 }
 
-/// Reaps children that have ended, but not the one that somebody else waits for.
+/// Reaps children that have ended, except `waited`.
 pub(super) fn reap(waited: Option<Pid>) {
     for pid in children() {
         let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { continue };
@@ -137,21 +138,22 @@ pub(super) fn reap(waited: Option<Pid>) {
     }
 }
 
-/// Ends the processes of a worker whose supervisor is gone: those that have `mark` in
-/// their environment or `name` as an argument, and those below them. Returns whether
-/// any is left.
-pub fn sweep(mark: &str, name: &str, group: Option<&Group>) -> bool {
+/// Kills the processes of a worker whose supervisor was killed: those with `mark` in their
+/// environment or `name` as an argument, and their descendants. Returns whether any is
+/// left.
+pub fn kill_marked(mark: &str, name: &str, group: Option<&Group>) -> bool {
     let until = Instant::now() + LIMIT;
     loop {
         if let Some(group) = group {
             group.kill();
         }
-        let all = look();
+        let all = processes();
         let has = |pid: u32| has_entry(pid, "environ", mark) || has_entry(pid, "cmdline", name);
         let first: Vec<_> = all.keys().copied().filter(|pid| has(*pid)).collect();
-        let mut marked: BTreeSet<_> = first.iter().flat_map(|pid| below(*pid, &all)).collect();
+        let mut marked: BTreeSet<_> =
+            first.iter().flat_map(|pid| descendants(*pid, &all)).collect();
         marked.extend(first);
-        marked.retain(|pid| all.get(pid).is_some_and(|seen| !seen.is_zombie));
+        marked.retain(|pid| all.get(pid).is_some_and(|process| !process.is_zombie));
         if marked.is_empty() || Instant::now() > until {
             return !marked.is_empty();
         }
@@ -176,15 +178,16 @@ mod tests {
     use std::process::{Command, Stdio};
 
     #[test]
-    fn the_processes_below_one_are_found_however_deep() {
-        let seen = |parent| Seen { parent, is_zombie: false };
-        let all = BTreeMap::from([(2, seen(1)), (5, seen(2)), (3, seen(5)), (9, seen(8))]);
-        assert_eq!(below(2, &all), BTreeSet::from([3, 5]));
-        assert_eq!(below(9, &all), BTreeSet::new());
+    fn descendants_are_found_at_any_depth() {
+        let process = |parent| ProcessInfo { parent, is_zombie: false };
+        let all =
+            BTreeMap::from([(2, process(1)), (5, process(2)), (3, process(5)), (9, process(8))]);
+        assert_eq!(descendants(2, &all), BTreeSet::from([3, 5]));
+        assert_eq!(descendants(9, &all), BTreeSet::new());
     }
 
     #[test]
-    fn processes_are_ended_by_their_mark_or_name_with_those_below_them() {
+    fn marked_and_named_processes_are_killed_with_their_descendants() {
         let (mark, name) = ("MARK_OF_A_TEST=7d1f", "name-of-a-test-7d1f");
         let start = |command: &mut Command| {
             let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -196,15 +199,15 @@ mod tests {
         let (variable, value) = mark.split_once('=').unwrap();
         let marked = start(Command::new("sh").args(shell).env(variable, value));
         let named = start(Command::new("sh").args(shell).arg(name));
-        assert!(!sweep(mark, name, None));
-        for (mut child, below) in [marked, named] {
+        assert!(!kill_marked(mark, name, None));
+        for (mut child, descendant) in [marked, named] {
             assert_eq!(child.wait().unwrap().signal(), Some(9));
-            assert!(seen(below).is_none_or(|seen| seen.is_zombie));
+            assert!(process(descendant).is_none_or(|process| process.is_zombie));
         }
     }
 
     #[test]
-    fn this_process_has_its_parent_above_it() {
+    fn the_first_ancestor_of_this_process_is_its_parent() {
         let line = ancestors(std::process::id());
         assert_eq!(line[0], std::process::id());
         assert_eq!(line[1], std::os::unix::process::parent_id());

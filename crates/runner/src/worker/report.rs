@@ -1,33 +1,33 @@
-//! What the coordinator hears of a worker's end.
+//! Reports a worker's end to the coordinator.
 
 use super::Worker;
 use crate::executor::container_failure;
 use crate::job::{End, Stop};
-use crate::lease::may_pass;
+use crate::lease::may_succeed_later;
 use multiclaude_hybrid_client::protocol::spawn::{SpawnStatus, WorkerUpdate};
 use std::fs::File;
 use std::io::Read as _;
 use tracing::{info, warn};
 
-/// The reason of a request that was cancelled; the coordinator uses the same.
+/// The failure reason of a cancelled request; the coordinator uses the same.
 const CANCELLED: &str = "cancelled";
-/// Bytes of a summary or a reason: what the coordinator takes.
+/// The most bytes of a summary or a reason that the coordinator accepts.
 const TEXT_MAX: usize = 16 * 1024;
-/// Bytes of output that stand for a summary.
+/// Bytes of output that replace a missing summary.
 const OUTPUT: usize = 2 * 1024;
 
 impl Worker {
-    /// Reports the end until the coordinator has heard of it, or does not want to.
+    /// Reports the end until the coordinator accepts or refuses the report.
     pub(super) async fn report(&self, end: &End) {
-        let (summary, log) = (self.summary(), self.log());
+        let (summary, log_tail) = (self.summary(), self.log_tail());
         let update = match end.stopped {
             Some(Stop::LeaseLost) => return,
-            // Another runner may have it; if not, one shall.
+            // Another runner may have the request; if not, offer it again.
             Some(Stop::LeaseOver) => WorkerUpdate::give_back(&self.lease_token),
             Some(Stop::Drained) if self.record().request.retry => {
                 WorkerUpdate::give_back(&self.lease_token)
             }
-            _ => update_of(end, summary.as_deref(), &log, &self.lease_token),
+            _ => update_of(end, summary.as_deref(), &log_tail, &self.lease_token),
         };
         let update = WorkerUpdate { lease_secs: self.shared.options.lease_secs, ..update };
         let (mut tries, mut update) = (0, update);
@@ -39,12 +39,12 @@ impl Worker {
                     info!(id = %self.id, status, code, took_ms = end.took_ms, "a worker has ended");
                     return;
                 }
-                Err(error) if may_pass(&error) => {
+                Err(error) if may_succeed_later(&error) => {
                     self.trouble.begin(self.id.as_str(), &error);
                     tries += 1;
-                    self.shared.pause_for(tries, error.retry_after()).await;
+                    self.shared.back_off(tries, error.retry_after()).await;
                 }
-                // Rather an end without its output than none.
+                // The end without its output is better than none.
                 Err(multiclaude_hybrid_client::Error::Invalid(problem))
                     if update.log_tail.is_some() =>
                 {
@@ -60,10 +60,10 @@ impl Worker {
         }
     }
 
-    /// What the worker wrote as its summary.
+    /// The summary that the worker wrote, if it did.
     fn summary(&self) -> Option<String> {
         use std::os::unix::fs::OpenOptionsExt as _;
-        // The worker may have put anything there: a link to a file of ours, a pipe.
+        // The worker may have placed anything there: a link to one of our files, a pipe.
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
         let flags = i32::try_from(flags.bits()).ok()?;
         let file = File::options().read(true).custom_flags(flags).open(self.dirs.summary()).ok()?;
@@ -74,7 +74,7 @@ impl Worker {
         (!text.is_empty()).then_some(text)
     }
 
-    /// Takes the worker out of the registry; its messages go back to their senders.
+    /// Deregisters the worker, so that its messages are returned to their senders.
     pub(super) async fn deregister(&self) {
         if !self.executor().registers() {
             return;
@@ -82,7 +82,7 @@ impl Worker {
         let record = self.record();
         let name = match record.name {
             Some(name) => name,
-            // Perhaps the answer to its registration was lost.
+            // The answer to its registration may have been lost.
             None => match self.executor().name(&self.id, &self.shared.options.node) {
                 Ok(name) => name,
                 Err(_) => return,
@@ -98,9 +98,9 @@ impl Worker {
                 Ok(())
             };
             match deregistered.await {
-                Err(error) if may_pass(&error) => {
+                Err(error) if may_succeed_later(&error) => {
                     tries += 1;
-                    self.shared.pause_for(tries, error.retry_after()).await;
+                    self.shared.back_off(tries, error.retry_after()).await;
                 }
                 _ => return,
             }
@@ -108,47 +108,47 @@ impl Worker {
     }
 }
 
-fn update_of(end: &End, summary: Option<&str>, log: &str, token: &str) -> WorkerUpdate {
-    let printed = log.trim();
+fn update_of(end: &End, summary: Option<&str>, log_tail: &str, token: &str) -> WorkerUpdate {
+    let printed = log_tail.trim();
     let update = WorkerUpdate::new(token);
-    let update = if printed.is_empty() { update } else { update.with_log(log, true) };
+    let update = if printed.is_empty() { update } else { update.with_log(log_tail, true) };
     if end.is_success() {
-        let text = summary.unwrap_or_else(|| last(printed, OUTPUT));
+        let text = summary.unwrap_or_else(|| last_bytes(printed, OUTPUT));
         return WorkerUpdate {
             status: Some(SpawnStatus::Completed),
-            summary: Some(first(text, TEXT_MAX).to_owned()),
+            summary: Some(first_bytes(text, TEXT_MAX).to_owned()),
             ..update
         };
     }
     let reason = reason(end);
-    // After its error, docker logs what followed from it, and mentions its help.
+    // After the error itself, docker prints a log line and a reference to its help.
     let is_noise = |line: &str| line.starts_with("time=\"") || line.contains("run --help");
     let mut lines = printed.lines().rev();
     let line = lines.find(|line| end.engine.is_none() || !is_noise(line));
-    let said = summary.or(line).unwrap_or_default();
+    let detail = summary.or(line).unwrap_or_default();
     let reason = match end.stopped {
         Some(Stop::Cancelled) => CANCELLED.to_owned(),
-        _ if said.is_empty() => reason,
-        _ => format!("{reason}: {}", first(said, TEXT_MAX / 2)),
+        _ if detail.is_empty() => reason,
+        _ => format!("{reason}: {}", first_bytes(detail, TEXT_MAX / 2)),
     };
     WorkerUpdate {
         status: Some(SpawnStatus::Failed),
         failure_reason: Some(reason),
-        summary: summary.map(|text| first(text, TEXT_MAX).to_owned()),
+        summary: summary.map(|text| first_bytes(text, TEXT_MAX).to_owned()),
         ..update
     }
 }
 
-/// Why a worker did not end well, in words.
+/// Why a worker failed, for people.
 fn reason(end: &End) -> String {
     let program = end.program.rsplit('/').next().unwrap_or_default();
     let mut reason = match (end.stopped, &end.error, end.code, end.signal) {
         (Some(Stop::Timeout), ..) => {
             format!("timeout: it was stopped after {} s", end.took_ms.div_euclid(1000))
         }
-        (Some(Stop::Disk), ..) => "disk_limit: its directory grew larger than it may".to_owned(),
+        (Some(Stop::Disk), ..) => "disk_limit: its directory grew larger than allowed".to_owned(),
         (Some(Stop::Cancelled), ..) => CANCELLED.to_owned(),
-        (Some(Stop::Drained), ..) => "runner_stopped: the runner was ended".to_owned(),
+        (Some(Stop::Drained), ..) => "runner_stopped: the runner was stopped".to_owned(),
         (Some(Stop::LeaseLost | Stop::LeaseOver), ..) => "lease_lost".to_owned(),
         (None, Some(error), ..) => error.clone(),
         (None, None, Some(code), _) => match &end.engine {
@@ -156,7 +156,7 @@ fn reason(end: &End) -> String {
             None => format!("{program} ended with exit code {code}"),
         },
         (None, None, None, Some(signal)) => format!("{program} was ended by signal {signal}"),
-        (None, None, None, None) => "it is not known how it ended".to_owned(),
+        (None, None, None, None) => "its exit status is not known".to_owned(),
     };
     if end.remaining > 0 {
         reason.push_str("; not all of its processes could be ended");
@@ -164,8 +164,8 @@ fn reason(end: &End) -> String {
     reason
 }
 
-/// At most `most` bytes from the beginning.
-fn first(text: &str, most: usize) -> &str {
+/// The beginning of a text, at most `most` bytes.
+fn first_bytes(text: &str, most: usize) -> &str {
     let mut to = text.len().min(most);
     while !text.is_char_boundary(to) {
         to -= 1;
@@ -173,8 +173,8 @@ fn first(text: &str, most: usize) -> &str {
     text.get(..to).unwrap_or_default()
 }
 
-/// At most `most` bytes from the end.
-fn last(text: &str, most: usize) -> &str {
+/// The end of a text, at most `most` bytes.
+fn last_bytes(text: &str, most: usize) -> &str {
     let mut from = text.len().saturating_sub(most);
     while !text.is_char_boundary(from) {
         from += 1;
@@ -191,8 +191,10 @@ mod tests {
     }
 
     #[test]
-    fn a_good_end_has_a_summary_and_a_bad_one_a_reason_that_says_what_happened() {
-        let of = |end: &End, summary: Option<&str>, log: &str| update_of(end, summary, log, "t");
+    fn a_success_has_a_summary_and_a_failure_has_its_reason() {
+        let of = |end: &End, summary: Option<&str>, log_tail: &str| {
+            update_of(end, summary, log_tail, "t")
+        };
         let good = of(&end(Some(0), None), None, "opened #12\n");
         assert_eq!(
             (good.status, good.summary.as_deref()),
@@ -205,10 +207,10 @@ mod tests {
             Some("claude ended with exit code 3: no such file")
         );
         let contained = End { engine: Some("docker".into()), ..end(Some(125), None) };
-        let log = "docker: Error: no such image\nRun 'docker run --help' for more information\n\
+        let log_tail = "docker: Error: no such image\nRun 'docker run --help' for more information\n\
                    time=\"2026-11-26T13:38:42Z\" level=error msg=\"context canceled\"\n";
         assert_eq!(
-            of(&contained, None, log).failure_reason.as_deref(),
+            of(&contained, None, log_tail).failure_reason.as_deref(),
             Some("docker could not run the container: docker: Error: no such image")
         );
         let cancelled = of(&end(None, Some(Stop::Cancelled)), None, "x");

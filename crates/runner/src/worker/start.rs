@@ -2,8 +2,8 @@
 
 use super::{Record, Stage, Worker};
 use crate::executor::{Assignment, first_line};
-use crate::job::{self, End, Job, Stop, prepare};
-use crate::lease::{Answer, may_pass};
+use crate::job::{self, End, Job, Stop, reserve_stop};
+use crate::lease::{Answer, may_succeed_later};
 use crate::shared::Phase;
 use multiclaude_hybrid_bridge::dirs::{make_dir, write_durably};
 use multiclaude_hybrid_bridge::lock::locked;
@@ -19,15 +19,15 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 use tracing::info;
 
-/// Names that are tried for a worker, each longer than the one before.
+/// How many longer names are tried if a worker's name is taken.
 const NAMES: usize = 3;
 
 impl Worker {
-    /// Starts the worker; whether it runs. `lock` is the worker's, which its supervisor
-    /// inherits.
+    /// Starts the worker; returns whether it runs. `lock` is the worker's, which its
+    /// supervisor inherits.
     pub(super) async fn start(self: &Arc<Self>, lock: File) -> io::Result<bool> {
-        // Nobody else gets the request from now on, or the supervisor sees to it.
-        if !self.prepared().await? || self.is_unwanted() {
+        // After this no other runner gets the request before the lease ends.
+        if !self.prepare().await? || self.is_unwanted() {
             return Ok(false);
         }
         let worker = Arc::clone(self);
@@ -40,14 +40,14 @@ impl Worker {
         Ok(true)
     }
 
-    /// Is there a reason not to start it?
+    /// Is there a reason not to start it: an order to stop, or a draining runner?
     pub(super) fn is_unwanted(&self) -> bool {
         let phase = self.shared.phase();
         let draining = *phase.borrow() != Phase::Running;
         self.orders.borrow().is_some() || draining
     }
 
-    async fn unwanted(&self) {
+    async fn wait_until_unwanted(&self) {
         let (mut orders, mut phase) = (self.orders.subscribe(), self.shared.phase());
         let ordered = orders.wait_for(Option::is_some);
         let draining = phase.wait_for(|phase| *phase != Phase::Running);
@@ -57,14 +57,14 @@ impl Worker {
         }
     }
 
-    /// Makes everything ready that a start needs; whether the request is ours still.
-    async fn prepared(self: &Arc<Self>) -> io::Result<bool> {
+    /// Prepares the start; returns whether the request still is this runner's.
+    async fn prepare(self: &Arc<Self>) -> io::Result<bool> {
         let worker = Arc::clone(self);
         spawn_blocking(move || worker.make_dirs()).await.map_err(io::Error::other)??;
-        let Some(name) = self.named().await? else {
+        let Some(name) = self.register().await? else {
             return Ok(false);
         };
-        if !self.is_named(&name).await {
+        if !self.report_name(&name).await {
             return Ok(false);
         }
         let worker = Arc::clone(self);
@@ -73,8 +73,8 @@ impl Worker {
         Ok(true)
     }
 
-    /// Tells the coordinator the worker's name; whether the request is ours still.
-    async fn is_named(&self, name: &AgentName) -> bool {
+    /// Reports the worker's name; returns whether the request still is this runner's.
+    async fn report_name(&self, name: &AgentName) -> bool {
         let mut tries = 0;
         while !self.is_unwanted() {
             let update = WorkerUpdate {
@@ -92,8 +92,8 @@ impl Worker {
             self.trouble.begin(self.id.as_str(), &error);
             tries += 1;
             tokio::select! {
-                () = self.shared.pause_for(tries, error.retry_after()) => {}
-                () = self.unwanted() => {}
+                () = self.shared.back_off(tries, error.retry_after()) => {}
+                () = self.wait_until_unwanted() => {}
             }
         }
         false
@@ -103,7 +103,7 @@ impl Worker {
         make_dir(self.dirs.root())?;
         let (given, files, task) = (self.dirs.given(), self.dirs.files(), self.dirs.task());
         let user = self.executor().user();
-        // Another user has to pass through it.
+        // Another user needs to reach its own directory.
         for (dir, mode) in [(given, if user.is_some() { 0o711 } else { 0o700 }), (&files, 0o700)] {
             match DirBuilder::new().mode(mode).create(dir) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -116,7 +116,7 @@ impl Worker {
                 chown(path, Some(user.uid), Some(user.gid))?;
             }
         }
-        prepare(&self.dirs.stop())
+        reserve_stop(&self.dirs.stop())
     }
 
     fn write_job(&self, name: &AgentName) -> io::Result<()> {
@@ -126,21 +126,21 @@ impl Worker {
         match job {
             Ok(job) => job::write(&self.dirs.job(), &job),
             Err(reason) => {
-                // What a request asks for may be impossible here: that is its end.
+                // The request cannot be run here: that is its end.
                 job::write(&self.dirs.end(), &End::failed(&reason))?;
                 Err(io::Error::other(reason))
             }
         }
     }
 
-    /// The worker's name, registered unless the bridge does that; nothing if the
-    /// request is not ours any longer.
-    async fn named(&self) -> io::Result<Option<AgentName>> {
+    /// Registers the worker, unless the bridge does, and returns its name; `None` if it is
+    /// not wanted any more.
+    async fn register(&self) -> io::Result<Option<AgentName>> {
         let record = self.record();
         let node = &self.shared.options.node;
         let first = self.executor().name(&self.id, node).map_err(io::Error::other)?;
         if !self.executor().registers() {
-            self.keep(Record { name: Some(first.clone()), ..record })?;
+            self.store_record(Record { name: Some(first.clone()), ..record })?;
             return Ok(Some(first));
         }
         let mut tries = 0;
@@ -148,15 +148,15 @@ impl Worker {
         loop {
             let result = self.client().register(&self.registration(&taken)).await;
             let Err(error) = result else {
-                self.keep(Record { name: Some(taken.clone()), ..self.record() })?;
+                self.store_record(Record { name: Some(taken.clone()), ..self.record() })?;
                 return Ok(Some(taken));
             };
             if error.code() == Some(ErrorCode::AgentExists) && names < NAMES {
                 names += 1;
-                taken = longer(self.id.as_str(), names).map_err(io::Error::other)?;
+                taken = longer_name(self.id.as_str(), names).map_err(io::Error::other)?;
                 continue;
             }
-            if !may_pass(&error) {
+            if !may_succeed_later(&error) {
                 return Err(io::Error::other(format!("it cannot be registered: {error}")));
             }
             tries += 1;
@@ -170,8 +170,8 @@ impl Worker {
     async fn wait_out(&self, error: &Error, tries: u32) {
         self.trouble.begin(self.id.as_str(), error);
         tokio::select! {
-            () = self.shared.pause_for(tries, error.retry_after()) => {}
-            () = self.unwanted() => {}
+            () = self.shared.back_off(tries, error.retry_after()) => {}
+            () = self.wait_until_unwanted() => {}
         }
     }
 
@@ -189,25 +189,25 @@ impl Worker {
         }
     }
 
-    fn keep(&self, record: Record) -> io::Result<()> {
+    fn store_record(&self, record: Record) -> io::Result<()> {
         job::write(&self.dirs.record(), &record)?;
         *locked(&self.record) = record;
         Ok(())
     }
 
-    /// Starts the supervisor. It has the lock from before its start on.
+    /// Starts the supervisor, which inherits the lock.
     fn spawn(&self, lock: File) -> io::Result<()> {
         let log = File::create(self.dirs.root().join("supervisor.log"))?;
         let mut command = Command::new("/proc/self/exe");
         command.args(["runner", "supervise"]).arg(self.dirs.root());
         command.stdin(lock).stdout(Stdio::null()).stderr(log);
         let mut child = command.current_dir("/").spawn()?;
-        // It is reaped; its end is seen by its lock.
+        // This only reaps it: its lock shows when it ends.
         std::thread::spawn(move || child.wait());
         Ok(())
     }
 
-    /// Gives the request back; a worker that never ran has nothing to report.
+    /// Gives the request of a worker back that never ran.
     pub(super) async fn give_back(&self) {
         if *self.orders.borrow() == Some(Stop::LeaseLost) {
             return;
@@ -220,7 +220,7 @@ impl Worker {
                     info!(id = %self.id, "a request was given back");
                     return;
                 }
-                // It is another runner's, or was named already: then it is reported.
+                // Its name was reported already: report a failure instead.
                 Err(error) if error.code() == Some(ErrorCode::InvalidTransition) => {
                     let end = End {
                         stopped: *self.orders.borrow(),
@@ -228,10 +228,10 @@ impl Worker {
                     };
                     return self.report(&end).await;
                 }
-                Err(error) if may_pass(&error) => {
+                Err(error) if may_succeed_later(&error) => {
                     self.trouble.begin(self.id.as_str(), &error);
                     tries += 1;
-                    self.shared.pause_for(tries, error.retry_after()).await;
+                    self.shared.back_off(tries, error.retry_after()).await;
                 }
                 Err(_) => return,
             }
@@ -239,8 +239,8 @@ impl Worker {
     }
 }
 
-/// Another name for a worker whose name is taken.
-fn longer(id: &str, names: usize) -> Result<AgentName, String> {
+/// A longer name for a worker whose name is taken.
+fn longer_name(id: &str, names: usize) -> Result<AgentName, String> {
     let digits = 8 + 4 * names;
     let end = id.get(id.len().saturating_sub(digits)..).unwrap_or(id);
     AgentName::parse(&format!("worker-{end}"))

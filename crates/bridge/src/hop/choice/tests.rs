@@ -1,6 +1,6 @@
 use super::*;
 
-const KNOWN: Known<'_> = Known {
+const KNOWN: Situation<'_> = Situation {
     claude_for: Some(Duration::from_mins(1)),
     channel: false,
     in_mode: false,
@@ -9,33 +9,39 @@ const KNOWN: Known<'_> = Known {
 };
 
 #[test]
-fn the_first_carrier_that_can_takes_a_message_and_none_goes_over_a_human() {
+fn the_first_usable_carrier_takes_a_message_and_none_disturbs_a_human() {
     let empty = Screen::Box(String::new());
     let draft = Screen::Box("half".to_owned());
     let hold = Choice::Hold;
     for (known, choice) in [
-        (Known { claude_for: None, channel: true, ..KNOWN }, hold("no claude")),
-        (Known { channel: true, ..KNOWN }, Choice::Hand(Carrier::Channel)),
+        (Situation { claude_for: None, channel: true, ..KNOWN }, hold("no claude")),
+        (Situation { channel: true, ..KNOWN }, Choice::Hand(Carrier::Channel)),
         // The channel types nothing: a dialog or a draft only delays it.
         (
-            Known { channel: true, waiting: true, in_mode: true, screen: Some(&draft), ..KNOWN },
+            Situation {
+                channel: true,
+                waiting: true,
+                in_mode: true,
+                screen: Some(&draft),
+                ..KNOWN
+            },
             Choice::Hand(Carrier::Channel),
         ),
-        (Known { claude_for: Some(Duration::ZERO), ..KNOWN }, hold("claude is starting")),
+        (Situation { claude_for: Some(Duration::ZERO), ..KNOWN }, hold("claude is starting")),
         (KNOWN, Choice::Look),
-        (Known { screen: Some(&empty), ..KNOWN }, Choice::Hand(Carrier::Keyboard)),
-        (Known { screen: Some(&draft), ..KNOWN }, hold("draft in the box")),
-        (Known { screen: Some(&Screen::Shell), ..KNOWN }, hold("shell mode")),
-        (Known { screen: Some(&Screen::NoBox), ..KNOWN }, hold("dialog open")),
-        (Known { waiting: true, screen: Some(&empty), ..KNOWN }, hold("dialog open")),
-        (Known { in_mode: true, screen: Some(&empty), ..KNOWN }, hold("copy mode")),
+        (Situation { screen: Some(&empty), ..KNOWN }, Choice::Hand(Carrier::Keyboard)),
+        (Situation { screen: Some(&draft), ..KNOWN }, hold("draft in the box")),
+        (Situation { screen: Some(&Screen::Shell), ..KNOWN }, hold("shell mode")),
+        (Situation { screen: Some(&Screen::NoBox), ..KNOWN }, hold("dialog open")),
+        (Situation { waiting: true, screen: Some(&empty), ..KNOWN }, hold("dialog open")),
+        (Situation { in_mode: true, screen: Some(&empty), ..KNOWN }, hold("copy mode")),
     ] {
         assert_eq!(choose(&known), choice, "{known:?}");
     }
 }
 
-const IDLE: (Says, Duration) = (Says::Idle, SETTLED);
-const BUSY: (Says, Duration) = (Says::Busy, Duration::ZERO);
+const IDLE: (Activity, Duration) = (Activity::Idle, IDLE_MIN);
+const BUSY: (Activity, Duration) = (Activity::Busy, Duration::ZERO);
 
 const HANDED: Handed = Handed {
     carrier: Carrier::Channel,
@@ -44,7 +50,7 @@ const HANDED: Handed = Handed {
     progress: Progress::Nothing,
     lives: true,
     has_transcript: true,
-    says: IDLE,
+    activity: IDLE,
     pasted: Pasted::Unknown,
     enters: (0, Duration::ZERO),
 };
@@ -54,22 +60,29 @@ fn a_text_is_repeated_only_if_it_is_proven_lost() {
     let hour = Duration::from_hours(1);
     let lost = |handed: Handed| next(&handed) == Next::Lost;
     for progress in [Progress::Queued, Progress::PulledBack, Progress::PerhapsQueued] {
-        assert!(!lost(Handed { progress, ago: hour, says: BUSY, ..HANDED }), "{progress:?}");
+        assert!(!lost(Handed { progress, ago: hour, activity: BUSY, ..HANDED }), "{progress:?}");
         assert!(lost(Handed { progress, lives: false, ..HANDED }), "{progress:?}");
     }
     assert!(!lost(Handed { progress: Progress::Taken, lives: false, ..HANDED }));
     let dropped = Handed { progress: Progress::Dropped, ..HANDED };
-    assert!(!lost(dropped) && lost(Handed { ago: AGAIN, ..dropped }));
-    // An idle agent without the message, half a minute later, never got it …
-    assert!(!lost(HANDED) && lost(Handed { ago: AGAIN, ..HANDED }));
-    assert!(!lost(Handed { ago: AGAIN, says: (Says::Idle, Duration::ZERO), ..HANDED }));
-    // … but a busy one may, and one behind a dialog.
-    assert!(!lost(Handed { ago: hour, says: BUSY, ..HANDED }));
-    assert!(!lost(Handed { ago: hour, says: (Says::Waiting, Duration::ZERO), ..HANDED }));
+    assert!(!lost(dropped) && lost(Handed { ago: REPEAT_AFTER, ..dropped }));
+    // An idle agent without the message half a minute later never got it …
+    assert!(!lost(HANDED) && lost(Handed { ago: REPEAT_AFTER, ..HANDED }));
+    assert!(!lost(Handed {
+        ago: REPEAT_AFTER,
+        activity: (Activity::Idle, Duration::ZERO),
+        ..HANDED
+    }));
+    // … but a busy one may, and one with an open dialog.
+    assert!(!lost(Handed { ago: hour, activity: BUSY, ..HANDED }));
+    assert!(!lost(Handed { ago: hour, activity: (Activity::Waiting, Duration::ZERO), ..HANDED }));
     // Without a transcript there is no proof.
     let blind = Handed { ago: hour, has_transcript: false, ..HANDED };
     assert_eq!(next(&blind), Next::Unproven);
-    assert_eq!(next(&Handed { says: (Says::Nothing, Duration::ZERO), ..blind }), Next::Unproven);
+    assert_eq!(
+        next(&Handed { activity: (Activity::Unknown, Duration::ZERO), ..blind }),
+        Next::Unproven
+    );
     assert!(lost(Handed { posted: false, ..blind }));
 }
 
@@ -91,7 +104,7 @@ fn an_idle_agent_ends_every_wait() {
 }
 
 #[test]
-fn enter_is_pressed_only_while_the_text_stands_alone_in_the_box() {
+fn enter_is_pressed_only_while_the_text_is_alone_in_the_box() {
     let typed = Handed { carrier: Carrier::Keyboard, pasted: Pasted::Alone, ..HANDED };
     assert_eq!(next(&typed), Next::Enter);
     let enters = |count, secs| Handed { enters: (count, Duration::from_secs(secs)), ..typed };
@@ -102,15 +115,15 @@ fn enter_is_pressed_only_while_the_text_stands_alone_in_the_box() {
         assert_ne!(next(&Handed { pasted, ..typed }), Next::Enter, "{pasted:?}");
     }
     assert_eq!(next(&Handed { pasted: Pasted::WithMore, ..typed }), Next::Wait(DRAFT));
-    let waiting = Handed { says: (Says::Waiting, Duration::ZERO), ..typed };
+    let waiting = Handed { activity: (Activity::Waiting, Duration::ZERO), ..typed };
     assert_eq!(next(&waiting), Next::Wait("dialog open"));
-    // The human has pulled it back: it is theirs.
+    // The human has pulled it back, so they decide about it.
     let back = Handed { progress: Progress::PulledBack, ..typed };
     assert_ne!(next(&back), Next::Enter);
-    let vanished = Handed { pasted: Pasted::Gone, ago: PASTED, ..typed };
+    let vanished = Handed { pasted: Pasted::Gone, ago: PASTE_TIMEOUT, ..typed };
     assert_eq!(next(&vanished), Next::Lost);
-    // Enter was pressed: it may be on its way.
-    assert_ne!(next(&Handed { enters: (1, PASTED), ..vanished }), Next::Lost);
-    let queued = Handed { progress: Progress::PerhapsQueued, says: BUSY, ..vanished };
+    // Enter was pressed, so it may have been submitted.
+    assert_ne!(next(&Handed { enters: (1, PASTE_TIMEOUT), ..vanished }), Next::Lost);
+    let queued = Handed { progress: Progress::PerhapsQueued, activity: BUSY, ..vanished };
     assert_ne!(next(&queued), Next::Lost);
 }

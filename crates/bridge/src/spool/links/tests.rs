@@ -56,7 +56,7 @@ fn remote_names_are_links_and_local_ones_are_not() {
 }
 
 #[test]
-fn what_was_sent_to_a_name_that_nobody_had_is_taken() {
+fn messages_to_an_unknown_name_are_taken() {
     let bench = Bench::new();
     bench.send("ann", "msg-1", Status::Pending);
     bench.send("ann", "msg-0", Status::Read);
@@ -69,17 +69,17 @@ fn what_was_sent_to_a_name_that_nobody_had_is_taken() {
 }
 
 #[test]
-fn what_a_crash_left_of_an_exchange_is_taken_over() {
+fn an_exchange_that_a_crash_interrupted_is_completed() {
     let bench = Bench::new();
     bench.send("ann", "msg-1", Status::Pending);
-    // The exchange was made, and nothing after it.
+    // The crash came right after the exchange.
     let (dir, draft) =
         (bench.home.path().join("messages/app/ann"), bench.links.dirs.out().join(".ann.link"));
     fs::rename(&dir, &draft).unwrap();
     recover(&bench.links.dirs).unwrap();
     assert_eq!(bench.out("ann"), ["msg-1.json"]);
     assert!(!draft.exists());
-    // Or the name is exchanged once more before anybody looked.
+    // The name is exchanged again before the recovery.
     bench.send("bob", "msg-2", Status::Pending);
     fs::rename(
         bench.home.path().join("messages/app/bob"),
@@ -92,7 +92,7 @@ fn what_a_crash_left_of_an_exchange_is_taken_over() {
 }
 
 #[test]
-fn what_is_not_ours_is_left_alone_and_reported() {
+fn foreign_entries_stay_and_are_reported() {
     let bench = Bench::new();
     let messages = bench.home.path().join("messages/app");
     fs::create_dir_all(&messages).unwrap();
@@ -100,12 +100,12 @@ fn what_is_not_ours_is_left_alone_and_reported() {
     fs::write(messages.join("bob"), "").unwrap();
     let failed = bench.make(&["ann", "bob", "cid"], &[], &[]);
     assert_eq!(failed.keys().collect::<Vec<_>>(), ["ann", "bob"]);
-    assert!(failed["ann"].contains("is not ours"), "{failed:?}");
+    assert!(failed["ann"].contains("is not a link of the bridge"), "{failed:?}");
     assert!(bench.is_link("cid"));
 }
 
 #[test]
-fn links_of_a_home_that_was_moved_are_made_again() {
+fn links_are_replaced_after_the_home_was_moved() {
     let bench = Bench::new();
     bench.make(&["ann"], &[], &[]);
     let link = bench.home.path().join("messages/app/ann");

@@ -12,7 +12,7 @@ use multiclaude_hybrid_runner::executor::{
     Container, Engine, EngineError, Executor, Limits, Multiclaude, Process, Template,
 };
 use multiclaude_hybrid_runner::job::User;
-use multiclaude_hybrid_runner::run::Options;
+use multiclaude_hybrid_runner::options::Options;
 use multiclaude_hybrid_runner::supervisor::Base;
 use std::collections::BTreeMap;
 use std::path::PathBuf;

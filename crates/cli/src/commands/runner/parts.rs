@@ -3,7 +3,9 @@
 use crate::failure::{Failure, Outcome};
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_bridge::multiclaude::{Paths, StateFile};
-use multiclaude_hybrid_runner::executor::multiclaude::{Wish, follow, forget};
+use multiclaude_hybrid_runner::executor::multiclaude::{
+    NewWorker, create_and_follow, remove_worker,
+};
 use multiclaude_hybrid_runner::supervisor::{enter, supervise};
 use std::path::PathBuf;
 
@@ -74,7 +76,7 @@ impl Part {
             Self::Enter { dir, step } => Err(failed(enter(dir, *step))),
             Self::Follow(args) => args.run(),
             Self::Forget(args) => {
-                forget(&args.multiclaude, &args.nickname, &args.name).map_err(failed)
+                remove_worker(&args.multiclaude, &args.nickname, &args.name).map_err(failed)
             }
         }
     }
@@ -84,7 +86,7 @@ impl FollowArgs {
     fn run(&self) -> Outcome {
         let home = std::env::home_dir().unwrap_or_default();
         let state = StateFile::new(Paths::of_home(&home).state());
-        let wish = Wish {
+        let wish = NewWorker {
             multiclaude: &self.worker.multiclaude,
             nickname: &self.worker.nickname,
             name: &self.worker.name,
@@ -93,7 +95,7 @@ impl FollowArgs {
             push_to: self.push_to.as_deref(),
             summary: &self.summary,
         };
-        match follow(&wish, &state) {
+        match create_and_follow(&wish, &state) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Failure::new("the worker reported a failure")),
             Err(error) => Err(Failure::new(error.to_string())),

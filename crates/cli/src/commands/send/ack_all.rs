@@ -33,7 +33,7 @@ async fn ack(at: &InRepo, agent: &AgentName, status: MessageStatus) -> Outcome<u
             status: Some(status),
             after: after.take(),
             limit: Some(PAGE),
-            wait: None,
+            ..MessageFilter::default()
         };
         let page = at.client.messages(agent, &filter).await?;
         for message in &page.items {

@@ -15,7 +15,7 @@ fn written(body: &str) -> NewMessage {
     NewMessage::new(Sender::Agent(name("ws")), name("queue"), body)
 }
 
-/// As the coordinator hands it out.
+/// The message as the coordinator delivers it.
 fn arrived(sent: &NewMessage) -> Message {
     let id = MessageId::new(Timestamp(1), 1, 1, sent.to.clone());
     let message = serde_json::json!({
@@ -34,14 +34,14 @@ fn sealed(body: &str) -> (Identity, Message) {
 }
 
 #[test]
-fn a_plain_message_passes_untouched() {
+fn a_plain_message_is_returned_unchanged() {
     let plain = arrived(&written("hello"));
     let opened = open(&plain, &[]).unwrap();
     assert_eq!((opened.message, opened.sealed), (plain, false));
 }
 
 #[test]
-fn a_ciphertext_whose_mark_was_taken_away_is_one_all_the_same() {
+fn a_ciphertext_whose_mark_was_removed_still_counts_as_sealed() {
     let (key, marked) = sealed("hello");
     let mut stripped = marked.clone();
     stripped.metadata.clear();
@@ -87,7 +87,7 @@ fn each_way_not_to_open_has_an_error_of_its_own() {
 }
 
 #[test]
-fn a_text_that_was_moved_to_another_place_is_refused() {
+fn a_text_that_was_moved_to_another_message_is_refused() {
     let (identity, message) = sealed("hello");
     let keys = [identity];
     let moved = |field, change: &dyn Fn(&mut Message)| {
@@ -111,7 +111,7 @@ fn a_sealed_message_is_not_sealed_again() {
 }
 
 #[test]
-fn the_most_that_can_be_sealed_is_sealed_and_one_byte_more_is_not() {
+fn the_longest_possible_text_is_sealed_and_one_byte_more_is_refused() {
     let identity = Identity::generate();
     let recipient = identity.recipient();
     for unit in ["x", "\n", "\u{1}", "ä", "\"x", "日本"] {
@@ -135,7 +135,7 @@ fn the_most_that_can_be_sealed_is_sealed_and_one_byte_more_is_not() {
 
 proptest! {
     #[test]
-    fn what_is_sealed_opens_to_the_same_and_shows_nothing_of_it(
+    fn a_sealed_message_opens_to_the_same_and_its_ciphertext_shows_nothing_of_it(
         body in "\\PC{0,300}|[\\x00-\\x7f]{0,100}", thread in prop::option::of("[a-z ]{1,128}")
     ) {
         let identity = Identity::generate();

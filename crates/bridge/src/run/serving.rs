@@ -1,4 +1,4 @@
-//! Serves agents' MCP servers for all repos.
+//! Answers agents' MCP servers for all repos.
 
 use crate::lock::locked;
 use crate::repo::RepoBridge;
@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex};
 
 /// The repos that are served, by multiclaude's names for them.
 #[derive(Debug, Default)]
-pub(super) struct Desks {
+pub(super) struct ServedRepos {
     repos: Mutex<BTreeMap<String, Arc<RepoBridge>>>,
 }
 
-impl Desks {
-    /// Serves these repos from now on.
+impl ServedRepos {
+    /// Replaces the served repos.
     pub(super) fn serve(&self, repos: impl Iterator<Item = Arc<RepoBridge>>) {
         let repos = repos.map(|repo| (repo.setup.nickname.clone(), repo));
         *locked(&self.repos) = repos.collect();
@@ -26,7 +26,7 @@ impl Desks {
     }
 }
 
-impl Serving for Desks {
+impl Serving for ServedRepos {
     fn named(&self, agent: &Agent) -> Option<(Option<String>, String)> {
         let repo = self.of(agent)?;
         let name = repo.registered_name(&agent.local).map(|name| name.to_string());

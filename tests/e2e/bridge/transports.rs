@@ -1,4 +1,4 @@
-//! The ways in: webhooks, streams, long polls, and changes between them.
+//! The transports: webhooks, streams, long polls, and changes between them.
 
 use super::{OF_ANN, of, reaching};
 use e2e::{Site, eventually, shared};
@@ -17,21 +17,24 @@ fn by_webhook(port: u16) -> [String; 4] {
     ]
 }
 
-async fn comes_by(site: &Site, way: &str) {
-    site.status_with(way, |status| (status["repos"][0]["delivery"] == way).then_some(())).await;
+async fn receives_by(site: &Site, transport: &str) {
+    site.status_with(transport, |status| {
+        (status["repos"][0]["delivery"] == transport).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn messages_come_by_webhook_by_stream_and_by_long_poll_and_while_that_changes() {
+async fn messages_arrive_by_webhook_stream_and_long_poll_and_while_that_changes() {
     let (dan, mut ann, _) = reaching(&[], &[]).await;
     let port = free_port();
     let hook = by_webhook(port);
     let hook: Vec<&str> = hook.iter().map(String::as_str).collect();
     let mut sent = 0;
-    for (args, way) in
+    for (args, transport) in
         [(&hook[..], "webhook"), (&["--poll"], "polling"), (&hook, "webhook"), (&[], "stream")]
     {
-        // Messages are on their way while the bridge changes its way.
+        // Messages are sent while the transport changes.
         let (writer, next) = (dan.writer("fox"), sent..sent + 30);
         sent = next.end;
         let writing = std::thread::spawn(move || {
@@ -39,11 +42,11 @@ async fn messages_come_by_webhook_by_stream_and_by_long_poll_and_while_that_chan
         });
         ann.kill_bridge();
         ann.start_bridge(args);
-        comes_by(&ann, way).await;
+        receives_by(&ann, transport).await;
         writing.join().unwrap();
         dan.send("fox", "fox-ann", &format!("m{sent}"));
         sent += 1;
-        let what = format!("all {sent} have come, the last by {way}");
+        let what = format!("all {sent} have arrived, the last by {transport}");
         eventually(&what, 60, || async {
             (ann.bodies("fox", "fox-dan").len() >= sent).then_some(())
         })
@@ -62,7 +65,7 @@ async fn a_public_url_that_leads_nowhere_falls_back_to_streams() {
     ann.start_bridge(&["--listen", &listen, "--public-url", &public]);
     ann.reaches(&[]).await;
     dan.bridge(&[], &OF_ANN).await;
-    comes_by(&ann, "stream").await;
-    dan.send("fox", "fox-ann", "by another way");
-    ann.receives("fox", "by another way").await;
+    receives_by(&ann, "stream").await;
+    dan.send("fox", "fox-ann", "by stream");
+    ann.receives("fox", "by stream").await;
 }
