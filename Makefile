@@ -69,7 +69,7 @@ size: wasm ## prints the size of the WebAssembly
 
 soak: setup wasm ## the slow tests: more kills, more cases
 	@. scripts/tools && PROPTEST_CASES=50000 cargo test --release -p multiclaude-hybrid-core -p multiclaude-hybrid-protocol
-	@. scripts/tools && SOAK=1 cargo test -p e2e --test e2e
+	@. scripts/tools && cargo build --locked -p multiclaude-hybrid && SOAK=1 cargo test -p e2e --test e2e
 	@SOAK=1 $(MAKE) --no-print-directory contract
 
 install: ## puts the command line in place (PREFIX=~/.local)

@@ -1,9 +1,9 @@
 //! The audit log.
 
 use crate::callbacks::{Call, event, push_to, spawn};
-use crate::{agent, message};
+use crate::{agent, message, name};
 use e2e::{Sink, shared};
-use multiclaude_hybrid_protocol::spawn::SpawnRequest;
+use multiclaude_hybrid_protocol::spawn::Claim;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -16,11 +16,10 @@ async fn what_is_done_is_in_the_audit_log_and_messages_are_not() {
     world.dan.register(&agent("ws")).await.unwrap();
     world.dan.update("ws", &json!({"status": "idle"})).await.unwrap();
     world.dan.update("ws", &json!({"endpoint": sink.url})).await.unwrap();
-    world.dan.rotate_secret("ws").await.unwrap();
+    world.dan.rotate_secret(&name("ws")).await.unwrap();
     world.dan.send(&message("ws", "ws", "secret words"), None).await.unwrap();
     let first = spawn(&world.dan, json!({"task": "one"})).await;
-    let claimed: SpawnRequest =
-        world.ci.call(Method::POST, "/workers/claim", &[], None).await.unwrap().json().unwrap();
+    let claimed = world.ci.claim(&Claim::default(), None).await.unwrap().unwrap();
     let token = claimed.lease.unwrap().token;
     let path = format!("/workers/{}", first.id);
     for body in [json!({}), json!({"worker_name": "w"}), json!({}), json!({"status": "failed"})] {
@@ -33,8 +32,7 @@ async fn what_is_done_is_in_the_audit_log_and_messages_are_not() {
     let body = event("worker.failed", &id, json!({}));
     assert_eq!(Call::signed(&world, &id, &secret, "audit", &body).send().await.0, 200);
     let third = spawn(&world.dan, json!({"task": "three"})).await;
-    let path = format!("/workers/{}", third.id);
-    world.dan.call(Method::DELETE, &path, &[], None).await.unwrap();
+    world.dan.cancel_worker(&third.id).await.unwrap();
     world.dan.deregister("ws").await.unwrap();
 
     let page = async |query: &str| {

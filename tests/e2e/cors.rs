@@ -1,19 +1,19 @@
 //! Pages of other origins, and the headers that every answer has.
 
-use crate::raw;
+use crate::{http, raw};
 use e2e::{Coordinator, Options, shared};
-use reqwest::{Client, Method};
+use reqwest::Method;
 
 const OURS: &str = "https://app.example";
 
 #[tokio::test]
 async fn without_allowed_origins_no_page_may_read_anything() {
     let url = format!("{}/health", shared().await.url());
-    let asked = Client::new().get(&url).header("origin", OURS);
+    let asked = http().get(&url).header("origin", OURS);
     let (status, headers, _) = raw(asked).await;
     assert_eq!(status, 200);
     assert!(!headers.keys().any(|name| name.as_str().starts_with("access-control-")));
-    let preflight = Client::new()
+    let preflight = http()
         .request(Method::OPTIONS, &url)
         .header("origin", OURS)
         .header("access-control-request-method", "GET");
@@ -31,7 +31,7 @@ async fn a_named_origin_may_call_and_read_errors_too_and_another_may_not() {
     .await;
     let url = format!("{}/repos/acme/app/messages", coordinator.url());
     let preflight = |origin: &'static str| {
-        let asked = Client::new().request(Method::OPTIONS, &url);
+        let asked = http().request(Method::OPTIONS, &url);
         asked
             .header("origin", origin)
             .header("access-control-request-method", "POST")
@@ -49,7 +49,7 @@ async fn a_named_origin_may_call_and_read_errors_too_and_another_may_not() {
     let (_, headers, _) = raw(preflight("https://app.example.evil.example")).await;
     assert!(!headers.contains_key("access-control-allow-origin"));
 
-    let refused = Client::new().post(&url).header("origin", OURS);
+    let refused = http().post(&url).header("origin", OURS);
     let (status, headers, _) = raw(refused).await;
     assert_eq!((status, &headers["access-control-allow-origin"]), (401, &OURS.parse().unwrap()));
     assert_eq!(headers["vary"], "origin");
@@ -61,7 +61,7 @@ async fn a_named_origin_may_call_and_read_errors_too_and_another_may_not() {
 async fn every_answer_is_data_that_no_browser_keeps_runs_or_frames() {
     for path in ["/health", "/nothing", "/repos/a/b/agents"] {
         let url = format!("{}{path}", shared().await.url());
-        let (_, headers, _) = raw(Client::new().get(url)).await;
+        let (_, headers, _) = raw(http().get(url)).await;
         for (name, wanted) in [
             ("x-content-type-options", "nosniff"),
             ("referrer-policy", "no-referrer"),

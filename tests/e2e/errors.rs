@@ -1,16 +1,16 @@
 //! Errors, limits, interfaces.
 
-use crate::{agent, raw};
+use crate::{agent, http, raw};
 use e2e::shared;
 use multiclaude_hybrid_protocol::error::Problem;
-use reqwest::{Client, Method};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test]
 async fn every_error_is_a_problem_document_with_a_code_and_a_request_id() {
     let world = shared().await.world().await;
     let url = format!("{}/repos/{}/agents/nobody", world.url, world.repo);
-    let (status, headers, body) = raw(Client::new().get(url).bearer_auth(&world.tokens[0])).await;
+    let (status, headers, body) = raw(http().get(url).bearer_auth(&world.tokens[0])).await;
     assert_eq!(status, 404);
     assert_eq!(headers["content-type"], "application/problem+json");
     let problem: Problem = serde_json::from_value(body.clone()).unwrap();
@@ -23,13 +23,9 @@ async fn every_error_is_a_problem_document_with_a_code_and_a_request_id() {
 #[tokio::test]
 async fn every_answer_has_a_request_id_that_the_log_has_too() {
     let coordinator = shared().await;
-    let (_, headers, _) = raw(Client::new().get(format!("{}/health", coordinator.url()))).await;
+    let (_, headers, _) = raw(http().get(format!("{}/health", coordinator.url()))).await;
     let id = headers["x-request-id"].to_str().unwrap().to_owned();
-    let line = e2e::eventually("the log line", 10, || async {
-        coordinator.log().lines().find(|line| line.contains(&id)).map(str::to_owned)
-    })
-    .await;
-    let line: Value = serde_json::from_str(&line).unwrap();
+    let line = coordinator.line(&id).await;
     assert_eq!((&line["route"], &line["method"]), (&json!("/v1/health"), &json!("GET")));
     assert!(line["ms"].is_number() && line["status"] == 200);
 }
@@ -38,9 +34,8 @@ async fn every_answer_has_a_request_id_that_the_log_has_too() {
 async fn malformed_bodies_get_400_with_the_reason() {
     let world = shared().await.world().await;
     let url = format!("{}/repos/{}/agents", world.url, world.repo);
-    let post = async |body: Vec<u8>| {
-        raw(Client::new().post(&url).bearer_auth(&world.tokens[0]).body(body)).await
-    };
+    let post =
+        async |body: Vec<u8>| raw(http().post(&url).bearer_auth(&world.tokens[0]).body(body)).await;
     for (body, hint) in [
         (b"{\"name\":".to_vec(), "not JSON"),
         (b"".to_vec(), "not JSON"),
@@ -61,8 +56,7 @@ async fn a_422_lists_every_field() {
     let world = shared().await.world().await;
     let url = format!("{}/repos/{}/agents", world.url, world.repo);
     let body = json!({"name": 5, "status": "busy", "endpoint": "nowhere"}).to_string();
-    let (status, _, answer) =
-        raw(Client::new().post(url).bearer_auth(&world.tokens[0]).body(body)).await;
+    let (status, _, answer) = raw(http().post(url).bearer_auth(&world.tokens[0]).body(body)).await;
     assert_eq!(status, 422);
     let fields: Vec<_> = answer["errors"].as_array().unwrap().iter().map(|e| &e["field"]).collect();
     assert_eq!(
@@ -85,7 +79,7 @@ async fn a_repo_as_one_escaped_segment_is_the_same_route() {
     world.dan.register(&agent("w")).await.unwrap();
     for slash in ["%2F", "%2f"] {
         let url = format!("{}/repos/{}/agents/w", world.url, world.repo.replace('/', slash));
-        let (status, _, body) = raw(Client::new().get(url).bearer_auth(&world.tokens[0])).await;
+        let (status, _, body) = raw(http().get(url).bearer_auth(&world.tokens[0])).await;
         assert_eq!((status, &body["name"]), (200, &json!("w")));
     }
 }
@@ -96,7 +90,7 @@ async fn a_malformed_path_gets_400_an_unknown_one_404_a_wrong_method_405() {
     let ask = async |method: Method, path: &str| {
         let url = format!("{}{path}", world.url);
         let (status, headers, body) =
-            raw(Client::new().request(method, url).bearer_auth(&world.tokens[0])).await;
+            raw(http().request(method, url).bearer_auth(&world.tokens[0])).await;
         (status, headers, body["code"].as_str().unwrap_or_default().to_owned())
     };
     let repo = &world.repo;
@@ -136,7 +130,7 @@ async fn an_empty_agent_id_is_absent_and_a_malformed_one_is_refused_everywhere()
     let world = shared().await.world().await;
     let url = format!("{}/repos/{}/workers/spawn", world.url, world.repo);
     for (id, status) in [("", 201), ("{}", 400)] {
-        let (found, ..) = raw(Client::new()
+        let (found, ..) = raw(http()
             .post(&url)
             .bearer_auth(&world.tokens[0])
             .header("agent-id", id)
@@ -149,15 +143,17 @@ async fn an_empty_agent_id_is_absent_and_a_malformed_one_is_refused_everywhere()
 #[tokio::test]
 async fn the_document_and_its_page_need_no_token_and_the_page_asks_no_other_host() {
     let base = shared().await.url();
-    let (status, headers, document) = raw(Client::new().get(format!("{base}/openapi.json"))).await;
+    let (status, headers, document) = raw(http().get(format!("{base}/openapi.json"))).await;
     assert_eq!((status, &document["openapi"]), (200, &json!("3.1.0")), "{headers:?}");
     assert_eq!(headers["cache-control"], "public, max-age=300");
     let page = reqwest::get(format!("{base}/docs")).await.unwrap();
     let policy = page.headers()["content-security-policy"].to_str().unwrap();
     assert!(policy.starts_with("default-src 'none'") && !policy.contains("http"));
     let html = page.text().await.unwrap();
-    for script in html.split("src=\"").skip(1) {
-        let path = script.split('"').next().unwrap();
+    let scripts = html.split("src=\"").skip(1).map(|script| script.split_once('"').unwrap().0);
+    let scripts: Vec<_> = scripts.collect();
+    assert_eq!(scripts, ["/v1/docs/reference.js", "/v1/docs/page.js"]);
+    for path in scripts {
         let file = path.strip_prefix("/v1").unwrap();
         let answer = reqwest::get(format!("{base}{file}")).await.unwrap();
         assert_eq!(answer.status(), 200, "{path}");

@@ -1,27 +1,16 @@
 //! The client's inbox: each message once, confirmed, in order.
 
-use crate::{agent, message};
-use e2e::{Coordinator, Options, World, eventually, shared};
+use crate::{agent, agents, name, send, two_agents};
+use e2e::{World, scaled};
 use multiclaude_hybrid_client::{Error, Inbox, InboxOptions, RepoClient};
+use multiclaude_hybrid_protocol::ErrorCode;
 use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
-use multiclaude_hybrid_protocol::{AgentName, ErrorCode};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// dan's `ws` sends to ann's `queue`.
-pub(crate) async fn agents(world: &World) {
-    world.dan.register(&agent("ws")).await.unwrap();
-    world.ann.register(&agent("queue")).await.unwrap();
-}
-
-pub(crate) async fn send(world: &World, body: &str) -> Message {
-    let sent = world.dan.send(&message("ws", "queue", body), None).await;
-    sent.unwrap()
-}
-
 pub(crate) fn open(repo: &RepoClient, options: InboxOptions) -> Inbox {
-    repo.inbox(&AgentName::parse("queue").unwrap(), options)
+    repo.inbox(&name("queue"), options)
 }
 
 fn both_ways() -> [InboxOptions; 2] {
@@ -44,18 +33,11 @@ pub(crate) async fn error(inbox: &mut Inbox) -> Error {
 }
 
 async fn status(world: &World, message: &Message) -> MessageStatus {
-    let receipt = world.dan.receipt(&message.id.to_string()).await;
+    let receipt = world.dan.receipt(&message.id).await;
     receipt.unwrap().status
 }
 
-pub(crate) async fn status_is(world: &World, message: &Message, wanted: MessageStatus) {
-    eventually(wanted.as_str(), 30, || async {
-        (status(world, message).await == wanted).then_some(())
-    })
-    .await;
-}
-
-async fn revoke_ann(world: &World) {
+pub(crate) async fn revoke_ann(world: &World) {
     let tokens = world.admin.tokens().await.unwrap();
     let ann = tokens.iter().find(|token| token.owner.as_str() == "ann");
     let ann = ann.unwrap().id.to_string();
@@ -65,13 +47,12 @@ async fn revoke_ann(world: &World) {
 #[tokio::test]
 async fn each_message_comes_once_and_in_order_by_either_way() {
     for options in both_ways() {
-        let world = shared().await.world().await;
-        agents(&world).await;
+        let world = two_agents().await;
         // More than a page, some of them before the inbox is opened.
         for n in 0..60 {
             send(&world, &n.to_string()).await;
         }
-        let mut inbox = open(&world.ann.typed(), options);
+        let mut inbox = open(&world.ann, options);
         let mut bodies = Vec::new();
         for n in 0..80 {
             if n >= 60 {
@@ -81,17 +62,16 @@ async fn each_message_comes_once_and_in_order_by_either_way() {
         }
         let wanted: Vec<_> = (0..80).map(|n| n.to_string()).collect();
         assert_eq!(bodies, wanted);
-        let more = timeout(Duration::from_millis(300), inbox.next()).await;
-        assert!(more.is_err(), "an eighty-first: {more:?}");
+        let last = send(&world, "last").await;
+        assert_eq!(take(&mut inbox).await.id, last.id);
     }
 }
 
 #[tokio::test]
 async fn a_flush_is_answered_when_the_coordinator_has_every_confirmation() {
     for options in both_ways() {
-        let world = shared().await.world().await;
-        agents(&world).await;
-        let mut inbox = open(&world.ann.typed(), options);
+        let world = two_agents().await;
+        let mut inbox = open(&world.ann, options);
         inbox.flush().await.unwrap();
         let (one, two) = (send(&world, "one").await, send(&world, "two").await);
         let letter = inbox.next().await.unwrap();
@@ -112,9 +92,8 @@ async fn a_flush_is_answered_when_the_coordinator_has_every_confirmation() {
 
 #[tokio::test]
 async fn the_stream_is_taken_where_there_is_one() {
-    let world = shared().await.world().await;
-    agents(&world).await;
-    let mut inbox = open(&world.ann.typed(), InboxOptions::default());
+    let world = two_agents().await;
+    let mut inbox = open(&world.ann, InboxOptions::default());
     send(&world, "hello").await;
     take(&mut inbox).await;
     let queue = world.dan.agent("queue").await.unwrap();
@@ -123,10 +102,9 @@ async fn the_stream_is_taken_where_there_is_one() {
 
 #[tokio::test]
 async fn a_letter_that_was_not_confirmed_is_named_until_it_is() {
-    let world = shared().await.world().await;
-    agents(&world).await;
+    let world = two_agents().await;
     let (one, two) = (send(&world, "one").await, send(&world, "two").await);
-    let mut inbox = open(&world.ann.typed(), InboxOptions::default());
+    let mut inbox = open(&world.ann, InboxOptions::default());
     drop(inbox.next().await.unwrap());
     for _ in 0..2 {
         let refused = error(&mut inbox).await;
@@ -140,9 +118,8 @@ async fn a_letter_that_was_not_confirmed_is_named_until_it_is() {
 #[tokio::test]
 async fn a_consumer_that_drops_futures_loses_nothing() {
     for options in both_ways() {
-        let world = shared().await.world().await;
-        agents(&world).await;
-        let mut inbox = open(&world.ann.typed(), options);
+        let world = two_agents().await;
+        let mut inbox = open(&world.ann, options);
         let sender = world.clone();
         let sending = tokio::spawn(async move {
             for n in 0..40 {
@@ -175,12 +152,11 @@ async fn a_consumer_that_drops_futures_loses_nothing() {
 
 #[tokio::test]
 async fn a_newer_stream_ends_the_older_inbox_and_they_do_not_fight() {
-    let world = shared().await.world().await;
-    agents(&world).await;
-    let mut older = open(&world.ann.typed(), InboxOptions::default());
+    let world = two_agents().await;
+    let mut older = open(&world.ann, InboxOptions::default());
     let one = send(&world, "one").await;
     assert_eq!(take(&mut older).await.id, one.id);
-    let mut newer = open(&world.ann.typed(), InboxOptions::default());
+    let mut newer = open(&world.ann, InboxOptions::default());
     let ended = error(&mut older).await;
     assert!(matches!(&ended, Error::Closed { code: 4409, .. }), "{ended}");
     assert!(matches!(error(&mut older).await, Error::Ended));
@@ -192,9 +168,8 @@ async fn a_newer_stream_ends_the_older_inbox_and_they_do_not_fight() {
 #[tokio::test]
 async fn it_ends_with_its_agent_by_either_way() {
     for options in both_ways() {
-        let world = shared().await.world().await;
-        agents(&world).await;
-        let mut inbox = open(&world.ann.typed(), options.clone());
+        let world = two_agents().await;
+        let mut inbox = open(&world.ann, options.clone());
         send(&world, "one").await;
         take(&mut inbox).await;
         world.ann.deregister("queue").await.unwrap();
@@ -202,7 +177,7 @@ async fn it_ends_with_its_agent_by_either_way() {
         assert!(matches!(&ended, Error::NotFound(_)), "{ended}");
         assert_eq!(ended.code(), Some(ErrorCode::AgentNotFound));
         // So does one that is opened now.
-        let ended = error(&mut open(&world.ann.typed(), options)).await;
+        let ended = error(&mut open(&world.ann, options)).await;
         assert_eq!(ended.code(), Some(ErrorCode::AgentNotFound));
     }
 }
@@ -210,12 +185,11 @@ async fn it_ends_with_its_agent_by_either_way() {
 #[tokio::test]
 async fn an_inbox_of_an_incarnation_that_has_ended_is_told_so() {
     for options in both_ways() {
-        let world = shared().await.world().await;
-        agents(&world).await;
+        let world = two_agents().await;
         let queue = world.ann.agent("queue").await.unwrap();
         world.ann.deregister("queue").await.unwrap();
         world.ann.register(&agent("queue")).await.unwrap();
-        let ended = error(&mut open(&world.ann.typed(), options.agent(queue.id))).await;
+        let ended = error(&mut open(&world.ann, options.agent(queue.id))).await;
         assert_eq!(ended.code(), Some(ErrorCode::AgentSuperseded), "{ended}");
     }
 }
@@ -223,10 +197,9 @@ async fn an_inbox_of_an_incarnation_that_has_ended_is_told_so() {
 #[tokio::test]
 async fn it_ends_with_its_token_by_either_way() {
     for options in both_ways() {
-        let coordinator = Coordinator::start(Options { scale: 60, ..Options::default() }).await;
-        let world = coordinator.world().await;
+        let world = scaled(60).await.world().await;
         agents(&world).await;
-        let mut inbox = open(&world.ann.typed(), options);
+        let mut inbox = open(&world.ann, options);
         let one = send(&world, "one").await;
         take(&mut inbox).await;
         inbox.flush().await.unwrap();
@@ -257,10 +230,9 @@ async fn it_ends_with_its_token_by_either_way() {
 
 #[tokio::test]
 async fn somebody_elses_inbox_is_refused() {
-    let world = shared().await.world().await;
-    agents(&world).await;
+    let world = two_agents().await;
     for options in both_ways() {
-        let ended = error(&mut open(&world.dan.typed(), options)).await;
+        let ended = error(&mut open(&world.dan, options)).await;
         assert!(matches!(&ended, Error::Forbidden(_)), "{ended}");
     }
 }

@@ -159,7 +159,7 @@ async fn the_list_tells_which_token_made_each_so_that_a_leak_can_be_closed() {
     let its: Vec<_> =
         tokens.iter().filter(|token| token.created_by.as_ref() == Some(&id)).collect();
     assert_eq!(its.len(), 1);
-    world.admin.revoke_token(its[0].id.as_str()).await.unwrap();
+    world.admin.revoke_token(&its[0].id).await.unwrap();
     assert_eq!(code(eve.whoami().await), Unauthenticated);
 }
 

@@ -31,10 +31,14 @@ mod storage;
 mod streams;
 mod workers;
 
+use e2e::{World, eventually, shared};
 use multiclaude_hybrid_client::Error;
-use multiclaude_hybrid_protocol::ErrorCode;
 use multiclaude_hybrid_protocol::error::Problem;
+use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
+use multiclaude_hybrid_protocol::{AgentName, ErrorCode};
 use serde_json::{Value, json};
+use std::fmt::Display;
+use std::sync::LazyLock;
 
 /// The code that a call was refused with.
 fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorCode {
@@ -54,14 +58,66 @@ fn problem<T: std::fmt::Debug>(result: Result<T, Error>) -> Problem {
     problem.unwrap_or_else(|| panic!("not refused: {error:?}"))
 }
 
+fn name(text: &str) -> AgentName {
+    AgentName::parse(text).unwrap()
+}
+
 /// A registration without an endpoint.
 fn agent(name: &str) -> Value {
     json!({"name": name, "type": "worker"})
 }
 
+/// A registration with an endpoint.
+fn with_endpoint(name: &str, url: &str) -> Value {
+    json!({"name": name, "type": "worker", "endpoint": url})
+}
+
 /// A message.
 fn message(from: &str, to: &str, body: &str) -> Value {
     json!({"from": from, "to": to, "body": body})
+}
+
+/// dan's `ws`, which sends to ann's `queue`.
+async fn agents(world: &World) {
+    world.dan.register(&agent("ws")).await.unwrap();
+    world.ann.register(&agent("queue")).await.unwrap();
+}
+
+/// A world of the shared coordinator with these agents.
+async fn two_agents() -> World {
+    let world = shared().await.world().await;
+    agents(&world).await;
+    world
+}
+
+/// A message from `ws` to `queue`.
+async fn send(world: &World, body: &str) -> Message {
+    world.dan.send(&message("ws", "queue", body), None).await.unwrap()
+}
+
+/// Messages `0`, `1` … from `ws` to `queue`, in this order; their ids.
+async fn send_many(world: &World, count: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    for n in 0..count {
+        ids.push(send(world, &n.to_string()).await.id.to_string());
+    }
+    ids
+}
+
+/// Waits until a message of `ws` has this status.
+async fn status_is(world: &World, id: impl Display, wanted: MessageStatus) -> Message {
+    eventually(&format!("{id} to be {}", wanted.as_str()), 60, || async {
+        world.dan.receipt(&id).await.ok().filter(|receipt| receipt.status == wanted)
+    })
+    .await
+}
+
+/// A client of plain HTTP. It keeps no connections, which would end with the runtime of
+/// one test.
+fn http() -> reqwest::Client {
+    static HTTP: LazyLock<reqwest::Client> =
+        LazyLock::new(|| reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap());
+    HTTP.clone()
 }
 
 /// A request without the client, for what the client would not send.

@@ -4,17 +4,17 @@
 use crate::callbacks::{push_to, spawn};
 use crate::inbox::{open, take};
 use crate::secrecy::{contains, files};
-use crate::{agent, message};
+use crate::{agent, message, name, with_endpoint};
 use e2e::{Coordinator, Options, Received, Sink, World, shared};
 use multiclaude_hybrid_client::sealed::{
     self, Action, Identity, OpenError, Pins, Recipient, SealError, decide, seal,
 };
 use multiclaude_hybrid_client::webhook::{Payload, Push, Webhook, WebhookError};
 use multiclaude_hybrid_client::{InboxOptions, RepoClient};
+use multiclaude_hybrid_protocol::Repo;
 use multiclaude_hybrid_protocol::config::Encrypt;
 use multiclaude_hybrid_protocol::message::{BODY_MAX, NewMessage, Sender};
 use multiclaude_hybrid_protocol::metadata::Metadata;
-use multiclaude_hybrid_protocol::{AgentName, Repo};
 use serde_json::json;
 
 fn verify(received: &Received, secret: &str) -> Result<Push, WebhookError> {
@@ -27,7 +27,7 @@ async fn every_push_of_the_coordinator_is_verified_and_typed() {
     let world = shared().await.world().await;
     let sink = Sink::start(vec![]).await;
     world.dan.register(&agent("ws")).await.unwrap();
-    let queue = json!({"name": "queue", "type": "worker", "endpoint": sink.url});
+    let queue = with_endpoint("queue", &sink.url);
     let queue = world.ann.register(&queue).await.unwrap();
     let secret = queue.webhook_secret.unwrap();
     let sent = world.dan.send(&message("ws", "queue", "hello"), None).await;
@@ -39,7 +39,7 @@ async fn every_push_of_the_coordinator_is_verified_and_typed() {
     let changed = verify(&push, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     assert_eq!(changed, Err(WebhookError::Signature));
 
-    world.ann.test_endpoint("queue").await.unwrap();
+    world.ann.test_endpoint(&name("queue")).await.unwrap();
     let test = sink.wait_for(2, 20).await.remove(1);
     let Payload::Test { repo, agent } = verify(&test, &secret).unwrap().payload else {
         panic!("{test:?}")
@@ -56,7 +56,7 @@ async fn every_push_of_the_coordinator_is_verified_and_typed() {
 
 /// The queue's recipient, as its metadata tells others.
 async fn published(repo: &RepoClient) -> Option<Recipient> {
-    let queue = AgentName::parse("queue").unwrap();
+    let queue = name("queue");
     let queue = repo.agent(&queue).await.unwrap();
     Recipient::published(&queue.metadata).unwrap()
 }
@@ -70,8 +70,8 @@ async fn publish(world: &World, identity: &Identity) {
 }
 
 fn written(from: &str, body: &str) -> NewMessage {
-    let from = Sender::Agent(AgentName::parse(from).unwrap());
-    NewMessage::new(from, AgentName::parse("queue").unwrap(), body)
+    let from = Sender::Agent(name(from));
+    NewMessage::new(from, name("queue"), body)
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn what_is_sealed_is_read_at_the_other_end_and_nowhere_in_between() {
     let mut coordinator = Coordinator::start(Options::default()).await;
     let world = coordinator.world().await;
     let (repo, dan) = (Repo::parse(&world.repo).unwrap(), world.dan.typed());
-    let queue = AgentName::parse("queue").unwrap();
+    let queue = name("queue");
     world.dan.register(&agent("ws")).await.unwrap();
     let identity = Identity::generate();
     publish(&world, &identity).await;
@@ -94,7 +94,7 @@ async fn what_is_sealed_is_read_at_the_other_end_and_nowhere_in_between() {
     dan.send(&sealed, None).await.unwrap();
     dan.send(&written("ws", "this-one-is-plain"), None).await.unwrap();
 
-    let mut inbox = open(&world.ann.typed(), InboxOptions::default());
+    let mut inbox = open(&world.ann, InboxOptions::default());
     let keys = [identity];
     let arrived = take(&mut inbox).await;
     assert!(!arrived.body.contains(secret));
@@ -137,7 +137,7 @@ async fn a_sealed_text_sent_again_under_another_name_is_refused_by_its_reader() 
     let from = written("supervisor", "").from;
     let moved = NewMessage { from, ..sealed };
     dan.send(&moved, None).await.unwrap();
-    let mut inbox = open(&world.ann.typed(), InboxOptions::default());
+    let mut inbox = open(&world.ann, InboxOptions::default());
     let read = sealed::open(&take(&mut inbox).await, &[identity]);
     assert_eq!(read, Err(OpenError::Mismatch { field: "from" }));
 }
@@ -154,7 +154,7 @@ async fn the_longest_text_that_can_be_sealed_is_taken_by_the_coordinator() {
     let Err(SealError::TooLarge { most, .. }) = refused else { panic!("{refused:?}") };
     let sealed = seal(&written("ws", &long[..most]), &repo, &identity.recipient());
     dan.send(&sealed.unwrap(), None).await.unwrap();
-    let mut inbox = open(&world.ann.typed(), InboxOptions::default());
+    let mut inbox = open(&world.ann, InboxOptions::default());
     let read = sealed::open(&take(&mut inbox).await, &[identity]).unwrap();
     assert_eq!(read.message.body, long[..most]);
 }

@@ -1,7 +1,7 @@
 //! How long things are kept, in scaled time: a day is 8.64 s at 10,000.
 
-use crate::{agent, code, message};
-use e2e::{Coordinator, Options, eventually};
+use crate::{agent, agents, code, message};
+use e2e::{eventually, scaled};
 use multiclaude_hybrid_protocol::ErrorCode::MessageNotFound;
 use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus};
 use serde_json::json;
@@ -9,14 +9,9 @@ use std::time::{Duration, Instant};
 
 const DAY: Duration = Duration::from_millis(8_640);
 
-async fn scaled() -> Coordinator {
-    Coordinator::start(Options { scale: 10_000, ..Options::default() }).await
-}
-
 #[tokio::test]
 async fn acked_rows_go_after_a_day_and_delivered_ones_after_seven_but_never_the_newest() {
-    let coordinator = scaled().await;
-    let world = coordinator.world().await;
+    let world = scaled(10_000).await.world().await;
     world.dan.register(&agent("w")).await.unwrap();
     let mut ids = Vec::new();
     for n in 0..4 {
@@ -59,14 +54,15 @@ async fn acked_rows_go_after_a_day_and_delivered_ones_after_seven_but_never_the_
 
 #[tokio::test]
 async fn a_message_that_nobody_takes_fails_when_its_time_is_over() {
-    let coordinator = Coordinator::start(Options { scale: 10, ..Options::default() }).await;
-    let world = coordinator.world().await;
-    world.dan.register(&agent("ws")).await.unwrap();
-    world.ann.register(&agent("queue")).await.unwrap();
+    let world = scaled(20).await.world().await;
+    agents(&world).await;
     let body = json!({"from": "ws", "to": "queue", "body": "x", "ttl_seconds": 10});
     let id = world.dan.send(&body, None).await.unwrap().id.to_string();
-    let notice = world.dan.messages("ws", "wait=20").await.unwrap();
-    assert!(notice[0].body.contains(&id) && notice[0].body.contains("expired"));
+    let notice = eventually("the notice", 20, || async {
+        world.dan.messages("ws", "").await.unwrap().pop()
+    })
+    .await;
+    assert!(notice.body.contains(&id) && notice.body.contains("expired"));
     let receipt = world.dan.receipt(&id).await.unwrap();
     assert_eq!(
         (receipt.status, receipt.failure_reason),

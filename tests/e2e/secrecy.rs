@@ -1,6 +1,6 @@
 //! What must not be found where.
 
-use crate::{agent, message};
+use crate::{agent, message, name, with_endpoint};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use e2e::{Coordinator, Options, Sink, eventually, shared};
@@ -30,9 +30,9 @@ async fn neither_the_raw_database_nor_the_logs_hold_a_token_or_a_webhook_secret(
     let world = coordinator.world().await;
     let sink = Sink::start(vec![]).await;
     world.dan.register(&agent("ws")).await.unwrap();
-    let body = json!({"name": "queue", "type": "worker", "endpoint": sink.url});
+    let body = with_endpoint("queue", &sink.url);
     let generated = world.dan.register(&body).await.unwrap().webhook_secret.unwrap();
-    let rotated = world.dan.rotate_secret("queue").await.unwrap();
+    let rotated = world.dan.rotate_secret(&name("queue")).await.unwrap();
     let given = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned();
     world.dan.update("queue", &json!({"webhook_secret": given})).await.unwrap();
     world.dan.send(&message("ws", "queue", "a-body-that-is-private"), Some("key")).await.unwrap();
@@ -73,10 +73,6 @@ async fn a_token_in_a_url_is_not_repeated_by_the_log() {
     let careless = format!("{}/repos/{}/agents?token={}", world.url, world.repo, world.tokens[0]);
     let answer = reqwest::get(careless).await.unwrap();
     let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
-    let line = eventually("the log line", 10, || async {
-        let log = coordinator.log();
-        log.lines().find(|line| line.starts_with('{') && line.contains(&id)).map(str::to_owned)
-    })
-    .await;
+    let line = coordinator.line(&id).await.to_string();
     assert!(!line.contains(&world.tokens[0]), "{line}");
 }

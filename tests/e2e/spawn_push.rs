@@ -1,9 +1,8 @@
 //! Requests for workers that are pushed.
 
 use crate::callbacks::{ids, push_to, spawn};
-use e2e::{Answer, Coordinator, Options, Sink, eventually, shared};
-use multiclaude_hybrid_protocol::spawn::SpawnRequest;
-use reqwest::Method;
+use e2e::{Answer, Sink, eventually, scaled, shared};
+use multiclaude_hybrid_protocol::spawn::{Claim, SpawnRequest};
 use serde_json::json;
 
 #[tokio::test]
@@ -28,8 +27,7 @@ async fn an_endpoint_that_is_set_later_gets_what_is_still_pending() {
     let world = shared().await.world().await;
     let early = spawn(&world.dan, json!({"task": "early"})).await;
     let cancelled = spawn(&world.dan, json!({"task": "cancelled"})).await;
-    let path = format!("/workers/{}", cancelled.id);
-    world.dan.call(Method::DELETE, &path, &[], None).await.unwrap();
+    world.dan.cancel_worker(&cancelled.id).await.unwrap();
     let sink = Sink::start(vec![]).await;
     push_to(&world, &sink.url).await;
     let late = spawn(&world.dan, json!({"task": "late"})).await;
@@ -45,15 +43,13 @@ fn after_four_seconds() -> Answer {
 
 #[tokio::test]
 async fn a_failing_endpoint_is_tried_again_but_not_for_what_was_taken_meanwhile() {
-    let coordinator = Coordinator::start(Options { scale: 20, ..Options::default() }).await;
-    let world = coordinator.world().await;
+    let world = scaled(20).await.world().await;
     let sink = Sink::start(vec![after_four_seconds(), Answer::status(500)]).await;
     push_to(&world, &sink.url).await;
     let first = spawn(&world.dan, json!({"task": "first"})).await;
     sink.wait_for(1, 20).await;
     let second = spawn(&world.dan, json!({"task": "second"})).await;
-    let claimed: SpawnRequest =
-        world.ci.call(Method::POST, "/workers/claim", &[], None).await.unwrap().json().unwrap();
+    let claimed = world.ci.claim(&Claim::default(), None).await.unwrap().unwrap();
     assert_eq!(claimed.id, first.id);
     eventually("the second to be pushed again", 20, || async {
         (ids(&sink).len() >= 3).then_some(())
@@ -65,8 +61,7 @@ async fn a_failing_endpoint_is_tried_again_but_not_for_what_was_taken_meanwhile(
 
 #[tokio::test]
 async fn what_ended_while_it_waited_is_not_pushed() {
-    let coordinator = Coordinator::start(Options { scale: 20, ..Options::default() }).await;
-    let world = coordinator.world().await;
+    let world = scaled(20).await.world().await;
     let sink = Sink::start(vec![after_four_seconds()]).await;
     push_to(&world, &sink.url).await;
     let first = spawn(&world.dan, json!({"task": "first"})).await;
@@ -74,8 +69,7 @@ async fn what_ended_while_it_waited_is_not_pushed() {
     let second = spawn(&world.dan, json!({"task": "second"})).await;
     let last = spawn(&world.dan, json!({"task": "last"})).await;
     for request in [&first, &second] {
-        let path = format!("/workers/{}", request.id);
-        world.dan.call(Method::DELETE, &path, &[], None).await.unwrap();
+        world.dan.cancel_worker(&request.id).await.unwrap();
     }
     eventually("the last one", 30, || async {
         ids(&sink).contains(&last.id.to_string()).then_some(())

@@ -16,23 +16,8 @@ impl Home {
     /// With a repo `app`; passes come every `loop_ms`.
     fn new(tmux: bool, loop_ms: &str) -> Self {
         let mut machine = Machine::new();
-        let stand_in = std::env::current_exe().unwrap();
-        let stand_in = stand_in.parent().unwrap().parent().unwrap().join("multiclaude-stand-in");
-        for name in ["multiclaude", "claude"] {
-            symlink(&stand_in, machine.path(&format!("bin/{name}"))).unwrap();
-        }
         machine.set("STAND_IN_LOOP_MS", loop_ms);
-        if tmux {
-            fs::create_dir(machine.path("tmux")).unwrap();
-            let sockets = machine.path("tmux");
-            machine.set("TMUX_TMPDIR", sockets.to_str().unwrap());
-            machine.set("TERM", "xterm-256color");
-            machine.set("SHELL", "/bin/bash");
-            let path = format!("export PATH='{}':$PATH\n", machine.path("bin").display());
-            machine.write(".profile", &path);
-        } else {
-            machine.set("STAND_IN_TMUX", "0");
-        }
+        machine.install_multiclaude(tmux);
         let home = Self(machine);
         home.ok("", &["start"]);
         home.ok("", &["repo", "init", "https://github.com/acme/app"]);
@@ -69,9 +54,8 @@ impl Home {
     }
 
     fn pane(&self, window: &str) -> String {
-        let mut command = self.0.command("tmux");
         let target = format!("=mc-app:={window}");
-        let seen = output(command.args(["capture-pane", "-p", "-J", "-t", &target]), b"", LIMIT);
+        let seen = self.0.tmux(&["capture-pane", "-p", "-J", "-t", &target]);
         String::from_utf8(seen.stdout).unwrap()
     }
 
@@ -87,8 +71,7 @@ impl Home {
 impl Drop for Home {
     fn drop(&mut self) {
         let _ = self.run("", &["stop"]);
-        let mut command = self.0.command("tmux");
-        output(command.arg("kill-server"), b"", LIMIT);
+        self.0.tmux(&["kill-server"]);
     }
 }
 
@@ -217,8 +200,7 @@ async fn messages_are_pasted_into_windows_but_never_into_a_workspace() {
 async fn a_shell_behind_a_dead_claude_executes_what_is_pasted() {
     let home = Home::new(true, "100000");
     home.runs("supervisor").await;
-    let mut command = home.0.command("tmux");
-    output(command.args(["send-keys", "-t", "=mc-app:=supervisor", "C-c"]), b"", LIMIT);
+    home.0.tmux(&["send-keys", "-t", "=mc-app:=supervisor", "C-c"]);
     let marker = home.0.path("executed");
     let body = format!("x\ntouch {}", marker.display());
     home.fox(&["message", "send", "supervisor", &body]);
@@ -228,8 +210,7 @@ async fn a_shell_behind_a_dead_claude_executes_what_is_pasted() {
 #[tokio::test]
 async fn a_lost_session_brings_back_a_supervisor_with_its_definitions_and_no_other() {
     let home = Home::new(true, "100000");
-    let mut command = home.0.command("tmux");
-    output(command.args(["kill-session", "-t", "=mc-app"]), b"", LIMIT);
+    home.0.tmux(&["kill-session", "-t", "=mc-app"]);
     home.ok("", &["cleanup"]);
     let state = home.state();
     let names: Vec<_> =

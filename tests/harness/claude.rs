@@ -1,6 +1,7 @@
 //! A session of the stand-in for Claude Code, as a test sees it from outside.
 
 use crate::eventually;
+use crate::machine::program;
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -23,12 +24,8 @@ impl Claude {
     }
 
     /// The binary, to be linked as `claude`.
-    ///
-    /// # Panics
-    /// If the test has no path.
     pub fn binary() -> PathBuf {
-        let test = std::env::current_exe().unwrap();
-        test.parent().unwrap().parent().unwrap().join("claude-stand-in")
+        program("claude-stand-in")
     }
 
     /// Waits until it runs and answers.

@@ -1,7 +1,7 @@
 //! podman with a storage of its own, and an image that is made of programs of this
 //! machine: a shell, and the binary with the libraries that it needs.
 
-use crate::machine::binary;
+use crate::machine::program;
 use crate::process::{LIMIT, output};
 use rustix::process::geteuid;
 use std::fs;
@@ -133,7 +133,8 @@ fn archive() -> &'static Path {
             symlink("busybox", root.join("bin").join(applet)).unwrap();
         }
         let client = root.join("usr/bin/multiclaude-hybrid");
-        let binary = binary().to_str().unwrap();
+        let binary = program("multiclaude-hybrid");
+        let binary = binary.to_str().unwrap();
         // Nine tenths of it would be debug information.
         printed("strip", &["-o", client.to_str().unwrap(), binary]);
         for library in printed("ldd", &[binary]).lines().filter_map(library) {

@@ -1,12 +1,15 @@
 use crate::process::{LIMIT, grouped, kill, output};
-use crate::{Client, RepoClient};
+use crate::{Client, RepoClient, eventually};
+use multiclaude_hybrid_client::Reply;
 use multiclaude_hybrid_protocol::token::{SecretToken, TokenKind};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
@@ -192,6 +195,21 @@ impl Coordinator {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
+    /// The line that it has logged of a request, by the request's id.
+    pub async fn line(&self, request_id: &str) -> Value {
+        eventually("the log line", 10, || async {
+            let log = self.log();
+            let line = log.lines().find(|line| line.contains(request_id))?;
+            serde_json::from_str(line).ok()
+        })
+        .await
+    }
+
+    /// The same of the request that got this reply.
+    pub async fn line_of(&self, reply: &Reply) -> Value {
+        self.line(reply.headers["x-request-id"].to_str().unwrap()).await
+    }
+
     /// The directory with its database files.
     pub fn state_dir(&self) -> PathBuf {
         self.dir.path().join("state")
@@ -205,9 +223,8 @@ impl Coordinator {
     /// A repo that nobody else uses, with tokens.
     pub async fn world(&self) -> World {
         static NEXT: AtomicU32 = AtomicU32::new(1);
-        let name = format!("app{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let admin = self.client();
-        let scope = format!("acme/{name}");
+        let scope = format!("acme/app{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let token = async |kind: &str, owner: &str| {
             let wish = json!({"kind": kind, "owner": owner, "repos": [scope]});
             admin.create_token(&wish).await.unwrap().token.unwrap()
@@ -215,9 +232,9 @@ impl Coordinator {
         let (dan, ann, ci) =
             (token("user", "dan").await, token("user", "ann").await, token("service", "ci").await);
         World {
-            dan: admin.with_token(&dan).repo("acme", &name),
-            ann: admin.with_token(&ann).repo("acme", &name),
-            ci: admin.with_token(&ci).repo("acme", &name),
+            dan: admin.with_token(&dan).repo(&scope),
+            ann: admin.with_token(&ann).repo(&scope),
+            ci: admin.with_token(&ci).repo(&scope),
             tokens: [dan, ann, ci],
             admin,
             repo: scope,
@@ -252,10 +269,16 @@ pub struct World {
 }
 
 /// The coordinator that most tests share: real time, started once.
-/// It is never dropped: its keeper ends it.
 pub async fn shared() -> &'static Coordinator {
-    static SHARED: OnceCell<Coordinator> = OnceCell::const_new();
-    SHARED.get_or_init(|| Coordinator::start(Options::default())).await
+    scaled(1).await
+}
+
+/// The coordinator of all tests that share this `TIME_SCALE`, started once.
+/// It is never dropped: its keeper ends it.
+pub async fn scaled(scale: u32) -> &'static Coordinator {
+    static STARTED: Mutex<BTreeMap<u32, &OnceCell<Coordinator>>> = Mutex::new(BTreeMap::new());
+    let cell = *STARTED.lock().unwrap().entry(scale).or_insert_with(|| Box::leak(Box::default()));
+    cell.get_or_init(|| Coordinator::start(Options { scale, ..Options::default() })).await
 }
 
 /// A small shell that reads from a pipe whose other end only this process has.

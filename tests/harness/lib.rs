@@ -18,7 +18,7 @@ mod untyped;
 
 pub use claude::Claude;
 pub use containers::Containers;
-pub use coordinator::{Coordinator, MASTER_KEY, Options, World, free_port, shared, tool};
+pub use coordinator::{Coordinator, MASTER_KEY, Options, World, free_port, scaled, shared, tool};
 pub use fake::Fake;
 pub use machine::{Machine, Ran};
 pub use model::{Model, Turn};

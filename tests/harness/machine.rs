@@ -2,32 +2,22 @@
 //! the real binary.
 
 use crate::process::{LIMIT, grouped, output};
+use serde_json::{Value, json};
 use std::ffi::OsStr;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
 
-/// The binary, built once.
-pub(crate) fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = output(
-            Command::new(cargo)
-                .args(["build", "--quiet", "--locked", "-p", "multiclaude-hybrid"])
-                .current_dir(env!("CARGO_MANIFEST_DIR")),
-            b"",
-            Duration::from_secs(1200),
-        );
-        assert!(built.status.success(), "the binary was not built: {built:?}");
-        // target/debug/deps/e2e-… is this test.
-        let test = std::env::current_exe().unwrap();
-        let debug = test.parent().unwrap().parent().unwrap();
-        debug.join("multiclaude-hybrid")
-    })
+/// The program of this name that was built with this test, `target/debug/deps/e2e-…`.
+///
+/// # Panics
+/// If it was not built.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test.parent().unwrap().with_file_name(name);
+    assert!(path.exists(), "{name} is missing: cargo build -p multiclaude-hybrid -p e2e --bins");
+    path
 }
 
 /// How a command ended.
@@ -54,7 +44,7 @@ impl Ran {
     ///
     /// # Panics
     /// If it is none.
-    pub fn json(&self) -> serde_json::Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
@@ -105,7 +95,7 @@ impl Machine {
             transcript: String::new(),
         };
         fs::create_dir(machine.path("bin")).unwrap();
-        symlink(binary(), machine.path("bin/multiclaude-hybrid")).unwrap();
+        symlink(program("multiclaude-hybrid"), machine.path("bin/multiclaude-hybrid")).unwrap();
         machine
     }
 
@@ -133,12 +123,67 @@ impl Machine {
     pub fn multiclaude(&self, url: &str, agents: &[(&str, &str)]) {
         let agents: serde_json::Map<_, _> = agents
             .iter()
-            .map(|(name, kind)| ((*name).to_owned(), serde_json::json!({ "type": kind })))
+            .map(|(name, kind)| ((*name).to_owned(), json!({ "type": kind })))
             .collect();
-        let app =
-            serde_json::json!({ "github_url": url, "tmux_session": "mc-app", "agents": agents });
-        let state = serde_json::json!({ "repos": { "app": app } });
+        let app = json!({ "github_url": url, "tmux_session": "mc-app", "agents": agents });
+        let state = json!({ "repos": { "app": app } });
         self.write(".multiclaude/state.json", &state.to_string());
+    }
+
+    /// Logs in, and turns hybrid mode on for `owner/repo` with a node's label.
+    ///
+    /// # Panics
+    /// If one of them fails.
+    pub fn log_in(&mut self, url: &str, token: &str, repo: &str, node: &str) {
+        let ran = self.run_with(&["login", "--url", url], token);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let ran = self.run(&["config", repo, "--hybrid=true", &format!("--node={node}")]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+
+    /// Puts the stand-in of multiclaude on its PATH, whose agents run in tmux or not at
+    /// all; also as `claude`, if there is none yet.
+    pub fn install_multiclaude(&mut self, tmux: bool) {
+        for name in ["multiclaude", "claude"] {
+            let path = self.path(&format!("bin/{name}"));
+            if !path.is_symlink() {
+                symlink(program("multiclaude-stand-in"), path).unwrap();
+            }
+        }
+        if tmux {
+            let sockets = self.path("tmux");
+            fs::create_dir(&sockets).unwrap();
+            self.set("TMUX_TMPDIR", sockets.to_str().unwrap());
+            self.set("TERM", "xterm-256color");
+            self.set("SHELL", "/bin/bash");
+            let path = format!("export PATH='{}':$PATH\n", self.path("bin").display());
+            self.write(".profile", &path);
+        } else {
+            self.set("STAND_IN_TMUX", "0");
+        }
+    }
+
+    /// Runs tmux.
+    pub fn tmux(&self, args: &[&str]) -> Output {
+        output(self.command("tmux").args(args), b"", LIMIT)
+    }
+
+    /// Starts a program whose output is appended to a file in its home.
+    pub fn start(&self, mut command: Command, log: &str) -> Child {
+        let log = File::options().create(true).append(true).open(self.path(log)).unwrap();
+        command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+    }
+
+    /// A file in its home; nothing if there is none.
+    pub fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap_or_default()
+    }
+
+    /// `bridge status` or `runner status`; an error where it gives none.
+    pub fn status(&self, of: &str) -> Value {
+        let output = output(&mut self.hybrid(&[of, "status", "--json"]), b"", LIMIT);
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| json!({ "error": error.to_string() }))
     }
 
     /// Sets a variable for what is run from now on.

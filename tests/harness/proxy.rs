@@ -10,7 +10,7 @@ struct State {
     epoch: AtomicU32,
     refuse_streams: AtomicBool,
     snap_streams: AtomicBool,
-    streams: AtomicU32,
+    requests: Mutex<Vec<u8>>,
     answers: Mutex<Vec<u8>>,
 }
 
@@ -55,16 +55,19 @@ impl Proxy {
         self.state.snap_streams.store(snap, Ordering::SeqCst);
     }
 
-    /// How often the coordinator has said `text` so far.
-    pub fn said(&self, text: &str) -> usize {
-        let answers = self.state.answers.lock().unwrap();
-        String::from_utf8_lossy(&answers).matches(text).count()
+    /// How often requests had `text` in them so far.
+    pub fn requested(&self, text: &str) -> usize {
+        count(&self.state.requests, text)
     }
 
-    /// Requests for a stream so far.
-    pub fn streams(&self) -> u32 {
-        self.state.streams.load(Ordering::SeqCst)
+    /// How often answers had `text` in them so far.
+    pub fn answered(&self, text: &str) -> usize {
+        count(&self.state.answers, text)
     }
+}
+
+fn count(passed: &Mutex<Vec<u8>>, text: &str) -> usize {
+    String::from_utf8_lossy(&passed.lock().unwrap()).matches(text).count()
 }
 
 fn pass_on(client: TcpStream, server: TcpStream, state: &Arc<State>) {
@@ -95,17 +98,16 @@ async fn requests(
             continue;
         }
         let text = String::from_utf8_lossy(&buffer[..size]);
-        if text.starts_with("GET ") && text.contains("/stream HTTP/1.1") {
-            state.streams.fetch_add(1, Ordering::SeqCst);
-            if state.refuse_streams.load(Ordering::SeqCst) {
-                let page = "HTTP/1.1 400 Bad Request\r\ncontent-length: 4\r\n\r\nWhat";
-                let _ = back.lock().await.write_all(page.as_bytes()).await;
-                continue;
-            }
+        let refused = state.refuse_streams.load(Ordering::SeqCst);
+        if refused && text.starts_with("GET ") && text.contains("/stream HTTP/1.1") {
+            let page = "HTTP/1.1 400 Bad Request\r\ncontent-length: 4\r\n\r\nWhat";
+            let _ = back.lock().await.write_all(page.as_bytes()).await;
+            continue;
         }
         if to.write_all(&buffer[..size]).await.is_err() {
             break;
         }
+        state.requests.lock().unwrap().extend_from_slice(&buffer[..size]);
     }
 }
 

@@ -1,10 +1,9 @@
 //! A machine that runs workers for others.
 
-use crate::process::with_variable;
-use crate::process::{LIMIT, finish};
+use crate::process::{LIMIT, finish, with_variable};
 use crate::{Machine, World, eventually};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -28,11 +27,7 @@ impl Runner {
     /// The same, with the coordinator behind another URL.
     pub fn at(world: &World, url: &str, token: &str, node: &str) -> Self {
         let mut machine = Machine::new();
-        let ran = machine.run_with(&["login", "--url", url], token);
-        assert_eq!(ran.code, 0, "{ran:?}");
-        let label = format!("--node={node}");
-        let ran = machine.run(&["config", &world.repo, "--hybrid=true", &label]);
-        assert_eq!(ran.code, 0, "{ran:?}");
+        machine.log_in(url, token, &world.repo, node);
         Self { machine, repo: world.repo.clone(), runner: None }
     }
 
@@ -51,14 +46,8 @@ impl Runner {
     }
 
     /// Starts a runner by any command.
-    pub fn spawn(&mut self, mut command: Command) {
-        let log = fs::File::options()
-            .create(true)
-            .append(true)
-            .open(self.machine.path("runner.log"))
-            .unwrap();
-        command.stdout(log.try_clone().unwrap()).stderr(log);
-        self.runner = Some(command.spawn().unwrap());
+    pub fn spawn(&mut self, command: Command) {
+        self.runner = Some(self.machine.start(command, "runner.log"));
     }
 
     /// Starts a runner whose workers run this line of shell.
@@ -103,18 +92,12 @@ impl Runner {
 
     /// What the runner has logged.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.machine.path("runner.log")).unwrap_or_default()
+        self.machine.read("runner.log")
     }
 
     /// What the runner says of itself.
     pub fn status(&self) -> Value {
-        let output = crate::process::output(
-            &mut self.machine.hybrid(&["runner", "status", "--json"]),
-            b"",
-            LIMIT,
-        );
-        serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|error| json!({ "error": error.to_string() }))
+        self.machine.status("runner")
     }
 
     /// The runner's part of the directories of a worker.

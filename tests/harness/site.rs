@@ -5,7 +5,7 @@ mod sessions;
 use crate::process::{LIMIT, finish, kill};
 use crate::{Machine, World, eventually};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
@@ -75,31 +75,9 @@ impl Site {
             bridge: None,
             tmux,
         };
-        let stand_in = std::env::current_exe().unwrap();
-        let stand_in = stand_in.parent().unwrap().parent().unwrap().join("multiclaude-stand-in");
-        for name in ["multiclaude", "claude"] {
-            let path = site.machine.path(&format!("bin/{name}"));
-            if !path.is_symlink() {
-                std::os::unix::fs::symlink(&stand_in, path).unwrap();
-            }
-        }
-        if tmux {
-            let sockets = site.machine.path("tmux");
-            fs::create_dir(&sockets).unwrap();
-            site.machine.set("TMUX_TMPDIR", sockets.to_str().unwrap());
-            site.machine.set("TERM", "xterm-256color");
-            site.machine.set("SHELL", "/bin/bash");
-            let path = format!("export PATH='{}':$PATH\n", site.machine.path("bin").display());
-            site.machine.write(".profile", &path);
-        } else {
-            site.machine.set("STAND_IN_TMUX", "0");
-        }
+        site.machine.install_multiclaude(tmux);
         // Before the first session, which looks whether it is in hybrid mode.
-        let ran = site.machine.run_with(&["login", "--url", &world.url], token);
-        assert_eq!(ran.code, 0, "{ran:?}");
-        let label = format!("--node={node}");
-        let ran = site.machine.run(&["config", &world.repo, "--hybrid=true", &label]);
-        assert_eq!(ran.code, 0, "{ran:?}");
+        site.machine.log_in(&world.url, token, &world.repo, node);
         site.ok(&["start"]);
         let url = format!("https://github.com/{}", world.repo);
         site.ok(&["repo", "init", &url, nickname]);
@@ -206,15 +184,9 @@ impl Site {
     }
 
     /// Starts a bridge by any command.
-    pub fn start(&mut self, mut command: Command) {
+    pub fn start(&mut self, command: Command) {
         assert!(self.bridge.is_none(), "the bridge is running");
-        let log = fs::File::options()
-            .create(true)
-            .append(true)
-            .open(self.machine.path("bridge.log"))
-            .unwrap();
-        command.stdout(log.try_clone().unwrap()).stderr(log);
-        self.bridge = Some(command.spawn().unwrap());
+        self.bridge = Some(self.machine.start(command, "bridge.log"));
     }
 
     /// The bridge's process.
@@ -248,13 +220,7 @@ impl Site {
 
     /// What the bridge says of itself.
     pub fn status(&self) -> Value {
-        let output = crate::process::output(
-            &mut self.machine.hybrid(&["bridge", "status", "--json"]),
-            b"",
-            LIMIT,
-        );
-        serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|error| json!({ "error": error.to_string() }))
+        self.machine.status("bridge")
     }
 
     /// Waits until `check` gives something of the status.
@@ -274,7 +240,7 @@ impl Site {
 
     /// All that the bridge has logged.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.machine.path("bridge.log")).unwrap_or_default()
+        self.machine.read("bridge.log")
     }
 
     /// Kills the bridge with SIGKILL.
@@ -311,8 +277,7 @@ impl Drop for Site {
         self.kill_bridge();
         let _ = self.multiclaude(None, &["stop"]);
         if self.tmux {
-            let mut command = self.machine.command("tmux");
-            crate::process::output(command.arg("kill-server"), b"", LIMIT);
+            self.machine.tmux(&["kill-server"]);
         }
         if std::thread::panicking() {
             eprintln!("--- the bridge of {} ---\n{}", self.node, self.log());

@@ -1,17 +1,45 @@
-//! The client as tests need it: bodies are JSON of any shape, so that wrong
-//! ones can be sent, and no call is made twice.
+//! The client as tests need it: names and ids are texts, bodies are JSON of any
+//! shape, so that wrong ones can be sent, and no call is made twice. For all else it is
+//! the typed client, which it dereferences to.
 
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::message::Message;
-use multiclaude_hybrid_client::protocol::token::{Token, WhoAmI};
-use multiclaude_hybrid_client::protocol::{AgentId, AgentName, Repo};
-use multiclaude_hybrid_client::{self as typed, BaseUrl, Call, Error, Reply, Retries, Stream};
+use multiclaude_hybrid_client::protocol::token::Token;
+use multiclaude_hybrid_client::protocol::{AgentId, Repo};
+use multiclaude_hybrid_client::{self as typed, BaseUrl, Call, Error, Reply, Retries};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::fmt::Display;
+use std::ops::Deref;
+
+/// A call; `path` is what follows `/v1`, or the repo.
+fn built(
+    method: Method,
+    path: &str,
+    headers: &[(&'static str, &str)],
+    body: Option<String>,
+) -> Call {
+    let mut call = Call::new(method, path);
+    for (name, value) in headers {
+        call = call.header(name, *value);
+    }
+    match body {
+        Some(body) => call.body(body),
+        None => call,
+    }
+}
 
 /// A coordinator, and the token to talk to it with.
 #[derive(Debug, Clone)]
 pub struct Client(typed::Client);
+
+impl Deref for Client {
+    type Target = typed::Client;
+
+    fn deref(&self) -> &typed::Client {
+        &self.0
+    }
+}
 
 impl Client {
     /// A client of the coordinator at `base` (with its `/v1`).
@@ -22,11 +50,6 @@ impl Client {
         let once = Retries { attempts: 1, ..Retries::default() };
         let client = typed::Client::builder(BaseUrl::parse(base, false)?);
         client.retries(once).build(token).map(Self)
-    }
-
-    /// The typed client, which makes no call twice either.
-    pub fn typed(&self) -> &typed::Client {
-        &self.0
     }
 
     /// The same coordinator and connections with another token.
@@ -43,19 +66,7 @@ impl Client {
         headers: &[(&'static str, &str)],
         body: Option<String>,
     ) -> Result<Reply, Error> {
-        let mut call = Call::new(method, path);
-        for (name, value) in headers {
-            call = call.header(name, *value);
-        }
-        if let Some(body) = body {
-            call = call.body(body);
-        }
-        self.0.call(call).await
-    }
-
-    /// `GET /v1/whoami`.
-    pub async fn whoami(&self) -> Result<WhoAmI, Error> {
-        self.0.whoami().await
+        self.0.call(built(method, path, headers, body)).await
     }
 
     /// `POST /v1/tokens`.
@@ -64,20 +75,16 @@ impl Client {
         self.call(Method::POST, "/tokens", &[], body).await?.json()
     }
 
-    /// `GET /v1/tokens`.
-    pub async fn tokens(&self) -> Result<Vec<Token>, Error> {
-        self.0.tokens().await
-    }
-
     /// `DELETE /v1/tokens/{id}`.
-    pub async fn revoke_token(&self, id: &str) -> Result<(), Error> {
+    pub async fn revoke_token(&self, id: impl Display) -> Result<(), Error> {
         let path = format!("/tokens/{id}");
         self.call(Method::DELETE, &path, &[], None).await.map(|_| ())
     }
 
-    /// The resources of one repo.
-    pub fn repo(&self, owner: &str, repo: &str) -> RepoClient {
-        RepoClient { client: self.clone(), path: format!("/repos/{owner}/{repo}") }
+    /// The resources of one repo, `owner/repo`.
+    pub fn repo(&self, repo: &str) -> RepoClient {
+        let repo = Repo::parse(repo).unwrap();
+        RepoClient { repo: self.0.repo(&repo), client: self.clone() }
     }
 }
 
@@ -86,20 +93,28 @@ impl Client {
 pub struct RepoClient {
     /// The client underneath.
     pub client: Client,
-    path: String,
+    repo: typed::RepoClient,
+}
+
+impl Deref for RepoClient {
+    type Target = typed::RepoClient;
+
+    fn deref(&self) -> &typed::RepoClient {
+        &self.repo
+    }
 }
 
 impl RepoClient {
     /// The same repo with another token.
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
-        Self { client: self.client.with_token(token), path: self.path.clone() }
+        let repo = self.repo.with_token(token).unwrap();
+        Self { client: self.client.with_token(token), repo }
     }
 
-    /// The same repo for the typed client.
+    /// The typed client of the same repo.
     pub fn typed(&self) -> typed::RepoClient {
-        let repo = self.path.trim_start_matches("/repos/");
-        self.client.typed().repo(&Repo::parse(repo).unwrap())
+        self.repo.clone()
     }
 
     /// Any call: `path` is what follows the repo.
@@ -110,8 +125,7 @@ impl RepoClient {
         headers: &[(&'static str, &str)],
         body: Option<&Value>,
     ) -> Result<Reply, Error> {
-        let path = format!("{}{path}", self.path);
-        self.client.call(method, &path, headers, body.map(Value::to_string)).await
+        self.repo.call(built(method, path, headers, body.map(Value::to_string))).await
     }
 
     /// `POST …/agents`.
@@ -139,20 +153,6 @@ impl RepoClient {
         self.call(Method::DELETE, &format!("/agents/{name}"), &[], None).await.map(|_| ())
     }
 
-    /// `POST …/agents/{name}/endpoint/secret`: the new secret.
-    pub async fn rotate_secret(&self, name: &str) -> Result<String, Error> {
-        let path = format!("/agents/{name}/endpoint/secret");
-        let answer: Value = self.call(Method::POST, &path, &[], None).await?.json()?;
-        let secret = answer.get("webhook_secret").and_then(Value::as_str);
-        Ok(secret.unwrap_or_default().to_owned())
-    }
-
-    /// `POST …/agents/{name}/endpoint/test`.
-    pub async fn test_endpoint(&self, name: &str) -> Result<Value, Error> {
-        let path = format!("/agents/{name}/endpoint/test");
-        self.call(Method::POST, &path, &[], None).await?.json()
-    }
-
     /// `POST …/messages`, under an idempotency key if one is given.
     pub async fn send(&self, message: &Value, key: Option<&str>) -> Result<Message, Error> {
         let headers: Vec<_> = key.iter().map(|key| ("idempotency-key", *key)).collect();
@@ -166,14 +166,14 @@ impl RepoClient {
     }
 
     /// `GET …/messages/{id}`: the receipt.
-    pub async fn receipt(&self, id: &str) -> Result<Message, Error> {
+    pub async fn receipt(&self, id: impl Display) -> Result<Message, Error> {
         self.call(Method::GET, &format!("/messages/{id}"), &[], None).await?.json()
     }
 
     /// `PATCH …/messages/{id}`, for the incarnation `agent` if one is given.
     pub async fn report(
         &self,
-        id: &str,
+        id: impl Display,
         status: &str,
         agent: Option<&AgentId>,
     ) -> Result<Message, Error> {
@@ -184,13 +184,7 @@ impl RepoClient {
     }
 
     /// `PATCH …/messages/{id}` with any body.
-    pub async fn patch_message(&self, id: &str, body: &Value) -> Result<Message, Error> {
+    pub async fn patch_message(&self, id: impl Display, body: &Value) -> Result<Message, Error> {
         self.call(Method::PATCH, &format!("/messages/{id}"), &[], Some(body)).await?.json()
-    }
-
-    /// `GET …/agents/{name}/stream`.
-    pub async fn stream(&self, name: &str, agent: Option<&AgentId>) -> Result<Stream, Error> {
-        let name = AgentName::parse(name).unwrap();
-        self.typed().stream(&name, agent).await
     }
 }

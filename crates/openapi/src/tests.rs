@@ -74,23 +74,31 @@ fn it_has_what_openapi_3_1_requires() {
     }
 }
 
+/// Where an operation takes parameters, and their names: `path.id`.
+fn parameters<'a>(document: &'a Value, operation: &'a Value) -> BTreeSet<String> {
+    let listed = operation["parameters"].as_array().into_iter().flatten();
+    let resolved = listed.map(|parameter| match parameter["$ref"].as_str() {
+        Some(to) => document.pointer(&to[1..]).unwrap(),
+        None => parameter,
+    });
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    resolved.map(|found| format!("{}.{}", text(&found["in"]), text(&found["name"]))).collect()
+}
+
+/// The parameters in a path: `path.id` of `/tokens/{id}`.
+fn in_path(path: &str) -> BTreeSet<String> {
+    let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    names.map(|name| format!("path.{name}")).collect()
+}
+
 #[test]
 fn every_part_of_a_path_is_a_parameter_and_the_other_way_round() {
     let document = document();
     for (path, item) in document["paths"].as_object().unwrap() {
-        let wanted: BTreeSet<_> =
-            path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect();
         for operation in item.as_object().unwrap().values() {
-            let parameters = operation["parameters"].as_array().into_iter().flatten();
-            let resolved = parameters.map(|parameter| match parameter["$ref"].as_str() {
-                Some(to) => document.pointer(&to[1..]).unwrap(),
-                None => parameter,
-            });
-            let found: BTreeSet<_> = resolved
-                .filter(|p| p["in"] == "path")
-                .map(|p| p["name"].as_str().unwrap())
-                .collect();
-            assert_eq!(found, wanted, "{path}");
+            let mut found = parameters(&document, operation);
+            found.retain(|parameter| parameter.starts_with("path."));
+            assert_eq!(found, in_path(path), "{path}");
         }
     }
 }
@@ -112,18 +120,27 @@ fn every_reference_leads_somewhere() {
 }
 
 #[test]
-fn every_link_leads_to_an_operation_with_such_parameters() {
+fn every_link_leads_to_an_operation_and_sets_every_part_of_its_path() {
     let document = document();
     let all = operations(&document);
+    let mut count = 0;
     walk(&document["paths"], "", &mut |at, map| {
-        for link in
-            map.get("links").and_then(Value::as_object).into_iter().flat_map(|links| links.values())
-        {
-            let found =
-                all.iter().find(|(_, operation)| operation["operationId"] == link["operationId"]);
-            assert!(found.is_some(), "{at}: {link}");
+        let links = map.get("links").and_then(Value::as_object);
+        for link in links.into_iter().flat_map(|links| links.values()) {
+            count += 1;
+            let leads = |(_, to): &&(String, &Value)| to["operationId"] == link["operationId"];
+            let (name, to) = all.iter().find(leads).unwrap_or_else(|| panic!("{at}: {link}"));
+            let mut taken = parameters(&document, to);
+            let set = link["parameters"].as_object().unwrap();
+            // `path.id`, or `id` alone.
+            taken.retain(|at| {
+                set.contains_key(at) || set.contains_key(&at[at.find('.').unwrap() + 1..])
+            });
+            assert_eq!(taken.len(), set.len(), "{at}: {link}");
+            assert!(in_path(name).is_subset(&taken), "{at}: {link}");
         }
     });
+    assert!(count > 10, "{count}");
 }
 
 #[test]

@@ -6,63 +6,52 @@
 
 mod rows;
 
-use crate::{agent, message, raw};
+use crate::{http, message, raw, with_endpoint};
 use e2e::{Sink, World, shared};
-use multiclaude_hybrid_protocol::spawn::{Claim, WorkerUpdate};
+use multiclaude_hybrid_protocol::spawn::{Claim, NewSpawn, WorkerUpdate};
 use reqwest::Method;
 use rows::{CALLERS, Row, rows};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// What every row asks for: made anew for each call, because a call may end it.
-struct Things {
-    message: String,
-    worker: String,
-    token: String,
-}
-
-async fn things(world: &World, sink: &Sink, pattern: &str) -> Things {
-    let queue = json!({"name": "queue", "type": "worker", "endpoint": sink.url});
+/// Creates what a row asks for, since each call may end it: its id, if it has one.
+async fn subject(world: &World, sink: &Sink, pattern: &str) -> String {
+    if pattern == "/v1/tokens/{id}" {
+        let wish = json!({"kind": "user", "owner": "eve", "repos": ["acme/none"]});
+        return world.admin.create_token(&wish).await.unwrap().id.to_string();
+    }
+    if !pattern.contains("{repo}") {
+        return String::new();
+    }
+    let queue = with_endpoint("queue", &sink.url);
     world.dan.register(&queue).await.unwrap();
-    let sent = world.dan.send(&message("queue", "queue", "hi"), None).await.unwrap();
+    if pattern.contains("/messages/{id}") {
+        return world
+            .dan
+            .send(&message("queue", "queue", "hi"), None)
+            .await
+            .unwrap()
+            .id
+            .to_string();
+    }
+    if !pattern.contains("/workers/{id}") {
+        return String::new();
+    }
     let with_log = pattern.ends_with("/log");
     // A runner's claim gets this one, not what other rows have left.
-    let task = json!({"task": "x", "priority": i32::from(with_log)});
-    let worker: Value = world
-        .dan
-        .call(Method::POST, "/workers/spawn", &[], Some(&task))
-        .await
-        .unwrap()
-        .json()
-        .unwrap();
+    let task = NewSpawn { priority: i64::from(with_log), ..NewSpawn::new("x") };
+    let worker = world.dan.spawn(&task, None).await.unwrap();
     if with_log {
-        let runner = world.ci.typed();
-        let held = runner.claim(&Claim::default(), None).await.unwrap().unwrap();
-        assert_eq!(worker["id"], held.id.as_str());
+        let held = world.ci.claim(&Claim::default(), None).await.unwrap().unwrap();
+        assert_eq!(worker.id, held.id);
         let update = WorkerUpdate::new(&held.lease.unwrap().token).with_log("log", true);
-        runner.update_worker(&held.id, &update).await.unwrap();
+        world.ci.update_worker(&held.id, &update).await.unwrap();
     }
-    let token = if pattern == "/v1/tokens/{id}" {
-        let wish = json!({"kind": "user", "owner": "eve", "repos": ["acme/none"]});
-        world.admin.create_token(&wish).await.unwrap().id.to_string()
-    } else {
-        String::new()
-    };
-    Things {
-        message: sent.id.to_string(),
-        worker: worker["id"].as_str().unwrap().to_owned(),
-        token,
-    }
+    worker.id.to_string()
 }
 
-fn path(pattern: &str, world: &World, things: &Things) -> String {
-    let (owner, repo) = world.repo.split_once('/').unwrap();
-    let id = match pattern {
-        _ if pattern.contains("/messages/{id}") => &things.message,
-        _ if pattern.contains("/workers/{id}") => &things.worker,
-        _ => &things.token,
-    };
-    let path = pattern.replace("{owner}/{repo}", &format!("{owner}/{repo}"));
+fn path(pattern: &str, world: &World, id: &str) -> String {
+    let path = pattern.replace("{owner}/{repo}", &world.repo);
     path.replace("{name}", "queue").replace("{file}", "reference.js").replace("{id}", id)
 }
 
@@ -73,7 +62,7 @@ async fn tokens(world: &World) -> Vec<Option<String>> {
         world.admin.create_token(&wish).await.unwrap()
     };
     let revoked = make("user", "dan", &world.repo).await;
-    world.admin.revoke_token(revoked.id.as_str()).await.unwrap();
+    world.admin.revoke_token(&revoked.id).await.unwrap();
     let [dan, ann, ci] = world.tokens.clone();
     vec![
         None,
@@ -91,14 +80,14 @@ async fn tokens(world: &World) -> Vec<Option<String>> {
 async fn call(
     world: &World,
     row: &Row,
-    things: &Things,
+    id: &str,
     token: Option<&str>,
     nth: usize,
     sink: &Sink,
 ) -> (u16, Value) {
     let Row(method, pattern, body, _) = row;
-    let url = format!("{}{}", world.url.trim_end_matches("/v1"), path(pattern, world, things));
-    let mut request = reqwest::Client::new().request(method.parse().unwrap(), url);
+    let url = format!("{}{}", world.url.trim_end_matches("/v1"), path(pattern, world, id));
+    let mut request = http().request(method.parse().unwrap(), url);
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }
@@ -123,8 +112,8 @@ async fn every_route_answers_every_kind_of_caller_as_its_row_says() {
     let mut wrong = Vec::new();
     for row in rows() {
         for (nth, token) in tokens.iter().enumerate() {
-            let things = things(&world, &sink, row.1).await;
-            let (status, body) = call(&world, &row, &things, token.as_deref(), nth, &sink).await;
+            let id = subject(&world, &sink, row.1).await;
+            let (status, body) = call(&world, &row, &id, token.as_deref(), nth, &sink).await;
             let (wanted, who) = (row.3[nth], CALLERS[nth]);
             let fits = if wanted == 2 { (200..300).contains(&status) } else { status == wanted };
             if !fits {
@@ -143,8 +132,7 @@ async fn every_route_answers_every_kind_of_caller_as_its_row_says() {
 
 #[tokio::test]
 async fn every_route_has_a_row() {
-    let (_, _, document) =
-        raw(reqwest::Client::new().get(format!("{}/openapi.json", shared().await.url()))).await;
+    let (_, _, document) = raw(http().get(format!("{}/openapi.json", shared().await.url()))).await;
     let mut served = BTreeSet::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
         for method in operations.as_object().unwrap().keys() {
@@ -168,11 +156,11 @@ async fn every_route_takes_the_repo_as_one_escaped_segment() {
     for row in rows().into_iter().filter(|row| row.1.contains("{repo}")) {
         let mut answers = Vec::new();
         for separator in ["/", "%2F", "%2f"] {
-            let things = things(&world, &sink, row.1).await;
+            let id = subject(&world, &sink, row.1).await;
             let pattern = row.1.replace("{owner}/{repo}", &world.repo.replace('/', separator));
             let row = Row(row.0, Box::leak(pattern.into_boxed_str()), row.2.clone(), row.3);
             let nth = answers.len() + 100;
-            answers.push(call(&world, &row, &things, Some(&world.tokens[2]), nth, &sink).await.0);
+            answers.push(call(&world, &row, &id, Some(&world.tokens[2]), nth, &sink).await.0);
         }
         assert!(
             answers.iter().all(|status| *status == answers[0]),
@@ -182,5 +170,4 @@ async fn every_route_takes_the_repo_as_one_escaped_segment() {
         );
         assert_ne!(answers[0], 404, "{} {}", row.0, row.1);
     }
-    world.dan.register(&agent("last")).await.unwrap();
 }

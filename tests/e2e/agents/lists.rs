@@ -2,6 +2,7 @@
 
 use crate::{agent, fields};
 use e2e::shared;
+use multiclaude_hybrid_protocol::agent::Agent;
 use reqwest::Method;
 use serde_json::json;
 
@@ -52,7 +53,7 @@ async fn a_bad_name_type_or_metadata_is_named() {
 async fn owner_and_repo_are_compared_without_regard_to_case() {
     let world = shared().await.world().await;
     world.dan.register(&agent("w")).await.unwrap();
-    let (owner, repo) = world.repo.split_once('/').unwrap();
-    let shouting = world.dan.client.repo(&owner.to_uppercase(), &repo.to_uppercase());
-    assert_eq!(shouting.agent("w").await.unwrap().repo.as_str(), world.repo);
+    let path = format!("/repos/{}/agents/w", world.repo.to_uppercase());
+    let shouting = world.dan.client.call(Method::GET, &path, &[], None).await.unwrap();
+    assert_eq!(shouting.json::<Agent>().unwrap().repo.as_str(), world.repo);
 }

@@ -1,7 +1,7 @@
 //! Who is there: heartbeats, what waits, incarnations that have ended.
 
-use crate::{agent, code, fields, message};
-use e2e::{Coordinator, Options, shared};
+use crate::{agent, code, fields, message, name};
+use e2e::{scaled, shared};
 use multiclaude_hybrid_protocol::ErrorCode::{AgentExists, AgentSuperseded};
 use multiclaude_hybrid_protocol::agent::{AgentStatus, Delivery};
 use reqwest::Method;
@@ -9,8 +9,8 @@ use serde_json::json;
 
 #[tokio::test]
 async fn an_agent_unseen_for_180_seconds_is_reported_stopped_and_still_gets_mail() {
-    let coordinator = Coordinator::start(Options { scale: 100, ..Options::default() }).await;
-    let world = coordinator.world().await;
+    // 180 s are three.
+    let world = scaled(60).await.world().await;
     world.dan.register(&agent("w")).await.unwrap();
     world.ann.register(&agent("a")).await.unwrap();
     e2e::eventually("both to count as stopped", 20, || async {
@@ -32,14 +32,13 @@ async fn an_agent_unseen_for_180_seconds_is_reported_stopped_and_still_gets_mail
 #[tokio::test]
 async fn a_stream_a_poll_and_an_acknowledgement_are_signs_of_life_and_keep_the_name() {
     // 180 s are three.
-    let coordinator = Coordinator::start(Options { scale: 60, ..Options::default() }).await;
-    let world = coordinator.world().await;
+    let world = scaled(60).await.world().await;
     for name in ["streams", "polls", "acks", "silent", "peeked", "says-stopped"] {
         world.dan.register(&agent(name)).await.unwrap();
     }
     world.ann.register(&agent("ann")).await.unwrap();
-    let stream = world.dan.stream("streams", None).await.unwrap();
-    let mine = world.dan.stream("says-stopped", None).await.unwrap();
+    let stream = world.dan.stream(&name("streams"), None).await.unwrap();
+    let mine = world.dan.stream(&name("says-stopped"), None).await.unwrap();
     world.dan.update("says-stopped", &json!({"status": "stopped"})).await.unwrap();
     let take_over = |name: &str| {
         let wish = json!({"name": name, "type": "worker", "take_over": true});
@@ -98,10 +97,7 @@ async fn a_caller_of_an_ended_incarnation_is_told_so_before_ownership_is_looked_
     assert_eq!(code(patch), AgentSuperseded);
     let poll = world.dan.call(Method::GET, "/agents/w/messages", &header, None).await;
     assert_eq!(code(poll), AgentSuperseded);
-    assert_eq!(
-        code(world.dan.report(&sent.id.to_string(), "acked", Some(&old.id)).await),
-        AgentSuperseded
-    );
+    assert_eq!(code(world.dan.report(&sent.id, "acked", Some(&old.id)).await), AgentSuperseded);
     world.ann.deregister("w").await.unwrap();
     let poll = world.dan.call(Method::GET, "/agents/w/messages", &header, None).await;
     assert_eq!(code(poll), AgentSuperseded);
@@ -119,13 +115,8 @@ async fn an_agent_shows_how_many_messages_wait() {
 
 #[tokio::test]
 async fn the_heartbeats_of_a_machine_are_taken_in_one_call_with_a_result_each() {
-    let coordinator = Coordinator::start(Options {
-        // 180 s are nine.
-        scale: 20,
-        ..Options::default()
-    })
-    .await;
-    let world = coordinator.world().await;
+    // 180 s are nine.
+    let world = scaled(20).await.world().await;
     let old = world.dan.register(&agent("gone")).await.unwrap();
     world.dan.deregister("gone").await.unwrap();
     for n in 0..50 {

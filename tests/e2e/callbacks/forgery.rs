@@ -1,8 +1,9 @@
 //! Callbacks that are not what they seem, and the secrets that sign true ones.
 
 use super::{Call, event, get, now, push_to, spawn};
-use e2e::{Coordinator, Options, Received, Sink, eventually, shared};
-use multiclaude_hybrid_protocol::spawn::{SpawnRequest, SpawnStatus};
+use crate::with_endpoint;
+use e2e::{Received, Sink, eventually, scaled, shared};
+use multiclaude_hybrid_protocol::spawn::{Claim, SpawnStatus};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -13,8 +14,7 @@ async fn what_a_runner_holds_a_callback_cannot_touch() {
     let secret = push_to(&world, &sink.url).await;
     let request = spawn(&world.dan, json!({"task": "go"})).await;
     let id = request.id.to_string();
-    let claimed: SpawnRequest =
-        world.ci.call(Method::POST, "/workers/claim", &[], None).await.unwrap().json().unwrap();
+    let claimed = world.ci.claim(&Claim::default(), None).await.unwrap().unwrap();
     for (webhook_id, kind) in [
         ("a", "worker.started"),
         ("b", "worker.progress"),
@@ -60,9 +60,8 @@ async fn a_callback_that_is_not_what_it_seems_is_refused_and_changes_nothing() {
     }
     let by_other = Call::signed(&world, &id, &foreign, "x", &body);
     by_other.refused("another repo's secret", 401, "invalid_signature").await;
-    let agents =
-        world.ann.register(&json!({"name": "q", "type": "worker", "endpoint": sink.url})).await;
-    let of_agent = agents.unwrap().webhook_secret.unwrap();
+    let agent = world.ann.register(&with_endpoint("q", &sink.url)).await.unwrap();
+    let of_agent = agent.webhook_secret.unwrap();
     let by_agent = Call::signed(&world, &id, &of_agent, "x", &body);
     by_agent.refused("an agent's secret", 401, "invalid_signature").await;
     let elsewhere = Call::signed(&world, &another, &secret, "x", &body);
@@ -136,8 +135,7 @@ async fn push_of(sink: &Sink, id: &str) -> Received {
 #[tokio::test]
 async fn for_24_hours_a_replaced_secret_signs_pushes_and_callbacks_too() {
     // 24 h are 22 s: longer than a push may take on a busy machine.
-    let coordinator = Coordinator::start(Options { scale: 4_000, ..Options::default() }).await;
-    let world = coordinator.world().await;
+    let world = scaled(4_000).await.world().await;
     let sink = Sink::start(vec![]).await;
     let old = push_to(&world, &sink.url).await;
     spawn(&world.dan, json!({"task": "before"})).await;

@@ -6,7 +6,7 @@ mod repeats;
 use crate::agent;
 use e2e::RepoClient;
 use e2e::{Received, Sink, World, eventually, shared};
-use multiclaude_hybrid_protocol::spawn::SpawnRequest;
+use multiclaude_hybrid_protocol::spawn::{Claim, SpawnRequest};
 use reqwest::Method;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
@@ -70,7 +70,7 @@ impl Call {
 
     /// The status and the body.
     pub(crate) async fn send(&self) -> (u16, Value) {
-        let request = reqwest::Client::new()
+        let request = crate::http()
             .post(&self.url)
             .header("webhook-id", &self.id)
             .header("webhook-timestamp", &self.timestamp)
@@ -116,8 +116,8 @@ async fn an_endpoint_takes_renews_and_ends_a_request_and_whoever_asked_is_told()
         (status, &started["status"], &started["worker_name"]),
         (200, &json!("in_progress"), &json!("w1"))
     );
-    let none = world.ci.call(Method::POST, "/workers/claim", &[], None).await.unwrap();
-    assert_eq!(none.status, 204, "a runner got what the endpoint had taken");
+    let none = world.ci.claim(&Claim::default(), None).await.unwrap();
+    assert_eq!(none, None, "a runner got what the endpoint had taken");
     // The same worker may say so again; of two, one has won.
     let again = call("c1b", "worker.started", json!({"worker_name": "w1"}));
     assert_eq!(again.send().await.0, 200);
@@ -132,8 +132,7 @@ async fn an_endpoint_takes_renews_and_ends_a_request_and_whoever_asked_is_told()
     }
     let renewed = call("c2", "worker.progress", json!({"lease_seconds": 60})).send().await.1;
     assert!(renewed["lease_expires_at"].as_str() < started["lease_expires_at"].as_str());
-    let path = format!("/workers/{id}");
-    world.dan.call(Method::DELETE, &path, &[], None).await.unwrap();
+    world.dan.cancel_worker(&request.id).await.unwrap();
     let (_, asked) = call("c3", "worker.progress", json!({})).send().await;
     assert_eq!(asked["cancel_requested"], true);
     let (status, done) = call("c4", "worker.completed", json!({"summary": "merged"})).send().await;

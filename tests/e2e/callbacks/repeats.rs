@@ -3,7 +3,8 @@
 use super::{Call, event, ids, push_to, spawn};
 use crate::agent;
 use e2e::{Coordinator, Options, Sink, eventually, shared};
-use multiclaude_hybrid_protocol::spawn::SpawnRequest;
+use futures_util::future::join_all;
+use multiclaude_hybrid_protocol::spawn::Claim;
 use reqwest::Method;
 use serde_json::json;
 
@@ -16,16 +17,10 @@ async fn of_twenty_equal_callbacks_at_once_one_is_taken() {
     let id = request.id.to_string();
     let body = event("worker.started", &id, json!({"worker_name": "w"}));
     let call = Call::signed(&world, &id, &secret, "same", &body);
-    let calls = (0..20).map(|_| {
-        let call = call.clone();
-        tokio::spawn(async move { call.send().await.0 })
-    });
-    let mut statuses = Vec::new();
-    for call in calls.collect::<Vec<_>>() {
-        statuses.push(call.await.unwrap());
-    }
-    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
-    assert_eq!(statuses.iter().filter(|status| **status == 409).count(), 19, "{statuses:?}");
+    let answers = join_all((0..20).map(|_| call.send())).await;
+    let mut statuses: Vec<_> = answers.iter().map(|(status, _)| *status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [[200].as_slice(), &[409; 19]].concat());
 }
 
 /// Kills at once, starts again, and lets the scheduled handler run.
@@ -49,15 +44,11 @@ async fn a_kill_between_any_two_steps_of_a_worker_strands_and_doubles_nothing() 
     sink.wait_for(1, 30).await;
     // Between the push and the claim.
     die(&mut coordinator).await;
-    let reply =
-        world.ci.call(Method::POST, "/workers/claim", &[("idempotency-key", "k")], None).await;
-    let claimed: SpawnRequest = reply.unwrap().json().unwrap();
+    let claimed = world.ci.claim(&Claim::default(), Some("k")).await.unwrap().unwrap();
     assert_eq!(claimed.id, request.id);
     // Between the claim and the end; the runner's repeat gets the same lease.
     die(&mut coordinator).await;
-    let reply =
-        world.ci.call(Method::POST, "/workers/claim", &[("idempotency-key", "k")], None).await;
-    let again: SpawnRequest = reply.unwrap().json().unwrap();
+    let again = world.ci.claim(&Claim::default(), Some("k")).await.unwrap().unwrap();
     assert_eq!(again.lease, claimed.lease);
     let done = json!({"lease_token": again.lease.unwrap().token, "status": "completed", "summary": "done 1"});
     let path = format!("/workers/{}", request.id);

@@ -6,7 +6,6 @@ mod life;
 mod peers;
 mod turns;
 
-use e2e::process::{LIMIT, output};
 use e2e::{Claude, Machine, eventually};
 use serde_json::{Value, json};
 use std::fs;
@@ -105,7 +104,7 @@ impl Pane {
     }
 
     fn tmux(&self, args: &[&str]) -> String {
-        let done = output(self.machine.command("tmux").args(args), b"", LIMIT);
+        let done = self.machine.tmux(args);
         assert!(done.status.success(), "{args:?}: {done:?}");
         String::from_utf8(done.stdout).unwrap()
     }
@@ -203,8 +202,7 @@ impl Pane {
 
 impl Drop for Pane {
     fn drop(&mut self) {
-        let mut command = self.machine.command("tmux");
-        output(command.arg("kill-server"), b"", LIMIT);
+        self.machine.tmux(&["kill-server"]);
     }
 }
 

@@ -4,21 +4,22 @@ use super::secrecy::files_with;
 use axum::body::Body;
 use axum::http::Response;
 use e2e::process::kill;
-use e2e::{Fake, Machine};
+use e2e::{Fake, Machine, eventually};
 use multiclaude_hybrid_protocol::token::{SecretToken, TokenKind};
 use serde_json::{Value, json};
 use std::fs;
-use std::process::Stdio;
-use std::time::Duration;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 
-/// A coordinator that takes each token for one of dan's.
+/// The answer to `whoami`: each token is one of dan's.
+fn dan() -> Response<Body> {
+    let who = json!({"token_id": "tok_0193a1b2c3d47000800000010a2b3c4d", "kind": "user", "owner": "dan",
+        "repos": ["acme/app"]});
+    Response::new(Body::from(who.to_string()))
+}
+
 async fn coordinator() -> Fake {
-    Fake::start(|_| {
-        let who = json!({"token_id": "tok_0193a1b2c3d47000800000010a2b3c4d", "kind": "user", "owner": "dan",
-            "repos": ["acme/app"]});
-        Response::new(Body::from(who.to_string()))
-    })
-    .await
+    Fake::start(|_| dan()).await
 }
 
 fn token() -> String {
@@ -120,21 +121,30 @@ async fn one_token_that_cannot_be_forgotten_keeps_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_login_leaves_no_token_behind() {
-    let fake = coordinator().await;
+async fn a_token_that_a_killed_login_left_is_forgotten_by_logout() {
     let mut machine = Machine::new();
-    for ms in 0..12 {
-        let mut command = machine.hybrid(&["login", "--url", &fake.url]);
-        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        std::io::Write::write_all(&mut stdin, token().as_bytes()).unwrap();
-        drop(stdin);
-        // Wherever it is by then: no moment may be a wrong one.
-        tokio::time::sleep(Duration::from_millis(ms * 2)).await;
-        kill(&mut child, "a login");
-    }
+    let settings = machine.path(".multiclaude/hybrid/settings.json");
+    let pipe = settings.clone();
+    // Once the token is verified, reading the settings blocks.
+    let fake = Fake::start(move |_| {
+        fs::create_dir_all(pipe.parent().unwrap()).unwrap();
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        dan()
+    })
+    .await;
+    let mut login = machine.hybrid(&["login", "--url", &fake.url]);
+    let mut child = login.stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(token().as_bytes()).unwrap();
+    let draft = machine.path(".multiclaude/credentials.draft");
+    eventually("the token is written", 60, || async {
+        let written = fs::read_to_string(&draft).ok()?;
+        written.contains(&token()).then_some(())
+    })
+    .await;
+    kill(&mut child, "a login");
+    fs::remove_file(settings).unwrap();
     let ran = machine.run(&["logout", "--all"]);
-    assert!(matches!(ran.code, 0 | 3), "{ran:?}");
+    assert!(ran.code == 0 && ran.stdout.contains("Forgot 1 secret"), "{ran:?}");
     let left: Vec<_> = fs::read_dir(machine.path(".multiclaude")).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");
     assert_eq!(with_a_token(&machine), Vec::<String>::new());

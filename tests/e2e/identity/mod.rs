@@ -2,7 +2,7 @@
 
 mod tokens;
 
-use crate::{agent, code, message, raw};
+use crate::{agent, code, http, message, name, raw};
 use e2e::{Coordinator, Options, shared};
 use multiclaude_hybrid_protocol::ErrorCode::{Forbidden, HttpsRequired, Misconfigured};
 use multiclaude_hybrid_protocol::token::TokenKind;
@@ -12,7 +12,7 @@ use serde_json::json;
 #[tokio::test]
 async fn everything_but_health_needs_a_token() {
     let coordinator = shared().await;
-    let http = reqwest::Client::new();
+    let http = http();
     let (status, _, body) = raw(http.get(format!("{}/health", coordinator.url()))).await;
     assert_eq!((status, &body["d1"]), (200, &json!("ok")));
     for path in ["/whoami", "/tokens", "/repos/acme/app/agents", "/repos/acme/app/messages/x"] {
@@ -36,8 +36,7 @@ async fn outside_its_scope_a_caller_gets_403_whether_or_not_the_thing_exists() {
     let coordinator = shared().await;
     let (mine, other) = (coordinator.world().await, coordinator.world().await);
     other.dan.register(&agent("there")).await.unwrap();
-    let (owner, repo) = other.repo.split_once('/').unwrap();
-    let stranger = mine.dan.client.repo(owner, repo);
+    let stranger = mine.dan.client.repo(&other.repo);
     for name in ["there", "not-there"] {
         assert_eq!(code(stranger.agent(name).await), Forbidden);
         assert_eq!(code(stranger.messages(name, "").await), Forbidden);
@@ -62,8 +61,8 @@ async fn a_user_token_acts_only_for_agents_of_its_owner() {
     assert_eq!(code(world.dan.report(&id, "acked", None).await), Forbidden);
     assert_eq!(code(world.ann.update("his", &json!({"status": "idle"})).await), Forbidden);
     assert_eq!(code(world.ann.deregister("his").await), Forbidden);
-    assert_eq!(code(world.ann.rotate_secret("his").await), Forbidden);
-    assert_eq!(code(world.ann.test_endpoint("his").await), Forbidden);
+    assert_eq!(code(world.ann.rotate_secret(&name("his")).await), Forbidden);
+    assert_eq!(code(world.ann.test_endpoint(&name("his")).await), Forbidden);
     // Registering, listing and sending to is open to every token of the repo.
     assert_eq!(world.ann.agents("").await.unwrap().len(), 2);
     assert!(world.ann.send(&message("hers", "his", "hi"), None).await.is_ok());
@@ -76,7 +75,7 @@ async fn a_service_token_acts_for_every_agent_in_its_scope() {
     let sent = world.ci.send(&message("his", "his", "note"), None).await.unwrap();
     assert_eq!(sent.from_owner, "ci");
     assert_eq!(world.ci.messages("his", "").await.unwrap().len(), 1);
-    world.ci.report(&sent.id.to_string(), "acked", None).await.unwrap();
+    world.ci.report(&sent.id, "acked", None).await.unwrap();
     world.ci.update("his", &json!({"status": "idle"})).await.unwrap();
     world.ci.deregister("his").await.unwrap();
 }
@@ -90,11 +89,11 @@ async fn an_admin_manages_but_sends_and_reads_no_mail() {
     assert_eq!(code(admin.register(&agent("x")).await), Forbidden);
     assert_eq!(code(admin.send(&message("his", "his", "x"), None).await), Forbidden);
     assert_eq!(code(admin.messages("his", "").await), Forbidden);
-    assert_eq!(code(admin.receipt(&sent.id.to_string()).await), Forbidden);
+    assert_eq!(code(admin.receipt(&sent.id).await), Forbidden);
     // Where mail goes is as good as reading it.
     let elsewhere = json!({"endpoint": "https://example.com/"});
     assert_eq!(code(admin.update("his", &elsewhere).await), Forbidden);
-    assert_eq!(code(admin.rotate_secret("his").await), Forbidden);
+    assert_eq!(code(admin.rotate_secret(&name("his")).await), Forbidden);
     assert_eq!(admin.agents("").await.unwrap().len(), 1);
     admin.deregister("his").await.unwrap();
 }
@@ -105,7 +104,7 @@ async fn a_person_sends_as_user_and_reads_the_receipt() {
     world.ann.register(&agent("hers")).await.unwrap();
     let sent = world.dan.send(&message("user:dan", "hers", "hi"), None).await.unwrap();
     assert_eq!((sent.from.to_string(), sent.from_owner.as_str()), ("user:dan".into(), "dan"));
-    assert!(world.dan.receipt(&sent.id.to_string()).await.is_ok());
+    assert!(world.dan.receipt(&sent.id).await.is_ok());
     assert_eq!(code(world.ci.send(&message("user:ci", "hers", "hi"), None).await), Forbidden);
 }
 
@@ -134,15 +133,14 @@ async fn without_a_master_key_nothing_is_served_but_an_error_that_says_so() {
     let refused = coordinator.client().whoami().await;
     assert!(refused.as_ref().unwrap_err().to_string().contains("MASTER_KEY"), "{refused:?}");
     assert_eq!(code(refused), Misconfigured);
-    let (status, _, _) =
-        raw(reqwest::Client::new().get(format!("{}/health", coordinator.url()))).await;
+    let (status, _, _) = raw(http().get(format!("{}/health", coordinator.url()))).await;
     assert_eq!(status, 503);
 }
 
 #[tokio::test]
 async fn head_is_get_without_a_body_and_options_tells_what_is_served() {
     let world = shared().await.world().await;
-    let http = reqwest::Client::new();
+    let http = http();
     let url = format!("{}/repos/{}/agents", world.url, world.repo);
     let head = http.head(&url).bearer_auth(&world.tokens[0]).send().await.unwrap();
     assert_eq!(head.status(), 200);

@@ -1,11 +1,12 @@
 //! Idempotency keys: a repeat makes no second message.
 
-use super::two_agents;
-use crate::{agent, code, message};
+use crate::{agent, code, message, two_agents};
+use futures_util::future::join_all;
 use multiclaude_hybrid_protocol::ErrorCode::{IdempotencyMismatch, InvalidParameter};
 use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
 use reqwest::Method;
 use serde_json::json;
+use std::collections::BTreeSet;
 
 #[tokio::test]
 async fn the_same_key_and_content_answer_the_first_message() {
@@ -17,7 +18,7 @@ async fn the_same_key_and_content_answer_the_first_message() {
     assert_eq!((first.status.as_u16(), again.status.as_u16()), (201, 200));
     let (first, again): (Message, Message) = (first.json().unwrap(), again.json().unwrap());
     assert_eq!(first, again);
-    world.ann.report(&first.id.to_string(), "acked", None).await.unwrap();
+    world.ann.report(&first.id, "acked", None).await.unwrap();
     assert_eq!(world.dan.send(&body, Some("k-1")).await.unwrap().status, MessageStatus::Acked);
     assert_eq!(world.ann.messages("queue", "").await.unwrap().len(), 1);
 }
@@ -39,11 +40,15 @@ async fn a_key_is_scoped_to_caller_sender_and_recipient() {
     let world = two_agents().await;
     world.dan.register(&agent("ws2")).await.unwrap();
     let key = Some("same");
-    let mut ids = vec![world.dan.send(&message("ws", "queue", "a"), key).await.unwrap().id];
-    ids.push(world.dan.send(&message("ws2", "queue", "b"), key).await.unwrap().id);
-    ids.push(world.dan.send(&message("ws", "ws2", "c"), key).await.unwrap().id);
-    ids.push(world.ci.send(&message("ws", "queue", "d"), key).await.unwrap().id);
-    ids.dedup();
+    let mut ids = BTreeSet::new();
+    for (client, from, to) in [
+        (&world.dan, "ws", "queue"),
+        (&world.dan, "ws2", "queue"),
+        (&world.dan, "ws", "ws2"),
+        (&world.ci, "ws", "queue"),
+    ] {
+        ids.insert(client.send(&message(from, to, "x"), key).await.unwrap().id.to_string());
+    }
     assert_eq!(ids.len(), 4);
     for bad in ["", "with space", &"k".repeat(256)] {
         let refused = world.dan.send(&message("ws", "queue", "x"), Some(bad)).await;
@@ -54,16 +59,8 @@ async fn a_key_is_scoped_to_caller_sender_and_recipient() {
 #[tokio::test]
 async fn fifty_repeats_at_once_make_one_message() {
     let world = two_agents().await;
-    let sends = (0..50).map(|_| {
-        let dan = world.dan.clone();
-        tokio::spawn(
-            async move { dan.send(&message("ws", "queue", "x"), Some("k")).await.unwrap().id },
-        )
-    });
-    let mut ids = Vec::new();
-    for send in sends.collect::<Vec<_>>() {
-        ids.push(send.await.unwrap());
-    }
-    ids.dedup();
+    let body = message("ws", "queue", "x");
+    let sent = join_all((0..50).map(|_| world.dan.send(&body, Some("k")))).await;
+    let ids: BTreeSet<_> = sent.into_iter().map(|sent| sent.unwrap().id.to_string()).collect();
     assert_eq!(ids.len(), 1);
 }

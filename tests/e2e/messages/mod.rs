@@ -4,21 +4,13 @@ mod keys;
 mod polling;
 mod seen;
 
-use crate::{agent, code, fields, message, raw};
-use e2e::{World, shared};
+use crate::{code, fields, http, message, raw, send_many, two_agents};
 use multiclaude_hybrid_protocol::ErrorCode::{
     AgentNotFound, BodyTooLarge, Forbidden, InvalidTransition, MailboxFull, MessageNotFound,
     ValidationFailed,
 };
 use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
 use serde_json::json;
-
-async fn two_agents() -> World {
-    let world = shared().await.world().await;
-    world.dan.register(&agent("ws")).await.unwrap();
-    world.ann.register(&agent("queue")).await.unwrap();
-    world
-}
 
 fn bodies(messages: &[Message]) -> Vec<&str> {
     messages.iter().map(|message| message.body.as_str()).collect()
@@ -55,18 +47,7 @@ async fn repeating_a_state_is_no_change_and_going_back_is_refused() {
 #[tokio::test]
 async fn a_mailbox_is_first_in_first_out_and_ids_order_it() {
     let world = two_agents().await;
-    let mut ids = Vec::new();
-    for n in 0..30 {
-        ids.push(
-            world
-                .dan
-                .send(&message("ws", "queue", &n.to_string()), None)
-                .await
-                .unwrap()
-                .id
-                .to_string(),
-        );
-    }
+    let ids = send_many(&world, 30).await;
     assert!(ids.is_sorted());
     let polled = world.ann.messages("queue", "").await.unwrap();
     assert_eq!(polled.iter().map(|m| m.id.to_string()).collect::<Vec<_>>(), ids);
@@ -82,7 +63,7 @@ async fn a_body_has_at_most_64_kib_and_a_request_is_bounded() {
     let url = format!("{}/repos/{}/messages", world.url, world.repo);
     let endless = "x".repeat(2 * 1024 * 1024);
     let (status, _, body) =
-        raw(reqwest::Client::new().post(&url).bearer_auth(&world.tokens[0]).body(endless)).await;
+        raw(http().post(&url).bearer_auth(&world.tokens[0]).body(endless)).await;
     assert_eq!((status, &body["code"]), (413, &json!("body_too_large")));
 }
 
@@ -156,6 +137,6 @@ async fn ten_thousand_messages_may_wait_and_no_more() {
     let again = world.dan.send(&keyed, Some("k")).await.unwrap();
     assert_eq!(again.id, first.id);
     let oldest = world.ann.messages("queue", "status=pending&limit=1").await.unwrap();
-    world.ann.report(&oldest[0].id.to_string(), "acked", None).await.unwrap();
+    world.ann.report(&oldest[0].id, "acked", None).await.unwrap();
     assert!(world.dan.send(&message("ws", "queue", "room again"), None).await.is_ok());
 }

@@ -1,12 +1,15 @@
 //! Lists and held polls.
 
-use super::{bodies, two_agents};
-use crate::{code, message};
+use super::bodies;
+use crate::{code, message, send_many, two_agents};
+use e2e::{Client, Proxy, World, eventually, shared};
+use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_protocol::ErrorCode::{AgentNotFound, AgentSuperseded, InvalidParameter};
 use multiclaude_hybrid_protocol::message::Message;
 use reqwest::Method;
 use serde_json::json;
 use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
 
 #[tokio::test]
 async fn a_get_changes_nothing() {
@@ -19,18 +22,7 @@ async fn a_get_changes_nothing() {
 #[tokio::test]
 async fn a_list_is_paged_and_filtered_by_status() {
     let world = two_agents().await;
-    let mut ids = Vec::new();
-    for n in 0..7 {
-        ids.push(
-            world
-                .dan
-                .send(&message("ws", "queue", &n.to_string()), None)
-                .await
-                .unwrap()
-                .id
-                .to_string(),
-        );
-    }
+    let ids = send_many(&world, 7).await;
     world.ann.report(&ids[1], "acked", None).await.unwrap();
     world.ann.report(&ids[4], "delivered", None).await.unwrap();
     let mut path = "/agents/queue/messages?status=pending&limit=2".to_owned();
@@ -83,24 +75,33 @@ async fn bad_parameters_of_a_list_are_named() {
     assert!(world.ann.messages("queue", "limit=500&wait=0&after=").await.is_ok());
 }
 
+/// A poll of `queue` that the coordinator holds.
+async fn held(world: &World) -> JoinHandle<Result<Vec<Message>, Error>> {
+    let proxy = Proxy::start(shared().await.port()).await;
+    let repo = Client::new(&proxy.url, &world.tokens[2]).unwrap().repo(&world.repo);
+    let poll = tokio::spawn(async move { repo.messages("queue", "status=pending&wait=20").await });
+    eventually("the poll is passed on", 20, || async {
+        (proxy.requested("wait=20") > 0).then_some(())
+    })
+    .await;
+    // Answered after the poll has arrived at the mailbox.
+    world.ann.agent("queue").await.unwrap();
+    assert!(!poll.is_finished());
+    poll
+}
+
 #[tokio::test]
 async fn a_held_poll_answers_as_soon_as_a_message_arrives() {
     let world = two_agents().await;
-    let poller = world.ann.clone();
-    let held = tokio::spawn(async move {
-        let started = Instant::now();
-        (poller.messages("queue", "status=pending&wait=20").await.unwrap(), started.elapsed())
-    });
-    // Something that does not pass the filter does not end it.
-    let id =
-        world.dan.send(&message("ws", "ws", "other mailbox"), None).await.unwrap().id.to_string();
-    world.dan.report(&id, "acked", None).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(!held.is_finished());
+    let started = Instant::now();
+    let poll = held(&world).await;
+    // A message that is not for it does not end it.
+    let id = world.dan.send(&message("ws", "ws", "other mailbox"), None).await.unwrap().id;
+    world.dan.report(&id.to_string(), "acked", None).await.unwrap();
+    assert!(!poll.is_finished());
     world.dan.send(&message("ws", "queue", "now"), None).await.unwrap();
-    let (messages, took) = held.await.unwrap();
-    assert_eq!(bodies(&messages), ["now"]);
-    assert!(took < Duration::from_secs(15), "{took:?}");
+    assert_eq!(bodies(&poll.await.unwrap().unwrap()), ["now"]);
+    assert!(started.elapsed() < Duration::from_secs(20));
 }
 
 #[tokio::test]
@@ -118,23 +119,18 @@ async fn a_held_poll_ends_empty_when_its_time_is_over() {
 #[tokio::test]
 async fn a_held_poll_ends_when_its_incarnation_ends() {
     let world = two_agents().await;
-    let poller = world.ann.clone();
-    let held = tokio::spawn(async move { poller.messages("queue", "wait=20").await });
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    let poll = held(&world).await;
     world.ann.deregister("queue").await.unwrap();
-    assert_eq!(code(held.await.unwrap()), AgentNotFound);
+    assert_eq!(code(poll.await.unwrap()), AgentNotFound);
 }
 
 #[tokio::test]
 async fn a_held_poll_does_not_cross_into_another_incarnation() {
     let world = two_agents().await;
-    let poller = world.ci.clone();
-    let held = tokio::spawn(async move { poller.messages("queue", "wait=20").await });
-    // A poll that has not arrived by then would be one of the new incarnation's.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    let poll = held(&world).await;
     world.ann.update("queue", &json!({"status": "stopped"})).await.unwrap();
     let take = json!({"name": "queue", "type": "worker", "take_over": true});
     world.dan.register(&take).await.unwrap();
     world.dan.send(&message("ws", "queue", "for the new one"), None).await.unwrap();
-    assert_eq!(code(held.await.unwrap()), AgentSuperseded);
+    assert_eq!(code(poll.await.unwrap()), AgentSuperseded);
 }

@@ -1,7 +1,6 @@
 //! *Seen*: the agent itself has taken the message, and its side has said so.
 
-use super::two_agents;
-use crate::{agent, code, fields, message};
+use crate::{agents, code, fields, message, two_agents};
 use e2e::process::{LIMIT, output};
 use e2e::{Answer, Coordinator, Options, Sink, World, eventually};
 use multiclaude_hybrid_core::mailbox::{Standing, transition};
@@ -155,8 +154,7 @@ fn in_every_mailbox(coordinator: &Coordinator, sql: &str) -> usize {
 async fn a_mailbox_that_an_older_version_made_goes_on_and_learns_to_note_what_was_seen() {
     let mut coordinator = Coordinator::start(Options::default()).await;
     let world = coordinator.world().await;
-    world.dan.register(&agent("ws")).await.unwrap();
-    world.ann.register(&agent("queue")).await.unwrap();
+    agents(&world).await;
     let (first, second) = (sent(&world).await, sent(&world).await);
     let acked = world.ann.report(&first, "acked", None).await.unwrap();
     coordinator.kill();

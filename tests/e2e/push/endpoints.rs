@@ -1,13 +1,14 @@
 //! Endpoints: set, tested, replaced, cleared.
 
-use super::{pushed_to, send, until, with_endpoint};
-use crate::{agent, code, fields};
-use e2e::{Answer, Sink, World, eventually, shared};
+use super::{attempted, pushed_to, send};
+use crate::{agent, code, fields, name, status_is, with_endpoint};
+use e2e::{Answer, Sink, shared};
+use multiclaude_hybrid_client::EndpointTest;
 use multiclaude_hybrid_protocol::ErrorCode::NoEndpoint;
 use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 #[tokio::test]
 async fn an_endpoint_that_was_replaced_has_no_say_any_longer() {
@@ -17,7 +18,7 @@ async fn an_endpoint_that_was_replaced_has_no_say_any_longer() {
     let id = send(&world, "x").await;
     old.wait_for(1, 10).await;
     world.ann.update("queue", &json!({"endpoint": new.url})).await.unwrap();
-    until(&world, &id, MessageStatus::Delivered, 20).await;
+    status_is(&world, &id, MessageStatus::Delivered).await;
     assert_eq!(new.texts(), ["x"]);
 }
 
@@ -25,58 +26,23 @@ async fn an_endpoint_that_was_replaced_has_no_say_any_longer() {
 async fn setting_the_endpoint_registering_again_or_a_good_test_tries_at_once() {
     let world = shared().await.world().await;
     let sink = Sink::start(vec![]).await;
-    let body = with_endpoint("queue", &sink.url);
     pushed_to(&world, &sink.url).await;
-    let fail = || sink.answer_next([Answer::status(500)]);
-    let again: [Box<dyn AsyncTry>; 3] = [
-        Box::new(Register(body.clone())),
-        Box::new(SetEndpoint(sink.url.clone())),
-        Box::new(TestEndpoint),
-    ];
-    for attempt in again {
-        fail();
+    // Without one of these, the next try would come in an hour.
+    let later = Answer::Status(503, vec![("retry-after", "3600".into())], String::new());
+    for way in ["set", "register", "test"] {
+        sink.answer_next([later.clone()]);
         let id = send(&world, "x").await;
-        eventually("a failed attempt", 10, || async {
-            world.dan.receipt(&id).await.ok().filter(|receipt| receipt.attempts == 1)
-        })
-        .await;
-        attempt.run(&world).await;
-        // Well before the five seconds (minus a fifth) of the first step.
-        until(&world, &id, MessageStatus::Delivered, 3).await;
-    }
-}
-
-/// A way to make the coordinator try at once.
-trait AsyncTry {
-    fn run<'a>(&'a self, world: &'a World) -> std::pin::Pin<Box<dyn Future<Output = ()> + 'a>>;
-}
-
-struct Register(Value);
-
-struct SetEndpoint(String);
-
-struct TestEndpoint;
-
-impl AsyncTry for Register {
-    fn run<'a>(&'a self, world: &'a World) -> std::pin::Pin<Box<dyn Future<Output = ()> + 'a>> {
-        Box::pin(async { drop(world.ann.register(&self.0).await.unwrap()) })
-    }
-}
-
-impl AsyncTry for SetEndpoint {
-    fn run<'a>(&'a self, world: &'a World) -> std::pin::Pin<Box<dyn Future<Output = ()> + 'a>> {
-        Box::pin(async {
-            drop(world.ann.update("queue", &json!({"endpoint": self.0})).await.unwrap())
-        })
-    }
-}
-
-impl AsyncTry for TestEndpoint {
-    fn run<'a>(&'a self, world: &'a World) -> std::pin::Pin<Box<dyn Future<Output = ()> + 'a>> {
-        Box::pin(async {
-            let report = world.ann.test_endpoint("queue").await.unwrap();
-            assert_eq!(report["ok"], true);
-        })
+        attempted(&world, &id).await;
+        match way {
+            "set" => {
+                world.ann.update("queue", &json!({"endpoint": sink.url})).await.unwrap();
+            }
+            "register" => {
+                world.ann.register(&with_endpoint("queue", &sink.url)).await.unwrap();
+            }
+            _ => assert!(world.ann.test_endpoint(&name("queue")).await.unwrap().ok),
+        }
+        status_is(&world, &id, MessageStatus::Delivered).await;
     }
 }
 
@@ -127,14 +93,13 @@ async fn an_endpoint_test_tells_status_duration_and_error_class_and_no_bytes() {
     let world = shared().await.world().await;
     let sink = Sink::start(vec![Answer::Status(503, vec![], "internal detail".into())]).await;
     let secret = pushed_to(&world, &sink.url).await.webhook_secret.unwrap();
-    let bad = world.ann.test_endpoint("queue").await.unwrap();
-    assert_eq!(
-        (&bad["ok"], &bad["status"], &bad["error"]),
-        (&json!(false), &json!(503), &json!("http_503"))
-    );
-    assert!(!bad.to_string().contains("internal detail"));
-    let good = world.ann.test_endpoint("queue").await.unwrap();
-    assert!(good["ok"] == true && good["duration_ms"].is_number() && good["error"].is_null());
+    let path = "/agents/queue/endpoint/test";
+    let reply = world.ann.call(Method::POST, path, &[], None).await.unwrap();
+    assert!(!reply.text.contains("internal detail"), "{}", reply.text);
+    let bad: EndpointTest = reply.json().unwrap();
+    assert_eq!((bad.ok, bad.status, bad.error.as_deref()), (false, Some(503), Some("http_503")));
+    let good = world.ann.test_endpoint(&name("queue")).await.unwrap();
+    assert!(good.ok && good.error.is_none(), "{good:?}");
     let push = &sink.received()[1];
     assert!(push.verify(&secret));
     assert_eq!(push.json()["type"], "endpoint.test");
@@ -144,8 +109,8 @@ async fn an_endpoint_test_tells_status_duration_and_error_class_and_no_bytes() {
 async fn without_an_endpoint_there_is_nothing_to_test_or_rotate() {
     let world = shared().await.world().await;
     world.dan.register(&agent("w")).await.unwrap();
-    assert_eq!(code(world.dan.test_endpoint("w").await), NoEndpoint);
-    assert_eq!(code(world.dan.rotate_secret("w").await), NoEndpoint);
+    assert_eq!(code(world.dan.test_endpoint(&name("w")).await), NoEndpoint);
+    assert_eq!(code(world.dan.rotate_secret(&name("w")).await), NoEndpoint);
 }
 
 #[tokio::test]
@@ -155,7 +120,9 @@ async fn an_endpoint_that_is_cleared_gets_nothing_more() {
     pushed_to(&world, &sink.url).await;
     let cleared = world.ann.update("queue", &json!({"endpoint": ""})).await.unwrap();
     assert_eq!((cleared.delivery, cleared.endpoint.as_str()), (Delivery::Polling, ""));
-    send(&world, "x").await;
-    assert_eq!(world.ann.messages("queue", "wait=1").await.unwrap().len(), 1);
-    assert_eq!(sink.received().len(), 0);
+    let id = send(&world, "x").await;
+    let other = Sink::start(vec![]).await;
+    world.ann.update("queue", &json!({"endpoint": other.url})).await.unwrap();
+    status_is(&world, &id, MessageStatus::Delivered).await;
+    assert_eq!((sink.texts().len(), other.texts()), (0, vec!["x".to_owned()]));
 }

@@ -4,15 +4,12 @@ mod endpoints;
 mod failures;
 mod secrets;
 
-use crate::{agent, message};
-use e2e::{Answer, Coordinator, Options, Sink, World, eventually, shared};
+use crate::{agent, status_is, with_endpoint};
+use e2e::{Answer, Sink, World, eventually, shared};
+use futures_util::future::join_all;
 use multiclaude_hybrid_protocol::agent::Agent;
 use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
-use serde_json::{Value, json};
-
-fn with_endpoint(name: &str, url: &str) -> Value {
-    json!({"name": name, "type": "worker", "endpoint": url})
-}
+use serde_json::json;
 
 /// `ws` sends to `queue`, which is pushed to `url`.
 async fn pushed_to(world: &World, url: &str) -> Agent {
@@ -21,18 +18,15 @@ async fn pushed_to(world: &World, url: &str) -> Agent {
 }
 
 async fn send(world: &World, body: &str) -> String {
-    world.dan.send(&message("ws", "queue", body), None).await.unwrap().id.to_string()
+    crate::send(world, body).await.id.to_string()
 }
 
-async fn until(world: &World, id: &str, status: MessageStatus, seconds: u64) -> Message {
-    eventually(&format!("{id} to be {}", status.as_str()), seconds, || async {
-        world.dan.receipt(id).await.ok().filter(|receipt| receipt.status == status)
+/// Waits for the first attempt to push a message.
+async fn attempted(world: &World, id: &str) -> Message {
+    eventually("an attempt", 20, || async {
+        world.dan.receipt(id).await.ok().filter(|receipt| receipt.attempts > 0)
     })
     .await
-}
-
-async fn scaled(scale: u32) -> Coordinator {
-    Coordinator::start(Options { scale, ..Options::default() }).await
 }
 
 #[tokio::test]
@@ -54,7 +48,7 @@ async fn a_push_is_a_standard_webhook_that_the_published_library_verifies() {
     );
     let inside: Message = serde_json::from_value(payload["data"].clone()).unwrap();
     assert_eq!((inside.id.to_string(), inside.body.as_str()), (id.clone(), "hello \u{1F44B}"));
-    let receipt = until(&world, &id, MessageStatus::Delivered, 10).await;
+    let receipt = status_is(&world, &id, MessageStatus::Delivered).await;
     assert_eq!((receipt.attempts, receipt.last_error), (1, None));
 }
 
@@ -69,11 +63,11 @@ async fn an_endpoint_may_acknowledge_at_once() {
     let sink = Sink::start(vec![acked]).await;
     pushed_to(&world, &sink.url).await;
     let id = send(&world, "x").await;
-    until(&world, &id, MessageStatus::Acked, 10).await;
+    status_is(&world, &id, MessageStatus::Acked).await;
     // Text that is not JSON says nothing.
     sink.answer_next([Answer::Status(200, vec![], r#"{"status":"acked"}"#.into())]);
     let id = send(&world, "y").await;
-    until(&world, &id, MessageStatus::Delivered, 10).await;
+    status_is(&world, &id, MessageStatus::Delivered).await;
 }
 
 #[tokio::test]
@@ -91,7 +85,7 @@ async fn an_endpoint_may_say_that_the_agent_has_seen_it() {
         (MessageStatus::Delivered, false),
     ] {
         let id = send(&world, "x").await;
-        let receipt = until(&world, &id, status, 10).await;
+        let receipt = status_is(&world, &id, status).await;
         assert_eq!(receipt.seen_at.is_some(), seen, "{receipt:?}");
         assert_eq!(receipt.attempts, 1);
     }
@@ -102,16 +96,7 @@ async fn one_push_is_in_flight_at_a_time_and_the_order_is_kept() {
     let world = shared().await.world().await;
     let sink = Sink::start(vec![]).await;
     pushed_to(&world, &sink.url).await;
-    let sends = (0..40).map(|n| {
-        let dan = world.dan.clone();
-        tokio::spawn(async move {
-            dan.send(&message("ws", "queue", &n.to_string()), None).await.unwrap().id.to_string()
-        })
-    });
-    let mut ids = Vec::new();
-    for send in sends.collect::<Vec<_>>() {
-        ids.push(send.await.unwrap());
-    }
+    let mut ids = join_all((0..40).map(|_| send(&world, "x"))).await;
     ids.sort();
     let pushed: Vec<_> = sink.wait_for(40, 20).await.iter().map(|push| push.id()).collect();
     assert_eq!(pushed, ids);
@@ -120,12 +105,15 @@ async fn one_push_is_in_flight_at_a_time_and_the_order_is_kept() {
 #[tokio::test]
 async fn what_was_polled_and_acknowledged_is_not_pushed() {
     let world = shared().await.world().await;
-    let sink = Sink::start(vec![Answer::status(500)]).await;
+    let later = Answer::Status(503, vec![("retry-after", "3600".into())], String::new());
+    let sink = Sink::start(vec![later]).await;
     pushed_to(&world, &sink.url).await;
     let first = send(&world, "polled").await;
     sink.wait_for(1, 10).await;
     let second = send(&world, "pushed").await;
     world.ann.report(&first, "acked", None).await.unwrap();
-    until(&world, &second, MessageStatus::Delivered, 20).await;
+    // It is tried again at once.
+    world.ann.update("queue", &json!({"endpoint": sink.url})).await.unwrap();
+    status_is(&world, &second, MessageStatus::Delivered).await;
     assert_eq!(sink.texts(), ["polled", "pushed"]);
 }

@@ -1,8 +1,8 @@
 //! The secrets that pushes are signed with.
 
-use super::{pushed_to, scaled, send, until, with_endpoint};
-use crate::{agent, fields, message};
-use e2e::{Sink, eventually, shared};
+use super::{attempted, pushed_to, send};
+use crate::{agent, fields, message, name, status_is, with_endpoint};
+use e2e::{Coordinator, Options, Sink, eventually, scaled, shared};
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use serde_json::json;
 
@@ -16,7 +16,7 @@ async fn a_secret_without_an_endpoint_is_refused_instead_of_lost() {
 
 #[tokio::test]
 async fn a_secret_whose_key_is_gone_is_shown_as_such_and_can_be_replaced() {
-    let mut coordinator = scaled(1).await;
+    let mut coordinator = Coordinator::start(Options::default()).await;
     let world = coordinator.world().await;
     let sink = Sink::start(vec![]).await;
     pushed_to(&world, &sink.url).await;
@@ -24,20 +24,17 @@ async fn a_secret_whose_key_is_gone_is_shown_as_such_and_can_be_replaced() {
     coordinator.set_master_key(Some("k2:HxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRo="));
     coordinator.launch().await;
     let id = send(&world, "x").await;
-    let receipt = eventually("a failed attempt", 10, || async {
-        world.dan.receipt(&id).await.ok().filter(|receipt| receipt.attempts > 0)
-    })
-    .await;
+    let receipt = attempted(&world, &id).await;
     assert_eq!(receipt.last_error.as_deref(), Some("secret_unreadable"));
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     world.ann.update("queue", &json!({"webhook_secret": secret})).await.unwrap();
-    until(&world, &id, MessageStatus::Delivered, 10).await;
+    status_is(&world, &id, MessageStatus::Delivered).await;
     assert!(sink.received()[0].verify(secret));
 }
 
 #[tokio::test]
 async fn both_keys_of_a_rotation_of_the_master_key_open_what_they_sealed() {
-    let mut coordinator = scaled(1).await;
+    let mut coordinator = Coordinator::start(Options::default()).await;
     let world = coordinator.world().await;
     let sink = Sink::start(vec![]).await;
     let old = pushed_to(&world, &sink.url).await.webhook_secret.unwrap();
@@ -46,7 +43,7 @@ async fn both_keys_of_a_rotation_of_the_master_key_open_what_they_sealed() {
         "k2:HxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRo=,k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
     ));
     coordinator.launch().await;
-    let new = world.ann.rotate_secret("queue").await.unwrap();
+    let new = world.ann.rotate_secret(&name("queue")).await.unwrap();
     send(&world, "x").await;
     let push = &sink.wait_for(1, 10).await[0];
     assert!(push.verify(&old) && push.verify(&new));
@@ -73,19 +70,18 @@ async fn a_generated_secret_is_shown_once_and_a_given_one_is_not_repeated() {
 
 #[tokio::test]
 async fn a_replaced_secret_goes_on_signing_beside_the_new_one() {
-    // The day of overlap is 28.8 s under this scale.
-    let coordinator = scaled(3_000).await;
-    let world = coordinator.world().await;
+    // The day of overlap is 21.6 s.
+    let world = scaled(4_000).await.world().await;
     let sink = Sink::start(vec![]).await;
     let old = pushed_to(&world, &sink.url).await.webhook_secret.unwrap();
-    let new = world.ann.rotate_secret("queue").await.unwrap();
+    let new = world.ann.rotate_secret(&name("queue")).await.unwrap();
     assert_ne!(old, new);
     send(&world, "x").await;
     let push = &sink.wait_for(1, 15).await[0];
     assert_eq!(push.header("webhook-signature").split(' ').count(), 2);
     assert!(push.verify(&old) && push.verify(&new));
     eventually("the old secret's end", 60, || async {
-        world.ann.test_endpoint("queue").await.unwrap();
+        world.ann.test_endpoint(&name("queue")).await.unwrap();
         let push = sink.received().pop().unwrap();
         assert!(push.verify(&new));
         (!push.verify(&old)).then_some(())

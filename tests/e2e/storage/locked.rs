@@ -1,6 +1,6 @@
 //! A mailbox whose database is locked, or was left half written.
 
-use crate::{agent, code};
+use crate::{agent, code, http};
 use e2e::{Coordinator, Options};
 use multiclaude_hybrid_protocol::ErrorCode::Unavailable;
 use serde_json::{Value, json};
@@ -76,7 +76,7 @@ async fn a_mailbox_whose_database_is_locked_is_unavailable_and_loses_nothing() {
     assert_eq!(code(world.ann.report(&id, "acked", None).await), Unavailable);
     let change = json!({"endpoint": "https://hooks.example.com/"});
     assert_eq!(code(world.ann.update("queue", &change).await), Unavailable);
-    let refused = reqwest::Client::new()
+    let refused = http()
         .post(format!("{}/repos/{}/messages", world.url, world.repo))
         .bearer_auth(&world.tokens[0])
         .json(&from_dan("third"))

@@ -3,9 +3,8 @@
 mod beside;
 mod endings;
 
-use crate::{agent, message};
-use e2e::RepoClient;
-use e2e::{World, eventually, shared};
+use crate::{name, send, status_is, two_agents};
+use e2e::{RepoClient, World, eventually};
 use multiclaude_hybrid_client::{Event, Stream};
 use multiclaude_hybrid_protocol::ErrorCode::{InvalidJson, MessageNotFound, ValidationFailed};
 use multiclaude_hybrid_protocol::agent::Delivery;
@@ -14,19 +13,8 @@ use serde_json::json;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// dan's `ws` sends to ann's `queue`.
-async fn agents(world: &World) {
-    world.dan.register(&agent("ws")).await.unwrap();
-    world.ann.register(&agent("queue")).await.unwrap();
-}
-
-async fn send(world: &World, body: &str) -> Message {
-    let sent = world.dan.send(&message("ws", "queue", body), None).await;
-    sent.unwrap()
-}
-
 async fn open(client: &RepoClient) -> Stream {
-    client.stream("queue", None).await.unwrap()
+    client.stream(&name("queue"), None).await.unwrap()
 }
 
 async fn event(stream: &mut Stream) -> Event {
@@ -57,18 +45,9 @@ async fn delivery_is(world: &World, wanted: Delivery) {
     .await;
 }
 
-async fn status_is(world: &World, id: &str, wanted: MessageStatus) {
-    eventually(&format!("{id} to be {}", wanted.as_str()), 20, || async {
-        let receipt = world.dan.receipt(id).await.unwrap();
-        (receipt.status == wanted).then_some(())
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn what_waits_comes_in_order_and_the_next_only_after_the_answer() {
-    let world = shared().await.world().await;
-    agents(&world).await;
+    let world = two_agents().await;
     let early = send(&world, "early").await;
     let mut stream = open(&world.ann).await;
     let late = send(&world, "late").await;
@@ -80,19 +59,18 @@ async fn what_waits_comes_in_order_and_the_next_only_after_the_answer() {
     let second = next(&mut stream).await;
     assert_eq!(second.id, late.id);
     stream.confirm(&second.id, MessageStatus::Acked).await.unwrap();
-    status_is(&world, &first.id.to_string(), MessageStatus::Delivered).await;
-    status_is(&world, &second.id.to_string(), MessageStatus::Acked).await;
+    status_is(&world, &first.id, MessageStatus::Delivered).await;
+    status_is(&world, &second.id, MessageStatus::Acked).await;
     // What was delivered can be acknowledged later, over the stream, too.
     stream.confirm(&first.id, MessageStatus::Acked).await.unwrap();
-    status_is(&world, &first.id.to_string(), MessageStatus::Acked).await;
+    status_is(&world, &first.id, MessageStatus::Acked).await;
     stream.ping().await.unwrap();
     assert!(matches!(event(&mut stream).await, Event::Pong));
 }
 
 #[tokio::test]
 async fn an_answer_may_say_that_the_agent_has_seen_it_at_once_or_later() {
-    let world = shared().await.world().await;
-    agents(&world).await;
+    let world = two_agents().await;
     let mut stream = open(&world.ann).await;
     let mut ids = Vec::new();
     for report in [Report::SEEN, Report::ACKED.and_seen(), Report::DELIVERED] {
@@ -102,7 +80,7 @@ async fn an_answer_may_say_that_the_agent_has_seen_it_at_once_or_later() {
         ids.push(message.id);
     }
     let receipt = async |at: usize| world.dan.receipt(&ids[at].to_string()).await.unwrap();
-    status_is(&world, &ids[2].to_string(), MessageStatus::Delivered).await;
+    status_is(&world, &ids[2], MessageStatus::Delivered).await;
     let (seen, acked, delivered) = (receipt(0).await, receipt(1).await, receipt(2).await);
     assert!(seen.seen_at.is_some() && seen.status == MessageStatus::Delivered, "{seen:?}");
     assert!(acked.seen_at.is_some() && acked.status == MessageStatus::Acked, "{acked:?}");
@@ -118,8 +96,7 @@ async fn an_answer_may_say_that_the_agent_has_seen_it_at_once_or_later() {
 
 #[tokio::test]
 async fn a_wrong_answer_is_told_and_the_stream_goes_on() {
-    let world = shared().await.world().await;
-    agents(&world).await;
+    let world = two_agents().await;
     let sent = send(&world, "hello").await;
     let mut stream = open(&world.ann).await;
     next(&mut stream).await;

@@ -1,26 +1,19 @@
 //! Ends, cancellations and their repeats.
 
-use super::{claim, get, patch, spawn};
+use super::{claim, get, patch, recorded, spawn};
 use crate::{agent, code};
-use e2e::{Coordinator, Options, RepoClient, World, eventually, shared};
-use multiclaude_hybrid_client::Error;
+use e2e::{RepoClient, World, eventually, scaled, shared};
 use multiclaude_hybrid_protocol::ErrorCode::Forbidden;
-use multiclaude_hybrid_protocol::spawn::{SpawnRequest, SpawnStatus};
-use reqwest::Method;
-use serde_json::{Value, json};
+use multiclaude_hybrid_protocol::spawn::{Claim, SpawnRequest, SpawnStatus};
+use serde_json::json;
 use std::collections::BTreeSet;
 
 #[tokio::test]
 async fn cancelling_ends_what_is_pending_and_asks_what_is_at_work_to_stop() {
     let world = shared().await.world().await;
-    let cancel = async |client: &RepoClient,
-                        request: &SpawnRequest|
-           -> Result<SpawnRequest, Error> {
-        client.call(Method::DELETE, &format!("/workers/{}", request.id), &[], None).await?.json()
-    };
     let pending = spawn(&world.dan, &json!({"task": "1"})).await.unwrap();
-    assert_eq!(code(cancel(&world.ann, &pending).await), Forbidden);
-    let ended = cancel(&world.dan, &pending).await.unwrap();
+    assert_eq!(code(world.ann.cancel_worker(&pending.id).await), Forbidden);
+    let ended = world.dan.cancel_worker(&pending.id).await.unwrap();
     assert_eq!(
         (ended.status, ended.failure_reason.as_deref()),
         (SpawnStatus::Failed, Some("cancelled"))
@@ -28,7 +21,7 @@ async fn cancelling_ends_what_is_pending_and_asks_what_is_at_work_to_stop() {
     assert!(claim(&world.ci, &json!({})).await.is_none());
     spawn(&world.dan, &json!({"task": "2"})).await.unwrap();
     let held = claim(&world.ci, &json!({})).await.unwrap();
-    assert!(cancel(&world.dan, &held).await.unwrap().cancel_requested);
+    assert!(world.dan.cancel_worker(&held.id).await.unwrap().cancel_requested);
     assert!(patch(&world.ci, &held, json!({})).await.unwrap().cancel_requested);
     let body = json!({"status": "failed", "failure_reason": "cancelled"});
     let done = patch(&world.ci, &held, body).await.unwrap();
@@ -44,19 +37,12 @@ async fn a_repeated_end_or_cancellation_changes_nothing_and_is_recorded_once() {
     patch(&world.ci, &held, end("one")).await.unwrap();
     let again = patch(&world.ci, &held, end("two")).await.unwrap();
     assert_eq!(again.summary.as_deref(), Some("one"));
-    let path = format!("/workers/{}", held.id);
     for _ in 0..2 {
-        let reply = world.dan.call(Method::DELETE, &path, &[], None).await.unwrap();
-        assert_eq!(reply.json::<SpawnRequest>().unwrap().status, SpawnStatus::Completed);
+        let ended = world.dan.cancel_worker(&held.id).await.unwrap();
+        assert_eq!(ended.status, SpawnStatus::Completed);
     }
-    let reply = world.ci.call(Method::GET, "/audit", &[], None).await.unwrap();
-    let entries: Vec<Value> = reply.json().unwrap();
-    let actions: Vec<_> = entries
-        .iter()
-        .filter(|entry| entry["subject"] == held.id.to_string())
-        .map(|entry| entry["action"].as_str().unwrap())
-        .collect();
-    assert_eq!(actions, ["worker.completed", "worker.claimed", "worker.requested"]);
+    let wanted = ["worker.completed", "worker.claimed", "worker.requested"];
+    assert_eq!(recorded(&world, &held).await, wanted);
 }
 
 /// Asks for a worker, by `ws`.
@@ -81,8 +67,7 @@ async fn who_cancels_its_own_request_is_not_told_that_it_was_cancelled() {
     let admin = world.dan.with_token(&shared().await.admin);
     world.dan.register(&agent("ws")).await.unwrap();
     let cancel = async |client: &RepoClient, request: &SpawnRequest| {
-        let path = format!("/workers/{}", request.id);
-        client.call(Method::DELETE, &path, &[], None).await.unwrap();
+        client.cancel_worker(&request.id).await.unwrap();
     };
     let failed = |reason: &str| json!({"status": "failed", "failure_reason": reason});
     // At once, by its runner, and because it is given back.
@@ -125,11 +110,9 @@ async fn who_cancels_its_own_request_is_not_told_that_it_was_cancelled() {
 #[tokio::test]
 async fn a_claims_key_is_free_again_after_the_end() {
     let world = shared().await.world().await;
-    let key = [("idempotency-key", "again")];
     for task in ["one", "two"] {
         spawn(&world.dan, &json!({"task": task})).await.unwrap();
-        let reply = world.ci.call(Method::POST, "/workers/claim", &key, None).await.unwrap();
-        let held: SpawnRequest = reply.json().unwrap();
+        let held = world.ci.claim(&Claim::default(), Some("again")).await.unwrap().unwrap();
         assert_eq!(held.task, task);
         patch(&world.ci, &held, json!({"status": "completed"})).await.unwrap();
     }
@@ -138,12 +121,10 @@ async fn a_claims_key_is_free_again_after_the_end() {
 #[tokio::test]
 async fn a_request_that_is_to_be_cancelled_is_given_to_nobody_else() {
     // A lease of 300 s is 3 s.
-    let coordinator = Coordinator::start(Options { scale: 100, ..Options::default() }).await;
-    let world = coordinator.world().await;
+    let world = scaled(100).await.world().await;
     spawn(&world.dan, &json!({"task": "x", "retry": true})).await.unwrap();
     let held = claim(&world.ci, &json!({"lease_seconds": 300})).await.unwrap();
-    let path = format!("/workers/{}", held.id);
-    world.dan.call(Method::DELETE, &path, &[], None).await.unwrap();
+    world.dan.cancel_worker(&held.id).await.unwrap();
     let ended = eventually("the lease to end", 20, || async {
         let request = get(&world.dan, &held).await;
         (request.status != SpawnStatus::InProgress).then_some(request)

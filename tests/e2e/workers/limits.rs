@@ -1,9 +1,10 @@
 //! Each request is given once, and no more are taken than a repo allows.
 
 use super::{claim, limits, spawn};
+use crate::{http, raw};
 use e2e::shared;
+use futures_util::future::join_all;
 use multiclaude_hybrid_protocol::ErrorCode::{SpawnRateLimited, WorkerLimitReached};
-use reqwest::Method;
 use serde_json::json;
 use std::collections::HashMap;
 
@@ -16,15 +17,11 @@ async fn of_two_hundred_claims_at_once_over_twenty_requests_each_is_given_once()
         for n in 0..20 {
             spawn(&world.dan, &json!({"task": n.to_string()})).await.unwrap();
         }
-        let claims = (0..200).map(|_| {
-            let client = world.ci.clone();
-            tokio::spawn(async move { claim(&client, &json!({})).await.map(|request| request.id) })
-        });
+        let any = json!({});
+        let claims = join_all((0..200).map(|_| claim(&world.ci, &any))).await;
         let mut given = HashMap::new();
-        for claim in claims.collect::<Vec<_>>() {
-            if let Some(id) = claim.await.unwrap() {
-                *given.entry(id).or_insert(0) += 1;
-            }
+        for request in claims.into_iter().flatten() {
+            *given.entry(request.id).or_insert(0) += 1;
         }
         assert_eq!(given.len(), 20);
         assert!(given.values().all(|&times| times == 1), "{given:?}");
@@ -38,13 +35,10 @@ async fn of_fifty_requests_at_once_a_limit_of_ten_accepts_ten() {
         for (limit, wanted) in [((1000, 10), WorkerLimitReached), ((10, 1000), SpawnRateLimited)] {
             let world = shared().await.world().await;
             limits(&world, limit.0, limit.1).await;
-            let asks = (0..50).map(|_| {
-                let client = world.dan.clone();
-                tokio::spawn(async move { spawn(&client, &json!({"task": "t"})).await })
-            });
+            let task = json!({"task": "t"});
             let mut accepted = 0;
-            for ask in asks.collect::<Vec<_>>() {
-                match ask.await.unwrap() {
+            for asked in join_all((0..50).map(|_| spawn(&world.dan, &task))).await {
+                match asked {
                     Ok(_) => accepted += 1,
                     Err(error) => assert_eq!(error.code(), Some(wanted)),
                 }
@@ -60,11 +54,10 @@ async fn an_ended_worker_makes_room_and_a_refusal_says_when_to_come_back() {
     limits(&world, 3, 1).await;
     let first = spawn(&world.dan, &json!({"task": "1"})).await.unwrap();
     let url = format!("{}/repos/{}/workers/spawn", world.url, world.repo);
-    let ask =
-        reqwest::Client::new().post(&url).bearer_auth(&world.tokens[0]).body(r#"{"task":"2"}"#);
-    let (status, headers, body) = crate::raw(ask).await;
+    let ask = http().post(&url).bearer_auth(&world.tokens[0]).body(r#"{"task":"2"}"#);
+    let (status, headers, body) = raw(ask).await;
     assert_eq!((status, &body["code"]), (429, &json!("worker_limit_reached")));
     assert!(headers["retry-after"].to_str().unwrap().parse::<u32>().unwrap() > 0);
-    world.dan.call(Method::DELETE, &format!("/workers/{}", first.id), &[], None).await.unwrap();
+    world.dan.cancel_worker(&first.id).await.unwrap();
     assert!(spawn(&world.dan, &json!({"task": "2"})).await.is_ok());
 }

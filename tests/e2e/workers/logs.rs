@@ -1,11 +1,12 @@
 //! What a runner reports of a worker that is at work.
 
-use super::{claim, get, list, patch, spawn};
-use crate::{code, fields, raw};
+use super::{claim, get, patch, spawn};
+use crate::{code, fields};
 use e2e::{Coordinator, Options, eventually, shared};
 use multiclaude_hybrid_protocol::ErrorCode::{Forbidden, LeaseLost, LogNotFound, WorkerNotFound};
 use multiclaude_hybrid_protocol::spawn::{Claim, WorkerUpdate};
 use multiclaude_hybrid_protocol::{SpawnId, Timestamp};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -24,7 +25,7 @@ async fn progress_is_shown_until_it_is_replaced_or_the_request_returns() {
         assert_eq!(answer.progress.as_deref(), shown);
         assert_eq!(get(&world.ann, &asked).await.progress.as_deref(), shown);
     }
-    assert_eq!(list(&world.ann, "/workers").await[0].progress.as_deref(), Some("tests"));
+    assert_eq!(world.ann.workers(None).await.unwrap()[0].progress.as_deref(), Some("tests"));
     for body in [json!({"progress": "a\nb"}), json!({"progress": "x".repeat(201)})] {
         assert_eq!(fields(patch(&world.ci, &held, body).await), ["progress"]);
     }
@@ -36,7 +37,7 @@ async fn progress_is_shown_until_it_is_replaced_or_the_request_returns() {
 async fn the_latest_log_is_read_by_those_who_may_cancel() {
     let world = shared().await.world().await;
     spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
-    let (runner, dan) = (world.ci.typed(), world.dan.typed());
+    let (runner, dan) = (&world.ci, &world.dan);
     let held = runner.claim(&Claim::default(), None).await.unwrap().unwrap();
     let token = &held.lease.as_ref().unwrap().token;
     assert_eq!(dan.worker_log(&held.id).await.unwrap_err().code(), Some(LogNotFound));
@@ -50,7 +51,7 @@ async fn the_latest_log_is_read_by_those_who_may_cancel() {
         assert!(kept.updated_at > held.created_at);
     }
     assert!(runner.worker_log(&held.id).await.is_ok());
-    let refused = world.ann.typed().worker_log(&held.id).await.unwrap_err();
+    let refused = world.ann.worker_log(&held.id).await.unwrap_err();
     assert_eq!(refused.code(), Some(Forbidden));
     assert!(refused.to_string().contains("asked for by another owner"), "{refused}");
     let unknown = SpawnId::new(Timestamp(1), [7; 10]);
@@ -72,39 +73,29 @@ async fn a_log_of_64_kib_is_taken_however_it_is_escaped_and_a_longer_one_refused
     let (log, result) = ("\u{1}".repeat(65_536), "\u{1}".repeat(16_384));
     let full = json!({"log_tail": log, "summary": result, "failure_reason": result});
     patch(&world.ci, &held, full).await.unwrap();
-    assert_eq!(world.dan.typed().worker_log(&held.id).await.unwrap().log, log);
+    assert_eq!(world.dan.worker_log(&held.id).await.unwrap().log, log);
     let longer = json!({"log_tail": format!("{log}x")});
     assert_eq!(fields(patch(&world.ci, &held, longer).await), ["log_tail"]);
 }
 
 #[tokio::test]
 async fn a_log_costs_a_statement_in_the_same_batch_and_its_absence_nothing() {
-    let coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
+    let world = shared().await.world().await;
     spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
     let held = claim(&world.ci, &json!({})).await.unwrap();
-    // Read by nobody before, so that what comes after the answer is the same.
-    for body in [json!({}), json!({"progress": "p"}), json!({"log_tail": "l"})] {
-        patch(&world.ci, &held, body).await.unwrap();
+    let token = json!(held.lease.unwrap().token);
+    let path = format!("/workers/{}", held.id);
+    let statements = async |method: Method, path: &str, body: Option<Value>| {
+        let reply = world.ci.call(method, path, &[], body.as_ref()).await.unwrap();
+        shared().await.line_of(&reply).await["d1"].as_u64().unwrap()
+    };
+    for (mut body, wanted) in
+        [(json!({}), 2), (json!({"progress": "p"}), 2), (json!({"log_tail": "l"}), 3)]
+    {
+        body["lease_token"] = token.clone();
+        assert_eq!(statements(Method::PATCH, &path, Some(body)).await, wanted);
     }
-    let url = format!("{}/repos/{}/workers/{}/log", world.url, world.repo, held.id);
-    let read = reqwest::Client::new().get(url).bearer_auth(&world.tokens[2]);
-    assert_eq!(raw(read).await.0, 200);
-    let costs = eventually("four lines", 10, || async {
-        let log = coordinator.log();
-        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let costs: Vec<_> = lines
-            .filter(|line| {
-                let route = line["route"].as_str().unwrap_or_default();
-                route.ends_with("/workers/{id}/log")
-                    || route.ends_with("/workers/{id}") && line["method"] == "PATCH"
-            })
-            .map(|line| line["d1"].as_u64().unwrap())
-            .collect();
-        Some(costs).filter(|costs| costs.len() == 4)
-    })
-    .await;
-    assert_eq!(costs, [2, 2, 3, 1]);
+    assert_eq!(statements(Method::GET, &format!("{path}/log"), None).await, 1);
 }
 
 #[tokio::test]
@@ -116,7 +107,7 @@ async fn a_log_goes_with_its_request() {
     let asked = spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
     let held = claim(&world.ci, &json!({"lease_seconds": 3600})).await.unwrap();
     patch(&world.ci, &held, json!({"status": "completed", "log_tail": "l"})).await.unwrap();
-    let dan = world.dan.typed();
+    let dan = &world.dan;
     assert_eq!(dan.worker_log(&asked.id).await.unwrap().log, "l");
     eventually("the request to go", 60, || async {
         coordinator.run_cron().await;

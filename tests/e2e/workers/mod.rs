@@ -9,10 +9,10 @@ mod runners;
 
 use crate::{agent, code, fields};
 use e2e::RepoClient;
-use e2e::{Coordinator, Options, World, shared};
+use e2e::{World, shared};
 use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_protocol::ErrorCode::{BodyTooLarge, Forbidden, IdempotencyMismatch};
-use multiclaude_hybrid_protocol::spawn::{SpawnRequest, SpawnStatus};
+use multiclaude_hybrid_protocol::spawn::{Claim, SpawnRequest, SpawnStatus};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -39,28 +39,20 @@ async fn patch(
     client.call(Method::PATCH, &path, &[], Some(&body)).await?.json()
 }
 
-async fn get(client: &RepoClient, id: &SpawnRequest) -> SpawnRequest {
-    client
-        .call(Method::GET, &format!("/workers/{}", id.id), &[], None)
-        .await
-        .unwrap()
-        .json()
-        .unwrap()
+async fn get(client: &RepoClient, request: &SpawnRequest) -> SpawnRequest {
+    client.worker(&request.id).await.unwrap()
 }
 
-async fn list(client: &RepoClient, path: &str) -> Vec<SpawnRequest> {
-    client.call(Method::GET, path, &[], None).await.unwrap().json().unwrap()
+/// What the audit log says of a request, the newest first.
+async fn recorded(world: &World, request: &SpawnRequest) -> Vec<&'static str> {
+    let mut entries = world.ci.audit(100).await.unwrap();
+    entries.retain(|entry| entry.subject == request.id.as_str());
+    entries.into_iter().map(|entry| entry.action.as_str()).collect()
 }
 
 async fn limits(world: &World, per_minute: u32, workers: u32) {
     let body = json!({"max_spawns_per_minute": per_minute, "max_workers": workers});
     world.ci.call(Method::PUT, "/config", &[], Some(&body)).await.unwrap();
-}
-
-async fn scaled(scale: u32) -> (Coordinator, World) {
-    let coordinator = Coordinator::start(Options { scale, ..Options::default() }).await;
-    let world = coordinator.world().await;
-    (coordinator, world)
 }
 
 #[tokio::test]
@@ -73,7 +65,7 @@ async fn a_request_is_claimed_started_and_completed_and_whoever_asked_is_told() 
         (asked.status, asked.priority, asked.spawned_by.as_str()),
         (SpawnStatus::Pending, 0, "ws")
     );
-    assert_eq!(list(&world.ann, "/workers/pending").await, std::slice::from_ref(&asked));
+    assert_eq!(world.ann.pending_workers().await.unwrap(), std::slice::from_ref(&asked));
     let claimed = claim(&world.ci, &json!({"lease_seconds": 60})).await.unwrap();
     assert_eq!(
         (&claimed.id, claimed.status, claimed.task.as_str()),
@@ -100,7 +92,7 @@ async fn a_request_is_claimed_started_and_completed_and_whoever_asked_is_told() 
     assert_eq!(told[0].from.to_string(), "system");
     shared().await.run_cron().await;
     assert_eq!(world.dan.messages("ws", "").await.unwrap().len(), 1);
-    assert_eq!(list(&world.dan, "/workers?status=completed").await.len(), 1);
+    assert_eq!(world.dan.workers(Some(SpawnStatus::Completed)).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -110,7 +102,7 @@ async fn a_role_names_that_owners_agent_of_the_type() {
     world.dan.register(&body).await.unwrap();
     let asked =
         spawn(&world.dan, &json!({"task": "t", "spawned_by": "workspace:dan"})).await.unwrap();
-    world.ci.call(Method::DELETE, &format!("/workers/{}", asked.id), &[], None).await.unwrap();
+    world.ci.cancel_worker(&asked.id).await.unwrap();
     let told = world.dan.messages("workspace-laptop", "wait=10").await.unwrap();
     assert!(told[0].body.contains("cancelled"), "{}", told[0].body);
     let mine = spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
@@ -152,7 +144,7 @@ async fn the_most_urgent_goes_first_then_the_oldest_and_labels_must_fit() {
             .unwrap();
     }
     let order: Vec<_> =
-        list(&world.dan, "/workers/pending").await.into_iter().map(|r| r.task).collect();
+        world.dan.pending_workers().await.unwrap().into_iter().map(|r| r.task).collect();
     assert_eq!(order, ["gpu", "urgent", "old", "young"]);
     let mut claimed = Vec::new();
     for labels in [json!(["linux"]), json!([]), json!(["linux", "gpu", "x"]), json!([]), json!([])]
@@ -177,9 +169,7 @@ async fn the_same_key_asks_once_and_claims_once() {
     );
     assert_eq!(code(ask("other").await), IdempotencyMismatch);
     spawn(&world.dan, &json!({"task": "second"})).await.unwrap();
-    let claim = async || -> SpawnRequest {
-        world.ci.call(Method::POST, "/workers/claim", &key, None).await.unwrap().json().unwrap()
-    };
+    let claim = async || world.ci.claim(&Claim::default(), Some("k1")).await.unwrap().unwrap();
     let (first, again) = (claim().await, claim().await);
     assert_eq!((first.id, first.lease), (again.id, again.lease));
 }

@@ -1,28 +1,22 @@
 //! Requests that a runner gives back.
 
-use super::{claim, get, patch, scaled, spawn};
+use super::{claim, get, patch, recorded, spawn};
 use crate::callbacks::{ids, push_to};
 use crate::code;
-use e2e::{Sink, World, eventually, shared};
+use e2e::{Sink, eventually, scaled, shared};
 use multiclaude_hybrid_protocol::ErrorCode::{InvalidTransition, LeaseLost};
-use multiclaude_hybrid_protocol::spawn::{Claim, SpawnRequest, SpawnStatus, WorkerUpdate};
-use reqwest::Method;
+use multiclaude_hybrid_protocol::spawn::{Claim, SpawnStatus, WorkerUpdate};
 use serde_json::{Value, json};
 
 fn back() -> Value {
     json!({"status": "pending"})
 }
 
-async fn cancel(world: &World, request: &SpawnRequest) {
-    let path = format!("/workers/{}", request.id);
-    world.dan.call(Method::DELETE, &path, &[], None).await.unwrap();
-}
-
 #[tokio::test]
 async fn a_request_that_is_given_back_is_as_if_it_had_never_been_claimed() {
     let world = shared().await.world().await;
     let asked = spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
-    let runner = world.ci.typed();
+    let runner = &world.ci;
     let held = runner.claim(&Claim::default(), Some("k")).await.unwrap().unwrap();
     let update = WorkerUpdate::give_back(&held.lease.as_ref().unwrap().token);
     let returned = runner.update_worker(&held.id, &update).await.unwrap();
@@ -36,17 +30,8 @@ async fn a_request_that_is_given_back_is_as_if_it_had_never_been_claimed() {
     let again = runner.claim(&Claim::default(), Some("k")).await.unwrap().unwrap();
     assert_eq!(again.id, held.id);
     assert_ne!(again.lease, held.lease);
-    let log = world.ci.call(Method::GET, "/audit", &[], None).await.unwrap();
-    let log: Vec<Value> = log.json().unwrap();
-    let actions: Vec<_> = log
-        .iter()
-        .filter(|entry| entry["subject"] == asked.id.to_string())
-        .map(|entry| entry["action"].as_str().unwrap())
-        .collect();
-    assert_eq!(
-        actions,
-        ["worker.claimed", "worker.returned", "worker.claimed", "worker.requested"]
-    );
+    let wanted = ["worker.claimed", "worker.returned", "worker.claimed", "worker.requested"];
+    assert_eq!(recorded(&world, &asked).await, wanted);
 }
 
 #[tokio::test]
@@ -75,7 +60,7 @@ async fn what_was_to_be_cancelled_has_failed_when_it_is_given_back() {
     let world = shared().await.world().await;
     spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
     let held = claim(&world.ci, &json!({})).await.unwrap();
-    cancel(&world, &held).await;
+    world.dan.cancel_worker(&held.id).await.unwrap();
     let ended = patch(&world.ci, &held, back()).await.unwrap();
     assert_eq!(
         (ended.status, ended.failure_reason.as_deref()),
@@ -88,7 +73,7 @@ async fn what_was_to_be_cancelled_has_failed_when_it_is_given_back() {
 
 #[tokio::test]
 async fn a_claim_that_was_given_back_does_not_count_towards_the_three() {
-    let (_coordinator, world) = scaled(300).await;
+    let world = scaled(300).await.world().await;
     let asked = spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
     for _ in 0..4 {
         let held = claim(&world.ci, &json!({"lease_seconds": 3600})).await.unwrap();

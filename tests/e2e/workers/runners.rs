@@ -1,13 +1,14 @@
 //! When a runner was last seen.
 
-use super::{claim, list, spawn};
+use super::{claim, spawn};
 use crate::callbacks::{Call, event, push_to};
 use crate::code;
-use e2e::{Coordinator, Options, RepoClient, Sink, eventually, shared};
+use e2e::{RepoClient, Sink, eventually, scaled, shared};
 use multiclaude_hybrid_protocol::ErrorCode::Forbidden;
 use multiclaude_hybrid_protocol::Timestamp;
+use multiclaude_hybrid_protocol::spawn::Claim;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 async fn seen(client: &RepoClient) -> Option<Timestamp> {
     let asked = spawn(client, &json!({"task": "t"})).await.unwrap();
@@ -23,7 +24,7 @@ async fn a_request_says_when_a_runner_last_asked_for_work_in_its_repo() {
     assert_eq!(seen(&world.dan).await, None);
     // One that may not claim is no runner.
     let admin = world.dan.with_token(&shared().await.admin);
-    let refused = admin.call(Method::POST, "/workers/claim", &[], None).await;
+    let refused = admin.claim(&Claim::default(), None).await;
     assert_eq!(code(refused), Forbidden);
     assert_eq!(seen(&world.dan).await, None);
     // It counts whether or not there is anything for it.
@@ -45,7 +46,7 @@ async fn a_request_says_when_a_runner_last_asked_for_work_in_its_repo() {
     let (first, again) = (ask().await, ask().await);
     assert!(first.contains("runner_seen_at"));
     assert_eq!(first, again);
-    let shown = list(&other.dan, "/workers").await;
+    let shown = other.dan.workers(None).await.unwrap();
     assert!(shown.iter().all(|request| request.runner_seen_at.is_none()));
 }
 
@@ -65,8 +66,7 @@ async fn a_start_by_callback_counts_as_a_runner() {
 #[tokio::test]
 async fn a_runner_is_noted_once_a_minute_and_forgotten_after_a_day() {
     // A minute is 6 ms here, a day 8.64 s.
-    let coordinator = Coordinator::start(Options { scale: 10_000, ..Options::default() }).await;
-    let world = coordinator.world().await;
+    let world = scaled(10_000).await.world().await;
     assert!(claim(&world.ci, &json!({})).await.is_none());
     let asked = spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
     let first = asked.runner_seen_at.unwrap();
@@ -78,7 +78,7 @@ async fn a_runner_is_noted_once_a_minute_and_forgotten_after_a_day() {
     .await;
     eventually("the day to pass", 60, || async {
         let asked = spawn(&world.dan, &json!({"task": "t"})).await.ok()?;
-        world.dan.call(Method::DELETE, &format!("/workers/{}", asked.id), &[], None).await.unwrap();
+        world.dan.cancel_worker(&asked.id).await.unwrap();
         asked.runner_seen_at.is_none().then_some(())
     })
     .await;
@@ -86,20 +86,9 @@ async fn a_runner_is_noted_once_a_minute_and_forgotten_after_a_day() {
 
 #[tokio::test]
 async fn a_claim_notes_its_runner_in_the_same_batch() {
-    let coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
-    for _ in 0..2 {
-        assert!(claim(&world.ci, &json!({})).await.is_none());
-    }
-    let costs = eventually("two lines", 10, || async {
-        let log = coordinator.log();
-        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let claims = lines
-            .filter(|line| line["route"].as_str().is_some_and(|route| route.ends_with("/claim")));
-        let costs: Vec<_> = claims.map(|line| line["d1"].as_u64().unwrap()).collect();
-        Some(costs).filter(|costs| costs.len() == 2)
-    })
-    .await;
+    let world = shared().await.world().await;
     // The first one looks its token up and notes that it was used.
-    assert_eq!(costs[1], 4, "{costs:?}");
+    assert!(claim(&world.ci, &json!({})).await.is_none());
+    let reply = world.ci.call(Method::POST, "/workers/claim", &[], None).await.unwrap();
+    assert_eq!(shared().await.line_of(&reply).await["d1"], 4);
 }

@@ -1,7 +1,6 @@
 //! Agents that are sessions of Claude Code, or of the stand-in for it, in tmux.
 
 use super::Site;
-use crate::process::LIMIT;
 use crate::{Claude, Machine, World};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -105,7 +104,6 @@ impl Site {
 
     /// Runs tmux.
     pub fn tmux(&self, args: &[&str]) -> Output {
-        let mut command = self.machine.command("tmux");
-        crate::process::output(command.args(args), b"", LIMIT)
+        self.machine.tmux(args)
     }
 }
