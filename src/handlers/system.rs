@@ -4,7 +4,7 @@ use crate::answer::{Handled, json};
 use crate::caller::Caller;
 use crate::context::Context;
 use multiclaude_hybrid_protocol::Timestamp;
-use serde_json::json;
+use multiclaude_hybrid_protocol::health::Health;
 use std::rc::Rc;
 
 /// `GET /v1/health`: does D1 answer? Needs no token.
@@ -18,14 +18,13 @@ pub async fn health(context: Context) -> Handled {
         crate::log::fault("health", error.cause.as_deref().unwrap_or_default());
     }
     let overall = if status == 200 { "ok" } else { "degraded" };
-    json(
-        status,
-        &json!({
-            "status": overall, "d1": d1, "version": env!("CARGO_PKG_VERSION"),
-            // A client whose clock differs has its webhooks refused.
-            "time": Timestamp(context.now),
-        }),
-    )
+    let health = Health {
+        status: overall.to_owned(),
+        d1: d1.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        time: Some(Timestamp(context.now)),
+    };
+    json(status, &health)
 }
 
 /// `GET /v1/whoami`: what the token stands for.

@@ -44,7 +44,7 @@ mod stream;
 mod transport;
 pub mod webhook;
 
-pub use api::{AgentFilter, EndpointTest, Health, MessageFilter, Page, RepoClient, Versioned};
+pub use api::{AgentFilter, MessageFilter, Page, RepoClient, Versioned};
 pub use base::{BaseUrl, BaseUrlError, DEFAULT_URL, URL_VARIABLE};
 pub use cause::Cause;
 pub use error::Error;

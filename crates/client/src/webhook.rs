@@ -7,6 +7,7 @@
 //! coordinator's pushes with it.
 
 use multiclaude_hybrid_protocol::message::Message;
+use multiclaude_hybrid_protocol::push::{PushKind, TestedAgent};
 use multiclaude_hybrid_protocol::spawn::SpawnRequest;
 use multiclaude_hybrid_protocol::webhook::{
     HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, Secret, TOLERANCE_SECS, verify,
@@ -125,17 +126,12 @@ pub enum WebhookError {
     },
 }
 
+/// An envelope as it is read: of a kind that is not known, there may be no data.
 #[derive(Deserialize)]
 struct Body {
     r#type: String,
     #[serde(default)]
     data: Value,
-}
-
-#[derive(Deserialize)]
-struct Test {
-    repo: Repo,
-    agent: AgentName,
 }
 
 impl Webhook {
@@ -213,14 +209,14 @@ fn header<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, Web
 fn read(body: &str) -> Result<Payload, WebhookError> {
     let Body { r#type: kind, data } =
         serde_json::from_str(body).map_err(|error| unreadable("webhook", &error))?;
-    Ok(match kind.as_str() {
-        "message.created" => Payload::Message(typed(&kind, data)?),
-        "worker.spawn_requested" => Payload::SpawnRequested(typed(&kind, data)?),
-        "endpoint.test" => {
-            let Test { repo, agent } = typed(&kind, data)?;
+    Ok(match PushKind::parse(&kind) {
+        Ok(PushKind::MessageCreated) => Payload::Message(typed(&kind, data)?),
+        Ok(PushKind::SpawnRequested) => Payload::SpawnRequested(typed(&kind, data)?),
+        Ok(PushKind::EndpointTest) => {
+            let TestedAgent { repo, agent } = typed(&kind, data)?;
             Payload::Test { repo, agent }
         }
-        _ => Payload::Unknown { kind, data },
+        Err(_) => Payload::Unknown { kind, data },
     })
 }
 

@@ -2,14 +2,15 @@
 
 use crate::examples;
 use crate::schemas::Schemas;
+use multiclaude_hybrid_protocol::Timestamp;
 use multiclaude_hybrid_protocol::message::Message;
+use multiclaude_hybrid_protocol::push::{PushKind, TestedAgent};
 use multiclaude_hybrid_protocol::spawn::SpawnRequest;
-use multiclaude_hybrid_protocol::{AgentName, Repo, Timestamp};
 use serde_json::{Value, json};
 
 /// One kind of push.
 struct Push {
-    kind: &'static str,
+    kind: PushKind,
     id: &'static str,
     summary: &'static str,
     description: &'static str,
@@ -22,13 +23,9 @@ struct Push {
 /// `webhooks` of the document.
 pub(crate) fn all(schemas: &mut Schemas) -> Value {
     let time = schemas.of::<Timestamp>();
-    let tested = json!({
-        "type": "object", "required": ["repo", "agent"],
-        "properties": { "repo": schemas.of::<Repo>(), "agent": schemas.of::<AgentName>() },
-    });
     let pushes = [
         Push {
-            kind: "message.created",
+            kind: PushKind::MessageCreated,
             id: "onMessage",
             summary: "A message for the agent",
             description: "Pushed to the agent's endpoint, in order, one at a time, until it is taken. `webhook-id` is the message's id.",
@@ -37,16 +34,16 @@ pub(crate) fn all(schemas: &mut Schemas) -> Value {
             reports: true,
         },
         Push {
-            kind: "endpoint.test",
+            kind: PushKind::EndpointTest,
             id: "onEndpointTest",
             summary: "A test of the endpoint",
             description: "Sent by `testEndpoint`.",
-            data: tested,
+            data: schemas.of::<TestedAgent>(),
             example: json!({ "repo": "acme/app", "agent": "merge-queue" }),
             reports: false,
         },
         Push {
-            kind: "worker.spawn_requested",
+            kind: PushKind::SpawnRequested,
             id: "onSpawnRequest",
             summary: "A worker is asked for",
             description: "Pushed to the `spawn_endpoint` of the repo's configuration, signed under its `webhook_secret`. `webhook-id` is the request's id. What runs there reports by `reportWorker`.",
@@ -57,7 +54,7 @@ pub(crate) fn all(schemas: &mut Schemas) -> Value {
     ];
     pushes
         .into_iter()
-        .map(|push| (push.kind.to_owned(), json!({ "post": operation(push, &time) })))
+        .map(|push| (push.kind.as_str().to_owned(), json!({ "post": operation(push, &time) })))
         .collect()
 }
 

@@ -89,6 +89,22 @@ pub struct Agent {
     pub webhook_secret: Option<String>,
 }
 
+/// The result of an `endpoint.test`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct EndpointTest {
+    /// Did the endpoint accept the test?
+    pub ok: bool,
+    /// The status of the endpoint's answer, if there was one.
+    #[serde(default)]
+    pub status: Option<u16>,
+    /// How long it took, in milliseconds.
+    pub duration_ms: i64,
+    /// Why the test failed: `timeout`, `status_500`, …
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
 /// What a change of an agent's endpoint asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum EndpointChange {

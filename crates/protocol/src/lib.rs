@@ -5,10 +5,10 @@
 //! | [`name`] | agent names, owners, repositories: parsed once, then trusted |
 //! | [`id`] | ids with a prefix; a message id names its mailbox and its place in it |
 //! | [`token`] | the format of bearer tokens and what a token may reach |
-//! | [`webhook`] | Standard Webhooks: secrets, signatures, payloads |
+//! | [`webhook`], [`push`] | Standard Webhooks: secrets and signatures; the bodies of pushes |
 //! | [`agent`], [`heartbeat`], [`message`] | wire types of the registry and the mailboxes |
 //! | [`spawn`], [`config`] | wire types of spawning and of a repo's configuration |
-//! | [`callback`], [`audit`] | what an endpoint of spawn requests reports; the audit log |
+//! | [`callback`], [`audit`], [`health`] | what an endpoint of spawn requests reports; the audit log; is the coordinator well? |
 //! | `schema` (a feature) | their JSON Schemas, for the OpenAPI document |
 //! | [`error`] | the closed set of error codes and the problem document |
 //! | [`body`], [`metadata`] | bodies of requests, each described once: type, reader, writer, schema |
@@ -26,11 +26,13 @@ pub mod body;
 pub mod callback;
 pub mod config;
 pub mod error;
+pub mod health;
 pub mod heartbeat;
 pub mod id;
 pub mod message;
 pub mod metadata;
 pub mod name;
+pub mod push;
 pub mod retry_after;
 #[cfg(feature = "schema")]
 pub mod schema;

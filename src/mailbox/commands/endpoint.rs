@@ -10,9 +10,10 @@ use multiclaude_hybrid_core::mailbox::{Configuration, Event, Write};
 use multiclaude_hybrid_core::outcome::{Answer as Wire, Outcome};
 use multiclaude_hybrid_core::registry::Version;
 use multiclaude_hybrid_core::secrets;
+use multiclaude_hybrid_protocol::agent::EndpointTest;
+use multiclaude_hybrid_protocol::push::{PushKind, TestedAgent, envelope};
 use multiclaude_hybrid_protocol::webhook::Secret;
 use multiclaude_hybrid_protocol::{AgentId, Owner, Timestamp};
-use serde_json::json;
 use std::rc::Rc;
 
 impl Inner {
@@ -119,13 +120,10 @@ impl Inner {
             Ok::<_, Refused>((endpoint.url.clone(), config.version))
         })??;
         let id = format!("test_{}", random::request_id());
-        let body = json!({
-            "type": "endpoint.test",
-            "timestamp": Timestamp(clock::now()),
-            "data": { "repo": repo, "agent": agent },
-        });
+        let tested = serde_json::to_string(&TestedAgent { repo, agent })?;
+        let body = envelope(PushKind::EndpointTest, Timestamp(clock::now()), &tested);
         let secrets = self.secrets(settings)?;
-        let post = Post { url, id: id.clone(), body: body.to_string(), secrets };
+        let post = Post { url, id: id.clone(), body, secrets };
         let (answer, ms) = delivery::post(&post, &settings.timing).await;
         let outcome = Outcome::of(answer);
         let error = outcome.error().map(|class| class.to_string());
@@ -139,8 +137,6 @@ impl Inner {
             Wire::Status { code, .. } => Some(code),
             Wire::Timeout | Wire::Connection => None,
         };
-        Answer::json(&json!({
-            "ok": error.is_none(), "status": status, "error": error, "duration_ms": ms,
-        }))
+        Answer::json(&EndpointTest { ok: error.is_none(), status, duration_ms: ms, error })
     }
 }

@@ -13,6 +13,7 @@ use multiclaude_hybrid_core::mailbox::{Kind, Push};
 use multiclaude_hybrid_core::outcome::{ErrorClass, Outcome};
 use multiclaude_hybrid_protocol::Timestamp;
 use multiclaude_hybrid_protocol::message::FailureReason;
+use multiclaude_hybrid_protocol::push::{PushKind, envelope};
 
 impl Inner {
     /// Pushes the oldest message, if it may go out now, and stores the outcome.
@@ -85,10 +86,9 @@ impl Inner {
 }
 
 fn body(kind: Kind, data: &str) -> String {
-    let event = match kind {
-        Kind::Agent => "message.created",
-        Kind::Spawns => "worker.spawn_requested",
+    let kind = match kind {
+        Kind::Agent => PushKind::MessageCreated,
+        Kind::Spawns => PushKind::SpawnRequested,
     };
-    let now = Timestamp(clock::now());
-    format!("{{\"type\":\"{event}\",\"timestamp\":\"{now}\",\"data\":{data}}}")
+    envelope(kind, Timestamp(clock::now()), data)
 }

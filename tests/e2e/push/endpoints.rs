@@ -3,9 +3,9 @@
 use super::{attempted, pushed_to, send};
 use crate::{agent, code, fields, name, status_is, with_endpoint};
 use e2e::{Answer, Sink, shared};
-use multiclaude_hybrid_client::EndpointTest;
 use multiclaude_hybrid_protocol::ErrorCode::NoEndpoint;
 use multiclaude_hybrid_protocol::agent::Delivery;
+use multiclaude_hybrid_protocol::agent::EndpointTest;
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use reqwest::Method;
 use serde_json::json;

@@ -11,9 +11,10 @@ use crate::table::{Fit, table};
 use crate::types;
 use crate::values::one_of;
 use clap::{Args, Subcommand};
+use multiclaude_hybrid_client::AgentFilter;
+use multiclaude_hybrid_client::protocol::agent::EndpointTest;
 use multiclaude_hybrid_client::protocol::agent::{Agent, AgentStatus, Delivery, Location};
 use multiclaude_hybrid_client::protocol::{AgentName, Owner, Timestamp};
-use multiclaude_hybrid_client::{AgentFilter, EndpointTest};
 use register::RegisterArgs;
 
 /// Show and manage the agents of a repo on all machines.

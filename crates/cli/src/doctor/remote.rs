@@ -10,8 +10,9 @@ use crate::settings::{Login, covered};
 use futures_util::future::join_all;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::agent::{Agent, AgentStatus};
+use multiclaude_hybrid_client::protocol::health::Health;
 use multiclaude_hybrid_client::protocol::token::TokenKind;
-use multiclaude_hybrid_client::{AgentFilter, BaseUrl, Client, Error, Health};
+use multiclaude_hybrid_client::{AgentFilter, BaseUrl, Client, Error};
 
 /// A clock that is this far off breaks signatures soon.
 const SKEW_WARNING_MS: i64 = 30_000;

@@ -2,7 +2,7 @@
 
 use crate::{Call, Error, Repeat, RepoClient};
 use multiclaude_hybrid_protocol::agent::{
-    Agent, AgentStatus, AgentUpdate, EndpointChange, Location, Registration,
+    Agent, AgentStatus, AgentUpdate, EndpointChange, EndpointTest, Location, Registration,
 };
 use multiclaude_hybrid_protocol::heartbeat::{Heartbeat, HeartbeatResult};
 use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner};
@@ -20,21 +20,6 @@ pub struct AgentFilter {
     pub status: Option<AgentStatus>,
     /// Only agents of this owner.
     pub owner: Option<Owner>,
-}
-
-/// The result of an `endpoint.test`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EndpointTest {
-    /// Did the endpoint accept the test?
-    pub ok: bool,
-    /// The status of the endpoint's answer, if there was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    /// How long it took, in milliseconds.
-    pub duration_ms: i64,
-    /// Why the test failed: `timeout`, `status_500`, …
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
 }
 
 /// Adds the header that binds a call to an incarnation.

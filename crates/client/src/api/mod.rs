@@ -8,10 +8,9 @@ mod system;
 mod tokens;
 mod workers;
 
-pub use agents::{AgentFilter, EndpointTest};
+pub use agents::AgentFilter;
 pub use config::Versioned;
 pub use messages::{MessageFilter, Page};
-pub use system::Health;
 
 use crate::{Call, Client, Error, Reply};
 use multiclaude_hybrid_protocol::Repo;

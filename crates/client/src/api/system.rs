@@ -1,25 +1,10 @@
 //! Health, identity and description of the coordinator.
 
 use crate::{Call, Client, Error, Repeat};
-use multiclaude_hybrid_protocol::Timestamp;
+use multiclaude_hybrid_protocol::health::Health;
 use multiclaude_hybrid_protocol::token::WhoAmI;
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-/// The answer of `GET /v1/health`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Health {
-    /// `ok` or `degraded`.
-    pub status: String,
-    /// The database: `ok` or `unavailable`.
-    pub d1: String,
-    /// The coordinator's version.
-    pub version: String,
-    /// The coordinator's time, if it reports that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time: Option<Timestamp>,
-}
 
 impl Client {
     /// `GET /v1/health`, once. A degraded coordinator is an answer, not an error.

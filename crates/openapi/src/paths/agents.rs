@@ -4,7 +4,9 @@ use crate::operation::{Operation, delete, get, patch, post};
 use crate::parameters::{path, query};
 use crate::schemas::Schemas;
 use crate::{examples, links};
-use multiclaude_hybrid_protocol::agent::{Agent, AgentStatus, AgentUpdate, Location, Registration};
+use multiclaude_hybrid_protocol::agent::{
+    Agent, AgentStatus, AgentUpdate, EndpointTest, Location, Registration,
+};
 use multiclaude_hybrid_protocol::heartbeat::{HEARTBEATS_MAX, Heartbeat, HeartbeatResult};
 use multiclaude_hybrid_protocol::webhook::Secret;
 use multiclaude_hybrid_protocol::{AgentName, ErrorCode};
@@ -91,15 +93,7 @@ fn endpoints(schemas: &mut Schemas) -> Vec<Operation> {
     let rotated = json!({
         "type": "object", "required": ["webhook_secret"], "properties": { "webhook_secret": secret },
     });
-    let tested = json!({
-        "type": "object", "required": ["ok", "status", "error", "duration_ms"],
-        "properties": {
-            "ok": { "type": "boolean", "description": "Would a message have been delivered?" },
-            "status": { "type": ["integer", "null"], "description": "What the endpoint answered." },
-            "error": { "type": ["string", "null"], "description": "The class of the failure." },
-            "duration_ms": { "type": "integer" },
-        },
-    });
+    let tested = schemas.of::<EndpointTest>();
     vec![
         named(
             post(

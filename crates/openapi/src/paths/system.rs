@@ -5,6 +5,7 @@ use crate::operation::{Access, Operation, get};
 use crate::parameters::path;
 use crate::schemas::Schemas;
 use multiclaude_hybrid_protocol::ErrorCode;
+use multiclaude_hybrid_protocol::health::Health;
 use multiclaude_hybrid_protocol::token::WhoAmI;
 use serde_json::{Value, json};
 
@@ -12,29 +13,17 @@ fn open(path: &'static str, id: &'static str, summary: &'static str) -> Operatio
     Operation::new("get", path, id, summary, Access::Open).tag("System")
 }
 
-fn health(status: &str, d1: &str) -> (Value, Value) {
-    let schema = json!({
-        "type": "object", "required": ["status", "d1", "version", "time"],
-        "properties": {
-            "status": { "const": status }, "d1": { "const": d1 },
-            "version": { "type": "string", "description": "Of the coordinator." },
-            "time": { "type": "string", "format": "date-time", "description": "Its clock: webhooks are refused when clocks differ by five minutes." },
-        },
-    });
-    (
-        schema,
-        json!({ "status": status, "d1": d1, "version": env!("CARGO_PKG_VERSION"), "time": examples::NOON }),
-    )
+fn health(status: &str, d1: &str) -> Value {
+    json!({ "status": status, "d1": d1, "version": env!("CARGO_PKG_VERSION"), "time": examples::NOON })
 }
 
 pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
-    let (good, good_example) = health("ok", "ok");
-    let (bad, bad_example) = health("degraded", "unavailable");
+    let schema = schemas.of::<Health>();
     let text = |kind: &str| Some(json!({ kind: { "schema": { "type": "string" } } }));
     vec![
         open("/v1/health", "health", "Says whether the database answers")
-            .answers(200, "It does.", good, good_example)
-            .answers(503, "It does not.", bad, bad_example),
+            .answers(200, "It does.", schema.clone(), health("ok", "ok"))
+            .answers(503, "It does not.", schema, health("degraded", "unavailable")),
         open("/v1/openapi.json", "openapi", "This document").answers(
             200,
             "The document.",
