@@ -38,7 +38,7 @@ async function furnish(url, admin) {
     await call(url, token.token, 'POST', `${repo}/agents`, { name, type: name });
   }
   const secret = `whsec_${randomBytes(32).toString('base64')}`;
-  // Callbacks are taken where requests are pushed; nobody listens there.
+  // Callbacks are taken if requests are pushed; nothing listens there.
   const config = { enabled: true, spawn_endpoint: 'http://127.0.0.1:9/', webhook_secret: secret, max_spawns_per_minute: MANY, max_workers: MANY };
   for (const name of ['contract', 'configured']) {
     await call(url, token.token, 'PUT', `/repos/${OWNER}/${name}/config`, config);

@@ -80,7 +80,7 @@ async function choosePort(wanted) {
   return wanted;
 }
 
-// Nobody else may use the directory: neither another `make dev` nor what is
+// The directory is ours alone: neither another `make dev` nor what is
 // left of one that was killed.
 async function occupy(local) {
   const other = await lock(join(local.dir, 'lock'), local.running, HOLDER_MS);
@@ -94,7 +94,7 @@ async function occupy(local) {
   }
 }
 
-// Tells others who has the lock, while that is so.
+// Shows others who has the lock, while we have it.
 let withdraw = () => {};
 function announce({ running }, port) {
   writePrivate(running, JSON.stringify({ pid: process.pid, port }) + '\n');

@@ -1,4 +1,4 @@
-// Programs that end with this process, however it ends: by itself, by a
+// Programs that end with this process, however it ends: on its own, by a
 // signal, or by SIGKILL, which no handler sees.
 import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, constants, existsSync, openSync } from 'node:fs';
@@ -33,7 +33,7 @@ function isHeld(fifo) {
     closeSync(openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK));
     return true;
   } catch (error) {
-    if (error.code === 'ENXIO') return false; // Nobody reads from it.
+    if (error.code === 'ENXIO') return false; // Nothing reads from it.
     throw error;
   }
 }

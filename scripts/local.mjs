@@ -34,7 +34,7 @@ export function prepare(dir) {
   };
 }
 
-// What is made on first use: the secrets, and what tells of running programs.
+// What is made on first use: the secrets, and the files that name running programs.
 export function initialize({ keepers, vars }) {
   prepareKeepers(keepers);
   if (existsSync(vars)) return;

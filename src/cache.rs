@@ -1,7 +1,7 @@
 //! What an isolate remembers of D1: positive facts only, for at most 60 s.
 //!
 //! That is how long a revoked token or a changed owner can go unnoticed by
-//! other isolates. Whoever is about to refuse looks into D1 again first.
+//! other isolates. A refusal looks into D1 again first.
 
 use crate::caller::Caller;
 use crate::store::agents::Holder;

@@ -95,7 +95,7 @@ impl Deref for Admin {
 }
 
 impl Caller {
-    /// What the audit log is to tell of something done by this caller.
+    /// The entry in the audit log for a change by this caller.
     pub fn entry(
         &self,
         context: &Context,
@@ -174,7 +174,7 @@ impl RepoCaller {
         )))
     }
 
-    /// What the audit log is to tell of something done in this repo.
+    /// The entry in the audit log for a change in this repo.
     pub fn entry(
         &self,
         context: &Context,

@@ -52,7 +52,7 @@ pub struct Asked {
     pub rotate: bool,
 }
 
-/// Tells the mailbox what the row wants; answers a generated secret.
+/// Configures the mailbox as its row says; answers a generated secret.
 pub async fn configure(
     context: &Context,
     row: &Row,

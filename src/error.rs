@@ -1,6 +1,6 @@
 //! What goes wrong in a request, and the only place that makes a response of
 //! it. Handlers and stores return [`ApiError`]; a fault of ours keeps its
-//! cause for the log and tells the client a request id.
+//! cause for the log and gives the client a request id.
 
 use multiclaude_hybrid_core::mailbox::Refused;
 use multiclaude_hybrid_protocol::ErrorCode;
@@ -93,7 +93,7 @@ impl ApiError {
         serde_json::to_string(&problem)
     }
 
-    /// The response that tells it.
+    /// The response to the client.
     pub fn into_response(self, request_id: &str) -> worker::Result<Response> {
         let headers = Headers::new();
         headers.set("content-type", "application/problem+json")?;

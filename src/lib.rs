@@ -179,8 +179,8 @@ fn require_https(url: &str, allow_insecure: bool) -> Result<(), ApiError> {
     Err(ApiError::new(
         ErrorCode::HttpsRequired,
         format!(
-            "This is served over https only: a token sent over http is a token told to everybody \
-             on the way. If one was sent just now, replace it.{hint}"
+            "This is served over https only: everybody on the way can read a token that is \
+             sent over http. If one was sent just now, replace it.{hint}"
         ),
     ))
 }

@@ -81,7 +81,7 @@ pub fn pushed(mailbox: &str, message: &str, attempt: u32, outcome: &str, ms: i64
     ));
 }
 
-/// Logs what a mailbox did by itself.
+/// Logs work that no request asked a mailbox for.
 pub fn worked(mailbox: &str, what: &str, rows: u32) {
     line(&json!({ "event": "mailbox", "mailbox": mailbox, "what": what, "rows": rows }));
 }

@@ -45,7 +45,7 @@ fn read(env: &Env) -> Result<Settings, String> {
     let keys = variable(env, "MASTER_KEY").ok_or(
         "The secret MASTER_KEY is not set, so webhook secrets could not be stored safely. Set it \
          with `wrangler secret put MASTER_KEY` to k1:<base64 of 32 random bytes>, for example \
-         k1:$(openssl rand -base64 32); `make dev` makes one by itself.",
+         k1:$(openssl rand -base64 32); `make dev` makes one.",
     )?;
     let keys = KeyRing::parse(&keys).map_err(|error| format!("The secret MASTER_KEY {error}."))?;
     let admin = variable(env, "ADMIN_TOKEN").map(|text| {

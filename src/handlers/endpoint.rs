@@ -42,7 +42,7 @@ pub async fn rotate(
     json(200, &json!({ "webhook_secret": secret }))
 }
 
-/// `POST …/agents/{name}/endpoint/test`: sends `endpoint.test` and tells
+/// `POST …/agents/{name}/endpoint/test`: sends `endpoint.test` and answers
 /// status, duration and error class.
 pub async fn test(
     context: Context,

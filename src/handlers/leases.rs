@@ -145,7 +145,7 @@ async fn write(
 ) -> Result<Option<Row>, ApiError> {
     let entry = |action| caller.entry(context, action, row.id.as_str());
     let db = context.db()?;
-    let action = told(row, updated, wish);
+    let action = audited(row, updated, wish);
     if wish.status == Some(SpawnStatus::Pending) {
         let entry = entry(action.unwrap_or(AuditAction::WorkerReturned))?;
         return leases::give_back(db, row, updated, wish, context.now, &entry).await;
@@ -154,8 +154,8 @@ async fn write(
     leases::update(db, row, updated, wish, context.now, entry.as_ref()).await
 }
 
-/// What the audit log tells of an update: starts, ends and returns, not renewals.
-fn told(row: &Row, updated: &Updated, wish: &WorkerUpdate) -> Option<AuditAction> {
+/// The action in the audit log: starts, ends and returns, not renewals.
+fn audited(row: &Row, updated: &Updated, wish: &WorkerUpdate) -> Option<AuditAction> {
     match updated.status {
         SpawnStatus::Completed => Some(AuditAction::WorkerCompleted),
         SpawnStatus::Failed => Some(AuditAction::WorkerFailed),

@@ -67,8 +67,8 @@ pub async fn send(
     pass_on(ask(&context, &caller.repo, &message.to, &command, &fields).await?)
 }
 
-/// Checks that the caller may send as `from`, and answers the agent to be
-/// told of a failure.
+/// Checks that the caller may send as `from`, and answers the agent that is notified of
+/// a failure.
 async fn sender(
     context: &Context,
     caller: &RepoCaller,

@@ -7,7 +7,7 @@ use crate::error::{ApiError, no_such_path};
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::{Headers, Response, js_sys, web_sys};
 
-/// The page asks nobody but this host. Its renderer sets styles inline.
+/// The page loads from this host only. Its renderer sets styles inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
      img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'";

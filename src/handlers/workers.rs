@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | spawn | 3 (one batch of 2: the row and its audit entry), 1 more with a key | 2, and for each push 1 and 1 object request |
 //! | claim | 4 (one batch of 3), 1 more with a key | 0 |
-//! | PATCH | 2, a start, end or return 3 (one batch of 2) | 0; an end 3 and 1 object request to tell of it; a return as a spawn |
+//! | PATCH | 2, a start, end or return 3 (one batch of 2) | 0; an end 3 and 1 object request to notify; a return as a spawn |
 //! | PATCH with a log | 1 more, in one batch with the others | the same |
 //! | list, get | 2 | 1 |
 //! | log | 1 | 0 |
@@ -102,7 +102,7 @@ async fn repeated(context: &Context, key: Option<(&str, &str)>) -> Result<Option
     }
 }
 
-/// Who is told of the end: checked, or the caller itself.
+/// Who is notified of the end: checked, or the caller itself.
 async fn spawned_by(
     context: &Context,
     caller: &RepoCaller,
@@ -162,7 +162,7 @@ async fn limit_reached(context: &Context, repo: &Repo) -> Result<ApiError, ApiEr
     .retry_after(60))
 }
 
-/// Notices leases that have ended, and tells requesters after the answer.
+/// Ends leases that are over, and notifies requesters after the answer.
 pub async fn expire(context: &Context, repo: &Repo) -> Result<(), ApiError> {
     let timing = &context.settings.timing;
     if leases::expire(context.db()?, Some(repo), context.now, timing).await? {

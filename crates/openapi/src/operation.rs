@@ -14,7 +14,7 @@ pub(crate) enum Access {
     Open,
     /// The holder of a token.
     Bearer,
-    /// Whoever signs under the repo's secret.
+    /// The holder of the repo's secret, who signs.
     Signature,
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn tags() -> Value {
         tag("Agents", "The registry. `id` is an agent's incarnation."),
         tag(
             "Messages",
-            "`pending → delivered → acked`, or `failed`, which the sending agent is told."
+            "`pending → delivered → acked`, or `failed`, of which the sending agent is notified."
         ),
         tag("Workers", "Requests for workers: asked for, claimed under a lease, ended."),
         tag("Configuration", "Of one repo, and what was done in it."),

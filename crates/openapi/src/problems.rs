@@ -72,7 +72,7 @@ pub(crate) fn responses(codes: &[ErrorCode], problem: &Value) -> BTreeMap<u16, V
 }
 
 fn response(status: u16, codes: &BTreeSet<&str>, problem: &Value) -> Value {
-    let told: Vec<_> = ErrorCode::ALL
+    let listed: Vec<_> = ErrorCode::ALL
         .iter()
         .filter(|code| codes.contains(code.as_str()))
         .map(|code| format!("- `{}`: {}", code.as_str(), code.title()))
@@ -89,7 +89,7 @@ fn response(status: u16, codes: &BTreeSet<&str>, problem: &Value) -> Value {
         "properties": { "status": { "const": status }, "code": { "enum": codes } },
     });
     json!({
-        "description": told.join("\n"),
+        "description": listed.join("\n"),
         "headers": headers,
         "content": { "application/problem+json": { "schema": schema } },
     })

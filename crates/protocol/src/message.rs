@@ -37,7 +37,7 @@ wire_enum!(
 wire_enum!(
     /// Why a message failed.
     FailureReason {
-        /// Nobody took it before its time was over.
+        /// It was not taken in time.
         Expired = "expired",
         /// The recipient was deregistered or replaced.
         AgentGone = "agent_gone",
@@ -54,7 +54,7 @@ pub enum Sender {
     Agent(AgentName),
     /// `user:<owner>`: a person, who has no mailbox and gets receipts only.
     User(Owner),
-    /// The coordinator. Nobody else can send as `system`.
+    /// The coordinator. A client cannot send as `system`.
     System,
 }
 
@@ -118,12 +118,12 @@ pub struct Message {
     pub status: MessageStatus,
     /// When it was stored.
     pub created_at: Timestamp,
-    /// When it fails if nobody took it.
+    /// When it fails if it was not taken.
     pub expires_at: Timestamp,
     /// When the recipient's side had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivered_at: Option<Timestamp>,
-    /// When the agent itself had taken it, as was proved; absent if nobody said so.
+    /// When the agent itself had taken it, as was proved; absent if that was not reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen_at: Option<Timestamp>,
     /// When the recipient confirmed it.
@@ -167,7 +167,7 @@ body! {
         pub reply_to: Option<MessageId> = optional(parsed()),
         /// Flexible key-value pairs.
         pub metadata: Metadata = or(Metadata::new(), metadata()),
-        /// How long it may wait, in seconds; then it fails and the sending agent is told.
+        /// How long it may wait, in seconds; then it fails and the sending agent is notified.
         /// 7 days if absent.
         pub ttl_seconds: Option<i64> = optional(integer(1..=TTL_MAX_SECS)),
     }

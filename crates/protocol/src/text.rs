@@ -9,7 +9,7 @@ use icu_properties::CodePointSetData;
 use icu_properties::props::{BidiControl, DefaultIgnorableCodePoint};
 use std::borrow::Cow;
 
-/// Is it a character that nobody sees? Controls but newline and tab, marks of direction,
+/// Is it an invisible character? Controls but newline and tab, marks of direction,
 /// separators of lines and paragraphs, marks of annotations, and whatever Unicode calls
 /// ignorable: joiners and fillers of no width, soft hyphens, tags, variation selectors.
 pub fn is_hidden(character: char) -> bool {

@@ -115,7 +115,7 @@ fn endpoints(schemas: &mut Schemas) -> Vec<Operation> {
             post(
                 "/v1/repos/{owner}/{repo}/agents/{name}/endpoint/test",
                 "testEndpoint",
-                "Sends `endpoint.test` and tells how it went",
+                "Sends `endpoint.test` and answers the outcome",
             ),
             &name,
         )

@@ -18,11 +18,11 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     let id = schemas.of::<AuditId>();
     let all = vec![
         get(CONFIG, "getConfig", "The repo's configuration")
-            .about("The defaults, if nobody has set it. `webhook_secret` is for service and admin tokens.")
+            .about("The defaults, if it was never set. `webhook_secret` is for service and admin tokens.")
             .answers(200, "The configuration.", config.clone(), examples::config())
             .header("ETag", "ETag"),
         put(CONFIG, "putConfig", "Replaces the configuration")
-            .about("For service and admin tokens. With `If-Match` only if nobody has changed it since.")
+            .about("For service and admin tokens. With `If-Match` only if it was not changed since.")
             .unchecked(named("IfMatch"))
             .body(wish, true, &[("hybrid", json!({ "enabled": true, "remote_agents": ["merge-queue"], "max_workers": 4, "max_spawns_per_minute": 20 }))])
             .answers(200, "The configuration as it is now.", config, examples::config())

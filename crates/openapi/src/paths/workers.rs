@@ -37,7 +37,7 @@ fn page(operation: Operation, request: &Value) -> Operation {
         .pages(query("after", "How many to skip.", after))
 }
 
-/// Whoever asks for workers.
+/// For requesters.
 fn requests(schemas: &mut Schemas) -> Vec<Operation> {
     let (request, id) = (schemas.of::<SpawnRequest>(), schemas.of::<SpawnId>());
     let (new, status) = (schemas.request::<NewSpawn>(), schemas.of::<SpawnStatus>());
@@ -46,7 +46,7 @@ fn requests(schemas: &mut Schemas) -> Vec<Operation> {
     let (example, asked) = (examples::spawn, examples::asked);
     vec![
         post("/v1/repos/{owner}/{repo}/workers/spawn", "requestWorker", "Asks for a worker")
-            .about("Whoever asked is told of the end by a message from `system`. `runner_seen_at` in the answer says when somebody last asked for work in this repo.")
+            .about("The requester is notified of the end by a message from `system`. `runner_seen_at` in the answer says when a runner last asked for work in this repo.")
             .parameter(named("IdempotencyKey"))
             .agent_id()
             .body(new, true, &[
@@ -62,7 +62,7 @@ fn requests(schemas: &mut Schemas) -> Vec<Operation> {
             .fails(&[ErrorCode::SpawnRateLimited, ErrorCode::WorkerLimitReached, ErrorCode::IdempotencyMismatch]),
         page(get("/v1/repos/{owner}/{repo}/workers", "listWorkers", "Lists requests"), &request)
             .parameter(query("status", "Only of this status.", status)),
-        page(get("/v1/repos/{owner}/{repo}/workers/pending", "listPendingWorkers", "Requests that nobody has claimed"), &request),
+        page(get("/v1/repos/{owner}/{repo}/workers/pending", "listPendingWorkers", "Requests that no runner has claimed"), &request),
         one(get(WORKER, "getWorker", "One request"), id.clone())
             .answers(200, "The request.", request.clone(), example()),
         one(get("/v1/repos/{owner}/{repo}/workers/{id}/log", "getWorkerLog", "The end of a worker's log"), id.clone())
@@ -75,7 +75,7 @@ fn requests(schemas: &mut Schemas) -> Vec<Operation> {
     ]
 }
 
-/// Whoever runs them.
+/// For runners.
 fn runners(schemas: &mut Schemas) -> Vec<Operation> {
     let (request, id) = (schemas.of::<SpawnRequest>(), schemas.of::<SpawnId>());
     let (claim, update) = (schemas.request::<Claim>(), schemas.request::<WorkerUpdate>());
@@ -104,7 +104,7 @@ fn runners(schemas: &mut Schemas) -> Vec<Operation> {
             .link("renew", renew)
             .nothing(204, "There is none."),
         one(patch(WORKER, "updateWorker", "The holder of the lease renews it, names the worker, ends it, gives it back"), id.clone())
-            .about("`cancel_requested` in the answer asks the runner to stop. Whoever gets 409 `lease_lost` must stop its worker. `\"status\": \"pending\"` gives the request back, as if it had never been claimed; 409 `invalid_transition` where a worker has started and `retry` is false.")
+            .about("`cancel_requested` in the answer asks the runner to stop. A runner that gets 409 `lease_lost` must stop its worker. `\"status\": \"pending\"` gives the request back, as if it had never been claimed; 409 `invalid_transition` where a worker has started and `retry` is false.")
             .body(update, true, &[
                 ("started", json!({ "lease_token": "lease_…", "worker_name": "clever-fox" })),
                 ("at work", json!({ "lease_token": "lease_…", "progress": "9 of 10 tests pass", "log_tail": "test nine … ok\n" })),

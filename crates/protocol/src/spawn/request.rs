@@ -24,7 +24,7 @@ pub(super) const LABELS_MAX: usize = 16;
 wire_enum!(
     /// How far a request has come.
     SpawnStatus {
-        /// Nobody has claimed it.
+        /// No runner has claimed it.
         Pending = "pending",
         /// A runner has.
         InProgress = "in_progress",
@@ -35,13 +35,13 @@ wire_enum!(
     }
 );
 
-/// Who asked for a worker, and is told of its end.
+/// Who asked for a worker, and is notified of its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SpawnedBy {
     /// A registered agent.
     Agent(AgentName),
     /// `<type>:<owner>`: that owner's agent of the type; `user:<owner>` is a
-    /// person, who is told nothing.
+    /// person, who gets no notice.
     Role(String, Owner),
 }
 
@@ -113,7 +113,7 @@ pub struct SpawnRequest {
     /// When the runner's lease ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_expires_at: Option<Timestamp>,
-    /// The lease has ended, and the worker had started: nobody else gets it.
+    /// The lease has ended, and the worker had started: no other runner gets it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lease_expired: bool,
     /// Somebody has asked to cancel it.
@@ -144,7 +144,7 @@ pub struct SpawnRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Lease {
-    /// Fences every later update; not to be told to anybody.
+    /// Fences every later update; to be kept secret.
     pub token: String,
     /// When it ends unless it is renewed.
     pub expires_at: Timestamp,
@@ -155,7 +155,7 @@ body! {
     pub struct NewSpawn {
         /// What the worker is to do, at most 65536 bytes of UTF-8; not only blanks.
         pub task: String = required(text().large(TASK_MAX).not_blank()),
-        /// Who is told of the end: an agent that the caller may act for, `<type>:<owner>` or
+        /// Who is notified of the end: an agent that the caller may act for, `<type>:<owner>` or
         /// `user:<owner>`. Absent: the caller.
         pub spawned_by: Option<SpawnedBy> = or_empty(parsed()),
         /// Higher is more urgent.
