@@ -10,7 +10,6 @@ use crate::service::Service;
 use crate::session::{Need, Session, remote_agents};
 use crate::settings::Login;
 use crate::shim::{Hooks, Message};
-use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_client::AgentFilter;
 use multiclaude_hybrid_client::protocol::token::Scope;
 use multiclaude_hybrid_client::protocol::{AgentName, Owner, Repo};
@@ -77,8 +76,7 @@ async fn merge_queue(session: &Session, repo: &Repo, login: &Login) -> Outcome<S
 
 /// Does a bridge run here, or is one installed?
 fn bridge_is_there(session: &Session) -> bool {
-    let home = session.home.user();
-    Service::of_home(home).is_installed() || Dirs::of_home(home).is_running()
+    Service::of(&session.home).is_installed() || session.home.bridge().is_running()
 }
 
 impl Hooks for Commands {
@@ -145,7 +143,7 @@ impl Hooks for Commands {
         match asked(merge_queue(&session, &repo, &login)) {
             Ok(Serves::Nobody | Serves::ThisMachine) => None,
             Ok(Serves::Owner(owner)) if here.enabled && bridge_is_there(&session) => {
-                let carries = if Dirs::of_home(session.home.user()).is_running() {
+                let carries = if session.home.bridge().is_running() {
                     "the bridge carries messages to it"
                 } else {
                     "the bridge that is installed here does not run now; start it: multiclaude-hybrid bridge \

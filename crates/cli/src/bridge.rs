@@ -1,12 +1,11 @@
 //! The bridge of this machine, as the commands see it.
 
-use crate::failure::{Failure, Outcome, io};
+use crate::failure::{Failure, Outcome};
+use crate::files::read_json;
 use crate::session::Session;
-use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_bridge::status::{RepoStatus, Status};
 use multiclaude_hybrid_bridge::unix::path_fault;
 use multiclaude_hybrid_client::protocol::Repo;
-use std::io::ErrorKind;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -15,28 +14,19 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the running bridge last reported; nothing if none runs.
 pub fn running(session: &Session) -> Outcome<Option<Status>> {
-    let dirs = Dirs::of_home(session.home.user());
+    let dirs = session.home.bridge();
     if !dirs.is_running() {
         return Ok(None);
     }
-    let path = dirs.status();
-    let text = match std::fs::read(&path) {
-        Ok(text) => text,
-        // It has just been started for the first time.
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Some(Status::default())),
-        Err(error) => return Err(io("read", &path)(error)),
-    };
-    let status = serde_json::from_slice(&text);
-    status.map(Some).map_err(|error| {
-        Failure::new(format!("{} is damaged: {error}", path.display()))
-            .hint("restart the bridge; it writes the file again")
-    })
+    let hint = |_: &str| "restart the bridge; it writes the file again".to_owned();
+    // Without the file it has just been started for the first time.
+    Ok(Some(read_json(&dirs.status(), hint)?.unwrap_or_default()))
 }
 
 /// Why multiclaude's daemon does not run, as far as that can be told, and what to
 /// do.
 pub fn daemon_is_down(session: &Session) -> (String, &'static str) {
-    match path_fault(&session.home.daemon_socket()) {
+    match path_fault(&session.home.multiclaude().socket()) {
         Some(fault) => (
             format!("cannot run in this home: {fault}"),
             "set HOME to a shorter path, for example that of a link to this home",

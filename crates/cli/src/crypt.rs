@@ -6,8 +6,9 @@
 
 mod sent;
 
-use crate::failure::{Exit, Failure, Outcome, io};
-use crate::home::{Home, write_private};
+use crate::failure::{Exit, Failure, Outcome};
+use crate::files::{read_json, write_json};
+use crate::home::Home;
 use crate::secrets::Name;
 use crate::session::{InRepo, Session};
 use crate::settings::{Key, Place, Settings};
@@ -19,7 +20,6 @@ use multiclaude_hybrid_client::sealed::{
 };
 use serde::Serialize;
 use std::cell::OnceCell;
-use std::io::ErrorKind;
 
 /// A message as its reader is shown it.
 #[derive(Debug, Serialize)]
@@ -39,18 +39,12 @@ pub struct Opened {
 
 /// The other agents' keys, as first seen.
 pub fn pins(home: &Home) -> Outcome<Pins> {
-    let path = home.pins();
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Pins::default()),
-        Err(error) => return Err(io("read", &path)(error)),
-    };
-    serde_json::from_str(&text).map_err(|error| {
-        let path = path.display();
-        Failure::new(format!("{path} is damaged: {error}")).hint(format!(
+    let known = read_json(&home.pins(), |path| {
+        format!(
             "fix it; or, if you trust the keys that are published now: mv {path} {path}.damaged"
-        ))
-    })
+        )
+    });
+    Ok(known?.unwrap_or_default())
 }
 
 /// Reads, changes and writes the known keys, one process at a time.
@@ -58,9 +52,7 @@ pub fn change_pins<T>(home: &Home, change: impl FnOnce(&mut Pins) -> T) -> Outco
     let _lock = home.lock()?;
     let mut pins = pins(home)?;
     let result = change(&mut pins);
-    let text = serde_json::to_vec_pretty(&pins)
-        .map_err(|error| Failure::new(format!("cannot write the known keys: {error}")))?;
-    write_private(&home.pins(), &text)?;
+    write_json(&home.pins(), &pins)?;
     Ok(result)
 }
 

@@ -27,46 +27,48 @@
 //! *In scope:* one command, one run. *Out of scope:* the wire (the client
 //! crate), decisions of the coordinator.
 
+#![allow(unreachable_pub, reason = "a program: its modules are private, but for its tests")]
 #![allow(
     rustdoc::invalid_html_tags,
     reason = "the docs of arguments are help texts, where <owner> is no HTML"
 )]
 
-pub mod args;
-pub mod behind;
-pub mod bridge;
-pub mod claude_code;
-pub mod commands;
-pub mod completion;
-pub mod crypt;
-pub mod doctor;
-pub mod failure;
-pub mod help;
+mod args;
+mod behind;
+mod bridge;
+mod claude_code;
+mod commands;
+mod completion;
+mod crypt;
+mod doctor;
+mod failure;
+mod files;
+mod help;
 pub mod home;
-pub mod ids;
-pub mod machine;
-pub mod multiclaude;
-pub mod output;
-pub mod progress;
-pub mod queue;
-pub mod received;
-pub mod redact;
-pub mod remote;
-pub mod secrets;
-pub mod sender;
-pub mod service;
-pub mod session;
-pub mod settings;
+mod ids;
+mod machine;
+mod multiclaude;
+mod output;
+mod progress;
+mod queue;
+mod received;
+mod redact;
+mod remote;
+mod secrets;
+mod sender;
+mod service;
+mod session;
+mod settings;
 pub mod shim;
-pub mod table;
-pub mod types;
-pub mod values;
+mod table;
+mod types;
+mod values;
 
 use crate::args::Cli;
 use crate::behind::Commands;
 use crate::failure::Exit;
+use crate::home::Home;
 use crate::output::Output;
-use crate::shim::places::Places;
 use clap::FromArgMatches as _;
 use std::ffi::OsString;
 use std::path::Path;
@@ -78,8 +80,8 @@ pub fn main() -> ExitCode {
     let mut args: Vec<OsString> = std::env::args_os().collect();
     let name = args.first().map(Path::new).and_then(Path::file_name);
     match name.and_then(|name| name.to_str()) {
-        Some(Places::SHIM) => shim::run(&args.split_off(1), &Commands),
-        Some(Places::PANE) => shim::run_tmux(&args.split_off(1)),
+        Some(Home::SHIM) => shim::run(&args.split_off(1), &Commands),
+        Some(Home::PANE) => shim::run_tmux(&args.split_off(1)),
         _ => {
             completion::answer();
             ExitCode::from(run(args))

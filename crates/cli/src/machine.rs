@@ -5,7 +5,6 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::multiclaude::State;
 use crate::output::Output;
 use crate::session::Session;
-use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_bridge::setup::{Machine, RepoSetup, Setup};
 use multiclaude_hybrid_client::protocol::{AgentName, Repo};
 use multiclaude_hybrid_client::sealed::{Identity, Pins, Recipient};
@@ -99,8 +98,7 @@ fn repo_setup(
     let means = |name: &&String| session.nicknamed(name, state).is_ok_and(|known| known == *repo);
     let names: Vec<_> = state.repos.keys().filter(means).collect();
     // The one that was served before stays that.
-    let served =
-        std::fs::read_to_string(Dirs::of_home(session.home.user()).repo(repo).nickname()).ok();
+    let served = std::fs::read_to_string(session.home.bridge().repo(repo).nickname()).ok();
     let before = names.iter().find(|name| Some(name.as_str()) == served.as_deref());
     let Some(&nickname) = before.or(names.first()) else {
         return Ok(None);

@@ -67,7 +67,7 @@ pub fn here(session: &Session, at: &InRepo) -> Outcome<Here> {
     let Some((place, state)) = place(session, at)? else {
         return Ok(Here::Elsewhere);
     };
-    let clone = session.home.root().join("repos").join(&place.repo);
+    let clone = session.home.multiclaude().clone_of(&place.repo);
     let local = state.repos.get(&place.repo);
     let in_clone = || {
         let local = local?;

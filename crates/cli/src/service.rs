@@ -2,8 +2,9 @@
 //! agent on macOS.
 
 use crate::failure::{Failure, Outcome, io};
+use crate::home::Home;
+use multiclaude_hybrid_bridge::dirs::remove;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -30,10 +31,10 @@ pub struct Service {
 }
 
 impl Service {
-    /// The service of the user whose home this is.
-    pub fn of_home(home: &Path) -> Self {
+    /// The service of the user of this home.
+    pub fn of(home: &Home) -> Self {
         let manager = if cfg!(target_os = "macos") { Manager::Launchd } else { Manager::Systemd };
-        Self { manager, home: home.to_owned() }
+        Self { manager, home: home.user().to_owned() }
     }
 
     /// The file that describes it.
@@ -128,12 +129,7 @@ impl Service {
             Manager::Systemd => run("systemctl", &["--user", "disable", "--now", UNIT]),
             Manager::Launchd => run("launchctl", &["unload", "-w", &path.to_string_lossy()]),
         };
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(io("remove", &path)(error));
-            }
-            _ => {}
-        }
+        remove(&path).map_err(io("remove", &path))?;
         stopped?;
         if self.manager == Manager::Systemd {
             run("systemctl", &["--user", "daemon-reload"])?;

@@ -1,16 +1,16 @@
 //! What this machine has been told: logins, repos, its own label. No secret is
 //! in here.
 
-use crate::failure::{Failure, Outcome, io};
-use crate::home::{Draft, Home, check_ours};
+use crate::failure::{Outcome, io};
+use crate::files::{Draft, check_trusted, read, read_json, write_json};
+use crate::home::Home;
 use crate::remote::{self, Remote, without_user};
 use crate::secrets::Name;
-use multiclaude_hybrid_bridge::dirs::{Dirs, make_dir, write_durably};
+use multiclaude_hybrid_bridge::dirs::make_dir;
 use multiclaude_hybrid_client::protocol::token::{Scope, TokenKind};
 use multiclaude_hybrid_client::protocol::{Owner, Repo};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
 use uuid::Uuid;
 
 /// Characters of a node's label.
@@ -183,25 +183,18 @@ impl Settings {
     /// Reads them; defaults if there are none yet.
     pub fn load(home: &Home) -> Outcome<Self> {
         let path = home.settings();
-        check_ours(&home.hybrid())?;
-        check_ours(&path)?;
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::first(home)),
-            Err(error) => return Err(io("read", &path)(error)),
-        };
-        serde_json::from_str(&text).map_err(|error| {
-            let path = path.display();
-            Failure::new(format!("{path} is damaged: {error}")).hint(format!(
-                "fix it, or start again: mv {path} {path}.damaged, then log in again"
-            ))
-        })
+        check_trusted(&home.hybrid())?;
+        check_trusted(&path)?;
+        let known = read_json(&path, |path| {
+            format!("fix it, or start again: mv {path} {path}.damaged, then log in again")
+        });
+        Ok(known?.unwrap_or_else(|| Self::first(home)))
     }
 
     /// The settings of a home that has none yet, or whose settings were removed:
     /// to the coordinator it is the same home as before.
     fn first(home: &Home) -> Self {
-        let text = std::fs::read(Dirs::of_home(home.user()).identity()).ok();
+        let text = read(&home.bridge().identity()).ok().flatten();
         let known: Option<Identity> = text.and_then(|text| serde_json::from_slice(&text).ok());
         match known {
             Some(Identity { instance, node }) => {
@@ -213,13 +206,11 @@ impl Settings {
 
     /// Writes down, outside of multiclaude's directory, what this home is called.
     pub fn keep_identity(&self, home: &Home) -> Outcome {
-        let path = Dirs::of_home(home.user()).identity();
+        let path = home.bridge().identity();
         let identity = Identity { instance: self.instance.clone(), node: self.node() };
-        let text = serde_json::to_vec_pretty(&identity)
-            .map_err(|error| Failure::new(format!("cannot write the identity: {error}")))?;
         let dir = path.parent().unwrap_or(home.user());
-        let written = make_dir(dir).and_then(|()| write_durably(&path, &text, 0o600));
-        written.map_err(io("write", &path))
+        make_dir(dir).map_err(io("create", dir))?;
+        write_json(&path, &identity)
     }
 
     /// Reads, changes and writes them, one process at a time.
@@ -233,9 +224,7 @@ impl Settings {
 
     /// Their file, to be placed. The caller holds the [`Home::lock`].
     pub fn draft(&self, home: &Home) -> Outcome<Draft> {
-        let text = serde_json::to_vec_pretty(self)
-            .map_err(|error| Failure::new(format!("cannot write the settings: {error}")))?;
-        Draft::write(&home.settings(), &text)
+        Draft::json(&home.settings(), self)
     }
 
     /// The secrets that they refer to, and where those are.

@@ -14,7 +14,6 @@ use crate::machine::ThisMachine;
 use crate::session::Session;
 use crate::types;
 use clap::{Args, Subcommand, ValueEnum};
-use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_bridge::hop::Wishes;
 use multiclaude_hybrid_bridge::inbox::Accept;
 use multiclaude_hybrid_bridge::run::{Options, StartError, run};
@@ -134,7 +133,7 @@ impl BridgeArgs {
             BridgeCommand::Accept(args) => args.run(session),
             BridgeCommand::Refuse(args) => args.run(session),
             BridgeCommand::Logs(args) => {
-                let path = Dirs::of_home(session.home.user()).log();
+                let path = session.home.bridge().log();
                 args.run(session, &path, "multiclaude-hybrid bridge run").await
             }
         }
@@ -181,7 +180,7 @@ impl RunArgs {
         session.change(|settings| settings.node = Some(settings.node()))?;
         session.settings.keep_identity(&session.home)?;
         let home = session.home.user().to_owned();
-        log::start(&Dirs::of_home(&home).log())?;
+        log::start(&session.home.bridge().log())?;
         let options = Options {
             home,
             serve: self.serve.iter().cloned().collect::<BTreeSet<_>>(),

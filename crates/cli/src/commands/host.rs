@@ -1,5 +1,6 @@
 //! `host`: a cloud box that serves roles for the team.
 
+use super::shell::install_shim;
 use crate::commands::bridge::{self, RunArgs};
 use crate::commands::roles::server;
 use crate::completion;
@@ -8,8 +9,6 @@ use crate::home::Home;
 use crate::remote::{self, without_user};
 use crate::service::Service;
 use crate::session::{Need, Session};
-use crate::shim::install as shim;
-use crate::shim::places::Places;
 use crate::shim::real::Search;
 use crate::types;
 use clap::Args;
@@ -121,7 +120,7 @@ impl HostArgs {
             "Hybrid mode is on for {repo}; this machine is {}.",
             session.settings.node()
         ));
-        steps.extend(install_shim()?);
+        steps.extend(install_shim()?.to_string().lines().map(str::to_owned));
         let mut serve: Vec<_> = self.serve.iter().map(|role| format!("--serve={role}")).collect();
         if self.allow_unknown_type {
             serve.push("--allow-unknown-type".to_owned());
@@ -131,7 +130,7 @@ impl HostArgs {
                 .push(format!("Run the bridge: multiclaude-hybrid bridge run {}", serve.join(" ")));
         } else {
             // What it was installed with before, it goes on doing.
-            let installed = Service::of_home(session.home.user()).words();
+            let installed = Service::of(&session.home).words();
             let mut words = installed.unwrap_or_else(|| RunArgs::default().words());
             for word in serve {
                 if !words.contains(&word) {
@@ -158,7 +157,7 @@ fn works(program: &str, args: &[&str]) -> bool {
 }
 
 fn multiclaude(args: &[&str]) -> Outcome {
-    let real = Search::here(Places::SHIM).find().map_err(|error| {
+    let real = Search::here(Home::SHIM).find().map_err(|error| {
         Failure::new(error.to_string())
             .hint("install multiclaude: https://github.com/dlorenc/multiclaude")
     })?;
@@ -170,14 +169,4 @@ fn multiclaude(args: &[&str]) -> Outcome {
             Err(Failure::new(format!("multiclaude {} failed with {code}", line.join(" "))))
         }
     }
-}
-
-fn install_shim() -> Outcome<Vec<String>> {
-    let home = shim::Home::of_caller().ok_or_else(|| Failure::new("HOME is not set"))?;
-    Home::of_user()?.make_private()?;
-    let us = std::env::current_exe()
-        .map_err(|error| Failure::new(format!("cannot find this program: {error}")))?;
-    let report = shim::install(&home, &us, std::env::var_os("SHELL").as_deref());
-    let report = report.map_err(|error| Failure::new(error.to_string()))?;
-    Ok(report.to_string().lines().map(str::to_owned).collect())
 }

@@ -11,7 +11,6 @@ use crate::sender::NODE;
 use crate::session::Session;
 use crate::settings::check_label;
 use clap::Args;
-use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::{AgentFilter, BaseUrl, BaseUrlError, RepoClient};
 use serde_json::json;
@@ -89,7 +88,7 @@ impl JoinArgs {
     /// Installs the bridge, if that is wanted and possible; what to tell the user.
     fn bridge(&self, session: &Session) -> Vec<String> {
         let by_hand = "Messages come and go while a bridge runs: multiclaude-hybrid bridge run";
-        if Dirs::of_home(session.home.user()).is_running() {
+        if session.home.bridge().is_running() {
             return vec!["The bridge that runs here serves this repo now.".to_owned()];
         }
         if self.no_bridge {

@@ -8,7 +8,6 @@ use crate::output::counted;
 use crate::session::{Need, Session};
 use crate::settings::{Login, covered};
 use clap::Args;
-use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::token::Scope;
 use multiclaude_hybrid_client::{AgentFilter, BaseUrl};
@@ -85,7 +84,7 @@ impl LeaveArgs {
             }
         };
         // A running bridge removes its links when it sees the settings.
-        if !Dirs::of_home(session.home.user()).is_running() {
+        if !session.home.bridge().is_running() {
             let waiting = bridge::remove_links(session, &repo)?;
             if waiting > 0 {
                 session.out.warn(&format!(

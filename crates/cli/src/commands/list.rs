@@ -2,9 +2,9 @@
 
 use crate::bridge;
 use crate::failure::{Failure, Outcome};
+use crate::home::Home;
 use crate::output::{Look, counted, line};
 use crate::session::{Need, Session};
-use crate::shim::places::Places;
 use crate::shim::real::Search;
 use clap::Args;
 use futures_util::future::join_all;
@@ -59,7 +59,7 @@ impl ListArgs {
         let session = &*session;
         if !self.hybrid_only && !session.out.is_json() {
             // Its own words say what is wrong with it, where it fails.
-            if let Ok(real) = Search::here(Places::SHIM).find() {
+            if let Ok(real) = Search::here(Home::SHIM).find() {
                 real.run(&["list".into()]);
             }
         }

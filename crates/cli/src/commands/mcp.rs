@@ -9,7 +9,6 @@ use crate::completion;
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use clap::{Args, Subcommand};
-use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_bridge::hop::{Process, Said};
 use multiclaude_hybrid_bridge::socket::Desk;
 use multiclaude_hybrid_bridge::{tools, unix};
@@ -223,30 +222,18 @@ fn is_of_a_worker() -> bool {
 fn socket(session: &Session) -> PathBuf {
     match std::env::var_os(SOCKET_VARIABLE) {
         Some(path) => path.into(),
-        None => Dirs::of_home(session.home.user()).socket(),
+        None => session.home.bridge().socket(),
     }
 }
 
 /// Does this process run where an agent of a hybrid repo works? The bridge decides;
 /// this keeps the tools out of all other sessions while it is away.
 fn is_of_an_agent(session: &Session) -> bool {
-    let root = session.home.root();
-    let here = std::env::current_dir().unwrap_or_default();
-    let real = std::fs::canonicalize(&root).unwrap_or_else(|_| root.clone());
-    let nickname = [&root, &real].into_iter().find_map(|root| {
-        let inside = here.strip_prefix(root).ok()?;
-        let mut parts = inside.components().map(|part| part.as_os_str().to_string_lossy());
-        matches!(parts.next()?.as_ref(), "wts" | "repos").then(|| parts.next())?
-    });
-    let Ok(state) = session.state() else {
+    let (Some(place), Ok(state)) = (session.place(), session.state()) else {
         return false;
     };
-    nickname.is_some_and(|nickname| {
-        let repo = session.nicknamed(&nickname, &state);
-        repo.is_ok_and(|repo| {
-            session.settings.repos.get(repo.as_str()).is_some_and(|here| here.enabled)
-        })
-    })
+    let repo = session.nicknamed(&place.repo, &state);
+    repo.is_ok_and(|repo| session.settings.repo(&repo).enabled)
 }
 
 /// Has the session an inbox socket?

@@ -6,7 +6,6 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::multiclaude::LocalRepo;
 use crate::session::{Need, Session};
 use clap::Args;
-use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_bridge::multiclaude::{Daemon, Paths};
 use multiclaude_hybrid_bridge::roles::{RoleError, Roles};
 use multiclaude_hybrid_client::AgentFilter;
@@ -46,7 +45,7 @@ struct Here {
     nickname: String,
     paths: Paths,
     daemon: Daemon,
-    dirs: Dirs,
+    dirs: multiclaude_hybrid_bridge::dirs::Dirs,
 }
 
 impl Here {
@@ -61,9 +60,9 @@ impl Here {
             return Err(Failure::usage(format!("hybrid mode is off for {repo}"))
                 .hint(format!("turn it on: multiclaude-hybrid config {nickname} --hybrid=true")));
         }
-        let paths = Paths::of_home(session.home.user());
+        let paths = session.home.multiclaude();
         let daemon = Daemon::new(paths.socket());
-        Ok(Self { repo, nickname, paths, daemon, dirs: Dirs::of_home(session.home.user()) })
+        Ok(Self { repo, nickname, paths, daemon, dirs: session.home.bridge() })
     }
 
     fn roles(&self) -> Roles<'_> {

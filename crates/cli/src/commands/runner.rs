@@ -10,10 +10,10 @@ use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use clap::{Args, Subcommand};
 use flags::RunArgs;
+use multiclaude_hybrid_bridge::dirs::{make_dir, remove};
 use multiclaude_hybrid_runner::dirs::Dirs;
 use multiclaude_hybrid_runner::run::{StartError, run};
 use std::fs;
-use std::io::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -124,7 +124,7 @@ fn stops() -> std::io::Result<mpsc::Receiver<()>> {
 
 fn pause(session: &Session, dirs: &Dirs) -> Outcome {
     let failed = |error| Failure::new(format!("cannot pause the runner: {error}"));
-    multiclaude_hybrid_bridge::dirs::make_dir(&dirs.workers()).map_err(failed)?;
+    make_dir(&dirs.workers()).map_err(failed)?;
     fs::write(dirs.paused(), "").map_err(failed)?;
     session.out.note(
         "Paused: the runner of this machine claims nothing. Workers that run go on. Go on: \
@@ -134,12 +134,8 @@ fn pause(session: &Session, dirs: &Dirs) -> Outcome {
 }
 
 fn resume(session: &Session, dirs: &Dirs) -> Outcome {
-    match fs::remove_file(dirs.paused()) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            return Err(Failure::new(format!("cannot resume the runner: {error}")));
-        }
-        _ => {}
-    }
+    remove(&dirs.paused())
+        .map_err(|error| Failure::new(format!("cannot resume the runner: {error}")))?;
     let running = dirs.is_running();
     session.out.note(if running {
         "The runner claims requests again."

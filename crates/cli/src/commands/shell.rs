@@ -3,9 +3,9 @@
 use crate::completion;
 use crate::failure::{Failure, Outcome, io};
 use crate::help;
-use crate::home::Home;
+use crate::home::this_program;
 use crate::output::Output;
-use crate::shim::install;
+use crate::shim::install::{self, Dotfiles};
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
 use std::io::Write;
@@ -72,20 +72,20 @@ fn print(text: &[u8]) -> Outcome {
     }
 }
 
+/// Installs the shim for the user that runs this.
+pub(super) fn install_shim() -> Outcome<install::Report> {
+    let dotfiles = Dotfiles::of_user()?;
+    dotfiles.home.make_private()?;
+    install::install(&dotfiles, &this_program()?, std::env::var_os("SHELL").as_deref())
+}
+
 impl ShimArgs {
     /// Runs it.
     pub fn run(&self, out: Output) -> Outcome {
-        let home = install::Home::of_caller().ok_or_else(|| Failure::new("HOME is not set"))?;
         let report = match self.command {
-            ShimCommand::Install => {
-                Home::of_user()?.make_private()?;
-                let us = std::env::current_exe()
-                    .map_err(|error| Failure::new(format!("cannot find this program: {error}")))?;
-                install::install(&home, &us, std::env::var_os("SHELL").as_deref())
-            }
-            ShimCommand::Uninstall => install::uninstall(&home),
+            ShimCommand::Install => install_shim()?,
+            ShimCommand::Uninstall => install::uninstall(&Dotfiles::of_user()?)?,
         };
-        let report = report.map_err(|error| Failure::new(error.to_string()))?;
         let text = report.to_string();
         let refused: Vec<_> = report.refused.iter().map(|refusal| &refusal.path).collect();
         let value = serde_json::json!({ "report": text, "refused": refused });

@@ -56,10 +56,12 @@ impl StatusArgs {
         let of_bridge = || bridge.iter().flat_map(|status| &status.repos);
         let shown = Shown {
             node: session.settings.node(),
-            multiclaude: std::os::unix::net::UnixStream::connect(session.home.daemon_socket())
-                .is_ok(),
+            multiclaude: std::os::unix::net::UnixStream::connect(
+                session.home.multiclaude().socket(),
+            )
+            .is_ok(),
             daemon_is_down: bridge::daemon_is_down(session),
-            bridge_installed: Service::of_home(session.home.user()).is_installed(),
+            bridge_installed: Service::of(&session.home).is_installed(),
             repos: enabled.filter_map(|(name, _)| Repo::parse(name).ok()).collect(),
             agents: of_bridge().map(|repo| repo.agents.len()).sum(),
             outgoing: of_bridge()

@@ -4,8 +4,8 @@
 //! content under one key. So what left under a key is kept for as long as the
 //! coordinator remembers the key, and leaves again as it was.
 
-use crate::failure::{Exit, Failure, Outcome, io};
-use crate::home::write_private;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::files::{read, write_json};
 use crate::output::now;
 use crate::session::{InRepo, Session};
 use base64::Engine;
@@ -15,7 +15,6 @@ use multiclaude_hybrid_client::sealed::{ENCRYPTED, SCHEME};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 
 /// How long the coordinator remembers a key.
 const KEPT_MS: i64 = 8 * 86_400_000;
@@ -50,18 +49,15 @@ pub(super) fn sealed(
     let Some(key) = key else {
         return seal();
     };
-    let written = |_| Failure::new("the message cannot be written down");
-    let plain = digest(&[&serde_json::to_string(message).map_err(written)?]);
+    let text = serde_json::to_string(message);
+    let plain = digest(&[&text.map_err(|_| Failure::new("the message has no JSON form"))?]);
     let (from, owner) = (message.from.to_string(), at.login.owner.as_str());
     let name = digest(&[&at.login.url, at.repo.as_str(), owner, &from, message.to.as_str(), key]);
-    let path = session.home.hybrid().join("sent.json");
+    let path = session.home.sent();
     let _lock = session.home.lock()?;
-    let mut all: BTreeMap<String, Sent> = match std::fs::read(&path) {
-        // Damaged, it is no worse than gone.
-        Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
-        Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
-        Err(error) => return Err(io("read", &path)(error)),
-    };
+    // A damaged file is no worse than none.
+    let mut all: BTreeMap<String, Sent> =
+        serde_json::from_slice(&read(&path)?.unwrap_or_default()).unwrap_or_default();
     let now = now().0;
     all.retain(|_, sent| now - sent.at < KEPT_MS);
     if let Some(sent) = all.get(&name) {
@@ -78,7 +74,6 @@ pub(super) fn sealed(
     let sealed = seal()?;
     let body = sealed.body.clone();
     all.insert(name, Sent { at: now, plain, body });
-    let text = serde_json::to_vec(&all).map_err(written)?;
-    write_private(&path, &text)?;
+    write_json(&path, &all)?;
     Ok(sealed)
 }

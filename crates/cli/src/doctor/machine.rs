@@ -3,11 +3,11 @@
 use super::{Cause, Check, State};
 use crate::bridge;
 use crate::crypt;
+use crate::home::Home;
 use crate::output::counted;
 use crate::session::Session;
 use crate::settings::check_label;
 use crate::shim::install::{self, Link};
-use crate::shim::places::Places;
 use crate::shim::real::Search;
 use crate::shim::sees::{self, Seen};
 use multiclaude_hybrid_bridge::unix::path_fault;
@@ -67,7 +67,7 @@ fn bridge(session: &Session) -> Check {
 }
 
 fn directory(session: &Session) -> Check {
-    let (what, root) = ("multiclaude's home", session.home.root());
+    let (what, root) = ("multiclaude's home", session.home.multiclaude().root().to_owned());
     let shown = root.display();
     match fs::metadata(&root) {
         Err(_) => Check::warning(what, format!("{shown} does not exist"))
@@ -114,7 +114,7 @@ fn label(session: &Session) -> Check {
 }
 
 fn real() -> Check {
-    match Search::here(Places::SHIM).find() {
+    match Search::here(Home::SHIM).find() {
         Ok(real) => Check::good("multiclaude", real.path().display().to_string()),
         Err(_) => Check::warning("multiclaude", "it is not on the PATH").hint(
             "install it (https://github.com/dlorenc/multiclaude), or add its directory to the PATH; \
@@ -153,7 +153,7 @@ fn repos(session: &Session) -> Check {
 }
 
 fn daemon(session: &Session) -> Check {
-    let (what, socket) = ("multiclaude's daemon", session.home.daemon_socket());
+    let (what, socket) = ("multiclaude's daemon", session.home.multiclaude().socket());
     if UnixStream::connect(&socket).is_ok() {
         return Check::good(what, "it runs");
     }
@@ -165,9 +165,9 @@ fn daemon(session: &Session) -> Check {
 fn shim_seen(session: &Session) -> Check {
     let what = "the shim in agents' shells";
     let shell = std::env::var_os("SHELL").map_or_else(|| PathBuf::from("/bin/sh"), PathBuf::from);
-    let home = session.home.user();
-    let installed = install::Home::of_caller().map(|home| install::status(&home));
-    if !installed.is_some_and(|status| matches!(status.shim, Link::To(_))) {
+    let home = &session.home;
+    let installed = install::Dotfiles::of_user().map(|dotfiles| install::status(&dotfiles));
+    if !installed.is_ok_and(|status| matches!(status.shim, Link::To(_))) {
         return Check::warning(what, "it is not installed: agents do not see the hybrid commands")
             .hint("multiclaude-hybrid shim install");
     }

@@ -15,7 +15,7 @@ pub struct Place {
 /// Where the working directory is, if it is in one of multiclaude's: the first
 /// part of the path below `wts/<repo>` is the agent.
 pub fn here(home: &Home) -> Option<Place> {
-    let root = home.root().canonicalize().ok()?;
+    let root = home.multiclaude().root().canonicalize().ok()?;
     let current = std::env::current_dir().ok()?.canonicalize().ok()?;
     place_of(&root, &current)
 }

@@ -6,7 +6,8 @@ mod file;
 mod keychain;
 
 use crate::failure::{Failure, Outcome};
-use crate::home::{Draft, Home};
+use crate::files::{Draft, check_private};
+use crate::home::Home;
 use crate::settings::{Place, Settings};
 use std::collections::BTreeSet;
 
@@ -141,6 +142,6 @@ impl Secrets {
 
     /// Is `credentials` as private as it must be?
     pub fn check_file(&self) -> Outcome {
-        file::check(&self.home.credentials()).map(|_| ())
+        check_private(&self.home.credentials())
     }
 }

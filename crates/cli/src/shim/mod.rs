@@ -8,24 +8,23 @@
 //! - [`real`]: finds the real program, never itself, and becomes it.
 //! - `chain`: how two shims on one PATH don't call each other for ever.
 //! - [`tmux`]: the one call of tmux that is answered for the caller's own pane.
-//! - [`places`]: where the links are. [`install`] makes them and puts them on
-//!   the PATH of login shells; [`sees`] asks such a shell what it finds.
+//! - [`install`]: makes the links and puts them on the PATH of login shells.
+//! - [`sees`]: asks such a shell what it finds.
 //!
 //! What our own commands do is not known here: see [`Hooks`].
 
 mod chain;
 pub mod install;
-pub mod places;
 pub mod real;
 pub mod route;
 pub mod sees;
 pub mod tmux;
 
+use crate::home::Home;
 use crate::output::safe;
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
-use places::Places;
 use real::{NOT_FOUND, Search};
 use route::{AfterFailure, Route};
 
@@ -66,7 +65,7 @@ pub enum Message {
 /// shall do. Where that is the real program's work alone, it never returns:
 /// the process becomes that program.
 pub fn run(args: &[OsString], hooks: &dyn Hooks) -> ExitCode {
-    let search = Search::here(Places::SHIM);
+    let search = Search::here(Home::SHIM);
     ExitCode::from(match decide(&search, hooks, args) {
         Route::Real(args) => become_real(&search, &args, None),
         Route::RealInOwnPane(args) => {
@@ -115,7 +114,7 @@ fn decide(search: &Search, hooks: &dyn Hooks, args: &[OsString]) -> Route {
 pub fn run_tmux(args: &[OsString]) -> ExitCode {
     let pane = std::env::var_os("TMUX_PANE");
     let args = tmux::with_own_pane(args, pane.as_deref());
-    ExitCode::from(become_real(&Search::here(Places::PANE), &args, None))
+    ExitCode::from(become_real(&Search::here(Home::PANE), &args, None))
 }
 
 fn become_real(search: &Search, args: &[OsString], path: Option<&OsStr>) -> u8 {
@@ -176,7 +175,7 @@ fn hybrid(hooks: &dyn Hooks, args: &[OsString]) -> u8 {
 /// The PATH with our tmux first; nothing if it is there, or if there is no
 /// home to have it in.
 fn path_with_pane(path: &OsStr) -> Option<OsString> {
-    let pane = Places::of_caller()?.pane_dir();
+    let pane = Home::of_user().ok()?.pane_dir();
     let mut dirs: Vec<_> = std::env::split_paths(path).collect();
     if dirs.first() == Some(&pane) {
         return None;

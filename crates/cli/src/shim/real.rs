@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::chain::{self, Start};
-use super::places::Places;
+use crate::home::Home;
 
 /// What a shell answers where a command was not found.
 pub const NOT_FOUND: u8 = 127;
@@ -51,14 +51,13 @@ pub struct NotFound {
 impl Search {
     /// For the caller's environment.
     pub fn here(name: &'static str) -> Self {
-        let places = Places::of_caller();
         let mut passed = chain::passed();
         passed.retain(|file| file.file_name() == Some(OsStr::new(name)));
         Self {
             name,
             own: std::env::current_exe().ok(),
-            own_dirs: places
-                .map_or_else(Vec::new, |places| vec![places.shim_dir(), places.pane_dir()]),
+            own_dirs: Home::of_user()
+                .map_or_else(|_| Vec::new(), |home| vec![home.shim_dir(), home.pane_dir()]),
             path: std::env::var_os("PATH").unwrap_or_default(),
             passed,
         }

@@ -7,7 +7,7 @@ use crate::ids::{self, Given};
 use crate::output::{line, safe};
 use crate::session::Session;
 use clap::Args;
-use multiclaude_hybrid_bridge::dirs::{Dirs, RepoDirs};
+use multiclaude_hybrid_bridge::dirs::RepoDirs;
 use multiclaude_hybrid_bridge::inbox::{BRIDGE_NAME, Decisions, Stage, Store, Stored};
 use multiclaude_hybrid_bridge::status::Held;
 use multiclaude_hybrid_client::protocol::message::Message;
@@ -158,7 +158,7 @@ fn goes_on(shown: &Shown) -> Option<String> {
 
 /// What is stored of a message that waits, if it is in one of these stages.
 fn stored(session: &Session, repo: &Repo, held: &Held, stages: &[Stage]) -> Option<Stored> {
-    let store = Store::new(Dirs::of_home(session.home.user()).repo(repo));
+    let store = Store::new(session.home.bridge().repo(repo));
     stages.iter().find_map(|stage| store.get(&held.to, *stage, &held.id).ok())
 }
 
@@ -172,7 +172,7 @@ fn decide(
     let _lock = session.home.lock()?;
     let mut count = 0;
     for repo in session.settings.repos.keys().filter_map(|name| Repo::parse(name).ok()) {
-        let dirs = Dirs::of_home(session.home.user()).repo(&repo);
+        let dirs = session.home.bridge().repo(&repo);
         if !about(&dirs) {
             continue;
         }
@@ -196,7 +196,7 @@ fn waiting(session: &Session) -> Vec<String> {
     let repos = session.settings.repos.keys().filter_map(|name| Repo::parse(name).ok());
     let mut ids = Vec::new();
     for repo in repos {
-        let store = Store::new(Dirs::of_home(session.home.user()).repo(&repo));
+        let store = Store::new(session.home.bridge().repo(&repo));
         for local in store.locals().unwrap_or_default() {
             ids.extend(store.ids(&local, Stage::New).unwrap_or_default());
         }

@@ -3,11 +3,11 @@
 use super::RunArgs;
 use crate::commands::mcp;
 use crate::failure::{Failure, Outcome, io};
+use crate::home::this_program;
 use crate::service::Service;
 use crate::session::Session;
 use clap::Args;
-use multiclaude_hybrid_bridge::dirs::{Dirs, names};
-use multiclaude_hybrid_bridge::multiclaude::Paths;
+use multiclaude_hybrid_bridge::dirs::names;
 use multiclaude_hybrid_bridge::spool::Links;
 use multiclaude_hybrid_client::protocol::Repo;
 use serde_json::json;
@@ -45,15 +45,14 @@ impl InstallArgs {
 /// Installs and starts the service; what to tell the user.
 /// `words` is the command line of `multiclaude-hybrid`.
 pub(crate) fn install(session: &Session, words: &[String], linger: bool) -> Outcome<Vec<String>> {
-    let service = Service::of_home(session.home.user());
+    let service = Service::of(&session.home);
     service.check()?;
-    let dirs = Dirs::of_home(session.home.user());
+    let dirs = session.home.bridge();
     if dirs.is_running() && !service.is_installed() {
         return Err(Failure::new("a bridge that is not a service is running here")
             .hint("end that one first: `multiclaude-hybrid bridge status` shows its process"));
     }
-    let us = std::env::current_exe()
-        .map_err(|error| Failure::new(format!("cannot find this program: {error}")))?;
+    let us = this_program()?;
     let only = session.only.iter().map(|only| format!("--as={only}"));
     let stays = |word: &&String| session.only.is_none() || !word.starts_with("--as=");
     let words: Vec<String> = words.iter().filter(stays).cloned().chain(only).collect();
@@ -94,10 +93,10 @@ fn asked() -> Outcome<bool> {
 
 /// Restores plain multiclaude: no service, no links.
 pub(super) fn uninstall(session: &Session) -> Outcome {
-    let service = Service::of_home(session.home.user());
+    let service = Service::of(&session.home);
     let was_installed = service.uninstall()?;
     let mcp = mcp::remove(session)?;
-    let dirs = Dirs::of_home(session.home.user());
+    let dirs = session.home.bridge();
     if dirs.is_running() {
         return Err(Failure::new("a bridge that is not a service is still running here")
             .hint("end it, then again: `multiclaude-hybrid bridge status` shows its process"));
@@ -140,10 +139,10 @@ pub(super) fn uninstall(session: &Session) -> Outcome {
 
 /// Removes the links of a repo; how many messages wait behind them.
 pub(crate) fn remove_links(session: &Session, repo: &Repo) -> Outcome<usize> {
-    let dirs = Dirs::of_home(session.home.user()).repo(repo);
+    let dirs = session.home.bridge().repo(repo);
     let state = session.state()?;
     if let Some(nickname) = session.nickname(repo, &state) {
-        let messages = Paths::of_home(session.home.user()).messages(&nickname);
+        let messages = session.home.multiclaude().messages(&nickname);
         let links = Links::new(messages.clone(), dirs.clone());
         links.remove_all().map_err(io("remove the links in", &messages))?;
     }

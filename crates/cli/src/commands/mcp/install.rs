@@ -2,6 +2,7 @@
 
 use crate::claude_code::{self, Change};
 use crate::failure::{Failure, Outcome};
+use crate::home::this_program;
 use crate::session::Session;
 use serde_json::json;
 use std::io::IsTerminal as _;
@@ -23,14 +24,13 @@ pub(crate) fn added(session: &Session, agreed: bool) -> String {
 
 /// Adds the server, after asking; what to show the user.
 fn add(session: &Session, agreed: bool) -> Outcome<String> {
-    let us = std::env::current_exe()
-        .map_err(|error| Failure::new(format!("cannot find this program: {error}")))?;
-    let Some(change) = claude_code::add(session.home.user(), &us)? else {
+    let us = this_program()?;
+    let Some(change) = claude_code::add(&session.home, &us)? else {
         return Ok("Claude Code starts our MCP server in every session.".to_owned());
     };
     let agreed = agreed || (std::io::stdin().is_terminal() && asked(&change)?);
     if !agreed {
-        return Ok(match claude_code::installed(session.home.user())? {
+        return Ok(match claude_code::installed(&session.home)? {
             None => BY_HAND.to_owned(),
             Some(_) => format!("{AS_IT_WAS}\n{}", change.diff()),
         });
@@ -45,7 +45,7 @@ fn add(session: &Session, agreed: bool) -> Outcome<String> {
 
 /// Removes the server; what to show the user.
 pub(crate) fn remove(session: &Session) -> Outcome<Option<String>> {
-    let Some(change) = claude_code::remove(session.home.user())? else {
+    let Some(change) = claude_code::remove(&session.home)? else {
         return Ok(None);
     };
     change.apply()?;
@@ -55,7 +55,7 @@ pub(crate) fn remove(session: &Session) -> Outcome<Option<String>> {
 /// `mcp install`.
 pub(super) fn install(session: &Session, agreed: bool) -> Outcome {
     let shown = add(session, agreed)?;
-    let installed = claude_code::installed(session.home.user())?;
+    let installed = claude_code::installed(&session.home)?;
     session.out.show(&json!({ "installed": installed, "note": shown }), || shown.clone());
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use super::flags::{Kind, RunArgs};
 use crate::failure::{Failure, Outcome};
+use crate::home::this_program;
 use crate::session::{InRepo, Need, Session};
 use crate::shim::real::Search;
 use crate::shim::sees::on_path;
@@ -105,8 +106,7 @@ impl RunArgs {
         if self.executor == Kind::Process {
             self.programs()?;
         }
-        let program = std::env::current_exe()
-            .map_err(|error| Failure::new(format!("this program cannot be found: {error}")))?;
+        let program = this_program()?;
         Ok(match self.executor {
             Kind::Process => Executor::Process(Process {
                 base: if self.no_control_groups { None } else { Base::find() },

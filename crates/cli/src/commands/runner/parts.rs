@@ -1,8 +1,9 @@
 //! What the runner starts of this program: supervisors, and what those start.
 
 use crate::failure::{Failure, Outcome};
+use crate::home::Home;
 use clap::{Args, Subcommand};
-use multiclaude_hybrid_bridge::multiclaude::{Paths, StateFile};
+use multiclaude_hybrid_bridge::multiclaude::StateFile;
 use multiclaude_hybrid_runner::executor::multiclaude::{Wish, follow, forget};
 use multiclaude_hybrid_runner::supervisor::{enter, supervise};
 use std::path::PathBuf;
@@ -82,8 +83,7 @@ impl Part {
 
 impl FollowArgs {
     fn run(&self) -> Outcome {
-        let home = std::env::home_dir().unwrap_or_default();
-        let state = StateFile::new(Paths::of_home(&home).state());
+        let state = StateFile::new(Home::of_user()?.multiclaude().state());
         let wish = Wish {
             multiclaude: &self.worker.multiclaude,
             nickname: &self.worker.nickname,
