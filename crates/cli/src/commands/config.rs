@@ -32,6 +32,19 @@ const TRIES: u32 = 5;
 pub struct ConfigArgs {
     /// The repo: multiclaude's name for it, or owner/repo [default: this directory's]
     repo: Option<String>,
+    #[command(flatten)]
+    here: HereArgs,
+    #[command(flatten)]
+    shared: SharedArgs,
+    /// Leave out what multiclaude itself would print
+    #[arg(long, hide = true)]
+    hybrid_only: bool,
+}
+
+// No doc comments on these two: clap would show them as the help of `config`.
+// What is set on this machine.
+#[derive(Debug, Default, PartialEq, Args)]
+struct HereArgs {
     /// Turn hybrid mode on or off here
     #[arg(long, value_name = "BOOL")]
     hybrid: Option<bool>,
@@ -50,6 +63,11 @@ pub struct ConfigArgs {
     /// Send nothing unencrypted from here, whatever the shared configuration says
     #[arg(long, value_name = "BOOL")]
     require_encryption: Option<bool>,
+}
+
+// What is set for the team.
+#[derive(Debug, Default, PartialEq, Args)]
+struct SharedArgs {
     /// Shared: is hybrid mode on for the team? [true, if another shared option is given]
     #[arg(long, value_name = "BOOL")]
     enabled: Option<bool>,
@@ -71,13 +89,10 @@ pub struct ConfigArgs {
     /// Shared: requests for workers that a minute may bring
     #[arg(long, value_name = "N")]
     max_spawns_per_minute: Option<u32>,
-    /// Leave out what multiclaude itself would print
-    #[arg(long, hide = true)]
-    hybrid_only: bool,
 }
 
 /// `never` beside the protocol's two.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct When(Option<Encrypt>);
 
 /// What [`when`] takes.
@@ -103,44 +118,27 @@ fn repo(text: &str) -> Result<Repo, String> {
 }
 
 impl ConfigArgs {
-    fn changes_here(&self) -> bool {
-        self.hybrid.is_some()
-            || self.api_endpoint.is_some()
-            || self.name.is_some()
-            || !self.git_host.is_empty()
-            || self.node.is_some()
-            || self.require_encryption.is_some()
-    }
-
-    fn changes_shared(&self) -> bool {
-        self.enabled.is_some()
-            || self.remote_agents.is_some()
-            || self.spawn_endpoint.is_some()
-            || self.encrypt.is_some()
-            || self.max_workers.is_some()
-            || self.max_spawns_per_minute.is_some()
-    }
-
     /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
         if self.hybrid_only {
             return beside(session, self.repo.as_deref()).await;
         }
-        if self.name.is_some() && self.repo.is_none() {
+        if self.here.name.is_some() && self.repo.is_none() {
             return Err(Failure::usage(
                 "--name says what a name of multiclaude's means: which one?",
             )
             .hint("multiclaude-hybrid config NAME --name=owner/repo"));
         }
-        // What is wrong with the line is said before anything of it is done.
-        let types = self.remote_agents.iter().flatten().map(|kind| kind.trim());
-        types::check("--remote-agents", types, self.allow_unknown_type)?;
+        // A wrong line is refused before anything of it is done.
+        let types = self.shared.remote_agents.iter().flatten().map(|kind| kind.trim());
+        types::check("--remote-agents", types, self.shared.allow_unknown_type)?;
         let endpoint = self.endpoint(session)?;
-        if let (Some(name), Some(repo)) = (&self.repo, &self.name) {
+        if let (Some(name), Some(repo)) = (&self.repo, &self.here.name) {
             name::say(session, name, repo)?;
         }
         let (repo, nickname) = session.resolve(self.repo.as_deref())?;
-        if self.changes_here() {
+        let changes_here = self.here != HereArgs::default();
+        if changes_here {
             let before = session.settings.node();
             self.change_here(session, &repo, endpoint)?;
             if session.settings.node() != before {
@@ -148,7 +146,7 @@ impl ConfigArgs {
             }
             name::warn_of_fork(session, &repo, nickname.as_deref())?;
         }
-        if self.changes_shared() {
+        if self.shared != SharedArgs::default() {
             let at = session.in_repo(Some(repo.as_str()), Need::Manage)?;
             let done = self.change_shared(&at).await;
             done.map_err(|failure| {
@@ -158,16 +156,16 @@ impl ConfigArgs {
                      admin, or log in with such a token. --hybrid and --api-endpoint need none",
                 )
             })?;
-        } else if self.changes_here() {
+        } else if changes_here {
             // What was asked for is done, whoever is away.
             session.timeout = session.timeout.min(BESIDE);
         }
-        show(session, &repo, nickname.as_deref(), self.changes_here()).await
+        show(session, &repo, nickname.as_deref(), changes_here).await
     }
 
     fn endpoint(&self, session: &Session) -> Outcome<Option<String>> {
         let allowed = session.settings.logins.iter().any(|login| login.allow_http);
-        let Some(url) = &self.api_endpoint else {
+        let Some(url) = &self.here.api_endpoint else {
             return Ok(None);
         };
         let repo = self.repo.as_ref().map_or(String::new(), |repo| format!(" {repo}"));
@@ -182,21 +180,21 @@ impl ConfigArgs {
     fn change_here(&self, session: &mut Session, repo: &Repo, endpoint: Option<String>) -> Outcome {
         session.change(|settings| {
             let here = settings.repos.entry(repo.to_string()).or_default();
-            if let Some(on) = self.hybrid {
+            if let Some(on) = self.here.hybrid {
                 here.enabled = on;
             }
-            if let Some(on) = self.require_encryption {
+            if let Some(on) = self.here.require_encryption {
                 here.require_encryption = on;
             }
             if endpoint.is_some() {
                 here.api_endpoint = endpoint;
             }
-            here.hosts.extend(self.git_host.iter().cloned());
-            if self.node.is_some() {
-                settings.node.clone_from(&self.node);
+            here.hosts.extend(self.here.git_host.iter().cloned());
+            if self.here.node.is_some() {
+                settings.node.clone_from(&self.here.node);
             }
         })?;
-        if self.hybrid == Some(true) {
+        if self.here.hybrid == Some(true) {
             session.note_hosts(repo, &session.state()?);
         }
         Ok(())
@@ -219,19 +217,19 @@ impl ConfigArgs {
     }
 
     fn apply(&self, config: &mut HybridConfig) {
-        config.enabled = self.enabled.unwrap_or(true);
-        if let Some(types) = &self.remote_agents {
+        config.enabled = self.shared.enabled.unwrap_or(true);
+        if let Some(types) = &self.shared.remote_agents {
             let types = types.iter().map(|kind| kind.trim()).filter(|kind| !kind.is_empty());
             config.remote_agents = types.map(str::to_owned).collect();
         }
-        if let Some(url) = &self.spawn_endpoint {
+        if let Some(url) = &self.shared.spawn_endpoint {
             config.spawn_endpoint.clone_from(url);
         }
-        if let Some(When(when)) = self.encrypt {
+        if let Some(When(when)) = self.shared.encrypt {
             config.encrypt = when;
         }
-        config.max_workers = self.max_workers.unwrap_or(config.max_workers);
+        config.max_workers = self.shared.max_workers.unwrap_or(config.max_workers);
         config.max_spawns_per_minute =
-            self.max_spawns_per_minute.unwrap_or(config.max_spawns_per_minute);
+            self.shared.max_spawns_per_minute.unwrap_or(config.max_spawns_per_minute);
     }
 }

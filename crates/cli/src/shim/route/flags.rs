@@ -53,7 +53,7 @@ pub(super) fn words(args: &[OsString]) -> Vec<&OsStr> {
 }
 
 /// `--name=value`, or `--name` where there is no value.
-pub(super) fn written(name: &str, value: Option<&OsStr>) -> OsString {
+pub(super) fn spelled(name: &str, value: Option<&OsStr>) -> OsString {
     let mut out = OsString::from("--");
     out.push(name);
     if let Some(value) = value {
