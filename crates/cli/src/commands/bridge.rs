@@ -5,7 +5,7 @@ mod held;
 mod install;
 mod show;
 
-pub(crate) use install::{install, remove_links};
+pub(crate) use install::{install, remove_links, run_words};
 
 use super::log;
 use crate::completion;
@@ -55,15 +55,33 @@ enum BridgeCommand {
     Logs(log::LogsArgs),
 }
 
-/// How a bridge runs.
-#[derive(Debug, Clone, Default, Args)]
-pub struct RunArgs {
+/// The command of `multiclaude-hybrid` that runs a bridge.
+pub(crate) const RUN: [&str; 2] = ["bridge", "run"];
+
+/// The roles that a bridge serves.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
     /// Serve this role for the whole team, under its bare name: merge-queue, supervisor, …
-    #[arg(long, value_name = "ROLE", add = completion::types())]
-    serve: Vec<String>,
+    #[arg(long = "serve", id = "serve", value_name = "ROLE", add = completion::types())]
+    pub(crate) roles: Vec<String>,
     /// Allow a role in --serve that multiclaude does not have
     #[arg(long, requires = "serve")]
     allow_unknown_type: bool,
+}
+
+impl ServeArgs {
+    /// Refuses a role that multiclaude does not have.
+    pub(crate) fn check(&self) -> Outcome {
+        let roles = self.roles.iter().map(String::as_str);
+        types::check("--serve", roles, self.allow_unknown_type)
+    }
+}
+
+/// How a bridge runs.
+#[derive(Debug, Args)]
+struct RunArgs {
+    #[command(flatten)]
+    serve: ServeArgs,
     /// Listen for webhooks here; needs --public-url
     #[arg(long, value_name = "ADDRESS:PORT", requires = "public_url")]
     listen: Option<SocketAddr>,
@@ -141,49 +159,15 @@ impl BridgeArgs {
 }
 
 impl RunArgs {
-    /// Is anything wrong with it?
-    fn check(&self) -> Outcome {
-        types::check("--serve", self.serve.iter().map(String::as_str), self.allow_unknown_type)
-    }
-
-    /// The command line of `multiclaude-hybrid` that means this.
-    pub(crate) fn words(&self) -> Vec<String> {
-        let mut words = vec!["bridge".to_owned(), "run".to_owned()];
-        words.extend(self.serve.iter().map(|role| format!("--serve={role}")));
-        if self.allow_unknown_type {
-            words.push("--allow-unknown-type".to_owned());
-        }
-        words.extend(self.listen.map(|address| format!("--listen={address}")));
-        words.extend(self.public_url.as_ref().map(|url| format!("--public-url={url}")));
-        if self.poll {
-            words.push("--poll".to_owned());
-        }
-        match &self.accept {
-            Accept::Team => {}
-            Accept::Ask => words.push("--accept=ask".to_owned()),
-            Accept::Owners(owners) => {
-                let owners: Vec<_> = owners.iter().map(String::as_str).collect();
-                words.push(format!("--accept={}", owners.join(",")));
-            }
-        }
-        if self.workspace == Workspace::Deliver {
-            words.push("--workspace=deliver".to_owned());
-        }
-        if self.notify == Notify::None {
-            words.push("--notify=none".to_owned());
-        }
-        words
-    }
-
     async fn run(&self, session: &mut Session) -> Outcome {
-        self.check()?;
+        self.serve.check()?;
         session.change(|settings| settings.node = Some(settings.node()))?;
         session.settings.keep_identity(&session.home)?;
         let home = session.home.user().to_owned();
         log::start(&session.home.bridge().log())?;
         let options = Options {
             home,
-            serve: self.serve.iter().cloned().collect::<BTreeSet<_>>(),
+            serve: self.serve.roles.iter().cloned().collect::<BTreeSet<_>>(),
             listen: self.listen,
             public_url: self
                 .public_url

@@ -1,16 +1,15 @@
 //! `host`: a cloud box that serves roles for the team.
 
 use super::shell::install_shim;
-use crate::commands::bridge::{self, RunArgs};
+use crate::commands::bridge::{self, ServeArgs};
 use crate::commands::roles::server;
-use crate::completion;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::home::Home;
 use crate::remote::{self, without_user};
 use crate::service::Service;
 use crate::session::{Need, Session};
 use crate::shim::real::Search;
-use crate::types;
+use crate::spelled::Spelled;
 use clap::Args;
 use multiclaude_hybrid_client::protocol::Repo;
 use serde_json::json;
@@ -23,15 +22,12 @@ use std::process::{Command, Stdio};
 /// repo, turns hybrid mode on, and installs bridge and shim. Log in first:
 /// `multiclaude-hybrid login`, with a service token of the team.
 #[derive(Debug, Args)]
+#[command(mut_arg("serve", |arg| arg.required(true)))]
 pub struct HostArgs {
     /// The repo: owner/repo on GitHub, or a URL to clone
     repo: String,
-    /// Serve this role, under its bare name: merge-queue, supervisor, …
-    #[arg(long, value_name = "ROLE", required = true, add = completion::types())]
-    serve: Vec<String>,
-    /// Allow a role in --serve that multiclaude does not have
-    #[arg(long)]
-    allow_unknown_type: bool,
+    #[command(flatten)]
+    serve: Spelled<ServeArgs>,
     /// Do not install the bridge as a service; you run it yourself
     #[arg(long)]
     no_install: bool,
@@ -52,8 +48,8 @@ const NEEDED: [(&str, &[&str], &str); 4] = [
 impl HostArgs {
     /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
-        let roles = self.serve.iter().map(String::as_str);
-        types::check("--serve", roles, self.allow_unknown_type)?;
+        let (roles, flags) = (&self.serve.args.roles, &self.serve.words);
+        self.serve.args.check()?;
         let (repo, url) = match Repo::parse(&self.repo) {
             Ok(repo) => (repo, format!("https://github.com/{}", self.repo)),
             Err(_) => (
@@ -82,7 +78,7 @@ impl HostArgs {
             .exit(Exit::NotLoggedIn)
             .hint("log in: multiclaude-hybrid login --url URL"));
         }
-        for role in &self.serve {
+        for role in roles {
             if let Some(other) = server(session, &repo, role).await? {
                 return Err(Failure::new(format!(
                     "{role} of {repo} is served by {} already ({})",
@@ -121,25 +117,18 @@ impl HostArgs {
             session.settings.node()
         ));
         steps.extend(install_shim()?.to_string().lines().map(str::to_owned));
-        let mut serve: Vec<_> = self.serve.iter().map(|role| format!("--serve={role}")).collect();
-        if self.allow_unknown_type {
-            serve.push("--allow-unknown-type".to_owned());
-        }
         if self.no_install {
-            steps
-                .push(format!("Run the bridge: multiclaude-hybrid bridge run {}", serve.join(" ")));
+            let line = bridge::run_words(flags).join(" ");
+            steps.push(format!("Run the bridge: multiclaude-hybrid {line}"));
         } else {
             // What it was installed with before, it goes on doing.
             let installed = Service::of(&session.home).words();
-            let mut words = installed.unwrap_or_else(|| RunArgs::default().words());
-            for word in serve {
-                if !words.contains(&word) {
-                    words.push(word);
-                }
-            }
-            steps.extend(bridge::install(session, &words, true)?);
+            let mut words = installed.unwrap_or_else(|| bridge::run_words(&[]));
+            let more: Vec<_> = flags.iter().filter(|flag| !words.contains(flag)).cloned().collect();
+            words.extend(more);
+            steps.extend(bridge::install(session, words, true)?);
         }
-        let value = json!({ "repo": repo, "serve": self.serve, "node": session.settings.node(), "steps": steps });
+        let value = json!({ "repo": repo, "serve": roles, "node": session.settings.node(), "steps": steps });
         session.out.show(&value, || steps.join("\n"));
         Ok(())
     }

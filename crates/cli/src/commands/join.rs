@@ -1,6 +1,6 @@
 //! `join`: a second machine, with an invitation.
 
-use super::bridge::{self, RunArgs};
+use super::bridge;
 use super::invite::Invitation;
 use super::login::{ask_secret, keep};
 use super::mcp;
@@ -94,7 +94,7 @@ impl JoinArgs {
         if self.no_bridge {
             return vec![by_hand.to_owned()];
         }
-        match bridge::install(session, &RunArgs::default().words(), false) {
+        match bridge::install(session, bridge::run_words(&[]), false) {
             Ok(steps) => steps,
             Err(failure) => vec![
                 format!("The bridge was not installed: {}", failure.message),

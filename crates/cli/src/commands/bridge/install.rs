@@ -1,11 +1,12 @@
 //! `bridge install` and `bridge uninstall`.
 
-use super::RunArgs;
+use super::{RUN, RunArgs};
 use crate::commands::mcp;
 use crate::failure::{Failure, Outcome, io};
 use crate::home::this_program;
 use crate::service::Service;
 use crate::session::Session;
+use crate::spelled::Spelled;
 use clap::Args;
 use multiclaude_hybrid_bridge::dirs::names;
 use multiclaude_hybrid_bridge::spool::Links;
@@ -22,7 +23,7 @@ const STARTS: Duration = Duration::from_secs(10);
 #[derive(Debug, Args)]
 pub(super) struct InstallArgs {
     #[command(flatten)]
-    run: RunArgs,
+    run: Spelled<RunArgs>,
     /// Let it go on after you have logged out, without asking
     #[arg(long)]
     linger: bool,
@@ -34,17 +35,26 @@ pub(super) struct InstallArgs {
 impl InstallArgs {
     /// Runs it.
     pub(super) fn run(&self, session: &Session) -> Outcome {
-        self.run.check()?;
-        let mut lines = install(session, &self.run.words(), self.linger)?;
+        self.run.args.serve.check()?;
+        let mut lines = install(session, run_words(&self.run.words), self.linger)?;
         lines.push(mcp::added(session, self.mcp));
         session.out.show(&json!({ "installed": true, "notes": lines }), || lines.join("\n"));
         Ok(())
     }
 }
 
-/// Installs and starts the service; what to tell the user.
+/// The command line of `multiclaude-hybrid` that runs a bridge with these flags.
+pub(crate) fn run_words(flags: &[String]) -> Vec<String> {
+    RUN.map(str::to_owned).into_iter().chain(flags.iter().cloned()).collect()
+}
+
+/// Installs and starts the service; notes for the user.
 /// `words` is the command line of `multiclaude-hybrid`.
-pub(crate) fn install(session: &Session, words: &[String], linger: bool) -> Outcome<Vec<String>> {
+pub(crate) fn install(
+    session: &Session,
+    mut words: Vec<String>,
+    linger: bool,
+) -> Outcome<Vec<String>> {
     let service = Service::of(&session.home);
     service.check()?;
     let dirs = session.home.bridge();
@@ -53,9 +63,10 @@ pub(crate) fn install(session: &Session, words: &[String], linger: bool) -> Outc
             .hint("end that one first: `multiclaude-hybrid bridge status` shows its process"));
     }
     let us = this_program()?;
-    let only = session.only.iter().map(|only| format!("--as={only}"));
-    let stays = |word: &&String| session.only.is_none() || !word.starts_with("--as=");
-    let words: Vec<String> = words.iter().filter(stays).cloned().chain(only).collect();
+    if let Some(only) = &session.only {
+        words.retain(|word| !word.starts_with("--as="));
+        words.push(format!("--as={only}"));
+    }
     service.install(&us, &words)?;
     let until = Instant::now() + STARTS;
     while !dirs.is_running() {
