@@ -1,5 +1,6 @@
 //! What the shim asks the rest of the program.
 
+use crate::block_on;
 use crate::bridge;
 use crate::failure::{Failure, Outcome};
 use crate::home::Home;
@@ -14,7 +15,6 @@ use multiclaude_hybrid_client::AgentFilter;
 use multiclaude_hybrid_client::protocol::token::Scope;
 use multiclaude_hybrid_client::protocol::{AgentName, Owner, Repo};
 use std::ffi::{OsStr, OsString};
-use std::future::Future;
 use std::time::Duration;
 
 /// How long a line of multiclaude's may wait for the coordinator.
@@ -35,15 +35,6 @@ fn session() -> Option<Session> {
     };
     let session = Session::open(out, PATIENCE).map_err(told).ok()?;
     Some(Session { may_ask: false, ..session })
-}
-
-/// Runs `work`.
-fn asked<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("cannot start: {error}")))?;
-    runtime.block_on(work)
 }
 
 fn has(types: &[String], wanted: &str) -> bool {
@@ -100,7 +91,7 @@ impl Hooks for Commands {
         if !here.enabled {
             return false;
         }
-        let now = asked(async {
+        let now = block_on(async {
             let at = session.in_repo(Some(repo.as_str()), Need::Use)?;
             let config = at.client.config().await;
             let config = config.map_err(|error| session.explain(error.into(), &at.login))?;
@@ -140,7 +131,7 @@ impl Hooks for Commands {
             "If both run, both merge the same pull requests; to end the one here: multiclaude-hybrid \
              stand-down {MERGE_QUEUE} --repo {name}"
         );
-        match asked(merge_queue(&session, &repo, &login)) {
+        match block_on(merge_queue(&session, &repo, &login)) {
             Ok(Serves::Nobody | Serves::ThisMachine) => None,
             Ok(Serves::Owner(owner)) if here.enabled && bridge_is_there(&session) => {
                 let carries = if session.home.bridge().is_running() {

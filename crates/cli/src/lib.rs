@@ -60,13 +60,14 @@ mod service;
 mod session;
 mod settings;
 pub mod shim;
+mod spelled;
 mod table;
 mod types;
 mod values;
 
 use crate::args::Cli;
 use crate::behind::Commands;
-use crate::failure::Exit;
+use crate::failure::{Exit, Failure, Outcome};
 use crate::home::Home;
 use crate::output::Output;
 use clap::FromArgMatches as _;
@@ -94,7 +95,7 @@ fn told(error: &clap::Error, json: bool) -> u8 {
     let text = error.render().to_string();
     if json && error.use_stderr() {
         let message = text.trim().trim_start_matches("error: ");
-        Output::new(true).fail(&failure::Failure::usage(message));
+        Output::new(true).fail(&Failure::usage(message));
         return Exit::Usage as u8;
     }
     let shown = redact::secrets(&text);
@@ -122,13 +123,7 @@ pub fn run(args: Vec<OsString>) -> u8 {
         }
     };
     let out = Output::new(cli.json);
-    let done = cli.run_part().unwrap_or_else(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        match runtime {
-            Ok(runtime) => runtime.block_on(cli.run()),
-            Err(error) => Err(failure::Failure::new(format!("cannot start: {error}"))),
-        }
-    });
+    let done = cli.run_part().unwrap_or_else(|| block_on(cli.run()));
     match done {
         Ok(()) => 0,
         Err(failure) => {
@@ -136,4 +131,11 @@ pub fn run(args: Vec<OsString>) -> u8 {
             failure.exit as u8
         }
     }
+}
+
+/// Runs `work` on this thread.
+fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?;
+    runtime.block_on(work)
 }
