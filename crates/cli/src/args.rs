@@ -1,33 +1,10 @@
 //! What can be said on the command line.
 
-use crate::commands::agents::AgentsArgs;
-use crate::commands::audit::AuditArgs;
-use crate::commands::bridge::BridgeArgs;
-use crate::commands::config::ConfigArgs;
-use crate::commands::doctor::DoctorArgs;
-use crate::commands::host::HostArgs;
-use crate::commands::inbox::InboxArgs;
-use crate::commands::invite::InviteArgs;
-use crate::commands::join::JoinArgs;
-use crate::commands::keys::KeysArgs;
-use crate::commands::leave::LeaveArgs;
-use crate::commands::list::ListArgs;
-use crate::commands::login::LoginArgs;
-use crate::commands::logout::LogoutArgs;
-use crate::commands::mcp::McpArgs;
-use crate::commands::open::OpenArgs;
-use crate::commands::prompt::PromptArgs;
-use crate::commands::receipt::ReceiptArgs;
-use crate::commands::reply::ReplyArgs;
-use crate::commands::roles::{StandDownArgs, StandUpArgs};
-use crate::commands::runner::RunnerArgs;
-use crate::commands::send::{AckArgs, SendArgs};
-use crate::commands::shell::{CompletionsArgs, ManArgs, ShimArgs};
-use crate::commands::status::StatusArgs;
-use crate::commands::tokens::TokensArgs;
-use crate::commands::version::VersionArgs;
-use crate::commands::whoami::WhoamiArgs;
-use crate::commands::work::{WorkArgs, WorkersArgs};
+use crate::commands::{
+    agents, audit, bridge, config, doctor, host, inbox, invite, join, keys, leave, list, login,
+    logout, mcp, open, prompt, receipt, reply, roles, runner, send, shell, status, tokens, version,
+    whoami, work,
+};
 use crate::failure::Outcome;
 use crate::ids;
 use crate::output::Output;
@@ -59,41 +36,42 @@ pub struct Cli {
     command: Command,
 }
 
+/// The commands, in the order of the help.
 #[derive(Debug, Subcommand)]
 enum Command {
-    Login(LoginArgs),
-    Logout(LogoutArgs),
-    Whoami(WhoamiArgs),
-    Config(ConfigArgs),
-    Work(WorkArgs),
-    List(ListArgs),
-    Agents(AgentsArgs),
-    Send(SendArgs),
-    Reply(ReplyArgs),
-    Inbox(InboxArgs),
-    Ack(AckArgs),
-    Receipt(ReceiptArgs),
-    Workers(WorkersArgs),
-    Tokens(TokensArgs),
-    Audit(AuditArgs),
-    Keys(KeysArgs),
-    Invite(InviteArgs),
-    Join(JoinArgs),
-    Leave(LeaveArgs),
-    Prompt(PromptArgs),
-    Status(StatusArgs),
-    Bridge(BridgeArgs),
-    Runner(RunnerArgs),
-    Mcp(McpArgs),
-    Host(HostArgs),
-    StandDown(StandDownArgs),
-    StandUp(StandUpArgs),
-    Doctor(DoctorArgs),
-    Open(OpenArgs),
-    Shim(ShimArgs),
-    Version(VersionArgs),
-    Completions(CompletionsArgs),
-    Man(ManArgs),
+    Login(login::LoginArgs),
+    Join(join::JoinArgs),
+    Host(host::HostArgs),
+    Status(status::StatusArgs),
+    Doctor(doctor::DoctorArgs),
+    Send(send::SendArgs),
+    Reply(reply::ReplyArgs),
+    Inbox(inbox::InboxArgs),
+    Ack(send::AckArgs),
+    Receipt(receipt::ReceiptArgs),
+    List(list::ListArgs),
+    Agents(agents::AgentsArgs),
+    Prompt(prompt::PromptArgs),
+    StandDown(roles::StandDownArgs),
+    StandUp(roles::StandUpArgs),
+    Keys(keys::KeysArgs),
+    Work(work::WorkArgs),
+    Workers(work::WorkersArgs),
+    Runner(runner::RunnerArgs),
+    Config(config::ConfigArgs),
+    Invite(invite::InviteArgs),
+    Leave(leave::LeaveArgs),
+    Tokens(tokens::TokensArgs),
+    Audit(audit::AuditArgs),
+    Bridge(bridge::BridgeArgs),
+    Mcp(mcp::McpArgs),
+    Shim(shell::ShimArgs),
+    Whoami(whoami::WhoamiArgs),
+    Logout(logout::LogoutArgs),
+    Open(open::OpenArgs),
+    Version(version::VersionArgs),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
 }
 
 impl Cli {
