@@ -9,7 +9,7 @@ use crate::failure::Outcome;
 use crate::ids;
 use crate::output::Output;
 use crate::session::Session;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use std::time::Duration;
 
 /// What of the environment is read.
@@ -17,6 +17,21 @@ pub const ENVIRONMENT: &str = "MULTICLAUDE_API_URL, the coordinator's URL; NO_CO
 
 /// How long one call may take, unless the user says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The repo that a command is about.
+#[derive(Debug, Args)]
+pub struct RepoArg {
+    /// The repo: multiclaude's name for it, or owner/repo
+    #[arg(long, short = 'R', short_alias = 'r', value_name = "REPO", global = true)]
+    pub repo: Option<String>,
+}
+
+impl RepoArg {
+    /// As the user has named it.
+    pub fn given(&self) -> Option<&str> {
+        self.repo.as_deref()
+    }
+}
 
 /// multiclaude agents across machines.
 #[derive(Debug, Parser)]
@@ -104,7 +119,7 @@ impl Cli {
         let logins = &session.settings.logins;
         session.only = self.only.as_ref().map(|which| ids::of_login(which, logins)).transpose()?;
         let done = self.command.run(&mut session).await;
-        done.map_err(|failure| failure.in_repo(session.about.get()))
+        done.map_err(|failure| session.explained(failure))
     }
 }
 

@@ -33,8 +33,7 @@ fn session() -> Option<Session> {
     let told = |failure: Failure| {
         out.warn(&format!("hybrid mode is left out: {}", failure.aside()));
     };
-    let session = Session::open(out, PATIENCE).map_err(told).ok()?;
-    Some(Session { may_ask: false, ..session })
+    Some(Session::open(out, PATIENCE).map_err(told).ok()?.unattended())
 }
 
 fn has(types: &[String], wanted: &str) -> bool {
@@ -56,9 +55,8 @@ async fn merge_queue(session: &Session, repo: &Repo, login: &Login) -> Outcome<S
     let queues = at.agents(&filter).await?;
     let config = at.config().await?.value;
     session.remember(repo, &config);
-    let instance = Some(&session.settings.instance);
     Ok(match queue::serving(&queues) {
-        Some(agent) if agent.instance.as_ref() == instance => Serves::ThisMachine,
+        Some(agent) if session.settings.has_registered(agent) => Serves::ThisMachine,
         Some(agent) => Serves::Owner(agent.owner.clone()),
         None if has(remote_agents(&config), MERGE_QUEUE) => Serves::Unserved,
         None => Serves::Nobody,

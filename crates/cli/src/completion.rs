@@ -62,8 +62,7 @@ fn shown(agent: &Agent) -> CompletionCandidate {
 
 /// The agents of the repo that is meant here.
 fn agents() -> Option<Vec<Agent>> {
-    let mut session = Session::open(Output::new(true), LIMIT).ok()?;
-    session.may_ask = false;
+    let session = Session::open(Output::new(true), LIMIT).ok()?.unattended();
     let at = session.in_repo(repo_of(args_os()).as_deref(), Need::Use).ok()?;
     block_on(async { Ok(at.client.agents(&AgentFilter::default()).await?) }).ok()
 }

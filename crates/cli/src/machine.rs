@@ -22,8 +22,9 @@ pub struct ThisMachine {
 
 impl ThisMachine {
     fn session(&self) -> Outcome<Session> {
-        let session = Session::open(Output::new(false), self.timeout)?;
-        Ok(Session { only: self.only.clone(), may_ask: false, ..session })
+        let mut session = Session::open(Output::new(false), self.timeout)?.unattended();
+        session.only.clone_from(&self.only);
+        Ok(session)
     }
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _, stdin};
 
 /// How a command prints.
 #[derive(Debug, Clone, Copy)]
@@ -266,9 +266,30 @@ pub fn counted(count: usize, thing: &str) -> String {
     }
 }
 
+/// The JSON of a daemon that runs: its status and that it runs.
+pub fn running<T: Serialize>(status: &T) -> Value {
+    let mut value = serde_json::to_value(status).unwrap_or_default();
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("running".to_owned(), true.into());
+    }
+    value
+}
+
 /// The time on this machine.
 pub fn now() -> Timestamp {
     Timestamp(chrono::Utc::now().timestamp_millis())
+}
+
+/// Asks a person at the terminal; no, if there is none.
+pub fn confirm(question: &str) -> Outcome<bool> {
+    if !stdin().is_terminal() {
+        return Ok(false);
+    }
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    let read = stdin().read_line(&mut answer);
+    read.map_err(|error| Failure::new(format!("cannot read the answer: {error}")))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// A JSON text of an enum's wire form, as people read it.

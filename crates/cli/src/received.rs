@@ -7,8 +7,8 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::ids::{Given, find_all};
 use crate::session::{InRepo, Session};
 use clap::Args;
+use multiclaude_hybrid_client::MessageFilter;
 use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
-use multiclaude_hybrid_client::{AgentFilter, MessageFilter};
 
 /// Messages of one page.
 const PAGE: u32 = 500;
@@ -43,11 +43,6 @@ impl Received {
     }
 
     async fn ids(&self, session: &Session, at: &InRepo) -> Outcome<Vec<MessageId>> {
-        let found = self.listed(session, at).await;
-        found.map_err(|failure| session.explain(failure, &at.login))
-    }
-
-    async fn listed(&self, session: &Session, at: &InRepo) -> Outcome<Vec<MessageId>> {
         let agents = match &self.by {
             Some(name) => vec![name.clone()],
             None => here(session, at).await?,
@@ -70,10 +65,8 @@ impl Received {
 
 /// The agents that this machine has registered.
 async fn here(session: &Session, at: &InRepo) -> Outcome<Vec<AgentName>> {
-    let filter = AgentFilter { owner: Some(at.login.owner.clone()), ..AgentFilter::default() };
-    let instance = Some(session.settings.instance.as_str());
-    let agents = at.client.agents(&filter).await?;
-    let ours = agents.into_iter().filter(|agent| agent.instance.as_deref() == instance);
+    let agents = at.agents_of_owner().await?;
+    let ours = agents.into_iter().filter(|agent| session.settings.has_registered(agent));
     let names: Vec<_> = ours.map(|agent| agent.name).collect();
     if names.is_empty() {
         let message = format!("no agent of this machine is registered in {}", at.repo);

@@ -6,7 +6,7 @@ use crate::output::line;
 use crate::session::{InRepo, Session};
 use crate::types;
 use multiclaude_hybrid_bridge::names::registered;
-use multiclaude_hybrid_client::AgentFilter;
+use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_client::protocol::AgentName;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::message::Sender;
@@ -109,12 +109,10 @@ pub async fn around(session: &Session, at: &InRepo) -> Outcome<Around> {
         Here::With(local) => local,
     };
     let node = session.settings.node();
-    let filter = AgentFilter { owner: Some(at.login.owner.clone()), ..AgentFilter::default() };
-    let agents = at.client.agents(&filter).await?;
-    let instance = session.settings.instance.as_str();
-    // A label is only a word, and may be another one since: who registered it decides.
+    let agents = at.agents_of_owner().await?;
+    // An agent without an instance has only its label, which may have changed since.
     let is_here = |agent: &Agent| match &agent.instance {
-        Some(known) => known == instance,
+        Some(_) => session.settings.has_registered(agent),
         None => agent.metadata.get(NODE) == Some(&node),
     };
     let ours =
@@ -176,6 +174,31 @@ async fn speaker(session: &Session, at: &InRepo) -> Outcome<Option<AgentName>> {
 /// Is it the agent of another owner, whom this token may act for?
 pub fn is_anothers(at: &InRepo, agent: &Agent) -> bool {
     agent.owner != at.login.owner && at.login.kind != TokenKind::User
+}
+
+/// Refuses the agent of another owner. `command` is the one that acts for it with
+/// `--as-agent`.
+pub fn check_owner(at: &InRepo, agent: &Agent, doing: &str, command: &str) -> Outcome {
+    if !is_anothers(at, agent) {
+        return Ok(());
+    }
+    let (name, owner) = (&agent.name, &agent.owner);
+    Err(Failure::usage(format!("{name} is an agent of {owner}, not one of yours")).hint(format!(
+        "to {doing} as that agent: multiclaude-hybrid {command} --as-agent --repo {}",
+        at.repo
+    )))
+}
+
+/// The same for a name. An agent that is gone is left to the request itself.
+pub async fn check_agent(at: &InRepo, name: &AgentName, doing: &str, command: &str) -> Outcome {
+    if at.login.kind == TokenKind::User {
+        return Ok(());
+    }
+    match at.client.agent(name).await {
+        Ok(agent) => check_owner(at, &agent, doing, command),
+        Err(Error::NotFound(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Who sends: `given`, the agent of this worktree, or the person.

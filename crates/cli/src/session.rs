@@ -11,9 +11,10 @@ use crate::output::Output;
 use crate::secrets::Secrets;
 use crate::settings::{Login, Settings, covered};
 use multiclaude_hybrid_client::protocol::Repo;
+use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::config::HybridConfig;
 use multiclaude_hybrid_client::protocol::token::TokenKind;
-use multiclaude_hybrid_client::{BaseUrl, Client, RepoClient, URL_VARIABLE};
+use multiclaude_hybrid_client::{AgentFilter, BaseUrl, Client, RepoClient, URL_VARIABLE};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -54,8 +55,8 @@ pub struct Session {
     pub limit: Option<Duration>,
     /// The only tokens that may be used: of this owner or kind, or with this id.
     pub only: Option<String>,
-    /// The repo that the command is about, once that is known.
-    pub about: OnceLock<Repo>,
+    /// The repo that the command is about and the token that it uses, once they are known.
+    in_use: OnceLock<(Repo, Login)>,
     /// May a person be asked something?
     pub may_ask: bool,
 }
@@ -78,30 +79,23 @@ impl Session {
     pub fn open(out: Output, timeout: Duration) -> Outcome<Self> {
         let home = Home::of_user()?;
         let settings = Settings::load(&home)?;
-        Ok(Self {
-            home,
-            settings,
-            out,
-            timeout,
-            limit: None,
-            only: None,
-            about: OnceLock::new(),
-            may_ask: true,
-        })
+        Ok(Self::new(home, settings, out, timeout))
     }
 
-    /// Where the settings cannot be read: as if there were none.
+    /// A session for when the settings cannot be read: as if there were none.
     pub fn without_settings(out: Output) -> Outcome<Self> {
-        Ok(Self {
-            home: Home::of_user()?,
-            settings: Settings::default(),
-            out,
-            timeout: Duration::ZERO,
-            limit: None,
-            only: None,
-            about: OnceLock::new(),
-            may_ask: false,
-        })
+        Ok(Self::new(Home::of_user()?, Settings::default(), out, Duration::ZERO).unattended())
+    }
+
+    fn new(home: Home, settings: Settings, out: Output, timeout: Duration) -> Self {
+        let in_use = OnceLock::new();
+        Self { home, settings, out, timeout, limit: None, only: None, in_use, may_ask: true }
+    }
+
+    /// The same, which asks no person anything.
+    #[must_use]
+    pub fn unattended(self) -> Self {
+        Self { may_ask: false, ..self }
     }
 
     /// Changes what this machine remembers, one process at a time.
@@ -211,8 +205,8 @@ impl Session {
     /// The repo that `given` means, with a client for `need`.
     pub fn in_repo(&self, given: Option<&str>, need: Need) -> Outcome<InRepo> {
         let (repo, nickname) = self.resolve(given)?;
-        let _ = self.about.set(repo.clone());
         let login = self.login(Some(&repo), need)?.clone();
+        let _ = self.in_use.set((repo.clone(), login.clone()));
         let client = self.client(&login)?.repo(&repo);
         Ok(InRepo { repo, nickname, login, client })
     }
@@ -243,6 +237,14 @@ impl Session {
         (login.kind != TokenKind::Admin).then_some(login)
     }
 
+    /// A failure with the hints for the repo and the token in use.
+    pub fn explained(&self, failure: Failure) -> Failure {
+        match self.in_use.get() {
+            Some((repo, login)) => self.explain(failure, login).in_repo(Some(repo)),
+            None => failure.in_repo(None),
+        }
+    }
+
     /// Adds to a refusal what only this machine knows: where the token is, and
     /// how to get another.
     pub fn explain(&self, failure: Failure, login: &Login) -> Failure {
@@ -268,6 +270,14 @@ impl Session {
             }
             _ => failure,
         }
+    }
+}
+
+impl InRepo {
+    /// The agents of the token's owner, on all machines.
+    pub async fn agents_of_owner(&self) -> Outcome<Vec<Agent>> {
+        let owner = Some(self.login.owner.clone());
+        Ok(self.client.agents(&AgentFilter { owner, ..AgentFilter::default() }).await?)
     }
 }
 

@@ -7,6 +7,7 @@ use crate::home::Home;
 use crate::remote::{self, Remote, without_user};
 use crate::secrets::Name;
 use multiclaude_hybrid_bridge::dirs::make_dir;
+use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::token::{Scope, TokenKind};
 use multiclaude_hybrid_client::protocol::{Owner, Repo};
 use serde::{Deserialize, Serialize};
@@ -236,6 +237,16 @@ impl Settings {
     /// Do they refer to this secret?
     pub fn refers_to(&self, name: &Name, place: Place) -> bool {
         self.secrets().any(|secret| secret == (name.clone(), place))
+    }
+
+    /// Has this home registered the agent? A label in its metadata is no proof.
+    pub fn has_registered(&self, agent: &Agent) -> bool {
+        agent.instance.as_ref() == Some(&self.instance)
+    }
+
+    /// The repos that were set up here.
+    pub fn known_repos(&self) -> impl Iterator<Item = Repo> {
+        self.repos.keys().filter_map(|name| Repo::parse(name).ok())
     }
 
     /// What was decided about `repo`.

@@ -7,7 +7,7 @@ mod show;
 
 pub(crate) use install::{install, remove_links, run_words};
 
-use super::log;
+use super::daemon;
 use crate::completion;
 use crate::failure::{Failure, Outcome};
 use crate::machine::ThisMachine;
@@ -22,7 +22,6 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
 
 /// Carry messages between local and remote agents.
@@ -52,7 +51,7 @@ enum BridgeCommand {
     /// Refuse a message; its sender is told why
     Refuse(held::RefuseArgs),
     /// Show the bridge's log
-    Logs(log::LogsArgs),
+    Logs(daemon::LogsArgs),
 }
 
 /// The command of `multiclaude-hybrid` that runs a bridge.
@@ -164,7 +163,7 @@ impl RunArgs {
         session.change(|settings| settings.node = Some(settings.node()))?;
         session.settings.keep_identity(&session.home)?;
         let home = session.home.user().to_owned();
-        log::start(&session.home.bridge().log())?;
+        daemon::start(&session.home.bridge().log())?;
         let options = Options {
             home,
             serve: self.serve.roles.iter().cloned().collect::<BTreeSet<_>>(),
@@ -194,8 +193,11 @@ impl RunArgs {
                 .build()
                 .map_err(StartError::Dirs)?;
             let done = runtime.block_on(async {
-                let stop = stopped().map_err(StartError::Dirs)?;
-                run(options, machine, stop).await
+                let mut stops = daemon::stops().map_err(StartError::Dirs)?;
+                run(options, machine, async move {
+                    stops.recv().await;
+                })
+                .await
             });
             runtime.shutdown_timeout(Duration::from_millis(200));
             done
@@ -213,16 +215,4 @@ impl RunArgs {
             }
         })
     }
-}
-
-/// Resolves at SIGTERM or SIGINT.
-fn stopped() -> std::io::Result<impl Future<Output = ()>> {
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

@@ -150,7 +150,7 @@ impl ConfigArgs {
             let at = session.in_repo(Some(repo.as_str()), Need::Manage)?;
             let done = self.change_shared(&at).await;
             done.map_err(|failure| {
-                session.explain(failure, &at.login).instead(
+                failure.instead(
                     Exit::Forbidden,
                     "the shared configuration is for service and admin tokens: ask the coordinator's \
                      admin, or log in with such a token. --hybrid and --api-endpoint need none",

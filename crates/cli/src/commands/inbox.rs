@@ -1,5 +1,6 @@
 //! `inbox`: an agent's messages, by hand.
 
+use crate::args::RepoArg;
 use crate::completion;
 use crate::crypt::{Opened, Reader};
 use crate::failure::{Exit, Failure, Outcome};
@@ -11,9 +12,7 @@ use clap::Args;
 use multiclaude_hybrid_client::protocol::AgentName;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::message::{Message, MessageStatus};
-use multiclaude_hybrid_client::{
-    AgentFilter, Connection, Error, InboxOptions, MessageFilter, RepoClient,
-};
+use multiclaude_hybrid_client::{Connection, Error, InboxOptions, MessageFilter, RepoClient};
 use std::time::Duration;
 
 /// How long an answer is held when nothing new is there.
@@ -32,9 +31,8 @@ pub struct InboxArgs {
     /// The agent [default: the one of this worktree, or your only one]
     #[arg(value_parser = super::agents::agent_name, add = completion::names())]
     name: Option<AgentName>,
-    /// The repo: multiclaude's name for it, or owner/repo
-    #[arg(long, short, value_name = "REPO")]
-    repo: Option<String>,
+    #[command(flatten)]
+    repo: RepoArg,
     /// Show what waits, then everything that comes, until it is stopped
     #[arg(long, short)]
     follow: bool,
@@ -55,30 +53,25 @@ pub struct InboxArgs {
 impl InboxArgs {
     /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
-        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
-        let done = self.show(session, &at).await;
-        done.map_err(|failure| session.explain(failure, &at.login))
-    }
-
-    async fn show(&self, session: &Session, at: &InRepo) -> Outcome {
+        let at = session.in_repo(self.repo.given(), Need::Use)?;
         let mut waiting = Waiting::aloud(session);
         let agent = loop {
             if !self.follow {
-                break self.agent(session, at).await?;
+                break self.agent(session, &at).await?;
             }
-            match waiting.look(self.agent(session, at)).await? {
+            match waiting.look(self.agent(session, &at)).await? {
                 Some(agent) => break agent,
                 None => tokio::time::sleep(waiting.pause(AGAIN)).await,
             }
         };
-        let peek = self.only_looks(session, at, &agent)?;
+        let peek = self.only_looks(session, &at, &agent)?;
         if !peek {
             session.out.must_be_seen()?;
         }
         match (self.follow, peek) {
-            (false, peek) => self.list(session, at, &agent.name, peek).await,
-            (true, false) => waiting.within(self.take(session, at, &agent.name)).await,
-            (true, true) => self.watch(session, at, &agent.name, &mut waiting).await,
+            (false, peek) => self.list(session, &at, &agent.name, peek).await,
+            (true, false) => waiting.within(self.take(session, &at, &agent.name)).await,
+            (true, true) => self.watch(session, &at, &agent.name, &mut waiting).await,
         }
     }
 
@@ -91,11 +84,7 @@ impl InboxArgs {
         }
         let (name, owner) = (&agent.name, &agent.owner);
         if self.ack {
-            return Err(Failure::usage(format!("{name} is an agent of {owner}, not one of yours"))
-                .hint(format!(
-                    "to acknowledge as that agent: multiclaude-hybrid inbox {name} --ack --as-agent --repo {}",
-                    at.repo
-                )));
+            sender::check_owner(at, agent, "acknowledge", &format!("inbox {name} --ack"))?;
         }
         session.out.note(&format!(
             "{name} is an agent of {owner}: its messages stay as they are (--as-agent reads them as {name})."
@@ -132,8 +121,7 @@ impl InboxArgs {
         if let Some(name) = name {
             return Ok(at.client.agent(&name).await?);
         }
-        let filter = AgentFilter { owner: Some(at.login.owner.clone()), ..AgentFilter::default() };
-        let mut mine = at.client.agents(&filter).await?;
+        let mut mine = at.agents_of_owner().await?;
         if mine.len() == 1 {
             return mine.pop().ok_or_else(|| Failure::new("no agent"));
         }

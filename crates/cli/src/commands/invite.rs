@@ -1,5 +1,6 @@
 //! `invite`: one line that lets another machine join.
 
+use crate::args::RepoArg;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::now;
 use crate::session::{Need, Session};
@@ -24,9 +25,8 @@ pub struct InviteArgs {
     /// Whose machine it is: the owner of the agents there
     #[arg(value_parser = super::tokens::owner)]
     name: Owner,
-    /// The repo: multiclaude's name for it, or owner/repo
-    #[arg(long, short, value_name = "REPO")]
-    repo: Option<String>,
+    #[command(flatten)]
+    repo: RepoArg,
     /// How long the token is valid: 90d, 12h [default: for ever]
     #[arg(long, value_name = "TIME", value_parser = super::tokens::duration)]
     expires: Option<i64>,
@@ -69,7 +69,7 @@ impl Invitation {
 impl InviteArgs {
     /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
-        let (repo, _) = session.resolve(self.repo.as_deref())?;
+        let (repo, _) = session.resolve(self.repo.given())?;
         let login = session.login(Some(&repo), Need::Manage)?;
         let client = session.client(login)?;
         session.out.must_be_seen()?;

@@ -107,10 +107,9 @@ impl JoinArgs {
 /// A label belongs to one machine in a repo.
 async fn free_label(session: &Session, repo: &RepoClient, node: &str) -> Outcome {
     let agents = repo.agents(&AgentFilter::default()).await?;
-    let instance = Some(&session.settings.instance);
     let other = |agent: &&Agent| {
-        agent.metadata.get(NODE).is_some_and(|label| label == node)
-            && agent.instance.as_ref() != instance
+        let same = agent.metadata.get(NODE).is_some_and(|label| label == node);
+        same && !session.settings.has_registered(agent)
     };
     match agents.iter().find(other) {
         None => Ok(()),

@@ -8,9 +8,9 @@ use crate::output::counted;
 use crate::session::{Need, Session};
 use crate::settings::{Login, covered};
 use clap::Args;
+use multiclaude_hybrid_client::BaseUrl;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::token::Scope;
-use multiclaude_hybrid_client::{AgentFilter, BaseUrl};
 use serde_json::json;
 
 /// Turn hybrid mode off for a repo, and forget its token.
@@ -121,11 +121,9 @@ impl LeaveArgs {
     /// Deregisters what this home has registered.
     async fn deregister(&self, session: &Session, repo: &Repo) -> Outcome<Vec<String>> {
         let at = session.in_repo(Some(repo.as_str()), Need::Use)?;
-        let filter = AgentFilter { owner: Some(at.login.owner.clone()), ..AgentFilter::default() };
-        let instance = Some(&session.settings.instance);
         let mut removed = Vec::new();
-        for agent in at.client.agents(&filter).await? {
-            if agent.instance.as_ref() == instance {
+        for agent in at.agents_of_owner().await? {
+            if session.settings.has_registered(&agent) {
                 at.client.deregister(&agent.name, Some(&agent.id)).await?;
                 removed.push(agent.name.to_string());
             }

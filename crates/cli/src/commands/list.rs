@@ -72,10 +72,9 @@ impl ListArgs {
                 return "Hybrid: no repo is set up (multiclaude-hybrid config <repo> --hybrid=true)"
                     .to_owned();
             }
-            let here = session.settings.instance.as_str();
             let any = lines.iter().any(|line| line.hybrid);
-            let told: Vec<_> = lines.iter().map(|line| told(line, here, any)).collect();
-            format!("Hybrid:\n{}", told.join("\n"))
+            let lines: Vec<_> = lines.iter().map(|line| text(line, session, any)).collect();
+            format!("Hybrid:\n{}", lines.join("\n"))
         });
         match failures.into_iter().flatten().next() {
             // What is shown beside multiclaude's own list is no failure of it.
@@ -156,7 +155,7 @@ async fn about(session: &Session, mut line: Line) -> (Line, Option<Failure>) {
 }
 
 /// What is said of a repo; `any`: one of them is hybrid.
-fn told(about: &Line, instance: &str, any: bool) -> String {
+fn text(about: &Line, session: &Session, any: bool) -> String {
     let name = match (&about.nickname, &about.repo) {
         (Some(nickname), Some(repo)) => format!("{nickname} ({repo})"),
         (Some(name), None) if !any => name.clone(),
@@ -176,9 +175,8 @@ fn told(about: &Line, instance: &str, any: bool) -> String {
         let error = line(error, 160);
         return format!("  {name}: {} ({error})", Look::Bad.paint("not connected"));
     }
-    // A label is only a word: who registered an agent decides.
-    let here = |agent: &&Agent| agent.instance.as_deref() == Some(instance);
-    let away: Vec<_> = about.agents.iter().filter(|agent| !here(agent)).collect();
+    let is_away = |agent: &&Agent| !session.settings.has_registered(agent);
+    let away: Vec<_> = about.agents.iter().filter(is_away).collect();
     let local = about.agents.len() - away.len();
     let shown = |agent: &&Agent| match agent.status {
         AgentStatus::Stopped => format!("{} (stopped)", agent.name),

@@ -1,5 +1,6 @@
 //! `open`: the coordinator's API reference in a browser.
 
+use crate::args::RepoArg;
 use crate::failure::Outcome;
 use crate::session::{Need, Session};
 use clap::Args;
@@ -13,9 +14,8 @@ use std::process::{Command, Stdio};
 /// is opened.
 #[derive(Debug, Args)]
 pub struct OpenArgs {
-    /// The repo: multiclaude's name for it, or owner/repo
-    #[arg(long, short, value_name = "REPO")]
-    repo: Option<String>,
+    #[command(flatten)]
+    repo: RepoArg,
 }
 
 impl OpenArgs {
@@ -31,7 +31,7 @@ impl OpenArgs {
 
     /// The coordinator of the repo, else that of this machine.
     fn coordinator(&self, session: &Session) -> Outcome<String> {
-        let repo = match &self.repo {
+        let repo = match self.repo.given() {
             Some(given) => Some(session.resolve(Some(given))?.0),
             None => session.resolve(None).ok().map(|(repo, _)| repo),
         };

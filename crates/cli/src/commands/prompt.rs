@@ -23,10 +23,9 @@ impl PromptArgs {
     /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
-        let agents = at.client.agents(&AgentFilter::default()).await;
-        let agents = agents.map_err(|error| session.explain(error.into(), &at.login))?;
-        let here = Some(&session.settings.instance);
-        let away: Vec<_> = agents.iter().filter(|agent| agent.instance.as_ref() != here).collect();
+        let agents = at.client.agents(&AgentFilter::default()).await?;
+        let is_away = |agent: &&Agent| !session.settings.has_registered(agent);
+        let away: Vec<_> = agents.iter().filter(is_away).collect();
         let bridged =
             bridge::serves(bridge::running(session)?.as_ref(), &at.repo, at.nickname.as_deref());
         if !bridged {

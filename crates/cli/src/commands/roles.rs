@@ -1,5 +1,6 @@
 //! `stand-down`, `stand-up`: a role of this machine that another one serves.
 
+use crate::args::RepoArg;
 use crate::bridge;
 use crate::completion;
 use crate::failure::{Exit, Failure, Outcome};
@@ -23,9 +24,8 @@ pub struct StandDownArgs {
     /// The role: merge-queue, supervisor, …
     #[arg(add = completion::types())]
     role: String,
-    /// The repo: multiclaude's name for it, or owner/repo
-    #[arg(long, short, value_name = "REPO")]
-    repo: Option<String>,
+    #[command(flatten)]
+    repo: RepoArg,
 }
 
 /// Bring back a local agent that stands down.
@@ -34,9 +34,8 @@ pub struct StandUpArgs {
     /// The role: merge-queue, supervisor, …
     #[arg(add = completion::types())]
     role: String,
-    /// The repo: multiclaude's name for it, or owner/repo
-    #[arg(long, short, value_name = "REPO")]
-    repo: Option<String>,
+    #[command(flatten)]
+    repo: RepoArg,
 }
 
 /// A repo of multiclaude's, and what is needed to change its roles.
@@ -89,18 +88,16 @@ fn explained(error: RoleError) -> Failure {
 pub(crate) async fn server(session: &Session, repo: &Repo, role: &str) -> Outcome<Option<Agent>> {
     let at = session.in_repo(Some(repo.as_str()), Need::Use)?;
     let filter = AgentFilter { r#type: Some(role.to_owned()), ..AgentFilter::default() };
-    let agents = at.client.agents(&filter).await;
-    let agents = agents.map_err(|error| session.explain(error.into(), &at.login))?;
-    let ours = Some(&session.settings.instance);
-    Ok(agents
-        .into_iter()
-        .find(|agent| agent.name.as_str() == role && agent.instance.as_ref() != ours))
+    let agents = at.client.agents(&filter).await?;
+    let serves =
+        |agent: &Agent| agent.name.as_str() == role && !session.settings.has_registered(agent);
+    Ok(agents.into_iter().find(serves))
 }
 
 impl StandDownArgs {
     /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
-        let here = Here::of(session, self.repo.as_deref())?;
+        let here = Here::of(session, self.repo.given())?;
         let told = stand_down(session, &here, &self.role).await?;
         let value =
             json!({ "repo": here.repo, "role": self.role, "stands_down": true, "notes": told });
@@ -168,7 +165,7 @@ pub(crate) async fn stand_down_all(
 impl StandUpArgs {
     /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
-        let here = Here::of(session, self.repo.as_deref())?;
+        let here = Here::of(session, self.repo.given())?;
         let local = here.local(session)?;
         let role = &self.role;
         let stands_down = session.settings.repo(&here.repo).stood_down.contains(role);

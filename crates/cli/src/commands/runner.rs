@@ -5,7 +5,7 @@ mod options;
 mod parts;
 mod show;
 
-use super::log;
+use super::daemon;
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use clap::{Args, Subcommand};
@@ -14,8 +14,6 @@ use multiclaude_hybrid_bridge::dirs::{make_dir, remove};
 use multiclaude_hybrid_runner::dirs::Dirs;
 use multiclaude_hybrid_runner::run::{StartError, run};
 use std::fs;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
 
 /// Run workers on this machine for the team's requests.
 ///
@@ -38,7 +36,7 @@ enum RunnerCommand {
     /// Claim again
     Resume,
     /// Show the runner's log
-    Logs(log::LogsArgs),
+    Logs(daemon::LogsArgs),
     #[command(flatten)]
     Part(parts::Part),
 }
@@ -72,7 +70,7 @@ impl RunnerArgs {
 async fn start(session: &Session, args: &RunArgs) -> Outcome {
     let options = args.options(session).await?;
     let dirs = Dirs::of_home(&options.home, options.work.as_deref());
-    log::start(&dirs.log())?;
+    daemon::start(&dirs.log())?;
     let done = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -82,7 +80,7 @@ async fn start(session: &Session, args: &RunArgs) -> Outcome {
             .build()
             .map_err(StartError::Dirs)?;
         let done = runtime.block_on(async {
-            let stop = stops().map_err(StartError::Dirs)?;
+            let stop = daemon::stops().map_err(StartError::Dirs)?;
             run(options, stop).await
         });
         // Threads that wait for supervisors do not keep it.
@@ -101,25 +99,6 @@ async fn start(session: &Session, args: &RunArgs) -> Outcome {
             StartError::Dirs(_) => failure,
         }
     })
-}
-
-/// Yields once for each SIGTERM or SIGINT.
-fn stops() -> std::io::Result<mpsc::Receiver<()>> {
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let (sender, stops) = mpsc::channel(4);
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            if sender.send(()).await.is_err() {
-                return;
-            }
-        }
-    });
-    Ok(stops)
 }
 
 fn pause(session: &Session, dirs: &Dirs) -> Outcome {

@@ -3,6 +3,7 @@
 mod ack_all;
 
 use super::receipt;
+use crate::args::RepoArg;
 use crate::completion;
 use crate::crypt;
 use crate::failure::{Exit, Failure, Outcome};
@@ -12,7 +13,6 @@ use crate::received::Received;
 use crate::sender;
 use crate::session::{InRepo, Need, Session};
 use clap::Args;
-use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_client::protocol::message::{
     BODY_MAX, FailureReason, Message, MessageStatus, NewMessage, TTL_MAX_SECS,
 };
@@ -33,9 +33,8 @@ pub struct SendArgs {
     /// The text, or - for standard input; after -- it may begin with a dash
     #[arg(required = true)]
     pub(super) text: Vec<String>,
-    /// The repo: multiclaude's name for it, or owner/repo
-    #[arg(long, short, value_name = "REPO")]
-    pub(super) repo: Option<String>,
+    #[command(flatten)]
+    pub(super) repo: RepoArg,
     /// Who sends: one of your agents, or user:<owner>
     #[arg(long, value_name = "NAME", add = completion::names())]
     pub(super) from: Option<String>,
@@ -70,9 +69,8 @@ pub struct AckArgs {
     /// Every message that waits for this agent, seen or not
     #[arg(long, value_name = "AGENT", conflicts_with_all = ["ids", "received_by"], value_parser = super::agents::agent_name, add = completion::names())]
     all: Option<AgentName>,
-    /// The repo: multiclaude's name for it, or owner/repo
-    #[arg(long, short, value_name = "REPO")]
-    repo: Option<String>,
+    #[command(flatten)]
+    repo: RepoArg,
     /// Acknowledge as the agent that they are for, if it is another owner's
     #[arg(long)]
     as_agent: bool,
@@ -100,7 +98,7 @@ impl SendArgs {
 
     /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
-        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
+        let at = session.in_repo(self.repo.given(), Need::Use)?;
         let body = self.body()?;
         if body.is_empty() {
             return Err(Failure::usage("the text is empty")
@@ -115,7 +113,6 @@ impl SendArgs {
         let sent = self.send(session, &at, &body).await;
         let sent = sent.map_err(|failure| {
             let failure = no_such_sender(failure, &at, self.from.as_deref());
-            let failure = session.explain(failure, &at.login);
             let agents = format!("`multiclaude-hybrid agents --repo {}`", at.repo);
             match failure.code.map(|code| code.as_str()) {
                 Some("agent_not_found") => {
@@ -218,23 +215,21 @@ fn failed(message: &Message, at: &InRepo) -> Failure {
 impl AckArgs {
     /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
-        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
+        let at = session.in_repo(self.repo.given(), Need::Use)?;
         if let Some(agent) = &self.all {
-            let what = format!("--all {agent}");
-            self.check_recipients(session, &at, BTreeSet::from([agent]), &what).await?;
-            let done = ack_all::run(session, &at, agent).await;
-            return done.map_err(|failure| session.explain(failure, &at.login));
+            self.check_recipients(&at, BTreeSet::from([agent]), &format!("--all {agent}")).await?;
+            return ack_all::run(session, &at, agent).await;
         }
         let ids = self.received.find_all(session, &at, &self.ids).await?;
         let what: Vec<_> = ids.iter().map(ToString::to_string).collect();
         let names = ids.iter().map(MessageId::agent).collect();
-        self.check_recipients(session, &at, names, &what.join(" ")).await?;
+        self.check_recipients(&at, names, &what.join(" ")).await?;
         let (mut acked, mut first) = (Vec::new(), None);
         for id in &ids {
             match at.client.report(id, MessageStatus::Acked, None).await {
                 Ok(message) => acked.push(message),
                 Err(error) => {
-                    let mut failure = session.explain(error.into(), &at.login);
+                    let mut failure = Failure::from(error);
                     failure.message = format!("{id}: {}", failure.message);
                     first = first.or(Some(failure));
                 }
@@ -248,34 +243,15 @@ impl AckArgs {
         first.map_or(Ok(()), Err)
     }
 
-    /// Refuses messages for other owners' agents, unless that is wanted. What is not
-    /// there is left to the acknowledgement itself.
+    /// Refuses messages for other owners' agents, unless that is wanted.
     async fn check_recipients(
         &self,
-        session: &Session,
         at: &InRepo,
         names: BTreeSet<&AgentName>,
-        what: &str,
+        messages: &str,
     ) -> Outcome {
-        if self.as_agent || at.login.kind == TokenKind::User {
-            return Ok(());
-        }
-        for name in names {
-            let agent = match at.client.agent(name).await {
-                Ok(agent) => agent,
-                Err(Error::NotFound(_)) => continue,
-                Err(error) => return Err(session.explain(error.into(), &at.login)),
-            };
-            if sender::is_anothers(at, &agent) {
-                return Err(Failure::usage(format!(
-                    "{name} is an agent of {}, not one of yours",
-                    agent.owner
-                ))
-                .hint(format!(
-                    "to acknowledge as that agent: multiclaude-hybrid ack {} --as-agent --repo {}",
-                    what, at.repo
-                )));
-            }
+        for name in names.into_iter().filter(|_| !self.as_agent) {
+            sender::check_agent(at, name, "acknowledge", &format!("ack {messages}")).await?;
         }
         Ok(())
     }

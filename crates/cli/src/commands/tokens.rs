@@ -2,10 +2,10 @@
 
 use crate::failure::Outcome;
 use crate::ids::{self, Given};
-use crate::output::{Look, ago, line, now, word};
+use crate::output::{ago, now, word};
 use crate::session::{Need, Session};
 use crate::settings::Login;
-use crate::table::{Fit, table};
+use crate::table::{Column, Fit, cell, table, whole};
 use crate::values::one_of;
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_client::Client;
@@ -115,36 +115,30 @@ impl TokensArgs {
 
 async fn list(session: &Session, client: &Client) -> Outcome {
     let tokens = client.tokens().await?;
-    session.out.show(&tokens, || {
-        let now = now();
-        let row = |token: &Token| {
-            let scopes: Vec<_> = token.repos.iter().map(ToString::to_string).collect();
-            let used = token.last_used_at.map_or("never".to_owned(), |at| ago(at, now));
-            let ends = token.expires_at.map_or(String::new(), |at| word(&at));
-            let note = token.description.as_deref().unwrap_or_default();
-            let plain = |text: String| (text, Look::Plain);
-            vec![
-                plain(token.id.to_string()),
-                plain(token.kind.as_str().to_owned()),
-                plain(token.owner.to_string()),
-                plain(line(&scopes.join(","), 40)),
-                plain(line(note, 40)),
-                plain(used),
-                plain(ends),
-            ]
-        };
-        let head = [
-            ("ID", Fit::Whole),
-            ("KIND", Fit::Whole),
-            ("OWNER", Fit::Shrinks),
-            ("REPOS", Fit::Shrinks),
-            ("NOTE", Fit::Shrinks),
-            ("USED", Fit::Spare),
-            ("EXPIRES", Fit::Spare),
-        ];
-        table(&head, &tokens.iter().map(row).collect::<Vec<_>>())
-    });
+    session.out.show(&tokens, || listed(&tokens));
     Ok(())
+}
+
+fn listed(tokens: &[Token]) -> String {
+    let now = now();
+    let scopes = |token: &Token| {
+        let scopes: Vec<_> = token.repos.iter().map(ToString::to_string).collect();
+        cell(scopes.join(","))
+    };
+    let columns: [Column<'_, Token>; 7] = [
+        ("ID", Fit::Whole, &|token| whole(&token.id)),
+        ("KIND", Fit::Whole, &|token| whole(token.kind.as_str())),
+        ("OWNER", Fit::Shrinks, &|token| whole(&token.owner)),
+        ("REPOS", Fit::Shrinks, &scopes),
+        ("NOTE", Fit::Shrinks, &|token| cell(token.description.as_deref().unwrap_or_default())),
+        ("USED", Fit::Spare, &|token| {
+            whole(token.last_used_at.map_or("never".to_owned(), |at| ago(at, now)))
+        }),
+        ("EXPIRES", Fit::Spare, &|token| {
+            whole(token.expires_at.map_or(String::new(), |at| word(&at)))
+        }),
+    ];
+    table(tokens, &columns)
 }
 
 /// All tokens, as candidates for the beginning of an id.

@@ -177,9 +177,11 @@ async fn in_repo(session: &Session, at: &InRepo, what: &str) -> Result<Vec<Check
     let agents = at.client.agents(&AgentFilter::default()).await?;
     let mut checks =
         vec![Check::good(what, format!("{} on all machines", counted(agents.len(), "agent")))];
-    let (node, instance) = (session.settings.node(), &session.settings.instance);
-    let ours = |agent: &&Agent| agent.instance.as_ref() == Some(instance);
-    let twin = agents.iter().find(|agent| agent.metadata.get(NODE) == Some(&node) && !ours(agent));
+    let node = session.settings.node();
+    let is_twin = |agent: &&Agent| {
+        agent.metadata.get(NODE) == Some(&node) && !session.settings.has_registered(agent)
+    };
+    let twin = agents.iter().find(is_twin);
     if let Some(twin) = twin {
         checks.push(
             Check::fault(
@@ -243,7 +245,7 @@ fn two_queues(
     };
     // One without an instance may be this machine's, registered by hand.
     let elsewhere = |agent: &Agent| match &agent.instance {
-        Some(instance) => *instance != session.settings.instance,
+        Some(_) => !session.settings.has_registered(agent),
         None => agent.owner != at.login.owner,
     };
     let other = queue::serving(agents).filter(|agent| elsewhere(agent));

@@ -115,7 +115,7 @@ async fn look(
             }
             Err(failure) => {
                 display.clear();
-                return Err(session.explain(failure, &at.login));
+                return Err(failure);
             }
         }
     }

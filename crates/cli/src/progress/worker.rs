@@ -95,7 +95,7 @@ async fn to_its_end(
             }
             Err(failure) => {
                 display.clear();
-                return Err(session.explain(failure, &at.login));
+                return Err(failure);
             }
         }
     }

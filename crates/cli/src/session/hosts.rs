@@ -4,6 +4,7 @@
 use super::Session;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::multiclaude::State;
+use crate::output::confirm;
 use crate::remote::host::Host;
 use crate::remote::{self, Remote};
 use crate::settings::Settings;
@@ -78,15 +79,10 @@ impl Session {
 
     /// Asks a person whether another host is meant; no, where there is none.
     fn agreed(&self, fault: &str) -> Outcome<bool> {
-        let (stdin, stderr) = (std::io::stdin(), std::io::stderr());
-        if !self.may_ask || self.out.is_json() || !stdin.is_terminal() || !stderr.is_terminal() {
+        if !self.may_ask || self.out.is_json() || !std::io::stderr().is_terminal() {
             return Ok(false);
         }
-        eprint!("{fault}. Is it the same repo? [y/N] ");
-        let mut answer = String::new();
-        let read = stdin.read_line(&mut answer);
-        read.map_err(|error| Failure::new(format!("cannot read the answer: {error}")))?;
-        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+        confirm(&format!("{fault}. Is it the same repo?"))
     }
 }
 

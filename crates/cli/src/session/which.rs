@@ -133,8 +133,7 @@ impl Session {
         for name in state.repos.keys() {
             known.extend(self.nicknamed(name, state).ok());
         }
-        let here = self.settings.repos.keys();
-        known.extend(here.filter_map(|name| Repo::parse(name).ok()));
+        known.extend(self.settings.known_repos());
         let scopes = self.settings.logins.iter().flat_map(|login| &login.repos);
         known.extend(scopes.filter_map(|scope| match scope {
             Scope::Repo(repo) => Some(repo.clone()),
@@ -154,7 +153,7 @@ impl Session {
     /// The repo that a git repository was cloned from. A remote that is there and is
     /// not understood is asked about: nothing else is meant in its place.
     fn of_remote(&self, remote: &Named, state: &State) -> Outcome<Meant> {
-        if let Some(repo) = self.explained(&remote.url, state) {
+        if let Some(repo) = self.repo_of_url(&remote.url, state) {
             let nickname = self.nickname(&repo, state);
             return Ok(Meant { repo, nickname, host: None });
         }
@@ -185,7 +184,7 @@ impl Session {
     }
 
     /// The repo that this machine was told that clones from this URL are of.
-    fn explained(&self, url: &str, state: &State) -> Option<Repo> {
+    fn repo_of_url(&self, url: &str, state: &State) -> Option<Repo> {
         let same = origin(url);
         let said = self.settings.nicknames.iter().filter(|(name, said)| {
             let here = state.repos.get(*name).map(|local| &local.github_url);

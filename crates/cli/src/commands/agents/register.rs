@@ -86,10 +86,8 @@ impl RegisterArgs {
     /// What this home has registered under the name, which is renewed: a bridge may
     /// have noted something about it, too.
     async fn before(&self, session: &Session, at: &InRepo) -> Outcome<Option<Agent>> {
-        let ours = |agent: &Agent| {
-            agent.owner == at.login.owner
-                && agent.instance.as_ref() == Some(&session.settings.instance)
-        };
+        let ours =
+            |agent: &Agent| agent.owner == at.login.owner && session.settings.has_registered(agent);
         match at.client.agent(&self.name).await {
             Ok(agent) => Ok(Some(agent).filter(ours)),
             Err(Error::NotFound(_)) => Ok(None),

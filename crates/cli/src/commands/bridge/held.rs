@@ -171,7 +171,7 @@ fn decide(
     // One at a time: they are read, changed and written back.
     let _lock = session.home.lock()?;
     let mut count = 0;
-    for repo in session.settings.repos.keys().filter_map(|name| Repo::parse(name).ok()) {
+    for repo in session.settings.known_repos() {
         let dirs = session.home.bridge().repo(&repo);
         if !about(&dirs) {
             continue;
@@ -193,9 +193,8 @@ fn waits(dirs: &RepoDirs, id: &str) -> bool {
 
 /// The ids of all messages that no agent has seen yet.
 fn waiting(session: &Session) -> Vec<String> {
-    let repos = session.settings.repos.keys().filter_map(|name| Repo::parse(name).ok());
     let mut ids = Vec::new();
-    for repo in repos {
+    for repo in session.settings.known_repos() {
         let store = Store::new(session.home.bridge().repo(&repo));
         for local in store.locals().unwrap_or_default() {
             ids.extend(store.ids(&local, Stage::New).unwrap_or_default());

@@ -4,6 +4,7 @@ use super::{RUN, RunArgs};
 use crate::commands::mcp;
 use crate::failure::{Failure, Outcome, io};
 use crate::home::this_program;
+use crate::output::confirm;
 use crate::service::Service;
 use crate::session::Session;
 use crate::spelled::Spelled;
@@ -12,7 +13,6 @@ use multiclaude_hybrid_bridge::dirs::names;
 use multiclaude_hybrid_bridge::spool::Links;
 use multiclaude_hybrid_client::protocol::Repo;
 use serde_json::json;
-use std::io::IsTerminal as _;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -81,8 +81,8 @@ pub(crate) fn install(
         "See it: multiclaude-hybrid bridge status".to_owned(),
     ];
     if service.lingers() == Some(false) {
-        let agreed = linger || (std::io::stdin().is_terminal() && asked()?);
-        if agreed {
+        let question = "Let the bridge go on after you have logged out (loginctl enable-linger)?";
+        if linger || confirm(question)? {
             service.linger()?;
             lines.push("It goes on after you have logged out.".to_owned());
         } else {
@@ -92,14 +92,6 @@ pub(crate) fn install(
         }
     }
     Ok(lines)
-}
-
-fn asked() -> Outcome<bool> {
-    eprint!("Let the bridge go on after you have logged out (loginctl enable-linger)? [y/N] ");
-    let mut answer = String::new();
-    let read = std::io::stdin().read_line(&mut answer);
-    read.map_err(|error| Failure::new(format!("cannot read the answer: {error}")))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Restores plain multiclaude: no service, no links.

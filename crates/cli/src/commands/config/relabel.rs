@@ -6,7 +6,6 @@ use crate::failure::Outcome;
 use crate::sender::{BRIDGE, NODE};
 use crate::session::{Need, Session};
 use futures_util::future::join_all;
-use multiclaude_hybrid_client::AgentFilter;
 use multiclaude_hybrid_client::protocol::agent::{Agent, AgentUpdate};
 use multiclaude_hybrid_client::protocol::{AgentName, Repo};
 use std::time::Duration;
@@ -22,8 +21,8 @@ pub(super) async fn relabel(session: &mut Session) {
 
 async fn say(session: &Session) {
     let node = session.settings.node();
-    let repos = session.settings.repos.keys().filter_map(|name| Repo::parse(name).ok());
-    // Where this machine has no token, it has no agents.
+    // Without a token this machine has no agents in a repo.
+    let repos = session.settings.known_repos();
     let repos: Vec<_> = repos.filter(|repo| session.part_in(repo).is_some()).collect();
     for (repo, done) in join_all(repos.iter().map(|repo| in_repo(session, repo, &node))).await {
         match done {
@@ -57,9 +56,8 @@ async fn in_repo<'a>(
 ) -> (&'a Repo, Outcome<Vec<AgentName>>) {
     let done = async {
         let at = session.in_repo(Some(repo.as_str()), Need::Use)?;
-        let filter = AgentFilter { owner: Some(at.login.owner.clone()), ..AgentFilter::default() };
         let mut names = Vec::new();
-        for agent in at.client.agents(&filter).await? {
+        for agent in at.agents_of_owner().await? {
             if !is_ours(session, &agent) || agent.metadata.get(NODE).is_none_or(|old| old == node) {
                 continue;
             }
@@ -76,6 +74,5 @@ async fn in_repo<'a>(
 
 /// Did `agents register` make it here? A bridge renames its agents itself.
 fn is_ours(session: &Session, agent: &Agent) -> bool {
-    agent.instance.as_deref() == Some(session.settings.instance.as_str())
-        && !agent.metadata.contains_key(BRIDGE)
+    session.settings.has_registered(agent) && !agent.metadata.contains_key(BRIDGE)
 }

@@ -2,7 +2,7 @@
 
 use super::{Call, serve};
 use crate::crypt;
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::sender;
 use crate::session::{InRepo, Need, Session};
 use multiclaude_hybrid_bridge::tools::mailbox::{self, Seal};
@@ -26,7 +26,7 @@ pub(super) async fn run(
         Err(error) if error.is_temporary() => {
             session.out.warn(&format!("{error}; the tools work when it is back"));
         }
-        Err(error) => return Err(session.explain(error.into(), &at.login)),
+        Err(error) => return Err(error.into()),
         Ok(agent) => {
             may_serve(&at, &agent, as_agent)?;
             allowed = true;
@@ -61,14 +61,10 @@ pub(super) async fn run(
 
 /// Refuses the agent of another owner, unless that is wanted.
 fn may_serve(at: &InRepo, agent: &Agent, as_agent: bool) -> Outcome {
-    if as_agent || !sender::is_anothers(at, agent) {
+    if as_agent {
         return Ok(());
     }
-    let (name, owner) = (&agent.name, &agent.owner);
-    Err(Failure::usage(format!("{name} is an agent of {owner}, not one of yours")).hint(format!(
-        "to speak and read as that agent: multiclaude-hybrid mcp --agent {name} --as-agent --repo {}",
-        at.repo
-    )))
+    sender::check_owner(at, agent, "speak and read", &format!("mcp --agent {}", agent.name))
 }
 
 /// The keys of this machine.

@@ -1,11 +1,11 @@
 //! Adds our MCP server to Claude Code's settings of this user, and removes it.
 
-use crate::claude_code::{self, Change};
-use crate::failure::{Failure, Outcome};
+use crate::claude_code;
+use crate::failure::Outcome;
 use crate::home::this_program;
+use crate::output::confirm;
 use crate::session::Session;
 use serde_json::json;
-use std::io::IsTerminal as _;
 
 /// What to do where nobody can be asked, or the answer was no.
 const BY_HAND: &str = "Claude Code does not start our MCP server: agents have no tools for messages, and messages \
@@ -28,8 +28,16 @@ fn add(session: &Session, agreed: bool) -> Outcome<String> {
     let Some(change) = claude_code::add(&session.home, &us)? else {
         return Ok("Claude Code starts our MCP server in every session.".to_owned());
     };
-    let agreed = agreed || (std::io::stdin().is_terminal() && asked(&change)?);
-    if !agreed {
+    let question = || {
+        format!(
+            "Messages reach agents best through an MCP server that Claude Code starts in every session of \
+             yours.\nIn sessions that are no agents of a repo in hybrid mode it ends at once. The change of {}:\n\
+             {}\nMake this change?",
+            change.path.display(),
+            change.diff()
+        )
+    };
+    if !agreed && !confirm(&question())? {
         return Ok(match claude_code::installed(&session.home)? {
             None => BY_HAND.to_owned(),
             Some(_) => format!("{AS_IT_WAS}\n{}", change.diff()),
@@ -66,18 +74,4 @@ pub(super) fn uninstall(session: &Session) -> Outcome {
         remove(session)?.unwrap_or_else(|| "Claude Code does not know our MCP server.".to_owned());
     session.out.show(&json!({ "installed": null, "note": shown }), || shown.clone());
     Ok(())
-}
-
-fn asked(change: &Change) -> Outcome<bool> {
-    eprintln!(
-        "Messages reach agents best through an MCP server that Claude Code starts in every session of yours.\n\
-         In sessions that are no agents of a repo in hybrid mode it ends at once. The change of {}:\n{}",
-        change.path.display(),
-        change.diff()
-    );
-    eprint!("Make this change? [y/N] ");
-    let mut answer = String::new();
-    let read = std::io::stdin().read_line(&mut answer);
-    read.map_err(|error| Failure::new(format!("cannot read the answer: {error}")))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

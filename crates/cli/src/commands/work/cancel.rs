@@ -23,16 +23,14 @@ pub(super) struct CancelArgs {
 impl CancelArgs {
     /// Runs it.
     pub(super) async fn run(&self, session: &Session, at: &InRepo) -> Outcome {
-        let ids = ids::find_all(&self.ids, async || candidates(session, at).await).await?;
+        let ids = ids::find_all(&self.ids, async || candidates(at).await).await?;
         if let [id] = ids.as_slice() {
-            let request = at.client.cancel_worker(id).await;
-            let request = request.map_err(|error| session.explain(error.into(), &at.login))?;
+            let request = at.client.cancel_worker(id).await?;
             session.out.show(&request, || details(&request));
             return Ok(());
         }
         let ids = if self.all_pending {
-            let pending = at.client.pending_workers().await;
-            let pending = pending.map_err(|error| session.explain(error.into(), &at.login))?;
+            let pending = at.client.pending_workers().await?;
             pending.into_iter().map(|request| request.id).collect()
         } else {
             ids
@@ -55,11 +53,10 @@ impl CancelArgs {
                 // The list has those of others, too.
                 Err(Error::Forbidden(_)) if self.all_pending => {}
                 Err(error) => {
-                    let failure = session.explain(error.into(), &at.login);
-                    let message = format!("{id}: {}", failure.message);
+                    let mut failure = Failure::from(error);
+                    failure.message = format!("{id}: {}", failure.message);
                     failed.push(failure.exit);
-                    let failure = Failure { message, ..failure };
-                    session.out.fail(&failure.in_repo(Some(&at.repo)));
+                    session.out.fail(&session.explained(failure));
                 }
             }
         }
