@@ -9,6 +9,7 @@ use crate::failure::Outcome;
 use crate::ids;
 use crate::output::Output;
 use crate::session::Session;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use std::time::Duration;
 
@@ -27,10 +28,17 @@ pub struct RepoArg {
 }
 
 impl RepoArg {
-    /// As the user has named it.
     pub fn given(&self) -> Option<&str> {
         self.repo.as_deref()
     }
+}
+
+/// One of `texts`, as `parse` reads it: shells complete them, and a typo gets a suggestion.
+pub fn one_of<T: Clone + Send + Sync + 'static>(
+    texts: &'static [&'static str],
+    parse: fn(&str) -> Result<T, String>,
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(texts).try_map(move |text| parse(&text))
 }
 
 /// multiclaude agents across machines.
@@ -98,7 +106,6 @@ impl Cli {
         }
     }
 
-    /// Runs the command.
     pub async fn run(self) -> Outcome {
         match &self.command {
             Command::Completions(args) => return args.run(),

@@ -17,7 +17,6 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The server's name in the file.
 pub const SERVER: &str = "multiclaude-hybrid";
 const SERVERS: &str = "mcpServers";
 const ARGS: [&str; 1] = ["mcp"];
@@ -28,12 +27,7 @@ pub enum Entry {
     /// Nothing.
     None,
     /// A start of our program, perhaps of another copy or with other arguments.
-    Ours {
-        /// What is started.
-        command: PathBuf,
-        /// With these arguments.
-        args: Vec<String>,
-    },
+    Ours { command: PathBuf, args: Vec<String> },
     /// Somebody else's server: its program or address. Its arguments may be secret.
     Foreign(String),
 }
@@ -70,9 +64,6 @@ fn is_us(program: &Path) -> bool {
 }
 
 /// What the file says under our server's name.
-///
-/// # Errors
-/// The file cannot be read, or is not JSON.
 pub fn entry(home: &Home) -> Outcome<Entry> {
     let Some(text) = files::read(&home.claude_code())? else {
         return Ok(Entry::None);
@@ -83,9 +74,6 @@ pub fn entry(home: &Home) -> Outcome<Entry> {
 }
 
 /// The program that the file names for our server; nothing if it has none.
-///
-/// # Errors
-/// As [`entry`].
 pub fn installed(home: &Home) -> Outcome<Option<PathBuf>> {
     Ok(match entry(home)? {
         Entry::Ours { command, .. } => Some(command),
@@ -100,9 +88,6 @@ pub fn is_right(args: &[String]) -> bool {
 
 /// What makes Claude Code start `program mcp` in every session; nothing if it does so
 /// already. What else an entry of ours says, such as `env`, stays.
-///
-/// # Errors
-/// As [`entry`]; and somebody else's server has the name of ours.
 pub fn add(home: &Home, program: &Path) -> Outcome<Option<Change>> {
     match entry(home)? {
         Entry::Ours { command, args } if command == program && is_right(&args) => return Ok(None),
@@ -127,9 +112,6 @@ pub fn add(home: &Home, program: &Path) -> Outcome<Option<Change>> {
 }
 
 /// What takes our server out again; nothing if it is not there.
-///
-/// # Errors
-/// As [`entry`].
 pub fn remove(home: &Home) -> Outcome<Option<Change>> {
     if installed(home)?.is_none() {
         return Ok(None);

@@ -18,7 +18,6 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::time::Duration;
 
-/// The variable that asks for completion.
 const VARIABLE: &str = "COMPLETE";
 
 /// How long the coordinator may take while somebody waits at the keyboard.
@@ -29,7 +28,6 @@ pub fn answer() {
     CompleteEnv::with_factory(help::command).var(VARIABLE).complete();
 }
 
-/// The script by which a shell asks.
 pub fn script(shell: Shell) -> io::Result<Vec<u8>> {
     let known = Shells::builtins();
     let known = known.completer(&shell.to_string()).ok_or(io::ErrorKind::Unsupported)?;
@@ -38,7 +36,6 @@ pub fn script(shell: Shell) -> io::Result<Vec<u8>> {
     Ok(script)
 }
 
-/// Completes an agent's name.
 pub fn names() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
         let agents = agents().unwrap_or_default().into_iter();
@@ -50,7 +47,6 @@ pub fn names() -> ArgValueCompleter {
     })
 }
 
-/// Completes a type of agents.
 pub fn types() -> ArgValueCandidates {
     ArgValueCandidates::new(|| KNOWN.iter().map(CompletionCandidate::new).collect())
 }

@@ -9,7 +9,7 @@ mod sent;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::files::{read_json, write_json};
 use crate::home::Home;
-use crate::secrets::Name;
+use crate::secrets::{self, Name};
 use crate::session::{InRepo, Session};
 use crate::settings::{Key, Place, Settings};
 use multiclaude_hybrid_client::protocol::config::Encrypt;
@@ -27,12 +27,10 @@ pub struct Opened {
     /// With the text as it was written, if it could be read.
     #[serde(flatten)]
     pub message: Message,
-    /// Did it come encrypted?
     pub encrypted: bool,
     /// Did it come plain to a machine that requires encryption?
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unsealed: bool,
-    /// Why it could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -62,9 +60,9 @@ pub fn identity(session: &Session) -> Outcome<Option<Identity>> {
     let Some(key) = settings.key else {
         return Ok(None);
     };
-    let found = session.secrets().find(&Name::key(&key.recipient), key.place)?;
+    let found = secrets::find(&session.home, &Name::key(&key.recipient), key.place)?;
     let text = found.ok_or_else(|| {
-        let place = session.secrets().told(key.place);
+        let place = secrets::place_name(&session.home, key.place);
         Failure::new(format!("this machine's encryption key is no longer in {place}")).hint(
             "restore it; or remove \"key\" from ~/.multiclaude/hybrid/settings.json to have a new one \
              made, and register your agents again",
@@ -92,9 +90,9 @@ pub fn own(session: &Session) -> Outcome<Recipient> {
         // Another process may have been faster: its key stands.
         (settings.key.get_or_insert_with(|| key.clone()) != &key).then_some(place)
     };
-    let (late, _) = session.secrets().keep(&name, &made.reveal(), keychain, change)?;
+    let (late, _) = secrets::keep(&session.home, &name, &made.reveal(), keychain, change)?;
     if let Some(place) = late {
-        session.secrets().forget(&name, place)?;
+        secrets::forget(&session.home, &name, place)?;
     }
     let identity = identity(session)?;
     let identity = identity.ok_or_else(|| Failure::new("no encryption key could be made"))?;
@@ -107,7 +105,7 @@ pub fn forget_own(session: &Session) -> Outcome {
         return Ok(());
     };
     // While the settings refer to it, it can be forgotten again.
-    session.secrets().forget(&key.secret(), key.place)?;
+    secrets::forget(&session.home, &key.secret(), key.place)?;
     Settings::change(&session.home, |settings| {
         settings.key.take_if(|known| *known == key);
         Ok(())
@@ -190,7 +188,6 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of messages of `repo`.
     pub fn new(session: &'a Session, repo: &'a Repo) -> Self {
         Self { session, repo, keys: OnceCell::new() }
     }
@@ -269,7 +266,6 @@ pub async fn trust(session: &Session, at: &InRepo, name: &AgentName) -> Outcome 
     Ok(())
 }
 
-/// Forgets the key of an agent.
 pub fn forget(session: &Session, repo: &Repo, name: &AgentName) -> Outcome {
     let forgotten = change_pins(&session.home, |pins| pins.forget(repo, name))?;
     let value = serde_json::json!({ "agent": name, "repo": repo, "forgotten": forgotten });

@@ -12,35 +12,24 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-/// What the exit status says. `multiclaude-hybrid --help` lists them.
+/// An exit status: [`STATUSES`] says what each means. That of a timeout is `timeout(1)`'s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Something on this machine is not as it must be.
     Failed = 1,
-    /// The command was called wrongly.
     Usage = 2,
-    /// There is no token, or it is no longer valid (401).
     NotLoggedIn = 3,
-    /// The token does not allow that (403).
     Forbidden = 4,
-    /// There is no such thing (404).
     NotFound = 5,
-    /// It is not in a state for that (409, 412).
     Conflict = 6,
-    /// A limit is reached (429).
     RateLimited = 7,
-    /// The coordinator is away, or in trouble (5xx).
     Unreachable = 8,
-    /// The worker or message that was waited for has failed.
     WaitedFailed = 9,
-    /// What was waited for has not happened in time; as of `timeout(1)`.
     TimedOut = 124,
-    /// Ctrl-C ended the waiting.
     Interrupted = 130,
 }
 
-/// Every status a command can end with, and what it means.
+/// Every exit status and its meaning, for the help.
 pub const STATUSES: &[(u8, &str)] = &[
     (0, "done"),
     (Exit::Failed as u8, "something on this machine is wrong"),
@@ -57,23 +46,18 @@ pub const STATUSES: &[(u8, &str)] = &[
     (crate::output::PIPE_CLOSED, "nobody reads standard output any more"),
 ];
 
-/// Why a command failed.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// For scripts.
     pub exit: Exit,
     /// The coordinator's code, if it is what refused.
     pub code: Option<ErrorCode>,
-    /// What was wrong, and where.
     pub message: String,
-    /// What to do about it.
     pub hint: Option<String>,
     /// The same may succeed when this time is over: the coordinator is away, or a limit
     /// is reached.
     pub again: Option<Duration>,
 }
 
-/// What a command comes to.
 pub type Outcome<T = ()> = Result<T, Failure>;
 
 impl Failure {
@@ -83,19 +67,16 @@ impl Failure {
         Self { exit: Exit::Failed, code: None, message, hint: None, again: None }
     }
 
-    /// A command that was called wrongly.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(message).exit(Exit::Usage)
     }
 
-    /// With another status.
     #[must_use]
     pub fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;
         self
     }
 
-    /// With what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -136,7 +117,6 @@ impl Failure {
         }
     }
 
-    /// For programs: what `--json` prints.
     pub fn to_json(&self) -> Value {
         json!({ "error": {
             "exit": self.exit as u8,

@@ -87,7 +87,6 @@ impl Drop for Draft {
     }
 }
 
-/// Where the draft of `path` is.
 pub fn draft_of(path: &Path) -> PathBuf {
     let mut draft = path.as_os_str().to_owned();
     draft.push(".draft");

@@ -7,48 +7,35 @@ use std::fmt::Display;
 
 /// Fewer hex digits are a slip rather than an id.
 const DIGITS_MIN: usize = 4;
-/// The hex digits of a whole id.
 const DIGITS: usize = 32;
-/// Candidates that an error lists.
 const LISTED_MAX: usize = 10;
 
-/// A kind of id that people type.
 pub trait Id: Clone + PartialEq + Display {
-    /// What all of them begin with.
     const PREFIX: &'static str;
     /// What it names.
     const WHAT: &'static str;
     /// The commands that show such ids.
     const SHOWN_BY: &'static str;
-    /// Reads a whole id.
     fn whole(text: &str) -> Option<Self>;
 }
 
-impl Id for SpawnId {
-    const PREFIX: &'static str = "spn_";
-    const WHAT: &'static str = "request";
-    const SHOWN_BY: &'static str = "`workers` shows it";
-    fn whole(text: &str) -> Option<Self> {
-        Self::parse(text)
-    }
+macro_rules! ids {
+    ($($id:ty: $prefix:literal, $what:literal, $shown_by:literal;)*) => {$(
+        impl Id for $id {
+            const PREFIX: &'static str = $prefix;
+            const WHAT: &'static str = $what;
+            const SHOWN_BY: &'static str = $shown_by;
+            fn whole(text: &str) -> Option<Self> {
+                Self::parse(text)
+            }
+        }
+    )*};
 }
 
-impl Id for MessageId {
-    const PREFIX: &'static str = "msg_";
-    const WHAT: &'static str = "message";
-    const SHOWN_BY: &'static str = "`send` and `inbox` show it";
-    fn whole(text: &str) -> Option<Self> {
-        Self::parse(text)
-    }
-}
-
-impl Id for TokenId {
-    const PREFIX: &'static str = "tok_";
-    const WHAT: &'static str = "token";
-    const SHOWN_BY: &'static str = "`tokens` shows it";
-    fn whole(text: &str) -> Option<Self> {
-        Self::parse(text)
-    }
+ids! {
+    SpawnId: "spn_", "request", "`workers` shows it";
+    MessageId: "msg_", "message", "`send` and `inbox` show it";
+    TokenId: "tok_", "token", "`tokens` shows it";
 }
 
 /// What was given where an id is expected.

@@ -8,19 +8,17 @@
 //! | [`remote`] | which repo a git remote names, and at which host |
 //! | [`ids`], [`received`] | ids as people type them: whole, or a unique beginning |
 //! | [`sender`] | who speaks: an agent's worktree or the person |
-//! | [`types`] | the types of agents |
+//! | [`types`] | the types of agents, and the merge-queue |
 //! | [`settings`], [`secrets`], [`home`] | what this machine remembers, and where |
 //! | [`bridge`] | what the running bridge reports |
 //! | [`claude_code`] | Claude Code's settings of this user |
 //! | [`machine`] | what the bridge asks: settings, logins and keys |
 //! | [`crypt`] | end-to-end encryption, with keys and pins on disk |
 //! | [`multiclaude`] | what the real program's files show |
-//! | [`shim`], [`behind`] | the same binary, called `multiclaude`, and what it asks us |
+//! | [`shim`], [`hooks`] | the same binary, called `multiclaude`, and what it asks the rest |
 //! | [`service`] | the bridge as a service of the user's |
 //! | [`doctor`] | the checks behind `doctor` |
-//! | [`queue`] | the merge-queue, of which there may be one |
 //! | [`failure`], [`output`], [`table`], [`redact`] | how it ends, and how it looks |
-//! | [`values`] | flags of which there are only a few values |
 //! | [`help`], [`completion`] | groups, examples and manual pages of all commands, and what shells complete |
 //! | [`progress`] | waiting for a worker or a message |
 //!
@@ -34,7 +32,6 @@
 )]
 
 mod args;
-mod behind;
 mod bridge;
 mod claude_code;
 mod commands;
@@ -45,12 +42,12 @@ mod failure;
 mod files;
 mod help;
 pub mod home;
+mod hooks;
 mod ids;
 mod machine;
 mod multiclaude;
 mod output;
 mod progress;
-mod queue;
 mod received;
 mod redact;
 mod remote;
@@ -63,12 +60,11 @@ pub mod shim;
 mod spelled;
 mod table;
 mod types;
-mod values;
 
 use crate::args::Cli;
-use crate::behind::Commands;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::home::Home;
+use crate::hooks::Commands;
 use crate::output::Output;
 use clap::FromArgMatches as _;
 use std::ffi::OsString;
@@ -133,7 +129,6 @@ pub fn run(args: Vec<OsString>) -> u8 {
     }
 }
 
-/// Runs `work` on this thread.
 fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?;

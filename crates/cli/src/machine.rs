@@ -11,10 +11,8 @@ use multiclaude_hybrid_client::sealed::{Identity, Pins, Recipient};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// The machine of the user that runs this.
 #[derive(Debug)]
 pub struct ThisMachine {
-    /// How long one call may take.
     pub timeout: Duration,
     /// The only tokens that may be used: see [`Session::only`].
     pub only: Option<String>,
@@ -29,10 +27,7 @@ impl ThisMachine {
 }
 
 fn text(failure: Failure) -> String {
-    match failure.advice() {
-        Some(hint) => format!("{} ({hint})", failure.message),
-        None => failure.message.clone(),
-    }
+    failure.aside()
 }
 
 impl Machine for ThisMachine {

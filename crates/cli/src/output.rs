@@ -15,26 +15,18 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal as _, Write as _, stdin};
 
-/// How a command prints.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     json: bool,
 }
 
-/// How a word is to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// Like everything.
     Plain,
-    /// As it should be.
     Good,
-    /// Worth a look.
     Warning,
-    /// Wrong.
     Bad,
-    /// Beside the point.
     Dim,
-    /// To be seen first.
     Bold,
 }
 
@@ -144,12 +136,10 @@ fn say_hint(hint: &str) {
 }
 
 impl Output {
-    /// For programs (`--json`) or for people.
     pub fn new(json: bool) -> Self {
         Self { json }
     }
 
-    /// Is it for programs?
     pub fn is_json(self) -> bool {
         self.json
     }
@@ -196,7 +186,6 @@ impl Output {
         }
     }
 
-    /// Warns, on stderr, programs too.
     pub fn warn(self, text: &str) {
         let text = secrets(text);
         if self.json {
@@ -247,7 +236,6 @@ pub fn line(text: &str, most: usize) -> String {
     short
 }
 
-/// How long ago something was, in words.
 pub fn ago(at: Timestamp, now: Timestamp) -> String {
     let seconds = (now.0 - at.0).max(0) / 1000;
     match seconds {
@@ -275,7 +263,6 @@ pub fn running<T: Serialize>(status: &T) -> Value {
     value
 }
 
-/// The time on this machine.
 pub fn now() -> Timestamp {
     Timestamp(chrono::Utc::now().timestamp_millis())
 }

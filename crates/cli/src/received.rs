@@ -10,8 +10,8 @@ use clap::Args;
 use multiclaude_hybrid_client::MessageFilter;
 use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
 
-/// Messages of one page.
-const PAGE: u32 = 500;
+/// Messages that one page of a mailbox has at most.
+pub const PAGE_MAX: u32 = 500;
 
 /// In whose mailbox a message is looked for.
 #[derive(Debug, Default, Args)]
@@ -22,7 +22,6 @@ pub struct Received {
 }
 
 impl Received {
-    /// The message that is meant.
     pub async fn find(
         &self,
         session: &Session,
@@ -32,7 +31,6 @@ impl Received {
         id.find(async || self.ids(session, at).await).await
     }
 
-    /// The messages that are meant.
     pub async fn find_all(
         &self,
         session: &Session,
@@ -49,7 +47,7 @@ impl Received {
         };
         let mut ids = Vec::new();
         for agent in &agents {
-            let mut filter = MessageFilter { limit: Some(PAGE), ..MessageFilter::default() };
+            let mut filter = MessageFilter { limit: Some(PAGE_MAX), ..MessageFilter::default() };
             loop {
                 let page = at.client.messages(agent, &filter).await?;
                 ids.extend(page.items.into_iter().map(|message| message.id));
@@ -63,7 +61,6 @@ impl Received {
     }
 }
 
-/// The agents that this machine has registered.
 async fn here(session: &Session, at: &InRepo) -> Outcome<Vec<AgentName>> {
     let agents = at.agents_of_owner().await?;
     let ours = agents.into_iter().filter(|agent| session.settings.has_registered(agent));

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-/// How our secrets begin.
 const PREFIXES: [&str; 6] = ["mcu_", "mcs_", "mca_", "mchi_", "whsec_", "AGE-SECRET-KEY-1"];
 
 /// The same text, with what follows a secret's prefix left out.

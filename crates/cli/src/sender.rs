@@ -17,10 +17,8 @@ use std::process::{Command, Stdio};
 
 pub use multiclaude_hybrid_bridge::names::{BRIDGE, LOCAL_NAME, NODE};
 
-/// A local agent, as multiclaude's state has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
-    /// Its name here.
     pub name: String,
     /// `worker`, `workspace`, …; empty if the state does not have it.
     pub kind: String,
@@ -29,9 +27,7 @@ pub struct Local {
 /// Whose worktree a command runs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Around {
-    /// No agent's.
     Nobody,
-    /// That of a local agent that is not registered.
     Unregistered(Local),
     /// The shared clone, in a window that names no agent.
     Unknown,
@@ -85,7 +81,6 @@ pub fn here(session: &Session, at: &InRepo) -> Outcome<Here> {
     }))
 }
 
-/// The tmux session and window that this runs in.
 fn own_window() -> Option<Window> {
     let pane = std::env::var_os("TMUX_PANE")?;
     let output = Command::new("tmux")

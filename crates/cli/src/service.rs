@@ -14,16 +14,12 @@ const LABEL: &str = "dev.multiclaude.hybrid-bridge";
 /// kept in any of these.
 const KEPT: [&str; 4] = ["PATH", "TMUX_TMPDIR", "MULTICLAUDE_API_URL", "LANG"];
 
-/// The manager of the user's services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manager {
-    /// systemd.
     Systemd,
-    /// launchd.
     Launchd,
 }
 
-/// The service.
 #[derive(Debug, Clone)]
 pub struct Service {
     manager: Manager,
@@ -31,13 +27,11 @@ pub struct Service {
 }
 
 impl Service {
-    /// The service of the user of this home.
     pub fn of(home: &Home) -> Self {
         let manager = if cfg!(target_os = "macos") { Manager::Launchd } else { Manager::Systemd };
         Self { manager, home: home.user().to_owned() }
     }
 
-    /// The file that describes it.
     pub fn path(&self) -> PathBuf {
         match self.manager {
             Manager::Systemd => self.home.join(".config/systemd/user").join(UNIT),
@@ -45,7 +39,6 @@ impl Service {
         }
     }
 
-    /// Is it installed?
     pub fn is_installed(&self) -> bool {
         self.path().exists()
     }
@@ -69,9 +62,6 @@ impl Service {
     }
 
     /// Can services be managed here? A container often has no manager.
-    ///
-    /// # Errors
-    /// There is none; the hint says what to do instead.
     pub fn check(&self) -> Outcome {
         let (program, args): (_, &[&str]) = match self.manager {
             Manager::Systemd => ("systemctl", &["--user", "show-environment"]),
@@ -85,9 +75,6 @@ impl Service {
     }
 
     /// Installs and starts it: `program` with `args`.
-    ///
-    /// # Errors
-    /// The file cannot be written, or the manager refuses.
     pub fn install(&self, program: &Path, args: &[String]) -> Outcome {
         let path = self.path();
         let dir = path.parent().unwrap_or(&path);
@@ -117,9 +104,6 @@ impl Service {
     }
 
     /// Stops and removes it; whether it was there.
-    ///
-    /// # Errors
-    /// The manager refuses, or the file cannot be removed.
     pub fn uninstall(&self) -> Outcome<bool> {
         let path = self.path();
         if !path.exists() {
@@ -148,9 +132,6 @@ impl Service {
     }
 
     /// Lets it go on after the user has logged out.
-    ///
-    /// # Errors
-    /// systemd refuses.
     pub fn linger(&self) -> Outcome {
         run("loginctl", &["enable-linger"]).map(|_| ())
     }

@@ -8,7 +8,7 @@ use crate::failure::{Exit, Failure, Outcome, wrong_url};
 use crate::home::Home;
 use crate::multiclaude::{self, Place, State};
 use crate::output::Output;
-use crate::secrets::Secrets;
+use crate::secrets;
 use crate::settings::{Login, Settings, covered};
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::agent::Agent;
@@ -30,7 +30,6 @@ pub enum Need {
 }
 
 impl Need {
-    /// The kinds of tokens in the order of preference.
     fn order(self) -> [TokenKind; 3] {
         match self {
             Self::Use => [TokenKind::User, TokenKind::Service, TokenKind::Admin],
@@ -43,13 +42,10 @@ impl Need {
 /// One run of the program.
 #[derive(Debug)]
 pub struct Session {
-    /// The files of this user.
     pub home: Home,
     /// What this machine has been told.
     pub settings: Settings,
-    /// How to print.
     pub out: Output,
-    /// How long one call may take.
     pub timeout: Duration,
     /// How long a command may wait for something to happen, if the user limits that.
     pub limit: Option<Duration>,
@@ -57,20 +53,15 @@ pub struct Session {
     pub only: Option<String>,
     /// The repo that the command is about and the token that it uses, once they are known.
     in_use: OnceLock<(Repo, Login)>,
-    /// May a person be asked something?
     pub may_ask: bool,
 }
 
 /// A repo, and everything needed to talk about it.
 #[derive(Debug)]
 pub struct InRepo {
-    /// `owner/repo`.
     pub repo: Repo,
-    /// multiclaude's name for it, if it has one.
     pub nickname: Option<String>,
-    /// The token that is used.
     pub login: Login,
-    /// Calls with it.
     pub client: RepoClient,
 }
 
@@ -108,17 +99,10 @@ impl Session {
         Ok(result)
     }
 
-    /// The user's secrets.
-    pub fn secrets(&self) -> Secrets {
-        Secrets::new(&self.home)
-    }
-
-    /// What multiclaude knows.
     pub fn state(&self) -> Outcome<State> {
         multiclaude::state(&self.home)
     }
 
-    /// Where the working directory is among multiclaude's.
     pub fn place(&self) -> Option<Place> {
         multiclaude::here(&self.home)
     }
@@ -183,11 +167,10 @@ impl Session {
         logins.find(|login| BaseUrl::is_same_host(url, &login.url))
     }
 
-    /// A client that speaks for `login`.
     pub fn client(&self, login: &Login) -> Outcome<Client> {
-        let token = self.secrets().find(&login.secret(), login.place)?;
+        let token = secrets::find(&self.home, &login.secret(), login.place)?;
         let token = token.ok_or_else(|| {
-            let place = self.secrets().told(login.place);
+            let place = secrets::place_name(&self.home, login.place);
             Failure::new(format!("the token {} is no longer in {place}", login.token_id))
                 .exit(Exit::NotLoggedIn)
                 .hint(format!("log in again: multiclaude-hybrid login --url {}", login.url))
@@ -248,7 +231,7 @@ impl Session {
     /// Adds to a refusal what only this machine knows: where the token is, and
     /// how to get another.
     pub fn explain(&self, failure: Failure, login: &Login) -> Failure {
-        let (place, url) = (self.secrets().told(login.place), &login.url);
+        let (place, url) = (secrets::place_name(&self.home, login.place), &login.url);
         match failure.exit {
             Exit::NotLoggedIn => failure.or_hint(|| {
                 format!(

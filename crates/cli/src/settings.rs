@@ -14,34 +14,24 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
-/// Characters of a node's label.
 pub const NODE_MAX: usize = 20;
 
-/// Where a login's token is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
-    /// In the system's keychain.
     Keychain,
-    /// In the file `credentials`.
     File,
 }
 
 /// A token that this machine has; its secret part is elsewhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Login {
-    /// The coordinator.
     pub url: String,
-    /// Names the token.
     pub token_id: String,
-    /// What it may do.
     pub kind: TokenKind,
-    /// Whose it is.
     pub owner: Owner,
-    /// What it covers.
     #[serde(default)]
     pub repos: Vec<Scope>,
-    /// Where the secret part is.
     pub place: Place,
     /// May it go over plain http to another machine?
     #[serde(default)]
@@ -49,7 +39,6 @@ pub struct Login {
 }
 
 impl Login {
-    /// Where its secret part is found.
     pub fn secret(&self) -> Name {
         Name::token(&self.url, &self.token_id)
     }
@@ -59,7 +48,6 @@ impl Login {
         which == self.owner.as_str() || which == self.kind.as_str() || which == self.token_id
     }
 
-    /// May it act for agents of `owner`?
     pub fn acts_for(&self, owner: &Owner) -> bool {
         self.kind != TokenKind::User || self.owner == *owner
     }
@@ -75,12 +63,10 @@ impl Login {
 pub struct Key {
     /// The public part, `age1…`, which also names the secret one.
     pub recipient: String,
-    /// Where the secret part is.
     pub place: Place,
 }
 
 impl Key {
-    /// Where its secret part is found.
     pub fn secret(&self) -> Name {
         Name::key(&self.recipient)
     }
@@ -97,7 +83,6 @@ pub fn covered(kind: TokenKind, repos: &[Scope]) -> String {
 /// What a name of multiclaude's means, where its URL does not say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nickname {
-    /// This repo.
     pub repo: Repo,
     /// What multiclaude had cloned when that was said, if it had: see [`origin`].
     pub origin: Option<String>,
@@ -124,11 +109,9 @@ pub fn origin(url: &str) -> String {
     }
 }
 
-/// What was decided about one repo.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RepoSettings {
-    /// Is hybrid mode on here?
     pub enabled: bool,
     /// The coordinator, if another than the login's.
     pub api_endpoint: Option<String>,
@@ -142,26 +125,22 @@ pub struct RepoSettings {
     pub remote_agents: Vec<String>,
 }
 
-/// What a home is called at the coordinator.
 #[derive(Debug, Serialize, Deserialize)]
 struct Identity {
     instance: String,
     node: String,
 }
 
-/// All of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
     /// Names this home in registrations: random, chosen once.
     pub instance: String,
-    /// The label of this machine in agents' names.
     pub node: Option<String>,
     /// The tokens, the latest last.
     pub logins: Vec<Login>,
     /// The key that agents of this machine are written to with.
     pub key: Option<Key>,
-    /// By `owner/repo`.
     pub repos: BTreeMap<String, RepoSettings>,
     /// multiclaude's nicknames that its state does not explain.
     pub nicknames: BTreeMap<String, Nickname>,
@@ -234,7 +213,6 @@ impl Settings {
         tokens.chain(self.key.iter().map(|key| (key.secret(), key.place)))
     }
 
-    /// Do they refer to this secret?
     pub fn refers_to(&self, name: &Name, place: Place) -> bool {
         self.secrets().any(|secret| secret == (name.clone(), place))
     }
@@ -244,12 +222,10 @@ impl Settings {
         agent.instance.as_ref() == Some(&self.instance)
     }
 
-    /// The repos that were set up here.
     pub fn known_repos(&self) -> impl Iterator<Item = Repo> {
         self.repos.keys().filter_map(|name| Repo::parse(name).ok())
     }
 
-    /// What was decided about `repo`.
     pub fn repo(&self, repo: &Repo) -> RepoSettings {
         self.repos.get(repo.as_str()).cloned().unwrap_or_default()
     }

@@ -9,7 +9,6 @@ use unicode_width::UnicodeWidthStr as _;
 const USUAL: usize = 80;
 /// A column is not made narrower than that.
 const LEAST: usize = 8;
-/// Spaces between columns.
 const GAP: usize = 2;
 
 /// What gives way where a table is too wide.
@@ -39,7 +38,6 @@ pub fn whole(text: impl Display) -> Cell {
     (safe(&text.to_string()), Look::Plain)
 }
 
-/// A table with a head.
 pub fn table<T>(rows: &[T], columns: &[Column<'_, T>]) -> String {
     let head: Vec<_> = columns.iter().map(|(title, fit, _)| (*title, *fit)).collect();
     let cells = |row: &T| columns.iter().map(|(.., cell)| cell(row)).collect();

@@ -2,8 +2,8 @@
 //! is allowed where that is said.
 
 use crate::failure::{Failure, Outcome};
+use multiclaude_hybrid_client::protocol::agent::{Agent, AgentStatus};
 
-/// All of multiclaude's own.
 pub const KNOWN: [&str; 7] = [
     "supervisor",
     "worker",
@@ -14,7 +14,19 @@ pub const KNOWN: [&str; 7] = [
     "generic-persistent",
 ];
 
-/// Is it one of multiclaude's?
+/// The type of a merge-queue, and the name of the one that serves all machines of a repo. Two
+/// of them would merge the same pull requests.
+pub const MERGE_QUEUE: &str = "merge-queue";
+
+/// The merge-queue that serves all machines.
+pub fn serving_merge_queue(agents: &[Agent]) -> Option<&Agent> {
+    agents.iter().find(|agent| {
+        agent.name.as_str() == MERGE_QUEUE
+            && agent.r#type == MERGE_QUEUE
+            && agent.status != AgentStatus::Stopped
+    })
+}
+
 pub fn is_known(kind: &str) -> bool {
     KNOWN.contains(&kind)
 }
@@ -33,7 +45,6 @@ pub fn check<'a>(flag: &str, kinds: impl IntoIterator<Item = &'a str>, allowed: 
         .hint(format!("{meant} A type of your own: --allow-unknown-type")))
 }
 
-/// The type that a mistyped one is nearest to.
 fn nearest(kind: &str) -> Option<&'static str> {
     let kind = kind.trim().to_lowercase().replace(['_', ' '], "-");
     let far = |known: &&str| strsim::damerau_levenshtein(&kind, known);

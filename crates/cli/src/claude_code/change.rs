@@ -7,10 +7,8 @@ use std::path::PathBuf;
 /// Bytes of an unchanged part of a line that a diff shows at most.
 const NEAR: usize = 80;
 
-/// A change of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The file.
     pub path: PathBuf,
     pub(super) before: Option<Vec<u8>>,
     pub(super) after: String,
@@ -45,9 +43,6 @@ impl Change {
     }
 
     /// Writes it, unless the file has changed meanwhile.
-    ///
-    /// # Errors
-    /// It cannot be written, or has changed.
     pub fn apply(&self) -> Outcome {
         if read(&self.path)? != self.before {
             return Err(Failure::new(format!(

@@ -2,7 +2,7 @@
 
 mod register;
 
-use crate::args::RepoArg;
+use crate::args::{RepoArg, one_of};
 use crate::completion;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Look, ago, line, now};
@@ -10,7 +10,6 @@ use crate::sender::NODE;
 use crate::session::{InRepo, Need, Session};
 use crate::table::{self, Column, Fit, cell, table};
 use crate::types;
-use crate::values::one_of;
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_client::protocol::agent::{Agent, AgentStatus, Delivery, Location};
 use multiclaude_hybrid_client::protocol::{AgentName, Owner, Timestamp};
@@ -85,13 +84,11 @@ enum OneCommand {
     },
 }
 
-/// Reads an agent's name.
 pub fn agent_name(text: &str) -> Result<AgentName, String> {
     AgentName::parse(text).map_err(|error| format!("the agent name {error}"))
 }
 
 impl AgentsArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let command = match &self.command {
             None => return self.list(session, &self.list).await,
@@ -170,7 +167,6 @@ fn tested(test: &EndpointTest) -> String {
     }
 }
 
-/// The look of a status.
 pub fn look(status: AgentStatus) -> Look {
     match status {
         AgentStatus::Active => Look::Good,

@@ -22,7 +22,6 @@ pub struct AuditArgs {
 }
 
 impl AuditArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let at = session.in_repo(self.repo.given(), Need::Manage)?;
         let entries = at.client.audit(self.limit.try_into().unwrap_or(usize::MAX)).await;

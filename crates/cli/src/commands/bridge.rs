@@ -69,7 +69,6 @@ pub(crate) struct ServeArgs {
 }
 
 impl ServeArgs {
-    /// Refuses a role that multiclaude does not have.
     pub(crate) fn check(&self) -> Outcome {
         let roles = self.roles.iter().map(String::as_str);
         types::check("--serve", roles, self.allow_unknown_type)
@@ -139,7 +138,6 @@ enum Notify {
 }
 
 impl BridgeArgs {
-    /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
         match &self.command {
             BridgeCommand::Run(args) => args.run(session).await,

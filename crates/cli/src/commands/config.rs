@@ -5,6 +5,7 @@ mod name;
 mod relabel;
 mod show;
 
+use crate::args::one_of;
 use crate::commands::list::BESIDE;
 use crate::completion;
 use crate::failure::{Exit, Failure, Outcome, wrong_url};
@@ -12,7 +13,6 @@ use crate::remote::host::Host;
 use crate::session::{InRepo, Need, Session};
 use crate::settings::check_label;
 use crate::types;
-use crate::values::one_of;
 use clap::Args;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::config::{ConfigWish, Encrypt, HybridConfig};
@@ -95,7 +95,6 @@ struct SharedArgs {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct When(Option<Encrypt>);
 
-/// What [`when`] takes.
 const WHEN: &[&str] = &["never", "when-possible", "always"];
 
 fn when(text: &str) -> Result<When, String> {
@@ -107,7 +106,6 @@ fn when(text: &str) -> Result<When, String> {
     }
 }
 
-/// Reads the name of a git host.
 fn git_host(text: &str) -> Result<String, String> {
     let wrong = || "must be the name of a host, like github.com".to_owned();
     Host::parse(text).map(|host| host.name().to_owned()).ok_or_else(wrong)
@@ -118,7 +116,6 @@ fn repo(text: &str) -> Result<Repo, String> {
 }
 
 impl ConfigArgs {
-    /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
         if self.hybrid_only {
             return beside(session, self.repo.as_deref()).await;

@@ -120,7 +120,6 @@ pub(super) fn stops() -> std::io::Result<mpsc::Receiver<()>> {
 }
 
 impl LogsArgs {
-    /// Shows the log of what `start` starts.
     pub(super) async fn run(&self, session: &Session, path: &Path, start: &str) -> Outcome {
         let mut file = File::open(path).map_err(|error| {
             let failure =

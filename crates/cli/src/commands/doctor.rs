@@ -17,7 +17,6 @@ pub struct DoctorArgs {
 }
 
 impl DoctorArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let only = match &self.repo {
             Some(repo) => Some(session.resolve(Some(repo))?.0),
@@ -26,7 +25,6 @@ impl DoctorArgs {
         report(session.out, &doctor::all(session, only.as_ref()).await)
     }
 
-    /// Runs it where the settings cannot be read.
     pub fn run_without_settings(&self, out: Output, failure: Failure) -> Outcome {
         let session = Session::without_settings(out)?;
         report(out, &doctor::without_settings(&session, failure))

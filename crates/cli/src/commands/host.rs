@@ -33,7 +33,6 @@ pub struct HostArgs {
     no_install: bool,
 }
 
-/// Programs that agents need, and what for.
 const NEEDED: [(&str, &[&str], &str); 4] = [
     ("git", &["--version"], "multiclaude clones the repo with it"),
     ("tmux", &["-V"], "multiclaude runs agents in it"),
@@ -46,7 +45,6 @@ const NEEDED: [(&str, &[&str], &str); 4] = [
 ];
 
 impl HostArgs {
-    /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
         let (roles, flags) = (&self.serve.args.roles, &self.serve.words);
         self.serve.args.check()?;

@@ -51,7 +51,6 @@ pub struct InboxArgs {
 }
 
 impl InboxArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let at = session.in_repo(self.repo.given(), Need::Use)?;
         let mut waiting = Waiting::aloud(session);
@@ -75,7 +74,6 @@ impl InboxArgs {
         }
     }
 
-    /// Is nothing to be changed?
     fn only_looks(&self, session: &Session, at: &InRepo, agent: &Agent) -> Outcome<bool> {
         let served = agent.metadata.contains_key(BRIDGE);
         let peek = self.peek || (served && !self.ack);
@@ -92,7 +90,6 @@ impl InboxArgs {
         Ok(true)
     }
 
-    /// Whose messages are meant.
     async fn agent(&self, session: &Session, at: &InRepo) -> Outcome<Agent> {
         let name = match &self.name {
             Some(name) => Some(name.clone()),
@@ -141,7 +138,6 @@ impl InboxArgs {
         })
     }
 
-    /// What is there now.
     async fn list(&self, session: &Session, at: &InRepo, name: &AgentName, peek: bool) -> Outcome {
         let (mut messages, mut more) = (Vec::new(), false);
         for status in [MessageStatus::Pending, MessageStatus::Delivered] {
@@ -258,7 +254,6 @@ fn show_one(out: Output, opened: &Opened) {
     out.entry(opened, || told(opened));
 }
 
-/// Did any message stay sealed?
 fn sealed(opened: &[Opened]) -> Outcome {
     let errors: Vec<_> = opened.iter().filter_map(|opened| opened.error.as_ref()).collect();
     match errors.as_slice() {

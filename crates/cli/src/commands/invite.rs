@@ -32,7 +32,6 @@ pub struct InviteArgs {
     expires: Option<i64>,
 }
 
-/// What an invitation says.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Invitation {
     pub(super) url: String,
@@ -67,7 +66,6 @@ impl Invitation {
 }
 
 impl InviteArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let (repo, _) = session.resolve(self.repo.given())?;
         let login = session.login(Some(&repo), Need::Manage)?;

@@ -7,6 +7,7 @@ use super::mcp;
 use super::roles::stand_down_all;
 use crate::doctor;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::secrets;
 use crate::sender::NODE;
 use crate::session::Session;
 use crate::settings::check_label;
@@ -40,7 +41,6 @@ pub struct JoinArgs {
 }
 
 impl JoinArgs {
-    /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
         let invitation = Invitation::find(&ask_secret("Invitation: ")?)?;
         let base = BaseUrl::parse(&invitation.url, self.allow_http).map_err(|error| {
@@ -73,7 +73,7 @@ impl JoinArgs {
             "token_id": login.token_id, "place": login.place, "steps": steps, "doctor": checks,
         });
         session.out.show(&value, || {
-            let place = session.secrets().told(login.place);
+            let place = secrets::place_name(&session.home, login.place);
             format!(
                 "Joined {} as {}, this machine is {node}.\nThe token is in {place}.\n{}\n\n{}",
                 invitation.repo,

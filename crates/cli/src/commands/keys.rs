@@ -40,7 +40,6 @@ enum KeysCommand {
 }
 
 impl KeysArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         match &self.command {
             None | Some(KeysCommand::List) => crypt::list(session),

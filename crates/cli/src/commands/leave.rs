@@ -5,6 +5,7 @@ use super::{bridge, mcp};
 use crate::crypt;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::counted;
+use crate::secrets;
 use crate::session::{Need, Session};
 use crate::settings::{Login, covered};
 use clap::Args;
@@ -23,7 +24,6 @@ pub struct LeaveArgs {
     force: bool,
 }
 
-/// Said where no repo is left.
 const LAST: &str = "No other repo is hybrid here; `multiclaude-hybrid bridge uninstall` removes the bridge, \
 `multiclaude-hybrid shim uninstall` the shim.";
 
@@ -32,7 +32,6 @@ fn ids(logins: &[Login]) -> Vec<&str> {
 }
 
 impl LeaveArgs {
-    /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
         let (repo, _) = session.resolve(self.repo.as_deref())?;
         let Some(here) = session.settings.repos.get(repo.as_str()).cloned() else {
@@ -134,14 +133,11 @@ impl LeaveArgs {
 
 /// The tokens that covered a repo that was left.
 struct Tokens {
-    /// Those that were for it alone.
     forgotten: Vec<Login>,
-    /// Those that cover more.
     kept: Vec<Login>,
 }
 
 impl Tokens {
-    /// What became of them, for people.
     fn lines(&self) -> Vec<String> {
         let mut lines: Vec<_> =
             self.forgotten.iter().map(|login| format!("{}.", forgot(login))).collect();
@@ -169,7 +165,7 @@ fn forget(session: &mut Session, repo: &Repo, url: Option<&str>) -> Outcome<Toke
     let (forgotten, kept): (Vec<_>, Vec<_>) =
         logins.partition(|login| login.repos == [Scope::Repo(repo.clone())]);
     for login in &forgotten {
-        session.secrets().forget(&login.secret(), login.place)?;
+        secrets::forget(&session.home, &login.secret(), login.place)?;
     }
     session.change(|settings| {
         settings.repos.remove(repo.as_str());

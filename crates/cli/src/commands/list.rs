@@ -29,7 +29,6 @@ pub struct ListArgs {
 /// How long a line beside multiclaude's own output may take.
 pub const BESIDE: Duration = Duration::from_secs(3);
 
-/// One repo's line.
 #[derive(Debug, Serialize)]
 struct Line {
     /// Nothing if nobody has said which one multiclaude's name means.
@@ -42,7 +41,6 @@ struct Line {
     bridge: bool,
     /// Names that the bridge cannot link, and why.
     unlinked: BTreeMap<String, String>,
-    /// Messages that wait on this machine.
     held: usize,
     /// Names of this machine's multiclaude, which its own messages mean first.
     #[serde(skip)]
@@ -51,7 +49,6 @@ struct Line {
 }
 
 impl ListArgs {
-    /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
         if self.hybrid_only {
             session.timeout = session.timeout.min(BESIDE);
@@ -89,41 +86,32 @@ impl ListArgs {
 fn lines(session: &Session) -> Outcome<Vec<Line>> {
     let state = session.state()?;
     let bridge = bridge::running(session)?;
-    let served = |repo: Option<&Repo>, nickname: Option<&String>| {
+    let line = |repo: Option<Repo>, nickname: Option<&String>| {
         let mut repos = bridge.iter().flat_map(|status| &status.repos);
-        repos.find(|served| {
-            repo.is_some_and(|repo| repo.as_str() == served.repo)
+        let served = repos.find(|served| {
+            repo.as_ref().is_some_and(|repo| repo.as_str() == served.repo)
                 && nickname == Some(&served.nickname)
-        })
-    };
-    let line = |repo: Option<Repo>, nickname: Option<&String>| Line {
-        bridge: served(repo.as_ref(), nickname).is_some(),
-        unlinked: served(repo.as_ref(), nickname)
-            .map(|served| served.unlinked.clone())
-            .unwrap_or_default(),
-        held: served(repo.as_ref(), nickname).map_or(0, |served| served.held.len()),
-        hybrid: (repo.as_ref()).is_some_and(|repo| session.settings.repo(repo).enabled),
-        api_endpoint: session.endpoint(repo.as_ref()).ok().flatten(),
-        local: nickname
-            .and_then(|name| state.repos.get(name))
-            .map(|local| local.agents.keys().cloned().collect())
-            .map(|names: BTreeSet<String>| match &repo {
-                Some(repo) => {
-                    names.difference(&session.settings.repo(repo).stood_down).cloned().collect()
-                }
-                None => names,
-            })
-            .unwrap_or_default(),
-        repo,
-        nickname: nickname.cloned(),
-        agents: Vec::new(),
-        error: None,
+        });
+        let here = repo.as_ref().map(|repo| session.settings.repo(repo)).unwrap_or_default();
+        let local = nickname.and_then(|name| state.repos.get(name));
+        let local = local.into_iter().flat_map(|local| local.agents.keys());
+        Line {
+            bridge: served.is_some(),
+            unlinked: served.map(|served| served.unlinked.clone()).unwrap_or_default(),
+            held: served.map_or(0, |served| served.held.len()),
+            hybrid: here.enabled,
+            api_endpoint: session.endpoint(repo.as_ref()).ok().flatten(),
+            local: local.filter(|name| !here.stood_down.contains(*name)).cloned().collect(),
+            nickname: nickname.cloned(),
+            agents: Vec::new(),
+            error: None,
+            repo,
+        }
     };
     let of_name = |name: &String| line(session.nicknamed(name, &state).ok(), Some(name));
     let mut lines: Vec<Line> = state.repos.keys().map(of_name).collect();
-    for name in session.settings.repos.keys() {
-        let repo = Repo::parse(name).ok();
-        if repo.is_some() && !lines.iter().any(|line| line.repo == repo) {
+    for repo in session.settings.known_repos().map(Some) {
+        if !lines.iter().any(|line| line.repo == repo) {
             lines.push(line(repo, None));
         }
     }

@@ -3,6 +3,7 @@
 use super::logout::{forgot, still_valid};
 use crate::failure::{Exit, Failure, Outcome, wrong_url};
 use crate::output::word;
+use crate::secrets;
 use crate::session::Session;
 use crate::settings::{Login, Place, Settings, covered};
 use clap::Args;
@@ -113,7 +114,7 @@ pub async fn keep(
         (login, old)
     };
     let ((login, replaced), settings): ((_, Vec<Login>), _) =
-        session.secrets().keep(&login.secret(), token, keychain, change)?;
+        secrets::keep(&session.home, &login.secret(), token, keychain, change)?;
     session.settings = settings;
     for old in replaced {
         if dead.contains(&old) {
@@ -126,12 +127,12 @@ pub async fn keep(
             session.out.note(&format!("{} ({why}). {}", forgot(&old), still_valid(&[&old])));
         }
         if (old.secret(), old.place) != (login.secret(), login.place)
-            && let Err(failure) = session.secrets().forget(&old.secret(), old.place)
+            && let Err(failure) = secrets::forget(&session.home, &old.secret(), old.place)
         {
             session.out.warn(&format!(
                 "the token {} is of no use any more and stays in {}: {}",
                 old.token_id,
-                session.secrets().told(old.place),
+                secrets::place_name(&session.home, old.place),
                 failure.message
             ));
         }
@@ -205,7 +206,6 @@ pub(super) fn told(who: &WhoAmI) -> String {
 }
 
 impl LoginArgs {
-    /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
         let wanted = match &self.url {
             Some(url) => url.clone(),
@@ -215,7 +215,7 @@ impl LoginArgs {
             .map_err(|error| wrong_url(&error, "multiclaude-hybrid login --url "))?;
         let token = ask_secret(&format!("Token for {base}: "))?;
         let (login, who) = keep(session, &base, self.allow_http, !self.no_keychain, &token).await?;
-        let place = session.secrets().told(login.place);
+        let place = secrets::place_name(&session.home, login.place);
         session.out.show(&login, || {
             format!("Logged in to {base} as {}.\nThe token is in {place}.", told(&who))
         });

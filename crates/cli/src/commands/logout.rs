@@ -3,6 +3,7 @@
 use crate::failure::{Exit, Failure, Outcome, wrong_url};
 use crate::ids;
 use crate::output::counted;
+use crate::secrets;
 use crate::session::Session;
 use crate::settings::{Login, Settings};
 use clap::Args;
@@ -27,7 +28,7 @@ impl LogoutArgs {
         let meant = self.meant(session)?;
         let (mut forgotten, mut failures) = (Vec::new(), Vec::new());
         for login in meant {
-            match session.secrets().forget(&login.secret(), login.place) {
+            match secrets::forget(&session.home, &login.secret(), login.place) {
                 Ok(()) => forgotten.push(login),
                 Err(failure) => failures.push(failure),
             }
@@ -41,7 +42,7 @@ impl LogoutArgs {
         }
         let everything = self.all && self.token.is_none() && session.only.is_none();
         let (leftovers, more) =
-            if everything { session.secrets().forget_leftovers() } else { (0, Vec::new()) };
+            if everything { secrets::forget_leftovers(&session.home) } else { (0, Vec::new()) };
         failures.extend(more);
         if forgotten.is_empty() && leftovers == 0 && failures.is_empty() {
             return Err(Failure::new("this machine has no token to forget").exit(Exit::NotLoggedIn));
@@ -53,7 +54,6 @@ impl LogoutArgs {
         first.map_or(Ok(()), Err)
     }
 
-    /// The tokens that are to be forgotten.
     fn meant(&self, session: &Session) -> Outcome<Vec<Login>> {
         let url = self.url.as_ref().map(|url| BaseUrl::parse(url, true)).transpose();
         let url = url.map_err(|error| wrong_url(&error, "multiclaude-hybrid logout --url "))?;
@@ -80,7 +80,6 @@ impl LogoutArgs {
     }
 }
 
-/// A token that is no longer on this machine.
 pub(super) fn forgot(login: &Login) -> String {
     format!("Forgot the token {} of {} at {}", login.token_id, login.owner, login.url)
 }

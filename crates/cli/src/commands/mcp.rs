@@ -190,7 +190,6 @@ async fn for_agent(session: &Session) -> Outcome {
     }
 }
 
-/// Calls one tool, and prints what it gives.
 async fn call_once(session: &Session, tool: &str, arguments: &str) -> Outcome {
     let arguments: Value = serde_json::from_str(arguments).map_err(|error| {
         Failure::usage(format!("the arguments are not JSON: {error}"))
@@ -213,7 +212,6 @@ async fn call_once(session: &Session, tool: &str, arguments: &str) -> Outcome {
     }
 }
 
-/// Is this a process of a runner's worker?
 fn is_of_a_worker() -> bool {
     std::env::var_os(SOCKET_VARIABLE).is_some()
 }
@@ -236,7 +234,6 @@ fn is_of_an_agent(session: &Session) -> bool {
     repo.is_ok_and(|repo| session.settings.repo(&repo).enabled)
 }
 
-/// Has the session an inbox socket?
 fn can_post() -> bool {
     std::env::var_os("CLAUDE_CODE_MESSAGING_SOCKET").is_some()
 }

@@ -19,7 +19,6 @@ pub struct OpenArgs {
 }
 
 impl OpenArgs {
-    /// Runs it.
     pub fn run(&self, session: &Session) -> Outcome {
         let url = format!("{}/docs", self.coordinator(session)?);
         session.out.show(&json!({ "url": url }), || url.clone());
@@ -53,7 +52,6 @@ fn has_display() -> bool {
     cfg!(target_os = "macos") || is_set("DISPLAY") || is_set("WAYLAND_DISPLAY")
 }
 
-/// Starts a browser, which outlives this program.
 fn browse(session: &Session, url: &str) {
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let started = Command::new(opener)

@@ -20,7 +20,6 @@ pub struct PromptArgs {
 }
 
 impl PromptArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
         let agents = at.client.agents(&AgentFilter::default()).await?;

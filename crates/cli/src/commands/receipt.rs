@@ -26,7 +26,6 @@ pub struct ReceiptArgs {
 }
 
 impl ReceiptArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let at = session.in_repo(self.repo.given(), Need::Use)?;
         let id = self.received.find(session, &at, &self.id).await?;

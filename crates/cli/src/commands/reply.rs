@@ -36,7 +36,6 @@ pub struct ReplyArgs {
 }
 
 impl ReplyArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let at = session.in_repo(self.repo.given(), Need::Use)?;
         let id = self.received.find(session, &at, &self.id).await?;
@@ -71,7 +70,6 @@ impl ReplyArgs {
     }
 }
 
-/// Where an answer to `message` goes.
 fn mailbox(message: &Message) -> Outcome<&AgentName> {
     let (id, repo, owner) = (&message.id, &message.repo, &message.from_owner);
     match &message.from {

@@ -95,7 +95,6 @@ pub(crate) async fn server(session: &Session, repo: &Repo, role: &str) -> Outcom
 }
 
 impl StandDownArgs {
-    /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
         let here = Here::of(session, self.repo.given())?;
         let told = stand_down(session, &here, &self.role).await?;
@@ -163,7 +162,6 @@ pub(crate) async fn stand_down_all(
 }
 
 impl StandUpArgs {
-    /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
         let here = Here::of(session, self.repo.given())?;
         let local = here.local(session)?;

@@ -51,7 +51,6 @@ impl RunnerArgs {
         }
     }
 
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let dirs = Dirs::of_home(session.home.user(), None);
         match &self.command {

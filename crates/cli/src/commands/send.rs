@@ -1,6 +1,4 @@
-//! `send`, `ack`: messages, one at a time.
-
-mod ack_all;
+//! `send`, `ack`: messages.
 
 use super::receipt;
 use crate::args::RepoArg;
@@ -8,8 +6,9 @@ use crate::completion;
 use crate::crypt;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::ids::{self, Given};
+use crate::output::counted;
 use crate::progress::message::{self, End, Goal, how_far};
-use crate::received::Received;
+use crate::received::{PAGE_MAX, Received};
 use crate::sender;
 use crate::session::{InRepo, Need, Session};
 use clap::Args;
@@ -18,6 +17,8 @@ use multiclaude_hybrid_client::protocol::message::{
 };
 use multiclaude_hybrid_client::protocol::token::TokenKind;
 use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
+use multiclaude_hybrid_client::{Error, MessageFilter};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::{Read, stdin};
 use std::time::Duration;
@@ -96,7 +97,6 @@ impl SendArgs {
         })
     }
 
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let at = session.in_repo(self.repo.given(), Need::Use)?;
         let body = self.body()?;
@@ -213,12 +213,11 @@ fn failed(message: &Message, at: &InRepo) -> Failure {
 }
 
 impl AckArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let at = session.in_repo(self.repo.given(), Need::Use)?;
         if let Some(agent) = &self.all {
             self.check_recipients(&at, BTreeSet::from([agent]), &format!("--all {agent}")).await?;
-            return ack_all::run(session, &at, agent).await;
+            return ack_all(session, &at, agent).await;
         }
         let ids = self.received.find_all(session, &at, &self.ids).await?;
         let what: Vec<_> = ids.iter().map(ToString::to_string).collect();
@@ -254,5 +253,45 @@ impl AckArgs {
             sender::check_agent(at, name, "acknowledge", &format!("ack {messages}")).await?;
         }
         Ok(())
+    }
+}
+
+/// Acknowledges every message of `agent` that is pending or delivered.
+async fn ack_all(session: &Session, at: &InRepo, agent: &AgentName) -> Outcome {
+    let mut acked = 0;
+    // What is delivered meanwhile is found by the second round.
+    for status in [MessageStatus::Pending, MessageStatus::Delivered] {
+        acked += ack_with(at, agent, status).await?;
+    }
+    session.out.show(&json!({ "agent": agent, "acked": acked }), || match acked {
+        0 => format!("no messages wait for {agent}"),
+        acked => format!("{} of {agent} acked", counted(acked, "message")),
+    });
+    Ok(())
+}
+
+/// Acknowledges the messages with this status, page by page; how many there were.
+async fn ack_with(at: &InRepo, agent: &AgentName, status: MessageStatus) -> Outcome<usize> {
+    let (mut acked, mut after) = (0, None);
+    loop {
+        let filter = MessageFilter {
+            status: Some(status),
+            after: after.take(),
+            limit: Some(PAGE_MAX),
+            wait: None,
+        };
+        let page = at.client.messages(agent, &filter).await?;
+        for message in &page.items {
+            match at.client.report(&message.id, MessageStatus::Acked, None).await {
+                Ok(_) => acked += 1,
+                // It has expired or was dealt with meanwhile.
+                Err(Error::Conflict { .. } | Error::NotFound(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        after = page.items.last().map(|message| message.id.clone());
+        if !page.more || after.is_none() {
+            return Ok(acked);
+        }
     }
 }

@@ -41,7 +41,6 @@ enum ShimCommand {
 }
 
 impl CompletionsArgs {
-    /// Runs it.
     pub fn run(&self) -> Outcome {
         let script = completion::script(self.shell);
         print(&script.map_err(|error| Failure::new(format!("{}: {error}", self.shell)))?)
@@ -49,7 +48,6 @@ impl CompletionsArgs {
 }
 
 impl ManArgs {
-    /// Runs it.
     pub fn run(&self) -> Outcome {
         let Some(dir) = &self.dir else {
             let mut text = Vec::new();
@@ -80,7 +78,6 @@ pub(super) fn install_shim() -> Outcome<install::Report> {
 }
 
 impl ShimArgs {
-    /// Runs it.
     pub fn run(&self, out: Output) -> Outcome {
         let report = match self.command {
             ShimCommand::Install => install_shim()?,

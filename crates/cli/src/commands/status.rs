@@ -37,7 +37,6 @@ struct Coordinator {
 }
 
 impl StatusArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let mut coordinators = Vec::new();
         let mut first = None;

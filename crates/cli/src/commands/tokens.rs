@@ -1,12 +1,12 @@
 //! `tokens`: for admins.
 
+use crate::args::one_of;
 use crate::failure::Outcome;
 use crate::ids::{self, Given};
 use crate::output::{ago, now, word};
 use crate::session::{Need, Session};
 use crate::settings::Login;
 use crate::table::{Column, Fit, cell, table, whole};
-use crate::values::one_of;
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_client::Client;
 use multiclaude_hybrid_client::protocol::token::{NewToken, Scope, Token, TokenKind};
@@ -49,7 +49,6 @@ enum TokensCommand {
     },
 }
 
-/// Reads an owner.
 pub fn owner(text: &str) -> Result<Owner, String> {
     Owner::parse(text).map_err(|error| format!("the owner {error}"))
 }
@@ -75,7 +74,6 @@ pub fn duration(text: &str) -> Result<i64, String> {
 }
 
 impl TokensArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let login = session.login(None, Need::Manage)?;
         let client = session.client(login)?;

@@ -24,18 +24,15 @@ struct Versions {
     coordinators: Vec<Coordinator>,
 }
 
-/// A coordinator that this machine has a token for.
 #[derive(Debug, Serialize)]
 struct Coordinator {
     url: String,
     version: Option<String>,
-    /// Why its version is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
 impl VersionArgs {
-    /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
         session.timeout = session.timeout.min(PATIENCE);
         let session = &*session;

@@ -2,6 +2,7 @@
 
 use super::login::told;
 use crate::failure::{Failure, Outcome};
+use crate::secrets;
 use crate::session::{Need, Session};
 use clap::Args;
 use serde_json::json;
@@ -18,7 +19,6 @@ pub struct WhoamiArgs {
 }
 
 impl WhoamiArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         if self.all {
             return all(session).await;
@@ -45,7 +45,7 @@ impl WhoamiArgs {
                 told(&who),
                 login.url,
                 who.token_id,
-                session.secrets().told(login.place)
+                secrets::place_name(&session.home, login.place)
             )
         });
         Ok(())

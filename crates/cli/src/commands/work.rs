@@ -4,7 +4,7 @@ mod cancel;
 mod warnings;
 
 use super::send::no_such_sender;
-use crate::args::RepoArg;
+use crate::args::{RepoArg, one_of};
 use crate::completion;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::ids::{self, Given};
@@ -13,7 +13,6 @@ use crate::progress::worker;
 use crate::sender;
 use crate::session::{InRepo, Need, Session};
 use crate::table::{self, Column, Fit, table, whole};
-use crate::values::one_of;
 use cancel::CancelArgs;
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_bridge::tools::spawn::{no_runner, unencrypted};
@@ -112,7 +111,6 @@ async fn candidates(at: &InRepo) -> Outcome<Vec<SpawnId>> {
 }
 
 impl WorkArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         if !self.remote {
             let task = self.task.join(" ");
@@ -198,7 +196,6 @@ impl WorkArgs {
 }
 
 impl WorkersArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let (command, one) = match &self.command {
             None => return self.list(session, &self.list).await,
@@ -272,7 +269,6 @@ async fn follow(
     }
 }
 
-/// How a status looks.
 pub fn look(status: SpawnStatus) -> Look {
     match status {
         SpawnStatus::Pending => Look::Warning,

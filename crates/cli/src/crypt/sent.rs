@@ -16,16 +16,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-/// How long the coordinator remembers a key.
 const KEPT_MS: i64 = 8 * 86_400_000;
 
-/// What left under a key.
 #[derive(Debug, Serialize, Deserialize)]
 struct Sent {
     at: i64,
     /// The SHA-256 of the message before it was sealed.
     plain: String,
-    /// The ciphertext.
     body: String,
 }
 

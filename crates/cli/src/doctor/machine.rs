@@ -3,6 +3,7 @@
 use super::{Cause, Check, State};
 use crate::bridge;
 use crate::crypt;
+use crate::files::check_private;
 use crate::home::Home;
 use crate::output::counted;
 use crate::session::Session;
@@ -38,7 +39,7 @@ fn multiclaude(session: &Session) -> Vec<Check> {
 /// What of that has nothing to do with our settings.
 pub(super) fn without_settings(session: &Session) -> Vec<Check> {
     let mut checks = vec![directory(session)];
-    if let Err(failure) = session.secrets().check_file() {
+    if let Err(failure) = check_private(&session.home.credentials()) {
         checks.push(Check::failed("credentials", failure));
     }
     checks.extend([real(), daemon(session), shim_seen(session), bridge(session)]);
@@ -83,7 +84,7 @@ fn directory(session: &Session) -> Check {
 
 fn credentials(session: &Session) -> Check {
     let what = "credentials";
-    match session.secrets().check_file() {
+    match check_private(&session.home.credentials()) {
         Err(failure) => Check::failed(what, failure),
         Ok(()) => match session.settings.logins.len() {
             0 => Check::fault(what, "this machine has no token")

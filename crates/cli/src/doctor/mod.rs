@@ -40,14 +40,10 @@ fn once(checks: Vec<Check>) -> Vec<Check> {
     kept
 }
 
-/// What can make several checks fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Cause {
-    /// There is no token at all.
     NoLogin,
-    /// This token is not valid any more.
     Token(String),
-    /// A coordinator does not answer.
     Away,
 }
 
@@ -58,34 +54,24 @@ pub fn without_settings(session: &Session, failure: Failure) -> Vec<Check> {
     checks
 }
 
-/// What was found, for people.
 pub fn told(checks: &[Check]) -> String {
     let lines: Vec<_> = checks.iter().map(Check::told).collect();
     lines.join("\n")
 }
 
-/// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// As it should be.
     Good,
-    /// It works, but something is missing or odd.
     Warning,
-    /// It does not work.
     Fault,
 }
 
-/// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What was looked at.
     pub what: String,
-    /// How it is.
     pub state: State,
-    /// What was found.
     pub found: String,
-    /// What to do about it.
     pub hint: Option<String>,
     #[serde(skip)]
     cause: Option<Cause>,

@@ -3,10 +3,10 @@
 use super::{Cause, Check};
 use crate::failure::{Exit, Failure, check_of};
 use crate::output::{counted, now};
-use crate::queue::{self, MERGE_QUEUE};
 use crate::sender::NODE;
 use crate::session::{InRepo, Need, Session, remote_agents};
 use crate::settings::{Login, covered};
+use crate::types::{MERGE_QUEUE, serving_merge_queue};
 use futures_util::future::join_all;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::agent::{Agent, AgentStatus};
@@ -248,7 +248,7 @@ fn two_queues(
         Some(_) => !session.settings.has_registered(agent),
         None => agent.owner != at.login.owner,
     };
-    let other = queue::serving(agents).filter(|agent| elsewhere(agent));
+    let other = serving_merge_queue(agents).filter(|agent| elsewhere(agent));
     Ok(other.map(|other| {
         let owner = &other.owner;
         Check::fault(

@@ -1,6 +1,5 @@
 //! Examples: at the end of a command's help, and in its manual page.
 
-/// Examples that a help shows.
 const MOST: usize = 3;
 
 /// The examples of a command, without the program's name. One with subcommands has theirs,

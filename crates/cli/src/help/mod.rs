@@ -12,7 +12,6 @@ use clap::{Command, CommandFactory as _};
 use examples::examples_of;
 use std::fmt::Write as _;
 
-/// The program's name.
 pub const NAME: &str = "multiclaude-hybrid";
 
 /// The groups of the help, each with its first command. The commands follow each other in
@@ -26,7 +25,6 @@ const GROUPS: [(&str, &str); 6] = [
     ("This machine", "bridge"),
 ];
 
-/// The command line.
 pub fn command() -> Command {
     let command = Cli::command();
     let groups = groups(&command);
@@ -36,14 +34,12 @@ pub fn command() -> Command {
     dressed(command, "").help_template(template).after_help(ending())
 }
 
-/// What the help ends with.
 fn ending() -> String {
     let statuses = STATUSES.iter().map(|(status, meaning)| format!("{status} {meaning}"));
     let statuses: Vec<_> = statuses.collect();
     format!("Exit status: {}.\n\nEnvironment: {ENVIRONMENT}", statuses.join(", "))
 }
 
-/// One paragraph a group.
 fn groups(command: &Command) -> String {
     let mut text = String::new();
     for command in command.get_subcommands() {
@@ -85,7 +81,6 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    /// The paths of all commands that are shown.
     fn shown(command: &Command, path: &str, found: &mut BTreeSet<String>) {
         for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
             let below = format!("{path} {}", sub.get_name()).trim().to_owned();

@@ -3,10 +3,8 @@
 use crate::home::Home;
 use std::path::{Component, Path, PathBuf};
 
-/// A place in multiclaude's directories.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The repo's nickname.
     pub repo: String,
     /// The agent, in its worktree.
     pub agent: Option<String>,

@@ -6,7 +6,6 @@ use std::io::{IsTerminal, Write, stderr};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Between two turns of the spinner.
 const TURN: Duration = Duration::from_millis(120);
 const SPINNER: [char; 4] = ['|', '/', '-', '\\'];
 
@@ -65,7 +64,6 @@ impl Display {
     }
 }
 
-/// A terminal that cannot go back on a line.
 fn dumb() -> bool {
     std::env::var("TERM").is_ok_and(|term| term == "dumb")
 }

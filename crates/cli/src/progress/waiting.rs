@@ -20,7 +20,6 @@ pub struct Waiting {
     away: Option<Away>,
 }
 
-/// An outage.
 #[derive(Debug)]
 struct Away {
     since: Instant,
@@ -39,7 +38,6 @@ impl Waiting {
         Self { aloud: Some(session.out), ..Self::new(session.limit) }
     }
 
-    /// The coordinator has answered already.
     #[must_use]
     pub fn answered(mut self) -> Self {
         self.answered = true;
@@ -47,9 +45,6 @@ impl Waiting {
     }
 
     /// One look: what came of it, or nothing while the coordinator is away.
-    ///
-    /// # Errors
-    /// What waiting does not help against, and the end of the time.
     pub async fn look<T, E: Into<Failure>>(
         &mut self,
         look: impl Future<Output = Result<T, E>>,
@@ -71,9 +66,6 @@ impl Waiting {
     }
 
     /// What waits by itself, until the time is over.
-    ///
-    /// # Errors
-    /// As `work`, and the end of the time.
     pub async fn within<T>(&self, work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
         match self.limit {
             Some((_, until)) => timeout_at(until, work).await.unwrap_or_else(|_| Err(self.over())),
@@ -92,15 +84,11 @@ impl Waiting {
         }
     }
 
-    /// Is the time over?
     pub fn is_over(&self) -> bool {
         self.limit.is_some_and(|(_, until)| until <= Instant::now())
     }
 
     /// An error when the time is over.
-    ///
-    /// # Errors
-    /// That it is.
     pub fn check(&self) -> Outcome {
         if self.is_over() { Err(self.over()) } else { Ok(()) }
     }

@@ -6,14 +6,11 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// How the user says which repo is meant.
 pub const SAY: &str = "say which repo is meant: --repo owner/repo (config, prompt, leave: without the word \
 --repo)";
 
-/// A remote of a directory's git repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
-    /// What git calls it.
     pub name: String,
     /// Where it is, after `insteadOf`.
     pub url: String,
@@ -21,9 +18,6 @@ pub struct Named {
 
 /// The remote that the working directory's git repository was cloned from:
 /// `origin`, else its only one. Nothing if it has none, or is in no repository.
-///
-/// # Errors
-/// There is a repository, and it is not clear which remote is meant.
 pub fn of_directory() -> Outcome<Option<Named>> {
     let names = match ask(&["remote"]) {
         Answer::Said(names) => names,

@@ -8,7 +8,6 @@ use std::time::Duration;
 /// How long ssh may take to read its configuration.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Names of forges that are one and the same.
 const SAME: [(&str, &str); 7] = [
     ("ssh.github.com", "github.com"),
     ("www.github.com", "github.com"),
@@ -51,12 +50,10 @@ impl Host {
         is_host.then(|| Self { name: canonical(name), is_ssh })
     }
 
-    /// Reads the name of a host.
     pub fn parse(text: &str) -> Option<Self> {
         Self::of_authority(text.trim(), false)
     }
 
-    /// Its name as it is written.
     pub fn name(&self) -> &str {
         &self.name
     }

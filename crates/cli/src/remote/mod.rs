@@ -16,16 +16,11 @@ use host::Host;
 use multiclaude_hybrid_client::protocol::Repo;
 pub use spoken::without_user;
 
-/// What a remote's URL names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remote {
-    /// There is no URL.
     Nothing,
-    /// This repo, at this host.
     Is {
-        /// Where it is.
         host: Host,
-        /// What it is called there.
         repo: Repo,
     },
     /// Something that is not `owner/repo`; the URL, without credentials.
@@ -33,7 +28,6 @@ pub enum Remote {
 }
 
 impl Remote {
-    /// The repo, if it is understood.
     pub fn repo(self) -> Option<Repo> {
         match self {
             Self::Is { repo, .. } => Some(repo),

@@ -86,7 +86,6 @@ impl Session {
     }
 }
 
-/// Where multiclaude has cloned `repo` from.
 fn hosts_of_clones(repo: &Repo, state: &State) -> BTreeSet<String> {
     let urls = state.repos.values().map(|local| remote::understood(&local.github_url));
     let hosts = urls.filter_map(|found| match found {

@@ -12,10 +12,8 @@ use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::token::Scope;
 use std::collections::BTreeSet;
 
-/// The repo that is meant.
 struct Meant {
     repo: Repo,
-    /// multiclaude's name for it.
     nickname: Option<String>,
     /// Where the clone that says so comes from.
     host: Option<Host>,
@@ -80,7 +78,6 @@ impl Session {
         Ok(Meant { repo, nickname: Some(name.to_owned()), host })
     }
 
-    /// multiclaude's name for `repo`.
     pub fn nickname(&self, repo: &Repo, state: &State) -> Option<String> {
         let said = self.settings.nicknames.keys();
         // A name that multiclaude does not know (any more) comes last.

@@ -15,10 +15,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-/// The variable.
 pub(super) const VARIABLE: &str = "MULTICLAUDE_HYBRID_EXEC";
 
-/// How the next program is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Start {
     /// In this process.

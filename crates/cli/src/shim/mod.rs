@@ -15,10 +15,10 @@
 
 mod chain;
 pub mod install;
-pub mod real;
-pub mod route;
+pub(crate) mod real;
+mod route;
 pub mod sees;
-pub mod tmux;
+mod tmux;
 
 use crate::home::Home;
 use crate::output::safe;

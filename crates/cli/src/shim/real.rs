@@ -17,16 +17,11 @@ pub const NOT_FOUND: u8 = 127;
 /// What a shell answers where a command was found and could not be started.
 const NOT_STARTED: u8 = 126;
 
-/// A search for the program that is called `name`.
 #[derive(Debug)]
 pub struct Search {
-    /// `multiclaude` or `tmux`.
     pub name: &'static str,
-    /// This binary.
     pub own: Option<PathBuf>,
-    /// The directories of our own links.
     pub own_dirs: Vec<PathBuf>,
-    /// The PATH.
     pub path: OsString,
     /// What the shims before this one have passed.
     pub passed: Vec<PathBuf>,
@@ -41,7 +36,6 @@ pub struct Real {
     passed: Vec<PathBuf>,
 }
 
-/// There is none.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NotFound {
     name: &'static str,
@@ -49,7 +43,6 @@ pub struct NotFound {
 }
 
 impl Search {
-    /// For the caller's environment.
     pub fn here(name: &'static str) -> Self {
         let mut passed = chain::passed();
         passed.retain(|file| file.file_name() == Some(OsStr::new(name)));
@@ -112,7 +105,6 @@ fn same_file(one: &Path, other: &Path) -> bool {
 }
 
 impl Real {
-    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.program
     }

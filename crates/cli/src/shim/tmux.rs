@@ -6,7 +6,6 @@
 
 use std::ffi::{OsStr, OsString};
 
-/// The one call that is changed.
 const QUESTION: [&str; 3] = ["display-message", "-p", "#{window_name}"];
 
 /// `args` with the caller's pane (`$TMUX_PANE`) in it if they are that question.

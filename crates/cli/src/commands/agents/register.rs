@@ -33,12 +33,10 @@ pub(super) struct RegisterArgs {
 }
 
 impl RegisterArgs {
-    /// Is anything wrong with it?
     pub(super) fn check(&self) -> Outcome {
         types::check("--type", [self.r#type.as_str()], self.allow_unknown_type)
     }
 
-    /// Runs it.
     pub(super) async fn run(&self, session: &Session, at: &InRepo) -> Outcome {
         if self.endpoint.is_some() {
             session.out.must_be_seen()?;

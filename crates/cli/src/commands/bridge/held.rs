@@ -38,7 +38,6 @@ pub(super) struct RefuseArgs {
     reason: String,
 }
 
-/// Characters of a text that the list shows.
 const PREVIEW: usize = 400;
 
 #[derive(Debug, Serialize)]
@@ -133,7 +132,6 @@ fn head(shown: &Shown) -> String {
     format!("{} for {}: {}", shown.id, shown.to, shown.reason)
 }
 
-/// A message in a list.
 fn lines(shown: &Shown) -> String {
     let mut lines = vec![head(shown)];
     if let (Some(from), Some(owner), Some(body)) = (&shown.from, &shown.from_owner, &shown.body) {

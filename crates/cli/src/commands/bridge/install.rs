@@ -16,7 +16,6 @@ use serde_json::json;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a service may take to start.
 const STARTS: Duration = Duration::from_secs(10);
 
 /// Installs the bridge as a service of yours, and starts it.
@@ -33,7 +32,6 @@ pub(super) struct InstallArgs {
 }
 
 impl InstallArgs {
-    /// Runs it.
     pub(super) fn run(&self, session: &Session) -> Outcome {
         self.run.args.serve.check()?;
         let mut lines = install(session, run_words(&self.run.words), self.linger)?;

@@ -67,7 +67,6 @@ fn may_serve(at: &InRepo, agent: &Agent, as_agent: bool) -> Outcome {
     sender::check_owner(at, agent, "speak and read", &format!("mcp --agent {}", agent.name))
 }
 
-/// The keys of this machine.
 struct Keys<'a> {
     session: &'a Session,
     at: &'a InRepo,

@@ -60,7 +60,6 @@ pub(crate) fn remove(session: &Session) -> Outcome<Option<String>> {
     Ok(Some(format!("Changed {}:\n{}", change.path.display(), change.diff())))
 }
 
-/// `mcp install`.
 pub(super) fn install(session: &Session, agreed: bool) -> Outcome {
     let shown = add(session, agreed)?;
     let installed = claude_code::installed(&session.home)?;
@@ -68,7 +67,6 @@ pub(super) fn install(session: &Session, agreed: bool) -> Outcome {
     Ok(())
 }
 
-/// `mcp uninstall`.
 pub(super) fn uninstall(session: &Session) -> Outcome {
     let shown =
         remove(session)?.unwrap_or_else(|| "Claude Code does not know our MCP server.".to_owned());

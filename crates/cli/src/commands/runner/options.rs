@@ -22,9 +22,6 @@ use std::time::Duration;
 
 impl RunArgs {
     /// The runner's options.
-    ///
-    /// # Errors
-    /// A repo without a token, an executor without what it needs.
     pub(super) async fn options(&self, session: &Session) -> Outcome<Options> {
         let mut repos = Vec::new();
         for given in &self.repos {
@@ -209,7 +206,6 @@ impl RunArgs {
     }
 }
 
-/// The user of this name.
 fn user(name: &str) -> Outcome<User> {
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::new("--user needs a runner that is root"));

@@ -67,7 +67,6 @@ pub(super) struct FollowArgs {
 }
 
 impl Part {
-    /// Runs it.
     pub(super) fn run(&self) -> Outcome {
         let failed = |error: std::io::Error| Failure::new(error.to_string());
         match self {

@@ -21,7 +21,6 @@ pub(super) struct CancelArgs {
 }
 
 impl CancelArgs {
-    /// Runs it.
     pub(super) async fn run(&self, session: &Session, at: &InRepo) -> Outcome {
         let ids = ids::find_all(&self.ids, async || candidates(at).await).await?;
         if let [id] = ids.as_slice() {

@@ -11,10 +11,8 @@ use super::flags::{Item, is_help, parse, spelled};
 use super::{AfterFailure, Route};
 use crate::commands::config::ConfigArgs;
 
-/// The flags of the real program.
 const THEIRS: [&str; 4] = ["mq-enabled", "mq-track", "ps-enabled", "ps-track"];
 
-/// The route of `config` with these arguments.
 pub(super) fn route(args: &[OsString]) -> Route {
     let whole = || Route::Real(line(args.iter().cloned()));
     if args.first().is_some_and(|arg| is_help(arg)) {

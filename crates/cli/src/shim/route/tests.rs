@@ -3,7 +3,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use super::{AfterFailure, Route, route};
 
-fn args(words: &[&str]) -> Vec<OsString> {
+pub(super) fn args(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }
 

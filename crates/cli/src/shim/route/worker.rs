@@ -61,7 +61,6 @@ fn line<'a>(command: &OsStr, args: impl IntoIterator<Item = &'a OsString>) -> Ve
     std::iter::once(command.to_owned()).chain(args.into_iter().cloned()).collect()
 }
 
-/// Subcommands that make no worker.
 fn manages(arg: &OsStr) -> bool {
     arg == "list" || arg == "rm"
 }
@@ -123,12 +122,9 @@ fn place_of(arg: &OsStr) -> Result<Option<Place>, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::args;
     use super::*;
     use std::cell::RefCell;
-
-    fn args(words: &[&str]) -> Vec<OsString> {
-        words.iter().map(OsString::from).collect()
-    }
 
     fn of(words: &[&str], remote: bool) -> Route {
         route(OsStr::new("work"), &args(words), &|_| remote)

@@ -5,12 +5,12 @@ use crate::bridge;
 use crate::failure::{Failure, Outcome};
 use crate::home::Home;
 use crate::output::Output;
-use crate::queue::{self, MERGE_QUEUE};
 use crate::remote;
 use crate::service::Service;
 use crate::session::{Need, Session, remote_agents};
 use crate::settings::Login;
 use crate::shim::{Hooks, Message};
+use crate::types::{MERGE_QUEUE, serving_merge_queue};
 use multiclaude_hybrid_client::AgentFilter;
 use multiclaude_hybrid_client::protocol::token::Scope;
 use multiclaude_hybrid_client::protocol::{AgentName, Owner, Repo};
@@ -21,7 +21,6 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(5);
 const WORKER: &str = "worker";
 
-/// The commands of this program.
 #[derive(Debug)]
 pub struct Commands;
 
@@ -55,7 +54,7 @@ async fn merge_queue(session: &Session, repo: &Repo, login: &Login) -> Outcome<S
     let queues = at.agents(&filter).await?;
     let config = at.config().await?.value;
     session.remember(repo, &config);
-    Ok(match queue::serving(&queues) {
+    Ok(match serving_merge_queue(&queues) {
         Some(agent) if session.settings.has_registered(agent) => Serves::ThisMachine,
         Some(agent) => Serves::Owner(agent.owner.clone()),
         None if has(remote_agents(&config), MERGE_QUEUE) => Serves::Unserved,
