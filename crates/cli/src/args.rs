@@ -1,4 +1,4 @@
-//! What can be said on the command line.
+//! The command line.
 
 use crate::commands::{
     agents, audit, bridge, config, doctor, host, inbox, invite, join, keys, leave, list, login,
@@ -13,10 +13,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use std::time::Duration;
 
-/// What of the environment is read.
+/// The environment variables, for the help.
 pub const ENVIRONMENT: &str = "MULTICLAUDE_API_URL, the coordinator's URL; NO_COLOR, no colours.";
 
-/// How long one call may take, unless the user says otherwise.
+/// The limit of one call without `--timeout`.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The repo that a command is about.
@@ -48,11 +48,11 @@ pub struct Cli {
     /// Print JSON, and errors as JSON on standard error
     #[arg(long, global = true)]
     pub json: bool,
-    /// How long a call to the coordinator may take, in seconds [default: 15]; if given, how
-    /// long a command waits, too (--wait, --follow)
+    /// Limit each call to the coordinator, in seconds [default: 15]; if given, limit --wait and
+    /// --follow, too
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
     pub timeout: Option<u64>,
-    /// Use a token of this owner or kind, or with this id or beginning of one
+    /// Use a token of this owner or kind, or with this id or the beginning of it
     #[arg(long = "as", global = true, value_name = "WHICH")]
     only: Option<String>,
     #[command(subcommand)]
@@ -98,7 +98,8 @@ enum Command {
 }
 
 impl Cli {
-    /// Runs what needs neither settings nor a runtime; nothing if it is a command.
+    /// Runs a part of a runner, which needs neither settings nor a runtime; nothing if it is a
+    /// command.
     pub fn run_part(&self) -> Option<Outcome> {
         match &self.command {
             Command::Runner(args) => args.run_part(),
@@ -110,7 +111,7 @@ impl Cli {
         match &self.command {
             Command::Completions(args) => return args.run(),
             Command::Man(args) => return args.run(),
-            // What cannot be read must not keep the shim.
+            // The shim must work even if the settings are broken.
             Command::Shim(args) => return args.run(Output::new(self.json)),
             _ => {}
         }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 /// How long a bridge may take to see that a repo was turned off.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the running bridge last reported; nothing if none runs.
+/// The last report of the running bridge; nothing if none runs.
 pub fn running(session: &Session) -> Outcome<Option<Status>> {
     let dirs = session.home.bridge();
     if !dirs.is_running() {
@@ -23,8 +23,7 @@ pub fn running(session: &Session) -> Outcome<Option<Status>> {
     Ok(Some(read_json(&dirs.status(), hint)?.unwrap_or_default()))
 }
 
-/// Why multiclaude's daemon does not run, as far as that can be told, and what to
-/// do.
+/// The reason why multiclaude's daemon does not run, and a hint.
 pub fn daemon_is_down(session: &Session) -> (String, &'static str) {
     match path_fault(&session.home.multiclaude().socket()) {
         Some(fault) => (
@@ -47,7 +46,7 @@ pub fn serves(status: Option<&Status>, repo: &Repo, nickname: Option<&str>) -> b
 }
 
 /// Waits until a running bridge no longer serves a repo that was turned off.
-pub async fn lets_go(session: &Session, repo: &Repo) -> Outcome {
+pub async fn wait_until_unserved(session: &Session, repo: &Repo) -> Outcome {
     let until = Instant::now() + PATIENCE;
     while let Some(status) = running(session)? {
         if !status.repos.iter().any(|served| served.repo == repo.as_str()) {
@@ -55,7 +54,7 @@ pub async fn lets_go(session: &Session, repo: &Repo) -> Outcome {
         }
         if Instant::now() > until {
             return Err(Failure::new(format!("the bridge still serves {repo}"))
-                .hint("end it, then again: `multiclaude-hybrid bridge status` shows its process"));
+                .hint("stop it, then run this again: `multiclaude-hybrid bridge status` shows its process"));
         }
         sleep(Duration::from_millis(50)).await;
     }

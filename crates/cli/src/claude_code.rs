@@ -21,14 +21,14 @@ pub const SERVER: &str = "multiclaude-hybrid";
 const SERVERS: &str = "mcpServers";
 const ARGS: [&str; 1] = ["mcp"];
 
-/// What the file says under our server's name.
+/// The entry of our server's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// Nothing.
     None,
     /// A start of our program, perhaps of another copy or with other arguments.
     Ours { command: PathBuf, args: Vec<String> },
-    /// Somebody else's server: its program or address. Its arguments may be secret.
+    /// A foreign server: its program or address. Its arguments may be secret.
     Foreign(String),
 }
 
@@ -63,7 +63,7 @@ fn is_us(program: &Path) -> bool {
         || (program.is_absolute() && is_this_one())
 }
 
-/// What the file says under our server's name.
+/// The entry of the file under our server's name.
 pub fn entry(home: &Home) -> Outcome<Entry> {
     let Some(text) = files::read(&home.claude_code())? else {
         return Ok(Entry::None);
@@ -86,8 +86,8 @@ pub fn is_right(args: &[String]) -> bool {
     args == ARGS
 }
 
-/// What makes Claude Code start `program mcp` in every session; nothing if it does so
-/// already. What else an entry of ours says, such as `env`, stays.
+/// The change that makes Claude Code start `program mcp` in every session; nothing if it
+/// does so already. Other fields of our entry, such as `env`, stay.
 pub fn add(home: &Home, program: &Path) -> Outcome<Option<Change>> {
     match entry(home)? {
         Entry::Ours { command, args } if command == program && is_right(&args) => return Ok(None),
@@ -111,7 +111,7 @@ pub fn add(home: &Home, program: &Path) -> Outcome<Option<Change>> {
     })
 }
 
-/// What takes our server out again; nothing if it is not there.
+/// The change that removes our server; nothing if it is not there.
 pub fn remove(home: &Home) -> Outcome<Option<Change>> {
     if installed(home)?.is_none() {
         return Ok(None);
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_of_ours_that_starts_something_else_is_put_right_and_keeps_the_rest() {
+    fn a_wrong_entry_of_ours_is_corrected_and_keeps_the_rest() {
         for (server, gone) in [
             (r#"{"command": "/bin/multiclaude-hybrid", "args": [], "env": {"A": "1"}}"#, "[]"),
             (r#"{"command": "/bin/multiclaude-hybrid", "env": {"A": "1"}}"#, ""),
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_of_somebody_else_is_left_alone_though_it_has_our_name() {
+    fn a_foreign_server_with_our_name_is_left_alone() {
         for (server, named) in [
             (r#"{"command": "npx", "args": ["-y", "their-server"]}"#, "program: npx"),
             (

@@ -1,8 +1,7 @@
-//! What shells complete beyond the command line itself: names and types of agents.
+//! Completion of names and types of agents, beyond the command line itself.
 //!
-//! The shell's script calls this program with `COMPLETE` set and the words so far; the
-//! names are asked for then. What fails completes nothing, and says nothing: the line is
-//! not finished yet.
+//! The shell's script calls this program with `COMPLETE` set and the unfinished line; the
+//! names are fetched then. A failure completes nothing and prints nothing.
 
 use crate::block_on;
 use crate::help;
@@ -20,7 +19,7 @@ use std::time::Duration;
 
 const VARIABLE: &str = "COMPLETE";
 
-/// How long the coordinator may take while somebody waits at the keyboard.
+/// The limit of a call to the coordinator while a person waits at the keyboard.
 const LIMIT: Duration = Duration::from_secs(1);
 
 /// Completes the line so far and exits, if a shell asks for that.
@@ -42,7 +41,7 @@ pub fn names() -> ArgValueCompleter {
         let typed = typed.to_string_lossy();
         agents
             .filter(|agent| agent.name.as_str().starts_with(&*typed))
-            .map(|agent| shown(&agent))
+            .map(|agent| candidate(&agent))
             .collect()
     })
 }
@@ -51,7 +50,7 @@ pub fn types() -> ArgValueCandidates {
     ArgValueCandidates::new(|| KNOWN.iter().map(CompletionCandidate::new).collect())
 }
 
-fn shown(agent: &Agent) -> CompletionCandidate {
+fn candidate(agent: &Agent) -> CompletionCandidate {
     let about = format!("{} of {}", agent.r#type, agent.owner);
     CompletionCandidate::new(agent.name.as_str()).help(Some(about.into()))
 }

@@ -128,7 +128,7 @@ pub async fn seal(
     };
     let pins = pins(&session.home)?;
     if policy.is_none() {
-        // What the agent publishes now makes no difference: it is not asked.
+        // The agent's published key makes no difference, so it is not fetched.
         let state = pins.check(&at.repo, &message.to, None);
         if let Some(warning) = sealed::decide(policy, &state).warning {
             session.out.warn(&format!("{}: {warning}", message.to));
@@ -137,8 +137,8 @@ pub async fn seal(
     }
     let agent = at.client.agent(&message.to).await?;
     let published = Recipient::published(&agent.metadata).map_err(|error| {
-        Failure::new(format!("{} publishes a key that is none: {error}", agent.name))
-            .hint(format!("tell {}, whose agent it is", agent.owner))
+        Failure::new(format!("{} publishes an invalid key: {error}", agent.name))
+            .hint(format!("report it to {}, the agent's owner", agent.owner))
     })?;
     let state = pins.check(&at.repo, &message.to, published.as_ref());
     let decision = sealed::decide(policy, &state);
@@ -165,7 +165,7 @@ pub async fn seal(
                     agent.name, agent.r#type
                 )),
                 PinState::Gone { .. } => failure.hint(format!(
-                    "if its owner says so: multiclaude-hybrid keys forget {} --repo {}",
+                    "if its owner confirms that: multiclaude-hybrid keys forget {} --repo {}",
                     message.to, at.repo
                 )),
                 _ => failure.hint(format!("if its owner confirms the new key: {trust}")),
@@ -192,8 +192,8 @@ impl<'a> Reader<'a> {
         Self { session, repo, keys: OnceCell::new() }
     }
 
-    /// A message as it was written. What cannot be read keeps its ciphertext and
-    /// says why.
+    /// The message as it was written. One that cannot be read keeps its ciphertext, with the
+    /// reason.
     pub fn open(&self, message: Message) -> Opened {
         let encrypted = sealed::is_sealed(&message);
         let (message, error) = if encrypted {
@@ -222,12 +222,12 @@ impl<'a> Reader<'a> {
         if opened.repo == *self.repo {
             Ok(opened)
         } else {
-            Err("it says that it is of another repo".to_owned())
+            Err("it was sealed for another repo".to_owned())
         }
     }
 }
 
-/// What is wrong with this machine's keys, if anything.
+/// Checks this machine's keys.
 pub fn check(session: &Session) -> Outcome {
     pins(&session.home)?;
     identity(session).map(|_| ())
@@ -239,7 +239,8 @@ pub fn list(session: &Session) -> Outcome {
     let pins = pins(&session.home)?;
     let value = serde_json::json!({ "own": own, "known": pins });
     session.out.show(&value, || {
-        let own = own.as_deref().unwrap_or("none yet: it is made when an agent is registered here");
+        let own =
+            own.as_deref().unwrap_or("none yet: one is made when an agent is registered here");
         let known = pins.iter().map(|(agent, key)| format!("{agent}: {key}"));
         let lines: Vec<_> = std::iter::once(format!("this machine: {own}")).chain(known).collect();
         lines.join("\n")
@@ -251,7 +252,7 @@ pub fn list(session: &Session) -> Outcome {
 pub async fn trust(session: &Session, at: &InRepo, name: &AgentName) -> Outcome {
     let agent = at.client.agent(name).await?;
     let published = Recipient::published(&agent.metadata)
-        .map_err(|error| Failure::new(format!("{name} publishes a key that is none: {error}")))?;
+        .map_err(|error| Failure::new(format!("{name} publishes an invalid key: {error}")))?;
     let recipient = published.ok_or_else(|| {
         Failure::new(format!("{name} publishes no key")).hint(format!(
             "to send it plain text again: multiclaude-hybrid keys forget {name} --repo {}",

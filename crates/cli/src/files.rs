@@ -19,8 +19,8 @@ pub fn read(path: &Path) -> Outcome<Option<Vec<u8>>> {
     }
 }
 
-/// What a JSON file holds; nothing if there is no file. `hint` says what to do about a
-/// damaged one, given its path.
+/// The value in a JSON file; nothing if there is no file. `hint` makes the hint for a
+/// damaged one of its path.
 pub fn read_json<T: DeserializeOwned>(
     path: &Path,
     hint: impl FnOnce(&str) -> String,
@@ -193,7 +193,7 @@ pub fn check_private(path: &Path) -> Outcome {
         return Err(Failure::new(format!(
             "{shown} has mode {mode:04o}: others may read the tokens in it"
         ))
-        .hint(format!("chmod 600 {shown}; if somebody else uses this machine, get new tokens")));
+        .hint(format!("chmod 600 {shown}; if another person uses this machine, get new tokens")));
     }
     let dir = path.parent().unwrap_or(Path::new("/"));
     let mode = fs::metadata(dir).map_err(io("look at", dir))?.mode() & 0o7777;

@@ -3,22 +3,24 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`args`], [`commands`] | what can be said, and what it does |
-//! | [`session`] | from what was said to a client: which repo, coordinator and token |
+//! | [`args`], [`commands`] | the command line, and its commands |
+//! | [`session`] | from the command line to a client: repo, coordinator and token |
 //! | [`remote`] | which repo a git remote names, and at which host |
 //! | [`ids`], [`received`] | ids as people type them: whole, or a unique beginning |
-//! | [`sender`] | who speaks: an agent's worktree or the person |
+//! | [`sender`] | the sender: an agent by its worktree, or the person |
 //! | [`types`] | the types of agents, and the merge-queue |
-//! | [`settings`], [`secrets`], [`home`] | what this machine remembers, and where |
-//! | [`bridge`] | what the running bridge reports |
+//! | [`settings`], [`secrets`] | logins and repos of this machine; tokens and keys |
+//! | [`home`], [`files`] | paths; private files, and files that are replaced as a whole |
+//! | [`spelled`] | arguments with the words that gave them |
+//! | [`bridge`] | the state of the running bridge |
 //! | [`claude_code`] | Claude Code's settings of this user |
-//! | [`machine`] | what the bridge asks: settings, logins and keys |
+//! | [`machine`] | this machine for the bridge: settings, logins and keys |
 //! | [`crypt`] | end-to-end encryption, with keys and pins on disk |
-//! | [`multiclaude`] | what the real program's files show |
-//! | [`shim`], [`hooks`] | the same binary, called `multiclaude`, and what it asks the rest |
+//! | [`multiclaude`] | the real program's files |
+//! | [`shim`], [`hooks`] | the same binary, called `multiclaude`, and our answers to it |
 //! | [`service`] | the bridge as a service of the user's |
 //! | [`doctor`] | the checks behind `doctor` |
-//! | [`failure`], [`output`], [`table`], [`redact`] | how it ends, and how it looks |
+//! | [`failure`], [`output`], [`table`], [`redact`] | errors and exit statuses; text, JSON and tables |
 //! | [`help`], [`completion`] | groups, examples and manual pages of all commands, and what shells complete |
 //! | [`progress`] | waiting for a worker or a message |
 //!
@@ -71,8 +73,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Runs what the command line of this process says, under the name it was
-/// called by.
+/// Runs the command line of this process, as the program that it was called as.
 pub fn main() -> ExitCode {
     let mut args: Vec<OsString> = std::env::args_os().collect();
     let name = args.first().map(Path::new).and_then(Path::file_name);
@@ -86,21 +87,21 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints what clap has to say. `--help` and `--version` are no errors.
-fn told(error: &clap::Error, json: bool) -> u8 {
+/// Prints an error of clap, or the text of `--help` or `--version`, which are none.
+fn print_usage_error(error: &clap::Error, json: bool) -> u8 {
     let text = error.render().to_string();
     if json && error.use_stderr() {
         let message = text.trim().trim_start_matches("error: ");
         Output::new(true).fail(&Failure::usage(message));
         return Exit::Usage as u8;
     }
-    let shown = redact::secrets(&text);
-    if shown == text {
+    let redacted = redact::secrets(&text);
+    if redacted == text {
         let _ = error.print();
     } else {
         Output::new(false).note(&format!(
-            "{shown}\nA secret was on the command line, where every process of this machine and the \
-             shell's history can see it: revoke it, and give the new one on standard input."
+            "{redacted}\nA secret was on the command line, where every process of this machine and the \
+             shell's history can see it: revoke it, and pass the new one on standard input."
         ));
     }
     if error.use_stderr() { Exit::Usage as u8 } else { 0 }
@@ -115,7 +116,7 @@ pub fn run(args: Vec<OsString>) -> u8 {
     let cli = match parsed.map_err(|error| error.format(&mut command)) {
         Ok(cli) => cli,
         Err(error) => {
-            return told(&error, json);
+            return print_usage_error(&error, json);
         }
     };
     let out = Output::new(cli.json);

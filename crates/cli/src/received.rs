@@ -16,7 +16,7 @@ pub const PAGE_MAX: u32 = 500;
 /// In whose mailbox a message is looked for.
 #[derive(Debug, Default, Args)]
 pub struct Received {
-    /// Who received it, if only the beginning of an id is given [default: the agents of this machine]
+    /// The recipient, if only the beginning of an id is given [default: the agents of this machine]
     #[arg(long = "agent", id = "received_by", value_name = "NAME", value_parser = agent_name, add = completion::names())]
     by: Option<AgentName>,
 }
@@ -69,7 +69,7 @@ async fn here(session: &Session, at: &InRepo) -> Outcome<Vec<AgentName>> {
         let message = format!("no agent of this machine is registered in {}", at.repo);
         return Err(Failure::new(message)
             .exit(Exit::NotFound)
-            .hint("give the whole id, or say who received the message: --agent NAME"));
+            .hint("give the whole id, or the agent that received the message: --agent NAME"));
     }
     Ok(names)
 }

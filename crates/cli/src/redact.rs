@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_follows_a_secrets_prefix_is_left_out() {
+    fn a_secret_is_cut_after_its_prefix() {
         assert_eq!(secrets("a mcu_abc123 b 'whsec_x/y+z==' mcu_"), "a mcu_… b 'whsec_…' mcu_");
         assert!(matches!(secrets("nothing here"), Cow::Borrowed(_)));
     }

@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 
 const UNIT: &str = "multiclaude-hybrid-bridge.service";
 const LABEL: &str = "dev.multiclaude.hybrid-bridge";
-/// What the bridge needs of the environment it was installed in. No secret is
-/// kept in any of these.
+/// The variables that the bridge keeps from the environment it was installed in. None of
+/// them holds a secret.
 const KEPT: [&str; 4] = ["PATH", "TMUX_TMPDIR", "MULTICLAUDE_API_URL", "LANG"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

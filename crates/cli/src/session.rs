@@ -1,5 +1,4 @@
-//! From what a command was told to a client that may do it: which repo, which
-//! coordinator, which token.
+//! From the command line to a client: the repo, the coordinator and the token.
 
 mod hosts;
 mod which;
@@ -18,7 +17,7 @@ use multiclaude_hybrid_client::{AgentFilter, BaseUrl, Client, RepoClient, URL_VA
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// What a command wants to do, which decides between several tokens.
+/// The purpose of a command, which decides between several tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// Look, send, read: as a person if possible.
@@ -43,7 +42,6 @@ impl Need {
 #[derive(Debug)]
 pub struct Session {
     pub home: Home,
-    /// What this machine has been told.
     pub settings: Settings,
     pub out: Output,
     pub timeout: Duration,
@@ -66,7 +64,7 @@ pub struct InRepo {
 }
 
 impl Session {
-    /// Reads what this machine has been told.
+    /// Reads the settings of the user that runs this.
     pub fn open(out: Output, timeout: Duration) -> Outcome<Self> {
         let home = Home::of_user()?;
         let settings = Settings::load(&home)?;
@@ -194,7 +192,7 @@ impl Session {
         Ok(InRepo { repo, nickname, login, client })
     }
 
-    /// Notes what the shared configuration says, for when it cannot be asked.
+    /// Notes the shared configuration, for when it cannot be fetched.
     pub fn remember(&self, repo: &Repo, config: &HybridConfig) {
         let remote = remote_agents(config);
         let known = self.settings.repos.get(repo.as_str());
@@ -207,7 +205,7 @@ impl Session {
             }
             Ok(())
         });
-        // What was asked for does not depend on it.
+        // The command does not depend on it.
         if let Err(failure) = noted {
             self.out.warn(&failure.aside());
         }
@@ -272,7 +270,7 @@ fn go_to(url: &str, repo: Option<&Repo>) -> String {
     }
 }
 
-/// What runs remotely: nothing while the team has hybrid mode off.
+/// The types that run remotely: none while the team has hybrid mode off.
 pub fn remote_agents(config: &HybridConfig) -> &[String] {
     if config.enabled { &config.remote_agents } else { &[] }
 }

@@ -1,5 +1,4 @@
-//! What this machine has been told: logins, repos, its own label. No secret is
-//! in here.
+//! The settings of this machine: logins, repos, its own label; no secrets.
 
 use crate::failure::{Outcome, io};
 use crate::files::{Draft, check_trusted, read, read_json, write_json};
@@ -72,7 +71,7 @@ impl Key {
     }
 }
 
-/// What a token covers, for people.
+/// The repos of a token, for people.
 pub fn covered(kind: TokenKind, repos: &[Scope]) -> String {
     match kind {
         TokenKind::Admin => "every repo, for management only".to_owned(),
@@ -80,11 +79,11 @@ pub fn covered(kind: TokenKind, repos: &[Scope]) -> String {
     }
 }
 
-/// What a name of multiclaude's means, where its URL does not say.
+/// The repo of one of multiclaude's names, if the URL of its clone does not name it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nickname {
     pub repo: Repo,
-    /// What multiclaude had cloned when that was said, if it had: see [`origin`].
+    /// The clone that had the name when this was configured, if there was one: see [`origin`].
     pub origin: Option<String>,
 }
 
@@ -94,14 +93,13 @@ impl Nickname {
     pub fn holds(&self, url: Option<&str>) -> bool {
         match (url, &self.origin) {
             (None, _) => true,
-            (Some(url), Some(said)) => origin(url) == origin(said),
+            (Some(url), Some(known)) => origin(url) == origin(known),
             (Some(url), None) => remote::parse(url).repo().is_none(),
         }
     }
 }
 
-/// What a URL names, however it is spelled and whatever credentials are in it:
-/// `owner/repo`, else the URL without them.
+/// A URL in one spelling: `owner/repo`, else the URL without credentials.
 pub fn origin(url: &str) -> String {
     match remote::parse(url) {
         Remote::Is { repo, .. } => repo.to_string(),
@@ -119,9 +117,9 @@ pub struct RepoSettings {
     pub require_encryption: bool,
     /// Roles whose local agents stand down.
     pub stood_down: BTreeSet<String>,
-    /// Where its clones come from; another host is asked about.
+    /// The hosts of its clones; another one is asked about.
     pub hosts: BTreeSet<String>,
-    /// What ran remotely when the shared configuration was last read.
+    /// The types that ran remotely when the shared configuration was last read.
     pub remote_agents: Vec<String>,
 }
 
@@ -285,24 +283,24 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_another_clone_got_since_means_what_that_was_cloned_from() {
-        let said_of = |url: Option<&str>| Nickname {
+    fn a_name_that_moved_to_another_clone_means_the_repo_of_that_clone() {
+        let nickname_of = |url: Option<&str>| Nickname {
             repo: Repo::parse("acme/app").unwrap(),
             origin: url.map(origin),
         };
         let (path, github) = ("/srv/app.git", "https://github.com/acme/lib");
-        assert!(said_of(Some(path)).holds(Some(path)));
-        assert!(said_of(Some(path)).holds(None));
-        assert!(!said_of(Some(path)).holds(Some(github)));
-        assert!(!said_of(Some(path)).holds(Some("/srv/other.git")));
-        assert!(said_of(None).holds(Some(path)));
-        assert!(!said_of(None).holds(Some(github)));
+        assert!(nickname_of(Some(path)).holds(Some(path)));
+        assert!(nickname_of(Some(path)).holds(None));
+        assert!(!nickname_of(Some(path)).holds(Some(github)));
+        assert!(!nickname_of(Some(path)).holds(Some("/srv/other.git")));
+        assert!(nickname_of(None).holds(Some(path)));
+        assert!(!nickname_of(None).holds(Some(github)));
         for same in [
             "https://github.com/acme/lib.git",
             "git@github.com:acme/lib",
             "https://dan:secret@github.com/Acme/Lib/",
         ] {
-            assert!(said_of(Some(github)).holds(Some(same)), "{same}");
+            assert!(nickname_of(Some(github)).holds(Some(same)), "{same}");
         }
         assert_eq!(origin("https://dan:secret@example.com/app.git"), "https://example.com/app.git");
     }

@@ -11,7 +11,7 @@ const USUAL: usize = 80;
 const LEAST: usize = 8;
 const GAP: usize = 2;
 
-/// What gives way where a table is too wide.
+/// How a column gives way in a table that is too wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fit {
     /// Nothing: ids and names, which are copied.
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn where_it_is_too_wide_spare_columns_go_and_texts_are_cut() {
+    fn in_a_table_that_is_too_wide_spare_columns_go_and_texts_are_cut() {
         let rows = [plain(&["spn_1", "here", "Fix the flaky test in the parser", "7 s ago"])];
         let head = [("ID", Whole), ("WHERE", Spare), ("TASK", Shrinks), ("AGE", Spare)];
         assert_eq!(
@@ -168,7 +168,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_line_fits_if_what_is_whole_does(
+        fn every_line_fits_if_its_whole_columns_do(
             cells in prop::collection::vec(prop::collection::vec("[a-zé日🔥 ]{0,60}", 4), 0..6),
         ) {
             let rows: Vec<_> = cells

@@ -1,5 +1,5 @@
-//! The types of agents that multiclaude has. Forks of it have others, so another type
-//! is allowed where that is said.
+//! The types of agents that multiclaude has. Forks of it have others, so
+//! `--allow-unknown-type` allows another one.
 
 use crate::failure::{Failure, Outcome};
 use multiclaude_hybrid_client::protocol::agent::{Agent, AgentStatus};
@@ -37,12 +37,12 @@ pub fn check<'a>(flag: &str, kinds: impl IntoIterator<Item = &'a str>, allowed: 
     let Some(kind) = unknown.filter(|_| !allowed) else {
         return Ok(());
     };
-    let meant = match nearest(kind) {
-        Some(meant) => format!("did you mean {meant}?"),
+    let suggestion = match nearest(kind) {
+        Some(known) => format!("did you mean {known}?"),
         None => format!("the types are {}.", KNOWN.join(", ")),
     };
     Err(Failure::usage(format!("{flag}: multiclaude has no agents of type {kind:?}"))
-        .hint(format!("{meant} A type of your own: --allow-unknown-type")))
+        .hint(format!("{suggestion} To allow another type: --allow-unknown-type")))
 }
 
 fn nearest(kind: &str) -> Option<&'static str> {
@@ -58,8 +58,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_mistyped_is_refused_with_what_was_meant() {
-        for (typed, meant) in [
+    fn a_mistyped_type_is_refused_with_a_suggestion() {
+        for (typed, suggestion) in [
             ("mergequeue", "merge-queue"),
             ("merge_queue", "merge-queue"),
             ("Merge-Queue", "merge-queue"),
@@ -76,7 +76,7 @@ mod tests {
         ] {
             let refused = check("--type", [typed], false).unwrap_err();
             let hint = refused.hint.unwrap();
-            assert!(hint.contains(&format!("did you mean {meant}?")), "{typed}: {hint}");
+            assert!(hint.contains(&format!("did you mean {suggestion}?")), "{typed}: {hint}");
             assert!(check("--type", [typed], true).is_ok(), "{typed}");
         }
         let refused = check("--type", ["worker", "janitor"], false).unwrap_err();

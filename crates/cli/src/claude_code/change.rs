@@ -27,7 +27,7 @@ impl Change {
             gone.chars().rev().zip(come.chars().rev()).take_while(|(one, other)| one == other);
         let end: usize = same.map(|(one, _)| one.len_utf8()).sum();
         let (gone, come) = (&gone[..gone.len() - end], &come[..come.len() - end]);
-        // What is replaced begins and ends within lines.
+        // A replacement begins and ends within lines.
         let replaced = !gone.trim().is_empty() && !come.trim().is_empty();
         let (head, tail) = (&before[..start], &before[before.len() - end..]);
         let head = head.rsplit('\n').next().filter(|part| replaced && part.len() <= NEAR);

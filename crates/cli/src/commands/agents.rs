@@ -35,7 +35,7 @@ struct ListArgs {
     /// Allow a type that multiclaude does not have
     #[arg(long = "allow-unknown-type", id = "unknown_of_type", requires = "of_type")]
     allow_unknown_type: bool,
-    /// Only those that run there: local or remote
+    /// Only at this location: local or remote
     #[arg(long, value_parser = one_of(Location::TEXTS, Location::parse))]
     location: Option<Location>,
     /// Only with this status: active, idle or stopped
@@ -64,7 +64,7 @@ enum OneCommand {
     },
     /// Register an agent of this machine, or renew it
     Register(RegisterArgs),
-    /// Deregister an agent; what waits goes back to the senders
+    /// Deregister an agent; its waiting messages go back to their senders
     Remove {
         /// The agent's name
         #[arg(value_parser = agent_name, add = completion::names())]
@@ -144,14 +144,14 @@ async fn act(session: &Session, command: &OneCommand, at: &InRepo) -> Outcome {
             if !test.ok {
                 let failure = Failure::new(format!("{name}'s endpoint does not take messages"));
                 return Err(failure.hint(
-                    "they wait, and can be polled; see that the URL is reachable from outside",
+                    "messages wait and can be polled; check that the URL is reachable from outside",
                 ));
             }
         }
         OneCommand::RotateSecret { name } => {
             out.must_be_seen()?;
             let secret = at.client.rotate_secret(name).await?;
-            out.note("The old secret goes on signing for 24 h. The new one, shown this once:");
+            out.note("The old secret signs for another 24 h. The new one is shown only once:");
             let value = serde_json::json!({ "webhook_secret": secret });
             out.show(&value, || secret.clone());
         }

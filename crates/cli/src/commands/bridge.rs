@@ -38,17 +38,17 @@ pub struct BridgeArgs {
 enum BridgeCommand {
     /// Run the bridge in the foreground until it is interrupted
     Run(RunArgs),
-    /// Install the bridge as a service of yours, and start it
+    /// Install the bridge as a user service, and start it
     Install(install::InstallArgs),
     /// Stop and remove the service, and the links in multiclaude's messages
     Uninstall,
-    /// Show what the bridge does: agents, waiting messages, what is wrong
+    /// Show the state of the bridge: agents, waiting messages, problems
     Status,
-    /// Show the messages that wait here, and why
+    /// Show the held messages, each with the reason
     Held(held::HeldArgs),
-    /// Let a message, or all messages of an owner, go on to their agents
+    /// Deliver a held message, or all messages of an owner
     Accept(held::AcceptArgs),
-    /// Refuse a message; its sender is told why
+    /// Refuse a held message, with a reason for its sender
     Refuse(held::RefuseArgs),
     /// Show the bridge's log
     Logs(daemon::LogsArgs),
@@ -83,19 +83,19 @@ struct RunArgs {
     /// Listen for webhooks here; needs --public-url
     #[arg(long, value_name = "ADDRESS:PORT", requires = "public_url")]
     listen: Option<SocketAddr>,
-    /// Where the coordinator reaches the listener
+    /// The URL at which the coordinator reaches the listener
     #[arg(long, value_name = "URL", requires = "listen")]
     public_url: Option<Url>,
     /// Ask for messages instead of keeping a stream open
     #[arg(long, conflicts_with = "public_url")]
     poll: bool,
-    /// Whose messages reach agents here: team, ask, or owners, separated by commas
+    /// Accept messages from the team, from these owners (comma-separated), or ask for each: team, ask, OWNERS
     #[arg(long, value_name = "WHOSE", default_value = "team", value_parser = accepted)]
     accept: Accept,
-    /// What a workspace, which is its human's, gets: a note, or messages as any agent
+    /// How a workspace, which a person uses, gets messages: as a note, or like any agent
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     workspace: Workspace,
-    /// Where notes for the human are shown
+    /// The place of notes for the person
     #[arg(long, value_name = "WHERE", value_enum, default_value_t)]
     notify: Notify,
     /// Divide the bridge's times, for tests
@@ -117,17 +117,15 @@ fn accepted(text: &str) -> Result<Accept, String> {
     }
 }
 
-/// What a workspace gets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum Workspace {
-    /// A note in tmux's status line
+    /// As a note in tmux's status line
     #[default]
     Note,
-    /// The message, as any agent gets it
+    /// Like any agent
     Deliver,
 }
 
-/// Where notes for the human are shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum Notify {
     /// In tmux's status line

@@ -36,13 +36,12 @@ pub struct ConfigArgs {
     here: HereArgs,
     #[command(flatten)]
     shared: SharedArgs,
-    /// Leave out what multiclaude itself would print
+    /// Leave out multiclaude's own output
     #[arg(long, hide = true)]
     hybrid_only: bool,
 }
 
-// No doc comments on these two: clap would show them as the help of `config`.
-// What is set on this machine.
+/// Settings of this machine.
 #[derive(Debug, Default, PartialEq, Args)]
 struct HereArgs {
     /// Turn hybrid mode on or off here
@@ -54,7 +53,7 @@ struct HereArgs {
     /// The owner/repo that multiclaude's name means, where its URL does not say
     #[arg(long, value_name = "OWNER/REPO", value_parser = repo)]
     name: Option<Repo>,
-    /// Clones of the repo may come from this host, too
+    /// Accept clones of the repo from this host, too
     #[arg(long, value_name = "HOST", value_parser = git_host)]
     git_host: Vec<String>,
     /// The label of this machine in agents' names
@@ -65,10 +64,10 @@ struct HereArgs {
     require_encryption: Option<bool>,
 }
 
-// What is set for the team.
+/// Settings of the team.
 #[derive(Debug, Default, PartialEq, Args)]
 struct SharedArgs {
-    /// Shared: is hybrid mode on for the team? [true, if another shared option is given]
+    /// Shared: turn hybrid mode on or off for the team [true, if another shared option is given]
     #[arg(long, value_name = "BOOL")]
     enabled: Option<bool>,
     /// Shared: agent types that run remotely: merge-queue,supervisor,worker
@@ -77,16 +76,16 @@ struct SharedArgs {
     /// Allow a type in --remote-agents that multiclaude does not have
     #[arg(long, requires = "remote_agents")]
     allow_unknown_type: bool,
-    /// Shared: where requests for workers are pushed to; empty for claiming only
+    /// Shared: the URL that requests for workers are pushed to; empty for claiming only
     #[arg(long, value_name = "URL")]
     spawn_endpoint: Option<String>,
     /// Shared: when messages are encrypted: never, when-possible or always
     #[arg(long, value_name = "WHEN", value_parser = one_of(WHEN, when))]
     encrypt: Option<When>,
-    /// Shared: workers that may be pending or at work together
+    /// Shared: the most workers that are pending or at work at a time
     #[arg(long, value_name = "N")]
     max_workers: Option<u32>,
-    /// Shared: requests for workers that a minute may bring
+    /// Shared: the most requests for workers in a minute
     #[arg(long, value_name = "N")]
     max_spawns_per_minute: Option<u32>,
 }
@@ -122,7 +121,7 @@ impl ConfigArgs {
         }
         if self.here.name.is_some() && self.repo.is_none() {
             return Err(Failure::usage(
-                "--name says what a name of multiclaude's means: which one?",
+                "--name sets the repo of one of multiclaude's names: give that name, too",
             )
             .hint("multiclaude-hybrid config NAME --name=owner/repo"));
         }
@@ -131,7 +130,7 @@ impl ConfigArgs {
         types::check("--remote-agents", types, self.shared.allow_unknown_type)?;
         let endpoint = self.endpoint(session)?;
         if let (Some(name), Some(repo)) = (&self.repo, &self.here.name) {
-            name::say(session, name, repo)?;
+            name::set(session, name, repo)?;
         }
         let (repo, nickname) = session.resolve(self.repo.as_deref())?;
         let changes_here = self.here != HereArgs::default();
@@ -149,12 +148,12 @@ impl ConfigArgs {
             done.map_err(|failure| {
                 failure.instead(
                     Exit::Forbidden,
-                    "the shared configuration is for service and admin tokens: ask the coordinator's \
+                    "the shared configuration takes a service or an admin token: ask the coordinator's \
                      admin, or log in with such a token. --hybrid and --api-endpoint need none",
                 )
             })?;
         } else if changes_here {
-            // What was asked for is done, whoever is away.
+            // The change is made, even if the coordinator is away.
             session.timeout = session.timeout.min(BESIDE);
         }
         show(session, &repo, nickname.as_deref(), changes_here).await
@@ -206,7 +205,7 @@ impl ConfigArgs {
             self.apply(&mut config);
             let wish = ConfigWish::from(config);
             match at.client.set_config(&wish, Some(&read.etag)).await {
-                // Somebody else was faster: again, on top of theirs.
+                // Another change came first: try again on top of it.
                 Err(Error::Conflict { .. }) if tries < TRIES => {}
                 done => return Ok(done.map(|_| ())?),
             }

@@ -1,5 +1,5 @@
-//! What the two daemons share, bridge and runner: signals, and logs. A log is JSON lines in
-//! a file of limited size, and plain lines on standard error.
+//! Signals and logs of the two daemons, bridge and runner. A log is JSON lines in a file of
+//! limited size, and plain lines on standard error.
 
 use crate::failure::{Failure, Outcome, io};
 use crate::session::Session;

@@ -34,7 +34,7 @@ impl DoctorArgs {
 /// Shows what was found; a failure if there is a fault.
 fn report(out: Output, checks: &[Check]) -> Outcome {
     let bad = checks.iter().filter(|check| check.state == State::Fault).count();
-    out.show(&checks, || doctor::told(checks));
+    out.show(&checks, || doctor::text(checks));
     if bad == 0 {
         return Ok(());
     }

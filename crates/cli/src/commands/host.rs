@@ -51,7 +51,7 @@ impl HostArgs {
         let (repo, url) = match Repo::parse(&self.repo) {
             Ok(repo) => (repo, format!("https://github.com/{}", self.repo)),
             Err(_) => (
-                remote::understood(&self.repo).repo().ok_or_else(|| {
+                remote::resolve(&self.repo).repo().ok_or_else(|| {
                     Failure::usage(format!(
                         "{:?} is neither an owner/repo nor a URL of one",
                         without_user(&self.repo)
@@ -66,8 +66,8 @@ impl HostArgs {
         if !missing.is_empty() {
             let lines: Vec<_> =
                 missing.iter().map(|(program, _, why)| format!("{program}: {why}")).collect();
-            return Err(Failure::new("this machine lacks what agents need")
-                .hint(format!("install, then again:\n  {}", lines.join("\n  "))));
+            return Err(Failure::new("this machine lacks programs that agents need")
+                .hint(format!("install them, then run this again:\n  {}", lines.join("\n  "))));
         }
         if session.part_in(&repo).is_none() {
             return Err(Failure::new(format!(
@@ -119,7 +119,7 @@ impl HostArgs {
             let line = bridge::run_words(flags).join(" ");
             steps.push(format!("Run the bridge: multiclaude-hybrid {line}"));
         } else {
-            // What it was installed with before, it goes on doing.
+            // It keeps the flags that it was installed with before.
             let installed = Service::of(&session.home).words();
             let mut words = installed.unwrap_or_else(|| bridge::run_words(&[]));
             let more: Vec<_> = flags.iter().filter(|flag| !words.contains(flag)).cloned().collect();

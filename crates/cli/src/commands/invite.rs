@@ -12,22 +12,22 @@ use multiclaude_hybrid_client::protocol::{Owner, Repo, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// What an invitation begins with, so that it is recognised wherever it lies.
+/// The prefix of an invitation, by which it is recognised anywhere.
 const PREFIX: &str = "mchi_";
 
 /// Print a line that lets another machine join.
 ///
-/// The line holds a new user token: whoever has it can read that user's mail.
-/// Give it to `join` on the other machine's standard input:
+/// The line holds a new user token, which gives access to that user's mail.
+/// Pass it to `join` on the other machine's standard input:
 /// `multiclaude-hybrid invite ann | ssh box multiclaude-hybrid join`.
 #[derive(Debug, Args)]
 pub struct InviteArgs {
-    /// Whose machine it is: the owner of the agents there
+    /// The owner of the agents on the other machine
     #[arg(value_parser = super::tokens::owner)]
     name: Owner,
     #[command(flatten)]
     repo: RepoArg,
-    /// How long the token is valid: 90d, 12h [default: for ever]
+    /// The lifetime of the token: 90d, 12h [default: for ever]
     #[arg(long, value_name = "TIME", value_parser = super::tokens::duration)]
     expires: Option<i64>,
 }
@@ -50,7 +50,7 @@ impl Invitation {
     pub(super) fn find(text: &str) -> Outcome<Self> {
         let wrong = |why: &str| {
             Failure::usage(format!("standard input holds no whole invitation: {why}")).hint(
-                "have one made: multiclaude-hybrid invite NAME; and paste the whole line that begins \
+                "ask for one (multiclaude-hybrid invite NAME), and paste the whole line that begins \
                  with mchi_",
             )
         };
@@ -94,8 +94,8 @@ impl InviteArgs {
         let line = invitation.line()?;
         // Only an admin token may revoke it.
         let revoke = match login.kind {
-            TokenKind::Admin => "to take it back",
-            _ => "to take it back, an admin runs",
+            TokenKind::Admin => "to revoke it",
+            _ => "to revoke it, an admin runs",
         };
         session.out.note(&format!(
             "An invitation for {} to {repo}. On the other machine: multiclaude-hybrid join, and paste \

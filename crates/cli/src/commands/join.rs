@@ -32,7 +32,7 @@ pub struct JoinArgs {
     /// Do not install the bridge; you run it yourself
     #[arg(long)]
     no_bridge: bool,
-    /// Let Claude Code start our MCP server in every session of yours, without asking
+    /// Add our MCP server to your Claude Code settings, without asking
     #[arg(long)]
     mcp: bool,
     /// Retire the local agent of this role, which another machine serves
@@ -79,15 +79,15 @@ impl JoinArgs {
                 invitation.repo,
                 login.owner,
                 steps.join("\n"),
-                doctor::told(&checks)
+                doctor::text(&checks)
             )
         });
         Ok(())
     }
 
-    /// Installs the bridge, if that is wanted and possible; what to tell the user.
+    /// Installs the bridge, if that is wanted and possible; returns notes for the user.
     fn bridge(&self, session: &Session) -> Vec<String> {
-        let by_hand = "Messages come and go while a bridge runs: multiclaude-hybrid bridge run";
+        let by_hand = "Messages are exchanged while a bridge runs: multiclaude-hybrid bridge run";
         if session.home.bridge().is_running() {
             return vec!["The bridge that runs here serves this repo now.".to_owned()];
         }

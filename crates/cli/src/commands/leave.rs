@@ -40,11 +40,11 @@ impl LeaveArgs {
             );
         };
         if let Some(role) = here.stood_down.first().filter(|_| !self.force) {
-            return Err(Failure::new(format!("{role} stands down here, and would stay away"))
+            return Err(Failure::new(format!("{role} stands down here, and would not come back"))
                 .exit(Exit::Conflict)
                 .hint(format!(
-                    "bring it back first: multiclaude-hybrid stand-up {role} --repo {repo}; or leave all the \
-                     same: --force"
+                    "bring it back first: multiclaude-hybrid stand-up {role} --repo {repo}; or leave \
+                     anyway: --force"
                 )));
         }
         // A running bridge would register its agents again.
@@ -53,7 +53,7 @@ impl LeaveArgs {
                 here.enabled = false;
             }
         })?;
-        crate::bridge::lets_go(session, &repo).await?;
+        crate::bridge::wait_until_unserved(session, &repo).await?;
         let removed = match self.deregister(session, &repo).await {
             Ok(removed) => removed,
             Err(failure) if self.force => {
@@ -76,7 +76,7 @@ impl LeaveArgs {
                         failure.message
                     ),
                     hint: Some(
-                        "try again later; or forget the repo here all the same: --force".to_owned(),
+                        "try again later; or forget the repo here anyway: --force".to_owned(),
                     ),
                     ..failure
                 });

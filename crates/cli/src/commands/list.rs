@@ -17,11 +17,11 @@ use std::time::Duration;
 
 /// List repos, and the names that messages can go to.
 ///
-/// What is shown after "reaches" is what `multiclaude message send <name>` takes
-/// while a bridge runs here, and `multiclaude-hybrid send <name>` always.
+/// The names after "reaches" work with `multiclaude message send <name>` while a
+/// bridge runs here, and with `multiclaude-hybrid send <name>` always.
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// Leave out what multiclaude itself would print
+    /// Leave out multiclaude's own output
     #[arg(long, hide = true)]
     hybrid_only: bool,
 }
@@ -31,7 +31,7 @@ pub const BESIDE: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Serialize)]
 struct Line {
-    /// Nothing if nobody has said which one multiclaude's name means.
+    /// Nothing if the repo of multiclaude's name is not known.
     repo: Option<Repo>,
     nickname: Option<String>,
     hybrid: bool,
@@ -74,7 +74,7 @@ impl ListArgs {
             format!("Hybrid:\n{}", lines.join("\n"))
         });
         match failures.into_iter().flatten().next() {
-            // What is shown beside multiclaude's own list is no failure of it.
+            // A failure beside multiclaude's own list is not a failure of it.
             Some(_) if self.hybrid_only => Ok(()),
             Some(failure) => Err(failure),
             None => Ok(()),
@@ -142,14 +142,14 @@ async fn about(session: &Session, mut line: Line) -> (Line, Option<Failure>) {
     }
 }
 
-/// What is said of a repo; `any`: one of them is hybrid.
+/// The line of a repo; `any`: one of them is hybrid.
 fn text(about: &Line, session: &Session, any: bool) -> String {
     let name = match (&about.nickname, &about.repo) {
         (Some(nickname), Some(repo)) => format!("{nickname} ({repo})"),
         (Some(name), None) if !any => name.clone(),
         (Some(name), None) => {
             return format!(
-                "  {name}: off; to turn it on, say which repo it is: multiclaude-hybrid config {name} \
+                "  {name}: off; to turn it on, name its repo: multiclaude-hybrid config {name} \
                  --name=owner/repo"
             );
         }
@@ -166,20 +166,20 @@ fn text(about: &Line, session: &Session, any: bool) -> String {
     let is_away = |agent: &&Agent| !session.settings.has_registered(agent);
     let away: Vec<_> = about.agents.iter().filter(is_away).collect();
     let local = about.agents.len() - away.len();
-    let shown = |agent: &&Agent| match agent.status {
+    let label = |agent: &&Agent| match agent.status {
         AgentStatus::Stopped => format!("{} (stopped)", agent.name),
         _ if about.unlinked.contains_key(agent.name.as_str()) => {
             format!("{} (multiclaude-hybrid send only)", agent.name)
         }
         _ if about.local.contains(agent.name.as_str()) => {
-            format!("{} (multiclaude message means the one here)", agent.name)
+            format!("{} (hidden from multiclaude message by the agent here)", agent.name)
         }
         _ => agent.name.to_string(),
     };
     let names = if away.is_empty() {
-        "nobody yet".to_owned()
+        "no agent yet".to_owned()
     } else {
-        away.iter().map(shown).collect::<Vec<_>>().join(", ")
+        away.iter().map(label).collect::<Vec<_>>().join(", ")
     };
     let reaches = if about.bridge {
         format!("reaches {names}")

@@ -49,13 +49,13 @@ pub struct McpArgs {
 
 #[derive(Debug, Subcommand)]
 enum McpCommand {
-    /// Let Claude Code start this server in every session of yours; asks first
+    /// Add this server to your Claude Code settings; asks first
     Install {
         /// Do not ask
         #[arg(long)]
         yes: bool,
     },
-    /// Take it out of Claude Code's settings again
+    /// Remove it from your Claude Code settings
     Uninstall,
     /// Call one tool on behalf of the agent that this process belongs to; prints JSON
     ///
@@ -216,7 +216,7 @@ fn is_of_a_worker() -> bool {
     std::env::var_os(SOCKET_VARIABLE).is_some()
 }
 
-/// Where the agent that this process belongs to is spoken for.
+/// The socket that speaks for the agent of this process.
 fn socket(session: &Session) -> PathBuf {
     match std::env::var_os(SOCKET_VARIABLE) {
         Some(path) => path.into(),
@@ -242,7 +242,7 @@ fn can_post() -> bool {
 async fn post(home: &Path, claude: u32, text: &str) -> Result<(), String> {
     // `/clear` changes the session's id: ask each time.
     let said = Process::of(claude).and_then(|process| Said::of(home, &process));
-    let said = said.ok_or("Claude Code does not say which session this is")?;
+    let said = said.ok_or("Claude Code does not report which session this is")?;
     let socket: PathBuf = said.messaging_socket_path.ok_or("this session has no inbox socket")?;
     let line = json!({
         "type": "user",

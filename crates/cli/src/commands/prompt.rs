@@ -1,4 +1,4 @@
-//! `prompt`: what agents must be told about names on other machines.
+//! `prompt`: a paragraph about the names on other machines, for agents.
 
 use crate::bridge;
 use crate::failure::Outcome;
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn none_is_said_only_where_there_is_none() {
+    fn the_paragraph_says_none_only_if_there_is_none() {
         let (fox, queue) =
             (agent("fox", "worker", "active"), agent("merge-queue", "merge-queue", "stopped"));
         assert!(paragraph(&[], true).contains("None was registered"));

@@ -30,17 +30,17 @@ impl ReceiptArgs {
         let at = session.in_repo(self.repo.given(), Need::Use)?;
         let id = self.received.find(session, &at, &self.id).await?;
         let receipt = at.client.receipt(&id).await?;
-        session.out.show(&receipt, || told(&receipt));
+        session.out.show(&receipt, || text(&receipt));
         Ok(())
     }
 }
 
 /// A message's way, as people read it.
-pub fn told(message: &Message) -> String {
+pub fn text(message: &Message) -> String {
     let now = now();
     let (absent, unseen) = match message.status {
         MessageStatus::Failed => ("no", "no"),
-        // It was dealt with, and nobody has proved when the agent had it.
+        // It may never have been reported as seen.
         MessageStatus::Acked => ("not yet", "not reported"),
         MessageStatus::Pending | MessageStatus::Delivered => ("not yet", "not yet"),
     };

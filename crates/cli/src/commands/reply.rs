@@ -61,7 +61,7 @@ impl ReplyArgs {
             failure.instead(
                 Exit::Forbidden,
                 &format!(
-                    "only {} may answer it, which received it. In your own name: multiclaude-hybrid \
+                    "only {}, which received it, may answer it. In your own name: multiclaude-hybrid \
                      send {to} TEXT --repo {}",
                     asked.to, at.repo
                 ),
@@ -78,7 +78,7 @@ fn mailbox(message: &Message) -> Outcome<&AgentName> {
             "{id} comes from {from}, a person without a mailbox: it cannot be answered"
         ))
         .hint(format!(
-            "to write to an agent of {owner}, see which there are: multiclaude-hybrid agents --owner \
+            "to write to an agent of {owner}, list them: multiclaude-hybrid agents --owner \
              {owner} --repo {repo}"
         ))),
         Sender::System => Err(Failure::usage(format!(

@@ -79,12 +79,14 @@ impl Here {
 fn explained(error: RoleError) -> Failure {
     let failure = Failure::new(error.to_string());
     match error {
-        RoleError::Daemon(_) => failure.hint("start multiclaude: multiclaude start; then again"),
-        _ => failure.hint("again; what was done before stays done"),
+        RoleError::Daemon(_) => {
+            failure.hint("start multiclaude (multiclaude start), then run this again")
+        }
+        _ => failure.hint("run this again; it continues where it stopped"),
     }
 }
 
-/// Who serves a role for the whole team, on another machine.
+/// The agent on another machine that serves a role for the whole team.
 pub(crate) async fn server(session: &Session, repo: &Repo, role: &str) -> Outcome<Option<Agent>> {
     let at = session.in_repo(Some(repo.as_str()), Need::Use)?;
     let filter = AgentFilter { r#type: Some(role.to_owned()), ..AgentFilter::default() };
@@ -97,15 +99,15 @@ pub(crate) async fn server(session: &Session, repo: &Repo, role: &str) -> Outcom
 impl StandDownArgs {
     pub async fn run(&self, session: &mut Session) -> Outcome {
         let here = Here::of(session, self.repo.given())?;
-        let told = stand_down(session, &here, &self.role).await?;
+        let notes = stand_down(session, &here, &self.role).await?;
         let value =
-            json!({ "repo": here.repo, "role": self.role, "stands_down": true, "notes": told });
-        session.out.show(&value, || told.join("\n"));
+            json!({ "repo": here.repo, "role": self.role, "stands_down": true, "notes": notes });
+        session.out.show(&value, || notes.join("\n"));
         Ok(())
     }
 }
 
-/// Retires a role; what to tell the user.
+/// Retires a role; returns notes for the user.
 async fn stand_down(session: &mut Session, here: &Here, role: &str) -> Outcome<Vec<String>> {
     let local = here.local(session)?;
     let already = session.settings.repo(&here.repo).stood_down.contains(role);
@@ -113,7 +115,7 @@ async fn stand_down(session: &mut Session, here: &Here, role: &str) -> Outcome<V
         let names: Vec<_> = local.agents.keys().map(String::as_str).collect();
         return Err(Failure::new(format!("no agent called {role} runs here"))
             .exit(Exit::NotFound)
-            .hint(format!("these do: {}", names.join(", "))));
+            .hint(format!("agents that run here: {}", names.join(", "))));
     }
     let served = server(session, &here.repo, role).await;
     session.change(|settings| {
@@ -122,10 +124,10 @@ async fn stand_down(session: &mut Session, here: &Here, role: &str) -> Outcome<V
     })?;
     here.roles().retire(&local, role).await.map_err(explained)?;
     if here.local(session)?.agents.contains_key(role) {
-        return Err(Failure::new(format!("multiclaude still has {role}")).hint("again"));
+        return Err(Failure::new(format!("multiclaude still has {role}")).hint("run this again"));
     }
     let back = format!("multiclaude-hybrid stand-up {role} --repo {}", here.nickname);
-    let mut told = vec![match served {
+    let mut notes = vec![match served {
         Ok(Some(agent)) => format!(
             "{role} stands down here; {} serves it ({}).",
             agent.owner,
@@ -135,16 +137,19 @@ async fn stand_down(session: &mut Session, here: &Here, role: &str) -> Outcome<V
             "{role} stands down here, and NO machine serves it now. To bring it back: {back}"
         ),
         Err(failure) => {
-            format!("{role} stands down here. Who serves it is not known: {}", failure.message)
+            format!(
+                "{role} stands down here. The machine that serves it is not known: {}",
+                failure.message
+            )
         }
     }];
     if bridge::running(session)?.is_none() {
-        told.push(format!(
-            "No bridge runs here, so `multiclaude message send {role}` reaches nobody: start it with \
+        notes.push(format!(
+            "No bridge runs here, so `multiclaude message send {role}` reaches no agent: start it with \
              multiclaude-hybrid bridge run, or install it with multiclaude-hybrid bridge install."
         ));
     }
-    Ok(told)
+    Ok(notes)
 }
 
 /// Retires roles where that was agreed to, in `join`.
@@ -153,12 +158,12 @@ pub(crate) async fn stand_down_all(
     repo: &Repo,
     roles: &[String],
 ) -> Outcome<Vec<String>> {
-    let mut told = Vec::new();
+    let mut notes = Vec::new();
     for role in roles {
         let here = Here::of(session, Some(repo.as_str()))?;
-        told.extend(stand_down(session, &here, role).await?);
+        notes.extend(stand_down(session, &here, role).await?);
     }
-    Ok(told)
+    Ok(notes)
 }
 
 impl StandUpArgs {

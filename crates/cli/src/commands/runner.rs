@@ -29,9 +29,9 @@ pub struct RunnerArgs {
 enum RunnerCommand {
     /// Run in the foreground; the first Ctrl-C drains, the second stops the workers
     Run(Box<RunArgs>),
-    /// Show what the runner does: workers, repos, what is wrong
+    /// Show the state of the runner: workers, repos, problems
     Status,
-    /// Claim nothing until `resume`; workers that run go on
+    /// Claim nothing until `resume`; running workers continue
     Pause,
     /// Claim again
     Resume,
@@ -105,7 +105,7 @@ fn pause(session: &Session, dirs: &Dirs) -> Outcome {
     make_dir(&dirs.workers()).map_err(failed)?;
     fs::write(dirs.paused(), "").map_err(failed)?;
     session.out.note(
-        "Paused: the runner of this machine claims nothing. Workers that run go on. Go on: \
+        "Paused: the runner of this machine claims nothing. Running workers continue. To resume: \
          multiclaude-hybrid runner resume",
     );
     Ok(())

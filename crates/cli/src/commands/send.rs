@@ -28,7 +28,7 @@ use std::time::Duration;
 /// The sender is the agent whose worktree this is, else you: user:<owner>.
 #[derive(Debug, Args)]
 pub struct SendArgs {
-    /// The agent it is for, as `agents` shows it
+    /// The recipient: an agent's name, as `agents` shows it
     #[arg(value_parser = super::agents::agent_name, add = completion::names())]
     pub(super) to: AgentName,
     /// The text, or - for standard input; after -- it may begin with a dash
@@ -36,7 +36,7 @@ pub struct SendArgs {
     pub(super) text: Vec<String>,
     #[command(flatten)]
     pub(super) repo: RepoArg,
-    /// Who sends: one of your agents, or user:<owner>
+    /// The sender: one of your agents, or user:<owner>
     #[arg(long, value_name = "NAME", add = completion::names())]
     pub(super) from: Option<String>,
     /// The conversation it belongs to
@@ -45,7 +45,7 @@ pub struct SendArgs {
     /// The message it answers
     #[arg(long, value_name = "ID", value_parser = ids::given::<MessageId>)]
     pub(super) reply_to: Option<Given<MessageId>>,
-    /// How long it may wait, in seconds, before it comes back
+    /// Its lifetime, in seconds: a message that is not delivered by then comes back
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(1..=TTL_MAX_SECS))]
     pub(super) ttl: Option<i64>,
     /// Idempotency key: the same one again sends no second message
@@ -54,7 +54,7 @@ pub struct SendArgs {
     /// Wait until the agent has seen it, or has acknowledged it [default: seen]
     #[arg(long, value_name = "HOW_FAR", num_args = 0..=1, require_equals = true, default_missing_value = "seen")]
     pub(super) wait: Option<Goal>,
-    /// How long to wait: 90s, 10m, 2h [default: --timeout if given, else until it is there or has failed]
+    /// Limit the waiting: 90s, 10m, 2h [default: --timeout if given, else no limit]
     #[arg(long, value_name = "TIME", requires = "wait", value_parser = patience)]
     pub(super) wait_timeout: Option<Duration>,
 }
@@ -72,7 +72,7 @@ pub struct AckArgs {
     all: Option<AgentName>,
     #[command(flatten)]
     repo: RepoArg,
-    /// Acknowledge as the agent that they are for, if it is another owner's
+    /// Acknowledge as their recipient even if it is another owner's agent
     #[arg(long)]
     as_agent: bool,
 }
@@ -92,7 +92,7 @@ impl SendArgs {
             .read_to_end(&mut body)
             .map_err(|error| Failure::new(format!("cannot read standard input: {error}")))?;
         String::from_utf8(body).map_err(|_| {
-            Failure::usage("standard input is no UTF-8 text, or is cut at 64 KiB")
+            Failure::usage("standard input is not UTF-8 text, or is longer than 64 KiB")
                 .hint("a message is text of at most 65536 bytes; put the rest where the agent can read it")
         })
     }
@@ -108,18 +108,18 @@ impl SendArgs {
             return Err(Failure::usage(format!(
                 "the text has more than {BODY_MAX} bytes, the most that a message may have"
             ))
-            .hint("put it into a file or a branch that the agent can read, and send where it is"));
+            .hint(
+                "put it into a file or a branch that the agent can read, and send its location",
+            ));
         }
         let sent = self.send(session, &at, &body).await;
         let sent = sent.map_err(|failure| {
             let failure = no_such_sender(failure, &at, self.from.as_deref());
             let agents = format!("`multiclaude-hybrid agents --repo {}`", at.repo);
             match failure.code.map(|code| code.as_str()) {
-                Some("agent_not_found") => {
-                    failure.or_hint(|| format!("{agents} shows who is there"))
-                }
+                Some("agent_not_found") => failure.or_hint(|| format!("{agents} lists the agents")),
                 Some("idempotency_mismatch") => failure.or_hint(|| {
-                    "another message left under this key; a new one takes a new --key".to_owned()
+                    "this key was used for another message: choose a new --key".to_owned()
                 }),
                 Some("mailbox_full") => failure
                     .or_hint(|| format!("its reader may be gone: {agents} shows when it was seen")),
@@ -140,7 +140,7 @@ impl SendArgs {
     async fn wait(&self, session: &Session, at: &InRepo, sent: Message, goal: Goal) -> Outcome {
         let limit = self.wait_timeout.or(session.limit);
         let (message, end) = message::wait(session, at, sent, goal, limit).await?;
-        session.out.show(&message, || receipt::told(&message));
+        session.out.show(&message, || receipt::text(&message));
         match end {
             End::Reached => Ok(()),
             End::Failed => Err(failed(&message, at)),
@@ -194,20 +194,20 @@ pub(super) fn no_such_sender(failure: Failure, at: &InRepo, from: Option<&str>) 
 
 /// A message that was waited for and has failed: the reason's name, and what to do.
 fn failed(message: &Message, at: &InRepo) -> Failure {
-    let gone = || {
+    let resend = || {
         format!(
-            "see who is there (multiclaude-hybrid agents --repo {}), then send it again",
+            "list the agents (multiclaude-hybrid agents --repo {}), then send it again",
             at.repo
         )
     };
     let (reason, hint) = match message.failure_reason {
-        Some(FailureReason::Expired) => ("expired (nobody took it in time)", gone()),
-        Some(FailureReason::AgentGone) => ("agent_gone (deregistered or replaced)", gone()),
+        Some(FailureReason::Expired) => ("expired (it was not taken in time)", resend()),
+        Some(FailureReason::AgentGone) => ("agent_gone (deregistered or replaced)", resend()),
         Some(FailureReason::Rejected) => (
             "rejected (its endpoint refused it for good)",
             format!("change the message, or ask the owner of {}", message.to),
         ),
-        None => ("no reason was given", gone()),
+        None => ("no reason was given", resend()),
     };
     Failure::new(format!("the message failed: {reason}")).exit(Exit::WaitedFailed).hint(hint)
 }
@@ -259,7 +259,7 @@ impl AckArgs {
 /// Acknowledges every message of `agent` that is pending or delivered.
 async fn ack_all(session: &Session, at: &InRepo, agent: &AgentName) -> Outcome {
     let mut acked = 0;
-    // What is delivered meanwhile is found by the second round.
+    // The second round finds messages that are delivered meanwhile.
     for status in [MessageStatus::Pending, MessageStatus::Delivered] {
         acked += ack_with(at, agent, status).await?;
     }

@@ -21,11 +21,11 @@ pub struct CompletionsArgs {
 /// Write the manual pages.
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// Where to; standard output gets the main page if absent
+    /// The directory [default: print the main page]
     dir: Option<PathBuf>,
 }
 
-/// Let `multiclaude` itself know the hybrid commands.
+/// Add the hybrid commands to `multiclaude` itself.
 #[derive(Debug, Args)]
 pub struct ShimArgs {
     #[command(subcommand)]
@@ -36,7 +36,7 @@ pub struct ShimArgs {
 enum ShimCommand {
     /// Put the shim first on the PATH of new shells
     Install,
-    /// Remove the shim; everything is as it was
+    /// Remove the shim, and restore the shells' files
     Uninstall,
 }
 

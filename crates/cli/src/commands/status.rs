@@ -10,7 +10,7 @@ use multiclaude_hybrid_bridge::status::Status;
 use multiclaude_hybrid_client::protocol::Repo;
 use serde::Serialize;
 
-/// Show coordinator, login, bridge, agents, what waits.
+/// Show coordinator, login, bridge, agents, waiting messages.
 #[derive(Debug, Args)]
 pub struct StatusArgs {}
 

@@ -25,19 +25,19 @@ enum TokensCommand {
     List,
     /// Create a token, and print it once
     Create {
-        /// What it may do: user, service or admin
+        /// Its kind: user, service or admin
         #[arg(long, default_value = "user", value_parser = one_of(TokenKind::TEXTS, TokenKind::parse))]
         kind: TokenKind,
-        /// Whose it is
+        /// Its owner
         #[arg(long, value_parser = owner)]
         owner: Owner,
-        /// What it covers: owner/repo, or owner/* for a service; may be repeated
+        /// A repo that it covers: owner/repo, or owner/* for a service; may be repeated
         #[arg(long = "repo", value_name = "REPO", value_parser = scope)]
         repos: Vec<Scope>,
         /// A note for people
         #[arg(long)]
         description: Option<String>,
-        /// How long it is valid: 90d, 12h [default: for ever]
+        /// Its lifetime: 90d, 12h [default: for ever]
         #[arg(long, value_name = "TIME", value_parser = duration)]
         expires: Option<i64>,
     },
@@ -59,7 +59,7 @@ fn scope(text: &str) -> Result<Scope, String> {
 
 /// Reads `90d`, `12h`, `30m`, `45s` as milliseconds.
 pub fn duration(text: &str) -> Result<i64, String> {
-    let wrong = || "is no time: write 90d, 12h, 30m or 45s".to_owned();
+    let wrong = || "is not a time: write 90d, 12h, 30m or 45s".to_owned();
     let unit = text.chars().last().ok_or_else(wrong)?;
     let scale = match unit {
         'd' => 86_400_000,
@@ -103,7 +103,7 @@ impl TokensArgs {
             .await?;
         let secret = made.token.clone().unwrap_or_default();
         session.out.note(&format!(
-            "{} for {}; it is shown this once. On the other machine: multiclaude-hybrid login --url {}",
+            "{} for {}; it is shown only once. On the other machine: multiclaude-hybrid login --url {}",
             made.id, made.owner, login.url
         ));
         session.out.show(&made, || secret);
@@ -148,9 +148,7 @@ async fn revoke(session: &Session, client: &Client, id: &Given<TokenId>) -> Outc
     let id = &id.find(async || candidates(client).await).await?;
     client.revoke_token(id).await?;
     let value = serde_json::json!({ "id": id, "revoked": true });
-    session
-        .out
-        .show(&value, || format!("Revoked {id}; within a minute nobody can use it any more."));
+    session.out.show(&value, || format!("Revoked {id}; it stops working within a minute."));
     Ok(())
 }
 

@@ -45,7 +45,7 @@ impl VersionArgs {
         // All at once: one that hangs delays no other.
         let coordinators = join_all(logins.into_iter().map(|login| ask(session, login))).await;
         let versions = Versions { version: env!("CARGO_PKG_VERSION"), coordinators };
-        session.out.show(&versions, || shown(&versions));
+        session.out.show(&versions, || text(&versions));
         Ok(())
     }
 }
@@ -60,7 +60,7 @@ async fn ask(session: &Session, login: &Login) -> Coordinator {
     }
 }
 
-fn shown(versions: &Versions) -> String {
+fn text(versions: &Versions) -> String {
     let mut lines = vec![format!("multiclaude-hybrid {}", versions.version)];
     for Coordinator { url, version, error } in &versions.coordinators {
         lines.push(match (version, error) {

@@ -1,6 +1,6 @@
 //! `whoami`: what the tokens of this machine stand for.
 
-use super::login::told;
+use super::login::describe;
 use crate::failure::{Failure, Outcome};
 use crate::secrets;
 use crate::session::{Need, Session};
@@ -42,7 +42,7 @@ impl WhoamiArgs {
         session.out.show(&value, || {
             format!(
                 "{}\nat {}, with the token {} in {}",
-                told(&who),
+                describe(&who),
                 login.url,
                 who.token_id,
                 secrets::place_name(&session.home, login.place)
@@ -60,7 +60,7 @@ async fn all(session: &Session) -> Outcome {
             Err(failure) => Err(failure),
         };
         let state = match &checked {
-            Ok(who) => told(who),
+            Ok(who) => describe(who),
             Err(failure) => failure.message.clone(),
         };
         values.push(json!({

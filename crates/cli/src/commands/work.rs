@@ -25,10 +25,10 @@ use multiclaude_hybrid_client::protocol::spawn::{NewSpawn, SpawnRequest, SpawnSt
 #[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 #[derive(Debug, Args)]
 pub struct WorkArgs {
-    /// What the worker is to do
+    /// The task of the worker
     #[arg(required = true, value_name = "TASK")]
     task: Vec<String>,
-    /// On another machine; the only kind of worker that this program starts
+    /// Run it on another machine; this program starts no other workers
     #[arg(long)]
     remote: bool,
     #[command(flatten)]
@@ -45,13 +45,13 @@ pub struct WorkArgs {
     /// multiclaude's own, for workers here
     #[arg(long, hide = true)]
     name: Option<String>,
-    /// What the runner must have; may be repeated
+    /// A label that the runner must have; may be repeated
     #[arg(long = "label", value_name = "LABEL")]
     labels: Vec<String>,
-    /// May a second runner get it when the first one is lost?
+    /// Allow a second runner if the first one is lost
     #[arg(long)]
     retry: bool,
-    /// Who is told of the end: one of your agents, or user:<owner>
+    /// The agent that is notified of the end: one of yours, or user:<owner>
     #[arg(long, value_name = "NAME", add = completion::names())]
     from: Option<String>,
     /// Idempotency key: the same one again asks for no second worker
@@ -60,7 +60,7 @@ pub struct WorkArgs {
     /// Follow the worker to its end
     #[arg(long)]
     wait: bool,
-    /// Ask even where encryption is required: a task cannot have it
+    /// Send the task even if encryption is required, which tasks do not have
     #[arg(long)]
     unencrypted: bool,
 }
@@ -138,7 +138,7 @@ impl WorkArgs {
         let required = session.settings.repo(&at.repo).require_encryption;
         if let Some(reason) = unencrypted(&config, required).filter(|_| !self.unencrypted) {
             return Err(Failure::new(reason).exit(Exit::Conflict).hint(
-                "put what is secret where the worker can read it, and ask with --unencrypted",
+                "put secrets where the worker can read them, and send the task with --unencrypted",
             ));
         }
         if let Some(warning) = warnings::unpushed() {
@@ -155,13 +155,13 @@ impl WorkArgs {
             session.out.warn_with(&warning, &warnings::run_one(&at.repo));
         }
         if self.wait {
-            session.out.note(&format!("Asked for a worker in {}: {}", at.repo, request.id));
+            session.out.note(&format!("Requested a worker in {}: {}", at.repo, request.id));
             let id = request.id.clone();
             return follow(session, &at, &id, Some(request)).await;
         }
         session.out.show(&request, || {
             format!(
-                "Asked for a worker in {repo}: {id}\n  follow it: multiclaude-hybrid workers wait {id} --repo \
+                "Requested a worker in {repo}: {id}\n  follow it: multiclaude-hybrid workers wait {id} --repo \
                  {repo}\n  cancel it: multiclaude-hybrid workers cancel {id} --repo {repo}",
                 id = request.id,
                 repo = at.repo
@@ -180,7 +180,7 @@ impl WorkArgs {
 
     async fn ask(&self, session: &Session, at: &InRepo, task: String) -> Outcome<SpawnRequest> {
         let mut wish = NewSpawn {
-            spawned_by: sender::asker(session, at, self.from.as_deref()).await?,
+            spawned_by: sender::requester(session, at, self.from.as_deref()).await?,
             priority: self.priority,
             retry: self.retry,
             labels: self.labels.clone(),

@@ -1,8 +1,8 @@
 //! Sealed messages by their idempotency keys.
 //!
 //! A text is never sealed twice to the same bytes, and the coordinator takes one
-//! content under one key. So what left under a key is kept for as long as the
-//! coordinator remembers the key, and leaves again as it was.
+//! content under one key. So a sealed message is kept for as long as the coordinator
+//! remembers its key, and is sent again as it was.
 
 use crate::failure::{Exit, Failure, Outcome};
 use crate::files::{read, write_json};
@@ -35,7 +35,7 @@ fn digest(parts: &[&str]) -> String {
     STANDARD.encode(hash.finalize())
 }
 
-/// `message`, sealed by `seal`; or what left under `key` before.
+/// `message`, sealed by `seal`; or the sealed message that left under `key` before.
 pub(super) fn sealed(
     session: &Session,
     at: &InRepo,
@@ -61,7 +61,7 @@ pub(super) fn sealed(
         if sent.plain != plain {
             return Err(Failure::new(format!("another message left under the key {key:?}"))
                 .exit(Exit::Conflict)
-                .hint("a new message takes a new --key"));
+                .hint("choose a new --key"));
         }
         let mut again = message.clone();
         again.body.clone_from(&sent.body);

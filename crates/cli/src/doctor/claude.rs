@@ -44,7 +44,7 @@ fn server(session: &Session) -> Check {
     if program.exists() {
         return Check::good(what, program.display().to_string());
     }
-    Check::fault(what, format!("{} is not there any more", program.display())).hint(install)
+    Check::fault(what, format!("{} no longer exists", program.display())).hint(install)
 }
 
 /// The running sessions that have no MCP server of ours.

@@ -9,15 +9,15 @@ use crate::output::counted;
 use crate::session::Session;
 use crate::settings::check_label;
 use crate::shim::install::{self, Link};
+use crate::shim::login_shell::{self, Seen};
 use crate::shim::real::Search;
-use crate::shim::sees::{self, Seen};
 use multiclaude_hybrid_bridge::unix::path_fault;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-/// Looks at everything that needs no network.
+/// The checks that need no network.
 pub(super) fn machine(session: &Session) -> Vec<Check> {
     let mut checks = vec![directory(session), credentials(session), keys(session), label(session)];
     checks.extend(multiclaude(session));
@@ -26,8 +26,8 @@ pub(super) fn machine(session: &Session) -> Vec<Check> {
     checks
 }
 
-/// The real program. Where it is not there, it says little that it has no repo, and does
-/// not run.
+/// The real program. If it is missing, warnings about its repos and its daemon are left
+/// out.
 fn multiclaude(session: &Session) -> Vec<Check> {
     let real = real();
     let is_there = real.state == State::Good;
@@ -36,7 +36,7 @@ fn multiclaude(session: &Session) -> Vec<Check> {
     std::iter::once(real).chain(rest).collect()
 }
 
-/// What of that has nothing to do with our settings.
+/// The checks that need no settings.
 pub(super) fn without_settings(session: &Session) -> Vec<Check> {
     let mut checks = vec![directory(session)];
     if let Err(failure) = check_private(&session.home.credentials()) {
@@ -46,7 +46,7 @@ pub(super) fn without_settings(session: &Session) -> Vec<Check> {
     checks
 }
 
-/// What `multiclaude message send` needs to leave the machine.
+/// `multiclaude message send` needs it to leave the machine.
 fn bridge(session: &Session) -> Check {
     let start =
         "run it: multiclaude-hybrid bridge run; or install it: multiclaude-hybrid bridge install";
@@ -173,7 +173,7 @@ fn shim_seen(session: &Session) -> Check {
             .hint("multiclaude-hybrid shim install");
     }
     let by_hand = format!("try by hand: {} -l -i -c 'command -v multiclaude'", shell.display());
-    match sees::seen_by_login_shell(&shell, home) {
+    match login_shell::seen_by_login_shell(&shell, home) {
         Ok(seen) if seen.is_shim(home) => {
             Check::good(what, format!("a new {} finds it", shell.display()))
         }

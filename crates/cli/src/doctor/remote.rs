@@ -159,7 +159,7 @@ pub(super) async fn repos(session: &Session, only: Option<&Repo>, away: &[String
                 let is_first = session.settings.logins.is_empty();
                 vec![if is_first { check.because(Cause::NoLogin) } else { check }]
             }
-            // That was said above.
+            // The coordinator's own check reports it.
             Ok(at) if is_among(away, &at.login.url) => Vec::new(),
             Ok(at) => match in_repo(session, &at, &what).await {
                 Ok(found) => found,
@@ -214,17 +214,21 @@ async fn in_repo(session: &Session, at: &InRepo, what: &str) -> Result<Vec<Check
     Ok(checks)
 }
 
-/// What to do where the team expects a role that nobody serves: to change that takes a
-/// token that this user may not have.
+/// A hint for a role that the team expects and no machine serves. To change the expectation
+/// takes a token that this user may not have.
 fn unserved(at: &InRepo, kind: &str, remote: &[String]) -> String {
     let repo = &at.repo;
-    let serve = format!("on the machine that is to: multiclaude-hybrid host {repo} --serve {kind}");
+    let serve = format!(
+        "on the machine that should serve it: multiclaude-hybrid host {repo} --serve {kind}"
+    );
     if at.login.kind == TokenKind::User {
         return serve;
     }
     let others: Vec<_> = remote.iter().map(String::as_str).filter(|other| *other != kind).collect();
     let others = others.join(",");
-    format!("{serve}; or to end that: multiclaude-hybrid config {repo} --remote-agents={others}")
+    format!(
+        "{serve}; or to serve it on no machine: multiclaude-hybrid config {repo} --remote-agents={others}"
+    )
 }
 
 /// A merge-queue here and another elsewhere merge the same pull requests.

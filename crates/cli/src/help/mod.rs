@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn clap_accepts_the_description_of_the_command_line() {
         command().debug_assert();
     }
 
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repo_is_said_by_either_letter() {
+    fn a_repo_is_named_by_either_letter() {
         for flag in ["-R", "-r", "--repo"] {
             let line = [NAME, "send", flag, "acme/app", "fox", "hi"];
             assert!(command().try_get_matches_from(line).is_ok(), "{flag}");

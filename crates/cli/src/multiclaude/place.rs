@@ -10,7 +10,7 @@ pub struct Place {
     pub agent: Option<String>,
 }
 
-/// Where the working directory is, if it is in one of multiclaude's: the first
+/// The place of the working directory, if it is in one of multiclaude's: the first
 /// part of the path below `wts/<repo>` is the agent.
 pub fn here(home: &Home) -> Option<Place> {
     let root = home.multiclaude().root().canonicalize().ok()?;

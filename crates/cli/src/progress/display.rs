@@ -1,4 +1,4 @@
-//! What is shown while something is waited for, on standard error.
+//! Progress on standard error while a command waits.
 
 use crate::output::{line, safe};
 use crate::session::Session;
@@ -9,8 +9,7 @@ use tokio::time::{Instant, sleep};
 const TURN: Duration = Duration::from_millis(120);
 const SPINNER: [char; 4] = ['|', '/', '-', '\\'];
 
-/// What is shown of what is waited for: once, when it changes, or all the time
-/// on a terminal.
+/// The progress: a line for each change, or a spinner on a terminal.
 pub(super) struct Display {
     live: bool,
     quiet: bool,

@@ -1,6 +1,5 @@
-//! `~/.multiclaude/credentials`: JSON, mode 0600, in a directory that nobody
-//! else may write to. Loose permissions are refused, with the command that corrects
-//! them.
+//! `~/.multiclaude/credentials`: JSON, mode 0600, in a directory that only the user may
+//! write to. Loose permissions are refused, with the command that corrects them.
 
 use crate::failure::{Failure, Outcome, io};
 use crate::files::{self, Draft, check_private, draft_of, write_json};
@@ -21,7 +20,7 @@ fn read(path: &Path) -> Outcome<Credentials> {
     let Some(text) = files::read(path)? else {
         return Ok(Credentials::default());
     };
-    // The parser's own words could repeat a part of a secret.
+    // The parser's error could repeat a part of a secret.
     serde_json::from_slice(&text).map_err(|error| {
         let (line, shown) = (error.line(), path.display());
         Failure::new(format!("{shown} is damaged, in line {line}"))
@@ -40,8 +39,8 @@ pub(super) fn find(home: &Home, name: &str) -> Outcome<Option<String>> {
     Ok(read(&home.credentials())?.secrets.remove(name))
 }
 
-/// Forgets the secrets whose names `keep` does not want; how many that were. What a
-/// crash left of a secret goes, too. The caller holds the [`Home::lock`].
+/// Forgets the secrets whose names `keep` does not accept, and a draft that a crash has
+/// left; returns their number. The caller holds the [`Home::lock`].
 pub(super) fn retain(home: &Home, keep: impl Fn(&str) -> bool) -> Outcome<usize> {
     let path = home.credentials();
     let left = draft_of(&path);

@@ -1,4 +1,4 @@
-//! Where secrets are kept: the system's keychain when there is a session with
+//! Secrets: in the system's keychain if there is a session with
 //! one, else the file `credentials`. They are never in settings, arguments, the
 //! environment, logs or errors.
 
@@ -11,9 +11,8 @@ use crate::home::Home;
 use crate::settings::{Place, Settings};
 use std::collections::BTreeSet;
 
-/// What a secret is for. Tokens go by the coordinator that they are for, too:
-/// a coordinator chooses its tokens' ids, and must not reach another one's, or a
-/// key.
+/// The name of a secret. A token's name has its coordinator, too: a coordinator chooses its
+/// tokens' ids, and must not reach another one's, or a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(String);
 
@@ -31,7 +30,7 @@ impl Name {
 
 /// Keeps a secret, in the keychain if there is one and it is wanted, and changes the
 /// settings so that they refer to it; or, if that fails, does neither. A secret that
-/// nothing refers to would be found by nobody.
+/// nothing refers to would never be found again.
 pub fn keep<T>(
     home: &Home,
     name: &Name,

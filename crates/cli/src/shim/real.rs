@@ -1,5 +1,5 @@
-//! Finds the program that stands behind a shim on the PATH, and never the shim
-//! itself; starts it so that nobody notices the difference.
+//! Finds the real program after the shim on the PATH, never the shim itself, and starts it as
+//! if there were no shim.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -12,9 +12,9 @@ use std::process::Command;
 use super::chain::{self, Start};
 use crate::home::Home;
 
-/// What a shell answers where a command was not found.
+/// The exit code of a shell for a command that was not found.
 pub const NOT_FOUND: u8 = 127;
-/// What a shell answers where a command was found and could not be started.
+/// The exit code of a shell for a command that could not be started.
 const NOT_STARTED: u8 = 126;
 
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Search {
     pub own: Option<PathBuf>,
     pub own_dirs: Vec<PathBuf>,
     pub path: OsString,
-    /// What the shims before this one have passed.
+    /// The files that the shims before this one have passed.
     pub passed: Vec<PathBuf>,
 }
 
@@ -56,9 +56,8 @@ impl Search {
         }
     }
 
-    /// Whether another shim of this name called this one, and so has already
-    /// done what there is to do.
-    pub fn behind_a_shim(&self) -> bool {
+    /// Did another shim of this name call this one? Then it has done the work of a shim.
+    pub fn is_called_by_a_shim(&self) -> bool {
         !self.passed.is_empty()
     }
 
@@ -110,7 +109,7 @@ impl Real {
     }
 
     /// Becomes that program, with `args` and, if given, another PATH. Returns
-    /// only if that failed, with the exit code; standard error has been told.
+    /// only after a failure, with the exit code; the error is printed.
     pub fn exec(&self, args: &[OsString], path: Option<&OsStr>) -> u8 {
         let mut command = self.command(args, Start::Exec);
         if let Some(path) = path {
@@ -158,7 +157,7 @@ impl fmt::Display for NotFound {
         write!(
             out,
             "  install {name}, or put its directory on the PATH; \
-             `multiclaude-hybrid shim uninstall` takes the stand-in away"
+             `multiclaude-hybrid shim uninstall` removes the stand-in"
         )
     }
 }

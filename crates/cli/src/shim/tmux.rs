@@ -1,8 +1,8 @@
 //! This binary found as `tmux`, on the PATH of a few calls of multiclaude.
 //!
 //! Multiclaude asks `tmux display-message -p '#{window_name}'` for the name of
-//! the agent that calls it, and gets the window that somebody *looks at*. The
-//! question is answered for the pane that asks; all else passes through.
+//! the agent that calls it, and gets the window that is *shown*. The call is answered for
+//! the pane that it comes from; all others pass through.
 
 use std::ffi::{OsStr, OsString};
 

@@ -12,7 +12,7 @@ use multiclaude_hybrid::home::Home;
 use multiclaude_hybrid::shim::install::{
     Change, Dotfiles, Link, Report, install, status, uninstall,
 };
-use multiclaude_hybrid::shim::sees::{Seen, seen_by_login_shell};
+use multiclaude_hybrid::shim::login_shell::{Seen, seen_by_login_shell};
 
 use crate::bench::{BINARY, Bench, output, program, stdout_path};
 
@@ -170,7 +170,7 @@ fn the_shim_is_first_and_only_once_in_a_shell_in_a_shell() {
 }
 
 #[test]
-fn to_install_again_changes_nothing() {
+fn installing_again_changes_nothing() {
     let person = Person::new(&[(".profile", "no end"), (".zshrc", "")]);
     assert!(!person.install("/bin/bash").changed.is_empty());
     let once = person.snapshot();
@@ -179,7 +179,7 @@ fn to_install_again_changes_nothing() {
 }
 
 #[test]
-fn to_uninstall_gives_everything_back_byte_for_byte() {
+fn uninstalling_restores_everything_byte_for_byte() {
     for files in [
         &[][..],
         &[(".profile", "no end"), (".bashrc", GUARDED_BASHRC)],
@@ -217,7 +217,7 @@ fn a_file_keeps_its_mode_and_stays_a_link() {
 }
 
 #[test]
-fn what_cannot_be_changed_is_left_alone_and_told() {
+fn a_file_that_cannot_be_changed_is_left_alone_and_reported() {
     let half = "# >>> multiclaude-hybrid shim >>>\nmine\n";
     let person = Person::new(&[(".profile", "a\n"), (".zprofile", half)]);
     fs::set_permissions(person.at(".profile"), fs::Permissions::from_mode(0o444)).unwrap();
@@ -257,7 +257,7 @@ fn links_are_replaced_and_private() {
 }
 
 #[test]
-fn files_of_others_in_our_directory_survive() {
+fn other_files_in_our_directory_survive() {
     let person = Person::new(&[(".multiclaude/hybrid/credentials", "secret")]);
     person.install("/bin/bash");
     uninstall(&person.dotfiles).unwrap();
@@ -267,7 +267,7 @@ fn files_of_others_in_our_directory_survive() {
 }
 
 #[test]
-fn the_report_says_who_does_not_see_it_yet() {
+fn the_report_names_the_shells_that_do_not_see_it_yet() {
     let person = Person::new(&[]);
     let said = person.install("/bin/bash").to_string();
     assert!(said.contains("respawn-window"), "{said}");

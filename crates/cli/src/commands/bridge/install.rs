@@ -23,10 +23,10 @@ const STARTS: Duration = Duration::from_secs(10);
 pub(super) struct InstallArgs {
     #[command(flatten)]
     run: Spelled<RunArgs>,
-    /// Let it go on after you have logged out, without asking
+    /// Keep it running after you log out, without asking
     #[arg(long)]
     linger: bool,
-    /// Let Claude Code start our MCP server in every session of yours, without asking
+    /// Add our MCP server to your Claude Code settings, without asking
     #[arg(long)]
     mcp: bool,
 }
@@ -58,7 +58,7 @@ pub(crate) fn install(
     let dirs = session.home.bridge();
     if dirs.is_running() && !service.is_installed() {
         return Err(Failure::new("a bridge that is not a service is running here")
-            .hint("end that one first: `multiclaude-hybrid bridge status` shows its process"));
+            .hint("stop it first: `multiclaude-hybrid bridge status` shows its process"));
     }
     let us = this_program()?;
     if let Some(only) = &session.only {
@@ -79,13 +79,13 @@ pub(crate) fn install(
         "See it: multiclaude-hybrid bridge status".to_owned(),
     ];
     if service.lingers() == Some(false) {
-        let question = "Let the bridge go on after you have logged out (loginctl enable-linger)?";
+        let question = "Keep the bridge running after you log out (loginctl enable-linger)?";
         if linger || confirm(question)? {
             service.linger()?;
-            lines.push("It goes on after you have logged out.".to_owned());
+            lines.push("It keeps running after you log out.".to_owned());
         } else {
             lines.push(
-                "It ends when you log out. To let it go on: loginctl enable-linger".to_owned(),
+                "It ends when you log out. To keep it running: loginctl enable-linger".to_owned(),
             );
         }
     }
@@ -99,8 +99,9 @@ pub(super) fn uninstall(session: &Session) -> Outcome {
     let mcp = mcp::remove(session)?;
     let dirs = session.home.bridge();
     if dirs.is_running() {
-        return Err(Failure::new("a bridge that is not a service is still running here")
-            .hint("end it, then again: `multiclaude-hybrid bridge status` shows its process"));
+        return Err(Failure::new("a bridge that is not a service is still running here").hint(
+            "stop it, then run this again: `multiclaude-hybrid bridge status` shows its process",
+        ));
     }
     let state = session.state()?;
     let (mut waiting, mut down) = (0, Vec::new());

@@ -8,18 +8,17 @@ use crate::session::{Need, Session};
 use futures_util::future::join_all;
 use multiclaude_hybrid_client::protocol::agent::{Agent, AgentUpdate};
 use multiclaude_hybrid_client::protocol::{AgentName, Repo};
-use std::time::Duration;
 
 /// Gives the agents that `agents register` made here the new label, in every repo, and
 /// says what happens. The label is changed already, so nothing here fails.
 pub(super) async fn relabel(session: &mut Session) {
-    let patience: Duration = session.timeout;
-    session.timeout = patience.min(BESIDE);
-    say(session).await;
-    session.timeout = patience;
+    let timeout = session.timeout;
+    session.timeout = timeout.min(BESIDE);
+    relabel_all(session).await;
+    session.timeout = timeout;
 }
 
-async fn say(session: &Session) {
+async fn relabel_all(session: &Session) {
     let node = session.settings.node();
     // Without a token this machine has no agents in a repo.
     let repos = session.settings.known_repos();

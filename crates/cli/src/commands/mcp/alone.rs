@@ -19,8 +19,8 @@ pub(super) async fn run(
     as_agent: bool,
 ) -> Outcome {
     let at = session.in_repo(repo, Need::Use)?;
-    // A wrong name, or a token that cannot use it, is said before a client waits. While
-    // the coordinator is away, each call says so: Claude Code starts this only once.
+    // A wrong name, or a token that may not use it, is reported before a client waits. While
+    // the coordinator is away, each call reports that: Claude Code starts this only once.
     let mut allowed = as_agent;
     match at.client.agent(name).await {
         Err(error) if error.is_temporary() => {
@@ -36,7 +36,7 @@ pub(super) async fn run(
     let (calls, mut called) = mpsc::channel::<Call>(8);
     let answering = async {
         while let Some((tool, args, result)) = called.recv().await {
-            // What was not known at the start.
+            // The coordinator was away at the start.
             if !allowed {
                 let checked = match at.client.agent(name).await {
                     Ok(agent) => {

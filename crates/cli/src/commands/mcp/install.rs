@@ -7,22 +7,22 @@ use crate::output::confirm;
 use crate::session::Session;
 use serde_json::json;
 
-/// What to do where nobody can be asked, or the answer was no.
+/// The note if the person was not asked, or has declined.
 const BY_HAND: &str = "Claude Code does not start our MCP server: agents have no tools for messages, and messages \
 are typed into their sessions. To add it: multiclaude-hybrid mcp install";
 /// The same where there is an entry already.
-const AS_IT_WAS: &str = "Claude Code starts our MCP server in another way than it should, and the entry stays as it \
-is. To change it: multiclaude-hybrid mcp install --yes. The change:";
+const AS_IT_WAS: &str = "Claude Code starts our MCP server with another program or other arguments, and the entry \
+was not changed. To correct it: multiclaude-hybrid mcp install --yes. The change:";
 
-/// Adds the server, after asking, beside something else that goes on without it; what
-/// to show the user. `agreed`: do not ask.
+/// Adds the server, after asking; a failure does not stop the caller. Returns a note for
+/// the user. `agreed`: do not ask.
 pub(crate) fn added(session: &Session, agreed: bool) -> String {
     add(session, agreed).unwrap_or_else(|failure| {
         format!("Claude Code's settings were not changed: {}", failure.message)
     })
 }
 
-/// Adds the server, after asking; what to show the user.
+/// Adds the server, after asking; returns a note for the user.
 fn add(session: &Session, agreed: bool) -> Outcome<String> {
     let us = this_program()?;
     let Some(change) = claude_code::add(&session.home, &us)? else {
@@ -51,7 +51,7 @@ fn add(session: &Session, agreed: bool) -> Outcome<String> {
     ))
 }
 
-/// Removes the server; what to show the user.
+/// Removes the server; returns a note for the user.
 pub(crate) fn remove(session: &Session) -> Outcome<Option<String>> {
     let Some(change) = claude_code::remove(&session.home)? else {
         return Ok(None);
@@ -61,15 +61,15 @@ pub(crate) fn remove(session: &Session) -> Outcome<Option<String>> {
 }
 
 pub(super) fn install(session: &Session, agreed: bool) -> Outcome {
-    let shown = add(session, agreed)?;
+    let note = add(session, agreed)?;
     let installed = claude_code::installed(&session.home)?;
-    session.out.show(&json!({ "installed": installed, "note": shown }), || shown.clone());
+    session.out.show(&json!({ "installed": installed, "note": note }), || note.clone());
     Ok(())
 }
 
 pub(super) fn uninstall(session: &Session) -> Outcome {
-    let shown =
+    let note =
         remove(session)?.unwrap_or_else(|| "Claude Code does not know our MCP server.".to_owned());
-    session.out.show(&json!({ "installed": null, "note": shown }), || shown.clone());
+    session.out.show(&json!({ "installed": null, "note": note }), || note.clone());
     Ok(())
 }

@@ -5,8 +5,8 @@ use super::flags::{Kind, RunArgs};
 use crate::failure::{Failure, Outcome};
 use crate::home::this_program;
 use crate::session::{InRepo, Need, Session};
+use crate::shim::login_shell::on_path;
 use crate::shim::real::Search;
-use crate::shim::sees::on_path;
 use clap::ValueEnum as _;
 use multiclaude_hybrid_client::protocol::token::TokenKind;
 use multiclaude_hybrid_runner::executor::{
@@ -148,7 +148,7 @@ impl RunArgs {
                 on_path(name).is_some()
             };
             if !found {
-                return Err(Failure::new(format!("{name}, which workers run, is not there"))
+                return Err(Failure::new(format!("{name}, which workers run, is not installed"))
                     .hint("install it, or name another program: runner run REPO -- COMMAND"));
             }
         }
@@ -177,7 +177,7 @@ impl RunArgs {
             let file = std::path::absolute(file).unwrap_or_default();
             if name.is_empty() || !name.chars().all(plain) || !file.is_file() {
                 return Err(Failure::usage(format!(
-                    "--secret {given}: must be NAME=FILE, of a file that is there"
+                    "--secret {given}: must be NAME=FILE, and the file must exist"
                 )));
             }
             secrets.insert(name.to_owned(), file);

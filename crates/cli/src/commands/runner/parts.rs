@@ -1,4 +1,4 @@
-//! What the runner starts of this program: supervisors, and what those start.
+//! The commands that the runner starts itself: supervisors, and their steps.
 
 use crate::failure::{Failure, Outcome};
 use crate::home::Home;
@@ -55,13 +55,13 @@ pub(super) struct FollowArgs {
     /// Its task
     #[arg(long)]
     task: String,
-    /// Where its summary is written
+    /// The file for its summary
     #[arg(long)]
     summary: PathBuf,
-    /// Where it starts
+    /// The branch that it starts from
     #[arg(long)]
     branch: Option<String>,
-    /// Where it pushes
+    /// The branch that it pushes to
     #[arg(long)]
     push_to: Option<String>,
 }

@@ -45,7 +45,7 @@ impl CancelArgs {
             match at.client.cancel_worker(id).await {
                 Ok(request) => {
                     if !session.out.is_json() {
-                        session.out.show(&request, || what_became(&request));
+                        session.out.show(&request, || outcome_line(&request));
                     }
                     cancelled.push(request);
                 }
@@ -78,8 +78,8 @@ impl CancelArgs {
 }
 
 /// A line about a request that was to be cancelled.
-fn what_became(request: &SpawnRequest) -> String {
-    let became = match request.status {
+fn outcome_line(request: &SpawnRequest) -> String {
+    let outcome = match request.status {
         SpawnStatus::Pending | SpawnStatus::InProgress => "is at work and asked to stop",
         SpawnStatus::Failed if request.failure_reason.as_deref() == Some("cancelled") => {
             "cancelled"
@@ -87,5 +87,5 @@ fn what_became(request: &SpawnRequest) -> String {
         SpawnStatus::Failed => "had failed already",
         SpawnStatus::Completed => "had completed already",
     };
-    format!("{} {became}: {}", request.id, line(&request.task, 50))
+    format!("{} {outcome}: {}", request.id, line(&request.task, 50))
 }

@@ -24,7 +24,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// Where the files of a user's shells are.
+/// The directories of a user's shell files.
 #[derive(Debug, Clone)]
 pub struct Dotfiles {
     /// The home directory.
@@ -41,7 +41,7 @@ impl Dotfiles {
         Self { home, zdotdir: None, config_home: None }
     }
 
-    /// Those of the user that runs this, from the environment.
+    /// The directories of the user that runs this, from the environment.
     pub fn of_user() -> Outcome<Self> {
         let dir = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         Ok(Self {
@@ -68,7 +68,7 @@ pub enum Link {
     Foreign,
 }
 
-/// What is installed.
+/// The state of an installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     /// The one called `multiclaude`.
@@ -122,7 +122,7 @@ pub fn install(dotfiles: &Dotfiles, exe: &Path, shell: Option<&OsStr>) -> Outcom
     Ok(report)
 }
 
-/// Takes away what [`install`] made: the block from every file that has one,
+/// Removes everything that [`install`] made: the block from every file that has one,
 /// the links, and what is empty then.
 pub fn uninstall(dotfiles: &Dotfiles) -> Outcome<Report> {
     let home = &dotfiles.home;
@@ -156,7 +156,7 @@ pub fn uninstall(dotfiles: &Dotfiles) -> Outcome<Report> {
     Ok(report)
 }
 
-/// What is installed now.
+/// The state of the installation now.
 pub fn status(dotfiles: &Dotfiles) -> Status {
     let has_block = |path: &PathBuf| {
         let text = file::read(path).ok().flatten().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Which files a shell reads, and what is written there.
+//! The files that a shell reads, and the lines that are written there.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -20,19 +20,19 @@ const FISH: &str = "fish/conf.d/multiclaude-hybrid.fish";
 
 // `$HOME` rather than the home's name: nothing to quote, whatever it is called,
 // and right on every machine that shares the file.
-const POSIX_LINES: &str = r#"# Made by `multiclaude-hybrid shim install`, taken away by `shim uninstall`.
+const POSIX_LINES: &str = r#"# Made by `multiclaude-hybrid shim install`, removed by `shim uninstall`.
 case ":${PATH-}:" in
     :"$HOME/.multiclaude/hybrid/shim":*) ;;
     *) PATH="$HOME/.multiclaude/hybrid/shim${PATH:+:$PATH}"; export PATH ;;
 esac
 "#;
-const FISH_LINES: &str = r#"# Made by `multiclaude-hybrid shim install`, taken away by `shim uninstall`.
+const FISH_LINES: &str = r#"# Made by `multiclaude-hybrid shim install`, removed by `shim uninstall`.
 if test "$PATH[1]" != "$HOME/.multiclaude/hybrid/shim"
     set -gx PATH "$HOME/.multiclaude/hybrid/shim" $PATH
 end
 "#;
 
-/// What puts the shim first on the PATH, unless it is first.
+/// The lines that put the shim first on the PATH, unless it is first.
 pub(super) fn lines(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Posix => POSIX_LINES,

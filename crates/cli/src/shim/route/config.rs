@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn without_flags_both_sides_are_shown() {
+    fn without_flags_both_programs_show_their_settings() {
         for (given, hybrid) in [("", "config --hybrid-only"), ("app", "config app --hybrid-only")] {
             assert_eq!(
                 of(given),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_the_real_program_and_flags_of_nobody_go_there_unchanged() {
+    fn flags_of_the_real_program_and_unknown_flags_go_there_unchanged() {
         for line in [
             "app --mq-enabled=true",
             "app --mq-track author",
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_that_nobody_knows_beside_one_of_ours_is_not_lost() {
+    fn an_unknown_flag_beside_one_of_ours_is_not_lost() {
         assert_eq!(
             of("app --hybrid=true --api-endpont https://c"),
             Route::Hybrid(args("config app --hybrid=true --api-endpont=https://c"))

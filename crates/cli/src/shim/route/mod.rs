@@ -9,7 +9,7 @@ mod worker;
 
 use std::ffi::{OsStr, OsString};
 
-/// Where a line goes. Argument lists are without the program's name.
+/// The destination of a line. Argument lists are without the program's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
     Real(Vec<OsString>),
@@ -37,11 +37,11 @@ pub enum Route {
         /// The name that the developer chose, if any.
         name: Option<OsString>,
     },
-    /// Nowhere: what is wrong with the line.
+    /// Neither: the error in the line.
     Usage(String),
 }
 
-/// What a failure of the real program means for our part.
+/// Our part after a failure of the real program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterFailure {
     /// Something is shown: half of it is better than nothing.

@@ -1,4 +1,4 @@
-//! What a fresh agent's window would find as `multiclaude`.
+//! The program that a new window of an agent would find as `multiclaude`.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read, Result};
@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 const BEGIN: &str = "multiclaude-hybrid:begin";
 const END: &str = "multiclaude-hybrid:end";
 
-/// What a login shell says to `command -v multiclaude`.
+/// The answer of a login shell to `command -v multiclaude`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
     /// This file.
@@ -51,7 +51,7 @@ pub fn seen_by_login_shell(shell: &Path, home: &Home) -> Result<Seen> {
 }
 
 fn ask(shell: &Path, home: &Home, limit: Duration) -> Result<Seen> {
-    // What stands between would start, and then fail where nobody hears it.
+    // Without the shell, `setsid` would start and fail without an error here.
     shell.metadata()?;
     let mut child = command(shell, home).spawn()?;
     let (answer, answered) = mpsc::channel();
@@ -122,25 +122,25 @@ fn read(out: impl Read) -> Seen {
         match &mut answer {
             None if line == BEGIN => answer = Some(OsString::new()),
             None => {}
-            Some(said) if line == END => return understood(said),
-            Some(said) if said.is_empty() => *said = line,
-            Some(said) => {
-                said.push("\n");
-                said.push(line);
+            Some(answer) if line == END => return parse(answer),
+            Some(answer) if answer.is_empty() => *answer = line,
+            Some(answer) => {
+                answer.push("\n");
+                answer.push(line);
             }
         }
     }
     Seen::NoAnswer
 }
 
-fn understood(said: &OsStr) -> Seen {
-    let path = Path::new(said);
-    if said.is_empty() {
+fn parse(answer: &OsStr) -> Seen {
+    let path = Path::new(answer);
+    if answer.is_empty() {
         Seen::Nothing
     } else if path.is_absolute() {
         Seen::File(path.to_owned())
     } else {
-        Seen::Other(said.to_owned())
+        Seen::Other(answer.to_owned())
     }
 }
 
