@@ -1,45 +1,45 @@
-//! What can be said on the command line.
+//! The command line.
 
-use crate::commands::agents::AgentsArgs;
-use crate::commands::audit::AuditArgs;
-use crate::commands::bridge::BridgeArgs;
-use crate::commands::config::ConfigArgs;
-use crate::commands::doctor::DoctorArgs;
-use crate::commands::host::HostArgs;
-use crate::commands::inbox::InboxArgs;
-use crate::commands::invite::InviteArgs;
-use crate::commands::join::JoinArgs;
-use crate::commands::keys::KeysArgs;
-use crate::commands::leave::LeaveArgs;
-use crate::commands::list::ListArgs;
-use crate::commands::login::LoginArgs;
-use crate::commands::logout::LogoutArgs;
-use crate::commands::mcp::McpArgs;
-use crate::commands::open::OpenArgs;
-use crate::commands::prompt::PromptArgs;
-use crate::commands::receipt::ReceiptArgs;
-use crate::commands::reply::ReplyArgs;
-use crate::commands::roles::{StandDownArgs, StandUpArgs};
-use crate::commands::runner::RunnerArgs;
-use crate::commands::send::{AckArgs, SendArgs};
-use crate::commands::shell::{CompletionsArgs, ManArgs, ShimArgs};
-use crate::commands::status::StatusArgs;
-use crate::commands::tokens::TokensArgs;
-use crate::commands::version::VersionArgs;
-use crate::commands::whoami::WhoamiArgs;
-use crate::commands::work::{WorkArgs, WorkersArgs};
+use crate::commands::{
+    agents, audit, bridge, config, doctor, host, inbox, invite, join, keys, leave, list, login,
+    logout, mcp, open, prompt, receipt, reply, roles, runner, send, shell, status, tokens, version,
+    whoami, work,
+};
 use crate::failure::Outcome;
 use crate::ids;
 use crate::output::Output;
 use crate::session::Session;
-use clap::{Parser, Subcommand};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand};
 use std::time::Duration;
 
-/// What of the environment is read.
+/// The environment variables, for the help.
 pub const ENVIRONMENT: &str = "MULTICLAUDE_API_URL, the coordinator's URL; NO_COLOR, no colours.";
 
-/// How long one call may take, unless the user says otherwise.
+/// The limit of one call without `--timeout`.
 const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The repo that a command is about.
+#[derive(Debug, Args)]
+pub struct RepoArg {
+    /// The repo: multiclaude's name for it, or owner/repo
+    #[arg(long, short = 'R', short_alias = 'r', value_name = "REPO", global = true)]
+    pub repo: Option<String>,
+}
+
+impl RepoArg {
+    pub fn given(&self) -> Option<&str> {
+        self.repo.as_deref()
+    }
+}
+
+/// One of `texts`, as `parse` reads it: shells complete them, and a typo gets a suggestion.
+pub fn one_of<T: Clone + Send + Sync + 'static>(
+    texts: &'static [&'static str],
+    parse: fn(&str) -> Result<T, String>,
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(texts).try_map(move |text| parse(&text))
+}
 
 /// multiclaude agents across machines.
 #[derive(Debug, Parser)]
@@ -48,56 +48,58 @@ pub struct Cli {
     /// Print JSON, and errors as JSON on standard error
     #[arg(long, global = true)]
     pub json: bool,
-    /// How long a call to the coordinator may take, in seconds [default: 15]; if given, how
-    /// long a command waits, too (--wait, --follow)
+    /// Limit each call to the coordinator, in seconds [default: 15]; if given, limit --wait and
+    /// --follow, too
     #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
     pub timeout: Option<u64>,
-    /// Use a token of this owner or kind, or with this id or beginning of one
+    /// Use a token of this owner or kind, or with this id or the beginning of it
     #[arg(long = "as", global = true, value_name = "WHICH")]
     only: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
 
+/// The commands, in the order of the help.
 #[derive(Debug, Subcommand)]
 enum Command {
-    Login(LoginArgs),
-    Logout(LogoutArgs),
-    Whoami(WhoamiArgs),
-    Config(ConfigArgs),
-    Work(WorkArgs),
-    List(ListArgs),
-    Agents(AgentsArgs),
-    Send(SendArgs),
-    Reply(ReplyArgs),
-    Inbox(InboxArgs),
-    Ack(AckArgs),
-    Receipt(ReceiptArgs),
-    Workers(WorkersArgs),
-    Tokens(TokensArgs),
-    Audit(AuditArgs),
-    Keys(KeysArgs),
-    Invite(InviteArgs),
-    Join(JoinArgs),
-    Leave(LeaveArgs),
-    Prompt(PromptArgs),
-    Status(StatusArgs),
-    Bridge(BridgeArgs),
-    Runner(RunnerArgs),
-    Mcp(McpArgs),
-    Host(HostArgs),
-    StandDown(StandDownArgs),
-    StandUp(StandUpArgs),
-    Doctor(DoctorArgs),
-    Open(OpenArgs),
-    Shim(ShimArgs),
-    Version(VersionArgs),
-    Completions(CompletionsArgs),
-    Man(ManArgs),
+    Login(login::LoginArgs),
+    Join(join::JoinArgs),
+    Host(host::HostArgs),
+    Status(status::StatusArgs),
+    Doctor(doctor::DoctorArgs),
+    Send(send::SendArgs),
+    Reply(reply::ReplyArgs),
+    Inbox(inbox::InboxArgs),
+    Ack(send::AckArgs),
+    Receipt(receipt::ReceiptArgs),
+    List(list::ListArgs),
+    Agents(agents::AgentsArgs),
+    Prompt(prompt::PromptArgs),
+    StandDown(roles::StandDownArgs),
+    StandUp(roles::StandUpArgs),
+    Keys(keys::KeysArgs),
+    Work(work::WorkArgs),
+    Workers(work::WorkersArgs),
+    Runner(runner::RunnerArgs),
+    Config(config::ConfigArgs),
+    Invite(invite::InviteArgs),
+    Leave(leave::LeaveArgs),
+    Tokens(tokens::TokensArgs),
+    Audit(audit::AuditArgs),
+    Bridge(bridge::BridgeArgs),
+    Mcp(mcp::McpArgs),
+    Shim(shell::ShimArgs),
+    Whoami(whoami::WhoamiArgs),
+    Logout(logout::LogoutArgs),
+    Open(open::OpenArgs),
+    Version(version::VersionArgs),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
 }
 
 impl Cli {
-    /// Runs what needs neither settings nor a runtime; nothing if it is a command.
+    /// Runs a part of a runner, which needs neither settings nor a runtime; nothing if it is a
+    /// command.
     pub fn run_part(&self) -> Option<Outcome> {
         match &self.command {
             Command::Runner(args) => args.run_part(),
@@ -105,12 +107,11 @@ impl Cli {
         }
     }
 
-    /// Runs the command.
     pub async fn run(self) -> Outcome {
         match &self.command {
             Command::Completions(args) => return args.run(),
             Command::Man(args) => return args.run(),
-            // What cannot be read must not keep the shim.
+            // The shim must work even if the settings are broken.
             Command::Shim(args) => return args.run(Output::new(self.json)),
             _ => {}
         }
@@ -126,7 +127,7 @@ impl Cli {
         let logins = &session.settings.logins;
         session.only = self.only.as_ref().map(|which| ids::of_login(which, logins)).transpose()?;
         let done = self.command.run(&mut session).await;
-        done.map_err(|failure| failure.in_repo(session.about.get()))
+        done.map_err(|failure| session.explained(failure))
     }
 }
 

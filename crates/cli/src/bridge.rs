@@ -1,42 +1,31 @@
 //! The bridge of this machine, as the commands see it.
 
-use crate::failure::{Failure, Outcome, io};
+use crate::failure::{Failure, Outcome};
+use crate::files::read_json;
 use crate::session::Session;
-use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_bridge::status::{RepoStatus, Status};
 use multiclaude_hybrid_bridge::unix::path_fault;
 use multiclaude_hybrid_client::protocol::Repo;
-use std::io::ErrorKind;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// How long a bridge may take to see that a repo was turned off.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the running bridge last reported; nothing if none runs.
+/// The last report of the running bridge; nothing if none runs.
 pub fn running(session: &Session) -> Outcome<Option<Status>> {
-    let dirs = Dirs::of_home(session.home.user());
+    let dirs = session.home.bridge();
     if !dirs.is_running() {
         return Ok(None);
     }
-    let path = dirs.status();
-    let text = match std::fs::read(&path) {
-        Ok(text) => text,
-        // It has just been started for the first time.
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Some(Status::default())),
-        Err(error) => return Err(io("read", &path)(error)),
-    };
-    let status = serde_json::from_slice(&text);
-    status.map(Some).map_err(|error| {
-        Failure::new(format!("{} is damaged: {error}", path.display()))
-            .hint("restart the bridge; it writes the file again")
-    })
+    let hint = |_: &str| "restart the bridge; it writes the file again".to_owned();
+    // Without the file it has just been started for the first time.
+    Ok(Some(read_json(&dirs.status(), hint)?.unwrap_or_default()))
 }
 
-/// Why multiclaude's daemon does not run, as far as that can be told, and what to
-/// do.
+/// The reason why multiclaude's daemon does not run, and a hint.
 pub fn daemon_is_down(session: &Session) -> (String, &'static str) {
-    match path_fault(&session.home.daemon_socket()) {
+    match path_fault(&session.home.multiclaude().socket()) {
         Some(fault) => (
             format!("cannot run in this home: {fault}"),
             "set HOME to a shorter path, for example that of a link to this home",
@@ -57,7 +46,7 @@ pub fn serves(status: Option<&Status>, repo: &Repo, nickname: Option<&str>) -> b
 }
 
 /// Waits until a running bridge no longer serves a repo that was turned off.
-pub async fn lets_go(session: &Session, repo: &Repo) -> Outcome {
+pub async fn wait_until_unserved(session: &Session, repo: &Repo) -> Outcome {
     let until = Instant::now() + PATIENCE;
     while let Some(status) = running(session)? {
         if !status.repos.iter().any(|served| served.repo == repo.as_str()) {
@@ -65,7 +54,7 @@ pub async fn lets_go(session: &Session, repo: &Repo) -> Outcome {
         }
         if Instant::now() > until {
             return Err(Failure::new(format!("the bridge still serves {repo}"))
-                .hint("end it, then again: `multiclaude-hybrid bridge status` shows its process"));
+                .hint("stop it, then run this again: `multiclaude-hybrid bridge status` shows its process"));
         }
         sleep(Duration::from_millis(50)).await;
     }

@@ -8,37 +8,27 @@ mod change;
 
 pub use change::Change;
 
-use crate::failure::{Exit, Failure, Outcome, io};
+use crate::failure::{Exit, Failure, Outcome};
+use crate::files;
+use crate::home::Home;
 use jsonc_parser::ParseOptions;
 use jsonc_parser::cst::{CstInputValue, CstObject, CstRootNode};
 use serde_json::Value;
 use std::fs;
-use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// The server's name in the file.
 pub const SERVER: &str = "multiclaude-hybrid";
 const SERVERS: &str = "mcpServers";
 const ARGS: [&str; 1] = ["mcp"];
-/// `~/.claude.json`.
-pub fn path(home: &Path) -> PathBuf {
-    home.join(".claude.json")
-}
 
-/// What the file says under our server's name.
+/// The entry of our server's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// Nothing.
     None,
     /// A start of our program, perhaps of another copy or with other arguments.
-    Ours {
-        /// What is started.
-        command: PathBuf,
-        /// With these arguments.
-        args: Vec<String>,
-    },
-    /// Somebody else's server: its program or address. Its arguments may be secret.
+    Ours { command: PathBuf, args: Vec<String> },
+    /// A foreign server: its program or address. Its arguments may be secret.
     Foreign(String),
 }
 
@@ -73,23 +63,18 @@ fn is_us(program: &Path) -> bool {
         || (program.is_absolute() && is_this_one())
 }
 
-/// What the file says under our server's name.
-///
-/// # Errors
-/// The file cannot be read, or is not JSON.
-pub fn entry(home: &Path) -> Outcome<Entry> {
-    let Some(text) = read(&path(home))? else {
+/// The entry of the file under our server's name.
+pub fn entry(home: &Home) -> Outcome<Entry> {
+    let Some(text) = files::read(&home.claude_code())? else {
         return Ok(Entry::None);
     };
-    let value: Value = serde_json::from_str(&text).map_err(|error| broken(&path(home), &error))?;
+    let value: Value =
+        serde_json::from_slice(&text).map_err(|error| broken(&home.claude_code(), &error))?;
     Ok(Entry::of(value.pointer(&format!("/{SERVERS}/{SERVER}")).unwrap_or(&Value::Null)))
 }
 
 /// The program that the file names for our server; nothing if it has none.
-///
-/// # Errors
-/// As [`entry`].
-pub fn installed(home: &Path) -> Outcome<Option<PathBuf>> {
+pub fn installed(home: &Home) -> Outcome<Option<PathBuf>> {
     Ok(match entry(home)? {
         Entry::Ours { command, .. } => Some(command),
         Entry::None | Entry::Foreign(_) => None,
@@ -101,12 +86,9 @@ pub fn is_right(args: &[String]) -> bool {
     args == ARGS
 }
 
-/// What makes Claude Code start `program mcp` in every session; nothing if it does so
-/// already. What else an entry of ours says, such as `env`, stays.
-///
-/// # Errors
-/// As [`entry`]; and somebody else's server has the name of ours.
-pub fn add(home: &Path, program: &Path) -> Outcome<Option<Change>> {
+/// The change that makes Claude Code start `program mcp` in every session; nothing if it
+/// does so already. Other fields of our entry, such as `env`, stay.
+pub fn add(home: &Home, program: &Path) -> Outcome<Option<Change>> {
     match entry(home)? {
         Entry::Ours { command, args } if command == program && is_right(&args) => return Ok(None),
         Entry::Foreign(what) => return Err(foreign(home, &what)),
@@ -129,11 +111,8 @@ pub fn add(home: &Path, program: &Path) -> Outcome<Option<Change>> {
     })
 }
 
-/// What takes our server out again; nothing if it is not there.
-///
-/// # Errors
-/// As [`entry`].
-pub fn remove(home: &Path) -> Outcome<Option<Change>> {
+/// The change that removes our server; nothing if it is not there.
+pub fn remove(home: &Home) -> Outcome<Option<Change>> {
     if installed(home)?.is_none() {
         return Ok(None);
     }
@@ -151,10 +130,10 @@ pub fn remove(home: &Path) -> Outcome<Option<Change>> {
     })
 }
 
-fn foreign(home: &Path, what: &str) -> Failure {
+fn foreign(home: &Home, what: &str) -> Failure {
     Failure::new(format!(
         "{} has another MCP server called {SERVER}, which is not this program: {what}",
-        path(home).display()
+        home.claude_code().display()
     ))
     .exit(Exit::Conflict)
     .hint(format!(
@@ -163,27 +142,19 @@ fn foreign(home: &Path, what: &str) -> Failure {
     ))
 }
 
-fn change(home: &Path, edit: impl FnOnce(&CstObject)) -> Outcome<Option<Change>> {
-    let path = path(home);
-    let before = read(&path)?;
-    let text = before.clone().unwrap_or_else(|| "{}\n".to_owned());
-    let root = CstRootNode::parse(&text, &ParseOptions::default());
+fn change(home: &Home, edit: impl FnOnce(&CstObject)) -> Outcome<Option<Change>> {
+    let path = home.claude_code();
+    let before = files::read(&path)?;
+    let text = str::from_utf8(before.as_deref().unwrap_or(b"{}\n"));
+    let text = text.map_err(|error| broken(&path, &error))?;
+    let root = CstRootNode::parse(text, &ParseOptions::default());
     let root = root.map_err(|error| broken(&path, &error))?;
     let object = root.object_value().ok_or_else(|| broken(&path, &"it is not an object"))?;
     edit(&object);
     let after = root.to_string();
-    // What Claude Code reads next must be JSON.
+    // Claude Code must be able to read the result.
     serde_json::from_str::<Value>(&after).map_err(|error| broken(&path, &error))?;
-    let mode = fs::metadata(&path).map_or(0o600, |found| found.permissions().mode() & 0o777);
-    Ok(Some(Change { path, before: before.map(String::into_bytes), after, mode }))
-}
-
-fn read(path: &Path) -> Outcome<Option<String>> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(io("read", path)(error)),
-    }
+    Ok(Some(Change { path, before, after }))
 }
 
 fn broken(path: &Path, error: &impl std::fmt::Display) -> Failure {
@@ -194,20 +165,22 @@ fn broken(path: &Path, error: &impl std::fmt::Display) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     const US: &str = "/bin/multiclaude-hybrid";
     const NEW: &str = "/new/multiclaude-hybrid";
 
-    fn home(text: Option<&str>) -> tempfile::TempDir {
-        let home = tempfile::tempdir().unwrap();
+    fn home(text: Option<&str>) -> (Home, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(dir.path());
         if let Some(text) = text {
-            fs::write(path(home.path()), text).unwrap();
+            fs::write(home.claude_code(), text).unwrap();
         }
-        home
+        (home, dir)
     }
 
-    fn now(home: &tempfile::TempDir) -> String {
-        fs::read_to_string(path(home.path())).unwrap()
+    fn now(home: &Home) -> String {
+        fs::read_to_string(home.claude_code()).unwrap()
     }
 
     #[test]
@@ -218,17 +191,17 @@ mod tests {
             "{\n  \"mcpServers\": {\n    \"other\": {\n      \"command\": \"x\"\n    }\n  }\n}\n",
             "{}",
         ] {
-            let home = home(Some(text));
-            let change = add(home.path(), Path::new(US)).unwrap().unwrap();
+            let (home, _dir) = home(Some(text));
+            let change = add(&home, Path::new(US)).unwrap().unwrap();
             change.apply().unwrap();
-            assert_eq!(installed(home.path()).unwrap(), Some(PathBuf::from(US)));
+            assert_eq!(installed(&home).unwrap(), Some(PathBuf::from(US)));
             assert!(change.diff().contains(US) && !change.diff().contains("numStartups"));
-            assert_eq!(add(home.path(), Path::new(US)).unwrap(), None);
+            assert_eq!(add(&home, Path::new(US)).unwrap(), None);
             // Another program is another entry, in its place.
-            add(home.path(), Path::new(NEW)).unwrap().unwrap().apply().unwrap();
+            add(&home, Path::new(NEW)).unwrap().unwrap().apply().unwrap();
             let value: Value = serde_json::from_str(&now(&home)).unwrap();
             assert_eq!(value["mcpServers"][SERVER]["command"], NEW);
-            remove(home.path()).unwrap().unwrap().apply().unwrap();
+            remove(&home).unwrap().unwrap().apply().unwrap();
             let (before, after): (Value, Value) =
                 (serde_json::from_str(text).unwrap(), serde_json::from_str(&now(&home)).unwrap());
             assert_eq!(before, after);
@@ -239,7 +212,7 @@ mod tests {
         }
     }
 
-    fn with_server(server: &str) -> tempfile::TempDir {
+    fn with_server(server: &str) -> (Home, tempfile::TempDir) {
         home(Some(&format!("{{\n  \"mcpServers\": {{ \"{SERVER}\": {server} }}\n}}\n")))
     }
 
@@ -258,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_of_ours_that_starts_something_else_is_put_right_and_keeps_the_rest() {
+    fn a_wrong_entry_of_ours_is_corrected_and_keeps_the_rest() {
         for (server, gone) in [
             (r#"{"command": "/bin/multiclaude-hybrid", "args": [], "env": {"A": "1"}}"#, "[]"),
             (r#"{"command": "/bin/multiclaude-hybrid", "env": {"A": "1"}}"#, ""),
@@ -275,8 +248,8 @@ mod tests {
                 "nice",
             ),
         ] {
-            let home = with_server(server);
-            let change = add(home.path(), Path::new(US)).unwrap().expect(server);
+            let (home, _dir) = with_server(server);
+            let change = add(&home, Path::new(US)).unwrap().expect(server);
             let diff = change.diff();
             let out: Vec<_> = diff.lines().filter(|line| line.starts_with('-')).collect();
             assert!(gone.is_empty() || out.iter().any(|line| line.contains(gone)), "{diff}");
@@ -286,12 +259,12 @@ mod tests {
                 "type": "stdio", "command": US, "args": ["mcp"], "env": {"A": "1"},
             });
             assert_eq!(value["mcpServers"][SERVER], wanted, "{server}");
-            assert_eq!(add(home.path(), Path::new(US)).unwrap(), None);
+            assert_eq!(add(&home, Path::new(US)).unwrap(), None);
         }
     }
 
     #[test]
-    fn the_server_of_somebody_else_is_left_alone_though_it_has_our_name() {
+    fn a_foreign_server_with_our_name_is_left_alone() {
         for (server, named) in [
             (r#"{"command": "npx", "args": ["-y", "their-server"]}"#, "program: npx"),
             (
@@ -301,36 +274,36 @@ mod tests {
             (r#"{"command": "/bin/not-multiclaude-hybrid"}"#, "/bin/not-"),
             ("[1]", "without a command"),
         ] {
-            let home = with_server(server);
+            let (home, _dir) = with_server(server);
             let before = now(&home);
-            let failure = add(home.path(), Path::new(US)).unwrap_err();
+            let failure = add(&home, Path::new(US)).unwrap_err();
             assert!(failure.message.contains(named), "{failure:?}");
             assert!(!failure.message.contains("s3cret"), "{failure:?}");
-            assert_eq!(remove(home.path()).unwrap(), None);
-            assert_eq!((installed(home.path()).unwrap(), now(&home)), (None, before));
+            assert_eq!(remove(&home).unwrap(), None);
+            assert_eq!((installed(&home).unwrap(), now(&home)), (None, before));
         }
     }
 
     #[test]
     fn a_broken_file_is_left_alone_and_a_missing_one_is_made_private() {
         for text in ["{\"a\": ", "[]", "{\"a\": 1,}", "// x\n{}"] {
-            let home = home(Some(text));
-            let failure = add(home.path(), Path::new(US)).unwrap_err();
+            let (home, _dir) = home(Some(text));
+            let failure = add(&home, Path::new(US)).unwrap_err();
             assert!(failure.message.contains(".claude.json is not the JSON"), "{failure:?}");
             assert_eq!(now(&home), text);
         }
-        let home = home(None);
-        assert_eq!(remove(home.path()).unwrap(), None);
-        add(home.path(), Path::new(US)).unwrap().unwrap().apply().unwrap();
-        let mode = fs::metadata(path(home.path())).unwrap().permissions().mode();
+        let (home, _dir) = home(None);
+        assert_eq!(remove(&home).unwrap(), None);
+        add(&home, Path::new(US)).unwrap().unwrap().apply().unwrap();
+        let mode = fs::metadata(home.claude_code()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]
     fn a_file_that_has_changed_meanwhile_is_not_overwritten() {
-        let home = home(Some("{}"));
-        let change = add(home.path(), Path::new(US)).unwrap().unwrap();
-        fs::write(path(home.path()), "{\"new\": 1}").unwrap();
+        let (home, _dir) = home(Some("{}"));
+        let change = add(&home, Path::new(US)).unwrap().unwrap();
+        fs::write(home.claude_code(), "{\"new\": 1}").unwrap();
         assert!(change.apply().is_err());
         assert_eq!(now(&home), "{\"new\": 1}");
     }

@@ -1,9 +1,9 @@
-//! What shells complete beyond the command line itself: names and types of agents.
+//! Completion of names and types of agents, beyond the command line itself.
 //!
-//! The shell's script calls this program with `COMPLETE` set and the words so far; the
-//! names are asked for then. What fails completes nothing, and says nothing: the line is
-//! not finished yet.
+//! The shell's script calls this program with `COMPLETE` set and the unfinished line; the
+//! names are fetched then. A failure completes nothing and prints nothing.
 
+use crate::block_on;
 use crate::help;
 use crate::output::Output;
 use crate::session::{Need, Session};
@@ -13,14 +13,13 @@ use clap_complete::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate, 
 use multiclaude_hybrid_client::AgentFilter;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use std::env::args_os;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::time::Duration;
 
-/// The variable that asks for completion.
 const VARIABLE: &str = "COMPLETE";
 
-/// How long the coordinator may take while somebody waits at the keyboard.
+/// The limit of a call to the coordinator while a person waits at the keyboard.
 const LIMIT: Duration = Duration::from_secs(1);
 
 /// Completes the line so far and exits, if a shell asks for that.
@@ -28,7 +27,6 @@ pub fn answer() {
     CompleteEnv::with_factory(help::command).var(VARIABLE).complete();
 }
 
-/// The script by which a shell asks.
 pub fn script(shell: Shell) -> io::Result<Vec<u8>> {
     let known = Shells::builtins();
     let known = known.completer(&shell.to_string()).ok_or(io::ErrorKind::Unsupported)?;
@@ -37,48 +35,60 @@ pub fn script(shell: Shell) -> io::Result<Vec<u8>> {
     Ok(script)
 }
 
-/// Completes an agent's name.
 pub fn names() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
         let agents = agents().unwrap_or_default().into_iter();
         let typed = typed.to_string_lossy();
         agents
             .filter(|agent| agent.name.as_str().starts_with(&*typed))
-            .map(|agent| shown(&agent))
+            .map(|agent| candidate(&agent))
             .collect()
     })
 }
 
-/// Completes a type of agents.
 pub fn types() -> ArgValueCandidates {
     ArgValueCandidates::new(|| KNOWN.iter().map(CompletionCandidate::new).collect())
 }
 
-fn shown(agent: &Agent) -> CompletionCandidate {
+fn candidate(agent: &Agent) -> CompletionCandidate {
     let about = format!("{} of {}", agent.r#type, agent.owner);
     CompletionCandidate::new(agent.name.as_str()).help(Some(about.into()))
 }
 
 /// The agents of the repo that is meant here.
 fn agents() -> Option<Vec<Agent>> {
-    let mut session = Session::open(Output::new(true), LIMIT).ok()?;
-    session.may_ask = false;
-    let words: Vec<_> = args_os().filter_map(|word| word.into_string().ok()).collect();
-    let at = session.in_repo(repo_of(&words), Need::Use).ok()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-    runtime.block_on(at.client.agents(&AgentFilter::default())).ok()
+    let session = Session::open(Output::new(true), LIMIT).ok()?.unattended();
+    let at = session.in_repo(repo_of(args_os()).as_deref(), Need::Use).ok()?;
+    block_on(async { Ok(at.client.agents(&AgentFilter::default()).await?) }).ok()
 }
 
-/// The repo that the words so far name.
-fn repo_of(words: &[String]) -> Option<&str> {
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        if ["--repo", "-R", "-r"].contains(&word.as_str()) {
-            return words.next().map(String::as_str);
-        }
-        if let Some(repo) = word.strip_prefix("--repo=") {
-            return Some(repo);
+/// The repo that the line so far names, which the shell's script gives after `--`.
+fn repo_of(words: impl Iterator<Item = OsString>) -> Option<String> {
+    let line = words.skip_while(|word| word != "--").skip(1);
+    let matches = help::command().ignore_errors(true).try_get_matches_from(line).ok()?;
+    let mut matches = &matches;
+    while let Some((_, below)) = matches.subcommand() {
+        matches = below;
+    }
+    matches.try_get_one("repo").ok().flatten().cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_repo_of_an_unfinished_line_is_found_in_every_spelling() {
+        for (line, repo) in [
+            ("x -- multiclaude-hybrid send -R app fo", Some("app")),
+            ("x -- multiclaude-hybrid send -r app", Some("app")),
+            ("x -- multiclaude-hybrid agents --repo=acme/app show f", Some("acme/app")),
+            ("x -- multiclaude-hybrid agents show --repo acme/app", Some("acme/app")),
+            ("x -- multiclaude-hybrid send fo", None),
+            ("x", None),
+        ] {
+            let words = line.split(' ').map(OsString::from);
+            assert_eq!(repo_of(words).as_deref(), repo, "{line}");
         }
     }
-    None
 }

@@ -6,9 +6,10 @@
 
 mod sent;
 
-use crate::failure::{Exit, Failure, Outcome, io};
-use crate::home::{Home, write_private};
-use crate::secrets::Name;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::files::{read_json, write_json};
+use crate::home::Home;
+use crate::secrets::{self, Name};
 use crate::session::{InRepo, Session};
 use crate::settings::{Key, Place, Settings};
 use multiclaude_hybrid_client::protocol::config::Encrypt;
@@ -19,7 +20,6 @@ use multiclaude_hybrid_client::sealed::{
 };
 use serde::Serialize;
 use std::cell::OnceCell;
-use std::io::ErrorKind;
 
 /// A message as its reader is shown it.
 #[derive(Debug, Serialize)]
@@ -27,30 +27,22 @@ pub struct Opened {
     /// With the text as it was written, if it could be read.
     #[serde(flatten)]
     pub message: Message,
-    /// Did it come encrypted?
     pub encrypted: bool,
     /// Did it come plain to a machine that requires encryption?
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unsealed: bool,
-    /// Why it could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
 /// The other agents' keys, as first seen.
 pub fn pins(home: &Home) -> Outcome<Pins> {
-    let path = home.pins();
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Pins::default()),
-        Err(error) => return Err(io("read", &path)(error)),
-    };
-    serde_json::from_str(&text).map_err(|error| {
-        let path = path.display();
-        Failure::new(format!("{path} is damaged: {error}")).hint(format!(
+    let known = read_json(&home.pins(), |path| {
+        format!(
             "fix it; or, if you trust the keys that are published now: mv {path} {path}.damaged"
-        ))
-    })
+        )
+    });
+    Ok(known?.unwrap_or_default())
 }
 
 /// Reads, changes and writes the known keys, one process at a time.
@@ -58,9 +50,7 @@ pub fn change_pins<T>(home: &Home, change: impl FnOnce(&mut Pins) -> T) -> Outco
     let _lock = home.lock()?;
     let mut pins = pins(home)?;
     let result = change(&mut pins);
-    let text = serde_json::to_vec_pretty(&pins)
-        .map_err(|error| Failure::new(format!("cannot write the known keys: {error}")))?;
-    write_private(&home.pins(), &text)?;
+    write_json(&home.pins(), &pins)?;
     Ok(result)
 }
 
@@ -70,9 +60,9 @@ pub fn identity(session: &Session) -> Outcome<Option<Identity>> {
     let Some(key) = settings.key else {
         return Ok(None);
     };
-    let found = session.secrets().find(&Name::key(&key.recipient), key.place)?;
+    let found = secrets::find(&session.home, &Name::key(&key.recipient), key.place)?;
     let text = found.ok_or_else(|| {
-        let place = session.secrets().told(key.place);
+        let place = secrets::place_name(&session.home, key.place);
         Failure::new(format!("this machine's encryption key is no longer in {place}")).hint(
             "restore it; or remove \"key\" from ~/.multiclaude/hybrid/settings.json to have a new one \
              made, and register your agents again",
@@ -100,9 +90,9 @@ pub fn own(session: &Session) -> Outcome<Recipient> {
         // Another process may have been faster: its key stands.
         (settings.key.get_or_insert_with(|| key.clone()) != &key).then_some(place)
     };
-    let (late, _) = session.secrets().keep(&name, &made.reveal(), keychain, change)?;
+    let (late, _) = secrets::keep(&session.home, &name, &made.reveal(), keychain, change)?;
     if let Some(place) = late {
-        session.secrets().forget(&name, place)?;
+        secrets::forget(&session.home, &name, place)?;
     }
     let identity = identity(session)?;
     let identity = identity.ok_or_else(|| Failure::new("no encryption key could be made"))?;
@@ -115,7 +105,7 @@ pub fn forget_own(session: &Session) -> Outcome {
         return Ok(());
     };
     // While the settings refer to it, it can be forgotten again.
-    session.secrets().forget(&key.secret(), key.place)?;
+    secrets::forget(&session.home, &key.secret(), key.place)?;
     Settings::change(&session.home, |settings| {
         settings.key.take_if(|known| *known == key);
         Ok(())
@@ -138,7 +128,7 @@ pub async fn seal(
     };
     let pins = pins(&session.home)?;
     if policy.is_none() {
-        // What the agent publishes now makes no difference: it is not asked.
+        // The agent's published key makes no difference, so it is not fetched.
         let state = pins.check(&at.repo, &message.to, None);
         if let Some(warning) = sealed::decide(policy, &state).warning {
             session.out.warn(&format!("{}: {warning}", message.to));
@@ -147,8 +137,8 @@ pub async fn seal(
     }
     let agent = at.client.agent(&message.to).await?;
     let published = Recipient::published(&agent.metadata).map_err(|error| {
-        Failure::new(format!("{} publishes a key that is none: {error}", agent.name))
-            .hint(format!("tell {}, whose agent it is", agent.owner))
+        Failure::new(format!("{} publishes an invalid key: {error}", agent.name))
+            .hint(format!("report it to {}, the agent's owner", agent.owner))
     })?;
     let state = pins.check(&at.repo, &message.to, published.as_ref());
     let decision = sealed::decide(policy, &state);
@@ -175,7 +165,7 @@ pub async fn seal(
                     agent.name, agent.r#type
                 )),
                 PinState::Gone { .. } => failure.hint(format!(
-                    "if its owner says so: multiclaude-hybrid keys forget {} --repo {}",
+                    "if its owner confirms that: multiclaude-hybrid keys forget {} --repo {}",
                     message.to, at.repo
                 )),
                 _ => failure.hint(format!("if its owner confirms the new key: {trust}")),
@@ -198,13 +188,12 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of messages of `repo`.
     pub fn new(session: &'a Session, repo: &'a Repo) -> Self {
         Self { session, repo, keys: OnceCell::new() }
     }
 
-    /// A message as it was written. What cannot be read keeps its ciphertext and
-    /// says why.
+    /// The message as it was written. One that cannot be read keeps its ciphertext, with the
+    /// reason.
     pub fn open(&self, message: Message) -> Opened {
         let encrypted = sealed::is_sealed(&message);
         let (message, error) = if encrypted {
@@ -233,12 +222,12 @@ impl<'a> Reader<'a> {
         if opened.repo == *self.repo {
             Ok(opened)
         } else {
-            Err("it says that it is of another repo".to_owned())
+            Err("it was sealed for another repo".to_owned())
         }
     }
 }
 
-/// What is wrong with this machine's keys, if anything.
+/// Checks this machine's keys.
 pub fn check(session: &Session) -> Outcome {
     pins(&session.home)?;
     identity(session).map(|_| ())
@@ -250,7 +239,8 @@ pub fn list(session: &Session) -> Outcome {
     let pins = pins(&session.home)?;
     let value = serde_json::json!({ "own": own, "known": pins });
     session.out.show(&value, || {
-        let own = own.as_deref().unwrap_or("none yet: it is made when an agent is registered here");
+        let own =
+            own.as_deref().unwrap_or("none yet: one is made when an agent is registered here");
         let known = pins.iter().map(|(agent, key)| format!("{agent}: {key}"));
         let lines: Vec<_> = std::iter::once(format!("this machine: {own}")).chain(known).collect();
         lines.join("\n")
@@ -262,7 +252,7 @@ pub fn list(session: &Session) -> Outcome {
 pub async fn trust(session: &Session, at: &InRepo, name: &AgentName) -> Outcome {
     let agent = at.client.agent(name).await?;
     let published = Recipient::published(&agent.metadata)
-        .map_err(|error| Failure::new(format!("{name} publishes a key that is none: {error}")))?;
+        .map_err(|error| Failure::new(format!("{name} publishes an invalid key: {error}")))?;
     let recipient = published.ok_or_else(|| {
         Failure::new(format!("{name} publishes no key")).hint(format!(
             "to send it plain text again: multiclaude-hybrid keys forget {name} --repo {}",
@@ -277,7 +267,6 @@ pub async fn trust(session: &Session, at: &InRepo, name: &AgentName) -> Outcome 
     Ok(())
 }
 
-/// Forgets the key of an agent.
 pub fn forget(session: &Session, repo: &Repo, name: &AgentName) -> Outcome {
     let forgotten = change_pins(&session.home, |pins| pins.forget(repo, name))?;
     let value = serde_json::json!({ "agent": name, "repo": repo, "forgotten": forgotten });

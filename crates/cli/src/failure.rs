@@ -12,35 +12,24 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-/// What the exit status says. `multiclaude-hybrid --help` lists them.
+/// An exit status: [`STATUSES`] says what each means. That of a timeout is `timeout(1)`'s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Something on this machine is not as it must be.
     Failed = 1,
-    /// The command was called wrongly.
     Usage = 2,
-    /// There is no token, or it is no longer valid (401).
     NotLoggedIn = 3,
-    /// The token does not allow that (403).
     Forbidden = 4,
-    /// There is no such thing (404).
     NotFound = 5,
-    /// It is not in a state for that (409, 412).
     Conflict = 6,
-    /// A limit is reached (429).
     RateLimited = 7,
-    /// The coordinator is away, or in trouble (5xx).
     Unreachable = 8,
-    /// The worker or message that was waited for has failed.
     WaitedFailed = 9,
-    /// What was waited for has not happened in time; as of `timeout(1)`.
     TimedOut = 124,
-    /// Ctrl-C ended the waiting.
     Interrupted = 130,
 }
 
-/// Every status a command can end with, and what it means.
+/// Every exit status and its meaning, for the help.
 pub const STATUSES: &[(u8, &str)] = &[
     (0, "done"),
     (Exit::Failed as u8, "something on this machine is wrong"),
@@ -54,26 +43,20 @@ pub const STATUSES: &[(u8, &str)] = &[
     (Exit::WaitedFailed as u8, "the worker or message that was waited for has failed"),
     (Exit::TimedOut as u8, "the time to wait (--timeout, --wait-timeout) is over"),
     (Exit::Interrupted as u8, "interrupted while waiting"),
-    (crate::output::PIPE_CLOSED, "nobody reads standard output any more"),
+    (crate::output::PIPE_CLOSED, "standard output is closed"),
 ];
 
-/// Why a command failed.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// For scripts.
     pub exit: Exit,
     /// The coordinator's code, if it is what refused.
     pub code: Option<ErrorCode>,
-    /// What was wrong, and where.
     pub message: String,
-    /// What to do about it.
     pub hint: Option<String>,
-    /// The same may succeed when this time is over: the coordinator is away, or a limit
-    /// is reached.
+    /// The same may succeed after this time: the coordinator is away, or a limit is reached.
     pub again: Option<Duration>,
 }
 
-/// What a command comes to.
 pub type Outcome<T = ()> = Result<T, Failure>;
 
 impl Failure {
@@ -83,52 +66,49 @@ impl Failure {
         Self { exit: Exit::Failed, code: None, message, hint: None, again: None }
     }
 
-    /// A command that was called wrongly.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(message).exit(Exit::Usage)
     }
 
-    /// With another status.
     #[must_use]
     pub fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;
         self
     }
 
-    /// With what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// With this to do about it, unless something better is known already.
+    /// With this hint, unless there is one already.
     #[must_use]
     pub fn or_hint(mut self, hint: impl FnOnce() -> String) -> Self {
         self.hint.get_or_insert_with(hint);
         self
     }
 
-    /// With this to do about it, if it is of that kind.
+    /// With this hint, if the exit status is that one.
     #[must_use]
     pub fn instead(self, exit: Exit, hint: &str) -> Self {
         if self.exit == exit { self.hint(hint) } else { self }
     }
 
-    /// What to do about it: what the command knows of it, else what usually helps.
+    /// The hint of the command, else the usual one for the code.
     pub fn advice(&self) -> Option<Cow<'_, str>> {
         let usual = || Some(Cow::Owned(hint_for(self.code?, None)?));
         self.hint.as_deref().map(Cow::Borrowed).or_else(usual)
     }
 
-    /// With what usually helps, unless something better is known already.
+    /// With the usual hint for the code, unless there is one already.
     #[must_use]
     pub fn in_repo(self, repo: Option<&Repo>) -> Self {
         let usual = self.code.and_then(|code| hint_for(code, repo));
         Self { hint: self.hint.or(usual), ..self }
     }
 
-    /// Beside something that goes on: what was wrong, and the hint.
+    /// Message and hint on one line, for a warning.
     pub fn aside(&self) -> String {
         match self.advice() {
             Some(hint) => format!("{}; {hint}", self.message),
@@ -136,7 +116,6 @@ impl Failure {
         }
     }
 
-    /// For programs: what `--json` prints.
     pub fn to_json(&self) -> Value {
         json!({ "error": {
             "exit": self.exit as u8,
@@ -158,7 +137,7 @@ impl From<Error> for Failure {
         Self {
             exit: exit_of(&error),
             code: error.code(),
-            // The other side's words, which may be anything.
+            // The text of the other side may be anything.
             message: secrets(&safe(&error.to_string())).into_owned(),
             hint: hint_of(&error),
             again: error.is_temporary().then(|| error.retry_after().unwrap_or_default()),
@@ -179,7 +158,7 @@ fn exit_of(error: &Error) -> Exit {
     }
 }
 
-/// What to do about it, where the code does not say that ([`hint_for`]).
+/// The hint for an error that has no code, or one without a hint in [`hint_for`].
 fn hint_of(error: &Error) -> Option<String> {
     if let Some(wait) = error.retry_after() {
         let wait = wait.as_secs().max(1);
@@ -206,7 +185,7 @@ fn hint_of(error: &Error) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// What to look at when the coordinator at `base` cannot be reached.
+/// The hint for a coordinator at `base` that cannot be reached.
 pub fn check_of(cause: Cause, base: &str) -> String {
     match cause {
         Cause::Name => format!("is the name in {base} right, and is this machine online?"),
@@ -227,7 +206,7 @@ pub fn check_of(cause: Cause, base: &str) -> String {
 }
 
 /// A URL that cannot be a coordinator's; `command` is one that takes a good URL at its
-/// end. What is suggested is made of what was given alone: a token follows it.
+/// end. The suggestion is made of the given text alone: a token will go there.
 pub fn wrong_url(error: &BaseUrlError, command: &str) -> Failure {
     let failure = Failure::usage(error.to_string());
     match (error, error.suggestion()) {
@@ -239,7 +218,7 @@ pub fn wrong_url(error: &BaseUrlError, command: &str) -> Failure {
     }
 }
 
-/// Says what was being done to `what` when the system refused.
+/// The failure of a system call on a file: `doing` is a verb.
 pub fn io(doing: &str, what: &std::path::Path) -> impl FnOnce(std::io::Error) -> Failure {
     let at = format!("cannot {doing} {}", what.display());
     let dir = what.parent().unwrap_or(what).display().to_string();

@@ -7,51 +7,37 @@ use std::fmt::Display;
 
 /// Fewer hex digits are a slip rather than an id.
 const DIGITS_MIN: usize = 4;
-/// The hex digits of a whole id.
 const DIGITS: usize = 32;
-/// Candidates that an error lists.
 const LISTED_MAX: usize = 10;
 
-/// A kind of id that people type.
 pub trait Id: Clone + PartialEq + Display {
-    /// What all of them begin with.
     const PREFIX: &'static str;
-    /// What it names.
-    const WHAT: &'static str;
+    const NOUN: &'static str;
     /// The commands that show such ids.
     const SHOWN_BY: &'static str;
-    /// Reads a whole id.
     fn whole(text: &str) -> Option<Self>;
 }
 
-impl Id for SpawnId {
-    const PREFIX: &'static str = "spn_";
-    const WHAT: &'static str = "request";
-    const SHOWN_BY: &'static str = "`workers` shows it";
-    fn whole(text: &str) -> Option<Self> {
-        Self::parse(text)
-    }
+macro_rules! ids {
+    ($($id:ty: $prefix:literal, $what:literal, $shown_by:literal;)*) => {$(
+        impl Id for $id {
+            const PREFIX: &'static str = $prefix;
+            const NOUN: &'static str = $what;
+            const SHOWN_BY: &'static str = $shown_by;
+            fn whole(text: &str) -> Option<Self> {
+                Self::parse(text)
+            }
+        }
+    )*};
 }
 
-impl Id for MessageId {
-    const PREFIX: &'static str = "msg_";
-    const WHAT: &'static str = "message";
-    const SHOWN_BY: &'static str = "`send` and `inbox` show it";
-    fn whole(text: &str) -> Option<Self> {
-        Self::parse(text)
-    }
+ids! {
+    SpawnId: "spn_", "request", "`workers` shows it";
+    MessageId: "msg_", "message", "`send` and `inbox` show it";
+    TokenId: "tok_", "token", "`tokens` shows it";
 }
 
-impl Id for TokenId {
-    const PREFIX: &'static str = "tok_";
-    const WHAT: &'static str = "token";
-    const SHOWN_BY: &'static str = "`tokens` shows it";
-    fn whole(text: &str) -> Option<Self> {
-        Self::parse(text)
-    }
-}
-
-/// What was given where an id is expected.
+/// An id as it was typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Given<T> {
     /// A whole id: nothing has to be asked.
@@ -71,9 +57,9 @@ pub fn given<T: Id>(text: &str) -> Result<Given<T>, String> {
         return Ok(Given::Beginning(rest.to_owned()));
     }
     Err(format!(
-        "is no {}'s id; it looks like {}0192…, of which the first {DIGITS_MIN} or more hex digits \
-         are enough, and {}",
-        T::WHAT,
+        "is not the id of a {}; it looks like {}0192…, of which the first {DIGITS_MIN} or more hex \
+         digits are enough, and {}",
+        T::NOUN,
         T::PREFIX,
         T::SHOWN_BY
     ))
@@ -90,13 +76,13 @@ pub fn resolve<T: Id>(digits: &str, candidates: &[T]) -> Outcome<T> {
     }
     match found.as_slice() {
         [one] => Ok((*one).clone()),
-        [] => Err(Failure::new(format!("no {}'s id begins with {start}", T::WHAT))
+        [] => Err(Failure::new(format!("no {}'s id begins with {start}", T::NOUN))
             .exit(Exit::NotFound)
             .hint(format!("give the whole id: {}", T::SHOWN_BY))),
         several => Err(Failure::usage(format!(
             "{start} is the beginning of {} {}s' ids: {}",
             several.len(),
-            T::WHAT,
+            T::NOUN,
             listed(several)
         ))
         .hint("give more of the id that you mean")),
@@ -112,7 +98,7 @@ fn listed<T: Id>(ids: &[&T]) -> String {
 }
 
 impl<T: Id> Given<T> {
-    /// The id that is meant; `candidates` are asked for only if it is not whole.
+    /// The whole id; `candidates` are fetched only for a beginning.
     pub async fn find(&self, candidates: impl AsyncFnOnce() -> Outcome<Vec<T>>) -> Outcome<T> {
         match self {
             Self::Whole(id) => Ok(id.clone()),
@@ -121,7 +107,7 @@ impl<T: Id> Given<T> {
     }
 }
 
-/// The ids that are meant, each once; `candidates` are asked for once at most.
+/// The whole ids, each once; `candidates` are fetched once at most.
 pub async fn find_all<T: Id>(
     given: &[Given<T>],
     candidates: impl AsyncFnOnce() -> Outcome<Vec<T>>,
@@ -141,8 +127,7 @@ pub async fn find_all<T: Id>(
     Ok(ids)
 }
 
-/// What `which` means where a login's owner, kind or id is expected: the whole id, if it
-/// is the beginning of one.
+/// A login's owner, kind or id as it was typed, with the beginning of an id made whole.
 pub fn of_login(which: &str, logins: &[Login]) -> Outcome<String> {
     if logins.iter().any(|login| login.is(which)) {
         return Ok(which.to_owned());
@@ -210,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_several_ids_lists_them_and_what_begins_none_is_not_found() {
+    fn a_beginning_of_several_ids_lists_them_and_one_of_none_is_not_found() {
         let ids = [spawn(ONE), spawn(TWO)];
         assert_eq!(resolve("0193a1b2c3d4", &ids).unwrap(), ids[0]);
         let several = resolve("0193a1b2", &ids).unwrap_err();
@@ -235,22 +220,22 @@ mod tests {
                 .into_iter()
                 .map(|(hour, random)| SpawnId::new(Timestamp(hour * 3_600_000), random))
                 .collect();
-            let meant = chosen.get(&ids);
-            let text = meant.to_string()[..SpawnId::PREFIX.len() + length].to_owned();
+            let chosen_id = chosen.get(&ids);
+            let text = chosen_id.to_string()[..SpawnId::PREFIX.len() + length].to_owned();
             let typed = if with_prefix { text.clone() } else { text[SpawnId::PREFIX.len()..].to_owned() };
-            let is_unique = ids.iter().all(|id| id == meant || !id.to_string().starts_with(&text));
+            let is_unique = ids.iter().all(|id| id == chosen_id || !id.to_string().starts_with(&text));
             let found = match given::<SpawnId>(&typed).unwrap() {
                 Given::Whole(id) => Ok(id),
                 Given::Beginning(digits) => resolve(&digits, &ids),
             };
             match found {
-                Ok(id) => { prop_assert!(is_unique); prop_assert_eq!(&id, meant); }
+                Ok(id) => { prop_assert!(is_unique); prop_assert_eq!(&id, chosen_id); }
                 Err(_) => prop_assert!(!is_unique),
             }
         }
 
         #[test]
-        fn nothing_that_is_typed_is_misread(text in "(spn_|msg_|tok_)?[0-9a-fA-F_x]{0,40}") {
+        fn no_text_is_misread(text in "(spn_|msg_|tok_)?[0-9a-fA-F_x]{0,40}") {
             if let Ok(Given::Beginning(digits)) = given::<TokenId>(&text) {
                 prop_assert!(text.ends_with(&digits) && digits.len() >= DIGITS_MIN);
             }

@@ -3,83 +3,83 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`args`], [`commands`] | what can be said, and what it does |
-//! | [`session`] | from what was said to a client: which repo, coordinator and token |
+//! | [`args`], [`commands`] | the command line, and its commands |
+//! | [`session`] | from the command line to a client: repo, coordinator and token |
 //! | [`remote`] | which repo a git remote names, and at which host |
 //! | [`ids`], [`received`] | ids as people type them: whole, or a unique beginning |
-//! | [`sender`] | who speaks: an agent's worktree or the person |
-//! | [`types`] | the types of agents |
-//! | [`settings`], [`secrets`], [`home`] | what this machine remembers, and where |
-//! | [`bridge`] | what the running bridge reports |
+//! | [`sender`] | the sender: an agent by its worktree, or the person |
+//! | [`types`] | the types of agents, and the merge-queue |
+//! | [`settings`], [`secrets`] | logins and repos of this machine; tokens and keys |
+//! | [`home`], [`files`] | paths; private files, and files that are replaced as a whole |
+//! | [`spelled`] | arguments with the words that gave them |
+//! | [`bridge`] | the state of the running bridge |
 //! | [`claude_code`] | Claude Code's settings of this user |
-//! | [`machine`] | what the bridge asks: settings, logins and keys |
+//! | [`machine`] | this machine for the bridge: settings, logins and keys |
 //! | [`crypt`] | end-to-end encryption, with keys and pins on disk |
-//! | [`multiclaude`] | what the real program's files show |
-//! | [`shim`], [`behind`] | the same binary, called `multiclaude`, and what it asks us |
+//! | [`multiclaude`] | the real program's files |
+//! | [`shim`], [`hooks`] | the same binary, called `multiclaude`, and our answers to it |
 //! | [`service`] | the bridge as a service of the user's |
 //! | [`doctor`] | the checks behind `doctor` |
-//! | [`queue`] | the merge-queue, of which there may be one |
-//! | [`failure`], [`output`], [`table`], [`redact`] | how it ends, and how it looks |
-//! | [`values`] | flags of which there are only a few values |
+//! | [`failure`], [`output`], [`table`], [`redact`] | errors and exit statuses; text, JSON and tables |
 //! | [`help`], [`completion`] | groups, examples and manual pages of all commands, and what shells complete |
 //! | [`progress`] | waiting for a worker or a message |
 //!
 //! *In scope:* one command, one run. *Out of scope:* the wire (the client
 //! crate), decisions of the coordinator.
 
+#![allow(unreachable_pub, reason = "a program: its modules are private, but for its tests")]
 #![allow(
     rustdoc::invalid_html_tags,
     reason = "the docs of arguments are help texts, where <owner> is no HTML"
 )]
 
-pub mod args;
-pub mod behind;
-pub mod bridge;
-pub mod claude_code;
-pub mod commands;
-pub mod completion;
-pub mod crypt;
-pub mod doctor;
-pub mod failure;
-pub mod help;
+mod args;
+mod bridge;
+mod claude_code;
+mod commands;
+mod completion;
+mod crypt;
+mod doctor;
+mod failure;
+mod files;
+mod help;
 pub mod home;
-pub mod ids;
-pub mod machine;
-pub mod multiclaude;
-pub mod output;
-pub mod progress;
-pub mod queue;
-pub mod received;
-pub mod redact;
-pub mod remote;
-pub mod secrets;
-pub mod sender;
-pub mod service;
-pub mod session;
-pub mod settings;
+mod hooks;
+mod ids;
+mod machine;
+mod multiclaude;
+mod output;
+mod progress;
+mod received;
+mod redact;
+mod remote;
+mod secrets;
+mod sender;
+mod service;
+mod session;
+mod settings;
 pub mod shim;
-pub mod table;
-pub mod types;
-pub mod values;
+mod spelled;
+mod table;
+mod types;
 
 use crate::args::Cli;
-use crate::behind::Commands;
-use crate::failure::Exit;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::home::Home;
+use crate::hooks::Commands;
 use crate::output::Output;
-use crate::shim::places::Places;
 use clap::FromArgMatches as _;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Runs what the command line of this process says, under the name it was
-/// called by.
+/// Runs the command line of this process, as the program that it was called as.
 pub fn main() -> ExitCode {
     let mut args: Vec<OsString> = std::env::args_os().collect();
     let name = args.first().map(Path::new).and_then(Path::file_name);
     match name.and_then(|name| name.to_str()) {
-        Some(Places::SHIM) => shim::run(&args.split_off(1), &Commands),
-        Some(Places::PANE) => shim::run_tmux(&args.split_off(1)),
+        Some(Home::SHIM) => shim::run(&args.split_off(1), &Commands),
+        Some(Home::PANE) => shim::run_tmux(&args.split_off(1)),
         _ => {
             completion::answer();
             ExitCode::from(run(args))
@@ -87,21 +87,21 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints what clap has to say. `--help` and `--version` are no errors.
-fn told(error: &clap::Error, json: bool) -> u8 {
+/// Prints an error of clap, or the text of `--help` or `--version`, which are none.
+fn print_usage_error(error: &clap::Error, json: bool) -> u8 {
     let text = error.render().to_string();
     if json && error.use_stderr() {
         let message = text.trim().trim_start_matches("error: ");
-        Output::new(true).fail(&failure::Failure::usage(message));
+        Output::new(true).fail(&Failure::usage(message));
         return Exit::Usage as u8;
     }
-    let shown = redact::secrets(&text);
-    if shown == text {
+    let redacted = redact::secrets(&text);
+    if redacted == text {
         let _ = error.print();
     } else {
         Output::new(false).note(&format!(
-            "{shown}\nA secret was on the command line, where every process of this machine and the \
-             shell's history can see it: revoke it, and give the new one on standard input."
+            "{redacted}\nA secret was on the command line, where every process of this machine and the \
+             shell's history can see it: revoke it, and pass the new one on standard input."
         ));
     }
     if error.use_stderr() { Exit::Usage as u8 } else { 0 }
@@ -116,17 +116,11 @@ pub fn run(args: Vec<OsString>) -> u8 {
     let cli = match parsed.map_err(|error| error.format(&mut command)) {
         Ok(cli) => cli,
         Err(error) => {
-            return told(&error, json);
+            return print_usage_error(&error, json);
         }
     };
     let out = Output::new(cli.json);
-    let done = cli.run_part().unwrap_or_else(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        match runtime {
-            Ok(runtime) => runtime.block_on(cli.run()),
-            Err(error) => Err(failure::Failure::new(format!("cannot start: {error}"))),
-        }
-    });
+    let done = cli.run_part().unwrap_or_else(|| block_on(cli.run()));
     match done {
         Ok(()) => 0,
         Err(failure) => {
@@ -134,4 +128,10 @@ pub fn run(args: Vec<OsString>) -> u8 {
             failure.exit as u8
         }
     }
+}
+
+fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?;
+    runtime.block_on(work)
 }

@@ -5,17 +5,14 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::multiclaude::State;
 use crate::output::Output;
 use crate::session::Session;
-use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_bridge::setup::{Machine, RepoSetup, Setup};
 use multiclaude_hybrid_client::protocol::{AgentName, Repo};
 use multiclaude_hybrid_client::sealed::{Identity, Pins, Recipient};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// The machine of the user that runs this.
 #[derive(Debug)]
 pub struct ThisMachine {
-    /// How long one call may take.
     pub timeout: Duration,
     /// The only tokens that may be used: see [`Session::only`].
     pub only: Option<String>,
@@ -23,16 +20,14 @@ pub struct ThisMachine {
 
 impl ThisMachine {
     fn session(&self) -> Outcome<Session> {
-        let session = Session::open(Output::new(false), self.timeout)?;
-        Ok(Session { only: self.only.clone(), may_ask: false, ..session })
+        let mut session = Session::open(Output::new(false), self.timeout)?.unattended();
+        session.only.clone_from(&self.only);
+        Ok(session)
     }
 }
 
 fn text(failure: Failure) -> String {
-    match failure.advice() {
-        Some(hint) => format!("{} ({hint})", failure.message),
-        None => failure.message.clone(),
-    }
+    failure.aside()
 }
 
 impl Machine for ThisMachine {
@@ -99,8 +94,7 @@ fn repo_setup(
     let means = |name: &&String| session.nicknamed(name, state).is_ok_and(|known| known == *repo);
     let names: Vec<_> = state.repos.keys().filter(means).collect();
     // The one that was served before stays that.
-    let served =
-        std::fs::read_to_string(Dirs::of_home(session.home.user()).repo(repo).nickname()).ok();
+    let served = std::fs::read_to_string(session.home.bridge().repo(repo).nickname()).ok();
     let before = names.iter().find(|name| Some(name.as_str()) == served.as_deref());
     let Some(&nickname) = before.or(names.first()) else {
         return Ok(None);

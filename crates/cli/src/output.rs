@@ -1,4 +1,4 @@
-//! What commands print: tables for people, JSON for programs, colour only on a
+//! The output of commands: text for people, JSON for programs, colour only on a
 //! terminal (`NO_COLOR` obeyed).
 
 use crate::failure::{Failure, Outcome};
@@ -13,33 +13,25 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _, stdin};
 
-/// How a command prints.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     json: bool,
 }
 
-/// How a word is to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// Like everything.
     Plain,
-    /// As it should be.
     Good,
-    /// Worth a look.
     Warning,
-    /// Wrong.
     Bad,
-    /// Beside the point.
     Dim,
-    /// To be seen first.
     Bold,
 }
 
-/// What [`Look::paint`] puts around a text, and what that becomes when it is
-/// printed. Everything else that could steer a terminal is taken out there.
+/// The marks that [`Look::paint`] puts around a text, and the styles that they become when
+/// it is printed. All other control characters are removed then.
 const LOOKS: [(char, Look, Style); 5] = [
     ('\u{1}', Look::Good, AnsiColor::Green.on_default()),
     ('\u{2}', Look::Warning, AnsiColor::Yellow.on_default()),
@@ -95,8 +87,8 @@ fn escaped(json: &str) -> String {
 /// The status of a program that SIGPIPE ends.
 pub const PIPE_CLOSED: u8 = 141;
 
-/// Prints a line of result. Whoever does not read it is not told more, and
-/// nothing is reported as read: the program ends here.
+/// Prints a line of the result. If it cannot be written the program ends here, so that
+/// nothing is reported as read.
 fn print(line: &str) {
     let Err(error) = write_out(line) else {
         return;
@@ -104,7 +96,7 @@ fn print(line: &str) {
     if error.kind() == ErrorKind::BrokenPipe {
         std::process::exit(PIPE_CLOSED.into());
     }
-    say(&format!("error: cannot write to standard output: {error}"));
+    print_aside(&format!("error: cannot write to standard output: {error}"));
     std::process::exit(1);
 }
 
@@ -117,10 +109,10 @@ fn write_out(line: &str) -> std::io::Result<()> {
     out.write_all(format!("{line}\n").as_bytes())
 }
 
-/// Does anybody get what is printed? A standard output that was closed is replaced by
+/// Does standard output lead anywhere? A standard output that was closed is replaced by
 /// `/dev/null` when a program starts, open for reading and writing. One that was
 /// sent there on purpose is open for writing alone.
-fn is_seen() -> bool {
+fn is_read() -> bool {
     let stdout = rustix::stdio::stdout();
     let (Ok(now), Ok(flags)) = (fstat(stdout), fcntl_getfl(stdout)) else {
         return false;
@@ -133,35 +125,33 @@ fn is_seen() -> bool {
     }
 }
 
-/// Prints a line beside the result, to whom it may reach.
-fn say(line: &str) {
+/// Prints a line on standard error, if that is open.
+fn print_aside(line: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{line}");
 }
 
-fn say_hint(hint: &str) {
+fn print_hint(hint: &str) {
     let label = Look::Bold.paint("hint:");
-    say(&styled(&format!("{label} {}", secrets(hint))));
+    print_aside(&styled(&format!("{label} {}", secrets(hint))));
 }
 
 impl Output {
-    /// For programs (`--json`) or for people.
     pub fn new(json: bool) -> Self {
         Self { json }
     }
 
-    /// Is it for programs?
     pub fn is_json(self) -> bool {
         self.json
     }
 
-    /// For what is shown only once, or is marked as seen when it is shown: refuses
-    /// where nobody sees it.
+    /// Refuses a closed standard output, for results that are shown only once or are marked
+    /// as seen when they are shown.
     pub fn must_be_seen(self) -> Outcome {
-        if is_seen() {
+        if is_read() {
             return Ok(());
         }
         Err(Failure::new(
-            "standard output is closed, so nobody would see the result; nothing was done",
+            "standard output is closed, so the result would be lost; nothing was done",
         )
         .hint("send it to a terminal, a pipe or a file; or throw it away: >/dev/null"))
     }
@@ -189,20 +179,19 @@ impl Output {
         }
     }
 
-    /// Tells people something beside the result, on stderr.
+    /// Prints a note for people on stderr.
     pub fn note(self, text: &str) {
         if !self.json {
-            say(&styled(text));
+            print_aside(&styled(text));
         }
     }
 
-    /// Warns, on stderr, programs too.
     pub fn warn(self, text: &str) {
         let text = secrets(text);
         if self.json {
-            say(&escaped(&json!({ "warning": text }).to_string()));
+            print_aside(&escaped(&json!({ "warning": text }).to_string()));
         } else {
-            say(&styled(&format!("{} {text}", Look::Warning.paint("warning:"))));
+            print_aside(&styled(&format!("{} {text}", Look::Warning.paint("warning:"))));
         }
     }
 
@@ -210,23 +199,23 @@ impl Output {
     pub fn warn_with(self, text: &str, hint: &str) {
         if self.json {
             let warning = json!({ "warning": secrets(text), "hint": secrets(hint) });
-            say(&escaped(&warning.to_string()));
+            print_aside(&escaped(&warning.to_string()));
         } else {
             self.warn(text);
-            say_hint(hint);
+            print_hint(hint);
         }
     }
 
-    /// Tells why a command failed, on stderr.
+    /// Prints a failure on stderr.
     pub fn fail(self, failure: &Failure) {
         if self.json {
-            say(&escaped(&secrets(&failure.to_json().to_string())));
+            print_aside(&escaped(&secrets(&failure.to_json().to_string())));
             return;
         }
         let error = Look::Bad.paint("error:");
-        say(&styled(&format!("{error} {}", secrets(&failure.message))));
+        print_aside(&styled(&format!("{error} {}", secrets(&failure.message))));
         if let Some(hint) = failure.advice() {
-            say_hint(&hint);
+            print_hint(&hint);
         }
     }
 }
@@ -247,7 +236,6 @@ pub fn line(text: &str, most: usize) -> String {
     short
 }
 
-/// How long ago something was, in words.
 pub fn ago(at: Timestamp, now: Timestamp) -> String {
     let seconds = (now.0 - at.0).max(0) / 1000;
     match seconds {
@@ -266,9 +254,29 @@ pub fn counted(count: usize, thing: &str) -> String {
     }
 }
 
-/// The time on this machine.
+/// The JSON of a daemon that runs: its status and that it runs.
+pub fn running<T: Serialize>(status: &T) -> Value {
+    let mut value = serde_json::to_value(status).unwrap_or_default();
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("running".to_owned(), true.into());
+    }
+    value
+}
+
 pub fn now() -> Timestamp {
     Timestamp(chrono::Utc::now().timestamp_millis())
+}
+
+/// Asks a person at the terminal; no, if there is none.
+pub fn confirm(question: &str) -> Outcome<bool> {
+    if !stdin().is_terminal() {
+        return Ok(false);
+    }
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    let read = stdin().read_line(&mut answer);
+    read.map_err(|error| Failure::new(format!("cannot read the answer: {error}")))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// A JSON text of an enum's wire form, as people read it.
@@ -298,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_has_our_colours_and_nobody_elses() {
+    fn printed_text_has_our_colours_alone() {
         let text = format!("{} \u{1b}[31mred\u{7f}", Look::Good.paint("ok"));
         assert_eq!(styled(&text), "\u{1b}[32mok\u{1b}[0m \u{FFFD}[31mred\u{FFFD}");
     }

@@ -7,22 +7,21 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::ids::{Given, find_all};
 use crate::session::{InRepo, Session};
 use clap::Args;
+use multiclaude_hybrid_client::MessageFilter;
 use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
-use multiclaude_hybrid_client::{AgentFilter, MessageFilter};
 
-/// Messages of one page.
-const PAGE: u32 = 500;
+/// Messages that one page of a mailbox has at most.
+pub const PAGE_MAX: u32 = 500;
 
 /// In whose mailbox a message is looked for.
 #[derive(Debug, Default, Args)]
 pub struct Received {
-    /// Who received it, if only the beginning of an id is given [default: the agents of this machine]
+    /// The recipient, if only the beginning of an id is given [default: the agents of this machine]
     #[arg(long = "agent", id = "received_by", value_name = "NAME", value_parser = agent_name, add = completion::names())]
     by: Option<AgentName>,
 }
 
 impl Received {
-    /// The message that is meant.
     pub async fn find(
         &self,
         session: &Session,
@@ -32,7 +31,6 @@ impl Received {
         id.find(async || self.ids(session, at).await).await
     }
 
-    /// The messages that are meant.
     pub async fn find_all(
         &self,
         session: &Session,
@@ -43,18 +41,13 @@ impl Received {
     }
 
     async fn ids(&self, session: &Session, at: &InRepo) -> Outcome<Vec<MessageId>> {
-        let found = self.listed(session, at).await;
-        found.map_err(|failure| session.explain(failure, &at.login))
-    }
-
-    async fn listed(&self, session: &Session, at: &InRepo) -> Outcome<Vec<MessageId>> {
         let agents = match &self.by {
             Some(name) => vec![name.clone()],
             None => here(session, at).await?,
         };
         let mut ids = Vec::new();
         for agent in &agents {
-            let mut filter = MessageFilter { limit: Some(PAGE), ..MessageFilter::default() };
+            let mut filter = MessageFilter { limit: Some(PAGE_MAX), ..MessageFilter::default() };
             loop {
                 let page = at.client.messages(agent, &filter).await?;
                 ids.extend(page.items.into_iter().map(|message| message.id));
@@ -68,18 +61,15 @@ impl Received {
     }
 }
 
-/// The agents that this machine has registered.
 async fn here(session: &Session, at: &InRepo) -> Outcome<Vec<AgentName>> {
-    let filter = AgentFilter { owner: Some(at.login.owner.clone()), ..AgentFilter::default() };
-    let instance = Some(session.settings.instance.as_str());
-    let agents = at.client.agents(&filter).await?;
-    let ours = agents.into_iter().filter(|agent| agent.instance.as_deref() == instance);
+    let agents = at.agents_of_owner().await?;
+    let ours = agents.into_iter().filter(|agent| session.settings.has_registered(agent));
     let names: Vec<_> = ours.map(|agent| agent.name).collect();
     if names.is_empty() {
         let message = format!("no agent of this machine is registered in {}", at.repo);
         return Err(Failure::new(message)
             .exit(Exit::NotFound)
-            .hint("give the whole id, or say who received the message: --agent NAME"));
+            .hint("give the whole id, or the agent that received the message: --agent NAME"));
     }
     Ok(names)
 }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-/// How our secrets begin.
 const PREFIXES: [&str; 6] = ["mcu_", "mcs_", "mca_", "mchi_", "whsec_", "AGE-SECRET-KEY-1"];
 
 /// The same text, with what follows a secret's prefix left out.
@@ -37,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_follows_a_secrets_prefix_is_left_out() {
+    fn a_secret_is_cut_after_its_prefix() {
         assert_eq!(secrets("a mcu_abc123 b 'whsec_x/y+z==' mcu_"), "a mcu_… b 'whsec_…' mcu_");
         assert!(matches!(secrets("nothing here"), Cow::Borrowed(_)));
     }

@@ -1,4 +1,4 @@
-//! Who speaks: the agent whose worktree a command runs in, or the person.
+//! The sender of a command: the agent whose worktree it runs in, or the person.
 
 use crate::failure::{Failure, Outcome};
 use crate::multiclaude::{Place, State, Window};
@@ -6,7 +6,7 @@ use crate::output::line;
 use crate::session::{InRepo, Session};
 use crate::types;
 use multiclaude_hybrid_bridge::names::registered_name;
-use multiclaude_hybrid_client::AgentFilter;
+use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_client::protocol::AgentName;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::message::Sender;
@@ -17,26 +17,21 @@ use std::process::{Command, Stdio};
 
 pub use multiclaude_hybrid_bridge::names::{BRIDGE, LOCAL_NAME, NODE};
 
-/// A local agent, as multiclaude's state has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
-    /// Its name here.
     pub name: String,
     /// `worker`, `workspace`, …; empty if the state does not have it.
     pub kind: String,
 }
 
-/// Whose worktree a command runs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Around {
-    /// No agent's.
-    Nobody,
-    /// That of a local agent that is not registered.
+pub enum AgentHere {
+    None,
     Unregistered(Local),
     /// The shared clone, in a window that names no agent.
-    Unknown,
+    Ambiguous,
     /// That of the agent that is registered under this name.
-    Agent(AgentName),
+    Registered(AgentName),
 }
 
 /// One of multiclaude's places, if it is of this repo.
@@ -49,7 +44,7 @@ fn place(session: &Session, at: &InRepo) -> Outcome<Option<(Place, State)>> {
     Ok(place.map(|place| (place, state)))
 }
 
-/// Where a command runs, before the coordinator is asked.
+/// The place of a command, before the coordinator is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Here {
     /// In no directory of an agent of the repo.
@@ -60,14 +55,13 @@ pub enum Here {
     With(Local),
 }
 
-/// Whose directory this is: in a worktree the path says it, in the shared clone the
-/// tmux window does, or there is but one agent that lives there (`machines.md`,
-/// rule 7).
+/// The agent of this directory: a worktree's path names it; in the shared clone the tmux
+/// window does, or it is the only agent that lives there.
 pub fn here(session: &Session, at: &InRepo) -> Outcome<Here> {
     let Some((place, state)) = place(session, at)? else {
         return Ok(Here::Elsewhere);
     };
-    let clone = session.home.root().join("repos").join(&place.repo);
+    let clone = session.home.multiclaude().clone_of(&place.repo);
     let local = state.repos.get(&place.repo);
     let in_clone = || {
         let local = local?;
@@ -75,7 +69,7 @@ pub fn here(session: &Session, at: &InRepo) -> Outcome<Here> {
         window.or_else(|| local.only_resident(&clone)).map(str::to_owned)
     };
     let name = place.agent.or_else(in_clone);
-    // Where no agent is, a person works.
+    // A clone without agents is a person's.
     let shared = local.is_none_or(|local| !local.agents.is_empty());
     let unnamed = if shared { Here::SharedClone } else { Here::Elsewhere };
     Ok(name.map_or(unnamed, |name| {
@@ -85,7 +79,6 @@ pub fn here(session: &Session, at: &InRepo) -> Outcome<Here> {
     }))
 }
 
-/// The tmux session and window that this runs in.
 fn own_window() -> Option<Window> {
     let pane = std::env::var_os("TMUX_PANE")?;
     let output = Command::new("tmux")
@@ -102,25 +95,23 @@ fn own_window() -> Option<Window> {
 }
 
 /// The agent whose worktree this is.
-pub async fn around(session: &Session, at: &InRepo) -> Outcome<Around> {
+pub async fn agent_here(session: &Session, at: &InRepo) -> Outcome<AgentHere> {
     let local = match here(session, at)? {
-        Here::Elsewhere => return Ok(Around::Nobody),
-        Here::SharedClone => return Ok(Around::Unknown),
+        Here::Elsewhere => return Ok(AgentHere::None),
+        Here::SharedClone => return Ok(AgentHere::Ambiguous),
         Here::With(local) => local,
     };
     let node = session.settings.node();
-    let filter = AgentFilter { owner: Some(at.login.owner.clone()), ..AgentFilter::default() };
-    let agents = at.client.agents(&filter).await?;
-    let instance = session.settings.instance.as_str();
-    // A label is only a word, and may be another one since: who registered it decides.
+    let agents = at.agents_of_owner().await?;
+    // An agent without an instance has only its label, which may have changed since.
     let is_here = |agent: &Agent| match &agent.instance {
-        Some(known) => known == instance,
+        Some(_) => session.settings.has_registered(agent),
         None => agent.metadata.get(NODE) == Some(&node),
     };
     let ours =
         |agent: &&Agent| is_here(agent) && agent.metadata.get(LOCAL_NAME) == Some(&local.name);
     let found = agents.iter().find(ours).map(|agent| agent.name.clone());
-    Ok(found.map_or(Around::Unregistered(local), Around::Agent))
+    Ok(found.map_or(AgentHere::Unregistered(local), AgentHere::Registered))
 }
 
 /// How a local agent is registered: under the name that a bridge gives it.
@@ -143,7 +134,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// The error for the shared clone whose window names no agent.
-pub fn nobody_named(hint: impl Into<String>) -> Failure {
+pub fn ambiguous_clone(hint: impl Into<String>) -> Failure {
     Failure::usage(
         "several agents share this clone, and the tmux window of this command is the window of none of them",
     )
@@ -152,14 +143,14 @@ pub fn nobody_named(hint: impl Into<String>) -> Failure {
 
 /// The agent of this worktree, for what it does; a warning if it is not registered.
 async fn speaker(session: &Session, at: &InRepo) -> Outcome<Option<AgentName>> {
-    match around(session, at).await? {
-        Around::Agent(name) => Ok(Some(name)),
-        Around::Nobody => Ok(None),
-        Around::Unknown => Err(nobody_named(format!(
-            "say who sends: --from NAME, or --from user:{} for yourself",
+    match agent_here(session, at).await? {
+        AgentHere::Registered(name) => Ok(Some(name)),
+        AgentHere::None => Ok(None),
+        AgentHere::Ambiguous => Err(ambiguous_clone(format!(
+            "name the sender: --from NAME, or --from user:{} for yourself",
             at.login.owner
         ))),
-        Around::Unregistered(local) => {
+        AgentHere::Unregistered(local) => {
             let name = &local.name;
             session.out.warn_with(
                 &format!(
@@ -174,11 +165,36 @@ async fn speaker(session: &Session, at: &InRepo) -> Outcome<Option<AgentName>> {
 }
 
 /// Is it the agent of another owner, whom this token may act for?
-pub fn is_anothers(at: &InRepo, agent: &Agent) -> bool {
+pub fn is_of_another_owner(at: &InRepo, agent: &Agent) -> bool {
     agent.owner != at.login.owner && at.login.kind != TokenKind::User
 }
 
-/// Who sends: `given`, the agent of this worktree, or the person.
+/// Refuses the agent of another owner. `command` is the one that acts for it with
+/// `--as-agent`.
+pub fn check_owner(at: &InRepo, agent: &Agent, doing: &str, command: &str) -> Outcome {
+    if !is_of_another_owner(at, agent) {
+        return Ok(());
+    }
+    let (name, owner) = (&agent.name, &agent.owner);
+    Err(Failure::usage(format!("{name} is an agent of {owner}, not one of yours")).hint(format!(
+        "to {doing} as that agent: multiclaude-hybrid {command} --as-agent --repo {}",
+        at.repo
+    )))
+}
+
+/// The same for a name. An agent that is gone is left to the request itself.
+pub async fn check_agent(at: &InRepo, name: &AgentName, doing: &str, command: &str) -> Outcome {
+    if at.login.kind == TokenKind::User {
+        return Ok(());
+    }
+    match at.client.agent(name).await {
+        Ok(agent) => check_owner(at, &agent, doing, command),
+        Err(Error::NotFound(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The sender: `given`, the agent of this worktree, or the person.
 pub async fn find(session: &Session, at: &InRepo, given: Option<&str>) -> Outcome<Sender> {
     if let Some(text) = given {
         return Sender::parse(text).map_err(|error| Failure::usage(format!("--from: {error}")));
@@ -190,14 +206,14 @@ pub async fn find(session: &Session, at: &InRepo, given: Option<&str>) -> Outcom
         TokenKind::User => Ok(Sender::User(at.login.owner.clone())),
         _ => {
             Err(Failure::usage(format!("{} tokens speak for agents only", at.login.kind.as_str()))
-                .hint("say for which one: --from NAME; `multiclaude-hybrid agents` shows them"))
+                .hint("name one of them: --from NAME; `multiclaude-hybrid agents` shows them"))
         }
     }
 }
 
-/// Who asks for a worker, and is told of its end: `given`, the agent of this
+/// The requester of a worker, which is notified of its end: `given`, the agent of this
 /// worktree, or the person's workspace.
-pub async fn asker(
+pub async fn requester(
     session: &Session,
     at: &InRepo,
     given: Option<&str>,

@@ -2,27 +2,24 @@
 //! agent on macOS.
 
 use crate::failure::{Failure, Outcome, io};
+use crate::home::Home;
+use multiclaude_hybrid_bridge::dirs::remove;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const UNIT: &str = "multiclaude-hybrid-bridge.service";
 const LABEL: &str = "dev.multiclaude.hybrid-bridge";
-/// What the bridge needs of the environment it was installed in. No secret is
-/// kept in any of these.
+/// The variables that the bridge keeps from the environment it was installed in. None of
+/// them holds a secret.
 const KEPT: [&str; 4] = ["PATH", "TMUX_TMPDIR", "MULTICLAUDE_API_URL", "LANG"];
 
-/// The manager of the user's services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manager {
-    /// systemd.
     Systemd,
-    /// launchd.
     Launchd,
 }
 
-/// The service.
 #[derive(Debug, Clone)]
 pub struct Service {
     manager: Manager,
@@ -30,13 +27,11 @@ pub struct Service {
 }
 
 impl Service {
-    /// The service of the user whose home this is.
-    pub fn of_home(home: &Path) -> Self {
+    pub fn of(home: &Home) -> Self {
         let manager = if cfg!(target_os = "macos") { Manager::Launchd } else { Manager::Systemd };
-        Self { manager, home: home.to_owned() }
+        Self { manager, home: home.user().to_owned() }
     }
 
-    /// The file that describes it.
     pub fn path(&self) -> PathBuf {
         match self.manager {
             Manager::Systemd => self.home.join(".config/systemd/user").join(UNIT),
@@ -44,7 +39,6 @@ impl Service {
         }
     }
 
-    /// Is it installed?
     pub fn is_installed(&self) -> bool {
         self.path().exists()
     }
@@ -68,9 +62,6 @@ impl Service {
     }
 
     /// Can services be managed here? A container often has no manager.
-    ///
-    /// # Errors
-    /// There is none; the hint says what to do instead.
     pub fn check(&self) -> Outcome {
         let (program, args): (_, &[&str]) = match self.manager {
             Manager::Systemd => ("systemctl", &["--user", "show-environment"]),
@@ -84,9 +75,6 @@ impl Service {
     }
 
     /// Installs and starts it: `program` with `args`.
-    ///
-    /// # Errors
-    /// The file cannot be written, or the manager refuses.
     pub fn install(&self, program: &Path, args: &[String]) -> Outcome {
         let path = self.path();
         let dir = path.parent().unwrap_or(&path);
@@ -116,9 +104,6 @@ impl Service {
     }
 
     /// Stops and removes it; whether it was there.
-    ///
-    /// # Errors
-    /// The manager refuses, or the file cannot be removed.
     pub fn uninstall(&self) -> Outcome<bool> {
         let path = self.path();
         if !path.exists() {
@@ -128,12 +113,7 @@ impl Service {
             Manager::Systemd => run("systemctl", &["--user", "disable", "--now", UNIT]),
             Manager::Launchd => run("launchctl", &["unload", "-w", &path.to_string_lossy()]),
         };
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(io("remove", &path)(error));
-            }
-            _ => {}
-        }
+        remove(&path).map_err(io("remove", &path))?;
         stopped?;
         if self.manager == Manager::Systemd {
             run("systemctl", &["--user", "daemon-reload"])?;
@@ -152,9 +132,6 @@ impl Service {
     }
 
     /// Lets it go on after the user has logged out.
-    ///
-    /// # Errors
-    /// systemd refuses.
     pub fn linger(&self) -> Outcome {
         run("loginctl", &["enable-linger"]).map(|_| ())
     }

@@ -1,5 +1,4 @@
-//! From what a command was told to a client that may do it: which repo, which
-//! coordinator, which token.
+//! From the command line to a client: the repo, the coordinator and the token.
 
 mod hosts;
 mod which;
@@ -8,16 +7,17 @@ use crate::failure::{Exit, Failure, Outcome, wrong_url};
 use crate::home::Home;
 use crate::multiclaude::{self, Place, State};
 use crate::output::Output;
-use crate::secrets::Secrets;
+use crate::secrets;
 use crate::settings::{Login, Settings, covered};
 use multiclaude_hybrid_client::protocol::Repo;
+use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::config::HybridConfig;
 use multiclaude_hybrid_client::protocol::token::TokenKind;
-use multiclaude_hybrid_client::{BaseUrl, Client, RepoClient, URL_VARIABLE};
+use multiclaude_hybrid_client::{AgentFilter, BaseUrl, Client, RepoClient, URL_VARIABLE};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// What a command wants to do, which decides between several tokens.
+/// The purpose of a command, which decides between several tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// Look, send, read: as a person if possible.
@@ -29,7 +29,6 @@ pub enum Need {
 }
 
 impl Need {
-    /// The kinds of tokens in the order of preference.
     fn order(self) -> [TokenKind; 3] {
         match self {
             Self::Use => [TokenKind::User, TokenKind::Service, TokenKind::Admin],
@@ -42,66 +41,50 @@ impl Need {
 /// One run of the program.
 #[derive(Debug)]
 pub struct Session {
-    /// The files of this user.
     pub home: Home,
-    /// What this machine has been told.
     pub settings: Settings,
-    /// How to print.
     pub out: Output,
-    /// How long one call may take.
     pub timeout: Duration,
     /// How long a command may wait for something to happen, if the user limits that.
     pub limit: Option<Duration>,
     /// The only tokens that may be used: of this owner or kind, or with this id.
     pub only: Option<String>,
-    /// The repo that the command is about, once that is known.
-    pub about: OnceLock<Repo>,
-    /// May a person be asked something?
+    /// The repo that the command is about and the token that it uses, once they are known.
+    in_use: OnceLock<(Repo, Login)>,
     pub may_ask: bool,
 }
 
 /// A repo, and everything needed to talk about it.
 #[derive(Debug)]
 pub struct InRepo {
-    /// `owner/repo`.
     pub repo: Repo,
-    /// multiclaude's name for it, if it has one.
     pub nickname: Option<String>,
-    /// The token that is used.
     pub login: Login,
-    /// Calls with it.
     pub client: RepoClient,
 }
 
 impl Session {
-    /// Reads what this machine has been told.
+    /// Reads the settings of the user that runs this.
     pub fn open(out: Output, timeout: Duration) -> Outcome<Self> {
         let home = Home::of_user()?;
         let settings = Settings::load(&home)?;
-        Ok(Self {
-            home,
-            settings,
-            out,
-            timeout,
-            limit: None,
-            only: None,
-            about: OnceLock::new(),
-            may_ask: true,
-        })
+        Ok(Self::new(home, settings, out, timeout))
     }
 
-    /// Where the settings cannot be read: as if there were none.
+    /// A session for when the settings cannot be read: as if there were none.
     pub fn without_settings(out: Output) -> Outcome<Self> {
-        Ok(Self {
-            home: Home::of_user()?,
-            settings: Settings::default(),
-            out,
-            timeout: Duration::ZERO,
-            limit: None,
-            only: None,
-            about: OnceLock::new(),
-            may_ask: false,
-        })
+        Ok(Self::new(Home::of_user()?, Settings::default(), out, Duration::ZERO).unattended())
+    }
+
+    fn new(home: Home, settings: Settings, out: Output, timeout: Duration) -> Self {
+        let in_use = OnceLock::new();
+        Self { home, settings, out, timeout, limit: None, only: None, in_use, may_ask: true }
+    }
+
+    /// The same, which asks no person anything.
+    #[must_use]
+    pub fn unattended(self) -> Self {
+        Self { may_ask: false, ..self }
     }
 
     /// Changes what this machine remembers, one process at a time.
@@ -114,17 +97,10 @@ impl Session {
         Ok(result)
     }
 
-    /// The user's secrets.
-    pub fn secrets(&self) -> Secrets {
-        Secrets::new(&self.home)
-    }
-
-    /// What multiclaude knows.
     pub fn state(&self) -> Outcome<State> {
         multiclaude::state(&self.home)
     }
 
-    /// Where the working directory is among multiclaude's.
     pub fn place(&self) -> Option<Place> {
         multiclaude::here(&self.home)
     }
@@ -189,11 +165,10 @@ impl Session {
         logins.find(|login| BaseUrl::is_same_host(url, &login.url))
     }
 
-    /// A client that speaks for `login`.
     pub fn client(&self, login: &Login) -> Outcome<Client> {
-        let token = self.secrets().find(&login.secret(), login.place)?;
+        let token = secrets::find(&self.home, &login.secret(), login.place)?;
         let token = token.ok_or_else(|| {
-            let place = self.secrets().told(login.place);
+            let place = secrets::place_name(&self.home, login.place);
             Failure::new(format!("the token {} is no longer in {place}", login.token_id))
                 .exit(Exit::NotLoggedIn)
                 .hint(format!("log in again: multiclaude-hybrid login --url {}", login.url))
@@ -211,13 +186,13 @@ impl Session {
     /// The repo that `given` means, with a client for `need`.
     pub fn in_repo(&self, given: Option<&str>, need: Need) -> Outcome<InRepo> {
         let (repo, nickname) = self.resolve(given)?;
-        let _ = self.about.set(repo.clone());
         let login = self.login(Some(&repo), need)?.clone();
+        let _ = self.in_use.set((repo.clone(), login.clone()));
         let client = self.client(&login)?.repo(&repo);
         Ok(InRepo { repo, nickname, login, client })
     }
 
-    /// Notes what the shared configuration says, for when it cannot be asked.
+    /// Notes the shared configuration, for when it cannot be fetched.
     pub fn remember(&self, repo: &Repo, config: &HybridConfig) {
         let remote = remote_agents(config);
         let known = self.settings.repos.get(repo.as_str());
@@ -230,7 +205,7 @@ impl Session {
             }
             Ok(())
         });
-        // What was asked for does not depend on it.
+        // The command does not depend on it.
         if let Err(failure) = noted {
             self.out.warn(&failure.aside());
         }
@@ -243,10 +218,18 @@ impl Session {
         (login.kind != TokenKind::Admin).then_some(login)
     }
 
+    /// A failure with the hints for the repo and the token in use.
+    pub fn explained(&self, failure: Failure) -> Failure {
+        match self.in_use.get() {
+            Some((repo, login)) => self.explain(failure, login).in_repo(Some(repo)),
+            None => failure.in_repo(None),
+        }
+    }
+
     /// Adds to a refusal what only this machine knows: where the token is, and
     /// how to get another.
     pub fn explain(&self, failure: Failure, login: &Login) -> Failure {
-        let (place, url) = (self.secrets().told(login.place), &login.url);
+        let (place, url) = (secrets::place_name(&self.home, login.place), &login.url);
         match failure.exit {
             Exit::NotLoggedIn => failure.or_hint(|| {
                 format!(
@@ -271,6 +254,14 @@ impl Session {
     }
 }
 
+impl InRepo {
+    /// The agents of the token's owner, on all machines.
+    pub async fn agents_of_owner(&self) -> Outcome<Vec<Agent>> {
+        let owner = Some(self.login.owner.clone());
+        Ok(self.client.agents(&AgentFilter { owner, ..AgentFilter::default() }).await?)
+    }
+}
+
 /// The command after which the coordinator at `url` is asked, where another one is now.
 fn go_to(url: &str, repo: Option<&Repo>) -> String {
     match (std::env::var_os(URL_VARIABLE).filter(|text| !text.is_empty()), repo) {
@@ -279,7 +270,7 @@ fn go_to(url: &str, repo: Option<&Repo>) -> String {
     }
 }
 
-/// What runs remotely: nothing while the team has hybrid mode off.
+/// The types that run remotely: none while the team has hybrid mode off.
 pub fn remote_agents(config: &HybridConfig) -> &[String] {
     if config.enabled { &config.remote_agents } else { &[] }
 }

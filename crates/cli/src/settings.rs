@@ -1,46 +1,36 @@
-//! What this machine has been told: logins, repos, its own label. No secret is
-//! in here.
+//! The settings of this machine: logins, repos, its own label; no secrets.
 
-use crate::failure::{Failure, Outcome, io};
-use crate::home::{Draft, Home, check_ours};
+use crate::failure::{Outcome, io};
+use crate::files::{Draft, check_trusted, read, read_json, write_json};
+use crate::home::Home;
 use crate::remote::{self, Remote, without_user};
 use crate::secrets::Name;
-use multiclaude_hybrid_bridge::dirs::{Dirs, make_dir, write_durably};
+use multiclaude_hybrid_bridge::dirs::make_dir;
+use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::token::{Scope, TokenKind};
 use multiclaude_hybrid_client::protocol::{Owner, Repo};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
 use uuid::Uuid;
 
-/// Characters of a node's label.
 pub const NODE_MAX: usize = 20;
 
-/// Where a login's token is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
-    /// In the system's keychain.
     Keychain,
-    /// In the file `credentials`.
     File,
 }
 
 /// A token that this machine has; its secret part is elsewhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Login {
-    /// The coordinator.
     pub url: String,
-    /// Names the token.
     pub token_id: String,
-    /// What it may do.
     pub kind: TokenKind,
-    /// Whose it is.
     pub owner: Owner,
-    /// What it covers.
     #[serde(default)]
     pub repos: Vec<Scope>,
-    /// Where the secret part is.
     pub place: Place,
     /// May it go over plain http to another machine?
     #[serde(default)]
@@ -48,7 +38,6 @@ pub struct Login {
 }
 
 impl Login {
-    /// Where its secret part is found.
     pub fn secret(&self) -> Name {
         Name::token(&self.url, &self.token_id)
     }
@@ -58,7 +47,6 @@ impl Login {
         which == self.owner.as_str() || which == self.kind.as_str() || which == self.token_id
     }
 
-    /// May it act for agents of `owner`?
     pub fn acts_for(&self, owner: &Owner) -> bool {
         self.kind != TokenKind::User || self.owner == *owner
     }
@@ -74,18 +62,16 @@ impl Login {
 pub struct Key {
     /// The public part, `age1…`, which also names the secret one.
     pub recipient: String,
-    /// Where the secret part is.
     pub place: Place,
 }
 
 impl Key {
-    /// Where its secret part is found.
     pub fn secret(&self) -> Name {
         Name::key(&self.recipient)
     }
 }
 
-/// What a token covers, for people.
+/// The repos of a token, for people.
 pub fn covered(kind: TokenKind, repos: &[Scope]) -> String {
     match kind {
         TokenKind::Admin => "every repo, for management only".to_owned(),
@@ -93,12 +79,11 @@ pub fn covered(kind: TokenKind, repos: &[Scope]) -> String {
     }
 }
 
-/// What a name of multiclaude's means, where its URL does not say.
+/// The repo of one of multiclaude's names, if the URL of its clone does not name it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nickname {
-    /// This repo.
     pub repo: Repo,
-    /// What multiclaude had cloned when that was said, if it had: see [`origin`].
+    /// The clone that had the name when this was configured, if there was one: see [`origin`].
     pub origin: Option<String>,
 }
 
@@ -108,14 +93,13 @@ impl Nickname {
     pub fn holds(&self, url: Option<&str>) -> bool {
         match (url, &self.origin) {
             (None, _) => true,
-            (Some(url), Some(said)) => origin(url) == origin(said),
+            (Some(url), Some(known)) => origin(url) == origin(known),
             (Some(url), None) => remote::parse(url).repo().is_none(),
         }
     }
 }
 
-/// What a URL names, however it is spelled and whatever credentials are in it:
-/// `owner/repo`, else the URL without them.
+/// A URL in one spelling: `owner/repo`, else the URL without credentials.
 pub fn origin(url: &str) -> String {
     match remote::parse(url) {
         Remote::Is { repo, .. } => repo.to_string(),
@@ -123,11 +107,9 @@ pub fn origin(url: &str) -> String {
     }
 }
 
-/// What was decided about one repo.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RepoSettings {
-    /// Is hybrid mode on here?
     pub enabled: bool,
     /// The coordinator, if another than the login's.
     pub api_endpoint: Option<String>,
@@ -135,32 +117,28 @@ pub struct RepoSettings {
     pub require_encryption: bool,
     /// Roles whose local agents stand down.
     pub stood_down: BTreeSet<String>,
-    /// Where its clones come from; another host is asked about.
+    /// The hosts of its clones; another one is asked about.
     pub hosts: BTreeSet<String>,
-    /// What ran remotely when the shared configuration was last read.
+    /// The types that ran remotely when the shared configuration was last read.
     pub remote_agents: Vec<String>,
 }
 
-/// What a home is called at the coordinator.
 #[derive(Debug, Serialize, Deserialize)]
 struct Identity {
     instance: String,
     node: String,
 }
 
-/// All of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
     /// Names this home in registrations: random, chosen once.
     pub instance: String,
-    /// The label of this machine in agents' names.
     pub node: Option<String>,
     /// The tokens, the latest last.
     pub logins: Vec<Login>,
     /// The key that agents of this machine are written to with.
     pub key: Option<Key>,
-    /// By `owner/repo`.
     pub repos: BTreeMap<String, RepoSettings>,
     /// multiclaude's nicknames that its state does not explain.
     pub nicknames: BTreeMap<String, Nickname>,
@@ -183,25 +161,18 @@ impl Settings {
     /// Reads them; defaults if there are none yet.
     pub fn load(home: &Home) -> Outcome<Self> {
         let path = home.settings();
-        check_ours(&home.hybrid())?;
-        check_ours(&path)?;
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::first(home)),
-            Err(error) => return Err(io("read", &path)(error)),
-        };
-        serde_json::from_str(&text).map_err(|error| {
-            let path = path.display();
-            Failure::new(format!("{path} is damaged: {error}")).hint(format!(
-                "fix it, or start again: mv {path} {path}.damaged, then log in again"
-            ))
-        })
+        check_trusted(&home.hybrid())?;
+        check_trusted(&path)?;
+        let known = read_json(&path, |path| {
+            format!("fix it, or start again: mv {path} {path}.damaged, then log in again")
+        });
+        Ok(known?.unwrap_or_else(|| Self::first(home)))
     }
 
     /// The settings of a home that has none yet, or whose settings were removed:
     /// to the coordinator it is the same home as before.
     fn first(home: &Home) -> Self {
-        let text = std::fs::read(Dirs::of_home(home.user()).identity()).ok();
+        let text = read(&home.bridge().identity()).ok().flatten();
         let known: Option<Identity> = text.and_then(|text| serde_json::from_slice(&text).ok());
         match known {
             Some(Identity { instance, node }) => {
@@ -213,13 +184,11 @@ impl Settings {
 
     /// Writes down, outside of multiclaude's directory, what this home is called.
     pub fn keep_identity(&self, home: &Home) -> Outcome {
-        let path = Dirs::of_home(home.user()).identity();
+        let path = home.bridge().identity();
         let identity = Identity { instance: self.instance.clone(), node: self.node() };
-        let text = serde_json::to_vec_pretty(&identity)
-            .map_err(|error| Failure::new(format!("cannot write the identity: {error}")))?;
         let dir = path.parent().unwrap_or(home.user());
-        let written = make_dir(dir).and_then(|()| write_durably(&path, &text, 0o600));
-        written.map_err(io("write", &path))
+        make_dir(dir).map_err(io("create", dir))?;
+        write_json(&path, &identity)
     }
 
     /// Reads, changes and writes them, one process at a time.
@@ -233,9 +202,7 @@ impl Settings {
 
     /// Their file, to be placed. The caller holds the [`Home::lock`].
     pub fn draft(&self, home: &Home) -> Outcome<Draft> {
-        let text = serde_json::to_vec_pretty(self)
-            .map_err(|error| Failure::new(format!("cannot write the settings: {error}")))?;
-        Draft::write(&home.settings(), &text)
+        Draft::json(&home.settings(), self)
     }
 
     /// The secrets that they refer to, and where those are.
@@ -244,12 +211,19 @@ impl Settings {
         tokens.chain(self.key.iter().map(|key| (key.secret(), key.place)))
     }
 
-    /// Do they refer to this secret?
     pub fn refers_to(&self, name: &Name, place: Place) -> bool {
         self.secrets().any(|secret| secret == (name.clone(), place))
     }
 
-    /// What was decided about `repo`.
+    /// Has this home registered the agent? A label in its metadata is no proof.
+    pub fn has_registered(&self, agent: &Agent) -> bool {
+        agent.instance.as_ref() == Some(&self.instance)
+    }
+
+    pub fn known_repos(&self) -> impl Iterator<Item = Repo> {
+        self.repos.keys().filter_map(|name| Repo::parse(name).ok())
+    }
+
     pub fn repo(&self, repo: &Repo) -> RepoSettings {
         self.repos.get(repo.as_str()).cloned().unwrap_or_default()
     }
@@ -309,24 +283,24 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_another_clone_got_since_means_what_that_was_cloned_from() {
-        let said_of = |url: Option<&str>| Nickname {
+    fn a_name_that_moved_to_another_clone_means_the_repo_of_that_clone() {
+        let nickname_of = |url: Option<&str>| Nickname {
             repo: Repo::parse("acme/app").unwrap(),
             origin: url.map(origin),
         };
         let (path, github) = ("/srv/app.git", "https://github.com/acme/lib");
-        assert!(said_of(Some(path)).holds(Some(path)));
-        assert!(said_of(Some(path)).holds(None));
-        assert!(!said_of(Some(path)).holds(Some(github)));
-        assert!(!said_of(Some(path)).holds(Some("/srv/other.git")));
-        assert!(said_of(None).holds(Some(path)));
-        assert!(!said_of(None).holds(Some(github)));
+        assert!(nickname_of(Some(path)).holds(Some(path)));
+        assert!(nickname_of(Some(path)).holds(None));
+        assert!(!nickname_of(Some(path)).holds(Some(github)));
+        assert!(!nickname_of(Some(path)).holds(Some("/srv/other.git")));
+        assert!(nickname_of(None).holds(Some(path)));
+        assert!(!nickname_of(None).holds(Some(github)));
         for same in [
             "https://github.com/acme/lib.git",
             "git@github.com:acme/lib",
             "https://dan:secret@github.com/Acme/Lib/",
         ] {
-            assert!(said_of(Some(github)).holds(Some(same)), "{same}");
+            assert!(nickname_of(Some(github)).holds(Some(same)), "{same}");
         }
         assert_eq!(origin("https://dan:secret@example.com/app.git"), "https://example.com/app.git");
     }

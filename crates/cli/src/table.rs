@@ -1,6 +1,7 @@
 //! Tables that fit the terminal: 80 columns, or as wide as it says it is.
 
-use crate::output::Look;
+use crate::output::{Look, line, safe};
+use std::fmt::Display;
 use std::io::IsTerminal as _;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -8,10 +9,9 @@ use unicode_width::UnicodeWidthStr as _;
 const USUAL: usize = 80;
 /// A column is not made narrower than that.
 const LEAST: usize = 8;
-/// Spaces between columns.
 const GAP: usize = 2;
 
-/// What gives way where a table is too wide.
+/// How a column gives way in a table that is too wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fit {
     /// Nothing: ids and names, which are copied.
@@ -22,9 +22,37 @@ pub enum Fit {
     Spare,
 }
 
-/// A table with a head: titles, and how each column gives way.
-pub fn table(head: &[(&str, Fit)], rows: &[Vec<(String, Look)>]) -> String {
-    fitted(head, rows, width())
+/// A cell, and how it looks.
+pub type Cell = (String, Look);
+
+/// A column: its title, how it gives way, and its cell of a row.
+pub type Column<'a, T> = (&'a str, Fit, &'a dyn Fn(&T) -> Cell);
+
+/// A cell like most: on one line, at most 40 characters.
+pub fn cell(text: impl Display) -> Cell {
+    (line(&text.to_string(), 40), Look::Plain)
+}
+
+/// A cell that is never cut.
+pub fn whole(text: impl Display) -> Cell {
+    (safe(&text.to_string()), Look::Plain)
+}
+
+pub fn table<T>(rows: &[T], columns: &[Column<'_, T>]) -> String {
+    let head: Vec<_> = columns.iter().map(|(title, fit, _)| (*title, *fit)).collect();
+    let cells = |row: &T| columns.iter().map(|(.., cell)| cell(row)).collect();
+    fitted(&head, &rows.iter().map(cells).collect::<Vec<_>>(), width())
+}
+
+/// Labelled texts below a head, a line each; labels without a text are left out. Further
+/// lines of a text are indented. All must be safe to print.
+pub fn details(head: String, rows: &[(&str, Option<String>)]) -> String {
+    let line = |(label, text): &(&str, Option<String>)| {
+        let text = text.as_ref()?.replace('\n', &format!("\n{:13}", ""));
+        Some(format!("  {label:<10} {text}"))
+    };
+    let lines = rows.iter().filter_map(line);
+    std::iter::once(head).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 /// `COLUMNS`, else what the terminal says.
@@ -38,7 +66,7 @@ fn width() -> usize {
     asked.or_else(real).filter(|width| *width > 0).unwrap_or(USUAL)
 }
 
-fn fitted(head: &[(&str, Fit)], rows: &[Vec<(String, Look)>], most: usize) -> String {
+fn fitted(head: &[(&str, Fit)], rows: &[Vec<Cell>], most: usize) -> String {
     let widest = |at: usize| {
         let cells = rows.iter().filter_map(|row| row.get(at)).map(|(text, _)| text.width());
         cells.chain(head.get(at).map(|(title, _)| title.width())).max().unwrap_or(0)
@@ -64,7 +92,7 @@ fn fitted(head: &[(&str, Fit)], rows: &[Vec<(String, Look)>], most: usize) -> St
         *width -= 1;
     }
     let titles: Vec<_> = head.iter().map(|(title, _)| ((*title).to_owned(), Look::Dim)).collect();
-    let line = |row: &Vec<(String, Look)>| {
+    let line = |row: &Vec<Cell>| {
         let mut text = String::new();
         for (at, _, width) in &columns {
             let Some((word, look)) = row.get(*at) else { continue };
@@ -107,11 +135,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn plain(cells: &[&str]) -> Vec<(String, Look)> {
+    fn plain(cells: &[&str]) -> Vec<Cell> {
         cells.iter().map(|cell| ((*cell).to_owned(), Look::Plain)).collect()
     }
 
-    fn shown(head: &[(&str, Fit)], rows: &[Vec<(String, Look)>], most: usize) -> String {
+    fn shown(head: &[(&str, Fit)], rows: &[Vec<Cell>], most: usize) -> String {
         let text = fitted(head, rows, most);
         // Marks of looks take no room.
         text.chars().filter(|character| *character == '\n' || !character.is_control()).collect()
@@ -125,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn where_it_is_too_wide_spare_columns_go_and_texts_are_cut() {
+    fn in_a_table_that_is_too_wide_spare_columns_go_and_texts_are_cut() {
         let rows = [plain(&["spn_1", "here", "Fix the flaky test in the parser", "7 s ago"])];
         let head = [("ID", Whole), ("WHERE", Spare), ("TASK", Shrinks), ("AGE", Spare)];
         assert_eq!(
@@ -140,7 +168,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_line_fits_if_what_is_whole_does(
+        fn every_line_fits_if_its_whole_columns_do(
             cells in prop::collection::vec(prop::collection::vec("[a-zé日🔥 ]{0,60}", 4), 0..6),
         ) {
             let rows: Vec<_> = cells

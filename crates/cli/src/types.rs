@@ -1,9 +1,9 @@
-//! The types of agents that multiclaude has. Forks of it have others, so another type
-//! is allowed where that is said.
+//! The types of agents that multiclaude has. Forks of it have others, so
+//! `--allow-unknown-type` allows another one.
 
 use crate::failure::{Failure, Outcome};
+use multiclaude_hybrid_client::protocol::agent::{Agent, AgentStatus};
 
-/// All of multiclaude's own.
 pub const KNOWN: [&str; 7] = [
     "supervisor",
     "worker",
@@ -14,7 +14,19 @@ pub const KNOWN: [&str; 7] = [
     "generic-persistent",
 ];
 
-/// Is it one of multiclaude's?
+/// The type of a merge-queue, and the name of the one that serves all machines of a repo. Two
+/// of them would merge the same pull requests.
+pub const MERGE_QUEUE: &str = "merge-queue";
+
+/// The merge-queue that serves all machines.
+pub fn serving_merge_queue(agents: &[Agent]) -> Option<&Agent> {
+    agents.iter().find(|agent| {
+        agent.name.as_str() == MERGE_QUEUE
+            && agent.r#type == MERGE_QUEUE
+            && agent.status != AgentStatus::Stopped
+    })
+}
+
 pub fn is_known(kind: &str) -> bool {
     KNOWN.contains(&kind)
 }
@@ -25,15 +37,14 @@ pub fn check<'a>(flag: &str, kinds: impl IntoIterator<Item = &'a str>, allowed: 
     let Some(kind) = unknown.filter(|_| !allowed) else {
         return Ok(());
     };
-    let meant = match nearest(kind) {
-        Some(meant) => format!("did you mean {meant}?"),
+    let suggestion = match nearest(kind) {
+        Some(known) => format!("did you mean {known}?"),
         None => format!("the types are {}.", KNOWN.join(", ")),
     };
     Err(Failure::usage(format!("{flag}: multiclaude has no agents of type {kind:?}"))
-        .hint(format!("{meant} A type of your own: --allow-unknown-type")))
+        .hint(format!("{suggestion} To allow another type: --allow-unknown-type")))
 }
 
-/// The type that a mistyped one is nearest to.
 fn nearest(kind: &str) -> Option<&'static str> {
     let kind = kind.trim().to_lowercase().replace(['_', ' '], "-");
     let far = |known: &&str| strsim::damerau_levenshtein(&kind, known);
@@ -47,8 +58,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_mistyped_is_refused_with_what_was_meant() {
-        for (typed, meant) in [
+    fn a_mistyped_type_is_refused_with_a_suggestion() {
+        for (typed, suggestion) in [
             ("mergequeue", "merge-queue"),
             ("merge_queue", "merge-queue"),
             ("Merge-Queue", "merge-queue"),
@@ -65,7 +76,7 @@ mod tests {
         ] {
             let refused = check("--type", [typed], false).unwrap_err();
             let hint = refused.hint.unwrap();
-            assert!(hint.contains(&format!("did you mean {meant}?")), "{typed}: {hint}");
+            assert!(hint.contains(&format!("did you mean {suggestion}?")), "{typed}: {hint}");
             assert!(check("--type", [typed], true).is_ok(), "{typed}");
         }
         let refused = check("--type", ["worker", "janitor"], false).unwrap_err();

@@ -102,7 +102,7 @@ async fn without_a_bridge_the_remote_merge_queue_is_out_of_reach_so_one_is_start
 }
 
 #[tokio::test]
-async fn repos_that_this_machine_has_no_part_in_are_nobodys_business() {
+async fn repos_without_a_token_here_are_left_out() {
     let (mut machine, world) = with_shim().await;
     machine.run(&["logout"]);
     machine.run_with(&["login", "--url", &world.url], &shared().await.admin);
@@ -122,7 +122,7 @@ async fn repos_that_this_machine_has_no_part_in_are_nobodys_business() {
 }
 
 #[tokio::test]
-async fn what_a_team_with_hybrid_mode_off_runs_remotely_does_not_matter() {
+async fn remote_types_do_not_count_while_the_team_has_hybrid_mode_off() {
     let (mut machine, world) = with_shim().await;
     let config = json!({"remote_agents": ["worker", "merge-queue"], "enabled": false});
     let put = world.ci.call(Method::PUT, "/config", &[], Some(&config));
@@ -134,7 +134,7 @@ async fn what_a_team_with_hybrid_mode_off_runs_remotely_does_not_matter() {
 }
 
 #[tokio::test]
-async fn what_runs_here_is_called_local_whatever_the_team_wants_and_whoever_is_away() {
+async fn agents_that_run_here_are_local_whatever_the_shared_configuration_says() {
     let (mut machine, world) = dans().await;
     machine.multiclaude(
         &format!("https://github.com/{}", world.repo),
@@ -195,10 +195,10 @@ async fn logging_in_again_forgets_a_token_that_was_revoked() {
 async fn damaged_settings_keep_neither_the_doctor_nor_the_shim() {
     let (mut machine, _) = with_shim().await;
     damage(&machine);
-    let told = machine.run(&["doctor"]);
-    assert_eq!(told.code, 1);
-    assert!(told.stdout.contains("settings.json is damaged"), "{told:?}");
-    assert!(told.stdout.contains("hint: fix it, or start again"), "{told:?}");
+    let report = machine.run(&["doctor"]);
+    assert_eq!(report.code, 1);
+    assert!(report.stdout.contains("settings.json is damaged"), "{report:?}");
+    assert!(report.stdout.contains("hint: fix it, or start again"), "{report:?}");
     assert_eq!(machine.run(&["shim", "install"]).code, 0);
     assert_eq!(machine.run(&["shim", "uninstall"]).code, 0);
     assert!(!machine.path(".multiclaude/hybrid/shim/multiclaude").exists());
@@ -209,17 +209,17 @@ async fn damaged_settings_keep_neither_the_doctor_nor_the_shim() {
 async fn the_doctor_names_a_coordinator_that_hangs_once_and_asks_no_further() {
     let (mut machine, world) = dans().await;
     machine.run_with(&["login", "--url", &world.url], &world.tokens[1]);
-    // It takes connections, and never says a word.
+    // It takes connections and never answers.
     let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1", hanging.local_addr().unwrap());
     move_coordinator(&machine, &world.url, &url);
-    let told = machine.run(&["doctor", "--timeout", "1"]).stdout;
-    assert_eq!(told.matches("does not answer").count(), 1, "{told}");
+    let report = machine.run(&["doctor", "--timeout", "1"]).stdout;
+    assert_eq!(report.matches("does not answer").count(), 1, "{report}");
     hanging.set_nonblocking(true).unwrap();
     let connections = hanging.incoming().take_while(Result::is_ok).count();
     // One for each of the two tokens, and none for the repo.
     assert_eq!(connections, 2);
-    assert!(!told.contains(&format!("repo {}", world.repo)), "{told}");
+    assert!(!report.contains(&format!("repo {}", world.repo)), "{report}");
 }
 
 #[tokio::test]
@@ -229,17 +229,17 @@ async fn the_doctor_sees_two_merge_queues() {
         &format!("https://github.com/{}", world.repo),
         &[("merge-queue", "merge-queue")],
     );
-    let told = machine.run(&["doctor"]).stdout;
-    assert!(!told.contains("a merge-queue runs here"), "{told}");
+    let report = machine.run(&["doctor"]).stdout;
+    assert!(!report.contains("a merge-queue runs here"), "{report}");
     let queue = json!({"name": "merge-queue", "type": "merge-queue"});
     // Dan's own, registered by hand: it may be the one here.
     world.dan.register(&queue).await.unwrap();
-    let told = machine.run(&["doctor"]).stdout;
-    assert!(!told.contains("a merge-queue runs here"), "{told}");
+    let report = machine.run(&["doctor"]).stdout;
+    assert!(!report.contains("a merge-queue runs here"), "{report}");
     world.dan.deregister("merge-queue").await.unwrap();
     world.ci.register(&queue).await.unwrap();
-    let told = machine.run(&["doctor"]).stdout;
-    assert!(told.contains("a merge-queue runs here, and ci serves one"), "{told}");
+    let report = machine.run(&["doctor"]).stdout;
+    assert!(report.contains("a merge-queue runs here, and ci serves one"), "{report}");
 }
 
 #[tokio::test]
@@ -258,7 +258,7 @@ async fn a_message_is_refused_where_it_is_not_known_which_repo_it_is_of() {
 }
 
 #[tokio::test]
-async fn an_agent_that_is_stopped_serves_nobody() {
+async fn a_stopped_agent_does_not_serve_a_role() {
     let (mut machine, world) = dans().await;
     team_runs(&world, &["merge-queue"]).await;
     let queue = json!({"name": "merge-queue", "type": "merge-queue"});
@@ -266,6 +266,6 @@ async fn an_agent_that_is_stopped_serves_nobody() {
     let unserved = "merge-queue is to run remotely, and no running agent serves it";
     assert!(!machine.run(&["doctor"]).stdout.contains(unserved));
     world.ci.update("merge-queue", &json!({"status": "stopped"})).await.unwrap();
-    let told = machine.run(&["doctor"]).stdout;
-    assert!(told.contains(unserved), "{told}");
+    let report = machine.run(&["doctor"]).stdout;
+    assert!(report.contains(unserved), "{report}");
 }

@@ -35,7 +35,7 @@ fn holds(dir: &Path, text: &str) -> bool {
 }
 
 #[tokio::test]
-async fn an_encrypted_message_is_read_by_its_recipient_and_by_nobody_else() {
+async fn only_the_recipient_reads_an_encrypted_message() {
     let (mut dan, mut ann, world) = both("always").await;
     let repo = world.repo.as_str();
     register(&mut ann, &world, "ann-ws");
@@ -71,8 +71,8 @@ async fn a_changed_key_is_refused_until_it_is_trusted() {
     dan.run(&["keys"]);
     assert_eq!(send(&mut dan), 0);
     world.ann.deregister("ann-ws").await.unwrap();
-    let mut anew = on_machine(&world, &world.tokens[1], "new");
-    register(&mut anew, &world, "ann-ws");
+    let mut second = on_machine(&world, &world.tokens[1], "new");
+    register(&mut second, &world, "ann-ws");
     assert_eq!(send(&mut dan), 6);
     dan.run(&["keys", "trust", "ann-ws", "--repo", repo]);
     assert_eq!(send(&mut dan), 0);
@@ -106,11 +106,11 @@ async fn where_encryption_is_as_possible_a_changed_key_is_warned_about_and_plain
     snapshot("mixed", &ann);
     assert_eq!(world.ann.messages("plain", "").await.unwrap()[0].body, "not encrypted");
     world.ann.deregister("ann-ws").await.unwrap();
-    let mut anew = on_machine(&world, &world.tokens[1], "new");
-    register(&mut anew, &world, "ann-ws");
+    let mut second = on_machine(&world, &world.tokens[1], "new");
+    register(&mut second, &world, "ann-ws");
     let warned = send(&mut dan, "ann-ws", "to the new key");
     assert!(warned.stderr.contains("has changed"), "{warned:?}");
-    let shown = anew.run(&["inbox", "--repo", repo, "--json", "ann-ws"]).json();
+    let shown = second.run(&["inbox", "--repo", repo, "--json", "ann-ws"]).json();
     assert_eq!(shown[0]["body"], "to the new key");
 }
 
@@ -155,7 +155,7 @@ async fn a_ciphertext_without_its_mark_is_one_all_the_same() {
     dan.run(&["config", &world.repo, "--require-encryption=true"]);
     dan.run(&["send", "--repo", &world.repo, "ann-ws", "hidden"]);
     let sealed = world.ann.messages("ann-ws", "").await.unwrap()[0].body.clone();
-    // As dan again, and as somebody else.
+    // As dan again, and as another owner.
     world.dan.send(&message("user:dan", "ann-ws", &sealed), None).await.unwrap();
     world.ci.register(&agent("ci-bot")).await.unwrap();
     world.ci.send(&message("ci-bot", "ann-ws", &sealed), None).await.unwrap();

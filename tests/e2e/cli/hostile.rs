@@ -17,7 +17,7 @@ fn who(id: &str) -> Value {
     json!({"token_id": id, "kind": "admin", "owner": "admin", "repos": []})
 }
 
-/// A token that nobody has, well-formed.
+/// A well-formed token that does not exist.
 fn token() -> String {
     use multiclaude_hybrid_protocol::token::{SecretToken, TokenKind};
     SecretToken::new(TokenKind::Admin, [9; 32]).reveal().to_owned()
@@ -53,7 +53,7 @@ async fn a_token_id_that_is_none_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_coordinator_says_neither_steers_the_terminal_nor_repeats_a_secret() {
+async fn an_answer_of_a_coordinator_neither_steers_the_terminal_nor_repeats_a_secret() {
     let evil = Fake::start(|path| {
         if path.ends_with("/whoami") {
             return answer(200, &who("tok_admin"));
@@ -166,7 +166,7 @@ async fn a_proxy_before_the_coordinator_is_not_taken_for_another_program() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_speaks_no_tls_is_said_to_be_there() {
+async fn a_server_without_tls_is_reported_as_reachable() {
     let plain = Fake::start(|_| answer(200, &who("tok_admin"))).await;
     let mut machine = Machine::new();
     let url = plain.url.replace("http://", "https://");

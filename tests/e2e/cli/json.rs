@@ -46,7 +46,7 @@ async fn every_command_that_prints_prints_json_for_programs() {
 }
 
 #[tokio::test]
-async fn what_admins_print_is_json_too() {
+async fn commands_for_admins_print_json_too() {
     let (_, world) = dans().await;
     let admin = shared().await.admin.clone();
     let mut machine = on_machine(&world, &admin, "ops");

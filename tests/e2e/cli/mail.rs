@@ -105,7 +105,7 @@ async fn an_agents_worktree_sends_in_its_name_and_reads_its_mail() {
     assert!(read.stdout.contains("thanks"), "{read:?}");
     let messages = world.dan.messages("clever-fox-lap", "").await.unwrap();
     assert_eq!(messages[0].status, MessageStatus::Pending);
-    // An agent that nobody registered is not spoken for.
+    // An agent that is not registered cannot be the sender.
     machine.enter(".multiclaude/wts/app/default");
     let sent = machine.run(&["--json", "send", "queue", "hi"]);
     assert_eq!(sent.json()["from"], "user:dan");
@@ -138,7 +138,7 @@ async fn whoever_works_in_a_worktree_reads_no_mail_but_that_agents() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_says_why() {
+async fn a_message_that_cannot_be_sent_says_why() {
     let (mut machine, world) = dans().await;
     world.ann.register(&agent("anns")).await.unwrap();
     machine.run(&["send", "--repo", &world.repo, "nobody", "hi"]);
@@ -251,7 +251,7 @@ async fn a_type_that_multiclaude_does_not_have_is_refused_with_what_was_meant() 
 }
 
 #[tokio::test]
-async fn a_service_token_looks_at_other_owners_mail_and_changes_it_only_if_told_to() {
+async fn a_service_token_changes_the_mail_of_other_owners_only_on_request() {
     let world = shared().await.world().await;
     let mut ci = on_machine(&world, &world.tokens[2], "ci");
     let repo = world.repo.as_str();

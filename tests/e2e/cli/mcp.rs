@@ -9,7 +9,7 @@ const SETTINGS: &str = "{\n  \"numStartups\": 12,\n  \"mcpServers\": {\n    \"ot
 async fn the_mcp_server_comes_in_and_goes_out_and_the_rest_of_the_file_stays() {
     let (mut dan, _) = dans().await;
     dan.write(".claude.json", SETTINGS);
-    // Nobody can be asked.
+    // No person can be asked.
     dan.run(&["mcp", "install"]);
     dan.run(&["mcp", "install", "--yes"]);
     let text = fs::read_to_string(dan.path(".claude.json")).unwrap();
@@ -20,7 +20,7 @@ async fn the_mcp_server_comes_in_and_goes_out_and_the_rest_of_the_file_stays() {
     dan.run(&["mcp", "install", "--yes"]);
     dan.run(&["mcp", "uninstall"]);
     assert_eq!(fs::read_to_string(dan.path(".claude.json")).unwrap(), SETTINGS);
-    // An entry with other arguments is put right; that of somebody else is theirs.
+    // An entry with other arguments is corrected; a foreign one is left alone.
     let mut ours = serde_json::json!({ "mcpServers": { "multiclaude-hybrid": {
         "type": "stdio", "command": dan.path("bin/multiclaude-hybrid"), "args": ["mcp", "--old"],
     } } });

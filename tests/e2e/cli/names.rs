@@ -59,7 +59,7 @@ async fn a_line_that_is_wrong_in_its_second_half_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_knows_does_not_hide_the_clone() {
+async fn an_unknown_name_does_not_hide_the_clone() {
     let (mut machine, world) = dans().await;
     clones(&machine, &[("app", &format!("https://github.com/{}", world.repo))]);
     let typo = machine.run(&["config", "aap", &format!("--name={}", world.repo)]);
@@ -95,12 +95,12 @@ async fn a_name_that_is_taken_here_or_stopped_is_shown_as_such() {
     world.ci.update("sleeper", &stopped).await.unwrap();
     let listed = machine.run(&["list"]).stdout;
     assert!(listed.contains("sleeper (stopped)"), "{listed}");
-    let taken = "supervisor (multiclaude message means the one here)";
+    let taken = "supervisor (hidden from multiclaude message by the agent here)";
     assert!(listed.contains(taken), "{listed}");
 }
 
 #[tokio::test]
-async fn what_nobody_knows_is_not_called_disabled() {
+async fn an_unknown_repo_is_not_called_disabled() {
     let (mut machine, world) = with_shim().await;
     let elsewhere = machine.path("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
@@ -122,16 +122,16 @@ async fn what_nobody_knows_is_not_called_disabled() {
 }
 
 #[tokio::test]
-async fn a_fork_is_told_from_the_repo_that_the_team_works_in() {
+async fn a_fork_is_distinguished_from_the_repo_of_the_team() {
     let (mut machine, world) = dans().await;
     let (owner, name) = world.repo.split_once('/').unwrap();
     let fork = json!({"github_url": "https://github.com/dan/fork", "fork_config": {
         "is_fork": true, "upstream_owner": owner, "upstream_repo": name }});
     let state = json!({ "repos": { "fork": fork } });
     machine.write(".multiclaude/state.json", &state.to_string());
-    let told = machine.run(&["config", "fork", "--hybrid=true"]);
+    let printed = machine.run(&["config", "fork", "--hybrid=true"]);
     let hint = format!("config fork --name={}", world.repo);
-    assert!(told.stderr.contains(&hint), "{told:?}");
+    assert!(printed.stderr.contains(&hint), "{printed:?}");
     // What is set for the team's repo already is not lost, nor what was for the fork.
     machine.run(&["config", "fork", "--require-encryption=true"]);
     machine.run(&["config", &world.repo, "--hybrid=false"]);

@@ -42,8 +42,8 @@ async fn every_command_says_that_the_coordinator_is_away_and_works_again_when_it
         let args = [&["--timeout", "5"], args].concat();
         let ran = machine.run(&args);
         assert_eq!(ran.code, code, "{args:?}: {ran:?}");
-        let told = ran.stderr + &ran.stdout;
-        assert!(told.contains("cannot be reached"), "{args:?}: {told}");
+        let printed = ran.stderr + &ran.stdout;
+        assert!(printed.contains("cannot be reached"), "{args:?}: {printed}");
         assert!(started.elapsed() < Duration::from_secs(20), "{args:?}");
     }
     snapshot("away", &machine);

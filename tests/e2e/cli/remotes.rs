@@ -124,7 +124,7 @@ async fn another_clone_of_what_a_name_was_explained_for_is_known_too() {
 }
 
 #[tokio::test]
-async fn a_clone_from_another_host_than_the_repo_was_set_up_with_is_refused_until_it_is_said() {
+async fn a_clone_from_another_host_is_refused_until_the_host_is_allowed() {
     let (mut machine, world) = dans().await;
     let alias = "#!/bin/sh\n[ \"$1 $2 $3\" = '-G -- work' ] && echo 'hostname ssh.github.com'\n";
     machine.install("ssh", alias);

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 #[tokio::test]
-async fn what_nobody_reads_is_not_reported_as_read() {
+async fn a_message_whose_output_is_not_read_is_not_reported_as_read() {
     let (machine, world) = dans().await;
     world.dan.register(&agent("desk")).await.unwrap();
     world.ann.register(&agent("anns")).await.unwrap();
@@ -21,7 +21,7 @@ async fn what_nobody_reads_is_not_reported_as_read() {
         let mut child = command.kill_on_drop(true).spawn().unwrap();
         drop(child.stdout.take());
         let ended = tokio::time::timeout(Duration::from_secs(30), child.wait()).await;
-        let ended = ended.expect("it goes on though nobody reads").unwrap();
+        let ended = ended.expect("it runs on without a reader").unwrap();
         assert_eq!(ended.code(), Some(141));
     }
     let waiting = world.dan.messages("desk", "status=pending").await.unwrap();
@@ -29,7 +29,7 @@ async fn what_nobody_reads_is_not_reported_as_read() {
 }
 
 #[tokio::test]
-async fn what_nobody_can_see_is_neither_marked_nor_made() {
+async fn without_an_output_nothing_is_marked_or_created() {
     let (mut machine, world) = dans().await;
     let repo = &world.repo;
     let ci = &mut super::on_machine(&world, &world.tokens[2], "ci");
@@ -70,7 +70,7 @@ async fn what_nobody_can_see_is_neither_marked_nor_made() {
 }
 
 #[tokio::test]
-async fn a_full_disk_behind_standard_output_is_told_in_words() {
+async fn a_full_disk_behind_standard_output_is_an_error() {
     let (machine, _) = dans().await;
     let full = || fs::File::options().write(true).open("/dev/full").unwrap();
     let ran = ended(machine.hybrid(&["whoami"]).stdout(full()).spawn().unwrap()).await;

@@ -5,8 +5,8 @@ use e2e::{Machine, Runner, eventually, shared};
 
 #[tokio::test]
 async fn a_runner_that_cannot_run_says_what_it_lacks() {
-    let mut nobody = Machine::new();
-    nobody.run(&["runner", "run", "acme/app"]);
+    let mut without_login = Machine::new();
+    without_login.run(&["runner", "run", "acme/app"]);
     let world = shared().await.world().await;
     let mut machine = on_machine(&world, &world.tokens[2], "box");
     let repo = world.repo.as_str();
@@ -31,7 +31,7 @@ async fn a_runner_that_cannot_run_says_what_it_lacks() {
     machine.run(&["runner", "run", repo, "--", "agent", "{taks}"]);
     machine.run(&["mcp", "call", "list_agents", "no json"]);
     snapshot("runner_refused", &machine);
-    assert_eq!(nobody.run(&["runner", "run", "acme/app"]).code, 3);
+    assert_eq!(without_login.run(&["runner", "run", "acme/app"]).code, 3);
 }
 
 #[tokio::test]

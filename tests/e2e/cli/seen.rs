@@ -193,7 +193,7 @@ async fn waiting_goes_on_through_an_outage() {
 }
 
 #[tokio::test]
-async fn what_to_wait_for_and_how_long_is_checked_before_anything_is_sent() {
+async fn goal_and_limit_of_waiting_are_checked_before_anything_is_sent() {
     let (mut machine, world) = with_desk().await;
     for options in [
         &["--wait=never"][..],

@@ -25,7 +25,7 @@ async fn the_help_names_every_command_and_exit_status() {
     snapshot("help", &machine);
 }
 
-/// What bash does when somebody presses Tab after the words `$@`.
+/// The completion of bash after the words `$@`.
 const TAB: &str = r#"
 . <(multiclaude-hybrid completions bash)
 complete=$(complete -p multiclaude-hybrid)
@@ -80,7 +80,7 @@ async fn bash_completes_commands_values_types_and_names() {
 }
 
 #[tokio::test]
-async fn without_a_login_no_name_is_completed_and_nothing_is_said() {
+async fn without_a_login_no_name_is_completed_and_nothing_is_printed() {
     let mut machine = Machine::new();
     machine.write("tab.sh", TAB);
     assert!(offered(&mut machine, &["send", "fo"]).is_empty());

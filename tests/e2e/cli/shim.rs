@@ -127,8 +127,8 @@ async fn a_repo_whose_merge_queue_is_served_elsewhere_gets_none_here() {
     let plain = fs::read_to_string(machine.path("called")).unwrap();
     assert!(!plain.contains("--no-merge-queue"), "{plain}");
     world.ci.register(&json!({"name": "merge-queue", "type": "merge-queue"})).await.unwrap();
-    let told = machine.sh(&line);
-    assert!(told.stderr.contains("served by ci"), "{told:?}");
+    let printed = machine.sh(&line);
+    assert!(printed.stderr.contains("served by ci"), "{printed:?}");
     let called = fs::read_to_string(machine.path("called")).unwrap();
     assert_eq!(called, format!("{plain}--no-merge-queue\n"));
 }

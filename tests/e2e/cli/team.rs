@@ -7,7 +7,7 @@ use serde_json::json;
 use std::os::unix::fs::PermissionsExt as _;
 
 #[tokio::test]
-async fn a_repo_is_configured_here_by_anybody_and_for_all_by_a_service() {
+async fn a_repo_is_configured_here_without_a_token_and_for_all_by_a_service() {
     let (mut machine, world) = dans().await;
     let repo = world.repo.as_str();
     machine.run(&["config", repo]);
@@ -64,7 +64,7 @@ async fn agents_that_were_registered_here_stay_known_under_a_new_label() {
 }
 
 #[tokio::test]
-async fn a_clone_of_a_path_needs_its_name_said_once() {
+async fn a_clone_of_a_path_needs_its_repo_named_once() {
     let (mut machine, world) = dans().await;
     machine.multiclaude("/srv/git/app.git", &[]);
     machine.run(&["agents", "--repo", "app"]);

@@ -4,7 +4,7 @@ use super::snapshot;
 use e2e::{Site, shared};
 
 #[tokio::test]
-async fn what_is_said_of_agents_of_other_machines() {
+async fn agents_of_other_machines_are_shown_with_how_to_reach_them() {
     let world = shared().await.world().await;
     let mut ann = Site::new(&world, &world.tokens[1], "ann");
     ann.start_bridge(&["--serve", "merge-queue"]);

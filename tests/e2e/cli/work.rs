@@ -99,7 +99,7 @@ async fn the_limit_of_workers_says_what_to_do() {
     world.ci.call(reqwest::Method::PUT, "/config", &[], Some(&limited)).await.unwrap();
     let line = ["work", "--repo", &world.repo, "--remote", "task", "--timeout", "2"];
     machine.run(&line);
-    // No runner: nothing ends by itself.
+    // No runner: no request ends.
     assert_eq!(machine.run(&line).code, 7);
     world.ci.typed().claim(&Claim::default(), None).await.unwrap().unwrap();
     assert_eq!(machine.run(&line).code, 7);
@@ -137,7 +137,7 @@ async fn a_task_is_refused_where_everything_is_to_be_encrypted() {
 }
 
 #[tokio::test]
-async fn what_a_runner_reports_is_shown_and_cannot_steer_the_terminal() {
+async fn a_report_of_a_runner_is_shown_and_cannot_steer_the_terminal() {
     let (mut machine, world) = dans().await;
     team_runs(&world, &["worker"]).await;
     machine.run(&["work", "--repo", &world.repo, "--remote", "Fix it"]);
@@ -256,7 +256,7 @@ fn git(machine: &Machine, line: &str) {
 }
 
 #[tokio::test]
-async fn commits_that_nobody_else_has_are_warned_about() {
+async fn commits_that_are_not_pushed_are_warned_about() {
     let (mut machine, world) = dans().await;
     machine.enter("app");
     git(&machine, "init -q -b work/x .");

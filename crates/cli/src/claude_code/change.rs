@@ -1,23 +1,17 @@
 //! A change of the file: shown as a diff, then written.
 
-use super::read;
 use crate::failure::{Failure, Outcome, io};
-use std::fs::{self, Permissions};
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use crate::files::{read, replace};
+use std::path::PathBuf;
 
 /// Bytes of an unchanged part of a line that a diff shows at most.
 const NEAR: usize = 80;
 
-/// A change of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The file.
     pub path: PathBuf,
     pub(super) before: Option<Vec<u8>>,
     pub(super) after: String,
-    pub(super) mode: u32,
 }
 
 impl Change {
@@ -33,7 +27,7 @@ impl Change {
             gone.chars().rev().zip(come.chars().rev()).take_while(|(one, other)| one == other);
         let end: usize = same.map(|(one, _)| one.len_utf8()).sum();
         let (gone, come) = (&gone[..gone.len() - end], &come[..come.len() - end]);
-        // What is replaced begins and ends within lines.
+        // A replacement begins and ends within lines.
         let replaced = !gone.trim().is_empty() && !come.trim().is_empty();
         let (head, tail) = (&before[..start], &before[before.len() - end..]);
         let head = head.rsplit('\n').next().filter(|part| replaced && part.len() <= NEAR);
@@ -49,28 +43,14 @@ impl Change {
     }
 
     /// Writes it, unless the file has changed meanwhile.
-    ///
-    /// # Errors
-    /// It cannot be written, or has changed.
     pub fn apply(&self) -> Outcome {
-        let now = read(&self.path)?.map(String::into_bytes);
-        if now != self.before {
+        if read(&self.path)? != self.before {
             return Err(Failure::new(format!(
                 "{} has changed meanwhile; nothing was written",
                 self.path.display()
             ))
             .hint("run the command again"));
         }
-        // A link stays one: what it leads to is replaced.
-        let target = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        let dir = target.parent().unwrap_or(Path::new("/"));
-        let write = || {
-            let mut draft = tempfile::NamedTempFile::new_in(dir)?;
-            draft.write_all(self.after.as_bytes())?;
-            draft.as_file().set_permissions(Permissions::from_mode(self.mode))?;
-            draft.as_file().sync_all()?;
-            draft.persist(&target).map(drop).map_err(|error| error.error)
-        };
-        write().map_err(io("write", &target))
+        replace(&self.path, self.after.as_bytes(), 0o600).map_err(io("write", &self.path))
     }
 }

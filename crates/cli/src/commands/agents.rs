@@ -2,14 +2,14 @@
 
 mod register;
 
+use crate::args::{RepoArg, one_of};
 use crate::completion;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Look, ago, line, now};
 use crate::sender::NODE;
 use crate::session::{InRepo, Need, Session};
-use crate::table::{Fit, table};
+use crate::table::{self, Column, Fit, cell, table};
 use crate::types;
-use crate::values::one_of;
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_client::AgentFilter;
 use multiclaude_hybrid_client::protocol::agent::EndpointTest;
@@ -22,9 +22,8 @@ use register::RegisterArgs;
 pub struct AgentsArgs {
     #[command(subcommand)]
     command: Option<AgentsCommand>,
-    /// The repo: multiclaude's name for it, or owner/repo
-    #[arg(long, short, value_name = "REPO", global = true)]
-    repo: Option<String>,
+    #[command(flatten)]
+    repo: RepoArg,
     #[command(flatten)]
     list: ListArgs,
 }
@@ -37,7 +36,7 @@ struct ListArgs {
     /// Allow a type that multiclaude does not have
     #[arg(long = "allow-unknown-type", id = "unknown_of_type", requires = "of_type")]
     allow_unknown_type: bool,
-    /// Only those that run there: local or remote
+    /// Only at this location: local or remote
     #[arg(long, value_parser = one_of(Location::TEXTS, Location::parse))]
     location: Option<Location>,
     /// Only with this status: active, idle or stopped
@@ -66,7 +65,7 @@ enum OneCommand {
     },
     /// Register an agent of this machine, or renew it
     Register(RegisterArgs),
-    /// Deregister an agent; what waits goes back to the senders
+    /// Deregister an agent; its waiting messages go back to their senders
     Remove {
         /// The agent's name
         #[arg(value_parser = agent_name, add = completion::names())]
@@ -86,13 +85,11 @@ enum OneCommand {
     },
 }
 
-/// Reads an agent's name.
 pub fn agent_name(text: &str) -> Result<AgentName, String> {
     AgentName::parse(text).map_err(|error| format!("the agent name {error}"))
 }
 
 impl AgentsArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let command = match &self.command {
             None => return self.list(session, &self.list).await,
@@ -107,25 +104,23 @@ impl AgentsArgs {
         if let OneCommand::Register(args) = command {
             args.check()?;
         }
-        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
-        let done = act(session, command, &at).await;
-        done.map_err(|failure| session.explain(failure, &at.login))
+        let at = session.in_repo(self.repo.given(), Need::Use)?;
+        act(session, command, &at).await
     }
 
     async fn list(&self, session: &Session, args: &ListArgs) -> Outcome {
         types::check("--type", args.r#type.as_deref(), args.allow_unknown_type)?;
-        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
+        let at = session.in_repo(self.repo.given(), Need::Use)?;
         let filter = AgentFilter {
             r#type: args.r#type.clone(),
             location: args.location,
             status: args.status,
             owner: args.owner.clone(),
         };
-        let agents = at.client.agents(&filter).await;
-        let agents = agents.map_err(|error| session.explain(error.into(), &at.login))?;
+        let agents = at.client.agents(&filter).await?;
         session.out.show(&agents, || match agents.as_slice() {
             [] => format!("no agents in {}", at.repo),
-            agents => shown(agents),
+            agents => listed(agents),
         });
         Ok(())
     }
@@ -150,14 +145,14 @@ async fn act(session: &Session, command: &OneCommand, at: &InRepo) -> Outcome {
             if !test.ok {
                 let failure = Failure::new(format!("{name}'s endpoint does not take messages"));
                 return Err(failure.hint(
-                    "they wait, and can be polled; see that the URL is reachable from outside",
+                    "messages wait and can be polled; check that the URL is reachable from outside",
                 ));
             }
         }
         OneCommand::RotateSecret { name } => {
             out.must_be_seen()?;
             let secret = at.client.rotate_secret(name).await?;
-            out.note("The old secret goes on signing for 24 h. The new one, shown this once:");
+            out.note("The old secret signs for another 24 h. The new one is shown only once:");
             let value = serde_json::json!({ "webhook_secret": secret });
             out.show(&value, || secret.clone());
         }
@@ -173,7 +168,6 @@ fn tested(test: &EndpointTest) -> String {
     }
 }
 
-/// The look of a status.
 pub fn look(status: AgentStatus) -> Look {
     match status {
         AgentStatus::Active => Look::Good,
@@ -187,58 +181,42 @@ fn seen(agent: &Agent, now: Timestamp) -> String {
     if agent.delivery == Delivery::Stream { "now".to_owned() } else { ago(agent.last_seen, now) }
 }
 
-fn shown(agents: &[Agent]) -> String {
+fn listed(agents: &[Agent]) -> String {
     let now = now();
-    let row = |agent: &Agent| {
-        let plain = |text: &str| (line(text, 40), Look::Plain);
-        let node = agent.metadata.get(NODE).map_or("", String::as_str);
-        vec![
-            plain(agent.name.as_str()),
-            plain(&agent.r#type),
-            (agent.status.as_str().to_owned(), look(agent.status)),
-            plain(&seen(agent, now)),
-            plain(agent.owner.as_str()),
-            plain(node),
-            plain(agent.delivery.as_str()),
-            plain(agent.location.as_str()),
-        ]
-    };
-    let head = [
-        ("NAME", Fit::Whole),
-        ("TYPE", Fit::Shrinks),
-        ("STATUS", Fit::Whole),
-        ("SEEN", Fit::Whole),
-        ("OWNER", Fit::Shrinks),
-        ("NODE", Fit::Shrinks),
-        ("DELIVERY", Fit::Spare),
-        ("LOCATION", Fit::Spare),
+    let node = |agent: &Agent| cell(agent.metadata.get(NODE).map_or("", String::as_str));
+    let status = |agent: &Agent| (agent.status.as_str().to_owned(), look(agent.status));
+    let columns: [Column<'_, Agent>; 8] = [
+        ("NAME", Fit::Whole, &|agent| cell(&agent.name)),
+        ("TYPE", Fit::Shrinks, &|agent| cell(&agent.r#type)),
+        ("STATUS", Fit::Whole, &status),
+        ("SEEN", Fit::Whole, &|agent| cell(seen(agent, now))),
+        ("OWNER", Fit::Shrinks, &|agent| cell(&agent.owner)),
+        ("NODE", Fit::Shrinks, &node),
+        ("DELIVERY", Fit::Spare, &|agent| cell(agent.delivery.as_str())),
+        ("LOCATION", Fit::Spare, &|agent| cell(agent.location.as_str())),
     ];
-    table(&head, &agents.iter().map(row).collect::<Vec<_>>())
+    table(agents, &columns)
 }
 
 fn details(agent: &Agent) -> String {
-    let now = now();
-    let mut lines = vec![
-        format!("{} ({}) in {}", agent.name, line(&agent.r#type, 40), agent.repo),
-        format!(
-            "  status     {}, seen {}",
-            look(agent.status).paint(agent.status.as_str()),
-            ago(agent.last_seen, now)
-        ),
-        format!("  runs       {}, owned by {}", agent.location.as_str(), agent.owner),
-        format!("  id         {}", agent.id),
-    ];
-    let reason =
-        agent.delivery_reason.as_ref().map_or(String::new(), |why| format!(" ({})", line(why, 60)));
-    let endpoint = if agent.endpoint.is_empty() {
-        String::new()
-    } else {
-        format!(", {}", line(&agent.endpoint, 100))
+    let status = look(agent.status).paint(agent.status.as_str());
+    let reason = agent.delivery_reason.as_ref();
+    let reason = reason.map_or(String::new(), |why| format!(" ({})", line(why, 60)));
+    let endpoint = match agent.endpoint.as_str() {
+        "" => String::new(),
+        endpoint => format!(", {}", line(endpoint, 100)),
     };
-    lines.push(format!("  delivery   {}{reason}{endpoint}", agent.delivery.as_str()));
-    lines.push(format!("  waiting    {} messages", agent.waiting.unwrap_or(0)));
-    for (key, value) in &agent.metadata {
-        lines.push(format!("  {:<10} {}", line(key, 40), line(value, 100)));
-    }
-    lines.join("\n")
+    let delivery = format!("{}{reason}{endpoint}", agent.delivery.as_str());
+    let head = format!("{} ({}) in {}", agent.name, line(&agent.r#type, 40), agent.repo);
+    let mut rows = vec![
+        ("status", Some(format!("{status}, seen {}", ago(agent.last_seen, now())))),
+        ("runs", Some(format!("{}, owned by {}", agent.location.as_str(), agent.owner))),
+        ("id", Some(agent.id.to_string())),
+        ("delivery", Some(delivery)),
+        ("waiting", Some(format!("{} messages", agent.waiting.unwrap_or(0)))),
+    ];
+    let metadata: Vec<_> =
+        agent.metadata.iter().map(|(key, value)| (line(key, 40), line(value, 100))).collect();
+    rows.extend(metadata.iter().map(|(key, value)| (key.as_str(), Some(value.clone()))));
+    table::details(head, &rows)
 }

@@ -5,16 +5,15 @@ mod held;
 mod install;
 mod show;
 
-pub(crate) use install::{install, remove_links};
+pub(crate) use install::{install, remove_links, run_words};
 
-use super::log;
+use super::daemon;
 use crate::completion;
 use crate::failure::{Failure, Outcome};
 use crate::machine::ThisMachine;
 use crate::session::Session;
 use crate::types;
 use clap::{Args, Subcommand, ValueEnum};
-use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_bridge::hop::HopOptions;
 use multiclaude_hybrid_bridge::inbox::Accept;
 use multiclaude_hybrid_bridge::run::{Options, StartError, run};
@@ -23,7 +22,6 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
 
 /// Carry messages between local and remote agents.
@@ -40,47 +38,64 @@ pub struct BridgeArgs {
 enum BridgeCommand {
     /// Run the bridge in the foreground until it is interrupted
     Run(RunArgs),
-    /// Install the bridge as a service of yours, and start it
+    /// Install the bridge as a user service, and start it
     Install(install::InstallArgs),
     /// Stop and remove the service, and the links in multiclaude's messages
     Uninstall,
-    /// Show what the bridge does: agents, waiting messages, what is wrong
+    /// Show the state of the bridge: agents, waiting messages, problems
     Status,
-    /// Show the messages that wait here, and why
+    /// Show the held messages, each with the reason
     Held(held::HeldArgs),
-    /// Let a message, or all messages of an owner, go on to their agents
+    /// Deliver a held message, or all messages of an owner
     Accept(held::AcceptArgs),
-    /// Refuse a message; its sender is told why
+    /// Refuse a held message, with a reason for its sender
     Refuse(held::RefuseArgs),
     /// Show the bridge's log
-    Logs(log::LogsArgs),
+    Logs(daemon::LogsArgs),
 }
 
-/// How a bridge runs.
-#[derive(Debug, Clone, Default, Args)]
-pub struct RunArgs {
+/// The command of `multiclaude-hybrid` that runs a bridge.
+pub(crate) const RUN: [&str; 2] = ["bridge", "run"];
+
+/// The roles that a bridge serves.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
     /// Serve this role for the whole team, under its bare name: merge-queue, supervisor, …
-    #[arg(long, value_name = "ROLE", add = completion::types())]
-    serve: Vec<String>,
+    #[arg(long = "serve", id = "serve", value_name = "ROLE", add = completion::types())]
+    pub(crate) roles: Vec<String>,
     /// Allow a role in --serve that multiclaude does not have
     #[arg(long, requires = "serve")]
     allow_unknown_type: bool,
+}
+
+impl ServeArgs {
+    pub(crate) fn check(&self) -> Outcome {
+        let roles = self.roles.iter().map(String::as_str);
+        types::check("--serve", roles, self.allow_unknown_type)
+    }
+}
+
+/// How a bridge runs.
+#[derive(Debug, Args)]
+struct RunArgs {
+    #[command(flatten)]
+    serve: ServeArgs,
     /// Listen for webhooks here; needs --public-url
     #[arg(long, value_name = "ADDRESS:PORT", requires = "public_url")]
     listen: Option<SocketAddr>,
-    /// Where the coordinator reaches the listener
+    /// The URL at which the coordinator reaches the listener
     #[arg(long, value_name = "URL", requires = "listen")]
     public_url: Option<Url>,
     /// Ask for messages instead of keeping a stream open
     #[arg(long, conflicts_with = "public_url")]
     poll: bool,
-    /// Whose messages reach agents here: team, ask, or owners, separated by commas
+    /// Accept messages from the team, from these owners (comma-separated), or ask for each: team, ask, OWNERS
     #[arg(long, value_name = "WHOSE", default_value = "team", value_parser = accepted)]
     accept: Accept,
-    /// What a workspace, which is its human's, gets: a note, or messages as any agent
+    /// How a workspace, which a person uses, gets messages: as a note, or like any agent
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     workspace: Workspace,
-    /// Where notes for the human are shown
+    /// The place of notes for the person
     #[arg(long, value_name = "WHERE", value_enum, default_value_t)]
     notify: Notify,
     /// Divide the bridge's times, for tests
@@ -102,17 +117,15 @@ fn accepted(text: &str) -> Result<Accept, String> {
     }
 }
 
-/// What a workspace gets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum Workspace {
-    /// A note in tmux's status line
+    /// As a note in tmux's status line
     #[default]
     Note,
-    /// The message, as any agent gets it
+    /// Like any agent
     Deliver,
 }
 
-/// Where notes for the human are shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum Notify {
     /// In tmux's status line
@@ -123,7 +136,6 @@ enum Notify {
 }
 
 impl BridgeArgs {
-    /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
         match &self.command {
             BridgeCommand::Run(args) => args.run(session).await,
@@ -134,7 +146,7 @@ impl BridgeArgs {
             BridgeCommand::Accept(args) => args.run(session),
             BridgeCommand::Refuse(args) => args.run(session),
             BridgeCommand::Logs(args) => {
-                let path = Dirs::of_home(session.home.user()).log();
+                let path = session.home.bridge().log();
                 args.run(session, &path, "multiclaude-hybrid bridge run").await
             }
         }
@@ -142,49 +154,15 @@ impl BridgeArgs {
 }
 
 impl RunArgs {
-    /// Is anything wrong with it?
-    fn check(&self) -> Outcome {
-        types::check("--serve", self.serve.iter().map(String::as_str), self.allow_unknown_type)
-    }
-
-    /// The command line of `multiclaude-hybrid` that means this.
-    pub(crate) fn words(&self) -> Vec<String> {
-        let mut words = vec!["bridge".to_owned(), "run".to_owned()];
-        words.extend(self.serve.iter().map(|role| format!("--serve={role}")));
-        if self.allow_unknown_type {
-            words.push("--allow-unknown-type".to_owned());
-        }
-        words.extend(self.listen.map(|address| format!("--listen={address}")));
-        words.extend(self.public_url.as_ref().map(|url| format!("--public-url={url}")));
-        if self.poll {
-            words.push("--poll".to_owned());
-        }
-        match &self.accept {
-            Accept::Team => {}
-            Accept::Ask => words.push("--accept=ask".to_owned()),
-            Accept::Owners(owners) => {
-                let owners: Vec<_> = owners.iter().map(String::as_str).collect();
-                words.push(format!("--accept={}", owners.join(",")));
-            }
-        }
-        if self.workspace == Workspace::Deliver {
-            words.push("--workspace=deliver".to_owned());
-        }
-        if self.notify == Notify::None {
-            words.push("--notify=none".to_owned());
-        }
-        words
-    }
-
     async fn run(&self, session: &mut Session) -> Outcome {
-        self.check()?;
+        self.serve.check()?;
         session.change(|settings| settings.node = Some(settings.node()))?;
         session.settings.keep_identity(&session.home)?;
         let home = session.home.user().to_owned();
-        log::start(&Dirs::of_home(&home).log())?;
+        daemon::start(&session.home.bridge().log())?;
         let options = Options {
             home,
-            serve: self.serve.iter().cloned().collect::<BTreeSet<_>>(),
+            serve: self.serve.roles.iter().cloned().collect::<BTreeSet<_>>(),
             listen: self.listen,
             public_url: self
                 .public_url
@@ -211,8 +189,11 @@ impl RunArgs {
                 .build()
                 .map_err(StartError::Dirs)?;
             let done = runtime.block_on(async {
-                let stop = stopped().map_err(StartError::Dirs)?;
-                run(options, machine, stop).await
+                let mut stops = daemon::stops().map_err(StartError::Dirs)?;
+                run(options, machine, async move {
+                    stops.recv().await;
+                })
+                .await
             });
             runtime.shutdown_timeout(Duration::from_millis(200));
             done
@@ -230,16 +211,4 @@ impl RunArgs {
             }
         })
     }
-}
-
-/// Resolves at SIGTERM or SIGINT.
-fn stopped() -> std::io::Result<impl Future<Output = ()>> {
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

@@ -5,6 +5,7 @@ mod name;
 mod relabel;
 mod show;
 
+use crate::args::one_of;
 use crate::commands::list::BESIDE;
 use crate::completion;
 use crate::failure::{Exit, Failure, Outcome, wrong_url};
@@ -12,7 +13,6 @@ use crate::remote::host::Host;
 use crate::session::{InRepo, Need, Session};
 use crate::settings::check_label;
 use crate::types;
-use crate::values::one_of;
 use clap::Args;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::config::{ConfigWish, Encrypt, HybridConfig};
@@ -32,6 +32,18 @@ const TRIES: u32 = 5;
 pub struct ConfigArgs {
     /// The repo: multiclaude's name for it, or owner/repo [default: this directory's]
     repo: Option<String>,
+    #[command(flatten)]
+    here: HereArgs,
+    #[command(flatten)]
+    shared: SharedArgs,
+    /// Leave out multiclaude's own output
+    #[arg(long, hide = true)]
+    hybrid_only: bool,
+}
+
+/// Settings of this machine.
+#[derive(Debug, Default, PartialEq, Args)]
+struct HereArgs {
     /// Turn hybrid mode on or off here
     #[arg(long, value_name = "BOOL")]
     hybrid: Option<bool>,
@@ -41,7 +53,7 @@ pub struct ConfigArgs {
     /// The owner/repo that multiclaude's name means, where its URL does not say
     #[arg(long, value_name = "OWNER/REPO", value_parser = repo)]
     name: Option<Repo>,
-    /// Clones of the repo may come from this host, too
+    /// Accept clones of the repo from this host, too
     #[arg(long, value_name = "HOST", value_parser = git_host)]
     git_host: Vec<String>,
     /// The label of this machine in agents' names
@@ -50,7 +62,12 @@ pub struct ConfigArgs {
     /// Send nothing unencrypted from here, whatever the shared configuration says
     #[arg(long, value_name = "BOOL")]
     require_encryption: Option<bool>,
-    /// Shared: is hybrid mode on for the team? [true, if another shared option is given]
+}
+
+/// Settings of the team.
+#[derive(Debug, Default, PartialEq, Args)]
+struct SharedArgs {
+    /// Shared: turn hybrid mode on or off for the team [true, if another shared option is given]
     #[arg(long, value_name = "BOOL")]
     enabled: Option<bool>,
     /// Shared: agent types that run remotely: merge-queue,supervisor,worker
@@ -59,28 +76,24 @@ pub struct ConfigArgs {
     /// Allow a type in --remote-agents that multiclaude does not have
     #[arg(long, requires = "remote_agents")]
     allow_unknown_type: bool,
-    /// Shared: where requests for workers are pushed to; empty for claiming only
+    /// Shared: the URL that requests for workers are pushed to; empty for claiming only
     #[arg(long, value_name = "URL")]
     spawn_endpoint: Option<String>,
     /// Shared: when messages are encrypted: never, when-possible or always
     #[arg(long, value_name = "WHEN", value_parser = one_of(WHEN, when))]
     encrypt: Option<When>,
-    /// Shared: workers that may be pending or at work together
+    /// Shared: the most workers that are pending or at work at a time
     #[arg(long, value_name = "N")]
     max_workers: Option<u32>,
-    /// Shared: requests for workers that a minute may bring
+    /// Shared: the most requests for workers in a minute
     #[arg(long, value_name = "N")]
     max_spawns_per_minute: Option<u32>,
-    /// Leave out what multiclaude itself would print
-    #[arg(long, hide = true)]
-    hybrid_only: bool,
 }
 
 /// `never` beside the protocol's two.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct When(Option<Encrypt>);
 
-/// What [`when`] takes.
 const WHEN: &[&str] = &["never", "when-possible", "always"];
 
 fn when(text: &str) -> Result<When, String> {
@@ -92,7 +105,6 @@ fn when(text: &str) -> Result<When, String> {
     }
 }
 
-/// Reads the name of a git host.
 fn git_host(text: &str) -> Result<String, String> {
     let wrong = || "must be the name of a host, like github.com".to_owned();
     Host::parse(text).map(|host| host.name().to_owned()).ok_or_else(wrong)
@@ -103,44 +115,26 @@ fn repo(text: &str) -> Result<Repo, String> {
 }
 
 impl ConfigArgs {
-    fn changes_here(&self) -> bool {
-        self.hybrid.is_some()
-            || self.api_endpoint.is_some()
-            || self.name.is_some()
-            || !self.git_host.is_empty()
-            || self.node.is_some()
-            || self.require_encryption.is_some()
-    }
-
-    fn changes_shared(&self) -> bool {
-        self.enabled.is_some()
-            || self.remote_agents.is_some()
-            || self.spawn_endpoint.is_some()
-            || self.encrypt.is_some()
-            || self.max_workers.is_some()
-            || self.max_spawns_per_minute.is_some()
-    }
-
-    /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
         if self.hybrid_only {
             return beside(session, self.repo.as_deref()).await;
         }
-        if self.name.is_some() && self.repo.is_none() {
+        if self.here.name.is_some() && self.repo.is_none() {
             return Err(Failure::usage(
-                "--name says what a name of multiclaude's means: which one?",
+                "--name sets the repo of one of multiclaude's names: give that name, too",
             )
             .hint("multiclaude-hybrid config NAME --name=owner/repo"));
         }
-        // What is wrong with the line is said before anything of it is done.
-        let types = self.remote_agents.iter().flatten().map(|kind| kind.trim());
-        types::check("--remote-agents", types, self.allow_unknown_type)?;
+        // A wrong line is refused before anything of it is done.
+        let types = self.shared.remote_agents.iter().flatten().map(|kind| kind.trim());
+        types::check("--remote-agents", types, self.shared.allow_unknown_type)?;
         let endpoint = self.endpoint(session)?;
-        if let (Some(name), Some(repo)) = (&self.repo, &self.name) {
-            name::say(session, name, repo)?;
+        if let (Some(name), Some(repo)) = (&self.repo, &self.here.name) {
+            name::set(session, name, repo)?;
         }
         let (repo, nickname) = session.resolve(self.repo.as_deref())?;
-        if self.changes_here() {
+        let changes_here = self.here != HereArgs::default();
+        if changes_here {
             let before = session.settings.node();
             self.change_here(session, &repo, endpoint)?;
             if session.settings.node() != before {
@@ -148,26 +142,26 @@ impl ConfigArgs {
             }
             name::warn_of_fork(session, &repo, nickname.as_deref())?;
         }
-        if self.changes_shared() {
+        if self.shared != SharedArgs::default() {
             let at = session.in_repo(Some(repo.as_str()), Need::Manage)?;
             let done = self.change_shared(&at).await;
             done.map_err(|failure| {
-                session.explain(failure, &at.login).instead(
+                failure.instead(
                     Exit::Forbidden,
-                    "the shared configuration is for service and admin tokens: ask the coordinator's \
+                    "the shared configuration takes a service or an admin token: ask the coordinator's \
                      admin, or log in with such a token. --hybrid and --api-endpoint need none",
                 )
             })?;
-        } else if self.changes_here() {
-            // What was asked for is done, whoever is away.
+        } else if changes_here {
+            // The change is made, even if the coordinator is away.
             session.timeout = session.timeout.min(BESIDE);
         }
-        show(session, &repo, nickname.as_deref(), self.changes_here()).await
+        show(session, &repo, nickname.as_deref(), changes_here).await
     }
 
     fn endpoint(&self, session: &Session) -> Outcome<Option<String>> {
         let allowed = session.settings.logins.iter().any(|login| login.allow_http);
-        let Some(url) = &self.api_endpoint else {
+        let Some(url) = &self.here.api_endpoint else {
             return Ok(None);
         };
         let repo = self.repo.as_ref().map_or(String::new(), |repo| format!(" {repo}"));
@@ -182,21 +176,21 @@ impl ConfigArgs {
     fn change_here(&self, session: &mut Session, repo: &Repo, endpoint: Option<String>) -> Outcome {
         session.change(|settings| {
             let here = settings.repos.entry(repo.to_string()).or_default();
-            if let Some(on) = self.hybrid {
+            if let Some(on) = self.here.hybrid {
                 here.enabled = on;
             }
-            if let Some(on) = self.require_encryption {
+            if let Some(on) = self.here.require_encryption {
                 here.require_encryption = on;
             }
             if endpoint.is_some() {
                 here.api_endpoint = endpoint;
             }
-            here.hosts.extend(self.git_host.iter().cloned());
-            if self.node.is_some() {
-                settings.node.clone_from(&self.node);
+            here.hosts.extend(self.here.git_host.iter().cloned());
+            if self.here.node.is_some() {
+                settings.node.clone_from(&self.here.node);
             }
         })?;
-        if self.hybrid == Some(true) {
+        if self.here.hybrid == Some(true) {
             session.note_hosts(repo, &session.state()?);
         }
         Ok(())
@@ -211,7 +205,7 @@ impl ConfigArgs {
             self.apply(&mut config);
             let wish = ConfigWish::from(config);
             match at.client.set_config(&wish, Some(&read.etag)).await {
-                // Somebody else was faster: again, on top of theirs.
+                // Another change came first: try again on top of it.
                 Err(Error::Conflict { .. }) if tries < TRIES => {}
                 done => return Ok(done.map(|_| ())?),
             }
@@ -219,19 +213,19 @@ impl ConfigArgs {
     }
 
     fn apply(&self, config: &mut HybridConfig) {
-        config.enabled = self.enabled.unwrap_or(true);
-        if let Some(types) = &self.remote_agents {
+        config.enabled = self.shared.enabled.unwrap_or(true);
+        if let Some(types) = &self.shared.remote_agents {
             let types = types.iter().map(|kind| kind.trim()).filter(|kind| !kind.is_empty());
             config.remote_agents = types.map(str::to_owned).collect();
         }
-        if let Some(url) = &self.spawn_endpoint {
+        if let Some(url) = &self.shared.spawn_endpoint {
             config.spawn_endpoint.clone_from(url);
         }
-        if let Some(When(when)) = self.encrypt {
+        if let Some(When(when)) = self.shared.encrypt {
             config.encrypt = when;
         }
-        config.max_workers = self.max_workers.unwrap_or(config.max_workers);
+        config.max_workers = self.shared.max_workers.unwrap_or(config.max_workers);
         config.max_spawns_per_minute =
-            self.max_spawns_per_minute.unwrap_or(config.max_spawns_per_minute);
+            self.shared.max_spawns_per_minute.unwrap_or(config.max_spawns_per_minute);
     }
 }

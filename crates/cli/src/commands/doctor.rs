@@ -17,7 +17,6 @@ pub struct DoctorArgs {
 }
 
 impl DoctorArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let only = match &self.repo {
             Some(repo) => Some(session.resolve(Some(repo))?.0),
@@ -26,7 +25,6 @@ impl DoctorArgs {
         report(session.out, &doctor::all(session, only.as_ref()).await)
     }
 
-    /// Runs it where the settings cannot be read.
     pub fn run_without_settings(&self, out: Output, failure: Failure) -> Outcome {
         let session = Session::without_settings(out)?;
         report(out, &doctor::without_settings(&session, failure))
@@ -36,7 +34,7 @@ impl DoctorArgs {
 /// Shows what was found; a failure if there is a fault.
 fn report(out: Output, checks: &[Check]) -> Outcome {
     let bad = checks.iter().filter(|check| check.state == State::Fault).count();
-    out.show(&checks, || doctor::told(checks));
+    out.show(&checks, || doctor::text(checks));
     if bad == 0 {
         return Ok(());
     }

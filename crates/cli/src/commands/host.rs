@@ -1,17 +1,15 @@
 //! `host`: a cloud box that serves roles for the team.
 
-use crate::commands::bridge::{self, RunArgs};
+use super::shell::install_shim;
+use crate::commands::bridge::{self, ServeArgs};
 use crate::commands::roles::server;
-use crate::completion;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::home::Home;
 use crate::remote::{self, without_user};
 use crate::service::Service;
 use crate::session::{Need, Session};
-use crate::shim::install as shim;
-use crate::shim::places::Places;
 use crate::shim::real::Search;
-use crate::types;
+use crate::spelled::Spelled;
 use clap::Args;
 use multiclaude_hybrid_client::protocol::Repo;
 use serde_json::json;
@@ -24,21 +22,17 @@ use std::process::{Command, Stdio};
 /// repo, turns hybrid mode on, and installs bridge and shim. Log in first:
 /// `multiclaude-hybrid login`, with a service token of the team.
 #[derive(Debug, Args)]
+#[command(mut_arg("serve", |arg| arg.required(true)))]
 pub struct HostArgs {
     /// The repo: owner/repo on GitHub, or a URL to clone
     repo: String,
-    /// Serve this role, under its bare name: merge-queue, supervisor, …
-    #[arg(long, value_name = "ROLE", required = true, add = completion::types())]
-    serve: Vec<String>,
-    /// Allow a role in --serve that multiclaude does not have
-    #[arg(long)]
-    allow_unknown_type: bool,
+    #[command(flatten)]
+    serve: Spelled<ServeArgs>,
     /// Do not install the bridge as a service; you run it yourself
     #[arg(long)]
     no_install: bool,
 }
 
-/// Programs that agents need, and what for.
 const NEEDED: [(&str, &[&str], &str); 4] = [
     ("git", &["--version"], "multiclaude clones the repo with it"),
     ("tmux", &["-V"], "multiclaude runs agents in it"),
@@ -51,14 +45,13 @@ const NEEDED: [(&str, &[&str], &str); 4] = [
 ];
 
 impl HostArgs {
-    /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
-        let roles = self.serve.iter().map(String::as_str);
-        types::check("--serve", roles, self.allow_unknown_type)?;
+        let (roles, flags) = (&self.serve.args.roles, &self.serve.words);
+        self.serve.args.check()?;
         let (repo, url) = match Repo::parse(&self.repo) {
             Ok(repo) => (repo, format!("https://github.com/{}", self.repo)),
             Err(_) => (
-                remote::understood(&self.repo).repo().ok_or_else(|| {
+                remote::resolve(&self.repo).repo().ok_or_else(|| {
                     Failure::usage(format!(
                         "{:?} is neither an owner/repo nor a URL of one",
                         without_user(&self.repo)
@@ -73,8 +66,8 @@ impl HostArgs {
         if !missing.is_empty() {
             let lines: Vec<_> =
                 missing.iter().map(|(program, _, why)| format!("{program}: {why}")).collect();
-            return Err(Failure::new("this machine lacks what agents need")
-                .hint(format!("install, then again:\n  {}", lines.join("\n  "))));
+            return Err(Failure::new("this machine lacks programs that agents need")
+                .hint(format!("install them, then run this again:\n  {}", lines.join("\n  "))));
         }
         if session.part_in(&repo).is_none() {
             return Err(Failure::new(format!(
@@ -83,7 +76,7 @@ impl HostArgs {
             .exit(Exit::NotLoggedIn)
             .hint("log in: multiclaude-hybrid login --url URL"));
         }
-        for role in &self.serve {
+        for role in roles {
             if let Some(other) = server(session, &repo, role).await? {
                 return Err(Failure::new(format!(
                     "{role} of {repo} is served by {} already ({})",
@@ -121,26 +114,19 @@ impl HostArgs {
             "Hybrid mode is on for {repo}; this machine is {}.",
             session.settings.node()
         ));
-        steps.extend(install_shim()?);
-        let mut serve: Vec<_> = self.serve.iter().map(|role| format!("--serve={role}")).collect();
-        if self.allow_unknown_type {
-            serve.push("--allow-unknown-type".to_owned());
-        }
+        steps.extend(install_shim()?.to_string().lines().map(str::to_owned));
         if self.no_install {
-            steps
-                .push(format!("Run the bridge: multiclaude-hybrid bridge run {}", serve.join(" ")));
+            let line = bridge::run_words(flags).join(" ");
+            steps.push(format!("Run the bridge: multiclaude-hybrid {line}"));
         } else {
-            // What it was installed with before, it goes on doing.
-            let installed = Service::of_home(session.home.user()).words();
-            let mut words = installed.unwrap_or_else(|| RunArgs::default().words());
-            for word in serve {
-                if !words.contains(&word) {
-                    words.push(word);
-                }
-            }
-            steps.extend(bridge::install(session, &words, true)?);
+            // It keeps the flags that it was installed with before.
+            let installed = Service::of(&session.home).words();
+            let mut words = installed.unwrap_or_else(|| bridge::run_words(&[]));
+            let more: Vec<_> = flags.iter().filter(|flag| !words.contains(flag)).cloned().collect();
+            words.extend(more);
+            steps.extend(bridge::install(session, words, true)?);
         }
-        let value = json!({ "repo": repo, "serve": self.serve, "node": session.settings.node(), "steps": steps });
+        let value = json!({ "repo": repo, "serve": roles, "node": session.settings.node(), "steps": steps });
         session.out.show(&value, || steps.join("\n"));
         Ok(())
     }
@@ -158,7 +144,7 @@ fn works(program: &str, args: &[&str]) -> bool {
 }
 
 fn multiclaude(args: &[&str]) -> Outcome {
-    let real = Search::here(Places::SHIM).find().map_err(|error| {
+    let real = Search::here(Home::SHIM).find().map_err(|error| {
         Failure::new(error.to_string())
             .hint("install multiclaude: https://github.com/dlorenc/multiclaude")
     })?;
@@ -170,14 +156,4 @@ fn multiclaude(args: &[&str]) -> Outcome {
             Err(Failure::new(format!("multiclaude {} failed with {code}", line.join(" "))))
         }
     }
-}
-
-fn install_shim() -> Outcome<Vec<String>> {
-    let home = shim::Home::of_caller().ok_or_else(|| Failure::new("HOME is not set"))?;
-    Home::of_user()?.make_private()?;
-    let us = std::env::current_exe()
-        .map_err(|error| Failure::new(format!("cannot find this program: {error}")))?;
-    let report = shim::install(&home, &us, std::env::var_os("SHELL").as_deref());
-    let report = report.map_err(|error| Failure::new(error.to_string()))?;
-    Ok(report.to_string().lines().map(str::to_owned).collect())
 }

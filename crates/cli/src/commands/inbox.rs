@@ -1,19 +1,18 @@
 //! `inbox`: an agent's messages, by hand.
 
+use crate::args::RepoArg;
 use crate::completion;
 use crate::crypt::{Opened, Reader};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::{Look, Output, ago, line, now, safe};
 use crate::progress::waiting::Waiting;
-use crate::sender::{self, Around, BRIDGE};
+use crate::sender::{self, AgentHere, BRIDGE};
 use crate::session::{InRepo, Need, Session};
 use clap::Args;
 use multiclaude_hybrid_client::protocol::AgentName;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::message::{Message, MessageStatus};
-use multiclaude_hybrid_client::{
-    AgentFilter, Connection, Error, InboxOptions, MessageFilter, RepoClient,
-};
+use multiclaude_hybrid_client::{Connection, Error, InboxOptions, MessageFilter, RepoClient};
 use std::time::Duration;
 
 /// How long an answer is held when nothing new is there.
@@ -23,8 +22,8 @@ const AGAIN: Duration = Duration::from_secs(2);
 
 /// Show messages of your agent that are not acknowledged.
 ///
-/// What is shown is reported as delivered, unless a bridge delivers for the
-/// agent, or --peek says to change nothing. The messages of another owner's agent
+/// Shown messages are reported as delivered, unless a bridge delivers for the
+/// agent or --peek is given. The messages of another owner's agent
 /// are shown without any change, unless --as-agent is given.
 #[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 #[derive(Debug, Args)]
@@ -32,19 +31,18 @@ pub struct InboxArgs {
     /// The agent [default: the one of this worktree, or your only one]
     #[arg(value_parser = super::agents::agent_name, add = completion::names())]
     name: Option<AgentName>,
-    /// The repo: multiclaude's name for it, or owner/repo
-    #[arg(long, short, value_name = "REPO")]
-    repo: Option<String>,
-    /// Show what waits, then everything that comes, until it is stopped
+    #[command(flatten)]
+    repo: RepoArg,
+    /// Show waiting messages, then new ones as they arrive
     #[arg(long, short)]
     follow: bool,
-    /// Acknowledge what is shown
+    /// Acknowledge the shown messages
     #[arg(long, conflicts_with = "peek")]
     ack: bool,
-    /// Change nothing: for the sender the messages are where they were
+    /// Change nothing: the sender sees no progress
     #[arg(long)]
     peek: bool,
-    /// Read as the agent, if it is another owner's: what is shown counts as delivered
+    /// Read as the agent even if it is another owner's: shown messages count as delivered
     #[arg(long)]
     as_agent: bool,
     /// At most this many of each status (without --follow)
@@ -53,49 +51,38 @@ pub struct InboxArgs {
 }
 
 impl InboxArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
-        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
-        let done = self.show(session, &at).await;
-        done.map_err(|failure| session.explain(failure, &at.login))
-    }
-
-    async fn show(&self, session: &Session, at: &InRepo) -> Outcome {
-        let mut waiting = Waiting::aloud(session);
+        let at = session.in_repo(self.repo.given(), Need::Use)?;
+        let mut waiting = Waiting::with_warnings(session);
         let agent = loop {
             if !self.follow {
-                break self.agent(session, at).await?;
+                break self.agent(session, &at).await?;
             }
-            match waiting.look(self.agent(session, at)).await? {
+            match waiting.look(self.agent(session, &at)).await? {
                 Some(agent) => break agent,
                 None => tokio::time::sleep(waiting.pause(AGAIN)).await,
             }
         };
-        let peek = self.only_looks(session, at, &agent)?;
+        let peek = self.only_looks(session, &at, &agent)?;
         if !peek {
             session.out.must_be_seen()?;
         }
         match (self.follow, peek) {
-            (false, peek) => self.list(session, at, &agent.name, peek).await,
-            (true, false) => waiting.within(self.take(session, at, &agent.name)).await,
-            (true, true) => self.watch(session, at, &agent.name, &mut waiting).await,
+            (false, peek) => self.list(session, &at, &agent.name, peek).await,
+            (true, false) => waiting.within(self.take(session, &at, &agent.name)).await,
+            (true, true) => self.watch(session, &at, &agent.name, &mut waiting).await,
         }
     }
 
-    /// Is nothing to be changed?
     fn only_looks(&self, session: &Session, at: &InRepo, agent: &Agent) -> Outcome<bool> {
         let served = agent.metadata.contains_key(BRIDGE);
         let peek = self.peek || (served && !self.ack);
-        if self.as_agent || peek || !sender::is_anothers(at, agent) {
+        if self.as_agent || peek || !sender::is_of_another_owner(at, agent) {
             return Ok(peek);
         }
         let (name, owner) = (&agent.name, &agent.owner);
         if self.ack {
-            return Err(Failure::usage(format!("{name} is an agent of {owner}, not one of yours"))
-                .hint(format!(
-                    "to acknowledge as that agent: multiclaude-hybrid inbox {name} --ack --as-agent --repo {}",
-                    at.repo
-                )));
+            sender::check_owner(at, agent, "acknowledge", &format!("inbox {name} --ack"))?;
         }
         session.out.note(&format!(
             "{name} is an agent of {owner}: its messages stay as they are (--as-agent reads them as {name})."
@@ -103,19 +90,18 @@ impl InboxArgs {
         Ok(true)
     }
 
-    /// Whose messages are meant.
     async fn agent(&self, session: &Session, at: &InRepo) -> Outcome<Agent> {
         let name = match &self.name {
             Some(name) => Some(name.clone()),
-            None => match sender::around(session, at).await? {
-                Around::Agent(name) => Some(name),
-                Around::Nobody => None,
-                Around::Unknown => {
-                    let hint = "say whose messages: multiclaude-hybrid inbox NAME";
-                    return Err(sender::nobody_named(hint));
+            None => match sender::agent_here(session, at).await? {
+                AgentHere::Registered(name) => Some(name),
+                AgentHere::None => None,
+                AgentHere::Ambiguous => {
+                    let hint = "name the agent: multiclaude-hybrid inbox NAME";
+                    return Err(sender::ambiguous_clone(hint));
                 }
-                // Whoever works here is not whoever the other mail is for.
-                Around::Unregistered(local) => {
+                // The person's other agents are not the one that works here.
+                AgentHere::Unregistered(local) => {
                     let register = sender::registration(session, &local);
                     return Err(Failure::new(format!(
                         "{}, whose directory this is, is not registered in {}",
@@ -123,7 +109,7 @@ impl InboxArgs {
                     ))
                     .exit(Exit::NotFound)
                     .hint(format!(
-                        "register it, here: {register}. For somebody else's mail: multiclaude-hybrid inbox \
+                        "register it, here: {register}. For the mail of another agent: multiclaude-hybrid inbox \
                          NAME"
                     )));
                 }
@@ -132,8 +118,7 @@ impl InboxArgs {
         if let Some(name) = name {
             return Ok(at.client.agent(&name).await?);
         }
-        let filter = AgentFilter { owner: Some(at.login.owner.clone()), ..AgentFilter::default() };
-        let mut mine = at.client.agents(&filter).await?;
+        let mut mine = at.agents_of_owner().await?;
         if mine.len() == 1 {
             return mine.pop().ok_or_else(|| Failure::new("no agent"));
         }
@@ -149,11 +134,10 @@ impl InboxArgs {
                 at.repo,
                 names.join(", ")
             ))
-            .hint("say which: multiclaude-hybrid inbox NAME"),
+            .hint("name one: multiclaude-hybrid inbox NAME"),
         })
     }
 
-    /// What is there now.
     async fn list(&self, session: &Session, at: &InRepo, name: &AgentName, peek: bool) -> Outcome {
         let (mut messages, mut more) = (Vec::new(), false);
         for status in [MessageStatus::Pending, MessageStatus::Delivered] {
@@ -172,10 +156,10 @@ impl InboxArgs {
             messages.into_iter().map(|message| reader.open(message)).collect();
         session.out.show(&opened, || match opened.as_slice() {
             [] => format!("no messages for {name} in {}", at.repo),
-            opened => opened.iter().map(told).collect::<Vec<_>>().join("\n"),
+            opened => opened.iter().map(text).collect::<Vec<_>>().join("\n"),
         });
         if more {
-            session.out.warn("there are more: acknowledge these first, or raise --limit");
+            session.out.warn("there are more messages: acknowledge these first, or raise --limit");
         }
         if !peek {
             for opened in &opened {
@@ -185,9 +169,9 @@ impl InboxArgs {
         sealed(&opened)
     }
 
-    /// What the sender is told of a message that was shown.
+    /// The status that is reported for a message that was shown.
     fn status(&self, opened: &Opened) -> MessageStatus {
-        // What could not be read was not dealt with.
+        // A message that could not be read was not dealt with.
         if self.ack && opened.error.is_none() {
             MessageStatus::Acked
         } else {
@@ -207,7 +191,7 @@ impl InboxArgs {
         }
     }
 
-    /// What waits and comes, as the agent's delivery.
+    /// Shows waiting and new messages, as the agent's delivery.
     async fn take(&self, session: &Session, at: &InRepo, name: &AgentName) -> Outcome {
         let out = session.out;
         let options = InboxOptions::default().on_change(move |change| outage(out, change));
@@ -224,8 +208,8 @@ impl InboxArgs {
         }
     }
 
-    /// What is there and comes, without a part in its delivery: everything after
-    /// the last one that was shown, whatever its status.
+    /// Shows waiting and new messages without a part in their delivery: all after the last
+    /// one that was shown, whatever their status.
     async fn watch(
         &self,
         session: &Session,
@@ -235,8 +219,7 @@ impl InboxArgs {
     ) -> Outcome {
         let mut after = None;
         let reader = Reader::new(session, &at.repo);
-        // What is there is shown at once; after that an answer is held until
-        // something comes.
+        // The first answer comes at once, the next ones when there is a message.
         let mut wait = None;
         loop {
             let filter = MessageFilter { after: after.clone(), wait, ..MessageFilter::default() };
@@ -267,10 +250,9 @@ fn outage(out: Output, change: Connection<'_>) {
 }
 
 fn show_one(out: Output, opened: &Opened) {
-    out.entry(opened, || told(opened));
+    out.entry(opened, || text(opened));
 }
 
-/// Did any message stay sealed?
 fn sealed(opened: &[Opened]) -> Outcome {
     let errors: Vec<_> = opened.iter().filter_map(|opened| opened.error.as_ref()).collect();
     match errors.as_slice() {
@@ -283,7 +265,7 @@ fn sealed(opened: &[Opened]) -> Outcome {
     }
 }
 
-fn told(opened: &Opened) -> String {
+fn text(opened: &Opened) -> String {
     let message: &Message = &opened.message;
     let mut marks = String::new();
     if opened.encrypted {

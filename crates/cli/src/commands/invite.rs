@@ -1,5 +1,6 @@
 //! `invite`: one line that lets another machine join.
 
+use crate::args::RepoArg;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::now;
 use crate::session::{Need, Session};
@@ -11,28 +12,26 @@ use multiclaude_hybrid_client::protocol::{Owner, Repo, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// What an invitation begins with, so that it is recognised wherever it lies.
+/// The prefix of an invitation, by which it is recognised anywhere.
 const PREFIX: &str = "mchi_";
 
 /// Print a line that lets another machine join.
 ///
-/// The line holds a new user token: whoever has it can read that user's mail.
-/// Give it to `join` on the other machine's standard input:
+/// The line holds a new user token, which gives access to that user's mail.
+/// Pass it to `join` on the other machine's standard input:
 /// `multiclaude-hybrid invite ann | ssh box multiclaude-hybrid join`.
 #[derive(Debug, Args)]
 pub struct InviteArgs {
-    /// Whose machine it is: the owner of the agents there
+    /// The owner of the agents on the other machine
     #[arg(value_parser = super::tokens::owner)]
     name: Owner,
-    /// The repo: multiclaude's name for it, or owner/repo
-    #[arg(long, short, value_name = "REPO")]
-    repo: Option<String>,
-    /// How long the token is valid: 90d, 12h [default: for ever]
+    #[command(flatten)]
+    repo: RepoArg,
+    /// The lifetime of the token: 90d, 12h [default: for ever]
     #[arg(long, value_name = "TIME", value_parser = super::tokens::duration)]
     expires: Option<i64>,
 }
 
-/// What an invitation says.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Invitation {
     pub(super) url: String,
@@ -51,7 +50,7 @@ impl Invitation {
     pub(super) fn find(text: &str) -> Outcome<Self> {
         let wrong = |why: &str| {
             Failure::usage(format!("standard input holds no whole invitation: {why}")).hint(
-                "have one made: multiclaude-hybrid invite NAME; and paste the whole line that begins \
+                "ask for one (multiclaude-hybrid invite NAME), and paste the whole line that begins \
                  with mchi_",
             )
         };
@@ -67,9 +66,8 @@ impl Invitation {
 }
 
 impl InviteArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
-        let (repo, _) = session.resolve(self.repo.as_deref())?;
+        let (repo, _) = session.resolve(self.repo.given())?;
         let login = session.login(Some(&repo), Need::Manage)?;
         let client = session.client(login)?;
         session.out.must_be_seen()?;
@@ -96,8 +94,8 @@ impl InviteArgs {
         let line = invitation.line()?;
         // Only an admin token may revoke it.
         let revoke = match login.kind {
-            TokenKind::Admin => "to take it back",
-            _ => "to take it back, an admin runs",
+            TokenKind::Admin => "to revoke it",
+            _ => "to revoke it, an admin runs",
         };
         session.out.note(&format!(
             "An invitation for {} to {repo}. On the other machine: multiclaude-hybrid join, and paste \

@@ -1,17 +1,17 @@
 //! `join`: a second machine, with an invitation.
 
-use super::bridge::{self, RunArgs};
+use super::bridge;
 use super::invite::Invitation;
 use super::login::{ask_secret, keep};
 use super::mcp;
 use super::roles::stand_down_all;
 use crate::doctor;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::secrets;
 use crate::sender::NODE;
 use crate::session::Session;
 use crate::settings::check_label;
 use clap::Args;
-use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::{AgentFilter, BaseUrl, BaseUrlError, RepoClient};
 use serde_json::json;
@@ -32,7 +32,7 @@ pub struct JoinArgs {
     /// Do not install the bridge; you run it yourself
     #[arg(long)]
     no_bridge: bool,
-    /// Let Claude Code start our MCP server in every session of yours, without asking
+    /// Add our MCP server to your Claude Code settings, without asking
     #[arg(long)]
     mcp: bool,
     /// Retire the local agent of this role, which another machine serves
@@ -41,7 +41,6 @@ pub struct JoinArgs {
 }
 
 impl JoinArgs {
-    /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
         let invitation = Invitation::find(&ask_secret("Invitation: ")?)?;
         let base = BaseUrl::parse(&invitation.url, self.allow_http).map_err(|error| {
@@ -74,28 +73,28 @@ impl JoinArgs {
             "token_id": login.token_id, "place": login.place, "steps": steps, "doctor": checks,
         });
         session.out.show(&value, || {
-            let place = session.secrets().told(login.place);
+            let place = secrets::place_name(&session.home, login.place);
             format!(
                 "Joined {} as {}, this machine is {node}.\nThe token is in {place}.\n{}\n\n{}",
                 invitation.repo,
                 login.owner,
                 steps.join("\n"),
-                doctor::told(&checks)
+                doctor::text(&checks)
             )
         });
         Ok(())
     }
 
-    /// Installs the bridge, if that is wanted and possible; what to tell the user.
+    /// Installs the bridge, if that is wanted and possible; returns notes for the user.
     fn bridge(&self, session: &Session) -> Vec<String> {
-        let by_hand = "Messages come and go while a bridge runs: multiclaude-hybrid bridge run";
-        if Dirs::of_home(session.home.user()).is_running() {
+        let by_hand = "Messages are exchanged while a bridge runs: multiclaude-hybrid bridge run";
+        if session.home.bridge().is_running() {
             return vec!["The bridge that runs here serves this repo now.".to_owned()];
         }
         if self.no_bridge {
             return vec![by_hand.to_owned()];
         }
-        match bridge::install(session, &RunArgs::default().words(), false) {
+        match bridge::install(session, bridge::run_words(&[]), false) {
             Ok(steps) => steps,
             Err(failure) => vec![
                 format!("The bridge was not installed: {}", failure.message),
@@ -108,10 +107,9 @@ impl JoinArgs {
 /// A label belongs to one machine in a repo.
 async fn free_label(session: &Session, repo: &RepoClient, node: &str) -> Outcome {
     let agents = repo.agents(&AgentFilter::default()).await?;
-    let instance = Some(&session.settings.instance);
     let other = |agent: &&Agent| {
-        agent.metadata.get(NODE).is_some_and(|label| label == node)
-            && agent.instance.as_ref() != instance
+        let same = agent.metadata.get(NODE).is_some_and(|label| label == node);
+        same && !session.settings.has_registered(agent)
     };
     match agents.iter().find(other) {
         None => Ok(()),

@@ -1,6 +1,7 @@
 //! `keys`: end-to-end encryption.
 
 use super::agents::agent_name;
+use crate::args::RepoArg;
 use crate::completion;
 use crate::crypt;
 use crate::failure::Outcome;
@@ -14,9 +15,8 @@ use multiclaude_hybrid_client::protocol::AgentName;
 /// until you say that you trust the new one.
 #[derive(Debug, Args)]
 pub struct KeysArgs {
-    /// The repo: multiclaude's name for it, or owner/repo
-    #[arg(long, short, value_name = "REPO", global = true)]
-    repo: Option<String>,
+    #[command(flatten)]
+    repo: RepoArg,
     #[command(subcommand)]
     command: Option<KeysCommand>,
 }
@@ -40,17 +40,15 @@ enum KeysCommand {
 }
 
 impl KeysArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         match &self.command {
             None | Some(KeysCommand::List) => crypt::list(session),
             Some(KeysCommand::Trust { name }) => {
-                let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
-                let done = crypt::trust(session, &at, name).await;
-                done.map_err(|failure| session.explain(failure, &at.login))
+                let at = session.in_repo(self.repo.given(), Need::Use)?;
+                crypt::trust(session, &at, name).await
             }
             Some(KeysCommand::Forget { name }) => {
-                let (repo, _) = session.resolve(self.repo.as_deref())?;
+                let (repo, _) = session.resolve(self.repo.given())?;
                 crypt::forget(session, &repo, name)
             }
         }

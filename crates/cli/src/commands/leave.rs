@@ -5,13 +5,13 @@ use super::{bridge, mcp};
 use crate::crypt;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::counted;
+use crate::secrets;
 use crate::session::{Need, Session};
 use crate::settings::{Login, covered};
 use clap::Args;
-use multiclaude_hybrid_bridge::dirs::Dirs;
+use multiclaude_hybrid_client::BaseUrl;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::token::Scope;
-use multiclaude_hybrid_client::{AgentFilter, BaseUrl};
 use serde_json::json;
 
 /// Turn hybrid mode off for a repo, and forget its token.
@@ -24,7 +24,6 @@ pub struct LeaveArgs {
     force: bool,
 }
 
-/// Said where no repo is left.
 const LAST: &str = "No other repo is hybrid here; `multiclaude-hybrid bridge uninstall` removes the bridge, \
 `multiclaude-hybrid shim uninstall` the shim.";
 
@@ -33,7 +32,6 @@ fn ids(logins: &[Login]) -> Vec<&str> {
 }
 
 impl LeaveArgs {
-    /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
         let (repo, _) = session.resolve(self.repo.as_deref())?;
         let Some(here) = session.settings.repos.get(repo.as_str()).cloned() else {
@@ -42,11 +40,11 @@ impl LeaveArgs {
             );
         };
         if let Some(role) = here.stood_down.first().filter(|_| !self.force) {
-            return Err(Failure::new(format!("{role} stands down here, and would stay away"))
+            return Err(Failure::new(format!("{role} stands down here, and would not come back"))
                 .exit(Exit::Conflict)
                 .hint(format!(
-                    "bring it back first: multiclaude-hybrid stand-up {role} --repo {repo}; or leave all the \
-                     same: --force"
+                    "bring it back first: multiclaude-hybrid stand-up {role} --repo {repo}; or leave \
+                     anyway: --force"
                 )));
         }
         // A running bridge would register its agents again.
@@ -55,7 +53,7 @@ impl LeaveArgs {
                 here.enabled = false;
             }
         })?;
-        crate::bridge::lets_go(session, &repo).await?;
+        crate::bridge::wait_until_unserved(session, &repo).await?;
         let removed = match self.deregister(session, &repo).await {
             Ok(removed) => removed,
             Err(failure) if self.force => {
@@ -78,14 +76,14 @@ impl LeaveArgs {
                         failure.message
                     ),
                     hint: Some(
-                        "try again later; or forget the repo here all the same: --force".to_owned(),
+                        "try again later; or forget the repo here anyway: --force".to_owned(),
                     ),
                     ..failure
                 });
             }
         };
         // A running bridge removes its links when it sees the settings.
-        if !Dirs::of_home(session.home.user()).is_running() {
+        if !session.home.bridge().is_running() {
             let waiting = bridge::remove_links(session, &repo)?;
             if waiting > 0 {
                 session.out.warn(&format!(
@@ -122,11 +120,9 @@ impl LeaveArgs {
     /// Deregisters what this home has registered.
     async fn deregister(&self, session: &Session, repo: &Repo) -> Outcome<Vec<String>> {
         let at = session.in_repo(Some(repo.as_str()), Need::Use)?;
-        let filter = AgentFilter { owner: Some(at.login.owner.clone()), ..AgentFilter::default() };
-        let instance = Some(&session.settings.instance);
         let mut removed = Vec::new();
-        for agent in at.client.agents(&filter).await? {
-            if agent.instance.as_ref() == instance {
+        for agent in at.agents_of_owner().await? {
+            if session.settings.has_registered(&agent) {
                 at.client.deregister(&agent.name, Some(&agent.id)).await?;
                 removed.push(agent.name.to_string());
             }
@@ -137,14 +133,11 @@ impl LeaveArgs {
 
 /// The tokens that covered a repo that was left.
 struct Tokens {
-    /// Those that were for it alone.
     forgotten: Vec<Login>,
-    /// Those that cover more.
     kept: Vec<Login>,
 }
 
 impl Tokens {
-    /// What became of them, for people.
     fn lines(&self) -> Vec<String> {
         let mut lines: Vec<_> =
             self.forgotten.iter().map(|login| format!("{}.", forgot(login))).collect();
@@ -172,7 +165,7 @@ fn forget(session: &mut Session, repo: &Repo, url: Option<&str>) -> Outcome<Toke
     let (forgotten, kept): (Vec<_>, Vec<_>) =
         logins.partition(|login| login.repos == [Scope::Repo(repo.clone())]);
     for login in &forgotten {
-        session.secrets().forget(&login.secret(), login.place)?;
+        secrets::forget(&session.home, &login.secret(), login.place)?;
     }
     session.change(|settings| {
         settings.repos.remove(repo.as_str());

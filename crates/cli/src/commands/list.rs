@@ -2,9 +2,9 @@
 
 use crate::bridge;
 use crate::failure::{Failure, Outcome};
+use crate::home::Home;
 use crate::output::{Look, counted, line};
 use crate::session::{Need, Session};
-use crate::shim::places::Places;
 use crate::shim::real::Search;
 use clap::Args;
 use futures_util::future::join_all;
@@ -17,11 +17,11 @@ use std::time::Duration;
 
 /// List repos, and the names that messages can go to.
 ///
-/// What is shown after "reaches" is what `multiclaude message send <name>` takes
-/// while a bridge runs here, and `multiclaude-hybrid send <name>` always.
+/// The names after "reaches" work with `multiclaude message send <name>` while a
+/// bridge runs here, and with `multiclaude-hybrid send <name>` always.
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// Leave out what multiclaude itself would print
+    /// Leave out multiclaude's own output
     #[arg(long, hide = true)]
     hybrid_only: bool,
 }
@@ -29,10 +29,9 @@ pub struct ListArgs {
 /// How long a line beside multiclaude's own output may take.
 pub const BESIDE: Duration = Duration::from_secs(3);
 
-/// One repo's line.
 #[derive(Debug, Serialize)]
 struct Line {
-    /// Nothing if nobody has said which one multiclaude's name means.
+    /// Nothing if the repo of multiclaude's name is not known.
     repo: Option<Repo>,
     nickname: Option<String>,
     hybrid: bool,
@@ -42,7 +41,6 @@ struct Line {
     bridge: bool,
     /// Names that the bridge cannot link, and why.
     unlinked: BTreeMap<String, String>,
-    /// Messages that wait on this machine.
     held: usize,
     /// Names of this machine's multiclaude, which its own messages mean first.
     #[serde(skip)]
@@ -51,7 +49,6 @@ struct Line {
 }
 
 impl ListArgs {
-    /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
         if self.hybrid_only {
             session.timeout = session.timeout.min(BESIDE);
@@ -59,7 +56,7 @@ impl ListArgs {
         let session = &*session;
         if !self.hybrid_only && !session.out.is_json() {
             // Its own words say what is wrong with it, where it fails.
-            if let Ok(real) = Search::here(Places::SHIM).find() {
+            if let Ok(real) = Search::here(Home::SHIM).find() {
                 real.run(&["list".into()]);
             }
         }
@@ -72,13 +69,12 @@ impl ListArgs {
                 return "Hybrid: no repo is set up (multiclaude-hybrid config <repo> --hybrid=true)"
                     .to_owned();
             }
-            let here = session.settings.instance.as_str();
             let any = lines.iter().any(|line| line.hybrid);
-            let told: Vec<_> = lines.iter().map(|line| told(line, here, any)).collect();
-            format!("Hybrid:\n{}", told.join("\n"))
+            let lines: Vec<_> = lines.iter().map(|line| text(line, session, any)).collect();
+            format!("Hybrid:\n{}", lines.join("\n"))
         });
         match failures.into_iter().flatten().next() {
-            // What is shown beside multiclaude's own list is no failure of it.
+            // A failure beside multiclaude's own list is not a failure of it.
             Some(_) if self.hybrid_only => Ok(()),
             Some(failure) => Err(failure),
             None => Ok(()),
@@ -90,41 +86,32 @@ impl ListArgs {
 fn lines(session: &Session) -> Outcome<Vec<Line>> {
     let state = session.state()?;
     let bridge = bridge::running(session)?;
-    let served = |repo: Option<&Repo>, nickname: Option<&String>| {
+    let line = |repo: Option<Repo>, nickname: Option<&String>| {
         let mut repos = bridge.iter().flat_map(|status| &status.repos);
-        repos.find(|served| {
-            repo.is_some_and(|repo| repo.as_str() == served.repo)
+        let served = repos.find(|served| {
+            repo.as_ref().is_some_and(|repo| repo.as_str() == served.repo)
                 && nickname == Some(&served.nickname)
-        })
-    };
-    let line = |repo: Option<Repo>, nickname: Option<&String>| Line {
-        bridge: served(repo.as_ref(), nickname).is_some(),
-        unlinked: served(repo.as_ref(), nickname)
-            .map(|served| served.unlinked.clone())
-            .unwrap_or_default(),
-        held: served(repo.as_ref(), nickname).map_or(0, |served| served.held.len()),
-        hybrid: (repo.as_ref()).is_some_and(|repo| session.settings.repo(repo).enabled),
-        api_endpoint: session.endpoint(repo.as_ref()).ok().flatten(),
-        local: nickname
-            .and_then(|name| state.repos.get(name))
-            .map(|local| local.agents.keys().cloned().collect())
-            .map(|names: BTreeSet<String>| match &repo {
-                Some(repo) => {
-                    names.difference(&session.settings.repo(repo).stood_down).cloned().collect()
-                }
-                None => names,
-            })
-            .unwrap_or_default(),
-        repo,
-        nickname: nickname.cloned(),
-        agents: Vec::new(),
-        error: None,
+        });
+        let here = repo.as_ref().map(|repo| session.settings.repo(repo)).unwrap_or_default();
+        let local = nickname.and_then(|name| state.repos.get(name));
+        let local = local.into_iter().flat_map(|local| local.agents.keys());
+        Line {
+            bridge: served.is_some(),
+            unlinked: served.map(|served| served.unlinked.clone()).unwrap_or_default(),
+            held: served.map_or(0, |served| served.held.len()),
+            hybrid: here.enabled,
+            api_endpoint: session.endpoint(repo.as_ref()).ok().flatten(),
+            local: local.filter(|name| !here.stood_down.contains(*name)).cloned().collect(),
+            nickname: nickname.cloned(),
+            agents: Vec::new(),
+            error: None,
+            repo,
+        }
     };
     let of_name = |name: &String| line(session.nicknamed(name, &state).ok(), Some(name));
     let mut lines: Vec<Line> = state.repos.keys().map(of_name).collect();
-    for name in session.settings.repos.keys() {
-        let repo = Repo::parse(name).ok();
-        if repo.is_some() && !lines.iter().any(|line| line.repo == repo) {
+    for repo in session.settings.known_repos().map(Some) {
+        if !lines.iter().any(|line| line.repo == repo) {
             lines.push(line(repo, None));
         }
     }
@@ -155,14 +142,14 @@ async fn about(session: &Session, mut line: Line) -> (Line, Option<Failure>) {
     }
 }
 
-/// What is said of a repo; `any`: one of them is hybrid.
-fn told(about: &Line, instance: &str, any: bool) -> String {
+/// The line of a repo; `any`: one of them is hybrid.
+fn text(about: &Line, session: &Session, any: bool) -> String {
     let name = match (&about.nickname, &about.repo) {
         (Some(nickname), Some(repo)) => format!("{nickname} ({repo})"),
         (Some(name), None) if !any => name.clone(),
         (Some(name), None) => {
             return format!(
-                "  {name}: off; to turn it on, say which repo it is: multiclaude-hybrid config {name} \
+                "  {name}: off; to turn it on, name its repo: multiclaude-hybrid config {name} \
                  --name=owner/repo"
             );
         }
@@ -176,24 +163,23 @@ fn told(about: &Line, instance: &str, any: bool) -> String {
         let error = line(error, 160);
         return format!("  {name}: {} ({error})", Look::Bad.paint("not connected"));
     }
-    // A label is only a word: who registered an agent decides.
-    let here = |agent: &&Agent| agent.instance.as_deref() == Some(instance);
-    let away: Vec<_> = about.agents.iter().filter(|agent| !here(agent)).collect();
+    let is_away = |agent: &&Agent| !session.settings.has_registered(agent);
+    let away: Vec<_> = about.agents.iter().filter(is_away).collect();
     let local = about.agents.len() - away.len();
-    let shown = |agent: &&Agent| match agent.status {
+    let label = |agent: &&Agent| match agent.status {
         AgentStatus::Stopped => format!("{} (stopped)", agent.name),
         _ if about.unlinked.contains_key(agent.name.as_str()) => {
             format!("{} (multiclaude-hybrid send only)", agent.name)
         }
         _ if about.local.contains(agent.name.as_str()) => {
-            format!("{} (multiclaude message means the one here)", agent.name)
+            format!("{} (hidden from multiclaude message by the agent here)", agent.name)
         }
         _ => agent.name.to_string(),
     };
     let names = if away.is_empty() {
-        "nobody yet".to_owned()
+        "no agent yet".to_owned()
     } else {
-        away.iter().map(shown).collect::<Vec<_>>().join(", ")
+        away.iter().map(label).collect::<Vec<_>>().join(", ")
     };
     let reaches = if about.bridge {
         format!("reaches {names}")

@@ -3,6 +3,7 @@
 use super::logout::{forgot, still_valid};
 use crate::failure::{Exit, Failure, Outcome, wrong_url};
 use crate::output::word;
+use crate::secrets;
 use crate::session::Session;
 use crate::settings::{Login, Place, Settings, covered};
 use clap::Args;
@@ -66,7 +67,7 @@ pub async fn keep(
         let message = if token.is_empty() {
             "no token was given"
         } else {
-            "that is no token: its checksum does not fit; a character may be missing or wrong"
+            "that is not a token: its checksum does not match; a character may be missing or wrong"
         };
         return Err(Failure::usage(message)
             .hint("paste the whole of it: mcu_, mcs_ or mca_ and 49 characters"));
@@ -98,7 +99,7 @@ pub async fn keep(
         allow_http,
     };
     if session.only.as_ref().is_some_and(|only| !login.is(only)) {
-        let message = format!("that is a token of {}, and --as asks for another", told(&who));
+        let message = format!("that is a token of {}, and --as asks for another", describe(&who));
         return Err(Failure::usage(message).hint("leave out --as, or paste the other token"));
     }
     let dead = no_longer_valid(session, &login).await;
@@ -113,7 +114,7 @@ pub async fn keep(
         (login, old)
     };
     let ((login, replaced), settings): ((_, Vec<Login>), _) =
-        session.secrets().keep(&login.secret(), token, keychain, change)?;
+        secrets::keep(&session.home, &login.secret(), token, keychain, change)?;
     session.settings = settings;
     for old in replaced {
         if dead.contains(&old) {
@@ -126,12 +127,12 @@ pub async fn keep(
             session.out.note(&format!("{} ({why}). {}", forgot(&old), still_valid(&[&old])));
         }
         if (old.secret(), old.place) != (login.secret(), login.place)
-            && let Err(failure) = session.secrets().forget(&old.secret(), old.place)
+            && let Err(failure) = secrets::forget(&session.home, &old.secret(), old.place)
         {
             session.out.warn(&format!(
-                "the token {} is of no use any more and stays in {}: {}",
+                "the token {} is no longer used, and could not be removed from {}: {}",
                 old.token_id,
-                session.secrets().told(old.place),
+                secrets::place_name(&session.home, old.place),
                 failure.message
             ));
         }
@@ -139,19 +140,18 @@ pub async fn keep(
     Ok((login, who))
 }
 
-/// The tokens for the coordinator of `new` that are of no use any more: whoever
-/// logs in after a revocation does not want to hear of it for ever.
+/// The other tokens for the coordinator of `new` that are no longer valid.
 async fn no_longer_valid(session: &Session, new: &Login) -> Vec<Login> {
     let others = session.settings.logins.iter();
     let others = others
         .filter(|other| BaseUrl::is_same(&other.url, &new.url) && other.token_id != new.token_id);
     let checked = join_all(others.map(|other| async move {
-        let gone = match session.client(other) {
+        let is_invalid = match session.client(other) {
             Ok(client) => matches!(client.whoami().await, Err(Error::Unauthenticated(_))),
             // Its secret part is gone.
             Err(failure) => failure.exit == Exit::NotLoggedIn,
         };
-        gone.then(|| other.clone())
+        is_invalid.then(|| other.clone())
     }));
     checked.await.into_iter().flatten().collect()
 }
@@ -193,19 +193,18 @@ fn usual(session: &Session) -> Outcome<String> {
             "this machine knows several coordinators: {}",
             several.join(", ")
         ))
-        .hint("say which one the token is for: --url URL")),
+        .hint("choose the one that the token is for: --url URL")),
     }
 }
 
-/// What a token stands for, for people.
-pub(super) fn told(who: &WhoAmI) -> String {
+/// Owner, kind, repos and end of a token, for people.
+pub(super) fn describe(who: &WhoAmI) -> String {
     let covers = covered(who.kind, &who.repos);
     let end = who.expires_at.map_or(String::new(), |at| format!(", until {}", word(&at)));
     format!("{} ({}) for {covers}{end}", who.owner, who.kind.as_str())
 }
 
 impl LoginArgs {
-    /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
         let wanted = match &self.url {
             Some(url) => url.clone(),
@@ -215,9 +214,9 @@ impl LoginArgs {
             .map_err(|error| wrong_url(&error, "multiclaude-hybrid login --url "))?;
         let token = ask_secret(&format!("Token for {base}: "))?;
         let (login, who) = keep(session, &base, self.allow_http, !self.no_keychain, &token).await?;
-        let place = session.secrets().told(login.place);
+        let place = secrets::place_name(&session.home, login.place);
         session.out.show(&login, || {
-            format!("Logged in to {base} as {}.\nThe token is in {place}.", told(&who))
+            format!("Logged in to {base} as {}.\nThe token is in {place}.", describe(&who))
         });
         Ok(())
     }

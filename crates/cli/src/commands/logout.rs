@@ -3,6 +3,7 @@
 use crate::failure::{Exit, Failure, Outcome, wrong_url};
 use crate::ids;
 use crate::output::counted;
+use crate::secrets;
 use crate::session::Session;
 use crate::settings::{Login, Settings};
 use clap::Args;
@@ -16,7 +17,7 @@ pub struct LogoutArgs {
     /// Only those for this coordinator
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// All of them, and what an interrupted login has left
+    /// All of them, and the leftovers of an interrupted login
     #[arg(long, conflicts_with = "url")]
     all: bool,
 }
@@ -24,10 +25,10 @@ pub struct LogoutArgs {
 impl LogoutArgs {
     /// Runs it. One token that cannot be forgotten keeps no other from that.
     pub fn run(&self, session: &Session) -> Outcome {
-        let meant = self.meant(session)?;
+        let chosen = self.chosen(session)?;
         let (mut forgotten, mut failures) = (Vec::new(), Vec::new());
-        for login in meant {
-            match session.secrets().forget(&login.secret(), login.place) {
+        for login in chosen {
+            match secrets::forget(&session.home, &login.secret(), login.place) {
                 Ok(()) => forgotten.push(login),
                 Err(failure) => failures.push(failure),
             }
@@ -41,25 +42,24 @@ impl LogoutArgs {
         }
         let everything = self.all && self.token.is_none() && session.only.is_none();
         let (leftovers, more) =
-            if everything { session.secrets().forget_leftovers() } else { (0, Vec::new()) };
+            if everything { secrets::forget_leftovers(&session.home) } else { (0, Vec::new()) };
         failures.extend(more);
         if forgotten.is_empty() && leftovers == 0 && failures.is_empty() {
             return Err(Failure::new("this machine has no token to forget").exit(Exit::NotLoggedIn));
         }
-        session.out.show(&forgotten, || told(&forgotten, leftovers));
+        session.out.show(&forgotten, || text(&forgotten, leftovers));
         let mut failures = failures.into_iter();
         let first = failures.next();
         failures.for_each(|failure| session.out.fail(&failure));
         first.map_or(Ok(()), Err)
     }
 
-    /// The tokens that are to be forgotten.
-    fn meant(&self, session: &Session) -> Outcome<Vec<Login>> {
+    fn chosen(&self, session: &Session) -> Outcome<Vec<Login>> {
         let url = self.url.as_ref().map(|url| BaseUrl::parse(url, true)).transpose();
         let url = url.map_err(|error| wrong_url(&error, "multiclaude-hybrid logout --url "))?;
         let logins = &session.settings.logins;
         let token = self.token.as_ref().map(|which| ids::of_login(which, logins)).transpose()?;
-        let meant: Vec<Login> = session
+        let chosen: Vec<Login> = session
             .logins()
             .filter(|login| {
                 url.as_ref().is_none_or(|url| BaseUrl::is_same(url.as_str(), &login.url))
@@ -67,25 +67,24 @@ impl LogoutArgs {
             .filter(|login| token.as_ref().is_none_or(|which| login.is(which)))
             .cloned()
             .collect();
-        if meant.len() < 2 || url.is_some() || self.all {
-            return Ok(meant);
+        if chosen.len() < 2 || url.is_some() || self.all {
+            return Ok(chosen);
         }
-        let told = |login: &Login| {
+        let describe = |login: &Login| {
             let (id, kind) = (&login.token_id, login.kind.as_str());
             format!("{id} ({kind} of {}, {})", login.owner, login.url)
         };
-        let told: Vec<_> = meant.iter().map(told).collect();
-        let message = format!("this machine has {} tokens: {}", meant.len(), told.join(", "));
-        Err(Failure::usage(message).hint("say which: the id, --url URL, or --all"))
+        let tokens: Vec<_> = chosen.iter().map(describe).collect();
+        let message = format!("this machine has {} tokens: {}", chosen.len(), tokens.join(", "));
+        Err(Failure::usage(message).hint("choose: the id, --url URL, or --all"))
     }
 }
 
-/// A token that is no longer on this machine.
 pub(super) fn forgot(login: &Login) -> String {
     format!("Forgot the token {} of {} at {}", login.token_id, login.owner, login.url)
 }
 
-/// What a token that was forgotten here still is, and how to end that.
+/// A note on forgotten tokens, which stay valid.
 pub(super) fn still_valid(forgotten: &[&Login]) -> String {
     match forgotten {
         [only] => format!(
@@ -97,7 +96,7 @@ pub(super) fn still_valid(forgotten: &[&Login]) -> String {
     }
 }
 
-fn told(forgotten: &[Login], leftovers: usize) -> String {
+fn text(forgotten: &[Login], leftovers: usize) -> String {
     let mut lines: Vec<String> =
         forgotten.iter().map(|login| format!("{}.", forgot(login))).collect();
     if !forgotten.is_empty() {

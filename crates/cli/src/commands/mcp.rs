@@ -9,7 +9,6 @@ use crate::completion;
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use clap::{Args, Subcommand};
-use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_bridge::hop::{Process, SessionFile};
 use multiclaude_hybrid_bridge::socket::BridgeClient;
 use multiclaude_hybrid_bridge::{tools, unix};
@@ -50,13 +49,13 @@ pub struct McpArgs {
 
 #[derive(Debug, Subcommand)]
 enum McpCommand {
-    /// Let Claude Code start this server in every session of yours; asks first
+    /// Add this server to your Claude Code settings; asks first
     Install {
         /// Do not ask
         #[arg(long)]
         yes: bool,
     },
-    /// Take it out of Claude Code's settings again
+    /// Remove it from your Claude Code settings
     Uninstall,
     /// Call one tool on behalf of the agent that this process belongs to; prints JSON
     ///
@@ -191,7 +190,6 @@ async fn for_agent(session: &Session) -> Outcome {
     }
 }
 
-/// Calls one tool, and prints what it gives.
 async fn call_once(session: &Session, tool: &str, arguments: &str) -> Outcome {
     let arguments: Value = serde_json::from_str(arguments).map_err(|error| {
         Failure::usage(format!("the arguments are not JSON: {error}"))
@@ -214,42 +212,28 @@ async fn call_once(session: &Session, tool: &str, arguments: &str) -> Outcome {
     }
 }
 
-/// Is this a process of a runner's worker?
 fn is_of_a_worker() -> bool {
     std::env::var_os(SOCKET_VARIABLE).is_some()
 }
 
-/// Where the agent that this process belongs to is spoken for.
+/// The socket that speaks for the agent of this process.
 fn socket(session: &Session) -> PathBuf {
     match std::env::var_os(SOCKET_VARIABLE) {
         Some(path) => path.into(),
-        None => Dirs::of_home(session.home.user()).socket(),
+        None => session.home.bridge().socket(),
     }
 }
 
 /// Does this process run where an agent of a hybrid repo works? The bridge decides;
 /// this keeps the tools out of all other sessions while it is away.
 fn is_of_an_agent(session: &Session) -> bool {
-    let root = session.home.root();
-    let here = std::env::current_dir().unwrap_or_default();
-    let real = std::fs::canonicalize(&root).unwrap_or_else(|_| root.clone());
-    let nickname = [&root, &real].into_iter().find_map(|root| {
-        let inside = here.strip_prefix(root).ok()?;
-        let mut parts = inside.components().map(|part| part.as_os_str().to_string_lossy());
-        matches!(parts.next()?.as_ref(), "wts" | "repos").then(|| parts.next())?
-    });
-    let Ok(state) = session.state() else {
+    let (Some(place), Ok(state)) = (session.place(), session.state()) else {
         return false;
     };
-    nickname.is_some_and(|nickname| {
-        let repo = session.nicknamed(&nickname, &state);
-        repo.is_ok_and(|repo| {
-            session.settings.repos.get(repo.as_str()).is_some_and(|here| here.enabled)
-        })
-    })
+    let repo = session.nicknamed(&place.repo, &state);
+    repo.is_ok_and(|repo| session.settings.repo(&repo).enabled)
 }
 
-/// Has the session an inbox socket?
 fn can_post() -> bool {
     std::env::var_os("CLAUDE_CODE_MESSAGING_SOCKET").is_some()
 }
@@ -258,7 +242,7 @@ fn can_post() -> bool {
 async fn post(home: &Path, claude: u32, text: &str) -> Result<(), String> {
     // `/clear` changes the session's id: ask each time.
     let said = Process::of(claude).and_then(|process| SessionFile::read(home, &process));
-    let said = said.ok_or("Claude Code does not say which session this is")?;
+    let said = said.ok_or("Claude Code does not report which session this is")?;
     let socket: PathBuf = said.messaging_socket_path.ok_or("this session has no inbox socket")?;
     let line = json!({
         "type": "user",

@@ -1,5 +1,6 @@
 //! `open`: the coordinator's API reference in a browser.
 
+use crate::args::RepoArg;
 use crate::failure::Outcome;
 use crate::session::{Need, Session};
 use clap::Args;
@@ -13,13 +14,11 @@ use std::process::{Command, Stdio};
 /// is opened.
 #[derive(Debug, Args)]
 pub struct OpenArgs {
-    /// The repo: multiclaude's name for it, or owner/repo
-    #[arg(long, short, value_name = "REPO")]
-    repo: Option<String>,
+    #[command(flatten)]
+    repo: RepoArg,
 }
 
 impl OpenArgs {
-    /// Runs it.
     pub fn run(&self, session: &Session) -> Outcome {
         let url = format!("{}/docs", self.coordinator(session)?);
         session.out.show(&json!({ "url": url }), || url.clone());
@@ -31,7 +30,7 @@ impl OpenArgs {
 
     /// The coordinator of the repo, else that of this machine.
     fn coordinator(&self, session: &Session) -> Outcome<String> {
-        let repo = match &self.repo {
+        let repo = match self.repo.given() {
             Some(given) => Some(session.resolve(Some(given))?.0),
             None => session.resolve(None).ok().map(|(repo, _)| repo),
         };
@@ -53,7 +52,6 @@ fn has_display() -> bool {
     cfg!(target_os = "macos") || is_set("DISPLAY") || is_set("WAYLAND_DISPLAY")
 }
 
-/// Starts a browser, which outlives this program.
 fn browse(session: &Session, url: &str) {
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let started = Command::new(opener)

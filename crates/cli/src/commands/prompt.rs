@@ -1,4 +1,4 @@
-//! `prompt`: what agents must be told about names on other machines.
+//! `prompt`: a paragraph about the names on other machines, for agents.
 
 use crate::bridge;
 use crate::failure::Outcome;
@@ -20,13 +20,11 @@ pub struct PromptArgs {
 }
 
 impl PromptArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
-        let agents = at.client.agents(&AgentFilter::default()).await;
-        let agents = agents.map_err(|error| session.explain(error.into(), &at.login))?;
-        let here = Some(&session.settings.instance);
-        let away: Vec<_> = agents.iter().filter(|agent| agent.instance.as_ref() != here).collect();
+        let agents = at.client.agents(&AgentFilter::default()).await?;
+        let is_away = |agent: &&Agent| !session.settings.has_registered(agent);
+        let away: Vec<_> = agents.iter().filter(is_away).collect();
         let bridged =
             bridge::serves(bridge::running(session)?.as_ref(), &at.repo, at.nickname.as_deref());
         if !bridged {
@@ -94,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn none_is_said_only_where_there_is_none() {
+    fn the_paragraph_says_none_only_if_there_is_none() {
         let (fox, queue) =
             (agent("fox", "worker", "active"), agent("merge-queue", "merge-queue", "stopped"));
         assert!(paragraph(&[], true).contains("None was registered"));

@@ -1,5 +1,6 @@
 //! `receipt`: how far a message has come.
 
+use crate::args::RepoArg;
 use crate::failure::Outcome;
 use crate::ids::{self, Given};
 use crate::output::{ago, line, now, safe, word};
@@ -20,29 +21,26 @@ pub struct ReceiptArgs {
     id: Given<MessageId>,
     #[command(flatten)]
     received: Received,
-    /// The repo: multiclaude's name for it, or owner/repo
-    #[arg(long, short, value_name = "REPO")]
-    repo: Option<String>,
+    #[command(flatten)]
+    repo: RepoArg,
 }
 
 impl ReceiptArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
-        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
+        let at = session.in_repo(self.repo.given(), Need::Use)?;
         let id = self.received.find(session, &at, &self.id).await?;
-        let receipt = at.client.receipt(&id).await;
-        let receipt = receipt.map_err(|error| session.explain(error.into(), &at.login))?;
-        session.out.show(&receipt, || told(&receipt));
+        let receipt = at.client.receipt(&id).await?;
+        session.out.show(&receipt, || text(&receipt));
         Ok(())
     }
 }
 
 /// A message's way, as people read it.
-pub fn told(message: &Message) -> String {
+pub fn text(message: &Message) -> String {
     let now = now();
     let (absent, unseen) = match message.status {
         MessageStatus::Failed => ("no", "no"),
-        // It was dealt with, and nobody has proved when the agent had it.
+        // It may never have been reported as seen.
         MessageStatus::Acked => ("not yet", "not reported"),
         MessageStatus::Pending | MessageStatus::Delivered => ("not yet", "not yet"),
     };

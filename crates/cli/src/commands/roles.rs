@@ -1,12 +1,12 @@
 //! `stand-down`, `stand-up`: a role of this machine that another one serves.
 
+use crate::args::RepoArg;
 use crate::bridge;
 use crate::completion;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::multiclaude::LocalRepo;
 use crate::session::{Need, Session};
 use clap::Args;
-use multiclaude_hybrid_bridge::dirs::Dirs;
 use multiclaude_hybrid_bridge::multiclaude::{Daemon, Paths};
 use multiclaude_hybrid_bridge::roles::{RoleError, Roles};
 use multiclaude_hybrid_client::AgentFilter;
@@ -24,9 +24,8 @@ pub struct StandDownArgs {
     /// The role: merge-queue, supervisor, …
     #[arg(add = completion::types())]
     role: String,
-    /// The repo: multiclaude's name for it, or owner/repo
-    #[arg(long, short, value_name = "REPO")]
-    repo: Option<String>,
+    #[command(flatten)]
+    repo: RepoArg,
 }
 
 /// Bring back a local agent that stands down.
@@ -35,9 +34,8 @@ pub struct StandUpArgs {
     /// The role: merge-queue, supervisor, …
     #[arg(add = completion::types())]
     role: String,
-    /// The repo: multiclaude's name for it, or owner/repo
-    #[arg(long, short, value_name = "REPO")]
-    repo: Option<String>,
+    #[command(flatten)]
+    repo: RepoArg,
 }
 
 /// A repo of multiclaude's, and what is needed to change its roles.
@@ -46,7 +44,7 @@ struct Here {
     nickname: String,
     paths: Paths,
     daemon: Daemon,
-    dirs: Dirs,
+    dirs: multiclaude_hybrid_bridge::dirs::Dirs,
 }
 
 impl Here {
@@ -61,9 +59,9 @@ impl Here {
             return Err(Failure::usage(format!("hybrid mode is off for {repo}"))
                 .hint(format!("turn it on: multiclaude-hybrid config {nickname} --hybrid=true")));
         }
-        let paths = Paths::of_home(session.home.user());
+        let paths = session.home.multiclaude();
         let daemon = Daemon::new(paths.socket());
-        Ok(Self { repo, nickname, paths, daemon, dirs: Dirs::of_home(session.home.user()) })
+        Ok(Self { repo, nickname, paths, daemon, dirs: session.home.bridge() })
     }
 
     fn roles(&self) -> Roles<'_> {
@@ -81,36 +79,35 @@ impl Here {
 fn explained(error: RoleError) -> Failure {
     let failure = Failure::new(error.to_string());
     match error {
-        RoleError::Daemon(_) => failure.hint("start multiclaude: multiclaude start; then again"),
-        _ => failure.hint("again; what was done before stays done"),
+        RoleError::Daemon(_) => {
+            failure.hint("start multiclaude (multiclaude start), then run this again")
+        }
+        _ => failure.hint("run this again; it continues where it stopped"),
     }
 }
 
-/// Who serves a role for the whole team, on another machine.
+/// The agent on another machine that serves a role for the whole team.
 pub(crate) async fn server(session: &Session, repo: &Repo, role: &str) -> Outcome<Option<Agent>> {
     let at = session.in_repo(Some(repo.as_str()), Need::Use)?;
     let filter = AgentFilter { r#type: Some(role.to_owned()), ..AgentFilter::default() };
-    let agents = at.client.agents(&filter).await;
-    let agents = agents.map_err(|error| session.explain(error.into(), &at.login))?;
-    let ours = Some(&session.settings.instance);
-    Ok(agents
-        .into_iter()
-        .find(|agent| agent.name.as_str() == role && agent.instance.as_ref() != ours))
+    let agents = at.client.agents(&filter).await?;
+    let serves =
+        |agent: &Agent| agent.name.as_str() == role && !session.settings.has_registered(agent);
+    Ok(agents.into_iter().find(serves))
 }
 
 impl StandDownArgs {
-    /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
-        let here = Here::of(session, self.repo.as_deref())?;
-        let told = stand_down(session, &here, &self.role).await?;
+        let here = Here::of(session, self.repo.given())?;
+        let notes = stand_down(session, &here, &self.role).await?;
         let value =
-            json!({ "repo": here.repo, "role": self.role, "stands_down": true, "notes": told });
-        session.out.show(&value, || told.join("\n"));
+            json!({ "repo": here.repo, "role": self.role, "stands_down": true, "notes": notes });
+        session.out.show(&value, || notes.join("\n"));
         Ok(())
     }
 }
 
-/// Retires a role; what to tell the user.
+/// Retires a role; returns notes for the user.
 async fn stand_down(session: &mut Session, here: &Here, role: &str) -> Outcome<Vec<String>> {
     let local = here.local(session)?;
     let already = session.settings.repo(&here.repo).stood_down.contains(role);
@@ -118,7 +115,7 @@ async fn stand_down(session: &mut Session, here: &Here, role: &str) -> Outcome<V
         let names: Vec<_> = local.agents.keys().map(String::as_str).collect();
         return Err(Failure::new(format!("no agent called {role} runs here"))
             .exit(Exit::NotFound)
-            .hint(format!("these do: {}", names.join(", "))));
+            .hint(format!("agents that run here: {}", names.join(", "))));
     }
     let served = server(session, &here.repo, role).await;
     session.change(|settings| {
@@ -127,10 +124,10 @@ async fn stand_down(session: &mut Session, here: &Here, role: &str) -> Outcome<V
     })?;
     here.roles().retire(&local, role).await.map_err(explained)?;
     if here.local(session)?.agents.contains_key(role) {
-        return Err(Failure::new(format!("multiclaude still has {role}")).hint("again"));
+        return Err(Failure::new(format!("multiclaude still has {role}")).hint("run this again"));
     }
     let back = format!("multiclaude-hybrid stand-up {role} --repo {}", here.nickname);
-    let mut told = vec![match served {
+    let mut notes = vec![match served {
         Ok(Some(agent)) => format!(
             "{role} stands down here; {} serves it ({}).",
             agent.owner,
@@ -140,16 +137,19 @@ async fn stand_down(session: &mut Session, here: &Here, role: &str) -> Outcome<V
             "{role} stands down here, and NO machine serves it now. To bring it back: {back}"
         ),
         Err(failure) => {
-            format!("{role} stands down here. Who serves it is not known: {}", failure.message)
+            format!(
+                "{role} stands down here. The machine that serves it is not known: {}",
+                failure.message
+            )
         }
     }];
     if bridge::running(session)?.is_none() {
-        told.push(format!(
-            "No bridge runs here, so `multiclaude message send {role}` reaches nobody: start it with \
+        notes.push(format!(
+            "No bridge runs here, so `multiclaude message send {role}` reaches no agent: start it with \
              multiclaude-hybrid bridge run, or install it with multiclaude-hybrid bridge install."
         ));
     }
-    Ok(told)
+    Ok(notes)
 }
 
 /// Retires roles where that was agreed to, in `join`.
@@ -158,18 +158,17 @@ pub(crate) async fn stand_down_all(
     repo: &Repo,
     roles: &[String],
 ) -> Outcome<Vec<String>> {
-    let mut told = Vec::new();
+    let mut notes = Vec::new();
     for role in roles {
         let here = Here::of(session, Some(repo.as_str()))?;
-        told.extend(stand_down(session, &here, role).await?);
+        notes.extend(stand_down(session, &here, role).await?);
     }
-    Ok(told)
+    Ok(notes)
 }
 
 impl StandUpArgs {
-    /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
-        let here = Here::of(session, self.repo.as_deref())?;
+        let here = Here::of(session, self.repo.given())?;
         let local = here.local(session)?;
         let role = &self.role;
         let stands_down = session.settings.repo(&here.repo).stood_down.contains(role);

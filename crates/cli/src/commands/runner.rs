@@ -5,18 +5,16 @@ mod options;
 mod parts;
 mod show;
 
-use super::log;
+use super::daemon;
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use clap::{Args, Subcommand};
 use flags::RunArgs;
+use multiclaude_hybrid_bridge::dirs::{make_dir, remove};
 use multiclaude_hybrid_runner::dirs::Dirs;
 use multiclaude_hybrid_runner::options::StartError;
 use multiclaude_hybrid_runner::run::run;
 use std::fs;
-use std::io::ErrorKind;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
 
 /// Run workers on this machine for the team's requests.
 ///
@@ -32,14 +30,14 @@ pub struct RunnerArgs {
 enum RunnerCommand {
     /// Run in the foreground; the first Ctrl-C drains, the second stops the workers
     Run(Box<RunArgs>),
-    /// Show what the runner does: workers, repos, what is wrong
+    /// Show the state of the runner: workers, repos, problems
     Status,
-    /// Claim nothing until `resume`; workers that run go on
+    /// Claim nothing until `resume`; running workers continue
     Pause,
     /// Claim again
     Resume,
     /// Show the runner's log
-    Logs(log::LogsArgs),
+    Logs(daemon::LogsArgs),
     #[command(flatten)]
     Part(parts::Part),
 }
@@ -54,7 +52,6 @@ impl RunnerArgs {
         }
     }
 
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let dirs = Dirs::of_home(session.home.user(), None);
         match &self.command {
@@ -73,7 +70,7 @@ impl RunnerArgs {
 async fn start(session: &Session, args: &RunArgs) -> Outcome {
     let options = args.options(session).await?;
     let dirs = Dirs::of_home(&options.home, options.work.as_deref());
-    log::start(&dirs.log())?;
+    daemon::start(&dirs.log())?;
     let done = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -83,7 +80,7 @@ async fn start(session: &Session, args: &RunArgs) -> Outcome {
             .build()
             .map_err(StartError::Dirs)?;
         let done = runtime.block_on(async {
-            let stop = stops().map_err(StartError::Dirs)?;
+            let stop = daemon::stops().map_err(StartError::Dirs)?;
             run(options, stop).await
         });
         // Threads that wait for supervisors do not keep it.
@@ -104,43 +101,20 @@ async fn start(session: &Session, args: &RunArgs) -> Outcome {
     })
 }
 
-/// Yields once for each SIGTERM or SIGINT.
-fn stops() -> std::io::Result<mpsc::Receiver<()>> {
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let (sender, stops) = mpsc::channel(4);
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            if sender.send(()).await.is_err() {
-                return;
-            }
-        }
-    });
-    Ok(stops)
-}
-
 fn pause(session: &Session, dirs: &Dirs) -> Outcome {
     let failed = |error| Failure::new(format!("cannot pause the runner: {error}"));
-    multiclaude_hybrid_bridge::dirs::make_dir(&dirs.workers()).map_err(failed)?;
+    make_dir(&dirs.workers()).map_err(failed)?;
     fs::write(dirs.paused(), "").map_err(failed)?;
     session.out.note(
-        "Paused: the runner of this machine claims nothing. Workers that run go on. Go on: \
+        "Paused: the runner of this machine claims nothing. Running workers continue. To resume: \
          multiclaude-hybrid runner resume",
     );
     Ok(())
 }
 
 fn resume(session: &Session, dirs: &Dirs) -> Outcome {
-    match fs::remove_file(dirs.paused()) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            return Err(Failure::new(format!("cannot resume the runner: {error}")));
-        }
-        _ => {}
-    }
+    remove(&dirs.paused())
+        .map_err(|error| Failure::new(format!("cannot resume the runner: {error}")))?;
     let running = dirs.is_running();
     session.out.note(if running {
         "The runner claims requests again."

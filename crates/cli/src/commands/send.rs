@@ -1,23 +1,24 @@
-//! `send`, `ack`: messages, one at a time.
-
-mod ack_all;
+//! `send`, `ack`: messages.
 
 use super::receipt;
+use crate::args::RepoArg;
 use crate::completion;
 use crate::crypt;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::ids::{self, Given};
+use crate::output::counted;
 use crate::progress::message::{self, End, Goal, how_far};
-use crate::received::Received;
+use crate::received::{PAGE_MAX, Received};
 use crate::sender;
 use crate::session::{InRepo, Need, Session};
 use clap::Args;
-use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_client::protocol::message::{
     BODY_MAX, FailureReason, Message, MessageStatus, NewMessage, TTL_MAX_SECS,
 };
 use multiclaude_hybrid_client::protocol::token::TokenKind;
 use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
+use multiclaude_hybrid_client::{Error, MessageFilter};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::{Read, stdin};
 use std::time::Duration;
@@ -27,16 +28,15 @@ use std::time::Duration;
 /// The sender is the agent whose worktree this is, else you: user:<owner>.
 #[derive(Debug, Args)]
 pub struct SendArgs {
-    /// The agent it is for, as `agents` shows it
+    /// The recipient: an agent's name, as `agents` shows it
     #[arg(value_parser = super::agents::agent_name, add = completion::names())]
     pub(super) to: AgentName,
     /// The text, or - for standard input; after -- it may begin with a dash
     #[arg(required = true)]
     pub(super) text: Vec<String>,
-    /// The repo: multiclaude's name for it, or owner/repo
-    #[arg(long, short, value_name = "REPO")]
-    pub(super) repo: Option<String>,
-    /// Who sends: one of your agents, or user:<owner>
+    #[command(flatten)]
+    pub(super) repo: RepoArg,
+    /// The sender: one of your agents, or user:<owner>
     #[arg(long, value_name = "NAME", add = completion::names())]
     pub(super) from: Option<String>,
     /// The conversation it belongs to
@@ -45,7 +45,7 @@ pub struct SendArgs {
     /// The message it answers
     #[arg(long, value_name = "ID", value_parser = ids::given::<MessageId>)]
     pub(super) reply_to: Option<Given<MessageId>>,
-    /// How long it may wait, in seconds, before it comes back
+    /// Its lifetime, in seconds: a message that is not delivered by then comes back
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(1..=TTL_MAX_SECS))]
     pub(super) ttl: Option<i64>,
     /// Idempotency key: the same one again sends no second message
@@ -54,7 +54,7 @@ pub struct SendArgs {
     /// Wait until the agent has seen it, or has acknowledged it [default: seen]
     #[arg(long, value_name = "HOW_FAR", num_args = 0..=1, require_equals = true, default_missing_value = "seen")]
     pub(super) wait: Option<Goal>,
-    /// How long to wait: 90s, 10m, 2h [default: --timeout if given, else until it is there or has failed]
+    /// Limit the waiting: 90s, 10m, 2h [default: --timeout if given, else no limit]
     #[arg(long, value_name = "TIME", requires = "wait", value_parser = patience)]
     pub(super) wait_timeout: Option<Duration>,
 }
@@ -70,10 +70,9 @@ pub struct AckArgs {
     /// Every message that waits for this agent, seen or not
     #[arg(long, value_name = "AGENT", conflicts_with_all = ["ids", "received_by"], value_parser = super::agents::agent_name, add = completion::names())]
     all: Option<AgentName>,
-    /// The repo: multiclaude's name for it, or owner/repo
-    #[arg(long, short, value_name = "REPO")]
-    repo: Option<String>,
-    /// Acknowledge as the agent that they are for, if it is another owner's
+    #[command(flatten)]
+    repo: RepoArg,
+    /// Acknowledge as their recipient even if it is another owner's agent
     #[arg(long)]
     as_agent: bool,
 }
@@ -93,14 +92,13 @@ impl SendArgs {
             .read_to_end(&mut body)
             .map_err(|error| Failure::new(format!("cannot read standard input: {error}")))?;
         String::from_utf8(body).map_err(|_| {
-            Failure::usage("standard input is no UTF-8 text, or is cut at 64 KiB")
+            Failure::usage("standard input is not UTF-8 text, or is longer than 64 KiB")
                 .hint("a message is text of at most 65536 bytes; put the rest where the agent can read it")
         })
     }
 
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
-        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
+        let at = session.in_repo(self.repo.given(), Need::Use)?;
         let body = self.body()?;
         if body.is_empty() {
             return Err(Failure::usage("the text is empty")
@@ -110,19 +108,18 @@ impl SendArgs {
             return Err(Failure::usage(format!(
                 "the text has more than {BODY_MAX} bytes, the most that a message may have"
             ))
-            .hint("put it into a file or a branch that the agent can read, and send where it is"));
+            .hint(
+                "put it into a file or a branch that the agent can read, and send its location",
+            ));
         }
         let sent = self.send(session, &at, &body).await;
         let sent = sent.map_err(|failure| {
             let failure = no_such_sender(failure, &at, self.from.as_deref());
-            let failure = session.explain(failure, &at.login);
             let agents = format!("`multiclaude-hybrid agents --repo {}`", at.repo);
             match failure.code.map(|code| code.as_str()) {
-                Some("agent_not_found") => {
-                    failure.or_hint(|| format!("{agents} shows who is there"))
-                }
+                Some("agent_not_found") => failure.or_hint(|| format!("{agents} lists the agents")),
                 Some("idempotency_mismatch") => failure.or_hint(|| {
-                    "another message left under this key; a new one takes a new --key".to_owned()
+                    "this key was used for another message: choose a new --key".to_owned()
                 }),
                 Some("mailbox_full") => failure
                     .or_hint(|| format!("its reader may be gone: {agents} shows when it was seen")),
@@ -143,7 +140,7 @@ impl SendArgs {
     async fn wait(&self, session: &Session, at: &InRepo, sent: Message, goal: Goal) -> Outcome {
         let limit = self.wait_timeout.or(session.limit);
         let (message, end) = message::wait(session, at, sent, goal, limit).await?;
-        session.out.show(&message, || receipt::told(&message));
+        session.out.show(&message, || receipt::text(&message));
         match end {
             End::Reached => Ok(()),
             End::Failed => Err(failed(&message, at)),
@@ -197,44 +194,41 @@ pub(super) fn no_such_sender(failure: Failure, at: &InRepo, from: Option<&str>) 
 
 /// A message that was waited for and has failed: the reason's name, and what to do.
 fn failed(message: &Message, at: &InRepo) -> Failure {
-    let gone = || {
+    let resend = || {
         format!(
-            "see who is there (multiclaude-hybrid agents --repo {}), then send it again",
+            "list the agents (multiclaude-hybrid agents --repo {}), then send it again",
             at.repo
         )
     };
     let (reason, hint) = match message.failure_reason {
-        Some(FailureReason::Expired) => ("expired (nobody took it in time)", gone()),
-        Some(FailureReason::AgentGone) => ("agent_gone (deregistered or replaced)", gone()),
+        Some(FailureReason::Expired) => ("expired (it was not taken in time)", resend()),
+        Some(FailureReason::AgentGone) => ("agent_gone (deregistered or replaced)", resend()),
         Some(FailureReason::Rejected) => (
             "rejected (its endpoint refused it for good)",
             format!("change the message, or ask the owner of {}", message.to),
         ),
-        None => ("no reason was given", gone()),
+        None => ("no reason was given", resend()),
     };
     Failure::new(format!("the message failed: {reason}")).exit(Exit::WaitedFailed).hint(hint)
 }
 
 impl AckArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
-        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
+        let at = session.in_repo(self.repo.given(), Need::Use)?;
         if let Some(agent) = &self.all {
-            let what = format!("--all {agent}");
-            self.check_recipients(session, &at, BTreeSet::from([agent]), &what).await?;
-            let done = ack_all::run(session, &at, agent).await;
-            return done.map_err(|failure| session.explain(failure, &at.login));
+            self.check_recipients(&at, BTreeSet::from([agent]), &format!("--all {agent}")).await?;
+            return ack_all(session, &at, agent).await;
         }
         let ids = self.received.find_all(session, &at, &self.ids).await?;
         let what: Vec<_> = ids.iter().map(ToString::to_string).collect();
         let names = ids.iter().map(MessageId::agent).collect();
-        self.check_recipients(session, &at, names, &what.join(" ")).await?;
+        self.check_recipients(&at, names, &what.join(" ")).await?;
         let (mut acked, mut first) = (Vec::new(), None);
         for id in &ids {
             match at.client.report(id, MessageStatus::Acked, None).await {
                 Ok(message) => acked.push(message),
                 Err(error) => {
-                    let mut failure = session.explain(error.into(), &at.login);
+                    let mut failure = Failure::from(error);
                     failure.message = format!("{id}: {}", failure.message);
                     first = first.or(Some(failure));
                 }
@@ -248,35 +242,56 @@ impl AckArgs {
         first.map_or(Ok(()), Err)
     }
 
-    /// Refuses messages for other owners' agents, unless that is wanted. What is not
-    /// there is left to the acknowledgement itself.
+    /// Refuses messages for other owners' agents, unless that is wanted.
     async fn check_recipients(
         &self,
-        session: &Session,
         at: &InRepo,
         names: BTreeSet<&AgentName>,
-        what: &str,
+        messages: &str,
     ) -> Outcome {
-        if self.as_agent || at.login.kind == TokenKind::User {
-            return Ok(());
-        }
-        for name in names {
-            let agent = match at.client.agent(name).await {
-                Ok(agent) => agent,
-                Err(Error::NotFound(_)) => continue,
-                Err(error) => return Err(session.explain(error.into(), &at.login)),
-            };
-            if sender::is_anothers(at, &agent) {
-                return Err(Failure::usage(format!(
-                    "{name} is an agent of {}, not one of yours",
-                    agent.owner
-                ))
-                .hint(format!(
-                    "to acknowledge as that agent: multiclaude-hybrid ack {} --as-agent --repo {}",
-                    what, at.repo
-                )));
-            }
+        for name in names.into_iter().filter(|_| !self.as_agent) {
+            sender::check_agent(at, name, "acknowledge", &format!("ack {messages}")).await?;
         }
         Ok(())
+    }
+}
+
+/// Acknowledges every message of `agent` that is pending or delivered.
+async fn ack_all(session: &Session, at: &InRepo, agent: &AgentName) -> Outcome {
+    let mut acked = 0;
+    // The second round finds messages that are delivered meanwhile.
+    for status in [MessageStatus::Pending, MessageStatus::Delivered] {
+        acked += ack_with(at, agent, status).await?;
+    }
+    session.out.show(&json!({ "agent": agent, "acked": acked }), || match acked {
+        0 => format!("no messages wait for {agent}"),
+        acked => format!("{} of {agent} acked", counted(acked, "message")),
+    });
+    Ok(())
+}
+
+/// Acknowledges the messages with this status, page by page; how many there were.
+async fn ack_with(at: &InRepo, agent: &AgentName, status: MessageStatus) -> Outcome<usize> {
+    let (mut acked, mut after) = (0, None);
+    loop {
+        let filter = MessageFilter {
+            status: Some(status),
+            after: after.take(),
+            limit: Some(PAGE_MAX),
+            ..MessageFilter::default()
+        };
+        let page = at.client.messages(agent, &filter).await?;
+        for message in &page.items {
+            match at.client.report(&message.id, MessageStatus::Acked, None).await {
+                Ok(_) => acked += 1,
+                // It has expired or was dealt with meanwhile.
+                Err(Error::Conflict { .. } | Error::NotFound(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        after = page.items.last().map(|message| message.id.clone());
+        if !page.more || after.is_none() {
+            return Ok(acked);
+        }
     }
 }

@@ -3,9 +3,9 @@
 use crate::completion;
 use crate::failure::{Failure, Outcome, io};
 use crate::help;
-use crate::home::Home;
+use crate::home::this_program;
 use crate::output::Output;
-use crate::shim::install;
+use crate::shim::install::{self, Dotfiles};
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
 use std::io::Write;
@@ -21,11 +21,11 @@ pub struct CompletionsArgs {
 /// Write the manual pages.
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// Where to; standard output gets the main page if absent
+    /// The directory [default: print the main page]
     dir: Option<PathBuf>,
 }
 
-/// Let `multiclaude` itself know the hybrid commands.
+/// Add the hybrid commands to `multiclaude` itself.
 #[derive(Debug, Args)]
 pub struct ShimArgs {
     #[command(subcommand)]
@@ -36,12 +36,11 @@ pub struct ShimArgs {
 enum ShimCommand {
     /// Put the shim first on the PATH of new shells
     Install,
-    /// Remove the shim; everything is as it was
+    /// Remove the shim, and restore the shells' files
     Uninstall,
 }
 
 impl CompletionsArgs {
-    /// Runs it.
     pub fn run(&self) -> Outcome {
         let script = completion::script(self.shell);
         print(&script.map_err(|error| Failure::new(format!("{}: {error}", self.shell)))?)
@@ -49,7 +48,6 @@ impl CompletionsArgs {
 }
 
 impl ManArgs {
-    /// Runs it.
     pub fn run(&self) -> Outcome {
         let Some(dir) = &self.dir else {
             let mut text = Vec::new();
@@ -72,20 +70,19 @@ fn print(text: &[u8]) -> Outcome {
     }
 }
 
+/// Installs the shim for the user that runs this.
+pub(super) fn install_shim() -> Outcome<install::Report> {
+    let dotfiles = Dotfiles::of_user()?;
+    dotfiles.home.make_private()?;
+    install::install(&dotfiles, &this_program()?, std::env::var_os("SHELL").as_deref())
+}
+
 impl ShimArgs {
-    /// Runs it.
     pub fn run(&self, out: Output) -> Outcome {
-        let home = install::Home::of_caller().ok_or_else(|| Failure::new("HOME is not set"))?;
         let report = match self.command {
-            ShimCommand::Install => {
-                Home::of_user()?.make_private()?;
-                let us = std::env::current_exe()
-                    .map_err(|error| Failure::new(format!("cannot find this program: {error}")))?;
-                install::install(&home, &us, std::env::var_os("SHELL").as_deref())
-            }
-            ShimCommand::Uninstall => install::uninstall(&home),
+            ShimCommand::Install => install_shim()?,
+            ShimCommand::Uninstall => install::uninstall(&Dotfiles::of_user()?)?,
         };
-        let report = report.map_err(|error| Failure::new(error.to_string()))?;
         let text = report.to_string();
         let refused: Vec<_> = report.refused.iter().map(|refusal| &refusal.path).collect();
         let value = serde_json::json!({ "report": text, "refused": refused });

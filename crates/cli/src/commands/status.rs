@@ -10,7 +10,7 @@ use multiclaude_hybrid_bridge::status::Status;
 use multiclaude_hybrid_client::protocol::Repo;
 use serde::Serialize;
 
-/// Show coordinator, login, bridge, agents, what waits.
+/// Show coordinator, login, bridge, agents, waiting messages.
 #[derive(Debug, Args)]
 pub struct StatusArgs {}
 
@@ -37,7 +37,6 @@ struct Coordinator {
 }
 
 impl StatusArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let mut coordinators = Vec::new();
         let mut first = None;
@@ -56,10 +55,12 @@ impl StatusArgs {
         let of_bridge = || bridge.iter().flat_map(|status| &status.repos);
         let shown = Shown {
             node: session.settings.node(),
-            multiclaude: std::os::unix::net::UnixStream::connect(session.home.daemon_socket())
-                .is_ok(),
+            multiclaude: std::os::unix::net::UnixStream::connect(
+                session.home.multiclaude().socket(),
+            )
+            .is_ok(),
             daemon_is_down: bridge::daemon_is_down(session),
-            bridge_installed: Service::of_home(session.home.user()).is_installed(),
+            bridge_installed: Service::of(&session.home).is_installed(),
             repos: enabled.filter_map(|(name, _)| Repo::parse(name).ok()).collect(),
             agents: of_bridge().map(|repo| repo.agents.len()).sum(),
             outgoing: of_bridge()

@@ -1,12 +1,12 @@
 //! `tokens`: for admins.
 
+use crate::args::one_of;
 use crate::failure::Outcome;
 use crate::ids::{self, Given};
-use crate::output::{Look, ago, line, now, word};
+use crate::output::{ago, now, word};
 use crate::session::{Need, Session};
 use crate::settings::Login;
-use crate::table::{Fit, table};
-use crate::values::one_of;
+use crate::table::{Column, Fit, cell, table, whole};
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_client::Client;
 use multiclaude_hybrid_client::protocol::token::{NewToken, Scope, Token, TokenKind};
@@ -25,19 +25,19 @@ enum TokensCommand {
     List,
     /// Create a token, and print it once
     Create {
-        /// What it may do: user, service or admin
+        /// Its kind: user, service or admin
         #[arg(long, default_value = "user", value_parser = one_of(TokenKind::TEXTS, TokenKind::parse))]
         kind: TokenKind,
-        /// Whose it is
+        /// Its owner
         #[arg(long, value_parser = owner)]
         owner: Owner,
-        /// What it covers: owner/repo, or owner/* for a service; may be repeated
+        /// A repo that it covers: owner/repo, or owner/* for a service; may be repeated
         #[arg(long = "repo", value_name = "REPO", value_parser = scope)]
         repos: Vec<Scope>,
         /// A note for people
         #[arg(long)]
         description: Option<String>,
-        /// How long it is valid: 90d, 12h [default: for ever]
+        /// Its lifetime: 90d, 12h [default: for ever]
         #[arg(long, value_name = "TIME", value_parser = duration)]
         expires: Option<i64>,
     },
@@ -49,7 +49,6 @@ enum TokensCommand {
     },
 }
 
-/// Reads an owner.
 pub fn owner(text: &str) -> Result<Owner, String> {
     Owner::parse(text).map_err(|error| format!("the owner {error}"))
 }
@@ -60,7 +59,7 @@ fn scope(text: &str) -> Result<Scope, String> {
 
 /// Reads `90d`, `12h`, `30m`, `45s` as milliseconds.
 pub fn duration(text: &str) -> Result<i64, String> {
-    let wrong = || "is no time: write 90d, 12h, 30m or 45s".to_owned();
+    let wrong = || "is not a time: write 90d, 12h, 30m or 45s".to_owned();
     let unit = text.chars().last().ok_or_else(wrong)?;
     let scale = match unit {
         'd' => 86_400_000,
@@ -75,7 +74,6 @@ pub fn duration(text: &str) -> Result<i64, String> {
 }
 
 impl TokensArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let login = session.login(None, Need::Manage)?;
         let client = session.client(login)?;
@@ -105,7 +103,7 @@ impl TokensArgs {
             .await?;
         let secret = made.token.clone().unwrap_or_default();
         session.out.note(&format!(
-            "{} for {}; it is shown this once. On the other machine: multiclaude-hybrid login --url {}",
+            "{} for {}; it is shown only once. On the other machine: multiclaude-hybrid login --url {}",
             made.id, made.owner, login.url
         ));
         session.out.show(&made, || secret);
@@ -115,36 +113,30 @@ impl TokensArgs {
 
 async fn list(session: &Session, client: &Client) -> Outcome {
     let tokens = client.tokens().await?;
-    session.out.show(&tokens, || {
-        let now = now();
-        let row = |token: &Token| {
-            let scopes: Vec<_> = token.repos.iter().map(ToString::to_string).collect();
-            let used = token.last_used_at.map_or("never".to_owned(), |at| ago(at, now));
-            let ends = token.expires_at.map_or(String::new(), |at| word(&at));
-            let note = token.description.as_deref().unwrap_or_default();
-            let plain = |text: String| (text, Look::Plain);
-            vec![
-                plain(token.id.to_string()),
-                plain(token.kind.as_str().to_owned()),
-                plain(token.owner.to_string()),
-                plain(line(&scopes.join(","), 40)),
-                plain(line(note, 40)),
-                plain(used),
-                plain(ends),
-            ]
-        };
-        let head = [
-            ("ID", Fit::Whole),
-            ("KIND", Fit::Whole),
-            ("OWNER", Fit::Shrinks),
-            ("REPOS", Fit::Shrinks),
-            ("NOTE", Fit::Shrinks),
-            ("USED", Fit::Spare),
-            ("EXPIRES", Fit::Spare),
-        ];
-        table(&head, &tokens.iter().map(row).collect::<Vec<_>>())
-    });
+    session.out.show(&tokens, || listed(&tokens));
     Ok(())
+}
+
+fn listed(tokens: &[Token]) -> String {
+    let now = now();
+    let scopes = |token: &Token| {
+        let scopes: Vec<_> = token.repos.iter().map(ToString::to_string).collect();
+        cell(scopes.join(","))
+    };
+    let columns: [Column<'_, Token>; 7] = [
+        ("ID", Fit::Whole, &|token| whole(&token.id)),
+        ("KIND", Fit::Whole, &|token| whole(token.kind.as_str())),
+        ("OWNER", Fit::Shrinks, &|token| whole(&token.owner)),
+        ("REPOS", Fit::Shrinks, &scopes),
+        ("NOTE", Fit::Shrinks, &|token| cell(token.description.as_deref().unwrap_or_default())),
+        ("USED", Fit::Spare, &|token| {
+            whole(token.last_used_at.map_or("never".to_owned(), |at| ago(at, now)))
+        }),
+        ("EXPIRES", Fit::Spare, &|token| {
+            whole(token.expires_at.map_or(String::new(), |at| word(&at)))
+        }),
+    ];
+    table(tokens, &columns)
 }
 
 /// All tokens, as candidates for the beginning of an id.
@@ -156,9 +148,7 @@ async fn revoke(session: &Session, client: &Client, id: &Given<TokenId>) -> Outc
     let id = &id.find(async || candidates(client).await).await?;
     client.revoke_token(id).await?;
     let value = serde_json::json!({ "id": id, "revoked": true });
-    session
-        .out
-        .show(&value, || format!("Revoked {id}; within a minute nobody can use it any more."));
+    session.out.show(&value, || format!("Revoked {id}; it stops working within a minute."));
     Ok(())
 }
 

@@ -24,18 +24,15 @@ struct Versions {
     coordinators: Vec<Coordinator>,
 }
 
-/// A coordinator that this machine has a token for.
 #[derive(Debug, Serialize)]
 struct Coordinator {
     url: String,
     version: Option<String>,
-    /// Why its version is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
 impl VersionArgs {
-    /// Runs it.
     pub async fn run(&self, session: &mut Session) -> Outcome {
         session.timeout = session.timeout.min(PATIENCE);
         let session = &*session;
@@ -48,7 +45,7 @@ impl VersionArgs {
         // All at once: one that hangs delays no other.
         let coordinators = join_all(logins.into_iter().map(|login| ask(session, login))).await;
         let versions = Versions { version: env!("CARGO_PKG_VERSION"), coordinators };
-        session.out.show(&versions, || shown(&versions));
+        session.out.show(&versions, || text(&versions));
         Ok(())
     }
 }
@@ -63,7 +60,7 @@ async fn ask(session: &Session, login: &Login) -> Coordinator {
     }
 }
 
-fn shown(versions: &Versions) -> String {
+fn text(versions: &Versions) -> String {
     let mut lines = vec![format!("multiclaude-hybrid {}", versions.version)];
     for Coordinator { url, version, error } in &versions.coordinators {
         lines.push(match (version, error) {

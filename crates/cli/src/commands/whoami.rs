@@ -1,7 +1,8 @@
 //! `whoami`: what the tokens of this machine stand for.
 
-use super::login::told;
+use super::login::describe;
 use crate::failure::{Failure, Outcome};
+use crate::secrets;
 use crate::session::{Need, Session};
 use clap::Args;
 use serde_json::json;
@@ -18,7 +19,6 @@ pub struct WhoamiArgs {
 }
 
 impl WhoamiArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         if self.all {
             return all(session).await;
@@ -42,10 +42,10 @@ impl WhoamiArgs {
         session.out.show(&value, || {
             format!(
                 "{}\nat {}, with the token {} in {}",
-                told(&who),
+                describe(&who),
                 login.url,
                 who.token_id,
-                session.secrets().told(login.place)
+                secrets::place_name(&session.home, login.place)
             )
         });
         Ok(())
@@ -60,7 +60,7 @@ async fn all(session: &Session) -> Outcome {
             Err(failure) => Err(failure),
         };
         let state = match &checked {
-            Ok(who) => told(who),
+            Ok(who) => describe(who),
             Err(failure) => failure.message.clone(),
         };
         values.push(json!({

@@ -4,6 +4,7 @@ mod cancel;
 mod warnings;
 
 use super::send::no_such_sender;
+use crate::args::{RepoArg, one_of};
 use crate::completion;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::ids::{self, Given};
@@ -11,8 +12,7 @@ use crate::output::{Look, ago, line, now, safe};
 use crate::progress::worker;
 use crate::sender;
 use crate::session::{InRepo, Need, Session};
-use crate::table::{Fit, table};
-use crate::values::one_of;
+use crate::table::{self, Column, Fit, table, whole};
 use cancel::CancelArgs;
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_bridge::tools::spawn::{no_runner, unencrypted};
@@ -25,15 +25,14 @@ use multiclaude_hybrid_client::protocol::spawn::{NewSpawn, SpawnRequest, SpawnSt
 #[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 #[derive(Debug, Args)]
 pub struct WorkArgs {
-    /// What the worker is to do
+    /// The task of the worker
     #[arg(required = true, value_name = "TASK")]
     task: Vec<String>,
-    /// On another machine; the only kind of worker that this program starts
+    /// Run it on another machine; this program starts no other workers
     #[arg(long)]
     remote: bool,
-    /// The repo: multiclaude's name for it, or owner/repo
-    #[arg(long, short, value_name = "REPO")]
-    repo: Option<String>,
+    #[command(flatten)]
+    repo: RepoArg,
     /// -1000 to 1000, higher is more urgent
     #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1000..=1000))]
     priority: i64,
@@ -46,13 +45,13 @@ pub struct WorkArgs {
     /// multiclaude's own, for workers here
     #[arg(long, hide = true)]
     name: Option<String>,
-    /// What the runner must have; may be repeated
+    /// A label that the runner must have; may be repeated
     #[arg(long = "label", value_name = "LABEL")]
     labels: Vec<String>,
-    /// May a second runner get it when the first one is lost?
+    /// Allow a second runner if the first one is lost
     #[arg(long)]
     retry: bool,
-    /// Who is told of the end: one of your agents, or user:<owner>
+    /// The agent that is notified of the end: one of yours, or user:<owner>
     #[arg(long, value_name = "NAME", add = completion::names())]
     from: Option<String>,
     /// Idempotency key: the same one again asks for no second worker
@@ -61,7 +60,7 @@ pub struct WorkArgs {
     /// Follow the worker to its end
     #[arg(long)]
     wait: bool,
-    /// Ask even where encryption is required: a task cannot have it
+    /// Send the task even if encryption is required, which tasks do not have
     #[arg(long)]
     unencrypted: bool,
 }
@@ -71,9 +70,8 @@ pub struct WorkArgs {
 pub struct WorkersArgs {
     #[command(subcommand)]
     command: Option<WorkersCommand>,
-    /// The repo: multiclaude's name for it, or owner/repo
-    #[arg(long, short, value_name = "REPO", global = true)]
-    repo: Option<String>,
+    #[command(flatten)]
+    repo: RepoArg,
     #[command(flatten)]
     list: ListArgs,
 }
@@ -107,14 +105,12 @@ enum WorkersCommand {
 }
 
 /// All requests, as candidates for the beginning of an id.
-async fn candidates(session: &Session, at: &InRepo) -> Outcome<Vec<SpawnId>> {
-    let requests = at.client.workers(None).await;
-    let requests = requests.map_err(|error| session.explain(error.into(), &at.login))?;
+async fn candidates(at: &InRepo) -> Outcome<Vec<SpawnId>> {
+    let requests = at.client.workers(None).await?;
     Ok(requests.into_iter().map(|request| request.id).collect())
 }
 
 impl WorkArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         if !self.remote {
             let task = self.task.join(" ");
@@ -136,14 +132,13 @@ impl WorkArgs {
                 task.len()
             )));
         }
-        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
-        let config = at.client.config().await;
-        let config = config.map_err(|error| session.explain(error.into(), &at.login))?.value;
+        let at = session.in_repo(self.repo.given(), Need::Use)?;
+        let config = at.client.config().await?.value;
         session.remember(&at.repo, &config);
         let required = session.settings.repo(&at.repo).require_encryption;
         if let Some(reason) = unencrypted(&config, required).filter(|_| !self.unencrypted) {
             return Err(Failure::new(reason).exit(Exit::Conflict).hint(
-                "put what is secret where the worker can read it, and ask with --unencrypted",
+                "put secrets where the worker can read them, and send the task with --unencrypted",
             ));
         }
         if let Some(warning) = warnings::unpushed() {
@@ -151,7 +146,7 @@ impl WorkArgs {
         }
         let request = match self.ask(session, &at, task).await {
             Ok(request) => request,
-            Err(failure) => return Err(self.refused(session, &at, failure).await),
+            Err(failure) => return Err(self.refused(&at, failure).await),
         };
         if let Some((warning, hint)) = warnings::is_off(session, &at, &config) {
             session.out.warn_with(&warning, &hint);
@@ -160,13 +155,13 @@ impl WorkArgs {
             session.out.warn_with(&warning, &warnings::run_one(&at.repo));
         }
         if self.wait {
-            session.out.note(&format!("Asked for a worker in {}: {}", at.repo, request.id));
+            session.out.note(&format!("Requested a worker in {}: {}", at.repo, request.id));
             let id = request.id.clone();
             return follow(session, &at, &id, Some(request)).await;
         }
         session.out.show(&request, || {
             format!(
-                "Asked for a worker in {repo}: {id}\n  follow it: multiclaude-hybrid workers wait {id} --repo \
+                "Requested a worker in {repo}: {id}\n  follow it: multiclaude-hybrid workers wait {id} --repo \
                  {repo}\n  cancel it: multiclaude-hybrid workers cancel {id} --repo {repo}",
                 id = request.id,
                 repo = at.repo
@@ -175,9 +170,8 @@ impl WorkArgs {
         Ok(())
     }
 
-    async fn refused(&self, session: &Session, at: &InRepo, failure: Failure) -> Failure {
+    async fn refused(&self, at: &InRepo, failure: Failure) -> Failure {
         let failure = no_such_sender(failure, at, self.from.as_deref());
-        let failure = session.explain(failure, &at.login);
         match failure.code.map(|code| code.as_str()) {
             Some("worker_limit_reached") => failure.hint(warnings::at_limit(at).await),
             _ => failure,
@@ -186,7 +180,7 @@ impl WorkArgs {
 
     async fn ask(&self, session: &Session, at: &InRepo, task: String) -> Outcome<SpawnRequest> {
         let mut wish = NewSpawn {
-            spawned_by: sender::asker(session, at, self.from.as_deref()).await?,
+            spawned_by: sender::requester(session, at, self.from.as_deref()).await?,
             priority: self.priority,
             retry: self.retry,
             labels: self.labels.clone(),
@@ -202,14 +196,13 @@ impl WorkArgs {
 }
 
 impl WorkersArgs {
-    /// Runs it.
     pub async fn run(&self, session: &Session) -> Outcome {
         let (command, one) = match &self.command {
             None => return self.list(session, &self.list).await,
             Some(WorkersCommand::List(args)) => return self.list(session, args).await,
             Some(WorkersCommand::Cancel(args)) => {
                 self.list_only()?;
-                let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
+                let at = session.in_repo(self.repo.given(), Need::Use)?;
                 return args.run(session, &at).await;
             }
             Some(
@@ -219,16 +212,15 @@ impl WorkersArgs {
             ) => (command, one),
         };
         self.list_only()?;
-        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
-        let id = one.id.find(async || candidates(session, &at).await).await?;
+        let at = session.in_repo(self.repo.given(), Need::Use)?;
+        let id = one.id.find(async || candidates(&at).await).await?;
         if matches!(command, WorkersCommand::Logs(_)) {
             return logs(session, &at, &id).await;
         }
         if matches!(command, WorkersCommand::Wait(_)) {
             return follow(session, &at, &id, None).await;
         }
-        let request = at.client.worker(&id).await;
-        let request = request.map_err(|error| session.explain(error.into(), &at.login))?;
+        let request = at.client.worker(&id).await?;
         session.out.show(&request, || details(&request));
         Ok(())
     }
@@ -241,9 +233,8 @@ impl WorkersArgs {
     }
 
     async fn list(&self, session: &Session, args: &ListArgs) -> Outcome {
-        let at = session.in_repo(self.repo.as_deref(), Need::Use)?;
-        let requests = at.client.workers(args.status).await;
-        let requests = requests.map_err(|error| session.explain(error.into(), &at.login))?;
+        let at = session.in_repo(self.repo.given(), Need::Use)?;
+        let requests = at.client.workers(args.status).await?;
         session.out.show(&requests, || match requests.as_slice() {
             [] => format!("no requests for workers in {}", at.repo),
             requests => listed(requests),
@@ -253,8 +244,7 @@ impl WorkersArgs {
 }
 
 async fn logs(session: &Session, at: &InRepo, id: &SpawnId) -> Outcome {
-    let log = at.client.worker_log(id).await;
-    let log = log.map_err(|error| session.explain(error.into(), &at.login))?;
+    let log = at.client.worker_log(id).await?;
     let more = if log.truncated { "; there was more before it" } else { "" };
     session.out.note(&format!("sent {}{more}", ago(log.updated_at, now())));
     session.out.show(&log, || safe(&log.log.replace("\r\n", "\n")));
@@ -279,7 +269,6 @@ async fn follow(
     }
 }
 
-/// How a status looks.
 pub fn look(status: SpawnStatus) -> Look {
     match status {
         SpawnStatus::Pending => Look::Warning,
@@ -291,50 +280,40 @@ pub fn look(status: SpawnStatus) -> Look {
 
 fn listed(requests: &[SpawnRequest]) -> String {
     let now = now();
-    let row = |request: &SpawnRequest| {
-        let name = request.worker_name.as_ref().map_or("", |name| name.as_str());
-        let plain = |text: String| (text, Look::Plain);
-        vec![
-            plain(request.id.to_string()),
-            (request.status.as_str().to_owned(), look(request.status)),
-            plain(line(&request.task, 50)),
-            plain(name.to_owned()),
-            plain(ago(request.created_at, now)),
-            plain(line(&request.spawned_by, 30)),
-            plain(request.priority.to_string()),
-        ]
+    let status =
+        |request: &SpawnRequest| (request.status.as_str().to_owned(), look(request.status));
+    let worker = |request: &SpawnRequest| {
+        whole(request.worker_name.as_ref().map_or("", |name| name.as_str()))
     };
-    let head = [
-        ("ID", Fit::Whole),
-        ("STATUS", Fit::Whole),
-        ("TASK", Fit::Shrinks),
-        ("WORKER", Fit::Shrinks),
-        ("ASKED", Fit::Spare),
-        ("ASKED BY", Fit::Spare),
-        ("PRIORITY", Fit::Spare),
+    let columns: [Column<'_, SpawnRequest>; 7] = [
+        ("ID", Fit::Whole, &|request| whole(&request.id)),
+        ("STATUS", Fit::Whole, &status),
+        ("TASK", Fit::Shrinks, &|request| whole(line(&request.task, 50))),
+        ("WORKER", Fit::Shrinks, &worker),
+        ("ASKED", Fit::Spare, &|request| whole(ago(request.created_at, now))),
+        ("ASKED BY", Fit::Spare, &|request| whole(line(&request.spawned_by, 30))),
+        ("PRIORITY", Fit::Spare, &|request| whole(request.priority)),
     ];
-    table(&head, &requests.iter().map(row).collect::<Vec<_>>())
+    table(requests, &columns)
 }
 
 fn details(request: &SpawnRequest) -> String {
     let now = now();
+    let asked_by = format!("{}, {}", request.spawned_by, ago(request.created_at, now));
     let status = look(request.status).paint(request.status.as_str());
-    let mut lines = vec![
+    table::details(
         format!("{} {status}", request.id),
-        format!("  task       {}", line(&request.task, 200)),
-        format!("  asked by   {}, {}", request.spawned_by, ago(request.created_at, now)),
-    ];
-    let mut add = |label: &str, text: Option<String>| {
-        let text = text.map(|text| safe(&text).replace('\n', "\n             "));
-        lines.extend(text.map(|text| format!("  {label:<10} {text}")));
-    };
-    add("worker", request.worker_name.as_ref().map(ToString::to_string));
-    add("progress", request.progress.clone());
-    add("runner of", request.claimed_by.as_ref().map(ToString::to_string));
-    add("cancelled", request.cancel_requested.then(|| "asked for".to_owned()));
-    add("lease", request.lease_expired.then(|| "expired: its runner is away".to_owned()));
-    add("ended", request.finished_at.map(|at| ago(at, now)));
-    add("summary", request.summary.clone());
-    add("because", request.failure_reason.clone());
-    lines.join("\n")
+        &[
+            ("task", Some(line(&request.task, 200))),
+            ("asked by", Some(asked_by)),
+            ("worker", request.worker_name.as_ref().map(ToString::to_string)),
+            ("progress", request.progress.as_deref().map(safe)),
+            ("runner of", request.claimed_by.as_ref().map(ToString::to_string)),
+            ("cancelled", request.cancel_requested.then(|| "asked for".to_owned())),
+            ("lease", request.lease_expired.then(|| "expired: its runner is away".to_owned())),
+            ("ended", request.finished_at.map(|at| ago(at, now))),
+            ("summary", request.summary.as_deref().map(safe)),
+            ("because", request.failure_reason.as_deref().map(safe)),
+        ],
+    )
 }

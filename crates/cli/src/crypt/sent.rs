@@ -1,11 +1,11 @@
 //! Sealed messages by their idempotency keys.
 //!
 //! A text is never sealed twice to the same bytes, and the coordinator takes one
-//! content under one key. So what left under a key is kept for as long as the
-//! coordinator remembers the key, and leaves again as it was.
+//! content under one key. So a sealed message is kept for as long as the coordinator
+//! remembers its key, and is sent again as it was.
 
-use crate::failure::{Exit, Failure, Outcome, io};
-use crate::home::write_private;
+use crate::failure::{Exit, Failure, Outcome};
+use crate::files::{read, write_json};
 use crate::output::now;
 use crate::session::{InRepo, Session};
 use base64::Engine;
@@ -15,18 +15,14 @@ use multiclaude_hybrid_client::sealed::{ENCRYPTED, SCHEME};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 
-/// How long the coordinator remembers a key.
 const KEPT_MS: i64 = 8 * 86_400_000;
 
-/// What left under a key.
 #[derive(Debug, Serialize, Deserialize)]
 struct Sent {
     at: i64,
     /// The SHA-256 of the message before it was sealed.
     plain: String,
-    /// The ciphertext.
     body: String,
 }
 
@@ -39,7 +35,7 @@ fn digest(parts: &[&str]) -> String {
     STANDARD.encode(hash.finalize())
 }
 
-/// `message`, sealed by `seal`; or what left under `key` before.
+/// `message`, sealed by `seal`; or the sealed message that left under `key` before.
 pub(super) fn sealed(
     session: &Session,
     at: &InRepo,
@@ -50,25 +46,22 @@ pub(super) fn sealed(
     let Some(key) = key else {
         return seal();
     };
-    let written = |_| Failure::new("the message cannot be written down");
-    let plain = digest(&[&serde_json::to_string(message).map_err(written)?]);
+    let text = serde_json::to_string(message);
+    let plain = digest(&[&text.map_err(|_| Failure::new("the message has no JSON form"))?]);
     let (from, owner) = (message.from.to_string(), at.login.owner.as_str());
     let name = digest(&[&at.login.url, at.repo.as_str(), owner, &from, message.to.as_str(), key]);
-    let path = session.home.hybrid().join("sent.json");
+    let path = session.home.sent();
     let _lock = session.home.lock()?;
-    let mut all: BTreeMap<String, Sent> = match std::fs::read(&path) {
-        // Damaged, it is no worse than gone.
-        Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
-        Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
-        Err(error) => return Err(io("read", &path)(error)),
-    };
+    // A damaged file is no worse than none.
+    let mut all: BTreeMap<String, Sent> =
+        serde_json::from_slice(&read(&path)?.unwrap_or_default()).unwrap_or_default();
     let now = now().0;
     all.retain(|_, sent| now - sent.at < KEPT_MS);
     if let Some(sent) = all.get(&name) {
         if sent.plain != plain {
             return Err(Failure::new(format!("another message left under the key {key:?}"))
                 .exit(Exit::Conflict)
-                .hint("a new message takes a new --key"));
+                .hint("choose a new --key"));
         }
         let mut again = message.clone();
         again.body.clone_from(&sent.body);
@@ -78,7 +71,6 @@ pub(super) fn sealed(
     let sealed = seal()?;
     let body = sealed.body.clone();
     all.insert(name, Sent { at: now, plain, body });
-    let text = serde_json::to_vec(&all).map_err(written)?;
-    write_private(&path, &text)?;
+    write_json(&path, &all)?;
     Ok(sealed)
 }

@@ -21,7 +21,7 @@ pub(super) fn claude(session: &Session) -> Vec<Check> {
 fn server(session: &Session) -> Check {
     let what = "Claude Code's MCP server";
     let install = "multiclaude-hybrid mcp install";
-    let program = match claude_code::entry(session.home.user()) {
+    let program = match claude_code::entry(&session.home) {
         Err(failure) => return Check::failed(what, failure),
         Ok(Entry::None) => {
             return Check::warning(
@@ -44,7 +44,7 @@ fn server(session: &Session) -> Check {
     if program.exists() {
         return Check::good(what, program.display().to_string());
     }
-    Check::fault(what, format!("{} is not there any more", program.display())).hint(install)
+    Check::fault(what, format!("{} no longer exists", program.display())).hint(install)
 }
 
 /// The running sessions that have no MCP server of ours.
@@ -74,12 +74,12 @@ fn sessions(session: &Session) -> Option<Check> {
 /// In a folder that is not trusted a dialog comes first, and everything waits.
 fn trust(session: &Session) -> Vec<Check> {
     let what = "Claude Code's trust";
-    let text = fs::read_to_string(claude_code::path(session.home.user())).unwrap_or_default();
+    let text = fs::read_to_string(session.home.claude_code()).unwrap_or_default();
     let settings: Value = serde_json::from_str(&text).unwrap_or_default();
     let Ok(state) = session.state() else {
         return Vec::new();
     };
-    let clones = state.repos.keys().map(|name| session.home.root().join("repos").join(name));
+    let clones = state.repos.keys().map(|name| session.home.multiclaude().clone_of(name));
     let untrusted: Vec<_> = clones
         .filter(|clone| {
             let trusts = |dir: &std::path::Path| {

@@ -3,20 +3,21 @@
 use super::{Cause, Check, State};
 use crate::bridge;
 use crate::crypt;
+use crate::files::check_private;
+use crate::home::Home;
 use crate::output::counted;
 use crate::session::Session;
 use crate::settings::check_label;
 use crate::shim::install::{self, Link};
-use crate::shim::places::Places;
+use crate::shim::login_shell::{self, Seen};
 use crate::shim::real::Search;
-use crate::shim::sees::{self, Seen};
 use multiclaude_hybrid_bridge::unix::path_fault;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-/// Looks at everything that needs no network.
+/// The checks that need no network.
 pub(super) fn machine(session: &Session) -> Vec<Check> {
     let mut checks = vec![directory(session), credentials(session), keys(session), label(session)];
     checks.extend(multiclaude(session));
@@ -25,8 +26,8 @@ pub(super) fn machine(session: &Session) -> Vec<Check> {
     checks
 }
 
-/// The real program. Where it is not there, it says little that it has no repo, and does
-/// not run.
+/// The real program. If it is missing, warnings about its repos and its daemon are left
+/// out.
 fn multiclaude(session: &Session) -> Vec<Check> {
     let real = real();
     let is_there = real.state == State::Good;
@@ -35,17 +36,17 @@ fn multiclaude(session: &Session) -> Vec<Check> {
     std::iter::once(real).chain(rest).collect()
 }
 
-/// What of that has nothing to do with our settings.
+/// The checks that need no settings.
 pub(super) fn without_settings(session: &Session) -> Vec<Check> {
     let mut checks = vec![directory(session)];
-    if let Err(failure) = session.secrets().check_file() {
+    if let Err(failure) = check_private(&session.home.credentials()) {
         checks.push(Check::failed("credentials", failure));
     }
     checks.extend([real(), daemon(session), shim_seen(session), bridge(session)]);
     checks
 }
 
-/// What `multiclaude message send` needs to leave the machine.
+/// `multiclaude message send` needs it to leave the machine.
 fn bridge(session: &Session) -> Check {
     let start =
         "run it: multiclaude-hybrid bridge run; or install it: multiclaude-hybrid bridge install";
@@ -67,7 +68,7 @@ fn bridge(session: &Session) -> Check {
 }
 
 fn directory(session: &Session) -> Check {
-    let (what, root) = ("multiclaude's home", session.home.root());
+    let (what, root) = ("multiclaude's home", session.home.multiclaude().root().to_owned());
     let shown = root.display();
     match fs::metadata(&root) {
         Err(_) => Check::warning(what, format!("{shown} does not exist"))
@@ -83,7 +84,7 @@ fn directory(session: &Session) -> Check {
 
 fn credentials(session: &Session) -> Check {
     let what = "credentials";
-    match session.secrets().check_file() {
+    match check_private(&session.home.credentials()) {
         Err(failure) => Check::failed(what, failure),
         Ok(()) => match session.settings.logins.len() {
             0 => Check::fault(what, "this machine has no token")
@@ -114,7 +115,7 @@ fn label(session: &Session) -> Check {
 }
 
 fn real() -> Check {
-    match Search::here(Places::SHIM).find() {
+    match Search::here(Home::SHIM).find() {
         Ok(real) => Check::good("multiclaude", real.path().display().to_string()),
         Err(_) => Check::warning("multiclaude", "it is not on the PATH").hint(
             "install it (https://github.com/dlorenc/multiclaude), or add its directory to the PATH; \
@@ -153,7 +154,7 @@ fn repos(session: &Session) -> Check {
 }
 
 fn daemon(session: &Session) -> Check {
-    let (what, socket) = ("multiclaude's daemon", session.home.daemon_socket());
+    let (what, socket) = ("multiclaude's daemon", session.home.multiclaude().socket());
     if UnixStream::connect(&socket).is_ok() {
         return Check::good(what, "it runs");
     }
@@ -165,14 +166,14 @@ fn daemon(session: &Session) -> Check {
 fn shim_seen(session: &Session) -> Check {
     let what = "the shim in agents' shells";
     let shell = std::env::var_os("SHELL").map_or_else(|| PathBuf::from("/bin/sh"), PathBuf::from);
-    let home = session.home.user();
-    let installed = install::Home::of_caller().map(|home| install::status(&home));
-    if !installed.is_some_and(|status| matches!(status.shim, Link::To(_))) {
+    let home = &session.home;
+    let installed = install::Dotfiles::of_user().map(|dotfiles| install::status(&dotfiles));
+    if !installed.is_ok_and(|status| matches!(status.shim, Link::To(_))) {
         return Check::warning(what, "it is not installed: agents do not see the hybrid commands")
             .hint("multiclaude-hybrid shim install");
     }
     let by_hand = format!("try by hand: {} -l -i -c 'command -v multiclaude'", shell.display());
-    match sees::seen_by_login_shell(&shell, home) {
+    match login_shell::seen_by_login_shell(&shell, home) {
         Ok(seen) if seen.is_shim(home) => {
             Check::good(what, format!("a new {} finds it", shell.display()))
         }

@@ -11,7 +11,7 @@ use multiclaude_hybrid_client::protocol::Repo;
 use serde::Serialize;
 use std::borrow::Cow;
 
-/// Looks at everything, or of the repos at one only.
+/// All checks; with `only`, those of one repo.
 pub async fn all(session: &Session, only: Option<&Repo>) -> Vec<Check> {
     let mut checks = machine::machine(session);
     checks.extend(claude::claude(session));
@@ -24,8 +24,7 @@ pub async fn all(session: &Session, only: Option<&Repo>) -> Vec<Check> {
     once(checks)
 }
 
-/// The checks without what an earlier one has said already: a fault of the same cause, or
-/// in the same words.
+/// The checks without repeated faults: those of the same cause, or with the same text.
 fn once(checks: Vec<Check>) -> Vec<Check> {
     let mut kept: Vec<Check> = Vec::new();
     for check in checks {
@@ -40,52 +39,38 @@ fn once(checks: Vec<Check>) -> Vec<Check> {
     kept
 }
 
-/// What can make several checks fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Cause {
-    /// There is no token at all.
     NoLogin,
-    /// This token is not valid any more.
     Token(String),
-    /// A coordinator does not answer.
     Away,
 }
 
-/// Looks at what there is to look at where the settings cannot be read.
+/// The checks that are possible if the settings cannot be read.
 pub fn without_settings(session: &Session, failure: Failure) -> Vec<Check> {
     let mut checks = vec![Check::failed("settings", failure)];
     checks.extend(machine::without_settings(session));
     checks
 }
 
-/// What was found, for people.
-pub fn told(checks: &[Check]) -> String {
-    let lines: Vec<_> = checks.iter().map(Check::told).collect();
+pub fn text(checks: &[Check]) -> String {
+    let lines: Vec<_> = checks.iter().map(Check::line).collect();
     lines.join("\n")
 }
 
-/// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// As it should be.
     Good,
-    /// It works, but something is missing or odd.
     Warning,
-    /// It does not work.
     Fault,
 }
 
-/// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What was looked at.
     pub what: String,
-    /// How it is.
     pub state: State,
-    /// What was found.
     pub found: String,
-    /// What to do about it.
     pub hint: Option<String>,
     #[serde(skip)]
     cause: Option<Cause>,
@@ -113,7 +98,7 @@ impl Check {
         Self { hint, ..Self::fault(what, failure.message) }
     }
 
-    fn told(&self) -> String {
+    fn line(&self) -> String {
         let (mark, look) = match self.state {
             State::Good => ("ok", Look::Good),
             State::Warning => ("warning", Look::Warning),
@@ -143,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_cause_is_reported_once_and_what_is_good_always() {
+    fn each_cause_is_reported_once_and_each_good_check_always() {
         let token = || Cause::Token("tok_1".to_owned());
         let checks = vec![
             Check::good("a", "ok"),
@@ -156,7 +141,7 @@ mod tests {
             Check::fault("repo acme/web", "404"),
         ];
         let kept = once(checks);
-        let whats: Vec<_> = kept.iter().map(|check| check.what.as_str()).collect();
-        assert_eq!(whats, ["a", "b", "token tok_1", "credentials", "shim", "repo acme/web"]);
+        let kept: Vec<_> = kept.iter().map(|check| check.what.as_str()).collect();
+        assert_eq!(kept, ["a", "b", "token tok_1", "credentials", "shim", "repo acme/web"]);
     }
 }

@@ -3,10 +3,10 @@
 use super::{Cause, Check};
 use crate::failure::{Exit, Failure, check_of};
 use crate::output::{counted, now};
-use crate::queue::{self, MERGE_QUEUE};
 use crate::sender::NODE;
 use crate::session::{InRepo, Need, Session, remote_agents};
 use crate::settings::{Login, covered};
+use crate::types::{MERGE_QUEUE, serving_merge_queue};
 use futures_util::future::join_all;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::agent::{Agent, AgentStatus};
@@ -160,7 +160,7 @@ pub(super) async fn repos(session: &Session, only: Option<&Repo>, away: &[String
                 let is_first = session.settings.logins.is_empty();
                 vec![if is_first { check.because(Cause::NoLogin) } else { check }]
             }
-            // That was said above.
+            // The coordinator's own check reports it.
             Ok(at) if is_among(away, &at.login.url) => Vec::new(),
             Ok(at) => match in_repo(session, &at, &what).await {
                 Ok(found) => found,
@@ -178,9 +178,11 @@ async fn in_repo(session: &Session, at: &InRepo, what: &str) -> Result<Vec<Check
     let agents = at.client.agents(&AgentFilter::default()).await?;
     let mut checks =
         vec![Check::good(what, format!("{} on all machines", counted(agents.len(), "agent")))];
-    let (node, instance) = (session.settings.node(), &session.settings.instance);
-    let ours = |agent: &&Agent| agent.instance.as_ref() == Some(instance);
-    let twin = agents.iter().find(|agent| agent.metadata.get(NODE) == Some(&node) && !ours(agent));
+    let node = session.settings.node();
+    let is_twin = |agent: &&Agent| {
+        agent.metadata.get(NODE) == Some(&node) && !session.settings.has_registered(agent)
+    };
+    let twin = agents.iter().find(is_twin);
     if let Some(twin) = twin {
         checks.push(
             Check::fault(
@@ -213,17 +215,21 @@ async fn in_repo(session: &Session, at: &InRepo, what: &str) -> Result<Vec<Check
     Ok(checks)
 }
 
-/// What to do where the team expects a role that nobody serves: to change that takes a
-/// token that this user may not have.
+/// A hint for a role that the team expects and no machine serves. To change the expectation
+/// takes a token that this user may not have.
 fn unserved(at: &InRepo, kind: &str, remote: &[String]) -> String {
     let repo = &at.repo;
-    let serve = format!("on the machine that is to: multiclaude-hybrid host {repo} --serve {kind}");
+    let serve = format!(
+        "on the machine that should serve it: multiclaude-hybrid host {repo} --serve {kind}"
+    );
     if at.login.kind == TokenKind::User {
         return serve;
     }
     let others: Vec<_> = remote.iter().map(String::as_str).filter(|other| *other != kind).collect();
     let others = others.join(",");
-    format!("{serve}; or to end that: multiclaude-hybrid config {repo} --remote-agents={others}")
+    format!(
+        "{serve}; or to serve it on no machine: multiclaude-hybrid config {repo} --remote-agents={others}"
+    )
 }
 
 /// A merge-queue here and another elsewhere merge the same pull requests.
@@ -244,10 +250,10 @@ fn two_queues(
     };
     // One without an instance may be this machine's, registered by hand.
     let elsewhere = |agent: &Agent| match &agent.instance {
-        Some(instance) => *instance != session.settings.instance,
+        Some(_) => !session.settings.has_registered(agent),
         None => agent.owner != at.login.owner,
     };
-    let other = queue::serving(agents).filter(|agent| elsewhere(agent));
+    let other = serving_merge_queue(agents).filter(|agent| elsewhere(agent));
     Ok(other.map(|other| {
         let owner = &other.owner;
         Check::fault(

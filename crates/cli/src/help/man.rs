@@ -9,9 +9,6 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// The page of the program, as roff.
-///
-/// # Errors
-/// As `out` has them.
 pub fn main_page(out: &mut impl Write) -> io::Result<()> {
     let mut command = command();
     command.build();
@@ -19,9 +16,6 @@ pub fn main_page(out: &mut impl Write) -> io::Result<()> {
 }
 
 /// Writes all pages into a directory.
-///
-/// # Errors
-/// A page cannot be written.
 pub fn write_pages(dir: &Path) -> io::Result<()> {
     let mut command = command();
     command.build();
@@ -36,7 +30,6 @@ fn write_below(command: &Command, dir: &Path) -> io::Result<()> {
     command.get_subcommands().filter(shown).try_for_each(|sub| write_below(sub, dir))
 }
 
-/// `multiclaude-hybrid-workers-list`.
 fn page_name(command: &Command) -> String {
     command.get_display_name().unwrap_or(command.get_name()).to_owned()
 }

@@ -6,12 +6,12 @@ use crate::failure::{Failure, Outcome};
 use crate::home::Home;
 use multiclaude_hybrid_bridge::multiclaude::StateError;
 
-pub use multiclaude_hybrid_bridge::multiclaude::{LocalAgent, LocalRepo, State, Window};
+pub use multiclaude_hybrid_bridge::multiclaude::{LocalRepo, State, Window};
 pub use place::{Place, here};
 
-/// What multiclaude knows; nothing if it has no state yet.
+/// The state of multiclaude; an empty one if it has none yet.
 pub fn state(home: &Home) -> Outcome<State> {
-    let loaded = State::load(&home.state());
+    let loaded = State::load(&home.multiclaude().state());
     loaded.map(Option::unwrap_or_default).map_err(|error| {
         let failure = Failure::new(error.to_string());
         match error {

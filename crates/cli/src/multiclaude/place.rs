@@ -3,19 +3,17 @@
 use crate::home::Home;
 use std::path::{Component, Path, PathBuf};
 
-/// A place in multiclaude's directories.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The repo's nickname.
     pub repo: String,
     /// The agent, in its worktree.
     pub agent: Option<String>,
 }
 
-/// Where the working directory is, if it is in one of multiclaude's: the first
+/// The place of the working directory, if it is in one of multiclaude's: the first
 /// part of the path below `wts/<repo>` is the agent.
 pub fn here(home: &Home) -> Option<Place> {
-    let root = home.root().canonicalize().ok()?;
+    let root = home.multiclaude().root().canonicalize().ok()?;
     let current = std::env::current_dir().ok()?.canonicalize().ok()?;
     place_of(&root, &current)
 }

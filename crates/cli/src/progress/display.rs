@@ -1,4 +1,4 @@
-//! What is shown while something is waited for, on standard error.
+//! Progress on standard error while a command waits.
 
 use crate::output::{line, safe};
 use crate::session::Session;
@@ -6,12 +6,10 @@ use std::io::{IsTerminal, Write, stderr};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Between two turns of the spinner.
 const TURN: Duration = Duration::from_millis(120);
 const SPINNER: [char; 4] = ['|', '/', '-', '\\'];
 
-/// What is shown of what is waited for: once, when it changes, or all the time
-/// on a terminal.
+/// The progress: a line for each change, or a spinner on a terminal.
 pub(super) struct Display {
     live: bool,
     quiet: bool,
@@ -65,7 +63,6 @@ impl Display {
     }
 }
 
-/// A terminal that cannot go back on a line.
 fn dumb() -> bool {
     std::env::var("TERM").is_ok_and(|term| term == "dumb")
 }

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 /// The pause before the first look; each one after it is half as long again.
 const FIRST: Duration = Duration::from_millis(100);
-/// The longest pause.
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// How far a message is waited for.
@@ -22,14 +21,10 @@ pub enum Goal {
     Acked,
 }
 
-/// How the waiting ended, unless something else failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// It has come so far.
     Reached,
-    /// It will not be delivered.
     Failed,
-    /// The time is over.
     TimedOut,
 }
 
@@ -115,7 +110,7 @@ async fn look(
             }
             Err(failure) => {
                 display.clear();
-                return Err(session.explain(failure, &at.login));
+                return Err(failure);
             }
         }
     }

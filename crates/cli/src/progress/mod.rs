@@ -1,4 +1,4 @@
-//! Waiting for what happens elsewhere: a worker's end, a message's arrival.
+//! Waiting for events elsewhere: a worker's end, a message's arrival.
 
 mod display;
 pub mod message;

@@ -7,20 +7,19 @@ use std::future::Future;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// What the last look may take beyond the limit.
+/// The time of the last look beyond the limit.
 const LAST_LOOK: Duration = Duration::from_secs(1);
 
-/// What a command that waits knows of the coordinator, and how long it waits.
+/// The limit of a command that waits, and the state of the coordinator.
 #[derive(Debug)]
 pub struct Waiting {
     limit: Option<(Duration, Instant)>,
-    /// Says when the coordinator goes and comes back, if nothing else does.
-    aloud: Option<Output>,
+    /// Prints when the coordinator goes away and comes back.
+    warnings: Option<Output>,
     answered: bool,
     away: Option<Away>,
 }
 
-/// An outage.
 #[derive(Debug)]
 struct Away {
     since: Instant,
@@ -31,15 +30,14 @@ impl Waiting {
     /// Waits for as long as `limit`, for ever without one.
     pub fn new(limit: Option<Duration>) -> Self {
         let until = |limit| Some((limit, Instant::now().checked_add(limit)?));
-        Self { limit: limit.and_then(until), aloud: None, answered: false, away: None }
+        Self { limit: limit.and_then(until), warnings: None, answered: false, away: None }
     }
 
     /// Waits for as long as `--timeout` says, if it was given, and warns of outages.
-    pub fn aloud(session: &Session) -> Self {
-        Self { aloud: Some(session.out), ..Self::new(session.limit) }
+    pub fn with_warnings(session: &Session) -> Self {
+        Self { warnings: Some(session.out), ..Self::new(session.limit) }
     }
 
-    /// The coordinator has answered already.
     #[must_use]
     pub fn answered(mut self) -> Self {
         self.answered = true;
@@ -47,9 +45,6 @@ impl Waiting {
     }
 
     /// One look: what came of it, or nothing while the coordinator is away.
-    ///
-    /// # Errors
-    /// What waiting does not help against, and the end of the time.
     pub async fn look<T, E: Into<Failure>>(
         &mut self,
         look: impl Future<Output = Result<T, E>>,
@@ -60,20 +55,17 @@ impl Waiting {
         };
         match looked.map(|looked| looked.map_err(Into::into)) {
             Some(Ok(found)) => {
-                self.back();
+                self.came_back();
                 return Ok(Some(found));
             }
-            Some(Err(failure)) if failure.again.is_some() => self.gone(failure),
+            Some(Err(failure)) if failure.again.is_some() => self.went_away(failure),
             Some(Err(failure)) => return Err(failure),
             None => {}
         }
         self.check().map(|()| None)
     }
 
-    /// What waits by itself, until the time is over.
-    ///
-    /// # Errors
-    /// As `work`, and the end of the time.
+    /// Runs `work`, which waits on its own, until the time is over.
     pub async fn within<T>(&self, work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
         match self.limit {
             Some((_, until)) => timeout_at(until, work).await.unwrap_or_else(|_| Err(self.over())),
@@ -92,20 +84,16 @@ impl Waiting {
         }
     }
 
-    /// Is the time over?
     pub fn is_over(&self) -> bool {
         self.limit.is_some_and(|(_, until)| until <= Instant::now())
     }
 
     /// An error when the time is over.
-    ///
-    /// # Errors
-    /// That it is.
     pub fn check(&self) -> Outcome {
         if self.is_over() { Err(self.over()) } else { Ok(()) }
     }
 
-    /// What is wrong with the coordinator, if something is.
+    /// The trouble with the coordinator, if there is one.
     pub fn trouble(&self) -> Option<String> {
         let away = self.away.as_ref()?;
         Some(format!("waiting for the coordinator: {}", away.failure.message))
@@ -126,17 +114,17 @@ impl Waiting {
         .exit(exit)
     }
 
-    fn gone(&mut self, failure: Failure) {
-        if let (None, Some(out)) = (&self.away, self.aloud) {
+    fn went_away(&mut self, failure: Failure) {
+        if let (None, Some(out)) = (&self.away, self.warnings) {
             out.warn(&format!("{}; waiting for it", failure.message));
         }
         let since = self.away.as_ref().map_or_else(Instant::now, |away| away.since);
         self.away = Some(Away { since, failure });
     }
 
-    fn back(&mut self) {
+    fn came_back(&mut self) {
         self.answered = true;
-        if let (Some(away), Some(out)) = (self.away.take(), self.aloud) {
+        if let (Some(away), Some(out)) = (self.away.take(), self.warnings) {
             let secs = away.since.elapsed().as_secs();
             out.warn(&format!("the coordinator is back after {secs} s"));
         }
@@ -148,7 +136,7 @@ mod tests {
     use super::*;
     use std::convert::Infallible;
 
-    /// What a call of a coordinator that is away comes to.
+    /// The result of a call while the coordinator is away.
     fn away(again: Duration) -> Result<(), Failure> {
         Err(Failure { again: Some(again), ..Failure::new("away").exit(Exit::Unreachable) })
     }

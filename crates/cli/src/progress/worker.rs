@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Between two looks: one D1 statement each.
 const EVERY: Duration = Duration::from_secs(1);
 
-fn told(request: &SpawnRequest) -> String {
+fn progress_text(request: &SpawnRequest) -> String {
     match (state(request), &request.progress) {
         (state, Some(progress)) if request.status == SpawnStatus::InProgress => {
             format!("{state}: {}", line(progress, PROGRESS_MAX))
@@ -80,7 +80,7 @@ async fn to_its_end(
                 display.clear();
                 return Ok(request);
             }
-            display.say(told(&request));
+            display.say(progress_text(&request));
             display.pause(waiting.pause(EVERY)).await;
             if let Err(over) = waiting.check() {
                 display.clear();
@@ -95,7 +95,7 @@ async fn to_its_end(
             }
             Err(failure) => {
                 display.clear();
-                return Err(session.explain(failure, &at.login));
+                return Err(failure);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What git says of a directory and of a URL. Nothing here asks a network.
+//! git's answers about a directory and a URL, without a network.
 
 use crate::failure::{Failure, Outcome};
 use crate::output::line;
@@ -6,27 +6,20 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// How the user says which repo is meant.
-pub const SAY: &str = "say which repo is meant: --repo owner/repo (config, prompt, leave: without the word \
---repo)";
+pub const NAME_THE_REPO: &str =
+    "name the repo: --repo owner/repo (config, prompt and leave take owner/repo alone)";
 
-/// A remote of a directory's git repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
-    /// What git calls it.
     pub name: String,
-    /// Where it is, after `insteadOf`.
     pub url: String,
 }
 
 /// The remote that the working directory's git repository was cloned from:
 /// `origin`, else its only one. Nothing if it has none, or is in no repository.
-///
-/// # Errors
-/// There is a repository, and it is not clear which remote is meant.
 pub fn of_directory() -> Outcome<Option<Named>> {
     let names = match ask(&["remote"]) {
-        Answer::Said(names) => names,
+        Answer::Output(names) => names,
         // Only a directory that is in no repository is called so.
         Answer::Failed(why) if why.contains("not a git repository (or any") => return Ok(None),
         Answer::Failed(why) => return Err(unclear(&why)),
@@ -44,11 +37,11 @@ pub fn of_directory() -> Outcome<Option<Named>> {
                 "the git repository of this directory has several remotes, and none is called origin: {}",
                 names.join(", ")
             ))
-            .hint(SAY));
+            .hint(NAME_THE_REPO));
         }
     };
     match ask(&["remote", "get-url", "--", name]) {
-        Answer::Said(url) => Ok(Some(Named { name: line(name, 40), url: url.trim().to_owned() })),
+        Answer::Output(url) => Ok(Some(Named { name: line(name, 40), url: url.trim().to_owned() })),
         Answer::Failed(why) => Err(unclear(&why)),
         Answer::NoGit => Err(unclear("git is not installed")),
     }
@@ -56,19 +49,19 @@ pub fn of_directory() -> Outcome<Option<Named>> {
 
 fn unclear(why: &str) -> Failure {
     Failure::usage(format!("git cannot tell which repo this directory is of: {}", line(why, 200)))
-        .hint(SAY)
+        .hint(NAME_THE_REPO)
 }
 
-/// The URL that git would use for this one; nothing if it does not say.
+/// The URL that git would use for this one; nothing if git fails.
 pub fn expanded(url: &str) -> Option<String> {
     match ask(&["ls-remote", "--get-url", "--", url]) {
-        Answer::Said(url) => Some(url.trim().to_owned()),
+        Answer::Output(url) => Some(url.trim().to_owned()),
         Answer::Failed(_) | Answer::NoGit => None,
     }
 }
 
 enum Answer {
-    Said(String),
+    Output(String),
     /// Its first line about what is wrong.
     Failed(String),
     NoGit,
@@ -83,13 +76,13 @@ fn ask(args: &[&str]) -> Answer {
         .output();
     match output {
         Ok(output) if output.status.success() => {
-            Answer::Said(String::from_utf8_lossy(&output.stdout).into_owned())
+            Answer::Output(String::from_utf8_lossy(&output.stdout).into_owned())
         }
         Ok(output) => {
             let text = String::from_utf8_lossy(&output.stderr);
             let wrong = |line: &&str| line.starts_with("fatal:") || line.starts_with("error:");
-            let said = text.lines().find(wrong).or_else(|| text.lines().next());
-            Answer::Failed(said.unwrap_or("it failed without a word").to_owned())
+            let line = text.lines().find(wrong).or_else(|| text.lines().next());
+            Answer::Failed(line.unwrap_or("it failed without an error message").to_owned())
         }
         Err(error) if error.kind() == ErrorKind::NotFound => Answer::NoGit,
         Err(error) => Answer::Failed(error.to_string()),

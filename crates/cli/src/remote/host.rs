@@ -8,7 +8,6 @@ use std::time::Duration;
 /// How long ssh may take to read its configuration.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Names of forges that are one and the same.
 const SAME: [(&str, &str); 7] = [
     ("ssh.github.com", "github.com"),
     ("www.github.com", "github.com"),
@@ -46,17 +45,15 @@ impl Host {
             },
         };
         let fits = |char: char| char.is_alphanumeric() || "._-+:%".contains(char);
-        // What begins with a dash is an option to ssh.
+        // ssh would read a leading dash as an option.
         let is_host = !name.is_empty() && !name.starts_with('-') && name.chars().all(fits);
         is_host.then(|| Self { name: canonical(name), is_ssh })
     }
 
-    /// Reads the name of a host.
     pub fn parse(text: &str) -> Option<Self> {
         Self::of_authority(text.trim(), false)
     }
 
-    /// Its name as it is written.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -79,7 +76,7 @@ pub fn canonical(name: &str) -> String {
     same.map_or(name, |(_, name)| (*name).to_owned())
 }
 
-/// What `ssh -G` says of an alias; nothing if it says nothing in time.
+/// The host name that `ssh -G` has for an alias; nothing if it does not answer in time.
 fn hostname_of_ssh(alias: &str) -> Option<String> {
     let mut child = Command::new("ssh")
         .args(["-G", "--", alias])
@@ -89,14 +86,14 @@ fn hostname_of_ssh(alias: &str) -> Option<String> {
         .spawn()
         .ok()?;
     let mut stdout = child.stdout.take()?;
-    let (said, hears) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         let mut text = String::new();
         let read = stdout.read_to_string(&mut text).map(|_| text);
-        let _ = said.send(read.ok());
+        let _ = sender.send(read.ok());
     });
-    let text = hears.recv_timeout(PATIENCE).ok().flatten();
-    // It has said all, or takes too long.
+    let text = receiver.recv_timeout(PATIENCE).ok().flatten();
+    // It has answered, or takes too long.
     let _ = child.kill();
     let _ = child.wait();
     let text = text?;

@@ -1,6 +1,6 @@
 //! Which repo a git remote names, by git's own rules for URLs.
 //!
-//! - [`parse`] reads a text alone; [`understood`] also asks git, whose
+//! - [`parse`] reads a text alone; [`resolve`] also asks git, whose
 //!   configuration may give a text another meaning (`insteadOf`).
 //! - [`host`]: which spellings are the same host. [`git`]: what git says of a
 //!   directory and of a URL.
@@ -8,24 +8,19 @@
 //! A URL that is not understood is never skipped: it is [`Remote::Unknown`], and
 //! the user is asked.
 
+mod credentials;
 pub mod git;
 pub mod host;
-mod spoken;
 
+pub use credentials::without_user;
 use host::Host;
 use multiclaude_hybrid_client::protocol::Repo;
-pub use spoken::without_user;
 
-/// What a remote's URL names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remote {
-    /// There is no URL.
     Nothing,
-    /// This repo, at this host.
     Is {
-        /// Where it is.
         host: Host,
-        /// What it is called there.
         repo: Repo,
     },
     /// Something that is not `owner/repo`; the URL, without credentials.
@@ -33,7 +28,6 @@ pub enum Remote {
 }
 
 impl Remote {
-    /// The repo, if it is understood.
     pub fn repo(self) -> Option<Repo> {
         match self {
             Self::Is { repo, .. } => Some(repo),
@@ -59,7 +53,7 @@ pub fn parse(url: &str) -> Remote {
 
 /// Reads a URL; what may stand for another one is looked up in git's
 /// configuration first.
-pub fn understood(url: &str) -> Remote {
+pub fn resolve(url: &str) -> Remote {
     let read = parse(url);
     let sure = match &read {
         Remote::Nothing => true,
@@ -71,7 +65,7 @@ pub fn understood(url: &str) -> Remote {
         return read;
     }
     match git::expanded(url) {
-        Some(meant) if meant != url.trim() => parse(&meant),
+        Some(expanded) if expanded != url.trim() => parse(&expanded),
         _ => read,
     }
 }

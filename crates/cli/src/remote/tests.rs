@@ -43,7 +43,7 @@ fn a_repo_is_known_by_any_url_that_git_understands() {
 }
 
 #[test]
-fn what_has_not_owner_and_repo_is_not_guessed() {
+fn a_url_without_owner_and_repo_is_unknown() {
     for url in [
         // Paths.
         "/srv/git/app.git",

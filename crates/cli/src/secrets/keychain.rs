@@ -13,7 +13,7 @@ const SERVICE: &str = "multiclaude-hybrid";
 
 /// How long a keychain may take, when a person is there to unlock it.
 const UNLOCKING: Duration = Duration::from_mins(1);
-/// And when nobody is.
+/// And without a person.
 const ALONE: Duration = Duration::from_secs(5);
 
 /// Runs on a thread of its own: the keychain's client blocks, for ever if the
@@ -57,7 +57,7 @@ pub(super) fn keep(name: &str, secret: &str) -> bool {
 
 fn locked(error: &str) -> Failure {
     Failure::new(format!("the system's keychain does not open: {error}")).hint(
-        "unlock it (log in to the desktop session that it belongs to); or log in anew and keep the \
+        "unlock it (log in to the desktop session that it belongs to); or log in again and keep the \
          token in a file: multiclaude-hybrid login --no-keychain",
     )
 }

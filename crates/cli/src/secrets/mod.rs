@@ -1,4 +1,4 @@
-//! Where secrets are kept: the system's keychain when there is a session with
+//! Secrets: in the system's keychain if there is a session with
 //! one, else the file `credentials`. They are never in settings, arguments, the
 //! environment, logs or errors.
 
@@ -6,13 +6,13 @@ mod file;
 mod keychain;
 
 use crate::failure::{Failure, Outcome};
-use crate::home::{Draft, Home};
+use crate::files::Draft;
+use crate::home::Home;
 use crate::settings::{Place, Settings};
 use std::collections::BTreeSet;
 
-/// What a secret is for. Tokens go by the coordinator that they are for, too:
-/// a coordinator chooses its tokens' ids, and must not reach another one's, or a
-/// key.
+/// The name of a secret. A token's name has its coordinator, too: a coordinator chooses its
+/// tokens' ids, and must not reach another one's, or a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(String);
 
@@ -28,119 +28,98 @@ impl Name {
     }
 }
 
-/// The places of one user.
-#[derive(Debug, Clone)]
-pub struct Secrets {
-    home: Home,
+/// Keeps a secret, in the keychain if there is one and it is wanted, and changes the
+/// settings so that they refer to it; or, if that fails, does neither. A secret that
+/// nothing refers to would never be found again.
+pub fn keep<T>(
+    home: &Home,
+    name: &Name,
+    secret: &str,
+    keychain: bool,
+    change: impl FnOnce(&mut Settings, Place) -> T,
+) -> Outcome<(T, Settings)> {
+    if !(keychain && keychain::keep(&name.0, secret)) {
+        let draft = || file::with(home, &name.0, secret).map(Some);
+        return changed(home, draft, |settings| change(settings, Place::File));
+    }
+    let changed = changed(home, || Ok(None), |settings| change(settings, Place::Keychain));
+    changed.map_err(|failure| {
+        let settings = Settings::load(home);
+        // An older login may refer to it.
+        if settings.is_ok_and(|settings| !settings.refers_to(name, Place::Keychain))
+            && let Err(stays) = keychain::forget(&name.0)
+        {
+            let message = format!("{}; the keychain keeps it: {}", failure.message, stays.message);
+            return Failure { message, ..failure };
+        }
+        failure
+    })
 }
 
-impl Secrets {
-    /// Those of the user of `home`.
-    pub fn new(home: &Home) -> Self {
-        Self { home: home.clone() }
-    }
+/// Both files are written before either is put in its place, which takes no room on
+/// the disk.
+fn changed<T>(
+    home: &Home,
+    secret: impl FnOnce() -> Outcome<Option<Draft>>,
+    change: impl FnOnce(&mut Settings) -> T,
+) -> Outcome<(T, Settings)> {
+    let _lock = home.lock()?;
+    let secret = secret()?;
+    let mut settings = Settings::load(home)?;
+    let result = change(&mut settings);
+    let draft = settings.draft(home)?;
+    secret.map_or(Ok(()), Draft::place)?;
+    draft.place()?;
+    Ok((result, settings))
+}
 
-    /// Keeps a secret, in the keychain if there is one and it is wanted, and changes the
-    /// settings so that they refer to it; or, if that fails, does neither. A secret that
-    /// nothing refers to would be found by nobody.
-    pub fn keep<T>(
-        &self,
-        name: &Name,
-        secret: &str,
-        keychain: bool,
-        change: impl FnOnce(&mut Settings, Place) -> T,
-    ) -> Outcome<(T, Settings)> {
-        if !(keychain && keychain::keep(&name.0, secret)) {
-            let draft = || file::with(&self.home, &name.0, secret).map(Some);
-            return self.changed(draft, |settings| change(settings, Place::File));
-        }
-        let changed = self.changed(|| Ok(None), |settings| change(settings, Place::Keychain));
-        changed.map_err(|failure| {
-            let settings = Settings::load(&self.home);
-            // An older login may refer to it.
-            if settings.is_ok_and(|settings| !settings.refers_to(name, Place::Keychain))
-                && let Err(stays) = keychain::forget(&name.0)
-            {
-                let message =
-                    format!("{}; the keychain keeps it: {}", failure.message, stays.message);
-                return Failure { message, ..failure };
-            }
-            failure
-        })
+/// A secret that was kept, if it is still there.
+pub fn find(home: &Home, name: &Name, place: Place) -> Outcome<Option<String>> {
+    match place {
+        Place::Keychain => keychain::find(&name.0),
+        Place::File => file::find(home, &name.0),
     }
+}
 
-    /// Both files are written before either is put in its place, which takes no room on
-    /// the disk.
-    fn changed<T>(
-        &self,
-        secret: impl FnOnce() -> Outcome<Option<Draft>>,
-        change: impl FnOnce(&mut Settings) -> T,
-    ) -> Outcome<(T, Settings)> {
-        let _lock = self.home.lock()?;
-        let secret = secret()?;
-        let mut settings = Settings::load(&self.home)?;
-        let result = change(&mut settings);
-        let draft = settings.draft(&self.home)?;
-        secret.map_or(Ok(()), Draft::place)?;
-        draft.place()?;
-        Ok((result, settings))
-    }
-
-    /// A secret that was kept, if it is still there.
-    pub fn find(&self, name: &Name, place: Place) -> Outcome<Option<String>> {
-        match place {
-            Place::Keychain => keychain::find(&name.0),
-            Place::File => file::find(&self.home, &name.0),
+pub fn forget(home: &Home, name: &Name, place: Place) -> Outcome {
+    match place {
+        Place::Keychain => keychain::forget(&name.0),
+        Place::File => {
+            let _lock = home.lock()?;
+            file::retain(home, |other| other != name.0).map(|_| ())
         }
     }
+}
 
-    /// Forgets a secret.
-    pub fn forget(&self, name: &Name, place: Place) -> Outcome {
-        match place {
-            Place::Keychain => keychain::forget(&name.0),
-            Place::File => {
-                let _lock = self.home.lock()?;
-                file::retain(&self.home, |other| other != name.0).map(|_| ())
-            }
+/// Forgets what the settings do not refer to, in the file and in the keychain: how
+/// many secrets that were, and what could not be done.
+pub fn forget_leftovers(home: &Home) -> (usize, Vec<Failure>) {
+    let in_file = || {
+        let _lock = home.lock()?;
+        let wanted = wanted(home, Place::File)?;
+        file::retain(home, |name| wanted.contains(name))
+    };
+    let in_keychain = || keychain::retain(wanted(home, Place::Keychain)?);
+    let (mut forgotten, mut failures) = (0, Vec::new());
+    for done in [in_file(), in_keychain()] {
+        match done {
+            Ok(more) => forgotten += more,
+            Err(failure) => failures.push(failure),
         }
     }
+    (forgotten, failures)
+}
 
-    /// Forgets what the settings do not refer to, in the file and in the keychain: how
-    /// many secrets that were, and what could not be done.
-    pub fn forget_leftovers(&self) -> (usize, Vec<Failure>) {
-        let in_file = || {
-            let _lock = self.home.lock()?;
-            let wanted = self.wanted(Place::File)?;
-            file::retain(&self.home, |name| wanted.contains(name))
-        };
-        let in_keychain = || keychain::retain(self.wanted(Place::Keychain)?);
-        let (mut forgotten, mut failures) = (0, Vec::new());
-        for done in [in_file(), in_keychain()] {
-            match done {
-                Ok(more) => forgotten += more,
-                Err(failure) => failures.push(failure),
-            }
-        }
-        (forgotten, failures)
-    }
+/// The names of the secrets there that the settings refer to.
+fn wanted(home: &Home, place: Place) -> Outcome<BTreeSet<String>> {
+    let settings = Settings::load(home)?;
+    let there = settings.secrets().filter(|(_, at)| *at == place);
+    Ok(there.map(|(name, _)| name.0).collect())
+}
 
-    /// The names of the secrets there that the settings refer to.
-    fn wanted(&self, place: Place) -> Outcome<BTreeSet<String>> {
-        let settings = Settings::load(&self.home)?;
-        let there = settings.secrets().filter(|(_, at)| *at == place);
-        Ok(there.map(|(name, _)| name.0).collect())
-    }
-
-    /// Where the place is, for people.
-    pub fn told(&self, place: Place) -> String {
-        match place {
-            Place::Keychain => "the system's keychain".to_owned(),
-            Place::File => self.home.credentials().display().to_string(),
-        }
-    }
-
-    /// Is `credentials` as private as it must be?
-    pub fn check_file(&self) -> Outcome {
-        file::check(&self.home.credentials()).map(|_| ())
+pub fn place_name(home: &Home, place: Place) -> String {
+    match place {
+        Place::Keychain => "the system's keychain".to_owned(),
+        Place::File => home.credentials().display().to_string(),
     }
 }

@@ -1,9 +1,10 @@
-//! Where a repo's clones come from. `owner/repo` says nothing of the host, so a
-//! clone from another host may be of another repo of the same name.
+//! The hosts of a repo's clones. `owner/repo` does not name the host, so a clone from
+//! another host may be of another repo of the same name.
 
 use super::Session;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::multiclaude::State;
+use crate::output::confirm;
 use crate::remote::host::Host;
 use crate::remote::{self, Remote};
 use crate::settings::Settings;
@@ -13,7 +14,7 @@ use std::io::IsTerminal as _;
 
 impl Session {
     /// Is this a host that `repo` is known to be cloned from? Another one is asked
-    /// about, once, or refused where nobody can be asked.
+    /// about, once, or refused if no person can be asked.
     pub(super) fn check_host(&self, repo: &Repo, host: &Host, state: &State) -> Outcome {
         let Some(here) = self.settings.repos.get(repo.as_str()) else {
             return Ok(());
@@ -25,26 +26,26 @@ impl Session {
         if known.is_empty() {
             known = hosts_of_clones(repo, state);
         }
-        let meant = host.resolved();
-        if known.is_empty() || known.contains(&meant) {
+        let name = host.resolved();
+        if known.is_empty() || known.contains(&name) {
             if here.hosts.is_empty() {
-                known.insert(meant);
+                known.insert(name);
                 self.remember_hosts(repo, &known);
             }
             return Ok(());
         }
         let names: Vec<_> = known.iter().map(String::as_str).collect();
         let fault = format!(
-            "{repo} is set up here with clones from {}, and this one is from {meant}",
+            "{repo} is set up here with clones from {}, and this one is from {name}",
             names.join(" and ")
         );
         if self.agreed(&fault)? {
-            self.remember_hosts(repo, &BTreeSet::from([meant]));
+            self.remember_hosts(repo, &BTreeSet::from([name]));
             return Ok(());
         }
         Err(Failure::new(fault).exit(Exit::Usage).hint(format!(
-            "if it is the same repo: multiclaude-hybrid config {repo} --git-host={meant}; to mean the \
-             known one for once: --repo {repo}"
+            "if it is the same repo: multiclaude-hybrid config {repo} --git-host={name}; to use the \
+             known one this time: --repo {repo}"
         )))
     }
 
@@ -53,7 +54,7 @@ impl Session {
     pub fn note_hosts(&self, repo: &Repo, state: &State) {
         let mut hosts = hosts_of_clones(repo, state);
         if let Ok(Some(named)) = remote::git::of_directory()
-            && let Remote::Is { host, repo: found } = remote::understood(&named.url)
+            && let Remote::Is { host, repo: found } = remote::resolve(&named.url)
             && found == *repo
         {
             hosts.insert(host.resolved());
@@ -70,29 +71,23 @@ impl Session {
             }
             Ok(())
         });
-        // What was asked for does not depend on it.
+        // The command does not depend on it.
         if let Err(failure) = noted {
             self.out.warn(&failure.aside());
         }
     }
 
-    /// Asks a person whether another host is meant; no, where there is none.
+    /// Asks a person whether another host has the same repo; no, if there is none.
     fn agreed(&self, fault: &str) -> Outcome<bool> {
-        let (stdin, stderr) = (std::io::stdin(), std::io::stderr());
-        if !self.may_ask || self.out.is_json() || !stdin.is_terminal() || !stderr.is_terminal() {
+        if !self.may_ask || self.out.is_json() || !std::io::stderr().is_terminal() {
             return Ok(false);
         }
-        eprint!("{fault}. Is it the same repo? [y/N] ");
-        let mut answer = String::new();
-        let read = stdin.read_line(&mut answer);
-        read.map_err(|error| Failure::new(format!("cannot read the answer: {error}")))?;
-        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+        confirm(&format!("{fault}. Is it the same repo?"))
     }
 }
 
-/// Where multiclaude has cloned `repo` from.
 fn hosts_of_clones(repo: &Repo, state: &State) -> BTreeSet<String> {
-    let urls = state.repos.values().map(|local| remote::understood(&local.github_url));
+    let urls = state.repos.values().map(|local| remote::resolve(&local.github_url));
     let hosts = urls.filter_map(|found| match found {
         Remote::Is { host, repo: found } if found == *repo => Some(host.resolved()),
         _ => None,

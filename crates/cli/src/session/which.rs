@@ -1,10 +1,10 @@
-//! Which repo is meant.
+//! The repo that a command is about.
 
 use super::Session;
 use crate::failure::{Failure, Outcome};
 use crate::multiclaude::State;
 use crate::output::line;
-use crate::remote::git::{self, Named, SAY};
+use crate::remote::git::{self, NAME_THE_REPO, Named};
 use crate::remote::host::Host;
 use crate::remote::{self, Remote, without_user};
 use crate::settings::origin;
@@ -12,12 +12,10 @@ use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::token::Scope;
 use std::collections::BTreeSet;
 
-/// The repo that is meant.
-struct Meant {
+struct Found {
     repo: Repo,
-    /// multiclaude's name for it.
     nickname: Option<String>,
-    /// Where the clone that says so comes from.
+    /// The host of the clone that names it.
     host: Option<Host>,
 }
 
@@ -27,30 +25,30 @@ impl Session {
     /// nickname, if multiclaude knows it.
     pub fn resolve(&self, given: Option<&str>) -> Outcome<(Repo, Option<String>)> {
         let state = self.state()?;
-        let meant = match given {
+        let found = match given {
             Some(text) => self.named(text, &state),
             None => self.implied(&state),
         }?;
-        if let Some(host) = &meant.host {
-            self.check_host(&meant.repo, host, &state)?;
+        if let Some(host) = &found.host {
+            self.check_host(&found.repo, host, &state)?;
         }
-        Ok((meant.repo, meant.nickname))
+        Ok((found.repo, found.nickname))
     }
 
-    /// The repo that multiclaude's name means to the bridge, which asks nobody.
+    /// The repo of multiclaude's name, for the bridge, which asks no person.
     pub fn served_as(&self, name: &str, state: &State) -> Outcome<Repo> {
-        let meant = self.by_nickname(name, state)?;
-        if let Some(host) = &meant.host {
-            self.check_host(&meant.repo, host, state)?;
+        let found = self.by_nickname(name, state)?;
+        if let Some(host) = &found.host {
+            self.check_host(&found.repo, host, state)?;
         }
-        Ok(meant.repo)
+        Ok(found.repo)
     }
 
-    fn named(&self, text: &str, state: &State) -> Outcome<Meant> {
-        if state.repos.contains_key(text) || self.said(text, state).is_some() {
+    fn named(&self, text: &str, state: &State) -> Outcome<Found> {
+        if state.repos.contains_key(text) || self.configured(text, state).is_some() {
             return self.by_nickname(text, state);
         }
-        let (repo, host) = match remote::understood(text) {
+        let (repo, host) = match remote::resolve(text) {
             Remote::Is { host, repo } => (Some(repo), Some(host)),
             Remote::Nothing | Remote::Unknown(_) => (Repo::parse(text).ok(), None),
         };
@@ -62,60 +60,57 @@ impl Session {
             .hint("`multiclaude list` shows the names it knows; else write owner/repo")
         })?;
         let nickname = self.nickname(&repo, state);
-        Ok(Meant { repo, nickname, host })
+        Ok(Found { repo, nickname, host })
     }
 
-    fn by_nickname(&self, name: &str, state: &State) -> Outcome<Meant> {
+    fn by_nickname(&self, name: &str, state: &State) -> Outcome<Found> {
         let repo = self.nicknamed(name, state)?;
-        // What a person has said needs no host.
-        let host = match self.said(name, state) {
+        // A name that a person has configured needs no host.
+        let host = match self.configured(name, state) {
             Some(_) => None,
-            None => state.repos.get(name).and_then(|local| {
-                match remote::understood(&local.github_url) {
+            None => {
+                state.repos.get(name).and_then(|local| match remote::resolve(&local.github_url) {
                     Remote::Is { host, .. } => Some(host),
                     Remote::Nothing | Remote::Unknown(_) => None,
-                }
-            }),
+                })
+            }
         };
-        Ok(Meant { repo, nickname: Some(name.to_owned()), host })
+        Ok(Found { repo, nickname: Some(name.to_owned()), host })
     }
 
-    /// multiclaude's name for `repo`.
     pub fn nickname(&self, repo: &Repo, state: &State) -> Option<String> {
-        let said = self.settings.nicknames.keys();
+        let configured = self.settings.nicknames.keys();
         // A name that multiclaude does not know (any more) comes last.
-        let mut names = state.repos.keys().chain(said);
+        let mut names = state.repos.keys().chain(configured);
         let found =
             names.find(|name| self.nicknamed(name, state).is_ok_and(|known| known == *repo));
         found.cloned()
     }
 
-    /// The repo that this machine was told that the name means.
-    fn said(&self, name: &str, state: &State) -> Option<&Repo> {
-        let said = self.settings.nicknames.get(name)?;
+    /// The repo that `config --name` gave the name.
+    fn configured(&self, name: &str, state: &State) -> Option<&Repo> {
+        let nickname = self.settings.nicknames.get(name)?;
         let local = state.repos.get(name);
         let url = local.map(|local| local.github_url.as_str());
-        said.holds(url).then_some(&said.repo)
+        nickname.holds(url).then_some(&nickname.repo)
     }
 
     /// The repo behind multiclaude's name for it.
     pub fn nicknamed(&self, name: &str, state: &State) -> Outcome<Repo> {
-        if let Some(repo) = self.said(name, state) {
+        if let Some(repo) = self.configured(name, state) {
             return Ok(repo.clone());
         }
         let url = state.repos.get(name).map_or("", |local| &local.github_url);
-        remote::understood(url).repo().ok_or_else(|| {
+        remote::resolve(url).repo().ok_or_else(|| {
             Failure::new(format!(
                 "multiclaude cloned {name} from {:?}, which names no owner/repo",
                 without_user(url)
             ))
-            .hint(format!(
-                "say which it is, once: multiclaude-hybrid config {name} --name=owner/repo"
-            ))
+            .hint(format!("name it once: multiclaude-hybrid config {name} --name=owner/repo"))
         })
     }
 
-    fn implied(&self, state: &State) -> Outcome<Meant> {
+    fn implied(&self, state: &State) -> Outcome<Found> {
         if let Some(place) = self.place() {
             return self.by_nickname(&place.repo, state);
         }
@@ -125,7 +120,7 @@ impl Session {
         if let Some(name) = state.current() {
             return self.by_nickname(name, state);
         }
-        // One repo is all there is: that one is meant, by multiclaude too.
+        // multiclaude, too, takes its only repo.
         if let Some(Ok(only)) = state.only().map(|name| self.by_nickname(name, state)) {
             return Ok(only);
         }
@@ -133,8 +128,7 @@ impl Session {
         for name in state.repos.keys() {
             known.extend(self.nicknamed(name, state).ok());
         }
-        let here = self.settings.repos.keys();
-        known.extend(here.filter_map(|name| Repo::parse(name).ok()));
+        known.extend(self.settings.known_repos());
         let scopes = self.settings.logins.iter().flat_map(|login| &login.repos);
         known.extend(scopes.filter_map(|scope| match scope {
             Scope::Repo(repo) => Some(repo.clone()),
@@ -144,24 +138,26 @@ impl Session {
         known.dedup();
         match known.as_slice() {
             [only] => {
-                Ok(Meant { repo: only.clone(), nickname: self.nickname(only, state), host: None })
+                Ok(Found { repo: only.clone(), nickname: self.nickname(only, state), host: None })
             }
-            _ => Err(Failure::usage("which repo? this directory belongs to none that is known")
-                .hint(format!("{SAY}, or change to its directory"))),
+            _ => Err(Failure::usage(
+                "no repo is given, and this directory belongs to none that is known",
+            )
+            .hint(format!("{NAME_THE_REPO}, or change to its directory"))),
         }
     }
 
     /// The repo that a git repository was cloned from. A remote that is there and is
-    /// not understood is asked about: nothing else is meant in its place.
-    fn of_remote(&self, remote: &Named, state: &State) -> Outcome<Meant> {
-        if let Some(repo) = self.explained(&remote.url, state) {
+    /// not understood is asked about: no other rule applies then.
+    fn of_remote(&self, remote: &Named, state: &State) -> Outcome<Found> {
+        if let Some(repo) = self.repo_of_url(&remote.url, state) {
             let nickname = self.nickname(&repo, state);
-            return Ok(Meant { repo, nickname, host: None });
+            return Ok(Found { repo, nickname, host: None });
         }
-        match remote::understood(&remote.url) {
+        match remote::resolve(&remote.url) {
             Remote::Is { host, repo } => {
                 let nickname = self.nickname(&repo, state);
-                Ok(Meant { repo, nickname, host: Some(host) })
+                Ok(Found { repo, nickname, host: Some(host) })
             }
             unknown => {
                 let same = origin(&remote.url);
@@ -179,24 +175,24 @@ impl Session {
                     remote.name,
                     line(&url, 200)
                 ))
-                .hint(SAY))
+                .hint(NAME_THE_REPO))
             }
         }
     }
 
-    /// The repo that this machine was told that clones from this URL are of.
-    fn explained(&self, url: &str, state: &State) -> Option<Repo> {
+    /// The repo that `config --name` gave clones from this URL.
+    fn repo_of_url(&self, url: &str, state: &State) -> Option<Repo> {
         let same = origin(url);
-        let said = self.settings.nicknames.iter().filter(|(name, said)| {
+        let nicknames = self.settings.nicknames.iter().filter(|(name, nickname)| {
             let here = state.repos.get(*name).map(|local| &local.github_url);
-            let here = here.filter(|url| said.holds(Some(url)));
-            said.origin.as_ref().or(here).is_some_and(|known| origin(known) == same)
+            let here = here.filter(|url| nickname.holds(Some(url)));
+            nickname.origin.as_ref().or(here).is_some_and(|known| origin(known) == same)
         });
-        let repos: BTreeSet<_> = said.map(|(_, said)| &said.repo).collect();
+        let repos: BTreeSet<_> = nicknames.map(|(_, nickname)| &nickname.repo).collect();
         repos.first().filter(|_| repos.len() == 1).map(|repo| (*repo).clone())
     }
 
-    /// Has multiclaude a clone that this means, and does nothing name its repo?
+    /// Is this a clone of multiclaude's whose repo is not known?
     pub fn is_nameless(&self, given: Option<&str>) -> bool {
         let Ok(state) = self.state() else {
             return false;

@@ -1,9 +1,9 @@
-//! How a shim knows that it was called by a shim.
+//! The environment variable by which a shim knows that another shim has called it.
 //!
-//! A copy of this binary on the PATH can't be told from the real program by
-//! looking at it. Without care, two shims would call each other for ever. So
-//! each leaves in the environment who it is and which files it has passed; the
-//! next one goes on behind those and hands everything on unchanged.
+//! A copy of this binary on the PATH looks like the real program, so two shims could call
+//! each other for ever. Each therefore leaves in the environment its process and the
+//! files that it has passed; the next one searches after those and passes everything on
+//! unchanged.
 //!
 //! Environments are inherited: a daemon that was started through the shim
 //! gives the variable to all that it ever starts. So it counts only for the
@@ -15,10 +15,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-/// The variable.
 pub(super) const VARIABLE: &str = "MULTICLAUDE_HYBRID_EXEC";
 
-/// How the next program is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Start {
     /// In this process.
@@ -93,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_for_this_process_is_read_and_nothing_else() {
+    fn only_a_value_for_this_process_is_read() {
         let files = [PathBuf::from("/a b/multiclaude"), PathBuf::from("/c/m")];
         let value = written(Start::Exec, &files);
         let mine = identity(std::process::id());
@@ -108,14 +106,14 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_ignored() {
+    fn a_malformed_value_is_ignored() {
         for value in ["", ":", "exec", "exec :/a", "7:/a", "exec 7"] {
             assert!(read(OsStr::new(value), |_| "8".to_owned()).is_empty());
         }
     }
 
     #[test]
-    fn the_start_time_is_found_behind_any_name() {
+    fn the_start_time_is_found_after_any_name() {
         let stat = "7 (a) b (c) S 1 7 7 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
         assert_eq!(started(stat), Some("4711"));
         assert_eq!(started(""), None);

@@ -8,31 +8,30 @@
 //! - [`real`]: finds the real program, never itself, and becomes it.
 //! - `chain`: how two shims on one PATH don't call each other for ever.
 //! - [`tmux`]: the one call of tmux that is answered for the caller's own pane.
-//! - [`places`]: where the links are. [`install`] makes them and puts them on
-//!   the PATH of login shells; [`sees`] asks such a shell what it finds.
+//! - [`install`]: makes the links and puts them on the PATH of login shells.
+//! - [`login_shell`]: asks such a shell what it finds.
 //!
-//! What our own commands do is not known here: see [`Hooks`].
+//! It does not know our own commands, but asks them: see [`Hooks`].
 
 mod chain;
 pub mod install;
-pub mod places;
-pub mod real;
-pub mod route;
-pub mod sees;
-pub mod tmux;
+pub mod login_shell;
+pub(crate) mod real;
+mod route;
+mod tmux;
 
+use crate::home::Home;
 use crate::output::safe;
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
-use places::Places;
 use real::{NOT_FOUND, Search};
 use route::{AfterFailure, Route};
 
-/// What a line that makes no sense ends with.
+/// The exit code of a wrong line.
 const USAGE: u8 = 2;
 
-/// What the shim must know of the rest of the program.
+/// The questions of the shim to the rest of the program.
 pub trait Hooks {
     /// Whether a plain `work "task"` asks for a remote worker in this repo:
     /// the one named by `--repo`, else that of the caller.
@@ -42,15 +41,15 @@ pub trait Hooks {
     /// sentence for the developer; nothing if it shall have one.
     fn init_without_merge_queue(&self, url: &OsStr, name: Option<&OsStr>) -> Option<String>;
 
-    /// What becomes of `message send <to> <text>`, which multiclaude itself
-    /// delivers on this machine only.
+    /// The route of `message send <to> <text>`, which multiclaude itself delivers on this
+    /// machine only.
     fn message(&self, to: &OsStr) -> Message;
 
     /// Runs `multiclaude-hybrid` with these arguments, to its exit code.
     fn run_hybrid(&self, args: &[OsString]) -> i32;
 }
 
-/// What becomes of a message.
+/// The route of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// multiclaude writes it: its recipient is here, or a bridge takes it from
@@ -66,7 +65,7 @@ pub enum Message {
 /// shall do. Where that is the real program's work alone, it never returns:
 /// the process becomes that program.
 pub fn run(args: &[OsString], hooks: &dyn Hooks) -> ExitCode {
-    let search = Search::here(Places::SHIM);
+    let search = Search::here(Home::SHIM);
     ExitCode::from(match decide(&search, hooks, args) {
         Route::Real(args) => become_real(&search, &args, None),
         Route::RealInOwnPane(args) => {
@@ -102,10 +101,9 @@ pub fn run(args: &[OsString], hooks: &dyn Hooks) -> ExitCode {
     })
 }
 
-/// What a shim has decided, the next one does not decide again: `--local` is
-/// gone by then.
+/// The decision of a shim is final: the next one does not see `--local` any more.
 fn decide(search: &Search, hooks: &dyn Hooks, args: &[OsString]) -> Route {
-    if search.behind_a_shim() {
+    if search.is_called_by_a_shim() {
         return Route::Real(args.to_vec());
     }
     route::route(args, &|repo| hooks.worker_is_remote(repo))
@@ -115,7 +113,7 @@ fn decide(search: &Search, hooks: &dyn Hooks, args: &[OsString]) -> Route {
 pub fn run_tmux(args: &[OsString]) -> ExitCode {
     let pane = std::env::var_os("TMUX_PANE");
     let args = tmux::with_own_pane(args, pane.as_deref());
-    ExitCode::from(become_real(&Search::here(Places::PANE), &args, None))
+    ExitCode::from(become_real(&Search::here(Home::PANE), &args, None))
 }
 
 fn become_real(search: &Search, args: &[OsString], path: Option<&OsStr>) -> u8 {
@@ -130,8 +128,8 @@ fn not_found(error: &real::NotFound) -> u8 {
     NOT_FOUND
 }
 
-/// Where something is only shown, the real program's code is the line's; where
-/// something is changed, it is where it fails, for it came first.
+/// Runs the real program, then ours. The exit code is the real program's if the line only
+/// shows something, and ours if both have changed something.
 fn both(
     search: &Search,
     hooks: &dyn Hooks,
@@ -144,7 +142,7 @@ fn both(
         Err(error) => not_found(&error),
     };
     match after_failure {
-        // What we show beside the real program's words decides nothing.
+        // Our output beside the real program's does not count.
         AfterFailure::GoOn => {
             hybrid(hooks, ours);
         }
@@ -176,7 +174,7 @@ fn hybrid(hooks: &dyn Hooks, args: &[OsString]) -> u8 {
 /// The PATH with our tmux first; nothing if it is there, or if there is no
 /// home to have it in.
 fn path_with_pane(path: &OsStr) -> Option<OsString> {
-    let pane = Places::of_caller()?.pane_dir();
+    let pane = Home::of_user().ok()?.pane_dir();
     let mut dirs: Vec<_> = std::env::split_paths(path).collect();
     if dirs.first() == Some(&pane) {
         return None;

@@ -1,5 +1,5 @@
-//! Finds the program that stands behind a shim on the PATH, and never the shim
-//! itself; starts it so that nobody notices the difference.
+//! Finds the real program after the shim on the PATH, never the shim itself, and starts it as
+//! if there were no shim.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -10,25 +10,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::chain::{self, Start};
-use super::places::Places;
+use crate::home::Home;
 
-/// What a shell answers where a command was not found.
+/// The exit code of a shell for a command that was not found.
 pub const NOT_FOUND: u8 = 127;
-/// What a shell answers where a command was found and could not be started.
+/// The exit code of a shell for a command that could not be started.
 const NOT_STARTED: u8 = 126;
 
-/// A search for the program that is called `name`.
 #[derive(Debug)]
 pub struct Search {
-    /// `multiclaude` or `tmux`.
     pub name: &'static str,
-    /// This binary.
     pub own: Option<PathBuf>,
-    /// The directories of our own links.
     pub own_dirs: Vec<PathBuf>,
-    /// The PATH.
     pub path: OsString,
-    /// What the shims before this one have passed.
+    /// The files that the shims before this one have passed.
     pub passed: Vec<PathBuf>,
 }
 
@@ -41,7 +36,6 @@ pub struct Real {
     passed: Vec<PathBuf>,
 }
 
-/// There is none.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NotFound {
     name: &'static str,
@@ -49,24 +43,21 @@ pub struct NotFound {
 }
 
 impl Search {
-    /// For the caller's environment.
     pub fn here(name: &'static str) -> Self {
-        let places = Places::of_caller();
         let mut passed = chain::passed();
         passed.retain(|file| file.file_name() == Some(OsStr::new(name)));
         Self {
             name,
             own: std::env::current_exe().ok(),
-            own_dirs: places
-                .map_or_else(Vec::new, |places| vec![places.shim_dir(), places.pane_dir()]),
+            own_dirs: Home::of_user()
+                .map_or_else(|_| Vec::new(), |home| vec![home.shim_dir(), home.pane_dir()]),
             path: std::env::var_os("PATH").unwrap_or_default(),
             passed,
         }
     }
 
-    /// Whether another shim of this name called this one, and so has already
-    /// done what there is to do.
-    pub fn behind_a_shim(&self) -> bool {
+    /// Did another shim of this name call this one? Then it has done the work of a shim.
+    pub fn is_called_by_a_shim(&self) -> bool {
         !self.passed.is_empty()
     }
 
@@ -113,13 +104,12 @@ fn same_file(one: &Path, other: &Path) -> bool {
 }
 
 impl Real {
-    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.program
     }
 
     /// Becomes that program, with `args` and, if given, another PATH. Returns
-    /// only if that failed, with the exit code; standard error has been told.
+    /// only after a failure, with the exit code; the error is printed.
     pub fn exec(&self, args: &[OsString], path: Option<&OsStr>) -> u8 {
         let mut command = self.command(args, Start::Exec);
         if let Some(path) = path {
@@ -167,7 +157,7 @@ impl fmt::Display for NotFound {
         write!(
             out,
             "  install {name}, or put its directory on the PATH; \
-             `multiclaude-hybrid shim uninstall` takes the stand-in away"
+             `multiclaude-hybrid shim uninstall` removes the stand-in"
         )
     }
 }

@@ -51,7 +51,7 @@ fn after(name: &'static str, after_failure: AfterFailure) -> (u8, usize) {
 }
 
 #[test]
-fn what_a_shim_before_has_decided_is_not_decided_again() {
+fn a_shim_behind_another_one_decides_nothing() {
     let line = ["work", "x"].map(OsString::from);
     let mut search = search("multiclaude");
     let decided = decide(&search, &Ours::default(), &line);
@@ -62,13 +62,13 @@ fn what_a_shim_before_has_decided_is_not_decided_again() {
 }
 
 #[test]
-fn ours_follows_the_real_program_and_its_code_counts_where_it_changes_something() {
+fn our_command_follows_the_real_program_and_its_exit_code_counts_after_a_change() {
     assert_eq!(after("true", AfterFailure::GoOn), (0, 1));
     assert_eq!(after("true", AfterFailure::Stop), (3, 1));
 }
 
 #[test]
-fn after_a_failure_ours_is_shown_but_not_applied() {
+fn after_a_failure_our_command_shows_but_does_not_change() {
     assert_eq!(after("false", AfterFailure::GoOn), (1, 1));
     assert_eq!(after("false", AfterFailure::Stop), (1, 0));
     assert_eq!(after("no-such-program", AfterFailure::GoOn), (127, 1));
@@ -76,7 +76,7 @@ fn after_a_failure_ours_is_shown_but_not_applied() {
 }
 
 #[test]
-fn a_merge_queue_is_left_out_where_it_is_served_elsewhere() {
+fn a_merge_queue_that_is_served_elsewhere_is_left_out() {
     let args = |url: &str, name: Option<&str>| {
         let line = vec!["init".into(), url.into()];
         init(&Ours::default(), line, OsStr::new(url), name.map(OsStr::new))

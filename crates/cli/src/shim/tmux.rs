@@ -1,12 +1,11 @@
 //! This binary found as `tmux`, on the PATH of a few calls of multiclaude.
 //!
 //! Multiclaude asks `tmux display-message -p '#{window_name}'` for the name of
-//! the agent that calls it, and gets the window that somebody *looks at*. The
-//! question is answered for the pane that asks; all else passes through.
+//! the agent that calls it, and gets the window that is *shown*. The call is answered for
+//! the pane that it comes from; all others pass through.
 
 use std::ffi::{OsStr, OsString};
 
-/// The one call that is changed.
 const QUESTION: [&str; 3] = ["display-message", "-p", "#{window_name}"];
 
 /// `args` with the caller's pane (`$TMUX_PANE`) in it if they are that question.

@@ -92,7 +92,7 @@ impl Bench {
         command
     }
 
-    /// What `multiclaude` is for whoever looks on the PATH.
+    /// The first `multiclaude` on the PATH.
     pub(crate) fn multiclaude<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
         let first = self.path.iter().map(|dir| dir.join("multiclaude"));
         let mut command = self.command(first.into_iter().find(|file| file.exists()).unwrap());
@@ -155,7 +155,7 @@ pub(crate) fn stdout_path(output: &Output) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes))
 }
 
-/// Where a program is that the tests need.
+/// The path of a program that the tests need.
 ///
 /// # Panics
 /// If it is not there: `scripts/prerequisites` has it.

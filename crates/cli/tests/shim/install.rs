@@ -8,9 +8,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use multiclaude_hybrid::shim::install::{Change, Home, Link, Report, install, status, uninstall};
-use multiclaude_hybrid::shim::places::Places;
-use multiclaude_hybrid::shim::sees::{Seen, seen_by_login_shell};
+use multiclaude_hybrid::home::Home;
+use multiclaude_hybrid::shim::install::{
+    Change, Dotfiles, Link, Report, install, status, uninstall,
+};
+use multiclaude_hybrid::shim::login_shell::{Seen, seen_by_login_shell};
 
 use crate::bench::{BINARY, Bench, output, program, stdout_path};
 
@@ -20,7 +22,7 @@ const PROFILE: &str = "if [ -n \"$BASH_VERSION\" ] && [ -f \"$HOME/.bashrc\" ]; 
 
 struct Person {
     bench: Bench,
-    home: Home,
+    dotfiles: Dotfiles,
 }
 
 impl Person {
@@ -38,31 +40,35 @@ impl Person {
             fs::create_dir_all(dir.join(file).parent().unwrap()).unwrap();
             fs::write(dir.join(file), text).unwrap();
         }
-        Self { bench, home: Home::new(dir) }
+        Self { bench, dotfiles: Dotfiles::new(Home::new(dir)) }
+    }
+
+    fn home(&self) -> &Home {
+        &self.dotfiles.home
     }
 
     fn at(&self, name: &str) -> PathBuf {
-        self.home.dir.join(name)
+        self.home().user().join(name)
     }
 
     fn shim(&self) -> PathBuf {
-        Places::of(&self.home.dir).shim()
+        self.home().shim()
     }
 
     fn install(&self, shell: &str) -> Report {
-        install(&self.home, Path::new(BINARY), Some(OsStr::new(shell))).unwrap()
+        install(&self.dotfiles, Path::new(BINARY), Some(OsStr::new(shell))).unwrap()
     }
 
     fn finds(&self, shell: &str, options: &[&str]) -> PathBuf {
         let mut command: Command = self.bench.command(shell);
-        command.env("HOME", &self.home.dir).args(options);
+        command.env("HOME", self.home().user()).args(options);
         stdout_path(&output(&mut command))
     }
 
     /// Everything below the home: kind, mode, and bytes or target.
     fn snapshot(&self) -> BTreeMap<PathBuf, (u32, OsString)> {
         let mut all = BTreeMap::new();
-        let mut open = vec![self.home.dir.clone()];
+        let mut open = vec![self.home().user().to_owned()];
         while let Some(path) = open.pop() {
             let meta = path.symlink_metadata().unwrap();
             let content = if meta.is_dir() {
@@ -97,7 +103,7 @@ fn every_kind_of_bash_finds_the_shim() {
         let shim = person.shim();
         assert_eq!(person.finds("bash", &["-l", "-c", ASK]), shim, "{files:?}");
         assert_eq!(
-            seen_by_login_shell(Path::new("/bin/bash"), &person.home.dir).unwrap(),
+            seen_by_login_shell(Path::new("/bin/bash"), person.home()).unwrap(),
             Seen::File(shim.clone()),
             "{files:?}"
         );
@@ -126,7 +132,7 @@ fn zsh_and_fish_find_the_shim() {
         for options in [&["-l", "-c", ASK][..], &["-l", "-i", "-c", ASK]] {
             assert_eq!(person.finds(name, options), person.shim());
         }
-        assert!(seen_by_login_shell(&shell, &person.home.dir).unwrap().is_shim(&person.home.dir));
+        assert!(seen_by_login_shell(&shell, person.home()).unwrap().is_shim(person.home()));
     }
 }
 
@@ -147,7 +153,7 @@ fn a_home_may_be_called_anything() {
 fn a_home_that_cannot_be_on_a_path_is_refused() {
     let person = Person::called("a:b", &[]);
     let before = person.snapshot();
-    assert!(install(&person.home, Path::new(BINARY), None).is_err());
+    assert!(install(&person.dotfiles, Path::new(BINARY), None).is_err());
     assert_eq!(person.snapshot(), before);
 }
 
@@ -164,7 +170,7 @@ fn the_shim_is_first_and_only_once_in_a_shell_in_a_shell() {
 }
 
 #[test]
-fn to_install_again_changes_nothing() {
+fn installing_again_changes_nothing() {
     let person = Person::new(&[(".profile", "no end"), (".zshrc", "")]);
     assert!(!person.install("/bin/bash").changed.is_empty());
     let once = person.snapshot();
@@ -173,7 +179,7 @@ fn to_install_again_changes_nothing() {
 }
 
 #[test]
-fn to_uninstall_gives_everything_back_byte_for_byte() {
+fn uninstalling_restores_everything_byte_for_byte() {
     for files in [
         &[][..],
         &[(".profile", "no end"), (".bashrc", GUARDED_BASHRC)],
@@ -186,9 +192,9 @@ fn to_uninstall_gives_everything_back_byte_for_byte() {
             let before = person.snapshot();
             person.install(shell);
             assert_ne!(person.snapshot(), before);
-            assert!(!uninstall(&person.home).unwrap().changed.is_empty());
+            assert!(!uninstall(&person.dotfiles).unwrap().changed.is_empty());
             assert_eq!(person.snapshot(), before, "{shell} {files:?}");
-            assert_eq!(uninstall(&person.home).unwrap().changed, []);
+            assert_eq!(uninstall(&person.dotfiles).unwrap().changed, []);
         }
     }
 }
@@ -204,14 +210,14 @@ fn a_file_keeps_its_mode_and_stays_a_link() {
     assert_eq!(fs::read_link(person.at(".profile")).unwrap(), Path::new("dotfiles/profile"));
     assert_eq!(target.metadata().unwrap().permissions().mode() & 0o777, 0o640);
     assert!(fs::read_to_string(&target).unwrap().len() > 2);
-    uninstall(&person.home).unwrap();
+    uninstall(&person.dotfiles).unwrap();
     let mut after = person.snapshot();
     after.retain(|path, _| path.file_name() != Some(OsStr::new(".multiclaude")));
     assert_eq!(after, before);
 }
 
 #[test]
-fn what_cannot_be_changed_is_left_alone_and_told() {
+fn a_file_that_cannot_be_changed_is_left_alone_and_reported() {
     let half = "# >>> multiclaude-hybrid shim >>>\nmine\n";
     let person = Person::new(&[(".profile", "a\n"), (".zprofile", half)]);
     fs::set_permissions(person.at(".profile"), fs::Permissions::from_mode(0o444)).unwrap();
@@ -226,7 +232,7 @@ fn what_cannot_be_changed_is_left_alone_and_told() {
     assert!(report.to_string().contains("it should contain:"));
     let after = person.snapshot();
     assert!(
-        before.iter().all(|(path, is)| path == &person.home.dir || after.get(path) == Some(is))
+        before.iter().all(|(path, is)| path == person.home().user() || after.get(path) == Some(is))
     );
     assert!(person.shim().exists());
 }
@@ -234,49 +240,49 @@ fn what_cannot_be_changed_is_left_alone_and_told() {
 #[test]
 fn links_are_replaced_and_private() {
     let person = Person::new(&[]);
-    let places = Places::of(&person.home.dir);
+    let home = person.home();
     person.install("/bin/bash");
-    fs::remove_file(places.pane()).unwrap();
-    symlink("/an/older/one", places.pane()).unwrap();
-    assert_eq!(status(&person.home).pane, Link::Broken("/an/older/one".into()));
+    fs::remove_file(home.pane()).unwrap();
+    symlink("/an/older/one", home.pane()).unwrap();
+    assert_eq!(status(&person.dotfiles).pane, Link::Broken("/an/older/one".into()));
     let report = person.install("/bin/bash");
-    assert_eq!(report.changed, [Change::Linked(places.pane())]);
-    let now = status(&person.home);
+    assert_eq!(report.changed, [Change::Linked(home.pane())]);
+    let now = status(&person.dotfiles);
     let binary = Path::new(BINARY).canonicalize().unwrap();
     assert_eq!((now.shim, now.pane), (Link::To(binary.clone()), Link::To(binary)));
     assert_eq!(now.files, [person.at(".profile"), person.at(".bashrc")]);
-    for dir in [places.hybrid_dir(), &places.shim_dir(), &places.pane_dir()] {
+    for dir in [home.hybrid(), home.shim_dir(), home.pane_dir()] {
         assert_eq!(dir.metadata().unwrap().mode() & 0o777, 0o700);
     }
 }
 
 #[test]
-fn files_of_others_in_our_directory_survive() {
+fn other_files_in_our_directory_survive() {
     let person = Person::new(&[(".multiclaude/hybrid/credentials", "secret")]);
     person.install("/bin/bash");
-    uninstall(&person.home).unwrap();
+    uninstall(&person.dotfiles).unwrap();
     assert!(person.at(".multiclaude/hybrid/credentials").exists());
     assert!(!person.at(".multiclaude/hybrid/shim").exists());
-    assert_eq!(status(&person.home).shim, Link::Missing);
+    assert_eq!(status(&person.dotfiles).shim, Link::Missing);
 }
 
 #[test]
-fn the_report_says_who_does_not_see_it_yet() {
+fn the_report_names_the_shells_that_do_not_see_it_yet() {
     let person = Person::new(&[]);
     let said = person.install("/bin/bash").to_string();
     assert!(said.contains("respawn-window"), "{said}");
     assert!(said.contains(".bashrc"), "{said}");
-    let said = uninstall(&person.home).unwrap().to_string();
+    let said = uninstall(&person.dotfiles).unwrap().to_string();
     assert!(said.contains("removed") && said.contains("hash -r"), "{said}");
 }
 
 #[test]
 fn without_the_shim_a_login_shell_sees_the_real_program_or_nothing() {
     let person = Person::new(&[(".profile", "PATH=~/bin:$PATH\n")]);
-    let seen = seen_by_login_shell(Path::new("/bin/bash"), &person.home.dir).unwrap();
+    let seen = seen_by_login_shell(Path::new("/bin/bash"), person.home()).unwrap();
     assert_eq!(seen, Seen::File(person.at("bin/multiclaude")));
-    assert!(!seen.is_shim(&person.home.dir));
+    assert!(!seen.is_shim(person.home()));
     fs::remove_file(person.at("bin/multiclaude")).unwrap();
-    let seen = seen_by_login_shell(Path::new("/bin/sh"), &person.home.dir).unwrap();
+    let seen = seen_by_login_shell(Path::new("/bin/sh"), person.home()).unwrap();
     assert_eq!(seen, Seen::Nothing);
 }

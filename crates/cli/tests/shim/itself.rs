@@ -40,7 +40,7 @@ fn many_shims_without_a_real_program_give_up() {
 }
 
 #[test]
-fn what_the_real_program_starts_finds_the_shim_and_the_real_program_again() {
+fn a_program_that_the_real_program_starts_finds_the_shim_again() {
     for bench in [Bench::new(), crowd()] {
         let mut command = bench.multiclaude(&["daemon", "start"]);
         command.env("STAND_IN", r#"[ "$1" = nested ] || multiclaude nested < /dev/null"#);
@@ -52,7 +52,7 @@ fn what_the_real_program_starts_finds_the_shim_and_the_real_program_again() {
 }
 
 #[test]
-fn a_copy_behind_a_shim_does_not_do_the_work_of_a_shim_again() {
+fn a_copy_behind_a_shim_does_no_work_of_a_shim() {
     let bench = crowd();
     let line = ["message", "list"];
     assert!(status(&mut bench.multiclaude(&line)).success());

@@ -1,4 +1,4 @@
-//! Those who ask multiclaude who they are get their own name.
+//! Agents that ask multiclaude for their name get their own.
 
 use std::ffi::OsString;
 
@@ -37,7 +37,7 @@ fn only_the_path_of_such_a_call_changes() {
 }
 
 #[test]
-fn everything_else_that_is_asked_of_tmux_passes() {
+fn all_other_calls_of_tmux_pass() {
     let bench = Bench::new();
     let mut command = bench.multiclaude(&["agent", "attach", "x"]);
     command.env("STAND_IN", "tmux attach -t '=mc-x:=a b' ''; tmux").env("TMUX_PANE", "%7");
@@ -47,7 +47,7 @@ fn everything_else_that_is_asked_of_tmux_passes() {
 }
 
 #[test]
-fn outside_of_a_pane_the_question_is_asked_as_it_is() {
+fn outside_of_a_pane_the_call_of_tmux_is_unchanged() {
     let bench = Bench::new();
     let mut command = bench.multiclaude(&["message", "list"]);
     command.env("STAND_IN", QUESTION);

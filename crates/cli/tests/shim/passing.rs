@@ -1,4 +1,4 @@
-//! What is not ours reaches the real program as if there were no shim.
+//! Other lines reach the real program as if there were no shim.
 
 use std::ffi::OsString;
 use std::fs;
@@ -38,7 +38,7 @@ fn arguments_arrive_byte_for_byte() {
 }
 
 #[test]
-fn local_is_all_that_a_local_worker_loses() {
+fn a_local_worker_loses_only_the_local_flag() {
     let bench = Bench::new();
     assert!(status(&mut bench.multiclaude(&["worker", "create", "x y", "--local"])).success());
     assert_eq!(bench.only_args("multiclaude"), ["worker", "create", "x y"]);
@@ -77,7 +77,7 @@ fn death_by_a_signal_passes() {
             status(&mut command)
         };
         assert_eq!(died(&["status"]).signal(), Some(number));
-        // The list is followed by ours, so somebody must outlive it.
+        // Our list follows, so the shim must outlive the real program.
         assert_eq!(died(&["list"]).code(), Some(128 + number));
     }
 }
@@ -98,7 +98,7 @@ fn the_process_becomes_the_real_program_and_bears_its_name() {
 }
 
 #[test]
-fn without_a_real_program_the_shim_says_what_is_missing_and_what_to_do() {
+fn without_a_real_program_the_shim_reports_it_with_a_hint() {
     let mut bench = Bench::new();
     bench.take_from_path("real");
     for line in [&["status"][..], &["list"]] {

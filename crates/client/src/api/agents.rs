@@ -7,7 +7,7 @@ use multiclaude_hybrid_protocol::agent::{
 use multiclaude_hybrid_protocol::heartbeat::{Heartbeat, HeartbeatResult};
 use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner};
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// Which agents are listed; all of them by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -21,7 +21,7 @@ pub(super) struct RegisterArgs {
     /// worker, merge-queue, supervisor, workspace, …
     #[arg(long, add = completion::types())]
     r#type: String,
-    /// Where its messages are pushed to; without one it polls
+    /// The URL that its messages are pushed to; without one it polls
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
     /// Replace a holder of the name that is stopped or unseen for 180 s
@@ -33,12 +33,10 @@ pub(super) struct RegisterArgs {
 }
 
 impl RegisterArgs {
-    /// Is anything wrong with it?
     pub(super) fn check(&self) -> Outcome {
         types::check("--type", [self.r#type.as_str()], self.allow_unknown_type)
     }
 
-    /// Runs it.
     pub(super) async fn run(&self, session: &Session, at: &InRepo) -> Outcome {
         if self.endpoint.is_some() {
             session.out.must_be_seen()?;
@@ -83,13 +81,11 @@ impl RegisterArgs {
         Ok(())
     }
 
-    /// What this home has registered under the name, which is renewed: a bridge may
-    /// have noted something about it, too.
+    /// The registration of this home under the name, which is renewed with its metadata: a
+    /// bridge may have added to it.
     async fn before(&self, session: &Session, at: &InRepo) -> Outcome<Option<Agent>> {
-        let ours = |agent: &Agent| {
-            agent.owner == at.login.owner
-                && agent.instance.as_ref() == Some(&session.settings.instance)
-        };
+        let ours =
+            |agent: &Agent| agent.owner == at.login.owner && session.settings.has_registered(agent);
         match at.client.agent(&self.name).await {
             Ok(agent) => Ok(Some(agent).filter(ours)),
             Err(Error::NotFound(_)) => Ok(None),
@@ -115,7 +111,7 @@ impl RegisterArgs {
 fn registered(agent: &Agent) -> String {
     let mut text = format!("Registered {} in {} ({}).", agent.name, agent.repo, agent.id);
     if let Some(secret) = &agent.webhook_secret {
-        text = format!("{text}\nIts endpoint's secret, shown this once: {secret}");
+        text = format!("{text}\nThe secret of its endpoint, shown only once: {secret}");
     }
     text
 }

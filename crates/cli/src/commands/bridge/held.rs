@@ -1,4 +1,4 @@
-//! `bridge held`, `accept` and `refuse`: whose messages reach agents here.
+//! `bridge held`, `accept` and `refuse`: messages that wait for the person.
 
 use crate::bridge::running;
 use crate::crypt::Reader;
@@ -7,28 +7,28 @@ use crate::ids::{self, Given};
 use crate::output::{line, safe};
 use crate::session::Session;
 use clap::Args;
-use multiclaude_hybrid_bridge::dirs::{Dirs, RepoDirs};
+use multiclaude_hybrid_bridge::dirs::RepoDirs;
 use multiclaude_hybrid_bridge::inbox::{BRIDGE_NAME, Decisions, Stage, Store, Stored};
 use multiclaude_hybrid_bridge::status::Held;
 use multiclaude_hybrid_client::protocol::message::Message;
 use multiclaude_hybrid_client::protocol::{MessageId, Owner, Repo};
 use serde::Serialize;
 
-/// Show the messages that wait here, and why.
+/// Show the held messages, each with the reason.
 #[derive(Debug, Args)]
 pub(super) struct HeldArgs {
     /// Show this message alone, with its whole text: its id, or the beginning of it
     id: Option<String>,
 }
 
-/// Let a message, or all messages of an owner, go on to their agents.
+/// Deliver a held message, or all messages of an owner.
 #[derive(Debug, Args)]
 pub(super) struct AcceptArgs {
     /// A message's id, as `bridge held` shows it, or the beginning of one, or an owner
     what: String,
 }
 
-/// Refuse a message; its sender is told why.
+/// Refuse a held message, with a reason for its sender.
 #[derive(Debug, Args)]
 pub(super) struct RefuseArgs {
     /// The message's id, as `bridge held` shows it, or the beginning of it
@@ -38,7 +38,6 @@ pub(super) struct RefuseArgs {
     reason: String,
 }
 
-/// Characters of a text that the list shows.
 const PREVIEW: usize = 400;
 
 #[derive(Debug, Serialize)]
@@ -62,7 +61,7 @@ impl HeldArgs {
         };
         let held = status.repos.iter().flat_map(|repo| &repo.held);
         let held: Vec<_> = held.map(|held| held.id.clone()).collect();
-        let id = self.id.as_ref().map(|id| meant(id, &held)).transpose()?;
+        let id = self.id.as_ref().map(|id| find_id(id, &held)).transpose()?;
         let mut shown = Vec::new();
         for repo in &status.repos {
             let Ok(name) = Repo::parse(&repo.repo) else {
@@ -80,7 +79,7 @@ impl HeldArgs {
         let Some(id) = &id else {
             session.out.show(&shown, || match shown.as_slice() {
                 [] => "No message waits here.".to_owned(),
-                shown => shown.iter().map(lines).collect::<Vec<_>>().join("\n"),
+                shown => shown.iter().map(list_entry).collect::<Vec<_>>().join("\n"),
             });
             return Ok(());
         };
@@ -125,7 +124,7 @@ fn whole(shown: &Shown) -> String {
         }
         None => lines.push("Its text is not kept here.".to_owned()),
     }
-    lines.extend(goes_on(shown));
+    lines.extend(accept_hint(shown));
     safe(&lines.join("\n"))
 }
 
@@ -133,8 +132,7 @@ fn head(shown: &Shown) -> String {
     format!("{} for {}: {}", shown.id, shown.to, shown.reason)
 }
 
-/// A message in a list.
-fn lines(shown: &Shown) -> String {
+fn list_entry(shown: &Shown) -> String {
     let mut lines = vec![head(shown)];
     if let (Some(from), Some(owner), Some(body)) = (&shown.from, &shown.from_owner, &shown.body) {
         lines.push(format!("    from {from} (owner {owner}): {}", line(body, PREVIEW)));
@@ -142,23 +140,23 @@ fn lines(shown: &Shown) -> String {
             lines.push(format!("    read it all: multiclaude-hybrid bridge held {}", shown.id));
         }
     }
-    lines.extend(goes_on(shown).map(|line| format!("    {line}")));
+    lines.extend(accept_hint(shown).map(|line| format!("    {line}")));
     safe(&lines.join("\n"))
 }
 
 /// How a message goes on that waits for its human.
-fn goes_on(shown: &Shown) -> Option<String> {
+fn accept_hint(shown: &Shown) -> Option<String> {
     let owner = shown.reason.strip_prefix("not accepted from ")?;
     Some(format!(
-        "let it go on: multiclaude-hybrid bridge accept {}; or all of {owner}: multiclaude-hybrid bridge accept \
+        "deliver it: multiclaude-hybrid bridge accept {}; or all of {owner}: multiclaude-hybrid bridge accept \
          {owner}",
         shown.id
     ))
 }
 
-/// What is stored of a message that waits, if it is in one of these stages.
+/// The stored message, if it is in one of these stages.
 fn stored(session: &Session, repo: &Repo, held: &Held, stages: &[Stage]) -> Option<Stored> {
-    let store = Store::new(Dirs::of_home(session.home.user()).repo(repo));
+    let store = Store::new(session.home.bridge().repo(repo));
     stages.iter().find_map(|stage| store.get(&held.to, *stage, &held.id).ok())
 }
 
@@ -171,8 +169,8 @@ fn decide(
     // One at a time: they are read, changed and written back.
     let _lock = session.home.lock()?;
     let mut count = 0;
-    for repo in session.settings.repos.keys().filter_map(|name| Repo::parse(name).ok()) {
-        let dirs = Dirs::of_home(session.home.user()).repo(&repo);
+    for repo in session.settings.known_repos() {
+        let dirs = session.home.bridge().repo(&repo);
         if !about(&dirs) {
             continue;
         }
@@ -193,10 +191,9 @@ fn waits(dirs: &RepoDirs, id: &str) -> bool {
 
 /// The ids of all messages that no agent has seen yet.
 fn waiting(session: &Session) -> Vec<String> {
-    let repos = session.settings.repos.keys().filter_map(|name| Repo::parse(name).ok());
     let mut ids = Vec::new();
-    for repo in repos {
-        let store = Store::new(Dirs::of_home(session.home.user()).repo(&repo));
+    for repo in session.settings.known_repos() {
+        let store = Store::new(session.home.bridge().repo(&repo));
         for local in store.locals().unwrap_or_default() {
             ids.extend(store.ids(&local, Stage::New).unwrap_or_default());
         }
@@ -205,7 +202,7 @@ fn waiting(session: &Session) -> Vec<String> {
 }
 
 /// The id that is meant, of those that wait: `id` itself if it is whole.
-fn meant(id: &str, waiting: &[String]) -> Outcome<String> {
+fn find_id(id: &str, waiting: &[String]) -> Outcome<String> {
     if waiting.iter().any(|known| known == id) {
         return Ok(id.to_owned());
     }
@@ -224,7 +221,7 @@ fn meant(id: &str, waiting: &[String]) -> Outcome<String> {
 
 /// The message that is meant, if it is no owner.
 fn message(what: &str, session: &Session) -> Outcome<Option<String>> {
-    match meant(what, &waiting(session)) {
+    match find_id(what, &waiting(session)) {
         Err(failure) if failure.exit == Exit::NotFound && !what.starts_with("msg_") => Ok(None),
         found => found.map(Some),
     }
@@ -274,7 +271,7 @@ impl AcceptArgs {
 
 impl RefuseArgs {
     pub(super) fn run(&self, session: &Session) -> Outcome {
-        let id = &meant(&self.id, &waiting(session))?;
+        let id = &find_id(&self.id, &waiting(session))?;
         let count = decide(
             session,
             |dirs| waits(dirs, id),
@@ -287,9 +284,9 @@ impl RefuseArgs {
             return Err(none(id));
         }
         let value = serde_json::json!({ "refused": id, "reason": self.reason });
-        session
-            .out
-            .show(&value, || format!("{id} is refused, and its sender is told: {}", self.reason));
+        session.out.show(&value, || {
+            format!("{id} is refused; its sender gets the reason: {}", self.reason)
+        });
         Ok(())
     }
 }

@@ -1,62 +1,70 @@
 //! `bridge install` and `bridge uninstall`.
 
-use super::RunArgs;
+use super::{RUN, RunArgs};
 use crate::commands::mcp;
 use crate::failure::{Failure, Outcome, io};
+use crate::home::this_program;
+use crate::output::confirm;
 use crate::service::Service;
 use crate::session::Session;
+use crate::spelled::Spelled;
 use clap::Args;
-use multiclaude_hybrid_bridge::dirs::{Dirs, names};
-use multiclaude_hybrid_bridge::multiclaude::Paths;
+use multiclaude_hybrid_bridge::dirs::names;
 use multiclaude_hybrid_bridge::spool::Links;
 use multiclaude_hybrid_client::protocol::Repo;
 use serde_json::json;
-use std::io::IsTerminal as _;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a service may take to start.
 const STARTS: Duration = Duration::from_secs(10);
 
 /// Installs the bridge as a service of yours, and starts it.
 #[derive(Debug, Args)]
 pub(super) struct InstallArgs {
     #[command(flatten)]
-    run: RunArgs,
-    /// Let it go on after you have logged out, without asking
+    run: Spelled<RunArgs>,
+    /// Keep it running after you log out, without asking
     #[arg(long)]
     linger: bool,
-    /// Let Claude Code start our MCP server in every session of yours, without asking
+    /// Add our MCP server to your Claude Code settings, without asking
     #[arg(long)]
     mcp: bool,
 }
 
 impl InstallArgs {
-    /// Runs it.
     pub(super) fn run(&self, session: &Session) -> Outcome {
-        self.run.check()?;
-        let mut lines = install(session, &self.run.words(), self.linger)?;
+        self.run.args.serve.check()?;
+        let mut lines = install(session, run_words(&self.run.words), self.linger)?;
         lines.push(mcp::added(session, self.mcp));
         session.out.show(&json!({ "installed": true, "notes": lines }), || lines.join("\n"));
         Ok(())
     }
 }
 
-/// Installs and starts the service; what to tell the user.
+/// The command line of `multiclaude-hybrid` that runs a bridge with these flags.
+pub(crate) fn run_words(flags: &[String]) -> Vec<String> {
+    RUN.map(str::to_owned).into_iter().chain(flags.iter().cloned()).collect()
+}
+
+/// Installs and starts the service; notes for the user.
 /// `words` is the command line of `multiclaude-hybrid`.
-pub(crate) fn install(session: &Session, words: &[String], linger: bool) -> Outcome<Vec<String>> {
-    let service = Service::of_home(session.home.user());
+pub(crate) fn install(
+    session: &Session,
+    mut words: Vec<String>,
+    linger: bool,
+) -> Outcome<Vec<String>> {
+    let service = Service::of(&session.home);
     service.check()?;
-    let dirs = Dirs::of_home(session.home.user());
+    let dirs = session.home.bridge();
     if dirs.is_running() && !service.is_installed() {
         return Err(Failure::new("a bridge that is not a service is running here")
-            .hint("end that one first: `multiclaude-hybrid bridge status` shows its process"));
+            .hint("stop it first: `multiclaude-hybrid bridge status` shows its process"));
     }
-    let us = std::env::current_exe()
-        .map_err(|error| Failure::new(format!("cannot find this program: {error}")))?;
-    let only = session.only.iter().map(|only| format!("--as={only}"));
-    let stays = |word: &&String| session.only.is_none() || !word.starts_with("--as=");
-    let words: Vec<String> = words.iter().filter(stays).cloned().chain(only).collect();
+    let us = this_program()?;
+    if let Some(only) = &session.only {
+        words.retain(|word| !word.starts_with("--as="));
+        words.push(format!("--as={only}"));
+    }
     service.install(&us, &words)?;
     let until = Instant::now() + STARTS;
     while !dirs.is_running() {
@@ -71,36 +79,29 @@ pub(crate) fn install(session: &Session, words: &[String], linger: bool) -> Outc
         "See it: multiclaude-hybrid bridge status".to_owned(),
     ];
     if service.lingers() == Some(false) {
-        let agreed = linger || (std::io::stdin().is_terminal() && asked()?);
-        if agreed {
+        let question = "Keep the bridge running after you log out (loginctl enable-linger)?";
+        if linger || confirm(question)? {
             service.linger()?;
-            lines.push("It goes on after you have logged out.".to_owned());
+            lines.push("It keeps running after you log out.".to_owned());
         } else {
             lines.push(
-                "It ends when you log out. To let it go on: loginctl enable-linger".to_owned(),
+                "It ends when you log out. To keep it running: loginctl enable-linger".to_owned(),
             );
         }
     }
     Ok(lines)
 }
 
-fn asked() -> Outcome<bool> {
-    eprint!("Let the bridge go on after you have logged out (loginctl enable-linger)? [y/N] ");
-    let mut answer = String::new();
-    let read = std::io::stdin().read_line(&mut answer);
-    read.map_err(|error| Failure::new(format!("cannot read the answer: {error}")))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
 /// Restores plain multiclaude: no service, no links.
 pub(super) fn uninstall(session: &Session) -> Outcome {
-    let service = Service::of_home(session.home.user());
+    let service = Service::of(&session.home);
     let was_installed = service.uninstall()?;
     let mcp = mcp::remove(session)?;
-    let dirs = Dirs::of_home(session.home.user());
+    let dirs = session.home.bridge();
     if dirs.is_running() {
-        return Err(Failure::new("a bridge that is not a service is still running here")
-            .hint("end it, then again: `multiclaude-hybrid bridge status` shows its process"));
+        return Err(Failure::new("a bridge that is not a service is still running here").hint(
+            "stop it, then run this again: `multiclaude-hybrid bridge status` shows its process",
+        ));
     }
     let state = session.state()?;
     let (mut waiting, mut down) = (0, Vec::new());
@@ -140,10 +141,10 @@ pub(super) fn uninstall(session: &Session) -> Outcome {
 
 /// Removes the links of a repo; how many messages wait behind them.
 pub(crate) fn remove_links(session: &Session, repo: &Repo) -> Outcome<usize> {
-    let dirs = Dirs::of_home(session.home.user()).repo(repo);
+    let dirs = session.home.bridge().repo(repo);
     let state = session.state()?;
     if let Some(nickname) = session.nickname(repo, &state) {
-        let messages = Paths::of_home(session.home.user()).messages(&nickname);
+        let messages = session.home.multiclaude().messages(&nickname);
         let links = Links::new(messages.clone(), dirs.clone());
         links.remove_all().map_err(io("remove the links in", &messages))?;
     }

@@ -2,7 +2,7 @@
 
 use crate::bridge::{daemon_is_down, running};
 use crate::failure::Outcome;
-use crate::output::{Look, ago, counted, now, safe};
+use crate::output::{self, Look, ago, counted, now, safe};
 use crate::session::Session;
 use multiclaude_hybrid_bridge::status::{RepoStatus, Status};
 use multiclaude_hybrid_client::protocol::Timestamp;
@@ -18,11 +18,7 @@ pub(super) fn status(session: &Session) -> Outcome {
         });
         return Ok(());
     };
-    let mut value = serde_json::to_value(&status).unwrap_or_default();
-    if let Some(fields) = value.as_object_mut() {
-        fields.insert("running".to_owned(), true.into());
-    }
-    session.out.show(&value, || lines(session, &status).join("\n"));
+    session.out.show(&output::running(&status), || lines(session, &status).join("\n"));
     Ok(())
 }
 

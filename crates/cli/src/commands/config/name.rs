@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 /// Notes what multiclaude's `name` means. What was decided about the repo that
 /// it meant before holds for this one, too.
-pub(super) fn say(session: &mut Session, name: &str, repo: &Repo) -> Outcome {
+pub(super) fn set(session: &mut Session, name: &str, repo: &Repo) -> Outcome {
     check(name)?;
     let state = session.state()?;
     let local = state.repos.get(name);
@@ -19,7 +19,7 @@ pub(super) fn say(session: &mut Session, name: &str, repo: &Repo) -> Outcome {
             "multiclaude knows no {name} (yet); `multiclaude list` shows the names it knows"
         ));
     }
-    let said =
+    let nickname =
         Nickname { repo: repo.clone(), origin: local.map(|local| origin(&local.github_url)) };
     let before = session.nicknamed(name, &state).ok();
     let before = before.filter(|before| before != repo);
@@ -29,7 +29,7 @@ pub(super) fn say(session: &mut Session, name: &str, repo: &Repo) -> Outcome {
     let ends = |before: &Repo| !another && session.part_in(before).is_none();
     let ended = before.as_ref().is_some_and(ends);
     let carried = session.change(|settings| {
-        settings.nicknames.insert(name.to_owned(), said);
+        settings.nicknames.insert(name.to_owned(), nickname);
         let before = before.as_ref()?;
         let decided = settings.repos.get(before.as_str())?.clone();
         let here = settings.repos.entry(repo.to_string()).or_default();
@@ -43,10 +43,10 @@ pub(super) fn say(session: &mut Session, name: &str, repo: &Repo) -> Outcome {
     })?;
     if let Some(before) = carried {
         session.out.note(&if ended {
-            format!("What was set for {before} is set for {repo} now.")
+            format!("The settings of {before} hold for {repo} now.")
         } else {
             format!(
-                "What was set for {before} is set for {repo}, too. To end it for {before}: \
+                "The settings of {before} hold for {repo}, too. To remove those of {before}: \
                  multiclaude-hybrid leave {before}"
             )
         });
@@ -77,6 +77,6 @@ fn check(name: &str) -> Outcome {
     if (1..=100).contains(&name.len()) && name.chars().all(fits) && !secret {
         return Ok(());
     }
-    Err(Failure::usage(format!("{name:?} is no name that multiclaude gives to a repo"))
+    Err(Failure::usage(format!("{name:?} is not a name that multiclaude gives to a repo"))
         .hint("`multiclaude list` shows its names"))
 }

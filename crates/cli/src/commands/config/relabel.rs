@@ -6,24 +6,22 @@ use crate::failure::Outcome;
 use crate::sender::{BRIDGE, NODE};
 use crate::session::{Need, Session};
 use futures_util::future::join_all;
-use multiclaude_hybrid_client::AgentFilter;
 use multiclaude_hybrid_client::protocol::agent::{Agent, AgentUpdate};
 use multiclaude_hybrid_client::protocol::{AgentName, Repo};
-use std::time::Duration;
 
 /// Gives the agents that `agents register` made here the new label, in every repo, and
 /// says what happens. The label is changed already, so nothing here fails.
 pub(super) async fn relabel(session: &mut Session) {
-    let patience: Duration = session.timeout;
-    session.timeout = patience.min(BESIDE);
-    say(session).await;
-    session.timeout = patience;
+    let timeout = session.timeout;
+    session.timeout = timeout.min(BESIDE);
+    relabel_all(session).await;
+    session.timeout = timeout;
 }
 
-async fn say(session: &Session) {
+async fn relabel_all(session: &Session) {
     let node = session.settings.node();
-    let repos = session.settings.repos.keys().filter_map(|name| Repo::parse(name).ok());
-    // Where this machine has no token, it has no agents.
+    // Without a token this machine has no agents in a repo.
+    let repos = session.settings.known_repos();
     let repos: Vec<_> = repos.filter(|repo| session.part_in(repo).is_some()).collect();
     for (repo, done) in join_all(repos.iter().map(|repo| in_repo(session, repo, &node))).await {
         match done {
@@ -57,9 +55,8 @@ async fn in_repo<'a>(
 ) -> (&'a Repo, Outcome<Vec<AgentName>>) {
     let done = async {
         let at = session.in_repo(Some(repo.as_str()), Need::Use)?;
-        let filter = AgentFilter { owner: Some(at.login.owner.clone()), ..AgentFilter::default() };
         let mut names = Vec::new();
-        for agent in at.client.agents(&filter).await? {
+        for agent in at.agents_of_owner().await? {
             if !is_ours(session, &agent) || agent.metadata.get(NODE).is_none_or(|old| old == node) {
                 continue;
             }
@@ -76,6 +73,5 @@ async fn in_repo<'a>(
 
 /// Did `agents register` make it here? A bridge renames its agents itself.
 fn is_ours(session: &Session, agent: &Agent) -> bool {
-    agent.instance.as_deref() == Some(session.settings.instance.as_str())
-        && !agent.metadata.contains_key(BRIDGE)
+    session.settings.has_registered(agent) && !agent.metadata.contains_key(BRIDGE)
 }

@@ -1,4 +1,4 @@
-//! What `config` shows.
+//! The output of `config`.
 
 use crate::bridge;
 use crate::commands::list::BESIDE;
@@ -11,8 +11,7 @@ use multiclaude_hybrid_client::protocol::config::{Encrypt, HybridConfig};
 use serde_json::json;
 use std::collections::BTreeSet;
 
-/// What is shown after the real program's own words: nothing that fails, and
-/// nothing that takes long.
+/// The output after that of the real program: it never fails, and does not take long.
 pub(super) async fn beside(session: &mut Session, repo: Option<&str>) -> Outcome {
     session.timeout = session.timeout.min(BESIDE);
     session.may_ask = false;
@@ -21,7 +20,7 @@ pub(super) async fn beside(session: &mut Session, repo: Option<&str>) -> Outcome
         Ok((repo, nickname)) if is_on(&repo) => {
             show(session, &repo, nickname.as_deref(), true).await
         }
-        // Where it is on for some repo, nobody knows whether that one was meant.
+        // If it is on for some repo, this line may be about that one.
         Err(failure)
             if session.settings.repos.values().any(|here| here.enabled)
                 && !session.is_nameless(repo) =>
@@ -94,7 +93,7 @@ pub(super) async fn show(
     let endpoint = session.endpoint(Some(repo))?;
     let endpoint = endpoint.or_else(|| login.map(|login| login.url.clone()));
     let read = shared(session, repo).await;
-    // While the coordinator is away, what it said last holds.
+    // While the coordinator is away, its last answer holds.
     let remote = read.as_ref().map_or(&here.remote_agents[..], remote_agents);
     let local = local_types(session, nickname, (&here.stood_down, remote))?;
     let bridge = bridge::serves(bridge::running(session)?.as_ref(), repo, nickname);
@@ -104,15 +103,15 @@ pub(super) async fn show(
         "local_agents": local, "stood_down": here.stood_down, "bridge": bridge, "shared": read.as_ref().ok(),
     });
     session.out.show(&value, || {
-        let text = told(session, repo, &here, (endpoint.as_deref(), bridge, &local));
+        let text = machine_text(session, repo, &here, (endpoint.as_deref(), bridge, &local));
         match &read {
-            Ok(config) => format!("{text}\n{}", told_shared(config, here.enabled)),
+            Ok(config) => format!("{text}\n{}", team_text(config, here.enabled)),
             Err(_) => text,
         }
     });
     match read {
         Ok(_) => Ok(()),
-        // What was asked for is done; the rest is for later.
+        // The change is made; the rest can wait.
         Err(failure) if changed => {
             session.out.warn(&failure.aside());
             Ok(())
@@ -121,7 +120,7 @@ pub(super) async fn show(
     }
 }
 
-fn told(
+fn machine_text(
     session: &Session,
     repo: &Repo,
     here: &RepoSettings,
@@ -149,11 +148,11 @@ fn told(
     )
 }
 
-/// What the two modes are, where one is on and the other is off.
+/// Explains the two modes if one is on and the other is off.
 const TWO_MODES: &str = "\nHybrid Mode is this machine's: whether its agents exchange messages with other machines. That \
 of the Team says whether Remote Agents run on other machines.";
 
-fn told_shared(config: &HybridConfig, here: bool) -> String {
+fn team_text(config: &HybridConfig, here: bool) -> String {
     let spawn = match config.spawn_endpoint.as_str() {
         "" => "none (runners claim)".to_owned(),
         url => safe(url),

@@ -2,7 +2,7 @@
 
 use super::{Call, serve};
 use crate::crypt;
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::sender;
 use crate::session::{InRepo, Need, Session};
 use multiclaude_hybrid_bridge::tools::mailbox::{self, Seal};
@@ -19,14 +19,14 @@ pub(super) async fn run(
     as_agent: bool,
 ) -> Outcome {
     let at = session.in_repo(repo, Need::Use)?;
-    // A wrong name, or a token that cannot use it, is said before a client waits. While
-    // the coordinator is away, each call says so: Claude Code starts this only once.
+    // A wrong name, or a token that may not use it, is reported before a client waits. While
+    // the coordinator is away, each call reports that: Claude Code starts this only once.
     let mut allowed = as_agent;
     match at.client.agent(name).await {
         Err(error) if error.is_temporary() => {
             session.out.warn(&format!("{error}; the tools work when it is back"));
         }
-        Err(error) => return Err(session.explain(error.into(), &at.login)),
+        Err(error) => return Err(error.into()),
         Ok(agent) => {
             may_serve(&at, &agent, as_agent)?;
             allowed = true;
@@ -36,7 +36,7 @@ pub(super) async fn run(
     let (calls, mut called) = mpsc::channel::<Call>(8);
     let answering = async {
         while let Some((tool, args, result)) = called.recv().await {
-            // What was not known at the start.
+            // The coordinator was away at the start.
             if !allowed {
                 let checked = match at.client.agent(name).await {
                     Ok(agent) => {
@@ -61,17 +61,12 @@ pub(super) async fn run(
 
 /// Refuses the agent of another owner, unless that is wanted.
 fn may_serve(at: &InRepo, agent: &Agent, as_agent: bool) -> Outcome {
-    if as_agent || !sender::is_anothers(at, agent) {
+    if as_agent {
         return Ok(());
     }
-    let (name, owner) = (&agent.name, &agent.owner);
-    Err(Failure::usage(format!("{name} is an agent of {owner}, not one of yours")).hint(format!(
-        "to speak and read as that agent: multiclaude-hybrid mcp --agent {name} --as-agent --repo {}",
-        at.repo
-    )))
+    sender::check_owner(at, agent, "speak and read", &format!("mcp --agent {}", agent.name))
 }
 
-/// The keys of this machine.
 struct Keys<'a> {
     session: &'a Session,
     at: &'a InRepo,

@@ -1,36 +1,44 @@
 //! Adds our MCP server to Claude Code's settings of this user, and removes it.
 
-use crate::claude_code::{self, Change};
-use crate::failure::{Failure, Outcome};
+use crate::claude_code;
+use crate::failure::Outcome;
+use crate::home::this_program;
+use crate::output::confirm;
 use crate::session::Session;
 use serde_json::json;
-use std::io::IsTerminal as _;
 
-/// What to do where nobody can be asked, or the answer was no.
+/// The note if the person was not asked, or has declined.
 const BY_HAND: &str = "Claude Code does not start our MCP server: agents have no tools for messages, and messages \
 are typed into their sessions. To add it: multiclaude-hybrid mcp install";
 /// The same where there is an entry already.
-const AS_IT_WAS: &str = "Claude Code starts our MCP server in another way than it should, and the entry stays as it \
-is. To change it: multiclaude-hybrid mcp install --yes. The change:";
+const AS_IT_WAS: &str = "Claude Code starts our MCP server with another program or other arguments, and the entry \
+was not changed. To correct it: multiclaude-hybrid mcp install --yes. The change:";
 
-/// Adds the server, after asking, beside something else that goes on without it; what
-/// to show the user. `agreed`: do not ask.
+/// Adds the server, after asking; a failure does not stop the caller. Returns a note for
+/// the user. `agreed`: do not ask.
 pub(crate) fn added(session: &Session, agreed: bool) -> String {
     add(session, agreed).unwrap_or_else(|failure| {
         format!("Claude Code's settings were not changed: {}", failure.message)
     })
 }
 
-/// Adds the server, after asking; what to show the user.
+/// Adds the server, after asking; returns a note for the user.
 fn add(session: &Session, agreed: bool) -> Outcome<String> {
-    let us = std::env::current_exe()
-        .map_err(|error| Failure::new(format!("cannot find this program: {error}")))?;
-    let Some(change) = claude_code::add(session.home.user(), &us)? else {
+    let us = this_program()?;
+    let Some(change) = claude_code::add(&session.home, &us)? else {
         return Ok("Claude Code starts our MCP server in every session.".to_owned());
     };
-    let agreed = agreed || (std::io::stdin().is_terminal() && asked(&change)?);
-    if !agreed {
-        return Ok(match claude_code::installed(session.home.user())? {
+    let question = || {
+        format!(
+            "Messages reach agents best through an MCP server that Claude Code starts in every session of \
+             yours.\nIn sessions that are no agents of a repo in hybrid mode it ends at once. The change of {}:\n\
+             {}\nMake this change?",
+            change.path.display(),
+            change.diff()
+        )
+    };
+    if !agreed && !confirm(&question())? {
+        return Ok(match claude_code::installed(&session.home)? {
             None => BY_HAND.to_owned(),
             Some(_) => format!("{AS_IT_WAS}\n{}", change.diff()),
         });
@@ -43,41 +51,25 @@ fn add(session: &Session, agreed: bool) -> Outcome<String> {
     ))
 }
 
-/// Removes the server; what to show the user.
+/// Removes the server; returns a note for the user.
 pub(crate) fn remove(session: &Session) -> Outcome<Option<String>> {
-    let Some(change) = claude_code::remove(session.home.user())? else {
+    let Some(change) = claude_code::remove(&session.home)? else {
         return Ok(None);
     };
     change.apply()?;
     Ok(Some(format!("Changed {}:\n{}", change.path.display(), change.diff())))
 }
 
-/// `mcp install`.
 pub(super) fn install(session: &Session, agreed: bool) -> Outcome {
-    let shown = add(session, agreed)?;
-    let installed = claude_code::installed(session.home.user())?;
-    session.out.show(&json!({ "installed": installed, "note": shown }), || shown.clone());
+    let note = add(session, agreed)?;
+    let installed = claude_code::installed(&session.home)?;
+    session.out.show(&json!({ "installed": installed, "note": note }), || note.clone());
     Ok(())
 }
 
-/// `mcp uninstall`.
 pub(super) fn uninstall(session: &Session) -> Outcome {
-    let shown =
+    let note =
         remove(session)?.unwrap_or_else(|| "Claude Code does not know our MCP server.".to_owned());
-    session.out.show(&json!({ "installed": null, "note": shown }), || shown.clone());
+    session.out.show(&json!({ "installed": null, "note": note }), || note.clone());
     Ok(())
-}
-
-fn asked(change: &Change) -> Outcome<bool> {
-    eprintln!(
-        "Messages reach agents best through an MCP server that Claude Code starts in every session of yours.\n\
-         In sessions that are no agents of a repo in hybrid mode it ends at once. The change of {}:\n{}",
-        change.path.display(),
-        change.diff()
-    );
-    eprint!("Make this change? [y/N] ");
-    let mut answer = String::new();
-    let read = std::io::stdin().read_line(&mut answer);
-    read.map_err(|error| Failure::new(format!("cannot read the answer: {error}")))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

@@ -23,7 +23,7 @@ pub(super) struct RunArgs {
     /// How many workers run at a time
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) max_workers: u16,
-    /// What requests may ask for; may be repeated
+    /// A label that requests may ask for; may be repeated
     #[arg(long = "label", value_name = "LABEL")]
     pub(super) labels: Vec<String>,
     /// Ask for requests this often while a worker may be started
@@ -32,10 +32,10 @@ pub(super) struct RunArgs {
     /// Listen for pushed requests here; needs --public-url
     #[arg(long, value_name = "ADDRESS:PORT", requires = "public_url")]
     pub(super) listen: Option<SocketAddr>,
-    /// Where the coordinator reaches the listener
+    /// The URL at which the coordinator reaches the listener
     #[arg(long, value_name = "URL", requires = "listen")]
     pub(super) public_url: Option<Url>,
-    /// End a worker after so many seconds
+    /// End a worker after this time
     #[arg(long, value_name = "SECONDS", default_value_t = 7200, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub(super) timeout: u64,
     /// Keep this much of a worker's output, the end of it (bytes, K, M, G)
@@ -53,13 +53,13 @@ pub(super) struct RunArgs {
     /// Processes of a worker, where this machine can limit them
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub(super) processes: u64,
-    /// How long workers may go on after SIGTERM, before they are stopped
+    /// Let workers run this long after SIGTERM before they are stopped
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub(super) drain: u64,
-    /// How long the coordinator keeps a request for this runner without hearing of it
+    /// The lease of a claim: how long it lasts without a report of this runner
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(i64).range(30..=3600))]
     pub(super) lease: i64,
-    /// Where workers' directories are; default: in ~/.multiclaude-hybrid/runner
+    /// The directory of workers' directories [default: in ~/.multiclaude-hybrid/runner]
     #[arg(long, value_name = "DIRECTORY")]
     pub(super) work_dir: Option<PathBuf>,
     /// Keep workers' directories after their end
@@ -101,7 +101,7 @@ pub(super) struct RunArgs {
     /// Divide the coordinator's times, for tests
     #[arg(long, value_name = "N", hide = true, default_value_t = 1)]
     pub(super) time_scale: u32,
-    /// What a worker runs; default: a clone and `claude -p`, or the image's own command
+    /// The command of a worker [default: a clone and `claude -p`, or the image's own command]
     #[arg(last = true, value_name = "COMMAND")]
     pub(super) command: Vec<String>,
 }

@@ -3,9 +3,10 @@
 
 use super::flags::{Kind, RunArgs};
 use crate::failure::{Failure, Outcome};
+use crate::home::this_program;
 use crate::session::{InRepo, Need, Session};
+use crate::shim::login_shell::on_path;
 use crate::shim::real::Search;
-use crate::shim::sees::on_path;
 use clap::ValueEnum as _;
 use multiclaude_hybrid_client::protocol::token::TokenKind;
 use multiclaude_hybrid_runner::executor::{
@@ -21,9 +22,6 @@ use std::time::Duration;
 
 impl RunArgs {
     /// The runner's options.
-    ///
-    /// # Errors
-    /// A repo without a token, an executor without what it needs.
     pub(super) async fn options(&self, session: &Session) -> Outcome<Options> {
         let mut repos = Vec::new();
         for given in &self.repos {
@@ -105,8 +103,7 @@ impl RunArgs {
         if self.executor == Kind::Process {
             self.programs()?;
         }
-        let program = std::env::current_exe()
-            .map_err(|error| Failure::new(format!("this program cannot be found: {error}")))?;
+        let program = this_program()?;
         Ok(match self.executor {
             Kind::Process => Executor::Process(Process {
                 base: if self.no_control_groups { None } else { Base::find() },
@@ -151,7 +148,7 @@ impl RunArgs {
                 on_path(name).is_some()
             };
             if !found {
-                return Err(Failure::new(format!("{name}, which workers run, is not there"))
+                return Err(Failure::new(format!("{name}, which workers run, is not installed"))
                     .hint("install it, or name another program: runner run REPO -- COMMAND"));
             }
         }
@@ -180,7 +177,7 @@ impl RunArgs {
             let file = std::path::absolute(file).unwrap_or_default();
             if name.is_empty() || !name.chars().all(plain) || !file.is_file() {
                 return Err(Failure::usage(format!(
-                    "--secret {given}: must be NAME=FILE, of a file that is there"
+                    "--secret {given}: must be NAME=FILE, and the file must exist"
                 )));
             }
             secrets.insert(name.to_owned(), file);
@@ -209,7 +206,6 @@ impl RunArgs {
     }
 }
 
-/// The user of this name.
 fn user(name: &str) -> Outcome<User> {
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::new("--user needs a runner that is root"));

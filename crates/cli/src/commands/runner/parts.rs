@@ -1,8 +1,9 @@
-//! What the runner starts of this program: supervisors, and what those start.
+//! The commands that the runner starts itself: supervisors, and their steps.
 
 use crate::failure::{Failure, Outcome};
+use crate::home::Home;
 use clap::{Args, Subcommand};
-use multiclaude_hybrid_bridge::multiclaude::{Paths, StateFile};
+use multiclaude_hybrid_bridge::multiclaude::StateFile;
 use multiclaude_hybrid_runner::executor::multiclaude::{
     NewWorker, create_and_follow, remove_worker,
 };
@@ -56,19 +57,18 @@ pub(super) struct FollowArgs {
     /// Its task
     #[arg(long)]
     task: String,
-    /// Where its summary is written
+    /// The file for its summary
     #[arg(long)]
     summary: PathBuf,
-    /// Where it starts
+    /// The branch that it starts from
     #[arg(long)]
     branch: Option<String>,
-    /// Where it pushes
+    /// The branch that it pushes to
     #[arg(long)]
     push_to: Option<String>,
 }
 
 impl Part {
-    /// Runs it.
     pub(super) fn run(&self) -> Outcome {
         let failed = |error: std::io::Error| Failure::new(error.to_string());
         match self {
@@ -84,8 +84,7 @@ impl Part {
 
 impl FollowArgs {
     fn run(&self) -> Outcome {
-        let home = std::env::home_dir().unwrap_or_default();
-        let state = StateFile::new(Paths::of_home(&home).state());
+        let state = StateFile::new(Home::of_user()?.multiclaude().state());
         let wish = NewWorker {
             multiclaude: &self.worker.multiclaude,
             nickname: &self.worker.nickname,

@@ -1,9 +1,9 @@
 //! `runner status`.
 
 use crate::failure::{Failure, Outcome};
-use crate::output::{Look, ago, line, now, safe};
+use crate::output::{self, Look, ago, line, now, safe};
 use crate::session::Session;
-use crate::table::{Fit, table};
+use crate::table::{Column, Fit, table, whole};
 use multiclaude_hybrid_client::protocol::Timestamp;
 use multiclaude_hybrid_runner::dirs::Dirs;
 use multiclaude_hybrid_runner::job;
@@ -22,11 +22,7 @@ pub(super) fn status(session: &Session, dirs: &Dirs) -> Outcome {
     let status: Option<Status> = job::read(&path)
         .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))?;
     let status = status.unwrap_or_default();
-    let mut value = serde_json::to_value(&status).unwrap_or_default();
-    if let Some(fields) = value.as_object_mut() {
-        fields.insert("running".to_owned(), true.into());
-    }
-    session.out.show(&value, || lines(&status).join("\n"));
+    session.out.show(&output::running(&status), || lines(&status).join("\n"));
     Ok(())
 }
 
@@ -63,31 +59,8 @@ fn lines(status: &Status) -> Vec<String> {
         lines.extend(pushes.map(|reason| format!("  no pushes: {}", safe(reason))));
     }
     if !status.workers.is_empty() {
-        let row = |worker: &WorkerStatus| {
-            let plain = |text: &str| (safe(text), Look::Plain);
-            let (stage, look) = match worker.stage {
-                Stage::Starting => ("starting", Look::Plain),
-                Stage::Running => ("running", Look::Good),
-                Stage::Reporting => ("reporting its end", Look::Warning),
-            };
-            vec![
-                plain(&worker.id),
-                plain(worker.name.as_deref().unwrap_or_default()),
-                (stage.to_owned(), look),
-                plain(&line(&worker.task, 50)),
-                plain(&ago(Timestamp(worker.since_ms), now)),
-            ]
-        };
-        let rows: Vec<_> = status.workers.iter().map(row).collect();
         lines.push(String::new());
-        let head = [
-            ("ID", Fit::Whole),
-            ("NAME", Fit::Whole),
-            ("STAGE", Fit::Whole),
-            ("TASK", Fit::Shrinks),
-            ("SINCE", Fit::Spare),
-        ];
-        lines.push(table(&head, &rows));
+        lines.push(listed(&status.workers));
     }
     for worker in &status.workers {
         let error = worker.error.iter();
@@ -95,4 +68,21 @@ fn lines(status: &Status) -> Vec<String> {
             .extend(error.map(|error| format!("{}: {}", worker.id, Look::Bad.paint(&safe(error)))));
     }
     lines
+}
+
+fn listed(workers: &[WorkerStatus]) -> String {
+    let now = now();
+    let stage = |worker: &WorkerStatus| match worker.stage {
+        Stage::Starting => ("starting".to_owned(), Look::Plain),
+        Stage::Running => ("running".to_owned(), Look::Good),
+        Stage::Reporting => ("reporting its end".to_owned(), Look::Warning),
+    };
+    let columns: [Column<'_, WorkerStatus>; 5] = [
+        ("ID", Fit::Whole, &|worker| whole(&worker.id)),
+        ("NAME", Fit::Whole, &|worker| whole(worker.name.as_deref().unwrap_or_default())),
+        ("STAGE", Fit::Whole, &stage),
+        ("TASK", Fit::Shrinks, &|worker| whole(line(&worker.task, 50))),
+        ("SINCE", Fit::Spare, &|worker| whole(ago(Timestamp(worker.since_ms), now))),
+    ];
+    table(workers, &columns)
 }

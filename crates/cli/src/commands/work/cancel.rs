@@ -21,18 +21,15 @@ pub(super) struct CancelArgs {
 }
 
 impl CancelArgs {
-    /// Runs it.
     pub(super) async fn run(&self, session: &Session, at: &InRepo) -> Outcome {
-        let ids = ids::find_all(&self.ids, async || candidates(session, at).await).await?;
+        let ids = ids::find_all(&self.ids, async || candidates(at).await).await?;
         if let [id] = ids.as_slice() {
-            let request = at.client.cancel_worker(id).await;
-            let request = request.map_err(|error| session.explain(error.into(), &at.login))?;
+            let request = at.client.cancel_worker(id).await?;
             session.out.show(&request, || details(&request));
             return Ok(());
         }
         let ids = if self.all_pending {
-            let pending = at.client.pending_workers().await;
-            let pending = pending.map_err(|error| session.explain(error.into(), &at.login))?;
+            let pending = at.client.pending_workers().await?;
             pending.into_iter().map(|request| request.id).collect()
         } else {
             ids
@@ -48,18 +45,17 @@ impl CancelArgs {
             match at.client.cancel_worker(id).await {
                 Ok(request) => {
                     if !session.out.is_json() {
-                        session.out.show(&request, || what_became(&request));
+                        session.out.show(&request, || outcome_line(&request));
                     }
                     cancelled.push(request);
                 }
                 // The list has those of others, too.
                 Err(Error::Forbidden(_)) if self.all_pending => {}
                 Err(error) => {
-                    let failure = session.explain(error.into(), &at.login);
-                    let message = format!("{id}: {}", failure.message);
+                    let mut failure = Failure::from(error);
+                    failure.message = format!("{id}: {}", failure.message);
                     failed.push(failure.exit);
-                    let failure = Failure { message, ..failure };
-                    session.out.fail(&failure.in_repo(Some(&at.repo)));
+                    session.out.fail(&session.explained(failure));
                 }
             }
         }
@@ -82,8 +78,8 @@ impl CancelArgs {
 }
 
 /// A line about a request that was to be cancelled.
-fn what_became(request: &SpawnRequest) -> String {
-    let became = match request.status {
+fn outcome_line(request: &SpawnRequest) -> String {
+    let outcome = match request.status {
         SpawnStatus::Pending | SpawnStatus::InProgress => "is at work and asked to stop",
         SpawnStatus::Failed if request.failure_reason.as_deref() == Some("cancelled") => {
             "cancelled"
@@ -91,5 +87,5 @@ fn what_became(request: &SpawnRequest) -> String {
         SpawnStatus::Failed => "had failed already",
         SpawnStatus::Completed => "had completed already",
     };
-    format!("{} {became}: {}", request.id, line(&request.task, 50))
+    format!("{} {outcome}: {}", request.id, line(&request.task, 50))
 }

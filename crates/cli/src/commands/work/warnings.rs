@@ -16,17 +16,15 @@ pub(super) fn is_off(
     if !session.settings.repo(repo).enabled {
         return Some((
             format!(
-                "hybrid mode is off for {repo} on this machine: the worker is asked for all the same, and \
-                 agents here do not hear of its end"
+                "hybrid mode is off for {repo} on this machine: the request was made anyway, and agents here are not \
+                 notified of its end"
             ),
             format!("multiclaude-hybrid config {repo} --hybrid=true"),
         ));
     }
     (!config.enabled).then(|| {
         (
-            format!(
-                "hybrid mode is off for the team in {repo}: the worker is asked for all the same"
-            ),
+            format!("hybrid mode is off for the team in {repo}: the request was made anyway"),
             format!(
                 "with a service or admin token: multiclaude-hybrid config {repo} --enabled=true"
             ),
@@ -34,12 +32,12 @@ pub(super) fn is_off(
     })
 }
 
-/// A hint for a request that nobody takes.
+/// A hint for a request that no runner claims.
 pub(super) fn run_one(repo: &Repo) -> String {
     format!("multiclaude-hybrid runner run {repo}, on a machine that runs workers")
 }
 
-/// What to do at the limit of workers: where none is at work, none of them ends.
+/// A hint at the limit of workers: if none is at work, waiting does not help.
 pub(super) async fn at_limit(at: &InRepo) -> String {
     let repo = &at.repo;
     match at.client.workers(Some(SpawnStatus::InProgress)).await {
@@ -53,7 +51,7 @@ pub(super) async fn at_limit(at: &InRepo) -> String {
     }
 }
 
-/// What a worker elsewhere will not see of this directory's branch.
+/// A warning of commits here that a worker elsewhere does not see.
 pub(super) fn unpushed() -> Option<String> {
     let git = |args: &[&str]| {
         let output = Command::new("git").args(args).stderr(Stdio::null()).output().ok()?;

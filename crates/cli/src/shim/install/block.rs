@@ -44,8 +44,8 @@ pub(super) fn with(before: Option<&[u8]>, lines: &str) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-/// The file without the block; nothing if it has none. An error if somebody
-/// took one of the two marks away: then nobody knows what is the user's.
+/// The file without the block; nothing if it has none. An error if one of the two marks is
+/// missing: the end of the block is unknown then.
 pub(super) fn without(text: &[u8]) -> Result<Option<Left>> {
     let mut rest = Vec::new();
     let (mut found, mut inside, mut made_for_it) = (false, false, false);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_comes_back_byte_for_byte() {
+    fn the_file_comes_back_byte_for_byte() {
         for before in [
             &b""[..],
             b"\n",
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_made_for_it_is_known_as_long_as_it_is_nobody_elses() {
+    fn a_file_that_was_made_for_the_block_is_known_until_other_lines_are_added() {
         let once = with(None, LINES).unwrap();
         assert_eq!(with(Some(&once), LINES).unwrap(), once);
         let left = without(&once).unwrap().unwrap();

@@ -6,7 +6,7 @@
 //!
 //! - `block`: the marked lines in a shell's file; exactly those come and go.
 //! - `shells`: which files, and what the lines say.
-//! - `file`: how a file of the user is changed: whole or not at all.
+//! - `file`: which file may be changed, and how a link is replaced.
 
 mod block;
 mod file;
@@ -15,46 +15,45 @@ mod shells;
 
 pub use report::{Change, Refusal, Report};
 
-use std::ffi::{OsStr, OsString};
-use std::io::{Error, ErrorKind, Result};
+use crate::failure::{Failure, Outcome, io};
+use crate::files::{private_dir, replace};
+use crate::home::Home;
+use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use super::places::Places;
-
-/// Where a user's files are.
+/// The directories of a user's shell files.
 #[derive(Debug, Clone)]
-pub struct Home {
-    /// `$HOME`.
-    pub dir: PathBuf,
+pub struct Dotfiles {
+    /// The home directory.
+    pub home: Home,
     /// `$ZDOTDIR`: zsh's files, where they are not in the home.
     pub zdotdir: Option<PathBuf>,
     /// `$XDG_CONFIG_HOME`, where it is not `~/.config`.
     pub config_home: Option<PathBuf>,
 }
 
-impl Home {
-    /// With everything in its usual place.
-    pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), zdotdir: None, config_home: None }
+impl Dotfiles {
+    /// Everything in its usual place.
+    pub fn new(home: Home) -> Self {
+        Self { home, zdotdir: None, config_home: None }
     }
 
-    /// The caller's, from the environment.
-    pub fn of_caller() -> Option<Self> {
-        let set = |name| env::var_os(name).filter(|value: &OsString| !value.is_empty());
-        Some(Self {
-            dir: set("HOME")?.into(),
-            zdotdir: set("ZDOTDIR").map(PathBuf::from),
-            config_home: set("XDG_CONFIG_HOME").map(PathBuf::from),
+    /// The directories of the user that runs this, from the environment.
+    pub fn of_user() -> Outcome<Self> {
+        let dir = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        Ok(Self {
+            home: Home::of_user()?,
+            zdotdir: dir("ZDOTDIR"),
+            config_home: dir("XDG_CONFIG_HOME"),
         })
     }
-
-    fn places(&self) -> Places {
-        Places::of(&self.dir)
-    }
 }
+
+/// The mode of a shell's file that is made, less the umask.
+const NEW_MODE: u32 = 0o666;
 
 /// One of our links.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +68,7 @@ pub enum Link {
     Foreign,
 }
 
-/// What is installed.
+/// The state of an installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     /// The one called `multiclaude`.
@@ -86,27 +85,33 @@ pub struct Status {
 ///
 /// A shell's file that can't be changed doesn't stop the rest: it is among the
 /// refusals. An error means that the links could not be made.
-pub fn install(home: &Home, exe: &Path, shell: Option<&OsStr>) -> Result<Report> {
-    check(&home.dir)?;
-    let exe = exe.canonicalize().map_err(|error| file::about(exe, &error))?;
-    let places = home.places();
-    for dir in [places.hybrid_dir(), &places.shim_dir(), &places.pane_dir()] {
-        private_dir(dir)?;
+pub fn install(dotfiles: &Dotfiles, exe: &Path, shell: Option<&OsStr>) -> Outcome<Report> {
+    let home = &dotfiles.home;
+    if home.user().as_os_str().as_bytes().contains(&b':') {
+        let home = home.user().display();
+        return Err(Failure::new(format!(
+            "the home directory {home} has a colon in its name, so nothing in it can be on a PATH"
+        )));
+    }
+    let exe = exe.canonicalize().map_err(io("find", exe))?;
+    for dir in [home.hybrid(), home.shim_dir(), home.pane_dir()] {
+        private_dir(&dir)?;
     }
     let mut report = Report::installed();
-    for link in [places.shim(), places.pane()] {
+    for link in [home.shim(), home.pane()] {
         if file::link(&link, &exe)? {
             report.changed.push(Change::Linked(link));
         }
     }
-    for (path, dialect) in shells::files_for(home, shell) {
+    for (path, dialect) in shells::files_for(dotfiles, shell) {
         let lines = shells::lines(dialect);
         let changed = file::read(&path).and_then(|before| {
             let after = block::with(before.as_deref(), lines)?;
             if before.as_ref() == Some(&after) {
                 return Ok(None);
             }
-            file::replace(&path, &after)?;
+            file::check(&path)?;
+            replace(&path, &after, NEW_MODE)?;
             Ok(Some(match before {
                 Some(_) => Change::Written(path.clone()),
                 None => Change::Created(path.clone()),
@@ -117,11 +122,12 @@ pub fn install(home: &Home, exe: &Path, shell: Option<&OsStr>) -> Result<Report>
     Ok(report)
 }
 
-/// Takes away what [`install`] made: the block from every file that has one,
+/// Removes everything that [`install`] made: the block from every file that has one,
 /// the links, and what is empty then.
-pub fn uninstall(home: &Home) -> Result<Report> {
+pub fn uninstall(dotfiles: &Dotfiles) -> Outcome<Report> {
+    let home = &dotfiles.home;
     let mut report = Report::uninstalled();
-    for path in shells::all_files(home) {
+    for path in shells::all_files(dotfiles) {
         let changed = file::read(&path).and_then(|before| {
             let Some(left) = before.as_deref().map(block::without).transpose()?.flatten() else {
                 return Ok(None);
@@ -131,36 +137,35 @@ pub fn uninstall(home: &Home) -> Result<Report> {
                 fs::remove_file(&path)?;
                 return Ok(Some(Change::Removed(path.clone())));
             }
-            file::replace(&path, &left.rest)?;
+            file::check(&path)?;
+            replace(&path, &left.rest, NEW_MODE)?;
             Ok(Some(Change::Restored(path.clone())))
         });
         report.note(path, changed, None);
     }
-    let places = home.places();
-    for link in [places.shim(), places.pane()] {
+    for link in [home.shim(), home.pane()] {
         if link.is_symlink() {
-            fs::remove_file(&link).map_err(|error| file::about(&link, &error))?;
+            fs::remove_file(&link).map_err(io("remove", &link))?;
             report.changed.push(Change::Removed(link));
         }
     }
-    for dir in [&places.shim_dir(), &places.pane_dir(), places.hybrid_dir()] {
-        // One that is not empty holds somebody else's files.
-        let _ = fs::remove_dir(dir);
+    for dir in [home.shim_dir(), home.pane_dir(), home.hybrid()] {
+        // One that is not empty holds other files.
+        let _ = fs::remove_dir(&dir);
     }
     Ok(report)
 }
 
-/// What is installed now.
-pub fn status(home: &Home) -> Status {
-    let places = home.places();
+/// The state of the installation now.
+pub fn status(dotfiles: &Dotfiles) -> Status {
     let has_block = |path: &PathBuf| {
         let text = file::read(path).ok().flatten().unwrap_or_default();
         block::without(&text).is_ok_and(|found| found.is_some())
     };
     Status {
-        shim: link_at(&places.shim()),
-        pane: link_at(&places.pane()),
-        files: shells::all_files(home).into_iter().filter(has_block).collect(),
+        shim: link_at(&dotfiles.home.shim()),
+        pane: link_at(&dotfiles.home.pane()),
+        files: shells::all_files(dotfiles).into_iter().filter(has_block).collect(),
     }
 }
 
@@ -171,26 +176,4 @@ fn link_at(path: &Path) -> Link {
         Err(error) if error.kind() == ErrorKind::NotFound => Link::Missing,
         Err(_) => Link::Foreign,
     }
-}
-
-fn check(home: &Path) -> Result<()> {
-    let refuse = |why: &str| {
-        Err(Error::new(
-            ErrorKind::InvalidInput,
-            format!("the home directory {} {why}", home.display()),
-        ))
-    };
-    if !home.is_absolute() {
-        return refuse("is not an absolute path");
-    }
-    if home.as_os_str().as_bytes().contains(&b':') {
-        return refuse("has a colon in its name, so nothing in it can be on a PATH");
-    }
-    Ok(())
-}
-
-fn private_dir(dir: &Path) -> Result<()> {
-    let about = |error| file::about(dir, &error);
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(about)?;
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(about)
 }

@@ -1,4 +1,4 @@
-//! What an installation did, and what the user must still know.
+//! The report of an installation, with hints for the user.
 
 use std::fmt;
 use std::io::Result;
@@ -7,11 +7,11 @@ use std::path::PathBuf;
 /// `agent restart` alone is not enough: it types into the shell that is there.
 const OLD_WINDOWS: &str = "\
 Windows that already run keep their old PATH. Open a new shell in your own.
-For an agent that runs, when it may be interrupted, start its window's shell anew:
+For an agent that runs, when it may be interrupted, restart the shell of its window:
     tmux respawn-window -k -t '=mc-<repo>:=<agent>'
     multiclaude agent restart <agent> --repo <repo> --force";
 
-/// What happened to one file.
+/// The change of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// The link was made or now leads elsewhere.
@@ -33,16 +33,16 @@ pub struct Refusal {
     pub path: PathBuf,
     /// Why.
     pub why: String,
-    /// What the user may put there by hand; nothing when uninstalling.
+    /// Lines that the user may add by hand; nothing when uninstalling.
     pub lines: Option<&'static str>,
 }
 
-/// What was done. Its text is for the user.
+/// The changes. Its text is for the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// In the order in which it was done; empty if all was as it should be.
     pub changed: Vec<Change>,
-    /// What could not be done.
+    /// The files that were left alone.
     pub refused: Vec<Refusal>,
     installing: bool,
 }

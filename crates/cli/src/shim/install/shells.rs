@@ -1,9 +1,9 @@
-//! Which files a shell reads, and what is written there.
+//! The files that a shell reads, and the lines that are written there.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::Home;
+use super::Dotfiles;
 
 /// In which language a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,19 +20,19 @@ const FISH: &str = "fish/conf.d/multiclaude-hybrid.fish";
 
 // `$HOME` rather than the home's name: nothing to quote, whatever it is called,
 // and right on every machine that shares the file.
-const POSIX_LINES: &str = r#"# Made by `multiclaude-hybrid shim install`, taken away by `shim uninstall`.
+const POSIX_LINES: &str = r#"# Made by `multiclaude-hybrid shim install`, removed by `shim uninstall`.
 case ":${PATH-}:" in
     :"$HOME/.multiclaude/hybrid/shim":*) ;;
     *) PATH="$HOME/.multiclaude/hybrid/shim${PATH:+:$PATH}"; export PATH ;;
 esac
 "#;
-const FISH_LINES: &str = r#"# Made by `multiclaude-hybrid shim install`, taken away by `shim uninstall`.
+const FISH_LINES: &str = r#"# Made by `multiclaude-hybrid shim install`, removed by `shim uninstall`.
 if test "$PATH[1]" != "$HOME/.multiclaude/hybrid/shim"
     set -gx PATH "$HOME/.multiclaude/hybrid/shim" $PATH
 end
 "#;
 
-/// What puts the shim first on the PATH, unless it is first.
+/// The lines that put the shim first on the PATH, unless it is first.
 pub(super) fn lines(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Posix => POSIX_LINES,
@@ -42,12 +42,12 @@ pub(super) fn lines(dialect: Dialect) -> &'static str {
 
 /// The files to write for a user of `shell`: login and other shells of that
 /// kind, and of the kinds that the user has files for.
-pub(super) fn files_for(home: &Home, shell: Option<&OsStr>) -> Vec<(PathBuf, Dialect)> {
+pub(super) fn files_for(dotfiles: &Dotfiles, shell: Option<&OsStr>) -> Vec<(PathBuf, Dialect)> {
     let kind = shell
         .and_then(|shell| Path::new(shell).file_name())
         .and_then(OsStr::to_str)
         .unwrap_or("sh");
-    let at = |name: &str| home.dir.join(name);
+    let at = |name: &str| dotfiles.home.user().join(name);
     let profile = at(".profile");
 
     let mut files = Vec::new();
@@ -62,27 +62,27 @@ pub(super) fn files_for(home: &Home, shell: Option<&OsStr>) -> Vec<(PathBuf, Dia
         files.push(profile);
     }
     files.extend([at(".bashrc")].into_iter().filter(|path| kind == "bash" || is_there(path)));
-    let zsh = zsh_dir(home);
+    let zsh = zsh_dir(dotfiles);
     files.extend(
         ZSH.map(|name| zsh.join(name)).into_iter().filter(|path| kind == "zsh" || is_there(path)),
     );
     let mut files: Vec<_> = files.into_iter().map(|path| (path, Dialect::Posix)).collect();
-    if kind == "fish" || config_home(home).join("fish").is_dir() {
-        files.push((config_home(home).join(FISH), Dialect::Fish));
+    if kind == "fish" || config_home(dotfiles).join("fish").is_dir() {
+        files.push((config_home(dotfiles).join(FISH), Dialect::Fish));
     }
     files
 }
 
 /// Every file that [`files_for`] can ever name.
-pub(super) fn all_files(home: &Home) -> Vec<PathBuf> {
+pub(super) fn all_files(dotfiles: &Dotfiles) -> Vec<PathBuf> {
     let in_home = BASH_LOGIN.into_iter().chain([".bashrc"]).chain(ZSH);
-    let mut files: Vec<PathBuf> = in_home.map(|name| home.dir.join(name)).collect();
-    for file in ZSH.map(|name| zsh_dir(home).join(name)) {
+    let mut files: Vec<PathBuf> = in_home.map(|name| dotfiles.home.user().join(name)).collect();
+    for file in ZSH.map(|name| zsh_dir(dotfiles).join(name)) {
         if !files.contains(&file) {
             files.push(file);
         }
     }
-    files.push(config_home(home).join(FISH));
+    files.push(config_home(dotfiles).join(FISH));
     files
 }
 
@@ -91,19 +91,19 @@ fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|meta| !meta.is_dir())
 }
 
-fn zsh_dir(home: &Home) -> PathBuf {
-    home.zdotdir.clone().unwrap_or_else(|| home.dir.clone())
+fn zsh_dir(dotfiles: &Dotfiles) -> PathBuf {
+    dotfiles.zdotdir.clone().unwrap_or_else(|| dotfiles.home.user().to_owned())
 }
 
-fn config_home(home: &Home) -> PathBuf {
-    let usual = || home.dir.join(".config");
-    home.config_home.clone().unwrap_or_else(usual)
+fn config_home(dotfiles: &Dotfiles) -> PathBuf {
+    let usual = || dotfiles.home.user().join(".config");
+    dotfiles.config_home.clone().unwrap_or_else(usual)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Places;
     use super::*;
+    use crate::home::Home;
     use std::fs;
 
     fn chosen(existing: &[&str], shell: Option<&str>) -> Vec<String> {
@@ -113,7 +113,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();
         }
-        files_for(&Home::new(root.path()), shell.map(OsStr::new))
+        files_for(&Dotfiles::new(Home::new(root.path())), shell.map(OsStr::new))
             .into_iter()
             .map(|(path, _)| {
                 let name = path.strip_prefix(root.path()).unwrap();
@@ -157,20 +157,22 @@ mod tests {
 
     #[test]
     fn files_of_zsh_are_where_zdotdir_says() {
-        let mut home = Home::new("/home/x");
-        home.zdotdir = Some("/z".into());
+        let mut dotfiles = Dotfiles::new(Home::new("/home/x"));
+        dotfiles.zdotdir = Some("/z".into());
         let zsh = [PathBuf::from("/z/.zprofile"), PathBuf::from("/z/.zshrc")];
-        let files: Vec<_> =
-            files_for(&home, Some(OsStr::new("zsh"))).into_iter().map(|(path, _)| path).collect();
+        let files: Vec<_> = files_for(&dotfiles, Some(OsStr::new("zsh")))
+            .into_iter()
+            .map(|(path, _)| path)
+            .collect();
         assert_eq!(files, zsh);
-        assert!(zsh.iter().all(|path| all_files(&home).contains(path)));
-        assert!(all_files(&home).contains(&"/home/x/.zshrc".into()));
+        assert!(zsh.iter().all(|path| all_files(&dotfiles).contains(path)));
+        assert!(all_files(&dotfiles).contains(&"/home/x/.zshrc".into()));
     }
 
     #[test]
     fn the_lines_name_the_directory_of_the_shim() {
         for dialect in [Dialect::Posix, Dialect::Fish] {
-            assert!(lines(dialect).contains(&format!("\"$HOME/{}", Places::SHIM_DIR)));
+            assert!(lines(dialect).contains(&format!("\"$HOME/{}", Home::SHIM_DIR)));
             assert!(lines(dialect).ends_with('\n'));
         }
     }

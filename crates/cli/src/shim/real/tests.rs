@@ -58,7 +58,7 @@ fn this_binary_is_never_found_by_any_kind_of_link() {
 }
 
 #[test]
-fn what_cannot_be_run_is_passed_over() {
+fn files_that_cannot_be_run_are_skipped() {
     let disk = Disk::new();
     fs::create_dir_all(disk.at("dir/multiclaude")).unwrap();
     disk.program("plain/multiclaude", 0o644);
@@ -81,7 +81,7 @@ fn a_link_of_an_older_installation_is_not_the_real_program() {
 }
 
 #[test]
-fn a_search_goes_on_behind_what_a_shim_before_has_passed() {
+fn a_search_starts_after_the_files_that_another_shim_has_passed() {
     let disk = Disk::new();
     let copy = disk.program("copy/multiclaude", 0o755);
     let real = disk.program("real/multiclaude", 0o755);
@@ -90,7 +90,7 @@ fn a_search_goes_on_behind_what_a_shim_before_has_passed() {
     assert_eq!(first.program, copy);
     let mut second = disk.search(&dirs, &[]);
     second.passed = first.passed;
-    assert!(second.behind_a_shim());
+    assert!(second.is_called_by_a_shim());
     let second = second.find().unwrap();
     assert_eq!(second.program, real);
     let mut third = disk.search(&dirs, &[]);

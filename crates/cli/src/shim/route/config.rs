@@ -1,38 +1,28 @@
 //! `config`: its flags are divided between the real program and ours.
 //!
-//! The real program ignores a flag that it does not know without a word, so a
-//! line with a single flag of ours must never reach it whole.
+//! The real program ignores a flag that it does not know and says nothing, so a line with a
+//! single flag of ours must never reach it whole.
 
 use std::ffi::{OsStr, OsString};
 
-use super::flags::{Item, is_help, parse, written};
-use super::{AfterFailure, Route};
+use clap::{Arg, Args as _, Command};
 
-/// The flags of the real program.
+use super::flags::{Item, is_help, parse, spelled};
+use super::{AfterFailure, Route};
+use crate::commands::config::ConfigArgs;
+
 const THEIRS: [&str; 4] = ["mq-enabled", "mq-track", "ps-enabled", "ps-track"];
 
-/// Ours that are true or false, and true when they stand alone.
-const SWITCHES: [&str; 3] = ["hybrid", "require-encryption", "enabled"];
-
-/// Ours that need a value.
-const SETTINGS: [&str; 8] = [
-    "api-endpoint",
-    "remote-agents",
-    "spawn-endpoint",
-    "encrypt",
-    "name",
-    "node",
-    "max-workers",
-    "max-spawns-per-minute",
-];
-
-/// The route of `config` with these arguments.
 pub(super) fn route(args: &[OsString]) -> Route {
     let whole = || Route::Real(line(args.iter().cloned()));
     if args.first().is_some_and(|arg| is_help(arg)) {
         return whole();
     }
-    let items = parse(args, takes_next);
+    let command = ConfigArgs::augment_args(Command::new("config"));
+    let ours = |name: &str| {
+        command.get_arguments().find(|arg| arg.get_long() == Some(name) && !arg.is_hide_set())
+    };
+    let items = parse(args, |name, next| ours(name).is_none_or(|flag| takes_next(flag, next)));
     let words = || {
         items.iter().filter_map(|item| match item {
             Item::Word(word) => Some((*word).to_owned()),
@@ -42,32 +32,33 @@ pub(super) fn route(args: &[OsString]) -> Route {
     let flags = |theirs: bool| {
         items.iter().filter_map(move |item| match item {
             Item::Flag { name, value } if THEIRS.contains(&&**name) == theirs => {
-                Some(explicit(name, *value))
+                let implied = ours(name).filter(|flag| is_bool(flag)).map(|_| OsStr::new("true"));
+                Some(spelled(name, value.or(implied)))
             }
             _ => None,
         })
     };
-    let has = |test: fn(&str) -> bool| {
+    let has = |test: &dyn Fn(&str) -> bool| {
         items.iter().any(|item| matches!(item, Item::Flag { name, .. } if test(name)))
     };
 
-    if !has(|_| true) {
+    if !has(&|_| true) {
         return Route::RealThenHybrid {
             real: line(args.iter().cloned()),
             hybrid: line(words().take(1).chain([OsString::from("--hybrid-only")])),
             after_failure: AfterFailure::GoOn,
         };
     }
-    if !has(is_ours) {
+    if !has(&|name| ours(name).is_some()) {
         return whole();
     }
-    // A flag that nobody knows goes to our side, which says so.
+    // Our program reports a flag that neither of the two knows.
     let hybrid = line(words().chain(flags(false)));
-    if !has(|name| THEIRS.contains(&name)) {
+    if !has(&|name| THEIRS.contains(&name)) {
         return Route::Hybrid(hybrid);
     }
     Route::RealThenHybrid {
-        // The repo first: what follows a flag might be taken for its value.
+        // The repo first: a word after a flag might be taken for its value.
         real: line(words().chain(flags(true))),
         hybrid,
         after_failure: AfterFailure::Stop,
@@ -78,18 +69,16 @@ fn line(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     std::iter::once(OsString::from("config")).chain(args).collect()
 }
 
-fn is_ours(name: &str) -> bool {
-    SWITCHES.contains(&name) || SETTINGS.contains(&name)
+/// Does the flag take `true` or `false`? Alone it means `true`.
+fn is_bool(flag: &Arg) -> bool {
+    let is_bool = flag.get_value_parser().type_id() == clap::value_parser!(bool).type_id();
+    flag.get_action().takes_values() && is_bool
 }
 
 /// `--hybrid app` means the repo `app`, not the value.
-fn takes_next(name: &str, next: &OsStr) -> bool {
-    !SWITCHES.contains(&name) || next == "true" || next == "false"
-}
-
-fn explicit(name: &str, value: Option<&OsStr>) -> OsString {
-    let implied = SWITCHES.contains(&name).then_some(OsStr::new("true"));
-    written(name, value.or(implied))
+fn takes_next(flag: &Arg, next: &OsStr) -> bool {
+    let fits = !is_bool(flag) || next == "true" || next == "false";
+    flag.get_action().takes_values() && fits
 }
 
 #[cfg(test)]
@@ -97,8 +86,7 @@ mod tests {
     use super::*;
 
     fn of(words: &str) -> Route {
-        let args: Vec<OsString> = words.split_whitespace().map(OsString::from).collect();
-        route(&args)
+        route(&args(words))
     }
 
     fn args(words: &str) -> Vec<OsString> {
@@ -106,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn without_flags_both_sides_are_shown() {
+    fn without_flags_both_programs_show_their_settings() {
         for (given, hybrid) in [("", "config --hybrid-only"), ("app", "config app --hybrid-only")] {
             assert_eq!(
                 of(given),
@@ -120,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_the_real_program_and_flags_of_nobody_go_there_unchanged() {
+    fn flags_of_the_real_program_and_unknown_flags_go_there_unchanged() {
         for line in [
             "app --mq-enabled=true",
             "app --mq-track author",
@@ -157,6 +145,11 @@ mod tests {
             ("app --spawn-endpoint=https://s", "app --spawn-endpoint=https://s"),
             ("app --name acme/app", "app --name=acme/app"),
             ("--node dan", "--node=dan"),
+            ("app --git-host git.corp", "app --git-host=git.corp"),
+            (
+                "--remote-agents=x --allow-unknown-type app",
+                "app --remote-agents=x --allow-unknown-type",
+            ),
             (
                 "app --max-workers 3 --max-spawns-per-minute 2",
                 "app --max-workers=3 --max-spawns-per-minute=2",
@@ -167,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_that_nobody_knows_beside_one_of_ours_is_not_lost() {
+    fn an_unknown_flag_beside_one_of_ours_is_not_lost() {
         assert_eq!(
             of("app --hybrid=true --api-endpont https://c"),
             Route::Hybrid(args("config app --hybrid=true --api-endpont=https://c"))

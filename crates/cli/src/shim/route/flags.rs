@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// One piece of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Item<'a> {
     Word(&'a OsStr),
@@ -53,7 +52,7 @@ pub(super) fn words(args: &[OsString]) -> Vec<&OsStr> {
 }
 
 /// `--name=value`, or `--name` where there is no value.
-pub(super) fn written(name: &str, value: Option<&OsStr>) -> OsString {
+pub(super) fn spelled(name: &str, value: Option<&OsStr>) -> OsString {
     let mut out = OsString::from("--");
     out.push(name);
     if let Some(value) = value {
@@ -70,11 +69,8 @@ pub(super) fn is_help(arg: &OsStr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::args;
     use super::*;
-
-    fn line(words: &[&str]) -> Vec<OsString> {
-        words.iter().map(OsString::from).collect()
-    }
 
     fn flag<'a>(name: &'a str, value: Option<&'a str>) -> Item<'a> {
         Item::Flag { name: name.into(), value: value.map(OsStr::new) }
@@ -82,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_value_stands_after_an_equals_sign_or_in_the_next_argument() {
-        let args = line(&["--a=b=c", "--d", "e", "f", "-g", "h", "--i", "--j", "--k="]);
+        let args = args(&["--a=b=c", "--d", "e", "f", "-g", "h", "--i", "--j", "--k="]);
         assert_eq!(
             parse(&args, |_, _| true),
             [
@@ -99,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_flag_that_takes_no_value_leaves_the_next_argument_a_word() {
-        let args = line(&["--a", "b"]);
+        let args = args(&["--a", "b"]);
         assert_eq!(parse(&args, |_, _| false), [flag("a", None), Item::Word(OsStr::new("b"))]);
     }
 }

@@ -9,10 +9,9 @@ mod worker;
 
 use std::ffi::{OsStr, OsString};
 
-/// Where a line goes. Argument lists are without the program's name.
+/// The destination of a line. Argument lists are without the program's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
-    /// The real program.
     Real(Vec<OsString>),
     /// The real program, which shall see the pane of its caller as its own.
     RealInOwnPane(Vec<OsString>),
@@ -20,18 +19,12 @@ pub enum Route {
     Message {
         /// For the real program, as it was given.
         real: Vec<OsString>,
-        /// The recipient.
         to: OsString,
-        /// The words of the text.
         text: Vec<OsString>,
     },
-    /// `multiclaude-hybrid` with these arguments.
     Hybrid(Vec<OsString>),
-    /// The real program, and then `multiclaude-hybrid`.
     RealThenHybrid {
-        /// For the real program.
         real: Vec<OsString>,
-        /// For `multiclaude-hybrid`.
         hybrid: Vec<OsString>,
         /// Whether our part is still done when the real program failed.
         after_failure: AfterFailure,
@@ -39,18 +32,16 @@ pub enum Route {
     /// The real program, with `--no-merge-queue` at the end if this repo's
     /// merge queue is served elsewhere.
     Init {
-        /// For the real program, as they were given.
         args: Vec<OsString>,
-        /// The repo's URL.
         url: OsString,
         /// The name that the developer chose, if any.
         name: Option<OsString>,
     },
-    /// Nowhere: what is wrong with the line.
+    /// Neither: the error in the line.
     Usage(String),
 }
 
-/// What a failure of the real program means for our part.
+/// Our part after a failure of the real program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterFailure {
     /// Something is shown: half of it is better than nothing.

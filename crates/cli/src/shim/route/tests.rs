@@ -3,7 +3,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use super::{AfterFailure, Route, route};
 
-fn args(words: &[&str]) -> Vec<OsString> {
+pub(super) fn args(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }
 
@@ -12,7 +12,7 @@ fn of(words: &[&str]) -> Route {
 }
 
 #[test]
-fn everything_that_is_not_ours_goes_to_the_real_program_byte_for_byte() {
+fn other_lines_go_to_the_real_program_byte_for_byte() {
     for line in [
         &[][..],
         &[""],
@@ -70,7 +70,7 @@ fn everything_that_is_not_ours_goes_to_the_real_program_byte_for_byte() {
 }
 
 #[test]
-fn arguments_that_are_no_text_survive() {
+fn arguments_that_are_not_utf_8_survive() {
     let odd = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
     for line in [
         vec![odd(b"\xff\xfe")],
@@ -94,7 +94,7 @@ fn arguments_that_are_no_text_survive() {
 }
 
 #[test]
-fn commands_that_ask_who_calls_see_their_own_pane() {
+fn commands_that_look_for_their_caller_see_their_own_pane() {
     for line in [
         &["message"][..],
         &["message", "list"],
@@ -118,7 +118,7 @@ fn a_message_is_routed_by_its_recipient() {
 }
 
 #[test]
-fn a_plain_list_is_followed_by_ours() {
+fn a_plain_list_is_followed_by_our_list() {
     for line in [&["list"][..], &["repo", "list"]] {
         assert_eq!(
             of(line),
@@ -132,7 +132,7 @@ fn a_plain_list_is_followed_by_ours() {
 }
 
 #[test]
-fn an_init_that_does_not_speak_of_its_merge_queue_is_asked_about() {
+fn an_init_without_a_flag_for_its_merge_queue_is_checked() {
     for (line, name) in [
         (&["init", "https://h/a/b"][..], None),
         (&["repo", "init", "https://h/a/b", "app"], Some("app")),

@@ -1,8 +1,7 @@
 //! `work` and `worker`: on this machine, or a request for a remote worker.
 //!
 //! The real parser would take the task after `--remote` for the flag's value,
-//! so `--remote` and `--local` never reach it. What stands after `--` is the
-//! task, whatever it looks like.
+//! so `--remote` and `--local` never reach it. Everything after `--` is the task.
 
 use std::ffi::{OsStr, OsString};
 
@@ -61,7 +60,6 @@ fn line<'a>(command: &OsStr, args: impl IntoIterator<Item = &'a OsString>) -> Ve
     std::iter::once(command.to_owned()).chain(args.into_iter().cloned()).collect()
 }
 
-/// Subcommands that make no worker.
 fn manages(arg: &OsStr) -> bool {
     arg == "list" || arg == "rm"
 }
@@ -87,18 +85,18 @@ fn is_remote(flags: &[OsString], remote: &dyn Fn(Option<&str>) -> bool) -> bool 
     }
 }
 
-/// Where the line says that the worker shall run, and the line without that.
+/// The place that the line gives the worker, and the line without it.
 fn take_place(args: &[OsString]) -> Result<(Option<Place>, Vec<OsString>), String> {
     let mut place = None;
     let mut rest = Vec::new();
     for arg in args {
         match place_of(arg)? {
             None => rest.push(arg.clone()),
-            Some(said) if place.is_some_and(|before| before != said) => {
+            found @ Some(_) if place.is_some() && place != found => {
                 return Err("--remote and --local exclude each other: a worker runs in one place"
                     .to_owned());
             }
-            said => place = said,
+            found => place = found,
         }
     }
     Ok((place, rest))
@@ -123,12 +121,9 @@ fn place_of(arg: &OsStr) -> Result<Option<Place>, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::args;
     use super::*;
     use std::cell::RefCell;
-
-    fn args(words: &[&str]) -> Vec<OsString> {
-        words.iter().map(OsString::from).collect()
-    }
 
     fn of(words: &[&str], remote: bool) -> Route {
         route(OsStr::new("work"), &args(words), &|_| remote)
@@ -160,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn local_goes_to_the_real_program_without_that_word() {
+    fn local_goes_to_the_real_program_without_the_flag() {
         for (given, expected) in [
             (&["--local", "fix it"][..], &["work", "fix it"][..]),
             (&["create", "fix it", "--local"], &["work", "create", "fix it"]),
@@ -174,7 +169,7 @@ mod tests {
     #[test]
     fn remote_and_local_together_are_refused() {
         for given in [&["--remote", "--local", "x"][..], &["create", "--local", "x", "--remote"]] {
-            assert!(matches!(of(given, false), Route::Usage(said) if said.contains("exclude")));
+            assert!(matches!(of(given, false), Route::Usage(text) if text.contains("exclude")));
         }
     }
 
@@ -185,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn where_workers_are_remote_a_plain_line_asks_for_a_remote_one() {
+    fn a_plain_line_asks_for_a_remote_worker_if_workers_are_remote() {
         assert_eq!(
             of(&["create", "fix it"], true),
             Route::Hybrid(args(&["work", "--remote", "fix it"]))
@@ -197,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn where_workers_are_remote_what_makes_none_still_goes_to_the_real_program() {
+    fn a_line_that_creates_no_worker_goes_to_the_real_program() {
         for given in [
             &[][..],
             &["list"],
@@ -218,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_repo_of_the_line_is_asked_about_and_only_when_it_matters() {
+    fn the_repo_of_the_line_is_looked_up_only_for_a_new_worker() {
         let asked = RefCell::new(Vec::new());
         let ask = |repo: Option<&str>| {
             asked.borrow_mut().push(repo.map(str::to_owned));
@@ -238,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_after_two_dashes_is_the_task() {
+    fn the_task_follows_two_dashes() {
         assert_eq!(
             of(&["--remote", "--", "--local", "create"], false),
             Route::Hybrid(args(&["work", "--remote", "--", "--local", "create"]))

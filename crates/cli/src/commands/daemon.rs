@@ -1,5 +1,5 @@
-//! The logs of bridge and runner: JSON lines in a file of limited size, and plain
-//! lines on standard error.
+//! Signals and logs of the two daemons, bridge and runner. A log is JSON lines in a file of
+//! limited size, and plain lines on standard error.
 
 use crate::failure::{Failure, Outcome, io};
 use crate::session::Session;
@@ -12,6 +12,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -98,8 +100,26 @@ pub(super) fn start(path: &Path) -> Outcome {
     started.map_err(|error| Failure::new(format!("cannot log: {error}")))
 }
 
+/// Yields once for each SIGTERM or SIGINT.
+pub(super) fn stops() -> std::io::Result<mpsc::Receiver<()>> {
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (sender, stops) = mpsc::channel(4);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if sender.send(()).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(stops)
+}
+
 impl LogsArgs {
-    /// Shows the log of what `start` starts.
     pub(super) async fn run(&self, session: &Session, path: &Path, start: &str) -> Outcome {
         let mut file = File::open(path).map_err(|error| {
             let failure =

@@ -1,59 +1,48 @@
-//! What the shim asks the rest of the program.
+//! The answers of this program to the shim.
 
+use crate::block_on;
 use crate::bridge;
 use crate::failure::{Failure, Outcome};
 use crate::home::Home;
 use crate::output::Output;
-use crate::queue::{self, MERGE_QUEUE};
 use crate::remote;
 use crate::service::Service;
 use crate::session::{Need, Session, remote_agents};
 use crate::settings::Login;
 use crate::shim::{Hooks, Message};
-use multiclaude_hybrid_bridge::dirs::Dirs;
+use crate::types::{MERGE_QUEUE, serving_merge_queue};
 use multiclaude_hybrid_client::AgentFilter;
 use multiclaude_hybrid_client::protocol::token::Scope;
 use multiclaude_hybrid_client::protocol::{AgentName, Owner, Repo};
 use std::ffi::{OsStr, OsString};
-use std::future::Future;
 use std::time::Duration;
 
 /// How long a line of multiclaude's may wait for the coordinator.
 const PATIENCE: Duration = Duration::from_secs(5);
 const WORKER: &str = "worker";
 
-/// The commands of this program.
 #[derive(Debug)]
 pub struct Commands;
 
-/// What this machine has been told; nothing where hybrid mode was never used,
-/// and nothing, with a word about it, if that cannot be read.
+/// A session; nothing if hybrid mode was never used here, and nothing, with a warning, if
+/// the settings cannot be read.
 fn session() -> Option<Session> {
     let out = Output::new(false);
     Home::of_user().ok().filter(|home| home.settings().exists())?;
-    let told = |failure: Failure| {
+    let warn = |failure: Failure| {
         out.warn(&format!("hybrid mode is left out: {}", failure.aside()));
     };
-    let session = Session::open(out, PATIENCE).map_err(told).ok()?;
-    Some(Session { may_ask: false, ..session })
-}
-
-/// Runs `work`.
-fn asked<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("cannot start: {error}")))?;
-    runtime.block_on(work)
+    Some(Session::open(out, PATIENCE).map_err(warn).ok()?.unattended())
 }
 
 fn has(types: &[String], wanted: &str) -> bool {
     types.iter().any(|kind| kind == wanted)
 }
 
-/// Who serves a repo's merge-queue.
+/// The server of a repo's merge-queue.
 enum Serves {
-    Nobody,
+    /// Each machine may have its own.
+    NotShared,
     ThisMachine,
     Owner(Owner),
     /// No machine, although the team wants it to be remote.
@@ -66,19 +55,17 @@ async fn merge_queue(session: &Session, repo: &Repo, login: &Login) -> Outcome<S
     let queues = at.agents(&filter).await?;
     let config = at.config().await?.value;
     session.remember(repo, &config);
-    let instance = Some(&session.settings.instance);
-    Ok(match queue::serving(&queues) {
-        Some(agent) if agent.instance.as_ref() == instance => Serves::ThisMachine,
+    Ok(match serving_merge_queue(&queues) {
+        Some(agent) if session.settings.has_registered(agent) => Serves::ThisMachine,
         Some(agent) => Serves::Owner(agent.owner.clone()),
         None if has(remote_agents(&config), MERGE_QUEUE) => Serves::Unserved,
-        None => Serves::Nobody,
+        None => Serves::NotShared,
     })
 }
 
 /// Does a bridge run here, or is one installed?
 fn bridge_is_there(session: &Session) -> bool {
-    let home = session.home.user();
-    Service::of_home(home).is_installed() || Dirs::of_home(home).is_running()
+    Service::of(&session.home).is_installed() || session.home.bridge().is_running()
 }
 
 impl Hooks for Commands {
@@ -90,7 +77,7 @@ impl Hooks for Commands {
         let repo = match session.resolve(repo) {
             Ok((repo, _)) => repo,
             Err(failure) => {
-                // Where hybrid mode is on for no repo, none of them was meant.
+                // Without a hybrid repo the line cannot be about one.
                 if session.settings.repos.values().any(|here| here.enabled) {
                     let why = failure.aside();
                     session.out.warn(&format!("the worker is started here: {why}"));
@@ -102,7 +89,7 @@ impl Hooks for Commands {
         if !here.enabled {
             return false;
         }
-        let now = asked(async {
+        let now = block_on(async {
             let at = session.in_repo(Some(repo.as_str()), Need::Use)?;
             let config = at.client.config().await;
             let config = config.map_err(|error| session.explain(error.into(), &at.login))?;
@@ -112,7 +99,7 @@ impl Hooks for Commands {
         let out = Output::new(false);
         let remote = match &now {
             Ok(types) => has(types, WORKER),
-            // While the coordinator is away, what it said last holds.
+            // While the coordinator is away, its last answer holds.
             Err(failure) => {
                 let remote = has(&here.remote_agents, WORKER);
                 if !remote {
@@ -129,23 +116,23 @@ impl Hooks for Commands {
 
     fn init_without_merge_queue(&self, url: &OsStr, name: Option<&OsStr>) -> Option<String> {
         let url = url.to_str()?;
-        let repo = remote::understood(url).repo()?;
+        let repo = remote::resolve(url).repo()?;
         let session = session()?;
-        // A repo that this machine has no part in is none of ours.
+        // Without a token for the repo, this machine has no part in it.
         let login = session.part_in(&repo)?.clone();
         let name = name.and_then(OsStr::to_str);
         let name = name.or_else(|| url.trim_end_matches('/').rsplit(['/', ':']).next())?;
         let name = name.strip_suffix(".git").unwrap_or(name);
         let here = session.settings.repo(&repo);
         let out = session.out;
-        let two = format!(
+        let consequence = format!(
             "If both run, both merge the same pull requests; to end the one here: multiclaude-hybrid \
              stand-down {MERGE_QUEUE} --repo {name}"
         );
-        match asked(merge_queue(&session, &repo, &login)) {
-            Ok(Serves::Nobody | Serves::ThisMachine) => None,
+        match block_on(merge_queue(&session, &repo, &login)) {
+            Ok(Serves::NotShared | Serves::ThisMachine) => None,
             Ok(Serves::Owner(owner)) if here.enabled && bridge_is_there(&session) => {
-                let carries = if Dirs::of_home(session.home.user()).is_running() {
+                let carries = if session.home.bridge().is_running() {
                     "the bridge carries messages to it"
                 } else {
                     "the bridge that is installed here does not run now; start it: multiclaude-hybrid bridge \
@@ -159,7 +146,7 @@ impl Hooks for Commands {
             Ok(Serves::Owner(owner)) => {
                 out.warn(&format!(
                     "the {MERGE_QUEUE} of {repo} is served by {owner}, but messages would not reach it from \
-                     here without a bridge, so one is started here too. {two}. Install the bridge first: \
+                     here without a bridge, so one is started here too. {consequence}. Install the bridge first: \
                      multiclaude-hybrid bridge install"
                 ));
                 None
@@ -172,12 +159,12 @@ impl Hooks for Commands {
                 None
             }
             Err(failure) => {
-                // What a token for a whole account reaches need not be hybrid.
+                // A token for a whole account covers repos that are not hybrid.
                 let ours = session.settings.repos.contains_key(repo.as_str());
                 if ours || login.repos.contains(&Scope::Repo(repo.clone())) {
                     out.warn(&format!(
                         "it is not known whether a {MERGE_QUEUE} of {repo} runs elsewhere ({}), so one is \
-                         started here. {two}",
+                         started here. {consequence}",
                         failure.message
                     ));
                 }
@@ -187,8 +174,7 @@ impl Hooks for Commands {
     }
 
     fn message(&self, to: &OsStr) -> Message {
-        // Where hybrid mode was never used, or its settings cannot be read, a
-        // message is multiclaude's alone.
+        // Without settings that can be read, a message is multiclaude's alone.
         let Some(session) = session() else {
             return Message::Real;
         };
@@ -196,7 +182,7 @@ impl Hooks for Commands {
         let Some(place) = session.place() else {
             return Message::Real;
         };
-        // Where hybrid mode is on for no repo, no message is for another machine.
+        // Without a hybrid repo no message is for another machine.
         if !session.settings.repos.values().any(|here| here.enabled) {
             return Message::Real;
         }

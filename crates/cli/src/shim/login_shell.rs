@@ -1,4 +1,4 @@
-//! What a fresh agent's window would find as `multiclaude`.
+//! The program that a new window of an agent would find as `multiclaude`.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read, Result};
@@ -12,7 +12,7 @@ use std::{env, thread};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::chain;
-use super::places::Places;
+use crate::home::Home;
 
 /// A shell that takes longer waits for something that it will never get.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 const BEGIN: &str = "multiclaude-hybrid:begin";
 const END: &str = "multiclaude-hybrid:end";
 
-/// What a login shell says to `command -v multiclaude`.
+/// The answer of a login shell to `command -v multiclaude`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
     /// This file.
@@ -38,20 +38,20 @@ pub enum Seen {
 
 impl Seen {
     /// Whether it is the shim of this home.
-    pub fn is_shim(&self, home: &Path) -> bool {
-        matches!(self, Self::File(path) if *path == Places::of(home).shim())
+    pub fn is_shim(&self, home: &Home) -> bool {
+        matches!(self, Self::File(path) if *path == home.shim())
     }
 }
 
 /// Asks `shell` (as in `$SHELL`), started as tmux starts it: as an interactive
 /// login shell, but without a terminal and without what this process's PATH
 /// has from our links. An error means that it could not be started.
-pub fn seen_by_login_shell(shell: &Path, home: &Path) -> Result<Seen> {
+pub fn seen_by_login_shell(shell: &Path, home: &Home) -> Result<Seen> {
     ask(shell, home, LIMIT)
 }
 
-fn ask(shell: &Path, home: &Path, limit: Duration) -> Result<Seen> {
-    // What stands between would start, and then fail where nobody hears it.
+fn ask(shell: &Path, home: &Home, limit: Duration) -> Result<Seen> {
+    // Without the shell, `setsid` would start and fail without an error here.
     shell.metadata()?;
     let mut child = command(shell, home).spawn()?;
     let (answer, answered) = mpsc::channel();
@@ -68,9 +68,8 @@ fn ask(shell: &Path, home: &Path, limit: Duration) -> Result<Seen> {
     Ok(seen)
 }
 
-fn command(shell: &Path, home: &Path) -> Command {
-    let places = Places::of(home);
-    let ours = [places.shim_dir(), places.pane_dir()];
+fn command(shell: &Path, home: &Home) -> Command {
+    let ours = [home.shim_dir(), home.pane_dir()];
     let path = env::var_os("PATH").unwrap_or_default();
     let others = env::split_paths(&path).filter(|dir| !ours.contains(dir));
     let path = env::join_paths(others).unwrap_or_default();
@@ -79,7 +78,7 @@ fn command(shell: &Path, home: &Path) -> Command {
     command
         .args(["-l", "-i", "-c"])
         .arg(format!("echo {BEGIN}; command -v multiclaude; echo {END}"))
-        .env("HOME", home)
+        .env("HOME", home.user())
         .env("SHELL", shell)
         .env("PATH", path)
         .env_remove(chain::VARIABLE)
@@ -123,25 +122,25 @@ fn read(out: impl Read) -> Seen {
         match &mut answer {
             None if line == BEGIN => answer = Some(OsString::new()),
             None => {}
-            Some(said) if line == END => return understood(said),
-            Some(said) if said.is_empty() => *said = line,
-            Some(said) => {
-                said.push("\n");
-                said.push(line);
+            Some(answer) if line == END => return parse(answer),
+            Some(answer) if answer.is_empty() => *answer = line,
+            Some(answer) => {
+                answer.push("\n");
+                answer.push(line);
             }
         }
     }
     Seen::NoAnswer
 }
 
-fn understood(said: &OsStr) -> Seen {
-    let path = Path::new(said);
-    if said.is_empty() {
+fn parse(answer: &OsStr) -> Seen {
+    let path = Path::new(answer);
+    if answer.is_empty() {
         Seen::Nothing
     } else if path.is_absolute() {
         Seen::File(path.to_owned())
     } else {
-        Seen::Other(said.to_owned())
+        Seen::Other(answer.to_owned())
     }
 }
 
@@ -175,7 +174,7 @@ mod tests {
     fn the_answer_is_found_among_what_the_files_of_the_shell_print() {
         let home = home_with("echo /hello; multiclaude() { :; }; echo bye");
         assert_eq!(
-            ask(Path::new("/bin/bash"), home.path(), LIMIT).unwrap(),
+            ask(Path::new("/bin/bash"), &Home::new(home.path()), LIMIT).unwrap(),
             Seen::Other("multiclaude".into())
         );
     }
@@ -183,7 +182,7 @@ mod tests {
     #[test]
     fn a_shell_that_waits_is_ended_with_what_it_waits_for() {
         let home = home_with("(sleep 1; touch \"$HOME/survived\") & sleep 30");
-        let seen = ask(Path::new("/bin/bash"), home.path(), Duration::from_millis(300));
+        let seen = ask(Path::new("/bin/bash"), &Home::new(home.path()), Duration::from_millis(300));
         assert_eq!(seen.unwrap(), Seen::TimedOut);
         thread::sleep(Duration::from_millis(1200));
         assert!(!home.path().join("survived").exists());
@@ -192,13 +191,13 @@ mod tests {
     #[test]
     fn a_shell_that_leaves_gives_no_answer() {
         let home = home_with("exit 3");
-        let seen = ask(Path::new("/bin/bash"), home.path(), LIMIT);
+        let seen = ask(Path::new("/bin/bash"), &Home::new(home.path()), LIMIT);
         assert_eq!(seen.unwrap(), Seen::NoAnswer);
     }
 
     #[test]
     fn a_shell_that_does_not_exist_is_an_error() {
         let home = home_with("");
-        assert!(ask(Path::new("/no/such/shell"), home.path(), LIMIT).is_err());
+        assert!(ask(Path::new("/no/such/shell"), &Home::new(home.path()), LIMIT).is_err());
     }
 }
