@@ -35,7 +35,7 @@ struct Sender {
     left: u32,
     refilled: Instant,
     last: Option<(String, Instant)>,
-    /// When the human was told last that something was dropped.
+    /// When the human was last shown that something was dropped.
     told: Option<Instant>,
 }
 

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn what_is_done_is_in_the_audit_log_and_messages_are_not() {
+async fn the_audit_log_has_every_change_and_no_message() {
     let world = shared().await.world().await;
     let sink = Sink::start(vec![]).await;
     let secret = push_to(&world, &sink.url).await;
@@ -90,8 +90,8 @@ async fn what_is_done_is_in_the_audit_log_and_messages_are_not() {
     let everything = serde_json::to_string(&entries).unwrap();
     assert!(!everything.contains("secret words") && !everything.contains("whsec_"));
 
-    // A revoked token's entry tells of the repos that it covered; an admin
-    // token, which covers all, is told of to admins.
+    // The entry of a revoked token names the repos that it covered; the entry of an admin
+    // token, which covers all, is for admins.
     let made = entries.iter().find(|entry| entry["detail"]["owner"] == "ann");
     let ann = made.unwrap()["subject"].as_str().unwrap();
     world.admin.revoke_token(ann).await.unwrap();

@@ -119,7 +119,7 @@ fn first_occurrences(ids: &[String]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_message_stored_before_a_kill_is_pushed_after_the_start_without_anybody_asking() {
+async fn a_message_stored_before_a_kill_is_pushed_after_the_start_without_a_request() {
     let mut coordinator = Coordinator::start(Options::default()).await;
     let world = coordinator.world().await;
     let sink = Sink::start(vec![e2e::Answer::Hang]).await;
@@ -160,7 +160,7 @@ async fn a_start_without_a_master_key_does_not_use_up_an_alarm() {
     coordinator.kill();
     coordinator.set_master_key(Some(e2e::MASTER_KEY));
     coordinator.launch().await;
-    // Nobody touches the mailbox of queue; its alarm tells ws.
+    // No request wakes the mailbox of queue: its alarm sends the notice.
     let notice = eventually("the notice", 120, || async {
         world.dan.messages("ws", "").await.unwrap().pop()
     })

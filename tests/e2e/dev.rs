@@ -39,7 +39,7 @@ impl Dev {
         Self { child, dir: dir.to_owned(), output, port }
     }
 
-    /// What it and its predecessors on this port have said.
+    /// The output of it and its predecessors on this port.
     fn said(&self) -> String {
         fs::read_to_string(&self.output).unwrap()
     }
@@ -101,7 +101,7 @@ async fn bodies(dan: &RepoClient, agent: &str) -> Vec<String> {
     found.into_iter().map(|message| message.body).collect()
 }
 
-/// What one says that finds this one running.
+/// The error of one that finds this one running.
 fn refusal(holder: &Dev) -> String {
     let (port, pid) = (holder.port, holder.child.id());
     format!(

@@ -38,10 +38,8 @@ async fn status(world: &World, message: &Message) -> MessageStatus {
 }
 
 pub(crate) async fn revoke_ann(world: &World) {
-    let tokens = world.admin.tokens().await.unwrap();
-    let ann = tokens.iter().find(|token| token.owner.as_str() == "ann");
-    let ann = ann.unwrap().id.to_string();
-    world.admin.revoke_token(&ann).await.unwrap();
+    let ann = world.ann.client.whoami().await.unwrap();
+    world.admin.revoke_token(&ann.token_id).await.unwrap();
 }
 
 #[tokio::test]
@@ -183,7 +181,7 @@ async fn it_ends_with_its_agent_by_either_way() {
 }
 
 #[tokio::test]
-async fn an_inbox_of_an_incarnation_that_has_ended_is_told_so() {
+async fn an_inbox_of_an_ended_incarnation_ends_with_that_error() {
     for options in both_ways() {
         let world = two_agents().await;
         let queue = world.ann.agent("queue").await.unwrap();

@@ -141,7 +141,7 @@ async fn streams_that_break_at_once_lead_to_polling() {
 }
 
 #[tokio::test]
-async fn an_outage_and_its_end_are_told_once_and_a_wrong_url_is_no_outage() {
+async fn an_outage_and_its_end_are_reported_once_and_a_wrong_url_is_no_outage() {
     let mut coordinator = Coordinator::start(Options::default()).await;
     let world = coordinator.world().await;
     agents(&world).await;

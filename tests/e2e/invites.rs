@@ -46,7 +46,7 @@ async fn a_service_token_makes_a_user_token_for_a_repo_that_it_covers() {
     assert_eq!(who.repos, made.repos);
     let hers = eve.register(&agent("hers")).await.unwrap();
     assert_eq!(hers.owner.as_str(), "eve");
-    // A user is not a service: she acts for her own agents, and invites nobody.
+    // A user is not a service: she acts for her own agents, and cannot invite.
     world.dan.register(&agent("his")).await.unwrap();
     assert_eq!(code(eve.messages("his", "").await), Forbidden);
     assert_eq!(code(eve.client.create_token(&wish).await), Forbidden);
@@ -108,7 +108,7 @@ async fn a_service_makes_no_user_of_a_service() {
 }
 
 #[tokio::test]
-async fn what_a_service_token_makes_ends_with_it_at_the_latest() {
+async fn a_token_made_by_a_service_token_ends_with_it_at_the_latest() {
     let world = shared().await.world().await;
     let end = "2099-06-30T12:00:00.000Z";
     let (ending, _) = service(&world, json!({"expires_at": end})).await;
@@ -130,7 +130,7 @@ async fn what_a_service_token_makes_ends_with_it_at_the_latest() {
     assert!(said.contains(end), "{said}");
     assert_eq!(fields(later), ["expires_at"]);
 
-    // One without an end sets none, and an admin's end binds nobody.
+    // A service token without an end sets none, and neither does an admin's end.
     let made = until(&world.ci.client, Value::Null).await.unwrap();
     assert_eq!(made.expires_at, None);
     let admin = json!({"kind": "admin", "owner": "root", "expires_at": end});
@@ -141,7 +141,7 @@ async fn what_a_service_token_makes_ends_with_it_at_the_latest() {
 }
 
 #[tokio::test]
-async fn the_list_tells_which_token_made_each_so_that_a_leak_can_be_closed() {
+async fn the_list_shows_which_token_made_each_so_that_a_leak_can_be_closed() {
     let world = shared().await.world().await;
     let (service, id) = service(&world, json!({})).await;
     let wish = invitation("eve", &[&world.repo]);
@@ -150,7 +150,7 @@ async fn the_list_tells_which_token_made_each_so_that_a_leak_can_be_closed() {
     let maker = listed(&world, &id).await.unwrap();
     assert_eq!(maker.created_by.as_deref(), Some("tok_admin"));
 
-    // What it made outlives a revocation, and can still be found and revoked.
+    // Its tokens outlive its revocation, and can still be found and revoked.
     world.admin.revoke_token(&id).await.unwrap();
     assert_eq!(code(service.create_token(&wish).await), Unauthenticated);
     let eve = world.admin.with_token(made.token.as_deref().unwrap());

@@ -51,7 +51,7 @@ fn fields<T: std::fmt::Debug>(result: Result<T, Error>) -> Vec<String> {
     errors.into_iter().map(|error| error.field).collect()
 }
 
-/// What the coordinator said to a call that it refused.
+/// The problem that a call was refused with.
 fn problem<T: std::fmt::Debug>(result: Result<T, Error>) -> Problem {
     let error = result.expect_err("not refused");
     let problem = error.problem().cloned();

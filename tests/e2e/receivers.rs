@@ -1,4 +1,4 @@
-//! What the client does for receivers: signatures and encryption, against the
+//! The client's help for receivers: signatures and encryption, against the
 //! real coordinator.
 
 use crate::callbacks::{push_to, spawn};
@@ -54,7 +54,7 @@ async fn every_push_of_the_coordinator_is_verified_and_typed() {
     assert_eq!(read.payload, Payload::SpawnRequested(Box::new(request)));
 }
 
-/// The queue's recipient, as its metadata tells others.
+/// The queue's recipient, as its metadata shows it to others.
 async fn published(repo: &RepoClient) -> Option<Recipient> {
     let queue = name("queue");
     let queue = repo.agent(&queue).await.unwrap();
@@ -75,7 +75,7 @@ fn written(from: &str, body: &str) -> NewMessage {
 }
 
 #[tokio::test]
-async fn what_is_sealed_is_read_at_the_other_end_and_nowhere_in_between() {
+async fn a_sealed_message_is_read_at_the_other_end_and_nowhere_in_between() {
     let mut coordinator = Coordinator::start(Options::default()).await;
     let world = coordinator.world().await;
     let (repo, dan) = (Repo::parse(&world.repo).unwrap(), world.dan.typed());

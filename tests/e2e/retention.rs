@@ -42,7 +42,7 @@ async fn acked_rows_go_after_a_day_and_delivered_ones_after_seven_but_never_the_
         (again.id.to_string(), again.status, again.body.as_str()),
         (ids[0].clone(), MessageStatus::Acked, "0")
     );
-    // The one that waits expires after seven days, which its sender is told.
+    // The waiting one expires after seven days, and its sender gets a notice.
     eventually("the delivered one to go", 90, || async {
         world.dan.receipt(&ids[1]).await.err().filter(|error| error.code() == Some(MessageNotFound))
     })
@@ -53,7 +53,7 @@ async fn acked_rows_go_after_a_day_and_delivered_ones_after_seven_but_never_the_
 }
 
 #[tokio::test]
-async fn a_message_that_nobody_takes_fails_when_its_time_is_over() {
+async fn a_message_that_is_not_taken_fails_when_its_time_is_over() {
     let world = scaled(20).await.world().await;
     agents(&world).await;
     let body = json!({"from": "ws", "to": "queue", "body": "x", "ttl_seconds": 10});

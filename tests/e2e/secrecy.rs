@@ -1,4 +1,4 @@
-//! What must not be found where.
+//! Secrets are found neither in the database nor in the logs.
 
 use crate::{agent, message, name, with_endpoint};
 use base64::Engine as _;

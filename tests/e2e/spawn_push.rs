@@ -60,7 +60,7 @@ async fn a_failing_endpoint_is_tried_again_but_not_for_what_was_taken_meanwhile(
 }
 
 #[tokio::test]
-async fn what_ended_while_it_waited_is_not_pushed() {
+async fn a_request_that_ended_while_it_waited_is_not_pushed() {
     let world = scaled(20).await.world().await;
     let sink = Sink::start(vec![after_four_seconds()]).await;
     push_to(&world, &sink.url).await;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// The image's name.
 const IMAGE: &str = "localhost/worker";
-/// What the image runs unless something else is said.
+/// The default command of the image.
 const COMMAND: &str =
     "CMD base64 -w0 \"$MULTICLAUDE_HYBRID_TASK_FILE\" >\"$MULTICLAUDE_HYBRID_SUMMARY_FILE\"";
 /// How long containers may take to be removed when a test has ended.

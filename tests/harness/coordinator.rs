@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 
-/// The key that sealed secrets are under unless told otherwise.
+/// The default key that secrets are sealed with.
 pub const MASTER_KEY: &str = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// How a coordinator is started.
@@ -71,7 +71,7 @@ fn wrangler() -> Command {
     tool("wrangler")
 }
 
-/// A port where nobody listens.
+/// A port that is free.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -220,7 +220,7 @@ impl Coordinator {
         Client::new(&self.url(), &self.admin).unwrap()
     }
 
-    /// A repo that nobody else uses, with tokens.
+    /// A repo for one test, with tokens.
     pub async fn world(&self) -> World {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let admin = self.client();

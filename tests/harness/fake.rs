@@ -1,4 +1,4 @@
-//! What answers where a coordinator is expected, and is none, or an evil one.
+//! A server in the place of a coordinator that is none, or an evil one.
 
 use axum::Router;
 use axum::body::Body;
@@ -7,7 +7,7 @@ use axum::http::Response;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 
-/// A server that answers whatever it is told to.
+/// A server whose answers the test chooses.
 #[derive(Debug)]
 pub struct Fake {
     /// Its base.

@@ -27,7 +27,7 @@ pub struct Ran {
     pub code: i32,
     /// What it printed.
     pub stdout: String,
-    /// What it said beside that.
+    /// What it printed on standard error.
     pub stderr: String,
 }
 
@@ -61,7 +61,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A new one, that nobody has used. Its `bin` comes first on the PATH.
+    /// A new one. Its `bin` comes first on the PATH.
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let home = dir.path().to_owned();

@@ -145,13 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_left_the_group_keeps_nobody_waiting() {
+    fn a_process_that_left_the_group_does_not_block_the_caller() {
         let said = refusal("perl -e 'setpgrp; sleep 30' & wait", b"");
         assert!(said.contains("Timeout"), "{said}");
     }
 
     #[test]
-    fn input_that_is_not_read_blocks_nobody() {
+    fn input_that_is_not_read_does_not_block_the_caller() {
         let input = vec![b'x'; 1 << 20];
         assert!(output(&mut sh("exit 0"), &input, LIMIT).status.success());
         assert!(refusal("sleep 600", &input).contains("did not end"));

@@ -14,7 +14,7 @@ struct State {
     answers: Mutex<Vec<u8>>,
 }
 
-/// What lies between a client and the coordinator, and can go wrong.
+/// A proxy between a client and the coordinator, which can go wrong.
 #[derive(Debug, Clone)]
 pub struct Proxy {
     state: Arc<State>,

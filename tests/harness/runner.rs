@@ -90,12 +90,12 @@ impl Runner {
         assert!(output.status.success(), "{output:?}\n{}", self.log());
     }
 
-    /// What the runner has logged.
+    /// The runner's log.
     pub fn log(&self) -> String {
         self.machine.read("runner.log")
     }
 
-    /// What the runner says of itself.
+    /// The status of the runner.
     pub fn status(&self) -> Value {
         self.machine.status("runner")
     }
@@ -140,7 +140,7 @@ pub fn marked(id: &str) -> Vec<u32> {
 impl Drop for Runner {
     fn drop(&mut self) {
         self.kill();
-        // Supervisors outlive the runner; here nobody comes after it.
+        // Supervisors outlive the runner, and here no other takes over.
         let dir = self.machine.path(".multiclaude-hybrid/runner/workers");
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
             let _ = fs::write(entry.path().join("stop"), "\"lease_lost\"");

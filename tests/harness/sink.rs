@@ -85,7 +85,7 @@ struct Shared {
     behind: Mutex<Option<String>>,
 }
 
-/// An endpoint that notes every push and answers as told.
+/// An endpoint that records every push and gives the answers that the test chooses.
 #[derive(Debug, Clone)]
 pub struct Sink {
     shared: Arc<Shared>,

@@ -148,7 +148,7 @@ impl Site {
         let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
         paths.sort();
-        // One may be half written: whoever waits looks again.
+        // One may be half written: the caller reads again.
         paths.iter().filter_map(|path| serde_json::from_slice(&fs::read(path).ok()?).ok()).collect()
     }
 
@@ -218,7 +218,7 @@ impl Site {
         .await;
     }
 
-    /// What the bridge says of itself.
+    /// The status of the bridge.
     pub fn status(&self) -> Value {
         self.machine.status("bridge")
     }

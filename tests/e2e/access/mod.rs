@@ -2,7 +2,7 @@
 //!
 //! One row a route says what each caller gets. The routes come from the
 //! document that the coordinator serves, so a route without a row fails here.
-//! What is asked for exists, and belongs to dan: a refusal is for the caller.
+//! Each call asks for something that exists and is dan's: a refusal is for the caller.
 
 mod rows;
 

@@ -70,7 +70,7 @@ pub(super) fn rows() -> Vec<Row> {
         Row("POST", at("/endpoint/secret"), None, MAIL),
         Row("POST", at("/endpoint/test"), None, OWN),
         Row("GET", at("/messages"), None, MAIL),
-        // 426: whoever gets as far as that may open it (streams.rs does).
+        // 426: the caller may open it, as tests of streams do.
         Row("GET", at("/stream"), None, [401, 401, 401, 403, 403, 426, 426, 426, 426]),
         Row(
             "POST",
@@ -92,7 +92,7 @@ pub(super) fn rows() -> Vec<Row> {
         Row("GET", repo("/workers"), None, REPO),
         Row("GET", repo("/workers/{id}"), None, REPO),
         Row("GET", repo("/workers/{id}/log"), None, OWN),
-        // Only who holds the lease, whoever that is: 409 for all others.
+        // Only the holder of the lease may: 409 for all others.
         Row(
             "PATCH",
             repo("/workers/{id}"),

@@ -1,4 +1,4 @@
-//! Who is there: heartbeats, what waits, incarnations that have ended.
+//! Presence: heartbeats, waiting messages, ended incarnations.
 
 use crate::{agent, code, fields, message, name};
 use e2e::{scaled, shared};
@@ -86,7 +86,7 @@ async fn a_stream_a_poll_and_an_acknowledgement_are_signs_of_life_and_keep_the_n
 }
 
 #[tokio::test]
-async fn a_caller_of_an_ended_incarnation_is_told_so_before_ownership_is_looked_at() {
+async fn an_ended_incarnation_is_reported_before_ownership_is_checked() {
     let world = shared().await.world().await;
     let old = world.dan.register(&agent("w")).await.unwrap();
     world.dan.update("w", &json!({"status": "stopped"})).await.unwrap();

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn what_a_runner_holds_a_callback_cannot_touch() {
+async fn a_callback_cannot_change_a_request_that_a_runner_holds() {
     let world = shared().await.world().await;
     let sink = Sink::start(vec![]).await;
     let secret = push_to(&world, &sink.url).await;

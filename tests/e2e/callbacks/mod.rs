@@ -1,4 +1,4 @@
-//! What comes back about requests for workers that were pushed.
+//! Callbacks about requests for workers that were pushed.
 
 mod forgery;
 mod repeats;
@@ -97,7 +97,7 @@ pub(crate) fn ids(sink: &Sink) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_endpoint_takes_renews_and_ends_a_request_and_whoever_asked_is_told() {
+async fn an_endpoint_takes_renews_and_ends_a_request_and_its_sender_gets_a_notice() {
     let world = shared().await.world().await;
     let sink = Sink::start(vec![]).await;
     let secret = push_to(&world, &sink.url).await;

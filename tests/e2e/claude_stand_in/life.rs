@@ -71,7 +71,7 @@ async fn mcp_servers_are_children_with_the_socket_in_their_environment() {
 }
 
 #[tokio::test]
-async fn what_was_only_queued_is_lost_when_a_killed_session_is_resumed() {
+async fn a_queued_prompt_is_lost_when_a_killed_session_is_resumed() {
     let pane = Pane::new(&[("CLAUDE_STAND_IN_TURN_MS", "3600000")]).await;
     pane.paste("taken", &["Enter"]);
     pane.line(ID, "taken", human("taken", "typed")).await;

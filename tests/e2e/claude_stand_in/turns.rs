@@ -1,4 +1,4 @@
-//! What is queued, and when it is taken; `/clear`.
+//! The queue, and when it is taken; `/clear`.
 
 use super::{ID, Pane, human, pair, peer};
 use serde_json::{Value, json};

@@ -23,7 +23,7 @@ async fn everything_but_health_needs_a_token() {
 }
 
 #[tokio::test]
-async fn whoami_tells_kind_owner_and_scope() {
+async fn whoami_shows_kind_owner_and_scope() {
     let world = shared().await.world().await;
     let who = world.ci.client.whoami().await.unwrap();
     assert_eq!((who.kind, who.owner.as_str()), (TokenKind::Service, "ci"));
@@ -138,7 +138,7 @@ async fn without_a_master_key_nothing_is_served_but_an_error_that_says_so() {
 }
 
 #[tokio::test]
-async fn head_is_get_without_a_body_and_options_tells_what_is_served() {
+async fn head_is_get_without_a_body_and_options_lists_the_methods() {
     let world = shared().await.world().await;
     let http = http();
     let url = format!("{}/repos/{}/agents", world.url, world.repo);

@@ -100,7 +100,7 @@ async fn tokens_are_managed_by_admins_alone() {
 }
 
 #[tokio::test]
-async fn the_list_of_tokens_tells_when_each_was_last_used() {
+async fn the_list_of_tokens_shows_when_each_was_last_used() {
     let world = shared().await.world().await;
     let wish = json!({"kind": "user", "owner": "dan", "repos": [world.repo]});
     let made = world.admin.create_token(&wish).await.unwrap();

@@ -117,7 +117,7 @@ async fn a_failed_message_is_not_seen() {
 }
 
 #[tokio::test]
-async fn a_report_that_says_nothing_or_not_seen_is_told_what_to_send() {
+async fn an_empty_report_or_one_of_not_seen_is_refused_with_a_hint() {
     let world = two_agents().await;
     let id = sent(&world).await;
     let of = async |body: Value| fields(world.ann.patch_message(&id, &body).await);

@@ -89,7 +89,7 @@ async fn an_endpoint_that_is_not_public_is_refused() {
 }
 
 #[tokio::test]
-async fn an_endpoint_test_tells_status_duration_and_error_class_and_no_bytes() {
+async fn an_endpoint_test_shows_status_duration_and_error_class_and_no_bytes() {
     let world = shared().await.world().await;
     let sink = Sink::start(vec![Answer::Status(503, vec![], "internal detail".into())]).await;
     let secret = pushed_to(&world, &sink.url).await.webhook_secret.unwrap();

@@ -1,4 +1,4 @@
-//! What an endpoint may do wrong, and what follows.
+//! Faults of endpoints, and their consequences.
 
 use super::{attempted, pushed_to, send};
 use crate::{message, name, send_many, status_is, with_endpoint};
@@ -22,7 +22,7 @@ async fn four_statuses_reject_a_message_for_good_and_the_next_one_goes() {
         assert_eq!(receipt.last_error.unwrap(), format!("http_{status}"));
     }
     assert_eq!(sink.received().len(), 5);
-    // Nothing fails silently: the sender is told, once each.
+    // Each failure is reported to its sender once.
     let notices = eventually("four notices", 10, || async {
         Some(world.dan.messages("ws", "").await.unwrap()).filter(|notices| notices.len() >= 4)
     })
@@ -76,7 +76,7 @@ async fn a_gone_endpoint_rests_until_it_is_set_again_or_a_test_succeeds() {
 }
 
 #[tokio::test]
-async fn twenty_times_500_then_200_is_delivered_at_last_and_delays_nobody_else() {
+async fn a_message_is_delivered_after_twenty_times_500_and_the_next_one_waits_for_it() {
     let world = scaled(4_000).await.world().await;
     let sink = Sink::start(vec![Answer::status(500); 20]).await;
     pushed_to(&world, &sink.url).await;
@@ -105,7 +105,7 @@ async fn retries_wait_for_their_steps_unless_retry_after_asks_for_another_time()
     let asks = |code, text: &str| {
         Answer::Status(code, vec![("retry-after", text.to_owned())], String::new())
     };
-    // What is neither a number nor a date in the future asks for nothing.
+    // Other values than a number or a date in the future are ignored.
     let sink = Sink::start(vec![
         asks(429, "-1"),
         asks(503, "1.5"),

@@ -103,7 +103,7 @@ async fn one_push_is_in_flight_at_a_time_and_the_order_is_kept() {
 }
 
 #[tokio::test]
-async fn what_was_polled_and_acknowledged_is_not_pushed() {
+async fn a_message_that_was_polled_and_acknowledged_is_not_pushed() {
     let world = shared().await.world().await;
     let later = Answer::Status(503, vec![("retry-after", "3600".into())], String::new());
     let sink = Sink::start(vec![later]).await;

@@ -26,7 +26,7 @@ pub(super) fn mailbox(coordinator: &Coordinator) -> PathBuf {
     databases.remove(0)
 }
 
-/// Runs a statement on a database that nobody has open.
+/// Runs a statement on a database that no process has open.
 pub(super) fn sql(database: &Path, statement: &str) {
     const RUN: &str = "const {DatabaseSync} = require('node:sqlite');\
         new DatabaseSync(process.argv[1]).exec(process.argv[2]);";

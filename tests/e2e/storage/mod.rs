@@ -110,7 +110,7 @@ async fn mail_for_one_incarnation_never_reaches_another() {
 }
 
 #[tokio::test]
-async fn what_waits_for_a_deregistered_agent_fails_and_its_senders_are_told_in_one_notice() {
+async fn mail_of_a_deregistered_agent_fails_and_each_sender_gets_one_notice() {
     let world = shared().await.world().await;
     for (client, name) in [(&world.dan, "ws"), (&world.ann, "other"), (&world.ann, "queue")] {
         client.register(&agent(name)).await.unwrap();
@@ -139,7 +139,7 @@ async fn a_notice_is_for_the_incarnation_that_sent() {
     world.dan.deregister("ws").await.unwrap();
     world.dan.register(&agent("ws")).await.unwrap();
     world.ann.deregister("queue").await.unwrap();
-    // A second failure, told to the new incarnation, comes after the first.
+    // The notice of a second failure goes to the new incarnation, after the first.
     world.ann.register(&agent("queue")).await.unwrap();
     let second = world.dan.send(&message("ws", "queue", "y"), None).await.unwrap().id.to_string();
     world.ann.deregister("queue").await.unwrap();

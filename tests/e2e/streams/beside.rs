@@ -82,8 +82,14 @@ async fn an_idle_stream_outlives_the_eviction_of_its_object() {
     }
 }
 
-/// Takes messages over streams that come and go, and notes what it confirmed.
-async fn come_and_go(ann: RepoClient, stop: Arc<AtomicBool>, seen: Arc<Mutex<Vec<String>>>) {
+/// Takes messages over streams that come and go, and records what it confirmed. Between
+/// two streams the endpoint gets some.
+async fn come_and_go(
+    ann: RepoClient,
+    sink: Sink,
+    stop: Arc<AtomicBool>,
+    seen: Arc<Mutex<Vec<String>>>,
+) {
     let mut round = 0;
     while !stop.load(Ordering::Relaxed) {
         round += 1;
@@ -101,7 +107,10 @@ async fn come_and_go(ann: RepoClient, stop: Arc<AtomicBool>, seen: Arc<Mutex<Vec
             }
         }
         let _ = stream.close().await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        let (before, until) = (sink.received().len(), Instant::now() + Duration::from_secs(5));
+        while sink.received().len() < before + 4 && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 
@@ -114,7 +123,12 @@ async fn stream_and_endpoint_together_lose_nothing_while_one_comes_and_goes_and_
     let queue = with_endpoint("queue", &sink.url);
     world.ann.register(&queue).await.unwrap();
     let (stop, streamed) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::default()));
-    let client = tokio::spawn(come_and_go(world.ann.clone(), stop.clone(), Arc::clone(&streamed)));
+    let client = tokio::spawn(come_and_go(
+        world.ann.clone(),
+        sink.clone(),
+        stop.clone(),
+        Arc::clone(&streamed),
+    ));
     let kills = if std::env::var("SOAK").is_ok() { 10 } else { 2 };
     let mut accepted = Vec::new();
     // A round lasts until both ways have taken part in it.

@@ -46,7 +46,7 @@ async fn delivery_is(world: &World, wanted: Delivery) {
 }
 
 #[tokio::test]
-async fn what_waits_comes_in_order_and_the_next_only_after_the_answer() {
+async fn waiting_messages_come_in_order_and_the_next_only_after_the_answer() {
     let world = two_agents().await;
     let early = send(&world, "early").await;
     let mut stream = open(&world.ann).await;
@@ -95,7 +95,7 @@ async fn an_answer_may_say_that_the_agent_has_seen_it_at_once_or_later() {
 }
 
 #[tokio::test]
-async fn a_wrong_answer_is_told_and_the_stream_goes_on() {
+async fn a_wrong_answer_is_refused_and_the_stream_goes_on() {
     let world = two_agents().await;
     let sent = send(&world, "hello").await;
     let mut stream = open(&world.ann).await;

@@ -50,7 +50,7 @@ async fn by_ws(world: &World, task: &str) -> SpawnRequest {
     spawn(&world.dan, &json!({"task": task, "spawned_by": "ws"})).await.unwrap()
 }
 
-/// The ids of the requests that `ws` was told of, once there are `count`.
+/// The ids of the requests that `ws` got notices of, once there are `count`.
 async fn told(world: &World, count: usize) -> BTreeSet<String> {
     eventually("the notices", 20, || async {
         let notices = world.dan.messages("ws", "").await.unwrap();
@@ -62,7 +62,7 @@ async fn told(world: &World, count: usize) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn who_cancels_its_own_request_is_not_told_that_it_was_cancelled() {
+async fn an_agent_that_cancels_its_own_request_gets_no_notice_of_that() {
     let world = shared().await.world().await;
     let admin = world.dan.with_token(&shared().await.admin);
     world.dan.register(&agent("ws")).await.unwrap();
@@ -119,7 +119,7 @@ async fn a_claims_key_is_free_again_after_the_end() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_to_be_cancelled_is_given_to_nobody_else() {
+async fn a_request_that_is_to_be_cancelled_is_given_to_no_other_runner() {
     // A lease of 300 s is 3 s.
     let world = scaled(100).await.world().await;
     spawn(&world.dan, &json!({"task": "x", "retry": true})).await.unwrap();

@@ -49,7 +49,7 @@ async fn the_third_lease_that_ends_before_a_start_fails_the_request() {
 }
 
 #[tokio::test]
-async fn a_started_worker_is_given_to_nobody_else_may_come_back_late_and_fails_after_an_hour() {
+async fn a_started_worker_is_given_to_no_other_runner_may_come_back_late_and_fails_after_an_hour() {
     // A lease of 600 s is 6 s here, one of 30 s is 0.3 s, the hour 36 s.
     let world = scaled(100).await.world().await;
     let asked = spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
@@ -85,7 +85,7 @@ async fn with_retry_a_started_worker_whose_lease_ends_is_claimed_again() {
 }
 
 #[tokio::test]
-async fn the_scheduled_handler_notices_leases_when_nobody_asks() {
+async fn the_scheduled_handler_ends_leases_without_a_request() {
     let coordinator = scaled(300).await;
     let world = coordinator.world().await;
     world.dan.register(&agent("ws")).await.unwrap();

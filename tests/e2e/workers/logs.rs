@@ -1,4 +1,4 @@
-//! What a runner reports of a worker that is at work.
+//! Reports of a runner while its worker is at work.
 
 use super::{claim, get, patch, spawn};
 use crate::{code, fields};

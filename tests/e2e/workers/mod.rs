@@ -43,7 +43,7 @@ async fn get(client: &RepoClient, request: &SpawnRequest) -> SpawnRequest {
     client.worker(&request.id).await.unwrap()
 }
 
-/// What the audit log says of a request, the newest first.
+/// The actions that the audit log has of a request, the newest first.
 async fn recorded(world: &World, request: &SpawnRequest) -> Vec<&'static str> {
     let mut entries = world.ci.audit(100).await.unwrap();
     entries.retain(|entry| entry.subject == request.id.as_str());
@@ -56,7 +56,7 @@ async fn limits(world: &World, per_minute: u32, workers: u32) {
 }
 
 #[tokio::test]
-async fn a_request_is_claimed_started_and_completed_and_whoever_asked_is_told() {
+async fn a_request_is_claimed_started_and_completed_and_its_sender_gets_a_notice() {
     let world = shared().await.world().await;
     world.dan.register(&agent("ws")).await.unwrap();
     let wish = json!({"task": "Fix auth\nbug \u{1F41B}", "spawned_by": "ws", "metadata": {"branch": "main"}});
@@ -81,7 +81,7 @@ async fn a_request_is_claimed_started_and_completed_and_whoever_asked_is_told() 
         .unwrap();
     assert_eq!((done.status, done.summary.as_deref()), (SpawnStatus::Completed, Some("PR #7")));
     assert!(done.finished_at.is_some());
-    // The end may be repeated, and is told once.
+    // The end may be repeated, and there is one notice.
     patch(&world.ci, &claimed, json!({"status": "completed"})).await.unwrap();
     let told = world.dan.messages("ws", "wait=10").await.unwrap();
     assert!(

@@ -35,7 +35,7 @@ async fn a_request_that_is_given_back_is_as_if_it_had_never_been_claimed() {
 }
 
 #[tokio::test]
-async fn what_has_started_is_given_back_with_retry_only() {
+async fn a_started_request_is_given_back_with_retry_only() {
     let world = shared().await.world().await;
     for retry in [false, true] {
         spawn(&world.dan, &json!({"task": "t", "retry": retry})).await.unwrap();
@@ -56,7 +56,7 @@ async fn what_has_started_is_given_back_with_retry_only() {
 }
 
 #[tokio::test]
-async fn what_was_to_be_cancelled_has_failed_when_it_is_given_back() {
+async fn a_request_to_be_cancelled_has_failed_when_it_is_given_back() {
     let world = shared().await.world().await;
     spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
     let held = claim(&world.ci, &json!({})).await.unwrap();
@@ -95,7 +95,7 @@ async fn a_claim_that_was_given_back_does_not_count_towards_the_three() {
 }
 
 #[tokio::test]
-async fn what_is_given_back_is_pushed_again() {
+async fn a_request_that_is_given_back_is_pushed_again() {
     let world = shared().await.world().await;
     let sink = Sink::start(vec![]).await;
     push_to(&world, &sink.url).await;

@@ -36,7 +36,7 @@ async fn a_request_says_when_a_runner_last_asked_for_work_in_its_repo() {
     let other = shared().await.world().await;
     assert!(claim(&other.ci, &json!({})).await.is_none());
     assert!(seen(&other.dan).await.is_some());
-    // Whoever repeats the request is told, too; nobody else.
+    // A repeat of the request shows it, too, and no other answer.
     let ask = async || {
         let key = [("idempotency-key", "k")];
         let body = json!({"task": "t"});
