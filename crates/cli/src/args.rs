@@ -118,8 +118,8 @@ impl Cli {
         let limit = self.timeout.map(Duration::from_secs);
         let timeout = limit.unwrap_or(TIMEOUT);
         let mut session = match (Session::open(Output::new(self.json), timeout), &self.command) {
-            (Err(failure), Command::Doctor(args)) => {
-                return args.run_without_settings(Output::new(self.json), failure);
+            (Err(failure), Command::Doctor(_)) => {
+                return doctor::DoctorArgs::run_without_settings(Output::new(self.json), failure);
             }
             (opened, _) => opened?,
         };

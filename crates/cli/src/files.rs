@@ -44,7 +44,7 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Outcome {
 /// has left of a secret.
 #[derive(Debug)]
 pub struct Draft {
-    draft: PathBuf,
+    beside: PathBuf,
     path: PathBuf,
     is_placed: bool,
 }
@@ -52,10 +52,10 @@ pub struct Draft {
 impl Draft {
     /// Writes the next content of `path`. The caller holds the lock of the home.
     pub fn write(path: &Path, content: &[u8]) -> Outcome<Self> {
-        let draft = Self { draft: draft_of(path), path: path.to_owned(), is_placed: false };
+        let draft = Self { beside: draft_of(path), path: path.to_owned(), is_placed: false };
         let write = || {
-            remove(&draft.draft)?;
-            write_new(&draft.draft, 0o600, content, |_| Ok(()))
+            remove(&draft.beside)?;
+            write_new(&draft.beside, 0o600, content, |_| Ok(()))
         };
         write().map_err(io("write", path))?;
         Ok(draft)
@@ -72,7 +72,7 @@ impl Draft {
 
     /// Replaces the file in one step, which takes no room on the disk.
     pub fn place(mut self) -> Outcome {
-        fs::rename(&self.draft, &self.path).map_err(io("write", &self.path))?;
+        fs::rename(&self.beside, &self.path).map_err(io("write", &self.path))?;
         self.is_placed = true;
         Ok(())
     }
@@ -82,7 +82,7 @@ impl Drop for Draft {
     fn drop(&mut self) {
         if !self.is_placed {
             // The next write removes what cannot be removed now.
-            let _ = fs::remove_file(&self.draft);
+            let _ = fs::remove_file(&self.beside);
         }
     }
 }

@@ -146,6 +146,7 @@ impl Output {
 
     /// Refuses a closed standard output, for results that are shown only once or are marked
     /// as seen when they are shown.
+    #[expect(clippy::unused_self, reason = "it is about this output")]
     pub fn must_be_seen(self) -> Outcome {
         if is_read() {
             return Ok(());
@@ -167,6 +168,16 @@ impl Output {
                 print(&styled(text.trim_end()));
             }
         }
+    }
+
+    /// Prints a list: JSON for programs; for people the text of `human`, or `empty`.
+    pub fn list<T: Serialize>(
+        self,
+        items: &[T],
+        empty: impl FnOnce() -> String,
+        human: impl FnOnce(&[T]) -> String,
+    ) {
+        self.show(&items, || if items.is_empty() { empty() } else { human(items) });
     }
 
     /// Prints one entry of an endless list: a line of JSON, or what `human` says.

@@ -132,6 +132,7 @@ impl Service {
     }
 
     /// Lets it go on after the user has logged out.
+    #[expect(clippy::unused_self, reason = "it is about this service")]
     pub fn linger(&self) -> Outcome {
         run("loginctl", &["enable-linger"]).map(|_| ())
     }

@@ -118,10 +118,7 @@ impl AgentsArgs {
             owner: args.owner.clone(),
         };
         let agents = at.client.agents(&filter).await?;
-        session.out.show(&agents, || match agents.as_slice() {
-            [] => format!("no agents in {}", at.repo),
-            agents => listed(agents),
-        });
+        session.out.list(&agents, || format!("no agents in {}", at.repo), listed);
         Ok(())
     }
 }

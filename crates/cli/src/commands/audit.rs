@@ -32,10 +32,7 @@ impl AuditArgs {
                  multiclaude-hybrid login. If not, ask the coordinator's admin",
             )
         })?;
-        session.out.show(&entries, || match entries.as_slice() {
-            [] => format!("the audit log of {} is empty", at.repo),
-            entries => listed(entries),
-        });
+        session.out.list(&entries, || format!("the audit log of {} is empty", at.repo), listed);
         Ok(())
     }
 }

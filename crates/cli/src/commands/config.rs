@@ -146,7 +146,7 @@ impl ConfigArgs {
             let at = session.in_repo(Some(repo.as_str()), Need::Manage)?;
             let done = self.change_shared(&at).await;
             done.map_err(|failure| {
-                failure.instead(
+                session.explain(failure, &at.login).instead(
                     Exit::Forbidden,
                     "the shared configuration takes a service or an admin token: ask the coordinator's \
                      admin, or log in with such a token. --hybrid and --api-endpoint need none",

@@ -25,7 +25,7 @@ impl DoctorArgs {
         report(session.out, &doctor::all(session, only.as_ref()).await)
     }
 
-    pub fn run_without_settings(&self, out: Output, failure: Failure) -> Outcome {
+    pub fn run_without_settings(out: Output, failure: Failure) -> Outcome {
         let session = Session::without_settings(out)?;
         report(out, &doctor::without_settings(&session, failure))
     }

@@ -154,10 +154,9 @@ impl InboxArgs {
         let reader = Reader::new(session, &at.repo);
         let opened: Vec<Opened> =
             messages.into_iter().map(|message| reader.open(message)).collect();
-        session.out.show(&opened, || match opened.as_slice() {
-            [] => format!("no messages for {name} in {}", at.repo),
-            opened => opened.iter().map(text).collect::<Vec<_>>().join("\n"),
-        });
+        let empty = || format!("no messages for {name} in {}", at.repo);
+        let all = |opened: &[Opened]| opened.iter().map(text).collect::<Vec<_>>().join("\n");
+        session.out.list(&opened, empty, all);
         if more {
             session.out.warn("there are more messages: acknowledge these first, or raise --limit");
         }

@@ -235,10 +235,7 @@ impl WorkersArgs {
     async fn list(&self, session: &Session, args: &ListArgs) -> Outcome {
         let at = session.in_repo(self.repo.given(), Need::Use)?;
         let requests = at.client.workers(args.status).await?;
-        session.out.show(&requests, || match requests.as_slice() {
-            [] => format!("no requests for workers in {}", at.repo),
-            requests => listed(requests),
-        });
+        session.out.list(&requests, || format!("no requests for workers in {}", at.repo), listed);
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ const UNLOCKING: Duration = Duration::from_mins(1);
 const ALONE: Duration = Duration::from_secs(5);
 
 /// Runs on a thread of its own: the keychain's client blocks, for ever if the
-/// keychain says nothing, and may bring an async runtime along.
+/// keychain does not answer, and may bring an async runtime along.
 fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(work()));

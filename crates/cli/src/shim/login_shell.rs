@@ -99,8 +99,8 @@ pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
 }
 
 /// An interactive shell takes the terminal for itself if its session has one,
-/// and stops what it was taken from. Where neither helper exists the shell
-/// runs in our session.
+/// and stops what it was taken from. Without either helper the shell runs in our
+/// session.
 fn in_own_session(shell: &Path) -> Command {
     if let Some(setsid) = on_path("setsid") {
         let mut command = Command::new(setsid);

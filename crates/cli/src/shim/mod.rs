@@ -62,8 +62,8 @@ pub enum Message {
 }
 
 /// Does what `multiclaude` with these arguments (without the program's name)
-/// shall do. Where that is the real program's work alone, it never returns:
-/// the process becomes that program.
+/// shall do. If that is the real program's work alone, it never returns: the process becomes
+/// that program.
 pub fn run(args: &[OsString], hooks: &dyn Hooks) -> ExitCode {
     let search = Search::here(Home::SHIM);
     ExitCode::from(match decide(&search, hooks, args) {

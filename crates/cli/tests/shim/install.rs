@@ -269,11 +269,11 @@ fn other_files_in_our_directory_survive() {
 #[test]
 fn the_report_names_the_shells_that_do_not_see_it_yet() {
     let person = Person::new(&[]);
-    let said = person.install("/bin/bash").to_string();
-    assert!(said.contains("respawn-window"), "{said}");
-    assert!(said.contains(".bashrc"), "{said}");
-    let said = uninstall(&person.dotfiles).unwrap().to_string();
-    assert!(said.contains("removed") && said.contains("hash -r"), "{said}");
+    let report = person.install("/bin/bash").to_string();
+    assert!(report.contains("respawn-window"), "{report}");
+    assert!(report.contains(".bashrc"), "{report}");
+    let report = uninstall(&person.dotfiles).unwrap().to_string();
+    assert!(report.contains("removed") && report.contains("hash -r"), "{report}");
 }
 
 #[test]

@@ -8,8 +8,8 @@ use crate::settings::{Nickname, origin};
 use multiclaude_hybrid_client::protocol::Repo;
 use std::borrow::Cow;
 
-/// Notes what multiclaude's `name` means. What was decided about the repo that
-/// it meant before holds for this one, too.
+/// Notes the repo of multiclaude's `name`. The settings of the repo that the name had before
+/// hold for this one, too.
 pub(super) fn set(session: &mut Session, name: &str, repo: &Repo) -> Outcome {
     check(name)?;
     let state = session.state()?;

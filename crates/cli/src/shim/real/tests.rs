@@ -112,8 +112,8 @@ fn an_empty_entry_is_the_current_directory() {
 #[test]
 fn a_failed_search_says_where_it_looked_and_what_to_do() {
     let disk = Disk::new();
-    let said = disk.search(&["one", "two"], &[]).find().unwrap_err().to_string();
-    assert!(said.contains("`multiclaude`"), "{said}");
-    assert!(said.contains(&disk.at("one").display().to_string()), "{said}");
-    assert!(said.contains("shim uninstall"), "{said}");
+    let error = disk.search(&["one", "two"], &[]).find().unwrap_err().to_string();
+    assert!(error.contains("`multiclaude`"), "{error}");
+    assert!(error.contains(&disk.at("one").display().to_string()), "{error}");
+    assert!(error.contains("shim uninstall"), "{error}");
 }
