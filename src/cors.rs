@@ -1,7 +1,6 @@
 //! Cross-origin requests: off unless `ALLOWED_ORIGINS` names the origin, and
 //! the headers that keep browsers from doing what nobody asked for.
 
-use crate::settings::Settings;
 use worker::Headers;
 
 /// What a page may send beside a plain request.
@@ -57,12 +56,12 @@ pub fn secure(headers: &Headers, url: &str) -> worker::Result<()> {
 pub fn cross(
     headers: &Headers,
     origin: Option<&str>,
-    settings: &Settings,
+    allowed_origins: &[String],
     preflight: bool,
 ) -> worker::Result<()> {
     headers.append("vary", "origin")?;
     let allowed = |origin: &&str| {
-        let mut known = settings.allowed_origins.iter();
+        let mut known = allowed_origins.iter();
         known.any(|known| known == origin || known == "*")
     };
     let Some(origin) = origin.filter(allowed) else {

@@ -88,7 +88,7 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
     }
     cors::secure(headers, &url)?;
     if let Some(settings) = &cross {
-        cors::cross(headers, origin.as_deref(), settings, method == "OPTIONS")?;
+        cors::cross(headers, origin.as_deref(), &settings.allowed_origins, method == "OPTIONS")?;
     }
     log::answered(&log::Answered {
         method: &method,
