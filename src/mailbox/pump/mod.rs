@@ -14,6 +14,7 @@ use super::object::Inner;
 use crate::{clock, log};
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::mailbox::{Alarm, Event, Follow, Need, Next, Run};
+use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::message::FailureReason;
 use std::rc::Rc;
 use std::time::Duration;
@@ -31,7 +32,7 @@ const SET_TRIES: u32 = 10;
 impl Inner {
     /// Does what follows from an event: begins a run, sets the alarm.
     pub(super) fn follow(self: &Rc<Self>, event: Event) -> Result<(), Refused> {
-        let Follow { alarm, run, .. } = self.decide(event)?;
+        let Follow { alarm, run, .. } = self.decide(event);
         if let Some(run) = run {
             let inner = Rc::clone(self);
             self.state.wait_until(async move {
@@ -42,12 +43,14 @@ impl Inner {
         self.change_alarm(alarm)
     }
 
-    fn decide(&self, event: Event) -> Result<Follow, Refused> {
+    fn decide(&self, event: Event) -> Follow {
         let now = clock::now();
         let need = self.with(|core| core.need(now)).unwrap_or(Need::to_load(now));
-        let (pump, follow) = self.pump.get().after(event, need, now, &self.settings()?.timing);
+        // An alarm is set even if the settings cannot be read.
+        let timing = self.settings().map_or_else(|_| Timing::default(), |all| all.timing.clone());
+        let (pump, follow) = self.pump.get().after(event, need, now, &timing);
         self.pump.set(pump);
-        Ok(follow)
+        follow
     }
 
     /// The alarm went off, and is consumed. Another one is set before any work, in case
@@ -55,7 +58,7 @@ impl Inner {
     pub(super) async fn wake(self: &Rc<Self>) -> Result<(), Refused> {
         self.pump.set(self.pump.get().with_alarm(None));
         self.load()?;
-        let Follow { alarm, run, .. } = self.decide(Event::Alarm)?;
+        let Follow { alarm, run, .. } = self.decide(Event::Alarm);
         self.change_alarm(alarm)?;
         match run {
             Some(run) => self.run(run).await,
@@ -69,7 +72,7 @@ impl Inner {
     pub(super) async fn wake_later(&self) -> Result<(), Refused> {
         let mut tries = 0;
         loop {
-            let set = self.change_alarm(self.decide(Event::AlarmFailed)?.alarm);
+            let set = self.change_alarm(self.decide(Event::AlarmFailed).alarm);
             tries += 1;
             if set.is_ok() || tries == SET_TRIES {
                 return set;
@@ -89,7 +92,7 @@ impl Inner {
             self.log_fault("load", loaded);
             Event::RunFailed
         });
-        let Follow { alarm, flush, .. } = self.decide(event)?;
+        let Follow { alarm, flush, .. } = self.decide(event);
         let changed = self.change_alarm(alarm);
         if flush {
             self.flush_later().await;
@@ -130,7 +133,8 @@ impl Inner {
     /// while.
     async fn flush_later(&self) {
         Delay::from(MARK_DELAY).await;
-        let flushed = self.decide(Event::Flushed).and_then(|_| self.flush());
+        self.decide(Event::Flushed);
+        let flushed = self.flush();
         self.log_fault("flush", flushed);
         let rows = self.sql.take_rows();
         if rows > 0 {
