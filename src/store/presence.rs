@@ -70,12 +70,12 @@ pub async fn heartbeats(
          value ->> 'status' AS status, value -> 'metadata' AS metadata, key FROM json_each(?1))";
     let update = format!(
         "UPDATE agents SET last_seen = max(last_seen, ?4), status = coalesce(beat.status, agents.status), \
-         metadata = iif(beat.metadata = 'null', agents.metadata, beat.metadata) \
+         metadata = coalesce(beat.metadata, agents.metadata) \
          FROM {BEATS} AS beat WHERE agents.repo = ?2 AND agents.name = beat.name \
          AND agents.deleted_at IS NULL AND (beat.id IS NULL OR beat.id = agents.id) \
          AND (?3 IS NULL OR agents.owner = ?3) AND (agents.last_seen <= ?5 \
          OR agents.status <> coalesce(beat.status, agents.status) \
-         OR agents.metadata <> iif(beat.metadata = 'null', agents.metadata, beat.metadata))"
+         OR agents.metadata <> coalesce(beat.metadata, agents.metadata))"
     );
     let answer = format!(
         "SELECT json_group_array(json_object('name', beat.name, 'result', CASE \

@@ -12,12 +12,13 @@ use serde_json::{Map, Value, json};
 /// `schema`, or `null`, which stands for absent.
 pub(crate) fn or_null(schema: Value) -> Value {
     let mut schema = schema;
-    match schema.get("type").and_then(Value::as_str).map(str::to_owned) {
-        Some(kind) => {
-            schema["type"] = json!([kind, "null"]);
+    let kind = schema.get("type").and_then(Value::as_str).map(str::to_owned);
+    match (kind, schema.as_object_mut()) {
+        (Some(kind), Some(map)) => {
+            map.insert("type".to_owned(), json!([kind, "null"]));
             schema
         }
-        None => either(schema, json!({ "type": "null" })),
+        _ => either(schema, json!({ "type": "null" })),
     }
 }
 
