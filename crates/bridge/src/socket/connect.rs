@@ -97,7 +97,9 @@ impl BridgeClient {
         let mut from = BufReader::new(from);
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let can_post = self.can_post;
-        write(&mut to, &FromAgent::Hello { version, agent: None, can_post }).await?;
+        // The other end may refuse this process, and close, before it reads the hello: the
+        // write fails then, and the reason is there all the same.
+        let _ = write(&mut to, &FromAgent::Hello { version, agent: None, can_post }).await;
         match read(&mut from).await? {
             Some(ToAgent::Welcome { local, name, repo }) => {
                 self.state.send_replace(Connected::As { local, name, repo });
