@@ -3,7 +3,7 @@
 //! `body!` makes four things of one description: the type, the reader, which names every
 //! fault and not only the first one, the writer, and (with the feature `schema`) the JSON
 //! Schema. A field is its documentation, its type, whether it must be there
-//! ([`presence`]), and the rule for its value ([`rules`]):
+//! (`presence`), and the rule for its value (`rules`):
 //!
 //! ```text
 //! body! {
