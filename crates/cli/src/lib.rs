@@ -3,26 +3,26 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`args`], [`commands`] | the command line, and its commands |
-//! | [`session`] | from the command line to a client: repo, coordinator and token |
-//! | [`remote`] | which repo a git remote names, and at which host |
-//! | [`ids`], [`received`] | ids as people type them: whole, or a unique beginning |
-//! | [`sender`] | the sender: an agent by its worktree, or the person |
-//! | [`types`] | the types of agents, and the merge-queue |
-//! | [`settings`], [`secrets`] | logins and repos of this machine; tokens and keys |
-//! | [`home`], [`files`] | paths; private files, and files that are replaced as a whole |
-//! | [`spelled`] | arguments with the words that gave them |
-//! | [`bridge`] | the state of the running bridge |
-//! | [`claude_code`] | Claude Code's settings of this user |
-//! | [`machine`] | this machine for the bridge: settings, logins and keys |
-//! | [`crypt`] | end-to-end encryption, with keys and pins on disk |
-//! | [`multiclaude`] | the real program's files |
-//! | [`shim`], [`hooks`] | the same binary, called `multiclaude`, and our answers to it |
-//! | [`service`] | the bridge as a service of the user's |
-//! | [`doctor`] | the checks behind `doctor` |
-//! | [`failure`], [`output`], [`table`], [`redact`] | errors and exit statuses; text, JSON and tables |
-//! | [`help`], [`completion`] | groups, examples and manual pages of all commands, and what shells complete |
-//! | [`progress`] | waiting for a worker or a message |
+//! | `args`, `commands` | the command line, and its commands |
+//! | `session` | from the command line to a client: repo, coordinator and token |
+//! | `remote` | which repo a git remote names, and at which host |
+//! | `ids`, `received` | ids as people type them: whole, or a unique beginning |
+//! | `sender` | the sender: an agent by its worktree, or the person |
+//! | `types` | the types of agents, and the merge-queue |
+//! | `settings`, `secrets` | logins and repos of this machine; tokens and keys |
+//! | `home`, `files` | paths; private files, and files that are replaced as a whole |
+//! | `spelled` | arguments with the words that gave them |
+//! | `bridge` | the state of the running bridge |
+//! | `claude_code` | Claude Code's settings of this user |
+//! | `machine` | this machine for the bridge: settings, logins and keys |
+//! | `crypt` | end-to-end encryption, with keys and pins on disk |
+//! | `multiclaude` | the real program's files |
+//! | `shim`, `hooks` | the same binary, called `multiclaude`, and our answers to it |
+//! | `service` | the bridge as a service of the user's |
+//! | `doctor` | the checks behind `doctor` |
+//! | `failure`, `output`, `table`, `redact` | errors and exit statuses; text, JSON and tables |
+//! | `help`, `completion` | groups, examples and manual pages of all commands, and what shells complete |
+//! | `progress` | waiting for a worker or a message |
 //!
 //! *In scope:* one command, one run. *Out of scope:* the wire (the client
 //! crate), decisions of the coordinator.

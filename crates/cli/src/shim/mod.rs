@@ -4,12 +4,12 @@
 //! program. It takes the few lines that are ours, and hands everything else on
 //! with identical arguments, terminal and exit code.
 //!
-//! - [`route`]: which of the two programs a line is for. Pure.
-//! - [`real`]: finds the real program, never itself, and becomes it.
+//! - `route`: which of the two programs a line is for. Pure.
+//! - `real`: finds the real program, never itself, and becomes it.
 //! - `chain`: how two shims on one PATH don't call each other for ever.
-//! - [`tmux`]: the one call of tmux that is answered for the caller's own pane.
-//! - [`install`]: makes the links and puts them on the PATH of login shells.
-//! - [`login_shell`]: asks such a shell what it finds.
+//! - `tmux`: the one call of tmux that is answered for the caller's own pane.
+//! - `install`: makes the links and puts them on the PATH of login shells.
+//! - `login_shell`: asks such a shell what it finds.
 //!
 //! It does not know our own commands, but asks them: see [`Hooks`].
 
