@@ -5,8 +5,8 @@ use crate::context::{Context, Parts};
 use crate::error::{ApiError, no_such_path};
 use crate::extract::Handler as _;
 use crate::handlers::{
-    agents, audit, callbacks, config, endpoint, leases, messages, reference, stream, system,
-    tokens, workers,
+    agents, audit, callbacks, config, endpoint, leases, messages, reference, registration, stream,
+    system, tokens, workers,
 };
 use multiclaude_hybrid_protocol::ErrorCode;
 use std::future::Future;
@@ -46,7 +46,7 @@ routes! {
     Post   "/v1/tokens" => tokens::create;
     Get    "/v1/tokens" => tokens::list;
     Delete "/v1/tokens/{id}" => tokens::delete;
-    Post   "/v1/repos/{repo}/agents" => agents::register;
+    Post   "/v1/repos/{repo}/agents" => registration::register;
     Get    "/v1/repos/{repo}/agents" => agents::list;
     Get    "/v1/repos/{repo}/agents/{name}" => agents::get;
     Patch  "/v1/repos/{repo}/agents/{name}" => agents::update;

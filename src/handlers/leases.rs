@@ -91,7 +91,7 @@ pub async fn update(
     id: SpawnId,
     Json(wish): Json<WorkerUpdate>,
 ) -> Handled {
-    let row = until_written(async || {
+    let (row, made) = until_written(async || {
         let row = store::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
         let holds = holds(&context, &row, &wish.lease_token);
         let timing = &context.settings.timing;
@@ -103,19 +103,19 @@ pub async fn update(
         }
         let written = write(&context, &caller, &row, &updated, &wish).await?;
         Ok(written.map(|row| {
-            let made = made(row.status);
+            let made = made_by(row.status);
             (row, made)
         }))
     })
     .await?;
-    if let (row, Some(made)) = &row {
-        outbox::drain_later(&context, &row.repo, *made);
+    if let Some(made) = made {
+        outbox::drain_later(&context, &caller.repo, made);
     }
-    text(200, row.0.wire)
+    text(200, row.wire)
 }
 
-/// What a request that has just got this status leaves to be sent.
-fn made(status: SpawnStatus) -> Option<Made> {
+/// The outgoing work of a request that has just got this status.
+fn made_by(status: SpawnStatus) -> Option<Made> {
     match status {
         SpawnStatus::InProgress => None,
         SpawnStatus::Pending => Some(Made::Push),

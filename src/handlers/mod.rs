@@ -8,6 +8,7 @@ pub mod endpoint;
 pub mod leases;
 pub mod messages;
 pub mod reference;
+pub mod registration;
 pub mod stream;
 pub mod system;
 pub mod tokens;

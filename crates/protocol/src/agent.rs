@@ -2,13 +2,12 @@
 
 pub use crate::body::ENDPOINT_MAX;
 use crate::body::presence::{Presence, optional};
-use crate::body::rules::url;
+use crate::body::text::url;
 use crate::body::{Fields, body};
 use crate::metadata::Metadata;
 use crate::webhook::Secret;
 use crate::wire_enum::wire_enum;
 use crate::{AgentId, AgentName, Owner, Repo, Timestamp};
-use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
 
 wire_enum!(
@@ -132,16 +131,11 @@ impl Presence for EndpointField {
         })
     }
 
-    fn write<M: SerializeMap>(
-        &self,
-        map: &mut M,
-        name: &'static str,
-        value: &EndpointChange,
-    ) -> Result<(), M::Error> {
+    fn written<'a>(&self, value: &'a EndpointChange) -> Option<impl Serialize + 'a> {
         match value {
-            EndpointChange::Keep => Ok(()),
-            EndpointChange::Clear => map.serialize_entry(name, ""),
-            EndpointChange::Set(url) => map.serialize_entry(name, url),
+            EndpointChange::Keep => None,
+            EndpointChange::Clear => Some(""),
+            EndpointChange::Set(url) => Some(url),
         }
     }
 

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::io::BufReader;
+use tokio::io::{AsyncBufRead, AsyncWrite, BufReader};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
@@ -95,12 +95,7 @@ impl BridgeClient {
     ) -> io::Result<Option<String>> {
         let (from, mut to) = unix::connect(&self.socket).await?.into_split();
         let mut from = BufReader::new(from);
-        let version = env!("CARGO_PKG_VERSION").to_owned();
-        let can_post = self.can_post;
-        // The other end may refuse this process, and close, before it reads the hello: the
-        // write fails then, and the reason is there all the same.
-        let _ = write(&mut to, &FromAgent::Hello { version, agent: None, can_post }).await;
-        match read(&mut from).await? {
+        match greet(&mut from, &mut to, self.can_post).await? {
             Some(ToAgent::Welcome { local, name, repo }) => {
                 self.state.send_replace(Connected::As { local, name, repo });
             }
@@ -168,5 +163,35 @@ impl BridgeClient {
             Ok(Ok(result)) => result,
             _ => Err(lost.to_owned()),
         }
+    }
+}
+
+/// Introduces this process; the answer of the other end. It may refuse the process, and
+/// close, before it reads the hello: the write fails then, and the reason is there.
+async fn greet(
+    from: &mut (impl AsyncBufRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    can_post: bool,
+) -> io::Result<Option<ToAgent>> {
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let _ = write(to, &FromAgent::Hello { version, agent: None, can_post }).await;
+    read(from).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{duplex, split};
+
+    #[tokio::test]
+    async fn a_process_that_is_refused_before_its_hello_gets_the_reason() {
+        let (here, mut there) = duplex(1024);
+        let refusal = ToAgent::Refused { reason: "not of this worker".to_owned() };
+        write(&mut there, &refusal).await.unwrap();
+        drop(there);
+        let (from, mut to) = split(here);
+        let answer = greet(&mut BufReader::new(from), &mut to, true).await.unwrap();
+        let Some(ToAgent::Refused { reason }) = answer else { panic!("no refusal") };
+        assert_eq!(reason, "not of this worker");
     }
 }

@@ -3,7 +3,7 @@
 //! `body!` makes four things of one description: the type, the reader, which names every
 //! fault and not only the first one, the writer, and (with the feature `schema`) the JSON
 //! Schema. A field is its documentation, its type, whether it must be there
-//! (`presence`), and the rule for its value (`rules`):
+//! (`presence`), and the rule for its value (`rules`, `text`):
 //!
 //! ```text
 //! body! {
@@ -26,11 +26,13 @@ mod error;
 mod fields;
 pub(crate) mod presence;
 pub(crate) mod rules;
+pub(crate) mod text;
 mod texts;
 
 pub use error::BodyError;
 pub use fields::Fields;
-pub use rules::{Described, ENDPOINT_MAX, FromText};
+pub use rules::{Described, FromText};
+pub use text::ENDPOINT_MAX;
 
 /// What `body!` describes.
 pub trait Body: Sized {
@@ -75,7 +77,7 @@ macro_rules! body {
             fn from_fields(fields: &mut $crate::body::Fields) -> Option<Self> {
                 use $crate::body::presence::*;
                 #[allow(unused_imports, reason = "some bodies need no rule")]
-                use $crate::body::rules::*;
+                use $crate::body::{rules::*, text::*};
                 $(let $field = of::<$type, _>($rule).take(fields, $crate::body::wire_name!($field $($wire)?));)*
                 let body = Self { $($field: $field?),* };
                 $(let check: fn(Self, &mut $crate::body::Fields) -> Option<Self> = $check;
@@ -89,9 +91,11 @@ macro_rules! body {
                 use serde::ser::SerializeMap as _;
                 use $crate::body::presence::*;
                 #[allow(unused_imports, reason = "some bodies need no rule")]
-                use $crate::body::rules::*;
+                use $crate::body::{rules::*, text::*};
                 let mut map = serializer.serialize_map(None)?;
-                $(of::<$type, _>($rule).write(&mut map, $crate::body::wire_name!($field $($wire)?), &self.$field)?;)*
+                $(if let Some(value) = of::<$type, _>($rule).written(&self.$field) {
+                    map.serialize_entry($crate::body::wire_name!($field $($wire)?), &value)?;
+                })*
                 map.end()
             }
         }
@@ -105,7 +109,7 @@ macro_rules! body {
             fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
                 use $crate::body::presence::*;
                 #[allow(unused_imports, reason = "some bodies need no rule")]
-                use $crate::body::rules::*;
+                use $crate::body::{rules::*, text::*};
                 #[allow(unused_mut, reason = "some bodies have no more to say")]
                 let mut object = $crate::schema::Object::new(concat!($($about),*));
                 $(let rule = of::<$type, _>($rule);

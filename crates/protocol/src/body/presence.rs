@@ -2,7 +2,7 @@
 
 use super::fields::Fields;
 use super::rules::Rule;
-use serde::ser::SerializeMap;
+use serde::Serialize;
 use serde_json::Value;
 
 /// How a field is taken from a body and written into one.
@@ -16,13 +16,8 @@ pub(crate) trait Presence {
     /// Takes the field; `None`: a fault was noted.
     fn take(&self, fields: &mut Fields, name: &str) -> Option<Self::Value>;
 
-    /// Writes the field, unless it is absent.
-    fn write<M: SerializeMap>(
-        &self,
-        map: &mut M,
-        name: &'static str,
-        value: &Self::Value,
-    ) -> Result<(), M::Error>;
+    /// The field as it is written, unless it is absent.
+    fn written<'a>(&self, value: &'a Self::Value) -> Option<impl Serialize + 'a>;
 
     /// The schema of its values.
     #[cfg(feature = "schema")]
@@ -103,13 +98,8 @@ impl<R: Rule> Presence for Required<R> {
         self.0.read(value, name, fields)
     }
 
-    fn write<M: SerializeMap>(
-        &self,
-        map: &mut M,
-        name: &'static str,
-        value: &R::Value,
-    ) -> Result<(), M::Error> {
-        map.serialize_entry(name, &self.0.written(value))
+    fn written<'a>(&self, value: &'a R::Value) -> Option<impl Serialize + 'a> {
+        Some(self.0.written(value))
     }
 
     #[cfg(feature = "schema")]
@@ -129,16 +119,8 @@ impl<R: Rule> Presence for Optional<R> {
         }
     }
 
-    fn write<M: SerializeMap>(
-        &self,
-        map: &mut M,
-        name: &'static str,
-        value: &Self::Value,
-    ) -> Result<(), M::Error> {
-        match value {
-            Some(value) => map.serialize_entry(name, &self.rule.written(value)),
-            None => Ok(()),
-        }
+    fn written<'a>(&self, value: &'a Self::Value) -> Option<impl Serialize + 'a> {
+        value.as_ref().map(|value| self.rule.written(value))
     }
 
     #[cfg(feature = "schema")]
@@ -165,13 +147,8 @@ where
         }
     }
 
-    fn write<M: SerializeMap>(
-        &self,
-        map: &mut M,
-        name: &'static str,
-        value: &R::Value,
-    ) -> Result<(), M::Error> {
-        map.serialize_entry(name, &self.rule.written(value))
+    fn written<'a>(&self, value: &'a R::Value) -> Option<impl Serialize + 'a> {
+        Some(self.rule.written(value))
     }
 
     #[cfg(feature = "schema")]
@@ -201,13 +178,8 @@ impl Presence for Flag {
         None
     }
 
-    fn write<M: SerializeMap>(
-        &self,
-        map: &mut M,
-        name: &'static str,
-        value: &bool,
-    ) -> Result<(), M::Error> {
-        if *value { map.serialize_entry(name, value) } else { Ok(()) }
+    fn written<'a>(&self, value: &'a bool) -> Option<impl Serialize + 'a> {
+        value.then_some(true)
     }
 
     #[cfg(feature = "schema")]

@@ -99,7 +99,7 @@ fn metadata_has_at_most_32_entries_and_4_kib() {
 
 #[test]
 fn a_word_has_1_to_64_characters_of_its_set() {
-    let faults = |word: &str| rules::LABEL.fault(word);
+    let faults = |word: &str| text::LABEL.fault(word);
     for good in ["a", "Z_9.-", &"x".repeat(64)] {
         assert_eq!(faults(good), None, "{good}");
     }
@@ -107,7 +107,7 @@ fn a_word_has_1_to_64_characters_of_its_set() {
         let wanted = "must be 1 to 64 of A-Z, a-z, 0-9, _, ., -";
         assert_eq!(faults(bad).as_deref(), Some(wanted), "{bad}");
     }
-    assert!(rules::AGENT_TYPE.fault("a.b").is_some());
+    assert!(text::AGENT_TYPE.fault("a.b").is_some());
 }
 
 proptest! {

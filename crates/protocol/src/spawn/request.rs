@@ -1,7 +1,7 @@
 //! A request for a worker.
 
 use crate::body::body;
-use crate::body::rules::LABEL;
+use crate::body::text::LABEL;
 use crate::metadata::Metadata;
 use crate::wire_enum::wire_enum;
 use crate::{AgentName, Owner, Repo, SpawnId, Timestamp};

@@ -1,0 +1,133 @@
+//! Agents are registered and renewed.
+
+use super::agents::{needs_endpoint, sets, shown};
+use crate::answer::{Handled, json};
+use crate::caller::{Participant, RepoCaller};
+use crate::context::Context;
+use crate::endpoint::{Asked, check_endpoint, configure};
+use crate::error::ApiError;
+use crate::extract::Json;
+use crate::mailbox::command::HeldAnswer;
+use crate::mailbox::door::{self, ask, mailbox_name};
+use crate::mailbox::{Command, Refused};
+use crate::optimistic::until_written;
+use crate::store::agents as store;
+use crate::{cache, random};
+use multiclaude_hybrid_core::registry::{self, Decision, Registrant, Row};
+use multiclaude_hybrid_protocol::agent::Registration;
+use multiclaude_hybrid_protocol::audit::AuditAction;
+use multiclaude_hybrid_protocol::{AgentId, ErrorCode, Timestamp};
+use serde_json::json;
+
+/// `POST …/agents`: registers an agent (201), or renews it (200).
+pub async fn register(
+    context: Context,
+    caller: Participant,
+    Json(mut wish): Json<Registration>,
+) -> Handled {
+    wish.endpoint = check_endpoint(wish.endpoint, &context, "endpoint")?;
+    let (status, row) = registered(&context, &caller, &wish).await?;
+    cache::forget_holder(&mailbox_name(&caller.repo, &wish.name));
+    let row = put_in_force(&context, row, &wish).await?;
+    json(status, &shown(row, &context).agent)
+}
+
+/// Configures the mailbox of `row`. If the same incarnation was renewed meanwhile, its
+/// newer row is the one that is put in force.
+async fn put_in_force(
+    context: &Context,
+    mut row: Row,
+    wish: &Registration,
+) -> Result<Row, ApiError> {
+    let secret = wish.webhook_secret.as_ref();
+    let asked = Asked { sets_endpoint: sets(&wish.endpoint), rotate: false };
+    let generated = until_written(async || {
+        let error = match configure(context, &row, secret, asked).await {
+            Ok(generated) => return Ok(Some(generated)),
+            Err(error) if error.code == ErrorCode::Conflict => error,
+            Err(error) => return Err(error),
+        };
+        let now = store::get(context.db()?, &row.agent.repo, &row.agent.name).await?;
+        let same = |now: &Row| now.deleted_at.is_none() && now.agent.id == row.agent.id;
+        row = now.filter(same).ok_or(error)?;
+        Ok(None)
+    })
+    .await?;
+    row.agent.webhook_secret = generated;
+    Ok(row)
+}
+
+/// Decides on the row that is there, and writes.
+async fn registered(
+    context: &Context,
+    caller: &RepoCaller,
+    wish: &Registration,
+) -> Result<(u16, Row), ApiError> {
+    let by = Registrant {
+        owner: &caller.principal().owner,
+        kind: caller.principal().kind,
+        repo: &caller.repo,
+        fresh_id: AgentId::new(Timestamp(context.now), random::bytes()?),
+    };
+    until_written(async || {
+        let found = store::get(context.db()?, &caller.repo, &wish.name).await?;
+        let decision =
+            registry::register(found.as_ref(), &by, wish, context.now, &context.settings.timing);
+        let (status, row, action) = match decision {
+            Decision::Create(row) => (201, row, AuditAction::AgentRegistered),
+            Decision::Renew(row) => (200, row, AuditAction::AgentRenewed),
+            Decision::Taken => return Err(taken(found.as_ref(), context, false)),
+        };
+        let replaced =
+            found.as_ref().filter(|old| old.deleted_at.is_none() && old.agent.id != row.agent.id);
+        if let Some(old) = replaced
+            && is_held(context, old).await?
+        {
+            return Err(taken(found.as_ref(), context, true));
+        }
+        needs_endpoint(&row, wish.webhook_secret.as_ref())?;
+        let mut entry = caller.entry(context, action, row.agent.name.as_str())?;
+        let detail = match replaced {
+            None => json!({ "id": row.agent.id }),
+            Some(Row { agent: old, .. }) => json!({
+                "id": row.agent.id, "replaced": old.id, "replaced_owner": old.owner,
+            }),
+        };
+        entry.detail = Some(detail.to_string());
+        let written = store::replace(context.db()?, found.as_ref(), &row, Some(&entry)).await?;
+        Ok(written.then_some((status, row)))
+    })
+    .await
+}
+
+/// Does the mailbox know that the holder is there, whatever the registry shows?
+async fn is_held(context: &Context, row: &Row) -> Result<bool, ApiError> {
+    let agent = &row.agent;
+    let command = Command::Held { agent_id: agent.id.clone() };
+    let response = ask(context, &agent.repo, &agent.name, &command, "").await?;
+    Ok(door::json::<HeldAnswer>(response).await?.held)
+}
+
+fn taken(found: Option<&Row>, context: &Context, is_held: bool) -> ApiError {
+    let Some(row) = found else { return Refused::Stale.into() };
+    let agent = &shown(row.clone(), context).agent;
+    let from = agent.instance.as_ref().map_or(String::new(), |at| format!(" from instance {at}"));
+    let there = if is_held {
+        " Its holder is there all the same: it has an open stream, or has read or acknowledged \
+         messages within the last three minutes."
+    } else {
+        ""
+    };
+    ApiError::new(
+        ErrorCode::AgentExists,
+        format!(
+            "The name {} is held by {}{from} since {}, and was last seen at {} ({}).{there} It can \
+             be taken over once it is stopped.",
+            agent.name,
+            agent.owner,
+            agent.created_at,
+            agent.last_seen,
+            agent.status.as_str(),
+        ),
+    )
+}
