@@ -42,7 +42,10 @@ async fn after_a_kill_a_runner_finds_both_running_and_ended_workers_again() {
     let mut site = Site::with(&["--max-workers=3"], UNTIL_OVER).await;
     let (runs, ends) = (site.ask("runs").await, site.ask("ends").await);
     for request in [&runs, &ends] {
-        site.supervisor(request.id.as_str()).await;
+        eventually("it runs", 60, || async {
+            (!marked(request.id.as_str()).is_empty()).then_some(())
+        })
+        .await;
     }
     site.runner.kill();
     assert!(!marked(runs.id.as_str()).is_empty());
