@@ -2,8 +2,9 @@
 //! a read-only root, limits and no capabilities. Of this machine it has only its own
 //! directory at `/work`, its input at `/run/multiclaude-hybrid`, and named secrets.
 
+use super::branches::branches;
 use super::process::{values, variables};
-use super::{Assignment, Engine, Limits, Template, branches};
+use super::{Assignment, Engine, Limits, Template};
 use crate::job::{Job, Step};
 use multiclaude_hybrid_client::protocol::Repo;
 use std::collections::BTreeMap;

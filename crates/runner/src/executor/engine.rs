@@ -1,6 +1,6 @@
 //! podman or docker, through its command line.
 
-use super::LIMITS;
+use super::limits::LIMITS;
 use rustix::process::geteuid;
 use std::io;
 use std::process::{Command, Output, Stdio};

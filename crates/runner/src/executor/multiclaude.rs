@@ -1,7 +1,9 @@
 //! Workers of the unmodified multiclaude on this machine. The supervisor runs
 //! `runner follow`, which creates one and waits for its end.
 
-use super::{Assignment, Limits, branches, local_name, task_argument};
+use super::branches::branches;
+use super::limits::LIMITS;
+use super::{Assignment, Limits, local_name, task_argument};
 use crate::job::{Job, Step};
 use multiclaude_hybrid_bridge::multiclaude::{Ended, StateFile};
 use multiclaude_hybrid_client::protocol::Repo;
@@ -70,7 +72,7 @@ impl Multiclaude {
             disk_max: limits.disk,
             ends_with_lease: request.retry,
             cgroup: None,
-            not_enforced: super::LIMITS.map(|(_, name)| name.to_owned()).to_vec(),
+            not_enforced: LIMITS.map(|(_, name)| name.to_owned()).to_vec(),
             engine: None,
             user: None,
         })

@@ -4,7 +4,9 @@
 //! Only the user that they run as separates them from the runner's token: as the runner's
 //! own user they can read everything that this user can.
 
-use super::{Assignment, Limits, Template, branches, task_argument};
+use super::branches::branches;
+use super::limits::LIMITS;
+use super::{Assignment, Limits, Template, task_argument};
 use crate::job::{Cgroup, Job, Step, User};
 use crate::supervisor::Base;
 use multiclaude_hybrid_client::protocol::spawn::SpawnRequest;
@@ -66,7 +68,7 @@ impl Process {
             cpu_milli: limits.cpu_milli.filter(|_| can("cpu")),
             processes: limits.processes.filter(|_| can("pids")),
         });
-        let mut not_enforced = super::LIMITS.to_vec();
+        let mut not_enforced = LIMITS.to_vec();
         not_enforced.retain(|(controller, _)| !can(controller));
         Ok(Job {
             id: id.to_owned(),
