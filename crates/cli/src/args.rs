@@ -8,42 +8,17 @@ use crate::commands::{
 use crate::failure::Outcome;
 use crate::ids;
 use crate::output::Output;
+use crate::program::NAME;
 use crate::session::Session;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use std::time::Duration;
-
-/// The environment variables, for the help.
-pub const ENVIRONMENT: &str = "MULTICLAUDE_API_URL, the coordinator's URL; NO_COLOR, no colours.";
 
 /// The limit of one call without `--timeout`.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The repo that a command is about.
-#[derive(Debug, Args)]
-pub struct RepoArg {
-    /// The repo: multiclaude's name for it, or owner/repo
-    #[arg(long, short = 'R', short_alias = 'r', value_name = "REPO", global = true)]
-    pub repo: Option<String>,
-}
-
-impl RepoArg {
-    pub fn given(&self) -> Option<&str> {
-        self.repo.as_deref()
-    }
-}
-
-/// One of `texts`, as `parse` reads it: shells complete them, and a typo gets a suggestion.
-pub fn one_of<T: Clone + Send + Sync + 'static>(
-    texts: &'static [&'static str],
-    parse: fn(&str) -> Result<T, String>,
-) -> impl TypedValueParser<Value = T> {
-    PossibleValuesParser::new(texts).try_map(move |text| parse(&text))
-}
-
 /// multiclaude agents across machines.
 #[derive(Debug, Parser)]
-#[command(name = "multiclaude-hybrid", version, max_term_width = 100)]
+#[command(name = NAME, version, max_term_width = 100)]
 pub struct Cli {
     /// Print JSON, and errors as JSON on standard error
     #[arg(long, global = true)]
@@ -107,10 +82,11 @@ impl Cli {
         }
     }
 
-    pub async fn run(self) -> Outcome {
+    /// Runs the command. `describe` describes the whole command line, for the manual pages.
+    pub async fn run(self, describe: fn() -> clap::Command) -> Outcome {
         match &self.command {
             Command::Completions(args) => return args.run(),
-            Command::Man(args) => return args.run(),
+            Command::Man(args) => return args.run(describe()),
             // The shim must work even if the settings are broken.
             Command::Shim(args) => return args.run(Output::new(self.json)),
             _ => {}
@@ -126,13 +102,13 @@ impl Cli {
         session.limit = limit;
         let logins = &session.settings.logins;
         session.only = self.only.as_ref().map(|which| ids::of_login(which, logins)).transpose()?;
-        let done = self.command.run(&mut session).await;
+        let done = self.command.run(&mut session, describe).await;
         done.map_err(|failure| session.explained(failure))
     }
 }
 
 impl Command {
-    async fn run(self, session: &mut Session) -> Outcome {
+    async fn run(self, session: &mut Session, describe: fn() -> clap::Command) -> Outcome {
         match self {
             Self::Login(args) => args.run(session).await,
             Self::Logout(args) => args.run(session),
@@ -166,7 +142,7 @@ impl Command {
             Self::Shim(args) => args.run(session.out),
             Self::Version(args) => args.run(session).await,
             Self::Completions(args) => args.run(),
-            Self::Man(args) => args.run(),
+            Self::Man(args) => args.run(describe()),
         }
     }
 }

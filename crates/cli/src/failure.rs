@@ -1,9 +1,9 @@
 //! How a command fails: what was wrong, what to do about it, and a status for
 //! scripts. The only place where an exit code is chosen.
 
-use crate::output::safe;
 use crate::redact::secrets;
 use multiclaude_hybrid_bridge::hints::hint_for;
+use multiclaude_hybrid_client::protocol::text::visible;
 use multiclaude_hybrid_client::protocol::{ErrorCode, Repo};
 use multiclaude_hybrid_client::{BaseUrlError, Cause, Error};
 use serde_json::{Value, json};
@@ -12,7 +12,8 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-/// An exit status: [`STATUSES`] says what each means. That of a timeout is `timeout(1)`'s.
+/// An exit status: [`STATUSES`] says what each means. That of a timeout is `timeout(1)`'s, and
+/// that of a closed pipe the one of a program that SIGPIPE ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -27,6 +28,7 @@ pub enum Exit {
     WaitedFailed = 9,
     TimedOut = 124,
     Interrupted = 130,
+    PipeClosed = 141,
 }
 
 /// Every exit status and its meaning, for the help.
@@ -43,7 +45,7 @@ pub const STATUSES: &[(u8, &str)] = &[
     (Exit::WaitedFailed as u8, "the worker or message that was waited for has failed"),
     (Exit::TimedOut as u8, "the time to wait (--timeout, --wait-timeout) is over"),
     (Exit::Interrupted as u8, "interrupted while waiting"),
-    (crate::output::PIPE_CLOSED, "standard output is closed"),
+    (Exit::PipeClosed as u8, "standard output is closed"),
 ];
 
 #[derive(Debug, Clone)]
@@ -138,7 +140,7 @@ impl From<Error> for Failure {
             exit: exit_of(&error),
             code: error.code(),
             // The text of the other side may be anything.
-            message: secrets(&safe(&error.to_string())).into_owned(),
+            message: secrets(&visible(&error.to_string())).into_owned(),
             hint: hint_of(&error),
             again: error.is_temporary().then(|| error.retry_after().unwrap_or_default()),
         }

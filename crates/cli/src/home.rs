@@ -137,9 +137,3 @@ impl Home {
         }
     }
 }
-
-/// The file of this program.
-pub fn this_program() -> Outcome<PathBuf> {
-    std::env::current_exe()
-        .map_err(|error| Failure::new(format!("cannot find this program: {error}")))
-}

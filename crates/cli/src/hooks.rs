@@ -1,11 +1,13 @@
 //! The answers of this program to the shim.
 
-use crate::block_on;
 use crate::bridge;
 use crate::failure::{Failure, Outcome};
 use crate::home::Home;
 use crate::output::Output;
+use crate::program::NAME;
 use crate::remote;
+use crate::run::run;
+use crate::runtime::block_on;
 use crate::service::Service;
 use crate::session::{Need, Session, remote_agents};
 use crate::settings::Login;
@@ -220,8 +222,8 @@ impl Hooks for Commands {
     }
 
     fn run_hybrid(&self, args: &[OsString]) -> i32 {
-        let name = OsString::from("multiclaude-hybrid");
+        let name = OsString::from(NAME);
         let line = std::iter::once(name).chain(args.iter().cloned());
-        i32::from(crate::run(line.collect()))
+        i32::from(run(line.collect()))
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | `args`, `commands` | the command line, and its commands |
+//! | `run`, `runtime` | one command line, from its words to its exit status |
+//! | `args`, `options`, `commands` | the command line, options of many commands, and the commands |
 //! | `session` | from the command line to a client: repo, coordinator and token |
 //! | `remote` | which repo a git remote names, and at which host |
 //! | `ids`, `received` | ids as people type them: whole, or a unique beginning |
@@ -21,6 +22,7 @@
 //! | `service` | the bridge as a service of the user's |
 //! | `doctor` | the checks behind `doctor` |
 //! | `failure`, `output`, `table`, `redact` | errors and exit statuses; text, JSON and tables |
+//! | `program` | the name and the file of this program |
 //! | `help`, `completion` | groups, examples and manual pages of all commands, and what shells complete |
 //! | `progress` | waiting for a worker or a message |
 //!
@@ -48,11 +50,15 @@ mod hooks;
 mod ids;
 mod machine;
 mod multiclaude;
+mod options;
 mod output;
+mod program;
 mod progress;
 mod received;
 mod redact;
 mod remote;
+mod run;
+mod runtime;
 mod secrets;
 mod sender;
 mod service;
@@ -63,12 +69,8 @@ mod spelled;
 mod table;
 mod types;
 
-use crate::args::Cli;
-use crate::failure::{Exit, Failure, Outcome};
 use crate::home::Home;
 use crate::hooks::Commands;
-use crate::output::Output;
-use clap::FromArgMatches as _;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
@@ -81,57 +83,8 @@ pub fn main() -> ExitCode {
         Some(Home::SHIM) => shim::run(&args.split_off(1), &Commands),
         Some(Home::PANE) => shim::run_tmux(&args.split_off(1)),
         _ => {
-            completion::answer();
-            ExitCode::from(run(args))
+            completion::answer(help::command);
+            ExitCode::from(run::run(args))
         }
     }
-}
-
-/// Prints an error of clap, or the text of `--help` or `--version`, which are none.
-fn print_usage_error(error: &clap::Error, json: bool) -> u8 {
-    let text = error.render().to_string();
-    if json && error.use_stderr() {
-        let message = text.trim().trim_start_matches("error: ");
-        Output::new(true).fail(&Failure::usage(message));
-        return Exit::Usage as u8;
-    }
-    let redacted = redact::secrets(&text);
-    if redacted == text {
-        let _ = error.print();
-    } else {
-        Output::new(false).note(&format!(
-            "{redacted}\nA secret was on the command line, where every process of this machine and the \
-             shell's history can see it: revoke it, and pass the new one on standard input."
-        ));
-    }
-    if error.use_stderr() { Exit::Usage as u8 } else { 0 }
-}
-
-/// Runs one command line, the program's name first; the exit status.
-pub fn run(args: Vec<OsString>) -> u8 {
-    let json = args.iter().any(|arg| arg == "--json");
-    let mut command = help::command();
-    let matches = command.try_get_matches_from_mut(args);
-    let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed.map_err(|error| error.format(&mut command)) {
-        Ok(cli) => cli,
-        Err(error) => {
-            return print_usage_error(&error, json);
-        }
-    };
-    let out = Output::new(cli.json);
-    let done = cli.run_part().unwrap_or_else(|| block_on(cli.run()));
-    match done {
-        Ok(()) => 0,
-        Err(failure) => {
-            out.fail(&failure);
-            failure.exit as u8
-        }
-    }
-}
-
-fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?;
-    runtime.block_on(work)
 }

@@ -1,7 +1,7 @@
 //! The output of commands: text for people, JSON for programs, colour only on a
 //! terminal (`NO_COLOR` obeyed).
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Exit, Failure, Outcome};
 use crate::redact::secrets;
 use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
@@ -84,9 +84,6 @@ fn escaped(json: &str) -> String {
     shown
 }
 
-/// The status of a program that SIGPIPE ends.
-pub const PIPE_CLOSED: u8 = 141;
-
 /// Prints a line of the result. If it cannot be written the program ends here, so that
 /// nothing is reported as read.
 fn print(line: &str) {
@@ -94,7 +91,7 @@ fn print(line: &str) {
         return;
     };
     if error.kind() == ErrorKind::BrokenPipe {
-        std::process::exit(PIPE_CLOSED.into());
+        std::process::exit(Exit::PipeClosed as i32);
     }
     print_aside(&format!("error: cannot write to standard output: {error}"));
     std::process::exit(1);

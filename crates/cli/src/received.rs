@@ -1,10 +1,10 @@
 //! Messages that agents of this machine have received, as candidates for the
 //! beginning of an id.
 
-use crate::commands::agents::agent_name;
 use crate::completion;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::ids::{Given, find_all};
+use crate::options::agent_name;
 use crate::session::{InRepo, Session};
 use clap::Args;
 use multiclaude_hybrid_client::MessageFilter;

@@ -2,9 +2,9 @@
 
 mod register;
 
-use crate::args::{RepoArg, one_of};
 use crate::completion;
 use crate::failure::{Failure, Outcome};
+use crate::options::{RepoArg, agent_name, one_of, owner};
 use crate::output::{Look, ago, line, now};
 use crate::sender::NODE;
 use crate::session::{InRepo, Need, Session};
@@ -43,7 +43,7 @@ struct ListArgs {
     #[arg(long, value_parser = one_of(AgentStatus::TEXTS, AgentStatus::parse))]
     status: Option<AgentStatus>,
     /// Only of this owner
-    #[arg(long, value_parser = super::tokens::owner)]
+    #[arg(long, value_parser = owner)]
     owner: Option<Owner>,
 }
 
@@ -83,10 +83,6 @@ enum OneCommand {
         #[arg(value_parser = agent_name, add = completion::names())]
         name: AgentName,
     },
-}
-
-pub fn agent_name(text: &str) -> Result<AgentName, String> {
-    AgentName::parse(text).map_err(|error| format!("the agent name {error}"))
 }
 
 impl AgentsArgs {

@@ -1,7 +1,7 @@
 //! `audit`: who did what in a repo.
 
-use crate::args::RepoArg;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::options::RepoArg;
 use crate::output::{line, word};
 use crate::session::{Need, Session};
 use crate::table::{Column, Fit, table, whole};

@@ -3,26 +3,16 @@
 
 mod held;
 mod install;
+mod run;
 mod show;
 
-pub(crate) use install::{install, remove_links, run_words};
+pub(crate) use install::{install, remove_links};
+pub(crate) use run::{ServeArgs, run_words};
 
 use super::daemon;
-use crate::completion;
-use crate::failure::{Failure, Outcome};
-use crate::machine::ThisMachine;
+use crate::failure::Outcome;
 use crate::session::Session;
-use crate::types;
-use clap::{Args, Subcommand, ValueEnum};
-use multiclaude_hybrid_bridge::hop::HopOptions;
-use multiclaude_hybrid_bridge::inbox::Accept;
-use multiclaude_hybrid_bridge::run::{Options, StartError, run};
-use multiclaude_hybrid_client::protocol::Owner;
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
-use url::Url;
+use clap::{Args, Subcommand};
 
 /// Carry messages between local and remote agents.
 ///
@@ -37,7 +27,7 @@ pub struct BridgeArgs {
 #[derive(Debug, Subcommand)]
 enum BridgeCommand {
     /// Run the bridge in the foreground until it is interrupted
-    Run(RunArgs),
+    Run(run::RunArgs),
     /// Install the bridge as a user service, and start it
     Install(install::InstallArgs),
     /// Stop and remove the service, and the links in multiclaude's messages
@@ -52,87 +42,6 @@ enum BridgeCommand {
     Refuse(held::RefuseArgs),
     /// Show the bridge's log
     Logs(daemon::LogsArgs),
-}
-
-/// The command of `multiclaude-hybrid` that runs a bridge.
-pub(crate) const RUN: [&str; 2] = ["bridge", "run"];
-
-/// The roles that a bridge serves.
-#[derive(Debug, Args)]
-pub(crate) struct ServeArgs {
-    /// Serve this role for the whole team, under its bare name: merge-queue, supervisor, …
-    #[arg(long = "serve", id = "serve", value_name = "ROLE", add = completion::types())]
-    pub(crate) roles: Vec<String>,
-    /// Allow a role in --serve that multiclaude does not have
-    #[arg(long, requires = "serve")]
-    allow_unknown_type: bool,
-}
-
-impl ServeArgs {
-    pub(crate) fn check(&self) -> Outcome {
-        let roles = self.roles.iter().map(String::as_str);
-        types::check("--serve", roles, self.allow_unknown_type)
-    }
-}
-
-/// How a bridge runs.
-#[derive(Debug, Args)]
-struct RunArgs {
-    #[command(flatten)]
-    serve: ServeArgs,
-    /// Listen for webhooks here; needs --public-url
-    #[arg(long, value_name = "ADDRESS:PORT", requires = "public_url")]
-    listen: Option<SocketAddr>,
-    /// The URL at which the coordinator reaches the listener
-    #[arg(long, value_name = "URL", requires = "listen")]
-    public_url: Option<Url>,
-    /// Ask for messages instead of keeping a stream open
-    #[arg(long, conflicts_with = "public_url")]
-    poll: bool,
-    /// Accept messages from the team, from these owners (comma-separated), or ask for each: team, ask, OWNERS
-    #[arg(long, value_name = "WHOSE", default_value = "team", value_parser = accepted)]
-    accept: Accept,
-    /// How a workspace, which a person uses, gets messages: as a note, or like any agent
-    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
-    workspace: Workspace,
-    /// The place of notes for the person
-    #[arg(long, value_name = "WHERE", value_enum, default_value_t)]
-    notify: Notify,
-    /// Divide the bridge's times, for tests
-    #[arg(long, value_name = "N", hide = true, default_value_t = 1)]
-    time_scale: u32,
-}
-
-fn accepted(text: &str) -> Result<Accept, String> {
-    match text {
-        "team" => Ok(Accept::Team),
-        "ask" => Ok(Accept::Ask),
-        owners => {
-            let owner = |owner: &str| match Owner::parse(owner.trim()) {
-                Ok(owner) => Ok(owner.to_string()),
-                Err(error) => Err(format!("the owner {owner:?} {error}")),
-            };
-            Ok(Accept::Owners(owners.split(',').map(owner).collect::<Result<_, _>>()?))
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Workspace {
-    /// As a note in tmux's status line
-    #[default]
-    Note,
-    /// Like any agent
-    Deliver,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Notify {
-    /// In tmux's status line
-    #[default]
-    Tmux,
-    /// Nowhere
-    None,
 }
 
 impl BridgeArgs {
@@ -150,65 +59,5 @@ impl BridgeArgs {
                 args.run(session, &path, "multiclaude-hybrid bridge run").await
             }
         }
-    }
-}
-
-impl RunArgs {
-    async fn run(&self, session: &mut Session) -> Outcome {
-        self.serve.check()?;
-        session.change(|settings| settings.node = Some(settings.node()))?;
-        session.settings.keep_identity(&session.home)?;
-        let home = session.home.user().to_owned();
-        daemon::start(&session.home.bridge().log())?;
-        let options = Options {
-            home,
-            serve: self.serve.roles.iter().cloned().collect::<BTreeSet<_>>(),
-            listen: self.listen,
-            public_url: self
-                .public_url
-                .as_ref()
-                .map(|url| url.as_str().trim_end_matches('/').to_owned()),
-            polling: self.poll,
-            accept: self.accept.clone(),
-            hop: HopOptions {
-                workspace: self.workspace == Workspace::Deliver,
-                quiet: self.notify == Notify::None,
-            },
-            scale: self.time_scale,
-        };
-        let machine = Arc::new(ThisMachine {
-            timeout: session.timeout.max(Duration::from_secs(15)),
-            only: session.only.clone(),
-        });
-        // Files are written to disk in here: one slow write must not keep the
-        // messages of another agent waiting.
-        let done = tokio::task::spawn_blocking(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build()
-                .map_err(StartError::Dirs)?;
-            let done = runtime.block_on(async {
-                let mut stops = daemon::stops().map_err(StartError::Dirs)?;
-                run(options, machine, async move {
-                    stops.recv().await;
-                })
-                .await
-            });
-            runtime.shutdown_timeout(Duration::from_millis(200));
-            done
-        })
-        .await;
-        let done = done.map_err(|error| Failure::new(format!("the bridge has failed: {error}")))?;
-        done.map_err(|error| {
-            let failure = Failure::new(error.to_string());
-            match error {
-                StartError::Running => failure.hint("see it: multiclaude-hybrid bridge status"),
-                StartError::Listen { .. } => {
-                    failure.hint("choose another address: --listen ADDRESS:PORT")
-                }
-                _ => failure,
-            }
-        })
     }
 }

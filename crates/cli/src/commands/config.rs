@@ -5,10 +5,10 @@ mod name;
 mod relabel;
 mod show;
 
-use crate::args::one_of;
 use crate::commands::list::BESIDE;
 use crate::completion;
 use crate::failure::{Exit, Failure, Outcome, wrong_url};
+use crate::options::one_of;
 use crate::remote::host::Host;
 use crate::session::{InRepo, Need, Session};
 use crate::settings::check_label;

@@ -1,7 +1,7 @@
 //! `invite`: one line that lets another machine join.
 
-use crate::args::RepoArg;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::options::{RepoArg, duration, owner};
 use crate::output::now;
 use crate::session::{Need, Session};
 use base64::Engine;
@@ -23,12 +23,12 @@ const PREFIX: &str = "mchi_";
 #[derive(Debug, Args)]
 pub struct InviteArgs {
     /// The owner of the agents on the other machine
-    #[arg(value_parser = super::tokens::owner)]
+    #[arg(value_parser = owner)]
     name: Owner,
     #[command(flatten)]
     repo: RepoArg,
     /// The lifetime of the token: 90d, 12h [default: for ever]
-    #[arg(long, value_name = "TIME", value_parser = super::tokens::duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     expires: Option<i64>,
 }
 

@@ -1,10 +1,9 @@
 //! `keys`: end-to-end encryption.
 
-use super::agents::agent_name;
-use crate::args::RepoArg;
 use crate::completion;
 use crate::crypt;
 use crate::failure::Outcome;
+use crate::options::{RepoArg, agent_name};
 use crate::session::{Need, Session};
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_client::protocol::AgentName;

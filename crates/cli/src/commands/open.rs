@@ -1,7 +1,7 @@
 //! `open`: the coordinator's API reference in a browser.
 
-use crate::args::RepoArg;
 use crate::failure::Outcome;
+use crate::options::RepoArg;
 use crate::session::{Need, Session};
 use clap::Args;
 use serde_json::json;

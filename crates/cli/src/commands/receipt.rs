@@ -1,8 +1,8 @@
 //! `receipt`: how far a message has come.
 
-use crate::args::RepoArg;
 use crate::failure::Outcome;
 use crate::ids::{self, Given};
+use crate::options::RepoArg;
 use crate::output::{ago, line, now, safe, word};
 use crate::received::Received;
 use crate::session::{Need, Session};

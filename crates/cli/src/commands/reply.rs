@@ -1,9 +1,9 @@
 //! `reply`: an answer to a message, in its conversation.
 
 use super::send::SendArgs;
-use crate::args::RepoArg;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::ids::{self, Given};
+use crate::options::RepoArg;
 use crate::received::Received;
 use crate::sender;
 use crate::session::{Need, Session};

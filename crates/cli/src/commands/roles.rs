@@ -1,10 +1,10 @@
 //! `stand-down`, `stand-up`: a role of this machine that another one serves.
 
-use crate::args::RepoArg;
 use crate::bridge;
 use crate::completion;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::multiclaude::LocalRepo;
+use crate::options::RepoArg;
 use crate::session::{Need, Session};
 use clap::Args;
 use multiclaude_hybrid_bridge::multiclaude::{Daemon, Paths};

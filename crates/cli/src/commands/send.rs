@@ -1,11 +1,11 @@
 //! `send`, `ack`: messages.
 
 use super::receipt;
-use crate::args::RepoArg;
 use crate::completion;
 use crate::crypt;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::ids::{self, Given};
+use crate::options::{RepoArg, agent_name, duration};
 use crate::output::counted;
 use crate::progress::message::{self, End, Goal, how_far};
 use crate::received::{PAGE_MAX, Received};
@@ -29,7 +29,7 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 pub struct SendArgs {
     /// The recipient: an agent's name, as `agents` shows it
-    #[arg(value_parser = super::agents::agent_name, add = completion::names())]
+    #[arg(value_parser = agent_name, add = completion::names())]
     pub(super) to: AgentName,
     /// The text, or - for standard input; after -- it may begin with a dash
     #[arg(required = true)]
@@ -68,7 +68,7 @@ pub struct AckArgs {
     #[command(flatten)]
     received: Received,
     /// Every message that waits for this agent, seen or not
-    #[arg(long, value_name = "AGENT", conflicts_with_all = ["ids", "received_by"], value_parser = super::agents::agent_name, add = completion::names())]
+    #[arg(long, value_name = "AGENT", conflicts_with_all = ["ids", "received_by"], value_parser = agent_name, add = completion::names())]
     all: Option<AgentName>,
     #[command(flatten)]
     repo: RepoArg,
@@ -78,7 +78,7 @@ pub struct AckArgs {
 }
 
 fn patience(text: &str) -> Result<Duration, String> {
-    super::tokens::duration(text).map(|ms| Duration::from_millis(ms.unsigned_abs()))
+    duration(text).map(|ms| Duration::from_millis(ms.unsigned_abs()))
 }
 
 impl SendArgs {

@@ -3,10 +3,10 @@
 use crate::completion;
 use crate::failure::{Failure, Outcome, io};
 use crate::help;
-use crate::home::this_program;
 use crate::output::Output;
+use crate::program::this_program;
 use crate::shim::install::{self, Dotfiles};
-use clap::{Args, Subcommand};
+use clap::{Args, Command, Subcommand};
 use clap_complete::Shell;
 use std::io::Write;
 use std::path::PathBuf;
@@ -48,15 +48,16 @@ impl CompletionsArgs {
 }
 
 impl ManArgs {
-    pub fn run(&self) -> Outcome {
+    /// Writes the pages of this command line.
+    pub fn run(&self, command: Command) -> Outcome {
         let Some(dir) = &self.dir else {
             let mut text = Vec::new();
-            let rendered = help::main_page(&mut text);
+            let rendered = help::main_page(command, &mut text);
             rendered.map_err(|error| Failure::new(error.to_string()))?;
             return print(&text);
         };
         std::fs::create_dir_all(dir).map_err(io("create", dir))?;
-        help::write_pages(dir).map_err(io("write to", dir))
+        help::write_pages(command, dir).map_err(io("write to", dir))
     }
 }
 

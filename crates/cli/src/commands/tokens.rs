@@ -1,8 +1,8 @@
 //! `tokens`: for admins.
 
-use crate::args::one_of;
 use crate::failure::Outcome;
 use crate::ids::{self, Given};
+use crate::options::{duration, one_of, owner};
 use crate::output::{ago, now, word};
 use crate::session::{Need, Session};
 use crate::settings::Login;
@@ -49,28 +49,8 @@ enum TokensCommand {
     },
 }
 
-pub fn owner(text: &str) -> Result<Owner, String> {
-    Owner::parse(text).map_err(|error| format!("the owner {error}"))
-}
-
 fn scope(text: &str) -> Result<Scope, String> {
     Scope::parse(text).map_err(|error| error.to_string())
-}
-
-/// Reads `90d`, `12h`, `30m`, `45s` as milliseconds.
-pub fn duration(text: &str) -> Result<i64, String> {
-    let wrong = || "is not a time: write 90d, 12h, 30m or 45s".to_owned();
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let scale = match unit {
-        'd' => 86_400_000,
-        'h' => 3_600_000,
-        'm' => 60_000,
-        's' => 1000,
-        _ => return Err(wrong()),
-    };
-    let number = text.strip_suffix(unit).unwrap_or_default();
-    let number: i64 = number.parse().map_err(|_| wrong())?;
-    (1..=36_500).contains(&number).then_some(number * scale).ok_or_else(wrong)
 }
 
 impl TokensArgs {
@@ -150,19 +130,4 @@ async fn revoke(session: &Session, client: &Client, id: &Given<TokenId>) -> Outc
     let value = serde_json::json!({ "id": id, "revoked": true });
     session.out.show(&value, || format!("Revoked {id}; it stops working within a minute."));
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_a_unit() {
-        assert_eq!(duration("90d"), Ok(90 * 86_400_000));
-        assert_eq!(duration("30m"), Ok(1_800_000));
-        assert_eq!(duration("45s"), Ok(45_000));
-        for bad in ["", "90", "d", "-1d", "0h", "1.5d", "1w", "99999999999d", "1dd"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
-    }
 }

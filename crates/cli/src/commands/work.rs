@@ -1,23 +1,24 @@
 //! `work --remote` and `workers`: workers on other machines.
 
 mod cancel;
+mod requests;
 mod warnings;
 
 use super::send::no_such_sender;
-use crate::args::{RepoArg, one_of};
 use crate::completion;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::ids::{self, Given};
-use crate::output::{Look, ago, line, now, safe};
+use crate::options::{RepoArg, one_of};
+use crate::output::{ago, now, safe};
 use crate::progress::worker;
 use crate::sender;
 use crate::session::{InRepo, Need, Session};
-use crate::table::{self, Column, Fit, table, whole};
 use cancel::CancelArgs;
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_bridge::tools::spawn::{no_runner, unencrypted};
 use multiclaude_hybrid_client::protocol::SpawnId;
 use multiclaude_hybrid_client::protocol::spawn::{NewSpawn, SpawnRequest, SpawnStatus, TASK_MAX};
+use requests::{candidates, details, listed};
 
 /// Ask for a worker on another machine.
 ///
@@ -102,12 +103,6 @@ enum WorkersCommand {
     Logs(OneArgs),
     /// Cancel requests; a worker that runs is stopped
     Cancel(CancelArgs),
-}
-
-/// All requests, as candidates for the beginning of an id.
-async fn candidates(at: &InRepo) -> Outcome<Vec<SpawnId>> {
-    let requests = at.client.workers(None).await?;
-    Ok(requests.into_iter().map(|request| request.id).collect())
 }
 
 impl WorkArgs {
@@ -264,53 +259,4 @@ async fn follow(
         }
         _ => Ok(()),
     }
-}
-
-pub fn look(status: SpawnStatus) -> Look {
-    match status {
-        SpawnStatus::Pending => Look::Warning,
-        SpawnStatus::InProgress => Look::Plain,
-        SpawnStatus::Completed => Look::Good,
-        SpawnStatus::Failed => Look::Bad,
-    }
-}
-
-fn listed(requests: &[SpawnRequest]) -> String {
-    let now = now();
-    let status =
-        |request: &SpawnRequest| (request.status.as_str().to_owned(), look(request.status));
-    let worker = |request: &SpawnRequest| {
-        whole(request.worker_name.as_ref().map_or("", |name| name.as_str()))
-    };
-    let columns: [Column<'_, SpawnRequest>; 7] = [
-        ("ID", Fit::Whole, &|request| whole(&request.id)),
-        ("STATUS", Fit::Whole, &status),
-        ("TASK", Fit::Shrinks, &|request| whole(line(&request.task, 50))),
-        ("WORKER", Fit::Shrinks, &worker),
-        ("ASKED", Fit::Spare, &|request| whole(ago(request.created_at, now))),
-        ("ASKED BY", Fit::Spare, &|request| whole(line(&request.spawned_by, 30))),
-        ("PRIORITY", Fit::Spare, &|request| whole(request.priority)),
-    ];
-    table(requests, &columns)
-}
-
-fn details(request: &SpawnRequest) -> String {
-    let now = now();
-    let asked_by = format!("{}, {}", request.spawned_by, ago(request.created_at, now));
-    let status = look(request.status).paint(request.status.as_str());
-    table::details(
-        format!("{} {status}", request.id),
-        &[
-            ("task", Some(line(&request.task, 200))),
-            ("asked by", Some(asked_by)),
-            ("worker", request.worker_name.as_ref().map(ToString::to_string)),
-            ("progress", request.progress.as_deref().map(safe)),
-            ("runner of", request.claimed_by.as_ref().map(ToString::to_string)),
-            ("cancelled", request.cancel_requested.then(|| "asked for".to_owned())),
-            ("lease", request.lease_expired.then(|| "expired: its runner is away".to_owned())),
-            ("ended", request.finished_at.map(|at| ago(at, now))),
-            ("summary", request.summary.as_deref().map(safe)),
-            ("because", request.failure_reason.as_deref().map(safe)),
-        ],
-    )
 }

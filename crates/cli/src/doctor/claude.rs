@@ -1,6 +1,6 @@
 //! Claude Code: does it start our MCP server, and do agents' sessions have it?
 
-use super::Check;
+use super::check::{Check, State};
 use crate::bridge;
 use crate::claude_code::{self, Entry, SERVER, is_right};
 use crate::session::Session;
@@ -9,7 +9,7 @@ use std::fs;
 
 pub(super) fn claude(session: &Session) -> Vec<Check> {
     let installed = server(session);
-    let is_there = installed.state == super::State::Good;
+    let is_there = installed.state == State::Good;
     let mut checks = vec![installed];
     if is_there {
         checks.extend(sessions(session));

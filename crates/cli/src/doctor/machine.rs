@@ -1,6 +1,6 @@
 //! This machine: files, multiclaude, its daemon, the shim.
 
-use super::{Cause, Check, State};
+use super::check::{Cause, Check, State};
 use crate::bridge;
 use crate::crypt;
 use crate::files::check_private;

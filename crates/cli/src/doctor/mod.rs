@@ -1,15 +1,16 @@
 //! The checks behind `doctor`.
 
+mod check;
 mod claude;
 mod machine;
 mod remote;
 
+pub use check::{Check, State};
+
 use crate::failure::Failure;
-use crate::output::{Look, line};
 use crate::session::Session;
+use check::Cause;
 use multiclaude_hybrid_client::protocol::Repo;
-use serde::Serialize;
-use std::borrow::Cow;
 
 /// All checks; with `only`, those of one repo.
 pub async fn all(session: &Session, only: Option<&Repo>) -> Vec<Check> {
@@ -39,13 +40,6 @@ fn once(checks: Vec<Check>) -> Vec<Check> {
     kept
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Cause {
-    NoLogin,
-    Token(String),
-    Away,
-}
-
 /// The checks that are possible if the settings cannot be read.
 pub fn without_settings(session: &Session, failure: Failure) -> Vec<Check> {
     let mut checks = vec![Check::failed("settings", failure)];
@@ -56,71 +50,6 @@ pub fn without_settings(session: &Session, failure: Failure) -> Vec<Check> {
 pub fn text(checks: &[Check]) -> String {
     let lines: Vec<_> = checks.iter().map(Check::line).collect();
     lines.join("\n")
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    Good,
-    Warning,
-    Fault,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
-    pub what: String,
-    pub state: State,
-    pub found: String,
-    pub hint: Option<String>,
-    #[serde(skip)]
-    cause: Option<Cause>,
-}
-
-impl Check {
-    fn new(what: &str, state: State, found: impl Into<String>) -> Self {
-        Self { what: what.to_owned(), state, found: found.into(), hint: None, cause: None }
-    }
-
-    fn good(what: &str, found: impl Into<String>) -> Self {
-        Self::new(what, State::Good, found)
-    }
-
-    fn warning(what: &str, found: impl Into<String>) -> Self {
-        Self::new(what, State::Warning, found)
-    }
-
-    fn fault(what: &str, found: impl Into<String>) -> Self {
-        Self::new(what, State::Fault, found)
-    }
-
-    fn failed(what: &str, failure: Failure) -> Self {
-        let hint = failure.advice().map(Cow::into_owned);
-        Self { hint, ..Self::fault(what, failure.message) }
-    }
-
-    fn line(&self) -> String {
-        let (mark, look) = match self.state {
-            State::Good => ("ok", Look::Good),
-            State::Warning => ("warning", Look::Warning),
-            State::Fault => ("FAULT", Look::Bad),
-        };
-        let hint = self.hint.as_ref().map(|hint| format!("\n         hint: {hint}"));
-        let gap = " ".repeat(8_usize.saturating_sub(mark.len()));
-        let (mark, found) = (look.paint(mark), line(&self.found, 400));
-        format!("{mark}{gap} {}: {found}{}", self.what, hint.unwrap_or_default())
-    }
-
-    #[must_use]
-    fn because(mut self, cause: Cause) -> Self {
-        self.cause = Some(cause);
-        self
-    }
-
-    #[must_use]
-    fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The coordinator, the tokens, and the repos.
 
-use super::{Cause, Check};
+use super::check::{Cause, Check};
 use crate::failure::{Exit, Failure, check_of};
 use crate::output::{counted, now};
 use crate::sender::NODE;

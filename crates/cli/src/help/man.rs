@@ -1,6 +1,7 @@
 //! The manual pages: one for the program, and one for each command.
 
-use super::{NAME, command};
+use crate::failure::STATUSES;
+use crate::program::{ENVIRONMENT, NAME};
 use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
@@ -8,16 +9,14 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// The page of the program, as roff.
-pub fn main_page(out: &mut impl Write) -> io::Result<()> {
-    let mut command = command();
+/// The page of the program, as roff; `command` is its whole command line.
+pub fn main_page(mut command: Command, out: &mut impl Write) -> io::Result<()> {
     command.build();
     page(&command, out)
 }
 
 /// Writes all pages into a directory.
-pub fn write_pages(dir: &Path) -> io::Result<()> {
-    let mut command = command();
+pub fn write_pages(mut command: Command, dir: &Path) -> io::Result<()> {
     command.build();
     write_below(&command, dir)
 }
@@ -64,12 +63,12 @@ fn page(command: &Command, out: &mut impl Write) -> io::Result<()> {
         }
     }
     roff.control("SH", ["EXIT STATUS"]);
-    for (status, meaning) in crate::failure::STATUSES {
+    for (status, meaning) in STATUSES {
         roff.control("TP", []);
         roff.text([roman(status.to_string())]);
         roff.text([roman(*meaning)]);
     }
-    section(&mut roff, "ENVIRONMENT", crate::args::ENVIRONMENT);
+    section(&mut roff, "ENVIRONMENT", ENVIRONMENT);
     let above = name.rsplit_once('-').map_or(NAME, |(above, _)| above);
     let see = if name == NAME {
         "tmux(1), git(1), multiclaude".to_owned()

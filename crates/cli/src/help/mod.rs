@@ -6,13 +6,12 @@ mod man;
 
 pub use man::{main_page, write_pages};
 
-use crate::args::{Cli, ENVIRONMENT};
+use crate::args::Cli;
 use crate::failure::STATUSES;
+use crate::program::{ENVIRONMENT, NAME};
 use clap::{Command, CommandFactory as _};
 use examples::examples_of;
 use std::fmt::Write as _;
-
-pub const NAME: &str = "multiclaude-hybrid";
 
 /// The groups of the help, each with its first command. The commands follow each other in
 /// the order of their enum.

@@ -4,29 +4,15 @@
 
 mod file;
 mod keychain;
+mod name;
+
+pub use name::Name;
 
 use crate::failure::{Failure, Outcome};
 use crate::files::Draft;
 use crate::home::Home;
 use crate::settings::{Place, Settings};
 use std::collections::BTreeSet;
-
-/// The name of a secret. A token's name has its coordinator, too: a coordinator chooses its
-/// tokens' ids, and must not reach another one's, or a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Name(String);
-
-impl Name {
-    /// The token `id` of the coordinator at `url`.
-    pub fn token(url: &str, id: &str) -> Self {
-        Self(format!("token {url} {id}"))
-    }
-
-    /// The secret half of an encryption key, by its public one.
-    pub fn key(recipient: &str) -> Self {
-        Self(format!("key {recipient}"))
-    }
-}
 
 /// Keeps a secret, in the keychain if there is one and it is wanted, and changes the
 /// settings so that they refer to it; or, if that fails, does neither. A secret that

@@ -1,9 +1,9 @@
 //! `agents register`.
 
-use super::agent_name;
 use crate::completion;
 use crate::crypt;
 use crate::failure::{Failure, Outcome};
+use crate::options::agent_name;
 use crate::output::line;
 use crate::sender::{self, Here, LOCAL_NAME, NODE};
 use crate::session::{InRepo, Session};

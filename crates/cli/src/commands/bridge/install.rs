@@ -1,10 +1,10 @@
 //! `bridge install` and `bridge uninstall`.
 
-use super::{RUN, RunArgs};
+use super::run::{RunArgs, run_words};
 use crate::commands::mcp;
 use crate::failure::{Failure, Outcome, io};
-use crate::home::this_program;
 use crate::output::confirm;
+use crate::program::this_program;
 use crate::service::Service;
 use crate::session::Session;
 use crate::spelled::Spelled;
@@ -39,11 +39,6 @@ impl InstallArgs {
         session.out.show(&json!({ "installed": true, "notes": lines }), || lines.join("\n"));
         Ok(())
     }
-}
-
-/// The command line of `multiclaude-hybrid` that runs a bridge with these flags.
-pub(crate) fn run_words(flags: &[String]) -> Vec<String> {
-    RUN.map(str::to_owned).into_iter().chain(flags.iter().cloned()).collect()
 }
 
 /// Installs and starts the service; notes for the user.

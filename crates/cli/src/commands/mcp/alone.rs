@@ -1,6 +1,6 @@
 //! `mcp --agent`: without a bridge, with a login of this machine.
 
-use super::{Call, serve};
+use super::serve::{Call, serve};
 use crate::crypt;
 use crate::failure::Outcome;
 use crate::sender;

@@ -2,8 +2,8 @@
 
 use crate::claude_code;
 use crate::failure::Outcome;
-use crate::home::this_program;
 use crate::output::confirm;
+use crate::program::this_program;
 use crate::session::Session;
 use serde_json::json;
 

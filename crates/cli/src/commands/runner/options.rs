@@ -3,7 +3,7 @@
 
 use super::flags::{Kind, RunArgs};
 use crate::failure::{Failure, Outcome};
-use crate::home::this_program;
+use crate::program::this_program;
 use crate::session::{InRepo, Need, Session};
 use crate::shim::login_shell::on_path;
 use crate::shim::real::Search;

@@ -1,6 +1,6 @@
 //! `workers cancel`.
 
-use super::{candidates, details};
+use super::requests::{candidates, details};
 use crate::failure::{Failure, Outcome};
 use crate::ids::{self, Given};
 use crate::output::{counted, line};

@@ -4,53 +4,27 @@
 //! the daemon's, not tmux's environment. A developer's own terminals run
 //! shells that are not login shells, so both kinds of files get the block.
 //!
+//! - `dotfiles`: the directories of those files.
 //! - `block`: the marked lines in a shell's file; exactly those come and go.
 //! - `shells`: which files, and what the lines say.
 //! - `file`: which file may be changed, and how a link is replaced.
 
 mod block;
+mod dotfiles;
 mod file;
 mod report;
 mod shells;
 
+pub use dotfiles::Dotfiles;
 pub use report::{Change, Refusal, Report};
 
 use crate::failure::{Failure, Outcome, io};
 use crate::files::{private_dir, replace};
-use crate::home::Home;
 use std::ffi::OsStr;
+use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
-
-/// The directories of a user's shell files.
-#[derive(Debug, Clone)]
-pub struct Dotfiles {
-    /// The home directory.
-    pub home: Home,
-    /// `$ZDOTDIR`: zsh's files, where they are not in the home.
-    pub zdotdir: Option<PathBuf>,
-    /// `$XDG_CONFIG_HOME`, where it is not `~/.config`.
-    pub config_home: Option<PathBuf>,
-}
-
-impl Dotfiles {
-    /// Everything in its usual place.
-    pub fn new(home: Home) -> Self {
-        Self { home, zdotdir: None, config_home: None }
-    }
-
-    /// The directories of the user that runs this, from the environment.
-    pub fn of_user() -> Outcome<Self> {
-        let dir = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        Ok(Self {
-            home: Home::of_user()?,
-            zdotdir: dir("ZDOTDIR"),
-            config_home: dir("XDG_CONFIG_HOME"),
-        })
-    }
-}
 
 /// The mode of a shell's file that is made, less the umask.
 const NEW_MODE: u32 = 0o666;

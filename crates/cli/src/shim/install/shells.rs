@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::Dotfiles;
+use super::dotfiles::Dotfiles;
 
 /// In which language a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, Args as _, Command};
 
+use super::destination::{AfterFailure, Route};
 use super::flags::{Item, is_help, parse, spelled};
-use super::{AfterFailure, Route};
 use crate::commands::config::ConfigArgs;
 
 const THEIRS: [&str; 4] = ["mq-enabled", "mq-track", "ps-enabled", "ps-track"];

@@ -5,7 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use super::Route;
+use super::destination::Route;
 use super::flags::{Item, is_help, parse, words};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
