@@ -14,6 +14,7 @@ help: ## this list
 
 # What the target asks of the machine: a column of scripts/prerequisites.
 NEEDS = dev
+lint: NEEDS = lint
 test test-claude contract soak: NEEDS = test
 
 setup: ## check the machine, then install the pinned tools, once
@@ -52,8 +53,9 @@ test-claude: setup wasm ## the last hop into the real Claude Code (CLAUDE=progra
 contract: setup wasm ## holds the running coordinator against the OpenAPI document (SEED=n)
 	@. scripts/tools && node scripts/contract.mjs
 
-lint: setup ## formatting, clippy and docs, warnings are errors
+lint: setup ## formatting, imports, clippy and docs, warnings are errors
 	@scripts/check readme
+	@python3 scripts/cycles.py
 	@. scripts/tools && cargo fmt --all --check
 	@. scripts/tools && cargo clippy --workspace --all-targets -- -D warnings
 	@. scripts/tools && cargo clippy -p coordinator --target wasm32-unknown-unknown -- -D warnings
