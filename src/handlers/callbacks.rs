@@ -54,15 +54,26 @@ pub async fn take(mut context: Context, id: SpawnId) -> Handled {
         }
         return text(200, row.wire);
     }
-    if store::taken(db, &repo, &webhook_id).await? {
-        return Err(ApiError::new(
+    Err(why_not(&context, &repo, &id, &webhook_id).await?)
+}
+
+/// Why a valid callback changed nothing.
+async fn why_not(
+    context: &Context,
+    repo: &Repo,
+    id: &SpawnId,
+    webhook_id: &str,
+) -> Result<ApiError, ApiError> {
+    let db = context.db()?;
+    if store::taken(db, repo, webhook_id).await? {
+        return Ok(ApiError::new(
             ErrorCode::CallbackReplayed,
             "A callback of this webhook-id was taken already: this one changed nothing. If it is a \
              repeat of your own, all is well; a new report needs a new webhook-id.",
         ));
     }
-    spawns::get(db, &repo, &id).await?.ok_or_else(not_found)?;
-    Err(lease_lost())
+    spawns::get(db, repo, id).await?.ok_or_else(not_found)?;
+    Ok(lease_lost())
 }
 
 /// The headers of a callback, if they could be those of a valid one.

@@ -48,15 +48,10 @@ pub async fn claim(
     let owner: &Owner = &caller.principal().owner;
     let key = key.map(|key| idempotency::hash(&format!("{}\n{owner}\n{key}", caller.repo)));
     expire(&context, &caller.repo).await?;
-    if let Some(key) = &key
-        && let Some(row) = leases::by_claim(context.db()?, key).await?
-    {
+    if let Some(row) = first(&context, key.as_deref()).await? {
         return with_lease(&context, row);
     }
-    let token = format!("lease_{}", URL_SAFE_NO_PAD.encode(random::bytes::<32>()?));
-    let keys = &context.settings.keys;
-    let sealed = keys.seal(token.as_bytes(), &place(&caller.repo), random::bytes()?);
-    let sealed = sealed.map_err(ApiError::internal)?;
+    let sealed = new_token(&context, &caller.repo)?;
     let mut entry = caller.entry(&context, AuditAction::WorkerClaimed, &sealed)?;
     entry.source = Source::Lease;
     let grant = Grant {
@@ -69,18 +64,27 @@ pub async fn claim(
         ends: context.now + wish.lease_secs * context.settings.timing.second,
         entry: &entry,
     };
-    match leases::claim(context.db()?, &grant, &context.settings.timing).await {
-        Ok(Some(row)) => with_lease(&context, row),
-        Ok(None) => nothing(),
+    let claimed = match leases::claim(context.db()?, &grant, &context.settings.timing).await {
+        Ok(claimed) => claimed,
         // The same claim, sent twice at once: the key is unique.
-        Err(error) => match &key {
-            Some(key) => match leases::by_claim(context.db()?, key).await? {
-                Some(row) => with_lease(&context, row),
-                None => Err(error),
-            },
-            None => Err(error),
-        },
+        Err(error) => Some(first(&context, key.as_deref()).await?.ok_or(error)?),
+    };
+    claimed.map_or_else(nothing, |row| with_lease(&context, row))
+}
+
+/// The request that was claimed first under this key.
+async fn first(context: &Context, key: Option<&str>) -> Result<Option<Row>, ApiError> {
+    match key {
+        Some(key) => leases::by_claim(context.db()?, key).await,
+        None => Ok(None),
     }
+}
+
+/// A new lease's token, sealed.
+fn new_token(context: &Context, repo: &Repo) -> Result<String, ApiError> {
+    let token = format!("lease_{}", URL_SAFE_NO_PAD.encode(random::bytes::<32>()?));
+    let sealed = context.settings.keys.seal(token.as_bytes(), &place(repo), random::bytes()?);
+    sealed.map_err(ApiError::internal)
 }
 
 /// `PATCH …/workers/{id}`: the holder of the lease renews, starts, ends, gives

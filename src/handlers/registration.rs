@@ -12,6 +12,7 @@ use crate::mailbox::door::{self, ask, mailbox_name};
 use crate::mailbox::{Command, Refused};
 use crate::optimistic::until_written;
 use crate::store::agents as store;
+use crate::store::audit::Entry;
 use crate::{cache, random};
 use multiclaude_hybrid_core::registry::{self, Decision, Registrant, Row};
 use multiclaude_hybrid_protocol::agent::Registration;
@@ -78,26 +79,33 @@ async fn registered(
             Decision::Renew(row) => (200, row, AuditAction::AgentRenewed),
             Decision::Taken => return Err(taken(found.as_ref(), context, false)),
         };
-        let replaced =
-            found.as_ref().filter(|old| old.deleted_at.is_none() && old.agent.id != row.agent.id);
+        let is_another = |old: &&Row| old.deleted_at.is_none() && old.agent.id != row.agent.id;
+        let replaced = found.as_ref().filter(is_another);
         if let Some(old) = replaced
             && is_held(context, old).await?
         {
             return Err(taken(found.as_ref(), context, true));
         }
         needs_endpoint(&row, wish.webhook_secret.as_ref())?;
-        let mut entry = caller.entry(context, action, row.agent.name.as_str())?;
-        let detail = match replaced {
-            None => json!({ "id": row.agent.id }),
-            Some(Row { agent: old, .. }) => json!({
-                "id": row.agent.id, "replaced": old.id, "replaced_owner": old.owner,
-            }),
+        let entry = Entry {
+            detail: Some(detail(&row, replaced)),
+            ..caller.entry(context, action, row.agent.name.as_str())?
         };
-        entry.detail = Some(detail.to_string());
         let written = store::replace(context.db()?, found.as_ref(), &row, Some(&entry)).await?;
         Ok(written.then_some((status, row)))
     })
     .await
+}
+
+/// The detail of the entry in the audit log, as JSON.
+fn detail(row: &Row, replaced: Option<&Row>) -> String {
+    let detail = match replaced {
+        None => json!({ "id": row.agent.id }),
+        Some(Row { agent: old, .. }) => json!({
+            "id": row.agent.id, "replaced": old.id, "replaced_owner": old.owner,
+        }),
+    };
+    detail.to_string()
 }
 
 /// Does the mailbox know that the holder is there, whatever the registry shows?

@@ -26,7 +26,7 @@ use crate::idempotency::{self, IdempotencyKey};
 use crate::query::Query;
 use crate::random;
 use crate::spawns::outbox::{self, Made};
-use crate::store::spawns::{self as store, CancelledBy, New, Row, leases, logs};
+use crate::store::spawns::{self as store, CancelledBy, New, Row, Usage, leases, logs};
 use multiclaude_hybrid_core::lease::{self};
 use multiclaude_hybrid_protocol::audit::AuditAction;
 use multiclaude_hybrid_protocol::spawn::{NewSpawn, SpawnStatus, SpawnedBy};
@@ -44,12 +44,7 @@ pub async fn spawn(
 ) -> Handled {
     let by = spawned_by(&context, &caller, &incarnation, wish.spawned_by.as_ref()).await?;
     let owner = &caller.principal().owner;
-    let key = key.map(|key| {
-        let meant = (&wish.task, &by, wish.priority, wish.retry, &wish.labels, &wish.metadata);
-        let meant = serde_json::to_string(&meant).unwrap_or_default();
-        let scope = format!("{}\n{owner}\n{key}", caller.repo);
-        (idempotency::hash(&scope), idempotency::hash(&meant))
-    });
+    let key = key.map(|key| hashes(&caller, &key, &by, &wish));
     let key = key.as_ref().map(|(scope, meant)| (scope.as_str(), meant.as_str()));
     if let Some(first) = repeated(&context, key).await? {
         return asked(&context, 200, first);
@@ -76,6 +71,14 @@ pub async fn spawn(
         Some(first) => asked(&context, 200, first),
         None => Err(limit_reached(&context, &caller.repo).await?),
     }
+}
+
+/// Hashes of the idempotency key's scope and of the content.
+fn hashes(caller: &RepoCaller, key: &str, by: &str, wish: &NewSpawn) -> (String, String) {
+    let scope = format!("{}\n{}\n{key}", caller.repo, caller.principal().owner);
+    let meant = (&wish.task, by, wish.priority, wish.retry, &wish.labels, &wish.metadata);
+    let meant = serde_json::to_string(&meant).unwrap_or_default();
+    (idempotency::hash(&scope), idempotency::hash(&meant))
 }
 
 /// The request, with when a runner was last seen in its repo.
@@ -129,22 +132,23 @@ async fn spawned_by(
     }
 }
 
+fn too_fast(context: &Context, usage: &Usage) -> ApiError {
+    let timing = &context.settings.timing;
+    let oldest = usage.oldest.unwrap_or(context.now);
+    let secs = (oldest + timing.spawn_window - context.now).max(0).div_euclid(timing.second) + 1;
+    let message = format!(
+        "This repo allows {} requests a minute (max_spawns_per_minute of its config). Try again in \
+         {secs} s.",
+        usage.max_recent
+    );
+    ApiError::new(ErrorCode::SpawnRateLimited, message).retry_after(secs as u32)
+}
+
 async fn limit_reached(context: &Context, repo: &Repo) -> Result<ApiError, ApiError> {
     let timing = &context.settings.timing;
     let usage = store::usage(context.db()?, repo, context.now, timing).await?;
     if usage.recent >= usage.max_recent {
-        let oldest = usage.oldest.unwrap_or(context.now);
-        let secs =
-            (oldest + timing.spawn_window - context.now).max(0).div_euclid(timing.second) + 1;
-        return Ok(ApiError::new(
-            ErrorCode::SpawnRateLimited,
-            format!(
-                "This repo allows {} requests a minute (max_spawns_per_minute of its config). Try \
-                 again in {secs} s.",
-                usage.max_recent
-            ),
-        )
-        .retry_after(secs as u32));
+        return Ok(too_fast(context, &usage));
     }
     // Without a runner none of them ends.
     let without = match lease::runner_seen(usage.runner_seen_at, context.now, timing) {

@@ -16,5 +16,5 @@ mod requests;
 mod row;
 mod runners;
 
-pub use requests::{New, by_key, cancel, get, insert, list, purge, usage};
+pub use requests::{New, Usage, by_key, cancel, get, insert, list, purge, usage};
 pub use row::{CancelledBy, Row};
