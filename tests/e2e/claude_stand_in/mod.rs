@@ -202,6 +202,9 @@ impl Pane {
 
 impl Drop for Pane {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.claude.events().iter().for_each(|event| eprintln!("{event}"));
+        }
         self.machine.tmux(&["kill-server"]);
     }
 }

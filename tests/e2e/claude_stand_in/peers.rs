@@ -74,8 +74,9 @@ async fn a_burst_and_a_repetition_are_dropped_and_the_transcript_says_so_once() 
     let texts: Vec<String> = (0..45).map(|number| format!("burst {number}")).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     pane.post_by_child("ann", &texts, ID);
-    // Slow machines may have refilled the allowance in the meantime.
-    pane.claude.event("dropped", "burst 3").await;
+    // Which ones varies: connections are read side by side. Slow machines may have refilled
+    // the allowance in the meantime.
+    pane.claude.event("dropped", "burst").await;
     let queue = pane.claude.state()["queue"].as_array().unwrap().len();
     assert!((31..=45).contains(&queue), "{queue}");
     let dropped = |line: &Value| {
