@@ -179,6 +179,9 @@ async fn after_a_completion_directories_of_unknown_names_go_and_links_stay() {
     // repo rm removes the link and leaves what it leads to.
     home.ok("", &["repo", "rm", "app"]);
     assert!(!home.messages("supervisor-ann").exists() && target.exists());
+    // The clone stays, and is in the way of a new one.
+    let again = home.run("", &["repo", "init", "https://github.com/acme/app"]);
+    assert!(!again.status.success(), "{again:?}");
 }
 
 #[tokio::test]

@@ -171,6 +171,9 @@ fn init(home: &Home, rest: &[&str]) -> Done {
     let default = url.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let name = words.get(1).copied().unwrap_or(default).trim_end_matches(".git");
     let clone = home.root().join("repos").join(name);
+    if clone.exists() {
+        return Err(format!("directory already exists: {}", clone.display()));
+    }
     std::fs::create_dir_all(&clone).map_err(|error| error.to_string())?;
     let args = json!({
         "name": name, "github_url": url, "tmux_session": format!("mc-{name}"),
@@ -182,7 +185,8 @@ fn init(home: &Home, rest: &[&str]) -> Done {
 
 fn remove_repo(home: &Home, name: &str) -> Done {
     ask(home, "remove_repo", json!({ "name": name }))?;
-    for dir in ["repos", "wts", "messages"] {
+    // The clone stays.
+    for dir in ["wts", "messages"] {
         // A link in it is removed, what it leads to is not.
         let _ = std::fs::remove_dir_all(home.root().join(dir).join(name));
     }
