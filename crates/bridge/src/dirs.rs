@@ -17,7 +17,7 @@
 //!       links.json           names of other machines, and when they left
 //!       out/<name>/          the targets of the links in multiclaude's messages
 //!       queue/<name>/        taken from there, in the order of sending
-//!       damaged/             files that never became readable
+//!       unsent/              messages that can neither be sent nor returned
 //!       inbox/<local>/       incoming messages, by how far they have come
 //!       inbox/<local>/flight.json  the one that is being handed to its agent
 //! ```
@@ -169,9 +169,10 @@ impl RepoDirs {
         self.root.join("queue")
     }
 
-    /// Files that never became readable.
-    pub fn damaged(&self) -> PathBuf {
-        self.root.join("damaged")
+    /// Messages that can neither be sent nor returned: they never became readable, or their
+    /// sender has ended.
+    pub fn unsent(&self) -> PathBuf {
+        self.root.join("unsent")
     }
 
     /// Incoming messages, by local agent.

@@ -75,6 +75,18 @@ pub fn status(daemon_is_up: bool, activity_secs: Option<i64>, now_secs: i64) -> 
     }
 }
 
+/// Has an agent stopped or come back between two passes? That is reported at once, while
+/// *active* and *idle* can wait for the next minute.
+pub fn has_changed(
+    before: &BTreeMap<String, AgentStatus>,
+    now: &BTreeMap<String, AgentStatus>,
+) -> bool {
+    let is_stopped = |status: &AgentStatus| *status == AgentStatus::Stopped;
+    now.iter().any(|(name, status)| {
+        before.get(name).is_some_and(|before| is_stopped(before) != is_stopped(status))
+    })
+}
+
 /// Do agents of this type end with their task? Then a later one of the same name is
 /// another agent.
 fn is_ephemeral(kind: &str) -> bool {
@@ -128,6 +140,19 @@ mod tests {
         assert_eq!(status(true, None, 1000), AgentStatus::Stopped);
         assert_eq!(status(true, Some(700), 1000), AgentStatus::Active);
         assert_eq!(status(true, Some(699), 1000), AgentStatus::Idle);
+    }
+
+    #[test]
+    fn an_agent_that_stops_or_comes_back_is_reported_at_once() {
+        use AgentStatus::{Active, Idle, Stopped};
+        let changed = |before, now| {
+            let of = |status| BTreeMap::from([("fox".to_owned(), status)]);
+            has_changed(&of(before), &of(now))
+        };
+        assert!(changed(Active, Stopped) && changed(Stopped, Idle));
+        assert!(!changed(Active, Idle) && !changed(Stopped, Stopped));
+        // A registration reports the first status.
+        assert!(!has_changed(&BTreeMap::new(), &BTreeMap::from([("fox".to_owned(), Active)])));
     }
 
     #[test]

@@ -72,8 +72,8 @@ pub struct RepoStatus {
     pub held: Vec<Held>,
     /// Names that cannot be linked, and why.
     pub unlinked: BTreeMap<String, String>,
-    /// Message files that never became readable, or could not be returned to a sender.
-    pub damaged: usize,
+    /// Messages that can neither be sent nor returned.
+    pub unsent: usize,
 }
 
 /// One registered agent.
@@ -176,8 +176,7 @@ impl RepoStatus {
             outgoing,
             held,
             unlinked: bridge.spool.unlinked(),
-            damaged: crate::dirs::names(&bridge.spool.dirs.damaged())
-                .map_or(0, |names| names.len()),
+            unsent: crate::dirs::names(&bridge.spool.dirs.unsent()).map_or(0, |names| names.len()),
         }
     }
 }

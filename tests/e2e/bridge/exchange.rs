@@ -1,7 +1,7 @@
 //! Sending, answering and acknowledging between two machines.
 
 use super::{OF_ANN, OF_DAN, bridged, two};
-use e2e::{Machine, eventually};
+use e2e::{Machine, Site, eventually, shared};
 use serde_json::json;
 use std::fs;
 
@@ -149,4 +149,30 @@ async fn with_encryption_the_coordinator_sees_no_text_and_agents_see_the_plain_t
     ann.send("fox", "nobody-dan", "the wombat dreams");
     let notice = ann.bodies_with("fox", "multiclaude-hybrid", "the wombat dreams").await;
     assert!(notice.contains("no agent called nobody-dan is registered"), "{notice}");
+}
+
+#[tokio::test]
+async fn a_repo_that_is_removed_and_initialized_again_has_stopped_and_active_agents_at_once() {
+    let world = shared().await.world().await;
+    let mut dan = Site::with_tmux(&world, &world.tokens[0], "dan");
+    dan.start_bridge(&[]);
+    let shows = async |status: &'static str| {
+        // Before the next heartbeat that the clock asks for.
+        eventually(status, 40, || async {
+            let agents = world.dan.agents("owner=dan").await.unwrap();
+            let is = |name: &str| {
+                agents
+                    .iter()
+                    .any(|agent| agent.name.as_str() == name && agent.status.as_str() == status)
+            };
+            (is("supervisor-dan") && is("merge-queue-dan")).then_some(())
+        })
+        .await;
+    };
+    shows("active").await;
+    dan.ok(&["repo", "rm", "app"]);
+    shows("stopped").await;
+    fs::remove_dir_all(dan.machine.path(".multiclaude/repos/app")).unwrap();
+    dan.ok(&["repo", "init", &format!("https://github.com/{}", world.repo), "app"]);
+    shows("active").await;
 }

@@ -299,7 +299,6 @@ impl Outbox {
         let state = self.state.read();
         let local = self.sender(&message, state.as_deref());
         let repo = state.as_ref().and_then(|state| state.repos.get(&self.spool.nickname));
-        warn!(recipient, id = entry.id, from = local, reason, "not sent; returned to its sender");
         if repo.is_some_and(|repo| repo.agents.contains_key(&local)) {
             let quoted: String = message.body.chars().take(QUOTED).collect();
             let more = if message.body.chars().count() > QUOTED { "…" } else { "" };
@@ -308,9 +307,22 @@ impl Outbox {
                 message.to
             );
             self.inbox.accept(&local, &notice(&entry.id, &body))?;
+            warn!(
+                recipient,
+                id = entry.id,
+                from = local,
+                reason,
+                "not sent; returned to its sender"
+            );
             return remove(&entry.path);
         }
-        // The sender has ended: keep the file.
+        warn!(
+            recipient,
+            id = entry.id,
+            from = local,
+            reason,
+            "not sent; its sender has ended, so it is kept"
+        );
         self.spool.set_aside(entry)
     }
 }

@@ -131,7 +131,7 @@ impl RepoBridge {
         self.shared.timing
     }
 
-    /// The statuses that were last reported, by local name.
+    /// The statuses of the last pass, by local name.
     pub fn statuses(&self) -> BTreeMap<String, AgentStatus> {
         locked(&self.statuses).clone()
     }
@@ -180,16 +180,22 @@ impl RepoBridge {
             let _ = self.registry.refresh().await;
         }
         let is_new = |name: &String| self.registry.records.get(name).is_none();
-        if plan.names.keys().any(is_new) {
-            // Find out its session, and whether its claude runs yet.
+        let is_stopped = |name: &String| self.status_of(name) == AgentStatus::Stopped;
+        if plan.names.keys().any(|name| is_new(name) || is_stopped(name)) {
+            // Find out its session, and whether its claude runs now.
             self.shared.look_at_panes().await;
         }
+        let before = self.statuses();
         self.set_statuses(local, &plan);
         // The successor of a worker is registered right after the worker's end.
         self.deregister_ended(local, &plan).await;
         self.register(local, &plan).await;
-        if minute && self.connection.is_online() {
-            self.once_a_minute(local).await;
+        if self.connection.is_online() {
+            if minute {
+                self.once_a_minute(local).await;
+            } else if presence::has_changed(&before, &self.statuses()) {
+                self.beat().await;
+            }
         }
         let names = self.set_names(&stood_down);
         self.names_trouble.note(self.setup.repo.as_str(), names);
@@ -260,17 +266,22 @@ impl RepoBridge {
                 warn!(%error, "the registrations cannot be written");
             }
         }
+        self.beat().await;
+        let _ = self.registry.refresh().await;
+        self.check_pushes().await;
+        if let Err(error) = self.inbox.store().prune() {
+            warn!(%error, "old messages cannot be removed");
+        }
+    }
+
+    /// Reports the statuses of all agents, in one call.
+    async fn beat(&self) {
         let statuses = self.statuses();
         if let Ok(unknown) = self.registry.heartbeat(&statuses, &self.inbox.held_by_agent()).await {
             let mut renewed = locked(&self.renewed);
             for name in unknown {
                 renewed.remove(&name);
             }
-        }
-        let _ = self.registry.refresh().await;
-        self.check_pushes().await;
-        if let Err(error) = self.inbox.store().prune() {
-            warn!(%error, "old messages cannot be removed");
         }
     }
 

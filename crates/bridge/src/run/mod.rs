@@ -205,6 +205,8 @@ impl Bridge {
             info!(up, "multiclaude's daemon");
         }
         self.shared.look_at_panes().await;
+        // Agents may have stopped, or come back, without a change of multiclaude's state.
+        self.wakes.changed.send_modify(|count| *count += 1);
     }
 
     async fn end(mut self) {

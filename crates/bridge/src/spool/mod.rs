@@ -197,8 +197,8 @@ impl Spool {
     /// # Errors
     /// The file cannot be moved.
     pub fn set_aside(&self, entry: &Entry) -> io::Result<()> {
-        make_dir(&self.dirs.damaged())?;
-        fs::rename(&entry.path, self.dirs.damaged().join(format!("{}.json", entry.id)))
+        make_dir(&self.dirs.unsent())?;
+        fs::rename(&entry.path, self.dirs.unsent().join(format!("{}.json", entry.id)))
     }
 
     /// The messages for a recipient that may be sent, in order. Messages that are taken

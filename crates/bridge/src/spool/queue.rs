@@ -55,7 +55,7 @@ impl Queue {
     /// # Errors
     /// The directories cannot be created or read.
     pub fn open(dirs: RepoDirs) -> io::Result<Self> {
-        for dir in [dirs.out(), dirs.queue(), dirs.damaged()] {
+        for dir in [dirs.out(), dirs.queue(), dirs.unsent()] {
             make_dir(&dir)?;
         }
         let mut latest = BTreeMap::new();
@@ -160,8 +160,8 @@ impl Queue {
 
     fn set_aside(&self, path: &Path) -> io::Result<()> {
         let name = path.file_name().unwrap_or_default();
-        let aside = self.dirs.damaged().join(name);
-        make_dir(&self.dirs.damaged())?;
+        let aside = self.dirs.unsent().join(name);
+        make_dir(&self.dirs.unsent())?;
         warn!(file = %aside.display(), "a message file never became readable and was moved here");
         fs::rename(path, aside)
     }

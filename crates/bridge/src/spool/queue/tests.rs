@@ -110,7 +110,7 @@ fn messages_of_the_daemon_are_not_sent_and_half_written_ones_wait() {
     let long_ago = std::time::UNIX_EPOCH;
     fs::File::options().write(true).open(&half).unwrap().set_modified(long_ago).unwrap();
     queue.scan().unwrap();
-    assert_eq!(names(&bench.dirs.damaged()).unwrap(), ["msg-h.json"]);
+    assert_eq!(names(&bench.dirs.unsent()).unwrap(), ["msg-h.json"]);
 }
 
 #[test]

@@ -117,10 +117,11 @@ fn details(repo: &RepoStatus) -> Vec<String> {
     for (name, reason) in &repo.unlinked {
         lines.push(format!("  {name} is not reached with multiclaude message send: {reason}"));
     }
-    if repo.damaged > 0 {
+    if repo.unsent > 0 {
         lines.push(format!(
-            "  {} set aside in ~/.multiclaude-hybrid/bridge/repos/{}/damaged",
-            counted(repo.damaged, "message file"),
+            "  {} neither sent nor returned, because the sender has ended or the file cannot be read: \
+             ~/.multiclaude-hybrid/bridge/repos/{}/unsent",
+            counted(repo.unsent, "message"),
             repo.repo
         ));
     }
