@@ -3,7 +3,7 @@
 use super::beside::settings;
 use super::dans;
 use crate::agent;
-use e2e::{Machine, World};
+use e2e::{Machine, World, eventually};
 use serde_json::json;
 
 /// A git repository in a directory of its own, with this remote.
@@ -145,4 +145,45 @@ async fn a_clone_from_another_host_is_refused_until_the_host_is_allowed() {
     let (command, _) = hint.split_once(';').unwrap();
     assert_eq!(machine.sh(command).code, 0);
     assert_eq!(machine.run(&["agents"]).code, 0);
+}
+
+/// The exit status of `agents`, run in a terminal where a person answers its question.
+async fn answered(machine: &Machine, answer: &str) -> String {
+    let (asks, code) = (format!("asks-{answer}"), format!("code-{answer}"));
+    let line = format!("cd src/app; multiclaude-hybrid agents; echo $? >../../{code}; sleep 60");
+    machine.tmux(&[
+        "new-session",
+        "-d",
+        "-s",
+        &asks,
+        "-c",
+        machine.path("").to_str().unwrap(),
+        &line,
+    ]);
+    eventually("the question", 30, || async {
+        let pane = machine.tmux(&["capture-pane", "-p", "-J", "-t", &asks]).stdout;
+        String::from_utf8_lossy(&pane).contains("[y/N]").then_some(())
+    })
+    .await;
+    machine.tmux(&["send-keys", "-t", &asks, answer, "Enter"]);
+    eventually("an exit status", 30, || async {
+        Some(machine.read(&code).trim().to_owned()).filter(|code| !code.is_empty())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_person_at_a_terminal_is_asked_once_whether_another_host_has_the_same_repo() {
+    let (mut machine, world) = dans().await;
+    let sockets = machine.path("tmux");
+    std::fs::create_dir(&sockets).unwrap();
+    machine.set("TMUX_TMPDIR", sockets.to_str().unwrap());
+    clone_of(&mut machine, "src/app", &format!("https://github.com/{}.git", world.repo));
+    machine.run(&["config", &world.repo, "--hybrid=true"]);
+    set_url(&mut machine, &format!("git@git.example.com:{}.git", world.repo));
+    assert_eq!(answered(&machine, "n").await, "2");
+    assert_eq!(answered(&machine, "y").await, "0");
+    // The answer holds.
+    assert_eq!(machine.run(&["agents"]).code, 0);
+    machine.tmux(&["kill-server"]);
 }
