@@ -4,6 +4,7 @@ use super::check::{Check, State};
 use crate::bridge;
 use crate::claude_code::{self, Entry, SERVER, is_right};
 use crate::session::Session;
+use multiclaude_hybrid_bridge::status::Status;
 use serde_json::Value;
 use std::fs;
 
@@ -67,8 +68,22 @@ fn sessions(session: &Session) -> Option<Check> {
                 without.join(", ")
             ),
         )
-        .hint(format!("restart the agent: multiclaude agent restart {first}")),
+        .hint(how_to_restart(session, &status, first)),
     })
+}
+
+/// How to restart the session of a local agent. multiclaude's `agent restart` begins a
+/// session anew whose id Claude Code knows already, and fails.
+fn how_to_restart(session: &Session, status: &Status, local: &str) -> String {
+    let id = session.state().ok().and_then(|state| {
+        let mut repos = status.repos.iter().filter_map(|repo| state.repos.get(&repo.nickname));
+        Some(repos.find_map(|repo| repo.agents.get(local))?.session_id.clone())
+    });
+    format!(
+        "in the window of {local}, leave Claude Code with /exit, then: claude --resume {} \
+         --dangerously-skip-permissions --append-system-prompt-file ~/.multiclaude/prompts/{local}.md",
+        id.as_deref().unwrap_or("<session_id>")
+    )
 }
 
 /// In a folder that is not trusted a dialog comes first, and everything waits.

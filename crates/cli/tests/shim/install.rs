@@ -270,7 +270,7 @@ fn other_files_in_our_directory_survive() {
 fn the_report_names_the_shells_that_do_not_see_it_yet() {
     let person = Person::new(&[]);
     let report = person.install("/bin/bash").to_string();
-    assert!(report.contains("respawn-window"), "{report}");
+    assert!(report.contains("claude --resume"), "{report}");
     assert!(report.contains(".bashrc"), "{report}");
     let report = uninstall(&person.dotfiles).unwrap().to_string();
     assert!(report.contains("removed") && report.contains("hash -r"), "{report}");

@@ -45,7 +45,7 @@ fn add(session: &Session, agreed: bool) -> Outcome<String> {
     }
     change.apply()?;
     Ok(format!(
-        "Changed {}:\n{}\nSessions that run already get it when they are restarted: multiclaude agent restart NAME",
+        "Changed {}:\n{}\nSessions that run already get it when they are restarted; multiclaude-hybrid doctor says how",
         change.path.display(),
         change.diff()
     ))

@@ -4,12 +4,15 @@ use std::fmt;
 use std::io::Result;
 use std::path::PathBuf;
 
-/// `agent restart` alone is not enough: it types into the shell that is there.
+/// multiclaude's `agent restart` is of no use: it types into the Claude Code that runs, and
+/// then begins a session anew whose id is in use. The shell keeps its process, by which
+/// multiclaude knows the agent.
 const OLD_WINDOWS: &str = "\
 Windows that already run keep their old PATH. Open a new shell in your own.
-For an agent that runs, when it may be interrupted, restart the shell of its window:
-    tmux respawn-window -k -t '=mc-<repo>:=<agent>'
-    multiclaude agent restart <agent> --repo <repo> --force";
+For an agent that runs, when it may be interrupted: leave Claude Code with /exit, then in that window:
+    exec $SHELL -l
+    claude --resume <session_id> --dangerously-skip-permissions --append-system-prompt-file ~/.multiclaude/prompts/<agent>.md
+The session_id of each agent is in ~/.multiclaude/state.json.";
 
 /// The change of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
