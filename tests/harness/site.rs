@@ -208,14 +208,31 @@ impl Site {
     /// linked.
     pub async fn reaches(&self, names: &[&str]) {
         let what = format!("{} reaches {names:?}", self.node);
-        eventually(&what, 60, || async {
+        // The list of agents is read once a minute.
+        eventually(&what, 90, || async {
             let linked = names.iter().all(|name| self.messages(name).is_symlink());
-            let registered = self.status()["repos"][0]["agents"]
-                .as_array()
-                .is_some_and(|agents| !agents.is_empty());
-            (linked && registered).then_some(())
+            (linked && self.all_are_registered()).then_some(())
         })
         .await;
+    }
+
+    /// Are all agents of multiclaude's state registered, but for those that stand down or
+    /// were refused?
+    fn all_are_registered(&self) -> bool {
+        let state = self.machine.read(".multiclaude/state.json");
+        let state: Value = serde_json::from_str(&state).unwrap_or_default();
+        let Some(agents) = state["repos"][&self.nickname]["agents"].as_object() else {
+            return false;
+        };
+        let status = &self.status()["repos"][0];
+        let of = |list: &str| status[list].as_array().cloned().unwrap_or_default();
+        let registered: Vec<_> = of("agents").iter().map(|agent| agent["local"].clone()).collect();
+        let is_known = |name: &String| {
+            registered.contains(&Value::from(name.as_str()))
+                || of("stood_down").contains(&Value::from(name.as_str()))
+                || !status["not_registered"][name].is_null()
+        };
+        !agents.is_empty() && agents.keys().all(is_known)
     }
 
     /// The status of the bridge.

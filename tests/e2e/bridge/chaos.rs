@@ -48,6 +48,7 @@ async fn no_message_is_lost_doubled_or_out_of_order_while_bridges_and_coordinato
     let world = coordinator.world().await;
     let (mut dan, mut ann) = of(&world);
     dan.start_bridge(&[]);
+    dan.reaches(&[]).await;
     ann.bridge(&[], &OF_DAN).await;
     dan.kill_bridge();
     dan.bridge(&[], &OF_ANN).await;

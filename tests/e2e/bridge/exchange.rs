@@ -9,6 +9,7 @@ use std::fs;
 async fn agents_of_the_same_name_write_to_each_other_and_answers_go_back_to_their_senders() {
     let (mut dan, mut ann, world) = two().await;
     dan.start_bridge(&[]);
+    dan.reaches(&[]).await;
     ann.bridge(&[], &OF_DAN).await;
     ann.send("fox", "fox-dan", "from fox to fox");
     let got = dan.receives("fox", "from fox to fox").await;
