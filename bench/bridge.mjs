@@ -141,6 +141,15 @@ async function latency(here, there, singles) {
   return times;
 }
 
+// What a bridge costs while no message is on its way.
+async function costs(home, seconds) {
+  await sleep(2000);
+  const before = home.cost();
+  await sleep(seconds * 1000);
+  const after = home.cost();
+  return { percent: (after.cpuSeconds - before.cpuSeconds) / seconds * 100, megabytes: after.megabytes };
+}
+
 export async function bridges(running, binary, { singles, backlog, idleSeconds }) {
   const line = new Line(running.url);
   await line.open();
@@ -155,6 +164,7 @@ export async function bridges(running, binary, { singles, backlog, idleSeconds }
       stream: [],
     };
     await here.start([], 'stream');
+    results.idle = await costs(here, idleSeconds);
     for (const [way, args] of Object.entries(ways)) {
       await there.start(args, way);
       await until('the link', () => existsSync(here.messages('a1-there')));
@@ -163,11 +173,7 @@ export async function bridges(running, binary, { singles, backlog, idleSeconds }
       results[way] = { p50: median(times), p99: quantile(times, 0.99) };
       if (way !== 'stream') await there.stop();
     }
-    await sleep(2000);
-    const before = there.cost();
-    await sleep(idleSeconds * 1000);
-    const after = there.cost();
-    results.idle = { percent: (after.cpuSeconds - before.cpuSeconds) / idleSeconds * 100, megabytes: after.megabytes };
+    results.held = await costs(there, idleSeconds);
 
     line.close();
     const arrived = there.received('a1');

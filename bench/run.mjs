@@ -166,6 +166,7 @@ try {
   for (const [way, limit] of [['webhook', 50], ['stream', 50], ['polling', 300]]) {
     console.log(`  by ${way.padEnd(8)} p50 ${bridge[way].p50.toFixed(1).padStart(6)} ms (under ${limit}), p99 ${bridge[way].p99.toFixed(1)}`);
   }
+  console.log(`  ten agents, hundreds of messages held: ${bridge.held.percent.toFixed(2)} % of a core, ${bridge.held.megabytes.toFixed(1)} MB`);
   console.log(`  idle, ten agents: ${bridge.idle.percent.toFixed(2)} % of a core (under 0.5), ${bridge.idle.megabytes.toFixed(1)} MB (under 30)`);
   console.log(`  1,000 messages that waited for the coordinator: sent after ${bridge.sentSeconds.toFixed(1)} s (under 10), arrived after ${bridge.arrivedSeconds.toFixed(1)} s`);
   const hop = await lastHop(ourServer, binary, 'target/debug/claude-stand-in', 40);

@@ -47,7 +47,7 @@ export async function remoteWork(running, binary, count) {
     const port = await freePort(20_000 + Math.floor(Math.random() * 20_000));
     const url = `http://127.0.0.1:${port}`;
     await running.call('PUT', '/repos/acme/app/config', running.service, { enabled: true, remote_agents: [],
-      spawn_endpoint: `${url}/spawn/acme/app`, max_spawns_per_minute: 10_000, max_workers: 1000 });
+      spawn_endpoint: `${url}/spawn/acme/app`, max_spawns_per_minute: 10_000, max_workers: 10_000 });
     const ways = { webhook: ['--poll=3600', `--listen=127.0.0.1:${port}`, `--public-url=${url}`], polling: [] };
     for (const [way, flags] of Object.entries(ways)) {
       // Its first instruction.
