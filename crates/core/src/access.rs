@@ -1,4 +1,4 @@
-//! What the holder of a token reaches (design: *Identity and tokens*).
+//! What the holder of a token reaches.
 //!
 //! | | admin | service | user |
 //! |---|---|---|---|

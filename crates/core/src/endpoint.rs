@@ -1,4 +1,4 @@
-//! Which URLs the coordinator pushes to (design: *Push*, Endpoints).
+//! Which URLs the coordinator pushes to.
 //!
 //! A Worker cannot pin the address it connects to, so names that can only
 //! mean an inner network are refused here, by their text. A name that

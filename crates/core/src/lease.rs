@@ -1,4 +1,4 @@
-//! Leases on requests for workers (design: *Spawning*).
+//! Leases on requests for workers.
 //!
 //! A claim gives a lease; its token fences every later update. A lease that
 //! ends before the worker has started returns the request, at most

@@ -1,4 +1,4 @@
-//! The meaning of an endpoint's answer to a push (design: *Push*).
+//! The meaning of an endpoint's answer to a push.
 
 use multiclaude_hybrid_protocol::message::Report;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Who holds a name in a repo (design: *Agents*, *Storage*).
+//! Who holds a name in a repo.
 //!
 //! A row carries a `generation`, raised by every new incarnation and kept in
 //! the tombstone of a deregistered one, and a `revision`, raised by every

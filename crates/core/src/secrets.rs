@@ -1,4 +1,4 @@
-//! The webhook secrets of an endpoint, sealed, and how they are rotated (design: *Push*).
+//! The webhook secrets of an endpoint, sealed, and how they are rotated.
 
 use crate::Ms;
 use serde::{Deserialize, Serialize};

@@ -115,7 +115,7 @@ impl Outbox {
 /// The text of a notice to a sender of messages to `agent`.
 pub fn notice_text(repo: &Repo, agent: &AgentName, batch: &Batch) -> String {
     let why = match batch.reason {
-        FailureReason::Expired => "nobody took them before their time was over",
+        FailureReason::Expired => "they expired before anybody took them",
         FailureReason::AgentGone => "that agent was deregistered or replaced",
         FailureReason::Rejected => "its endpoint refused them for good",
     };

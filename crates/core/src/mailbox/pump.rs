@@ -235,8 +235,9 @@ mod tests {
         assert_eq!(after(pump, Event::RunFinished, IDLE).1.alarm, Alarm::Clear);
         assert_eq!(after(pump, Event::RunFinished, wake(NOW + GUARD)).1.alarm, Alarm::Keep);
         // Without anything to do no alarm is set at all.
-        let (pump, begun) = after(Pump::default(), Event::Alarm, IDLE);
+        let (pump, begun) = after(Pump::default().with_alarm(Some(NOW)), Event::Alarm, IDLE);
         assert_eq!(begun.alarm, Alarm::Keep);
+        assert_eq!(pump.armed(), None, "an alarm that went off is none");
         assert_eq!(after(pump, Event::RunFinished, IDLE).1.alarm, Alarm::Keep);
     }
 
@@ -265,6 +266,9 @@ mod tests {
     fn a_run_that_stopped_goes_on_at_once_and_failing_ones_wait_twice_as_long_each_time() {
         let (running, _) = after(Pump::default(), Event::Handled, DUE);
         assert_eq!(after(running, Event::RunStopped, DUE).1.alarm, Alarm::Set(NOW));
+        let armed = running.with_alarm(Some(NOW - 1));
+        assert_eq!(armed.armed(), Some(NOW - 1));
+        assert_eq!(after(armed, Event::RunStopped, IDLE).1.alarm, Alarm::Set(NOW));
         let mut pump = Pump::default();
         let mut waits = Vec::new();
         for _ in 0..9 {

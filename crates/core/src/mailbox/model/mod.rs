@@ -2,6 +2,7 @@
 //! any two writes and alarms that run twice.
 
 mod cases;
+mod moments;
 mod properties;
 mod steps;
 mod store;

@@ -1,0 +1,358 @@
+//! Exact moments and small facts: when something is due, and what one call leaves behind.
+
+use super::world::agent_id;
+use crate::mailbox::{
+    Batch, Configuration, Draft, Key, Mailbox, Next, Noted, Offer, Offering, Refused, SenderRef,
+    Snapshot, Standing, Stored, Write, dedup, notice_text,
+};
+use crate::outcome::{Answer, Outcome};
+use crate::registry::Version;
+use crate::timing::Timing;
+use crate::{Ms, mailbox::Dedup};
+use multiclaude_hybrid_protocol::agent::Delivery;
+use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus, Report};
+use multiclaude_hybrid_protocol::{AgentName, Owner, Repo};
+
+const NOW: Ms = 1_700_000_000_000;
+const URL: &str = "https://a.example/x";
+
+fn name(text: &str) -> AgentName {
+    AgentName::parse(text).unwrap()
+}
+
+fn sender(n: u32) -> SenderRef {
+    SenderRef { name: name("s"), id: agent_id(n) }
+}
+
+fn wish(revision: u32, endpoint: Option<&str>) -> Configuration {
+    Configuration {
+        kind: None,
+        agent_id: agent_id(1),
+        owner: Owner::parse("ann").unwrap(),
+        version: Version { generation: 1, revision },
+        endpoint: endpoint.map(str::to_owned),
+        sets_endpoint: true,
+    }
+}
+
+/// An open mailbox whose registry entry is right, with or without an endpoint.
+fn mailbox(endpoint: Option<&str>) -> Mailbox {
+    let (mut mailbox, _) = Mailbox::load(Snapshot::default(), Timing::default(), 0);
+    mailbox.configure(wish(1, endpoint), Some("sealed".to_owned()), NOW).unwrap();
+    if let Some(delivery) = mailbox.unreported(NOW) {
+        mailbox.reported(delivery);
+    }
+    mailbox
+}
+
+fn draft(ttl_secs: Option<i64>) -> Draft {
+    Draft {
+        agent: name("a"),
+        ttl_secs,
+        sender: Some(sender(9)),
+        key: None,
+        push_id: None,
+        random: 0,
+        is_notice: false,
+    }
+}
+
+fn send(mailbox: &mut Mailbox, ttl_secs: i64) -> u64 {
+    mailbox.accept(draft(Some(ttl_secs)), NOW, |_| String::new()).unwrap().0.id.seq()
+}
+
+fn answer(code: u16, retry_after_secs: Option<i64>) -> Outcome {
+    Outcome::of(Answer::Status { code, report: Report::DELIVERED, retry_after_secs })
+}
+
+fn stored(seq: u64, n: u32) -> Stored {
+    Stored { seq, uuid: format!("{seq:032x}"), sender: Some(sender(n)) }
+}
+
+#[test]
+fn a_new_message_expires_its_time_to_live_after_now() {
+    let mut mailbox = mailbox(None);
+    send(&mut mailbox, 100);
+    assert_eq!(mailbox.wake_at(NOW), Some(NOW + 100_000));
+    assert_eq!(mailbox.due_to_fail(NOW + 99_999), None);
+    let due = mailbox.due_to_fail(NOW + 100_000);
+    assert_eq!(due, Some((FailureReason::Expired, vec![1])));
+}
+
+#[test]
+fn an_acknowledged_row_is_kept_for_a_day_and_a_delivered_one_for_a_week() {
+    for (report, days) in [(Report::ACKED, 1), (Report::DELIVERED, 7)] {
+        let mut mailbox = mailbox(None);
+        let seq = send(&mut mailbox, 100);
+        let write = mailbox.report(seq, Standing::PENDING, report, NOW).unwrap().unwrap();
+        let Write::Advance(advance) = write else { panic!("{write:?}") };
+        assert_eq!(advance.purge_at, NOW + days * 86_400_000);
+        // The full hour after it; then it has happened.
+        assert!(mailbox.wake_at(NOW).unwrap() > advance.purge_at);
+        mailbox.purged(None);
+        assert_eq!(mailbox.wake_at(NOW), None);
+    }
+}
+
+#[test]
+fn older_coordinators_always_set_the_endpoint() {
+    let mut text = serde_json::to_value(wish(1, Some(URL))).unwrap();
+    text.as_object_mut().unwrap().remove("sets_endpoint");
+    assert!(serde_json::from_value::<Configuration>(text).unwrap().sets_endpoint);
+}
+
+#[test]
+fn a_secret_is_needed_for_another_url_or_agent_and_where_one_is_asked_for() {
+    let mailbox = mailbox(Some(URL));
+    let needs = |wish: &Configuration, replace| mailbox.needs_secret(wish, replace).unwrap();
+    assert!(!needs(&wish(2, Some(URL)), false));
+    assert!(needs(&wish(2, Some(URL)), true));
+    assert!(needs(&wish(2, Some("https://b.example/")), false));
+    let other = Configuration { agent_id: agent_id(2), ..wish(2, Some(URL)) };
+    assert!(needs(&other, false));
+    assert!(!needs(&wish(2, None), true));
+}
+
+#[test]
+fn a_key_is_remembered_for_eight_days() {
+    let mut mailbox = mailbox(None);
+    let key = Some(Key { scope: "k".to_owned(), content: "c".to_owned() });
+    let draft = Draft { key, ..draft(None) };
+    let (_, writes) = mailbox.accept(draft, NOW, |_| String::new()).unwrap();
+    let [Write::Remember(remembered), Write::Insert(_)] = writes.as_slice() else {
+        panic!("{writes:?}")
+    };
+    assert_eq!(remembered.expires_at, NOW + 8 * 86_400_000);
+}
+
+#[test]
+fn a_key_stands_for_its_first_content() {
+    assert_eq!(dedup(None, "a"), Dedup::New);
+    assert_eq!(dedup(Some(("a", false)), "b"), Dedup::New);
+    assert_eq!(dedup(Some(("a", true)), "a"), Dedup::Same);
+    assert_eq!(dedup(Some(("a", true)), "b"), Dedup::Mismatch);
+}
+
+#[test]
+fn what_is_pushed_or_offered_does_not_fail_until_that_is_over() {
+    let mut pushing = mailbox(Some(URL));
+    send(&mut pushing, 10);
+    send(&mut pushing, 10);
+    let push = pushing.begin_push(NOW).unwrap();
+    let late = NOW + 20_000;
+    assert_eq!(pushing.due_to_fail(late), Some((FailureReason::Expired, vec![2])));
+    pushing.abandon_push(&push);
+    assert_eq!(pushing.due_to_fail(late), Some((FailureReason::Expired, vec![1, 2])));
+
+    let mut offering = mailbox(None);
+    send(&mut offering, 10);
+    send(&mut offering, 10);
+    offering.open_stream(None);
+    let (Offering::Send(offer), _) = offering.begin_offer(NOW).unwrap() else { panic!() };
+    assert_eq!(offer.until, NOW + 30_000);
+    assert_eq!(offering.due_to_fail(offer.until - 1), Some((FailureReason::Expired, vec![2])));
+    assert_eq!(offering.due_to_fail(offer.until), Some((FailureReason::Expired, vec![1, 2])));
+}
+
+#[test]
+fn an_abandoned_push_leaves_another_one_alone() {
+    let mut mailbox = mailbox(Some(URL));
+    send(&mut mailbox, 10);
+    let first = mailbox.begin_push(NOW).unwrap();
+    mailbox.abandon_push(&first);
+    let second = mailbox.begin_push(NOW).unwrap();
+    assert_ne!(first, second, "each push has a number of its own");
+    mailbox.abandon_push(&first);
+    assert!(!mailbox.can_push(NOW), "the second one is under way");
+    mailbox.abandon_push(&second);
+    assert!(mailbox.can_push(NOW));
+}
+
+#[test]
+fn a_push_that_is_refused_for_good_counts_only_under_its_own_configuration() {
+    let refused = answer(400, None);
+    for (replaced, rejected) in [(false, Some(1)), (true, None)] {
+        let mut mailbox = mailbox(Some(URL));
+        send(&mut mailbox, 10);
+        let push = mailbox.begin_push(NOW).unwrap();
+        if replaced {
+            mailbox.configure(wish(2, Some(URL)), None, NOW).unwrap();
+        }
+        let finished = mailbox.finish_push(&push, refused, 0.0, NOW);
+        assert_eq!(finished.rejected, rejected);
+        let counted = |write: &Write| matches!(write, Write::Attempt { seq: 1, attempts: 1, .. });
+        assert!(finished.writes.iter().any(counted), "{finished:?}");
+    }
+}
+
+#[test]
+fn a_message_to_be_pushed_wakes_the_object_at_its_retry_or_a_little_later() {
+    let mut mailbox = mailbox(Some(URL));
+    send(&mut mailbox, 1000);
+    assert_eq!(mailbox.wake_at(NOW), Some(NOW + 5_000));
+    let push = mailbox.begin_push(NOW).unwrap();
+    let failed = answer(500, Some(60));
+    mailbox.finish_push(&push, failed, 0.0, NOW);
+    let next = mailbox.config().unwrap().endpoint.as_ref().unwrap().next_at.unwrap();
+    mailbox.reported(mailbox.unreported(NOW).unwrap());
+    assert_eq!(mailbox.wake_at(NOW), Some(next));
+    assert!(!mailbox.can_push(next - 1) && mailbox.can_push(next));
+    assert_eq!(mailbox.wake_at(next), Some(next + 5_000), "it is time now");
+    let _ = mailbox.begin_push(next).unwrap();
+    assert_eq!(mailbox.wake_at(next), Some(next + 5_000));
+}
+
+#[test]
+fn a_stream_wakes_the_object_where_its_offer_ends_or_a_little_later() {
+    let mut mailbox = mailbox(None);
+    mailbox.open_stream(None);
+    mailbox.reported(mailbox.unreported(NOW).unwrap());
+    assert_eq!(mailbox.wake_at(NOW), None);
+    send(&mut mailbox, 1000);
+    assert_eq!(mailbox.wake_at(NOW), Some(NOW + 5_000));
+    let (Offering::Send(offer), writes) = mailbox.begin_offer(NOW).unwrap() else { panic!() };
+    assert!(writes.is_empty(), "nothing went unanswered before the first offer");
+    assert_eq!(mailbox.wake_at(NOW), Some(NOW + 30_000));
+    assert!(!mailbox.can_offer(offer.until - 1) && mailbox.can_offer(offer.until));
+    assert!(mailbox.confirm(offer.seq, Report::DELIVERED, NOW));
+    let unsaved = mailbox.take_unsaved();
+    let [Write::Advance(mark)] = unsaved.as_slice() else { panic!("{unsaved:?}") };
+    assert_eq!((mark.status, mark.attempts), (MessageStatus::Delivered, Some(1)));
+}
+
+#[test]
+fn an_expired_message_is_not_offered() {
+    let mut mailbox = mailbox(None);
+    send(&mut mailbox, 10);
+    mailbox.open_stream(Some(Offer { seq: 7, until: NOW, tries: 1 }));
+    assert!(mailbox.can_offer(NOW + 9_999) && !mailbox.can_offer(NOW + 10_000));
+}
+
+#[test]
+fn marks_of_pushes_wait_to_be_written_and_keep_their_place_for_the_next_load() {
+    let mut mailbox = mailbox(Some(URL));
+    assert_eq!((mailbox.pending_from(), mailbox.low_water()), (1, 0));
+    for _ in 0..3 {
+        send(&mut mailbox, 1000);
+    }
+    assert_eq!((mailbox.pending_from(), mailbox.low_water()), (1, 1));
+    assert!(!mailbox.has_unsaved() && !mailbox.need(NOW).flush && mailbox.need(NOW).run);
+    for _ in 0..3 {
+        let push = mailbox.begin_push(NOW).unwrap();
+        let good = answer(200, None);
+        assert_eq!(mailbox.finish_push(&push, good, 0.0, NOW).rejected, None);
+    }
+    assert!(mailbox.has_unsaved() && mailbox.need(NOW).flush && !mailbox.need(NOW).run);
+    assert_eq!((mailbox.pending_from(), mailbox.low_water()), (4, 1));
+    assert_eq!(mailbox.take_unsaved().len(), 3);
+    assert_eq!((mailbox.has_unsaved(), mailbox.low_water()), (false, 3));
+}
+
+#[test]
+fn a_noted_message_fails_at_the_next_load_only_if_it_still_waits() {
+    let note = |seq| Noted {
+        seq,
+        uuid: format!("{seq:032x}"),
+        batch: 1,
+        recipient: sender(9),
+        reason: FailureReason::Expired,
+    };
+    let snapshot =
+        Snapshot { last: Some((NOW, 2)), noted: vec![note(1), note(2)], ..Snapshot::default() };
+    let (_, writes) = Mailbox::load(snapshot, Timing::default(), NOW);
+    assert_eq!(writes, []);
+}
+
+#[test]
+fn notices_go_out_in_turn_and_one_that_fails_lets_the_others_go_first() {
+    let mut mailbox = mailbox(None);
+    for n in [9, 8] {
+        let seq = send(&mut mailbox, 10);
+        mailbox.fail(vec![stored(seq, n)], FailureReason::Expired, NOW);
+    }
+    let first = mailbox.next_notice(NOW).unwrap();
+    assert_eq!((first.batch, first.recipient.clone()), (1, sender(9)));
+    assert_eq!(mailbox.wake_at(NOW), Some(NOW));
+    mailbox.notice_failed(NOW);
+    let retry = NOW + Timing::default().outbox_retry;
+    assert_eq!(mailbox.wake_at(NOW), Some(retry));
+    assert_eq!(mailbox.next_notice(retry - 1), None);
+    assert_eq!(mailbox.next_notice(retry).unwrap().batch, 2);
+    // Alone it keeps its turn.
+    mailbox.notice_done(2);
+    mailbox.notice_failed(retry);
+    let again = retry + Timing::default().outbox_retry;
+    assert_eq!(mailbox.next_notice(again).unwrap(), first);
+    mailbox.notice_done(1);
+    assert_eq!(mailbox.next(again), Next::Rest);
+}
+
+#[test]
+fn each_sender_gets_one_notice_of_all_that_fails_at_once() {
+    let mut mailbox = mailbox(None);
+    let failing: Vec<_> = [9, 8, 9].map(|n| stored(send(&mut mailbox, 10), n)).into();
+    mailbox.fail(failing, FailureReason::Expired, NOW);
+    let mut noted = Vec::new();
+    while let Some(batch) = mailbox.next_notice(NOW) {
+        mailbox.notice_done(batch.batch);
+        noted.push((batch.recipient, batch.uuids.len()));
+    }
+    assert_eq!(noted, [(sender(8), 1), (sender(9), 2)]);
+}
+
+#[test]
+fn while_the_outbox_is_full_nothing_fails_and_nothing_wakes_for_it() {
+    let mut mailbox = mailbox(None);
+    let failing: Vec<_> = (0..1000).map(|_| stored(send(&mut mailbox, 10), 9)).collect();
+    send(&mut mailbox, 10);
+    let late = NOW + 20_000;
+    mailbox.fail(failing, FailureReason::Expired, late);
+    assert_eq!(mailbox.due_to_fail(late), None);
+    mailbox.notice_failed(late);
+    assert_eq!(mailbox.wake_at(late), Some(late + Timing::default().outbox_retry));
+    mailbox.notice_done(1);
+    assert!(mailbox.due_to_fail(late).is_some());
+    assert_eq!(mailbox.wake_at(late), Some(late));
+}
+
+#[test]
+fn a_notice_says_how_many_failed_why_and_which() {
+    let batch = |reason| Batch {
+        batch: 1,
+        recipient: sender(9),
+        reason,
+        uuids: vec!["0a".to_owned(), "0b".to_owned()],
+    };
+    let repo = Repo::parse("acme/app").unwrap();
+    for (reason, word) in [
+        (FailureReason::Expired, "expired"),
+        (FailureReason::AgentGone, "deregistered"),
+        (FailureReason::Rejected, "refused"),
+    ] {
+        let text = notice_text(&repo, &name("fox"), &batch(reason));
+        assert!(text.starts_with("2 of your messages to fox in acme/app failed"), "{text}");
+        assert!(text.contains(word) && text.ends_with("\nmsg_0a_fox\nmsg_0b_fox"), "{text}");
+    }
+}
+
+#[test]
+fn the_registry_is_told_at_once_and_after_a_failure_at_the_next_try() {
+    let mut mailbox = mailbox(None);
+    mailbox.open_stream(None);
+    assert_eq!(mailbox.wake_at(NOW), Some(NOW));
+    assert_eq!(mailbox.next(NOW), Next::ReportDelivery((Delivery::Stream, None)));
+    mailbox.report_failed(NOW);
+    assert_eq!(mailbox.wake_at(NOW), Some(NOW + Timing::default().outbox_retry));
+    mailbox.reported((Delivery::Stream, None));
+    assert_eq!(mailbox.wake_at(NOW), None);
+    assert_eq!(mailbox.last_sign(), None);
+    mailbox.note_sign(NOW);
+    assert_eq!(mailbox.last_sign(), Some(NOW));
+}
+
+#[test]
+fn a_refusal_says_in_the_log_what_was_refused() {
+    let cause = "the disk is full".to_owned();
+    assert_eq!(Refused::Broken { cause }.to_string(), "the disk is full");
+    assert_eq!(Refused::MailboxFull.to_string(), "mailbox full");
+}
