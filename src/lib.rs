@@ -4,8 +4,8 @@
 //! A request flows one way, and no arrow goes back up:
 //!
 //! ```text
-//! path → router → extract → handlers → core (may I, and what follows?)
-//!                                    ↘ store (D1) or mailbox (Durable Object) → delivery
+//! path → router → extract → handlers ─▶ core (may I, and what follows?), store (D1)
+//!                                     └▶ mailbox (Durable Object) ─▶ core ─▶ delivery
 //! ```
 //!
 //! | module | what |

@@ -27,7 +27,7 @@ use crate::query::Query;
 use crate::random;
 use crate::spawns::outbox::{self, Made};
 use crate::store::spawns::{self as store, CancelledBy, New, Row, Usage, leases, logs};
-use multiclaude_hybrid_core::lease::{self};
+use multiclaude_hybrid_core::lease;
 use multiclaude_hybrid_protocol::audit::AuditAction;
 use multiclaude_hybrid_protocol::spawn::{NewSpawn, SpawnStatus, SpawnedBy};
 use multiclaude_hybrid_protocol::token::TokenKind;
@@ -44,7 +44,7 @@ pub async fn spawn(
 ) -> Handled {
     let by = spawned_by(&context, &caller, &incarnation, wish.spawned_by.as_ref()).await?;
     let owner = &caller.principal().owner;
-    let key = key.map(|key| hashes(&caller, &key, &by, &wish));
+    let key = key.map(|key| hashes(&caller, &key, &by, &wish)).transpose()?;
     let key = key.as_ref().map(|(scope, meant)| (scope.as_str(), meant.as_str()));
     if let Some(first) = repeated(&context, key).await? {
         return asked(&context, 200, first);
@@ -74,11 +74,16 @@ pub async fn spawn(
 }
 
 /// Hashes of the idempotency key's scope and of the content.
-fn hashes(caller: &RepoCaller, key: &str, by: &str, wish: &NewSpawn) -> (String, String) {
+fn hashes(
+    caller: &RepoCaller,
+    key: &str,
+    by: &str,
+    wish: &NewSpawn,
+) -> Result<(String, String), ApiError> {
     let scope = format!("{}\n{}\n{key}", caller.repo, caller.principal().owner);
     let meant = (&wish.task, by, wish.priority, wish.retry, &wish.labels, &wish.metadata);
-    let meant = serde_json::to_string(&meant).unwrap_or_default();
-    (idempotency::hash(&scope), idempotency::hash(&meant))
+    let meant = serde_json::to_string(&meant).map_err(ApiError::internal)?;
+    Ok((idempotency::hash(&scope), idempotency::hash(&meant)))
 }
 
 /// The request, with when a runner was last seen in its repo.

@@ -37,7 +37,7 @@ impl Inner {
             let inner = Rc::clone(self);
             self.state.wait_until(async move {
                 let result = inner.run(run).await;
-                inner.log_fault("arm", result);
+                inner.log_fault("run", result);
             });
         }
         self.change_alarm(alarm)

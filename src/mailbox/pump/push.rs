@@ -16,7 +16,8 @@ use multiclaude_hybrid_protocol::message::FailureReason;
 use multiclaude_hybrid_protocol::push::{PushKind, envelope};
 
 impl Inner {
-    /// Pushes the oldest message, if it may go out now, and stores the outcome.
+    /// Pushes the oldest message, if it may go out now. A failure is stored now, a success with
+    /// the next flush: within 250 ms, or before the next command.
     pub(super) async fn push(&self, settings: &Settings) -> Result<(), Refused> {
         let Some(push) = self.with(|core| core.begin_push(clock::now()))? else { return Ok(()) };
         let fresh = self.fresh.take().filter(|fresh| fresh.seq == push.seq);

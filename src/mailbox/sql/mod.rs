@@ -203,8 +203,8 @@ impl Sql {
         Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
     }
 
-    /// Was this object ever configured? Asking writes nothing, except that the first time
-    /// brings tables that an older version made up to date. `spawns`: by its name, the
+    /// Was this object ever configured? If so, brings tables that an older version made up
+    /// to date; else writes nothing. `spawns`: by its name, the
     /// object is for requests for workers.
     pub fn open(&self, spawns: bool) -> Result<bool, Refused> {
         let sql = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'messages'";
