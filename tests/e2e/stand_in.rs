@@ -1,5 +1,5 @@
-//! The stand-in for multiclaude, alone: it behaves as `multiclaude.md` says, or
-//! the tests of the bridge prove nothing.
+//! The stand-in for multiclaude, alone: it behaves as the real one was
+//! seen to, or the tests of the bridge prove nothing.
 
 use e2e::process::{LIMIT, output};
 use e2e::{Machine, eventually};

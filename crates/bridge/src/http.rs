@@ -21,7 +21,6 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tracing::debug;
 
 /// The largest push: a message of 64 KiB, every byte of it escaped, and the rest.
 const BODY_MAX: usize = 512 * 1024;
@@ -65,6 +64,7 @@ impl Listener {
     pub async fn start(address: SocketAddr, receiver: Arc<dyn Receiver>) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let refused = Arc::new(Trouble::new("pushes are refused", "pushes are accepted again"));
         let trouble = Trouble::new("no connections are accepted", "connections are accepted again");
         let task = tokio::spawn(async move {
             loop {
@@ -83,11 +83,14 @@ impl Listener {
                         continue;
                     }
                 };
-                let receiver = Arc::clone(&receiver);
+                let (receiver, refused) = (Arc::clone(&receiver), Arc::clone(&refused));
                 tokio::spawn(async move {
                     let service = service_fn(move |request| {
-                        let receiver = Arc::clone(&receiver);
-                        async move { Ok::<_, Infallible>(answer(receiver.as_ref(), request).await) }
+                        let (receiver, refused) = (Arc::clone(&receiver), Arc::clone(&refused));
+                        async move {
+                            let answer = answer(receiver.as_ref(), &refused, request).await;
+                            Ok::<_, Infallible>(answer)
+                        }
                     });
                     let _ = http1::Builder::new()
                         .timer(TokioTimer::new())
@@ -103,12 +106,21 @@ impl Listener {
     }
 }
 
-async fn answer(receiver: &dyn Receiver, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let path = request.uri().path().to_owned();
+async fn answer(
+    receiver: &dyn Receiver,
+    refused: &Trouble,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
     let (status, text) = match push(receiver, request).await {
-        Ok(()) => (StatusCode::OK, String::new()),
+        Ok(()) => {
+            refused.end("listener");
+            (StatusCode::OK, String::new())
+        }
         Err((status, text)) => {
-            debug!(path, status = status.as_u16(), reason = text, "a push was refused");
+            // Anybody may ask for other paths.
+            if status != StatusCode::NOT_FOUND {
+                refused.begin("listener", format!("{status}: {text}"));
+            }
             (status, text)
         }
     };

@@ -1,4 +1,4 @@
-//! Names across machines (`machines.md`, rules 1 to 7). Pure.
+//! Names across machines. Pure.
 
 use crate::multiclaude::LocalAgent;
 use multiclaude_hybrid_client::protocol::agent::Agent;

@@ -1,5 +1,4 @@
-//! Standing down: retires a local role that another machine serves, and brings it back
-//! (`multiclaude.md`, *Standing down a local role*).
+//! Standing down: retires a local role that another machine serves, and brings it back.
 
 use crate::dirs::{RepoDirs, make_dir, write_durably};
 use crate::multiclaude::{Daemon, DaemonError, LocalAgent, LocalRepo, Paths};

@@ -7,7 +7,8 @@ use multiclaude_hybrid_client::protocol::{AgentName, Owner};
 /// The repo that a command is about.
 #[derive(Debug, Args)]
 pub struct RepoArg {
-    /// The repo: multiclaude's name for it, or owner/repo
+    /// The repo: multiclaude's name for it, or owner/repo [default: this directory's, else
+    /// multiclaude's current one]
     #[arg(long, short = 'R', short_alias = 'r', value_name = "REPO", global = true)]
     pub repo: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Names of agents, owners and repositories (design: *Agents*).
+//! Names of agents, owners and repositories.
 //!
 //! A value of one of these types has been checked; nothing behind the edge
 //! checks again.

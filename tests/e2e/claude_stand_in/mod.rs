@@ -1,5 +1,5 @@
-//! The stand-in for Claude Code, alone, in real panes of tmux: it behaves as
-//! `claude-code.md` says, or the tests of the last hop prove nothing.
+//! The stand-in for Claude Code, alone, in real panes of tmux: it behaves as the
+//! real one was seen to, or the tests of the last hop prove nothing.
 
 mod keyboard;
 mod life;

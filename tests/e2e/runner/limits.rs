@@ -52,8 +52,11 @@ async fn get_away(flags: &[&str]) {
 
 #[tokio::test]
 async fn a_worker_that_ignores_sigterm_ends_at_its_timeout() {
-    let site =
-        Site::with(&["--timeout=2"], "trap '' TERM; echo started; while :; do sleep 1; done").await;
+    let site = Site::with(
+        &["--worker-timeout=2"],
+        "trap '' TERM; echo started; while :; do sleep 1; done",
+    )
+    .await;
     let begun = Instant::now();
     let reason = fails(&site, "run for ever").await;
     assert!(reason.starts_with("timeout: it was stopped after"), "{reason}");

@@ -1,5 +1,5 @@
 //! Chooses a carrier for a message, and decides what follows after it was handed over.
-//! Pure (`machines.md`, *The last hop*).
+//! Pure.
 
 use super::screen::Screen;
 use super::transcript::Progress;

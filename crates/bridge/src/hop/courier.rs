@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::sleep;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 /// The waits between two looks at a transcript, at first and later.
 const POLL_FAST: Duration = Duration::from_millis(40);
@@ -81,6 +81,10 @@ impl Courier {
     pub(super) async fn run(mut self, wake: Arc<Notify>) {
         let mut channels = self.shared.channels.changed.subscribe();
         // Without this record a message could be handed over twice.
+        let failing = Trouble::new(
+            "messages cannot be handed to their agent; trying again",
+            "messages can be handed to their agent again",
+        );
         let unknown = Trouble::new(
             "the record of the last message that was handed over cannot be read",
             "the record can be read again",
@@ -92,13 +96,11 @@ impl Courier {
             }
         };
         loop {
-            let again = match self.step().await {
-                Ok(again) => again,
-                Err(error) => {
-                    debug!(local = self.local, %error, "the last hop failed; trying again");
-                    Some(HELD)
-                }
-            };
+            let step = self.step().await;
+            if let Err(error) = &step {
+                self.shared.hold(&self.local, &format!("the last hop fails: {error}"));
+            }
+            let again = failing.note(&self.local, step).unwrap_or(Some(HELD));
             let pause = async {
                 match again {
                     Some(pause) => sleep(pause).await,

@@ -1,5 +1,4 @@
-//! The last hop: into the running agent, once, with proof (`machines.md`, *The last
-//! hop*).
+//! The last hop: into the running agent, once, with proof.
 //!
 //! | file | what is in it |
 //! |---|---|

@@ -1,8 +1,7 @@
 //! Finds the input box on an agent's screen, and its text. Pure.
 //!
 //! The box is the text between the last two rules (`────`), and its first character is
-//! the prompt `❯`, or `!` in shell mode. Dim characters in it are suggestions or hints
-//! (`claude-code.md`, *Keyboard*).
+//! the prompt `❯`, or `!` in shell mode. Dim characters in it are suggestions or hints.
 
 /// The state of the input box.
 #[derive(Debug, Clone, PartialEq, Eq)]

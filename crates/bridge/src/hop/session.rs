@@ -1,5 +1,5 @@
 //! The Claude Code session of an agent: pane → foreground process → `sessions/<pid>.json`
-//! → transcripts (`claude-code.md`, *Proof: the transcript*).
+//! → transcripts.
 
 use super::choice::Activity;
 use crate::clock;

@@ -116,7 +116,7 @@ impl Shared {
             if number == 0 || waiting.reason == WORKSPACE {
                 waiting.reason.clone()
             } else {
-                format!("behind another message: {}", waiting.reason)
+                format!("after another message: {}", waiting.reason)
             }
         };
         waiting.ids.iter().enumerate().map(|(number, id)| (id.clone(), reason(number))).collect()

@@ -1,7 +1,7 @@
 //! Finds a message in the lines of Claude Code's transcripts. Pure.
 //!
 //! *Queued* and *taken* are different facts: only *taken* proves that the agent has the
-//! message (`claude-code.md`, *Proof: the transcript*). Unknown lines are skipped.
+//! message. Unknown lines are skipped.
 
 use super::text::has_head;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Decides whose messages reach agents of this machine (`machines.md`, *Whose messages*).
+//! Decides whose messages reach agents of this machine.
 //! Only the owner that the coordinator has verified counts.
 
 use crate::dirs::{RepoDirs, write_durably};

@@ -1,5 +1,5 @@
-//! The durable inbox of one repo. A message is written to disk here, then its delivery is
-//! reported to the coordinator, then it becomes one multiclaude file.
+//! The durable inbox of one repo. A message is written to disk here and becomes one
+//! multiclaude file if its agent is there, then its delivery is reported to the coordinator.
 //!
 //! ```text
 //! inbox/<local>/new/<id>.json ─▶ placed/ ─▶ taken/ ─▶ seen/ ─▶ done/

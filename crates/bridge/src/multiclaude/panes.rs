@@ -1,6 +1,6 @@
 //! Finds the tmux windows with a running claude.
 //!
-//! The rule (`multiclaude.md`, *Is it claude?*): the leader of the terminal's foreground
+//! The rule: the leader of the terminal's foreground
 //! process group is not a shell, and a process of that group has the agent's session id on
 //! its command line, or is called claude or node.
 

@@ -1,7 +1,7 @@
 //! `~/.multiclaude/state.json`: read only, replaced by multiclaude in one step.
 //!
 //! Unknown fields, types and statuses are accepted: forks of multiclaude add
-//! some (`multiclaude.md`, *Files*).
+//! some.
 
 use multiclaude_hybrid_client::protocol::Repo;
 use serde::{Deserialize, Deserializer, Serialize};

@@ -203,9 +203,9 @@ impl Outbox {
         }
         let written = message.nanos().unwrap_or(entry.place);
         if clock::wall_nanos().saturating_sub(written) > TOO_OLD.as_nanos() as i64 {
-            return Ok(Next::Return(
-                "it waited for almost 8 days, while the coordinator was away".to_owned(),
-            ));
+            let reason = locked(&self.waiting).get(&message.to).cloned();
+            let reason = reason.unwrap_or_else(|| "no bridge ran here".to_owned());
+            return Ok(Next::Return(format!("it could not be sent for almost 8 days ({reason})")));
         }
         let to = match AgentName::parse(&message.to) {
             Ok(name) => name,

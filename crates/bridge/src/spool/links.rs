@@ -1,5 +1,5 @@
 //! The links in `messages/<repo>/` that lead messages for other machines into directories
-//! of ours (`multiclaude.md`, *From a local agent to a remote name*).
+//! of ours.
 //!
 //! multiclaude removes directories of names that are not in its state, but follows links
 //! and does not remove their targets.

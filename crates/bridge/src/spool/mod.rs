@@ -164,9 +164,10 @@ impl Spool {
         match renamed {
             // The two homes are on different file systems.
             Err(error) if error.kind() == ErrorKind::CrossesDevices => {
-                if let Some(message) = LocalMessage::read(&entry.path)? {
-                    message.write(&dir)?;
-                }
+                let Some(message) = LocalMessage::read(&entry.path)? else {
+                    return self.set_aside(entry);
+                };
+                message.write(&dir)?;
                 remove(&entry.path)
             }
             renamed => renamed,

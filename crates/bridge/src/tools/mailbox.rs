@@ -136,12 +136,20 @@ async fn list(
     seal: &impl Seal,
     list: &List,
 ) -> Result<Value, String> {
-    let filter = MessageFilter { limit: Some(500), ..MessageFilter::default() };
-    let page = repo.messages(name, &filter).await.map_err(|error| hints::explained(&error))?;
+    let mut messages: Vec<Message> = Vec::new();
+    loop {
+        let after = messages.last().map(|last| last.id.clone());
+        let filter = MessageFilter { limit: Some(500), after, ..MessageFilter::default() };
+        let page = repo.messages(name, &filter).await.map_err(|error| hints::explained(&error))?;
+        messages.extend(page.items);
+        if !page.more {
+            break;
+        }
+    }
     let open = |message: &Message| {
         list.all || matches!(message.status, MessageStatus::Pending | MessageStatus::Delivered)
     };
-    let lines = page.items.into_iter().filter(open).map(|message| {
+    let lines = messages.into_iter().filter(open).map(|message| {
         json!({ "id": message.id, "from": message.from, "sent_at": message.created_at,
             "status": message.status, "preview": preview(&readable(seal.open(message))) })
     });

@@ -65,7 +65,7 @@ enum OneCommand {
     },
     /// Register an agent of this machine, or renew it
     Register(RegisterArgs),
-    /// Deregister an agent; its waiting messages go back to their senders
+    /// Deregister an agent; messages that wait for it fail, and agents that sent them get a notice
     Remove {
         /// The agent's name
         #[arg(value_parser = agent_name, add = completion::names())]

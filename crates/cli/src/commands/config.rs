@@ -30,7 +30,7 @@ const TRIES: u32 = 5;
 /// service or an admin token.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
-    /// The repo: multiclaude's name for it, or owner/repo [default: this directory's]
+    /// The repo: multiclaude's name for it, or owner/repo [default: this directory's, else multiclaude's current one]
     repo: Option<String>,
     #[command(flatten)]
     here: HereArgs,

@@ -17,7 +17,7 @@ use serde_json::json;
 /// Turn hybrid mode off for a repo, and forget its token.
 #[derive(Debug, Args)]
 pub struct LeaveArgs {
-    /// The repo: multiclaude's name for it, or owner/repo [default: this directory's]
+    /// The repo: multiclaude's name for it, or owner/repo [default: this directory's, else multiclaude's current one]
     repo: Option<String>,
     /// Forget it here even if its agents cannot be deregistered now
     #[arg(long)]

@@ -28,8 +28,13 @@ const INPUT_MAX: u64 = 64 * 1024;
 /// keychain, or in ~/.multiclaude/credentials where there is none.
 #[derive(Debug, Args)]
 pub struct LoginArgs {
-    /// The coordinator [default: that of the environment, the one known here, or the public one]
-    #[arg(long, visible_alias = "api-endpoint", value_name = "URL")]
+    #[arg(
+        long,
+        visible_alias = "api-endpoint",
+        value_name = "URL",
+        help = "The coordinator [default: MULTICLAUDE_API_URL, else the one known here, else \
+                https://api.multiclaude.dev/v1]"
+    )]
     url: Option<String>,
     /// Allow plain http to another machine; the token can be read on the way
     #[arg(long)]

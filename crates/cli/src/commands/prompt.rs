@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 /// .multiclaude/WORKER.md`.
 #[derive(Debug, Args)]
 pub struct PromptArgs {
-    /// The repo: multiclaude's name for it, or owner/repo [default: this directory's]
+    /// The repo: multiclaude's name for it, or owner/repo [default: this directory's, else multiclaude's current one]
     repo: Option<String>,
 }
 

@@ -45,13 +45,14 @@ pub struct SendArgs {
     /// The message it answers
     #[arg(long, value_name = "ID", value_parser = ids::given::<MessageId>)]
     pub(super) reply_to: Option<Given<MessageId>>,
-    /// Its lifetime, in seconds: a message that is not delivered by then comes back
+    /// Its lifetime, in seconds: if it is not delivered by then it fails, and a sending agent gets
+    /// a notice [default: 604800, 7 days]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(1..=TTL_MAX_SECS))]
     pub(super) ttl: Option<i64>,
     /// Idempotency key: the same one again sends no second message
     #[arg(long)]
     pub(super) key: Option<String>,
-    /// Wait until the agent has seen it, or has acknowledged it [default: seen]
+    /// Wait until the agent has seen it (or acknowledged it: --wait=acked)
     #[arg(long, value_name = "HOW_FAR", num_args = 0..=1, require_equals = true, default_missing_value = "seen")]
     pub(super) wait: Option<Goal>,
     /// Limit the waiting: 90s, 10m, 2h [default: --timeout if given, else no limit]

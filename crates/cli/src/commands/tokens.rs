@@ -1,4 +1,4 @@
-//! `tokens`: for admins.
+//! `tokens`: for admins; a service token creates user tokens for its repos.
 
 use crate::failure::Outcome;
 use crate::ids::{self, Given};
@@ -12,7 +12,9 @@ use multiclaude_hybrid_client::Client;
 use multiclaude_hybrid_client::protocol::token::{NewToken, Scope, Token, TokenKind};
 use multiclaude_hybrid_client::protocol::{Owner, Timestamp, TokenId};
 
-/// Create, list and revoke tokens (admin).
+/// Create, list and revoke tokens.
+///
+/// With an admin token; a service token creates user tokens for its repos.
 #[derive(Debug, Args)]
 pub struct TokensArgs {
     #[command(subcommand)]

@@ -52,7 +52,8 @@ pub struct WorkArgs {
     /// Allow a second runner if the first one is lost
     #[arg(long)]
     retry: bool,
-    /// The agent that is notified of the end: one of yours, or user:<owner>
+    /// The agent that gets a notice of the end, one of yours; or user:<owner>, who gets none
+    /// [default: the agent of this directory, else your workspace]
     #[arg(long, value_name = "NAME", add = completion::names())]
     from: Option<String>,
     /// Idempotency key: the same one again asks for no second worker
@@ -86,7 +87,7 @@ struct ListArgs {
 
 #[derive(Debug, Args)]
 struct OneArgs {
-    /// The request's id
+    /// The request's id, or the beginning of it
     #[arg(value_parser = ids::given::<SpawnId>)]
     id: Given<SpawnId>,
 }

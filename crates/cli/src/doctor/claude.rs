@@ -72,8 +72,8 @@ fn sessions(session: &Session) -> Option<Check> {
     })
 }
 
-/// How to restart the session of a local agent. multiclaude's `agent restart` begins a
-/// session anew whose id Claude Code knows already, and fails.
+/// How to restart the session of a local agent. multiclaude's `agent restart` starts a
+/// new session under an id that Claude Code knows already, and fails.
 fn how_to_restart(session: &Session, status: &Status, local: &str) -> String {
     let id = session.state().ok().and_then(|state| {
         let mut repos = status.repos.iter().filter_map(|repo| state.repos.get(&repo.nickname));

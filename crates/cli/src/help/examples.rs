@@ -109,6 +109,6 @@ version
 version --json
 shim install
 shim uninstall
-completions bash > ~/.local/share/bash-completion/completions/multiclaude-hybrid
+completions bash >> ~/.bashrc
 completions fish > ~/.config/fish/completions/multiclaude-hybrid.fish
 man ~/.local/share/man/man1"#;

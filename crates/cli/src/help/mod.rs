@@ -104,6 +104,27 @@ mod tests {
         }
     }
 
+    fn own_ids(command: &Command, path: &str, found: &mut Vec<(String, String)>) {
+        for sub in command.get_subcommands() {
+            let path = format!("{path} {}", sub.get_name());
+            let ids = sub.get_arguments().map(|arg| arg.get_id().to_string());
+            found.extend(ids.map(|id| (id, path.clone())));
+            own_ids(sub, &path, found);
+        }
+    }
+
+    /// clap gives the value of such an argument to the global one, too.
+    #[test]
+    fn no_command_has_an_argument_with_the_id_of_a_global_one() {
+        let command = command();
+        let mut all = Vec::new();
+        own_ids(&command, "", &mut all);
+        for arg in command.get_arguments().filter(|arg| arg.is_global_set()) {
+            let same = all.iter().find(|(id, _)| id == arg.get_id().as_str());
+            assert!(same.is_none(), "{same:?}");
+        }
+    }
+
     #[test]
     fn every_example_is_understood() {
         for line in examples::EXAMPLES.lines() {

@@ -15,9 +15,9 @@ const LONGEST: Duration = Duration::from_secs(2);
 /// How far a message is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Goal {
-    /// The agent itself has taken it
+    /// The agent itself has taken it, or acknowledged it
     Seen,
-    /// It was dealt with
+    /// It is acknowledged: the agent has dealt with it
     Acked,
 }
 

@@ -37,7 +37,7 @@ pub(super) struct RunArgs {
     pub(super) public_url: Option<Url>,
     /// End a worker after this time
     #[arg(long, value_name = "SECONDS", default_value_t = 7200, value_parser = clap::value_parser!(u64).range(1..=604_800))]
-    pub(super) timeout: u64,
+    pub(super) worker_timeout: u64,
     /// Keep this much of a worker's output, the end of it (bytes, K, M, G)
     #[arg(long, value_name = "SIZE", default_value = "10M", value_parser = size)]
     pub(super) max_output: u64,

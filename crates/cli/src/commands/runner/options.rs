@@ -44,7 +44,7 @@ impl RunArgs {
         }
         self.check()?;
         let limits = Limits {
-            timeout_secs: self.timeout,
+            timeout_secs: self.worker_timeout,
             output: self.max_output,
             disk: self.max_disk,
             memory: self.memory,

@@ -12,7 +12,7 @@ use multiclaude_hybrid_client::protocol::spawn::{SpawnRequest, SpawnStatus};
 
 #[derive(Debug, Args)]
 pub(super) struct CancelArgs {
-    /// The requests' ids
+    /// The requests' ids, or the beginnings of them
     #[arg(value_parser = ids::given::<SpawnId>, required_unless_present = "all_pending")]
     ids: Vec<Given<SpawnId>>,
     /// Every pending request that you may cancel

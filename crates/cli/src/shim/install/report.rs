@@ -5,7 +5,7 @@ use std::io::Result;
 use std::path::PathBuf;
 
 /// multiclaude's `agent restart` is of no use: it types into the Claude Code that runs, and
-/// then begins a session anew whose id is in use. The shell keeps its process, by which
+/// then starts a new session under an id that is in use. The shell keeps its process, by which
 /// multiclaude knows the agent.
 const OLD_WINDOWS: &str = "\
 Windows that already run keep their old PATH. Open a new shell in your own.
