@@ -221,7 +221,10 @@ fn a_stream_wakes_the_object_where_its_offer_ends_or_a_little_later() {
 }
 
 #[test]
-fn an_expired_message_is_not_offered() {
+fn an_expired_message_is_not_pushed_or_offered() {
+    let mut pushing = self::mailbox(Some(URL));
+    send(&mut pushing, 10);
+    assert!(pushing.can_push(NOW + 9_999) && !pushing.can_push(NOW + 10_000));
     let mut mailbox = mailbox(None);
     send(&mut mailbox, 10);
     mailbox.open_stream(Some(Offer { seq: 7, until: NOW, tries: 1 }));
