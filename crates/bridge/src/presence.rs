@@ -35,8 +35,7 @@ impl Timing {
 }
 
 /// Has an agent ended that has been missing in a readable state, which still has its repo,
-/// for this long? If its tmux session was lost, too, it may
-/// come back.
+/// for this long? If its tmux session was lost, too, it may come back.
 pub fn is_over(absent_for: Duration, session_lost: bool, timing: &Timing) -> bool {
     absent_for >= if session_lost { timing.lost } else { timing.absent }
 }

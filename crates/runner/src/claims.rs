@@ -4,9 +4,9 @@
 //! outage or a crash, the claim is repeated under the same key and gets the same
 //! request. A claim that gets no request leaves its key unused.
 //!
-//! Cost: a request and 5 D1 statements per claim, with its key. Claims are made every `--poll` seconds
-//! while there is a slot, every 30 s if requests are pushed, and not at all while all
-//! slots are in use.
+//! Cost: a request and 5 D1 statements per claim, with its key. Claims are made every
+//! `--poll` seconds while there is a slot, every 30 s if requests are pushed, and not at all
+//! while all slots are in use.
 
 use crate::job;
 use crate::shared::{Phase, Shared};

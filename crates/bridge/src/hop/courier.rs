@@ -80,11 +80,11 @@ impl Courier {
     /// Works until it is aborted.
     pub(super) async fn run(mut self, wake: Arc<Notify>) {
         let mut channels = self.shared.channels.changed.subscribe();
-        // Without this record a message could be handed over twice.
         let failing = Trouble::new(
             "messages cannot be handed to their agent; trying again",
             "messages can be handed to their agent again",
         );
+        // Without this record a message could be handed over twice.
         let unknown = Trouble::new(
             "the record of the last message that was handed over cannot be read",
             "the record can be read again",

@@ -1,8 +1,8 @@
 //! Finds the tmux windows with a running claude.
 //!
-//! The rule: the leader of the terminal's foreground
-//! process group is not a shell, and a process of that group has the agent's session id on
-//! its command line, or is called claude or node.
+//! The rule: the leader of the terminal's foreground process group is not a shell, and a
+//! process of that group has the agent's session id on its command line, or is called
+//! claude or node.
 
 use crate::clock;
 use crate::multiclaude::LocalAgent;

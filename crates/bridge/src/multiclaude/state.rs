@@ -1,7 +1,6 @@
 //! `~/.multiclaude/state.json`: read only, replaced by multiclaude in one step.
 //!
-//! Unknown fields, types and statuses are accepted: forks of multiclaude add
-//! some.
+//! Unknown fields, types and statuses are accepted: forks of multiclaude add some.
 
 use multiclaude_hybrid_client::protocol::Repo;
 use serde::{Deserialize, Deserializer, Serialize};

@@ -136,24 +136,24 @@ async fn list(
     seal: &impl Seal,
     list: &List,
 ) -> Result<Value, String> {
-    let mut messages: Vec<Message> = Vec::new();
-    loop {
-        let after = messages.last().map(|last| last.id.clone());
-        let filter = MessageFilter { limit: Some(500), after, ..MessageFilter::default() };
-        let page = repo.messages(name, &filter).await.map_err(|error| hints::explained(&error))?;
-        messages.extend(page.items);
-        if !page.more {
-            break;
-        }
-    }
     let open = |message: &Message| {
         list.all || matches!(message.status, MessageStatus::Pending | MessageStatus::Delivered)
     };
-    let lines = messages.into_iter().filter(open).map(|message| {
+    let line = |message: Message| {
         json!({ "id": message.id, "from": message.from, "sent_at": message.created_at,
             "status": message.status, "preview": preview(&readable(seal.open(message))) })
-    });
-    Ok(json!(lines.collect::<Vec<_>>()))
+    };
+    let (mut lines, mut after) = (Vec::new(), None);
+    loop {
+        let filter = MessageFilter { limit: Some(500), after, ..MessageFilter::default() };
+        let page = repo.messages(name, &filter).await.map_err(|error| hints::explained(&error))?;
+        after = page.items.last().map(|last| last.id.clone());
+        // Previews only: a mailbox can hold hundreds of megabytes.
+        lines.extend(page.items.into_iter().filter(open).map(line));
+        if !page.more || after.is_none() {
+            return Ok(json!(lines));
+        }
+    }
 }
 
 /// A message to this agent. Messages to other agents of its owner are refused.

@@ -18,7 +18,7 @@ pub(crate) fn word(charset: Charset) -> Text {
     Text { charset: Some(charset), ..Text::default() }
 }
 
-/// The characters that a word may have.
+/// The allowed characters of a text, and their number.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Charset {
     /// ASCII, as in a regular expression: `a-z` is a range, a `-` at the end itself.

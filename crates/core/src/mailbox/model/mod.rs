@@ -3,6 +3,7 @@
 
 mod cases;
 mod moments;
+mod notices;
 mod properties;
 mod steps;
 mod store;

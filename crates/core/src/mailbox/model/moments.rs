@@ -2,8 +2,8 @@
 
 use super::world::agent_id;
 use crate::mailbox::{
-    Batch, Configuration, Draft, Key, Mailbox, Next, Noted, Offer, Offering, Refused, SenderRef,
-    Snapshot, Standing, Stored, Write, dedup, notice_text,
+    Configuration, Draft, Key, Mailbox, Next, Offer, Offering, Refused, SenderRef, Snapshot,
+    Standing, Write, dedup,
 };
 use crate::outcome::{Answer, Outcome};
 use crate::registry::Version;
@@ -11,16 +11,16 @@ use crate::timing::Timing;
 use crate::{Ms, mailbox::Dedup};
 use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus, Report};
-use multiclaude_hybrid_protocol::{AgentName, Owner, Repo};
+use multiclaude_hybrid_protocol::{AgentName, Owner};
 
-const NOW: Ms = 1_700_000_000_000;
+pub(super) const NOW: Ms = 1_700_000_000_000;
 const URL: &str = "https://a.example/x";
 
-fn name(text: &str) -> AgentName {
+pub(super) fn name(text: &str) -> AgentName {
     AgentName::parse(text).unwrap()
 }
 
-fn sender(n: u32) -> SenderRef {
+pub(super) fn sender(n: u32) -> SenderRef {
     SenderRef { name: name("s"), id: agent_id(n) }
 }
 
@@ -36,7 +36,7 @@ fn wish(revision: u32, endpoint: Option<&str>) -> Configuration {
 }
 
 /// An open mailbox whose registry entry is right, with or without an endpoint.
-fn mailbox(endpoint: Option<&str>) -> Mailbox {
+pub(super) fn mailbox(endpoint: Option<&str>) -> Mailbox {
     let (mut mailbox, _) = Mailbox::load(Snapshot::default(), Timing::default(), 0);
     mailbox.configure(wish(1, endpoint), Some("sealed".to_owned()), NOW).unwrap();
     if let Some(delivery) = mailbox.unreported(NOW) {
@@ -57,16 +57,12 @@ fn draft(ttl_secs: Option<i64>) -> Draft {
     }
 }
 
-fn send(mailbox: &mut Mailbox, ttl_secs: i64) -> u64 {
+pub(super) fn send(mailbox: &mut Mailbox, ttl_secs: i64) -> u64 {
     mailbox.accept(draft(Some(ttl_secs)), NOW, |_| String::new()).unwrap().0.id.seq()
 }
 
 fn answer(code: u16, retry_after_secs: Option<i64>) -> Outcome {
     Outcome::of(Answer::Status { code, report: Report::DELIVERED, retry_after_secs })
-}
-
-fn stored(seq: u64, n: u32) -> Stored {
-    Stored { seq, uuid: format!("{seq:032x}"), sender: Some(sender(n)) }
 }
 
 #[test]
@@ -249,93 +245,6 @@ fn marks_of_pushes_wait_to_be_written_and_keep_their_place_for_the_next_load() {
     assert_eq!((mailbox.pending_from(), mailbox.low_water()), (4, 1));
     assert_eq!(mailbox.take_unsaved().len(), 3);
     assert_eq!((mailbox.has_unsaved(), mailbox.low_water()), (false, 3));
-}
-
-#[test]
-fn a_noted_message_fails_at_the_next_load_only_if_it_still_waits() {
-    let note = |seq| Noted {
-        seq,
-        uuid: format!("{seq:032x}"),
-        batch: 1,
-        recipient: sender(9),
-        reason: FailureReason::Expired,
-    };
-    let snapshot =
-        Snapshot { last: Some((NOW, 2)), noted: vec![note(1), note(2)], ..Snapshot::default() };
-    let (_, writes) = Mailbox::load(snapshot, Timing::default(), NOW);
-    assert_eq!(writes, []);
-}
-
-#[test]
-fn notices_go_out_in_turn_and_one_that_fails_lets_the_others_go_first() {
-    let mut mailbox = mailbox(None);
-    for n in [9, 8] {
-        let seq = send(&mut mailbox, 10);
-        mailbox.fail(vec![stored(seq, n)], FailureReason::Expired, NOW);
-    }
-    let first = mailbox.next_notice(NOW).unwrap();
-    assert_eq!((first.batch, first.recipient.clone()), (1, sender(9)));
-    assert_eq!(mailbox.wake_at(NOW), Some(NOW));
-    mailbox.notice_failed(NOW);
-    let retry = NOW + Timing::default().outbox_retry;
-    assert_eq!(mailbox.wake_at(NOW), Some(retry));
-    assert_eq!(mailbox.next_notice(retry - 1), None);
-    assert_eq!(mailbox.next_notice(retry).unwrap().batch, 2);
-    // Alone it keeps its turn.
-    mailbox.notice_done(2);
-    mailbox.notice_failed(retry);
-    let again = retry + Timing::default().outbox_retry;
-    assert_eq!(mailbox.next_notice(again).unwrap(), first);
-    mailbox.notice_done(1);
-    assert_eq!(mailbox.next(again), Next::Rest);
-}
-
-#[test]
-fn each_sender_gets_one_notice_of_all_that_fails_at_once() {
-    let mut mailbox = mailbox(None);
-    let failing: Vec<_> = [9, 8, 9].map(|n| stored(send(&mut mailbox, 10), n)).into();
-    mailbox.fail(failing, FailureReason::Expired, NOW);
-    let mut noted = Vec::new();
-    while let Some(batch) = mailbox.next_notice(NOW) {
-        mailbox.notice_done(batch.batch);
-        noted.push((batch.recipient, batch.uuids.len()));
-    }
-    assert_eq!(noted, [(sender(8), 1), (sender(9), 2)]);
-}
-
-#[test]
-fn while_the_outbox_is_full_nothing_fails_and_nothing_wakes_for_it() {
-    let mut mailbox = mailbox(None);
-    let failing: Vec<_> = (0..1000).map(|_| stored(send(&mut mailbox, 10), 9)).collect();
-    send(&mut mailbox, 10);
-    let late = NOW + 20_000;
-    mailbox.fail(failing, FailureReason::Expired, late);
-    assert_eq!(mailbox.due_to_fail(late), None);
-    mailbox.notice_failed(late);
-    assert_eq!(mailbox.wake_at(late), Some(late + Timing::default().outbox_retry));
-    mailbox.notice_done(1);
-    assert!(mailbox.due_to_fail(late).is_some());
-    assert_eq!(mailbox.wake_at(late), Some(late));
-}
-
-#[test]
-fn a_notice_says_how_many_failed_why_and_which() {
-    let batch = |reason| Batch {
-        batch: 1,
-        recipient: sender(9),
-        reason,
-        uuids: vec!["0a".to_owned(), "0b".to_owned()],
-    };
-    let repo = Repo::parse("acme/app").unwrap();
-    for (reason, word) in [
-        (FailureReason::Expired, "expired"),
-        (FailureReason::AgentGone, "deregistered"),
-        (FailureReason::Rejected, "refused"),
-    ] {
-        let text = notice_text(&repo, &name("fox"), &batch(reason));
-        assert!(text.starts_with("2 of your messages to fox in acme/app failed"), "{text}");
-        assert!(text.contains(word) && text.ends_with("\nmsg_0a_fox\nmsg_0b_fox"), "{text}");
-    }
 }
 
 #[test]
