@@ -1,11 +1,13 @@
-//! What a request costs, for the log.
+//! What the log shows of a request: its route, its caller and its cost.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// What a request has cost so far.
+/// What is known of a request so far.
 #[derive(Debug, Default)]
 pub struct Cost {
+    /// The pattern of its path; empty if there is none.
+    pub route: Cell<&'static str>,
     /// The token's id.
     pub caller: RefCell<Option<String>>,
     /// D1 statements.

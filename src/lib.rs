@@ -57,8 +57,10 @@ pub mod spawns;
 pub mod store;
 
 use context::Context;
+use cost::Cost;
 use error::ApiError;
 use multiclaude_hybrid_protocol::ErrorCode;
+use std::rc::Rc;
 use worker::{Env, Request, Response, ScheduleContext, ScheduledEvent, event};
 
 /// Runs once an isolate.
@@ -81,8 +83,8 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
         Some(_) => request.headers().get("origin")?,
         None => None,
     };
-    let mut exchange = Exchange::default();
-    let result = serve(request, &url, env, runtime, &mut exchange).await;
+    let cost = Rc::new(Cost::default());
+    let result = serve(request, &url, env, runtime, &cost).await;
     let (error, mut response) = match result {
         Ok(response) => (None, response),
         Err(error) => {
@@ -93,7 +95,7 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
     let headers = response.headers_mut();
     headers.set("x-request-id", &request_id)?;
     // The reference says itself what it may do and how long it keeps.
-    if error.is_some() || !handlers::reference::serves(exchange.route) {
+    if error.is_some() || !handlers::reference::serves(cost.route.get()) {
         cors::data_only(headers)?;
     }
     cors::secure(headers, &url)?;
@@ -102,27 +104,17 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
     }
     log::answered(&log::Answered {
         method: &method,
-        route: exchange.route,
+        route: cost.route.get(),
         status: response.status_code(),
         ms: clock::now() - started,
-        caller: exchange.caller.as_deref(),
+        caller: cost.caller.take().as_deref(),
         request_id: &request_id,
-        d1: exchange.d1,
-        mailbox: exchange.mailbox,
-        rows: exchange.rows,
+        d1: cost.d1.get(),
+        mailbox: cost.mailbox.get(),
+        rows: cost.rows.get(),
         error: error.as_ref().map(|(code, cause)| (code.as_str(), cause.as_deref())),
     });
     Ok(response)
-}
-
-/// What the log shows of a request.
-#[derive(Default)]
-struct Exchange {
-    route: &'static str,
-    caller: Option<String>,
-    d1: u32,
-    mailbox: u32,
-    rows: u32,
 }
 
 async fn serve(
@@ -130,7 +122,7 @@ async fn serve(
     url: &str,
     env: Env,
     runtime: worker::Context,
-    exchange: &mut Exchange,
+    cost: &Rc<Cost>,
 ) -> Result<Response, ApiError> {
     let settings = settings::get(&env)?;
     require_https(url, settings.allow_insecure)?;
@@ -144,15 +136,10 @@ async fn serve(
     // HEAD is GET; the runtime sends no body with its answer.
     let wanted = if method == "HEAD" { "GET" } else { method.as_str() };
     let (route, parts) = router::find(wanted, &segments)?;
-    exchange.route = route.pattern;
-    let cost = std::rc::Rc::new(cost::Cost::default());
+    cost.route.set(route.pattern);
     let context =
-        Context::new(request, url.to_owned(), env, runtime, settings, parts, cost.clone());
-    let result = (route.handler)(context).await;
-    exchange.caller = cost.caller.take();
-    (exchange.d1, exchange.mailbox, exchange.rows) =
-        (cost.d1.get(), cost.mailbox.get(), cost.rows.get());
-    result
+        Context::new(request, url.to_owned(), env, runtime, settings, parts, Rc::clone(cost));
+    (route.handler)(context).await
 }
 
 /// `OPTIONS`: what is served at a path, to anybody.

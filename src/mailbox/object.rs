@@ -139,9 +139,10 @@ impl DurableObject for Mailbox {
         Ok(())
     }
 
-    async fn websocket_error(&self, socket: WebSocket, _error: Error) -> worker::Result<()> {
+    async fn websocket_error(&self, socket: WebSocket, error: Error) -> worker::Result<()> {
+        self.inner.log_fault("websocket", Err(Refused::broken(error)));
         let result = self.inner.load().and_then(|_| self.inner.stream_closed(&socket));
-        self.inner.log_fault("error", result);
+        self.inner.log_fault("close", result);
         Ok(())
     }
 
@@ -240,11 +241,16 @@ impl Inner {
     ) -> Result<(), Refused> {
         for write in writes {
             if let Err(error) = self.sql.apply(write, sender_owner) {
-                self.core.replace(None);
+                self.discard_memory();
                 return Err(error);
             }
         }
         Ok(())
+    }
+
+    /// Throws away a memory that does not equal the storage: the next event loads it again.
+    pub(super) fn discard_memory(&self) {
+        self.core.replace(None);
     }
 
     /// Writes the marks of successful pushes, before anything reads or after

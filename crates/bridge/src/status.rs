@@ -131,27 +131,6 @@ impl RepoStatus {
             channel: bridge.has_channel(&local),
             local,
         });
-        let reasons = locked(&bridge.outbox.waiting).clone();
-        let mut outgoing = BTreeMap::new();
-        for recipient in recipients(&bridge.spool.dirs).unwrap_or_default() {
-            let waiting =
-                entries(&bridge.spool.dirs, &recipient).map_or(0, |entries| entries.len());
-            if waiting > 0 {
-                let reason = reasons.get(&recipient).cloned();
-                outgoing.insert(recipient, Outgoing { waiting, reason });
-            }
-        }
-        let mut held: Vec<Held> = Vec::new();
-        let known = bridge.inbox.held();
-        for local in bridge.inbox.store().locals().unwrap_or_default() {
-            for id in bridge.inbox.store().ids(&local, Stage::New).unwrap_or_default() {
-                let reason = known.get(&(local.clone(), id.clone())).cloned();
-                let reason = reason.unwrap_or_else(|| format!("{local} is not running here"));
-                held.push(Held { id, to: local.clone(), reason });
-            }
-            let waiting = bridge.inbox.hop_waiting(&local).into_iter();
-            held.extend(waiting.map(|(id, reason)| Held { id, to: local.clone(), reason }));
-        }
         Self {
             repo: bridge.setup.repo.to_string(),
             nickname: bridge.setup.nickname.clone(),
@@ -173,10 +152,40 @@ impl RepoStatus {
             agents: agents.collect(),
             not_registered: bridge.refused(),
             stood_down: bridge.spool.stood_down().into_iter().collect(),
-            outgoing,
-            held,
+            outgoing: outgoing(bridge),
+            held: held(bridge),
             unlinked: bridge.spool.unlinked(),
             unsent: crate::dirs::names(&bridge.spool.dirs.unsent()).map_or(0, |names| names.len()),
         }
     }
+}
+
+/// The messages for other machines that wait to be sent.
+fn outgoing(bridge: &RepoBridge) -> BTreeMap<String, Outgoing> {
+    let reasons = locked(&bridge.outbox.waiting).clone();
+    let mut outgoing = BTreeMap::new();
+    for recipient in recipients(&bridge.spool.dirs).unwrap_or_default() {
+        let waiting = entries(&bridge.spool.dirs, &recipient).map_or(0, |entries| entries.len());
+        if waiting > 0 {
+            let reason = reasons.get(&recipient).cloned();
+            outgoing.insert(recipient, Outgoing { waiting, reason });
+        }
+    }
+    outgoing
+}
+
+/// The incoming messages that are not placed, or not handed over.
+fn held(bridge: &RepoBridge) -> Vec<Held> {
+    let mut held = Vec::new();
+    let known = bridge.inbox.held();
+    for local in bridge.inbox.store().locals().unwrap_or_default() {
+        for id in bridge.inbox.store().ids(&local, Stage::New).unwrap_or_default() {
+            let reason = known.get(&(local.clone(), id.clone())).cloned();
+            let reason = reason.unwrap_or_else(|| format!("{local} is not running here"));
+            held.push(Held { id, to: local.clone(), reason });
+        }
+        let waiting = bridge.inbox.hop_waiting(&local).into_iter();
+        held.extend(waiting.map(|(id, reason)| Held { id, to: local.clone(), reason }));
+    }
+    held
 }

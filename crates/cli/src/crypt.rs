@@ -157,19 +157,19 @@ pub async fn seal(
             sealed::seal(&message, &at.repo, &recipient).map_err(unsealable)
         }),
         Action::Refuse(refusal) => {
-            let failure = Failure::new(format!("not sent to {}: {refusal}", message.to));
-            let failure = failure.exit(Exit::Conflict);
-            Err(match state {
-                PinState::Absent => failure.hint(format!(
+            let hint = match state {
+                PinState::Absent => format!(
                     "there: multiclaude-hybrid agents register {} --type {} (it publishes a key)",
                     agent.name, agent.r#type
-                )),
-                PinState::Gone { .. } => failure.hint(format!(
+                ),
+                PinState::Gone { .. } => format!(
                     "if its owner confirms that: multiclaude-hybrid keys forget {} --repo {}",
                     message.to, at.repo
-                )),
-                _ => failure.hint(format!("if its owner confirms the new key: {trust}")),
-            })
+                ),
+                _ => format!("if its owner confirms the new key: {trust}"),
+            };
+            let failure = Failure::new(format!("not sent to {}: {refusal}", message.to));
+            Err(failure.exit(Exit::Conflict).hint(hint))
         }
     }
 }

@@ -126,13 +126,12 @@ impl Hooks for Commands {
         let name = name.or_else(|| url.trim_end_matches('/').rsplit(['/', ':']).next())?;
         let name = name.strip_suffix(".git").unwrap_or(name);
         let here = session.settings.repo(&repo);
-        let out = session.out;
         let consequence = format!(
             "If both run, both merge the same pull requests; to end the one here: multiclaude-hybrid \
              stand-down {MERGE_QUEUE} --repo {name}"
         );
-        match block_on(merge_queue(&session, &repo, &login)) {
-            Ok(Serves::NotShared | Serves::ThisMachine) => None,
+        let warning = match block_on(merge_queue(&session, &repo, &login)) {
+            Ok(Serves::NotShared | Serves::ThisMachine) => return None,
             Ok(Serves::Owner(owner)) if here.enabled && bridge_is_there(&session) => {
                 let carries = if session.home.bridge().is_running() {
                     "the bridge carries messages to it"
@@ -140,39 +139,35 @@ impl Hooks for Commands {
                     "the bridge that is installed here does not run now; start it: multiclaude-hybrid bridge \
                      install"
                 };
-                Some(format!(
+                return Some(format!(
                     "the {MERGE_QUEUE} of {repo} is served by {owner}, and {carries} (to serve it here: \
                      --no-merge-queue=false)"
-                ))
-            }
-            Ok(Serves::Owner(owner)) => {
-                out.warn(&format!(
-                    "the {MERGE_QUEUE} of {repo} is served by {owner}, but messages would not reach it from \
-                     here without a bridge, so one is started here too. {consequence}. Install the bridge first: \
-                     multiclaude-hybrid bridge install"
                 ));
-                None
             }
-            Ok(Serves::Unserved) => {
-                out.warn(&format!(
-                    "the team wants the {MERGE_QUEUE} of {repo} to run elsewhere, but no machine serves it \
-                     now, so one is started here"
-                ));
-                None
-            }
+            Ok(Serves::Owner(owner)) => format!(
+                "the {MERGE_QUEUE} of {repo} is served by {owner}, but messages would not reach it from \
+                 here without a bridge, so one is started here too. {consequence}. Install the bridge first: \
+                 multiclaude-hybrid bridge install"
+            ),
+            Ok(Serves::Unserved) => format!(
+                "the team wants the {MERGE_QUEUE} of {repo} to run elsewhere, but no machine serves it \
+                 now, so one is started here"
+            ),
             Err(failure) => {
                 // A token for a whole account covers repos that are not hybrid.
                 let ours = session.settings.repos.contains_key(repo.as_str());
-                if ours || login.repos.contains(&Scope::Repo(repo.clone())) {
-                    out.warn(&format!(
-                        "it is not known whether a {MERGE_QUEUE} of {repo} runs elsewhere ({}), so one is \
-                         started here. {consequence}",
-                        failure.message
-                    ));
+                if !ours && !login.repos.contains(&Scope::Repo(repo.clone())) {
+                    return None;
                 }
-                None
+                format!(
+                    "it is not known whether a {MERGE_QUEUE} of {repo} runs elsewhere ({}), so one is \
+                     started here. {consequence}",
+                    failure.message
+                )
             }
-        }
+        };
+        session.out.warn(&warning);
+        None
     }
 
     fn message(&self, to: &OsStr) -> Message {

@@ -12,7 +12,7 @@
 
 use crate::{Ms, timing::Timing};
 use multiclaude_hybrid_protocol::SpawnId;
-use multiclaude_hybrid_protocol::spawn::{SpawnStatus, WorkerUpdate};
+use multiclaude_hybrid_protocol::spawn::{REASON_CANCELLED, SpawnStatus, WorkerUpdate};
 use std::fmt;
 
 /// Claims whose lease may end before a worker has started; those that were given
@@ -22,8 +22,6 @@ pub const CLAIMS_MAX: u32 = 3;
 pub const REASON_NEVER_STARTED: &str = "never_started";
 /// Why a request fails whose runner never came back.
 pub const REASON_RUNNER_LOST: &str = "runner_lost";
-/// Why a request fails that was cancelled while no worker was at work on it.
-pub const REASON_CANCELLED: &str = "cancelled";
 
 /// The id under which a request is pushed. One that came back after a claim is pushed
 /// under another id, so that it is not taken for a repeat.

@@ -6,7 +6,8 @@ mod request;
 
 pub use claim::{Claim, LOG_MAX, PROGRESS_MAX, WorkerUpdate};
 pub use log::WorkerLog;
+pub(crate) use request::LEASE_SECS;
 pub use request::{
-    LEASE_DEFAULT_SECS, Lease, NewSpawn, SpawnRequest, SpawnStatus, SpawnedBy, TASK_MAX,
+    LEASE_DEFAULT_SECS, Lease, NewSpawn, REASON_CANCELLED, RESULT_MAX, SpawnRequest, SpawnStatus,
+    SpawnedBy, TASK_MAX,
 };
-pub(crate) use request::{LEASE_SECS, RESULT_MAX};

@@ -24,8 +24,8 @@ impl Inner {
         let kind = self.with(|core| core.kind())?;
         let first_try = push.attempt == 1 && fresh.is_some();
         let Some((id, data)) = self.outgoing(&push, kind, fresh)? else {
-            self.with(|core| core.abandon_push(&push))?;
-            return Err(Refused::MessageNotFound);
+            self.discard_memory();
+            return Err(Refused::broken(format!("message {} is not stored", push.seq)));
         };
         if kind == Kind::Spawns && !first_try && !self.still_wanted(&id).await {
             self.with(|core| core.abandon_push(&push))?;

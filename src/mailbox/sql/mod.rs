@@ -48,7 +48,7 @@ CREATE TABLE IF NOT EXISTS notices (
 const ADD_PUSH_ID: &str = "ALTER TABLE messages ADD COLUMN push_id TEXT; \
      UPDATE messages SET push_id = (head || '}') ->> '$.webhook_id', \
      head = '{' || substr(head, instr(head, ',') + 1) WHERE head LIKE '{\"webhook_id\":%'";
-/// Older versions did not store what a mailbox is for.
+/// The same versions did not store what a mailbox is for.
 const SET_KIND: &str = "UPDATE config SET data = json_set(data, '$.kind', 'Spawns') \
      WHERE data ->> '$.kind' IS NOT 'Spawns'";
 
@@ -216,9 +216,9 @@ impl Sql {
         }
         if !table.contains("push_id") {
             self.run(ADD_PUSH_ID, vec![])?;
-        }
-        if spawns {
-            self.run(SET_KIND, vec![])?;
+            if spawns {
+                self.run(SET_KIND, vec![])?;
+            }
         }
         Ok(true)
     }

@@ -8,10 +8,10 @@ use crate::store::audit::{self, Entry};
 use crate::store::db::{Bind, Db};
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::lease::{
-    CLAIMS_MAX, REASON_CANCELLED, REASON_NEVER_STARTED, REASON_RUNNER_LOST, Updated,
+    CLAIMS_MAX, REASON_NEVER_STARTED, REASON_RUNNER_LOST, Updated,
 };
 use multiclaude_hybrid_core::timing::Timing;
-use multiclaude_hybrid_protocol::spawn::WorkerUpdate;
+use multiclaude_hybrid_protocol::spawn::{REASON_CANCELLED, WorkerUpdate};
 use multiclaude_hybrid_protocol::{AgentName, Owner, Repo};
 
 /// Executes `lease::expire` on a repo's requests (all repos: none given).

@@ -6,10 +6,9 @@ use crate::error::ApiError;
 use crate::store::audit::{self, Entry};
 use crate::store::db::{Bind, Db};
 use multiclaude_hybrid_core::Ms;
-use multiclaude_hybrid_core::lease::REASON_CANCELLED;
 use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::config::{DEFAULT_MAX_WORKERS, DEFAULT_SPAWNS_PER_MINUTE};
-use multiclaude_hybrid_protocol::spawn::{NewSpawn, SpawnStatus};
+use multiclaude_hybrid_protocol::spawn::{NewSpawn, REASON_CANCELLED, SpawnStatus};
 use multiclaude_hybrid_protocol::{Owner, Repo, SpawnId};
 use serde::Deserialize;
 

@@ -2,8 +2,8 @@
 
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
-use multiclaude_hybrid_core::lease::{Held, PushId, REASON_CANCELLED};
-use multiclaude_hybrid_protocol::spawn::SpawnStatus;
+use multiclaude_hybrid_core::lease::{Held, PushId};
+use multiclaude_hybrid_protocol::spawn::{REASON_CANCELLED, SpawnStatus};
 use multiclaude_hybrid_protocol::{AgentName, Owner, Repo, SpawnId, Timestamp};
 use serde::{Deserialize, Serialize};
 

@@ -5,6 +5,8 @@
 //! | this one | the couriers of a repo |
 //! | `shared` | state that the couriers of a repo share |
 //! | `courier` | one agent's messages, one at a time |
+//! | `hand_over` | hands a message over, as soon as a carrier can take it |
+//! | `follow` | follows it, until it is proven to be taken, or lost |
 //! | `on_disk` | multiclaude's file of a message, and its stage in the store |
 //! | `held` | why messages wait, and how the human sees that |
 //! | `flight` | the message that was handed over and is not proven yet |
@@ -20,6 +22,8 @@
 mod choice;
 mod courier;
 mod flight;
+mod follow;
+mod hand_over;
 mod held;
 mod keyboard;
 mod on_disk;

@@ -27,7 +27,7 @@ pub use store::{BRIDGE_NAME, Stage, Store, Stored, notice};
 use crate::clock;
 use crate::dirs::make_dir;
 use crate::lock::locked;
-use crate::multiclaude::{LocalMessage, StateFile, Status};
+use crate::multiclaude::{LocalMessage, LocalRepo, StateFile, Status};
 use crate::presence::is_successor;
 use crate::registry::Registry;
 use crate::seal::Seal;
@@ -206,33 +206,20 @@ impl Inbox {
         if record.is_some_and(|record| is_successor(agent, &record.created_at)) {
             return Ok(Some(format!("it is for an earlier {local}, which has ended")));
         }
-        let stored = self.store.get(local, Stage::New, id)?;
-        let message = match &stored {
+        let message = match self.store.get(local, Stage::New, id)? {
             Stored::Message { message, .. } => {
-                if let Sender::Agent(from) = &message.from
-                    && !repo.agents.contains_key(from.as_str())
-                {
-                    // An answer can be sent as soon as the message can be read. If the
-                    // link fails, the message is placed nevertheless.
-                    let linked = self.spool.links.link(from.as_str());
-                    self.unlinked.note(from.as_str(), linked);
-                }
-                let text = match self.seal.open(message) {
+                self.link_sender(&message.from, repo);
+                let text = match self.seal.open(&message) {
                     Ok(text) => text,
                     Err(reason) => {
                         return Ok(Some(format!("it cannot be decrypted now: {reason}")));
                     }
                 };
-                LocalMessage::delivered(
-                    id,
-                    &message.from.to_string(),
-                    local,
-                    &text,
-                    message.created_at.0,
-                )
+                let from = message.from.to_string();
+                LocalMessage::delivered(id, &from, local, &text, message.created_at.0)
             }
             Stored::Notice { id, body, at_ms } => {
-                LocalMessage::delivered(id, BRIDGE_NAME, local, body, *at_ms)
+                LocalMessage::delivered(&id, BRIDGE_NAME, local, &body, at_ms)
             }
         };
         let dir = self.spool.messages.join(local);
@@ -245,6 +232,17 @@ impl Inbox {
         info!(local, id, from = message.from, "message placed");
         self.hop.offer(local, id);
         Ok(None)
+    }
+
+    /// Makes an agent of another machine addressable here: an answer can be sent as soon as
+    /// the message can be read. If the link fails, the message is placed nevertheless.
+    fn link_sender(&self, from: &Sender, repo: &LocalRepo) {
+        if let Sender::Agent(from) = from
+            && !repo.agents.contains_key(from.as_str())
+        {
+            let linked = self.spool.links.link(from.as_str());
+            self.unlinked.note(from.as_str(), linked);
+        }
     }
 
     /// Stops handing messages over.

@@ -225,19 +225,9 @@ impl Outbox {
         let mut sent =
             NewMessage::new(Sender::Agent(record.name.clone()), to.clone(), &message.body);
         sent.metadata.insert(LOCAL_ID.to_owned(), entry.id.clone());
-        // The recipient may have registered after the list was read.
-        let read_at = self.registry.read().at_ms;
-        let is_old = read_at <= written / 1_000_000 || clock::wall_ms() - read_at > LIST_FRESH_MS;
-        if is_old
-            && self.seal.needs_key_of(&to, &self.registry)
-            && self.registry.refresh().await.is_err()
-        {
-            return Ok(Next::Again("the key of its recipient cannot be read".to_owned(), None));
-        }
-        let sealed = match self.seal.seal(sent, &self.registry) {
+        let sealed = match self.sealed(sent, written).await {
             Ok(sealed) => sealed,
-            Err(NotSealed::Later(reason)) => return Ok(Next::Again(reason, None)),
-            Err(NotSealed::Refused(reason)) => return Ok(Next::Return(reason)),
+            Err(next) => return Ok(next),
         };
         let key = format!("bridge-{}-{}", self.instance, entry.id);
         let answer = self.connection.note(self.connection.repo.send(&sealed, Some(&key)).await);
@@ -249,6 +239,23 @@ impl Outbox {
             }
             Err(error) => self.after_refusal(error, entry, (&local, record), &to, before).await,
         }
+    }
+
+    /// Encrypts a message that was written at `written`, in nanoseconds, if it has to be.
+    async fn sealed(&self, message: NewMessage, written: i64) -> Result<NewMessage, Next> {
+        // The recipient may have registered after the list was read.
+        let read_at = self.registry.read().at_ms;
+        let is_old = read_at <= written / 1_000_000 || clock::wall_ms() - read_at > LIST_FRESH_MS;
+        if is_old
+            && self.seal.needs_key_of(&message.to, &self.registry)
+            && self.registry.refresh().await.is_err()
+        {
+            return Err(Next::Again("the key of its recipient cannot be read".to_owned(), None));
+        }
+        self.seal.seal(message, &self.registry).map_err(|error| match error {
+            NotSealed::Later(reason) => Next::Again(reason, None),
+            NotSealed::Refused(reason) => Next::Return(reason),
+        })
     }
 
     /// The next step after a refusal.

@@ -6,10 +6,11 @@ use crate::clock;
 use crate::connection::is_retryable;
 use crate::inbox::{Stage, Stored};
 use crate::lock::locked;
-use crate::multiclaude::LocalRepo;
+use crate::multiclaude::{LocalAgent, LocalRepo};
 use crate::names::Plan;
 use crate::presence;
 use crate::registry::{Failure, Record};
+use multiclaude_hybrid_client::protocol::AgentName;
 use multiclaude_hybrid_client::protocol::message::{NewMessage, Sender};
 use std::sync::Arc;
 use tracing::{info, warn};
@@ -52,44 +53,28 @@ impl RepoBridge {
         let before = self.registry.refused();
         let read_ms = self.registry.read().at_ms;
         let conflict = self.registry.label_conflict();
+        // What was refused is only tried again with a newer list of agents.
+        let refused_before = |name: &String| {
+            let tried = locked(&self.tried_ms).get(name) == Some(&read_ms);
+            before.get(name).filter(|_| tried)
+        };
         for (name, registered) in &plan.names {
             let Some((repo, agent)) = local.and_then(|repo| Some((repo, repo.agents.get(name)?)))
             else {
                 continue;
             };
             let known = self.registry.records.get(name);
-            // A later agent of the same name is registered after the end of the first.
-            let differs = |known: &Record| {
-                known.name != *registered || presence::is_successor(agent, &known.created_at)
-            };
-            if known.as_ref().is_some_and(differs) {
-                continue;
-            }
-            let is_registered = known.as_ref().is_some_and(|record| record.id.is_some());
-            if is_registered && locked(&self.renewed).contains(name) {
+            if known.as_ref().is_some_and(|known| self.is_done(name, registered, agent, known)) {
                 continue;
             }
             if !self.connection.is_online() || self.registry.read().config.is_none() {
                 return;
             }
-            if locked(&self.tried_ms).get(name) == Some(&read_ms)
-                && let Some(reason) = before.get(name)
-            {
+            if let Some(reason) = refused_before(name).or(conflict.as_ref()) {
                 refused.insert(name.clone(), reason.clone());
                 continue;
             }
-            if let Some(reason) = &conflict {
-                refused.insert(name.clone(), reason.clone());
-                continue;
-            }
-            let session = locked(&self.shared.panes).session_created(&repo.tmux_target());
-            let record = known.unwrap_or_else(|| Record {
-                name: registered.clone(),
-                id: None,
-                kind: agent.r#type.clone(),
-                created_at: agent.created_at.clone(),
-                session_secs: session.unwrap_or_default(),
-            });
+            let record = known.unwrap_or_else(|| self.new_record(registered, repo, agent));
             match self.registry.register(name, record, self.status_of(name)).await {
                 Ok(_) => {
                     locked(&self.renewed).insert(name.clone());
@@ -107,6 +92,31 @@ impl RepoBridge {
             }
         }
         self.registry.set_refused(refused);
+    }
+
+    /// Is there nothing to register for this agent now?
+    fn is_done(
+        &self,
+        local: &str,
+        registered: &AgentName,
+        agent: &LocalAgent,
+        known: &Record,
+    ) -> bool {
+        // A later agent of the same name is registered after the end of the first.
+        known.name != *registered
+            || presence::is_successor(agent, &known.created_at)
+            || (known.id.is_some() && locked(&self.renewed).contains(local))
+    }
+
+    fn new_record(&self, name: &AgentName, repo: &LocalRepo, agent: &LocalAgent) -> Record {
+        let session = locked(&self.shared.panes).session_created(&repo.tmux_target());
+        Record {
+            name: name.clone(),
+            id: None,
+            kind: agent.r#type.clone(),
+            created_at: agent.created_at.clone(),
+            session_secs: session.unwrap_or_default(),
+        }
     }
 
     /// Deregisters agents that have ended. Before that, their messages are sent, and the

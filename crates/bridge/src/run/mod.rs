@@ -54,6 +54,8 @@ pub struct Bridge {
     dirs: Dirs,
     shared: Arc<Shared>,
     serving: Arc<ServedRepos>,
+    _listener: Option<Listener>,
+    _socket: AbortOnDrop,
     wakes: Wakes,
     setup: Setup,
     settings_error: Option<String>,
@@ -79,48 +81,7 @@ pub async fn run(
     let _lock = dirs.lock()?.ok_or(StartError::Running)?;
     // The status of an earlier process is not valid any more.
     remove(&dirs.status())?;
-    let paths = Paths::of_home(&options.home);
-    let wakes = Wakes::default();
-    let state = Arc::new(StateFile::new(paths.state()));
-    let routes = Arc::new(Routes::default());
-    let _listener = match options.listen {
-        None => None,
-        Some(address) => {
-            let started = Listener::start(address, Arc::clone(&routes) as _).await;
-            Some(started.map_err(|error| StartError::Listen { address, error })?)
-        }
-    };
-    let channels = Arc::new(Channels::default());
-    let serving = Arc::new(ServedRepos::default());
-    let socket = socket::serve(
-        &dirs.socket(),
-        Arc::clone(&serving) as Arc<dyn socket::Serving>,
-        Arc::clone(&state),
-        Arc::clone(&channels),
-    );
-    let _socket = socket
-        .map(AbortOnDrop)
-        .map_err(|error| StartError::Socket { path: dirs.socket(), error })?;
-    let capture =
-        Arc::new(Capture::start(paths.clone(), Arc::clone(&state), wakes.changed.clone()));
-    let shared = Arc::new(Shared {
-        machine: Arc::clone(&machine),
-        daemon: Daemon::new(paths.socket()),
-        paths,
-        state,
-        serve: options.serve.clone(),
-        capture,
-        routes,
-        timing: Timing::scaled(options.scale),
-        polling: options.polling,
-        windows: Arc::default(),
-        panes: Mutex::default(),
-        channels: Arc::clone(&channels),
-        accept: options.accept.clone(),
-        hop: options.hop,
-        home: options.home.clone(),
-        daemon_is_up: AtomicBool::new(false),
-    });
+    let mut bridge = Bridge::start(options, dirs, &machine).await?;
     let mut stop = std::pin::pin!(stop);
     let setup = tokio::select! {
         () = &mut stop => return Ok(()),
@@ -132,24 +93,6 @@ pub async fn run(
         version = env!("CARGO_PKG_VERSION"),
         "started"
     );
-    let mut bridge = Bridge {
-        options,
-        dirs,
-        shared,
-        serving,
-        wakes,
-        setup: Setup::default(),
-        settings_error: None,
-        trouble: Trouble::new(
-            "the settings cannot be used; going on with the last ones",
-            "the settings can be used again",
-        ),
-        refused: BTreeMap::new(),
-        repos: BTreeMap::new(),
-        started_ms: clock::wall_ms(),
-        written: None,
-        requests: (0, 0),
-    };
     tokio::select! {
         () = &mut stop => {}
         () = async { bridge.check_machine().await; bridge.follow(setup).await } => bridge.work(stop).await,
@@ -159,6 +102,75 @@ pub async fn run(
 }
 
 impl Bridge {
+    /// Starts what all repos share: the watch on multiclaude, and the servers for pushes and
+    /// for agents.
+    async fn start(
+        options: Options,
+        dirs: Dirs,
+        machine: &Arc<dyn Machine>,
+    ) -> Result<Self, StartError> {
+        let paths = Paths::of_home(&options.home);
+        let wakes = Wakes::default();
+        let state = Arc::new(StateFile::new(paths.state()));
+        let routes = Arc::new(Routes::default());
+        let listener = match options.listen {
+            None => None,
+            Some(address) => {
+                let started = Listener::start(address, Arc::clone(&routes) as _).await;
+                Some(started.map_err(|error| StartError::Listen { address, error })?)
+            }
+        };
+        let channels = Arc::new(Channels::default());
+        let serving = Arc::new(ServedRepos::default());
+        let socket = socket::serve(
+            &dirs.socket(),
+            Arc::clone(&serving) as Arc<dyn socket::Serving>,
+            Arc::clone(&state),
+            Arc::clone(&channels),
+        )
+        .map_err(|error| StartError::Socket { path: dirs.socket(), error })?;
+        let capture =
+            Arc::new(Capture::start(paths.clone(), Arc::clone(&state), wakes.changed.clone()));
+        let shared = Arc::new(Shared {
+            machine: Arc::clone(machine),
+            daemon: Daemon::new(paths.socket()),
+            paths,
+            state,
+            serve: options.serve.clone(),
+            capture,
+            routes,
+            timing: Timing::scaled(options.scale),
+            polling: options.polling,
+            windows: Arc::default(),
+            panes: Mutex::default(),
+            channels,
+            accept: options.accept.clone(),
+            hop: options.hop,
+            home: options.home.clone(),
+            daemon_is_up: AtomicBool::new(false),
+        });
+        Ok(Self {
+            options,
+            dirs,
+            shared,
+            serving,
+            _listener: listener,
+            _socket: AbortOnDrop(socket),
+            wakes,
+            setup: Setup::default(),
+            settings_error: None,
+            trouble: Trouble::new(
+                "the settings cannot be used; going on with the last ones",
+                "the settings can be used again",
+            ),
+            refused: BTreeMap::new(),
+            repos: BTreeMap::new(),
+            started_ms: clock::wall_ms(),
+            written: None,
+            requests: (0, 0),
+        })
+    }
+
     async fn work(&mut self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
         let mut tick = interval(TICK);

@@ -51,68 +51,17 @@ impl Served {
         dirs: RepoDirs,
         (shared, wakes): (&Arc<Shared>, &Wakes),
     ) -> io::Result<Self> {
-        make_dir(&dirs.inbox())?;
-        write_durably(&dirs.nickname(), setup.nickname.as_bytes(), 0o600)?;
-        let connection = Connection::new(setup.client.clone(), setup.repo.clone());
-        let instance = home.instance.clone();
-        let registry = Arc::new(Registry::open(Arc::clone(&connection), &dirs, home)?);
-        let messages = shared.paths.messages(&setup.nickname);
-        let spool = Arc::new(Spool::open(&setup.nickname, messages, dirs)?);
-        // The names as last known, until the coordinator has answered.
-        let known = spool.known_names().into_keys().collect();
-        spool.set_names(
-            known,
-            setup.stood_down.clone(),
-            registry.records.all().into_keys().collect(),
-        );
-        let seal = Arc::new(Seal::new(
-            Arc::clone(&shared.machine),
-            setup.repo.clone(),
-            setup.require_encryption,
-        ));
-        let state = Arc::clone(&shared.state);
         let taken = Arc::new(Notify::new());
-        let hop: Arc<dyn LastHop> = Arc::new(Hop::new(HopParts {
-            home: shared.home.clone(),
-            nickname: setup.nickname.clone(),
-            messages: spool.messages.clone(),
-            state: Arc::clone(&state),
-            store: Store::new(spool.dirs.clone()),
-            channels: Arc::clone(&shared.channels),
-            windows: Arc::clone(&shared.windows),
-            options: shared.hop,
-            taken: Arc::clone(&taken),
-            registry: Arc::clone(&registry),
-        }));
-        let inbox = Inbox::new(
-            Arc::clone(&spool),
-            Arc::clone(&state),
-            Arc::clone(&seal),
-            (Arc::clone(&registry), hop, shared.accept.clone()),
-        );
-        let inbox = Arc::new(inbox);
-        let outbox = Arc::new(Outbox {
-            spool,
-            connection: Arc::clone(&connection),
-            registry: Arc::clone(&registry),
-            inbox,
-            seal,
-            state,
-            paths: shared.paths.clone(),
-            instance,
-            stopping: AtomicBool::new(false),
-            waiting: Mutex::default(),
-        });
-        let parts = Parts { connection, registry, outbox: Arc::clone(&outbox) };
+        let parts = open(&setup, home, dirs, shared, &taken)?;
+        let outbox = Arc::clone(&parts.outbox);
         let bridge = Arc::new(RepoBridge::new(setup, Arc::clone(shared), parts));
-        let passes = tokio::spawn(passes(
-            Arc::clone(&bridge),
-            wakes.changed.subscribe(),
-            wakes.resumed.subscribe(),
-        ));
-        let acks = tokio::spawn(acks(Arc::clone(&bridge), wakes.changed.subscribe()));
-        let seen = tokio::spawn(seen(Arc::clone(&bridge), taken));
-        Ok(Self { bridge, tasks: vec![passes, acks, seen], outbox: tokio::spawn(outbox.run()) })
+        let (changed, resumed) = (|| wakes.changed.subscribe(), wakes.resumed.subscribe());
+        let tasks = vec![
+            tokio::spawn(passes(Arc::clone(&bridge), changed(), resumed)),
+            tokio::spawn(acks(Arc::clone(&bridge), changed())),
+            tokio::spawn(seen(Arc::clone(&bridge), taken)),
+        ];
+        Ok(Self { bridge, tasks, outbox: tokio::spawn(outbox.run()) })
     }
 
     /// Marks its agents as stopped, and finishes messages in flight.
@@ -133,6 +82,64 @@ impl Drop for Served {
             task.abort();
         }
     }
+}
+
+/// Opens the parts of a repo that is served. The last hop notifies `taken`.
+fn open(
+    setup: &RepoSetup,
+    home: Home,
+    dirs: RepoDirs,
+    shared: &Shared,
+    taken: &Arc<Notify>,
+) -> io::Result<Parts> {
+    make_dir(&dirs.inbox())?;
+    write_durably(&dirs.nickname(), setup.nickname.as_bytes(), 0o600)?;
+    let connection = Connection::new(setup.client.clone(), setup.repo.clone());
+    let instance = home.instance.clone();
+    let registry = Arc::new(Registry::open(Arc::clone(&connection), &dirs, home)?);
+    let messages = shared.paths.messages(&setup.nickname);
+    let spool = Arc::new(Spool::open(&setup.nickname, messages, dirs)?);
+    // The names as last known, until the coordinator has answered.
+    let known = spool.known_names().into_keys().collect();
+    spool.set_names(known, setup.stood_down.clone(), registry.records.all().into_keys().collect());
+    let seal = Arc::new(Seal::new(
+        Arc::clone(&shared.machine),
+        setup.repo.clone(),
+        setup.require_encryption,
+    ));
+    let state = Arc::clone(&shared.state);
+    let hop: Arc<dyn LastHop> = Arc::new(Hop::new(HopParts {
+        home: shared.home.clone(),
+        nickname: setup.nickname.clone(),
+        messages: spool.messages.clone(),
+        state: Arc::clone(&state),
+        store: Store::new(spool.dirs.clone()),
+        channels: Arc::clone(&shared.channels),
+        windows: Arc::clone(&shared.windows),
+        options: shared.hop,
+        taken: Arc::clone(taken),
+        registry: Arc::clone(&registry),
+    }));
+    let inbox = Inbox::new(
+        Arc::clone(&spool),
+        Arc::clone(&state),
+        Arc::clone(&seal),
+        (Arc::clone(&registry), hop, shared.accept.clone()),
+    );
+    let inbox = Arc::new(inbox);
+    let outbox = Arc::new(Outbox {
+        spool,
+        connection: Arc::clone(&connection),
+        registry: Arc::clone(&registry),
+        inbox,
+        seal,
+        state,
+        paths: shared.paths.clone(),
+        instance,
+        stopping: AtomicBool::new(false),
+        waiting: Mutex::default(),
+    });
+    Ok(Parts { connection, registry, outbox })
 }
 
 /// Runs passes of one repo: after each change, once a minute, when the coordinator is back,

@@ -3,6 +3,7 @@
 use super::channels::Posts;
 use super::{Agent, FromAgent, Serving, ToAgent, read, write};
 use crate::abort::AbortOnDrop;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ pub async fn converse(
     posts: &mut Posts,
 ) -> io::Result<()> {
     let (answers, mut to_write) = mpsc::channel::<ToAgent>(ANSWERS);
-    let calls = Arc::new(Semaphore::new(CALLS_MAX));
+    let calls = Calls { serving, agent, slots: Arc::new(Semaphore::new(CALLS_MAX)), answers };
     let (mut number, mut posted) = (0, BTreeMap::<u64, oneshot::Sender<_>>::new());
     // Read in a separate task, because a partly read line must not be dropped.
     let (lines, mut read_lines) = mpsc::channel::<FromAgent>(1);
@@ -51,20 +52,9 @@ pub async fn converse(
                     }
                 }
                 Some(FromAgent::Call { n, tool, arguments }) => {
-                    let Ok(slot) = Arc::clone(&calls).try_acquire_owned() else {
-                        let result = Err(TOO_MANY.to_owned());
-                        write(&mut to, &ToAgent::Answer { n, result }).await?;
-                        continue;
-                    };
-                    let call = Arc::clone(&serving).call(agent.clone(), tool, arguments);
-                    let answers = answers.clone();
-                    tokio::spawn(async move {
-                        let result = call.await;
-                        let place = answers.reserve().await;
-                        // Free the slot before the answer, since the next call may follow.
-                        drop(slot);
-                        let _ = place.map(|place| place.send(ToAgent::Answer { n, result }));
-                    });
+                    if let Err(refusal) = calls.start(n, tool, arguments) {
+                        write(&mut to, &refusal).await?;
+                    }
                 }
             },
             Some((text, outcome)) = posts.recv() => {
@@ -79,10 +69,39 @@ pub async fn converse(
     }
 }
 
+/// The calls of one agent.
+struct Calls {
+    serving: Arc<dyn Serving>,
+    agent: Agent,
+    slots: Arc<Semaphore>,
+    answers: mpsc::Sender<ToAgent>,
+}
+
+impl Calls {
+    /// Starts a call, which sends its answer when it has one.
+    ///
+    /// # Errors
+    /// The answer, if the agent has too many calls already.
+    fn start(&self, n: u64, tool: String, arguments: Value) -> Result<(), ToAgent> {
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            return Err(ToAgent::Answer { n, result: Err(TOO_MANY.to_owned()) });
+        };
+        let call = Arc::clone(&self.serving).call(self.agent.clone(), tool, arguments);
+        let answers = self.answers.clone();
+        tokio::spawn(async move {
+            let result = call.await;
+            let place = answers.reserve().await;
+            // Free the slot before the answer, since the next call may follow.
+            drop(slot);
+            let _ = place.map(|place| place.send(ToAgent::Answer { n, result }));
+        });
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
     use std::pin::Pin;
     use std::time::Duration;
     use tokio::io::{BufReader, DuplexStream, duplex, split};

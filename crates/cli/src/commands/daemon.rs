@@ -100,8 +100,33 @@ pub(super) fn start(path: &Path) -> Outcome {
     started.map_err(|error| Failure::new(format!("cannot log: {error}")))
 }
 
+/// Runs a daemon with a runtime of its own. It writes files in there: one slow write must not
+/// keep other messages waiting.
+pub(super) async fn run<E, F>(
+    name: &str,
+    daemon: impl FnOnce(mpsc::Receiver<()>) -> F + Send + 'static,
+) -> Outcome<Result<(), E>>
+where
+    E: From<std::io::Error> + Send + 'static,
+    F: Future<Output = Result<(), E>>,
+{
+    let done = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            // In a runner, one waits for each supervisor.
+            .max_blocking_threads(2048)
+            .enable_all()
+            .build()?;
+        let done = runtime.block_on(async { daemon(stops()?).await });
+        // Threads that wait for supervisors do not keep it.
+        runtime.shutdown_timeout(Duration::from_millis(200));
+        done
+    });
+    done.await.map_err(|error| Failure::new(format!("the {name} has failed: {error}")))
+}
+
 /// Yields once for each SIGTERM or SIGINT.
-pub(super) fn stops() -> std::io::Result<mpsc::Receiver<()>> {
+fn stops() -> std::io::Result<mpsc::Receiver<()>> {
     let (mut terminate, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (sender, stops) = mpsc::channel(4);

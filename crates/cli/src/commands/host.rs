@@ -48,27 +48,8 @@ impl HostArgs {
     pub async fn run(&self, session: &mut Session) -> Outcome {
         let (roles, flags) = (&self.serve.args.roles, &self.serve.words);
         self.serve.args.check()?;
-        let (repo, url) = match Repo::parse(&self.repo) {
-            Ok(repo) => (repo, format!("https://github.com/{}", self.repo)),
-            Err(_) => (
-                remote::resolve(&self.repo).repo().ok_or_else(|| {
-                    Failure::usage(format!(
-                        "{:?} is neither an owner/repo nor a URL of one",
-                        without_user(&self.repo)
-                    ))
-                    .hint("for example: multiclaude-hybrid host owner/repo --serve merge-queue")
-                })?,
-                self.repo.clone(),
-            ),
-        };
-        let missing: Vec<_> =
-            NEEDED.iter().filter(|(program, args, _)| !works(program, args)).collect();
-        if !missing.is_empty() {
-            let lines: Vec<_> =
-                missing.iter().map(|(program, _, why)| format!("{program}: {why}")).collect();
-            return Err(Failure::new("this machine lacks programs that agents need")
-                .hint(format!("install them, then run this again:\n  {}", lines.join("\n  "))));
-        }
+        let (repo, url) = self.repo_and_url()?;
+        check_programs()?;
         if session.part_in(&repo).is_none() {
             return Err(Failure::new(format!(
                 "this machine has no user or service token for {repo}"
@@ -77,34 +58,9 @@ impl HostArgs {
             .hint("log in: multiclaude-hybrid login --url URL"));
         }
         for role in roles {
-            if let Some(other) = server(session, &repo, role).await? {
-                return Err(Failure::new(format!(
-                    "{role} of {repo} is served by {} already ({})",
-                    other.owner,
-                    other.status.as_str()
-                ))
-                .exit(Exit::Conflict)
-                .hint(if session.login(Some(&repo), Need::Use)?.acts_for(&other.owner) {
-                    format!(
-                        "if that machine is gone: multiclaude-hybrid agents remove {role} --repo {repo}"
-                    )
-                } else {
-                    format!(
-                        "if that machine is gone, {} runs: multiclaude-hybrid agents remove {role} --repo {repo}",
-                        other.owner
-                    )
-                }));
-            }
+            check_not_served(session, &repo, role).await?;
         }
-        let mut steps = Vec::new();
-        multiclaude(&["start"])?;
-        let state = session.state()?;
-        if let Some(nickname) = session.nickname(&repo, &state) {
-            steps.push(format!("multiclaude has {repo} already, as {nickname}."));
-        } else {
-            multiclaude(&["repo", "init", &url])?;
-            steps.push(format!("multiclaude has cloned {}.", without_user(&url)));
-        }
+        let mut steps = vec![clone(session, &repo, &url)?];
         session.change(|settings| {
             settings.node = Some(settings.node());
             settings.repos.entry(repo.to_string()).or_default().enabled = true;
@@ -119,17 +75,72 @@ impl HostArgs {
             let line = bridge::run_words(flags).join(" ");
             steps.push(format!("Run the bridge: multiclaude-hybrid {line}"));
         } else {
-            // It keeps the flags that it was installed with before.
-            let installed = Service::of(&session.home).words();
-            let mut words = installed.unwrap_or_else(|| bridge::run_words(&[]));
-            let more: Vec<_> = flags.iter().filter(|flag| !words.contains(flag)).cloned().collect();
-            words.extend(more);
-            steps.extend(bridge::install(session, words, true)?);
+            steps.extend(install_bridge(session, flags)?);
         }
         let value = json!({ "repo": repo, "serve": roles, "node": session.settings.node(), "steps": steps });
         session.out.show(&value, || steps.join("\n"));
         Ok(())
     }
+
+    fn repo_and_url(&self) -> Outcome<(Repo, String)> {
+        if let Ok(repo) = Repo::parse(&self.repo) {
+            return Ok((repo, format!("https://github.com/{}", self.repo)));
+        }
+        let repo = remote::resolve(&self.repo).repo().ok_or_else(|| {
+            Failure::usage(format!(
+                "{:?} is neither an owner/repo nor a URL of one",
+                without_user(&self.repo)
+            ))
+            .hint("for example: multiclaude-hybrid host owner/repo --serve merge-queue")
+        })?;
+        Ok((repo, self.repo.clone()))
+    }
+}
+
+fn check_programs() -> Outcome {
+    let missing = NEEDED.iter().filter(|(program, args, _)| !works(program, args));
+    let lines: Vec<_> = missing.map(|(program, _, why)| format!("{program}: {why}")).collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new("this machine lacks programs that agents need")
+        .hint(format!("install them, then run this again:\n  {}", lines.join("\n  "))))
+}
+
+async fn check_not_served(session: &Session, repo: &Repo, role: &str) -> Outcome {
+    let Some(other) = server(session, repo, role).await? else {
+        return Ok(());
+    };
+    let is_ours = session.login(Some(repo), Need::Use)?.acts_for(&other.owner);
+    let who_runs = if is_ours { String::new() } else { format!(", {} runs", other.owner) };
+    Err(Failure::new(format!(
+        "{role} of {repo} is served by {} already ({})",
+        other.owner,
+        other.status.as_str()
+    ))
+    .exit(Exit::Conflict)
+    .hint(format!(
+        "if that machine is gone{who_runs}: multiclaude-hybrid agents remove {role} --repo {repo}"
+    )))
+}
+
+/// Lets multiclaude clone the repo, unless it has it. Returns what was done.
+fn clone(session: &Session, repo: &Repo, url: &str) -> Outcome<String> {
+    multiclaude(&["start"])?;
+    if let Some(nickname) = session.nickname(repo, &session.state()?) {
+        return Ok(format!("multiclaude has {repo} already, as {nickname}."));
+    }
+    multiclaude(&["repo", "init", url])?;
+    Ok(format!("multiclaude has cloned {}.", without_user(url)))
+}
+
+/// Installs the bridge. It keeps the flags that it was installed with before.
+fn install_bridge(session: &Session, flags: &[String]) -> Outcome<Vec<String>> {
+    let installed = Service::of(&session.home).words();
+    let mut words = installed.unwrap_or_else(|| bridge::run_words(&[]));
+    let more: Vec<_> = flags.iter().filter(|flag| !words.contains(flag)).cloned().collect();
+    words.extend(more);
+    bridge::install(session, words, true)
 }
 
 fn works(program: &str, args: &[&str]) -> bool {

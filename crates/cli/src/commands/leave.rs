@@ -48,13 +48,9 @@ impl LeaveArgs {
                 )));
         }
         // A running bridge would register its agents again.
-        session.change(|settings| {
-            if let Some(here) = settings.repos.get_mut(repo.as_str()) {
-                here.enabled = false;
-            }
-        })?;
+        enable(session, &repo, false)?;
         crate::bridge::wait_until_unserved(session, &repo).await?;
-        let removed = match self.deregister(session, &repo).await {
+        let removed = match deregister(session, &repo).await {
             Ok(removed) => removed,
             Err(failure) if self.force => {
                 session.out.warn(&format!(
@@ -65,33 +61,11 @@ impl LeaveArgs {
                 Vec::new()
             }
             Err(failure) => {
-                session.change(|settings| {
-                    if let Some(known) = settings.repos.get_mut(repo.as_str()) {
-                        known.enabled = here.enabled;
-                    }
-                })?;
-                return Err(Failure {
-                    message: format!(
-                        "the agents of this machine could not be deregistered: {}",
-                        failure.message
-                    ),
-                    hint: Some(
-                        "try again later; or forget the repo here anyway: --force".to_owned(),
-                    ),
-                    ..failure
-                });
+                enable(session, &repo, here.enabled)?;
+                return Err(not_deregistered(failure));
             }
         };
-        // A running bridge removes its links when it sees the settings.
-        if !session.home.bridge().is_running() {
-            let waiting = bridge::remove_links(session, &repo)?;
-            if waiting > 0 {
-                session.out.warn(&format!(
-                    "{} for other machines were not sent; they leave if this machine joins again",
-                    counted(waiting, "message")
-                ));
-            }
-        }
+        remove_links(session, &repo)?;
         let tokens = forget(session, &repo, here.api_endpoint.as_deref())?;
         let mut changed = None;
         if session.settings.repos.is_empty() {
@@ -116,19 +90,54 @@ impl LeaveArgs {
         });
         Ok(())
     }
+}
 
-    /// Deregisters what this home has registered.
-    async fn deregister(&self, session: &Session, repo: &Repo) -> Outcome<Vec<String>> {
-        let at = session.in_repo(Some(repo.as_str()), Need::Use)?;
-        let mut removed = Vec::new();
-        for agent in at.agents_of_owner().await? {
-            if session.settings.has_registered(&agent) {
-                at.client.deregister(&agent.name, Some(&agent.id)).await?;
-                removed.push(agent.name.to_string());
-            }
+/// Turns hybrid mode on or off for a repo that this machine has joined.
+fn enable(session: &mut Session, repo: &Repo, enabled: bool) -> Outcome {
+    session.change(|settings| {
+        if let Some(here) = settings.repos.get_mut(repo.as_str()) {
+            here.enabled = enabled;
         }
-        Ok(removed)
+    })
+}
+
+/// Deregisters what this home has registered.
+async fn deregister(session: &Session, repo: &Repo) -> Outcome<Vec<String>> {
+    let at = session.in_repo(Some(repo.as_str()), Need::Use)?;
+    let mut removed = Vec::new();
+    for agent in at.agents_of_owner().await? {
+        if session.settings.has_registered(&agent) {
+            at.client.deregister(&agent.name, Some(&agent.id)).await?;
+            removed.push(agent.name.to_string());
+        }
     }
+    Ok(removed)
+}
+
+fn not_deregistered(failure: Failure) -> Failure {
+    Failure {
+        message: format!(
+            "the agents of this machine could not be deregistered: {}",
+            failure.message
+        ),
+        hint: Some("try again later; or forget the repo here anyway: --force".to_owned()),
+        ..failure
+    }
+}
+
+/// Removes the links of the repo, unless a bridge runs: it does so when it sees the settings.
+fn remove_links(session: &Session, repo: &Repo) -> Outcome {
+    if session.home.bridge().is_running() {
+        return Ok(());
+    }
+    let waiting = bridge::remove_links(session, repo)?;
+    if waiting > 0 {
+        session.out.warn(&format!(
+            "{} for other machines were not sent; they leave if this machine joins again",
+            counted(waiting, "message")
+        ));
+    }
+    Ok(())
 }
 
 /// The tokens that covered a repo that was left.

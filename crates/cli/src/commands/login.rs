@@ -68,32 +68,7 @@ pub async fn keep(
     keychain: bool,
     token: &str,
 ) -> Outcome<(Login, WhoAmI)> {
-    if SecretToken::parse(token).is_none() {
-        let message = if token.is_empty() {
-            "no token was given"
-        } else {
-            "that is not a token: its checksum does not match; a character may be missing or wrong"
-        };
-        return Err(Failure::usage(message)
-            .hint("paste the whole of it: mcu_, mcs_ or mca_ and 49 characters"));
-    }
-    let client = session.client_with(base.as_str(), allow_http, token)?;
-    let who = client.whoami().await.map_err(|error| {
-        let failure = Failure::from(error);
-        match failure.exit {
-            Exit::NotLoggedIn => failure.or_hint(|| {
-                format!("{base} does not know this token (any more): get a new one for it")
-            }),
-            Exit::NotFound => failure.or_hint(|| {
-                format!("is {base} really the URL of a coordinator? It usually ends with /v1")
-            }),
-            _ => failure,
-        }
-    })?;
-    if TokenId::parse(&who.token_id).is_none() && who.token_id != ROOT {
-        return Err(Failure::new(format!("{base} is not a coordinator: a token has no such id"))
-            .exit(Exit::Unreachable));
-    }
+    let who = verify(session, base, allow_http, token).await?;
     let login = Login {
         url: base.to_string(),
         token_id: who.token_id.clone(),
@@ -121,15 +96,57 @@ pub async fn keep(
     let ((login, replaced), settings): ((_, Vec<Login>), _) =
         secrets::keep(&session.home, &login.secret(), token, keychain, change)?;
     session.settings = settings;
+    forget_replaced(session, &login, &replaced, &dead);
+    Ok((login, who))
+}
+
+/// Asks the coordinator whose token this is.
+async fn verify(
+    session: &Session,
+    base: &BaseUrl,
+    allow_http: bool,
+    token: &str,
+) -> Outcome<WhoAmI> {
+    if SecretToken::parse(token).is_none() {
+        let message = if token.is_empty() {
+            "no token was given"
+        } else {
+            "that is not a token: its checksum does not match; a character may be missing or wrong"
+        };
+        return Err(Failure::usage(message)
+            .hint("paste the whole of it: mcu_, mcs_ or mca_ and 49 characters"));
+    }
+    let client = session.client_with(base.as_str(), allow_http, token)?;
+    let who = client.whoami().await.map_err(|error| {
+        let failure = Failure::from(error);
+        match failure.exit {
+            Exit::NotLoggedIn => failure.or_hint(|| {
+                format!("{base} does not know this token (any more): get a new one for it")
+            }),
+            Exit::NotFound => failure.or_hint(|| {
+                format!("is {base} really the URL of a coordinator? It usually ends with /v1")
+            }),
+            _ => failure,
+        }
+    })?;
+    if TokenId::parse(&who.token_id).is_none() && who.token_id != ROOT {
+        return Err(Failure::new(format!("{base} is not a coordinator: a token has no such id"))
+            .exit(Exit::Unreachable));
+    }
+    Ok(who)
+}
+
+/// Forgets the secrets of logins that a new one replaces, and says so.
+fn forget_replaced(session: &Session, login: &Login, replaced: &[Login], dead: &[Login]) {
     for old in replaced {
-        if dead.contains(&old) {
+        if dead.contains(old) {
             let (id, owner) = (&old.token_id, &old.owner);
             session
                 .out
                 .note(&format!("Forgot the token {id} of {owner}, which is no longer valid."));
         } else if old.token_id != login.token_id {
             let why = "the new one reaches at least as far";
-            session.out.note(&format!("{} ({why}). {}", forgot(&old), still_valid(&[&old])));
+            session.out.note(&format!("{} ({why}). {}", forgot(old), still_valid(&[old])));
         }
         if (old.secret(), old.place) != (login.secret(), login.place)
             && let Err(failure) = secrets::forget(&session.home, &old.secret(), old.place)
@@ -142,7 +159,6 @@ pub async fn keep(
             ));
         }
     }
-    Ok((login, who))
 }
 
 /// The other tokens for the coordinator of `new` that are no longer valid.

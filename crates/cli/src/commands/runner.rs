@@ -71,25 +71,7 @@ async fn start(session: &Session, args: &RunArgs) -> Outcome {
     let options = args.options(session).await?;
     let dirs = Dirs::of_home(&options.home, options.work.as_deref());
     daemon::start(&dirs.log())?;
-    let done = tokio::task::spawn_blocking(move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            // One waits for each supervisor.
-            .max_blocking_threads(2048)
-            .enable_all()
-            .build()
-            .map_err(StartError::Dirs)?;
-        let done = runtime.block_on(async {
-            let stop = daemon::stops().map_err(StartError::Dirs)?;
-            run(options, stop).await
-        });
-        // Threads that wait for supervisors do not keep it.
-        runtime.shutdown_background();
-        done
-    })
-    .await;
-    let done = done.map_err(|error| Failure::new(format!("the runner has failed: {error}")))?;
-    done.map_err(|error| {
+    daemon::run("runner", |stop| run(options, stop)).await?.map_err(|error| {
         let failure = Failure::new(error.to_string());
         match error {
             StartError::Running => failure.hint("see it: multiclaude-hybrid runner status"),

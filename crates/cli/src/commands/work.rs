@@ -108,26 +108,7 @@ enum WorkersCommand {
 
 impl WorkArgs {
     pub async fn run(&self, session: &Session) -> Outcome {
-        if !self.remote {
-            let task = self.task.join(" ");
-            return Err(Failure::usage("multiclaude-hybrid starts workers on other machines only")
-                .hint(format!(
-                    "there: multiclaude-hybrid work --remote {task:?}; here: multiclaude work {task:?}"
-                )));
-        }
-        if self.name.is_some() {
-            return Err(Failure::usage(
-                "a worker on another machine gets its name there: leave out --name",
-            )
-            .hint("for a worker on this machine: multiclaude work --local …"));
-        }
-        let task = self.task.join(" ");
-        if task.trim().is_empty() || task.len() > TASK_MAX {
-            return Err(Failure::usage(format!(
-                "a task has 1 to {TASK_MAX} bytes; this one has {}",
-                task.len()
-            )));
-        }
+        let task = self.checked_task()?;
         let at = session.in_repo(self.repo.given(), Need::Use)?;
         let config = at.client.config().await?.value;
         session.remember(&at.repo, &config);
@@ -164,6 +145,30 @@ impl WorkArgs {
             )
         });
         Ok(())
+    }
+
+    /// The task, if the line asks for a worker that another machine can start.
+    fn checked_task(&self) -> Outcome<String> {
+        let task = self.task.join(" ");
+        if !self.remote {
+            return Err(Failure::usage("multiclaude-hybrid starts workers on other machines only")
+                .hint(format!(
+                    "there: multiclaude-hybrid work --remote {task:?}; here: multiclaude work {task:?}"
+                )));
+        }
+        if self.name.is_some() {
+            return Err(Failure::usage(
+                "a worker on another machine gets its name there: leave out --name",
+            )
+            .hint("for a worker on this machine: multiclaude work --local …"));
+        }
+        if task.trim().is_empty() || task.len() > TASK_MAX {
+            return Err(Failure::usage(format!(
+                "a task has 1 to {TASK_MAX} bytes; this one has {}",
+                task.len()
+            )));
+        }
+        Ok(task)
     }
 
     async fn refused(&self, at: &InRepo, failure: Failure) -> Failure {

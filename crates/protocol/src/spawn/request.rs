@@ -11,7 +11,9 @@ use std::fmt;
 /// Bytes that a task may have.
 pub const TASK_MAX: usize = 64 * 1024;
 /// Bytes that a summary or a failure's reason may have.
-pub(crate) const RESULT_MAX: usize = 16 * 1024;
+pub const RESULT_MAX: usize = 16 * 1024;
+/// Why a request fails that was cancelled while no worker was at work on it.
+pub const REASON_CANCELLED: &str = "cancelled";
 /// A lease's length in seconds, unless asked otherwise.
 pub const LEASE_DEFAULT_SECS: i64 = 900;
 /// The shortest and the longest lease.

@@ -4,15 +4,13 @@ use super::Worker;
 use crate::executor::container_failure;
 use crate::job::{End, Stop};
 use crate::lease::may_succeed_later;
-use multiclaude_hybrid_client::protocol::spawn::{SpawnStatus, WorkerUpdate};
+use multiclaude_hybrid_client::protocol::spawn::{
+    REASON_CANCELLED, RESULT_MAX, SpawnStatus, WorkerUpdate,
+};
 use std::fs::File;
 use std::io::Read as _;
 use tracing::{info, warn};
 
-/// The failure reason of a cancelled request; the coordinator uses the same.
-const CANCELLED: &str = "cancelled";
-/// The most bytes of a summary or a reason that the coordinator accepts.
-const TEXT_MAX: usize = 16 * 1024;
 /// Bytes of output that replace a missing summary.
 const OUTPUT: usize = 2 * 1024;
 
@@ -69,7 +67,7 @@ impl Worker {
         let file = File::options().read(true).custom_flags(flags).open(self.dirs.summary()).ok()?;
         file.metadata().ok()?.is_file().then_some(())?;
         let mut text = Vec::new();
-        file.take(4 * TEXT_MAX as u64).read_to_end(&mut text).ok()?;
+        file.take(4 * RESULT_MAX as u64).read_to_end(&mut text).ok()?;
         let text = String::from_utf8_lossy(&text).trim().to_owned();
         (!text.is_empty()).then_some(text)
     }
@@ -116,7 +114,7 @@ fn update_of(end: &End, summary: Option<&str>, log_tail: &str, token: &str) -> W
         let text = summary.unwrap_or_else(|| last_bytes(printed, OUTPUT));
         return WorkerUpdate {
             status: Some(SpawnStatus::Completed),
-            summary: Some(first_bytes(text, TEXT_MAX).to_owned()),
+            summary: Some(first_bytes(text, RESULT_MAX).to_owned()),
             ..update
         };
     }
@@ -127,14 +125,14 @@ fn update_of(end: &End, summary: Option<&str>, log_tail: &str, token: &str) -> W
     let line = lines.find(|line| end.engine.is_none() || !is_noise(line));
     let detail = summary.or(line).unwrap_or_default();
     let reason = match end.stopped {
-        Some(Stop::Cancelled) => CANCELLED.to_owned(),
+        Some(Stop::Cancelled) => REASON_CANCELLED.to_owned(),
         _ if detail.is_empty() => reason,
-        _ => format!("{reason}: {}", first_bytes(detail, TEXT_MAX / 2)),
+        _ => format!("{reason}: {}", first_bytes(detail, RESULT_MAX / 2)),
     };
     WorkerUpdate {
         status: Some(SpawnStatus::Failed),
         failure_reason: Some(reason),
-        summary: summary.map(|text| first_bytes(text, TEXT_MAX).to_owned()),
+        summary: summary.map(|text| first_bytes(text, RESULT_MAX).to_owned()),
         ..update
     }
 }
@@ -147,7 +145,7 @@ fn reason(end: &End) -> String {
             format!("timeout: it was stopped after {} s", end.took_ms.div_euclid(1000))
         }
         (Some(Stop::Disk), ..) => "disk_limit: its directory grew larger than allowed".to_owned(),
-        (Some(Stop::Cancelled), ..) => CANCELLED.to_owned(),
+        (Some(Stop::Cancelled), ..) => REASON_CANCELLED.to_owned(),
         (Some(Stop::Drained), ..) => "runner_stopped: the runner was stopped".to_owned(),
         (Some(Stop::LeaseLost | Stop::LeaseOver), ..) => "lease_lost".to_owned(),
         (None, Some(error), ..) => error.clone(),
@@ -217,8 +215,8 @@ mod tests {
         assert_eq!(cancelled.failure_reason.as_deref(), Some("cancelled"));
         let huge = of(&end(Some(1), None), Some(&"ä".repeat(20_000)), "");
         assert!(
-            huge.failure_reason.unwrap().len() < TEXT_MAX
-                && huge.summary.unwrap().len() <= TEXT_MAX
+            huge.failure_reason.unwrap().len() < RESULT_MAX
+                && huge.summary.unwrap().len() <= RESULT_MAX
         );
     }
 }

@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use url::Url;
 
 /// The command of `multiclaude-hybrid` that runs a bridge.
@@ -130,27 +131,12 @@ impl RunArgs {
             timeout: session.timeout.max(Duration::from_secs(15)),
             only: session.only.clone(),
         });
-        // Files are written to disk in here: one slow write must not keep the
-        // messages of another agent waiting.
-        let done = tokio::task::spawn_blocking(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build()
-                .map_err(StartError::Dirs)?;
-            let done = runtime.block_on(async {
-                let mut stops = daemon::stops().map_err(StartError::Dirs)?;
-                run(options, machine, async move {
-                    stops.recv().await;
-                })
-                .await
-            });
-            runtime.shutdown_timeout(Duration::from_millis(200));
-            done
-        })
-        .await;
-        let done = done.map_err(|error| Failure::new(format!("the bridge has failed: {error}")))?;
-        done.map_err(|error| {
+        let bridge = |mut stops: mpsc::Receiver<()>| {
+            run(options, machine, async move {
+                stops.recv().await;
+            })
+        };
+        daemon::run("bridge", bridge).await?.map_err(|error| {
             let failure = Failure::new(error.to_string());
             match error {
                 StartError::Running => failure.hint("see it: multiclaude-hybrid bridge status"),

@@ -8,7 +8,7 @@ use crate::session::{InRepo, Session};
 use clap::Args;
 use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_client::protocol::SpawnId;
-use multiclaude_hybrid_client::protocol::spawn::{SpawnRequest, SpawnStatus};
+use multiclaude_hybrid_client::protocol::spawn::{REASON_CANCELLED, SpawnRequest, SpawnStatus};
 
 #[derive(Debug, Args)]
 pub(super) struct CancelArgs {
@@ -81,8 +81,8 @@ impl CancelArgs {
 fn outcome_line(request: &SpawnRequest) -> String {
     let outcome = match request.status {
         SpawnStatus::Pending | SpawnStatus::InProgress => "is at work and asked to stop",
-        SpawnStatus::Failed if request.failure_reason.as_deref() == Some("cancelled") => {
-            "cancelled"
+        SpawnStatus::Failed if request.failure_reason.as_deref() == Some(REASON_CANCELLED) => {
+            REASON_CANCELLED
         }
         SpawnStatus::Failed => "had failed already",
         SpawnStatus::Completed => "had completed already",
