@@ -14,8 +14,7 @@ pub(crate) fn open(repo: &RepoClient, options: InboxOptions) -> Inbox {
 }
 
 fn both_ways() -> [InboxOptions; 2] {
-    let stream = InboxOptions::default();
-    [stream.clone(), stream.polling()]
+    [false, true].map(|polling| InboxOptions { polling, ..InboxOptions::default() })
 }
 
 /// The next message, confirmed as delivered.
@@ -187,7 +186,8 @@ async fn an_inbox_of_an_ended_incarnation_ends_with_that_error() {
         let queue = world.ann.agent("queue").await.unwrap();
         world.ann.deregister("queue").await.unwrap();
         world.ann.register(&agent("queue")).await.unwrap();
-        let ended = error(&mut open(&world.ann, options.agent(queue.id))).await;
+        let ended =
+            error(&mut open(&world.ann, InboxOptions { agent: Some(queue.id), ..options })).await;
         assert_eq!(ended.code(), Some(ErrorCode::AgentSuperseded), "{ended}");
     }
 }

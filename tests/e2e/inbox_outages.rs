@@ -30,8 +30,12 @@ async fn behind_a_proxy() -> (World, Proxy, RepoClient) {
     (world, proxy, repo)
 }
 
+fn pings(ping_every: Duration, pong_within: Duration) -> InboxOptions {
+    InboxOptions { ping_every, pong_within, ..InboxOptions::default() }
+}
+
 fn quick_pings() -> InboxOptions {
-    InboxOptions::default().ping(Duration::from_millis(300), Duration::from_millis(700))
+    pings(Duration::from_millis(300), Duration::from_millis(700))
 }
 
 #[tokio::test]
@@ -52,8 +56,7 @@ async fn a_confirmation_that_got_lost_is_said_again_and_the_message_is_not_yield
     for acked in [false, true] {
         let (world, proxy, repo) = behind_a_proxy().await;
         // Not noticed before the look at the receipt, however slow that is.
-        let pings = InboxOptions::default().ping(Duration::from_secs(1), Duration::from_secs(3));
-        let mut inbox = open(&repo, pings);
+        let mut inbox = open(&repo, pings(Duration::from_secs(1), Duration::from_secs(3)));
         let one = send(&world, "one").await;
         let letter = inbox.next().await.unwrap();
         assert_eq!(letter.id, one.id);
@@ -107,8 +110,8 @@ async fn a_flush_does_not_take_a_frame_that_was_written_for_one_that_has_arrived
 async fn a_proxy_that_knows_no_stream_leads_to_polling_until_there_is_one() {
     let (world, proxy, repo) = behind_a_proxy().await;
     proxy.refuse_streams(true);
-    let again = InboxOptions::default().stream_again(Duration::from_secs(1));
-    let mut inbox = open(&repo, again);
+    let stream_again = Duration::from_secs(1);
+    let mut inbox = open(&repo, InboxOptions { stream_again, ..InboxOptions::default() });
     let one = send(&world, "one").await;
     assert_eq!(take(&mut inbox).await.id, one.id);
     inbox.flush().await.unwrap();
@@ -155,7 +158,7 @@ async fn an_outage_and_its_end_are_reported_once_and_a_wrong_url_is_no_outage() 
                 _ => "?".to_owned(),
             });
         });
-        let options = if polling { options.polling() } else { options };
+        let options = InboxOptions { polling, ..options };
         let mut inbox = open(&world.ann, options);
         send(&world, "before").await;
         take(&mut inbox).await;
@@ -174,7 +177,7 @@ async fn an_outage_and_its_end_are_reported_once_and_a_wrong_url_is_no_outage() 
     }
     let elsewhere = format!("http://127.0.0.1:{}/elsewhere", coordinator.port());
     let base = BaseUrl::parse(&elsewhere, false).unwrap();
-    let client = Client::builder(base).build(&world.tokens[1]).unwrap();
+    let client = Client::at(base, &world.tokens[1]).unwrap();
     let repo = client.repo(&Repo::parse(&world.repo).unwrap());
     let ended = error(&mut open(&repo, InboxOptions::default())).await;
     let wrong = matches!(ended, Error::Unexpected { .. } | Error::NotFound(_));
@@ -292,5 +295,5 @@ async fn through_restarts_under_load_a_stream_loses_nothing_and_yields_nothing_t
 
 #[tokio::test]
 async fn through_restarts_under_load_polling_loses_nothing_and_yields_nothing_twice() {
-    restarts(InboxOptions::default().polling()).await;
+    restarts(InboxOptions { polling: true, ..InboxOptions::default() }).await;
 }

@@ -6,7 +6,7 @@ use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::message::Message;
 use multiclaude_hybrid_client::protocol::token::Token;
 use multiclaude_hybrid_client::protocol::{AgentId, Repo};
-use multiclaude_hybrid_client::{self as typed, BaseUrl, Call, Error, Reply, Retries};
+use multiclaude_hybrid_client::{self as typed, Call, Error, Reply, Retries};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::fmt::Display;
@@ -48,8 +48,7 @@ impl Client {
     /// If `base` is no URL or `token` no header's value.
     pub fn new(base: &str, token: &str) -> Result<Self, Error> {
         let once = Retries { attempts: 1, ..Retries::default() };
-        let client = typed::Client::builder(BaseUrl::parse(base, false)?);
-        client.retries(once).build(token).map(Self)
+        typed::Client::new(base, token).map(|client| Self(client.retries(once)))
     }
 
     /// The same coordinator and connections with another token.

@@ -105,7 +105,7 @@ impl Seal {
         }
         let keys = self.machine.identities()?;
         Ok(match sealed::open(message, &keys) {
-            Ok(opened) if opened.message.repo == self.repo => opened.message.body,
+            Ok(opened) if opened.repo == self.repo => opened.body,
             Ok(_) => {
                 "(This encrypted message belongs to another repo, so it is not shown.)".to_owned()
             }

@@ -7,12 +7,15 @@ use crate::commands::{
 };
 use crate::failure::Outcome;
 use crate::ids;
+use crate::options::time;
 use crate::output::Output;
 use crate::program::NAME;
 use crate::session::Session;
 use clap::{Parser, Subcommand};
 use std::time::Duration;
 
+/// The heading of the options that every command has.
+const GLOBAL: &str = "Global options";
 /// The limit of one call without `--timeout`.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -21,14 +24,14 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 #[command(name = NAME, version, max_term_width = 100)]
 pub struct Cli {
     /// Print JSON, and errors as JSON on standard error
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub json: bool,
-    /// Limit each call to the coordinator, in seconds [default: 15]; if given, limit --wait and
-    /// --follow, too
-    #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
-    pub timeout: Option<u64>,
+    /// Limit each call to the coordinator, and --wait and --follow: 30s, 10m [default: 15s for a
+    /// call, no limit for waiting]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "TIME", value_parser = time(1..=600))]
+    pub timeout: Option<Duration>,
     /// Use a token of this owner or kind, or with this id or the beginning of it
-    #[arg(long = "as", global = true, value_name = "WHICH")]
+    #[arg(long = "as", global = true, help_heading = GLOBAL, value_name = "WHICH")]
     only: Option<String>,
     #[command(subcommand)]
     command: Command,
@@ -50,8 +53,14 @@ enum Command {
     List(list::ListArgs),
     Agents(agents::AgentsArgs),
     Prompt(prompt::PromptArgs),
-    StandDown(roles::StandDownArgs),
-    StandUp(roles::StandUpArgs),
+    /// Retire a local agent whose role is served elsewhere
+    ///
+    /// Two merge-queues merge the same pull requests twice. The local one is taken
+    /// out of multiclaude's state and its window is closed; its name then means the
+    /// one on the other machine. `stand-up` brings it back as it was.
+    StandDown(roles::RoleArgs),
+    /// Bring back a local agent that stands down
+    StandUp(roles::RoleArgs),
     Keys(keys::KeysArgs),
     Work(work::WorkArgs),
     Workers(work::WorkersArgs),
@@ -91,15 +100,14 @@ impl Cli {
             Command::Shim(args) => return args.run(Output::new(self.json)),
             _ => {}
         }
-        let limit = self.timeout.map(Duration::from_secs);
-        let timeout = limit.unwrap_or(TIMEOUT);
+        let timeout = self.timeout.unwrap_or(TIMEOUT);
         let mut session = match (Session::open(Output::new(self.json), timeout), &self.command) {
             (Err(failure), Command::Doctor(_)) => {
                 return doctor::DoctorArgs::run_without_settings(Output::new(self.json), failure);
             }
             (opened, _) => opened?,
         };
-        session.limit = limit;
+        session.limit = self.timeout;
         let logins = &session.settings.logins;
         session.only = self.only.as_ref().map(|which| ids::of_login(which, logins)).transpose()?;
         let done = self.command.run(&mut session, describe).await;
@@ -135,8 +143,8 @@ impl Command {
             Self::Runner(args) => args.run(session).await,
             Self::Mcp(args) => args.run(session).await,
             Self::Host(args) => args.run(session).await,
-            Self::StandDown(args) => args.run(session).await,
-            Self::StandUp(args) => args.run(session).await,
+            Self::StandDown(args) => args.stand_down(session).await,
+            Self::StandUp(args) => args.stand_up(session).await,
             Self::Doctor(args) => args.run(session).await,
             Self::Open(args) => args.run(session),
             Self::Shim(args) => args.run(session.out),

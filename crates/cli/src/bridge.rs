@@ -2,6 +2,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::files::read_json;
+use crate::output::{Look, safe};
 use crate::session::Session;
 use multiclaude_hybrid_bridge::status::{RepoStatus, Status};
 use multiclaude_hybrid_bridge::unix::path_fault;
@@ -32,6 +33,15 @@ pub fn daemon_is_down(session: &Session) -> (String, &'static str) {
         ),
         None => ("not running".to_owned(), "multiclaude start"),
     }
+}
+
+/// Does multiclaude's daemon run? With a hint, if not.
+pub fn daemon_line(session: &Session, runs: bool) -> String {
+    if runs {
+        return Look::Good.paint("running");
+    }
+    let (why, hint) = daemon_is_down(session);
+    format!("{} ({hint})", Look::Bad.paint(&safe(&why)))
 }
 
 /// Does a running bridge carry messages of this clone of the repo?

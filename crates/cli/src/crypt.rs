@@ -106,10 +106,8 @@ pub fn forget_own(session: &Session) -> Outcome {
     };
     // While the settings refer to it, it can be forgotten again.
     secrets::forget(&session.home, &key.secret(), key.place)?;
-    Settings::change(&session.home, |settings| {
-        settings.key.take_if(|known| *known == key);
-        Ok(())
-    })
+    Settings::change(&session.home, |settings| settings.key.take_if(|known| *known == key))
+        .map(|_| ())
 }
 
 /// A message as it is to leave: sealed, if this machine or the repo's
@@ -218,7 +216,7 @@ impl<'a> Reader<'a> {
             found.map(|key| key.into_iter().collect())
         });
         let opened = sealed::open(message, keys.as_ref().map_err(Clone::clone)?);
-        let opened = opened.map_err(|error| error.to_string())?.message;
+        let opened = opened.map_err(|error| error.to_string())?;
         if opened.repo == *self.repo {
             Ok(opened)
         } else {
@@ -244,8 +242,7 @@ pub fn list(session: &Session) -> Outcome {
         let known = pins.iter().map(|(agent, key)| format!("{agent}: {key}"));
         let lines: Vec<_> = std::iter::once(format!("this machine: {own}")).chain(known).collect();
         lines.join("\n")
-    });
-    Ok(())
+    })
 }
 
 /// Trusts the key that an agent publishes now.
@@ -263,8 +260,7 @@ pub async fn trust(session: &Session, at: &InRepo, name: &AgentName) -> Outcome 
         pins.trust(&at.repo, name, recipient.clone());
     })?;
     let value = serde_json::json!({ "agent": name, "repo": at.repo, "recipient": recipient });
-    session.out.show(&value, || format!("Trusting {recipient} for {name} in {}.", at.repo));
-    Ok(())
+    session.out.show(&value, || format!("Trusting {recipient} for {name} in {}.", at.repo))
 }
 
 pub fn forget(session: &Session, repo: &Repo, name: &AgentName) -> Outcome {
@@ -273,6 +269,5 @@ pub fn forget(session: &Session, repo: &Repo, name: &AgentName) -> Outcome {
     session.out.show(&value, || match &forgotten {
         Some(key) => format!("Forgot {key} of {name} in {repo}; the next key seen is trusted."),
         None => format!("No key of {name} in {repo} was known."),
-    });
-    Ok(())
+    })
 }

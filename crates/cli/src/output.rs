@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal as _, Write as _, stdin};
+use std::time::Duration;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
@@ -84,17 +85,15 @@ fn escaped(json: &str) -> String {
     shown
 }
 
-/// Prints a line of the result. If it cannot be written the program ends here, so that
-/// nothing is reported as read.
-fn print(line: &str) {
-    let Err(error) = write_out(line) else {
-        return;
-    };
-    if error.kind() == ErrorKind::BrokenPipe {
-        std::process::exit(Exit::PipeClosed as i32);
-    }
-    print_aside(&format!("error: cannot write to standard output: {error}"));
-    std::process::exit(1);
+/// Prints a line of the result.
+fn print(line: &str) -> Outcome {
+    write_out(line).map_err(|error| {
+        let failure = Failure::new(format!("cannot write to standard output: {error}"));
+        match error.kind() {
+            ErrorKind::BrokenPipe => failure.exit(Exit::PipeClosed),
+            _ => failure,
+        }
+    })
 }
 
 /// Writes to a copy of standard output: of its own handle, the standard library
@@ -154,16 +153,16 @@ impl Output {
         .hint("send it to a terminal, a pipe or a file; or throw it away: >/dev/null"))
     }
 
-    /// Prints `value` for programs, or what `human` says for people.
-    pub fn show<T: Serialize>(self, value: &T, human: impl FnOnce() -> String) {
+    /// Prints `value` for programs, or what `human` says for people. An error means that
+    /// nobody has seen it.
+    pub fn show<T: Serialize>(self, value: &T, human: impl FnOnce() -> String) -> Outcome {
         if self.json {
             let text = serde_json::to_string_pretty(value).unwrap_or_default();
-            print(&escaped(&text));
-        } else {
-            let text = human();
-            if !text.is_empty() {
-                print(&styled(text.trim_end()));
-            }
+            return print(&escaped(&text));
+        }
+        match human().trim_end() {
+            "" => Ok(()),
+            text => print(&styled(text)),
         }
     }
 
@@ -173,18 +172,17 @@ impl Output {
         items: &[T],
         empty: impl FnOnce() -> String,
         human: impl FnOnce(&[T]) -> String,
-    ) {
-        self.show(&items, || if items.is_empty() { empty() } else { human(items) });
+    ) -> Outcome {
+        self.show(&items, || if items.is_empty() { empty() } else { human(items) })
     }
 
     /// Prints one entry of an endless list: a line of JSON, or what `human` says.
-    pub fn entry<T: Serialize>(self, value: &T, human: impl FnOnce() -> String) {
+    pub fn entry<T: Serialize>(self, value: &T, human: impl FnOnce() -> String) -> Outcome {
         if self.json {
             let text = serde_json::to_string(value).unwrap_or_default();
-            print(&escaped(&text));
-        } else {
-            print(&styled(&human()));
+            return print(&escaped(&text));
         }
+        print(&styled(&human()))
     }
 
     /// Prints a note for people on stderr.
@@ -244,8 +242,8 @@ pub fn line(text: &str, most: usize) -> String {
     short
 }
 
-pub fn ago(at: Timestamp, now: Timestamp) -> String {
-    let seconds = (now.0 - at.0).max(0) / 1000;
+pub fn ago(at: Timestamp) -> String {
+    let seconds = (now().0 - at.0).max(0) / 1000;
     match seconds {
         0..60 => format!("{seconds} s ago"),
         60..3600 => format!("{} min ago", seconds / 60),
@@ -275,6 +273,11 @@ pub fn now() -> Timestamp {
     Timestamp(chrono::Utc::now().timestamp_millis())
 }
 
+/// The moment after this time.
+pub fn after(time: Duration) -> Timestamp {
+    Timestamp(now().0.saturating_add(time.as_millis().try_into().unwrap_or(i64::MAX)))
+}
+
 /// Asks a person at the terminal; no, if there is none.
 pub fn confirm(question: &str) -> Outcome<bool> {
     if !stdin().is_terminal() {
@@ -285,15 +288,6 @@ pub fn confirm(question: &str) -> Outcome<bool> {
     let read = stdin().read_line(&mut answer);
     read.map_err(|error| Failure::new(format!("cannot read the answer: {error}")))?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
-/// A JSON text of an enum's wire form, as people read it.
-pub fn word<T: Serialize>(value: &T) -> String {
-    match serde_json::to_value(value) {
-        Ok(Value::String(text)) => text,
-        Ok(other) => other.to_string(),
-        Err(_) => String::new(),
-    }
 }
 
 #[cfg(test)]

@@ -7,11 +7,7 @@ use crate::ids::{Given, find_all};
 use crate::options::agent_name;
 use crate::session::{InRepo, Session};
 use clap::Args;
-use multiclaude_hybrid_client::MessageFilter;
 use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
-
-/// Messages that one page of a mailbox has at most.
-pub const PAGE_MAX: u32 = 500;
 
 /// In whose mailbox a message is looked for.
 #[derive(Debug, Default, Args)]
@@ -47,15 +43,7 @@ impl Received {
         };
         let mut ids = Vec::new();
         for agent in &agents {
-            let mut filter = MessageFilter { limit: Some(PAGE_MAX), ..MessageFilter::default() };
-            loop {
-                let page = at.client.messages(agent, &filter).await?;
-                ids.extend(page.items.into_iter().map(|message| message.id));
-                filter.after = ids.last().cloned();
-                if !page.more {
-                    break;
-                }
-            }
+            ids.extend(at.client.message_ids(agent, None).await?);
         }
         Ok(ids)
     }

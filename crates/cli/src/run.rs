@@ -26,7 +26,10 @@ pub fn run(args: Vec<OsString>) -> u8 {
     match done {
         Ok(()) => 0,
         Err(failure) => {
-            out.fail(&failure);
+            // The reader of a closed pipe has what it wanted.
+            if failure.exit != Exit::PipeClosed {
+                out.fail(&failure);
+            }
             failure.exit as u8
         }
     }

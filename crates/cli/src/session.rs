@@ -8,7 +8,7 @@ use crate::home::Home;
 use crate::multiclaude::{self, Place, State};
 use crate::output::Output;
 use crate::secrets;
-use crate::settings::{Login, Settings, covered};
+use crate::settings::{Login, RepoSettings, Settings, covered};
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::config::HybridConfig;
@@ -89,10 +89,7 @@ impl Session {
 
     /// Changes what this machine remembers, one process at a time.
     pub fn change<T>(&mut self, change: impl FnOnce(&mut Settings) -> T) -> Outcome<T> {
-        let (result, settings) = Settings::change(&self.home, |settings| {
-            let result = change(settings);
-            Ok((result, settings.clone()))
-        })?;
+        let (result, settings) = Settings::change(&self.home, change)?;
         self.settings = settings;
         Ok(result)
     }
@@ -180,7 +177,7 @@ impl Session {
     pub fn client_with(&self, url: &str, allow_http: bool, token: &str) -> Outcome<Client> {
         let base = BaseUrl::parse(url, allow_http)
             .map_err(|error| wrong_url(&error, "multiclaude-hybrid login --url "))?;
-        Ok(Client::builder(base).timeout(self.timeout).build(token)?)
+        Ok(Client::at(base, token)?.timeout(self.timeout))
     }
 
     /// The repo that `given` means, with a client for `need`.
@@ -199,13 +196,14 @@ impl Session {
         if known.is_none_or(|known| known.remote_agents == remote) {
             return;
         }
+        self.note_about(repo, |here| here.remote_agents = remote.to_vec());
+    }
+
+    /// Notes something about a repo of this machine. The command does not depend on it.
+    fn note_about(&self, repo: &Repo, note: impl FnOnce(&mut RepoSettings)) {
         let noted = Settings::change(&self.home, |settings| {
-            if let Some(here) = settings.repos.get_mut(repo.as_str()) {
-                here.remote_agents = remote.to_vec();
-            }
-            Ok(())
+            settings.repos.get_mut(repo.as_str()).map(note);
         });
-        // The command does not depend on it.
         if let Err(failure) = noted {
             self.out.warn(&failure.aside());
         }

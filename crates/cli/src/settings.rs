@@ -192,12 +192,12 @@ impl Settings {
     }
 
     /// Reads, changes and writes them, one process at a time.
-    pub fn change<T>(home: &Home, change: impl FnOnce(&mut Self) -> Outcome<T>) -> Outcome<T> {
+    pub fn change<T>(home: &Home, change: impl FnOnce(&mut Self) -> T) -> Outcome<(T, Self)> {
         let _lock = home.lock()?;
         let mut settings = Self::load(home)?;
-        let result = change(&mut settings)?;
+        let result = change(&mut settings);
         settings.draft(home)?.place()?;
-        Ok(result)
+        Ok((result, settings))
     }
 
     /// Their file, to be placed. The caller holds the [`Home::lock`].

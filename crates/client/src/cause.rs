@@ -83,8 +83,8 @@ mod tests {
     async fn cause(base: &str) -> Cause {
         let base = crate::BaseUrl::parse(base, true).unwrap();
         let once = Retries { attempts: 1, ..Retries::default() };
-        let client = Client::builder(base).retries(once).timeout(Duration::from_secs(2));
-        match client.build("t").unwrap().whoami().await {
+        let client = Client::at(base, "t").unwrap().retries(once);
+        match client.timeout(Duration::from_secs(2)).whoami().await {
             Err(Error::Unreachable { cause, .. }) => cause,
             other => panic!("{other:?}"),
         }

@@ -22,52 +22,6 @@ const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
 /// How long a call may take, repeats included, unless set.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Builds a [`Client`].
-#[derive(Debug, Clone)]
-pub struct Builder {
-    base: BaseUrl,
-    timeout: Duration,
-    retries: Retries,
-}
-
-impl Builder {
-    /// Sets how long a call may take, repeats included; 30 s unless set. A long poll has
-    /// its own wait in addition.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Sets how calls are repeated.
-    #[must_use]
-    pub fn retries(mut self, retries: Retries) -> Self {
-        self.retries = retries;
-        self
-    }
-
-    /// Builds a client that calls with `token`.
-    pub fn build(self, token: &str) -> Result<Client, Error> {
-        let mut http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(IDLE_MAX)
-            .user_agent(concat!("multiclaude-hybrid/", env!("CARGO_PKG_VERSION")))
-            // A redirect would send the token, or repeat a POST, elsewhere.
-            .redirect(reqwest::redirect::Policy::none());
-        if self.base.is_loopback() {
-            http = http.no_proxy();
-        }
-        Ok(Client {
-            http: http.build().map_err(|error| Error::Setup(error.to_string()))?,
-            base: self.base,
-            timeout: self.timeout,
-            retries: self.retries,
-            token: bearer(token)?,
-            requests: Arc::default(),
-        })
-    }
-}
-
 /// The largest answer that is read. A coordinator's are smaller.
 const ANSWER_MAX: usize = 16 * 1024 * 1024;
 
@@ -216,14 +170,45 @@ impl Reply {
 }
 
 impl Client {
-    /// A client of the coordinator at `base`, with the default timeout and retries.
+    /// A client of the coordinator at the URL `base`.
     pub fn new(base: &str, token: &str) -> Result<Self, Error> {
-        Self::builder(BaseUrl::parse(base, false)?).build(token)
+        Self::at(BaseUrl::parse(base, false)?, token)
     }
 
-    /// Begins to build a client of the coordinator at `base`.
-    pub fn builder(base: BaseUrl) -> Builder {
-        Builder { base, timeout: TIMEOUT, retries: Retries::default() }
+    /// A client of the coordinator at `base`.
+    pub fn at(base: BaseUrl, token: &str) -> Result<Self, Error> {
+        let mut http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_MAX)
+            .user_agent(concat!("multiclaude-hybrid/", env!("CARGO_PKG_VERSION")))
+            // A redirect would send the token, or repeat a POST, elsewhere.
+            .redirect(reqwest::redirect::Policy::none());
+        if base.is_loopback() {
+            http = http.no_proxy();
+        }
+        Ok(Self {
+            http: http.build().map_err(|error| Error::Setup(error.to_string()))?,
+            base,
+            timeout: TIMEOUT,
+            retries: Retries::default(),
+            token: bearer(token)?,
+            requests: Arc::default(),
+        })
+    }
+
+    /// Sets how long a call may take, repeats included; 30 s unless set. A long poll has
+    /// its own wait in addition.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets how calls are repeated.
+    #[must_use]
+    pub fn retries(mut self, retries: Retries) -> Self {
+        self.retries = retries;
+        self
     }
 
     /// The same coordinator and connections with another token.

@@ -97,13 +97,13 @@ impl Receiving {
 
     async fn receive(&self) -> Error {
         let connection = Arc::clone(&self.connection);
-        let options =
-            InboxOptions::default().agent(self.id.clone()).on_change(move |change| match change {
-                Change::Away(error) => connection.mark_away(error),
-                Change::Back(_) => connection.mark_online(),
-                _ => {}
-            });
-        let options = if self.polling { options.polling() } else { options };
+        let agent = Some(self.id.clone());
+        let options = InboxOptions { agent, polling: self.polling, ..InboxOptions::default() };
+        let options = options.on_change(move |change| match change {
+            Change::Away(error) => connection.mark_away(error),
+            Change::Back(_) => connection.mark_online(),
+            _ => {}
+        });
         let mut inbox = self.connection.repo.inbox(&self.name, options);
         loop {
             let letter = match inbox.next().await {

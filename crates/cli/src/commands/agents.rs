@@ -4,17 +4,17 @@ mod register;
 
 use crate::completion;
 use crate::failure::{Failure, Outcome};
-use crate::options::{RepoArg, agent_name, one_of, owner};
-use crate::output::{Look, ago, line, now};
+use crate::options::{NameArg, RepoArg, one_of, owner};
+use crate::output::{Look, ago, counted, line};
 use crate::sender::NODE;
 use crate::session::{InRepo, Need, Session};
 use crate::table::{self, Column, Fit, cell, table};
 use crate::types;
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_client::AgentFilter;
+use multiclaude_hybrid_client::protocol::Owner;
 use multiclaude_hybrid_client::protocol::agent::EndpointTest;
 use multiclaude_hybrid_client::protocol::agent::{Agent, AgentStatus, Delivery, Location};
-use multiclaude_hybrid_client::protocol::{AgentName, Owner, Timestamp};
 use register::RegisterArgs;
 
 /// Show and manage the agents of a repo on all machines.
@@ -30,16 +30,16 @@ pub struct AgentsArgs {
 
 #[derive(Debug, Default, PartialEq, Args)]
 struct ListArgs {
-    /// Only of this type: worker, merge-queue, supervisor, workspace, …
+    /// Only of this type
     #[arg(long = "type", id = "of_type", value_name = "TYPE", add = completion::types())]
     r#type: Option<String>,
     /// Allow a type that multiclaude does not have
     #[arg(long = "allow-unknown-type", id = "unknown_of_type", requires = "of_type")]
     allow_unknown_type: bool,
-    /// Only at this location: local or remote
+    /// Only at this location
     #[arg(long, value_parser = one_of(Location::TEXTS, Location::parse))]
     location: Option<Location>,
-    /// Only with this status: active, idle or stopped
+    /// Only with this status
     #[arg(long, value_parser = one_of(AgentStatus::TEXTS, AgentStatus::parse))]
     status: Option<AgentStatus>,
     /// Only of this owner
@@ -57,32 +57,18 @@ enum AgentsCommand {
 
 #[derive(Debug, Subcommand)]
 enum OneCommand {
-    /// Show one agent, with how many messages wait for it
-    Show {
-        /// The agent's name
-        #[arg(value_parser = agent_name, add = completion::names())]
-        name: AgentName,
-    },
+    /// Show one agent, and how many messages are pending for it
+    Show(NameArg),
     /// Register an agent of this machine, or renew it
     Register(RegisterArgs),
-    /// Deregister an agent; messages that wait for it fail, and agents that sent them get a notice
-    Remove {
-        /// The agent's name
-        #[arg(value_parser = agent_name, add = completion::names())]
-        name: AgentName,
-    },
+    /// Deregister an agent
+    ///
+    /// Messages that are pending for it fail, and the agents that sent them get a notice.
+    Remove(NameArg),
     /// Push a test to an agent's endpoint
-    Test {
-        /// The agent's name
-        #[arg(value_parser = agent_name, add = completion::names())]
-        name: AgentName,
-    },
+    Test(NameArg),
     /// Replace the secret of an agent's endpoint, and print it
-    RotateSecret {
-        /// The agent's name
-        #[arg(value_parser = agent_name, add = completion::names())]
-        name: AgentName,
-    },
+    RotateSecret(NameArg),
 }
 
 impl AgentsArgs {
@@ -114,27 +100,26 @@ impl AgentsArgs {
             owner: args.owner.clone(),
         };
         let agents = at.client.agents(&filter).await?;
-        session.out.list(&agents, || format!("no agents in {}", at.repo), listed);
-        Ok(())
+        session.out.list(&agents, || format!("no agents in {}", at.repo), listed)
     }
 }
 
 async fn act(session: &Session, command: &OneCommand, at: &InRepo) -> Outcome {
     let out = session.out;
     match command {
-        OneCommand::Show { name } => {
+        OneCommand::Show(NameArg { name }) => {
             let agent = at.client.agent(name).await?;
-            out.show(&agent, || details(&agent));
+            out.show(&agent, || details(&agent))?;
         }
         OneCommand::Register(args) => args.run(session, at).await?,
-        OneCommand::Remove { name } => {
+        OneCommand::Remove(NameArg { name }) => {
             at.client.deregister(name, None).await?;
             let value = serde_json::json!({ "name": name, "removed": true });
-            out.show(&value, || format!("Deregistered {name} from {}.", at.repo));
+            out.show(&value, || format!("Deregistered {name} from {}.", at.repo))?;
         }
-        OneCommand::Test { name } => {
+        OneCommand::Test(NameArg { name }) => {
             let test = at.client.test_endpoint(name).await?;
-            out.show(&test, || tested(&test));
+            out.show(&test, || tested(&test))?;
             if !test.ok {
                 let failure = Failure::new(format!("{name}'s endpoint does not take messages"));
                 return Err(failure.hint(
@@ -142,12 +127,12 @@ async fn act(session: &Session, command: &OneCommand, at: &InRepo) -> Outcome {
                 ));
             }
         }
-        OneCommand::RotateSecret { name } => {
+        OneCommand::RotateSecret(NameArg { name }) => {
             out.must_be_seen()?;
             let secret = at.client.rotate_secret(name).await?;
             out.note("The old secret signs for another 24 h. The new one is shown only once:");
             let value = serde_json::json!({ "webhook_secret": secret });
-            out.show(&value, || secret.clone());
+            out.show(&value, || secret.clone())?;
         }
     }
     Ok(())
@@ -170,19 +155,18 @@ pub fn look(status: AgentStatus) -> Look {
 }
 
 /// When its holder was there last; an open stream means that it is there now.
-fn seen(agent: &Agent, now: Timestamp) -> String {
-    if agent.delivery == Delivery::Stream { "now".to_owned() } else { ago(agent.last_seen, now) }
+fn seen(agent: &Agent) -> String {
+    if agent.delivery == Delivery::Stream { "now".to_owned() } else { ago(agent.last_seen) }
 }
 
 fn listed(agents: &[Agent]) -> String {
-    let now = now();
     let node = |agent: &Agent| cell(agent.metadata.get(NODE).map_or("", String::as_str));
     let status = |agent: &Agent| (agent.status.as_str().to_owned(), look(agent.status));
     let columns: [Column<'_, Agent>; 8] = [
         ("NAME", Fit::Whole, &|agent| cell(&agent.name)),
         ("TYPE", Fit::Shrinks, &|agent| cell(&agent.r#type)),
         ("STATUS", Fit::Whole, &status),
-        ("SEEN", Fit::Whole, &|agent| cell(seen(agent, now))),
+        ("SEEN", Fit::Whole, &|agent| cell(seen(agent))),
         ("OWNER", Fit::Shrinks, &|agent| cell(&agent.owner)),
         ("NODE", Fit::Shrinks, &node),
         ("DELIVERY", Fit::Spare, &|agent| cell(agent.delivery.as_str())),
@@ -202,11 +186,11 @@ fn details(agent: &Agent) -> String {
     let delivery = format!("{}{reason}{endpoint}", agent.delivery.as_str());
     let head = format!("{} ({}) in {}", agent.name, line(&agent.r#type, 40), agent.repo);
     let mut rows = vec![
-        ("status", Some(format!("{status}, seen {}", ago(agent.last_seen, now())))),
+        ("status", Some(format!("{status}, seen {}", seen(agent)))),
         ("runs", Some(format!("{}, owned by {}", agent.location.as_str(), agent.owner))),
         ("id", Some(agent.id.to_string())),
         ("delivery", Some(delivery)),
-        ("waiting", Some(format!("{} messages", agent.waiting.unwrap_or(0)))),
+        ("pending", Some(counted(agent.waiting.unwrap_or(0) as usize, "message"))),
     ];
     let metadata: Vec<_> =
         agent.metadata.iter().map(|(key, value)| (line(key, 40), line(value, 100))).collect();

@@ -2,7 +2,7 @@
 
 use crate::failure::{Exit, Failure, Outcome};
 use crate::options::RepoArg;
-use crate::output::{line, word};
+use crate::output::line;
 use crate::session::{Need, Session};
 use crate::table::{Column, Fit, table, whole};
 use clap::Args;
@@ -14,7 +14,7 @@ use multiclaude_hybrid_client::protocol::audit::AuditEntry;
 /// the log; messages are not.
 #[derive(Debug, Args)]
 pub struct AuditArgs {
-    /// At most this many entries
+    /// Show at most this many entries
     #[arg(long, short = 'n', value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
     #[command(flatten)]
@@ -32,8 +32,7 @@ impl AuditArgs {
                  multiclaude-hybrid login. If not, ask the coordinator's admin",
             )
         })?;
-        session.out.list(&entries, || format!("the audit log of {} is empty", at.repo), listed);
-        Ok(())
+        session.out.list(&entries, || format!("the audit log of {} is empty", at.repo), listed)
     }
 }
 
@@ -43,7 +42,7 @@ fn listed(entries: &[AuditEntry]) -> String {
         whole(format!("{owner} ({})", entry.actor.kind.as_str()))
     };
     let columns: [Column<'_, AuditEntry>; 4] = [
-        ("TIME", Fit::Whole, &|entry| whole(word(&entry.at))),
+        ("TIME", Fit::Whole, &|entry| whole(entry.at.to_string())),
         ("WHO", Fit::Shrinks, &who),
         ("ACTION", Fit::Whole, &|entry| whole(entry.action.as_str())),
         ("SUBJECT", Fit::Shrinks, &|entry| whole(line(&entry.subject, 80))),

@@ -29,14 +29,19 @@ enum BridgeCommand {
     /// Run the bridge in the foreground until it is interrupted
     Run(run::RunArgs),
     /// Install the bridge as a user service, and start it
+    ///
+    /// It asks whether to keep the service running after you log out, and whether to add the MCP
+    /// server to your Claude Code settings. The other options are those of `bridge run`.
     Install(install::InstallArgs),
-    /// Stop and remove the service, and the links in multiclaude's messages
+    /// Remove the service, its links in multiclaude's messages, and the MCP server
     Uninstall,
     /// Show the state of the bridge: agents, waiting messages, problems
     Status,
     /// Show the held messages, each with the reason
     Held(held::HeldArgs),
-    /// Deliver a held message, or all messages of an owner
+    /// Accept a held message, or from now on every message of an owner
+    ///
+    /// An owner is accepted in all repos of this machine, until `--revoke OWNER`.
     Accept(held::AcceptArgs),
     /// Refuse a held message, with a reason for its sender
     Refuse(held::RefuseArgs),

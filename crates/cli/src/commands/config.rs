@@ -26,7 +26,7 @@ const TRIES: u32 = 5;
 ///
 /// Without options it shows everything. --hybrid, --api-endpoint, --name,
 /// --git-host, --node and --require-encryption are about this machine. The others change
-/// the configuration that all machines share, for which the coordinator wants a
+/// the configuration that all machines share, for which the coordinator requires a
 /// service or an admin token.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
@@ -67,7 +67,7 @@ struct HereArgs {
 /// Settings of the team.
 #[derive(Debug, Default, PartialEq, Args)]
 struct SharedArgs {
-    /// Shared: turn hybrid mode on or off for the team [true, if another shared option is given]
+    /// Shared: turn hybrid mode on or off for the team [default: true, if another shared option is given]
     #[arg(long, value_name = "BOOL")]
     enabled: Option<bool>,
     /// Shared: agent types that run remotely: merge-queue,supervisor,worker
@@ -79,7 +79,7 @@ struct SharedArgs {
     /// Shared: the URL that requests for workers are pushed to; empty for claiming only
     #[arg(long, value_name = "URL")]
     spawn_endpoint: Option<String>,
-    /// Shared: when messages are encrypted: never, when-possible or always
+    /// Shared: encrypt messages
     #[arg(long, value_name = "WHEN", value_parser = one_of(WHEN, when))]
     encrypt: Option<When>,
     /// Shared: the most workers that are pending or at work at a time

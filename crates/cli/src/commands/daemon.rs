@@ -22,11 +22,10 @@ use tracing_subscriber::{Layer as _, fmt};
 /// Bytes of a log before it is set aside; one older log is kept.
 const SIZE_MAX: u64 = 4 * 1024 * 1024;
 
-/// Shows a log.
 #[derive(Debug, Args)]
 pub(super) struct LogsArgs {
     /// Show this many lines
-    #[arg(long, short = 'n', default_value_t = 50, value_name = "LINES")]
+    #[arg(long, short = 'n', default_value_t = 50, value_name = "N")]
     lines: usize,
     /// Go on showing lines as they are written
     #[arg(long, short)]
@@ -155,7 +154,7 @@ impl LogsArgs {
         file.read_to_string(&mut text).map_err(io("read", path))?;
         let lines: Vec<_> = text.lines().collect();
         for line in lines.iter().skip(lines.len().saturating_sub(self.lines)) {
-            show(session, line);
+            show(session, line)?;
         }
         let mut at = file.stream_position().map_err(io("read", path))?;
         if !self.follow {
@@ -173,7 +172,7 @@ impl LogsArgs {
             // The last line may be half written.
             let whole = more.rfind('\n').map_or(0, |end| end + 1);
             for line in more.get(..whole).unwrap_or_default().lines() {
-                show(session, line);
+                show(session, line)?;
             }
             at += whole as u64;
         }
@@ -181,9 +180,9 @@ impl LogsArgs {
 }
 
 /// One line: as it is for programs, readable for people.
-fn show(session: &Session, line: &str) {
+fn show(session: &Session, line: &str) -> Outcome {
     let Ok(serde_json::Value::Object(mut fields)) = serde_json::from_str(line) else {
-        return;
+        return Ok(());
     };
     let value = serde_json::Value::Object(fields.clone());
     session.out.show(&value, || {
@@ -194,5 +193,5 @@ fn show(session: &Session, line: &str) {
         let (time, level, message) = (take("timestamp"), take("level"), take("message"));
         let rest: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
         crate::output::safe(&format!("{time} {level:<5} {message} {}", rest.join(" ")))
-    });
+    })
 }

@@ -8,11 +8,11 @@ use clap::Args;
 
 /// Check everything between agents and coordinator.
 ///
-/// Each fault comes with a hint. The exit status is 1 if there is one.
+/// Each fault comes with a hint. The exit status is 1 if a check fails.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Only for this repo
-    #[arg(long, short, value_name = "REPO")]
+    /// Check only this repo: multiclaude's name for it, or owner/repo
+    #[arg(long, short = 'R', short_alias = 'r', value_name = "REPO")]
     repo: Option<String>,
 }
 
@@ -34,7 +34,7 @@ impl DoctorArgs {
 /// Shows what was found; a failure if there is a fault.
 fn report(out: Output, checks: &[Check]) -> Outcome {
     let bad = checks.iter().filter(|check| check.state == State::Fault).count();
-    out.show(&checks, || doctor::text(checks));
+    out.show(&checks, || doctor::text(checks))?;
     if bad == 0 {
         return Ok(());
     }

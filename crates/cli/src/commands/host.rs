@@ -19,8 +19,9 @@ use std::process::{Command, Stdio};
 /// Prepare this machine to serve roles for the team.
 ///
 /// Checks that git, tmux, claude and gh are here, lets multiclaude clone the
-/// repo, turns hybrid mode on, and installs bridge and shim. Log in first:
-/// `multiclaude-hybrid login`, with a service token of the team.
+/// repo, turns hybrid mode on, adds the shim to your shells' files, and installs the bridge as a
+/// service that goes on after you log out. Log in first: `multiclaude-hybrid login`, with a
+/// service token of the team.
 #[derive(Debug, Args)]
 #[command(mut_arg("serve", |arg| arg.required(true)))]
 pub struct HostArgs {
@@ -28,9 +29,9 @@ pub struct HostArgs {
     repo: String,
     #[command(flatten)]
     serve: Spelled<ServeArgs>,
-    /// Do not install the bridge as a service; you run it yourself
-    #[arg(long)]
-    no_install: bool,
+    /// Do not install the bridge; you run it yourself
+    #[arg(long, alias = "no-install")]
+    no_bridge: bool,
 }
 
 const NEEDED: [(&str, &[&str], &str); 4] = [
@@ -71,15 +72,14 @@ impl HostArgs {
             session.settings.node()
         ));
         steps.extend(install_shim()?.to_string().lines().map(str::to_owned));
-        if self.no_install {
+        if self.no_bridge {
             let line = bridge::run_words(flags).join(" ");
             steps.push(format!("Run the bridge: multiclaude-hybrid {line}"));
         } else {
             steps.extend(install_bridge(session, flags)?);
         }
         let value = json!({ "repo": repo, "serve": roles, "node": session.settings.node(), "steps": steps });
-        session.out.show(&value, || steps.join("\n"));
-        Ok(())
+        session.out.show(&value, || steps.join("\n"))
     }
 
     fn repo_and_url(&self) -> Outcome<(Repo, String)> {

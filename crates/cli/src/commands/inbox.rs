@@ -4,7 +4,7 @@ use crate::completion;
 use crate::crypt::{Opened, Reader};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::options::{RepoArg, agent_name};
-use crate::output::{Look, Output, ago, line, now, safe};
+use crate::output::{Look, Output, ago, line, safe};
 use crate::progress::waiting::Waiting;
 use crate::sender::{self, AgentHere, BRIDGE};
 use crate::session::{InRepo, Need, Session};
@@ -33,20 +33,20 @@ pub struct InboxArgs {
     name: Option<AgentName>,
     #[command(flatten)]
     repo: RepoArg,
-    /// Show waiting messages, then new ones as they arrive
+    /// Show messages as they arrive, too
     #[arg(long, short)]
     follow: bool,
     /// Acknowledge the shown messages
     #[arg(long, conflicts_with = "peek")]
     ack: bool,
-    /// Change nothing: the sender sees no progress
+    /// Report nothing to the senders
     #[arg(long)]
     peek: bool,
     /// Read as the agent even if it is another owner's: shown messages count as delivered
     #[arg(long)]
     as_agent: bool,
-    /// At most this many of each status (without --follow)
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=500))]
+    /// Show at most this many of each status (without --follow)
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=500))]
     limit: u32,
 }
 
@@ -156,7 +156,7 @@ impl InboxArgs {
             messages.into_iter().map(|message| reader.open(message)).collect();
         let empty = || format!("no messages for {name} in {}", at.repo);
         let all = |opened: &[Opened]| opened.iter().map(text).collect::<Vec<_>>().join("\n");
-        session.out.list(&opened, empty, all);
+        session.out.list(&opened, empty, all)?;
         if more {
             session.out.warn("there are more messages: acknowledge these first, or raise --limit");
         }
@@ -199,7 +199,7 @@ impl InboxArgs {
         loop {
             let letter = inbox.next().await?;
             let opened = reader.open((*letter).clone());
-            show_one(out, &opened);
+            out.entry(&opened, || text(&opened))?;
             match self.status(&opened) {
                 MessageStatus::Acked => letter.acked().await?,
                 _ => letter.delivered().await?,
@@ -231,7 +231,8 @@ impl InboxArgs {
             for message in page.items {
                 after = Some(message.id.clone());
                 if !matches!(message.status, MessageStatus::Acked | MessageStatus::Failed) {
-                    show_one(session.out, &reader.open(message));
+                    let opened = reader.open(message);
+                    session.out.entry(&opened, || text(&opened))?;
                 }
             }
         }
@@ -246,10 +247,6 @@ fn outage(out: Output, change: Connection<'_>) {
         }
         _ => {}
     }
-}
-
-fn show_one(out: Output, opened: &Opened) {
-    out.entry(opened, || text(opened));
 }
 
 fn sealed(opened: &[Opened]) -> Outcome {
@@ -287,7 +284,7 @@ fn text(opened: &Opened) -> String {
         message.id,
         message.from,
         line(&message.from_owner, 40),
-        ago(message.created_at, now()),
+        ago(message.created_at),
         status.paint(message.status.as_str()),
     );
     let body = match &opened.error {

@@ -1,16 +1,17 @@
 //! `invite`: one line that lets another machine join.
 
 use crate::failure::{Exit, Failure, Outcome};
-use crate::options::{RepoArg, duration, owner};
-use crate::output::now;
+use crate::options::{RepoArg, TIME_MAX, owner, time};
+use crate::output::after;
 use crate::session::{Need, Session};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use multiclaude_hybrid_client::protocol::token::{NewToken, Scope, TokenKind};
-use multiclaude_hybrid_client::protocol::{Owner, Repo, Timestamp};
+use multiclaude_hybrid_client::protocol::{Owner, Repo};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::time::Duration;
 
 /// The prefix of an invitation, by which it is recognised anywhere.
 const PREFIX: &str = "mchi_";
@@ -24,12 +25,12 @@ const PREFIX: &str = "mchi_";
 pub struct InviteArgs {
     /// The owner of the agents on the other machine
     #[arg(value_parser = owner)]
-    name: Owner,
+    owner: Owner,
     #[command(flatten)]
     repo: RepoArg,
-    /// The lifetime of the token: 90d, 12h [default: for ever]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    expires: Option<i64>,
+    /// The lifetime of the token: 90d, 12h [default: it never ends]
+    #[arg(long, value_name = "TIME", value_parser = time(1..=TIME_MAX))]
+    expires: Option<Duration>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -50,7 +51,7 @@ impl Invitation {
     pub(super) fn find(text: &str) -> Outcome<Self> {
         let wrong = |why: &str| {
             Failure::usage(format!("standard input holds no whole invitation: {why}")).hint(
-                "ask for one (multiclaude-hybrid invite NAME), and paste the whole line that begins \
+                "ask for one (multiclaude-hybrid invite OWNER), and paste the whole line that begins \
                  with mchi_",
             )
         };
@@ -74,10 +75,10 @@ impl InviteArgs {
         let made = client
             .create_token(&NewToken {
                 kind: TokenKind::User,
-                owner: self.name.clone(),
+                owner: self.owner.clone(),
                 repos: vec![Scope::Repo(repo.clone())],
                 description: Some(format!("invited by {}", login.owner)),
-                expires_at: self.expires.map(|ms| Timestamp(now().0 + ms)),
+                expires_at: self.expires.map(after),
             })
             .await
             .map_err(|error| {
@@ -100,12 +101,11 @@ impl InviteArgs {
         session.out.note(&format!(
             "An invitation for {} to {repo}. On the other machine: multiclaude-hybrid join, and paste \
              this line.\nIt is as secret as a password; {revoke}: multiclaude-hybrid tokens revoke {}",
-            self.name, made.id
+            self.owner, made.id
         ));
         let value =
-            json!({ "invitation": line, "token_id": made.id, "owner": self.name, "repo": repo });
-        session.out.show(&value, || line.clone());
-        Ok(())
+            json!({ "invitation": line, "token_id": made.id, "owner": self.owner, "repo": repo });
+        session.out.show(&value, || line.clone())
     }
 }
 

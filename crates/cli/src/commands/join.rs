@@ -17,6 +17,9 @@ use multiclaude_hybrid_client::{AgentFilter, BaseUrl, BaseUrlError, RepoClient};
 use serde_json::json;
 
 /// Join a team with an invitation from standard input.
+///
+/// Saves the token, installs the bridge as a user service, offers to add the MCP server to your
+/// Claude Code settings, and runs the checks of `doctor`.
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct JoinArgs {
@@ -81,8 +84,7 @@ impl JoinArgs {
                 steps.join("\n"),
                 doctor::text(&checks)
             )
-        });
-        Ok(())
+        })
     }
 
     /// Installs the bridge, if that is wanted and possible; returns notes for the user.

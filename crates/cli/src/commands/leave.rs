@@ -15,11 +15,16 @@ use multiclaude_hybrid_client::protocol::token::Scope;
 use serde_json::json;
 
 /// Turn hybrid mode off for a repo, and forget its token.
+///
+/// Deregisters this machine's agents of the repo, and removes its links and settings, and the
+/// tokens that are for it alone. Bridge and shim stay. With the last repo, the key
+/// of this machine goes, too: messages that are encrypted for it cannot be read any more. So does
+/// the MCP server in your Claude Code settings.
 #[derive(Debug, Args)]
 pub struct LeaveArgs {
     /// The repo: multiclaude's name for it, or owner/repo [default: this directory's, else multiclaude's current one]
     repo: Option<String>,
-    /// Forget it here even if its agents cannot be deregistered now
+    /// Leave even if its agents cannot be deregistered now, or one stands down here
     #[arg(long)]
     force: bool,
 }
@@ -87,8 +92,7 @@ impl LeaveArgs {
             }
             lines.extend(changed);
             lines.join("\n")
-        });
-        Ok(())
+        })
     }
 }
 

@@ -72,7 +72,7 @@ impl ListArgs {
             let any = lines.iter().any(|line| line.hybrid);
             let lines: Vec<_> = lines.iter().map(|line| text(line, session, any)).collect();
             format!("Hybrid:\n{}", lines.join("\n"))
-        });
+        })?;
         match failures.into_iter().flatten().next() {
             // A failure beside multiclaude's own list is not a failure of it.
             Some(_) if self.hybrid_only => Ok(()),

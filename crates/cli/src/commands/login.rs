@@ -2,7 +2,6 @@
 
 use super::logout::{forgot, still_valid};
 use crate::failure::{Exit, Failure, Outcome, wrong_url};
-use crate::output::word;
 use crate::secrets;
 use crate::session::Session;
 use crate::settings::{Login, Place, Settings, covered};
@@ -221,7 +220,7 @@ fn usual(session: &Session) -> Outcome<String> {
 /// Owner, kind, repos and end of a token, for people.
 pub(super) fn describe(who: &WhoAmI) -> String {
     let covers = covered(who.kind, &who.repos);
-    let end = who.expires_at.map_or(String::new(), |at| format!(", until {}", word(&at)));
+    let end = who.expires_at.map_or(String::new(), |at| format!(", until {at}"));
     format!("{} ({}) for {covers}{end}", who.owner, who.kind.as_str())
 }
 
@@ -238,7 +237,6 @@ impl LoginArgs {
         let place = secrets::place_name(&session.home, login.place);
         session.out.show(&login, || {
             format!("Logged in to {base} as {}.\nThe token is in {place}.", describe(&who))
-        });
-        Ok(())
+        })
     }
 }

@@ -10,6 +10,8 @@ use clap::Args;
 use multiclaude_hybrid_client::BaseUrl;
 
 /// Forget tokens of this machine; they stay valid.
+///
+/// Without arguments it forgets the only token that this machine has.
 #[derive(Debug, Args)]
 pub struct LogoutArgs {
     /// Only this one: its id or the beginning of it, or its owner or kind
@@ -23,7 +25,7 @@ pub struct LogoutArgs {
 }
 
 impl LogoutArgs {
-    /// Runs it. One token that cannot be forgotten keeps no other from that.
+    /// Runs it; goes on if a token cannot be forgotten.
     pub fn run(&self, session: &Session) -> Outcome {
         let chosen = self.chosen(session)?;
         let (mut forgotten, mut failures) = (Vec::new(), Vec::new());
@@ -36,7 +38,6 @@ impl LogoutArgs {
         if !forgotten.is_empty() {
             let changed = Settings::change(&session.home, |settings| {
                 settings.logins.retain(|login| !forgotten.contains(login));
-                Ok(())
             });
             failures.extend(changed.err());
         }
@@ -47,7 +48,7 @@ impl LogoutArgs {
         if forgotten.is_empty() && leftovers == 0 && failures.is_empty() {
             return Err(Failure::new("this machine has no token to forget").exit(Exit::NotLoggedIn));
         }
-        session.out.show(&forgotten, || text(&forgotten, leftovers));
+        session.out.show(&forgotten, || text(&forgotten, leftovers))?;
         let mut failures = failures.into_iter();
         let first = failures.next();
         failures.for_each(|failure| session.out.fail(&failure));

@@ -25,9 +25,9 @@ use tokio::sync::mpsc;
 
 /// Serve agents' tools to Claude Code (MCP).
 ///
-/// Claude Code starts it in every session, where `bridge install` has added it. For
-/// an agent of multiclaude it speaks through the running bridge, as that agent, and
-/// hands incoming messages to the session. In any other session it ends at once.
+/// Claude Code starts this server in every session after `mcp install`, which `bridge install`
+/// and `join` offer. For an agent of multiclaude it speaks through the running bridge, as that
+/// agent, and hands incoming messages to the session. In any other session it ends at once.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct McpArgs {
@@ -37,7 +37,7 @@ pub struct McpArgs {
     #[arg(long, value_name = "NAME", value_parser = agent_name, add = completion::names())]
     agent: Option<AgentName>,
     /// The repo of --agent: multiclaude's name for it, or owner/repo
-    #[arg(long, short, value_name = "REPO", requires = "agent")]
+    #[arg(long, short = 'R', short_alias = 'r', value_name = "REPO", requires = "agent")]
     repo: Option<String>,
     /// Serve --agent even if it is another owner's
     #[arg(long, requires = "agent")]
@@ -137,8 +137,7 @@ async fn call_once(session: &Session, tool: &str, arguments: &str) -> Outcome {
     tokio::select! {
         result = desk.call(tool, arguments) => {
             let value = result.map_err(Failure::new)?;
-            session.out.show(&value, || serde_json::to_string_pretty(&value).unwrap_or_default());
-            Ok(())
+            session.out.show(&value, || serde_json::to_string_pretty(&value).unwrap_or_default())
         }
         reason = desk.run(sending, &no_posts) => Err(Failure::new(reason)),
     }

@@ -21,7 +21,7 @@ pub struct OpenArgs {
 impl OpenArgs {
     pub fn run(&self, session: &Session) -> Outcome {
         let url = format!("{}/docs", self.coordinator(session)?);
-        session.out.show(&json!({ "url": url }), || url.clone());
+        session.out.show(&json!({ "url": url }), || url.clone())?;
         if !session.out.is_json() && has_display() {
             browse(session, &url);
         }

@@ -9,7 +9,7 @@ use multiclaude_hybrid_client::AgentFilter;
 use multiclaude_hybrid_client::protocol::agent::{Agent, AgentStatus};
 use std::fmt::Write as _;
 
-/// Print a paragraph that tells agents the remote names.
+/// Print a paragraph for agents about the agents of other machines.
 ///
 /// Append it to the repo's `.multiclaude/*.md`: `multiclaude-hybrid prompt >>
 /// .multiclaude/WORKER.md`.
@@ -36,8 +36,7 @@ impl PromptArgs {
         }
         session.out.note(&format!("This is for agents of {}.", at.repo));
         let text = paragraph(&away, bridged);
-        session.out.show(&serde_json::json!({ "prompt": text, "agents": away }), || text.clone());
-        Ok(())
+        session.out.show(&serde_json::json!({ "prompt": text, "agents": away }), || text.clone())
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::failure::Outcome;
 use crate::ids::{self, Given};
 use crate::options::RepoArg;
-use crate::output::{ago, line, now, safe, word};
+use crate::output::{ago, line, safe};
 use crate::received::Received;
 use crate::session::{Need, Session};
 use clap::Args;
@@ -12,8 +12,8 @@ use multiclaude_hybrid_client::protocol::message::{Message, MessageStatus};
 
 /// Show how far a message has come.
 ///
-/// Stored by the coordinator, on the recipient's machine, seen by the agent
-/// itself (as its machine has proved), acknowledged.
+/// Its stages: stored by the coordinator, delivered to the recipient's machine, seen by the agent
+/// itself (proven by its session), acknowledged.
 #[derive(Debug, Args)]
 pub struct ReceiptArgs {
     /// The message's id, or the beginning of it if one of your agents received it
@@ -30,14 +30,12 @@ impl ReceiptArgs {
         let at = session.in_repo(self.repo.given(), Need::Use)?;
         let id = self.received.find(session, &at, &self.id).await?;
         let receipt = at.client.receipt(&id).await?;
-        session.out.show(&receipt, || text(&receipt));
-        Ok(())
+        session.out.show(&receipt, || text(&receipt))
     }
 }
 
 /// A message's way, as people read it.
 pub fn text(message: &Message) -> String {
-    let now = now();
     let (absent, unseen) = match message.status {
         MessageStatus::Failed => ("no", "no"),
         // It may never have been reported as seen.
@@ -52,10 +50,10 @@ pub fn text(message: &Message) -> String {
         ("seen by the agent", message.seen_at, unseen),
         ("acknowledged", message.acked_at, absent),
     ] {
-        row(label, &at.map_or_else(|| absent.to_owned(), |at| ago(at, now)));
+        row(label, &at.map_or_else(|| absent.to_owned(), ago));
     }
     if let Some(at) = message.failed_at {
-        row("failed", &ago(at, now));
+        row("failed", &ago(at));
     }
     if let Some(reason) = message.failure_reason {
         row("because", reason.as_str());
@@ -68,7 +66,7 @@ pub fn text(message: &Message) -> String {
         row("attempts", &format!("{}{error}", message.attempts));
     }
     if message.status == MessageStatus::Pending {
-        row("waiting", &format!("until {}", word(&message.expires_at)));
+        row("waiting", &format!("until {}", message.expires_at));
     }
     safe(&lines.join("\n"))
 }

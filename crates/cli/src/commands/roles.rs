@@ -14,23 +14,9 @@ use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use serde_json::json;
 
-/// Retire a local agent whose role is served elsewhere.
-///
-/// Two merge-queues merge the same pull requests twice. The local one is taken
-/// out of multiclaude's state and its window is closed; its name then means the
-/// one on the other machine. `stand-up` brings it back as it was.
+/// A role of this machine.
 #[derive(Debug, Args)]
-pub struct StandDownArgs {
-    /// The role: merge-queue, supervisor, …
-    #[arg(add = completion::types())]
-    role: String,
-    #[command(flatten)]
-    repo: RepoArg,
-}
-
-/// Bring back a local agent that stands down.
-#[derive(Debug, Args)]
-pub struct StandUpArgs {
+pub struct RoleArgs {
     /// The role: merge-queue, supervisor, …
     #[arg(add = completion::types())]
     role: String,
@@ -96,14 +82,13 @@ pub(crate) async fn server(session: &Session, repo: &Repo, role: &str) -> Outcom
     Ok(agents.into_iter().find(serves))
 }
 
-impl StandDownArgs {
-    pub async fn run(&self, session: &mut Session) -> Outcome {
+impl RoleArgs {
+    pub async fn stand_down(&self, session: &mut Session) -> Outcome {
         let here = Here::of(session, self.repo.given())?;
         let notes = stand_down(session, &here, &self.role).await?;
         let value =
             json!({ "repo": here.repo, "role": self.role, "stands_down": true, "notes": notes });
-        session.out.show(&value, || notes.join("\n"));
-        Ok(())
+        session.out.show(&value, || notes.join("\n"))
     }
 }
 
@@ -166,8 +151,8 @@ pub(crate) async fn stand_down_all(
     Ok(notes)
 }
 
-impl StandUpArgs {
-    pub async fn run(&self, session: &mut Session) -> Outcome {
+impl RoleArgs {
+    pub async fn stand_up(&self, session: &mut Session) -> Outcome {
         let here = Here::of(session, self.repo.given())?;
         let local = here.local(session)?;
         let role = &self.role;
@@ -193,7 +178,6 @@ impl StandUpArgs {
                 agent.owner
             ),
             None => format!("{role} is back."),
-        });
-        Ok(())
+        })
     }
 }

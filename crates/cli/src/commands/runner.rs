@@ -28,11 +28,14 @@ pub struct RunnerArgs {
 
 #[derive(Debug, Subcommand)]
 enum RunnerCommand {
-    /// Run in the foreground; the first Ctrl-C drains, the second stops the workers
+    /// Run in the foreground until it is interrupted
+    ///
+    /// The first Ctrl-C drains: nothing is claimed any longer, and running workers may end. The
+    /// second one stops them.
     Run(Box<RunArgs>),
     /// Show the state of the runner: workers, repos, problems
     Status,
-    /// Claim nothing until `resume`; running workers continue
+    /// Claim nothing until `runner resume`; running workers continue
     Pause,
     /// Claim again
     Resume,

@@ -5,19 +5,19 @@ use crate::completion;
 use crate::crypt;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::ids::{self, Given};
-use crate::options::{RepoArg, agent_name, duration};
+use crate::options::{RepoArg, TIME_MAX, agent_name, time};
 use crate::output::counted;
 use crate::progress::message::{self, End, Goal, how_far};
-use crate::received::{PAGE_MAX, Received};
+use crate::received::Received;
 use crate::sender;
 use crate::session::{InRepo, Need, Session};
 use clap::Args;
+use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_client::protocol::message::{
     BODY_MAX, FailureReason, Message, MessageStatus, NewMessage, TTL_MAX_SECS,
 };
 use multiclaude_hybrid_client::protocol::token::TokenKind;
 use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
-use multiclaude_hybrid_client::{Error, MessageFilter};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::{Read, stdin};
@@ -28,7 +28,7 @@ use std::time::Duration;
 /// The sender is the agent whose worktree this is, else you: user:<owner>.
 #[derive(Debug, Args)]
 pub struct SendArgs {
-    /// The recipient: an agent's name, as `agents` shows it
+    /// The recipient: the name of an agent, as `agents` lists it
     #[arg(value_parser = agent_name, add = completion::names())]
     pub(super) to: AgentName,
     /// The text, or - for standard input; after -- it may begin with a dash
@@ -45,10 +45,10 @@ pub struct SendArgs {
     /// The message it answers
     #[arg(long, value_name = "ID", value_parser = ids::given::<MessageId>)]
     pub(super) reply_to: Option<Given<MessageId>>,
-    /// Its lifetime, in seconds: if it is not delivered by then it fails, and a sending agent gets
-    /// a notice [default: 604800, 7 days]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(1..=TTL_MAX_SECS))]
-    pub(super) ttl: Option<i64>,
+    /// Let it fail if it is not delivered within this time; an agent that sent it gets a notice
+    /// [default: 7d]
+    #[arg(long, value_name = "TIME", value_parser = time(1..=TTL_MAX_SECS.unsigned_abs()))]
+    pub(super) ttl: Option<Duration>,
     /// Idempotency key: the same one again sends no second message
     #[arg(long)]
     pub(super) key: Option<String>,
@@ -56,7 +56,7 @@ pub struct SendArgs {
     #[arg(long, value_name = "HOW_FAR", num_args = 0..=1, require_equals = true, default_missing_value = "seen")]
     pub(super) wait: Option<Goal>,
     /// Limit the waiting: 90s, 10m, 2h [default: --timeout if given, else no limit]
-    #[arg(long, value_name = "TIME", requires = "wait", value_parser = patience)]
+    #[arg(long, value_name = "TIME", requires = "wait", value_parser = time(1..=TIME_MAX))]
     pub(super) wait_timeout: Option<Duration>,
 }
 
@@ -68,7 +68,7 @@ pub struct AckArgs {
     ids: Vec<Given<MessageId>>,
     #[command(flatten)]
     received: Received,
-    /// Every message that waits for this agent, seen or not
+    /// Acknowledge every message for this agent that is not acknowledged yet
     #[arg(long, value_name = "AGENT", conflicts_with_all = ["ids", "received_by"], value_parser = agent_name, add = completion::names())]
     all: Option<AgentName>,
     #[command(flatten)]
@@ -76,10 +76,6 @@ pub struct AckArgs {
     /// Acknowledge as their recipient even if it is another owner's agent
     #[arg(long)]
     as_agent: bool,
-}
-
-fn patience(text: &str) -> Result<Duration, String> {
-    duration(text).map(|ms| Duration::from_millis(ms.unsigned_abs()))
 }
 
 impl SendArgs {
@@ -114,19 +110,7 @@ impl SendArgs {
             ));
         }
         let sent = self.send(session, &at, &body).await;
-        let sent = sent.map_err(|failure| {
-            let failure = no_such_sender(failure, &at, self.from.as_deref());
-            let agents = format!("`multiclaude-hybrid agents --repo {}`", at.repo);
-            match failure.code.map(|code| code.as_str()) {
-                Some("agent_not_found") => failure.or_hint(|| format!("{agents} lists the agents")),
-                Some("idempotency_mismatch") => failure.or_hint(|| {
-                    "this key was used for another message: choose a new --key".to_owned()
-                }),
-                Some("mailbox_full") => failure
-                    .or_hint(|| format!("its reader may be gone: {agents} shows when it was seen")),
-                _ => failure,
-            }
-        })?;
+        let sent = sent.map_err(|failure| no_such_sender(failure, &at, self.from.as_deref()))?;
         if let Some(goal) = self.wait {
             session.out.note(&format!("Sent {} to {} in {}", sent.id, sent.to, at.repo));
             return self.wait(session, &at, sent, goal).await;
@@ -134,14 +118,13 @@ impl SendArgs {
         session.out.show(&sent, || {
             let (id, status) = (&sent.id, sent.status.as_str());
             format!("{id} {status} {} to {} in {}", sent.from, sent.to, at.repo)
-        });
-        Ok(())
+        })
     }
 
     async fn wait(&self, session: &Session, at: &InRepo, sent: Message, goal: Goal) -> Outcome {
         let limit = self.wait_timeout.or(session.limit);
         let (message, end) = message::wait(session, at, sent, goal, limit).await?;
-        session.out.show(&message, || receipt::text(&message));
+        session.out.show(&message, || receipt::text(&message))?;
         match end {
             End::Reached => Ok(()),
             End::Failed => Err(failed(&message, at)),
@@ -167,7 +150,7 @@ impl SendArgs {
         let message = NewMessage {
             thread_id: self.thread.clone(),
             reply_to,
-            ttl_seconds: self.ttl,
+            ttl_seconds: self.ttl.map(|ttl| ttl.as_secs().cast_signed()),
             ..NewMessage::new(from, self.to.clone(), body)
         };
         let message = crypt::seal(session, at, message, self.key.as_deref()).await?;
@@ -239,7 +222,7 @@ impl AckArgs {
             let line = |message: &Message| format!("{} acked", message.id);
             let lines: Vec<_> = acked.iter().map(line).collect();
             lines.join("\n")
-        });
+        })?;
         first.map_or(Ok(()), Err)
     }
 
@@ -262,37 +245,17 @@ async fn ack_all(session: &Session, at: &InRepo, agent: &AgentName) -> Outcome {
     let mut acked = 0;
     // The second round finds messages that are delivered meanwhile.
     for status in [MessageStatus::Pending, MessageStatus::Delivered] {
-        acked += ack_with(at, agent, status).await?;
-    }
-    session.out.show(&json!({ "agent": agent, "acked": acked }), || match acked {
-        0 => format!("no messages wait for {agent}"),
-        acked => format!("{} of {agent} acked", counted(acked, "message")),
-    });
-    Ok(())
-}
-
-/// Acknowledges the messages with this status, page by page; how many there were.
-async fn ack_with(at: &InRepo, agent: &AgentName, status: MessageStatus) -> Outcome<usize> {
-    let (mut acked, mut after) = (0, None);
-    loop {
-        let filter = MessageFilter {
-            status: Some(status),
-            after: after.take(),
-            limit: Some(PAGE_MAX),
-            ..MessageFilter::default()
-        };
-        let page = at.client.messages(agent, &filter).await?;
-        for message in &page.items {
-            match at.client.report(&message.id, MessageStatus::Acked, None).await {
+        for id in at.client.message_ids(agent, Some(status)).await? {
+            match at.client.report(&id, MessageStatus::Acked, None).await {
                 Ok(_) => acked += 1,
-                // It has expired or was dealt with meanwhile.
+                // It has expired, or was acknowledged or removed meanwhile.
                 Err(Error::Conflict { .. } | Error::NotFound(_)) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        after = page.items.last().map(|message| message.id.clone());
-        if !page.more || after.is_none() {
-            return Ok(acked);
-        }
     }
+    session.out.show(&json!({ "agent": agent, "acked": acked }), || match acked {
+        0 => format!("no messages wait for {agent}"),
+        acked => format!("{} of {agent} acked", counted(acked, "message")),
+    })
 }

@@ -18,14 +18,18 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Write the manual pages.
+/// Write the manual pages, or print the main one.
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// The directory [default: print the main page]
+    /// Write all pages to this directory
     dir: Option<PathBuf>,
 }
 
 /// Add the hybrid commands to `multiclaude` itself.
+///
+/// The shim is a program called multiclaude before the real one on the PATH. It takes the
+/// lines that other machines are part of, such as `multiclaude work --remote`, and hands all others
+/// to the real program as they are.
 #[derive(Debug, Args)]
 pub struct ShimArgs {
     #[command(subcommand)]
@@ -87,7 +91,7 @@ impl ShimArgs {
         let text = report.to_string();
         let refused: Vec<_> = report.refused.iter().map(|refusal| &refusal.path).collect();
         let value = serde_json::json!({ "report": text, "refused": refused });
-        out.show(&value, || text.clone());
+        out.show(&value, || text.clone())?;
         if refused.is_empty() {
             return Ok(());
         }

@@ -2,13 +2,14 @@
 
 use crate::bridge;
 use crate::failure::{Failure, Outcome};
-use crate::output::{Look, ago, counted, now, safe};
+use crate::output::{Look, ago, counted, safe};
 use crate::service::Service;
 use crate::session::Session;
 use clap::Args;
 use multiclaude_hybrid_bridge::status::Status;
 use multiclaude_hybrid_client::protocol::Repo;
 use serde::Serialize;
+use std::os::unix::net::UnixStream;
 
 /// Show coordinator, login, bridge, agents, waiting messages.
 #[derive(Debug, Args)]
@@ -20,7 +21,7 @@ struct Shown {
     coordinators: Vec<Coordinator>,
     multiclaude: bool,
     #[serde(skip)]
-    daemon_is_down: (String, &'static str),
+    daemon: String,
     bridge: Option<Status>,
     bridge_installed: bool,
     repos: Vec<Repo>,
@@ -53,13 +54,11 @@ impl StatusArgs {
         let bridge = bridge::running(session)?;
         let enabled = session.settings.repos.iter().filter(|(_, here)| here.enabled);
         let of_bridge = || bridge.iter().flat_map(|status| &status.repos);
+        let runs = UnixStream::connect(session.home.multiclaude().socket()).is_ok();
         let shown = Shown {
             node: session.settings.node(),
-            multiclaude: std::os::unix::net::UnixStream::connect(
-                session.home.multiclaude().socket(),
-            )
-            .is_ok(),
-            daemon_is_down: bridge::daemon_is_down(session),
+            multiclaude: runs,
+            daemon: bridge::daemon_line(session, runs),
             bridge_installed: Service::of(&session.home).is_installed(),
             repos: enabled.filter_map(|(name, _)| Repo::parse(name).ok()).collect(),
             agents: of_bridge().map(|repo| repo.agents.len()).sum(),
@@ -71,7 +70,7 @@ impl StatusArgs {
             coordinators,
             bridge,
         };
-        session.out.show(&shown, || shown.lines().join("\n"));
+        session.out.show(&shown, || shown.lines().join("\n"))?;
         first.map_or(Ok(()), Err)
     }
 }
@@ -96,13 +95,7 @@ impl Shown {
                 safe(&coordinator.token)
             ));
         }
-        let daemon = if self.multiclaude {
-            Look::Good.paint("running")
-        } else {
-            let (why, what_to_do) = &self.daemon_is_down;
-            format!("{} ({what_to_do})", Look::Bad.paint(&safe(why)))
-        };
-        lines.push(format!("multiclaude   {daemon}"));
+        lines.push(format!("multiclaude   {}", self.daemon));
         lines.push(format!("bridge        {}", self.bridge_line()));
         let repos: Vec<_> = self.repos.iter().map(ToString::to_string).collect();
         lines.push(match repos.as_slice() {
@@ -126,7 +119,7 @@ impl Shown {
     fn bridge_line(&self) -> String {
         match &self.bridge {
             Some(status) => {
-                let started = ago(multiclaude_hybrid_client::protocol::Timestamp(status.started_ms), now());
+                let started = ago(multiclaude_hybrid_client::protocol::Timestamp(status.started_ms));
                 let away = status.repos.iter().filter(|repo| !repo.online).count();
                 let state = if away == 0 {
                     Look::Good.paint("running")

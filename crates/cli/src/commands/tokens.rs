@@ -2,15 +2,16 @@
 
 use crate::failure::Outcome;
 use crate::ids::{self, Given};
-use crate::options::{duration, one_of, owner};
-use crate::output::{ago, now, word};
+use crate::options::{TIME_MAX, one_of, owner, time};
+use crate::output::{after, ago};
 use crate::session::{Need, Session};
 use crate::settings::Login;
 use crate::table::{Column, Fit, cell, table, whole};
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_client::Client;
 use multiclaude_hybrid_client::protocol::token::{NewToken, Scope, Token, TokenKind};
-use multiclaude_hybrid_client::protocol::{Owner, Timestamp, TokenId};
+use multiclaude_hybrid_client::protocol::{Owner, TokenId};
+use std::time::Duration;
 
 /// Create, list and revoke tokens.
 ///
@@ -27,7 +28,7 @@ enum TokensCommand {
     List,
     /// Create a token, and print it once
     Create {
-        /// Its kind: user, service or admin
+        /// Its kind: a person's, one for CI and runners, or one that manages tokens
         #[arg(long, default_value = "user", value_parser = one_of(TokenKind::TEXTS, TokenKind::parse))]
         kind: TokenKind,
         /// Its owner
@@ -39,9 +40,9 @@ enum TokensCommand {
         /// A note for people
         #[arg(long)]
         description: Option<String>,
-        /// Its lifetime: 90d, 12h [default: for ever]
-        #[arg(long, value_name = "TIME", value_parser = duration)]
-        expires: Option<i64>,
+        /// Its lifetime: 90d, 12h [default: it never ends]
+        #[arg(long, value_name = "TIME", value_parser = time(1..=TIME_MAX))]
+        expires: Option<Duration>,
     },
     /// Revoke a token, everywhere within a minute
     Revoke {
@@ -80,7 +81,7 @@ impl TokensArgs {
                 owner: owner.clone(),
                 repos: repos.clone(),
                 description: description.clone(),
-                expires_at: expires.map(|ms| Timestamp(now().0 + ms)),
+                expires_at: expires.map(after),
             })
             .await?;
         let secret = made.token.clone().unwrap_or_default();
@@ -88,19 +89,16 @@ impl TokensArgs {
             "{} for {}; it is shown only once. On the other machine: multiclaude-hybrid login --url {}",
             made.id, made.owner, login.url
         ));
-        session.out.show(&made, || secret);
-        Ok(())
+        session.out.show(&made, || secret)
     }
 }
 
 async fn list(session: &Session, client: &Client) -> Outcome {
     let tokens = client.tokens().await?;
-    session.out.show(&tokens, || listed(&tokens));
-    Ok(())
+    session.out.show(&tokens, || listed(&tokens))
 }
 
 fn listed(tokens: &[Token]) -> String {
-    let now = now();
     let scopes = |token: &Token| {
         let scopes: Vec<_> = token.repos.iter().map(ToString::to_string).collect();
         cell(scopes.join(","))
@@ -111,11 +109,9 @@ fn listed(tokens: &[Token]) -> String {
         ("OWNER", Fit::Shrinks, &|token| whole(&token.owner)),
         ("REPOS", Fit::Shrinks, &scopes),
         ("NOTE", Fit::Shrinks, &|token| cell(token.description.as_deref().unwrap_or_default())),
-        ("USED", Fit::Spare, &|token| {
-            whole(token.last_used_at.map_or("never".to_owned(), |at| ago(at, now)))
-        }),
+        ("USED", Fit::Spare, &|token| whole(token.last_used_at.map_or("never".to_owned(), ago))),
         ("EXPIRES", Fit::Spare, &|token| {
-            whole(token.expires_at.map_or(String::new(), |at| word(&at)))
+            whole(token.expires_at.map_or(String::new(), |at| at.to_string()))
         }),
     ];
     table(tokens, &columns)
@@ -130,6 +126,5 @@ async fn revoke(session: &Session, client: &Client, id: &Given<TokenId>) -> Outc
     let id = &id.find(async || candidates(client).await).await?;
     client.revoke_token(id).await?;
     let value = serde_json::json!({ "id": id, "revoked": true });
-    session.out.show(&value, || format!("Revoked {id}; it stops working within a minute."));
-    Ok(())
+    session.out.show(&value, || format!("Revoked {id}; it stops working within a minute."))
 }

@@ -45,8 +45,7 @@ impl VersionArgs {
         // All at once: one that hangs delays no other.
         let coordinators = join_all(logins.into_iter().map(|login| ask(session, login))).await;
         let versions = Versions { version: env!("CARGO_PKG_VERSION"), coordinators };
-        session.out.show(&versions, || text(&versions));
-        Ok(())
+        session.out.show(&versions, || text(&versions))
     }
 }
 

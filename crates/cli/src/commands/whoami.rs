@@ -7,13 +7,13 @@ use crate::session::{Need, Session};
 use clap::Args;
 use serde_json::json;
 
-/// Show whose the token in use is, and what it covers.
+/// Show the owner of the token in use, and what it covers.
 #[derive(Debug, Args)]
 pub struct WhoamiArgs {
-    /// For this repo
-    #[arg(long, short, value_name = "REPO")]
+    /// Show the token for this repo: multiclaude's name for it, or owner/repo
+    #[arg(long, short = 'R', short_alias = 'r', value_name = "REPO")]
     repo: Option<String>,
-    /// Every token of this machine
+    /// Show every token of this machine
     #[arg(long, conflicts_with = "repo")]
     all: bool,
 }
@@ -47,8 +47,7 @@ impl WhoamiArgs {
                 who.token_id,
                 secrets::place_name(&session.home, login.place)
             )
-        });
-        Ok(())
+        })
     }
 }
 
@@ -74,6 +73,6 @@ async fn all(session: &Session) -> Outcome {
     if values.is_empty() {
         session.login(None, Need::Use)?;
     }
-    session.out.show(&values, || lines.join("\n"));
+    session.out.show(&values, || lines.join("\n"))?;
     worst.map_or(Ok(()), Err)
 }

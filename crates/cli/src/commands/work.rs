@@ -21,20 +21,18 @@ use multiclaude_hybrid_client::protocol::spawn::{NewSpawn, SpawnRequest, SpawnSt
 use requests::{candidates, details, listed};
 
 /// Ask for a worker on another machine.
-///
-/// The repo comes from the directory, else it is multiclaude's current one.
 #[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 #[derive(Debug, Args)]
 pub struct WorkArgs {
     /// The task of the worker
     #[arg(required = true, value_name = "TASK")]
     task: Vec<String>,
-    /// Run it on another machine; this program starts no other workers
+    /// Run it on another machine (required; a worker on this machine: multiclaude work)
     #[arg(long)]
     remote: bool,
     #[command(flatten)]
     repo: RepoArg,
-    /// -1000 to 1000, higher is more urgent
+    /// Its urgency, -1000 to 1000; the higher comes first
     #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1000..=1000))]
     priority: i64,
     /// Start from this branch
@@ -62,7 +60,7 @@ pub struct WorkArgs {
     /// Follow the worker to its end
     #[arg(long)]
     wait: bool,
-    /// Send the task even if encryption is required, which tasks do not have
+    /// Send it even if encryption is required: a task cannot be encrypted
     #[arg(long)]
     unencrypted: bool,
 }
@@ -80,7 +78,7 @@ pub struct WorkersArgs {
 
 #[derive(Debug, Args)]
 struct ListArgs {
-    /// Only with this status: pending, `in_progress`, completed or failed
+    /// Only with this status
     #[arg(long, value_parser = one_of(SpawnStatus::TEXTS, SpawnStatus::parse))]
     status: Option<SpawnStatus>,
 }
@@ -143,8 +141,7 @@ impl WorkArgs {
                 id = request.id,
                 repo = at.repo
             )
-        });
-        Ok(())
+        })
     }
 
     /// The task, if the line asks for a worker that another machine can start.
@@ -222,8 +219,7 @@ impl WorkersArgs {
             return follow(session, &at, &id, None).await;
         }
         let request = at.client.worker(&id).await?;
-        session.out.show(&request, || details(&request));
-        Ok(())
+        session.out.show(&request, || details(&request))
     }
 
     fn list_only(&self) -> Outcome {
@@ -236,17 +232,15 @@ impl WorkersArgs {
     async fn list(&self, session: &Session, args: &ListArgs) -> Outcome {
         let at = session.in_repo(self.repo.given(), Need::Use)?;
         let requests = at.client.workers(args.status).await?;
-        session.out.list(&requests, || format!("no requests for workers in {}", at.repo), listed);
-        Ok(())
+        session.out.list(&requests, || format!("no requests for workers in {}", at.repo), listed)
     }
 }
 
 async fn logs(session: &Session, at: &InRepo, id: &SpawnId) -> Outcome {
     let log = at.client.worker_log(id).await?;
     let more = if log.truncated { "; there was more before it" } else { "" };
-    session.out.note(&format!("sent {}{more}", ago(log.updated_at, now())));
-    session.out.show(&log, || safe(&log.log.replace("\r\n", "\n")));
-    Ok(())
+    session.out.note(&format!("sent {}{more}", ago(log.updated_at)));
+    session.out.show(&log, || safe(&log.log.replace("\r\n", "\n")))
 }
 
 async fn follow(
@@ -256,7 +250,7 @@ async fn follow(
     request: Option<SpawnRequest>,
 ) -> Outcome {
     let request = worker::follow(session, at, id, request).await?;
-    session.out.show(&request, || details(&request));
+    session.out.show(&request, || details(&request))?;
     match request.status {
         SpawnStatus::Failed => {
             let reason = request.failure_reason.as_deref().unwrap_or("no reason was given");

@@ -8,7 +8,7 @@ use crate::home::Home;
 use crate::output::counted;
 use crate::session::Session;
 use crate::settings::check_label;
-use crate::shim::install::{self, Link};
+use crate::shim::install;
 use crate::shim::login_shell::{self, Seen};
 use crate::shim::real::Search;
 use multiclaude_hybrid_bridge::unix::path_fault;
@@ -167,8 +167,7 @@ fn shim_seen(session: &Session) -> Check {
     let what = "the shim in agents' shells";
     let shell = std::env::var_os("SHELL").map_or_else(|| PathBuf::from("/bin/sh"), PathBuf::from);
     let home = &session.home;
-    let installed = install::Dotfiles::of_user().map(|dotfiles| install::status(&dotfiles));
-    if !installed.is_ok_and(|status| matches!(status.shim, Link::To(_))) {
+    if !install::is_installed(home) {
         return Check::warning(what, "it is not installed: agents do not see the hybrid commands")
             .hint("multiclaude-hybrid shim install");
     }

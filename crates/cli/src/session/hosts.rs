@@ -7,7 +7,6 @@ use crate::multiclaude::State;
 use crate::output::confirm;
 use crate::remote::host::Host;
 use crate::remote::{self, Remote};
-use crate::settings::Settings;
 use multiclaude_hybrid_client::protocol::Repo;
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
@@ -65,16 +64,7 @@ impl Session {
     }
 
     fn remember_hosts(&self, repo: &Repo, hosts: &BTreeSet<String>) {
-        let noted = Settings::change(&self.home, |settings| {
-            if let Some(here) = settings.repos.get_mut(repo.as_str()) {
-                here.hosts.extend(hosts.iter().cloned());
-            }
-            Ok(())
-        });
-        // The command does not depend on it.
-        if let Err(failure) = noted {
-            self.out.warn(&failure.aside());
-        }
+        self.note_about(repo, |here| here.hosts.extend(hosts.iter().cloned()));
     }
 
     /// Asks a person whether another host has the same repo; no, if there is none.

@@ -29,19 +29,20 @@ impl Session {
             Some(text) => self.named(text, &state),
             None => self.implied(&state),
         }?;
-        if let Some(host) = &found.host {
-            self.check_host(&found.repo, host, &state)?;
-        }
-        Ok((found.repo, found.nickname))
+        let repo = self.checked(&found, &state)?;
+        Ok((repo, found.nickname))
     }
 
     /// The repo of multiclaude's name, for the bridge, which asks no person.
     pub fn served_as(&self, name: &str, state: &State) -> Outcome<Repo> {
-        let found = self.by_nickname(name, state)?;
+        self.checked(&self.by_nickname(name, state)?, state)
+    }
+
+    fn checked(&self, found: &Found, state: &State) -> Outcome<Repo> {
         if let Some(host) = &found.host {
             self.check_host(&found.repo, host, state)?;
         }
-        Ok(found.repo)
+        Ok(found.repo.clone())
     }
 
     fn named(&self, text: &str, state: &State) -> Outcome<Found> {

@@ -62,6 +62,25 @@ impl RepoClient {
         Ok(Page { items: reply.json()?, more: reply.next_query().is_some() })
     }
 
+    /// The ids of all messages of a mailbox, or of those with this status: all its pages.
+    pub async fn message_ids(
+        &self,
+        name: &AgentName,
+        status: Option<MessageStatus>,
+    ) -> Result<Vec<MessageId>, Error> {
+        let mut ids = Vec::new();
+        let mut filter = MessageFilter { status, limit: Some(500), ..MessageFilter::default() };
+        loop {
+            let page = self.messages(name, &filter).await?;
+            let found = page.items.len();
+            ids.extend(page.items.into_iter().map(|message| message.id));
+            if !page.more || found == 0 {
+                return Ok(ids);
+            }
+            filter.after = ids.last().cloned();
+        }
+    }
+
     /// `GET …/messages/{id}`: the receipt, for sender and recipient.
     pub async fn receipt(&self, id: &MessageId) -> Result<Message, Error> {
         self.get(format!("/messages/{id}")).await

@@ -15,7 +15,7 @@ mod receive;
 mod task;
 mod verdict;
 
-pub use options::{Connection, InboxOptions};
+pub use options::{Connection, InboxOptions, OnChange};
 
 use crate::{Error, RepoClient};
 use multiclaude_hybrid_protocol::message::{Message, MessageStatus};

@@ -15,17 +15,25 @@ pub enum Connection<'a> {
     Back(Duration),
 }
 
-type OnChange = dyn Fn(Connection<'_>) + Send + Sync;
+/// Is called with each change of the connection.
+pub type OnChange = dyn Fn(Connection<'_>) + Send + Sync;
 
 /// Options of an [`Inbox`](super::Inbox). The defaults suit most programs.
 #[derive(Clone)]
 pub struct InboxOptions {
-    pub(super) agent: Option<AgentId>,
-    pub(super) polling: bool,
-    pub(super) ping_every: Duration,
-    pub(super) pong_within: Duration,
-    pub(super) stream_again: Duration,
-    pub(super) on_change: Option<Arc<OnChange>>,
+    /// Receive for this incarnation only: once another one has replaced it, the inbox
+    /// ends with `agent_superseded`.
+    pub agent: Option<AgentId>,
+    /// Poll, and never open a stream.
+    pub polling: bool,
+    /// Ping a stream that has been silent for this time; 30 s unless set.
+    pub ping_every: Duration,
+    /// A stream that does not answer a ping within this time is dead; 15 s unless set.
+    pub pong_within: Duration,
+    /// How long it polls before it tries a stream again; 3 minutes unless set.
+    pub stream_again: Duration,
+    /// What [`InboxOptions::on_change`] has set.
+    pub on_change: Option<Arc<OnChange>>,
 }
 
 impl Default for InboxOptions {
@@ -42,36 +50,6 @@ impl Default for InboxOptions {
 }
 
 impl InboxOptions {
-    /// Receives for this incarnation only: once another one has replaced it, the inbox
-    /// ends with `agent_superseded`.
-    #[must_use]
-    pub fn agent(mut self, id: AgentId) -> Self {
-        self.agent = Some(id);
-        self
-    }
-
-    /// Polls, and never opens a stream.
-    #[must_use]
-    pub fn polling(mut self) -> Self {
-        self.polling = true;
-        self
-    }
-
-    /// Pings a stream that has been silent for `every` (30 s unless set). A stream that
-    /// does not answer `within` (15 s) is dead.
-    #[must_use]
-    pub fn ping(mut self, every: Duration, within: Duration) -> Self {
-        (self.ping_every, self.pong_within) = (every, within);
-        self
-    }
-
-    /// Sets how long it polls before it tries a stream again; 3 minutes unless set.
-    #[must_use]
-    pub fn stream_again(mut self, after: Duration) -> Self {
-        self.stream_again = after;
-        self
-    }
-
     /// Calls this at the beginning and at the end of every outage, on the inbox's own
     /// task: it must not block. A stream that breaks and can be opened again at once is
     /// not an outage.

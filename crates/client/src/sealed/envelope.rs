@@ -105,15 +105,6 @@ pub enum OpenError {
     },
 }
 
-/// A message as its sender wrote it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Opened {
-    /// The message, with the opened text and without the mark if it was sealed.
-    pub message: Message,
-    /// Was the message sealed?
-    pub sealed: bool,
-}
-
 /// Seals a message of `repo` for `recipient`: its body becomes an ASCII-armored
 /// age file, and its metadata says so.
 ///
@@ -180,14 +171,14 @@ pub fn is_sealed(message: &Message) -> bool {
     message.metadata.contains_key(ENCRYPTED) || message.body.starts_with(BEGIN)
 }
 
-/// Opens a message with one of `identities`. A message that is not sealed
-/// ([`is_sealed`]) is returned unchanged.
+/// Opens a message with one of `identities`: its text, without the mark. A message that is not
+/// sealed ([`is_sealed`]) is returned unchanged.
 ///
 /// # Errors
 /// It is sealed for none of these keys, or for another message.
-pub fn open(message: &Message, identities: &[Identity]) -> Result<Opened, OpenError> {
+pub fn open(message: &Message, identities: &[Identity]) -> Result<Message, OpenError> {
     if !is_sealed(message) {
-        return Ok(Opened { message: message.clone(), sealed: false });
+        return Ok(message.clone());
     }
     match message.metadata.get(ENCRYPTED).map(String::as_str) {
         Some(scheme) if scheme != SCHEME => return Err(OpenError::Scheme),
@@ -214,7 +205,7 @@ pub fn open(message: &Message, identities: &[Identity]) -> Result<Opened, OpenEr
     let mut message = message.clone();
     message.body = envelope.body;
     message.metadata.remove(ENCRYPTED);
-    Ok(Opened { message, sealed: true })
+    Ok(message)
 }
 
 fn decrypt(armored: &str, identities: &[Identity]) -> Result<Vec<u8>, OpenError> {

@@ -57,8 +57,6 @@ mod envelope;
 mod keys;
 mod pins;
 
-pub use envelope::{
-    ENCRYPTED, ENVELOPE_MAX, OpenError, Opened, SCHEME, SealError, is_sealed, open, seal,
-};
+pub use envelope::{ENCRYPTED, ENVELOPE_MAX, OpenError, SCHEME, SealError, is_sealed, open, seal};
 pub use keys::{AGE_RECIPIENT, Identity, KeyError, Recipient};
 pub use pins::{Action, Decision, PinState, Pins, Refusal, Warning, decide};

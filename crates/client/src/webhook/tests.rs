@@ -1,5 +1,4 @@
 use super::*;
-use proptest::prelude::*;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OTHER: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
@@ -22,32 +21,12 @@ fn check(body: &str) -> Result<Payload, WebhookError> {
 }
 
 #[test]
-fn the_published_test_vector_is_accepted() {
-    let (id, at) = ("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330);
-    let signature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
-    let mut headers = HeaderMap::new();
-    headers.insert(HEADER_ID, id.parse().unwrap());
-    headers.insert(HEADER_TIMESTAMP, at.into());
-    headers.insert(HEADER_SIGNATURE, signature.parse().unwrap());
-    let webhook = Webhook::new([SECRET]).unwrap();
-    let read = webhook.verify_at(&headers, br#"{"test": 2432232314}"#, at);
-    // It has no type: the error shows that its signature was accepted.
-    assert!(matches!(read, Err(WebhookError::Payload { .. })), "{read:?}");
-}
-
-#[test]
-fn either_of_two_secrets_and_either_of_two_signatures_is_enough() {
+fn either_of_two_secrets_is_enough() {
     let body = r#"{"type":"later.maybe","data":{"a":1}}"#;
     let both = Webhook::new([OTHER, SECRET]).unwrap();
-    let headers = signed(SECRET, NOW, body);
-    assert!(both.verify_at(&headers, body.as_bytes(), NOW).is_ok());
-    let mut headers = signed(OTHER, NOW, body);
-    let other = headers[HEADER_SIGNATURE].to_str().unwrap().to_owned();
-    let own = signed(SECRET, NOW, body)[HEADER_SIGNATURE].clone();
-    let two = format!("{other} {}", own.to_str().unwrap());
-    headers.insert(HEADER_SIGNATURE, two.parse().unwrap());
-    let one = Webhook::new([SECRET]).unwrap();
-    assert!(one.verify_at(&headers, body.as_bytes(), NOW).is_ok());
+    for secret in [SECRET, OTHER] {
+        assert!(both.verify_at(&signed(secret, NOW, body), body.as_bytes(), NOW).is_ok());
+    }
 }
 
 #[test]
@@ -101,14 +80,4 @@ fn the_tolerance_can_be_chosen() {
     let hour = Webhook::new([SECRET]).unwrap().tolerance(Duration::from_hours(1));
     assert!(hour.verify_at(&headers, body.as_bytes(), NOW + 3600).is_ok());
     assert!(hour.verify_at(&headers, body.as_bytes(), NOW + 3601).is_err());
-}
-
-proptest! {
-    #[test]
-    fn no_change_of_the_body_passes(body in "\\PC{0,60}", other in prop::collection::vec(any::<u8>(), 0..60)) {
-        prop_assume!(body.as_bytes() != other);
-        let webhook = Webhook::new([SECRET]).unwrap();
-        let read = webhook.verify_at(&signed(SECRET, NOW, &body), &other, NOW);
-        prop_assert_eq!(read, Err(WebhookError::Signature));
-    }
 }

@@ -18,13 +18,13 @@ pub(super) struct RegisterArgs {
     /// The agent's name
     #[arg(value_parser = agent_name)]
     name: AgentName,
-    /// worker, merge-queue, supervisor, workspace, …
+    /// Its type: worker, merge-queue, supervisor, workspace, …
     #[arg(long, add = completion::types())]
     r#type: String,
-    /// The URL that its messages are pushed to; without one it polls
+    /// Push its messages to this URL; without one it polls
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
-    /// Replace a holder of the name that is stopped or unseen for 180 s
+    /// Replace an agent of that name that is stopped, or was not seen for 180 s and has no stream
     #[arg(long)]
     take_over: bool,
     /// Allow a type that multiclaude does not have
@@ -77,8 +77,7 @@ impl RegisterArgs {
                 line(&agent.r#type, 40)
             ));
         }
-        session.out.show(&agent, || registered(&agent));
-        Ok(())
+        session.out.show(&agent, || registered(&agent))
     }
 
     /// The registration of this home under the name, which is renewed with its metadata: a

@@ -14,21 +14,22 @@ use multiclaude_hybrid_client::protocol::message::Message;
 use multiclaude_hybrid_client::protocol::{MessageId, Owner, Repo};
 use serde::Serialize;
 
-/// Show the held messages, each with the reason.
 #[derive(Debug, Args)]
 pub(super) struct HeldArgs {
     /// Show this message alone, with its whole text: its id, or the beginning of it
     id: Option<String>,
 }
 
-/// Deliver a held message, or all messages of an owner.
 #[derive(Debug, Args)]
 pub(super) struct AcceptArgs {
-    /// A message's id, as `bridge held` shows it, or the beginning of one, or an owner
+    /// A message's id, as `bridge held` shows it, or the beginning of it; or an owner
+    #[arg(value_name = "ID|OWNER")]
     what: String,
+    /// Hold messages of this owner again, unless the bridge's --accept names them
+    #[arg(long)]
+    revoke: bool,
 }
 
-/// Refuse a held message, with a reason for its sender.
 #[derive(Debug, Args)]
 pub(super) struct RefuseArgs {
     /// The message's id, as `bridge held` shows it, or the beginning of it
@@ -77,15 +78,13 @@ impl HeldArgs {
             }
         }
         let Some(id) = &id else {
-            session.out.show(&shown, || match shown.as_slice() {
+            return session.out.show(&shown, || match shown.as_slice() {
                 [] => "No message waits here.".to_owned(),
                 shown => shown.iter().map(list_entry).collect::<Vec<_>>().join("\n"),
             });
-            return Ok(());
         };
         let shown = shown.first().ok_or_else(|| none(id))?;
-        session.out.show(shown, || whole(shown));
-        Ok(())
+        session.out.show(shown, || whole(shown))
     }
 }
 
@@ -233,60 +232,69 @@ fn none(id: &str) -> Failure {
         .hint("multiclaude-hybrid bridge held shows the messages that wait, with their ids")
 }
 
+/// Changes the decision about a message that no agent has seen yet.
+fn decide_about(session: &Session, id: &str, change: impl Fn(&mut Decisions)) -> Outcome {
+    match decide(session, |dirs| waits(dirs, id), change)? {
+        0 => Err(none(id)),
+        _ => Ok(()),
+    }
+}
+
+/// Changes the decision about all messages of an owner.
+fn decide_about_owner(session: &Session, owner: &str, accepted: bool) -> Outcome {
+    let owner = Owner::parse(owner).map_err(|error| {
+        Failure::usage(format!("the owner {owner:?} {error}"))
+            .hint("give the id of a message, msg_…, or an owner")
+    })?;
+    let change = |decisions: &mut Decisions| {
+        if accepted {
+            decisions.owners.insert(owner.to_string());
+        } else {
+            decisions.owners.remove(owner.as_str());
+        }
+    };
+    decide(session, |dirs| dirs.inbox().exists(), change).map(|_| ())
+}
+
 impl AcceptArgs {
     pub(super) fn run(&self, session: &Session) -> Outcome {
+        if self.revoke {
+            let owner = &self.what;
+            decide_about_owner(session, owner, false)?;
+            return session.out.show(&serde_json::json!({ "revoked": owner }), || {
+                format!("Messages of {owner} are accepted only as the bridge's --accept says.")
+            });
+        }
         let message = message(&self.what, session)?;
         let what = message.as_ref().unwrap_or(&self.what);
         if message.is_some() {
-            let count = decide(
-                session,
-                |dirs| waits(dirs, what),
-                |decisions| {
-                    decisions.refused.remove(what);
-                    decisions.accepted.insert(what.clone());
-                },
-            )?;
-            if count == 0 {
-                return Err(none(what));
-            }
-        } else {
-            let owner = Owner::parse(what).map_err(|error| {
-                Failure::usage(format!("the owner {what:?} {error}"))
-                    .hint("give the id of a message, msg_…, or an owner")
+            decide_about(session, what, |decisions| {
+                decisions.refused.remove(what);
+                decisions.accepted.insert(what.clone());
             })?;
-            decide(
-                session,
-                |dirs| dirs.inbox().exists(),
-                |decisions| {
-                    decisions.owners.insert(owner.to_string());
-                },
-            )?;
+        } else {
+            decide_about_owner(session, what, true)?;
         }
-        session
-            .out
-            .show(&serde_json::json!({ "accepted": what }), || format!("{what} is accepted."));
-        Ok(())
+        session.out.show(&serde_json::json!({ "accepted": what }), || match message {
+            Some(_) => format!("{what} is accepted."),
+            None => format!(
+                "From now on, all messages of {what} are accepted. To take that back: \
+                 multiclaude-hybrid bridge accept --revoke {what}"
+            ),
+        })
     }
 }
 
 impl RefuseArgs {
     pub(super) fn run(&self, session: &Session) -> Outcome {
         let id = &find_id(&self.id, &waiting(session))?;
-        let count = decide(
-            session,
-            |dirs| waits(dirs, id),
-            |decisions| {
-                decisions.accepted.remove(id);
-                decisions.refused.insert(id.clone(), self.reason.clone());
-            },
-        )?;
-        if count == 0 {
-            return Err(none(id));
-        }
+        decide_about(session, id, |decisions| {
+            decisions.accepted.remove(id);
+            decisions.refused.insert(id.clone(), self.reason.clone());
+        })?;
         let value = serde_json::json!({ "refused": id, "reason": self.reason });
         session.out.show(&value, || {
             format!("{id} is refused; its sender gets the reason: {}", self.reason)
-        });
-        Ok(())
+        })
     }
 }

@@ -3,7 +3,7 @@
 use super::run::{RunArgs, run_words};
 use crate::commands::mcp;
 use crate::failure::{Failure, Outcome, io};
-use crate::output::confirm;
+use crate::output::{confirm, counted};
 use crate::program::this_program;
 use crate::service::Service;
 use crate::session::Session;
@@ -18,7 +18,6 @@ use tokio::time::Instant;
 
 const STARTS: Duration = Duration::from_secs(10);
 
-/// Installs the bridge as a service of yours, and starts it.
 #[derive(Debug, Args)]
 pub(super) struct InstallArgs {
     #[command(flatten)]
@@ -36,8 +35,7 @@ impl InstallArgs {
         self.run.args.serve.check()?;
         let mut lines = install(session, run_words(&self.run.words), self.linger)?;
         lines.push(mcp::added(session, self.mcp));
-        session.out.show(&json!({ "installed": true, "notes": lines }), || lines.join("\n"));
-        Ok(())
+        session.out.show(&json!({ "installed": true, "notes": lines }), || lines.join("\n"))
     }
 }
 
@@ -115,23 +113,27 @@ pub(super) fn uninstall(session: &Session) -> Outcome {
     let value = json!({ "was_installed": was_installed, "waiting": waiting, "stand_up": down });
     session.out.show(&value, || {
         let mut lines = vec![if was_installed {
-            "The bridge is stopped and removed. multiclaude's own messages go on as before.".to_owned()
+            "The bridge is stopped and removed. multiclaude's own messages go on as before."
+                .to_owned()
         } else {
             "The bridge was not installed; its links are removed.".to_owned()
         }];
         lines.extend(mcp.clone());
         if waiting > 0 {
             lines.push(format!(
-                "{waiting} messages for other machines were not sent yet. They are kept, and leave when a \
-                 bridge runs again."
+                "{} for other machines not sent yet. They are kept, and leave when a bridge runs \
+                 again.",
+                counted(waiting, "message")
             ));
         }
         if !down.is_empty() {
-            lines.push(format!("Roles that stand down here stay down. To bring them back: {}", down.join("; ")));
+            lines.push(format!(
+                "Roles that stand down here stay down. To bring them back: {}",
+                down.join("; ")
+            ));
         }
         lines.join("\n")
-    });
-    Ok(())
+    })
 }
 
 /// Removes the links of a repo; how many messages wait behind them.

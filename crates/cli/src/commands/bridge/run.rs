@@ -39,12 +39,11 @@ impl ServeArgs {
     }
 }
 
-/// How a bridge runs.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) serve: ServeArgs,
-    /// Listen for webhooks here; needs --public-url
+    /// Listen for webhooks at this address; needs --public-url
     #[arg(long, value_name = "ADDRESS:PORT", requires = "public_url")]
     listen: Option<SocketAddr>,
     /// The URL at which the coordinator reaches the listener
@@ -53,13 +52,14 @@ pub(super) struct RunArgs {
     /// Ask for messages instead of keeping a stream open
     #[arg(long, conflicts_with = "public_url")]
     poll: bool,
-    /// Accept messages from the team, from these owners (comma-separated), or ask for each: team, ask, OWNERS
+    /// Accept messages without asking: team (all of them), ask (only your own agents'), or those of
+    /// owners: ann,eve
     #[arg(long, value_name = "WHOSE", default_value = "team", value_parser = accepted)]
     accept: Accept,
-    /// How a workspace, which a person uses, gets messages: as a note, or like any agent
+    /// Deliver messages to a workspace, which a person uses, in this way
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     workspace: Workspace,
-    /// The place of notes for the person
+    /// Show notes for the person here
     #[arg(long, value_name = "WHERE", value_enum, default_value_t)]
     notify: Notify,
     /// Divide the bridge's times, for tests

@@ -1,8 +1,8 @@
 //! `bridge status`.
 
-use crate::bridge::{daemon_is_down, running};
+use crate::bridge::{daemon_line, running};
 use crate::failure::Outcome;
-use crate::output::{self, Look, ago, counted, now, safe};
+use crate::output::{self, Look, ago, counted, safe};
 use crate::session::Session;
 use multiclaude_hybrid_bridge::status::{RepoStatus, Status};
 use multiclaude_hybrid_client::protocol::Timestamp;
@@ -11,27 +11,19 @@ use std::collections::BTreeMap;
 
 pub(super) fn status(session: &Session) -> Outcome {
     let Some(status) = running(session)? else {
-        session.out.show(&json!({ "running": false }), || {
+        return session.out.show(&json!({ "running": false }), || {
             "The bridge is not running: agents here do not reach other machines with `multiclaude message \
              send`, and nothing comes in. Start it: multiclaude-hybrid bridge run"
                 .to_owned()
         });
-        return Ok(());
     };
-    session.out.show(&output::running(&status), || lines(session, &status).join("\n"));
-    Ok(())
+    session.out.show(&output::running(&status), || lines(session, &status).join("\n"))
 }
 
 fn lines(session: &Session, status: &Status) -> Vec<String> {
-    let now = now();
     let running = Look::Good.paint("running");
-    let started = ago(Timestamp(status.started_ms), now);
-    let daemon = if status.daemon {
-        running.clone()
-    } else {
-        let (why, what_to_do) = daemon_is_down(session);
-        format!("{} ({what_to_do})", Look::Bad.paint(&safe(&why)))
-    };
+    let started = ago(Timestamp(status.started_ms));
+    let daemon = daemon_line(session, status.daemon);
     let serves = match status.serve.as_slice() {
         [] => String::new(),
         roles => format!(", serves {}", roles.join(", ")),
@@ -60,13 +52,13 @@ fn lines(session: &Session, status: &Status) -> Vec<String> {
     }
     for repo in &status.repos {
         lines.push(String::new());
-        lines.push(head(repo, now));
+        lines.push(head(repo));
         lines.extend(details(repo).iter().map(|line| safe(line)));
     }
     lines
 }
 
-fn head(repo: &RepoStatus, now: Timestamp) -> String {
+fn head(repo: &RepoStatus) -> String {
     let about = safe(&format!("{} ({}), {}", repo.nickname, repo.repo, repo.url));
     match &repo.reason {
         None => match &repo.unread {
@@ -80,7 +72,7 @@ fn head(repo: &RepoStatus, now: Timestamp) -> String {
             }
         },
         Some(reason) => {
-            let since = ago(Timestamp(repo.since_ms), now);
+            let since = ago(Timestamp(repo.since_ms));
             format!("{about}, {} since {since}: {}", Look::Bad.paint("offline"), safe(reason))
         }
     }

@@ -27,10 +27,7 @@ pub(super) async fn beside(session: &mut Session, repo: Option<&str>) -> Outcome
         {
             Err(failure)
         }
-        _ => {
-            session.out.show(&json!({ "hybrid": false }), || "Hybrid Mode: disabled".to_owned());
-            Ok(())
-        }
+        _ => session.out.show(&json!({ "hybrid": false }), || "Hybrid Mode: disabled".to_owned()),
     };
     if let Err(failure) = shown {
         session.out.warn(&format!("Hybrid Mode: unknown: {}", failure.aside()));
@@ -108,7 +105,7 @@ pub(super) async fn show(
             Ok(config) => format!("{text}\n{}", team_text(config, here.enabled)),
             Err(_) => text,
         }
-    });
+    })?;
     match read {
         Ok(_) => Ok(()),
         // The change is made; the rest can wait.

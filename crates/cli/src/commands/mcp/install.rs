@@ -63,13 +63,11 @@ pub(crate) fn remove(session: &Session) -> Outcome<Option<String>> {
 pub(super) fn install(session: &Session, agreed: bool) -> Outcome {
     let note = add(session, agreed)?;
     let installed = claude_code::installed(&session.home)?;
-    session.out.show(&json!({ "installed": installed, "note": note }), || note.clone());
-    Ok(())
+    session.out.show(&json!({ "installed": installed, "note": note }), || note.clone())
 }
 
 pub(super) fn uninstall(session: &Session) -> Outcome {
     let note =
         remove(session)?.unwrap_or_else(|| "Claude Code does not know our MCP server.".to_owned());
-    session.out.show(&json!({ "installed": null, "note": note }), || note.clone());
-    Ok(())
+    session.out.show(&json!({ "installed": null, "note": note }), || note.clone())
 }

@@ -1,65 +1,67 @@
 //! The flags of `runner run`.
 
+use crate::options::{TIME_MAX, time};
 use clap::{Args, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use url::Url;
 
 const PLACEHOLDERS: &str = "Placeholders of COMMAND, which no shell reads: {task_file} the file with the \
-task, {task} its first line and that file's path, {summary_file} where the worker may write its summary, \
+task, {task} the task's first line and the path of {task_file}, {summary_file} where the worker may write its summary, \
 {name}, {id}, {repo}, {branch} where to start, {push_to} where to push, {work} the worker's directory, \
 {socket}. Most are in its environment, too: MULTICLAUDE_HYBRID_TASK_FILE and others.";
 
-/// How a runner runs.
 #[derive(Debug, Args)]
 #[command(after_help = PLACEHOLDERS)]
 pub(super) struct RunArgs {
     /// The repos: multiclaude's names, or owner/repo
     #[arg(required = true, value_name = "REPO")]
     pub(super) repos: Vec<String>,
-    /// How workers are run
+    /// Run workers in this way
     #[arg(long, value_enum, default_value_t)]
     pub(super) executor: Kind,
-    /// How many workers run at a time
+    /// Run at most this many workers at a time
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) max_workers: u16,
     /// A label that requests may ask for; may be repeated
     #[arg(long = "label", value_name = "LABEL")]
     pub(super) labels: Vec<String>,
     /// Ask for requests this often while a worker may be started
-    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    pub(super) poll: u64,
-    /// Listen for pushed requests here; needs --public-url
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = time(1..=3600))]
+    pub(super) poll: Duration,
+    /// Listen for pushed requests at this address; needs --public-url
     #[arg(long, value_name = "ADDRESS:PORT", requires = "public_url")]
     pub(super) listen: Option<SocketAddr>,
     /// The URL at which the coordinator reaches the listener
     #[arg(long, value_name = "URL", requires = "listen")]
     pub(super) public_url: Option<Url>,
     /// End a worker after this time
-    #[arg(long, value_name = "SECONDS", default_value_t = 7200, value_parser = clap::value_parser!(u64).range(1..=604_800))]
-    pub(super) worker_timeout: u64,
-    /// Keep this much of a worker's output, the end of it (bytes, K, M, G)
+    #[arg(long, value_name = "TIME", default_value = "2h", value_parser = time(1..=604_800))]
+    pub(super) worker_timeout: Duration,
+    /// Keep the last part of a worker's output, of this size: bytes, or 512K, 10M, 1G (powers of
+    /// 1024)
     #[arg(long, value_name = "SIZE", default_value = "10M", value_parser = size)]
     pub(super) max_output: u64,
-    /// End a worker whose directory has grown larger
+    /// End a worker whose directory grows larger than this
     #[arg(long, value_name = "SIZE", default_value = "20G", value_parser = size)]
     pub(super) max_disk: u64,
-    /// Memory of a worker, where this machine can limit it
+    /// Limit the memory of a worker, where this machine can
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(super) memory: Option<u64>,
-    /// Cores of a worker, where this machine can limit them
+    /// Limit the cores of a worker, where this machine can
     #[arg(long, value_name = "CORES", value_parser = cores)]
     pub(super) cpus: Option<u64>,
-    /// Processes of a worker, where this machine can limit them
+    /// Limit the processes of a worker, where this machine can
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub(super) processes: u64,
     /// Let workers run this long after SIGTERM before they are stopped
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
-    pub(super) drain: u64,
-    /// The lease of a claim: how long it lasts without a report of this runner
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(i64).range(30..=3600))]
-    pub(super) lease: i64,
-    /// The directory of workers' directories [default: in ~/.multiclaude-hybrid/runner]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time(0..=TIME_MAX))]
+    pub(super) drain: Duration,
+    /// Lose a request to other runners if this one has not reported for this time
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = time(30..=3600))]
+    pub(super) lease: Duration,
+    /// Make the directories of workers in this directory [default: in ~/.multiclaude-hybrid/runner]
     #[arg(long, value_name = "DIRECTORY")]
     pub(super) work_dir: Option<PathBuf>,
     /// Keep workers' directories after their end
@@ -74,7 +76,7 @@ pub(super) struct RunArgs {
     /// Process: clone the repo for COMMAND too, and run it in the clone
     #[arg(long)]
     pub(super) clone: bool,
-    /// Process: clone from here
+    /// Process: clone from this URL
     #[arg(long, value_name = "URL", default_value = "https://github.com/{repo}.git")]
     pub(super) clone_url: String,
     /// Container: the image, IMAGE or REPO=IMAGE; may be repeated

@@ -18,7 +18,6 @@ use multiclaude_hybrid_runner::supervisor::Base;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 impl RunArgs {
     /// The runner's options.
@@ -44,7 +43,7 @@ impl RunArgs {
         }
         self.check()?;
         let limits = Limits {
-            timeout_secs: self.worker_timeout,
+            timeout_secs: self.worker_timeout.as_secs(),
             output: self.max_output,
             disk: self.max_disk,
             memory: self.memory,
@@ -60,11 +59,11 @@ impl RunArgs {
             limits,
             max_workers: self.max_workers.into(),
             labels: self.labels.clone(),
-            lease_secs: self.lease,
-            poll: Duration::from_secs(self.poll),
+            lease_secs: self.lease.as_secs().cast_signed(),
+            poll: self.poll,
             listen: self.listen.zip(url),
             node: session.settings.node(),
-            drain: Duration::from_secs(self.drain),
+            drain: self.drain,
             keep_work: self.keep_work,
             scale: self.time_scale,
         })

@@ -1,7 +1,7 @@
 //! `runner status`.
 
 use crate::failure::{Failure, Outcome};
-use crate::output::{self, Look, ago, line, now, safe};
+use crate::output::{self, Look, ago, line, safe};
 use crate::session::Session;
 use crate::table::{Column, Fit, table, whole};
 use multiclaude_hybrid_client::protocol::Timestamp;
@@ -13,27 +13,24 @@ use serde_json::json;
 
 pub(super) fn status(session: &Session, dirs: &Dirs) -> Outcome {
     if !dirs.is_running() {
-        session.out.show(&json!({ "running": false }), || {
+        return session.out.show(&json!({ "running": false }), || {
             "No runner runs here. Start one: multiclaude-hybrid runner run OWNER/REPO".to_owned()
         });
-        return Ok(());
     }
     let path = dirs.status();
     let status: Option<Status> = job::read(&path)
         .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))?;
     let status = status.unwrap_or_default();
-    session.out.show(&output::running(&status), || lines(&status).join("\n"));
-    Ok(())
+    session.out.show(&output::running(&status), || lines(&status).join("\n"))
 }
 
 fn lines(status: &Status) -> Vec<String> {
-    let now = now();
     let running = match (status.draining, status.paused) {
         (true, _) => Look::Warning.paint("draining: nothing is claimed, it ends with its workers"),
         (_, true) => Look::Warning.paint("paused (multiclaude-hybrid runner resume)"),
         _ => Look::Good.paint("running"),
     };
-    let started = ago(Timestamp(status.started_ms), now);
+    let started = ago(Timestamp(status.started_ms));
     let count = status.workers.iter().filter(|worker| worker.stage != Stage::Reporting).count();
     let mut lines = vec![
         format!("runner       {running}, process {}, started {started}", status.pid),
@@ -71,7 +68,6 @@ fn lines(status: &Status) -> Vec<String> {
 }
 
 fn listed(workers: &[WorkerStatus]) -> String {
-    let now = now();
     let stage = |worker: &WorkerStatus| match worker.stage {
         Stage::Starting => ("starting".to_owned(), Look::Plain),
         Stage::Running => ("running".to_owned(), Look::Good),
@@ -82,7 +78,7 @@ fn listed(workers: &[WorkerStatus]) -> String {
         ("NAME", Fit::Whole, &|worker| whole(worker.name.as_deref().unwrap_or_default())),
         ("STAGE", Fit::Whole, &stage),
         ("TASK", Fit::Shrinks, &|worker| whole(line(&worker.task, 50))),
-        ("SINCE", Fit::Spare, &|worker| whole(ago(Timestamp(worker.since_ms), now))),
+        ("SINCE", Fit::Spare, &|worker| whole(ago(Timestamp(worker.since_ms)))),
     ];
     table(workers, &columns)
 }

@@ -25,8 +25,7 @@ impl CancelArgs {
         let ids = ids::find_all(&self.ids, async || candidates(at).await).await?;
         if let [id] = ids.as_slice() {
             let request = at.client.cancel_worker(id).await?;
-            session.out.show(&request, || details(&request));
-            return Ok(());
+            return session.out.show(&request, || details(&request));
         }
         let ids = if self.all_pending {
             let pending = at.client.pending_workers().await?;
@@ -45,7 +44,7 @@ impl CancelArgs {
             match at.client.cancel_worker(id).await {
                 Ok(request) => {
                     if !session.out.is_json() {
-                        session.out.show(&request, || outcome_line(&request));
+                        session.out.show(&request, || outcome_line(&request))?;
                     }
                     cancelled.push(request);
                 }
@@ -60,10 +59,10 @@ impl CancelArgs {
             }
         }
         if session.out.is_json() {
-            session.out.show(&cancelled, String::new);
+            session.out.show(&cancelled, String::new)?;
         } else if cancelled.is_empty() && failed.is_empty() {
             let none = format!("no pending requests of yours in {}", at.repo);
-            session.out.show(&cancelled, || none);
+            session.out.show(&cancelled, || none)?;
         }
         match failed.as_slice() {
             [] => Ok(()),

@@ -1,7 +1,7 @@
 //! Requests for workers, as people name and read them.
 
 use crate::failure::Outcome;
-use crate::output::{Look, ago, line, now, safe};
+use crate::output::{Look, ago, line, safe};
 use crate::session::InRepo;
 use crate::table::{self, Column, Fit, table, whole};
 use multiclaude_hybrid_client::protocol::SpawnId;
@@ -23,7 +23,6 @@ fn look(status: SpawnStatus) -> Look {
 }
 
 pub(super) fn listed(requests: &[SpawnRequest]) -> String {
-    let now = now();
     let status =
         |request: &SpawnRequest| (request.status.as_str().to_owned(), look(request.status));
     let worker = |request: &SpawnRequest| {
@@ -34,7 +33,7 @@ pub(super) fn listed(requests: &[SpawnRequest]) -> String {
         ("STATUS", Fit::Whole, &status),
         ("TASK", Fit::Shrinks, &|request| whole(line(&request.task, 50))),
         ("WORKER", Fit::Shrinks, &worker),
-        ("ASKED", Fit::Spare, &|request| whole(ago(request.created_at, now))),
+        ("ASKED", Fit::Spare, &|request| whole(ago(request.created_at))),
         ("ASKED BY", Fit::Spare, &|request| whole(line(&request.spawned_by, 30))),
         ("PRIORITY", Fit::Spare, &|request| whole(request.priority)),
     ];
@@ -42,8 +41,7 @@ pub(super) fn listed(requests: &[SpawnRequest]) -> String {
 }
 
 pub(super) fn details(request: &SpawnRequest) -> String {
-    let now = now();
-    let asked_by = format!("{}, {}", request.spawned_by, ago(request.created_at, now));
+    let asked_by = format!("{}, {}", request.spawned_by, ago(request.created_at));
     let status = look(request.status).paint(request.status.as_str());
     table::details(
         format!("{} {status}", request.id),
@@ -55,7 +53,7 @@ pub(super) fn details(request: &SpawnRequest) -> String {
             ("runner of", request.claimed_by.as_ref().map(ToString::to_string)),
             ("cancelled", request.cancel_requested.then(|| "asked for".to_owned())),
             ("lease", request.lease_expired.then(|| "expired: its runner is away".to_owned())),
-            ("ended", request.finished_at.map(|at| ago(at, now))),
+            ("ended", request.finished_at.map(ago)),
             ("summary", request.summary.as_deref().map(safe)),
             ("because", request.failure_reason.as_deref().map(safe)),
         ],

@@ -20,38 +20,14 @@ pub use report::{Change, Refusal, Report};
 
 use crate::failure::{Failure, Outcome, io};
 use crate::files::{private_dir, replace};
+use crate::home::Home;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The mode of a shell's file that is made, less the umask.
 const NEW_MODE: u32 = 0o666;
-
-/// One of our links.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Link {
-    /// There is none.
-    Missing,
-    /// It leads to this program.
-    To(PathBuf),
-    /// It leads to this path, where nothing is.
-    Broken(PathBuf),
-    /// Something else stands in its place.
-    Foreign,
-}
-
-/// The state of an installation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
-    /// The one called `multiclaude`.
-    pub shim: Link,
-    /// The one called `tmux`.
-    pub pane: Link,
-    /// The shells' files that put the shim on the PATH.
-    pub files: Vec<PathBuf>,
-}
 
 /// Makes the links to `exe` and writes the block into the files of `shell`
 /// (`$SHELL`) and of other shells that are in use. To do it again changes
@@ -74,7 +50,7 @@ pub fn install(dotfiles: &Dotfiles, exe: &Path, shell: Option<&OsStr>) -> Outcom
     let mut report = Report::installed();
     for link in [home.shim(), home.pane()] {
         if file::link(&link, &exe)? {
-            report.changed.push(Change::Linked(link));
+            report.changed.push(Change::new("linked", link));
         }
     }
     for (path, dialect) in shells::files_for(dotfiles, shell) {
@@ -86,10 +62,8 @@ pub fn install(dotfiles: &Dotfiles, exe: &Path, shell: Option<&OsStr>) -> Outcom
             }
             file::check(&path)?;
             replace(&path, &after, NEW_MODE)?;
-            Ok(Some(match before {
-                Some(_) => Change::Written(path.clone()),
-                None => Change::Created(path.clone()),
-            }))
+            let did = if before.is_some() { "changed" } else { "created" };
+            Ok(Some(Change::new(did, path.clone())))
         });
         report.note(path, changed, Some(lines));
     }
@@ -109,18 +83,18 @@ pub fn uninstall(dotfiles: &Dotfiles) -> Outcome<Report> {
             // One that became a link since is in use elsewhere, too.
             if left.made_for_it && left.rest.is_empty() && !path.is_symlink() {
                 fs::remove_file(&path)?;
-                return Ok(Some(Change::Removed(path.clone())));
+                return Ok(Some(Change::new("removed", path.clone())));
             }
             file::check(&path)?;
             replace(&path, &left.rest, NEW_MODE)?;
-            Ok(Some(Change::Restored(path.clone())))
+            Ok(Some(Change::new("restored", path.clone())))
         });
         report.note(path, changed, None);
     }
     for link in [home.shim(), home.pane()] {
         if link.is_symlink() {
             fs::remove_file(&link).map_err(io("remove", &link))?;
-            report.changed.push(Change::Removed(link));
+            report.changed.push(Change::new("removed", link));
         }
     }
     for dir in [home.shim_dir(), home.pane_dir(), home.hybrid()] {
@@ -130,24 +104,7 @@ pub fn uninstall(dotfiles: &Dotfiles) -> Outcome<Report> {
     Ok(report)
 }
 
-/// The state of the installation now.
-pub fn status(dotfiles: &Dotfiles) -> Status {
-    let has_block = |path: &PathBuf| {
-        let text = file::read(path).ok().flatten().unwrap_or_default();
-        block::without(&text).is_ok_and(|found| found.is_some())
-    };
-    Status {
-        shim: link_at(&dotfiles.home.shim()),
-        pane: link_at(&dotfiles.home.pane()),
-        files: shells::all_files(dotfiles).into_iter().filter(has_block).collect(),
-    }
-}
-
-fn link_at(path: &Path) -> Link {
-    match fs::read_link(path) {
-        Ok(target) if path.exists() => Link::To(target),
-        Ok(target) => Link::Broken(target),
-        Err(error) if error.kind() == ErrorKind::NotFound => Link::Missing,
-        Err(_) => Link::Foreign,
-    }
+/// Is the shim installed?
+pub fn is_installed(home: &Home) -> bool {
+    home.shim().is_symlink() && home.shim().exists()
 }

@@ -14,19 +14,19 @@ For an agent that runs, when it may be interrupted: leave Claude Code with /exit
     claude --resume <session_id> --dangerously-skip-permissions --append-system-prompt-file ~/.multiclaude/prompts/<agent>.md
 The session_id of each agent is in ~/.multiclaude/state.json.";
 
-/// The change of one file.
+/// The change of one file or link.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// The link was made or now leads elsewhere.
-    Linked(PathBuf),
-    /// A shell's file was made.
-    Created(PathBuf),
-    /// A shell's file got the block.
-    Written(PathBuf),
-    /// A shell's file lost the block, and is as it was before.
-    Restored(PathBuf),
-    /// The file or link is gone.
-    Removed(PathBuf),
+pub struct Change {
+    /// `linked`, `created`, `changed`, `restored` (as it was before) or `removed`.
+    pub did: &'static str,
+    /// The file.
+    pub path: PathBuf,
+}
+
+impl Change {
+    pub(super) fn new(did: &'static str, path: PathBuf) -> Self {
+        Self { did, path }
+    }
 }
 
 /// A shell's file that was left alone.
@@ -72,23 +72,10 @@ impl Report {
     }
 }
 
-impl fmt::Display for Change {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (did, path) = match self {
-            Self::Linked(path) => ("linked", path),
-            Self::Created(path) => ("created", path),
-            Self::Written(path) => ("changed", path),
-            Self::Restored(path) => ("restored", path),
-            Self::Removed(path) => ("removed", path),
-        };
-        write!(out, "{did} {}", path.display())
-    }
-}
-
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         for change in &self.changed {
-            writeln!(out, "{change}")?;
+            writeln!(out, "{} {}", change.did, change.path.display())?;
         }
         for refusal in &self.refused {
             writeln!(out, "left alone: {}: {}", refusal.path.display(), refusal.why)?;
