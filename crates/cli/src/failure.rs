@@ -84,6 +84,12 @@ impl Failure {
         self
     }
 
+    /// The same, said of `what`.
+    #[must_use]
+    pub fn about(self, what: &str) -> Self {
+        Self { message: format!("{what}: {}", self.message), ..self }
+    }
+
     /// With this hint, unless there is one already.
     #[must_use]
     pub fn or_hint(mut self, hint: impl FnOnce() -> String) -> Self {

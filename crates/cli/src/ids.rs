@@ -4,6 +4,7 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::settings::Login;
 use multiclaude_hybrid_client::protocol::{MessageId, SpawnId, TokenId};
 use std::fmt::Display;
+use std::str::FromStr;
 
 /// Fewer hex digits are a slip rather than an id.
 const DIGITS_MIN: usize = 4;
@@ -46,23 +47,27 @@ pub enum Given<T> {
     Beginning(String),
 }
 
-/// Reads an id, or the beginning of one, with or without its prefix.
-pub fn given<T: Id>(text: &str) -> Result<Given<T>, String> {
-    let rest = text.strip_prefix(T::PREFIX).unwrap_or(text);
-    if let Some(id) = T::whole(&format!("{}{rest}", T::PREFIX)) {
-        return Ok(Given::Whole(id));
+/// An id, or the beginning of one, with or without its prefix.
+impl<T: Id> FromStr for Given<T> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let rest = text.strip_prefix(T::PREFIX).unwrap_or(text);
+        if let Some(id) = T::whole(&format!("{}{rest}", T::PREFIX)) {
+            return Ok(Self::Whole(id));
+        }
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if (DIGITS_MIN..=DIGITS).contains(&rest.len()) && rest.bytes().all(is_digit) {
+            return Ok(Self::Beginning(rest.to_owned()));
+        }
+        Err(format!(
+            "is not the id of a {}; it looks like {}0192…, of which the first {DIGITS_MIN} or more hex \
+             digits are enough, and {}",
+            T::NOUN,
+            T::PREFIX,
+            T::SHOWN_BY
+        ))
     }
-    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if (DIGITS_MIN..=DIGITS).contains(&rest.len()) && rest.bytes().all(is_digit) {
-        return Ok(Given::Beginning(rest.to_owned()));
-    }
-    Err(format!(
-        "is not the id of a {}; it looks like {}0192…, of which the first {DIGITS_MIN} or more hex \
-         digits are enough, and {}",
-        T::NOUN,
-        T::PREFIX,
-        T::SHOWN_BY
-    ))
 }
 
 /// The only one of `candidates` that begins with these hex digits.
@@ -133,7 +138,7 @@ pub fn of_login(which: &str, logins: &[Login]) -> Outcome<String> {
         return Ok(which.to_owned());
     }
     let ids: Vec<_> = logins.iter().filter_map(|login| TokenId::parse(&login.token_id)).collect();
-    let found = match given::<TokenId>(which) {
+    let found = match which.parse::<Given<TokenId>>() {
         Ok(Given::Whole(id)) => return Ok(id.to_string()),
         Ok(Given::Beginning(digits)) => resolve(&digits, &ids),
         Err(_) => return Ok(which.to_owned()),
@@ -160,17 +165,17 @@ mod tests {
     #[test]
     fn an_id_is_whole_the_beginning_of_one_or_none() {
         let whole = Ok(Given::Whole(spawn(ONE)));
-        assert_eq!(given::<SpawnId>(&format!("spn_{ONE}")), whole);
-        assert_eq!(given::<SpawnId>(ONE), whole);
+        assert_eq!(format!("spn_{ONE}").parse(), whole);
+        assert_eq!(ONE.parse(), whole);
         for text in ["spn_0193", "0193"] {
-            assert_eq!(given::<SpawnId>(text), Ok(Given::Beginning("0193".to_owned())), "{text}");
+            assert_eq!(text.parse(), Ok(Given::<SpawnId>::Beginning("0193".to_owned())), "{text}");
         }
         let message = MessageId::parse(&format!("msg_{ONE}_a_b")).unwrap();
         for text in [format!("msg_{ONE}_a_b"), format!("{ONE}_a_b")] {
-            assert_eq!(given(&text), Ok(Given::Whole(message.clone())), "{text}");
+            assert_eq!(text.parse(), Ok(Given::Whole(message.clone())), "{text}");
         }
         for text in [format!("msg_{ONE}"), ONE.to_owned()] {
-            assert_eq!(given::<MessageId>(&text), Ok(Given::Beginning(ONE.to_owned())), "{text}");
+            assert_eq!(text.parse(), Ok(Given::<MessageId>::Beginning(ONE.to_owned())), "{text}");
         }
         let long = format!("{ONE}0");
         for bad in [
@@ -187,10 +192,10 @@ mod tests {
             "spn_spn_0193",
             &long,
         ] {
-            assert!(given::<SpawnId>(bad).is_err(), "{bad}");
+            assert!(bad.parse::<Given<SpawnId>>().is_err(), "{bad}");
         }
         for bad in ["msg_0193_desk", "0193_desk", &format!("{ONE}_")] {
-            assert!(given::<MessageId>(bad).is_err(), "{bad}");
+            assert!(bad.parse::<Given<MessageId>>().is_err(), "{bad}");
         }
     }
 
@@ -224,7 +229,7 @@ mod tests {
             let text = chosen_id.to_string()[..SpawnId::PREFIX.len() + length].to_owned();
             let typed = if with_prefix { text.clone() } else { text[SpawnId::PREFIX.len()..].to_owned() };
             let is_unique = ids.iter().all(|id| id == chosen_id || !id.to_string().starts_with(&text));
-            let found = match given::<SpawnId>(&typed).unwrap() {
+            let found = match typed.parse::<Given<SpawnId>>().unwrap() {
                 Given::Whole(id) => Ok(id),
                 Given::Beginning(digits) => resolve(&digits, &ids),
             };
@@ -236,7 +241,7 @@ mod tests {
 
         #[test]
         fn no_text_is_misread(text in "(spn_|msg_|tok_)?[0-9a-fA-F_x]{0,40}") {
-            if let Ok(Given::Beginning(digits)) = given::<TokenId>(&text) {
+            if let Ok(Given::Beginning(digits)) = text.parse::<Given<TokenId>>() {
                 prop_assert!(text.ends_with(&digits) && digits.len() >= DIGITS_MIN);
             }
         }

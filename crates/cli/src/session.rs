@@ -109,8 +109,7 @@ impl Session {
             Ok(text) if !text.is_empty() => {
                 let allowed = self.settings.logins.iter().any(|login| login.allow_http);
                 let base = BaseUrl::parse(&text, allowed).map_err(|error| {
-                    let failure = wrong_url(&error, &format!("export {URL_VARIABLE}="));
-                    Failure { message: format!("{URL_VARIABLE}: {}", failure.message), ..failure }
+                    wrong_url(&error, &format!("export {URL_VARIABLE}=")).about(URL_VARIABLE)
                 })?;
                 Ok(Some(base.to_string()))
             }

@@ -96,13 +96,10 @@ struct When(Option<Encrypt>);
 
 const WHEN: &[&str] = &["never", "when-possible", "always"];
 
+/// Reads one of [`WHEN`].
+#[expect(clippy::unnecessary_wraps, reason = "a parser of clap")]
 fn when(text: &str) -> Result<When, String> {
-    match text {
-        "never" => Ok(When(None)),
-        text => Encrypt::parse(text)
-            .map(|when| When(Some(when)))
-            .map_err(|_| format!("must be one of {}", WHEN.join(", "))),
-    }
+    Ok(When(Encrypt::parse(text).ok()))
 }
 
 fn git_host(text: &str) -> Result<String, String> {
@@ -166,10 +163,8 @@ impl ConfigArgs {
         };
         let repo = self.repo.as_ref().map_or(String::new(), |repo| format!(" {repo}"));
         let command = format!("multiclaude-hybrid config{repo} --api-endpoint=");
-        let base = BaseUrl::parse(url, allowed).map_err(|error| {
-            let failure = wrong_url(&error, &command);
-            Failure { message: format!("--api-endpoint: {}", failure.message), ..failure }
-        })?;
+        let base = BaseUrl::parse(url, allowed)
+            .map_err(|error| wrong_url(&error, &command).about("--api-endpoint"))?;
         Ok(Some(base.to_string()))
     }
 

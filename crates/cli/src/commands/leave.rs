@@ -67,7 +67,10 @@ impl LeaveArgs {
             }
             Err(failure) => {
                 enable(session, &repo, here.enabled)?;
-                return Err(not_deregistered(failure));
+                let failure = failure.about("the agents of this machine could not be deregistered");
+                return Err(
+                    failure.hint("try again later; or forget the repo here anyway: --force")
+                );
             }
         };
         remove_links(session, &repo)?;
@@ -116,17 +119,6 @@ async fn deregister(session: &Session, repo: &Repo) -> Outcome<Vec<String>> {
         }
     }
     Ok(removed)
-}
-
-fn not_deregistered(failure: Failure) -> Failure {
-    Failure {
-        message: format!(
-            "the agents of this machine could not be deregistered: {}",
-            failure.message
-        ),
-        hint: Some("try again later; or forget the repo here anyway: --force".to_owned()),
-        ..failure
-    }
 }
 
 /// Removes the links of the repo, unless a bridge runs: it does so when it sees the settings.

@@ -1,7 +1,7 @@
 //! `receipt`: how far a message has come.
 
 use crate::failure::Outcome;
-use crate::ids::{self, Given};
+use crate::ids::Given;
 use crate::options::RepoArg;
 use crate::output::{ago, line, safe};
 use crate::received::Received;
@@ -17,7 +17,6 @@ use multiclaude_hybrid_client::protocol::message::{Message, MessageStatus};
 #[derive(Debug, Args)]
 pub struct ReceiptArgs {
     /// The message's id, or the beginning of it if one of your agents received it
-    #[arg(value_parser = ids::given::<MessageId>)]
     id: Given<MessageId>,
     #[command(flatten)]
     received: Received,

@@ -2,7 +2,7 @@
 
 use super::send::SendArgs;
 use crate::failure::{Exit, Failure, Outcome};
-use crate::ids::{self, Given};
+use crate::ids::Given;
 use crate::options::RepoArg;
 use crate::received::Received;
 use crate::sender;
@@ -18,7 +18,6 @@ use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
 #[derive(Debug, Args)]
 pub struct ReplyArgs {
     /// The message's id, or the beginning of it
-    #[arg(value_parser = ids::given::<MessageId>)]
     id: Given<MessageId>,
     /// The text, or - for standard input; after -- it may begin with a dash
     #[arg(required = true)]

@@ -4,7 +4,7 @@ use super::receipt;
 use crate::completion;
 use crate::crypt;
 use crate::failure::{Exit, Failure, Outcome};
-use crate::ids::{self, Given};
+use crate::ids::Given;
 use crate::options::{RepoArg, TIME_MAX, agent_name, time};
 use crate::output::counted;
 use crate::progress::message::{self, End, Goal, how_far};
@@ -43,7 +43,7 @@ pub struct SendArgs {
     #[arg(long, value_name = "ID")]
     pub(super) thread: Option<String>,
     /// The message it answers
-    #[arg(long, value_name = "ID", value_parser = ids::given::<MessageId>)]
+    #[arg(long, value_name = "ID")]
     pub(super) reply_to: Option<Given<MessageId>>,
     /// Let it fail if it is not delivered within this time; an agent that sent it gets a notice
     /// [default: 7d]
@@ -64,7 +64,7 @@ pub struct SendArgs {
 #[derive(Debug, Args)]
 pub struct AckArgs {
     /// The messages' ids, or the beginnings of them
-    #[arg(required_unless_present = "all", value_parser = ids::given::<MessageId>)]
+    #[arg(required_unless_present = "all")]
     ids: Vec<Given<MessageId>>,
     #[command(flatten)]
     received: Received,

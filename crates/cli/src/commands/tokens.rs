@@ -1,7 +1,7 @@
 //! `tokens`: for admins; a service token creates user tokens for its repos.
 
 use crate::failure::Outcome;
-use crate::ids::{self, Given};
+use crate::ids::Given;
 use crate::options::{TIME_MAX, one_of, owner, time};
 use crate::output::{after, ago};
 use crate::session::{Need, Session};
@@ -47,7 +47,6 @@ enum TokensCommand {
     /// Revoke a token, everywhere within a minute
     Revoke {
         /// Its id, tok_…, or the beginning of it
-        #[arg(value_parser = ids::given::<TokenId>)]
         id: Given<TokenId>,
     },
 }

@@ -7,7 +7,7 @@ mod warnings;
 use super::send::no_such_sender;
 use crate::completion;
 use crate::failure::{Exit, Failure, Outcome};
-use crate::ids::{self, Given};
+use crate::ids::Given;
 use crate::options::{RepoArg, one_of};
 use crate::output::{ago, now, safe};
 use crate::progress::worker;
@@ -86,7 +86,6 @@ struct ListArgs {
 #[derive(Debug, Args)]
 struct OneArgs {
     /// The request's id, or the beginning of it
-    #[arg(value_parser = ids::given::<SpawnId>)]
     id: Given<SpawnId>,
 }
 

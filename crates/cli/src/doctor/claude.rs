@@ -87,13 +87,11 @@ fn how_to_restart(session: &Session, status: &Status, local: &str) -> String {
 }
 
 /// In a folder that is not trusted a dialog comes first, and everything waits.
-fn trust(session: &Session) -> Vec<Check> {
+fn trust(session: &Session) -> Option<Check> {
     let what = "Claude Code's trust";
     let text = fs::read_to_string(session.home.claude_code()).unwrap_or_default();
     let settings: Value = serde_json::from_str(&text).unwrap_or_default();
-    let Ok(state) = session.state() else {
-        return Vec::new();
-    };
+    let state = session.state().ok()?;
     let clones = state.repos.keys().map(|name| session.home.multiclaude().clone_of(name));
     let untrusted: Vec<_> = clones
         .filter(|clone| {
@@ -107,12 +105,7 @@ fn trust(session: &Session) -> Vec<Check> {
         })
         .map(|clone| clone.display().to_string())
         .collect();
-    untrusted
-        .first()
-        .map(|first| {
-            Check::warning(what, format!("a dialog comes first in {}", untrusted.join(", ")))
-                .hint(format!("open it there once, and answer: cd {first} && claude"))
-        })
-        .into_iter()
-        .collect()
+    let hint = format!("open it there once, and answer: cd {} && claude", untrusted.first()?);
+    let found = format!("a dialog comes first in {}", untrusted.join(", "));
+    Some(Check::warning(what, found).hint(hint))
 }

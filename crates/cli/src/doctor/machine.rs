@@ -173,16 +173,19 @@ fn shim_seen(session: &Session) -> Check {
     }
     let by_hand = format!("try by hand: {} -l -i -c 'command -v multiclaude'", shell.display());
     match login_shell::seen_by_login_shell(&shell, home) {
-        Ok(seen) if seen.is_shim(home) => {
+        Ok(Seen::Answer(found)) if *found == *home.shim() => {
             Check::good(what, format!("a new {} finds it", shell.display()))
         }
         Ok(Seen::NoAnswer | Seen::TimedOut) => {
             Check::warning(what, format!("a new login {} does not answer", shell.display()))
                 .hint(by_hand)
         }
-        Ok(_) => Check::fault(
+        Ok(Seen::Answer(found)) => Check::fault(
             what,
-            format!("a new login {} finds another multiclaude first", shell.display()),
+            match found.to_string_lossy() {
+                none if none.is_empty() => format!("a new login {} finds none", shell.display()),
+                found => format!("a new login {} finds {found} first", shell.display()),
+            },
         )
         .hint(
             "multiclaude-hybrid shim install; then look for lines in the shell's files that put other \

@@ -18,11 +18,16 @@ const ALONE: Duration = Duration::from_secs(5);
 
 /// Runs on a thread of its own: the keychain's client blocks, for ever if the
 /// keychain does not answer, and may bring an async runtime along.
-fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Outcome<T> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(work()));
     let person = stdin().is_terminal() && stderr().is_terminal();
-    receiver.recv_timeout(if person { UNLOCKING } else { ALONE }).ok()
+    match receiver.recv_timeout(if person { UNLOCKING } else { ALONE }) {
+        Ok(done) => done.map_err(|error| locked(&error)),
+        Err(_) => Err(locked("it does not answer")),
+    }
 }
 
 #[cfg(target_os = "macos")]
@@ -39,9 +44,13 @@ fn store() -> Option<Arc<CredentialStore>> {
     Some(store)
 }
 
-fn entry(name: &str) -> Option<Entry> {
-    let store = store()?;
-    store.build(SERVICE, name, None).ok()
+fn entry(name: &str) -> Result<Entry, String> {
+    let store = store().ok_or("there is no session with a keychain here")?;
+    store.build(SERVICE, name, None).map_err(text)
+}
+
+fn text(error: Error) -> String {
+    error.to_string()
 }
 
 /// Keeps a secret, if there is a keychain that takes it: it is read back.
@@ -49,10 +58,10 @@ pub(super) fn keep(name: &str, secret: &str) -> bool {
     let (name, secret) = (name.to_owned(), secret.to_owned());
     let kept = apart(move || {
         let entry = entry(&name)?;
-        entry.set_password(&secret).ok()?;
-        (entry.get_password().ok()? == secret).then_some(())
+        entry.set_password(&secret).map_err(text)?;
+        Ok(entry.get_password().map_err(text)? == secret)
     });
-    kept.flatten().is_some()
+    kept.unwrap_or(false)
 }
 
 fn locked(error: &str) -> Failure {
@@ -67,19 +76,11 @@ fn with<T: Send + 'static>(
     work: impl FnOnce(Entry) -> Result<T, Error> + Send + 'static,
 ) -> Outcome<Option<T>> {
     let name = name.to_owned();
-    let done = apart(move || match entry(&name) {
-        None => Err("there is no session with a keychain here".to_owned()),
-        Some(entry) => match work(entry) {
-            Ok(found) => Ok(Some(found)),
-            Err(Error::NoEntry) => Ok(None),
-            Err(error) => Err(error.to_string()),
-        },
-    });
-    match done {
-        Some(Ok(found)) => Ok(found),
-        Some(Err(error)) => Err(locked(&error)),
-        None => Err(locked("it does not answer")),
-    }
+    apart(move || match work(entry(&name)?) {
+        Ok(found) => Ok(Some(found)),
+        Err(Error::NoEntry) => Ok(None),
+        Err(error) => Err(text(error)),
+    })
 }
 
 pub(super) fn find(name: &str) -> Outcome<Option<String>> {
@@ -92,22 +93,17 @@ pub(super) fn forget(name: &str) -> Outcome {
 
 /// Forgets every secret of ours whose name `keep` does not list; how many that were.
 pub(super) fn retain(keep: BTreeSet<String>) -> Outcome<usize> {
-    let done = apart(move || -> Result<usize, Error> {
+    apart(move || {
         // No keychain, no secrets in it.
         let Some(store) = store() else { return Ok(0) };
         let mut forgotten = 0;
-        for entry in store.search(&HashMap::from([("service", SERVICE)]))? {
+        for entry in store.search(&HashMap::from([("service", SERVICE)])).map_err(text)? {
             let ours = entry.get_specifiers().filter(|(service, _)| service == SERVICE);
             if ours.is_some_and(|(_, name)| !keep.contains(&name)) {
-                entry.delete_credential()?;
+                entry.delete_credential().map_err(text)?;
                 forgotten += 1;
             }
         }
         Ok(forgotten)
-    });
-    match done {
-        Some(Ok(forgotten)) => Ok(forgotten),
-        Some(Err(error)) => Err(locked(&error.to_string())),
-        None => Err(locked("it does not answer")),
-    }
+    })
 }

@@ -1,6 +1,6 @@
 //! The program that a new window of an agent would find as `multiclaude`.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Result};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -24,23 +24,13 @@ const END: &str = "multiclaude-hybrid:end";
 /// The answer of a login shell to `command -v multiclaude`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
-    /// This file.
-    File(PathBuf),
-    /// Not a file: an alias or a function, in the shell's words.
-    Other(OsString),
-    /// There is none.
-    Nothing,
+    /// In the shell's words: the path of a program, an alias or a function; empty if there is
+    /// none.
+    Answer(OsString),
     /// The shell ended without answering.
     NoAnswer,
     /// It did not answer within 10 s, and was ended.
     TimedOut,
-}
-
-impl Seen {
-    /// Whether it is the shim of this home.
-    pub fn is_shim(&self, home: &Home) -> bool {
-        matches!(self, Self::File(path) if *path == home.shim())
-    }
 }
 
 /// Asks `shell` (as in `$SHELL`), started as tmux starts it: as an interactive
@@ -122,7 +112,7 @@ fn read(out: impl Read) -> Seen {
         match &mut answer {
             None if line == BEGIN => answer = Some(OsString::new()),
             None => {}
-            Some(answer) if line == END => return parse(answer),
+            Some(answer) if line == END => return Seen::Answer(std::mem::take(answer)),
             Some(answer) if answer.is_empty() => *answer = line,
             Some(answer) => {
                 answer.push("\n");
@@ -131,17 +121,6 @@ fn read(out: impl Read) -> Seen {
         }
     }
     Seen::NoAnswer
-}
-
-fn parse(answer: &OsStr) -> Seen {
-    let path = Path::new(answer);
-    if answer.is_empty() {
-        Seen::Nothing
-    } else if path.is_absolute() {
-        Seen::File(path.to_owned())
-    } else {
-        Seen::Other(answer.to_owned())
-    }
 }
 
 /// Lets a shell that has answered leave in its own way, for a second at most;
@@ -175,7 +154,7 @@ mod tests {
         let home = home_with("echo /hello; multiclaude() { :; }; echo bye");
         assert_eq!(
             ask(Path::new("/bin/bash"), &Home::new(home.path()), LIMIT).unwrap(),
-            Seen::Other("multiclaude".into())
+            Seen::Answer("multiclaude".into())
         );
     }
 

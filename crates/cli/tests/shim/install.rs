@@ -104,7 +104,7 @@ fn every_kind_of_bash_finds_the_shim() {
         assert_eq!(person.finds("bash", &["-l", "-c", ASK]), shim, "{files:?}");
         assert_eq!(
             seen_by_login_shell(Path::new("/bin/bash"), person.home()).unwrap(),
-            Seen::File(shim.clone()),
+            Seen::Answer(shim.clone().into()),
             "{files:?}"
         );
         let in_terminal = format!("set +u; . ~/.bashrc; {ASK}");
@@ -132,7 +132,8 @@ fn zsh_and_fish_find_the_shim() {
         for options in [&["-l", "-c", ASK][..], &["-l", "-i", "-c", ASK]] {
             assert_eq!(person.finds(name, options), person.shim());
         }
-        assert!(seen_by_login_shell(&shell, person.home()).unwrap().is_shim(person.home()));
+        let seen = seen_by_login_shell(&shell, person.home()).unwrap();
+        assert_eq!(seen, Seen::Answer(person.shim().into()));
     }
 }
 
@@ -280,9 +281,8 @@ fn the_report_names_the_shells_that_do_not_see_it_yet() {
 fn without_the_shim_a_login_shell_sees_the_real_program_or_nothing() {
     let person = Person::new(&[(".profile", "PATH=~/bin:$PATH\n")]);
     let seen = seen_by_login_shell(Path::new("/bin/bash"), person.home()).unwrap();
-    assert_eq!(seen, Seen::File(person.at("bin/multiclaude")));
-    assert!(!seen.is_shim(person.home()));
+    assert_eq!(seen, Seen::Answer(person.at("bin/multiclaude").into()));
     fs::remove_file(person.at("bin/multiclaude")).unwrap();
     let seen = seen_by_login_shell(Path::new("/bin/sh"), person.home()).unwrap();
-    assert_eq!(seen, Seen::Nothing);
+    assert_eq!(seen, Seen::Answer(OsString::new()));
 }

@@ -205,7 +205,7 @@ fn find_id(id: &str, waiting: &[String]) -> Outcome<String> {
     if waiting.iter().any(|known| known == id) {
         return Ok(id.to_owned());
     }
-    match ids::given::<MessageId>(id) {
+    match id.parse::<Given<MessageId>>() {
         Ok(Given::Whole(id)) => Ok(id.to_string()),
         Ok(Given::Beginning(digits)) => {
             let known: Vec<_> = waiting.iter().filter_map(|id| MessageId::parse(id)).collect();

@@ -13,7 +13,7 @@ use multiclaude_hybrid_client::protocol::spawn::{REASON_CANCELLED, SpawnRequest,
 #[derive(Debug, Args)]
 pub(super) struct CancelArgs {
     /// The requests' ids, or the beginnings of them
-    #[arg(value_parser = ids::given::<SpawnId>, required_unless_present = "all_pending")]
+    #[arg(required_unless_present = "all_pending")]
     ids: Vec<Given<SpawnId>>,
     /// Every pending request that you may cancel
     #[arg(long, conflicts_with = "ids")]
