@@ -12,6 +12,7 @@ use crate::home::Home;
 use crate::secrets::{self, Name};
 use crate::session::{InRepo, Session};
 use crate::settings::{Key, Place, Settings};
+use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::config::Encrypt;
 use multiclaude_hybrid_client::protocol::message::{Message, NewMessage};
 use multiclaude_hybrid_client::protocol::{AgentName, Repo};
@@ -140,9 +141,11 @@ pub async fn seal(
     })?;
     let state = pins.check(&at.repo, &message.to, published.as_ref());
     let decision = sealed::decide(policy, &state);
-    let trust = format!("multiclaude-hybrid keys trust {} --repo {}", message.to, at.repo);
     if let Some(warning) = decision.warning {
-        session.out.warn(&format!("{}: {warning} ({trust})", message.to));
+        session.out.warn(&format!(
+            "{0}: {warning} (multiclaude-hybrid keys trust {0} --repo {1})",
+            message.to, at.repo
+        ));
     }
     if let Some(recipient) = decision.pin {
         change_pins(&session.home, |pins| {
@@ -155,20 +158,27 @@ pub async fn seal(
             sealed::seal(&message, &at.repo, &recipient).map_err(unsealable)
         }),
         Action::Refuse(refusal) => {
-            let hint = match state {
-                PinState::Absent => format!(
-                    "there: multiclaude-hybrid agents register {} --type {} (it publishes a key)",
-                    agent.name, agent.r#type
-                ),
-                PinState::Gone { .. } => format!(
-                    "if its owner confirms that: multiclaude-hybrid keys forget {} --repo {}",
-                    message.to, at.repo
-                ),
-                _ => format!("if its owner confirms the new key: {trust}"),
-            };
-            let failure = Failure::new(format!("not sent to {}: {refusal}", message.to));
-            Err(failure.exit(Exit::Conflict).hint(hint))
+            Err(Failure::new(format!("not sent to {}: {refusal}", message.to))
+                .exit(Exit::Conflict)
+                .hint(how_to_go_on(&state, &agent, &at.repo)))
         }
+    }
+}
+
+/// What to do after a message was refused because of the recipient's key.
+fn how_to_go_on(state: &PinState, agent: &Agent, repo: &Repo) -> String {
+    let name = &agent.name;
+    match state {
+        PinState::Absent => format!(
+            "there: multiclaude-hybrid agents register {name} --type {} (it publishes a key)",
+            agent.r#type
+        ),
+        PinState::Gone { .. } => format!(
+            "if its owner confirms that: multiclaude-hybrid keys forget {name} --repo {repo}"
+        ),
+        _ => format!(
+            "if its owner confirms the new key: multiclaude-hybrid keys trust {name} --repo {repo}"
+        ),
     }
 }
 

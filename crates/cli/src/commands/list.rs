@@ -158,14 +158,29 @@ fn text(about: &Line, session: &Session, any: bool) -> String {
     if !about.hybrid {
         return format!("  {name}: off");
     }
-    let endpoint = about.api_endpoint.as_deref().unwrap_or_default();
     if let Some(error) = &about.error {
         let error = line(error, 160);
         return format!("  {name}: {} ({error})", Look::Bad.paint("not connected"));
     }
-    let is_away = |agent: &&Agent| !session.settings.has_registered(agent);
-    let away: Vec<_> = about.agents.iter().filter(is_away).collect();
-    let local = about.agents.len() - away.len();
+    let endpoint = about.api_endpoint.as_deref().unwrap_or_default();
+    let (local, away): (Vec<&Agent>, Vec<&Agent>) =
+        about.agents.iter().partition(|agent| session.settings.has_registered(agent));
+    let held = match about.held {
+        0 => String::new(),
+        held => {
+            format!("; {} held here (multiclaude-hybrid bridge held)", counted(held, "message"))
+        }
+    };
+    format!(
+        "  {name}: {}, {endpoint}, {} of this machine, {}{held}",
+        Look::Good.paint("on"),
+        counted(local.len(), "agent"),
+        reaches(about, &away)
+    )
+}
+
+/// How messages reach the agents of other machines, and their names.
+fn reaches(about: &Line, away: &[&Agent]) -> String {
     let label = |agent: &&Agent| match agent.status {
         AgentStatus::Stopped => format!("{} (stopped)", agent.name),
         _ if about.unlinked.contains_key(agent.name.as_str()) => {
@@ -176,27 +191,14 @@ fn text(about: &Line, session: &Session, any: bool) -> String {
         }
         _ => agent.name.to_string(),
     };
-    let names = if away.is_empty() {
-        "no agent yet".to_owned()
-    } else {
-        away.iter().map(label).collect::<Vec<_>>().join(", ")
+    let names = match away {
+        [] => "no agent yet".to_owned(),
+        away => away.iter().map(label).collect::<Vec<_>>().join(", "),
     };
-    let reaches = if about.bridge {
-        format!("reaches {names}")
-    } else {
-        format!(
-            "no bridge (start it: multiclaude-hybrid bridge run), so only multiclaude-hybrid send reaches {names}"
-        )
-    };
-    let held = match about.held {
-        0 => String::new(),
-        held => {
-            format!("; {} held here (multiclaude-hybrid bridge held)", counted(held, "message"))
-        }
-    };
+    if about.bridge {
+        return format!("reaches {names}");
+    }
     format!(
-        "  {name}: {}, {endpoint}, {} of this machine, {reaches}{held}",
-        Look::Good.paint("on"),
-        counted(local, "agent")
+        "no bridge (start it: multiclaude-hybrid bridge run), so only multiclaude-hybrid send reaches {names}"
     )
 }

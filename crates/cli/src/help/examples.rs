@@ -1,6 +1,6 @@
 //! Examples: at the end of a command's help, and in its manual page.
 
-const MOST: usize = 3;
+const MOST: usize = 4;
 
 /// The examples of a command, without the program's name. One with subcommands has theirs,
 /// too.
@@ -20,22 +20,24 @@ logout --all
 whoami
 whoami -R acme/app --json
 config app
-config app --hybrid=true
+config app --hybrid=true --node=dan
 config app --remote-agents=merge-queue,worker
 work --remote "Fix the flaky test"
 work --remote --wait -R app "Update the changelog"
+work --remote --branch main --push-to fix --label gpu "Fix the build"
 list
 agents -R acme/app
 agents show merge-queue
 agents list --type worker
 agents list --status active --json
 agents register desk --type workspace
+agents register desk --type workspace --endpoint https://desk.example.com/hook
 agents remove desk
 agents test merge-queue
 agents rotate-secret merge-queue
 send merge-queue "Pull request 12 is ready"
 send fox-ann - < report.txt
-send --wait=acked merge-queue "May I deploy?"
+send --wait=acked --wait-timeout 10m merge-queue "May I deploy?"
 inbox
 inbox desk --follow
 inbox desk --peek --json
@@ -68,6 +70,7 @@ invite ann --repo acme/app
 join
 join --node desk --no-bridge
 leave app
+leave app --force
 prompt app
 prompt app >> .multiclaude/REVIEWER.md
 status
@@ -76,6 +79,7 @@ bridge install
 bridge status
 bridge run
 bridge run --serve merge-queue
+bridge run --listen 0.0.0.0:9000 --public-url https://desk.example.com
 bridge install --serve merge-queue
 bridge uninstall
 bridge status --json
@@ -83,7 +87,8 @@ bridge held
 bridge held msg_01a216adbbf77f7e9f0eda5732561b9b_fox-ann
 bridge accept msg_01a216adbbf77f7e9f0eda5732561b9b_fox-ann
 bridge accept ann
-bridge refuse msg_01a216adbbf77f7e9f0eda5732561b9b_fox-ann
+bridge accept --revoke ann
+bridge refuse msg_01a216adbbf7 --reason "Not our repo"
 bridge logs
 bridge logs --follow
 runner run acme/app
@@ -94,10 +99,11 @@ runner logs --follow
 runner run acme/app --executor container --image worker --secret anthropic=key
 runner run acme/app --clone -- my-agent --task {task_file}
 mcp install
+mcp install --yes
 mcp --agent desk --repo acme/app
 mcp uninstall
 mcp call list_agents
-mcp call send_message '{"to": "desk", "body": "done"}'
+mcp call send_message '{"to": "fox", "body": "done"}'
 host acme/app --serve merge-queue
 stand-down merge-queue
 stand-up merge-queue
@@ -109,6 +115,6 @@ version
 version --json
 shim install
 shim uninstall
-completions bash >> ~/.bashrc
+completions bash > ~/.local/share/bash-completion/completions/multiclaude-hybrid
 completions fish > ~/.config/fish/completions/multiclaude-hybrid.fish
 man ~/.local/share/man/man1"#;
