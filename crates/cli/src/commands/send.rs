@@ -123,7 +123,7 @@ impl SendArgs {
 
     async fn wait(&self, session: &Session, at: &InRepo, sent: Message, goal: Goal) -> Outcome {
         let limit = self.wait_timeout.or(session.limit);
-        let (message, end) = message::wait(session, at, sent, goal, limit).await?;
+        let (end, message) = message::wait(session, at, sent, goal, limit).await?;
         session.out.show(&message, || receipt::text(&message))?;
         match end {
             End::Reached => Ok(()),

@@ -1,11 +1,12 @@
 //! Waiting until a message has come as far as its sender wants.
 
-use super::display::{Display, end_line};
+use super::follow::follow;
 use super::waiting::Waiting;
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Exit, Outcome};
 use crate::session::{InRepo, Session};
 use clap::ValueEnum;
 use multiclaude_hybrid_client::protocol::message::{Message, MessageStatus};
+use std::iter::successors;
 use std::time::Duration;
 
 /// The pause before the first look; each one after it is half as long again.
@@ -51,68 +52,32 @@ pub fn how_far(message: &Message) -> &'static str {
 }
 
 /// Looks at a message until it has come as far as `goal`, has failed, `limit` is
-/// over, or Ctrl-C ends the looking. Answers the message as it was last seen.
+/// over, or Ctrl-C ends the looking. Returns the message as it was last seen.
 pub async fn wait(
     session: &Session,
     at: &InRepo,
     sent: Message,
     goal: Goal,
     limit: Option<Duration>,
-) -> Outcome<(Message, End)> {
-    let id = sent.id.clone();
-    tokio::select! {
-        // Ctrl-C counts from before the first line of progress.
-        biased;
-        _ = tokio::signal::ctrl_c() => {
-            end_line();
-            Err(Failure::new("no longer waiting; the message stands")
-                .exit(Exit::Interrupted)
-                .hint(format!(
-                    "do not send it again; see how far it comes: multiclaude-hybrid receipt {id} \
-                     --repo {}",
-                    at.repo
-                )))
-        }
-        ended = look(session, at, sent, goal, limit) => ended,
-    }
-}
-
-/// An outage of the coordinator is waited out: the message goes on without us.
-async fn look(
-    session: &Session,
-    at: &InRepo,
-    sent: Message,
-    goal: Goal,
-    limit: Option<Duration>,
-) -> Outcome<(Message, End)> {
-    let mut display = Display::new(session);
-    let mut waiting = Waiting::new(limit).answered();
-    let (mut message, mut pause) = (sent, FIRST);
-    let mut news = how_far(&message).to_owned();
-    loop {
-        let over = || waiting.is_over().then_some(End::TimedOut);
-        if let Some(end) = goal.end(&message).or_else(over) {
-            display.clear();
-            return Ok((message, end));
-        }
-        display.say(news.clone());
-        display.pause(waiting.pause(pause)).await;
-        pause = (pause * 3 / 2).min(LONGEST);
-        match waiting.look(at.client.receipt(&message.id)).await {
-            Ok(Some(now)) => {
-                how_far(&now).clone_into(&mut news);
-                message = now;
-            }
-            Ok(None) => news = waiting.trouble().unwrap_or_default(),
-            Err(failure) if failure.exit == Exit::TimedOut => {
-                display.clear();
-                return Ok((message, End::TimedOut));
-            }
-            Err(failure) => {
-                display.clear();
-                return Err(failure);
-            }
-        }
+) -> Outcome<(End, Message)> {
+    let hint = format!(
+        "do not send it again; see how far it comes: multiclaude-hybrid receipt {} --repo {}",
+        sent.id, at.repo
+    );
+    let mut last = Some(sent.clone());
+    let done = follow(
+        (session, Waiting::new(limit).answered()),
+        &mut last,
+        successors(Some(FIRST), |pause| Some((*pause * 3 / 2).min(LONGEST))),
+        async || at.client.receipt(&sent.id).await,
+        |message| goal.end(message).is_none().then(|| how_far(message).to_owned()),
+        ("message", hint),
+    )
+    .await;
+    let message = last.unwrap_or(sent);
+    match done {
+        Err(failure) if failure.exit != Exit::TimedOut => Err(failure),
+        _ => Ok((goal.end(&message).unwrap_or(End::TimedOut), message)),
     }
 }
 

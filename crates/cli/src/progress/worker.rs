@@ -1,12 +1,12 @@
 //! Following a worker to its end.
 
-use super::display::{Display, end_line};
 use super::waiting::Waiting;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::output::line;
 use crate::session::{InRepo, Session};
 use multiclaude_hybrid_client::protocol::SpawnId;
 use multiclaude_hybrid_client::protocol::spawn::{PROGRESS_MAX, SpawnRequest, SpawnStatus};
+use std::iter::repeat;
 use std::time::Duration;
 
 /// Between two looks: one D1 statement each.
@@ -38,65 +38,27 @@ pub async fn follow(
     session: &Session,
     at: &InRepo,
     id: &SpawnId,
-    request: Option<SpawnRequest>,
+    mut request: Option<SpawnRequest>,
 ) -> Outcome<SpawnRequest> {
-    let again = || {
-        format!(
-            "wait again: multiclaude-hybrid workers wait {id} --repo {0}; cancel it: \
-             multiclaude-hybrid workers cancel {id} --repo {0}",
-            at.repo
-        )
-    };
-    tokio::select! {
-        ended = to_its_end(session, at, id, request) => {
-            ended.map_err(|failure| match failure.exit {
-                Exit::TimedOut => failure.hint(again()),
-                _ => failure,
-            })
-        }
-        _ = tokio::signal::ctrl_c() => {
-            end_line();
-            Err(Failure::new("no longer waiting; the request stands")
-                .exit(Exit::Interrupted)
-                .hint(again()))
-        }
-    }
-}
-
-/// An outage of the coordinator is waited out: the worker goes on without it.
-async fn to_its_end(
-    session: &Session,
-    at: &InRepo,
-    id: &SpawnId,
-    request: Option<SpawnRequest>,
-) -> Outcome<SpawnRequest> {
+    let hint = format!(
+        "wait again: multiclaude-hybrid workers wait {id} --repo {0}; cancel it: \
+         multiclaude-hybrid workers cancel {id} --repo {0}",
+        at.repo
+    );
     let waiting = Waiting::new(session.limit);
-    let mut waiting = if request.is_some() { waiting.answered() } else { waiting };
-    let mut display = Display::new(session);
-    let mut request = request;
-    loop {
-        if let Some(request) = request.take() {
-            if matches!(request.status, SpawnStatus::Completed | SpawnStatus::Failed) {
-                display.clear();
-                return Ok(request);
-            }
-            display.say(progress_text(&request));
-            display.pause(waiting.pause(EVERY)).await;
-            if let Err(over) = waiting.check() {
-                display.clear();
-                return Err(over);
-            }
-        }
-        match waiting.look(at.client.worker(id)).await {
-            Ok(Some(now)) => request = Some(now),
-            Ok(None) => {
-                display.say(waiting.trouble().unwrap_or_default());
-                display.pause(waiting.pause(EVERY)).await;
-            }
-            Err(failure) => {
-                display.clear();
-                return Err(failure);
-            }
-        }
-    }
+    let waiting = if request.is_some() { waiting.answered() } else { waiting };
+    let has_ended = |status| matches!(status, SpawnStatus::Completed | SpawnStatus::Failed);
+    let done = super::follow::follow(
+        (session, waiting),
+        &mut request,
+        repeat(EVERY),
+        async || at.client.worker(id).await,
+        |request| (!has_ended(request.status)).then(|| progress_text(request)),
+        ("request", hint.clone()),
+    );
+    done.await.map_err(|failure| match failure.exit {
+        Exit::TimedOut => failure.hint(hint),
+        _ => failure,
+    })?;
+    request.ok_or_else(|| Failure::new("the request was not seen"))
 }
