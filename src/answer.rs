@@ -1,4 +1,4 @@
-//! What handlers answer.
+//! The answers of handlers.
 
 use crate::error::ApiError;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! Bearer token → [`Caller`], and whom it may act for.
+//! Bearer token → [`Caller`], and the agents that it may act for.
 
 use crate::caller::{Admin, Caller, Participant, RepoCaller, TokenMaker};
 use crate::context::Context;
@@ -129,8 +129,7 @@ pub async fn not_revoked(context: &Context, caller: &Caller) -> Result<(), ApiEr
 
 /// The agent `name`, if the caller may act for it; 403, naming `field`, if not.
 ///
-/// What the isolate remembers is believed for a yes; before a no it looks into
-/// D1 again.
+/// A cached holder is enough to allow. D1 is read again before refusing.
 pub async fn acting_for(
     context: &Context,
     caller: &RepoCaller,
@@ -140,7 +139,7 @@ pub async fn acting_for(
 ) -> Result<Holder, ApiError> {
     let principal = caller.principal();
     let mailbox = mailbox_name(&caller.repo, name);
-    // A caller that says which incarnation it is gets that one, or an error.
+    // A caller that names its incarnation gets that one, or an error.
     let is_wanted = |holder: &Holder| incarnation.is(&holder.id);
     let known = cache::holder(&mailbox, context.now).filter(is_wanted);
     if let Some(holder) = known.filter(|holder| principal.acts_for(&holder.owner)) {

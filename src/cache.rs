@@ -1,7 +1,7 @@
-//! What an isolate remembers of D1: positive facts only, for at most 60 s.
+//! Facts from D1 that an isolate remembers: positive ones only, for at most 60 s.
 //!
-//! That is how long a revoked token or a changed owner can go unnoticed by
-//! other isolates. A refusal looks into D1 again first.
+//! A revoked token or a changed owner can go unnoticed by other isolates for so long.
+//! D1 is read again before a request is refused.
 
 use crate::caller::Caller;
 use crate::store::agents::Holder;

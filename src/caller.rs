@@ -17,9 +17,9 @@ use std::rc::Rc;
 pub struct Caller {
     /// Names the token; not a secret.
     pub token_id: String,
-    /// Whom it speaks for.
+    /// The kind and the owner of the token.
     pub principal: Principal,
-    /// What the token covers.
+    /// The repos and accounts that the token covers.
     pub scopes: Vec<Scope>,
     /// When the token ends, if it does.
     pub expires_at: Option<Ms>,
@@ -33,11 +33,11 @@ pub struct RepoCaller {
     pub repo: Repo,
 }
 
-/// A caller that registers agents, sends messages and claims requests: no admin.
+/// A caller that registers agents, sends messages and claims requests: not an admin.
 #[derive(Debug)]
 pub struct Participant(RepoCaller);
 
-/// A caller that may make tokens at all: an admin or a service.
+/// A caller that may make tokens: an admin or a service.
 #[derive(Debug)]
 pub struct TokenMaker(pub Rc<Caller>);
 
@@ -123,7 +123,7 @@ impl Caller {
         })
     }
 
-    /// What `GET /v1/whoami` answers.
+    /// The answer to `GET /v1/whoami`.
     pub fn who(&self) -> WhoAmI {
         WhoAmI {
             token_id: self.token_id.clone(),
@@ -134,8 +134,8 @@ impl Caller {
         }
     }
 
-    /// 403 unless the caller may make this token: an admin every one, a service
-    /// a user's that reaches no further than its own.
+    /// 403 unless the caller may make this token. An admin may make any token. A service
+    /// may make user tokens within its own scope.
     pub fn may_make(&self, token: &Token) -> Result<(), ApiError> {
         match (self.principal.kind, token.kind) {
             (TokenKind::Admin, _) => Ok(()),
@@ -152,7 +152,7 @@ impl Caller {
         }
     }
 
-    /// When a token that it makes ends at the latest: a service's with its own.
+    /// The latest end of a token that it makes: a service's own end.
     pub fn latest_end(&self) -> Option<Timestamp> {
         self.expires_at.filter(|_| self.principal.kind == TokenKind::Service).map(Timestamp)
     }
@@ -189,20 +189,19 @@ impl RepoCaller {
         &self.caller
     }
 
-    /// Whom the token speaks for.
+    /// The kind and the owner of the token.
     pub fn principal(&self) -> &Principal {
         &self.caller.principal
     }
 
-    /// 403 unless the caller may act for an agent of `owner`: where mail goes
-    /// is as good as reading it, so managing is not enough.
+    /// 403 unless the caller may act for an agent of `owner`. Changing the endpoint
+    /// redirects messages, so [`RepoCaller::manages`] is not enough.
     pub fn acts_for(&self, owner: &Owner) -> Result<(), ApiError> {
         if self.principal().acts_for(owner) {
             return Ok(());
         }
         Err(forbidden(
-            "Where an agent's messages go is changed by its owner's tokens and service tokens of \
-             the repo alone.",
+            "Only the owner's tokens and service tokens of the repo can change an agent's endpoint.",
         ))
     }
 

@@ -1,4 +1,4 @@
-//! One request: what it asks for, and what it may use.
+//! One request, and what its handler may use.
 
 use crate::clock;
 use crate::cost::Cost;
@@ -74,7 +74,7 @@ impl Context {
         found.map_or("", |(_, text)| text)
     }
 
-    /// The repo of the path. Handlers get it with who calls, or check a signature first.
+    /// The repo of the path. Handlers get it with the caller, or check a signature first.
     pub fn repo(&self) -> Result<Repo, ApiError> {
         let text = self.part("repo");
         Repo::parse(text).map_err(|error| {
@@ -88,7 +88,7 @@ impl Context {
         host(&self.url)
     }
 
-    /// For the log: who calls.
+    /// For the log: the caller.
     pub fn note_caller(&self, token_id: &str) {
         self.cost.caller.replace(Some(token_id.to_owned()));
     }
@@ -99,7 +99,7 @@ impl Context {
         self.cost.rows.set(self.cost.rows.get() + rows);
     }
 
-    /// Does something that the answer need not wait for.
+    /// Does work that the answer does not wait for.
     pub fn after_answer(&self, work: impl Future<Output = ()> + 'static) {
         self.runtime.wait_until(work);
     }

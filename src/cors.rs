@@ -1,18 +1,18 @@
-//! Cross-origin requests: off unless `ALLOWED_ORIGINS` names the origin, and
-//! the headers that keep browsers from doing more than they were asked for.
+//! Cross-origin requests, which are refused unless `ALLOWED_ORIGINS` names the origin,
+//! and the security headers of every answer.
 
 use worker::Headers;
 
-/// What a page may send beside a plain request.
+/// Headers that a page may send.
 const REQUEST_HEADERS: &str =
     "authorization, content-type, idempotency-key, agent-id, if-match, prefer";
-/// What a page may read of an answer.
+/// Headers that a page may read.
 const ANSWER_HEADERS: &str = "etag, link, retry-after, x-request-id";
-/// Seconds that a browser may remember what is allowed.
+/// Seconds that a browser may remember a preflight.
 const MAX_AGE: &str = "86400";
-/// An answer of the API is data: nothing in it is to be run or framed.
+/// An answer of the API is data: a browser must not run or frame it.
 const DATA_ONLY: &str = "default-src 'none'; frame-ancestors 'none'";
-/// A browser that was here over https never tries http.
+/// A browser that has used https never tries http.
 const HTTPS_ONLY: &str = "max-age=31536000";
 
 /// Reads `ALLOWED_ORIGINS`: origins, separated by commas, or `*`.
@@ -36,7 +36,7 @@ pub fn parse(list: &str) -> Result<Vec<String>, String> {
         .collect()
 }
 
-/// Sets the headers of data, which is not to be kept, run or framed.
+/// Sets the headers of data, which a browser must not keep, run or frame.
 pub fn data_only(headers: &Headers) -> worker::Result<()> {
     headers.set("cache-control", "no-store")?;
     headers.set("content-security-policy", DATA_ONLY)
@@ -52,7 +52,7 @@ pub fn secure(headers: &Headers, url: &str) -> worker::Result<()> {
     Ok(())
 }
 
-/// Sets the headers for pages of other origins, where some may call.
+/// Sets the headers for pages of other origins.
 pub fn cross(
     headers: &Headers,
     origin: Option<&str>,
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origins_are_read_and_what_is_none_is_refused() {
+    fn origins_are_read_and_anything_else_is_refused() {
         let two = parse("https://a.example, http://localhost:3000,").unwrap();
         assert_eq!(two, ["https://a.example", "http://localhost:3000"]);
         assert_eq!(parse("").unwrap(), Vec::<String>::new());

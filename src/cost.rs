@@ -1,9 +1,8 @@
-//! What the log shows of a request: its route, its caller and its cost.
+//! The facts about a request for the log: its route, its caller and its cost.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// What is known of a request so far.
 #[derive(Debug, Default)]
 pub struct Cost {
     /// The pattern of its path; empty if there is none.

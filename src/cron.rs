@@ -1,7 +1,7 @@
-//! Runs every minute: mailboxes that a crash left open after their agent was
-//! deregistered are closed; leases expire that no request has looked at; the outbox of
-//! requests for workers is drained; old requests, callbacks and entries of the audit log
-//! go. A mailbox's own alarm does everything else.
+//! Runs every minute: closes mailboxes that a crash left open after their agent was
+//! deregistered, expires leases that no request has checked, drains the outbox of requests
+//! for workers, and deletes old requests, callbacks and entries of the audit log. A
+//! mailbox's own alarm does everything else.
 
 use crate::error::ApiError;
 use crate::mailbox::{Command, Door, Refused};
@@ -13,9 +13,9 @@ use multiclaude_hybrid_core::registry::Row;
 use multiclaude_hybrid_protocol::{AuditId, Timestamp};
 use worker::Env;
 
-/// How long a signed callback could be played back, in ms, with a margin.
+/// How long a signed callback could be replayed, in ms, with a margin.
 const KEEP_SIGNATURES: i64 = 15 * 60 * 1000;
-/// Tombstones looked after in one run.
+/// Tombstones whose mailbox is closed in one run.
 const BATCH: u32 = 50;
 
 /// One run. A fault is logged; the next run tries again.
@@ -28,16 +28,15 @@ pub async fn run(env: &Env) {
     outbox::drain(env, None, Made::Both).await;
 }
 
-/// Leases expire, and old rows go.
+/// Expires leases, and deletes old rows.
 async fn clean_up(env: &Env) -> Result<(), ApiError> {
     let settings = settings::get(env)?;
     let (db, timing) = (Db::new(env)?, &settings.timing);
     let now = clock::now();
     leases::expire(&db, None, now, timing).await?;
     spawns::purge(&db, now - timing.keep_spawns).await?;
-    // As long as the key of a message: an outbox may repeat for days. A repeat of
-    // the same signature is refused by its timestamp after five minutes, which
-    // no scale divides.
+    // As long as a message's key: an outbox may repeat for days. After five minutes, which
+    // TIME_SCALE does not divide, the timestamp refuses a repeat of the same signature.
     let keep = timing.keep_keys.max(KEEP_SIGNATURES);
     callbacks::purge(&db, now - keep).await?;
     let before = AuditId::new(Timestamp(now - timing.keep_audit), random::bytes()?);
@@ -49,7 +48,7 @@ async fn close_left_open(env: &Env) -> Result<(), ApiError> {
     let db = Db::new(env)?;
     // A deregistration that is under way closes its own mailbox.
     let before = clock::now() - settings.timing.seen_grain;
-    for tombstone in agents::unclosed(&db, before, BATCH).await? {
+    for tombstone in agents::pending_close(&db, before, BATCH).await? {
         if let Err(error) = close(env, &db, &tombstone).await {
             log::fault("close", &format!("{}: {error}", tombstone.agent.name));
         }
@@ -61,9 +60,9 @@ async fn close(env: &Env, db: &Db, tombstone: &Row) -> Result<(), ApiError> {
     let agent = &tombstone.agent;
     let door = Door::of(env, &agent.repo, &agent.name)?;
     match door.command(&Command::close(tombstone), "").await {
-        // If a newer incarnation has the mailbox, this one is closed, too.
+        // A newer incarnation has the mailbox: this one is closed.
         Ok(()) | Err(Refused::Stale) => {
-            agents::closed(db, &agent.repo, &agent.name, tombstone.version).await
+            agents::mark_closed(db, &agent.repo, &agent.name, tombstone.version).await
         }
         Err(refused) => Err(refused.into()),
     }

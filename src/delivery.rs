@@ -1,6 +1,6 @@
-//! One signed POST to an endpoint: with a timeout, without following
-//! redirects. The status is the answer; only the JSON of a good one can add to it. At
-//! most 4 KiB of a body are read, and for a short time.
+//! One signed POST to an endpoint: with a timeout, without following redirects. The
+//! status is the answer. A 2xx JSON body may also report acked or seen; at most 4 KiB of
+//! it are read, for a short time.
 
 use crate::clock;
 use futures_util::StreamExt;
@@ -18,9 +18,9 @@ use worker::{AbortSignal, Delay, Headers, Response, js_sys, web_sys};
 
 /// Bytes of an answer that are read.
 const ANSWER_MAX: usize = 4096;
-/// How long to wait for a body that is not used. A connection can be used again only
-/// once its answer was read: without this each push would open another one.
-const REST: Duration = Duration::from_millis(100);
+/// How long to read a body that is not used. A connection can be reused only once its
+/// answer was read: without this each push would open another one.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A payload to be posted.
 pub struct Post {
@@ -34,7 +34,7 @@ pub struct Post {
     pub secrets: Vec<Secret>,
 }
 
-/// Posts. Answers the outcome on the wire, and how many ms it took.
+/// Posts. Returns the outcome on the wire, and how many ms it took.
 pub async fn post(post: &Post, timing: &Timing) -> (Answer, Ms) {
     let started = clock::now();
     let timeout = u32::try_from(timing.push_timeout).unwrap_or(u32::MAX);
@@ -79,9 +79,9 @@ async fn exchange(
     let answered_at = Timestamp(clock::now());
     let retry_after_secs =
         retry_after.and_then(|text| retry_after::read(text.trim_ascii(), answered_at));
-    let has_report = is_good_json(&response)?;
+    let has_report = may_report(&response)?;
     let body = Duration::from_millis(timing.push_body.unsigned_abs());
-    let within = if has_report { body } else { REST };
+    let within = if has_report { body } else { DRAIN_TIMEOUT };
     let read = Box::pin(read_body(&mut response));
     // A body that breaks or is slow changes nothing; dropping it cancels the rest.
     let report = match select(read, Delay::from(within)).await {
@@ -91,8 +91,8 @@ async fn exchange(
     Ok(Answer::Status { code, report, retry_after_secs })
 }
 
-/// Can the body add to the status? Only JSON with a 2xx.
-fn is_good_json(response: &Response) -> worker::Result<bool> {
+/// May the body report acked or seen? Only JSON with a 2xx.
+fn may_report(response: &Response) -> worker::Result<bool> {
     let content_type = response.headers().get("content-type")?.unwrap_or_default();
     let is_json = content_type
         .split(';')

@@ -1,4 +1,4 @@
-//! An agent's endpoint: checked, and put in force by its mailbox.
+//! Checks an agent's endpoint, and configures its mailbox.
 
 use crate::context::{self, Context};
 use crate::error::ApiError;
@@ -6,13 +6,13 @@ use crate::mailbox::Command;
 use crate::mailbox::command::Configured;
 use crate::mailbox::door::{self, ask};
 use multiclaude_hybrid_core::endpoint::{self, EndpointError, ParsedUrl, Rules};
-use multiclaude_hybrid_core::mailbox::{Configuration, Kind};
+use multiclaude_hybrid_core::mailbox::{ConfigureRequest, Kind};
 use multiclaude_hybrid_core::registry::Row;
 use multiclaude_hybrid_protocol::agent::{ENDPOINT_MAX, EndpointChange};
 use multiclaude_hybrid_protocol::error::FieldError;
 use multiclaude_hybrid_protocol::webhook::Secret;
 
-/// Checks an endpoint against the rules, and makes it canonical.
+/// Checks an endpoint against the rules, and returns it in its canonical form.
 pub fn check_endpoint(
     change: EndpointChange,
     context: &Context,
@@ -43,16 +43,16 @@ pub fn check_endpoint(
     Ok(EndpointChange::Set(href))
 }
 
-/// What a request asks for, beside what the row says.
+/// The parts of a request that are not in the row.
 #[derive(Clone, Copy)]
 pub struct Asked {
-    /// It names the endpoint, even if it is the one that is set already.
+    /// It sets the endpoint, even if to the same URL.
     pub sets_endpoint: bool,
-    /// A generated secret replaces the one in force.
+    /// Replace the secret by a generated one.
     pub rotate: bool,
 }
 
-/// Configures the mailbox as its row says; answers a generated secret.
+/// Configures the mailbox as its row says; returns a generated secret.
 pub async fn configure(
     context: &Context,
     row: &Row,
@@ -61,7 +61,7 @@ pub async fn configure(
 ) -> Result<Option<String>, ApiError> {
     let agent = &row.agent;
     let command = Command::Configure {
-        wish: Configuration {
+        request: ConfigureRequest {
             kind: Some(Kind::Agent),
             agent_id: agent.id.clone(),
             owner: agent.owner.clone(),

@@ -1,6 +1,6 @@
-//! What goes wrong in a request, and the only place that makes a response of
-//! it. Handlers and stores return [`ApiError`]; a fault of ours keeps its
-//! cause for the log and gives the client a request id.
+//! Failures of requests, and the only place that makes a response of one. Handlers and
+//! stores return [`ApiError`]; an internal error keeps its cause for the log and gives
+//! the client a request id.
 
 use multiclaude_hybrid_core::mailbox::Refused;
 use multiclaude_hybrid_protocol::ErrorCode;
@@ -23,7 +23,7 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// A failure the client can do something about; `detail` says what.
+    /// A failure that the client can fix; `detail` says how.
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         Self {
             code,
@@ -35,7 +35,7 @@ impl ApiError {
         }
     }
 
-    /// A fault of ours: `cause` goes to the log, not to the client.
+    /// An internal error: `cause` goes to the log, not to the client.
     pub fn internal(cause: impl Display) -> Self {
         Self {
             cause: Some(cause.to_string()),
@@ -198,19 +198,19 @@ impl From<Refused> for ApiError {
             Refused::MailboxFull => {
                 return Self::new(
                     ErrorCode::MailboxFull,
-                    "10000 messages wait in the recipient's mailbox already. Try again when it \
-                     has taken some.",
+                    "10000 messages are pending in the recipient's mailbox. Try again when some were \
+                     delivered.",
                 )
                 .retry_after(60);
             }
             Refused::IdempotencyMismatch => (
                 ErrorCode::IdempotencyMismatch,
-                "This Idempotency-Key was used for another message from this sender to this \
+                "This Idempotency-Key was used for different content from this sender to this \
                  recipient. Use a new key for a new message.",
             ),
             Refused::Stale => (
                 ErrorCode::Conflict,
-                "Somebody else changed this agent at the same moment. Look at it and try again.",
+                "A concurrent request changed this agent. Read it and try again.",
             ),
             Refused::NoEndpoint => (ErrorCode::NoEndpoint, "The agent has no endpoint."),
             Refused::Unavailable { cause } => return Self::unavailable("The mailbox", cause),
@@ -231,8 +231,8 @@ mod tests {
         entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
     }
 
-    /// Not everybody who reads an error calls the API: the client knows which of its
-    /// commands helps.
+    /// Many readers of an error do not call the API: the client knows which of its commands
+    /// helps.
     #[test]
     fn errors_state_facts_and_quote_no_call_of_the_api() {
         let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -240,7 +240,7 @@ mod tests {
         for path in files(&src) {
             let text = fs::read_to_string(&path).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap().lines();
-            // SQL is no error's text.
+            // SQL is not the text of an error.
             let quotes = |line: &&str| {
                 !line.trim_start().starts_with("//")
                     && !line.contains("DELETE FROM")

@@ -1,8 +1,8 @@
-//! What handlers list in their signatures. It is taken from the request, and checked,
-//! before the handler runs, in the order of the list: who calls comes first.
+//! Extractors: each parameter of a handler is read and validated from the request, in
+//! order, before the handler runs. The caller comes first.
 //!
-//! A repo's resource is reached through [`crate::caller::RepoCaller`], whose token covers the
-//! repo of the path: a handler that forgets to ask who calls does not know the repo.
+//! Only [`crate::caller::RepoCaller`], whose token covers the repo of the path, gives a
+//! handler the repo: a handler cannot forget to check the caller.
 
 use crate::answer::Handled;
 use crate::body;
@@ -11,17 +11,17 @@ use crate::error::ApiError;
 use multiclaude_hybrid_protocol::body::Body;
 use multiclaude_hybrid_protocol::{AgentId, AgentName, ErrorCode, MessageId, SpawnId, TokenId};
 
-/// Can be taken from a request.
+/// A parameter of a handler.
 #[expect(async_fn_in_trait, reason = "a Worker has one thread")]
 pub trait FromRequest: Sized {
-    /// Takes it, or says what is wrong with the request.
+    /// Reads and validates it.
     async fn from_request(context: &mut Context) -> Result<Self, ApiError>;
 }
 
-/// Serves a request with what it lists in its signature.
+/// A function that serves a request, with extractors as its parameters.
 #[expect(async_fn_in_trait, reason = "a Worker has one thread")]
 pub trait Handler<Listed> {
-    /// Takes what is listed, and runs.
+    /// Reads the parameters, and runs.
     async fn serve(self, context: Context) -> Handled;
 }
 
@@ -88,7 +88,7 @@ ids! {
 pub struct Incarnation(pub Option<AgentId>);
 
 impl Incarnation {
-    /// Does the caller mean this one, or say nothing?
+    /// Does the caller mean this one, or any?
     pub fn is(&self, id: &AgentId) -> bool {
         self.0.as_ref().is_none_or(|wanted| wanted == id)
     }

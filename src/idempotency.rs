@@ -32,7 +32,7 @@ impl FromRequest for IdempotencyKey {
     }
 }
 
-/// What is stored of a key's scope, and of what it was used for.
+/// The SHA-256 of `text`, as base64.
 pub fn hash(text: &str) -> String {
     STANDARD_NO_PAD.encode(Sha256::digest(text.as_bytes()))
 }

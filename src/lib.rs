@@ -1,33 +1,44 @@
 //! The coordinator: the Coordination API of multiclaude-hybrid as a
 //! Cloudflare Worker.
 //!
-//! A request flows one way, and no arrow goes back up:
+//! A request flows one way, and no file imports one to the left of it:
 //!
 //! ```text
-//! path → router → extract → handlers ─▶ core (may I, and what follows?), store (D1)
-//!                                     └▶ mailbox (Durable Object) ─▶ core ─▶ delivery
+//! path → router → auth → handlers → core → store or mailbox → delivery
 //! ```
 //!
-//! | module | what |
+//! The mailbox asks core, too, before each of its own steps. Core, the decisions, is
+//! `multiclaude_hybrid_core`; wire types are in `multiclaude_hybrid_protocol`. Neither
+//! knows of Workers.
+//!
+//! | module | what it is |
 //! |---|---|
 //! | [`path`] | the canonical path |
 //! | [`router`] | every route on one line |
-//! | [`context`], [`cost`] | one request: what it asks for and may use; what it has cost |
-//! | [`extract`], [`query`], [`idempotency`], [`body`] | what a handler lists in its signature |
-//! | [`auth`], [`caller`], [`cache`] | bearer token → caller → caller in a repo |
-//! | [`handlers`], [`answer`] | one file per resource |
-//! | [`optimistic`] | changes that are tried again until no other came between |
+//! | [`context`] | one request, and what a handler may use |
+//! | [`cost`] | what the log shows of a request |
+//! | [`extract`] | the parameters of handlers: read and validated from the request |
+//! | [`query`] | the parameters of the query |
+//! | [`idempotency`] | the header `Idempotency-Key` |
+//! | [`body`] | the body, of limited size |
+//! | [`auth`] | bearer token → caller → caller in a repo |
+//! | [`caller`] | the types of callers, and their rights |
+//! | [`cache`] | callers and holders that an isolate remembers |
+//! | [`handlers`] | one file per resource |
+//! | [`answer`] | the answers of handlers |
+//! | [`optimistic`] | retries a change until no other one has interfered |
 //! | [`store`] | D1, one file per table |
 //! | [`mailbox`] | the Durable Object, one per agent |
-//! | [`endpoint`], [`delivery`] | an agent's endpoint is checked; one signed POST |
+//! | [`endpoint`] | checks an agent's endpoint, and configures its mailbox |
+//! | [`delivery`] | one signed POST |
 //! | [`error`] | the only place where a status is chosen for a failure |
 //! | [`spawns`] | pushes requests for workers, notifies requesters of ends |
-//! | [`cron`] | runs every minute |
-//! | [`cors`] | other origins, and the headers of every answer |
-//! | [`settings`], [`clock`], [`random`], [`log`] | the edges |
-//!
-//! Decisions are in `multiclaude_hybrid_core`, wire types in
-//! `multiclaude_hybrid_protocol`; neither knows of Workers.
+//! | [`cron`] | the work of every minute |
+//! | [`cors`] | cross-origin requests, and the headers of every answer |
+//! | [`settings`] | the operator's secrets and variables |
+//! | [`clock`] | the only place that asks for the time |
+//! | [`random`] | the only place that asks for randomness |
+//! | [`log`] | one JSON line per request and per push |
 
 pub mod answer;
 pub mod auth;
@@ -63,7 +74,7 @@ use multiclaude_hybrid_protocol::ErrorCode;
 use std::rc::Rc;
 use worker::{Env, Request, Response, ScheduleContext, ScheduledEvent, event};
 
-/// Runs once an isolate.
+/// Runs once per isolate.
 #[event(start)]
 fn start() {
     console_error_panic_hook::set_once();
@@ -94,7 +105,7 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
     };
     let headers = response.headers_mut();
     headers.set("x-request-id", &request_id)?;
-    // The reference says itself what it may do and how long it keeps.
+    // The reference pages set their own CSP and cache headers.
     if error.is_some() || !handlers::reference::serves(cost.route.get()) {
         cors::data_only(headers)?;
     }
@@ -128,7 +139,7 @@ async fn serve(
     require_https(url, settings.allow_insecure)?;
     let segments = path::segments(&request.path())
         .map_err(|error| ApiError::parameter(ErrorCode::InvalidPath, "path", error))?;
-    // By its name: the crate's own type takes an unknown method for GET.
+    // Use the name: `worker::Method` maps unknown methods to GET.
     let method = request.inner().method();
     if method == "OPTIONS" {
         return options(&segments);
@@ -142,7 +153,7 @@ async fn serve(
     (route.handler)(context).await
 }
 
-/// `OPTIONS`: what is served at a path, to anybody.
+/// `OPTIONS`: the methods that a path serves; needs no token.
 fn options(segments: &[String]) -> Result<Response, ApiError> {
     let allowed = router::allowed(segments);
     if allowed.is_empty() {

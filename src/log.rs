@@ -1,6 +1,6 @@
 //! Structured logs: one JSON line per request, one per push attempt.
 //!
-//! Never a token, a secret or a message's body. Queries are left out too: a
+//! No line has a token, a secret or a message's body. Queries are left out, too: a
 //! careless client may have put a token there.
 
 use serde_json::json;
@@ -33,17 +33,17 @@ pub struct Answered<'a> {
     pub mailbox: u32,
     /// Rows that mailboxes wrote.
     pub rows: u32,
-    /// The error code, and the cause of a fault of ours.
+    /// The error code, and the cause of an internal error.
     pub error: Option<(&'a str, Option<&'a str>)>,
 }
 
-/// A JSON string. What is logged is ours or has been checked, so escaping is
-/// rarely needed, but never left out.
+/// A JSON string. Logged values are our own or were checked, so escaping is rarely needed,
+/// but never left out.
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
 
-/// Logs an answered request. Written by hand: this is on every request's path.
+/// Logs an answered request. The JSON is written by hand because this runs on every request.
 pub fn answered(entry: &Answered<'_>) {
     let caller = entry.caller.map_or_else(|| "null".to_owned(), quoted);
     let mut text = format!(
@@ -81,7 +81,7 @@ pub fn pushed(mailbox: &str, message: &str, attempt: u32, outcome: &str, ms: i64
     ));
 }
 
-/// Logs work that no request asked a mailbox for.
+/// Logs work that a mailbox does on its own.
 pub fn worked(mailbox: &str, what: &str, rows: u32) {
     line(&json!({ "event": "mailbox", "mailbox": mailbox, "what": what, "rows": rows }));
 }

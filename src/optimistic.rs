@@ -1,14 +1,14 @@
-//! Changes that are written only if the row that they were decided on is still the same.
+//! Retries a change that is written only if its row is still the one it was decided on.
 
 use crate::error::ApiError;
 use multiclaude_hybrid_protocol::ErrorCode;
 
-/// Tries of one change. Each time one of those that write at once succeeds, so this is
-/// also how many may.
+/// Tries of one change. One of N concurrent writers succeeds per round, so this is also
+/// the largest N.
 const TRIES: u32 = 32;
 
-/// Reads, decides and writes again until no other change came between. An attempt answers
-/// `None` if one did.
+/// Runs `attempt`, which reads, decides and writes, until it succeeds. It returns `None`
+/// if another change was faster.
 pub async fn until_written<T>(
     mut attempt: impl AsyncFnMut() -> Result<Option<T>, ApiError>,
 ) -> Result<T, ApiError> {
@@ -19,7 +19,6 @@ pub async fn until_written<T>(
     }
     Err(ApiError::new(
         ErrorCode::Conflict,
-        "Others changed the same thing at the same moment, again and again. Nothing was changed. \
-         Try again.",
+        "Too many concurrent requests changed the same thing. Nothing was changed. Try again.",
     ))
 }

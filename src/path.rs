@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 /// Why a path has no canonical form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
-    /// An escape that is no UTF-8.
+    /// An escape that is not UTF-8.
     #[error("has the segment \"{0}\", which is not UTF-8 once unescaped")]
     Utf8(String),
     /// An empty segment, `.` or `..`, or a slash inside a name.

@@ -14,8 +14,8 @@ const LIMIT: (u32, u32) = (100, 500);
 /// The parameters of a request.
 pub struct Query(Vec<(String, String)>);
 
-/// A whole number in digits and nothing else (Rust's own parser takes `+5`); one that is
-/// too large is the largest.
+/// A whole number of digits only (Rust's own parser accepts `+5`); a number that is too
+/// large becomes the largest one.
 pub fn digits(text: &str) -> Option<u32> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().unwrap_or(u32::MAX))

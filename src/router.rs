@@ -22,7 +22,7 @@ pub struct Route {
     pub method: Method,
     /// The pattern; `{repo}` stands for `owner/repo`.
     pub pattern: &'static str,
-    /// What serves it.
+    /// The handler.
     pub handler: Handler,
 }
 
@@ -73,7 +73,7 @@ routes! {
     Get    "/v1/repos/{repo}/audit" => audit::list;
 }
 
-/// The parts of the path that `pattern`, which fits, names.
+/// The parts of the path that `pattern` names; it must match.
 fn parts(pattern: &'static str, segments: &[String]) -> Parts {
     let named = pattern.split('/').skip(1).zip(segments).filter_map(|(part, segment)| {
         let name = part.strip_prefix('{')?.strip_suffix('}')?;
@@ -82,7 +82,7 @@ fn parts(pattern: &'static str, segments: &[String]) -> Parts {
     named.collect()
 }
 
-/// How many parameters `pattern` needs for `segments`, if it fits.
+/// How many parameters `pattern` has, if it matches `segments`.
 fn parameters(pattern: &str, segments: &[String]) -> Option<usize> {
     let mut count = 0;
     let mut parts = pattern.split('/').skip(1);

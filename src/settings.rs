@@ -1,4 +1,4 @@
-//! What the operator configured: secrets and variables, read once an isolate.
+//! The operator's secrets and variables, read once per isolate.
 
 use crate::cors;
 use crate::error::ApiError;
@@ -19,7 +19,7 @@ pub struct Settings {
     pub timing: Timing,
     /// Seals webhook secrets.
     pub keys: KeyRing,
-    /// Whose pages may call; none unless the operator says so.
+    /// Origins whose pages may call.
     pub allowed_origins: Vec<String>,
     /// The hash of the first admin token.
     pub admin_hash: Option<[u8; 32]>,

@@ -29,8 +29,8 @@ fn not_found() -> ApiError {
     Refused::AgentNotFound.into()
 }
 
-/// The row as it is to be shown.
-pub(super) fn shown(mut row: Row, context: &Context) -> Row {
+/// The row with the status that is shown: `stopped` if the agent is unseen.
+pub(super) fn with_presence(mut row: Row, context: &Context) -> Row {
     let agent = &mut row.agent;
     agent.status = presence::reported(
         agent.status,
@@ -42,11 +42,11 @@ pub(super) fn shown(mut row: Row, context: &Context) -> Row {
     row
 }
 
-pub(super) fn sets(endpoint: &EndpointChange) -> bool {
+pub(super) fn sets_endpoint(endpoint: &EndpointChange) -> bool {
     matches!(endpoint, EndpointChange::Set(_))
 }
 
-/// A secret belongs to an endpoint; without one it would be lost silently.
+/// 422 for a secret without an endpoint: it would be lost silently.
 pub(super) fn needs_endpoint(row: &Row, secret: Option<&Secret>) -> Result<(), ApiError> {
     if secret.is_none() || !row.agent.endpoint.is_empty() {
         return Ok(());
@@ -55,7 +55,7 @@ pub(super) fn needs_endpoint(row: &Row, secret: Option<&Secret>) -> Result<(), A
     Err(ApiError::fields(vec![FieldError::new("webhook_secret", message)]))
 }
 
-/// `GET …/agents`: who is registered.
+/// `GET …/agents`: the registered agents.
 pub async fn list(context: Context, caller: RepoCaller, query: Query) -> Handled {
     let filter = Filter {
         r#type: query.get("type").map(str::to_owned),
@@ -71,8 +71,8 @@ pub async fn list(context: Context, caller: RepoCaller, query: Query) -> Handled
     query.paged(&context, page)
 }
 
-/// The agent's row, if it is alive and, if the caller says which incarnation it means,
-/// that one.
+/// The agent's row, unless it is deregistered or not the incarnation that the caller
+/// names.
 pub async fn living(
     context: &Context,
     caller: &RepoCaller,
@@ -88,82 +88,81 @@ pub async fn living(
     }
 }
 
-/// `GET …/agents/{name}`: one agent, with how many messages wait for it.
+/// `GET …/agents/{name}`: one agent, with the number of its pending messages.
 pub async fn get(
     context: Context,
     caller: RepoCaller,
     name: AgentName,
     incarnation: Incarnation,
 ) -> Handled {
-    let mut row = shown(living(&context, &caller, &name, &incarnation).await?, &context);
+    let mut row = with_presence(living(&context, &caller, &name, &incarnation).await?, &context);
     let response = ask(&context, &caller.repo, &name, &Command::Waiting, "").await?;
     row.agent.waiting = Some(door::json::<WaitingCount>(response).await?.waiting);
     json(200, &row.agent)
 }
 
-/// `PATCH …/agents/{name}`: changes what is given; a heartbeat changes nothing.
+/// `PATCH …/agents/{name}`: changes the given fields; a heartbeat has none.
 pub async fn update(
     context: Context,
     caller: RepoCaller,
     name: AgentName,
     incarnation: Incarnation,
-    Json(mut wish): Json<AgentUpdate>,
+    Json(mut update): Json<AgentUpdate>,
 ) -> Handled {
-    wish.endpoint = check_endpoint(wish.endpoint, &context, "endpoint")?;
+    update.endpoint = check_endpoint(update.endpoint, &context, "endpoint")?;
     let mut row = until_written(async || {
         let row = living(&context, &caller, &name, &incarnation).await?;
-        updated(&context, &caller, row, &wish).await
+        updated(&context, &caller, row, &update).await
     })
     .await?;
-    if touches_endpoint(&wish) {
-        let asked = Asked { sets_endpoint: sets(&wish.endpoint), rotate: false };
-        let secret = wish.webhook_secret.as_ref();
+    if touches_endpoint(&update) {
+        let asked = Asked { sets_endpoint: sets_endpoint(&update.endpoint), rotate: false };
+        let secret = update.webhook_secret.as_ref();
         row.agent.webhook_secret = configure(&context, &row, secret, asked).await?;
     }
-    json(200, &shown(row, &context).agent)
+    json(200, &with_presence(row, &context).agent)
 }
 
-/// Setting the endpoint that is set already still makes the mailbox try at once.
-fn touches_endpoint(wish: &AgentUpdate) -> bool {
-    wish.endpoint != EndpointChange::Keep || wish.webhook_secret.is_some()
+/// Setting the same endpoint again still makes the mailbox push at once.
+fn touches_endpoint(update: &AgentUpdate) -> bool {
+    update.endpoint != EndpointChange::Keep || update.webhook_secret.is_some()
 }
 
-/// Writes a change of `row`, if there is anything worth writing. `None`: the row has
-/// changed since.
+/// Writes a change of `row`, if it is worth a write. `None`: the row has changed since.
 async fn updated(
     context: &Context,
     caller: &RepoCaller,
     row: Row,
-    wish: &AgentUpdate,
+    update: &AgentUpdate,
 ) -> Result<Option<Row>, ApiError> {
     caller.manages(&row.agent.owner)?;
-    if touches_endpoint(wish) {
+    if touches_endpoint(update) {
         caller.acts_for(&row.agent.owner)?;
     }
-    let next = registry::update(&row, wish, context.now);
-    needs_endpoint(&next, wish.webhook_secret.as_ref())?;
+    let next = registry::update(&row, update, context.now);
+    needs_endpoint(&next, update.webhook_secret.as_ref())?;
     let seen = row.agent.last_seen.0;
     let worth = presence::worth_writing(seen, context.now, &context.settings.timing);
-    if !registry::differs(&row, &next) && !worth && !touches_endpoint(wish) {
+    if !registry::differs(&row, &next) && !worth && !touches_endpoint(update) {
         return Ok(Some(row));
     }
-    let entry = change_entry(context, caller, &row, wish)?;
+    let entry = change_entry(context, caller, &row, update)?;
     let written = store::replace(context.db()?, Some(&row), &next, entry.as_ref()).await?;
     Ok(written.then_some(next))
 }
 
-/// The entry in the audit log: which fields were changed; none for a heartbeat.
+/// The entry in the audit log, with the changed fields; none for a heartbeat.
 fn change_entry(
     context: &Context,
     caller: &RepoCaller,
     row: &Row,
-    wish: &AgentUpdate,
+    update: &AgentUpdate,
 ) -> Result<Option<Entry>, ApiError> {
     let fields = [
-        ("endpoint", wish.endpoint != EndpointChange::Keep),
-        ("webhook_secret", wish.webhook_secret.is_some()),
-        ("type", wish.r#type.is_some()),
-        ("location", wish.location.is_some()),
+        ("endpoint", update.endpoint != EndpointChange::Keep),
+        ("webhook_secret", update.webhook_secret.is_some()),
+        ("type", update.r#type.is_some()),
+        ("location", update.location.is_some()),
     ];
     let fields = fields.into_iter().filter(|(_, changed)| *changed);
     let fields: Vec<_> = fields.map(|(name, _)| name).collect();
@@ -176,7 +175,7 @@ fn change_entry(
     Ok(Some(entry))
 }
 
-/// `POST …/heartbeats`: signs of life of a whole machine, one D1 batch.
+/// `POST …/heartbeats`: the heartbeats of a machine, one D1 batch.
 pub async fn heartbeats(
     context: Context,
     caller: Participant,
@@ -197,15 +196,15 @@ pub async fn heartbeats(
     text(200, results)
 }
 
-/// `DELETE …/agents/{name}`: ends the incarnation. On a tombstone it closes
-/// the mailbox again, which heals a deregistration that crashed half-way.
+/// `DELETE …/agents/{name}`: ends the incarnation. For a tombstone it closes the mailbox
+/// again, which repairs a deregistration that a crash interrupted.
 pub async fn delete(
     context: Context,
     caller: RepoCaller,
     name: AgentName,
     incarnation: Incarnation,
 ) -> Handled {
-    let grave = until_written(async || {
+    let tombstone = until_written(async || {
         let row = store::get(context.db()?, &caller.repo, &name).await?.ok_or_else(not_found)?;
         if !incarnation.is(&row.agent.id) {
             return Err(Refused::Superseded.into());
@@ -214,26 +213,26 @@ pub async fn delete(
         if row.deleted_at.is_some() {
             return Ok(Some(row));
         }
-        let grave = registry::tombstone(&row, context.now);
+        let tombstone = registry::tombstone(&row, context.now);
         let entry = caller.entry(&context, AuditAction::AgentDeregistered, name.as_str())?;
-        let written = store::replace(context.db()?, Some(&row), &grave, Some(&entry)).await?;
-        Ok(written.then_some(grave))
+        let written = store::replace(context.db()?, Some(&row), &tombstone, Some(&entry)).await?;
+        Ok(written.then_some(tombstone))
     })
     .await?;
     cache::forget_holder(&mailbox_name(&caller.repo, &name));
-    close(&context, &grave).await?;
+    close(&context, &tombstone).await?;
     nothing()
 }
 
 /// Closes the mailbox of a tombstone.
-async fn close(context: &Context, grave: &Row) -> Result<(), ApiError> {
-    let agent = &grave.agent;
-    let command = Command::close(grave);
+async fn close(context: &Context, tombstone: &Row) -> Result<(), ApiError> {
+    let agent = &tombstone.agent;
+    let command = Command::close(tombstone);
     match ask(context, &agent.repo, &agent.name, &command, "").await {
         Ok(_) => {}
         // A newer incarnation has the mailbox already: this one is closed.
         Err(error) if error.code == ErrorCode::Conflict => {}
         Err(error) => return Err(error),
     }
-    store::closed(context.db()?, &agent.repo, &agent.name, grave.version).await
+    store::mark_closed(context.db()?, &agent.repo, &agent.name, tombstone.version).await
 }

@@ -9,8 +9,8 @@ use crate::store::audit as store;
 use multiclaude_hybrid_protocol::AuditId;
 use multiclaude_hybrid_protocol::token::TokenKind;
 
-/// `GET …/audit`: who did what in the repo, the newest first, for service and
-/// admin tokens.
+/// `GET …/audit`: the audit log of the repo, the newest entry first, for service and admin
+/// tokens.
 pub async fn list(context: Context, caller: RepoCaller, query: Query) -> Handled {
     let kind = caller.principal().kind;
     if kind == TokenKind::User {

@@ -1,6 +1,5 @@
-//! Callbacks: what the endpoint that requests for workers are pushed to
-//! reports. Instead of a token, they carry a Standard Webhooks signature under
-//! the repo's secret.
+//! Callbacks: reports by the endpoint that requests for workers are pushed to. Instead of
+//! a token, they carry a Standard Webhooks signature under the repo's secret.
 
 use super::workers::{lease_lost, not_found};
 use crate::answer::{Handled, text};
@@ -25,17 +24,17 @@ use multiclaude_hybrid_protocol::{AuditId, ErrorCode, Repo, SpawnId, Timestamp};
 /// Characters of a `webhook-id`.
 const ID_MAX: usize = 255;
 
-/// What a callback claims to be, before it is believed.
+/// The signed headers of a callback, not yet verified.
 struct Claimed {
     webhook_id: String,
     timestamp: i64,
     signature: String,
 }
 
-/// `POST …/workers/{id}/callback`: starts, renews or ends what was pushed.
+/// `POST …/workers/{id}/callback`: starts, renews or ends a request that was pushed.
 pub async fn take(mut context: Context, id: SpawnId) -> Handled {
     let repo = context.repo()?;
-    // What cannot be valid costs neither a body nor a statement.
+    // Check the headers first: an invalid callback must not cost a body or a D1 statement.
     let claimed = claimed(&context)?.ok_or_else(invalid_signature)?;
     let body = body::text(&mut context.request).await?;
     verify_body(&context, &repo, &claimed, &body).await?;
@@ -68,20 +67,20 @@ async fn why_not(
     if store::taken(db, repo, webhook_id).await? {
         return Ok(ApiError::new(
             ErrorCode::CallbackReplayed,
-            "A callback of this webhook-id was taken already: this one changed nothing. If it is a \
-             repeat of your own, all is well; a new report needs a new webhook-id.",
+            "A callback with this webhook-id was received already: this one changed nothing. A new \
+             report needs a new webhook-id.",
         ));
     }
     spawns::get(db, repo, id).await?.ok_or_else(not_found)?;
     Ok(lease_lost())
 }
 
-/// The headers of a callback, if they could be those of a valid one.
+/// The headers of a callback, if they are well-formed and recent.
 fn claimed(context: &Context) -> Result<Option<Claimed>, ApiError> {
     let headers = context.request.headers();
     let header = |name| headers.get(name).map(Option::unwrap_or_default);
     let (webhook_id, signature) = (header(HEADER_ID)?, header(HEADER_SIGNATURE)?);
-    // A dot would blur where the id ends in what is signed.
+    // A dot would make the end of the id ambiguous in the signed text.
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let well_formed = (1..=ID_MAX).contains(&webhook_id.len()) && webhook_id.bytes().all(allowed);
     let now_secs = context.now.div_euclid(1000);
@@ -95,8 +94,7 @@ fn claimed(context: &Context) -> Result<Option<Claimed>, ApiError> {
     }))
 }
 
-/// Does the signature fit? Whatever does not, and whatever is missing, the
-/// answer is the same.
+/// 401 unless the signature matches. Every failure gives the same answer.
 async fn verify_body(
     context: &Context,
     repo: &Repo,
@@ -104,7 +102,7 @@ async fn verify_body(
     body: &str,
 ) -> Result<(), ApiError> {
     let stored = configs::get(context.db()?, repo).await?;
-    // Without an endpoint nothing was pushed that could call back.
+    // Without an endpoint nothing is pushed, so no callback is valid.
     let secrets = if stored.config.spawn_endpoint.is_empty() {
         Vec::new()
     } else {

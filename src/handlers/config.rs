@@ -21,7 +21,7 @@ use multiclaude_hybrid_protocol::token::TokenKind;
 use multiclaude_hybrid_protocol::webhook::Secret;
 use serde_json::json;
 
-/// Old secrets that are remembered until their day is over.
+/// Replaced secrets that are kept for 24 h.
 const OLD_SECRETS_MAX: usize = 3;
 
 /// Only service and admin tokens see the secret.
@@ -54,10 +54,10 @@ pub async fn get(context: Context, caller: RepoCaller) -> Handled {
 pub async fn put(
     context: Context,
     ConfigEditor(caller): ConfigEditor,
-    Json(mut wish): Json<ConfigWish>,
+    Json(mut request): Json<ConfigWish>,
 ) -> Handled {
-    let secret = wish.webhook_secret.take();
-    let mut config = wish.into_config(caller.repo.clone());
+    let secret = request.webhook_secret.take();
+    let mut config = request.into_config(caller.repo.clone());
     config.spawn_endpoint = checked_endpoint(config.spawn_endpoint, &context)?;
     let next = until_written(async || {
         let stored = store::get(context.db()?, &caller.repo).await?;
@@ -72,7 +72,7 @@ pub async fn put(
         match store::replace(context.db()?, stored.version, &next, context.now, &entry).await? {
             true => Ok(Some(next)),
             false if matched => Err(precondition_failed()),
-            // The caller asked for no certain version: the last one wins.
+            // The caller did not ask for a version: the last one wins.
             false => Ok(None),
         }
     })
@@ -113,9 +113,8 @@ fn precondition_failed() -> ApiError {
     )
 }
 
-/// `If-Match`, if the request has one, must name the version that stands;
-/// `false` if it has none. What compresses an answer on its way may have made
-/// the tag a weak one.
+/// `If-Match`, if the request has one, must name the current version; `false` if it has
+/// none. A compressing proxy may have weakened the tag.
 fn require_match(context: &Context, version: u32) -> Result<bool, ApiError> {
     let Some(wanted) = context.request.headers().get("if-match")? else {
         return Ok(false);
@@ -128,9 +127,9 @@ fn require_match(context: &Context, version: u32) -> Result<bool, ApiError> {
     if matches { Ok(true) } else { Err(precondition_failed()) }
 }
 
-/// The secrets after this PUT: the given one first, or, where an endpoint has
-/// none yet, a generated one; replaced ones go on for 24 h, or, without an
-/// endpoint, not at all.
+/// The secrets after this PUT. The given secret becomes the newest; if the endpoint has no
+/// secret yet, one is generated. Replaced secrets stay valid for 24 h. Without an endpoint
+/// they are dropped at once.
 fn secrets_after(
     context: &Context,
     stored: &Stored,

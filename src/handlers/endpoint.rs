@@ -15,8 +15,8 @@ use multiclaude_hybrid_protocol::AgentName;
 use multiclaude_hybrid_protocol::audit::AuditAction;
 use serde_json::json;
 
-/// `POST …/agents/{name}/endpoint/secret`: replaces the secret by a generated
-/// one, shown once. The old one goes on signing for 24 h.
+/// `POST …/agents/{name}/endpoint/secret`: replaces the secret by a generated one, shown
+/// once. The old one also signs for 24 h.
 pub async fn rotate(
     context: Context,
     caller: RepoCaller,
@@ -42,8 +42,8 @@ pub async fn rotate(
     json(200, &json!({ "webhook_secret": secret }))
 }
 
-/// `POST …/agents/{name}/endpoint/test`: sends `endpoint.test` and answers
-/// status, duration and error class.
+/// `POST …/agents/{name}/endpoint/test`: sends `endpoint.test` and returns status, duration
+/// and error class.
 pub async fn test(
     context: Context,
     caller: RepoCaller,

@@ -1,5 +1,5 @@
-//! Leases on requests for workers: claimed, renewed, ended. What they cost is
-//! in [`super::workers`].
+//! Leases on requests for workers: claimed, renewed, ended. [`super::workers`] lists their
+//! costs.
 
 use super::workers::{expire, lease_lost, not_found};
 use crate::answer::{Handled, nothing, text};
@@ -22,7 +22,7 @@ use multiclaude_hybrid_protocol::spawn::{Claim, Lease, SpawnStatus, WorkerUpdate
 use multiclaude_hybrid_protocol::{ErrorCode, Owner, Repo, SpawnId};
 use subtle::ConstantTimeEq;
 
-/// What a lease's token is bound to where it is sealed.
+/// The place that a lease's sealed token is bound to.
 fn place(repo: &Repo) -> String {
     format!("{repo}|lease")
 }
@@ -43,7 +43,7 @@ pub async fn claim(
     context: Context,
     caller: Participant,
     IdempotencyKey(key): IdempotencyKey,
-    OptionalJson(wish): OptionalJson<Claim>,
+    OptionalJson(offer): OptionalJson<Claim>,
 ) -> Handled {
     let owner: &Owner = &caller.principal().owner;
     let key = key.map(|key| idempotency::hash(&format!("{}\n{owner}\n{key}", caller.repo)));
@@ -56,12 +56,12 @@ pub async fn claim(
     entry.source = Source::Lease;
     let grant = Grant {
         repo: &caller.repo,
-        labels: &wish.labels,
+        labels: &offer.labels,
         owner,
         key: key.as_deref(),
         lease: &sealed,
         now: context.now,
-        ends: context.now + wish.lease_secs * context.settings.timing.second,
+        ends: context.now + offer.lease_secs * context.settings.timing.second,
         entry: &entry,
     };
     let claimed = match leases::claim(context.db()?, &grant, &context.settings.timing).await {
@@ -93,19 +93,19 @@ pub async fn update(
     context: Context,
     caller: Participant,
     id: SpawnId,
-    Json(wish): Json<WorkerUpdate>,
+    Json(update): Json<WorkerUpdate>,
 ) -> Handled {
     let (row, made) = until_written(async || {
         let row = store::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
-        let holds = holds(&context, &row, &wish.lease_token);
+        let holds = holds(&context, &row, &update.lease_token);
         let timing = &context.settings.timing;
-        let updated = lease::update(&row.held(), holds, &wish, context.now, timing);
+        let updated = lease::update(&row.held(), holds, &update, context.now, timing);
         let updated = updated.map_err(refused)?;
         if row.status != SpawnStatus::InProgress {
             // A repeat of the end changes nothing.
             return Ok(Some((row, None)));
         }
-        let written = write(&context, &caller, &row, &updated, &wish).await?;
+        let written = write(&context, &caller, &row, &updated, &update).await?;
         Ok(written.map(|row| {
             let made = made_by(row.status);
             (row, made)
@@ -138,34 +138,34 @@ fn refused(refusal: Refusal) -> ApiError {
     }
 }
 
-/// Writes what was decided, with its entry in the audit log. `None`: the row
-/// has changed since.
+/// Writes the decided update, with its entry in the audit log. `None`: the row has changed
+/// since.
 async fn write(
     context: &Context,
     caller: &RepoCaller,
     row: &Row,
     updated: &Updated,
-    wish: &WorkerUpdate,
+    update: &WorkerUpdate,
 ) -> Result<Option<Row>, ApiError> {
     let entry = |action| caller.entry(context, action, row.id.as_str());
     let db = context.db()?;
-    let action = audited(row, updated, wish);
-    if wish.status == Some(SpawnStatus::Pending) {
+    let action = audited(row, updated, update);
+    if update.status == Some(SpawnStatus::Pending) {
         let entry = entry(action.unwrap_or(AuditAction::WorkerReturned))?;
-        return leases::give_back(db, row, updated, wish, context.now, &entry).await;
+        return leases::give_back(db, row, updated, update, context.now, &entry).await;
     }
     let entry = action.map(entry).transpose()?;
-    leases::update(db, row, updated, wish, context.now, entry.as_ref()).await
+    leases::update(db, row, updated, update, context.now, entry.as_ref()).await
 }
 
 /// The action in the audit log: starts, ends and returns, not renewals.
-fn audited(row: &Row, updated: &Updated, wish: &WorkerUpdate) -> Option<AuditAction> {
+fn audited(row: &Row, updated: &Updated, update: &WorkerUpdate) -> Option<AuditAction> {
     match updated.status {
         SpawnStatus::Completed => Some(AuditAction::WorkerCompleted),
         SpawnStatus::Failed => Some(AuditAction::WorkerFailed),
         SpawnStatus::Pending => Some(AuditAction::WorkerReturned),
         SpawnStatus::InProgress
-            if wish.worker_name.is_some() && wish.worker_name != row.worker_name =>
+            if update.worker_name.is_some() && update.worker_name != row.worker_name =>
         {
             Some(AuditAction::WorkerStarted)
         }
@@ -173,7 +173,7 @@ fn audited(row: &Row, updated: &Updated, wish: &WorkerUpdate) -> Option<AuditAct
     }
 }
 
-/// Is this the token of the lease in force? Compared in constant time.
+/// Is this the token of the current lease? Compared in constant time.
 fn holds(context: &Context, row: &Row, token: &str) -> bool {
     let sealed = row.lease.as_deref().unwrap_or_default();
     let opened = context.settings.keys.open(sealed, &place(&row.repo));

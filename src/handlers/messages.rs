@@ -8,7 +8,7 @@ use crate::error::{ApiError, forbidden};
 use crate::extract::{Incarnation, Json};
 use crate::idempotency::{self, IdempotencyKey};
 use crate::mailbox::Command;
-use crate::mailbox::command::{List, NEXT, Send, SendingAgent, wire_fields};
+use crate::mailbox::command::{List, NEXT, SendingAgent, StoreMessage, wire_fields};
 use crate::mailbox::door::ask;
 use crate::query::{Query, digits};
 use multiclaude_hybrid_protocol::message::{MessageStatus, NewMessage, Report, Sender};
@@ -18,7 +18,7 @@ use multiclaude_hybrid_protocol::{AgentName, MessageId, Owner, Repo};
 use serde::Serialize;
 use worker::{Headers, Response};
 
-/// The longest time that an empty list is held, in seconds.
+/// The longest time that the answer of an empty list is held, in seconds.
 const WAIT_MAX: u32 = 25;
 
 /// The fields of a message's wire form that its sender decides.
@@ -37,8 +37,8 @@ struct SentFields<'a> {
     metadata: &'a Metadata,
 }
 
-/// `POST …/messages`: stores a message (201), or answers the first one under
-/// the same idempotency key (200).
+/// `POST …/messages`: stores a message (201), or returns the first one under the same
+/// idempotency key (200).
 pub async fn send(
     context: Context,
     caller: Participant,
@@ -59,16 +59,20 @@ pub async fn send(
     })?;
     let key = key.map(|key| {
         let scope = format!("{}\n{}\n{key}", caller.principal().owner, message.from);
-        let meant = format!("{}\n{fields}", message.ttl_seconds.unwrap_or(0));
-        (idempotency::hash(&scope), idempotency::hash(&meant))
+        // A TTL is at least 1, so 0 stands for none.
+        let content = format!("{}\n{fields}", message.ttl_seconds.unwrap_or(0));
+        (idempotency::hash(&scope), idempotency::hash(&content))
     });
-    let command =
-        Command::Send(Send { sender, key, ttl_secs: message.ttl_seconds, notice_for: None });
-    pass_on(ask(&context, &caller.repo, &message.to, &command, &fields).await?)
+    let command = Command::Send(StoreMessage {
+        sender,
+        key,
+        ttl_secs: message.ttl_seconds,
+        notice_for: None,
+    });
+    forward_body(ask(&context, &caller.repo, &message.to, &command, &fields).await?)
 }
 
-/// Checks that the caller may send as `from`, and answers the agent that is notified of
-/// a failure.
+/// 403 unless the caller may send as `from`. Returns the agent to notify of a failure.
 async fn sender(
     context: &Context,
     caller: &RepoCaller,
@@ -117,15 +121,15 @@ pub async fn list(
     });
     let response = ask(&context, &caller.repo, &name, &command, "").await?;
     let next = response.headers().get(NEXT)?;
-    let mut response = pass_on(response)?;
+    let mut response = forward_body(response)?;
     if let Some(next) = next {
         response.headers_mut().set("link", &query.next_link(&context, &next))?;
     }
     Ok(response)
 }
 
-/// The mailbox's answer, its body passed on unread.
-fn pass_on(response: Response) -> Handled {
+/// The mailbox's answer, with its body unread.
+fn forward_body(response: Response) -> Handled {
     let status = response.status_code();
     let (_, body) = response.into_parts();
     let headers = Headers::new();
@@ -152,11 +156,10 @@ fn wait(context: &Context, query: &Query) -> Result<u32, ApiError> {
 pub async fn receipt(context: Context, caller: RepoCaller, id: MessageId) -> Handled {
     let command =
         Command::Receipt { caller: caller.principal().clone(), seq: id.seq(), uuid: id.uuid_hex() };
-    pass_on(ask(&context, &caller.repo, id.agent(), &command, "").await?)
+    forward_body(ask(&context, &caller.repo, id.agent(), &command, "").await?)
 }
 
-/// `PATCH …/messages/{id}`: the recipient's side has it, its agent has seen it,
-/// or confirms it.
+/// `PATCH …/messages/{id}`: reports that a message was delivered, seen or acknowledged.
 pub async fn report(
     context: Context,
     caller: RepoCaller,
@@ -171,5 +174,5 @@ pub async fn report(
         uuid: id.uuid_hex(),
         report,
     };
-    pass_on(ask(&context, &caller.repo, id.agent(), &command, "").await?)
+    forward_body(ask(&context, &caller.repo, id.agent(), &command, "").await?)
 }

@@ -1,4 +1,5 @@
-//! One file per resource. What a handler lists in its signature was checked before it runs.
+//! One file per resource. The parameters of a handler are extractors: they were validated
+//! before it runs.
 
 pub mod agents;
 pub mod audit;

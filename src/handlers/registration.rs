@@ -1,6 +1,6 @@
-//! Agents are registered and renewed.
+//! Registers and renews agents.
 
-use super::agents::{needs_endpoint, sets, shown};
+use super::agents::{needs_endpoint, sets_endpoint, with_presence};
 use crate::answer::{Handled, json};
 use crate::caller::{Participant, RepoCaller};
 use crate::context::Context;
@@ -24,24 +24,24 @@ use serde_json::json;
 pub async fn register(
     context: Context,
     caller: Participant,
-    Json(mut wish): Json<Registration>,
+    Json(mut registration): Json<Registration>,
 ) -> Handled {
-    wish.endpoint = check_endpoint(wish.endpoint, &context, "endpoint")?;
-    let (status, row) = registered(&context, &caller, &wish).await?;
-    cache::forget_holder(&mailbox_name(&caller.repo, &wish.name));
-    let row = put_in_force(&context, row, &wish).await?;
-    json(status, &shown(row, &context).agent)
+    registration.endpoint = check_endpoint(registration.endpoint, &context, "endpoint")?;
+    let (status, row) = registered(&context, &caller, &registration).await?;
+    cache::forget_holder(&mailbox_name(&caller.repo, &registration.name));
+    let row = put_in_force(&context, row, &registration).await?;
+    json(status, &with_presence(row, &context).agent)
 }
 
-/// Configures the mailbox of `row`. If the same incarnation was renewed meanwhile, its
-/// newer row is the one that is put in force.
+/// Configures the mailbox of `row`, or of the newer row if the same incarnation was
+/// renewed in the meantime.
 async fn put_in_force(
     context: &Context,
     mut row: Row,
-    wish: &Registration,
+    registration: &Registration,
 ) -> Result<Row, ApiError> {
-    let secret = wish.webhook_secret.as_ref();
-    let asked = Asked { sets_endpoint: sets(&wish.endpoint), rotate: false };
+    let secret = registration.webhook_secret.as_ref();
+    let asked = Asked { sets_endpoint: sets_endpoint(&registration.endpoint), rotate: false };
     let generated = until_written(async || {
         let error = match configure(context, &row, secret, asked).await {
             Ok(generated) => return Ok(Some(generated)),
@@ -58,11 +58,11 @@ async fn put_in_force(
     Ok(row)
 }
 
-/// Decides on the row that is there, and writes.
+/// Decides a registration, and writes it.
 async fn registered(
     context: &Context,
     caller: &RepoCaller,
-    wish: &Registration,
+    registration: &Registration,
 ) -> Result<(u16, Row), ApiError> {
     let by = Registrant {
         owner: &caller.principal().owner,
@@ -71,9 +71,14 @@ async fn registered(
         fresh_id: AgentId::new(Timestamp(context.now), random::bytes()?),
     };
     until_written(async || {
-        let found = store::get(context.db()?, &caller.repo, &wish.name).await?;
-        let decision =
-            registry::register(found.as_ref(), &by, wish, context.now, &context.settings.timing);
+        let found = store::get(context.db()?, &caller.repo, &registration.name).await?;
+        let decision = registry::register(
+            found.as_ref(),
+            &by,
+            registration,
+            context.now,
+            &context.settings.timing,
+        );
         let (status, row, action) = match decision {
             Decision::Create(row) => (201, row, AuditAction::AgentRegistered),
             Decision::Renew(row) => (200, row, AuditAction::AgentRenewed),
@@ -86,7 +91,7 @@ async fn registered(
         {
             return Err(taken(found.as_ref(), context, true));
         }
-        needs_endpoint(&row, wish.webhook_secret.as_ref())?;
+        needs_endpoint(&row, registration.webhook_secret.as_ref())?;
         let entry = Entry {
             detail: Some(detail(&row, replaced)),
             ..caller.entry(context, action, row.agent.name.as_str())?
@@ -108,7 +113,7 @@ fn detail(row: &Row, replaced: Option<&Row>) -> String {
     detail.to_string()
 }
 
-/// Does the mailbox know that the holder is there, whatever the registry shows?
+/// Does the mailbox know that the holder is there? The registry may show it late.
 async fn is_held(context: &Context, row: &Row) -> Result<bool, ApiError> {
     let agent = &row.agent;
     let command = Command::Held { agent_id: agent.id.clone() };
@@ -118,11 +123,10 @@ async fn is_held(context: &Context, row: &Row) -> Result<bool, ApiError> {
 
 fn taken(found: Option<&Row>, context: &Context, is_held: bool) -> ApiError {
     let Some(row) = found else { return Refused::Stale.into() };
-    let agent = &shown(row.clone(), context).agent;
+    let agent = &with_presence(row.clone(), context).agent;
     let from = agent.instance.as_ref().map_or(String::new(), |at| format!(" from instance {at}"));
     let there = if is_held {
-        " Its holder is there all the same: it has an open stream, or has read or acknowledged \
-         messages within the last three minutes."
+        " Its holder is still connected or was active within the last three minutes."
     } else {
         ""
     };

@@ -10,8 +10,8 @@ use crate::mailbox::door::ask_for_stream;
 use multiclaude_hybrid_protocol::{AgentName, ErrorCode};
 use worker::Response;
 
-/// `GET …/agents/{name}/stream`: a WebSocket on which the oldest waiting
-/// message comes, and after the answer `{"id", "status"}` the next one.
+/// `GET …/agents/{name}/stream`: a WebSocket that sends the oldest pending message, and
+/// after the answer `{"id", "status"}` the next one.
 pub async fn open(
     context: Context,
     caller: RepoCaller,

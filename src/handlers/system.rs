@@ -27,7 +27,7 @@ pub async fn health(context: Context) -> Handled {
     json(status, &health)
 }
 
-/// `GET /v1/whoami`: what the token stands for.
+/// `GET /v1/whoami`: kind, owner and scope of the token.
 pub async fn whoami(_: Context, caller: Rc<Caller>) -> Handled {
     json(200, &caller.who())
 }

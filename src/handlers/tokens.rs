@@ -18,9 +18,9 @@ use serde_json::json;
 pub async fn create(
     context: Context,
     TokenMaker(caller): TokenMaker,
-    Json(wish): Json<NewToken>,
+    Json(new): Json<NewToken>,
 ) -> Handled {
-    let mut token = token(wish, &context, &caller)?;
+    let mut token = token(new, &context, &caller)?;
     caller.may_make(&token)?;
     let secret = SecretToken::new(token.kind, random::bytes()?);
     let mut entry = caller.entry(&context, "", AuditAction::TokenCreated, token.id.as_str())?;
@@ -41,10 +41,10 @@ pub async fn create(
     json(201, &token)
 }
 
-/// The token that is asked for. It ends with the token that makes it.
-fn token(wish: NewToken, context: &Context, caller: &Caller) -> Result<Token, ApiError> {
+/// The requested token. It ends no later than a service token that makes it.
+fn token(new: NewToken, context: &Context, caller: &Caller) -> Result<Token, ApiError> {
     let latest = caller.latest_end();
-    let fault = match (wish.expires_at, latest) {
+    let fault = match (new.expires_at, latest) {
         (Some(at), _) if at.0 <= context.now => {
             Some("must be an RFC 3339 time in the future".to_owned())
         }
@@ -58,13 +58,13 @@ fn token(wish: NewToken, context: &Context, caller: &Caller) -> Result<Token, Ap
     }
     Ok(Token {
         id: TokenId::new(Timestamp(context.now), random::bytes()?),
-        kind: wish.kind,
-        owner: wish.owner,
-        repos: wish.repos,
-        description: wish.description,
+        kind: new.kind,
+        owner: new.owner,
+        repos: new.repos,
+        description: new.description,
         created_at: Timestamp(context.now),
         created_by: Some(caller.token_id.clone()),
-        expires_at: wish.expires_at.or(latest),
+        expires_at: new.expires_at.or(latest),
         last_used_at: None,
         token: None,
     })
@@ -86,5 +86,5 @@ pub async fn delete(context: Context, caller: Admin, id: TokenId) -> Handled {
     if store::tokens::delete(context.db()?, &id, &entry).await? {
         return nothing();
     }
-    Err(ApiError::new(ErrorCode::TokenNotFound, "There is no token of this id (any longer)."))
+    Err(ApiError::new(ErrorCode::TokenNotFound, "There is no token with this id."))
 }

@@ -1,6 +1,6 @@
 //! Requests for workers: asked for, claimed, ended, cancelled.
 //!
-//! # What they cost, in D1 statements
+//! # Costs in D1 statements
 //!
 //! | call | before the answer | after it |
 //! |---|---|---|
@@ -13,8 +13,8 @@
 //! | cancel | 4 (one batch of 2) | as an end, if it ends |
 //!
 //! A spawn writes 1 row and 4 index entries, its audit entry 1 and 1; a claim 1
-//! row and 2 or 3 entries; a renewal 1 row, with a log 2. That somebody asked for
-//! work is 1 row a minute and repo, however often.
+//! row and 2 or 3 entries; a renewal 1 row, with a log 2. Polls for work write at most 1
+//! row per minute and repo.
 
 use crate::answer::{Handled, text};
 use crate::auth::acting_for;
@@ -33,19 +33,19 @@ use multiclaude_hybrid_protocol::spawn::{NewSpawn, SpawnStatus, SpawnedBy};
 use multiclaude_hybrid_protocol::token::TokenKind;
 use multiclaude_hybrid_protocol::{ErrorCode, Owner, Repo, SpawnId, Timestamp};
 
-/// `POST …/workers/spawn`: asks for a worker (201), or answers the first
-/// request under the same idempotency key (200).
+/// `POST …/workers/spawn`: asks for a worker (201), or returns the first request under the
+/// same idempotency key (200).
 pub async fn spawn(
     context: Context,
     caller: Participant,
     IdempotencyKey(key): IdempotencyKey,
     incarnation: Incarnation,
-    Json(wish): Json<NewSpawn>,
+    Json(request): Json<NewSpawn>,
 ) -> Handled {
-    let by = spawned_by(&context, &caller, &incarnation, wish.spawned_by.as_ref()).await?;
+    let by = spawned_by(&context, &caller, &incarnation, request.spawned_by.as_ref()).await?;
     let owner = &caller.principal().owner;
-    let key = key.map(|key| hashes(&caller, &key, &by, &wish)).transpose()?;
-    let key = key.as_ref().map(|(scope, meant)| (scope.as_str(), meant.as_str()));
+    let key = key.map(|key| hashes(&caller, &key, &by, &request)).transpose()?;
+    let key = key.as_ref().map(|(scope, content)| (scope.as_str(), content.as_str()));
     if let Some(first) = repeated(&context, key).await? {
         return asked(&context, 200, first);
     }
@@ -55,7 +55,7 @@ pub async fn spawn(
     let new = New {
         id: &id,
         repo: &caller.repo,
-        wish: &wish,
+        request: &request,
         spawned_by: &by,
         requested_by: owner,
         key,
@@ -78,15 +78,16 @@ fn hashes(
     caller: &RepoCaller,
     key: &str,
     by: &str,
-    wish: &NewSpawn,
+    request: &NewSpawn,
 ) -> Result<(String, String), ApiError> {
     let scope = format!("{}\n{}\n{key}", caller.repo, caller.principal().owner);
-    let meant = (&wish.task, by, wish.priority, wish.retry, &wish.labels, &wish.metadata);
-    let meant = serde_json::to_string(&meant).map_err(ApiError::internal)?;
-    Ok((idempotency::hash(&scope), idempotency::hash(&meant)))
+    let content =
+        (&request.task, by, request.priority, request.retry, &request.labels, &request.metadata);
+    let content = serde_json::to_string(&content).map_err(ApiError::internal)?;
+    Ok((idempotency::hash(&scope), idempotency::hash(&content)))
 }
 
-/// The request, with when a runner was last seen in its repo.
+/// Answers with the request, and when a runner was last seen in its repo.
 fn asked(context: &Context, status: u16, row: Row) -> Handled {
     let seen = lease::runner_seen(row.runner_seen_at, context.now, &context.settings.timing);
     match seen {
@@ -96,12 +97,12 @@ fn asked(context: &Context, status: u16, row: Row) -> Handled {
 }
 
 async fn repeated(context: &Context, key: Option<(&str, &str)>) -> Result<Option<Row>, ApiError> {
-    let Some((scope, meant)) = key else {
+    let Some((scope, content)) = key else {
         return Ok(None);
     };
     let found = store::by_key(context.db()?, scope).await?;
     match found {
-        Some(row) if row.content.as_deref() != Some(meant) => Err(ApiError::new(
+        Some(row) if row.content.as_deref() != Some(content) => Err(ApiError::new(
             ErrorCode::IdempotencyMismatch,
             "This Idempotency-Key was used for another request in this repo. Use a new key for a \
              new request.",
@@ -110,7 +111,8 @@ async fn repeated(context: &Context, key: Option<(&str, &str)>) -> Result<Option
     }
 }
 
-/// Who is notified of the end: checked, or the caller itself.
+/// The agent or principal to notify of the end, or the caller if none is given; 403 if
+/// the caller may not name it.
 async fn spawned_by(
     context: &Context,
     caller: &RepoCaller,
@@ -155,7 +157,7 @@ async fn limit_reached(context: &Context, repo: &Repo) -> Result<ApiError, ApiEr
     if usage.recent >= usage.max_recent {
         return Ok(too_fast(context, &usage));
     }
-    // Without a runner none of them ends.
+    // Without a runner no worker ends.
     let without = match lease::runner_seen(usage.runner_seen_at, context.now, timing) {
         Some(_) => "",
         None => " No runner has asked for work in it in the last 24 hours.",
@@ -163,8 +165,8 @@ async fn limit_reached(context: &Context, repo: &Repo) -> Result<ApiError, ApiEr
     Ok(ApiError::new(
         ErrorCode::WorkerLimitReached,
         format!(
-            "This repo allows {} workers pending and in progress (max_workers of its config), and \
-             has as many.{without}",
+            "The repo has reached its limit of {} pending and running workers (max_workers of its \
+             config).{without}",
             usage.max_open
         ),
     )
@@ -190,8 +192,8 @@ pub fn not_found() -> ApiError {
 pub fn lease_lost() -> ApiError {
     ApiError::new(
         ErrorCode::LeaseLost,
-        "The request is not yours (any longer): its lease has ended and it was returned, given to \
-         another runner, or has ended. Nothing was changed. Stop the worker.",
+        "You do not hold the lease: it has ended, and the request was returned, given to another \
+         runner, or has ended. Nothing was changed. Stop the worker.",
     )
 }
 
@@ -230,8 +232,7 @@ pub async fn get(context: Context, caller: RepoCaller, id: SpawnId) -> Handled {
     text(200, row.wire)
 }
 
-/// `GET …/workers/{id}/log`: the end of its worker's log, for those who may
-/// cancel it.
+/// `GET …/workers/{id}/log`: the end of its worker's log, for callers who may cancel it.
 pub async fn log(context: Context, caller: RepoCaller, id: SpawnId) -> Handled {
     let log = logs::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
     has_asked(&caller, &log.requested_by)?;
@@ -244,7 +245,7 @@ pub async fn log(context: Context, caller: RepoCaller, id: SpawnId) -> Handled {
     text(200, wire)
 }
 
-/// 403 unless the caller may cancel what `owner` has asked for, and read its log.
+/// 403 unless the caller may cancel the requests of `owner`, and read their logs.
 fn has_asked(caller: &RepoCaller, owner: &Owner) -> Result<(), ApiError> {
     if caller.principal().manages(owner) {
         return Ok(());
@@ -255,8 +256,8 @@ fn has_asked(caller: &RepoCaller, owner: &Owner) -> Result<(), ApiError> {
     ))
 }
 
-/// `DELETE …/workers/{id}`: what is pending ends at once, what is at work is
-/// asked to stop by the answer to its runner's next renewal.
+/// `DELETE …/workers/{id}`: a pending request fails at once; a runner at work is asked to
+/// stop by the answer to its next renewal.
 pub async fn cancel(context: Context, caller: RepoCaller, id: SpawnId) -> Handled {
     expire(&context, &caller.repo).await?;
     let row = store::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
@@ -270,7 +271,7 @@ pub async fn cancel(context: Context, caller: RepoCaller, id: SpawnId) -> Handle
     };
     let cancelled = store::cancel(db, &id, by, context.now, &entry).await?;
     let Some(row) = cancelled else {
-        // What has ended, or was asked to stop already, is answered as it is.
+        // It has ended, or was asked to stop already.
         let row = store::get(db, &caller.repo, &id).await?;
         return text(200, row.ok_or_else(not_found)?.wire);
     };

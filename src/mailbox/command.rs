@@ -11,18 +11,17 @@
 use super::Refused;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::access::Principal;
-use multiclaude_hybrid_core::mailbox::Configuration;
+use multiclaude_hybrid_core::mailbox::ConfigureRequest;
 use multiclaude_hybrid_core::registry::{Row, Version};
 use multiclaude_hybrid_protocol::message::{MessageStatus, Report};
 use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner};
 use serde::{Deserialize, Serialize};
 
-/// The end of the name of the object that pushes a repo's requests for
-/// workers.
+/// The end of the name of the object that pushes a repo's requests for workers.
 pub const SPAWNS: &str = "/@spawn";
 /// Header of an answer: rows the command wrote.
 pub const ROWS: &str = "x-rows";
-/// Header of the one call that is no POST: an [`OpenStream`] as JSON, because
+/// Header of the one call that is not a POST: an [`OpenStream`] as JSON, because
 /// a request that becomes a WebSocket has no body.
 pub const OPEN_STREAM: &str = "x-open-stream";
 /// Header of an answer: the id to continue a list after.
@@ -34,7 +33,8 @@ pub enum Command {
     /// Puts a configuration in force.
     Configure {
         /// The configuration that the registry has.
-        wish: Configuration,
+        #[serde(rename = "wish")]
+        request: ConfigureRequest,
         /// The endpoint's secret, if the caller gave one (`whsec_…`).
         secret: Option<String>,
         /// Replace the secret by a generated one.
@@ -50,7 +50,7 @@ pub enum Command {
         version: Version,
     },
     /// Stores a message; its wire fields follow.
-    Send(Send),
+    Send(StoreMessage),
     /// Stores a request for a worker, to be pushed under this id; its wire fields follow.
     Request {
         /// A [`PushId`](multiclaude_hybrid_core::lease::PushId).
@@ -80,7 +80,7 @@ pub enum Command {
         /// How far it has come.
         report: Report,
     },
-    /// How many messages wait.
+    /// The number of pending messages.
     Waiting,
     /// Is the holder of this incarnation there?
     Held {
@@ -104,14 +104,14 @@ impl Command {
 
 /// A message to be stored.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Send {
+pub struct StoreMessage {
     /// The sending agent, which gets a notice of a failure; none for people and notices.
     pub sender: Option<SendingAgent>,
-    /// The idempotency key's scope and the content it stands for, hashed.
+    /// The idempotency key's scope and the content it was used for, hashed.
     pub key: Option<(String, String)>,
-    /// Seconds it may wait.
+    /// Seconds it may be pending; 7 days if absent.
     pub ttl_secs: Option<i64>,
-    /// For a notice: only this incarnation may get it, full or not.
+    /// For a notice: deliver only to this incarnation, even if the mailbox is full.
     pub notice_for: Option<AgentId>,
 }
 
@@ -150,7 +150,7 @@ pub struct List {
     pub status: Option<MessageStatus>,
     /// Only after this place.
     pub after: u64,
-    /// At most so many.
+    /// The most messages to list.
     pub limit: u32,
     /// How long an empty answer may be held, in ms.
     pub wait_ms: u64,
@@ -166,14 +166,14 @@ pub struct Configured {
 /// The answer to `Held`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct HeldAnswer {
-    /// The incarnation has an open stream, or has given a sign of life of late.
+    /// The incarnation has an open stream, or was active within 180 s.
     pub held: bool,
 }
 
 /// The answer to `Waiting`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct WaitingCount {
-    /// Messages that wait.
+    /// Pending messages.
     pub waiting: u64,
 }
 
@@ -199,8 +199,8 @@ impl Answer {
     }
 }
 
-/// A message's wire fields as they follow a [`Command::Send`]: a JSON object
-/// without its braces. JSON text holds no line feed.
+/// A message's wire fields as they follow a [`Command::Send`]: a JSON object without its
+/// braces. JSON text holds no line feed, so the first `\n` ends the command.
 pub fn wire_fields(fields: &impl Serialize) -> serde_json::Result<String> {
     let mut text = serde_json::to_string(fields)?;
     text.pop();

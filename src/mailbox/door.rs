@@ -1,4 +1,4 @@
-//! How a Worker, or another mailbox, calls a mailbox.
+//! Calls a mailbox, from a Worker or another mailbox.
 
 use super::Refused;
 use super::command::{Command, OPEN_STREAM, OpenStream, ROWS, SPAWNS};
@@ -31,14 +31,14 @@ impl Door {
         env.durable_object("MAILBOX")?.get_by_name(&format!("{repo}{SPAWNS}")).map(Self)
     }
 
-    /// Sends a command whose answer does not matter, unless it is a refusal.
+    /// Sends a command and discards the answer; a refusal is an error.
     pub async fn command(&self, command: &Command, fragment: &str) -> Result<(), Refused> {
         let mut response = self.send(command, fragment).await?;
         let text = response.text().await?;
         if response.status_code() == 409 { Err(Refused::read(&text)) } else { Ok(()) }
     }
 
-    /// Sends a command; the answer is the object's response, not yet read.
+    /// Sends a command; returns the object's response, unread.
     pub async fn send(&self, command: &Command, fragment: &str) -> worker::Result<Response> {
         let mut text = serde_json::to_string(command)?;
         text.reserve(fragment.len() + 1);
@@ -52,7 +52,7 @@ impl Door {
         self.fetch(&init).await
     }
 
-    /// Opens a stream; the answer is the object's, with its WebSocket.
+    /// Opens a stream; returns the object's response, with its WebSocket.
     pub async fn open_stream(&self, ask: &OpenStream) -> worker::Result<Response> {
         let headers = Headers::new();
         headers.set("upgrade", "websocket")?;
@@ -69,9 +69,9 @@ impl Door {
     }
 }
 
-/// Asks the mailbox of `agent`: one object request.
+/// Sends a command to the mailbox of `agent`: one object request.
 ///
-/// The response has the client's body, unread, and status 200 or 201.
+/// The response has the body for the client, unread, and status 200 or 201.
 pub async fn ask(
     context: &Context,
     repo: &Repo,
@@ -98,12 +98,12 @@ pub async fn ask_for_stream(
     accepted(context, response).await
 }
 
-/// The text of an answer. An object that dies meanwhile is one that does not answer.
+/// The text of an answer. A dying object counts as unavailable.
 pub async fn text(response: &mut Response) -> Result<String, ApiError> {
     response.text().await.map_err(|cause| ApiError::unavailable("The mailbox", cause))
 }
 
-/// An answer that is read here, and not passed on.
+/// An answer that the Worker itself reads.
 pub async fn json<T: DeserializeOwned>(mut response: Response) -> Result<T, ApiError> {
     Ok(serde_json::from_str(&text(&mut response).await?)?)
 }

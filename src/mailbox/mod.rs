@@ -5,10 +5,10 @@
 //! out independently. `multiclaude_hybrid_core::mailbox` decides; the object
 //! executes over SQLite and HTTP.
 //!
-//! | module | what |
+//! | module | what it is |
 //! |---|---|
 //! | [`command`] | the commands of a mailbox, and their answers |
-//! | [`door`] | how a Worker, or another mailbox, sends one |
+//! | [`door`] | sends a command, from a Worker or another mailbox |
 //! | [`object`] | the object: state, loading, events |
 //! | [`commands`] | executes commands: messages, endpoint |
 //! | [`pump`] | the object's own work: pushes, notices, reports, its alarm |
@@ -16,31 +16,27 @@
 //! | [`vault`] | webhook secrets, sealed at rest |
 //! | [`sql`] | every statement |
 //!
-//! # What a message costs
+//! # Costs
 //!
 //! | step | Worker requests | object requests | D1 statements | rows written |
 //! |---|---|---|---|---|
 //! | send (with an idempotency key) | 1 | 1 | 0 | 1 (2) |
 //! | push | 0 | 0 | 0 | 1, with the next write or after 250 ms |
-//! | stream: offer and answer | 0 | 1/20 (a frame) | 0 | 1, likewise |
-//! | poll | 1 | 1 | 0, and now and then 1 afterwards | 0 |
-//! | seen, reported apart | 1 | 1 | 0 | 1 |
-//! | ack, with or without seen | 1 | 1 | 0 | 1 |
+//! | failed push | 0 | 0 | 1 when the endpoint begins to fail, 1 when it works again | 2, and an alarm |
+//! | stream: offer and answer | 0 | 1/20 (a frame) | 0 | 1, as for a push |
+//! | idle stream | 0 | 0 | 0 | 0 |
+//! | poll, receipt | 1 | 1 | 0 | 0 |
+//! | ack, with or without seen | 1 | 1 | 0 | 1, repeated 0 |
+//! | seen, reported separately | 1 | 1 | 0 | 1, repeated 0 |
+//! | presence, after a poll or a report | 0 | 0 | 1 after the object is loaded, then 1 in 60 s | 0, and in D1 1 in 60 s |
+//! | alarm | 0 | 1 when it fires | 0 | 1, at most once in 5 s |
+//! | purge, once per hour | 0 | 0 | 0 | those that are deleted |
+//! | a token that the isolate does not know | 0 | 0 | 2 in 60 s, one of them after the answer | 0 |
+//! | a sender that the isolate does not know | 0 | 0 | 1 in 60 s | 0 |
+//! | a stream's token, before an offer | 0 | 0 | 1 in 60 s | 0 |
 //!
-//! D1 is asked when the isolate does not know the caller's token (2
-//! statements, one of them after the answer) or the sender's owner (1), each
-//! at most once in 60 s, and whether a stream's token still holds (1), before
-//! a message is offered, as rarely. That the holder was there (it polled, or
-//! reported without a stream) is reported to D1 after the answer: one statement when
-//! the object has just been loaded, else one in 60 s; it writes a row only if the
-//! registry knows of nothing within 60 s. An idle stream costs nothing. A message's
-//! life costs 4 rows with a key, 3 without, and one more if *seen* is reported
-//! apart. A receipt costs what a poll does, and a repeated report no row.
-//! Apart from that: an alarm is set when something waits that no alarm covers,
-//! at most one in 5 s for a busy mailbox (one row each, and one object request
-//! when it fires); rows that are no longer kept are deleted once an hour. A
-//! failed push costs 2 rows and an alarm, and D1 one statement when the
-//! endpoint starts to fail and one when it works again.
+//! In all a message costs 4 rows with a key, 3 without, and one more if *seen* is reported
+//! separately.
 //!
 //! A send copies the body three times: into the Worker, into the object, into
 //! SQLite. Lists and pushes leave SQLite as the JSON that goes on the wire.

@@ -3,9 +3,9 @@
 //! *In scope:* the order in which things happen. *Out of scope:* decisions
 //! (core), statements (`sql`).
 //!
-//! A command runs without an `await` from its first read to its last write,
-//! so it is atomic. The exceptions wait by nature: a held list and a push.
-//! Nothing borrows the mailbox across an `await`.
+//! A command runs in one turn, so it is atomic. A *turn* is a synchronous stretch without
+//! an `await`: the runtime makes its writes one transaction. Only a held list, a test of
+//! an endpoint and a run (`pump`) await. Nothing borrows the mailbox across an `await`.
 
 use super::Refused;
 use super::command::{Answer, Command, NEXT, OPEN_STREAM, ROWS, SPAWNS};
@@ -41,24 +41,24 @@ pub struct Inner {
     pub(super) vault: Vault,
     /// None until the first command or alarm.
     core: RefCell<Option<Core>>,
-    /// Its alarm and its run.
+    /// The state of the alarm and the run.
     pub(super) pump: Cell<Pump>,
     /// The message that was stored last, for its push.
     pub(super) fresh: RefCell<Option<Fresh>>,
-    /// The stream in force.
+    /// The current stream.
     pub(super) live: RefCell<Option<Live>>,
-    /// Lists that are held until something comes.
+    /// Held lists.
     waiters: RefCell<Vec<oneshot::Sender<()>>>,
 }
 
-/// A message that was just stored: its push need not read it.
+/// A message that was just stored: its first push or offer need not read it.
 #[derive(Debug)]
 pub struct Fresh {
     /// Its place.
     pub seq: u64,
     /// The id of its pushes.
     pub push_id: String,
-    /// Its wire form, unfinished as it is stored.
+    /// The unchanging part of its wire form, as stored.
     pub head: String,
 }
 
@@ -131,7 +131,7 @@ impl DurableObject for Mailbox {
         reason: String,
         _was_clean: bool,
     ) -> worker::Result<()> {
-        // This side finishes the handshake; codes that stand for none must not be sent.
+        // This side finishes the handshake; codes that mean "no code" must not be sent.
         let code = u16::try_from(code).ok().filter(|code| !matches!(code, 1005 | 1006 | 1015));
         let _ = socket.close(Some(code.unwrap_or(1000)), Some(reason));
         let result = self.inner.load().and_then(|_| self.inner.stream_closed(&socket));
@@ -147,8 +147,7 @@ impl DurableObject for Mailbox {
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        // An error leaves here only where no alarm can be set at all: the runtime calls
-        // again then, and gives up after some tries.
+        // Return an error only if no alarm can be set. The runtime then retries, a few times.
         if let Err(refused) = self.inner.wake().await {
             self.inner.log_fault("alarm", Err(refused));
             let later = self.inner.wake_later().await;
@@ -174,7 +173,7 @@ impl Inner {
         let (command, fragment) = text.split_once('\n').unwrap_or((text, ""));
         let command = serde_json::from_str(command)?;
         if self.load()? {
-            // The work that an interruption left is done now.
+            // Do the work that was interrupted.
             self.follow(Event::Handled)?;
         }
         let answer = match command {
@@ -187,13 +186,13 @@ impl Inner {
             }
             Command::Waiting => return self.waiting(),
             Command::Held { agent_id } => return self.held(&agent_id),
-            Command::Configure { wish, secret, rotate } => {
-                self.configure(wish, secret.as_deref(), rotate, &settings)
+            Command::Configure { request, secret, rotate } => {
+                self.configure(request, secret.as_deref(), rotate, &settings)
             }
             Command::Close { agent_id, owner, version } => self.close(agent_id, owner, version),
             Command::TestEndpoint => return self.test_endpoint(&settings).await,
         };
-        // A failed write has thrown the memory away; the cause is the answer then.
+        // After a failed write there is no memory, and `answer` is the cause.
         if self.core.borrow().is_some() {
             let stored = answer.as_ref().is_ok_and(|answer| answer.status == 201);
             self.changed(if stored { Event::Stored } else { Event::Handled })?;
@@ -227,8 +226,8 @@ impl Inner {
         core.as_mut().map(work).ok_or_else(|| Refused::broken("the mailbox is not loaded"))
     }
 
-    /// Executes writes, all in this turn: one atomic change. If one fails, memory no
-    /// longer equals storage, so it is thrown away.
+    /// Executes writes, all in this turn: one atomic change. If one fails, memory differs
+    /// from storage, so it is discarded.
     pub(super) fn execute(&self, writes: Vec<Write>) -> Result<(), Refused> {
         self.execute_from(writes, None)
     }
@@ -248,39 +247,38 @@ impl Inner {
         Ok(())
     }
 
-    /// Throws away a memory that does not equal the storage: the next event loads it again.
+    /// Discards a memory that differs from storage: the next event loads it again.
     pub(super) fn discard_memory(&self) {
         self.core.replace(None);
     }
 
-    /// Writes the marks of successful pushes, before anything reads or after
-    /// a short while.
+    /// Writes the marks of successful pushes.
     pub(super) fn flush(&self) -> Result<(), Refused> {
         let writes = self.with(Core::take_unsaved)?;
         self.execute(writes)
     }
 
-    /// Something may have changed: held lists look again, and the work that is due begins.
+    /// Something may have changed: held lists read again, and due work begins.
     pub(super) fn changed(self: &Rc<Self>, event: Event) -> Result<(), Refused> {
         for waiter in self.waiters.take() {
-            // A list that is no longer held does not mind.
+            // The receiver may be gone.
             let _ = waiter.send(());
         }
         self.follow(event)
     }
 
-    /// Notes a sign of life if `caller` is the agent's holder: its owner, and not another
-    /// one who may read the mailbox.
-    pub(super) fn note_sign(&self, caller: &Principal) -> Result<(), Refused> {
+    /// Notes that the holder is there, if `caller` is the agent's owner and not another
+    /// reader of the mailbox.
+    pub(super) fn note_presence(&self, caller: &Principal) -> Result<(), Refused> {
         let now = clock::now();
         self.with(|core| {
             if core.open().is_some_and(|config| config.owner == caller.owner) {
-                core.note_sign(now);
+                core.note_presence(now);
             }
         })
     }
 
-    /// Waits until something was stored or changed.
+    /// Returns a receiver that resolves when something is stored or changed.
     pub(super) fn hold(&self) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
         let mut waiters = self.waiters.borrow_mut();

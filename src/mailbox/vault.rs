@@ -16,7 +16,7 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// For the mailbox of this name.
+    /// The vault of the mailbox with this name.
     pub fn new(mailbox: String) -> Self {
         Self { mailbox, opened: RefCell::new(HashMap::new()) }
     }
@@ -47,7 +47,7 @@ impl Vault {
         Ok(secret)
     }
 
-    /// Forgets all opened secrets; those in force are opened again.
+    /// Forgets all opened secrets; those that are still used are opened again.
     pub fn forget(&self) {
         self.opened.borrow_mut().clear();
     }

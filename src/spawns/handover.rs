@@ -2,8 +2,8 @@
 //! to the repo's `spawn_endpoint` as other mailboxes push messages: the same class, the
 //! same retries and signatures.
 //!
-//! Columns say what that mailbox lacks: in the configuration the version that it has
-//! confirmed, in a request the time at which it was handed over.
+//! Two columns show what is not handed over yet: `configs.pushing_version`, the version
+//! that the mailbox has confirmed, and `spawns.pushed_at`.
 
 use super::secrets;
 use crate::error::ApiError;
@@ -12,16 +12,16 @@ use crate::store::spawns::callbacks::HOLDER;
 use crate::store::spawns::{Row, outbox};
 use crate::store::{Db, configs};
 use crate::{clock, log, settings};
-use multiclaude_hybrid_core::mailbox::{Configuration, Kind};
+use multiclaude_hybrid_core::mailbox::{ConfigureRequest, Kind};
 use multiclaude_hybrid_core::registry::Version;
 use multiclaude_hybrid_protocol::webhook::Secret;
 use multiclaude_hybrid_protocol::{AgentId, Owner, Repo, Timestamp};
 use worker::Env;
 
-/// Configurations and requests of one drain.
+/// Configurations, and requests, per drain.
 const BATCH: u32 = 20;
 
-/// Hands over what waits, in one repo or in all.
+/// Hands over pending configurations and requests, of one repo or of all.
 pub(super) async fn drain(env: &Env, repo: Option<&Repo>) -> Result<(), ApiError> {
     let db = Db::new(env)?;
     for repo in configs::unconfirmed(&db, repo, BATCH).await? {
@@ -38,21 +38,21 @@ pub(super) async fn drain(env: &Env, repo: Option<&Repo>) -> Result<(), ApiError
     Ok(())
 }
 
-/// Configures the mailbox: where to push, and how to sign. Versions order the
-/// configurations, so an older one that comes late changes nothing.
+/// Configures endpoint and secret of the mailbox. Versions order the configurations, so a
+/// late one changes nothing.
 async fn configure(env: &Env, db: &Db, repo: &Repo) -> Result<(), ApiError> {
     let settings = settings::get(env)?;
     let stored = configs::get(db, repo).await?;
     let endpoint = Some(stored.config.spawn_endpoint.clone()).filter(|url| !url.is_empty());
     let secret = secrets::newest(&settings.keys, &stored);
     let command = Command::Configure {
-        wish: Configuration {
+        request: ConfigureRequest {
             kind: Some(Kind::Spawns),
             agent_id: AgentId::new(Timestamp(0), [0; 10]),
             owner: Owner::parse(HOLDER).map_err(ApiError::internal)?,
             version: Version { generation: 1, revision: stored.version },
             endpoint,
-            // The whole configuration is given each time, its endpoint with it.
+            // A PUT always sets the endpoint.
             sets_endpoint: true,
         },
         secret: secret.as_ref().map(Secret::reveal),

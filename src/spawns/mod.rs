@@ -1,4 +1,4 @@
-//! Runs what the table `spawns` has in its outbox, and holds a repo's webhook secrets.
+//! Requests for workers: pushes, notices of their end, and a repo's webhook secrets.
 //!
 //! | module | what |
 //! |---|---|

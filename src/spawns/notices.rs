@@ -1,11 +1,11 @@
 //! Notifies requesters of the end of their workers, by a message from `system`, unless a
 //! requester has cancelled its own.
 //!
-//! A request has a column for the time of its notice, and the notice one idempotency
-//! key: a crash strands no notice and doubles none.
+//! A request has a column for the time of its notice, and the notice has one idempotency
+//! key: a crash neither loses nor repeats a notice.
 
 use crate::error::ApiError;
-use crate::mailbox::command::{Command, Send, wire_fields};
+use crate::mailbox::command::{Command, StoreMessage, wire_fields};
 use crate::mailbox::{Door, Refused};
 use crate::store::agents::Named;
 use crate::store::spawns::{Row, outbox};
@@ -16,7 +16,7 @@ use multiclaude_hybrid_protocol::spawn::{SpawnStatus, SpawnedBy};
 use serde_json::json;
 use worker::Env;
 
-/// Notices of one drain.
+/// Notices per drain.
 const BATCH: u32 = 20;
 
 /// Sends the notices that are due, in one repo or in all.
@@ -37,7 +37,7 @@ pub(super) async fn drain(env: &Env, repo: Option<&Repo>) -> Result<(), ApiError
     Ok(())
 }
 
-/// The agent to notify; a person has no mailbox and reads the request.
+/// The agent to notify; a person has no mailbox, and reads the request instead.
 async fn addressee(db: &Db, row: &Row) -> Result<Option<Named>, ApiError> {
     if row.cancelled_by_requester() {
         return Ok(None);
@@ -75,7 +75,7 @@ async fn send(env: &Env, row: &Row, to: &Named) -> Result<(), Refused> {
         "metadata": { "event": "worker.ended", "worker": row.id, "status": row.status },
     }))?;
     let scope = format!("worker|{}", row.id);
-    let command = Command::Send(Send {
+    let command = Command::Send(StoreMessage {
         sender: None,
         key: Some((scope.clone(), scope)),
         ttl_secs: None,

@@ -1,6 +1,6 @@
-//! Drains the outbox after an answer, or every minute: requests for workers are pushed,
-//! and requesters are notified of ends. Both are columns in D1, so draining again
-//! changes nothing, and a crash strands and doubles nothing.
+//! Drains the outbox after an answer, or every minute: pushes requests for workers, and
+//! notifies requesters of ends. Both are columns in D1, so a crash neither loses nor
+//! repeats an entry.
 
 use super::{handover, notices};
 use crate::context::Context;
@@ -10,16 +10,16 @@ use crate::store::spawns::outbox as store;
 use multiclaude_hybrid_protocol::Repo;
 use worker::Env;
 
-/// The entries of the outbox that an API request has made.
+/// The outbox entries that an API request has made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Made {
-    /// A request for a worker, or another place to push to.
+    /// A request for a worker, or a new configuration.
     Push,
     /// An end.
     End,
-    /// Both, perhaps: leases have ended.
+    /// Perhaps both: leases have ended.
     Both,
-    /// Nothing; but a crash may have left something. One D1 statement looks.
+    /// None, but a crash may have left some: one D1 statement checks.
     Unknown,
 }
 

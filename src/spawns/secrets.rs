@@ -1,5 +1,5 @@
-//! A repo's webhook secrets, sealed in its configuration: they sign what is
-//! pushed to its `spawn_endpoint`, and what that calls back.
+//! A repo's webhook secrets, sealed in its configuration: they sign pushes to its
+//! `spawn_endpoint`, and callbacks.
 
 use crate::error::ApiError;
 use crate::store::configs::Stored;
@@ -15,8 +15,8 @@ fn place(repo: &Repo) -> String {
     format!("{repo}|config|webhook_secret")
 }
 
-/// The secrets that are valid at `now`, the newest first. One whose key was
-/// dropped from `MASTER_KEY` is lost: it opens no longer, and is left out.
+/// The secrets that are valid at `now`, the newest first. Secrets whose master key is gone
+/// are left out.
 pub fn valid(keys: &KeyRing, stored: &Stored, now: Ms) -> Vec<Secret> {
     let place = place(&stored.config.repo);
     secrets::valid(&stored.secrets, now)

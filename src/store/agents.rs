@@ -12,8 +12,7 @@ use multiclaude_hybrid_protocol::agent::{AgentStatus, Location};
 use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo};
 use serde::Deserialize;
 
-/// An agent as it goes on the wire, with `$status` for its status. `json_patch` drops
-/// what is null.
+/// An agent in its wire form, with `$status` as its status. `json_patch` drops nulls.
 macro_rules! wire {
     ($status:literal) => {
         concat!(
@@ -29,8 +28,8 @@ macro_rules! wire {
     };
 }
 
-/// For lists; `?7`: unseen since then, it counts as stopped, as `presence::reported` has
-/// it.
+/// For lists, with the status of `presence::reported`: an agent that was not seen since
+/// `?7` is stopped.
 const LISTED: &str = wire!("iif(last_seen <= ?7 AND delivery <> 'stream', 'stopped', status)");
 
 /// A [`Row`].
@@ -47,9 +46,9 @@ pub async fn get(db: &Db, repo: &Repo, name: &AgentName) -> Result<Option<Row>, 
     db.first(&sql, &[Bind::Text(repo.as_str()), Bind::Text(name.as_str())]).await
 }
 
-/// Writes `next` where `before` (none: no row at all) still stands, with its
-/// entry in the audit log; `false` if another change was faster. If only the sign of
-/// life changes, others that give one at the same moment do not count.
+/// Writes `next`, with its entry in the audit log, if the row is still `before` (none: no
+/// row at all); `false` if another change was faster. A change of `last_seen` alone never
+/// conflicts with another one.
 pub async fn replace(
     db: &Db,
     before: Option<&Row>,
@@ -78,7 +77,7 @@ pub async fn replace(
     let agent = &next.agent;
     let deleted_at = next.deleted_at.map(|at| at.to_string());
     let old = before.map(|row| (row.version, row.agent.last_seen.0, row.agent.status.as_str()));
-    // A generation of 0 was never given out: no row means insert only.
+    // No row has the generation 0: without `before`, only an insert succeeds.
     let (version, last_seen, status) =
         old.unwrap_or((Version { generation: 0, revision: 0 }, 0, ""));
     let old_metadata =
@@ -142,8 +141,8 @@ pub struct Filter {
     pub owner: Option<String>,
 }
 
-/// Bytes of metadata in one page of a list: D1 answers with one value, which
-/// has at most 2 MB.
+/// Bytes of metadata in one page of a list: a page is one value, which has at most 2 MB in
+/// D1.
 const PAGE_BYTES: u32 = 512 * 1024;
 
 /// Agents by name, at most `limit`, after the given name: a JSON array, and the
@@ -185,7 +184,7 @@ pub async fn list(
     Ok((items, next))
 }
 
-/// The holder of a name: all that sending needs to know.
+/// The holder of a name.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Holder {
     /// The incarnation.
@@ -194,7 +193,7 @@ pub struct Holder {
     pub owner: Owner,
 }
 
-/// The holder of a name.
+/// The holder of a name, if an agent has it.
 pub async fn holder(db: &Db, repo: &Repo, name: &AgentName) -> Result<Option<Holder>, ApiError> {
     let sql = "SELECT json_object('id', id, 'owner', owner) AS row FROM agents \
          WHERE repo = ?1 AND name = ?2 AND deleted_at IS NULL";
@@ -202,8 +201,8 @@ pub async fn holder(db: &Db, repo: &Repo, name: &AgentName) -> Result<Option<Hol
     db.first(sql, &binds).await
 }
 
-/// The mailbox of this tombstone has confirmed that it is closed.
-pub async fn closed(
+/// Marks the mailbox of this tombstone as closed.
+pub async fn mark_closed(
     db: &Db,
     repo: &Repo,
     name: &AgentName,
@@ -221,7 +220,7 @@ pub async fn closed(
 }
 
 /// Tombstones older than `before` whose mailbox may still be open.
-pub async fn unclosed(db: &Db, before: Ms, limit: u32) -> Result<Vec<Row>, ApiError> {
+pub async fn pending_close(db: &Db, before: Ms, limit: u32) -> Result<Vec<Row>, ApiError> {
     let sql = format!(
         "SELECT json_group_array({ROW}) AS row FROM (SELECT * FROM agents \
          WHERE closing = 1 AND deleted_at <= ?1 ORDER BY deleted_at LIMIT ?2)"
@@ -239,8 +238,8 @@ pub struct Named {
     pub id: AgentId,
 }
 
-/// An owner's agent of a type; of several one with an open stream, else the one that
-/// was seen last.
+/// An owner's agent of a type: preferably one with an open stream, else the one that was
+/// last seen.
 pub async fn agent_of_type(
     db: &Db,
     repo: &Repo,

@@ -1,7 +1,7 @@
-//! The table `audit`: who did what to which thing, and when.
+//! The table `audit`.
 //!
-//! An entry is written in one batch with its change, and only if that changed
-//! something: there is no change without its entry, and no entry without its change.
+//! An entry is written in one batch with its change, and only if that changed a row: there
+//! is no change without an entry, and no entry without a change.
 
 use super::db::{Bind, Db};
 use crate::error::ApiError;
@@ -11,7 +11,7 @@ use multiclaude_hybrid_protocol::{AuditId, Repo};
 use serde::de::DeserializeOwned;
 use worker::D1PreparedStatement;
 
-/// Where an entry's repos and subject come from.
+/// The source of an entry's repos and subject.
 #[derive(Debug, Clone, Copy)]
 pub enum Source {
     /// The entry itself; written after a statement that changed something.
@@ -25,11 +25,11 @@ pub enum Source {
 /// An entry to be written.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// Names it.
+    /// Its id.
     pub id: AuditId,
-    /// When.
+    /// The time of the change.
     pub at: Ms,
-    /// Where; empty for tokens.
+    /// The repo; empty for tokens.
     pub repo: String,
     /// The token's id, or the callback's `webhook-id`.
     pub token_id: String,
@@ -39,11 +39,11 @@ pub struct Entry {
     pub owner: String,
     /// The action.
     pub action: AuditAction,
-    /// To what.
+    /// The id or name of the changed thing.
     pub subject: String,
     /// A JSON object of texts.
     pub detail: Option<String>,
-    /// Of a token: a JSON array of the repos it concerns.
+    /// For a token: a JSON array of its repos.
     pub scopes: Option<String>,
     /// The source of its repos and subject.
     pub source: Source,
@@ -83,7 +83,7 @@ impl Entry {
     }
 }
 
-/// Executes a change that answers a row, and writes its entry, if there is one, in the
+/// Executes a change that returns a row, and writes its entry, if there is one, in the
 /// same batch.
 pub(super) async fn recorded<T: DeserializeOwned>(
     db: &Db,
@@ -107,9 +107,9 @@ pub(super) async fn recorded_after<T: DeserializeOwned>(
     db.batch(statements, of).await
 }
 
-/// A repo's entries and those of the tokens that cover it, the newest first:
-/// a JSON array, and the cursor of the next page. `all_tokens`: with
-/// those of admin tokens, which cover every repo.
+/// A repo's entries and those of the tokens that cover it, the newest first: a JSON array,
+/// and the cursor of the next page. `all_tokens` includes admin tokens, which cover every
+/// repo.
 pub async fn list(
     db: &Db,
     repo: &Repo,
@@ -142,7 +142,7 @@ pub async fn list(
     Ok((items, next))
 }
 
-/// Deletes some entries from before `before`.
+/// Deletes at most 500 entries that are older than `before`.
 pub async fn purge(db: &Db, before: &AuditId) -> Result<(), ApiError> {
     let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id < ?1 ORDER BY id LIMIT 500) \
          RETURNING '1' AS row";

@@ -35,7 +35,7 @@ pub async fn get(db: &Db, repo: &Repo) -> Result<Stored, ApiError> {
     }))
 }
 
-/// Writes `next` where `before` still stands; `false` if another change was faster.
+/// Writes `next` if the version is still `before`; `false` if another change was faster.
 pub async fn replace(
     db: &Db,
     before: u32,
@@ -72,7 +72,7 @@ pub async fn replace(
     Ok(changed.is_some())
 }
 
-/// Repos whose pushing mailbox has not confirmed their configuration.
+/// Repos whose configuration is not confirmed by the mailbox that pushes.
 pub async fn unconfirmed(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Repo>, ApiError> {
     let sql = "SELECT json_group_array(repo) AS row FROM (SELECT repo FROM configs \
          WHERE version <> pushing_version AND (?1 IS NULL OR repo = ?1) ORDER BY random() LIMIT ?2)";
@@ -80,7 +80,7 @@ pub async fn unconfirmed(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec
     Ok(db.first(sql, &binds).await?.unwrap_or_default())
 }
 
-/// The pushing mailbox has this version.
+/// Notes that the mailbox that pushes has this version.
 pub async fn confirmed(db: &Db, repo: &Repo, version: u32) -> Result<(), ApiError> {
     let sql = "UPDATE configs SET pushing_version = ?2 WHERE repo = ?1 AND pushing_version < ?2 \
          RETURNING '1' AS row";

@@ -20,7 +20,7 @@ pub enum Bind<'a> {
     Text(&'a str),
     /// A text, or nothing.
     Maybe(Option<&'a str>),
-    /// A whole number below 2^53. D1 knows no larger one.
+    /// A whole number below 2^53, the limit of D1.
     Int(i64),
 }
 
@@ -40,7 +40,7 @@ struct Column {
     row: Option<String>,
 }
 
-/// A row is our own: one that cannot be read is a fault of ours.
+/// We wrote the row: if it cannot be read, that is an internal error.
 fn parse<T: DeserializeOwned>(row: Option<String>) -> Result<Option<T>, ApiError> {
     Ok(row.map(|text| serde_json::from_str(&text)).transpose()?)
 }
@@ -104,7 +104,7 @@ impl Db {
         Ok(rows.into_iter().next().and_then(|column| column.row))
     }
 
-    /// The same, read.
+    /// The same, parsed.
     pub(super) async fn batch<T: DeserializeOwned>(
         &self,
         statements: Vec<D1PreparedStatement>,

@@ -1,9 +1,9 @@
-//! D1: one file per table, one folder for the requests for workers. SQL text lives
-//! nowhere else (but for the mailboxes' own, in `mailbox/sql`).
+//! D1: one file per table, one folder for the requests for workers. All SQL text is here,
+//! except that of the mailboxes, in `mailbox/sql`.
 //!
-//! Rows come back as one JSON text each: one crossing from JavaScript a row, and
-//! no detour over floats. Rows that only pass through are made by SQLite in their wire
-//! form and never taken apart; serde reads the others.
+//! Each row is one JSON text: one crossing from JavaScript per row, and no conversion to
+//! floats. SQLite makes the wire form of rows that are only forwarded, and they are never
+//! parsed; serde reads the others.
 
 pub mod agents;
 pub mod audit;

@@ -1,4 +1,4 @@
-//! The columns of `agents` about presence: deliveries, signs of life, heartbeats.
+//! The columns of `agents` about presence: `delivery`, `last_seen`, and heartbeats.
 
 use super::db::{Bind, Db};
 use crate::error::ApiError;
@@ -7,8 +7,7 @@ use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::heartbeat::Heartbeat;
 use multiclaude_hybrid_protocol::{AgentId, AgentName, Repo};
 
-/// Shows how messages reach this incarnation now, and the last sign of life that its
-/// mailbox knows.
+/// Sets how messages reach this incarnation, and when its mailbox has last seen the holder.
 pub async fn set_delivery(
     db: &Db,
     id: &AgentId,
@@ -31,8 +30,8 @@ pub async fn set_delivery(
     db.changes(sql, &binds).await.map(|_| ())
 }
 
-/// Notes that the holder of this incarnation was there, where the registry knows of
-/// nothing after `before`.
+/// Notes that the holder of this incarnation was there, unless that was noted after
+/// `before`.
 pub async fn set_seen(
     db: &Db,
     id: &AgentId,
@@ -53,11 +52,11 @@ pub async fn set_seen(
     db.changes(sql, &binds).await.map(|_| ())
 }
 
-/// Takes the heartbeats of a machine: one batch of two statements, which
-/// writes only the rows that change.
+/// Applies the heartbeats of a machine: one batch of two statements, which writes only the
+/// rows that change.
 ///
-/// `owner`: whose agents the caller acts for; none for a service, which acts
-/// for all. Answers a `HeartbeatResult` for each, as JSON.
+/// The caller acts for the agents of `owner`; none for a service, which acts for all.
+/// Returns a `HeartbeatResult` for each, as JSON.
 pub async fn heartbeats(
     db: &Db,
     repo: &Repo,

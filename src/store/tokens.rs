@@ -7,7 +7,7 @@ use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_protocol::TokenId;
 use multiclaude_hybrid_protocol::token::{Token, TokenKind};
 
-/// A token as it goes on the wire. `json_patch` drops what is null.
+/// A token in its wire form. `json_patch` drops nulls.
 const WIRE: &str = "json_patch('{}', json_object('id', id, 'kind', kind, 'owner', owner, \
      'repos', json(repos), 'description', description, \
      'created_at', strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1000.0, 'unixepoch'), \
@@ -30,18 +30,18 @@ pub async fn find(db: &Db, hash: &[u8; 32]) -> Result<Option<Token>, ApiError> {
     db.first(&sql, &[Bind::Text(&hex(hash))]).await
 }
 
-/// Is there (still) a token of this id?
+/// Does a token with this id exist?
 pub async fn exists(db: &Db, id: &str) -> Result<bool, ApiError> {
     let sql = "SELECT '1' AS row FROM tokens WHERE id = ?1";
     db.changes(sql, &[Bind::Text(id)]).await
 }
 
-/// Stores a token; `false` if its owner is a principal of the other kind, or
-/// the token that it is made with is gone.
+/// Stores a token; `false` if its owner is a principal of the other kind, or the token
+/// that makes it is gone.
 ///
-/// An owner is bound to its kind by its first user or service token, for ever.
-/// D1 is asked here whether the maker still exists, and no cache: tokens that a leaked
-/// token makes after its revocation would escape those who clean up.
+/// The first user or service token fixes the kind of an owner. D1, not the cache, is asked
+/// whether the token that makes it still exists: otherwise a leaked token could make
+/// tokens after its revocation.
 pub async fn insert(
     db: &Db,
     token: &Token,
@@ -94,7 +94,7 @@ pub async fn list(db: &Db, limit: u32, after: &str) -> Result<(String, Option<St
     Ok((items, next))
 }
 
-/// Revokes a token; `false` if there is none of that id.
+/// Revokes a token; `false` if there is none with this id.
 pub async fn delete(db: &Db, id: &TokenId, entry: &Entry) -> Result<bool, ApiError> {
     let sql = "DELETE FROM tokens WHERE id = ?1 RETURNING '1' AS row";
     let delete = db.prepare(sql, &[Bind::Text(id.as_str())])?;

@@ -1,3 +1,5 @@
+//! A coordinator in workerd, as tests start and stop it.
+
 use crate::process::{LIMIT, grouped, kill, output};
 use crate::{Client, RepoClient, eventually};
 use multiclaude_hybrid_client::Reply;
@@ -153,8 +155,8 @@ impl Coordinator {
         }
     }
 
-    /// Changes the database behind the coordinator's back, while it is down;
-    /// answers the rows as JSON.
+    /// Changes the database directly, while the coordinator is down; returns the rows as
+    /// JSON.
     pub fn execute_sql(&self, sql: &str) -> String {
         assert!(self.child.is_none(), "the coordinator is running");
         let done = output(

@@ -32,7 +32,7 @@ impl Proxy {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 if let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await {
-                    pass_on(client, server, &shared);
+                    forward(client, server, &shared);
                 }
             }
         });
@@ -70,7 +70,7 @@ fn count(passed: &Mutex<Vec<u8>>, text: &str) -> usize {
     String::from_utf8_lossy(&passed.lock().unwrap()).matches(text).count()
 }
 
-fn pass_on(client: TcpStream, server: TcpStream, state: &Arc<State>) {
+fn forward(client: TcpStream, server: TcpStream, state: &Arc<State>) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let to_client = Arc::new(tokio::sync::Mutex::new(to_client));

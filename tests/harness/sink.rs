@@ -1,3 +1,5 @@
+//! An endpoint for pushes, which gives the answers that a test chooses.
+
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -10,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
-/// What an endpoint answers to one push.
+/// The answer to one push.
 #[derive(Debug, Clone)]
 pub enum Answer {
     /// This status, with these headers and this body.
@@ -81,8 +83,8 @@ struct Shared {
     script: Mutex<VecDeque<Answer>>,
     /// Connections that were opened to it.
     connections: AtomicUsize,
-    /// Where pushes are passed on to; its answers are given then.
-    behind: Mutex<Option<String>>,
+    /// The base that pushes are forwarded to; its answers are returned.
+    forward_to: Mutex<Option<String>>,
 }
 
 /// An endpoint that records every push and gives the answers that the test chooses.
@@ -132,9 +134,9 @@ impl Sink {
         .await
     }
 
-    /// Passes pushes on to this base from now on.
-    pub fn pass_on(&self, base: &str) {
-        *self.shared.behind.lock().unwrap() = Some(base.to_owned());
+    /// Forwards pushes to this base from now on.
+    pub fn forward_to(&self, base: &str) {
+        *self.shared.forward_to.lock().unwrap() = Some(base.to_owned());
     }
 
     /// Answers these next.
@@ -149,10 +151,11 @@ async fn receive(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
-    let behind = shared.behind.lock().unwrap().clone();
-    if let Some(base) = behind {
-        let passed = reqwest::Client::new().post(format!("{base}{uri}")).headers(headers.clone());
-        let answer = passed.body(body.clone()).send().await.unwrap().status().as_u16();
+    let forward_to = shared.forward_to.lock().unwrap().clone();
+    if let Some(base) = forward_to {
+        let forwarded =
+            reqwest::Client::new().post(format!("{base}{uri}")).headers(headers.clone());
+        let answer = forwarded.body(body.clone()).send().await.unwrap().status().as_u16();
         shared.script.lock().unwrap().push_back(Answer::status(answer));
     }
     shared.received.lock().unwrap().push(Received {

@@ -45,7 +45,7 @@ impl Client {
     /// A client of the coordinator at `base` (with its `/v1`).
     ///
     /// # Errors
-    /// If `base` is no URL or `token` no header's value.
+    /// If `base` is not a URL, or `token` is not valid in a header.
     pub fn new(base: &str, token: &str) -> Result<Self, Error> {
         let once = Retries { attempts: 1, ..Retries::default() };
         typed::Client::new(base, token).map(|client| Self(client.retries(once)))

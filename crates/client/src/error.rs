@@ -84,9 +84,9 @@ pub enum Error {
         /// The coordinator's explanation.
         reason: String,
     },
-    /// A letter of an inbox was dropped without a confirmation.
+    /// A message of an inbox was dropped without a confirmation.
     #[error(
-        "{0} was taken from the inbox and not confirmed: confirm each letter as delivered or acked before the next"
+        "{0} was received and not confirmed: confirm each message as delivered or acked before the next"
     )]
     Unconfirmed(MessageId),
     /// The inbox has ended. It has returned the reason before.

@@ -1,21 +1,20 @@
 //! Async client of the Coordination API.
 //!
-//! | module | what is in it |
+//! | module | contents |
 //! |---|---|
 //! | [`BaseUrl`] | the URL of a coordinator, and where plain http is allowed |
-//! | [`Client`], [`RepoClient`] | one method an endpoint, typed with `multiclaude-hybrid-protocol` |
+//! | [`Client`], [`RepoClient`] | one method per endpoint, typed with `multiclaude-hybrid-protocol` |
 //! | [`Call`], [`Reply`] | any other call |
 //! | [`Retries`], [`Repeat`] | which calls are repeated, and when |
 //! | [`Error`], [`Cause`] | errors, for programs and for people |
 //! | [`Stream`] | one open WebSocket |
-//! | [`Inbox`], [`Letter`] | an agent's messages, each once, through outages and restarts |
+//! | [`Inbox`], [`ReceivedMessage`] | an agent's messages, each once, through outages and restarts |
 //! | [`webhook`] | verifies and reads pushes |
 //! | [`sealed`] | end-to-end encryption of messages, and which keys are trusted |
 //!
-//! *In scope:* the wire: connections, timeouts, repeats where they are safe, errors
-//! that a caller can match; everything that a receiver of messages needs in addition.
-//! *Out of scope:* where tokens, identities and pins are kept, and how a bridge or a
-//! person handles a message.
+//! *In scope:* connections, timeouts, safe repeats, errors that a caller can match, and
+//! helpers for receivers of messages. *Out of scope:* the storage of tokens, identities and
+//! pins, and the handling of messages.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -48,7 +47,7 @@ pub use api::{AgentFilter, MessageFilter, Page, RepoClient, Versioned};
 pub use base::{BaseUrl, BaseUrlError, DEFAULT_URL, URL_VARIABLE};
 pub use cause::Cause;
 pub use error::Error;
-pub use inbox::{Connection, Inbox, InboxOptions, Letter, OnChange};
+pub use inbox::{Connection, Inbox, InboxOptions, OnChange, ReceivedMessage};
 pub use multiclaude_hybrid_protocol as protocol;
 pub use reqwest::Method;
 pub use retry::{Repeat, Retries};

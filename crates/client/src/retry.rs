@@ -6,11 +6,13 @@ use std::time::Duration;
 /// May a call be made twice?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeat {
-    /// Yes: a read, an idempotent write, a POST under an idempotency key.
-    Safe,
-    /// Each one takes effect: repeat only if the first cannot have arrived.
-    Once,
-    /// Never: the caller wants the result of this one call.
+    /// A read, an idempotent write, a POST under an idempotency key: repeat after any
+    /// temporary failure.
+    Always,
+    /// Each call takes effect: repeat only if the first one was not sent, or was refused by a
+    /// limit.
+    IfNotDone,
+    /// The caller wants the result of this one call.
     Never,
 }
 
@@ -54,9 +56,8 @@ impl Retries {
         jitter: f64,
     ) -> Option<Duration> {
         let may_repeat = match repeat {
-            Repeat::Safe => error.is_temporary(),
-            // Refused, or lost, before anything was done.
-            Repeat::Once => {
+            Repeat::Always => error.is_temporary(),
+            Repeat::IfNotDone => {
                 error.is_limit() || matches!(error, Error::Unreachable { unsent: true, .. })
             }
             Repeat::Never => false,
@@ -111,17 +112,17 @@ mod tests {
     fn a_call_that_takes_effect_each_time_is_repeated_only_if_it_cannot_have_arrived() {
         let retries = Retries::default();
         let again = |error: &Error, repeat| retries.after(error, repeat, 1, HOUR, 1.0).is_some();
-        assert!(again(&away(true), Repeat::Once));
-        assert!(!again(&away(false), Repeat::Once));
-        assert!(again(&away(false), Repeat::Safe));
+        assert!(again(&away(true), Repeat::IfNotDone));
+        assert!(!again(&away(false), Repeat::IfNotDone));
+        assert!(again(&away(false), Repeat::Always));
         let failed = Error::Failed { retry_after: None, problem: problem(ErrorCode::Unavailable) };
-        assert!(again(&failed, Repeat::Safe) && !again(&failed, Repeat::Once));
+        assert!(again(&failed, Repeat::Always) && !again(&failed, Repeat::IfNotDone));
         let limited = |retry_after| Error::RateLimited {
             retry_after,
             problem: problem(ErrorCode::MailboxFull),
         };
-        assert!(again(&limited(None), Repeat::Once));
-        assert!(again(&refused(429, "slow down", None), Repeat::Once));
+        assert!(again(&limited(None), Repeat::IfNotDone));
+        assert!(again(&refused(429, "slow down", None), Repeat::IfNotDone));
         for error in [away(true), failed, limited(None)] {
             assert!(!again(&error, Repeat::Never), "{error}");
         }
@@ -134,7 +135,7 @@ mod tests {
             Error::Invalid(problem(ErrorCode::ValidationFailed)),
             Error::NotFound(problem(ErrorCode::AgentNotFound)),
         ] {
-            let again = Retries::default().after(&error, Repeat::Safe, 1, HOUR, 1.0);
+            let again = Retries::default().after(&error, Repeat::Always, 1, HOUR, 1.0);
             assert_eq!(again, None, "{error}");
         }
     }
@@ -153,7 +154,7 @@ mod tests {
             (403, "<html>"),
         ] {
             let error = refused(status, text, Some(7));
-            let after = |left| Retries::default().after(&error, Repeat::Safe, 1, left, 1.0);
+            let after = |left| Retries::default().after(&error, Repeat::Always, 1, left, 1.0);
             assert_eq!(after(HOUR), Some(Duration::from_secs(7)), "{status} {text}");
             assert_eq!(after(Duration::from_secs(6)), None, "{status} {text}");
         }
@@ -170,7 +171,7 @@ mod tests {
     #[test]
     fn the_last_attempt_is_the_last() {
         let after =
-            |attempt| Retries::default().after(&away(true), Repeat::Safe, attempt, HOUR, 0.5);
+            |attempt| Retries::default().after(&away(true), Repeat::Always, attempt, HOUR, 0.5);
         assert!(after(3).is_some() && after(4).is_none());
     }
 }

@@ -77,10 +77,10 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call of `path`, which is the part after `/v1`. A POST is [`Repeat::Once`] unless
-    /// it has an idempotency key; everything else is [`Repeat::Safe`].
+    /// A call of `path`, which is the part after `/v1`. A POST is [`Repeat::IfNotDone`] unless
+    /// it has an idempotency key; everything else is [`Repeat::Always`].
     pub fn new(method: Method, path: impl Into<String>) -> Self {
-        let repeat = if method == Method::POST { Repeat::Once } else { Repeat::Safe };
+        let repeat = if method == Method::POST { Repeat::IfNotDone } else { Repeat::Always };
         Self {
             method,
             path: path.into(),
@@ -115,7 +115,7 @@ impl Call {
     /// Adds an idempotency key, which makes it safe to repeat.
     #[must_use]
     pub fn key(self, key: &str) -> Self {
-        self.header("idempotency-key", key).repeat(Repeat::Safe)
+        self.header("idempotency-key", key).repeat(Repeat::Always)
     }
 
     /// Adds the given idempotency key, or a random one.

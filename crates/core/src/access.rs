@@ -1,4 +1,4 @@
-//! What the holder of a token reaches.
+//! What the holder of a token may do.
 //!
 //! | | admin | service | user |
 //! |---|---|---|---|
@@ -47,12 +47,12 @@ impl Principal {
     }
 }
 
-/// Does a token of `kind` with these scopes reach `repo`?
+/// Does a token of `kind` with these scopes cover `repo`?
 pub fn covers(kind: TokenKind, scopes: &[Scope], repo: &Repo) -> bool {
     kind == TokenKind::Admin || scopes.iter().any(|scope| scope.covers(repo))
 }
 
-/// The first entry of `wanted` that `scopes` do not reach.
+/// The first entry of `wanted` that `scopes` do not cover.
 pub fn beyond<'a>(scopes: &[Scope], wanted: &'a [Scope]) -> Option<&'a Scope> {
     wanted.iter().find(|wanted| match wanted {
         Scope::Repo(repo) => !scopes.iter().any(|scope| scope.covers(repo)),
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_a_scope_is_the_first_entry_that_it_does_not_reach() {
+    fn the_first_entry_that_the_scopes_do_not_cover_is_beyond_them() {
         let scopes = |texts: &[&str]| -> Vec<Scope> {
             texts.iter().map(|text| Scope::parse(text).unwrap()).collect()
         };

@@ -1,9 +1,8 @@
-//! Which URLs the coordinator pushes to.
+//! Decides which URLs the coordinator may push to.
 //!
-//! A Worker cannot pin the address it connects to, so names that can only
-//! mean an inner network are refused here, by their text. A name that
-//! *resolves* to one is not seen: a self-hosted coordinator needs an egress
-//! filter.
+//! A Worker cannot pin the address it connects to, so names that can only mean an inner
+//! network are refused here, by their text. A name that *resolves* to an inner address is
+//! not noticed: a self-hosted coordinator needs an egress filter.
 
 use std::net::Ipv4Addr;
 
@@ -52,7 +51,7 @@ pub enum EndpointError {
     /// Too long once everything is escaped.
     #[error("is longer than 2048 bytes once it is escaped")]
     Length,
-    /// A loop.
+    /// The coordinator would push to itself.
     #[error("must not be the coordinator itself")]
     OwnHost,
 }
@@ -144,7 +143,7 @@ pub fn check(url: ParsedUrl<'_>, rules: Rules<'_>) -> Result<(), EndpointError> 
     Ok(())
 }
 
-/// Can such a name exist? Underscores are in no host name of the book, but resolve.
+/// Can such a name exist? RFC 1123 forbids underscores, but such names resolve.
 fn check_labels(name: &str) -> Result<(), EndpointError> {
     if name.ends_with('.') {
         return Err(EndpointError::TrailingDot);

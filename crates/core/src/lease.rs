@@ -1,14 +1,14 @@
 //! Leases on requests for workers.
 //!
-//! A claim gives a lease; its token fences every later update. A lease that
-//! ends before the worker has started returns the request, at most
-//! [`CLAIMS_MAX`] times. Once a worker has started, no other runner gets the
-//! request unless it was made with `retry`: its holder may come back for an
-//! hour, and then it has failed. Its holder may also give it back at once, as if
-//! it had never been claimed, where the end of the lease would return it.
+//! A claim gives a lease; its token fences every later update. If the lease ends before
+//! the worker has started, the request is pending again, until its claim number
+//! [`CLAIMS_MAX`] fails it. Once a worker has started, no other runner gets the request
+//! unless it was made with `retry`: its holder may come back for an hour, and then it
+//! fails. The holder may also give it back at once, as if it had never been claimed, if
+//! the end of the lease would return it.
 //!
-//! [`expire`] is the rule; the store executes it as one SQL statement, so that
-//! two claims at the same moment see the same. A test of the store compares the two.
+//! [`expire`] is the rule; the store executes it as one SQL statement, so that concurrent
+//! claims agree. A test of the store compares the two.
 
 use crate::{Ms, timing::Timing};
 use multiclaude_hybrid_protocol::SpawnId;
@@ -18,13 +18,13 @@ use std::fmt;
 /// Claims whose lease may end before a worker has started; those that were given
 /// back do not count.
 pub const CLAIMS_MAX: u32 = 3;
-/// Why such a request fails at last.
+/// Why a request fails after that many claims.
 pub const REASON_NEVER_STARTED: &str = "never_started";
-/// Why a request fails whose runner never came back.
+/// Why a request fails if its runner never comes back.
 pub const REASON_RUNNER_LOST: &str = "runner_lost";
 
-/// The id under which a request is pushed. One that came back after a claim is pushed
-/// under another id, so that it is not taken for a repeat.
+/// The id under which a request is pushed. After a claim it is pushed under another id,
+/// so that the push does not look like a repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushId {
     /// The request.
@@ -99,7 +99,7 @@ pub fn expire(held: &Held, now: Ms, timing: &Timing) -> Expiry {
     }
 }
 
-/// When a runner last asked for work, if that is recent enough to mean anything.
+/// When a runner last asked for work, if that was within a day.
 pub fn runner_seen(at: Option<Ms>, now: Ms, timing: &Timing) -> Option<Ms> {
     at.filter(|at| now - at < timing.runner_seen)
 }
@@ -122,14 +122,14 @@ pub enum Refusal {
     Started,
 }
 
-/// Decides an update. `holds`: the token is that of the lease in force.
+/// Decides an update. `holds`: the token is that of the current lease.
 ///
-/// A finished request repeats its end only. One that is given back is
-/// `Pending`, or `Failed` for [`REASON_CANCELLED`].
+/// A finished request accepts only a repeat of its end. A request that is given back
+/// becomes `Pending`, or `Failed` for [`REASON_CANCELLED`].
 pub fn update(
     held: &Held,
     holds: bool,
-    wish: &WorkerUpdate,
+    update: &WorkerUpdate,
     now: Ms,
     timing: &Timing,
 ) -> Result<Updated, Refusal> {
@@ -138,15 +138,15 @@ pub fn update(
     }
     let ended = |status| Ok(Updated { status, lease_expires_at: None });
     if held.status != SpawnStatus::InProgress {
-        let repeats = wish.status == Some(held.status);
+        let repeats = update.status == Some(held.status);
         return if repeats { ended(held.status) } else { Err(Refusal::LeaseLost) };
     }
     if expire(held, now, timing) != Expiry::Stands {
         return Err(Refusal::LeaseLost);
     }
-    match wish.status {
+    match update.status {
         Some(SpawnStatus::Pending) => {
-            let started = held.started || wish.worker_name.is_some();
+            let started = held.started || update.worker_name.is_some();
             match (started && !held.retry, held.cancelled) {
                 (true, _) => Err(Refusal::Started),
                 (false, true) => ended(SpawnStatus::Failed),
@@ -156,7 +156,7 @@ pub fn update(
         Some(end @ (SpawnStatus::Completed | SpawnStatus::Failed)) => ended(end),
         Some(SpawnStatus::InProgress) | None => Ok(Updated {
             status: SpawnStatus::InProgress,
-            lease_expires_at: Some(now + wish.lease_secs.saturating_mul(timing.second)),
+            lease_expires_at: Some(now + update.lease_secs.saturating_mul(timing.second)),
         }),
     }
 }
@@ -196,7 +196,7 @@ mod tests {
         expire(held, now, &Timing::default())
     }
 
-    fn wish(status: Option<SpawnStatus>) -> WorkerUpdate {
+    fn with_status(status: Option<SpawnStatus>) -> WorkerUpdate {
         WorkerUpdate { lease_secs: 60, status, ..WorkerUpdate::new("t") }
     }
 
@@ -238,10 +238,13 @@ mod tests {
     #[test]
     fn a_late_renewal_works_within_the_hour_and_a_foreign_token_never() {
         let timing = Timing::default();
-        let late = update(&held(true, false, 1), true, &wish(None), 2000, &timing).unwrap();
+        let late = update(&held(true, false, 1), true, &with_status(None), 2000, &timing).unwrap();
         assert_eq!(late.lease_expires_at, Some(62_000));
         let lost = |held: &Held, holds, now| {
-            assert_eq!(update(held, holds, &wish(None), now, &timing), Err(Refusal::LeaseLost));
+            assert_eq!(
+                update(held, holds, &with_status(None), now, &timing),
+                Err(Refusal::LeaseLost)
+            );
         };
         lost(&held(true, false, 1), false, 0);
         lost(&held(false, false, 1), true, 1000);
@@ -251,7 +254,7 @@ mod tests {
     #[test]
     fn an_end_may_be_repeated_but_not_changed() {
         let ended = Held { status: SpawnStatus::Completed, ..held(true, false, 1) };
-        let again = |status| update(&ended, true, &wish(status), 5000, &Timing::default());
+        let again = |status| update(&ended, true, &with_status(status), 5000, &Timing::default());
         assert!(again(Some(SpawnStatus::Completed)).is_ok());
         for other in [Some(SpawnStatus::Failed), Some(SpawnStatus::Pending), None] {
             assert_eq!(again(other), Err(Refusal::LeaseLost));
@@ -259,7 +262,7 @@ mod tests {
     }
 
     fn give_back(held: &Held) -> Result<SpawnStatus, Refusal> {
-        let back = wish(Some(SpawnStatus::Pending));
+        let back = with_status(Some(SpawnStatus::Pending));
         update(held, true, &back, 999, &Timing::default()).map(|updated| {
             assert_eq!(updated.lease_expires_at, None);
             updated.status
@@ -278,7 +281,7 @@ mod tests {
         }
         let names_its_worker = WorkerUpdate {
             worker_name: AgentName::parse("w").ok(),
-            ..wish(Some(SpawnStatus::Pending))
+            ..with_status(Some(SpawnStatus::Pending))
         };
         let decided =
             update(&held(false, false, 1), true, &names_its_worker, 0, &Timing::default());
@@ -296,7 +299,7 @@ mod tests {
     #[test]
     fn a_repeated_return_and_one_after_the_lease_are_lost() {
         let timing = Timing::default();
-        let back = wish(Some(SpawnStatus::Pending));
+        let back = with_status(Some(SpawnStatus::Pending));
         let pending = Held { status: SpawnStatus::Pending, ..held(false, false, 0) };
         for (held, now) in [(pending, 0), (held(false, false, 1), 1000)] {
             assert_eq!(update(&held, true, &back, now, &timing), Err(Refusal::LeaseLost));

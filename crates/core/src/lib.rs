@@ -1,14 +1,13 @@
 //! The decisions of the coordinator.
 //!
-//! Values in, values out: nothing here knows a clock, a network, a database
-//! or a runtime. `now` is an argument, in milliseconds since the epoch, and
-//! so is every random number. What follows from a decision comes back as
-//! data ([`mailbox::Write`], [`registry::Decision`]) that the coordinator
-//! executes.
+//! Values in, values out: nothing here knows a clock, a network, a database or a runtime.
+//! `now` is an argument, in milliseconds since the epoch, and so is every random number.
+//! Decisions are returned as data ([`mailbox::Write`], [`registry::Decision`]) that the
+//! coordinator executes.
 //!
 //! | module | decides |
 //! |---|---|
-//! | [`access`] | what a token's holder reaches |
+//! | [`access`] | what the holder of a token may do |
 //! | [`registry`] | who holds a name; generations and revisions |
 //! | [`presence`] | whether an agent counts as stopped |
 //! | [`endpoint`] | which URLs may be pushed to |

@@ -30,7 +30,7 @@ pub enum ErrorClass {
     Timeout,
     /// `connection_failed`
     Connection,
-    /// `secret_unreadable`: it was sealed under a key that is gone.
+    /// `secret_unreadable`: the key that sealed it was removed.
     Secret,
     /// `http_<status>`
     Status(u16),
@@ -68,12 +68,12 @@ impl TryFrom<String> for ErrorClass {
     }
 }
 
-/// What follows from an [`Answer`].
+/// The meaning of an [`Answer`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// 2xx: the recipient's side has it.
     Delivered(Report),
-    /// 400, 413, 415, 422: this message will never be taken.
+    /// 400, 413, 415, 422: the endpoint will never accept this message.
     Rejected(ErrorClass),
     /// 410: nothing is pushed there until the endpoint is set again.
     Gone(ErrorClass),
@@ -81,13 +81,13 @@ pub enum Outcome {
     Retry {
         /// Why.
         class: ErrorClass,
-        /// When the endpoint wants to be asked again, in seconds.
+        /// The wait that the endpoint asks for, in seconds.
         retry_after_secs: Option<i64>,
     },
 }
 
 impl Outcome {
-    /// Reads `answer` by the rules of the design.
+    /// The outcome of an answer: see the variants.
     pub fn of(answer: Answer) -> Self {
         let retry = |class| Self::Retry { class, retry_after_secs: None };
         match answer {

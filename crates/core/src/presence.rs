@@ -1,6 +1,6 @@
-//! Whether an agent counts as running: by its own status, until it is unseen for
-//! 180 s. Computed when read, never stored. An open stream is a sign of life for as
-//! long as it lives; the registry shows it as the agent's delivery.
+//! Decides whether an agent counts as stopped: by its own status, or because it was not
+//! seen for 180 s and has no open stream, which the registry shows as its delivery. This
+//! is computed when read, never stored.
 
 use crate::{Ms, timing::Timing};
 use multiclaude_hybrid_protocol::agent::{AgentStatus, Delivery};

@@ -1,4 +1,4 @@
-//! Who holds a name in a repo.
+//! Decides who holds a name in a repo.
 //!
 //! A row carries a `generation`, raised by every new incarnation and kept in
 //! the tombstone of a deregistered one, and a `revision`, raised by every
@@ -59,8 +59,8 @@ pub enum Decision {
 
 /// Decides a registration against the row that is there.
 ///
-/// `registration.endpoint` has been checked against the endpoint rules. Where a living
-/// row is to be replaced, its mailbox must be asked, too, whether its holder is there.
+/// `registration.endpoint` was checked against the endpoint rules. Before a row without
+/// `deleted_at` is replaced, its mailbox must be asked whether the holder is there.
 pub fn register(
     found: Option<&Row>,
     by: &Registrant<'_>,
@@ -107,24 +107,24 @@ pub(crate) fn delivery_of(endpoint: &str) -> Delivery {
     if endpoint.is_empty() { Delivery::Polling } else { Delivery::Webhook }
 }
 
-fn create(last_generation: u32, by: &Registrant<'_>, wish: &Registration, now: Ms) -> Row {
-    let endpoint = endpoint_after(&wish.endpoint, "");
+fn create(last_generation: u32, by: &Registrant<'_>, registration: &Registration, now: Ms) -> Row {
+    let endpoint = endpoint_after(&registration.endpoint, "");
     Row {
         agent: Agent {
             id: by.fresh_id.clone(),
-            name: wish.name.clone(),
-            r#type: wish.r#type.clone(),
-            location: wish.location.unwrap_or(default_location(by.kind)),
+            name: registration.name.clone(),
+            r#type: registration.r#type.clone(),
+            location: registration.location.unwrap_or(default_location(by.kind)),
             owner: by.owner.clone(),
             repo: by.repo.clone(),
-            status: wish.status.unwrap_or(AgentStatus::Active),
+            status: registration.status.unwrap_or(AgentStatus::Active),
             delivery: delivery_of(&endpoint),
             endpoint,
             delivery_reason: None,
-            instance: wish.instance.clone(),
+            instance: registration.instance.clone(),
             last_seen: Timestamp(now),
             created_at: Timestamp(now),
-            metadata: wish.metadata.clone().unwrap_or_default(),
+            metadata: registration.metadata.clone().unwrap_or_default(),
             waiting: None,
             webhook_secret: None,
         },
@@ -133,46 +133,46 @@ fn create(last_generation: u32, by: &Registrant<'_>, wish: &Registration, now: M
     }
 }
 
-fn renew(row: &Row, by: &Registrant<'_>, wish: &Registration, now: Ms) -> Row {
+fn renew(row: &Row, by: &Registrant<'_>, registration: &Registration, now: Ms) -> Row {
     let update = AgentUpdate {
         // An agent that registers again is no longer stopped.
-        status: wish
+        status: registration
             .status
             .or_else(|| (row.agent.status == AgentStatus::Stopped).then_some(AgentStatus::Active)),
-        r#type: Some(wish.r#type.clone()),
-        location: wish.location,
-        endpoint: wish.endpoint.clone(),
-        webhook_secret: wish.webhook_secret.clone(),
-        metadata: wish.metadata.clone(),
+        r#type: Some(registration.r#type.clone()),
+        location: registration.location,
+        endpoint: registration.endpoint.clone(),
+        webhook_secret: registration.webhook_secret.clone(),
+        metadata: registration.metadata.clone(),
     };
     debug_assert_eq!(row.agent.owner, *by.owner);
     self::update(row, &update, now)
 }
 
 /// The row after a PATCH, seen now.
-pub fn update(row: &Row, wish: &AgentUpdate, now: Ms) -> Row {
+pub fn update(row: &Row, update: &AgentUpdate, now: Ms) -> Row {
     let mut next = row.clone();
     let agent = &mut next.agent;
     agent.last_seen = Timestamp(agent.last_seen.0.max(now));
-    if let Some(status) = wish.status {
+    if let Some(status) = update.status {
         agent.status = status;
     }
-    if let Some(label) = &wish.r#type {
+    if let Some(label) = &update.r#type {
         agent.r#type.clone_from(label);
     }
-    if let Some(location) = wish.location {
+    if let Some(location) = update.location {
         agent.location = location;
     }
-    if let Some(metadata) = &wish.metadata {
+    if let Some(metadata) = &update.metadata {
         agent.metadata.clone_from(metadata);
     }
-    agent.endpoint = endpoint_after(&wish.endpoint, &row.agent.endpoint);
+    agent.endpoint = endpoint_after(&update.endpoint, &row.agent.endpoint);
     let moved = agent.endpoint != row.agent.endpoint;
     if moved {
         agent.delivery = delivery_of(&agent.endpoint);
         agent.delivery_reason = None;
     }
-    if moved || wish.webhook_secret.is_some() {
+    if moved || update.webhook_secret.is_some() {
         next.version.revision += 1;
     }
     next

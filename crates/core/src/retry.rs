@@ -1,9 +1,9 @@
-//! When an endpoint that failed is tried again: 5 s, 30 s, 2 min, 10 min,
-//! 1 h, then every hour, each ±20 %; a `Retry-After` between the first step and an
-//! hour instead.
+//! When an endpoint that failed is tried again: after 5 s, 30 s, 2 min, 10 min, 1 h, then
+//! every hour, each ±20 %. A `Retry-After` is obeyed instead, between the first step and
+//! an hour.
 //!
-//! The step belongs to the endpoint, not to the message: ten messages that
-//! wait for a dead endpoint cost one attempt, not ten.
+//! The step belongs to the endpoint, not to the message: ten messages for a dead endpoint
+//! cost one attempt, not ten.
 
 use crate::{Ms, timing::Timing};
 

@@ -15,7 +15,7 @@ const NONCE_LEN: usize = 12;
 /// Why a key ring or a sealed text could not be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
-    /// The text is no key ring.
+    /// The text is not a key ring.
     #[error("must be <id>:<base64 of 32 bytes>, or several separated by commas")]
     KeyRing,
     /// The key that sealed it is not in the ring.
@@ -66,7 +66,7 @@ impl KeyRing {
         Ok(format!("{id}.{}", STANDARD.encode(bytes)))
     }
 
-    /// Opens what was sealed for `place` under any key of the ring.
+    /// Opens a text that was sealed for `place` under any key of the ring.
     pub fn open(&self, sealed: &str, place: &str) -> Result<Vec<u8>, SealError> {
         let (id, text) = sealed.split_once('.').ok_or(SealError::Broken)?;
         let (_, cipher) = self

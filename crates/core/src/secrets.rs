@@ -17,8 +17,8 @@ pub fn valid(secrets: &[HeldSecret], now: Ms) -> impl Iterator<Item = &HeldSecre
     secrets.iter().filter(move |secret| secret.until.is_none_or(|until| now < until))
 }
 
-/// Drops the secrets that no longer sign. A new one comes first, if there is one; those
-/// before it sign for `overlap` more, and at most `old_max` of them are kept.
+/// Drops the secrets that no longer sign. A new one, if given, becomes the first; the
+/// replaced ones sign for `overlap` longer, and at most `old_max` of them are kept.
 pub fn rotate(
     secrets: &mut Vec<HeldSecret>,
     new: Option<String>,

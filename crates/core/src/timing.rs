@@ -19,13 +19,13 @@ pub struct Timing {
     pub second: Ms,
     /// How long an endpoint may take to answer.
     pub push_timeout: Ms,
-    /// How long the body of a good answer may take, after its head.
+    /// How long the body of a 2xx answer may take, after its head.
     pub push_body: Ms,
     /// How long a stream's client may take to answer for a message.
     pub stream_answer: Ms,
-    /// How long an open stream is believed that its token is still valid.
+    /// How often an open stream's token is checked.
     pub stream_check: Ms,
-    /// When a push that left no trace (its object died) is tried again.
+    /// How soon an alarm repeats a push if the object dies.
     pub push_guard: Ms,
     /// How long a replaced secret goes on signing.
     pub secret_overlap: Ms,
@@ -35,7 +35,7 @@ pub struct Timing {
     pub keep_ended: Ms,
     /// How long idempotency keys are kept.
     pub keep_keys: Ms,
-    /// Old rows are deleted in one go, this often.
+    /// How often old rows are deleted.
     pub purge_every: Ms,
     /// Unseen for this long, an agent counts as stopped.
     pub unseen: Ms,
@@ -45,13 +45,13 @@ pub struct Timing {
     pub spawn_window: Ms,
     /// How long a started worker whose lease has ended may come back.
     pub lost_runner: Ms,
-    /// How long it is worth saying that a runner has asked for work.
+    /// Age after which the last claim is no longer shown.
     pub runner_seen: Ms,
     /// How long finished requests for workers are kept.
     pub keep_spawns: Ms,
     /// How long the audit log is kept.
     pub keep_audit: Ms,
-    /// A notice or report that could not be passed on is tried again then.
+    /// The wait before a notice or report that failed is tried again.
     pub outbox_retry: Ms,
 }
 
@@ -86,8 +86,7 @@ impl Default for Timing {
 impl Timing {
     /// Every duration divided by `scale` (at least 1), and none below 1 ms.
     ///
-    /// What a network takes is not scaled with it: an endpoint has a quarter
-    /// of a second at least.
+    /// Network timeouts are not scaled below 250 ms.
     #[must_use]
     pub fn scaled(scale: u32) -> Self {
         let by = |ms: Ms| (ms / Ms::from(scale.max(1))).max(1);

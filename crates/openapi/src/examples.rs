@@ -1,4 +1,4 @@
-//! Values that readers begin with. The tests hold them against the schemas.
+//! Example values for readers. Tests check them against the schemas.
 
 use serde_json::{Value, json};
 

@@ -2,17 +2,17 @@
 //! of `multiclaude-hybrid-protocol`. The binary prints it; the build serves it
 //! at `/v1/openapi.json`.
 //!
-//! | module | what is in it |
+//! | module | contents |
 //! |---|---|
 //! | `schemas` | the schemas of the wire types, under `#/components/schemas` |
-//! | `operation` | one operation, put together call by call |
-//! | `parameters`, `problems`, `links` | what operations have in common |
+//! | `operation` | the builder of one operation |
+//! | `parameters`, `problems`, `links` | shared parts of operations |
 //! | `paths` | every operation, one file per resource |
-//! | `webhooks` | what the coordinator sends |
-//! | `examples` | values that readers and tests begin with |
+//! | `webhooks` | the pushes of the coordinator |
+//! | `examples` | example values for readers and tests |
 //!
-//! *In scope:* what is served, to whom, with which answers.
-//! *Out of scope:* the shapes themselves, which stand beside their parsers.
+//! *In scope:* operations, their callers and their answers.
+//! *Out of scope:* the schemas of bodies, which are beside their parsers.
 
 mod examples;
 mod links;
@@ -29,7 +29,7 @@ mod tests;
 use schemas::Schemas;
 use serde_json::{Map, Value, json};
 
-/// What readers see first.
+/// The text at the top of the document.
 const INTRODUCTION: &str = include_str!("introduction.md");
 
 /// The document.
@@ -75,7 +75,7 @@ fn security_schemes() -> Value {
             "type": "http", "scheme": "bearer",
             "description": "A token: `mca_` (admin), `mcu_` (user) or `mcs_` (service), then 43 base62 digits and a checksum of 6.",
         },
-        "webhookId": header("webhook-id", "Names the callback; each is taken once per repo."),
+        "webhookId": header("webhook-id", "The id of the callback; each is accepted once per repo."),
         "webhookTimestamp": header("webhook-timestamp", "Seconds since the epoch, at most five minutes off."),
         "webhookSignature": header("webhook-signature", "`v1,` and the base64 of the HMAC-SHA256 of `id.timestamp.body` under the repo's `webhook_secret`."),
     })

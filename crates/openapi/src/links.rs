@@ -1,4 +1,4 @@
-//! Links: how one answer leads to the next request.
+//! Links from an answer to the next request.
 
 use serde_json::{Map, Value, json};
 

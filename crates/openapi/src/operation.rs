@@ -1,4 +1,4 @@
-//! One operation, put together call by call.
+//! The builder of one operation.
 
 use crate::schemas::Schemas;
 use crate::{parameters, problems};
@@ -7,10 +7,10 @@ use multiclaude_hybrid_protocol::error::Problem;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// Who may call it.
+/// The callers of an operation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Anybody.
+    /// Everybody.
     Open,
     /// The holder of a token.
     Bearer,
@@ -44,7 +44,7 @@ macro_rules! methods {
 methods!(get, post, put, patch, delete);
 
 impl Operation {
-    /// `get`, `/v1/whoami`, its id, its summary, who may call it.
+    /// `get`, `/v1/whoami`, its id, its summary, its callers.
     pub(crate) fn new(
         method: &'static str,
         path: &'static str,
@@ -82,12 +82,12 @@ impl Operation {
         operation
     }
 
-    /// The chapter it stands in.
+    /// Its tag.
     pub(crate) fn tag(self, tag: &'static str) -> Self {
         Self { tag, ..self }
     }
 
-    /// What the summary does not say.
+    /// The description.
     pub(crate) fn about(self, description: impl Into<String>) -> Self {
         Self { description: description.into(), ..self }
     }
@@ -103,7 +103,7 @@ impl Operation {
         self.unchecked(parameter).fails(&[ErrorCode::InvalidParameter])
     }
 
-    /// A parameter of which every value is taken.
+    /// A parameter that accepts every value.
     pub(crate) fn unchecked(mut self, parameter: Value) -> Self {
         self.parameters.push(parameter);
         self
@@ -132,7 +132,7 @@ impl Operation {
         self.fails(&[ErrorCode::InvalidJson, ErrorCode::BodyTooLarge, ErrorCode::ValidationFailed])
     }
 
-    /// A good answer in JSON.
+    /// A 2xx answer in JSON.
     pub(crate) fn answers(
         self,
         status: u16,
@@ -144,7 +144,7 @@ impl Operation {
         self.response(status, description, Some(content))
     }
 
-    /// A good answer without a body.
+    /// A 2xx answer without a body.
     pub(crate) fn nothing(self, status: u16, description: &str) -> Self {
         self.response(status, description, None)
     }
@@ -167,7 +167,7 @@ impl Operation {
         self
     }
 
-    /// A header of all good answers so far.
+    /// A header of all 2xx answers so far.
     pub(crate) fn header(mut self, name: &str, component: &str) -> Self {
         for response in self.responses.values_mut() {
             let headers = response.get_mut("headers").and_then(Value::as_object_mut);
@@ -183,7 +183,7 @@ impl Operation {
         self.parameter(parameters::named("Limit")).parameter(after).header("Link", "Link")
     }
 
-    /// A way on from all good answers so far.
+    /// A link from all 2xx answers so far.
     pub(crate) fn link(mut self, name: &str, link: Value) -> Self {
         for response in self.responses.values_mut() {
             let links = response
@@ -196,7 +196,7 @@ impl Operation {
         self
     }
 
-    /// The codes it can fail with, beside those that follow from the rest.
+    /// The codes it can fail with, in addition to those that follow from the rest.
     pub(crate) fn fails(mut self, codes: &[ErrorCode]) -> Self {
         self.codes.extend_from_slice(codes);
         self
@@ -212,7 +212,7 @@ impl Operation {
             .collect();
         for (status, failure) in problems::responses(&self.codes, &problem) {
             match responses.get_mut(&status.to_string()) {
-                // A good answer's status with a failure's content beside it.
+                // The status of a 2xx answer, with the content of a failure, too.
                 Some(response) => merge_content(response, failure),
                 None => {
                     responses.insert(status.to_string(), failure);

@@ -25,7 +25,7 @@ pub(crate) fn shared() -> Value {
             "schema": { "type": "string", "pattern": IDEMPOTENCY_KEY },
         },
         "IfMatch": {
-            "name": "If-Match", "in": "header", "description": "The `ETag` that the change is meant for.",
+            "name": "If-Match", "in": "header", "description": "The `ETag` of the version to replace.",
             "schema": { "type": "string" }, "example": "\"3\"",
         },
         "Prefer": {

@@ -2,6 +2,7 @@
 
 mod agents;
 mod audit;
+mod config;
 mod messages;
 mod system;
 mod tokens;
@@ -19,6 +20,7 @@ pub(crate) fn all(schemas: &mut Schemas) -> Vec<Operation> {
         agents::all(schemas),
         messages::all(schemas),
         workers::all(schemas),
+        config::all(schemas),
         audit::all(schemas),
     ]
     .into_iter()
@@ -26,11 +28,11 @@ pub(crate) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     .collect()
 }
 
-/// The chapters.
+/// The tags.
 pub(crate) fn tags() -> Value {
     let tag = |name: &str, description: &str| json!({ "name": name, "description": description });
     json!([
-        tag("System", "Health, this document, and whom a token stands for."),
+        tag("System", "Health, this document, and the owner of a token."),
         tag("Tokens", "For admins. The secret part of a token is shown once."),
         tag("Agents", "The registry. `id` is an agent's incarnation."),
         tag(
@@ -38,6 +40,6 @@ pub(crate) fn tags() -> Value {
             "`pending → delivered → acked`, or `failed`, of which the sending agent is notified."
         ),
         tag("Workers", "Requests for workers: asked for, claimed under a lease, ended."),
-        tag("Configuration", "Of one repo, and what was done in it."),
+        tag("Configuration", "The configuration of a repo, and its audit log."),
     ])
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-/// What every request can get, whatever it asks for.
+/// The codes that every request can get.
 pub(crate) const ANYWHERE: [ErrorCode; 5] = [
     ErrorCode::HttpsRequired,
     ErrorCode::InvalidPath,
@@ -30,7 +30,7 @@ pub(crate) fn headers() -> Value {
         |description: &str| json!({ "description": description, "schema": { "type": "string" } });
     json!({
         "RequestId": {
-            "description": "Names this request in the coordinator's log.", "required": true,
+            "description": "The id of this request in the coordinator's log.", "required": true,
             "schema": { "type": "string" },
         },
         "Link": text("`<URL>; rel=\"next\"`: the next page. Absent on the last one."),
@@ -49,7 +49,7 @@ pub(crate) fn header(name: &str) -> Value {
     json!({ "$ref": format!("#/components/headers/{name}") })
 }
 
-/// The answers to what reaches no operation.
+/// The answers to requests that reach no operation.
 pub(crate) fn anywhere(problem: &Value) -> Value {
     let answer =
         |code: ErrorCode| response(code.status(), &BTreeSet::from([code.as_str()]), problem);

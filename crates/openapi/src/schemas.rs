@@ -20,7 +20,7 @@ impl Schemas {
         Self { generator: settings.into_generator(), requests: BTreeSet::new() }
     }
 
-    /// A reference to the schema of something that is answered or sent.
+    /// A reference to the schema of an answer or a push.
     pub(crate) fn of<T: JsonSchema>(&mut self) -> Value {
         self.generator.subschema_for::<T>().to_value()
     }
@@ -31,7 +31,7 @@ impl Schemas {
         self.of::<T>()
     }
 
-    /// All that were referred to.
+    /// All schemas that were referred to.
     pub(crate) fn finish(mut self) -> Map<String, Value> {
         let mut all = self.generator.take_definitions(true);
         for (name, schema) in &mut all {
@@ -43,8 +43,8 @@ impl Schemas {
     }
 }
 
-/// What the coordinator leaves out where it has nothing to say is never
-/// `null`: the derive of an `Option` does not know that.
+/// Removes `null` from the schemas of answers: the coordinator leaves absent fields out, but
+/// the derive of an `Option` adds `null`.
 fn absent_not_null(schema: &mut Value) {
     let required: BTreeSet<String> = schema
         .get("required")

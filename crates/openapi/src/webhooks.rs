@@ -1,4 +1,4 @@
-//! What the coordinator sends, as Standard Webhooks.
+//! The pushes of the coordinator, as Standard Webhooks.
 
 use crate::examples;
 use crate::schemas::Schemas;
@@ -16,7 +16,7 @@ struct Push {
     description: &'static str,
     data: Value,
     example: Value,
-    /// May an answer report on the message at once?
+    /// May an answer report acked or seen?
     reports: bool,
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn all(schemas: &mut Schemas) -> Value {
             kind: PushKind::MessageCreated,
             id: "onMessage",
             summary: "A message for the agent",
-            description: "Pushed to the agent's endpoint, in order, one at a time, until it is taken. `webhook-id` is the message's id.",
+            description: "Pushed to the agent's endpoint, in order, one at a time, until it is delivered. `webhook-id` is the message's id.",
             data: schemas.of::<Message>(),
             example: examples::message(),
             reports: true,
@@ -46,7 +46,7 @@ pub(crate) fn all(schemas: &mut Schemas) -> Value {
             kind: PushKind::SpawnRequested,
             id: "onSpawnRequest",
             summary: "A worker is asked for",
-            description: "Pushed to the `spawn_endpoint` of the repo's configuration, signed under its `webhook_secret`. `webhook-id` is the request's id. What runs there reports by `reportWorker`.",
+            description: "Pushed to the `spawn_endpoint` of the repo's configuration, signed under its `webhook_secret`. `webhook-id` is the request's id; a request that returned to `pending` gets a suffix, `spn_…_1`. The endpoint reports with `reportWorker`.",
             data: schemas.of::<SpawnRequest>(),
             example: examples::spawn(),
             reports: false,
@@ -72,15 +72,15 @@ fn operation(push: Push, time: &Value) -> Value {
     let example = json!({
         "type": push.kind, "timestamp": "2026-11-22T12:00:00.000Z", "data": push.example,
     });
-    let mut taken = json!({ "description": "Delivered. Any status from 200 to 299." });
+    let mut delivered = json!({ "description": "Delivered. Any status from 200 to 299." });
     if push.reports {
-        taken = json!({
-            "description": "Delivered. Any status from 200 to 299. `{\"status\": \"acked\"}` acknowledges the message, `{\"seen\": true}` says that the agent itself has taken it; both may be said.",
+        delivered = json!({
+            "description": "Delivered. Any status from 200 to 299. `{\"status\": \"acked\"}` acknowledges the message, `{\"seen\": true}` reports that the agent itself has received it; both may be given.",
             "content": { "application/json": { "schema": {
                 "type": "object",
                 "properties": { "status": { "enum": ["acked"] }, "seen": { "const": true } },
             }, "examples": {
-                "confirmed": { "value": { "status": "acked" } },
+                "acknowledged": { "value": { "status": "acked" } },
                 "seen": { "value": { "seen": true } },
             } } },
         });
@@ -95,10 +95,10 @@ fn operation(push: Push, time: &Value) -> Value {
         ],
         "requestBody": { "required": true, "content": { "application/json": { "schema": body, "example": example } } },
         "responses": {
-            "2XX": taken,
-            "400": { "description": "Refused for good: it fails, the next one goes. So do 413, 415 and 422." },
+            "2XX": delivered,
+            "400": { "description": "400, 413, 415 and 422: refused for good. The message fails, and the next one is pushed." },
             "410": { "description": "The endpoint is turned off until it is set again, or a test of it succeeds." },
-            "default": { "description": "Tried again later, redirects included, or as `Retry-After` says." },
+            "default": { "description": "Any other status, redirects included: pushed again later, or when `Retry-After` asks for it." },
         },
     })
 }

@@ -27,7 +27,7 @@ wire_enum!(
         Active = "active",
         /// Waiting for something to do.
         Idle = "idle",
-        /// Not running, or unseen for 180 s. It still gets mail.
+        /// Not running, or not seen for 180 s and without an open stream. It still gets messages.
         Stopped = "stopped",
     }
 );
@@ -39,7 +39,7 @@ wire_enum!(
         Webhook = "webhook",
         /// Sent over its open stream.
         Stream = "stream",
-        /// It has to ask.
+        /// It has to poll.
         Polling = "polling",
     }
 );
@@ -60,27 +60,27 @@ pub struct Agent {
     pub owner: Owner,
     /// `owner/repo`, in lower case.
     pub repo: Repo,
-    /// `stopped` also when it was not seen for 180 s.
+    /// `stopped` also if it was not seen for 180 s and has no open stream.
     pub status: AgentStatus,
-    /// Where messages are pushed to; empty for polling.
+    /// The URL that messages are pushed to; empty for polling.
     #[serde(default)]
     pub endpoint: String,
     /// How messages reach it now.
     pub delivery: Delivery,
-    /// Why it is that way, where that is not as asked for.
+    /// Why it is polling although it has an endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery_reason: Option<String>,
-    /// The machine it was registered from, if it said so.
+    /// The machine it was registered from, if that was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
-    /// The last sign of life, to the minute.
+    /// When it was last seen, to the minute.
     pub last_seen: Timestamp,
     /// When this incarnation was registered.
     pub created_at: Timestamp,
     /// Flexible key-value pairs.
     #[serde(default)]
     pub metadata: Metadata,
-    /// Messages waiting in its mailbox (`GET …/agents/{name}` only).
+    /// Pending messages in its mailbox (`GET …/agents/{name}` only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<u64>,
     /// The endpoint's secret, once, in the answer that generated it.
@@ -99,12 +99,13 @@ pub struct EndpointTest {
     pub status: Option<u16>,
     /// How long it took, in milliseconds.
     pub duration_ms: i64,
-    /// Why the test failed: `timeout`, `status_500`, …
+    /// Why the test failed: `http_500`, `timeout`, `connection_failed` or
+    /// `secret_unreadable`.
     #[serde(default)]
     pub error: Option<String>,
 }
 
-/// What a change of an agent's endpoint asks for.
+/// A change of an agent's endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum EndpointChange {
     /// Leave it.
@@ -141,51 +142,51 @@ impl Presence for EndpointField {
 
     #[cfg(feature = "schema")]
     fn schema(&self, generator: &mut schemars::SchemaGenerator) -> serde_json::Value {
-        crate::body::presence::or_empty(url()).schema(generator)
+        crate::body::presence::optional_or_empty(url()).schema(generator)
     }
 }
 
 body! {
-    /// Registers an agent, or renews it: what is given is replaced.
+    /// Registers an agent, or renews it: the given fields are replaced.
     pub struct Registration {
         /// The name to take, unique in the repo.
         pub name: AgentName = required(parsed()),
         /// `worker`, `merge-queue`, `supervisor`, …
         pub r#type: String = required(word(LABEL)),
         /// Where it runs. Absent: `remote` for a service token, `local` for a user's.
-        pub location: Option<Location> = or_empty(parsed()),
+        pub location: Option<Location> = optional_or_empty(parsed()),
         /// What it is doing. Absent: `active`.
-        pub status: Option<AgentStatus> = or_empty(parsed()),
-        /// Where its messages are pushed to. An empty text turns push off.
+        pub status: Option<AgentStatus> = optional_or_empty(parsed()),
+        /// The URL that its messages are pushed to. An empty text turns push off.
         pub endpoint: EndpointChange = EndpointField,
         /// The endpoint's secret, which needs an endpoint; generated and answered once if
         /// there is none.
-        pub webhook_secret: Option<Secret> = or_empty(secret()),
+        pub webhook_secret: Option<Secret> = optional_or_empty(secret()),
         /// The machine that registers. Only the same owner and instance renew a registration.
-        pub instance: Option<String> = or_empty(word(LABEL)),
+        pub instance: Option<String> = optional_or_empty(word(LABEL)),
         /// Replaces all key-value pairs.
         pub metadata: Option<Metadata> = optional(metadata()),
-        /// Replace a holder of the name that is stopped or unseen for 180 s, and has no open
-        /// stream.
+        /// Replace a holder of the name that is stopped or was not seen for 180 s, and has no
+        /// open stream.
         pub take_over: bool = flag(),
     }
 }
 
 body! {
-    /// Changes an agent: what is absent stays. An empty object is a heartbeat.
+    /// Changes an agent; absent fields keep their values. An empty object is a heartbeat.
     #[derive(Default)]
     pub struct AgentUpdate {
         /// What it is doing.
-        pub status: Option<AgentStatus> = or_empty(parsed()),
+        pub status: Option<AgentStatus> = optional_or_empty(parsed()),
         /// The new type.
-        pub r#type: Option<String> = or_empty(word(LABEL)),
+        pub r#type: Option<String> = optional_or_empty(word(LABEL)),
         /// Where it runs.
-        pub location: Option<Location> = or_empty(parsed()),
-        /// Where its messages are pushed to. An empty text turns push off.
+        pub location: Option<Location> = optional_or_empty(parsed()),
+        /// The URL that its messages are pushed to. An empty text turns push off.
         pub endpoint: EndpointChange = EndpointField,
         /// The endpoint's secret, which needs an endpoint; generated and answered once if
         /// there is none.
-        pub webhook_secret: Option<Secret> = or_empty(secret()),
+        pub webhook_secret: Option<Secret> = optional_or_empty(secret()),
         /// Replaces all key-value pairs.
         pub metadata: Option<Metadata> = optional(metadata()),
     }

@@ -6,7 +6,7 @@ use crate::{AuditId, Owner, Repo, Timestamp};
 use serde::{Deserialize, Serialize};
 
 wire_enum!(
-    /// What kind of caller did it.
+    /// The kind of a caller.
     ActorKind {
         /// The holder of an admin token.
         Admin = "admin",
@@ -20,7 +20,7 @@ wire_enum!(
 );
 
 wire_enum!(
-    /// What was done.
+    /// An action.
     AuditAction {
         /// A token was made.
         TokenCreated = "token.created",
@@ -46,20 +46,20 @@ wire_enum!(
         WorkerReturned = "worker.returned",
         /// A worker has started.
         WorkerStarted = "worker.started",
-        /// A worker has ended well.
+        /// A worker has succeeded.
         WorkerCompleted = "worker.completed",
-        /// A worker has ended otherwise.
+        /// A worker has failed.
         WorkerFailed = "worker.failed",
         /// A request was cancelled.
         WorkerCancelled = "worker.cancelled",
     }
 );
 
-/// Who did it.
+/// The caller of an action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Actor {
-    /// Names the token; not its secret.
+    /// The token's id, not its secret.
     pub token_id: String,
     /// The kind of the token, or `callback`.
     pub kind: ActorKind,
@@ -71,20 +71,20 @@ pub struct Actor {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditEntry {
-    /// Names it; the cursor of the list.
+    /// Its id; the cursor of the list.
     pub id: AuditId,
     /// The repo it happened in; absent for tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repo: Option<Repo>,
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// Who.
+    /// The caller.
     pub actor: Actor,
-    /// What.
+    /// The action.
     pub action: AuditAction,
-    /// To which token, agent or request.
+    /// The id or name of the token, agent or request.
     pub subject: String,
-    /// What else is worth knowing.
+    /// More details.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Metadata>,
 }

@@ -1,5 +1,5 @@
-//! `POST …/workers/{id}/callback`: what the endpoint that spawn requests are
-//! pushed to reports, as a Standard Webhook.
+//! `POST …/workers/{id}/callback`: reports of the endpoint that spawn requests are pushed
+//! to, as Standard Webhooks.
 
 use crate::body::presence::{Presence, optional, required};
 use crate::body::rules::parsed;
@@ -9,27 +9,27 @@ use crate::wire_enum::wire_enum;
 use crate::{AgentName, SpawnId, Timestamp};
 use serde::Serialize;
 
-/// How long a callback takes a request for, in seconds, unless it says so.
+/// How long a callback leases a request, in seconds, unless it gives a time.
 pub const CALLBACK_LEASE_SECS: i64 = 3600;
 /// The reason of a failure that gives none.
 const NO_REASON: &str = "no reason was given";
 
 wire_enum!(
-    /// What has happened.
+    /// The event that is reported.
     Event {
         /// The endpoint has started a worker, or still has it.
         Started = "worker.started",
         /// The worker is still at work.
         Progress = "worker.progress",
-        /// The worker has ended well.
+        /// The worker has succeeded.
         Completed = "worker.completed",
-        /// The worker has ended otherwise.
+        /// The worker has failed.
         Failed = "worker.failed",
     }
 );
 
 impl Event {
-    /// Where it moves the request.
+    /// The request's status after it.
     pub fn status(self) -> SpawnStatus {
         match self {
             Self::Started | Self::Progress => SpawnStatus::InProgress,
@@ -39,25 +39,25 @@ impl Event {
     }
 }
 
-/// What is reported about a request.
+/// A report about a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Callback {
     /// The request.
     pub id: SpawnId,
-    /// What has happened.
+    /// The event.
     pub event: Event,
-    /// The registered agent; must be given with `worker.started`. What names
-    /// another one than was started is refused.
+    /// The registered agent; required with `worker.started`. A callback for another worker
+    /// than the started one is refused.
     pub worker_name: Option<AgentName>,
-    /// How long the request is taken for, from now.
+    /// How long the request is leased, from now.
     pub lease_secs: i64,
-    /// What the worker has to say; with `worker.completed`.
+    /// The worker's summary; with `worker.completed`.
     pub summary: Option<String>,
     /// Why it failed; with `worker.failed`.
     pub failure_reason: Option<String>,
 }
 
-/// What the fields of `data` have in common with all events, and their schema.
+/// The fields of `data` of one event, with those that all events have.
 macro_rules! data {
     ($name:ident { $($own:tt)* }) => {
         body! {
@@ -74,26 +74,26 @@ macro_rules! data {
 data!(Started {
     /// The registered agent.
     worker_name: AgentName = required(parsed()),
-    /// Seconds from now that the request is taken for.
-    lease_secs as "lease_seconds": i64 = or(CALLBACK_LEASE_SECS, integer(LEASE_SECS)),
+    /// Seconds from now that the request is leased for.
+    lease_secs as "lease_seconds": i64 = with_default(CALLBACK_LEASE_SECS, integer(LEASE_SECS)),
 });
 data!(Progress {
-    /// The worker it is about: if another one was started, it is refused.
-    worker_name: Option<AgentName> = or_empty(parsed()),
-    /// Seconds from now that the request is taken for.
-    lease_secs as "lease_seconds": i64 = or(CALLBACK_LEASE_SECS, integer(LEASE_SECS)),
+    /// The worker; refused if another one was started.
+    worker_name: Option<AgentName> = optional_or_empty(parsed()),
+    /// Seconds from now that the request is leased for.
+    lease_secs as "lease_seconds": i64 = with_default(CALLBACK_LEASE_SECS, integer(LEASE_SECS)),
 });
 data!(Completed {
-    /// The worker it is about: if another one was started, it is refused.
-    worker_name: Option<AgentName> = or_empty(parsed()),
+    /// The worker; refused if another one was started.
+    worker_name: Option<AgentName> = optional_or_empty(parsed()),
     /// The worker's summary of what it did.
-    summary: Option<String> = or_empty(text().bytes(RESULT_MAX)),
+    summary: Option<String> = optional_or_empty(text().bytes(RESULT_MAX)),
 });
 data!(Failed {
-    /// The worker it is about: if another one was started, it is refused.
-    worker_name: Option<AgentName> = or_empty(parsed()),
+    /// The worker; refused if another one was started.
+    worker_name: Option<AgentName> = optional_or_empty(parsed()),
     /// Why it failed.
-    failure_reason: Option<String> = or_empty(text().bytes(RESULT_MAX)),
+    failure_reason: Option<String> = optional_or_empty(text().bytes(RESULT_MAX)),
 });
 
 impl Callback {
@@ -131,7 +131,7 @@ impl Body for Callback {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let event = required(parsed()).take(fields, "type");
         let at = optional(parsed::<Timestamp>()).take(fields, "timestamp");
-        // Of an unknown event the rest is still checked.
+        // The rest is checked even if the event is unknown.
         let data =
             fields.nested("data", |data| Self::from_data(event.unwrap_or(Event::Progress), data));
         at.and(event).and(data)
@@ -157,7 +157,7 @@ impl schemars::JsonSchema for Callback {
             })
         };
         schemars::json_schema!({
-            "description": "What an endpoint of spawn requests reports. `data.id` is the id of the path.",
+            "description": "A report of an endpoint of spawn requests. `data.id` is the id in the path.",
             "oneOf": [
                 event(Event::Started, Started::json_schema(generator)),
                 event(Event::Progress, Progress::json_schema(generator)),

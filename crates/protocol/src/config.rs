@@ -6,11 +6,11 @@ use crate::webhook::Secret;
 use crate::wire_enum::wire_enum;
 use serde::{Deserialize, Serialize};
 
-/// Spawn requests a minute, unless the configuration says otherwise.
+/// Spawn requests per minute, unless the configuration sets another limit.
 pub const DEFAULT_SPAWNS_PER_MINUTE: u32 = 10;
-/// Workers pending and in progress, unless the configuration says otherwise.
+/// Workers pending and in progress, unless the configuration sets another limit.
 pub const DEFAULT_MAX_WORKERS: u32 = 10;
-/// The most that either limit can be set to.
+/// The highest value of both limits.
 pub const LIMIT_MAX: i64 = 10_000;
 /// Entries of `remote_agents`.
 pub(crate) const REMOTE_AGENTS_MAX: usize = 32;
@@ -18,9 +18,9 @@ pub(crate) const REMOTE_AGENTS_MAX: usize = 32;
 wire_enum!(
     /// When the bridges encrypt messages end to end.
     Encrypt {
-        /// Refuse to send where the recipient's key is not known.
+        /// Refuse to send if the recipient's key is not known.
         Always = "always",
-        /// Where the recipient's key is known.
+        /// Encrypt if the recipient's key is known.
         WhenPossible = "when-possible",
     }
 );
@@ -35,12 +35,12 @@ pub struct HybridConfig {
     pub enabled: bool,
     /// Agent types that run remotely.
     pub remote_agents: Vec<String>,
-    /// Where spawn requests are pushed to; empty for claiming only.
+    /// The URL that spawn requests are pushed to; empty for claiming only.
     pub spawn_endpoint: String,
     /// Signs those pushes and their callbacks; for service and admin tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook_secret: Option<String>,
-    /// Spawn requests that a minute may bring.
+    /// Spawn requests allowed per minute.
     pub max_spawns_per_minute: u32,
     /// Workers that may be pending or in progress together.
     pub max_workers: u32,
@@ -50,7 +50,7 @@ pub struct HybridConfig {
 }
 
 impl HybridConfig {
-    /// What a repo has before anybody configures it.
+    /// The configuration of a repo that was never configured.
     pub fn default_of(repo: Repo) -> Self {
         Self {
             repo,
@@ -66,22 +66,22 @@ impl HybridConfig {
 }
 
 body! {
-    /// The whole configuration: what is absent gets its default, but for `webhook_secret`,
+    /// The whole configuration. Absent fields get their defaults, except `webhook_secret`,
     /// which stays.
     pub struct ConfigWish {
         /// Is hybrid mode on?
         pub enabled: bool = flag(),
         /// Agent types that run remotely.
-        pub remote_agents: Vec<String> = or(Vec::new(), list(REMOTE_AGENTS_MAX, word(AGENT_TYPE))),
-        /// Where spawn requests are pushed to; empty for claiming only.
-        pub spawn_endpoint: Option<String> = or_empty(url()),
+        pub remote_agents: Vec<String> = with_default(Vec::new(), list(REMOTE_AGENTS_MAX, word(AGENT_TYPE))),
+        /// The URL that spawn requests are pushed to; empty for claiming only.
+        pub spawn_endpoint: Option<String> = optional_or_empty(url()),
         /// Signs those pushes and their callbacks; generated if there is a `spawn_endpoint`
         /// and none yet.
-        pub webhook_secret: Option<Secret> = or_empty(secret()),
-        /// Spawn requests that a minute may bring.
-        pub max_spawns_per_minute: u32 = or(DEFAULT_SPAWNS_PER_MINUTE, integer(0..=LIMIT_MAX)),
+        pub webhook_secret: Option<Secret> = optional_or_empty(secret()),
+        /// Spawn requests allowed per minute.
+        pub max_spawns_per_minute: u32 = with_default(DEFAULT_SPAWNS_PER_MINUTE, integer(0..=LIMIT_MAX)),
         /// Workers that may be pending or in progress together.
-        pub max_workers: u32 = or(DEFAULT_MAX_WORKERS, integer(0..=LIMIT_MAX)),
+        pub max_workers: u32 = with_default(DEFAULT_MAX_WORKERS, integer(0..=LIMIT_MAX)),
         /// When the bridges encrypt; never, if absent.
         pub encrypt: Option<Encrypt> = optional(parsed()),
     }
@@ -103,7 +103,7 @@ impl From<HybridConfig> for ConfigWish {
 }
 
 impl ConfigWish {
-    /// What is stored for `repo`, without a secret.
+    /// The configuration to store for `repo`, without a secret.
     pub fn into_config(self, repo: Repo) -> HybridConfig {
         HybridConfig {
             repo,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])* $variant:ident = $text:literal, $status:literal, $title:literal;)*) => {
-        /// What went wrong, for programs. Documented, and never extended silently.
+        /// The kind of an error, for programs. Documented, and never extended silently.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum ErrorCode {
             $($(#[doc = $doc])* #[serde(rename = $text)] $variant,)*
@@ -18,7 +18,7 @@ macro_rules! codes {
             }
 
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                let description = concat!("What went wrong, for programs.\n" $(, "\n- `", $text, "`, ", $status, ":", $($doc),*)*);
+                let description = concat!("The kind of an error, for programs.\n" $(, "\n- `", $text, "`, ", $status, ":", $($doc),*)*);
                 schemars::json_schema!({
                     "description": description, "type": "string", "enum": [$($text),*],
                 })
@@ -48,7 +48,7 @@ macro_rules! codes {
 }
 
 codes! {
-    /// Plain `http` where only `https` is served.
+    /// Plain `http`; only `https` is served.
     HttpsRequired = "https_required", 400, "Use https";
     /// The path has an unreadable or forbidden segment.
     InvalidPath = "invalid_path", 400, "The path is malformed";
@@ -61,14 +61,14 @@ codes! {
     /// No token, a malformed one, or one that is unknown, expired or revoked.
     Unauthenticated = "unauthenticated", 401, "A valid token is needed";
     /// A callback's signature is missing, wrong or late.
-    InvalidSignature = "invalid_signature", 401, "The signature does not fit";
-    /// The token does not reach that.
+    InvalidSignature = "invalid_signature", 401, "The signature does not match";
+    /// The token does not allow the request.
     Forbidden = "forbidden", 403, "The token does not allow that";
     /// No such route.
     NotFound = "not_found", 404, "There is nothing at this path";
     /// No agent of that name is registered.
     AgentNotFound = "agent_not_found", 404, "No such agent";
-    /// No message of that id is in the mailbox (any longer).
+    /// No message with that id is in the mailbox.
     MessageNotFound = "message_not_found", 404, "No such message";
     /// No token of that id.
     TokenNotFound = "token_not_found", 404, "No such token";
@@ -84,35 +84,35 @@ codes! {
     AgentSuperseded = "agent_superseded", 409, "A newer incarnation has taken over";
     /// A message's status only moves forward, and a worker that has started is
     /// not given back without `retry`.
-    InvalidTransition = "invalid_transition", 409, "The status can't go there";
+    InvalidTransition = "invalid_transition", 409, "The status cannot change this way";
     /// An owner is either a user or a service, never both.
     OwnerKindConflict = "owner_kind_conflict", 409, "The owner is of the other kind";
-    /// Others changed the same thing at the same moment, again and again.
-    Conflict = "conflict", 409, "Somebody else is changing this";
+    /// Concurrent requests changed the same thing.
+    Conflict = "conflict", 409, "Concurrent change";
     /// The agent has no endpoint to act on.
     NoEndpoint = "no_endpoint", 409, "The agent has no endpoint";
-    /// The request was claimed by somebody else, or has ended.
+    /// The request was claimed by another runner, or has ended.
     LeaseLost = "lease_lost", 409, "The lease is lost";
-    /// A callback of this `webhook-id` was taken already.
-    CallbackReplayed = "callback_replayed", 409, "This callback was taken already";
-    /// The configuration is not the one in `If-Match` (any longer).
+    /// A callback with this `webhook-id` was received already.
+    CallbackReplayed = "callback_replayed", 409, "This callback was received already";
+    /// The configuration does not have the `ETag` in `If-Match`.
     PreconditionFailed = "precondition_failed", 412, "It was changed in the meantime";
     /// The request, or the message in it, is larger than allowed.
     BodyTooLarge = "body_too_large", 413, "The body is too large";
     /// Fields are missing, of the wrong type or out of bounds; `errors` lists them.
     ValidationFailed = "validation_failed", 422, "Some fields are not valid";
-    /// The idempotency key was used for another message.
-    IdempotencyMismatch = "idempotency_mismatch", 422, "The idempotency key was used for something else";
+    /// The idempotency key was used for different content.
+    IdempotencyMismatch = "idempotency_mismatch", 422, "The idempotency key was used for different content";
     /// The stream is served over a WebSocket only.
     UpgradeRequired = "upgrade_required", 426, "A WebSocket is needed";
-    /// 10,000 messages are waiting there already.
+    /// 10,000 messages are pending.
     MailboxFull = "mailbox_full", 429, "The recipient's mailbox is full";
     /// The repo's `max_spawns_per_minute` is used up.
     SpawnRateLimited = "spawn_rate_limited", 429, "Too many requests for workers";
     /// The repo's `max_workers` are pending or at work.
     WorkerLimitReached = "worker_limit_reached", 429, "Too many workers";
-    /// A fault of the coordinator; the log has the request id.
-    Internal = "internal", 500, "Something went wrong here";
+    /// An internal error of the coordinator; its log has the request id.
+    Internal = "internal", 500, "Internal error";
     /// The coordinator lacks a secret or binding.
     Misconfigured = "misconfigured", 503, "The coordinator is not set up";
     /// D1 or a mailbox does not answer.
@@ -125,7 +125,7 @@ codes! {
 pub struct FieldError {
     /// The field's name, dotted where it is nested.
     pub field: String,
-    /// What is wrong with it.
+    /// The fault, to be read after the name.
     pub message: String,
 }
 
@@ -146,13 +146,13 @@ pub struct Problem {
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// What was wrong this time, where, and what to do.
+    /// The fault in this request, and how to fix it.
     pub detail: String,
     /// The kind, for programs.
     pub code: ErrorCode,
-    /// The same as `detail`, for clients that look for it here.
+    /// The same as `detail`, for clients that read `message`.
     pub message: String,
-    /// Names this request in the coordinator's log.
+    /// The id of this request in the coordinator's log.
     pub request_id: String,
     /// The fields at fault, with a 422 or a 400 of the path or query.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

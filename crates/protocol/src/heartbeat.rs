@@ -10,20 +10,20 @@ use serde::{Deserialize, Serialize};
 pub const HEARTBEATS_MAX: usize = 100;
 
 body! {
-    /// A sign of life: one entry of `POST …/heartbeats`.
+    /// A heartbeat: one entry of `POST …/heartbeats`.
     pub struct Heartbeat {
         /// The agent.
         pub name: AgentName = required(parsed()),
-        /// The incarnation that beats.
+        /// The incarnation.
         pub id: Option<AgentId> = optional(parsed()),
-        /// Its status; absent: as it was.
-        pub status: Option<AgentStatus> = or_empty(parsed()),
-        /// Replaces its key-value pairs; absent: as they were.
+        /// Its status; absent: unchanged.
+        pub status: Option<AgentStatus> = optional_or_empty(parsed()),
+        /// Replaces its key-value pairs; absent: unchanged.
         pub metadata: Option<Metadata> = optional(metadata()),
     }
 }
 
-/// What became of one heartbeat: `ok`, or the code a PATCH would have got.
+/// The result of one heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HeartbeatResult {

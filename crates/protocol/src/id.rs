@@ -47,7 +47,7 @@ impl MessageId {
         Self { uuid, agent }
     }
 
-    /// Reads an id; `None` when it is none.
+    /// Reads an id; `None` if the text is not one.
     pub fn parse(text: &str) -> Option<Self> {
         let (hex, agent) = text.strip_prefix("msg_")?.split_once('_')?;
         let agent = AgentName::parse(agent).ok()?;
@@ -110,7 +110,7 @@ macro_rules! uuid_id {
                 Self(format!(concat!($prefix, "{}"), uuid.into_uuid().simple()))
             }
 
-            /// Reads an id; `None` when it is none.
+            /// Reads an id; `None` if the text is not one.
             pub fn parse(text: &str) -> Option<Self> {
                 let hex = text.strip_prefix($prefix)?;
                 parse_uuid(hex).map(|_| Self(text.to_owned()))

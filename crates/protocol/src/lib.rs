@@ -1,19 +1,19 @@
-//! What the programs of multiclaude-hybrid say to each other.
+//! Wire types shared by all programs of multiclaude-hybrid.
 //!
-//! | module | what is in it |
+//! | module | contents |
 //! |---|---|
-//! | [`name`] | agent names, owners, repositories: parsed once, then trusted |
+//! | [`name`] | agent names, owners, repositories: checked once |
 //! | [`id`] | ids with a prefix; a message id names its mailbox and its place in it |
-//! | [`token`] | the format of bearer tokens and what a token may reach |
+//! | [`token`] | the format of bearer tokens, and their scopes |
 //! | [`webhook`], [`push`] | Standard Webhooks: secrets and signatures; the bodies of pushes |
 //! | [`agent`], [`heartbeat`], [`message`] | wire types of the registry and the mailboxes |
 //! | [`spawn`], [`config`] | wire types of spawning and of a repo's configuration |
-//! | [`callback`], [`audit`], [`health`] | what an endpoint of spawn requests reports; the audit log; is the coordinator well? |
+//! | [`callback`], [`audit`], [`health`] | reports of an endpoint of spawn requests; the audit log; the health check |
 //! | `schema` (a feature) | their JSON Schemas, for the OpenAPI document |
 //! | [`error`] | the closed set of error codes and the problem document |
 //! | [`body`], [`metadata`] | bodies of requests, each described once: type, reader, writer, schema |
 //! | [`retry_after`] | the header of that name, for pushes and for clients |
-//! | [`text`] | hidden characters: what people and agents must not be shown |
+//! | [`text`] | removes hidden characters from texts for people and agents |
 //! | [`time`] | milliseconds since the epoch, RFC 3339 on the wire |
 //!
 //! *In scope:* shapes, their validation and their text forms.

@@ -15,7 +15,7 @@ use std::fmt;
 
 /// Bytes that a message's body may have.
 pub const BODY_MAX: usize = 64 * 1024;
-/// The longest and the default time a message waits, in seconds: 7 days.
+/// The longest and the default time that a message is pending, in seconds: 7 days.
 pub const TTL_MAX_SECS: i64 = 7 * 24 * 3600;
 /// Characters that a thread's id may have.
 pub(crate) const THREAD_MAX: usize = 128;
@@ -23,11 +23,11 @@ pub(crate) const THREAD_MAX: usize = 128;
 wire_enum!(
     /// How far a message has come: `pending → delivered → acked`, or `failed`.
     MessageStatus {
-        /// Stored here.
+        /// Stored, and not delivered yet.
         Pending = "pending",
         /// The recipient's side has it on its disk.
         Delivered = "delivered",
-        /// The recipient has confirmed it.
+        /// The recipient has acknowledged it.
         Acked = "acked",
         /// It will not be delivered; `failure_reason` says why.
         Failed = "failed",
@@ -37,7 +37,7 @@ wire_enum!(
 wire_enum!(
     /// Why a message failed.
     FailureReason {
-        /// It was not taken in time.
+        /// It was not delivered in time.
         Expired = "expired",
         /// The recipient was deregistered or replaced.
         AgentGone = "agent_gone",
@@ -59,7 +59,7 @@ pub enum Sender {
 }
 
 impl Sender {
-    /// Reads what a client may send as.
+    /// Reads a sender that a client may use: not `system`.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text.strip_prefix("user:") {
             Some(owner) => Owner::parse(owner)
@@ -102,11 +102,11 @@ impl From<Sender> for String {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Message {
-    /// Names the mailbox and the place in it; the same on every delivery.
+    /// Contains the mailbox and the place in it; the same on every delivery.
     pub id: MessageId,
     /// Who sent it.
     pub from: Sender,
-    /// The principal whose token really sent it; `system` for notices.
+    /// The owner of the token that sent it; `system` for notices.
     pub from_owner: String,
     /// The recipient.
     pub to: AgentName,
@@ -118,15 +118,15 @@ pub struct Message {
     pub status: MessageStatus,
     /// When it was stored.
     pub created_at: Timestamp,
-    /// When it fails if it was not taken.
+    /// When it fails unless it is delivered before.
     pub expires_at: Timestamp,
-    /// When the recipient's side had it.
+    /// When it was delivered to the recipient's side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivered_at: Option<Timestamp>,
-    /// When the agent itself had taken it, as was proved; absent if that was not reported.
+    /// When the agent itself received it, as was proven; absent if that was not reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen_at: Option<Timestamp>,
-    /// When the recipient confirmed it.
+    /// When the recipient acknowledged it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acked_at: Option<Timestamp>,
     /// When it failed.
@@ -166,9 +166,9 @@ body! {
         /// The message it answers.
         pub reply_to: Option<MessageId> = optional(parsed()),
         /// Flexible key-value pairs.
-        pub metadata: Metadata = or(Metadata::new(), metadata()),
-        /// How long it may wait, in seconds; then it fails and the sending agent is notified.
-        /// 7 days if absent.
+        pub metadata: Metadata = with_default(Metadata::new(), metadata()),
+        /// How long it may be pending, in seconds; then it fails and the sending agent is
+        /// notified. 7 days if absent.
         pub ttl_seconds: Option<i64> = optional(integer(1..=TTL_MAX_SECS)),
     }
 }

@@ -1,12 +1,11 @@
 //! Names of agents, owners and repositories.
 //!
-//! A value of one of these types has been checked; nothing behind the edge
-//! checks again.
+//! A value of one of these types was checked when it was made; no later code checks again.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Why a name was refused. The text fits after "the agent name …".
+/// Why a name was refused. The text follows "the agent name".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Nothing there.
@@ -54,7 +53,7 @@ fn check(
 pub struct AgentName(String);
 
 impl AgentName {
-    /// Checks `text` and takes it.
+    /// Checks `text`.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         check(
             text,
@@ -76,7 +75,7 @@ impl AgentName {
 pub struct Owner(String);
 
 impl Owner {
-    /// Checks `text` and takes it.
+    /// Checks `text`.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         check(
             text,

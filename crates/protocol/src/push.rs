@@ -1,4 +1,4 @@
-//! The bodies of pushes: what the coordinator sends as Standard Webhooks, see
+//! The bodies of pushes, which the coordinator sends as Standard Webhooks: see
 //! [`crate::webhook`].
 
 use crate::wire_enum::wire_enum;
@@ -6,7 +6,7 @@ use crate::{AgentName, Repo, Timestamp};
 use serde::{Deserialize, Serialize};
 
 wire_enum!(
-    /// What a push is about.
+    /// The kind of a push.
     PushKind {
         /// A message for the agent whose endpoint this is.
         MessageCreated = "message.created",

@@ -7,9 +7,9 @@ const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// How long the header asks to wait from `now`, in seconds, rounded up. Digits, however
-/// many (they saturate), or a date in the future in the one form that senders may write,
-/// `Sun, 06 Nov 1994 08:49:37 GMT`. Anything else asks for nothing: `None`.
+/// How long the header asks to wait from `now`, in seconds, rounded up. It has digits, which
+/// saturate, or a future date in the one form that senders may write,
+/// `Sun, 06 Nov 1994 08:49:37 GMT`. Anything else is `None`.
 pub fn read(text: &str, now: Timestamp) -> Option<i64> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(text.parse().unwrap_or(i64::MAX));

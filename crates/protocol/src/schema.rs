@@ -1,8 +1,8 @@
-//! JSON Schemas (2020-12) of texts with a form, and what the bodies of requests (see
-//! [`crate::body`]) make theirs of. The types that serde reads and writes derive theirs.
+//! JSON Schemas (2020-12) of texts with a form, and helpers for the schemas of bodies (see
+//! [`crate::body`]). The types that serde reads and writes derive theirs.
 //!
-//! What JSON Schema cannot say is in the descriptions: limits in bytes (a
-//! length counts characters) and what depends on what is stored.
+//! Rules that JSON Schema cannot express are in the descriptions: limits in bytes (a length
+//! counts characters) and rules that depend on stored data.
 
 pub mod patterns;
 mod texts;
@@ -76,7 +76,7 @@ impl Object {
         }
     }
 
-    /// Adds what depends on several fields.
+    /// Adds rules about several fields.
     pub(crate) fn also(&mut self, also: Value) {
         self.also = also;
     }
@@ -91,7 +91,7 @@ impl From<Object> for schemars::Schema {
         if let (Some(map), Value::Object(also)) = (schema.as_object_mut(), object.also) {
             map.extend(also);
         }
-        // An object is a schema always.
+        // An object is always a schema.
         schema.try_into().unwrap_or_default()
     }
 }

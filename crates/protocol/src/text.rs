@@ -1,16 +1,16 @@
 //! Text from elsewhere, before a person or an agent sees it.
 //!
-//! Hidden characters steer a terminal, turn the direction of what follows, or carry
-//! text that no reader sees. Which those are is Unicode's to say (the properties
-//! `Default_Ignorable_Code_Point` and `Bidi_Control`), and its data comes with the crate
-//! of the Unicode Consortium. What is stored and sent stays as it was written.
+//! Hidden characters control a terminal, reverse the direction of text, or carry text that
+//! no reader sees. Unicode defines them (the properties `Default_Ignorable_Code_Point` and
+//! `Bidi_Control`); the data comes with the crate of the Unicode Consortium. Stored and sent
+//! texts are not changed.
 
 use icu_properties::CodePointSetData;
 use icu_properties::props::{BidiControl, DefaultIgnorableCodePoint};
 use std::borrow::Cow;
 
-/// Is it an invisible character? Controls but newline and tab, marks of direction,
-/// separators of lines and paragraphs, marks of annotations, and whatever Unicode calls
+/// Is it an invisible character? Controls except newline and tab, marks of direction,
+/// separators of lines and paragraphs, marks of annotations, and all that Unicode calls
 /// ignorable: joiners and fillers of no width, soft hyphens, tags, variation selectors.
 pub fn is_hidden(character: char) -> bool {
     match character {
@@ -33,8 +33,8 @@ pub fn stripped(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The text for a terminal: what could mislead a reader becomes U+FFFD; what only joins
-/// or varies its neighbours, as in emoji, is left out.
+/// The text for a terminal: characters that could mislead a reader become U+FFFD;
+/// characters that only join or vary their neighbours, as in emoji, are left out.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if text.contains(is_hidden) {
         Cow::Owned(text.chars().filter_map(visible_char).collect())
@@ -43,7 +43,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// What [`visible`] makes of one character.
+/// [`visible`] for one character.
 pub fn visible_char(character: char) -> Option<char> {
     match character {
         '\u{ad}' | '\u{200c}' | '\u{200d}' | '\u{2060}' | '\u{fe00}'..='\u{fe0f}' => None,
@@ -52,7 +52,7 @@ pub fn visible_char(character: char) -> Option<char> {
     }
 }
 
-/// Does it say nothing? Blanks, hidden characters, and the empty Braille pattern.
+/// Does it consist only of blanks, hidden characters and empty Braille patterns?
 pub fn is_blank(text: &str) -> bool {
     let says_nothing = |c: char| c.is_whitespace() || is_hidden(c) || c == '\u{2800}';
     text.chars().all(says_nothing)

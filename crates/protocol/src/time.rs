@@ -14,7 +14,7 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
-    /// Reads any RFC 3339 time; `None` when it is none.
+    /// Reads any RFC 3339 time; `None` if the text is not one.
     pub fn parse(text: &str) -> Option<Self> {
         DateTime::parse_from_rfc3339(text).ok().map(|time| Self(time.timestamp_millis()))
     }

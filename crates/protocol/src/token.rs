@@ -1,8 +1,8 @@
 //! Bearer tokens: `<prefix><43 base62><6 base62>`.
 //!
-//! The prefix says the kind, the 43 digits are 32 random bytes, the last six
-//! are the CRC-32 of all before them: a typo or a leak is recognisable
-//! without a lookup. The coordinator stores only the SHA-256.
+//! The prefix is the kind, the 43 digits are 32 random bytes, and the last six are the
+//! CRC-32 of all before them: a typo or a leaked token is recognised without a lookup. The
+//! coordinator stores only the SHA-256.
 
 use crate::body::{Fields, body};
 use crate::name::{NameError, Owner, Repo, check_account};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
-/// Without a table: 16 KB of wasm for 47 bytes a request would be a bad deal.
+/// Without a table, which would be 16 KB of wasm for 47 bytes per request.
 const CRC32: crc::Crc<u32, crc::NoTable> =
     crc::Crc::<u32, crc::NoTable>::new(&crc::CRC_32_ISO_HDLC);
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -25,9 +25,9 @@ const CHECK_LEN: usize = 6;
 const PREFIX_LEN: usize = 4;
 
 wire_enum!(
-    /// What a token is for; the first four characters of its text.
+    /// The kind of a token; the first four characters of its text.
     TokenKind {
-        /// Manages tokens and configuration. Sends and reads no mail.
+        /// Manages tokens and configuration. Sends and reads no messages.
         Admin = "admin",
         /// A developer's machine: acts for its owner's agents in the listed repos.
         User = "user",
@@ -47,7 +47,7 @@ impl TokenKind {
     }
 }
 
-/// A token's secret text. `Debug` shows the kind alone.
+/// A token's secret text. `Debug` shows only the kind.
 #[derive(Clone)]
 pub struct SecretToken {
     kind: TokenKind,
@@ -65,7 +65,7 @@ impl SecretToken {
         Self { kind, text }
     }
 
-    /// Checks prefix, length, digits and checksum; `None` where one is wrong.
+    /// Checks prefix, length, digits and checksum; `None` if one is wrong.
     pub fn parse(text: &str) -> Option<Self> {
         let kind = [TokenKind::Admin, TokenKind::User, TokenKind::Service]
             .into_iter()
@@ -76,7 +76,7 @@ impl SecretToken {
         (well_formed && checksum(body) == check).then(|| Self { kind, text: text.to_owned() })
     }
 
-    /// The kind its prefix names.
+    /// The kind.
     pub fn kind(&self) -> TokenKind {
         self.kind
     }
@@ -86,7 +86,7 @@ impl SecretToken {
         &self.text
     }
 
-    /// What is stored: the SHA-256 of the text.
+    /// The SHA-256 of the text, which the coordinator stores.
     pub fn hash(&self) -> [u8; 32] {
         Sha256::digest(self.text.as_bytes()).into()
     }
@@ -139,7 +139,7 @@ impl Scope {
         }
     }
 
-    /// Does it reach `repo`?
+    /// Does it cover `repo`?
     pub fn covers(&self, repo: &Repo) -> bool {
         match self {
             Self::Repo(only) => only == repo,
@@ -174,13 +174,13 @@ impl From<Scope> for String {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Token {
-    /// Names the token in lists, logs and `DELETE /v1/tokens/{id}`.
+    /// The token's id in lists, logs and `DELETE /v1/tokens/{id}`.
     pub id: TokenId,
-    /// What it is for.
+    /// Its kind.
     pub kind: TokenKind,
     /// The principal it speaks for.
     pub owner: Owner,
-    /// What it reaches; empty for an admin token.
+    /// The repos and accounts that it covers; empty for an admin token.
     pub repos: Vec<Scope>,
     /// A note for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -194,7 +194,7 @@ pub struct Token {
     /// When it ends; never, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// To the minute.
+    /// When it was last used, to the minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<Timestamp>,
     /// The secret, shown once.
@@ -205,12 +205,12 @@ pub struct Token {
 body! {
     /// A token to be made.
     pub struct NewToken {
-        /// What it may do.
+        /// Its kind.
         pub kind: TokenKind = required(parsed()),
-        /// Whose it is.
+        /// Its owner.
         pub owner: Owner = required(parsed()),
-        /// What it covers; nothing for an admin token.
-        pub repos: Vec<Scope> = or(Vec::new(), list(REPOS_MAX, parsed())),
+        /// The repos and accounts that it covers; none for an admin token.
+        pub repos: Vec<Scope> = with_default(Vec::new(), list(REPOS_MAX, parsed())),
         /// A note for people.
         pub description: Option<String> = optional(text().chars(0, DESCRIPTION_MAX)),
         /// When it ends, in the future; never, or with the service token that makes it, if
@@ -222,7 +222,7 @@ body! {
 }
 
 impl NewToken {
-    /// What a token may cover depends on its kind.
+    /// The scope that a token may have depends on its kind.
     fn check(self, fields: &mut Fields) -> Option<Self> {
         let covers_accounts = self.repos.iter().any(|scope| matches!(scope, Scope::Account(_)));
         let fault = match self.kind {
@@ -265,11 +265,11 @@ fn scopes_by_kind() -> serde_json::Value {
 pub struct WhoAmI {
     /// The token's id; `tok_admin` for the secret `ADMIN_TOKEN`.
     pub token_id: String,
-    /// What the token is for.
+    /// The token's kind.
     pub kind: TokenKind,
     /// The principal it speaks for.
     pub owner: Owner,
-    /// What it reaches; empty for an admin token.
+    /// The repos and accounts that it covers; empty for an admin token.
     pub repos: Vec<Scope>,
     /// When it ends; never, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 
 const PREFIX: &str = "whsec_";
 
-/// Header with the message's id, the same on every attempt.
+/// Header with the push's id, the same on every attempt.
 pub const HEADER_ID: &str = "webhook-id";
 /// Header with the attempt's time, in seconds since the epoch.
 pub const HEADER_TIMESTAMP: &str = "webhook-timestamp";
@@ -95,7 +95,7 @@ pub enum VerifyError {
     #[error("the timestamp is more than five minutes off")]
     Timestamp,
     /// No signature under a known secret.
-    #[error("no signature fits")]
+    #[error("no signature matches")]
     Signature,
 }
 
@@ -115,11 +115,11 @@ pub fn verify(
         .split(' ')
         .filter_map(|signature| STANDARD.decode(signature.strip_prefix("v1,")?).ok())
         .collect();
-    let fits = secrets.iter().any(|secret| {
+    let matches = secrets.iter().any(|secret| {
         let wanted = secret.digest(id, timestamp_secs, body);
         !wanted.is_empty() && given.iter().any(|found| bool::from(found.ct_eq(&wanted)))
     });
-    if fits { Ok(()) } else { Err(VerifyError::Signature) }
+    if matches { Ok(()) } else { Err(VerifyError::Signature) }
 }
 
 #[cfg(test)]

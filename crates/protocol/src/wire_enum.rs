@@ -1,6 +1,6 @@
 //! Enums that are texts on the wire.
 
-/// Describes one: its values, their texts, and what they mean.
+/// Defines one: its values, their texts, and their meaning.
 macro_rules! wire_enum {
     ($(#[doc = $doc:literal])* $name:ident { $($(#[doc = $vdoc:literal])* $variant:ident = $text:literal),* $(,)? }) => {
         $(#[doc = $doc])*
@@ -36,7 +36,7 @@ macro_rules! wire_enum {
                 match self { $(Self::$variant => $text),* }
             }
 
-            /// Reads the wire text, or says which texts there are.
+            /// Reads the wire text; the error lists the allowed texts.
             pub fn parse(text: &str) -> Result<Self, String> {
                 match text {
                     $($text => Ok(Self::$variant),)*

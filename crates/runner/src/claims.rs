@@ -114,7 +114,7 @@ async fn claim_one(
     let text = |error: io::Error| format!("the key of the next claim cannot be stored: {error}");
     let path = shared.dirs.claim(&source.repo);
     let key = match fs::read_to_string(&path) {
-        // If this home was copied from another machine, that machine uses its key.
+        // A copied home must not reuse the key of the other machine.
         Ok(key) if key.starts_with(&format!("{}-", machine())) => key,
         _ => {
             let key = new_key();

@@ -97,12 +97,13 @@ pub enum Stop {
     Timeout,
     /// Its directory has grown larger than allowed.
     Disk,
-    /// Somebody cancelled the request.
+    /// The request was cancelled.
     Cancelled,
-    /// The request is another runner's now, or has ended.
+    /// Another runner has the request, or it has ended.
     LeaseLost,
-    /// The lease ran out, and another runner may have the request.
-    LeaseOver,
+    /// The lease has expired, and another runner may have the request.
+    #[serde(rename = "lease_over")]
+    LeaseExpired,
     /// The runner was stopped, and did not wait longer for its workers.
     Drained,
 }
@@ -110,7 +111,7 @@ pub enum Stop {
 impl Stop {
     /// Is there time for the worker to end on its own?
     pub fn is_gentle(self) -> bool {
-        !matches!(self, Self::LeaseOver | Self::LeaseLost)
+        !matches!(self, Self::LeaseExpired | Self::LeaseLost)
     }
 }
 
@@ -162,7 +163,7 @@ impl End {
     }
 }
 
-/// Bytes of the file that tells a supervisor to stop its worker.
+/// Bytes of the file that makes a supervisor stop its worker.
 const STOP_BYTES: usize = 64;
 
 /// Reserves space for [`write_stop`], so that a full disk does not prevent it.
@@ -173,7 +174,7 @@ pub fn reserve_stop(stop: &Path) -> io::Result<()> {
     fs::write(stop, [b' '; STOP_BYTES])
 }
 
-/// Tells the worker's supervisor to stop it.
+/// Makes the worker's supervisor stop it.
 ///
 /// # Errors
 /// The file cannot be written; the directory may have been removed.

@@ -6,7 +6,7 @@ use crate::mailbox::command::{Answer, Configured};
 use crate::mailbox::object::Inner;
 use crate::settings::Settings;
 use crate::{clock, log, random};
-use multiclaude_hybrid_core::mailbox::{Configuration, Event, Write};
+use multiclaude_hybrid_core::mailbox::{ConfigureRequest, Event, Write};
 use multiclaude_hybrid_core::outcome::{Answer as Wire, Outcome};
 use multiclaude_hybrid_core::registry::Version;
 use multiclaude_hybrid_core::secrets;
@@ -21,7 +21,7 @@ impl Inner {
     /// asked for, a generated one, which the answer shows.
     pub(in crate::mailbox) fn configure(
         &self,
-        wish: Configuration,
+        request: ConfigureRequest,
         given: Option<&str>,
         rotate: bool,
         settings: &Settings,
@@ -31,7 +31,7 @@ impl Inner {
             Some(secret) => !self.signs_with(secret, settings),
             None => rotate,
         };
-        let needed = self.with(|core| core.needs_secret(&wish, replaces))??;
+        let needed = self.with(|core| core.needs_secret(&request, replaces))??;
         self.create_once()?;
         self.flush()?;
         let generated = match &given {
@@ -40,9 +40,9 @@ impl Inner {
         };
         let secret = given.as_ref().or(generated.as_ref()).filter(|_| needed);
         let sealed = secret
-            .map(|secret| self.vault.seal(&settings.keys, &wish.agent_id, secret))
+            .map(|secret| self.vault.seal(&settings.keys, &request.agent_id, secret))
             .transpose()?;
-        let writes = self.with(|core| core.configure(wish, sealed, clock::now()))??;
+        let writes = self.with(|core| core.configure(request, sealed, clock::now()))??;
         self.put_in_force(writes)?;
         Answer::json(&Configured { webhook_secret: generated.map(|secret| secret.reveal()) })
     }
@@ -53,8 +53,8 @@ impl Inner {
         self.end_foreign_stream()
     }
 
-    /// Tables are made by the first configuration; until then nothing is stored, so
-    /// trying names leaves no trace.
+    /// The first configuration makes the tables; until then nothing is stored, so guessed
+    /// names leave no trace.
     fn create_once(&self) -> Result<(), Refused> {
         if self.with(|core| core.config().is_none())? {
             self.sql.create()?;
@@ -62,7 +62,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Is this the newest secret in force?
+    /// Is this the newest secret?
     fn signs_with(&self, secret: &Secret, settings: &Settings) -> bool {
         let secrets = self.secrets(settings);
         secrets.is_ok_and(|secrets| secrets.first() == Some(secret))
@@ -79,12 +79,11 @@ impl Inner {
             let held = endpoint.flat_map(|endpoint| secrets::valid(&endpoint.secrets, now));
             let opened =
                 held.map(|held| self.vault.open(&settings.keys, &config.agent_id, &held.sealed));
-            // One whose key was dropped from MASTER_KEY signs no longer. Only if none is
-            // left, pushing fails.
+            // Skip secrets whose master key is gone; fail only if none is left.
             let (secrets, faults): (Vec<_>, Vec<_>) = opened.partition(Result::is_ok);
             let fault = faults.into_iter().find_map(Result::err);
             let mut secrets: Vec<_> = secrets.into_iter().flatten().collect();
-            // The same one, given again with another URL, signs once.
+            // Setting a known secret again must not sign twice.
             secrets.dedup();
             match fault.filter(|_| secrets.is_empty()) {
                 Some(fault) => Err(fault),
@@ -93,7 +92,7 @@ impl Inner {
         })?
     }
 
-    /// Ends the incarnation. Waiting messages fail in batches, begun at once.
+    /// Ends the incarnation. Pending messages begin to fail at once, in batches.
     pub(in crate::mailbox) fn close(
         &self,
         agent_id: AgentId,
@@ -107,8 +106,8 @@ impl Inner {
         Ok(Answer::ok("{}"))
     }
 
-    /// Sends `endpoint.test` and answers the outcome, never a byte of the endpoint's
-    /// answer. A good test forgets failures, and waiting messages go out at once.
+    /// Sends `endpoint.test` and returns the outcome, but never the endpoint's answer. A
+    /// successful test resets failures, and pending messages are pushed at once.
     pub(in crate::mailbox) async fn test_endpoint(
         self: &Rc<Self>,
         settings: &Settings,

@@ -1,7 +1,7 @@
 //! The commands of senders and recipients.
 
 use crate::mailbox::Refused;
-use crate::mailbox::command::{Answer, HeldAnswer, List, Send, WaitingCount};
+use crate::mailbox::command::{Answer, HeldAnswer, List, StoreMessage, WaitingCount};
 use crate::mailbox::object::{Fresh, Inner};
 use crate::mailbox::sql::{remembered_message, wire_form};
 use crate::{clock, random};
@@ -17,9 +17,13 @@ use std::time::Duration;
 use worker::Delay;
 
 impl Inner {
-    /// Stores a message. `fields` is the part of its wire form that the
-    /// sender decides, without braces.
-    pub(in crate::mailbox) fn send(&self, send: Send, fields: &str) -> Result<Answer, Refused> {
+    /// Stores a message. `fields` are the wire fields that the sender decides, without
+    /// braces.
+    pub(in crate::mailbox) fn send(
+        &self,
+        send: StoreMessage,
+        fields: &str,
+    ) -> Result<Answer, Refused> {
         let (_, agent) = self.address()?;
         self.check_notice(send.notice_for.as_ref())?;
         let draft = Draft {
@@ -65,7 +69,8 @@ impl Inner {
         sender_owner: Option<&Owner>,
         fields: &str,
     ) -> Result<Answer, Refused> {
-        // An older coordinator sends requests as messages; a newer one hands them over again.
+        // During a rollout an older Worker sends a request for a worker as a message. Refuse
+        // it: the request stays in the outbox until a newer Worker hands it over.
         if self.with(|core| core.open().is_some() && core.kind() != kind)? {
             return Err(Refused::broken("a mailbox of another kind"));
         }
@@ -88,7 +93,7 @@ impl Inner {
         Ok(Answer { status: 201, body, next: None })
     }
 
-    /// A notice is for one incarnation; a later one gets none of it.
+    /// A notice is for one incarnation: refuses it for a later one.
     fn check_notice(&self, wanted: Option<&AgentId>) -> Result<(), Refused> {
         let Some(wanted) = wanted else { return Ok(()) };
         let current = self.with(|core| core.open().map(|config| config.agent_id.clone()))?;
@@ -118,7 +123,7 @@ impl Inner {
     }
 
     /// Refuses unless the incarnation is the current one and `caller` may
-    /// read and acknowledge for it. Answers its generation.
+    /// read and acknowledge for it. Returns its generation.
     pub(in crate::mailbox) fn check_reader(
         &self,
         caller: &Principal,
@@ -140,21 +145,20 @@ impl Inner {
         })?
     }
 
-    /// Lists messages; holds an empty answer for as long as the caller waits.
+    /// Lists messages; holds an empty answer for `wait_ms`.
     pub(in crate::mailbox) async fn list(self: &Rc<Self>, list: List) -> Result<Answer, Refused> {
         let deadline = clock::now() + list.wait_ms as i64;
         let began = self.check_reader(&list.caller, list.agent_id.as_ref())?;
-        self.note_sign(&list.caller)?;
+        self.note_presence(&list.caller)?;
         self.follow(Event::Handled)?;
         loop {
             let generation = self.check_reader(&list.caller, list.agent_id.as_ref())?;
-            // A held list belongs to the incarnation that it began with.
+            // A held list is for the incarnation that it began with.
             if generation != began {
                 return Err(Refused::Superseded);
             }
             self.flush()?;
-            // No message waits before the oldest one that does: the rows that are kept
-            // besides are not read.
+            // Start at the oldest pending message: rows that are only kept are not read.
             let first = match list.status {
                 Some(MessageStatus::Pending) => self.with(|core| core.pending_from())?,
                 _ => 1,
@@ -163,7 +167,7 @@ impl Inner {
             let page = self.sql.page(generation, list.status, after, list.limit)?;
             let left = deadline - clock::now();
             if page.count > 0 || left <= 0 {
-                self.note_sign(&list.caller)?;
+                self.note_presence(&list.caller)?;
                 let next = page.next.map(|seq| self.id_at(seq)).transpose()?.flatten();
                 return Ok(Answer { status: 200, body: page.items, next });
             }
@@ -210,7 +214,7 @@ impl Inner {
         report: Report,
     ) -> Result<Answer, Refused> {
         let generation = self.check_reader(caller, agent_id)?;
-        self.note_sign(caller)?;
+        self.note_presence(caller)?;
         self.advance(generation, seq, uuid, report)?;
         self.sql.message(seq)?.map(Answer::ok).ok_or(Refused::MessageNotFound)
     }
@@ -242,7 +246,7 @@ impl Inner {
         Answer::json(&HeldAnswer { held })
     }
 
-    /// How many messages wait.
+    /// The number of pending messages.
     pub(in crate::mailbox) fn waiting(&self) -> Result<Answer, Refused> {
         let waiting = self.with(|core| core.waiting() as u64)?;
         Answer::json(&WaitingCount { waiting })

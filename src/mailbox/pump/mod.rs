@@ -1,8 +1,8 @@
 //! The object's own work: a run does all that is due, and an alarm covers its failure.
 //!
-//! One run at a time. It begins as soon as a message is stored, in the same turn, and
-//! the sender's answer does not wait for it. The runtime holds an outgoing request back
-//! until the writes before it are on disk, so a push never precedes its message.
+//! One run at a time. It begins in the turn that stores a message, and the sender's answer
+//! does not wait for it. The runtime holds an outgoing request back until the writes
+//! before it are on disk, so a push never precedes its message.
 //! Core decides which step comes next (`Mailbox::next`), and when the alarm goes off
 //! (`Pump::after`).
 
@@ -13,7 +13,7 @@ use super::Refused;
 use super::object::Inner;
 use crate::{clock, log};
 use multiclaude_hybrid_core::Ms;
-use multiclaude_hybrid_core::mailbox::{Alarm, Event, Follow, Need, Next, Run};
+use multiclaude_hybrid_core::mailbox::{Actions, Alarm, Event, Needs, Next, Run};
 use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::message::FailureReason;
 use std::rc::Rc;
@@ -21,18 +21,18 @@ use std::time::Duration;
 use worker::wasm_bindgen::JsValue;
 use worker::{Delay, js_sys};
 
-/// How long the mark of a successful push may wait for another write to go
-/// with. If the object dies, a message whose mark was lost is pushed again.
+/// How long the mark of a successful push waits for another write. If the object dies
+/// before, the message is pushed again.
 const MARK_DELAY: Duration = Duration::from_millis(250);
 /// Steps of one run: the runtime allows each event a bounded number of outgoing requests.
 const STEPS_MAX: u32 = 200;
-/// How often, each a second after the other, setting a failed alarm again is tried.
+/// Attempts to set the alarm again, one second apart.
 const SET_TRIES: u32 = 10;
 
 impl Inner {
-    /// Does what follows from an event: begins a run, sets the alarm.
+    /// Acts on an event: begins a run, sets the alarm.
     pub(super) fn follow(self: &Rc<Self>, event: Event) -> Result<(), Refused> {
-        let Follow { alarm, run, .. } = self.decide(event);
+        let Actions { alarm, run, .. } = self.decide(event);
         if let Some(run) = run {
             let inner = Rc::clone(self);
             self.state.wait_until(async move {
@@ -43,22 +43,22 @@ impl Inner {
         self.change_alarm(alarm)
     }
 
-    fn decide(&self, event: Event) -> Follow {
+    fn decide(&self, event: Event) -> Actions {
         let now = clock::now();
-        let need = self.with(|core| core.need(now)).unwrap_or(Need::to_load(now));
+        let needs = self.with(|core| core.needs(now)).unwrap_or(Needs::to_load(now));
         // An alarm is set even if the settings cannot be read.
         let timing = self.settings().map_or_else(|_| Timing::default(), |all| all.timing.clone());
-        let (pump, follow) = self.pump.get().after(event, need, now, &timing);
+        let (pump, actions) = self.pump.get().after(event, needs, now, &timing);
         self.pump.set(pump);
-        follow
+        actions
     }
 
-    /// The alarm went off, and is consumed. Another one is set before any work, in case
-    /// the object dies at it.
+    /// The alarm went off, and is consumed. Another one is set before any work, in case the
+    /// object dies.
     pub(super) async fn wake(self: &Rc<Self>) -> Result<(), Refused> {
         self.pump.set(self.pump.get().with_alarm(None));
         self.load()?;
-        let Follow { alarm, run, .. } = self.decide(Event::Alarm);
+        let Actions { alarm, run, .. } = self.decide(Event::Alarm);
         self.change_alarm(alarm)?;
         match run {
             Some(run) => self.run(run).await,
@@ -66,9 +66,8 @@ impl Inner {
         }
     }
 
-    /// After an alarm that failed: sets another one, if none is set. Storage that is
-    /// locked takes none, so it waits a little for that; the last error is for the
-    /// runtime, which then calls the alarm again.
+    /// After an alarm that failed: sets another one, if none is set. Locked storage rejects
+    /// alarms, so retry for 10 s. After the last error the runtime calls the alarm again.
     pub(super) async fn wake_later(&self) -> Result<(), Refused> {
         let mut tries = 0;
         loop {
@@ -87,12 +86,12 @@ impl Inner {
         self.pump.set(pump);
         let event = self.steps().await.unwrap_or_else(|refused| {
             self.log_fault("run", Err(refused));
-            // A failed write has thrown the memory away.
+            // A failed write has discarded the memory.
             let loaded = self.load().map(|_| ());
             self.log_fault("load", loaded);
             Event::RunFailed
         });
-        let Follow { alarm, flush, .. } = self.decide(event);
+        let Actions { alarm, flush, .. } = self.decide(event);
         let changed = self.change_alarm(alarm);
         if flush {
             self.flush_later().await;
@@ -111,26 +110,25 @@ impl Inner {
                 }
                 Next::Offer => self.offer().await?,
                 Next::Push => self.push(&settings).await?,
-                Next::PassOn(batch) => self.pass_on(&batch).await?,
+                Next::Notify(batch) => self.send_notice(&batch).await?,
                 Next::ReportDelivery(delivery) => self.report_delivery(delivery).await?,
-                Next::ReportSign(sign) => self.report_sign(sign, &settings).await?,
+                Next::ReportPresence(seen) => self.report_presence(seen, &settings).await?,
                 Next::Purge => {
                     self.purge()?;
                     self.let_others_run().await;
                 }
-                Next::Rest => return Ok(Event::RunFinished),
+                Next::Idle => return Ok(Event::RunFinished),
             }
         }
         Ok(Event::RunStopped)
     }
 
-    /// Between two large changes.
+    /// Yields between two large changes.
     async fn let_others_run(&self) {
         Delay::from(Duration::ZERO).await;
     }
 
-    /// Marks of successful pushes go with the next command's write, or alone after a
-    /// while.
+    /// Writes the marks of successful pushes after a while, unless the next command does.
     async fn flush_later(&self) {
         Delay::from(MARK_DELAY).await;
         self.decide(Event::Flushed);
@@ -150,11 +148,11 @@ impl Inner {
         }
     }
 
-    /// Asynchronous in its interface alone: setting an alarm takes part in
-    /// this turn's atomic write.
+    /// Setting an alarm is asynchronous only in its interface: it is part of this turn's
+    /// atomic write.
     ///
     /// # Errors
-    /// The storage takes none at the moment.
+    /// The storage accepts no alarm now.
     fn set_alarm(&self, at: Option<Ms>) -> Result<(), Refused> {
         let storage = self.state.storage();
         let storage = storage.as_raw();

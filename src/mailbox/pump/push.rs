@@ -16,8 +16,8 @@ use multiclaude_hybrid_protocol::message::FailureReason;
 use multiclaude_hybrid_protocol::push::{PushKind, envelope};
 
 impl Inner {
-    /// Pushes the oldest message, if it may go out now. A failure is stored now, a success with
-    /// the next flush: within 250 ms, or before the next command.
+    /// Pushes the oldest message, if it is due. A failure is stored now, a success with the
+    /// next flush: within 250 ms, or before the next command.
     pub(super) async fn push(&self, settings: &Settings) -> Result<(), Refused> {
         let Some(push) = self.with(|core| core.begin_push(clock::now()))? else { return Ok(()) };
         let fresh = self.fresh.take().filter(|fresh| fresh.seq == push.seq);
@@ -43,7 +43,7 @@ impl Inner {
                 let (answer, ms) = delivery::post(&post, &settings.timing).await;
                 (Outcome::of(answer), ms)
             }
-            // No secret opens: a failure of the endpoint like any other, with its backoff.
+            // No secret opens: back off as after any other failure.
             Err(fault) => {
                 self.log_fault("sign", Err(fault));
                 (Outcome::Retry { class: ErrorClass::Secret, retry_after_secs: None }, 0)
@@ -75,9 +75,9 @@ impl Inner {
         }
     }
 
-    /// Before a request for a worker is pushed that has waited: does it still wait for
-    /// a worker? It may have been claimed, cancelled or handed over again. If D1 does
-    /// not answer, it is pushed: a callback about it is then refused.
+    /// Is the request for a worker still pending? Since it was stored it may have been
+    /// claimed, cancelled or handed over again. If D1 does not answer, it is pushed anyway:
+    /// a callback about it is then refused.
     async fn still_wanted(&self, push_id: &str) -> bool {
         let (Some(push_id), Ok(db)) = (PushId::parse(push_id), Db::new(&self.env)) else {
             return true;

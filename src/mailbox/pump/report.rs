@@ -1,8 +1,8 @@
-//! Reports to others: notices to senders, and to the registry how messages reach the
-//! agent and when its holder was there last.
+//! Sends notices to senders, and reports to the registry how messages reach the agent and
+//! when its holder was last there.
 
 use crate::error::ApiError;
-use crate::mailbox::command::{Command, Send, wire_fields};
+use crate::mailbox::command::{Command, StoreMessage, wire_fields};
 use crate::mailbox::object::Inner;
 use crate::mailbox::{Door, Refused};
 use crate::settings::Settings;
@@ -14,9 +14,9 @@ use multiclaude_hybrid_protocol::agent::Delivery;
 use serde_json::json;
 
 impl Inner {
-    /// Passes a notice on, unless its recipient is gone.
-    pub(super) async fn pass_on(&self, batch: &Batch) -> Result<(), Refused> {
-        match self.send_notice(batch).await {
+    /// Sends a notice, unless its recipient is gone.
+    pub(super) async fn send_notice(&self, batch: &Batch) -> Result<(), Refused> {
+        match self.store_notice(batch).await {
             Ok(()) | Err(Refused::AgentNotFound | Refused::Superseded) => {
                 let write = self.with(|core| core.notice_done(batch.batch))?;
                 self.execute(vec![write])
@@ -28,7 +28,8 @@ impl Inner {
         }
     }
 
-    async fn send_notice(&self, batch: &Batch) -> Result<(), Refused> {
+    /// Stores the notice as a message in the mailbox of its recipient.
+    async fn store_notice(&self, batch: &Batch) -> Result<(), Refused> {
         let (repo, agent) = self.address()?;
         let fields = wire_fields(&json!({
             "from": "system", "from_owner": "system", "to": batch.recipient.name, "repo": repo,
@@ -39,7 +40,7 @@ impl Inner {
             },
         }))?;
         let scope = format!("notice|{}|{}", self.name, batch.batch);
-        let command = Command::Send(Send {
+        let command = Command::Send(StoreMessage {
             sender: None,
             key: Some((scope.clone(), scope)),
             ttl_secs: None,
@@ -54,41 +55,46 @@ impl Inner {
         delivery: (Delivery, Option<String>),
     ) -> Result<(), Refused> {
         let (repo, agent) = self.address()?;
-        let (id, sign) = self
-            .with(|core| (core.open().map(|config| config.agent_id.clone()), core.last_sign()))?;
+        let (id, seen) = self.with(|core| {
+            (core.open().map(|config| config.agent_id.clone()), core.last_presence())
+        })?;
         let Some(id) = id else { return Ok(()) };
         let shown = (delivery.0, delivery.1.as_deref());
         let reported = async {
-            presence::set_delivery(&Db::new(&self.env)?, &id, &repo, &agent, shown, sign).await
+            presence::set_delivery(&Db::new(&self.env)?, &id, &repo, &agent, shown, seen).await
         };
         if let Err(error) = reported.await {
             return self.report_failed("report_delivery", &error);
         }
         let writes = self.with(|core| {
-            if let Some(sign) = sign {
-                core.sign_reported(sign);
+            if let Some(seen) = seen {
+                core.presence_reported(seen);
             }
             core.reported(delivery)
         })?;
         self.execute(writes)
     }
 
-    /// Shows in the registry that the agent's holder was there.
-    pub(super) async fn report_sign(&self, sign: Ms, settings: &Settings) -> Result<(), Refused> {
+    /// Shows in the registry when the agent's holder was last there.
+    pub(super) async fn report_presence(
+        &self,
+        seen: Ms,
+        settings: &Settings,
+    ) -> Result<(), Refused> {
         let (repo, agent) = self.address()?;
         let id = self.with(|core| core.open().map(|config| config.agent_id.clone()))?;
         let Some(id) = id else { return Ok(()) };
-        let before = sign - settings.timing.seen_grain;
+        let before = seen - settings.timing.seen_grain;
         let reported = async {
-            presence::set_seen(&Db::new(&self.env)?, &id, &repo, &agent, sign, before).await
+            presence::set_seen(&Db::new(&self.env)?, &id, &repo, &agent, seen, before).await
         };
         match reported.await {
-            Ok(()) => self.with(|core| core.sign_reported(sign)),
-            Err(error) => self.report_failed("report_sign", &error),
+            Ok(()) => self.with(|core| core.presence_reported(seen)),
+            Err(error) => self.report_failed("report_presence", &error),
         }
     }
 
-    /// D1 does not answer: everything else goes on, and the alarm tries again.
+    /// D1 does not answer: other work continues, and the alarm tries again.
     fn report_failed(&self, what: &str, error: &ApiError) -> Result<(), Refused> {
         log::fault(what, &format!("{}: {error}", self.name));
         self.with(|core| core.report_failed(clock::now()))

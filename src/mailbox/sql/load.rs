@@ -1,4 +1,4 @@
-//! Reads everything that a mailbox in memory is made from.
+//! Reads the stored state that a mailbox in memory is made from.
 
 use super::{Sql, int, seq};
 use crate::mailbox::Refused;
@@ -7,12 +7,12 @@ use multiclaude_hybrid_core::mailbox::{Noted, PendingRow, SenderRef, Snapshot, W
 use multiclaude_hybrid_protocol::MessageId;
 use multiclaude_hybrid_protocol::message::FailureReason;
 
-/// Waiting messages that are loaded with one statement.
+/// Pending messages that are loaded with one statement.
 const LOAD_CHUNK: usize = 20_000;
 
 impl Sql {
-    /// All that the mailbox in memory is made from. Reads the configuration,
-    /// what waits, and the rows after the low-water mark.
+    /// Reads the configuration, the notices, and the pending messages above the low-water
+    /// mark.
     pub fn snapshot(&self) -> Result<Snapshot, Refused> {
         type Note = (u64, String, u64, SenderRef, FailureReason);
         let config = self.json("SELECT data FROM config", vec![])?;
@@ -46,8 +46,8 @@ impl Sql {
         })
     }
 
-    /// Everything that waits, for whatever incarnation, above the low-water
-    /// mark. In chunks, because a value has at most 2 MB.
+    /// The pending messages of all incarnations, above the low-water mark. In chunks,
+    /// because a value has at most 2 MB.
     fn pending(&self) -> Result<Vec<PendingRow>, Refused> {
         type Row = (u64, u32, Ms, u32);
         let mut pending: Vec<PendingRow> = Vec::new();

@@ -1,9 +1,26 @@
 //! Every SQL statement of a mailbox.
 //!
-//! SQLite's `exec` is synchronous and there is no transaction to begin:
-//! statements with no `await` between them are one atomic write. The message's
-//! place is the table's rowid, so a message is one row and no index entry.
-//! Answers leave as one text; rows are never taken apart in JavaScript.
+//! SQLite's `exec` is synchronous and there is no transaction to begin: statements with no
+//! `await` between them are one atomic write. A message's place is the table's rowid, so a
+//! message is one row and no index entry. A result is one text; JavaScript never takes
+//! rows apart.
+//!
+//! The columns of `messages`:
+//!
+//! | column | what it is |
+//! |---|---|
+//! | `seq` | the place |
+//! | `uuid` | the UUID of the id, in hex |
+//! | `generation` | the incarnation that it is for |
+//! | `status` | 0 pending, 1 delivered, 2 acked, 3 failed |
+//! | `attempts`, `last_error` | pushes and offers so far; the class of the last failure |
+//! | `expires_at`, `purge_at` | when it fails, and when the row may be deleted, in ms |
+//! | `delivered_at`, `seen_at`, `acked_at`, `failed_at` | RFC 3339, as on the wire |
+//! | `failure_reason` | as on the wire |
+//! | `sender`, `sender_owner` | the agent to notify, as JSON; its owner, who may read the receipt |
+//! | `key` | the scope of its idempotency key, hashed |
+//! | `push_id` | the id of its pushes, if it is not the message's |
+//! | `head` | the wire form up to the fields that change, without the last brace |
 
 mod load;
 mod read;
@@ -44,26 +61,37 @@ CREATE TABLE IF NOT EXISTS notices (
   reason TEXT NOT NULL
 );";
 
-/// Older versions kept the id of a request's push at the beginning of `head`.
+/// Older versions kept the push id of a request for a worker at the beginning of `head`.
 const ADD_PUSH_ID: &str = "ALTER TABLE messages ADD COLUMN push_id TEXT; \
      UPDATE messages SET push_id = (head || '}') ->> '$.webhook_id', \
      head = '{' || substr(head, instr(head, ',') + 1) WHERE head LIKE '{\"webhook_id\":%'";
-/// The same versions did not store what a mailbox is for.
+/// The same versions did not store the kind of a mailbox.
 const SET_KIND: &str = "UPDATE config SET data = json_set(data, '$.kind', 'Spawns') \
      WHERE data ->> '$.kind' IS NOT 'Spawns'";
 
+/// The status as on the wire.
+macro_rules! status {
+    () => {
+        "CASE status WHEN 0 THEN 'pending' WHEN 1 THEN 'delivered' WHEN 2 THEN 'acked' ELSE 'failed' END"
+    };
+}
+use status;
+
 /// A message's wire form. The fields that change follow `head`.
-const MESSAGE: &str = "head || ',\"status\":\"' || CASE status WHEN 0 THEN 'pending' \
-     WHEN 1 THEN 'delivered' WHEN 2 THEN 'acked' ELSE 'failed' END || '\",\"attempts\":' || attempts \
+const MESSAGE: &str = concat!(
+    "head || ',\"status\":\"' || ",
+    status!(),
+    " || '\",\"attempts\":' || attempts \
      || iif(delivered_at IS NULL, '', ',\"delivered_at\":\"' || delivered_at || '\"') \
      || iif(seen_at IS NULL, '', ',\"seen_at\":\"' || seen_at || '\"') \
      || iif(acked_at IS NULL, '', ',\"acked_at\":\"' || acked_at || '\"') \
      || iif(failed_at IS NULL, '', ',\"failed_at\":\"' || failed_at || '\"') \
      || iif(failure_reason IS NULL, '', ',\"failure_reason\":\"' || failure_reason || '\"') \
-     || iif(last_error IS NULL, '', ',\"last_error\":\"' || last_error || '\"') || '}'";
+     || iif(last_error IS NULL, '', ',\"last_error\":\"' || last_error || '\"') || '}'"
+);
 
-/// The wire form of a message that was just stored: an agent's has a status, a request
-/// for a worker is pushed as it came.
+/// The wire form of a message that was just stored: a request for a worker is pushed
+/// without a status.
 pub fn wire_form(kind: Kind, head: &str, attempts: u32) -> String {
     match kind {
         Kind::Agent => format!("{head},\"status\":\"pending\",\"attempts\":{attempts}}}"),
@@ -96,7 +124,7 @@ pub struct Found {
     pub generation: u32,
     /// Its status.
     pub status: MessageStatus,
-    /// Has the agent itself taken it?
+    /// Is it proven that the agent received it?
     pub seen: bool,
     /// The principal that sent it.
     pub from_owner: String,
@@ -118,24 +146,24 @@ pub struct Page {
 /// A remembered idempotency key.
 #[derive(Debug, Deserialize)]
 pub struct Key {
-    /// The content that it stands for.
+    /// The content that it was used for.
     pub content: String,
     /// The message's wire form, while it is kept.
     pub message: Option<String>,
-    /// After that, the fields that the coordinator decided: id, times, status.
+    /// Once the row is deleted: the fields that the coordinator decided (id, times, status).
     pub outcome: Option<String>,
 }
 
-/// The wire form of a message whose row is gone, from what was kept with its
-/// key and the fields that the sender has sent again.
+/// The wire form of a message whose row is deleted, from the outcome that was kept with
+/// its key and the fields that the sender has sent again.
 pub fn remembered_message(outcome: &str, fields: &str) -> String {
     let kept = outcome.strip_prefix('{').unwrap_or(outcome);
     format!("{{{fields},{kept}")
 }
 
-/// The refusal after a failed statement. SQLite's code ends the message. These codes
-/// stand for a mistake of ours; any other, such as `SQLITE_BUSY`, `SQLITE_FULL` or
-/// `SQLITE_IOERR`, for storage that does not answer at the moment.
+/// The refusal after a failed statement. SQLite's code ends the message. These codes mean
+/// an internal error; any other, such as `SQLITE_BUSY`, `SQLITE_FULL` or `SQLITE_IOERR`,
+/// means that the storage is unavailable.
 fn fault(error: Error) -> Refused {
     const OURS: [&str; 7] =
         ["ERROR", "CONSTRAINT", "MISMATCH", "RANGE", "MISUSE", "TOOBIG", "AUTH"];
@@ -203,9 +231,8 @@ impl Sql {
         Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
     }
 
-    /// Was this object ever configured? If so, brings tables that an older version made up
-    /// to date; else writes nothing. `spawns`: by its name, the
-    /// object is for requests for workers.
+    /// Was this object ever configured? If so, updates tables that an older version made;
+    /// else writes nothing. `spawns`: the object's name is one for requests for workers.
     pub fn open(&self, spawns: bool) -> Result<bool, Refused> {
         let sql = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'messages'";
         let Some(table) = self.text(sql, vec![])? else {
@@ -280,8 +307,8 @@ impl Sql {
     }
 
     fn advance(&self, to: &Advance) -> Result<(), Refused> {
-        // A failed message stays failed; only a waiting one can fail. That it was
-        // seen is noted of one that is further already, too.
+        // A failed message stays failed; only a pending one can fail. `seen_at` is also set
+        // on messages that are already acked.
         let sql = "UPDATE messages SET status = max(status, ?1), \
              delivered_at = iif(?1 = 3, delivered_at, coalesce(delivered_at, ?2)), \
              seen_at = iif(?7, coalesce(seen_at, ?2), seen_at), \
@@ -304,7 +331,7 @@ impl Sql {
         )
     }
 
-    /// Saves the mark below which no message waits.
+    /// Saves the mark below which no message is pending.
     pub fn save_low_water(&self, mark: u64) -> Result<(), Refused> {
         self.run("UPDATE config SET low_water = ? WHERE low_water <> ?1", vec![seq(mark)])
     }
@@ -315,7 +342,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_statement_is_a_mistake_of_ours_or_storage_that_does_not_answer() {
+    fn a_failed_statement_is_an_internal_error_or_unavailable_storage() {
         let ours =
             |text: &str| matches!(fault(Error::RustError(text.into())), Refused::Broken { .. });
         for text in [

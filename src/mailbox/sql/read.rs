@@ -1,6 +1,6 @@
 //! Reads messages and keys.
 
-use super::{Found, Key, MESSAGE, Page, Sql, int, seq, status_number};
+use super::{Found, Key, MESSAGE, Page, Sql, int, seq, status, status_number};
 use crate::mailbox::Refused;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::mailbox::{SenderRef, Stored};
@@ -8,19 +8,22 @@ use multiclaude_hybrid_protocol::AgentName;
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use worker::SqlStorageValue;
 
-/// Bytes of messages that one page of a list holds; the row limit of SQLite
-/// in an object is 2 MB, and a page is one row.
+/// Bytes of messages in one page of a list: a page is one row, and a row of SQLite in an
+/// object has at most 2 MB.
 const PAGE_BYTES: u32 = 1024 * 1024;
 
 impl Sql {
     /// A message's row.
     pub fn find(&self, at: u64) -> Result<Option<Found>, Refused> {
         self.json(
-            "SELECT json_object('uuid', uuid, 'generation', generation, 'status', \
-             CASE status WHEN 0 THEN 'pending' WHEN 1 THEN 'delivered' WHEN 2 THEN 'acked' ELSE 'failed' END, \
+            concat!(
+                "SELECT json_object('uuid', uuid, 'generation', generation, 'status', ",
+                status!(),
+                ", \
              'seen', json(iif(seen_at IS NULL, 'false', 'true')), \
              'from_owner', (head || '}') ->> '$.from_owner', 'sender_owner', sender_owner) \
-             FROM messages WHERE seq = ?",
+             FROM messages WHERE seq = ?"
+            ),
             vec![seq(at)],
         )
     }
@@ -44,8 +47,8 @@ impl Sql {
         Ok(texts.next().zip(texts.next()))
     }
 
-    /// A remembered key, with its message's row or what was kept of it. Where the key
-    /// was stored and its message was not, another message may have that place now.
+    /// A remembered key, with its message or the outcome that was kept. If a crash came
+    /// before the message was stored, another message may have its place now.
     pub fn key(&self, scope: &str, now: Ms) -> Result<Option<Key>, Refused> {
         self.json(
             &format!(
@@ -86,7 +89,7 @@ impl Sql {
         Ok(Page { items: items.to_owned(), count, next: last.filter(|_| found > count) })
     }
 
-    /// The fields of these messages that their failing needs.
+    /// The fields of these messages that are needed to fail them.
     pub fn stored(&self, seqs: &[u64]) -> Result<Vec<Stored>, Refused> {
         type Row = (u64, String, Option<SenderRef>);
         let rows: Vec<Row> = self

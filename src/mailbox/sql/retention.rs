@@ -1,14 +1,13 @@
-//! Deletes rows that need not be kept any longer.
+//! Deletes old rows.
 
 use super::{MESSAGE, Sql, int};
 use crate::mailbox::Refused;
 use multiclaude_hybrid_core::Ms;
 
 impl Sql {
-    /// Deletes rows that need not be kept any longer, some hundred at a time,
-    /// and answers when the next ones may go. The newest message stays: its
-    /// id is what the next one must be above. The outcome of a message with a
-    /// key stays with the key.
+    /// Deletes old rows, at most 500 of each table, and returns when the next ones may be
+    /// deleted. The newest message is kept: the next id must be above its id. The outcome of
+    /// a message with a key is kept with the key.
     pub fn purge(&self, now: Ms) -> Result<Option<Ms>, Refused> {
         self.run(
             &format!(
@@ -32,7 +31,7 @@ impl Sql {
         self.next_purge()
     }
 
-    /// When the next row may go.
+    /// When the next row may be deleted.
     pub(super) fn next_purge(&self) -> Result<Option<Ms>, Refused> {
         let next: Option<(Option<Ms>,)> = self.json(
             "SELECT json_array(min(at)) FROM (SELECT min(purge_at) AS at FROM messages \

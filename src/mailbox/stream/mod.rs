@@ -1,8 +1,8 @@
 //! The stream: one client's WebSocket on the hibernating API.
 //!
-//! The runtime keeps the connection while the object sleeps, and answers
-//! pings, so an idle stream costs nothing. The socket's attachment outlives sleep: whose
-//! stream it is, and the message that was offered. Core decides when to offer.
+//! The runtime keeps the connection while the object sleeps, and answers pings, so an idle
+//! stream costs nothing. The socket's attachment outlives sleep: it has the incarnation,
+//! the token and the offered message. Core decides when to offer.
 
 mod socket;
 
@@ -30,7 +30,7 @@ const FRAME_MAX: usize = 1024;
 const OPEN: u16 = 1;
 
 impl Inner {
-    /// Opens the stream of the current incarnation, in place of an older one.
+    /// Opens a stream for the current incarnation; it replaces an older one.
     pub(super) fn open_stream(self: &Rc<Self>, ask: OpenStream) -> Result<Response, Refused> {
         self.check_reader(&ask.caller, ask.agent_id.as_ref())?;
         let agent = self.with(|core| core.open().map(|config| config.agent_id.clone()))?;
@@ -59,13 +59,13 @@ impl Inner {
         }
         self.live.replace(Some(live));
         self.with(|core| core.open_stream(None))?;
-        self.note_sign(&ask.caller)?;
+        self.note_presence(&ask.caller)?;
         log::worked(&self.name, "stream_opened", 0);
         self.changed(Event::Handled)?;
         Ok(Response::from_websocket(pair.client)?)
     }
 
-    /// After sleep: the newest of the connections that the runtime has kept.
+    /// After sleep: finds the newest of the connections that the runtime has kept.
     pub(super) fn find_stream(&self) -> Result<(), Refused> {
         let current = self.with(|core| core.open().map(|config| config.agent_id.clone()))?;
         let mut newest: Option<Live> = None;
@@ -95,7 +95,7 @@ impl Inner {
         Ok(())
     }
 
-    /// After a configuration: a stream belongs to one incarnation.
+    /// After a configuration: ends the stream of an earlier incarnation.
     pub(super) fn end_foreign_stream(&self) -> Result<(), Refused> {
         let current = self.with(|core| core.open().map(|config| config.agent_id.clone()))?;
         let live = self.live.borrow();
@@ -157,9 +157,9 @@ impl Inner {
         Ok(())
     }
 
-    /// Is the token that opened the stream still valid? D1 is asked once in a while,
-    /// before a message is given away or an answer is taken. While D1 does not answer no
-    /// token can be revoked either, so it counts as valid.
+    /// Is the token that opened the stream still valid? D1 is asked once per `stream_check`,
+    /// before a message is offered or a frame is read. While D1 does not answer, no token
+    /// can be revoked either, so it counts as valid.
     async fn token_holds(&self) -> Result<bool, Refused> {
         let now = clock::now();
         let check_every = self.settings()?.timing.stream_check;
@@ -179,7 +179,7 @@ impl Inner {
         };
         let mut live = self.live.borrow_mut();
         let Some(live) = live.as_mut().filter(|live| live.attachment.number == number) else {
-            // Another stream is in force by now.
+            // Another stream has replaced it.
             return Ok(true);
         };
         match holds {
@@ -194,7 +194,7 @@ impl Inner {
         }
     }
 
-    /// A frame from a client.
+    /// Handles a frame from a client.
     pub(super) async fn frame(
         self: &Rc<Self>,
         socket: &WebSocket,
@@ -212,7 +212,7 @@ impl Inner {
             end(socket, Ending::Replaced);
             return Ok(());
         }
-        self.with(|core| core.note_sign(clock::now()))?;
+        self.with(|core| core.note_presence(clock::now()))?;
         if let Err(error) = self.answered(text) {
             // A client that has left needs no answer.
             let _ = socket.send_with_str(error.into_problem(&random::request_id())?);
@@ -220,14 +220,14 @@ impl Inner {
         self.changed(Event::Handled)
     }
 
-    /// Is this the connection in force?
+    /// Is this the connection of the current stream?
     fn is_live(&self, socket: &WebSocket) -> bool {
         let mine = attachment(socket).map(|attachment| attachment.number);
         let live = self.live.borrow();
         mine.is_some() && mine == live.as_ref().map(|live| live.attachment.number)
     }
 
-    /// `{"id", "status", "seen"}`: the client has a message.
+    /// Applies `{"id", "status", "seen"}`, a report on a message.
     fn answered(&self, text: &str) -> Result<(), ApiError> {
         let StreamReport { id, report } = Body::read(text.as_bytes())?;
         if *id.agent() != self.address()?.1 {
@@ -251,13 +251,13 @@ impl Inner {
         Ok(())
     }
 
-    /// A connection has ended.
+    /// Handles the end of a connection.
     pub(super) fn stream_closed(self: &Rc<Self>, socket: &WebSocket) -> Result<(), Refused> {
         if self.is_live(socket) {
             self.live.take();
             // It was open until now.
             self.with(|core| {
-                core.note_sign(clock::now());
+                core.note_presence(clock::now());
                 core.close_stream();
             })?;
             log::worked(&self.name, "stream_closed", 0);

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use worker::WebSocket;
 use worker::worker_sys::ext::WebSocketExt;
 
-/// Why a stream is closed by this side: a close code (4000 and the status
-/// that a request would get) and a reason for programs.
+/// Why this side closes a stream: a close code (4000 plus the status that a request would
+/// get) and a reason for programs.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Ending {
     Replaced,
@@ -36,7 +36,7 @@ impl Ending {
     }
 }
 
-/// Goes with a socket through the object's sleep.
+/// The state of a stream that outlives the object's sleep.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Attachment {
     /// Later streams have higher numbers.
@@ -48,11 +48,11 @@ pub(super) struct Attachment {
     pub(super) token_ends: Option<Ms>,
     /// When the token was last known to be valid.
     pub(super) checked_at: Ms,
-    /// The message that waits for an answer, with its id.
+    /// The offered message without an answer, with its id.
     pub(super) offer: Option<(Offer, String)>,
 }
 
-/// The stream that is in force.
+/// The current stream.
 #[derive(Debug)]
 pub struct Live {
     pub(super) socket: WebSocket,
@@ -79,6 +79,6 @@ pub(super) fn attachment(socket: &WebSocket) -> Option<Attachment> {
 /// Closes it.
 pub(super) fn end(socket: &WebSocket, ending: Ending) {
     let (code, reason) = ending.code();
-    // One that is closed already cannot be closed.
+    // It may be closed already.
     let _ = socket.close(Some(code), Some(reason));
 }

@@ -1,5 +1,5 @@
-//! The table `callbacks`: what the endpoint that requests are pushed to has
-//! reported, each `webhook-id` once per repo.
+//! The table `callbacks`: reports of the endpoint that requests are pushed to, each
+//! `webhook-id` once per repo.
 
 use super::row::{Row, sql};
 use super::runners;
@@ -11,14 +11,14 @@ use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::callback::{Callback, Event};
 use multiclaude_hybrid_protocol::{AgentName, Repo};
 
-/// Holds a request that was taken by a callback, in place of an owner.
+/// The holder of a request that a callback leased, in place of an owner.
 pub const HOLDER: &str = "spawn-endpoint";
 
-/// Applies a callback, if it is new, no runner holds the request, and
-/// no other worker than the one it names was started: one batch, so a crash
-/// neither loses a callback nor takes one twice.
+/// Applies a callback, if it is new, no runner holds the request, and no worker other than
+/// the named one was started: one batch, so a crash neither loses a callback nor applies
+/// one twice.
 ///
-/// A start is a sign of a runner, even if it comes too late.
+/// A start shows that a runner is there, even if it comes too late.
 pub async fn take(
     db: &Db,
     repo: &Repo,
@@ -79,13 +79,13 @@ pub async fn take(
     db.batch(statements, 0).await
 }
 
-/// Was this callback taken already?
+/// Was this callback received already?
 pub async fn taken(db: &Db, repo: &Repo, webhook_id: &str) -> Result<bool, ApiError> {
     let sql = "SELECT '1' AS row FROM callbacks WHERE repo = ?1 AND id = ?2";
     db.changes(sql, &[Bind::Text(repo.as_str()), Bind::Text(webhook_id)]).await
 }
 
-/// Forgets some callbacks that were taken before `before`.
+/// Deletes at most 500 callbacks that were received before `before`.
 pub async fn purge(db: &Db, before: Ms) -> Result<(), ApiError> {
     let sql = "DELETE FROM callbacks WHERE (repo, id) IN (SELECT repo, id FROM callbacks \
          WHERE at < ?1 LIMIT 500) RETURNING '1' AS row";

@@ -1,5 +1,5 @@
-//! Leases: claimed, updated, given back, expired. Each is a single statement, so it is
-//! exact however many ask at the same moment.
+//! Leases: claimed, updated, given back, expired. Each is a single statement, so it is exact
+//! under concurrent requests.
 
 use super::row::{Row, sql};
 use super::{logs, runners};
@@ -14,7 +14,7 @@ use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::spawn::{REASON_CANCELLED, WorkerUpdate};
 use multiclaude_hybrid_protocol::{AgentName, Owner, Repo};
 
-/// Executes `lease::expire` on a repo's requests (all repos: none given).
+/// Executes `lease::expire` on the requests of a repo, or of all.
 pub async fn expire(
     db: &Db,
     repo: Option<&Repo>,
@@ -67,8 +67,8 @@ pub struct Grant<'a> {
     pub entry: &'a Entry,
 }
 
-/// Gives the best matching pending request to one caller: one statement.
-/// Notes in the same batch that a runner asked.
+/// Gives the best matching pending request to one caller: one statement. The same batch
+/// notes that a runner has asked.
 pub async fn claim(db: &Db, grant: &Grant<'_>, timing: &Timing) -> Result<Option<Row>, ApiError> {
     let sql = sql(
         "UPDATE spawns SET status = 'in_progress', claims = claims + 1, claim_key = ?2, claimed_by = ?3, \
@@ -94,7 +94,7 @@ pub async fn update(
     db: &Db,
     row: &Row,
     updated: &Updated,
-    wish: &WorkerUpdate,
+    update: &WorkerUpdate,
     now: Ms,
     entry: Option<&Entry>,
 ) -> Result<Option<Row>, ApiError> {
@@ -112,25 +112,24 @@ pub async fn update(
         Bind::Maybe(row.lease.as_deref()),
         Bind::Text(updated.status.as_str()),
         Bind::Maybe(ends.as_deref()),
-        Bind::Maybe(wish.worker_name.as_ref().map(AgentName::as_str)),
+        Bind::Maybe(update.worker_name.as_ref().map(AgentName::as_str)),
         Bind::Int(now),
-        Bind::Maybe(wish.summary.as_deref()),
-        Bind::Maybe(wish.failure_reason.as_deref()),
+        Bind::Maybe(update.summary.as_deref()),
+        Bind::Maybe(update.failure_reason.as_deref()),
         Bind::Text(row.status.as_str()),
-        Bind::Maybe(wish.progress.as_deref()),
+        Bind::Maybe(update.progress.as_deref()),
     ];
-    let log = logs::keep(db, row, wish, now)?;
+    let log = logs::keep(db, row, update, now)?;
     audit::recorded_after(db, log, db.prepare(&sql, &binds)?, entry).await
 }
 
-/// Gives a request back, as `lease::update` decided, if it is still the same.
-/// `claims` only grows: pushes are named after it. What was given back is
-/// counted beside it.
+/// Gives a request back, as `lease::update` decided, if it is still the same. `claims` only
+/// grows, because push ids contain it; `returned` counts claims that were given back.
 pub async fn give_back(
     db: &Db,
     row: &Row,
     updated: &Updated,
-    wish: &WorkerUpdate,
+    update: &WorkerUpdate,
     now: Ms,
     entry: &Entry,
 ) -> Result<Option<Row>, ApiError> {
@@ -150,11 +149,11 @@ pub async fn give_back(
         Bind::Int(now),
         Bind::Int(row.held().cancelled.into()),
     ];
-    let log = logs::keep(db, row, wish, now)?;
+    let log = logs::keep(db, row, update, now)?;
     audit::recorded_after(db, log, db.prepare(&sql(&template), &binds)?, Some(entry)).await
 }
 
-/// The request that this claim's idempotency key got, while it holds it.
+/// The request that was claimed under this idempotency key, while it is in progress.
 pub async fn by_claim(db: &Db, key: &str) -> Result<Option<Row>, ApiError> {
     let sql =
         sql("SELECT COLUMNS AS row FROM spawns WHERE claim_key = ?1 AND status = 'in_progress'");

@@ -1,6 +1,6 @@
-//! The table `spawn_logs`: the end of a worker's log, as its runner last sent it.
-//! It is apart from `spawns`, so that no list reads it and no renewal without a
-//! log writes it, and it goes with its request.
+//! The table `spawn_logs`: the end of a worker's log, as its runner last sent it. It is
+//! separate from `spawns`, so that no list reads it and no renewal without a log writes
+//! it. It is deleted with its request.
 
 use super::row::Row;
 use crate::error::ApiError;
@@ -11,15 +11,15 @@ use multiclaude_hybrid_protocol::{Owner, Repo, SpawnId};
 use serde::Deserialize;
 use worker::D1PreparedStatement;
 
-/// The statement that keeps the log in an update, if there is one, while its
-/// sender holds the lease: to be executed before the update itself.
+/// The statement that stores the log of an update, if it has one and its sender holds the
+/// lease. Execute it before the update.
 pub(super) fn keep(
     db: &Db,
     row: &Row,
-    wish: &WorkerUpdate,
+    update: &WorkerUpdate,
     now: Ms,
 ) -> Result<Option<D1PreparedStatement>, ApiError> {
-    let Some(log) = &wish.log_tail else {
+    let Some(log) = &update.log_tail else {
         return Ok(None);
     };
     let sql = "INSERT INTO spawn_logs (id, log, truncated, updated_at) SELECT ?1, ?3, ?4, ?5 \
@@ -29,18 +29,18 @@ pub(super) fn keep(
         Bind::Text(row.id.as_str()),
         Bind::Maybe(row.lease.as_deref()),
         Bind::Text(log),
-        Bind::Int(wish.log_truncated.into()),
+        Bind::Int(update.log_truncated.into()),
         Bind::Int(now),
     ];
     db.prepare(sql, &binds).map(Some)
 }
 
-/// A request's log, and whose it is.
+/// A request's log, and its owner.
 #[derive(Debug, Deserialize)]
 pub struct Log {
     /// Whose token asked for the worker.
     pub requested_by: Owner,
-    /// The log's wire form, a JSON object; none was sent yet.
+    /// The log's wire form, a JSON object; `None`: no log was sent yet.
     pub wire: Option<String>,
 }
 

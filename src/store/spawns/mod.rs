@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | `requests` | the table `spawns`: requests asked for, listed, cancelled |
-//! | [`leases`] | who works on a request |
+//! | [`leases`] | claims and leases |
 //! | [`outbox`] | pushes and notices that are due |
 //! | [`callbacks`] | reports of the endpoint that requests are pushed to |
 //! | [`logs`] | the end of each worker's log |

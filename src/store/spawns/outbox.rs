@@ -1,5 +1,5 @@
-//! The outbox: requests to be pushed, and ends that their requesters are to be notified
-//! of. Both are columns, so a crash strands none.
+//! The outbox: requests to push, and ends to notify requesters of. Both are columns, so a
+//! crash loses none.
 
 use super::row::{Row, sql};
 use crate::error::ApiError;
@@ -8,9 +8,9 @@ use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::lease::PushId;
 use multiclaude_hybrid_protocol::{Repo, SpawnId};
 
-/// Pending requests that the mailbox that pushes them does not have yet; only
-/// of repos whose configuration it has confirmed. The oldest of a repo; any of all
-/// repos, so that some that fail hold up no others.
+/// Pending requests that are not handed over to the mailbox that pushes, of repos whose
+/// configuration it has confirmed. Of one repo the oldest come first; of all repos the order
+/// is random, so that failing ones do not block the others.
 pub async fn unpushed(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Row>, ApiError> {
     let sql = sql(
         "SELECT json_group_array(COLUMNS) AS row FROM (SELECT spawns.* FROM spawns JOIN configs USING (repo) \
@@ -21,7 +21,7 @@ pub async fn unpushed(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Ro
     Ok(db.first(&sql, &binds).await?.unwrap_or_default())
 }
 
-/// The mailbox that pushes has the request, as it was after `claims` claims.
+/// Notes that the mailbox that pushes has the request, unless it was claimed since.
 pub async fn pushed(db: &Db, row: &Row, now: Ms) -> Result<(), ApiError> {
     let sql = "UPDATE spawns SET pushed_at = ?2 WHERE id = ?1 AND claims = ?3 AND pushed_at IS NULL \
          RETURNING '1' AS row";
@@ -56,7 +56,7 @@ pub async fn unnotified(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<
     Ok(db.first(&sql, &binds).await?.unwrap_or_default())
 }
 
-/// The requester was notified, or there is no agent to notify.
+/// Notes that the requester was notified, or that there is no agent to notify.
 pub async fn notified(db: &Db, id: &SpawnId, now: Ms) -> Result<(), ApiError> {
     let sql = "UPDATE spawns SET notified_at = ?2 WHERE id = ?1 RETURNING '1' AS row";
     db.changes(sql, &[Bind::Text(id.as_str()), Bind::Int(now)]).await.map(|_| ())

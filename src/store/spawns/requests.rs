@@ -1,5 +1,5 @@
-//! Requests: asked for, listed, cancelled. Limits are part of the statement that
-//! stores, so they are exact however many ask at the same moment.
+//! Requests: asked for, listed, cancelled. The statement that stores a request checks the
+//! limits, so they are exact under concurrent requests.
 
 use super::row::{CancelledBy, Row, WITH_RUNNERS, sql};
 use crate::error::ApiError;
@@ -12,8 +12,7 @@ use multiclaude_hybrid_protocol::spawn::{NewSpawn, REASON_CANCELLED, SpawnStatus
 use multiclaude_hybrid_protocol::{Owner, Repo, SpawnId};
 use serde::Deserialize;
 
-/// Bytes of one page of a list: D1 answers with one value, which has at most
-/// 2 MB.
+/// Bytes of tasks in one page of a list: a page is one value, which has at most 2 MB in D1.
 const PAGE_BYTES: u32 = 512 * 1024;
 
 /// A request to be stored.
@@ -23,10 +22,10 @@ pub struct New<'a> {
     /// `owner/repo`.
     pub repo: &'a Repo,
     /// The request's body.
-    pub wish: &'a NewSpawn,
+    pub request: &'a NewSpawn,
     /// Who gets a notice of its end.
     pub spawned_by: &'a str,
-    /// Whose token asks.
+    /// The owner of the token that asks.
     pub requested_by: &'a Owner,
     /// Hashes of the idempotency key's scope and of the content.
     pub key: Option<(&'a str, &'a str)>,
@@ -48,19 +47,19 @@ pub async fn insert(db: &Db, new: &New<'_>, timing: &Timing) -> Result<Option<Ro
            < coalesce((SELECT max_workers FROM configs WHERE repo = ?2), {DEFAULT_MAX_WORKERS}) \
          ON CONFLICT (key) DO NOTHING RETURNING {WITH_RUNNERS} AS row"
     );
-    let wish = new.wish;
+    let request = new.request;
     let insert = db.prepare(
         &sql(&template),
         &[
             Bind::Text(new.id.as_str()),
             Bind::Text(new.repo.as_str()),
-            Bind::Text(&wish.task),
+            Bind::Text(&request.task),
             Bind::Text(new.spawned_by),
             Bind::Text(new.requested_by.as_str()),
-            Bind::Int(wish.priority),
-            Bind::Int(wish.retry.into()),
-            Bind::Text(&serde_json::to_string(&wish.labels)?),
-            Bind::Text(&serde_json::to_string(&wish.metadata)?),
+            Bind::Int(request.priority),
+            Bind::Int(request.retry.into()),
+            Bind::Text(&serde_json::to_string(&request.labels)?),
+            Bind::Text(&serde_json::to_string(&request.metadata)?),
             Bind::Maybe(new.key.map(|(scope, _)| scope)),
             Bind::Maybe(new.key.map(|(_, content)| content)),
             Bind::Int(new.now),
@@ -70,22 +69,22 @@ pub async fn insert(db: &Db, new: &New<'_>, timing: &Timing) -> Result<Option<Ro
     audit::recorded(db, insert, Some(new.entry)).await
 }
 
-/// How much of the limits is used.
+/// The use of a repo's limits.
 #[derive(Debug, Deserialize)]
 pub struct Usage {
     /// Requests in the window.
     pub recent: u32,
     /// The oldest of them.
     pub oldest: Option<Ms>,
-    /// Requests that may come in the window.
+    /// Requests allowed in the window.
     pub max_recent: u32,
-    /// Workers that may be open together.
+    /// Workers that may be pending or in progress together.
     pub max_open: u32,
     /// When a runner last asked for work.
     pub runner_seen_at: Option<Ms>,
 }
 
-/// How much of a repo's limits is used.
+/// The use of a repo's limits.
 pub async fn usage(db: &Db, repo: &Repo, now: Ms, timing: &Timing) -> Result<Usage, ApiError> {
     let sql = format!(
         "SELECT json_object('recent', count(*), 'oldest', min(created_at), \

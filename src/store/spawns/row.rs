@@ -7,8 +7,7 @@ use multiclaude_hybrid_protocol::spawn::{REASON_CANCELLED, SpawnStatus};
 use multiclaude_hybrid_protocol::{AgentName, Owner, Repo, SpawnId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// A request as it goes on the wire: made by SQLite, never taken apart here.
-/// `json_patch` drops what is null.
+/// A request in its wire form: made by SQLite, never parsed. `json_patch` drops nulls.
 const WIRE: &str = "json_patch('{}', json_object('id', id, 'repo', repo, 'task', task, \
      'spawned_by', spawned_by, 'priority', priority, 'status', status, \
      'retry', json(iif(retry, 'true', 'false')), 'labels', json(iif(labels = '[]', 'null', labels)), \
@@ -41,13 +40,13 @@ pub fn sql(template: &str) -> String {
 /// A request as stored.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Row {
-    /// Names it.
+    /// Its id.
     pub id: SpawnId,
     /// `owner/repo`.
     pub repo: Repo,
     /// Who gets a notice of its end.
     pub spawned_by: String,
-    /// Whose token asked.
+    /// The owner of the token that asked.
     pub requested_by: Owner,
     /// How far it has come.
     pub status: SpawnStatus,
@@ -91,7 +90,7 @@ impl Row {
         PushId { request: self.id.clone(), claims: self.claims }
     }
 
-    /// Has it ended as its requester wished by cancelling it? Then no notice is due.
+    /// Has its requester cancelled it? Then no notice is due.
     pub fn cancelled_by_requester(&self) -> bool {
         self.status == SpawnStatus::Failed
             && i64::from(self.cancel) == CancelledBy::Requester as i64
@@ -110,10 +109,10 @@ impl Row {
     }
 }
 
-/// The column `cancel`: who wants the request to stop; 0 if no one does.
+/// The column `cancel`: the canceller of the request; 0 if it is not cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CancelledBy {
-    /// Somebody else than who requested it.
+    /// Another principal than the requester.
     Another = 1,
     /// The principal that requested it.
     Requester = 2,

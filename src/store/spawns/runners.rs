@@ -7,8 +7,8 @@ use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::Repo;
 use worker::D1PreparedStatement;
 
-/// The statement that notes that a runner has asked, at most once a minute: polling
-/// writes one row in that time.
+/// The statement that notes that a runner has asked, which writes at most one row per
+/// minute.
 pub(super) fn seen(
     db: &Db,
     repo: &Repo,

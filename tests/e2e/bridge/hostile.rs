@@ -153,7 +153,7 @@ async fn forged_replayed_late_and_oversized_pushes_are_refused() {
     let sink = Sink::start(Vec::new()).await;
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let (listen, public) = (format!("127.0.0.1:{port}"), sink.url.replace("/hook", ""));
-    sink.pass_on(&format!("http://127.0.0.1:{port}"));
+    sink.forward_to(&format!("http://127.0.0.1:{port}"));
     ann.start_bridge(&["--listen", &listen, "--public-url", &public]);
     ann.reaches(&[]).await;
     dan.bridge(&[], &OF_ANN).await;

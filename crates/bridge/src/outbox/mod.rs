@@ -35,9 +35,10 @@ use tracing::{debug, info, warn};
 /// Metadata with the id of multiclaude's file, by which a reader can recognise a message
 /// that came twice.
 const LOCAL_ID: &str = "local_id";
-/// An older message is returned: the coordinator remembers keys for 8 days, after which a
-/// repeat could be a second message.
-const TOO_OLD: Duration = Duration::from_hours(8 * 24 - 6);
+/// The margin before the coordinator forgets a key, after 8 days.
+const MARGIN_HOURS: u64 = 6;
+/// An older message is returned: without its key a repeat could be a second message.
+const TOO_OLD: Duration = Duration::from_hours(8 * 24 - MARGIN_HOURS);
 /// The waits between two attempts with one message, while the coordinator is online.
 const AGAIN: Retries = Retries {
     attempts: u32::MAX,

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 impl RepoBridge {
     /// After a lost session the workspace `default` comes back as `workspace`. It is the
     /// same agent, so it keeps its registration and messages.
-    pub(super) fn adopt_renamed(&self, local: Option<&LocalRepo>, plan: &Plan) {
+    pub(super) fn move_renamed(&self, local: Option<&LocalRepo>, plan: &Plan) {
         let Some(local) = local else {
             return;
         };
@@ -123,25 +123,10 @@ impl RepoBridge {
     /// messages that they never saw are reported to the senders.
     pub(super) async fn deregister_ended(&self, local: Option<&LocalRepo>, plan: &Plan) {
         for (name, record) in self.registry.records.all() {
-            let agent = local.and_then(|repo| repo.agents.get(&name));
-            let replaced = match (plan.names.get(&name), agent) {
-                (Some(planned), Some(agent)) => {
-                    let successor = presence::is_successor(agent, &record.created_at);
-                    (*planned != record.name || successor)
-                        .then(|| successor.then(|| agent.created_at.clone()))
-                }
-                _ => None,
-            };
-            let ends = match (&replaced, local) {
-                (Some(_), _) => true,
-                (None, Some(_)) if locked(&self.stood_down).contains(&name) => true,
-                (None, Some(repo)) if agent.is_none() => self.is_over(repo, &name, &record),
-                _ => false,
-            };
-            if !ends {
+            let ended = local.and_then(|repo| self.ended_before(repo, plan, &name, &record));
+            let Some(before) = ended else {
                 continue;
-            }
-            let before = replaced.flatten().and_then(|created| nanos(&created)).unwrap_or(i64::MAX);
+            };
             if !self.connection.is_online() || self.has_from(&name, before).await {
                 continue;
             }
@@ -160,6 +145,26 @@ impl RepoBridge {
             locked(&self.renewed).remove(&name);
             locked(&self.absent).remove(&name);
         }
+    }
+
+    /// If an agent has ended: the time before which it wrote its messages, in nanoseconds
+    /// since the epoch. Later ones are its successor's.
+    fn ended_before(
+        &self,
+        repo: &LocalRepo,
+        plan: &Plan,
+        name: &str,
+        record: &Record,
+    ) -> Option<i64> {
+        let ended = match plan.names.get(name).zip(repo.agents.get(name)) {
+            Some((_, agent)) if presence::is_successor(agent, &record.created_at) => {
+                return Some(nanos(&agent.created_at).unwrap_or(i64::MAX));
+            }
+            Some((planned, _)) if *planned != record.name => true,
+            _ if locked(&self.stood_down).contains(name) => true,
+            _ => !repo.agents.contains_key(name) && self.is_over(repo, name, record),
+        };
+        ended.then_some(i64::MAX)
     }
 
     /// Is there an unsent message that an agent wrote before this time?

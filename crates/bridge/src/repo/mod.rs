@@ -152,8 +152,8 @@ impl RepoBridge {
         }
     }
 
-    /// Brings everything up to date; with `minute`, also the things done once a minute.
-    pub async fn pass(&self, minute: bool) {
+    /// Brings everything up to date. If `is_due`, also does the work of every minute.
+    pub async fn pass(&self, is_due: bool) {
         let state = self.shared.state.read();
         let local = state.as_ref().and_then(|state| state.repos.get(&self.setup.nickname));
         let stood_down = locked(&self.stood_down).clone();
@@ -167,7 +167,7 @@ impl RepoBridge {
             // Without a state it is not known which agents are missing.
             None => locked(&self.absent).clear(),
         }
-        self.adopt_renamed(local, &plan);
+        self.move_renamed(local, &plan);
         // Placing messages for local agents needs no coordinator.
         let (inbox, names): (_, Vec<_>) =
             (Arc::clone(&self.inbox), plan.names.keys().cloned().collect());
@@ -191,10 +191,10 @@ impl RepoBridge {
         self.deregister_ended(local, &plan).await;
         self.register(local, &plan).await;
         if self.connection.is_online() {
-            if minute {
+            if is_due {
                 self.once_a_minute(local).await;
             } else if presence::has_changed(&before, &self.statuses()) {
-                self.beat().await;
+                self.send_heartbeat().await;
             }
         }
         let names = self.set_names(&stood_down);
@@ -266,7 +266,7 @@ impl RepoBridge {
                 warn!(%error, "the registrations cannot be written");
             }
         }
-        self.beat().await;
+        self.send_heartbeat().await;
         let _ = self.registry.refresh().await;
         self.check_pushes().await;
         if let Err(error) = self.inbox.store().prune() {
@@ -275,7 +275,7 @@ impl RepoBridge {
     }
 
     /// Reports the statuses of all agents, in one call.
-    async fn beat(&self) {
+    async fn send_heartbeat(&self) {
         let statuses = self.statuses();
         if let Ok(unknown) = self.registry.heartbeat(&statuses, &self.inbox.held_by_agent()).await {
             let mut renewed = locked(&self.renewed);

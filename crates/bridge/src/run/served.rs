@@ -22,8 +22,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 const TOGETHER: Duration = Duration::from_millis(50);
 /// The wait before a failed report is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
-/// The time limits of the end, in two steps: together less than 5 s.
-const FAREWELL: Duration = Duration::from_millis(1500);
+/// The time limits for stopping, in two steps: together less than 5 s.
+const STOP_TIMEOUT: Duration = Duration::from_millis(1500);
 const IN_FLIGHT: Duration = Duration::from_secs(2);
 
 /// Signals for the tasks of all repos.
@@ -71,7 +71,7 @@ impl Served {
         }
         // Tool calls may keep a reference to the bridge for a while.
         self.bridge.inbox.stop();
-        self.bridge.stop(FAREWELL).await;
+        self.bridge.stop(STOP_TIMEOUT).await;
         let _ = timeout(IN_FLIGHT, &mut self.outbox).await;
     }
 }
@@ -153,9 +153,9 @@ async fn passes(
     minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut online = bridge.connection.watch();
     loop {
-        let mut due = false;
+        let mut is_due = false;
         tokio::select! {
-            _ = minute.tick() => due = true,
+            _ = minute.tick() => is_due = true,
             done = changed.changed() => if done.is_err() { return },
             done = resumed.changed() => {
                 if done.is_err() {
@@ -163,17 +163,17 @@ async fn passes(
                 }
                 // Connections may not have survived the suspension.
                 bridge.reconnect();
-                due = true;
+                is_due = true;
             }
             done = online.changed() => if done.is_err() { return },
             () = bridge.superseded.notified() => {}
         }
-        if !due {
+        if !is_due {
             sleep(TOGETHER).await;
         }
         changed.mark_unchanged();
         online.mark_unchanged();
-        bridge.pass(due).await;
+        bridge.pass(is_due).await;
     }
 }
 

@@ -36,9 +36,9 @@ impl RepoClient {
     pub async fn register(&self, agent: &Registration) -> Result<Agent, Error> {
         let generates = matches!(agent.endpoint, EndpointChange::Set(_));
         let repeat = if agent.take_over || (generates && agent.webhook_secret.is_none()) {
-            Repeat::Once
+            Repeat::IfNotDone
         } else {
-            Repeat::Safe
+            Repeat::Always
         };
         let call = Call::new(Method::POST, "/agents").json(agent).repeat(repeat);
         self.call(call).await?.json()
@@ -70,7 +70,7 @@ impl RepoClient {
         let generates = matches!(change.endpoint, EndpointChange::Set(_));
         let call = Call::new(Method::PATCH, format!("/agents/{name}")).json(change);
         let call = match change.webhook_secret {
-            None if generates => call.repeat(Repeat::Once),
+            None if generates => call.repeat(Repeat::IfNotDone),
             _ => call,
         };
         self.call(incarnation(call, id)).await?.json()
@@ -84,7 +84,7 @@ impl RepoClient {
 
     /// `POST …/heartbeats`: heartbeats of up to 100 agents in one call.
     pub async fn heartbeats(&self, beats: &[Heartbeat]) -> Result<Vec<HeartbeatResult>, Error> {
-        let call = Call::new(Method::POST, "/heartbeats").json(beats).repeat(Repeat::Safe);
+        let call = Call::new(Method::POST, "/heartbeats").json(beats).repeat(Repeat::Always);
         self.call(call).await?.json()
     }
 

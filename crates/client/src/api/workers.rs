@@ -93,7 +93,7 @@ impl RepoClient {
             .header(HEADER_TIMESTAMP, now_secs.to_string())
             .header(HEADER_SIGNATURE, signature)
             .body(body)
-            .repeat(Repeat::Once);
+            .repeat(Repeat::IfNotDone);
         self.call(call).await?.json()
     }
 }

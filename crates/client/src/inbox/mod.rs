@@ -1,11 +1,11 @@
-//! An agent's messages as they come, each of them once.
+//! An agent's messages as they come, each once.
 //!
-//! | file | what is in it |
+//! | file | contents |
 //! |---|---|
-//! | this one | the consumer's side: [`Inbox`] and [`Letter`] |
-//! | `options` | the options, and how a consumer follows outages |
+//! | this one | the consumer's side: [`Inbox`] and [`ReceivedMessage`] |
+//! | `options` | the options, and notifications of outages |
 //! | `memory` | which messages were yielded and confirmed |
-//! | `verdict` | which failures end it, and which are waited out |
+//! | `verdict` | which failures end it, and which are retried |
 //! | `task` | the background task: commands, outages, stream or polls |
 //! | `receive` | the two ways to receive: a stream and long polls |
 
@@ -44,9 +44,9 @@ use tokio::task::JoinHandle;
 /// });
 /// let mut inbox = repo.inbox(&AgentName::parse("queue")?, options);
 /// for _ in 0..10 {
-///     let letter = inbox.next().await?;
-///     println!("{}: {}", letter.from, letter.body);
-///     letter.acked().await?;
+///     let message = inbox.next().await?;
+///     println!("{}: {}", message.from, message.body);
+///     message.acked().await?;
 /// }
 /// inbox.flush().await?;
 /// # Ok(())
@@ -54,55 +54,54 @@ use tokio::task::JoinHandle;
 /// ```
 #[derive(Debug)]
 pub struct Inbox {
-    letters: mpsc::Receiver<Message>,
+    messages: mpsc::Receiver<Message>,
     commands: mpsc::UnboundedSender<Command>,
-    /// Taken when its end was returned.
+    /// `None` after its error was returned.
     task: Option<JoinHandle<Error>>,
-    /// The letter that is not confirmed yet.
-    out: Option<MessageId>,
+    /// The message that is not confirmed yet.
+    unconfirmed: Option<MessageId>,
 }
 
 impl RepoClient {
     /// Opens the inbox of the agent `name`. It begins at once, in a task of its
     /// own on the runtime that this is called on, and ends when it is dropped.
     pub fn inbox(&self, name: &AgentName, options: InboxOptions) -> Inbox {
-        let (sender, letters) = mpsc::channel(1);
+        let (sender, messages) = mpsc::channel(1);
         let (commands, received) = mpsc::unbounded_channel();
         let task = Task::new(self.clone(), name.clone(), options, received, sender);
-        Inbox { letters, commands, task: Some(tokio::spawn(task.run())), out: None }
+        Inbox { messages, commands, task: Some(tokio::spawn(task.run())), unconfirmed: None }
     }
 }
 
 impl Inbox {
-    /// Waits for the next message; for ever, if none comes. Dropping the future
-    /// loses nothing.
+    /// Waits for the next message, without a time limit. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// [`Error::Unconfirmed`] while the letter before is not confirmed. The error that
+    /// [`Error::Unconfirmed`] while the message before is not confirmed. The error that
     /// ended the inbox, once: the token or the agent is gone, a newer stream or
     /// a newer incarnation has taken over ([`Error::Closed`] with 4409,
     /// `agent_superseded`), or the first call was not answered by a coordinator. From
     /// then on [`Error::Ended`]. An outage is not an error.
-    pub async fn next(&mut self) -> Result<Letter<'_>, Error> {
-        if let Some(id) = &self.out {
+    pub async fn next(&mut self) -> Result<ReceivedMessage<'_>, Error> {
+        if let Some(id) = &self.unconfirmed {
             return Err(Error::Unconfirmed(id.clone()));
         }
-        match self.letters.recv().await {
+        match self.messages.recv().await {
             Some(message) => {
-                self.out = Some(message.id.clone());
-                Ok(Letter { inbox: self, message })
+                self.unconfirmed = Some(message.id.clone());
+                Ok(ReceivedMessage { inbox: self, message })
             }
             None => Err(self.ending().await),
         }
     }
 
-    /// Confirms a message as [`Letter::delivered`] does, for a letter that was dropped.
+    /// Confirms a message as [`ReceivedMessage::delivered`] does, after that was dropped.
     pub async fn delivered(&mut self, id: &MessageId) -> Result<(), Error> {
         self.confirm(id, MessageStatus::Delivered).await
     }
 
-    /// Acknowledges a message as [`Letter::acked`] does, for a letter that was dropped,
-    /// that was `delivered` before, or that an earlier process had.
+    /// Acknowledges a message as [`ReceivedMessage::acked`] does, after that was dropped, after
+    /// `delivered`, or for a message that an earlier process had.
     pub async fn acked(&mut self, id: &MessageId) -> Result<(), Error> {
         self.confirm(id, MessageStatus::Acked).await
     }
@@ -111,10 +110,10 @@ impl Inbox {
         let (done, sent) = oneshot::channel();
         let confirm = Command::Confirm { id: id.clone(), status, done };
         let taken = self.commands.send(confirm).is_ok();
-        if taken && self.out.as_ref() == Some(id) {
-            self.out = None;
+        if taken && self.unconfirmed.as_ref() == Some(id) {
+            self.unconfirmed = None;
         }
-        // In an outage the confirmation is recorded now and sent later.
+        // During an outage the confirmation is recorded now and sent later.
         if taken && (sent.await.is_ok() || !self.commands.is_closed()) {
             return Ok(());
         }
@@ -156,12 +155,12 @@ impl Drop for Inbox {
 
 /// A message that has to be confirmed before the next call of [`Inbox::next`].
 #[derive(Debug)]
-pub struct Letter<'a> {
+pub struct ReceivedMessage<'a> {
     inbox: &'a mut Inbox,
     message: Message,
 }
 
-impl Letter<'_> {
+impl ReceivedMessage<'_> {
     /// Confirms that this side has it, safe from a crash: the sender sees
     /// `delivered`.
     ///
@@ -175,13 +174,13 @@ impl Letter<'_> {
         self.inbox.delivered(&self.message.id).await
     }
 
-    /// Acknowledges it: the sender sees `acked`. Otherwise as [`Letter::delivered`].
+    /// Acknowledges it: the sender sees `acked`. Otherwise as [`ReceivedMessage::delivered`].
     pub async fn acked(self) -> Result<(), Error> {
         self.inbox.acked(&self.message.id).await
     }
 }
 
-impl Deref for Letter<'_> {
+impl Deref for ReceivedMessage<'_> {
     type Target = Message;
     fn deref(&self) -> &Message {
         &self.message

@@ -1,8 +1,8 @@
-//! The task behind an [`Inbox`](super::Inbox): it takes commands at any moment, waits
-//! out outages, and chooses between a stream and long polls.
+//! The task of an [`Inbox`](super::Inbox): it accepts commands at any time, retries through
+//! outages, and chooses between a stream and long polls.
 //!
-//! One task owns everything, so nothing is lost when a consumer drops a future,
-//! and a stream stays alive while a consumer is busy.
+//! One task owns all state, so nothing is lost when a consumer drops a future, and a stream
+//! stays open while a consumer is busy.
 
 use super::memory::{Effect, Memory, State};
 use super::options::{Connection, InboxOptions};
@@ -45,12 +45,12 @@ pub(super) struct Confirmation {
 pub(super) struct Task {
     // The first field, so that it is closed before a `Confirmation` is dropped.
     commands: mpsc::UnboundedReceiver<Command>,
-    letters: mpsc::Sender<Message>,
+    messages: mpsc::Sender<Message>,
     pub(super) repo: RepoClient,
     pub(super) name: AgentName,
     pub(super) options: InboxOptions,
     memory: Memory,
-    /// Messages for the consumer to take.
+    /// Messages for the consumer.
     pub(super) ready: VecDeque<Message>,
     /// First confirmations, sent over the stream or the poll in use. If one is lost,
     /// the coordinator offers its message again.
@@ -58,7 +58,7 @@ pub(super) struct Task {
     /// Confirmations that must not be lost: they are sent by PATCH.
     pub(super) patches: VecDeque<Confirmation>,
     flushes: Vec<oneshot::Sender<()>>,
-    /// Polls until then; by stream otherwise.
+    /// Poll until this time; then try a stream.
     pub(super) poll_until: Option<Instant>,
     /// Streams in a row that delivered nothing while plain calls worked.
     pub(super) useless_streams: u32,
@@ -66,7 +66,7 @@ pub(super) struct Task {
     pub(super) was_reached: bool,
     /// Failures in a row, for the backoff.
     pub(super) failures: u32,
-    /// When the outage began that the consumer was notified of.
+    /// The beginning of the outage, once the consumer was notified of it.
     away: Option<Instant>,
     /// The stream that ended had worked: its end is not an outage yet.
     pub(super) stream_worked: bool,
@@ -78,11 +78,11 @@ impl Task {
         name: AgentName,
         options: InboxOptions,
         commands: mpsc::UnboundedReceiver<Command>,
-        letters: mpsc::Sender<Message>,
+        messages: mpsc::Sender<Message>,
     ) -> Self {
         Self {
             commands,
-            letters,
+            messages,
             repo,
             name,
             options,
@@ -105,7 +105,7 @@ impl Task {
         loop {
             let polling = self.options.polling || self.poll_until.is_some();
             let ended = if polling { self.poll().await } else { self.stream().await };
-            self.release_waiters();
+            self.release_callers();
             let Err(error) = ended else { continue };
             if verdict::of_call(&error, self.was_reached) == Verdict::Fatal {
                 return error;
@@ -140,8 +140,8 @@ impl Task {
         }
     }
 
-    /// Confirmations cannot be sent now: lets their callers go on.
-    fn release_waiters(&mut self) {
+    /// Confirmations cannot be sent now: lets their callers return.
+    fn release_callers(&mut self) {
         for confirmation in self.unconfirmed.iter_mut().chain(&mut self.patches) {
             confirmation.done = None;
         }
@@ -158,18 +158,18 @@ impl Task {
                 done = &mut work => return Ok(done),
                 served = self.serve_consumer() => {
                     served?;
-                    self.release_waiters();
+                    self.release_callers();
                 }
             }
         }
     }
 
-    /// Waits until the consumer takes a letter or gives a command. Nothing is lost if
+    /// Waits until the consumer receives a message or sends a command. Nothing is lost if
     /// this is dropped.
     pub(super) async fn serve_consumer(&mut self) -> Result<(), Error> {
         let command = tokio::select! {
             command = self.commands.recv() => command.ok_or(Error::Ended)?,
-            permit = self.letters.reserve(), if !self.ready.is_empty() => {
+            permit = self.messages.reserve(), if !self.ready.is_empty() => {
                 let permit = permit.map_err(|_| Error::Ended)?;
                 if let Some(message) = self.ready.pop_front() {
                     permit.send(message);
@@ -213,7 +213,7 @@ impl Task {
         state == State::New
     }
 
-    /// A page of the messages that wait.
+    /// A page of the pending messages.
     pub(super) fn pending(
         &self,
         after: Option<MessageId>,
@@ -248,8 +248,8 @@ impl Task {
     }
 
     /// Answers the callers of flush, after it has sent by PATCH every confirmation of a
-    /// message that the coordinator still lists as pending. That list, like every call,
-    /// makes the coordinator write its marks first.
+    /// message that the coordinator still lists as pending. Listing, like every call, makes
+    /// the coordinator write its marks first.
     pub(super) async fn answer_flushes(&mut self) -> Result<(), Error> {
         let mut after = None;
         while !self.flushes.is_empty() {

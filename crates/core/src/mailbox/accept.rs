@@ -10,7 +10,7 @@ use crate::Ms;
 use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus, Report, TTL_MAX_SECS};
 use multiclaude_hybrid_protocol::{MessageId, Timestamp};
 
-/// Messages that may wait in one mailbox.
+/// Pending messages that one mailbox may have.
 pub const CAPACITY: usize = 10_000;
 
 impl Mailbox {
@@ -54,8 +54,8 @@ impl Mailbox {
         Ok((accepted, writes))
     }
 
-    /// The recipient's side makes a report of the message at `seq`, which
-    /// stands at `current`. `Ok(None)`: nothing changes.
+    /// Applies a report by the recipient's side about the message at `seq`, which is at
+    /// `current`. `Ok(None)`: nothing changes.
     pub fn report(
         &mut self,
         seq: u64,

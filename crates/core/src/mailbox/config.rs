@@ -1,4 +1,4 @@
-//! A mailbox's configuration: who it belongs to and where it pushes.
+//! A mailbox's configuration: its owner and its endpoint.
 
 use crate::Ms;
 use crate::outcome::ErrorClass;
@@ -45,7 +45,7 @@ pub struct Endpoint {
     pub url: String,
     /// The newest secret first; each sealed.
     pub secrets: Vec<HeldSecret>,
-    /// It answered 410: nothing goes there until it is set again, or a test of it
+    /// It answered 410: nothing is pushed until it is set again, or a test of it
     /// succeeds.
     #[serde(default)]
     pub gone: bool,
@@ -58,9 +58,9 @@ pub struct Endpoint {
     pub last_error: Option<ErrorClass>,
 }
 
-/// A configuration as the registry has it.
+/// A request to put the registry's configuration in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Configuration {
+pub struct ConfigureRequest {
     /// The purpose of the mailbox. Older coordinators omit it: it stays as it is.
     pub kind: Option<Kind>,
     /// The incarnation.
@@ -71,8 +71,8 @@ pub struct Configuration {
     pub version: Version,
     /// The checked endpoint; none for polling.
     pub endpoint: Option<String>,
-    /// The request that led to this sets the endpoint; otherwise it only repeats what
-    /// the registry knows. Older coordinators omit it, and always set the endpoint.
+    /// The client has set the endpoint; otherwise it only repeats the registry's. Older
+    /// coordinators omit this, and always set the endpoint.
     #[serde(default = "yes")]
     pub sets_endpoint: bool,
 }
@@ -101,7 +101,7 @@ impl Config {
         self.endpoint.as_ref().map_or("", |endpoint| &endpoint.url)
     }
 
-    /// How messages reach the agent, and why not as asked for.
+    /// How messages reach the agent, and the reason if it is not by its endpoint.
     pub fn delivery(&self) -> (Delivery, Option<String>) {
         match &self.endpoint {
             None => (Delivery::Polling, None),

@@ -1,9 +1,9 @@
 //! Configurations: the registry in D1 decides, and the mailbox follows.
 //!
 //! A configuration older than the one in force, by generation and revision, is refused.
-//! The same one again is welcome: it repairs what a crash between D1 and here left.
+//! The same one is accepted again: it repairs a crash between D1 and the mailbox.
 
-use super::config::{Config, Configuration, Endpoint};
+use super::config::{Config, ConfigureRequest, Endpoint};
 use super::refused::Refused;
 use super::state::Mailbox;
 use super::write::Write;
@@ -21,30 +21,31 @@ impl Mailbox {
         if newer { Err(Refused::Stale) } else { Ok(()) }
     }
 
-    /// Does `wish` need a new secret? `replace`: one was given or asked for.
-    pub fn needs_secret(&self, wish: &Configuration, replace: bool) -> Result<bool, Refused> {
-        self.check_version(wish.version)?;
-        let Some(url) = &wish.endpoint else { return Ok(false) };
-        let current = self.config.as_ref().filter(|config| config.agent_id == wish.agent_id);
+    /// Does `request` need a new secret? `replace`: one was given or asked for.
+    pub fn needs_secret(&self, request: &ConfigureRequest, replace: bool) -> Result<bool, Refused> {
+        self.check_version(request.version)?;
+        let Some(url) = &request.endpoint else { return Ok(false) };
+        let current = self.config.as_ref().filter(|config| config.agent_id == request.agent_id);
         Ok(replace || current.is_none_or(|config| config.url() != url))
     }
 
-    /// Puts `wish` in force, with `secret` (sealed) if [`Mailbox::needs_secret`] asked
-    /// for one. What waited for an earlier incarnation is to fail.
+    /// Puts `request` in force, with `secret` (sealed) if [`Mailbox::needs_secret`] asked
+    /// for one. Pending messages of earlier incarnations become orphans and fail.
     pub fn configure(
         &mut self,
-        wish: Configuration,
+        request: ConfigureRequest,
         secret: Option<String>,
         now: Ms,
     ) -> Result<Vec<Write>, Refused> {
-        self.check_version(wish.version)?;
+        self.check_version(request.version)?;
         let current = self.config.as_ref();
-        let kind = wish.kind.or(current.map(|config| config.kind)).unwrap_or_default();
-        let same_agent = current.filter(|config| config.open && config.agent_id == wish.agent_id);
+        let kind = request.kind.or(current.map(|config| config.kind)).unwrap_or_default();
+        let same_agent =
+            current.filter(|config| config.open && config.agent_id == request.agent_id);
         let before = same_agent.and_then(|config| config.endpoint.clone());
-        let endpoint = wish.endpoint.map(|url| {
+        let endpoint = request.endpoint.map(|url| {
             let mut endpoint = before.unwrap_or_else(|| Endpoint::new(url.clone()));
-            let stays_gone = endpoint.gone && endpoint.url == url && !wish.sets_endpoint;
+            let stays_gone = endpoint.gone && endpoint.url == url && !request.sets_endpoint;
             endpoint.url = url;
             if !stays_gone {
                 endpoint.reset();
@@ -56,15 +57,15 @@ impl Mailbox {
         let replaced = same_agent.is_none();
         let mut config = Config {
             kind,
-            agent_id: wish.agent_id,
-            owner: wish.owner,
-            version: wish.version,
+            agent_id: request.agent_id,
+            owner: request.owner,
+            version: request.version,
             open: true,
             endpoint,
             reported: (Delivery::Polling, None),
         };
-        // With a new incarnation or another URL the registry has written what it shows;
-        // else it shows what was reported last.
+        // For a new incarnation or URL the registry has already set the delivery that it
+        // shows; else it shows the one that was reported last.
         let shown = same_agent.filter(|before| before.url() == config.url());
         config.reported = match shown {
             Some(before) => before.reported.clone(),
@@ -96,10 +97,10 @@ impl Mailbox {
         }))
     }
 
-    /// Stream and signs of life go; what waits becomes orphaned.
+    /// Forgets stream and presence; pending messages become orphans.
     fn end_incarnation(&mut self) {
         self.stream = None;
-        self.forget_signs();
+        self.forget_presence();
         self.orphans.extend(self.waiting.drain());
     }
 

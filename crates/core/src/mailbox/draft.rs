@@ -1,4 +1,4 @@
-//! A message before it is stored, and the idempotency key that it may come under.
+//! A message before it is stored, and its idempotency key.
 
 use crate::Ms;
 use multiclaude_hybrid_protocol::{AgentId, AgentName, MessageId};
@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 pub struct Draft {
     /// The mailbox's own name, the end of the id.
     pub agent: AgentName,
-    /// How long it may wait, in seconds; 7 days if absent.
+    /// How long it may be pending, in seconds; 7 days if absent.
     pub ttl_secs: Option<i64>,
     /// The agent to notify if it fails; none for people and for notices.
     pub sender: Option<SenderRef>,
-    /// The idempotency key and the content it stands for, both hashed.
+    /// The idempotency key and the content it was used for, both hashed.
     pub key: Option<Key>,
     /// The id of its pushes; absent: its own id.
     pub push_id: Option<String>,
@@ -46,7 +46,7 @@ pub struct Key {
 pub struct Accepted {
     /// Its id; the time in it is when it was stored.
     pub id: MessageId,
-    /// When it fails unless its recipient takes it before.
+    /// When it fails unless it is delivered before.
     pub expires_at: Ms,
 }
 
@@ -55,14 +55,14 @@ pub struct Accepted {
 pub enum Dedup {
     /// Never used: store the message.
     New,
-    /// Used for the same content: answer the first message.
+    /// Used for the same content: return the first message.
     Same,
     /// Used for something else.
     Mismatch,
 }
 
 /// Decides about a key. `remembered` is the content it was used for, and
-/// whether that message was really stored.
+/// whether its message was stored.
 pub fn dedup(remembered: Option<(&str, bool)>, content: &str) -> Dedup {
     match remembered {
         None | Some((_, false)) => Dedup::New,

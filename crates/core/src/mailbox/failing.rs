@@ -7,7 +7,7 @@ use super::write::{Stored, Write};
 use crate::Ms;
 use multiclaude_hybrid_protocol::message::FailureReason;
 
-/// Messages that fail in one go, so that no turn takes long.
+/// Messages that fail in one step, so that no step takes long.
 pub const FAIL_BATCH: usize = 200;
 
 impl Mailbox {
@@ -19,8 +19,8 @@ impl Mailbox {
 
     /// Messages to fail now, at most [`FAIL_BATCH`], all for one reason.
     ///
-    /// A push in flight may still succeed, and an offer may still be answered,
-    /// so their message is left alone until then.
+    /// A push in flight may still succeed, and an offer may still be answered, so their
+    /// message does not fail until then.
     pub fn due_to_fail(&self, now: Ms) -> Option<(FailureReason, Vec<u64>)> {
         if self.outbox.is_full() {
             return None;
@@ -42,13 +42,13 @@ impl Mailbox {
         self.orphans.binary_search(&seq).is_ok()
     }
 
-    /// True if it was one.
+    /// Returns whether it was one.
     pub(super) fn drop_orphan(&mut self, seq: u64) -> bool {
         let found = self.orphans.binary_search(&seq);
         found.is_ok_and(|at| self.orphans.remove(at).is_some())
     }
 
-    /// Fails these messages and notes who gets a notice.
+    /// Fails these messages and notes the notices to their senders.
     pub fn fail(&mut self, failing: Vec<Stored>, reason: FailureReason, now: Ms) -> Vec<Write> {
         let noted = self.outbox.note(&failing, reason);
         let mut writes: Vec<_> = noted.into_iter().map(Write::Note).collect();
@@ -58,19 +58,18 @@ impl Mailbox {
         writes
     }
 
-    /// The oldest batch of notices that has not been passed on, if its time
-    /// has come.
+    /// The next batch of notices to send, if one is due.
     pub fn next_notice(&self, now: Ms) -> Option<Batch> {
         self.outbox.next(now)
     }
 
-    /// The batch was taken, or its recipient is gone.
+    /// The notice was stored, or its recipient is gone.
     pub fn notice_done(&mut self, batch: u64) -> Write {
         self.outbox.done(batch);
         Write::Forget { batch }
     }
 
-    /// The batch could not be passed on: not before `outbox_retry` from now.
+    /// The notice could not be sent: try again after `outbox_retry`.
     pub fn notice_failed(&mut self, now: Ms) {
         self.outbox.hold_until(now + self.timing.outbox_retry);
     }

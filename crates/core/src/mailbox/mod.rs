@@ -1,24 +1,39 @@
 //! One agent's mailbox: order, dedup, transitions, push, expiry, notices.
 //!
-//! *In scope:* every decision, as methods of [`Mailbox`] that take the time
-//! and answer with [`Write`]s and facts; [`Next`] and [`Pump`] decide what the object
-//! does on its own. *Out of scope:* SQL, HTTP, alarms; the Durable Object executes those.
+//! *In scope:* every decision, as methods of [`Mailbox`] that take the time and return
+//! [`Write`]s and facts; [`Next`] and [`Pump`] decide what the object does on its own.
+//! *Out of scope:* SQL, HTTP, alarms; the Durable Object executes those.
 //!
-//! [`Mailbox`] is what an object keeps in memory: the configuration and an
-//! index of what waits. It is made from a [`Snapshot`] and may be lost at any
-//! moment. The writes of one answer belong together, but they are ordered so
-//! that any prefix of them, followed by a new [`Mailbox::load`], loses no
-//! message and fails none silently:
+//! An object keeps a [`Mailbox`] in memory: the configuration and an index of pending
+//! messages. It is made from a [`Snapshot`] and may be lost at any moment. The writes of
+//! one call belong together, but they are ordered so that any prefix of them, followed by
+//! a new [`Mailbox::load`], loses no message and fails none silently:
 //!
-//! - a key is remembered before its message is stored, and a key without its
-//!   message counts as unknown;
-//! - a notice is noted before its message fails, and a noted message that
-//!   still waits is failed at the next load;
-//! - that a push succeeded may be forgotten: the message is pushed again
-//!   under the same id (at least once).
+//! - a key is remembered before its message is stored, and a key without its message
+//!   counts as unknown;
+//! - a notice is noted before its message fails, and a noted message that is still
+//!   pending fails at the next load;
+//! - the mark of a successful push may be lost: the message is pushed again under the same
+//!   id (at least once).
 //!
-//! FIFO is by place (`seq`), which only grows; the time in an id is the later
-//! of now and that of the last id.
+//! FIFO is by place (`seq`), which only grows; the time in an id is the later of now and
+//! the time of the last id.
+//!
+//! # A message's forms
+//!
+//! | type | where | what it is |
+//! |---|---|---|
+//! | `NewMessage` | protocol | the body of the request |
+//! | `SentFields` | coordinator, `handlers` | the wire fields that the sender decides; they are not parsed again |
+//! | `StoreMessage` | coordinator, `mailbox/command` | the command from Worker to object; the wire fields follow it |
+//! | [`Draft`] | `draft` | the facts that decide whether and how it is stored |
+//! | [`Accepted`] | `draft` | its id and limit, once it is accepted |
+//! | [`Insert`] | `write` | its row |
+//! | `Fresh` | coordinator, `mailbox/object` | the last stored one, kept in memory for its first push or offer |
+//! | [`Waiting`] | `queue` | a pending one in the index |
+//! | [`Push`], [`Offer`] | `transit` | in transit to an endpoint, or over a stream |
+//! | [`Stored`] | `write` | the fields that are needed to fail it |
+//! | `Message` | protocol | the wire form that clients read |
 //!
 //! | file | what |
 //! |---|---|
@@ -28,8 +43,8 @@
 //! | `accept` | storing messages and reports about them |
 //! | `push`, `stream` | sending messages |
 //! | `failing`, `notice` | messages that fail, and notices about them |
-//! | `presence` | what the registry shows of the agent |
-//! | `next`, `pump` | what the object does next, and when it wakes |
+//! | `presence` | reports to the registry |
+//! | `next`, `pump` | the object's next step, and when it wakes |
 
 mod accept;
 mod config;
@@ -52,12 +67,12 @@ mod transit;
 mod write;
 
 pub use accept::CAPACITY;
-pub use config::{Config, Configuration, Endpoint, Kind};
+pub use config::{Config, ConfigureRequest, Endpoint, Kind};
 pub use draft::{Accepted, Dedup, Draft, Key, SenderRef, dedup};
 pub use failing::FAIL_BATCH;
 pub use next::Next;
 pub use notice::{Batch, NOTICE_BATCH, notice_text};
-pub use pump::{Alarm, Event, Follow, Need, Pump, Run};
+pub use pump::{Actions, Alarm, Event, Needs, Pump, Run};
 pub use push::Finished;
 pub use queue::Waiting;
 pub use refused::Refused;

@@ -1,7 +1,7 @@
 //! The object's own work: the next step, and when it must wake for one.
 
 use super::notice::Batch;
-use super::pump::Need;
+use super::pump::Needs;
 use super::state::Mailbox;
 use crate::Ms;
 use multiclaude_hybrid_protocol::agent::Delivery;
@@ -17,16 +17,16 @@ pub enum Next {
     Offer,
     /// Push the oldest message: [`Mailbox::begin_push`].
     Push,
-    /// Pass a notice on to a sender.
-    PassOn(Batch),
+    /// Send a notice to a sender.
+    Notify(Batch),
     /// Show in the registry how messages reach the agent.
     ReportDelivery((Delivery, Option<String>)),
     /// Show in the registry that the holder was there.
-    ReportSign(Ms),
+    ReportPresence(Ms),
     /// Delete old rows.
     Purge,
     /// Nothing is due.
-    Rest,
+    Idle,
 }
 
 impl Mailbox {
@@ -40,29 +40,29 @@ impl Mailbox {
         } else if self.can_push(now) {
             Next::Push
         } else if let Some(batch) = self.next_notice(now) {
-            Next::PassOn(batch)
+            Next::Notify(batch)
         } else if let Some(delivery) = self.unreported(now) {
             Next::ReportDelivery(delivery)
-        } else if let Some(sign) = self.unreported_sign(now) {
-            Next::ReportSign(sign)
+        } else if let Some(seen) = self.unreported_presence(now) {
+            Next::ReportPresence(seen)
         } else if self.purge_due().is_some_and(|at| at <= now) {
             Next::Purge
         } else {
-            Next::Rest
+            Next::Idle
         }
     }
 
     /// The needs of the mailbox at `now`.
-    pub fn need(&self, now: Ms) -> Need {
-        Need {
-            run: self.next(now) != Next::Rest,
+    pub fn needs(&self, now: Ms) -> Needs {
+        Needs {
+            run: self.next(now) != Next::Idle,
             wake_at: self.wake_at(now),
             flush: !self.unsaved.is_empty(),
         }
     }
 
-    /// When old rows are to be deleted: the next full `purge_every` after the
-    /// oldest one's time, so that a busy mailbox does it once an hour.
+    /// When old rows are to be deleted: the next full `purge_every` after the oldest one's
+    /// time, so that a busy mailbox does it once per hour.
     fn purge_due(&self) -> Option<Ms> {
         let every = self.timing.purge_every;
         self.purge_at.map(|at| at.div_euclid(every).saturating_add(1).saturating_mul(every))

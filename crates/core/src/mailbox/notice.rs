@@ -1,8 +1,8 @@
 //! Nothing fails silently: the outbox of notices to senders.
 //!
-//! One notice per batch and sender. A batch is named by its first failed
-//! message and never changes once it is noted, so that passing it on twice
-//! makes one notice. There is no notice about a notice.
+//! One notice per batch and sender. A batch is named by its first failed message and
+//! never changes once it is noted, so that sending it twice makes one notice. There is
+//! no notice about a notice.
 
 use super::draft::SenderRef;
 use super::write::{Noted, Stored};
@@ -15,15 +15,15 @@ use std::fmt::Write as _;
 /// Failed messages that one notice names at most.
 pub const NOTICE_BATCH: usize = 100;
 
-/// Notices that are held at most; while there are more, nothing else fails.
+/// Failed messages that the outbox holds at most; while it is full, nothing else fails.
 const OUTBOX_MAX: usize = 1000;
 
-/// One notice to be passed on.
+/// One notice to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// Names it: the first failed message.
+    /// The first failed message, as the batch's name.
     pub batch: u64,
-    /// Its recipient.
+    /// The notice's recipient.
     pub recipient: SenderRef,
     /// Why the messages failed.
     pub reason: FailureReason,
@@ -31,7 +31,7 @@ pub struct Batch {
     pub uuids: Vec<String>,
 }
 
-/// Notices that were not passed on yet.
+/// Notices that were not sent yet.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     batches: VecDeque<Batch>,
@@ -93,13 +93,12 @@ impl Outbox {
         self.batches.retain(|known| known.batch != batch);
     }
 
-    /// It holds as much as it may.
     pub(super) fn is_full(&self) -> bool {
         self.batches.iter().map(|batch| batch.uuids.len()).sum::<usize>() >= OUTBOX_MAX
     }
 
-    /// Nothing before `at`, and then another batch first: one recipient that
-    /// cannot be reached does not hold up the others.
+    /// Sends nothing before `at`, and then another batch first: a recipient that cannot
+    /// be reached does not block the others.
     pub(super) fn hold_until(&mut self, at: Ms) {
         self.held_until = at;
         if self.batches.len() > 1 {
@@ -115,13 +114,13 @@ impl Outbox {
 /// The text of a notice to a sender of messages to `agent`.
 pub fn notice_text(repo: &Repo, agent: &AgentName, batch: &Batch) -> String {
     let why = match batch.reason {
-        FailureReason::Expired => "they expired before anybody took them",
+        FailureReason::Expired => "not delivered within the time limit",
         FailureReason::AgentGone => "that agent was deregistered or replaced",
-        FailureReason::Rejected => "its endpoint refused them for good",
+        FailureReason::Rejected => "that agent's endpoint refused delivery for good",
     };
     let mut text = format!(
-        "{} of your messages to {agent} in {repo} failed ({}): {why}. They will not be delivered; \
-         send them again if they still matter.",
+        "{} of your messages to {agent} in {repo} failed ({}): {why}. A failed message is not \
+         delivered later: send it again if it still matters.",
         batch.uuids.len(),
         batch.reason.as_str(),
     );

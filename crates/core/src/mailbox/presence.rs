@@ -1,13 +1,13 @@
-//! What the registry shows of the agent: how messages reach it, and when its holder was
-//! there last.
+//! Reports to the registry: how messages reach the agent, and when its holder was last
+//! there.
 //!
-//! Signs of life are a poll, a report, a stream that opens, answers or ends. They are
-//! reported at most once in `seen_grain`, and not at all while the registry shows an
-//! open stream. They are kept in memory only: a sign that is lost with it is less than
-//! `seen_grain` old, or was reported.
+//! A poll, a report, and a stream that opens, answers or ends show that the holder is
+//! there. The last time is reported at most once in `seen_grain`, and not at all while
+//! the registry shows an open stream. It is kept in memory only: a time that is lost is
+//! less than `seen_grain` old, or was reported.
 
 use super::config::{Config, Kind};
-use super::state::{Mailbox, Signs};
+use super::state::{Mailbox, Presence};
 use super::write::Write;
 use crate::Ms;
 use multiclaude_hybrid_protocol::agent::Delivery;
@@ -27,7 +27,7 @@ impl Mailbox {
         (config.reported != delivery).then_some(delivery)
     }
 
-    /// A report failed: no other one before `outbox_retry` from now.
+    /// A report failed: try again after `outbox_retry`.
     pub fn report_failed(&mut self, now: Ms) {
         self.report_held_until = now + self.timing.outbox_retry;
     }
@@ -46,38 +46,38 @@ impl Mailbox {
         }
     }
 
-    /// The holder has polled, reported, or used its stream. Others who may read the
-    /// mailbox, such as a service token, give no sign.
-    pub fn note_sign(&mut self, now: Ms) {
-        self.signs.last = self.signs.last.max(Some(now));
+    /// The holder has polled, reported, or used its stream. Calls by others who may read
+    /// the mailbox, such as a service token, do not count.
+    pub fn note_presence(&mut self, now: Ms) {
+        self.presence.last = self.presence.last.max(Some(now));
     }
 
-    /// The holder's last sign of life that this memory knows.
-    pub fn last_sign(&self) -> Option<Ms> {
-        self.signs.last
+    /// When the holder was last there, as far as this memory knows.
+    pub fn last_presence(&self) -> Option<Ms> {
+        self.presence.last
     }
 
-    /// Is the holder there: has it an open stream, or given a sign of life within
-    /// `unseen`? Then the name cannot be taken over.
+    /// Does the holder have an open stream, or was it there within `unseen`? Then the name
+    /// cannot be taken over.
     pub fn is_held(&self, now: Ms) -> bool {
         let recent = |at: Ms| now.saturating_sub(at) < self.timing.unseen;
-        self.open().is_some() && (self.stream.is_some() || self.signs.last.is_some_and(recent))
+        self.open().is_some() && (self.stream.is_some() || self.presence.last.is_some_and(recent))
     }
 
-    /// The sign of life to report to the registry now.
-    pub fn unreported_sign(&self, now: Ms) -> Option<Ms> {
+    /// The time to report to the registry now.
+    pub fn unreported_presence(&self, now: Ms) -> Option<Ms> {
         self.open().filter(|_| self.stream.is_none() && self.report_held_until <= now)?;
-        let last = self.signs.last?;
-        let due = self.signs.reported.is_none_or(|at| last - at >= self.timing.seen_grain);
+        let last = self.presence.last?;
+        let due = self.presence.reported.is_none_or(|at| last - at >= self.timing.seen_grain);
         due.then_some(last)
     }
 
-    /// The registry knows that the holder was there at `sign`.
-    pub fn sign_reported(&mut self, sign: Ms) {
-        self.signs.reported = self.signs.reported.max(Some(sign));
+    /// The registry knows that the holder was there at `seen`.
+    pub fn presence_reported(&mut self, seen: Ms) {
+        self.presence.reported = self.presence.reported.max(Some(seen));
     }
 
-    pub(super) fn forget_signs(&mut self) {
-        self.signs = Signs::default();
+    pub(super) fn forget_presence(&mut self) {
+        self.presence = Presence::default();
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! One run at a time does all that is due. It begins with the event that makes
 //! something due; an alarm is set, too, in case the object dies. Setting an alarm
-//! costs a row, so it is only ever moved earlier, but for the alarm itself: after its
-//! run it is moved to where it belongs.
+//! costs a row, so a command only moves it earlier. After the alarm's own run it is set
+//! to the next due time.
 
 use crate::{Ms, timing::Timing};
 
@@ -35,7 +35,7 @@ pub enum Event {
 
 /// The needs of the mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Need {
+pub struct Needs {
     /// Something is due.
     pub run: bool,
     /// When the object must be awake if nothing else happens.
@@ -45,9 +45,10 @@ pub struct Need {
 }
 
 /// A change of the alarm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Alarm {
     /// It stays as it is.
+    #[default]
     Keep,
     /// It is set to this moment, in place of another one.
     Set(Ms),
@@ -56,8 +57,8 @@ pub enum Alarm {
 }
 
 /// The consequences of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Follow {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Actions {
     /// The change of the alarm.
     pub alarm: Alarm,
     /// Begin a run; the object notes that with [`Pump::begin`].
@@ -66,15 +67,15 @@ pub struct Follow {
     pub flush: bool,
 }
 
-/// A run, by what began it.
+/// A run, by its cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Run {
     /// A command or a frame.
     Command,
-    /// The alarm. Where messages were stored since the one before, another alarm is
-    /// needed by `guard`, so that no message has to set one.
+    /// The alarm.
     Alarm {
-        /// When.
+        /// If messages were stored since the last alarm, keep one set for this time, so
+        /// that the next messages need not set one.
         guard: Option<Ms>,
     },
 }
@@ -89,7 +90,7 @@ pub struct Pump {
     flushing: bool,
 }
 
-impl Need {
+impl Needs {
     /// Of a mailbox that could not be loaded: it must be loaded again.
     pub fn to_load(now: Ms) -> Self {
         Self { run: false, wake_at: Some(now), flush: false }
@@ -113,68 +114,79 @@ impl Pump {
         Self { armed, ..self }
     }
 
-    /// The state after `event`, and its consequences for a mailbox with this need.
-    pub fn after(self, event: Event, need: Need, now: Ms, timing: &Timing) -> (Self, Follow) {
-        let nothing = Follow { alarm: Alarm::Keep, run: None, flush: false };
-        let guard = now + timing.push_guard;
+    /// The state after `event`, and its consequences for a mailbox with these needs.
+    pub fn after(self, event: Event, needs: Needs, now: Ms, timing: &Timing) -> (Self, Actions) {
         match event {
             Event::Handled | Event::Stored => {
-                let run = (need.run && self.run.is_none()).then_some(Run::Command);
-                // A run does at once what is due.
-                let running = run.or(self.run).is_some();
-                let first = self.not_before(if running { guard } else { now }, now, timing);
-                let stored = self.stored || event == Event::Stored;
-                let follow = Follow { alarm: self.earlier(need, first), run, ..nothing };
-                (Self { stored, ..self }, follow)
+                self.after_command(event == Event::Stored, needs, now, timing)
             }
-            Event::Alarm => {
-                let stored = self.stored.then_some(guard);
-                let at = need.wake_at.map(|at| at.max(guard)).into_iter().chain(stored).min();
-                let run = self.run.is_none().then_some(Run::Alarm { guard: stored });
-                let follow = Follow { alarm: at.map_or(Alarm::Keep, Alarm::Set), run, ..nothing };
-                (Self { armed: None, stored: false, ..self }, follow)
-            }
+            Event::Alarm => self.after_alarm(needs, now + timing.push_guard),
             Event::AlarmFailed => {
                 let first = now + ALARM_RETRY;
-                let need = Need { wake_at: Some(first), ..need };
-                (self, Follow { alarm: self.earlier(need, first), ..nothing })
+                let needs = Needs { wake_at: Some(first), ..needs };
+                (self, Actions { alarm: self.earlier(needs, first), ..Actions::default() })
             }
             Event::RunFinished | Event::RunStopped | Event::RunFailed => {
-                let failures = match event {
-                    Event::RunFailed => self.failures.saturating_add(1),
-                    Event::RunFinished => 0,
-                    _ => self.failures,
-                };
-                let next =
-                    Self { run: None, failures, flushing: self.flushing || need.flush, ..self };
-                let first = next.not_before(now, now, timing);
-                let alarm = match self.run {
-                    _ if event == Event::RunStopped => Alarm::Set(now),
-                    Some(Run::Alarm { guard }) => {
-                        let at = need.wake_at.map(|at| at.max(first)).into_iter().chain(guard);
-                        match at.min() {
-                            at if at == self.armed => Alarm::Keep,
-                            at => at.map_or(Alarm::Clear, Alarm::Set),
-                        }
-                    }
-                    _ => next.earlier(need, first),
-                };
-                let flush = need.flush && !self.flushing;
-                (next, Follow { alarm, run: None, flush })
+                self.after_run(event, needs, now, timing)
             }
-            Event::Flushed => (Self { flushing: false, ..self }, nothing),
+            Event::Flushed => (Self { flushing: false, ..self }, Actions::default()),
         }
     }
 
-    /// The alarm for `need`, not before `first`, unless one is set that is early enough.
-    fn earlier(self, need: Need, first: Ms) -> Alarm {
-        let at = need.wake_at.map(|at| at.max(first));
+    fn after_command(
+        self,
+        stored: bool,
+        needs: Needs,
+        now: Ms,
+        timing: &Timing,
+    ) -> (Self, Actions) {
+        let run = (needs.run && self.run.is_none()).then_some(Run::Command);
+        // A run does at once what is due.
+        let running = run.or(self.run).is_some();
+        let usually = if running { now + timing.push_guard } else { now };
+        let alarm = self.earlier(needs, self.not_before(usually, now, timing));
+        (Self { stored: self.stored || stored, ..self }, Actions { alarm, run, flush: false })
+    }
+
+    fn after_alarm(self, needs: Needs, guard: Ms) -> (Self, Actions) {
+        let stored = self.stored.then_some(guard);
+        let at = needs.wake_at.map(|at| at.max(guard)).into_iter().chain(stored).min();
+        let run = self.run.is_none().then_some(Run::Alarm { guard: stored });
+        let alarm = at.map_or(Alarm::Keep, Alarm::Set);
+        (Self { armed: None, stored: false, ..self }, Actions { alarm, run, flush: false })
+    }
+
+    fn after_run(self, event: Event, needs: Needs, now: Ms, timing: &Timing) -> (Self, Actions) {
+        let failures = match event {
+            Event::RunFailed => self.failures.saturating_add(1),
+            Event::RunFinished => 0,
+            _ => self.failures,
+        };
+        let next = Self { run: None, failures, flushing: self.flushing || needs.flush, ..self };
+        let first = next.not_before(now, now, timing);
+        let alarm = match self.run {
+            _ if event == Event::RunStopped => Alarm::Set(now),
+            Some(Run::Alarm { guard }) => {
+                let at = needs.wake_at.map(|at| at.max(first)).into_iter().chain(guard);
+                match at.min() {
+                    at if at == self.armed => Alarm::Keep,
+                    at => at.map_or(Alarm::Clear, Alarm::Set),
+                }
+            }
+            _ => next.earlier(needs, first),
+        };
+        (next, Actions { alarm, run: None, flush: needs.flush && !self.flushing })
+    }
+
+    /// The alarm for `needs`, not before `first`, unless one is set that is early enough.
+    fn earlier(self, needs: Needs, first: Ms) -> Alarm {
+        let at = needs.wake_at.map(|at| at.max(first));
         let armed = |at| self.armed.is_some_and(|armed| armed <= at);
         at.filter(|at| !armed(*at)).map_or(Alarm::Keep, Alarm::Set)
     }
 
-    /// The earliest moment for an alarm: `usually`, unless runs have failed, each of
-    /// which doubles the wait.
+    /// The earliest moment for an alarm: `usually`, unless runs have failed. Each failure
+    /// doubles the wait.
     fn not_before(self, usually: Ms, now: Ms, timing: &Timing) -> Ms {
         let guard = timing.push_guard;
         match self.failures {
@@ -190,21 +202,21 @@ mod tests {
 
     const NOW: Ms = 1_000_000;
     const GUARD: Ms = 5_000;
-    const IDLE: Need = Need { run: false, wake_at: None, flush: false };
-    const DUE: Need = Need { run: true, wake_at: Some(NOW), flush: false };
+    const IDLE: Needs = Needs { run: false, wake_at: None, flush: false };
+    const DUE: Needs = Needs { run: true, wake_at: Some(NOW), flush: false };
 
-    fn after(pump: Pump, event: Event, need: Need) -> (Pump, Follow) {
-        let (next, follow) = pump.after(event, need, NOW, &Timing::default());
-        let next = match follow.alarm {
+    fn after(pump: Pump, event: Event, needs: Needs) -> (Pump, Actions) {
+        let (next, actions) = pump.after(event, needs, NOW, &Timing::default());
+        let next = match actions.alarm {
             Alarm::Keep => next,
             Alarm::Set(at) => next.with_alarm(Some(at)),
             Alarm::Clear => next.with_alarm(None),
         };
-        (follow.run.and_then(|run| next.begin(run)).unwrap_or(next), follow)
+        (actions.run.and_then(|run| next.begin(run)).unwrap_or(next), actions)
     }
 
-    fn wake(at: Ms) -> Need {
-        Need { wake_at: Some(at), ..IDLE }
+    fn wake(at: Ms) -> Needs {
+        Needs { wake_at: Some(at), ..IDLE }
     }
 
     #[test]
@@ -273,9 +285,9 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..9 {
             let (running, _) = after(pump.with_alarm(None), Event::Alarm, DUE);
-            let (failed, follow) = after(running, Event::RunFailed, DUE);
-            let Alarm::Set(at) = follow.alarm else {
-                assert_eq!(follow.alarm, Alarm::Keep);
+            let (failed, actions) = after(running, Event::RunFailed, DUE);
+            let Alarm::Set(at) = actions.alarm else {
+                assert_eq!(actions.alarm, Alarm::Keep);
                 waits.push(GUARD);
                 pump = failed;
                 continue;
@@ -301,7 +313,7 @@ mod tests {
 
     #[test]
     fn marks_are_written_once_after_a_run() {
-        let unsaved = Need { flush: true, ..IDLE };
+        let unsaved = Needs { flush: true, ..IDLE };
         let (pump, first) = after(Pump::default(), Event::RunFinished, unsaved);
         let (pump, second) = after(pump, Event::RunFinished, unsaved);
         assert!(first.flush && !second.flush);

@@ -1,4 +1,4 @@
-//! Pushing: at most one in flight, always the oldest waiting message.
+//! Pushing: at most one in flight, always the oldest pending message.
 
 use super::queue::Waiting;
 use super::standing::{Standing, transition};
@@ -13,8 +13,8 @@ use multiclaude_hybrid_protocol::message::Report;
 /// The consequences of a push that ended.
 #[derive(Debug, Default, PartialEq)]
 pub struct Finished {
-    /// To be stored now. That a push succeeded is not among them: it may wait
-    /// in [`Mailbox::take_unsaved`] for the next write.
+    /// To be stored now. The mark of a success is not included: it is written later, see
+    /// [`Mailbox::take_unsaved`].
     pub writes: Vec<Write>,
     /// The message was refused for good and must fail.
     pub rejected: Option<u64>,
@@ -27,7 +27,7 @@ impl Mailbox {
     }
 
     fn next_push(&self, now: Ms) -> Option<(Version, u64, Waiting)> {
-        // While a stream lives, it is the delivery.
+        // An open stream takes the place of pushes.
         if self.in_flight.is_some() || self.stream.is_some() {
             return None;
         }
@@ -36,8 +36,8 @@ impl Mailbox {
         if endpoint.next_at.is_some_and(|at| at > now) {
             return None;
         }
-        // One whose time is over fails first; overtaking it would break FIFO
-        // if the clock went back.
+        // An expired message must fail first; overtaking it would break FIFO if the clock
+        // went back.
         let (seq, waiting) = self.waiting.first().filter(|(_, first)| first.expires_at > now)?;
         Some((config.version, seq, waiting))
     }
@@ -51,7 +51,7 @@ impl Mailbox {
         Some(push)
     }
 
-    /// The push never left: nothing follows from it.
+    /// The push was not sent.
     pub fn abandon_push(&mut self, push: &Push) {
         if self.in_flight.as_ref() == Some(push) {
             self.in_flight = None;
@@ -74,8 +74,8 @@ impl Mailbox {
         finished
     }
 
-    /// The recipient has it, even if it was deregistered in the meantime. That
-    /// the agent has seen it counts even if a poller has taken it meanwhile.
+    /// The recipient has it, even if it was deregistered in the meantime. A report of
+    /// *seen* counts even if a poll has delivered it in the meantime.
     fn mark_pushed(&mut self, push: &Push, report: Report, now: Ms) {
         let waited = self.waiting.remove(push.seq).is_some() | self.drop_orphan(push.seq);
         if let Ok(Some(next)) = transition(Standing::PENDING, report)
@@ -87,7 +87,7 @@ impl Mailbox {
     }
 
     fn count_failure(&mut self, push: &Push, outcome: Outcome, class: ErrorClass) -> Finished {
-        // The answer of an endpoint that was replaced meanwhile does not count.
+        // The answer of an endpoint that was replaced in the meantime does not count.
         let current = self.open().is_some_and(|config| config.version == push.version);
         let Some(attempts) = self.waiting.count_attempt(push.seq) else {
             return Finished::default();
@@ -126,8 +126,8 @@ impl Mailbox {
         self.put_config(config)
     }
 
-    /// A good `endpoint/test` under `version`: forget failures, a 410 included, and
-    /// try at once.
+    /// A successful `endpoint/test` under `version` resets failures, a 410 included; the
+    /// next push is due at once.
     pub fn endpoint_works(&mut self, version: Version) -> Vec<Write> {
         let Some(mut config) = self.open().filter(|config| config.version == version).cloned()
         else {
@@ -139,8 +139,8 @@ impl Mailbox {
         self.put_config(config)
     }
 
-    /// When a waiting message needs the object awake: at the retry, or, for
-    /// one that goes out now, a little later, in case the object dies.
+    /// When a pending message needs the object awake: at the retry, or, if it is pushed
+    /// now, a little later, in case the object dies.
     pub(super) fn push_guard(&self, now: Ms) -> Option<Ms> {
         if self.stream.is_some() {
             return self.stream_guard(now);

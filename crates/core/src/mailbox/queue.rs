@@ -1,23 +1,23 @@
-//! The index of waiting messages: by place for FIFO, by time for expiry.
+//! The index of pending messages: by place for FIFO, by time for expiry.
 //!
 //! Places only grow and messages mostly leave at the front, so a deque in
 //! order does what a tree would, in a tenth of the code. Expiry is a heap
-//! whose entries may be outdated: what is no longer waiting is skipped.
+//! whose entries may be outdated: messages that are no longer pending are skipped.
 
 use crate::Ms;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-/// The fields of a waiting message that are known without reading its row.
+/// The fields of a pending message that are known without reading its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
-    /// When it fails unless its recipient takes it before.
+    /// When it fails unless it is delivered before.
     pub expires_at: Ms,
     /// Pushes that failed so far.
     pub attempts: u32,
 }
 
-/// Waiting messages of the current incarnation.
+/// Pending messages of the current incarnation.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     by_seq: VecDeque<(u64, Waiting)>,
@@ -71,7 +71,7 @@ impl Queue {
         Some(waiting.attempts)
     }
 
-    /// Some messages whose time is over, in order.
+    /// At most `limit` expired messages, in order.
     pub(super) fn expired(&self, now: Ms, limit: usize) -> Vec<u64> {
         if self.next_expiry().is_none_or(|at| at > now) {
             return Vec::new();

@@ -1,10 +1,10 @@
-//! Why a mailbox does not do as asked.
+//! Why a mailbox refuses a command.
 
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::fmt;
 
-/// Why a mailbox does not do as asked: the object answers it as JSON, with status 409.
+/// Why a mailbox refuses a command: the object answers with it as JSON, with status 409.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refused {
     /// No agent has the name (any longer).
@@ -20,9 +20,9 @@ pub enum Refused {
         /// The message's status.
         current: String,
     },
-    /// [`CAPACITY`](super::CAPACITY) messages wait.
+    /// [`CAPACITY`](super::CAPACITY) messages are pending.
     MailboxFull,
-    /// The key stands for another message.
+    /// The key was used for different content.
     IdempotencyMismatch,
     /// A newer configuration is in force.
     Stale,
@@ -71,7 +71,8 @@ impl fmt::Display for Refused {
     }
 }
 
-/// Every unexpected error is a fault. `Refused` is no [`Error`] itself, so `?` converts.
+/// Every unexpected error is a fault. `Refused` does not implement [`Error`], so `?`
+/// converts.
 impl<E: Error> From<E> for Refused {
     fn from(error: E) -> Self {
         Self::broken(error)

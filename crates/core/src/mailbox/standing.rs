@@ -7,7 +7,7 @@ use multiclaude_hybrid_protocol::message::{MessageStatus, Report};
 pub struct Standing {
     /// Its status.
     pub status: MessageStatus,
-    /// Was it proved that the agent itself has taken it?
+    /// Is it proven that the agent received it?
     pub seen: bool,
 }
 
@@ -18,11 +18,11 @@ impl Standing {
     pub const FAILED: Self = Self { status: MessageStatus::Failed, seen: false };
 }
 
-/// Moves a message forward. *Seen* implies *delivered*, and nothing but a report
-/// of it makes a message seen.
+/// Moves a message forward. *Seen* implies *delivered*, and only a report of it makes a
+/// message seen.
 ///
-/// `Ok(None)`: it stands there already; `Err`: that would be backwards, or it
-/// has failed.
+/// `Ok(None)`: the report changes nothing; `Err`: it would move the message back, or the
+/// message has failed.
 pub fn transition(current: Standing, report: Report) -> Result<Option<Standing>, MessageStatus> {
     use MessageStatus::{Acked, Delivered, Pending};
     let status = match (current.status, report.status().unwrap_or(current.status)) {

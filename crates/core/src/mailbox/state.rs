@@ -8,10 +8,11 @@ use super::write::{Advance, Noted, Snapshot, Write};
 use crate::{Ms, timing::Timing};
 use std::collections::VecDeque;
 
-/// When the agent's holder was there.
+/// When the agent's holder was last there.
 #[derive(Debug, Default)]
-pub(super) struct Signs {
+pub(super) struct Presence {
     pub(super) last: Option<Ms>,
+    /// As the registry shows it.
     pub(super) reported: Option<Ms>,
 }
 
@@ -20,23 +21,27 @@ pub(super) struct Signs {
 pub struct Mailbox {
     pub(super) timing: Timing,
     pub(super) config: Option<Config>,
+    /// Time and place of the newest message: those of the next one are not lower.
     pub(super) last: Option<(Ms, u64)>,
     pub(super) waiting: Queue,
-    /// Waiting messages of incarnations that have ended.
+    /// Pending messages of incarnations that have ended.
     pub(super) orphans: VecDeque<u64>,
     pub(super) in_flight: Option<Push>,
     pub(super) stream: Option<Stream>,
+    /// Pushes begun since the load; the number of the last one.
     pub(super) pushes: u64,
+    /// Marks of successful pushes that are not written yet.
     pub(super) unsaved: Vec<Advance>,
     pub(super) outbox: Outbox,
+    /// When the oldest row may be deleted.
     pub(super) purge_at: Option<Ms>,
+    /// No report to the registry before this: the last one failed.
     pub(super) report_held_until: Ms,
-    pub(super) signs: Signs,
+    pub(super) presence: Presence,
 }
 
 impl Mailbox {
-    /// The mailbox as it was stored, and the writes that repair what an
-    /// interruption left half done.
+    /// The mailbox as it was stored, and the writes that finish interrupted work.
     pub fn load(snapshot: Snapshot, timing: Timing, now: Ms) -> (Self, Vec<Write>) {
         let open = snapshot.config.as_ref().filter(|config| config.open);
         let current = open.map(|config| config.version.generation);
@@ -62,7 +67,7 @@ impl Mailbox {
             outbox: Outbox::new(&snapshot.noted),
             purge_at: snapshot.purge_at,
             report_held_until: 0,
-            signs: Signs::default(),
+            presence: Presence::default(),
         };
         let mut writes = Vec::new();
         for Noted { seq, reason, .. } in snapshot.noted {
@@ -84,25 +89,25 @@ impl Mailbox {
         self.config.as_ref().map_or(Kind::default(), |config| config.kind)
     }
 
-    /// The configuration of the incarnation that is alive.
+    /// The configuration of the current incarnation, if it has not ended.
     pub fn open(&self) -> Option<&Config> {
         self.config.as_ref().filter(|config| config.open)
     }
 
-    /// How many messages wait.
+    /// How many messages are pending.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// The oldest place at which a message waits, or the next one to be given:
-    /// a scan can start there.
+    /// The place of the oldest pending message, or else of the next one: a scan can
+    /// start there.
     pub fn pending_from(&self) -> u64 {
         let next = self.last.map_or(1, |(_, seq)| seq + 1);
         self.waiting.first_seq().unwrap_or(next)
     }
 
-    /// A place below which no stored message waits, for the next load. One
-    /// whose mark is not written yet still waits there.
+    /// A place below which no stored message is pending, for the next load. A message
+    /// whose mark is not written yet is still stored as pending.
     pub fn low_water(&self) -> u64 {
         let unsaved = self.unsaved.iter().map(|advance| advance.seq);
         let first = self.waiting.first_seq().into_iter().chain(self.orphans.front().copied());

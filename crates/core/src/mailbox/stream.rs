@@ -1,10 +1,9 @@
-//! The stream: a client's open WebSocket takes the place of pushes while it
-//! lives. Like a push, one message is under way at most, always the oldest
-//! that waits; unlike a push, it is the client's answer that ends it.
+//! The stream: a client's open WebSocket takes the place of pushes. Like a push, one
+//! message is in transit at most, always the oldest pending one; unlike a push, only the
+//! client's answer ends it.
 //!
-//! An offer outlives the object's memory, in the attachment of its socket;
-//! an object that died has lost its sockets, too, and offers again under the
-//! same id.
+//! An offer outlives the object's memory, in the attachment of its socket. An object
+//! that died has lost its sockets, too, and offers again under the same id.
 
 use super::standing::{Standing, transition};
 use super::state::Mailbox;
@@ -13,11 +12,10 @@ use super::write::Write;
 use crate::Ms;
 use multiclaude_hybrid_protocol::message::Report;
 
-/// Offers of one message in a row that may stay without an answer, where nothing
-/// but the stream reaches the agent. After the last, the connection counts as
-/// half-open and is closed.
+/// Offers of one message in a row that may stay unanswered if the agent has no endpoint.
+/// After the last, the connection counts as half-open and is closed.
 const OFFERS_MAX: u32 = 3;
-/// The same where an endpoint is set: it takes over.
+/// The same if it has an endpoint, which takes over.
 const OFFERS_MAX_BESIDE_ENDPOINT: u32 = 1;
 
 /// The error that a receipt shows after an offer without an answer.
@@ -28,19 +26,19 @@ const UNANSWERED: &str = "stream_unanswered";
 pub enum Offering {
     /// Send this message.
     Send(Offer),
-    /// The client answers nothing: close the connection.
+    /// The client does not answer: close the connection.
     HangUp,
 }
 
 impl Mailbox {
-    /// A client has opened a stream, or an object that slept finds it again
-    /// with what it had offered. An earlier stream is replaced.
+    /// A client has opened a stream, or an object that slept has found it again with its
+    /// offer. An earlier stream is replaced.
     pub fn open_stream(&mut self, offer: Option<Offer>) {
         self.stream = Some(Stream { offer });
     }
 
-    /// The stream has ended. What was offered and not answered waits on, for
-    /// the next stream, a push or a poll.
+    /// The stream has ended. An offered message without an answer stays pending, for the
+    /// next stream, a push or a poll.
     pub fn close_stream(&mut self) {
         self.stream = None;
     }
@@ -51,19 +49,18 @@ impl Mailbox {
         self.waiting.contains(offer.seq).then_some(offer)
     }
 
-    /// A message that must not fail at the moment: the client may just be
-    /// taking it.
+    /// A message that must not fail now: the client may be about to report it.
     pub(super) fn offered(&self, now: Ms) -> Option<u64> {
         let offer = self.standing_offer().filter(|offer| now < offer.until);
         offer.map(|offer| offer.seq)
     }
 
-    /// Could a message be offered, or a silent client be noticed, now?
+    /// Can a message be offered, or a silent client be noticed, now?
     pub fn can_offer(&self, now: Ms) -> bool {
         self.offerable(now).is_some()
     }
 
-    /// The message to offer and how often that was done already.
+    /// The message to offer, and how often it was offered already.
     fn offerable(&self, now: Ms) -> Option<(u64, u32)> {
         self.stream.as_ref().filter(|_| self.in_flight.is_none())?;
         self.open()?;
@@ -74,8 +71,8 @@ impl Mailbox {
         (first.expires_at > now).then_some((seq, 0))
     }
 
-    /// Begins the next offer, if it is time for one; the writes note that the
-    /// one before it was not answered.
+    /// Begins the next offer, if it is time for one; the writes note that the last one
+    /// was not answered.
     pub fn begin_offer(&mut self, now: Ms) -> Option<(Offering, Vec<Write>)> {
         let (seq, tries) = self.offerable(now)?;
         let mut writes = Vec::new();
@@ -101,9 +98,9 @@ impl Mailbox {
         }
     }
 
-    /// The client reports on the offered message. As with a push, the mark may
-    /// wait in [`Mailbox::take_unsaved`]. `false`: that message does not wait,
-    /// or still does.
+    /// The client reports on the offered message. As with a push, the mark is written
+    /// later, see [`Mailbox::take_unsaved`]. `false`: the message is not pending, or the
+    /// report leaves it pending.
     pub fn confirm(&mut self, seq: u64, report: Report, now: Ms) -> bool {
         let Ok(Some(next)) = transition(Standing::PENDING, report) else {
             return false;
@@ -116,8 +113,8 @@ impl Mailbox {
         true
     }
 
-    /// When the stream needs the object awake: when the offer is to be
-    /// repeated, or, for a message that goes out now, a little later.
+    /// When the stream needs the object awake: when the offer is to be repeated, or, if a
+    /// message is offered now, a little later.
     pub(super) fn stream_guard(&self, now: Ms) -> Option<Ms> {
         self.waiting.first_seq()?;
         let until = self.standing_offer().map(|offer| offer.until);

@@ -1,4 +1,4 @@
-//! The message that is under way: pushed or offered, and not answered yet.
+//! The message in transit: pushed or offered, and not answered yet.
 
 use crate::Ms;
 use crate::registry::Version;
@@ -16,14 +16,14 @@ pub struct Push {
     pub(super) number: u64,
 }
 
-/// A message that was sent over the stream and waits for the client's answer.
+/// A message that was sent over the stream and is not answered yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     /// The message.
     pub seq: u64,
     /// When it is offered again.
     pub until: Ms,
-    /// How often it has been offered, this time included.
+    /// How often it was offered, this time included.
     pub tries: u32,
 }
 

@@ -6,7 +6,7 @@ use super::queue::Waiting;
 use crate::Ms;
 use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus};
 
-/// One change: one SQL statement, and one row unless stated.
+/// One change: one SQL statement, and one row unless stated otherwise.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Write {
     /// Replaces the configuration.
@@ -26,9 +26,9 @@ pub enum Write {
         /// The class of the last failure.
         error: String,
     },
-    /// Notes a notice to be passed on; without effect if noted already.
+    /// Notes a notice to be sent; without effect if noted already.
     Note(Noted),
-    /// A batch of notices was passed on (as many rows as it has).
+    /// Deletes a batch of notices, which was sent (as many rows as it has).
     Forget {
         /// The batch.
         batch: u64,
@@ -44,11 +44,11 @@ pub struct Insert {
     pub uuid: String,
     /// The incarnation it is for.
     pub generation: u32,
-    /// When it fails unless its recipient takes it before.
+    /// When it fails unless it is delivered before.
     pub expires_at: Ms,
     /// The recipient of a notice if it fails.
     pub sender: Option<SenderRef>,
-    /// The idempotency key that stands for it.
+    /// The scope of its idempotency key.
     pub key: Option<String>,
     /// The id of its pushes; none: its own id.
     pub push_id: Option<String>,
@@ -59,9 +59,9 @@ pub struct Insert {
 /// An idempotency key on its way into the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remember {
-    /// The key with what it stands for.
+    /// The key, with the content it was used for.
     pub key: Key,
-    /// The message it stands for.
+    /// Its message.
     pub seq: u64,
     /// When it may be forgotten.
     pub expires_at: Ms,
@@ -93,7 +93,7 @@ pub struct Noted {
     pub seq: u64,
     /// The UUID of its id.
     pub uuid: String,
-    /// The first failed message of the batch, which names it.
+    /// The first failed message of the batch, as the batch's name.
     pub batch: u64,
     /// The recipient of the notice.
     pub recipient: SenderRef,
@@ -101,7 +101,7 @@ pub struct Noted {
     pub reason: FailureReason,
 }
 
-/// The fields of a stored message that its failing needs.
+/// The fields of a stored message that are needed to fail it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     /// Its place.
@@ -112,7 +112,7 @@ pub struct Stored {
     pub sender: Option<SenderRef>,
 }
 
-/// A waiting message in a [`Snapshot`].
+/// A pending message in a [`Snapshot`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PendingRow {
     /// Its place.
@@ -123,16 +123,16 @@ pub struct PendingRow {
     pub waiting: Waiting,
 }
 
-/// Everything that a mailbox is loaded from.
+/// The stored state that a mailbox is loaded from.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// The configuration.
     pub config: Option<Config>,
     /// Time and place of the newest message.
     pub last: Option<(Ms, u64)>,
-    /// Every message that waits.
+    /// Every pending message.
     pub pending: Vec<PendingRow>,
-    /// Every notice that was not passed on.
+    /// Every notice that was not sent.
     pub noted: Vec<Noted>,
     /// When the next row may be deleted.
     pub purge_at: Option<Ms>,

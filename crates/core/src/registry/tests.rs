@@ -3,7 +3,7 @@ use multiclaude_hybrid_protocol::body::Body;
 
 const NOW: Ms = 1_000_000_000;
 
-fn wish(body: serde_json::Value) -> Registration {
+fn registration(body: serde_json::Value) -> Registration {
     let mut body = body;
     body["name"] = "queue".into();
     body["type"] = "merge-queue".into();
@@ -22,7 +22,7 @@ fn decide(found: Option<&Row>, owner: &str, body: serde_json::Value, now: Ms) ->
         repo: &Repo::parse("acme/app").unwrap(),
         fresh_id: id(now as u8),
     };
-    register(found, &by, &wish(body), now, &Timing::default())
+    register(found, &by, &registration(body), now, &Timing::default())
 }
 
 fn created(decision: Decision) -> Row {

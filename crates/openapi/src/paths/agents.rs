@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 const AGENTS: &str = "/v1/repos/{owner}/{repo}/agents";
 const AGENT: &str = "/v1/repos/{owner}/{repo}/agents/{name}";
 
-/// One agent, by its name.
+/// An operation on one agent, by its name.
 fn named(operation: Operation, name: &Value) -> Operation {
     operation
         .path_parameter(path("name", "The agent's name.", name.clone(), "merge-queue"))
@@ -49,7 +49,7 @@ fn registry(schemas: &mut Schemas) -> Vec<Operation> {
     vec![
         ways_on(
             post(AGENTS, "registerAgent", "Registers an agent, or renews it")
-                .about("The same owner and `instance` renew a registration: same `id`, mailbox kept. Anybody else gets 409 `agent_exists`, and may `take_over` once the holder is stopped or unseen for 180 s, and has no open stream. `webhook_secret` is in the answer that generated it only.")
+                .about("The same owner and `instance` renew a registration: same `id`, mailbox kept. Others get 409 `agent_exists`, and may `take_over` once the holder is stopped or was not seen for 180 s, and has no open stream. `webhook_secret` is only in the answer that generated it.")
                 .body(registration, true, &[
                     ("polling", json!({ "name": "workspace", "type": "workspace" })),
                     ("pushed to", json!({ "name": "merge-queue", "type": "merge-queue", "location": "remote", "endpoint": "https://hooks.example.com/merge-queue", "metadata": { "model": "opus" } })),
@@ -65,10 +65,10 @@ fn registry(schemas: &mut Schemas) -> Vec<Operation> {
             .unchecked(query("owner", "Only this owner's.", json!({ "type": "string" })))
             .answers(200, "By name.", json!({ "type": "array", "items": agent }), json!([example()]))
             .pages(query("after", "The last name of the page before.", name.clone())),
-        named(get(AGENT, "getAgent", "One agent, with how many messages wait for it"), &name)
+        named(get(AGENT, "getAgent", "One agent, with the number of its pending messages"), &name)
             .answers(200, "The agent.", agent.clone(), example()),
         named(patch(AGENT, "updateAgent", "Changes an agent"), &name)
-            .about("What is absent stays; an empty object is a heartbeat.")
+            .about("Absent fields keep their values; an empty object is a heartbeat.")
             .body(update, true, &[
                 ("heartbeat", json!({})),
                 ("at rest", json!({ "status": "idle" })),
@@ -76,15 +76,15 @@ fn registry(schemas: &mut Schemas) -> Vec<Operation> {
             .answers(200, "The agent as it is now.", agent, example())
             .fails(&[ErrorCode::Conflict]),
         named(delete(AGENT, "deregisterAgent", "Deregisters an agent"), &name)
-            .about("Ends the incarnation; what waits for it becomes `failed` (`agent_gone`). Repeating it is harmless.")
+            .about("Ends the incarnation; its pending messages become `failed` (`agent_gone`). Repeating it is harmless.")
             .nothing(204, "It is gone.")
             .fails(&[ErrorCode::Conflict]),
-        post("/v1/repos/{owner}/{repo}/heartbeats", "sendHeartbeats", "Signs of life of a whole machine")
+        post("/v1/repos/{owner}/{repo}/heartbeats", "sendHeartbeats", "Sends the heartbeats of a machine")
             .body(
                 json!({ "type": "array", "items": beat, "maxItems": HEARTBEATS_MAX }), true,
                 &[("two agents", json!([{ "name": "workspace", "status": "active" }, { "name": "merge-queue" }]))],
             )
-            .answers(200, "What became of each.", json!({ "type": "array", "items": result }), json!([{ "name": "workspace", "result": "ok" }, { "name": "merge-queue", "result": "agent_not_found" }])),
+            .answers(200, "The result for each agent.", json!({ "type": "array", "items": result }), json!([{ "name": "workspace", "result": "ok" }, { "name": "merge-queue", "result": "agent_not_found" }])),
     ]
 }
 
@@ -103,7 +103,7 @@ fn endpoints(schemas: &mut Schemas) -> Vec<Operation> {
             ),
             &name,
         )
-        .about("The replaced one goes on signing for 24 h beside the new one.")
+        .about("Pushes are signed with both secrets for 24 h.")
         .answers(
             200,
             "The new secret, shown once.",
@@ -115,14 +115,14 @@ fn endpoints(schemas: &mut Schemas) -> Vec<Operation> {
             post(
                 "/v1/repos/{owner}/{repo}/agents/{name}/endpoint/test",
                 "testEndpoint",
-                "Sends `endpoint.test` and answers the outcome",
+                "Sends `endpoint.test` and returns the outcome",
             ),
             &name,
         )
-        .about("A good test makes what waits be pushed at once.")
+        .about("After a successful test pending messages are pushed at once.")
         .answers(
             200,
-            "How it went, never what was answered.",
+            "The outcome, without the endpoint's answer.",
             tested,
             json!({ "ok": true, "status": 204, "error": null, "duration_ms": 87 }),
         )

@@ -10,25 +10,26 @@ use serde_json::json;
 
 const STREAM: &str = "Upgrades to a WebSocket. The coordinator sends the oldest pending message as \
 one JSON text, a `Message`; the client answers `{\"id\": \"msg_…\"}` with a `Report`: `\"status\": \
-\"delivered\" | \"acked\"`, `\"seen\": true`, or both. Then the next one comes. What the client gets \
-wrong is answered by a problem document, which has a `code`. The text `ping` is answered `pong`.
+\"delivered\" | \"acked\"`, `\"seen\": true`, or both. Then the next one comes. An invalid \
+frame is answered with a problem document, which has a `code`. The text `ping` is answered `pong`.
 
-A message unanswered for 30 s is offered again; after three unanswered offers, or one where an \
-endpoint is set, the stream is closed. \
-While a stream lives, webhooks rest. One stream lives per incarnation.
+A message without an answer is offered again after 30 s; after three unanswered offers, or one if an \
+endpoint is set, the stream is closed. While a stream is open, nothing is pushed. There is one \
+stream per incarnation.
 
 | close code | reason |
 |---|---|
 | 4401 | `unauthenticated`: the token has ended |
 | 4404 | `agent_not_found`: deregistered |
 | 4408 | `unanswered` |
-| 4409 | `stream_replaced` by a newer one, or `agent_superseded` |";
+| 4409 | `stream_replaced` by a newer one, or `agent_superseded` |
+| 1009 | `frame_too_large`: a frame was binary or larger than 1 KiB |";
 
 const REPORT: &str = "At least one of `status` and `seen`. A status only moves forward; repeating a \
 report changes nothing.
 
-`\"seen\": true` means that the agent itself has taken the message: report it on proof only. It makes a \
-pending message `delivered`, sets `seen_at` once, and is never taken back. A `status` alone leaves \
+`\"seen\": true` means that the agent itself has received the message: report it on proof only. It makes \
+a pending message `delivered`, sets `seen_at` once, and is never taken back. A `status` alone leaves \
 `seen_at` absent.";
 
 pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
@@ -103,7 +104,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
         patch(
             "/v1/repos/{owner}/{repo}/messages/{id}",
             "reportMessage",
-            "The recipient has it, its agent has seen it, or confirms it",
+            "Reports that a message was delivered, seen or acknowledged",
         )
         .about(REPORT)
         .path_parameter(one)
@@ -112,9 +113,9 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
             report,
             true,
             &[
-                ("confirmed", json!({ "status": "acked" })),
+                ("acknowledged", json!({ "status": "acked" })),
                 ("seen", json!({ "seen": true })),
-                ("seen and confirmed", json!({ "status": "acked", "seen": true })),
+                ("seen and acknowledged", json!({ "status": "acked", "seen": true })),
             ],
         )
         .answers(200, "The message as it is now.", message, examples::acked())

@@ -1,4 +1,4 @@
-//! Health, the reference, who am I.
+//! Health, the reference, and `whoami`.
 
 use crate::examples;
 use crate::operation::{Access, Operation, get};
@@ -21,7 +21,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     let schema = schemas.of::<Health>();
     let text = |kind: &str| Some(json!({ kind: { "schema": { "type": "string" } } }));
     vec![
-        open("/v1/health", "health", "Says whether the database answers")
+        open("/v1/health", "health", "Checks whether the database answers")
             .answers(200, "It does.", schema.clone(), health("ok", "ok"))
             .answers(503, "It does not.", schema, health("degraded", "unavailable")),
         open("/v1/openapi.json", "openapi", "This document").answers(
@@ -44,9 +44,9 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
             ))
             .response(200, "The script.", text("text/javascript"))
             .fails(&[ErrorCode::NotFound]),
-        get("/v1/whoami", "whoAmI", "What the token stands for").tag("System").answers(
+        get("/v1/whoami", "whoAmI", "Kind, owner and scope of the token").tag("System").answers(
             200,
-            "Kind, owner and scope of the token.",
+            "The token's properties.",
             schemas.of::<WhoAmI>(),
             examples::whoami(),
         ),

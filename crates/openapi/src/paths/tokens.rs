@@ -24,8 +24,8 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
         post("/v1/tokens", "createToken", "Makes a token")
             .about(
                 "The secret, `token`, is in this answer only. An admin token makes tokens of every \
-                 kind. A service token makes user tokens alone, for repos that it covers itself, \
-                 which end with it at the latest: without `expires_at` they get its own.",
+                 kind. A service token makes only user tokens, for repos that it covers itself. They \
+                 end no later than it: without `expires_at` they get its own.",
             )
             .body(wish, true, &examples)
             .answers(201, "The token.", token.clone(), examples::token(true))
@@ -46,8 +46,8 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
             )),
         delete("/v1/tokens/{id}", "revokeToken", "Revokes a token")
             .about(
-                "For admin tokens. Seen everywhere within 60 s. What it has made stays: see \
-                 `created_by`.",
+                "For admin tokens. Takes effect everywhere within 60 s. Tokens that it has made stay \
+                 valid: see `created_by`.",
             )
             .path_parameter(path("id", "The token's id.", id, examples::TOKEN))
             .nothing(204, "It is revoked.")

@@ -66,11 +66,11 @@ fn requests(schemas: &mut Schemas) -> Vec<Operation> {
         one(get(WORKER, "getWorker", "One request"), id.clone())
             .answers(200, "The request.", request.clone(), example()),
         one(get("/v1/repos/{owner}/{repo}/workers/{id}/log", "getWorkerLog", "The end of a worker's log"), id.clone())
-            .about("As its runner last sent it, for those who may cancel the request.")
+            .about("As its runner last sent it, for callers who may cancel the request.")
             .answers(200, "The log.", log, examples::log())
             .fails(&[ErrorCode::LogNotFound]),
         one(delete(WORKER, "cancelWorker", "Cancels a request"), id)
-            .about("What is pending fails at once; a runner at work is asked to stop by the answer to its next renewal.")
+            .about("A pending request fails at once; a runner at work is asked to stop by the answer to its next renewal.")
             .answers(200, "The request as it is now.", request, example()),
     ]
 }
@@ -92,19 +92,19 @@ fn runners(schemas: &mut Schemas) -> Vec<Operation> {
         "post",
         "/v1/repos/{owner}/{repo}/workers/{id}/callback",
         "reportWorker",
-        "The endpoint of spawn requests reports",
+        "Reports on a request that was pushed",
         Access::Signature,
     );
     vec![
-        post("/v1/repos/{owner}/{repo}/workers/claim", "claimWorker", "Takes the best matching request, with a lease")
+        post("/v1/repos/{owner}/{repo}/workers/claim", "claimWorker", "Claims the best matching request, with a lease")
             .about("Two callers never get the same one. The body may be left out.")
             .parameter(named("IdempotencyKey"))
             .body(claim, false, &[("a runner's", json!({ "labels": ["docker"], "lease_seconds": 600 }))])
             .answers(200, "The request, with its `lease`.", request.clone(), examples::claimed())
             .link("renew", renew)
             .nothing(204, "There is none."),
-        one(patch(WORKER, "updateWorker", "The holder of the lease renews it, names the worker, ends it, gives it back"), id.clone())
-            .about("`cancel_requested` in the answer asks the runner to stop. A runner that gets 409 `lease_lost` must stop its worker. `\"status\": \"pending\"` gives the request back, as if it had never been claimed; 409 `invalid_transition` where a worker has started and `retry` is false.")
+        one(patch(WORKER, "updateWorker", "Renews the lease, names the worker, ends the request, or gives it back"), id.clone())
+            .about("`cancel_requested` in the answer asks the runner to stop. A runner that gets 409 `lease_lost` must stop its worker. `\"status\": \"pending\"` gives the request back, as if it had never been claimed; 409 `invalid_transition` if a worker has started and `retry` is false.")
             .body(update, true, &[
                 ("started", json!({ "lease_token": "lease_…", "worker_name": "clever-fox" })),
                 ("at work", json!({ "lease_token": "lease_…", "progress": "9 of 10 tests pass", "log_tail": "test nine … ok\n" })),
@@ -114,7 +114,7 @@ fn runners(schemas: &mut Schemas) -> Vec<Operation> {
             .answers(200, "The request as it is now.", request.clone(), examples::spawn())
             .fails(&[ErrorCode::LeaseLost, ErrorCode::InvalidTransition]),
         one(report, id)
-            .about("A Standard Webhook under the repo's `webhook_secret`, instead of a token. `worker.started` takes the request or renews, `worker.progress` renews, `worker.completed` and `worker.failed` end it.")
+            .about("A Standard Webhook under the repo's `webhook_secret`, instead of a token. `worker.started` leases the request or renews, `worker.progress` renews, `worker.completed` and `worker.failed` end it.")
             .body(callback, true, &[
                 ("started", json!({ "type": "worker.started", "timestamp": "2026-11-22T12:00:00.000Z", "data": { "id": examples::SPAWN, "worker_name": "clever-fox" } })),
                 ("completed", json!({ "type": "worker.completed", "timestamp": "2026-11-22T12:30:00.000Z", "data": { "id": examples::SPAWN, "summary": "Opened #14" } })),

@@ -5,19 +5,19 @@ use crate::error::FieldError;
 /// Why a body was refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// The bytes are no text.
-    #[error("the body is not UTF-8: byte {0} starts no valid character")]
+    /// The bytes are not UTF-8.
+    #[error("the body is not UTF-8: byte {0} does not start a valid character")]
     Utf8(usize),
-    /// The text is no JSON, for this reason.
+    /// The text is not JSON, for this reason.
     #[error("the body is not JSON: {0}")]
     Json(String),
-    /// The JSON is no array of objects.
+    /// The JSON is not an array of objects.
     #[error("the body must be a JSON array of objects, [{{…}}, …]; there is {0}")]
     NotAList(&'static str),
     /// The array is too long.
     #[error("the array has more than {0} entries; send the rest with another request")]
     TooMany(usize),
-    /// The JSON is no object.
+    /// The JSON is not an object.
     #[error("the body must be a JSON object, {{…}}, not {0}")]
     NotAnObject(&'static str),
     /// A field for large texts is larger than it may be.

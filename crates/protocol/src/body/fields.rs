@@ -106,7 +106,7 @@ impl Fields {
         read
     }
 
-    /// What `read` makes of the fields, if no fault was found.
+    /// The value that `read` makes of the fields, if no fault was found.
     pub(super) fn finish<T>(
         mut self,
         read: impl FnOnce(&mut Self) -> Option<T>,

@@ -1,9 +1,9 @@
 //! Bodies of requests, each described once.
 //!
-//! `body!` makes four things of one description: the type, the reader, which names every
+//! `body!` makes four things from one description: the type, the reader, which names every
 //! fault and not only the first one, the writer, and (with the feature `schema`) the JSON
-//! Schema. A field is its documentation, its type, whether it must be there
-//! (`presence`), and the rule for its value (`rules`, `text`):
+//! Schema. A field has its documentation, its type, whether it is required (`presence`), and
+//! the rule for its value (`rules`, `text`):
 //!
 //! ```text
 //! body! {
@@ -11,16 +11,15 @@
 //!     pub struct NewMessage {
 //!         /// The recipient.
 //!         pub to: AgentName = required(parsed()),
-//!         /// How long it may wait, in seconds.
+//!         /// How long it may be pending, in seconds.
 //!         pub ttl_seconds: Option<i64> = optional(integer(1..=TTL_MAX_SECS)),
 //!     }
 //! }
 //! ```
 //!
-//! `as "name"` after a field's name is its name on the wire. `check = function` names a
-//! function for what depends on several fields, `also = function` one for the part of the
-//! schema that says the same. An absent field and `null` are the same; unknown fields are
-//! ignored.
+//! `as "name"` after a field's name is its name on the wire. `check = function` checks rules
+//! about several fields; `also = function` adds them to the schema. An absent field and
+//! `null` are the same; unknown fields are ignored.
 
 mod error;
 mod fields;
@@ -34,7 +33,7 @@ pub use fields::Fields;
 pub use rules::{Described, FromText};
 pub use text::ENDPOINT_MAX;
 
-/// What `body!` describes.
+/// A type that `body!` describes.
 pub trait Body: Sized {
     /// Reads the fields. `None`: a fault was noted.
     fn from_fields(fields: &mut Fields) -> Option<Self>;

@@ -1,4 +1,4 @@
-//! Whether a field must be there, and what it is if it is not.
+//! Whether a field is required, and its value if it is absent.
 
 use super::fields::Fields;
 use super::rules::Rule;
@@ -7,16 +7,16 @@ use serde_json::Value;
 
 /// How a field is taken from a body and written into one.
 pub(crate) trait Presence {
-    /// What the field is in the type.
+    /// The field's type.
     type Value;
-    /// Must it be there?
+    /// Is it required?
     #[cfg(feature = "schema")]
     const REQUIRED: bool = false;
 
     /// Takes the field; `None`: a fault was noted.
     fn take(&self, fields: &mut Fields, name: &str) -> Option<Self::Value>;
 
-    /// The field as it is written, unless it is absent.
+    /// The value to write; `None`: leave the field out.
     fn written<'a>(&self, value: &'a Self::Value) -> Option<impl Serialize + 'a>;
 
     /// The schema of its values.
@@ -29,13 +29,13 @@ pub(crate) fn of<T, P: Presence<Value = T>>(rule: P) -> P {
     rule
 }
 
-/// Must the field be there?
+/// Is the field required?
 #[cfg(feature = "schema")]
 pub(crate) fn is_required<P: Presence>(_: &P) -> bool {
     P::REQUIRED
 }
 
-/// A field that must be there.
+/// A field that is required.
 pub(crate) fn required<R: Rule>(rule: R) -> Required<R> {
     Required(rule)
 }
@@ -46,28 +46,28 @@ pub(crate) fn optional<R: Rule>(rule: R) -> Optional<R> {
 }
 
 /// The same, and an empty text stands for absent: clients in Go send every field.
-pub(crate) fn or_empty<R: Rule>(rule: R) -> Optional<R> {
+pub(crate) fn optional_or_empty<R: Rule>(rule: R) -> Optional<R> {
     Optional { rule, empty_is_absent: true }
 }
 
-/// A field that is `usual` if it is absent.
-pub(crate) fn or<R: Rule>(usual: R::Value, rule: R) -> Or<R> {
-    Or { usual, rule }
+/// A field whose value is `usual` if it is absent.
+pub(crate) fn with_default<R: Rule>(usual: R::Value, rule: R) -> WithDefault<R> {
+    WithDefault { usual, rule }
 }
 
-/// A field that is false if it is absent, and absent if it is false.
+/// A boolean field that is left out if it is false.
 pub(crate) fn flag() -> Flag {
-    Flag { never_false: None }
+    Flag { refuse_false: None }
 }
 
-/// The same, but it is refused if it is false, with this reason.
-pub(crate) fn mark(reason: &'static str) -> Flag {
-    Flag { never_false: Some(reason) }
+/// The same, but `false` is refused, for this reason.
+pub(crate) fn true_only(reason: &'static str) -> Flag {
+    Flag { refuse_false: Some(reason) }
 }
 
 /// See [`flag`].
 pub(crate) struct Flag {
-    never_false: Option<&'static str>,
+    refuse_false: Option<&'static str>,
 }
 
 /// See [`required`].
@@ -79,8 +79,8 @@ pub(crate) struct Optional<R> {
     empty_is_absent: bool,
 }
 
-/// See [`or`].
-pub(crate) struct Or<R: Rule> {
+/// See [`with_default`].
+pub(crate) struct WithDefault<R: Rule> {
     usual: R::Value,
     rule: R,
 }
@@ -134,7 +134,7 @@ impl<R: Rule> Presence for Optional<R> {
     }
 }
 
-impl<R: Rule> Presence for Or<R>
+impl<R: Rule> Presence for WithDefault<R>
 where
     R::Value: Clone,
 {
@@ -155,7 +155,7 @@ where
     fn schema(&self, generator: &mut schemars::SchemaGenerator) -> Value {
         let mut schema = crate::schema::or_null(self.rule.schema(generator));
         let usual = serde_json::to_value(self.rule.written(&self.usual)).unwrap_or_default();
-        // An empty list or text goes without saying.
+        // An empty list or object needs no default in the schema.
         let says = usual.as_array().is_none_or(|list| !list.is_empty())
             && usual.as_object().is_none_or(|map| !map.is_empty());
         if let Some(map) = schema.as_object_mut().filter(|_| says) {
@@ -170,7 +170,7 @@ impl Presence for Flag {
 
     fn take(&self, fields: &mut Fields, name: &str) -> Option<bool> {
         let Some(value) = fields.take(name) else { return Some(false) };
-        match (value.as_bool(), self.never_false) {
+        match (value.as_bool(), self.refuse_false) {
             (Some(false), Some(reason)) => fields.fault(name, reason),
             (None, _) => fields.wrong_type(name, "true or false", &value),
             (found, _) => return found,
@@ -184,7 +184,7 @@ impl Presence for Flag {
 
     #[cfg(feature = "schema")]
     fn schema(&self, _: &mut schemars::SchemaGenerator) -> Value {
-        match self.never_false {
+        match self.refuse_false {
             None => serde_json::json!({ "type": ["boolean", "null"], "default": false }),
             Some(_) => serde_json::json!({}),
         }

@@ -1,5 +1,4 @@
-//! What a field's value may be: how it is read, how it is written, and the schema that
-//! says the same.
+//! Rules for a field's value: how it is read and written, and its schema.
 
 use super::fields::Fields;
 use crate::metadata::{METADATA_MAX_BYTES, METADATA_MAX_ENTRIES, Metadata};
@@ -11,7 +10,7 @@ use std::ops::RangeInclusive;
 #[cfg(feature = "schema")]
 use {schemars::SchemaGenerator, serde_json::json};
 
-/// What the value of a field may be.
+/// A rule for the value of a field.
 pub(crate) trait Rule {
     /// The value in the type.
     type Value;
@@ -40,11 +39,11 @@ impl<T> Described for T {}
 
 /// A type with a text form, as a rule reads it.
 pub trait FromText: Sized + Described {
-    /// Reads the text. The error fits after the field's name: "must be …".
+    /// Reads the text. The error follows the field's name: "must be …".
     fn from_text(text: &str) -> Result<Self, String>;
 }
 
-/// Takes a text, or notes that the value is none.
+/// Reads a text, or notes that the value is not one.
 pub(super) fn text_of(value: Value, name: &str, fields: &mut Fields) -> Option<String> {
     match value {
         Value::String(text) => Some(text),
@@ -81,7 +80,7 @@ impl<T: FromText + Serialize> Rule for Parsed<T> {
     }
 }
 
-/// The secret of an endpoint: the one value that is written though it is secret.
+/// The secret of an endpoint, which is written in clear.
 pub(crate) fn secret() -> WebhookSecret {
     WebhookSecret
 }
@@ -107,7 +106,7 @@ impl Rule for WebhookSecret {
     }
 }
 
-/// A whole number within a range; `30.0` is one, too.
+/// A whole number within a range; `30.0` is allowed.
 pub(crate) fn integer<T>(range: RangeInclusive<i64>) -> Integer<T> {
     Integer { range, of: PhantomData }
 }

@@ -14,11 +14,11 @@ body! {
         /// A switch.
         pub on: bool = flag(),
         /// Pairs.
-        pub pairs: Metadata = or(Metadata::new(), metadata()),
+        pub pairs: Metadata = with_default(Metadata::new(), metadata()),
         /// Words.
-        pub words: Vec<String> = or(Vec::new(), list(3, word(LABEL))),
+        pub words: Vec<String> = with_default(Vec::new(), list(3, word(LABEL))),
         /// One line.
-        pub line as "short_line": Option<String> = or_empty(text().chars(2, 4).one_line()),
+        pub line as "short_line": Option<String> = optional_or_empty(text().chars(2, 4).one_line()),
     }
 }
 

@@ -106,8 +106,8 @@ impl Text {
         Self { not_blank: true, ..self }
     }
 
-    /// The text is checked elsewhere: the document has this pattern, and says this of it.
-    pub(crate) fn like(self, pattern: &'static str, about: &'static str) -> Self {
+    /// The text is checked elsewhere; the schema has this pattern and this description.
+    pub(crate) fn documented_as(self, pattern: &'static str, about: &'static str) -> Self {
         Self { pattern: Some(pattern), about: Some(about), ..self }
     }
 
@@ -125,7 +125,7 @@ impl Text {
             return Some(format!("must be {min} to {max} characters{control}"));
         }
         let is_blank = self.not_blank && crate::text::is_blank(text);
-        is_blank.then(|| "is empty or blank: it says nothing".to_owned())
+        is_blank.then(|| "must not be blank".to_owned())
     }
 }
 
@@ -188,7 +188,7 @@ const PUBLIC_URL: &str = "^https://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.){1,5}\
 
 /// The URL of an endpoint; `multiclaude_hybrid_core::endpoint` checks the rest.
 pub(crate) fn url() -> Text {
-    text().bytes(ENDPOINT_MAX).like(
+    text().bytes(ENDPOINT_MAX).documented_as(
         PUBLIC_URL,
         "A public `https` URL: no address, no user, no name of a local network, not the \
          coordinator itself. (`ALLOW_INSECURE` opens `http` and loopback on one machine.)",

@@ -1,8 +1,8 @@
-//! What the recipient's side reports of a message.
+//! Reports by the recipient's side about a message.
 //!
-//! *Seen* means that the agent itself has taken the message. Report it on proof only; it
-//! implies *delivered*. `PATCH …/messages/{id}` takes a report, and so do the answers of
-//! endpoints and streams.
+//! *Seen* means that the agent itself has received the message. Report it on proof only; it
+//! implies *delivered*. A report is the body of `PATCH …/messages/{id}`, and the answer of
+//! an endpoint or a stream.
 //!
 //! ```
 //! use multiclaude_hybrid_protocol::message::{MessageStatus, Report};
@@ -25,9 +25,9 @@ body! {
     pub struct Report {
         /// A status only moves forward; `pending` changes nothing.
         status: Option<MessageStatus> = optional(parsed()),
-        /// The agent itself has taken the message, as was proved. It counts as delivered
-        /// from then on.
-        seen: bool = mark("must be true; leave it out until the agent has the message"),
+        /// The agent itself has received the message, as was proven. The message counts as
+        /// delivered.
+        seen: bool = true_only("must be true; leave it out until the agent has the message"),
     }
     check = says_something;
     also = one_at_least;
@@ -48,34 +48,33 @@ fn says_something(report: Report, fields: &mut Fields) -> Option<Report> {
 #[cfg(feature = "schema")]
 fn one_at_least() -> serde_json::Value {
     let status = ["pending", "delivered", "acked"];
-    let either = |field: &str, status: serde_json::Value, seen: serde_json::Value| serde_json::json!({ "required": [field], "properties": { "status": status, "seen": seen } });
     let or_null = status.iter().copied().map(Some).chain([None]).collect::<Vec<_>>();
     serde_json::json!({ "anyOf": [
-        either("status", serde_json::json!({ "enum": status }), serde_json::json!({ "enum": [true, null] })),
-        either("seen", serde_json::json!({ "enum": or_null }), serde_json::json!({ "const": true })),
+        { "required": ["status"], "properties": { "status": { "enum": status }, "seen": { "enum": [true, null] } } },
+        { "required": ["seen"], "properties": { "status": { "enum": or_null }, "seen": { "const": true } } },
     ] })
 }
 
 impl Report {
     /// The recipient's side has it.
     pub const DELIVERED: Self = Self { status: Some(MessageStatus::Delivered), seen: false };
-    /// The recipient has confirmed it.
+    /// The recipient has acknowledged it.
     pub const ACKED: Self = Self { status: Some(MessageStatus::Acked), seen: false };
-    /// The agent itself has taken it, and no status is reported.
+    /// The agent itself has received it; no status is reported.
     pub const SEEN: Self = Self { status: None, seen: true };
 
-    /// The same, and the agent itself has taken it.
+    /// The same, and the agent itself has received it.
     #[must_use]
     pub const fn and_seen(self) -> Self {
         Self { seen: true, ..self }
     }
 
-    /// The status that is reported. Without one, `seen` is.
+    /// The reported status; without one, `seen` is reported.
     pub fn status(self) -> Option<MessageStatus> {
         self.status
     }
 
-    /// Has the agent itself taken it?
+    /// Has the agent itself received it?
     pub fn seen(self) -> bool {
         self.seen
     }

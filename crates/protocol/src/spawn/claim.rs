@@ -1,4 +1,4 @@
-//! What a runner says: it claims, and it holds a lease.
+//! The bodies that a runner sends: a claim, and updates under its lease.
 
 use super::request::{LABELS_MAX, LEASE_DEFAULT_SECS, LEASE_SECS, RESULT_MAX, SpawnStatus, sorted};
 use crate::AgentName;
@@ -10,13 +10,13 @@ pub const PROGRESS_MAX: usize = 200;
 pub const LOG_MAX: usize = 64 * 1024;
 
 body! {
-    /// What a runner offers.
+    /// A claim by a runner.
     #[derive(Eq)]
     pub struct Claim {
-        /// What the runner has; it gets requests that ask for no others.
-        pub labels: Vec<String> = or(Vec::new(), list(LABELS_MAX, word(LABEL))),
-        /// How long it wants the request for, in seconds from now.
-        pub lease_secs as "lease_seconds": i64 = or(LEASE_DEFAULT_SECS, integer(LEASE_SECS)),
+        /// The runner's labels. It gets requests whose labels are all in this list.
+        pub labels: Vec<String> = with_default(Vec::new(), list(LABELS_MAX, word(LABEL))),
+        /// How long the runner leases the request, in seconds from now.
+        pub lease_secs as "lease_seconds": i64 = with_default(LEASE_DEFAULT_SECS, integer(LEASE_SECS)),
     }
     check = |claim, _| Some(Claim { labels: sorted(claim.labels), ..claim });
 }
@@ -28,15 +28,15 @@ impl Default for Claim {
 }
 
 body! {
-    /// Renews the lease, and says how the worker is doing.
+    /// Renews the lease, and reports on the worker.
     #[derive(Eq)]
     pub struct WorkerUpdate {
         /// `lease.token` of the answer to the claim.
         pub lease_token: String = required(text()),
         /// Renews for this long from now, in seconds.
-        pub lease_secs as "lease_seconds": i64 = or(LEASE_DEFAULT_SECS, integer(LEASE_SECS)),
+        pub lease_secs as "lease_seconds": i64 = with_default(LEASE_DEFAULT_SECS, integer(LEASE_SECS)),
         /// The registered agent, once the worker has started.
-        pub worker_name: Option<AgentName> = or_empty(parsed()),
+        pub worker_name: Option<AgentName> = optional_or_empty(parsed()),
         /// `completed` or `failed` end it; `pending` gives it back, which a worker that has
         /// started allows with `retry` only. `in_progress` changes nothing.
         pub status: Option<SpawnStatus> = optional(parsed()),
@@ -44,7 +44,7 @@ body! {
         pub summary: Option<String> = optional(text().bytes(RESULT_MAX)),
         /// Why it failed.
         pub failure_reason: Option<String> = optional(text().bytes(RESULT_MAX)),
-        /// How far the worker is, in one line; an empty text takes the last one away.
+        /// The worker's progress, in one line; an empty text removes the last one.
         pub progress: Option<String> = optional(text().chars(0, PROGRESS_MAX).one_line()),
         /// The end of the worker's log, at most 65536 bytes of UTF-8. It replaces the one
         /// before.

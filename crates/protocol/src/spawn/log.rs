@@ -1,5 +1,4 @@
-//! What a runner reports of a worker that is at work: a line, and the end of its
-//! log.
+//! Reports of a runner about a running worker: a line of progress, and the end of its log.
 
 use super::claim::{LOG_MAX, PROGRESS_MAX, WorkerUpdate};
 use crate::text::is_hidden;
@@ -17,14 +16,14 @@ pub struct WorkerLog {
     pub log: String,
     /// When it was sent.
     pub updated_at: Timestamp,
-    /// The runner has left out what was before it.
+    /// The runner has left out the beginning.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
 }
 
 impl WorkerUpdate {
-    /// The same with `text` as its progress, made to fit: a control character
-    /// becomes a space, and what is too long is cut off.
+    /// The same with `text` as its progress: a control character becomes a space, and a long
+    /// text is cut off.
     #[must_use]
     pub fn with_progress(mut self, text: &str) -> Self {
         let fitting = |c: char| if c.is_control() || is_hidden(c) { ' ' } else { c };

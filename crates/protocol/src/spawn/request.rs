@@ -12,7 +12,7 @@ use std::fmt;
 pub const TASK_MAX: usize = 64 * 1024;
 /// Bytes that a summary or a failure's reason may have.
 pub const RESULT_MAX: usize = 16 * 1024;
-/// Why a request fails that was cancelled while no worker was at work on it.
+/// The failure reason of a request that was cancelled while no worker was running.
 pub const REASON_CANCELLED: &str = "cancelled";
 /// A lease's length in seconds, unless asked otherwise.
 pub const LEASE_DEFAULT_SECS: i64 = 900;
@@ -20,7 +20,7 @@ pub const LEASE_DEFAULT_SECS: i64 = 900;
 pub(crate) const LEASE_SECS: std::ops::RangeInclusive<i64> = 30..=3600;
 /// The lowest and the highest priority.
 const PRIORITY: std::ops::RangeInclusive<i64> = -1000..=1000;
-/// Labels that a request may ask for, or a runner may have.
+/// Labels that a request may require, or a runner may have.
 pub(super) const LABELS_MAX: usize = 16;
 
 wire_enum!(
@@ -28,16 +28,16 @@ wire_enum!(
     SpawnStatus {
         /// No runner has claimed it.
         Pending = "pending",
-        /// A runner has.
+        /// A runner has claimed it.
         InProgress = "in_progress",
-        /// Its worker has ended well.
+        /// Its worker has succeeded.
         Completed = "completed",
-        /// It ended otherwise; `failure_reason` says how.
+        /// It has failed; `failure_reason` says why.
         Failed = "failed",
     }
 );
 
-/// Who asked for a worker, and is notified of its end.
+/// The requester of a worker, who is notified of its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SpawnedBy {
     /// A registered agent.
@@ -83,11 +83,11 @@ impl fmt::Display for SpawnedBy {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SpawnRequest {
-    /// Names it.
+    /// Its id.
     pub id: SpawnId,
     /// `owner/repo`.
     pub repo: Repo,
-    /// What the worker is to do.
+    /// The worker's task.
     pub task: String,
     /// `workspace:dan`, `supervisor`, `user:dan`, …
     pub spawned_by: String,
@@ -98,7 +98,7 @@ pub struct SpawnRequest {
     /// May it be given to a second runner after a worker has started?
     #[serde(default)]
     pub retry: bool,
-    /// What a runner must have.
+    /// Labels that the runner must have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
     /// Flexible key-value pairs, for example `branch`.
@@ -118,23 +118,23 @@ pub struct SpawnRequest {
     /// The lease has ended, and the worker had started: no other runner gets it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lease_expired: bool,
-    /// Somebody has asked to cancel it.
+    /// Its cancellation was requested.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancel_requested: bool,
-    /// How far its worker is, in one line from its runner.
+    /// The progress of its worker, in one line from its runner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
-    /// What the worker has to say.
+    /// The worker's summary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_reason: Option<String>,
-    /// When somebody last asked for work in this repo, to the minute; in the
-    /// answer to `POST …/workers/spawn` only, and absent after a day.
+    /// When a runner last asked for work in this repo, to the minute; in the answer to
+    /// `POST …/workers/spawn` only, and absent after a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner_seen_at: Option<Timestamp>,
     /// The lease, in the answer to the claim only.
@@ -155,19 +155,19 @@ pub struct Lease {
 body! {
     /// A request for a worker.
     pub struct NewSpawn {
-        /// What the worker is to do, at most 65536 bytes of UTF-8; not only blanks.
+        /// The worker's task, at most 65536 bytes of UTF-8; not only blanks.
         pub task: String = required(text().large(TASK_MAX).not_blank()),
-        /// Who is notified of the end: an agent that the caller may act for, `<type>:<owner>` or
-        /// `user:<owner>`. Absent: the caller.
-        pub spawned_by: Option<SpawnedBy> = or_empty(parsed()),
+        /// The requester, who is notified of the end: an agent that the caller may act for,
+        /// `<type>:<owner>` or `user:<owner>`. Absent: the caller.
+        pub spawned_by: Option<SpawnedBy> = optional_or_empty(parsed()),
         /// Higher is more urgent.
-        pub priority: i64 = or(0, integer(PRIORITY)),
+        pub priority: i64 = with_default(0, integer(PRIORITY)),
         /// May a second runner get it after a worker has started?
         pub retry: bool = flag(),
-        /// What a runner must have.
-        pub labels: Vec<String> = or(Vec::new(), list(LABELS_MAX, word(LABEL))),
+        /// Labels that the runner must have.
+        pub labels: Vec<String> = with_default(Vec::new(), list(LABELS_MAX, word(LABEL))),
         /// Flexible key-value pairs, for example `branch`.
-        pub metadata: Metadata = or(Metadata::new(), metadata()),
+        pub metadata: Metadata = with_default(Metadata::new(), metadata()),
     }
     check = |spawn, _| Some(NewSpawn { labels: sorted(spawn.labels), ..spawn });
 }

@@ -186,7 +186,7 @@ impl Run {
             // It may have been renewed since the last look.
             self.lease = deadline::read(&self.dirs.lease());
             if self.lease.is_none_or(Moment::is_past) {
-                return Some(Stop::LeaseOver);
+                return Some(Stop::LeaseExpired);
             }
         }
         if let Ok(Some(stop)) = job::read(&self.dirs.stop()) {
@@ -212,7 +212,7 @@ impl Run {
             let _ = kill_process_group(pid, Signal::TERM);
             let until = Instant::now() + GRACE;
             // The lease can run out meanwhile.
-            while Instant::now() < until && !(self.stop() == Some(Stop::LeaseOver)) {
+            while Instant::now() < until && !(self.stop() == Some(Stop::LeaseExpired)) {
                 if let Ok(status) = exited.recv_timeout(TICK_LEASE) {
                     return status.ok();
                 }

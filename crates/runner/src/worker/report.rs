@@ -21,7 +21,7 @@ impl Worker {
         let update = match end.stopped {
             Some(Stop::LeaseLost) => return,
             // Another runner may have the request; if not, offer it again.
-            Some(Stop::LeaseOver) => WorkerUpdate::give_back(&self.lease_token),
+            Some(Stop::LeaseExpired) => WorkerUpdate::give_back(&self.lease_token),
             Some(Stop::Drained) if self.record().request.retry => {
                 WorkerUpdate::give_back(&self.lease_token)
             }
@@ -147,7 +147,7 @@ fn reason(end: &End) -> String {
         (Some(Stop::Disk), ..) => "disk_limit: its directory grew larger than allowed".to_owned(),
         (Some(Stop::Cancelled), ..) => REASON_CANCELLED.to_owned(),
         (Some(Stop::Drained), ..) => "runner_stopped: the runner was stopped".to_owned(),
-        (Some(Stop::LeaseLost | Stop::LeaseOver), ..) => "lease_lost".to_owned(),
+        (Some(Stop::LeaseLost | Stop::LeaseExpired), ..) => "lease_lost".to_owned(),
         (None, Some(error), ..) => error.clone(),
         (None, None, Some(code), _) => match &end.engine {
             Some(engine) => container_failure(engine, code),

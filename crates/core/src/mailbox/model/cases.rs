@@ -3,7 +3,7 @@
 use super::steps::Step;
 use super::world::{World, agent_id};
 use crate::mailbox::{
-    CAPACITY, Config, Configuration, Draft, Kind, Next, Offering, Refused, Standing,
+    CAPACITY, Config, ConfigureRequest, Draft, Kind, Next, Offering, Refused, Standing,
 };
 use crate::outcome::{ErrorClass, Outcome};
 use crate::registry::Version;
@@ -126,7 +126,7 @@ fn a_stream_is_reported_to_the_registry_again_after_another_url_was_set() {
 
 /// A configuration of the first incarnation, as the registry would ask for it.
 fn configure(world: &mut World, revision: u32, url: &str, sets: bool, secret: Option<&str>) {
-    let wish = Configuration {
+    let request = ConfigureRequest {
         kind: None,
         agent_id: agent_id(1),
         owner: Owner::parse("dan").unwrap(),
@@ -134,7 +134,7 @@ fn configure(world: &mut World, revision: u32, url: &str, sets: bool, secret: Op
         endpoint: Some(url.to_owned()),
         sets_endpoint: sets,
     };
-    let writes = world.mailbox.configure(wish, secret.map(str::to_owned), world.now).unwrap();
+    let writes = world.mailbox.configure(request, secret.map(str::to_owned), world.now).unwrap();
     world.execute(writes);
 }
 
@@ -153,7 +153,7 @@ fn a_late_answer_to_an_old_configuration_says_nothing_about_the_new_one() {
 #[test]
 fn a_replaced_secret_signs_for_24_hours_and_a_new_incarnation_knows_none_of_it() {
     let mut world = open_world();
-    let wish = |version| Configuration {
+    let request = |version| ConfigureRequest {
         kind: None,
         agent_id: agent_id(version),
         owner: Owner::parse("dan").unwrap(),
@@ -161,7 +161,7 @@ fn a_replaced_secret_signs_for_24_hours_and_a_new_incarnation_knows_none_of_it()
         endpoint: Some("https://a.example/".to_owned()),
         sets_endpoint: true,
     };
-    let writes = world.mailbox.configure(wish(1), Some("second".into()), world.now).unwrap();
+    let writes = world.mailbox.configure(request(1), Some("second".into()), world.now).unwrap();
     world.execute(writes);
     let sealed = |world: &World, now| -> Vec<_> {
         let endpoint = world.mailbox.config().unwrap().endpoint.clone().unwrap();
@@ -170,7 +170,7 @@ fn a_replaced_secret_signs_for_24_hours_and_a_new_incarnation_knows_none_of_it()
     let day = 24 * 3_600_000;
     assert_eq!(sealed(&world, world.now + day - 1), ["second", "sealed"]);
     assert_eq!(sealed(&world, world.now + day), ["second"]);
-    let writes = world.mailbox.configure(wish(2), Some("third".into()), world.now).unwrap();
+    let writes = world.mailbox.configure(request(2), Some("third".into()), world.now).unwrap();
     world.execute(writes);
     assert_eq!(sealed(&world, world.now), ["third"]);
 }
@@ -295,16 +295,16 @@ fn a_seen_report_of_an_endpoint_counts_even_if_a_poller_acknowledged_meanwhile()
 fn the_holder_is_there_for_180_seconds_after_a_sign_and_while_its_stream_lives() {
     let mut world = open_world();
     assert!(!world.mailbox.is_held(world.now));
-    world.mailbox.note_sign(world.now);
+    world.mailbox.note_presence(world.now);
     assert!(world.mailbox.is_held(world.now + 179_999));
     assert!(!world.mailbox.is_held(world.now + 180_000));
     world.mailbox.open_stream(None);
     assert!(world.mailbox.is_held(world.now + 1_000_000_000));
     // A sign of an earlier incarnation is none of the next.
-    world.mailbox.note_sign(world.now);
+    world.mailbox.note_presence(world.now);
     world.step(Step::Configure { generation: 2, revision: 1, endpoint: false });
-    assert!(!world.mailbox.is_held(world.now) && world.mailbox.last_sign().is_none());
-    world.mailbox.note_sign(world.now);
+    assert!(!world.mailbox.is_held(world.now) && world.mailbox.last_presence().is_none());
+    world.mailbox.note_presence(world.now);
     world.step(Step::Close { generation: 2, revision: 2 });
     assert!(!world.mailbox.is_held(world.now));
 }
@@ -312,20 +312,20 @@ fn the_holder_is_there_for_180_seconds_after_a_sign_and_while_its_stream_lives()
 #[test]
 fn signs_are_reported_to_the_registry_once_a_minute_and_not_while_a_stream_lives() {
     let mut world = open_world();
-    assert_eq!(world.mailbox.unreported_sign(world.now), None);
+    assert_eq!(world.mailbox.unreported_presence(world.now), None);
     let first = world.now;
-    world.mailbox.note_sign(first);
-    assert_eq!(world.mailbox.unreported_sign(first), Some(first));
+    world.mailbox.note_presence(first);
+    assert_eq!(world.mailbox.unreported_presence(first), Some(first));
     world.mailbox.report_failed(first);
-    assert_eq!(world.mailbox.unreported_sign(first), None, "D1 is away");
-    assert_eq!(world.mailbox.unreported_sign(first + 5_000), Some(first));
-    world.mailbox.sign_reported(first);
-    world.mailbox.note_sign(first + 59_999);
-    assert_eq!(world.mailbox.unreported_sign(first + 59_999), None);
-    world.mailbox.note_sign(first + 60_000);
-    assert_eq!(world.mailbox.unreported_sign(first + 60_000), Some(first + 60_000));
+    assert_eq!(world.mailbox.unreported_presence(first), None, "D1 is away");
+    assert_eq!(world.mailbox.unreported_presence(first + 5_000), Some(first));
+    world.mailbox.presence_reported(first);
+    world.mailbox.note_presence(first + 59_999);
+    assert_eq!(world.mailbox.unreported_presence(first + 59_999), None);
+    world.mailbox.note_presence(first + 60_000);
+    assert_eq!(world.mailbox.unreported_presence(first + 60_000), Some(first + 60_000));
     world.mailbox.open_stream(None);
-    assert_eq!(world.mailbox.unreported_sign(first + 60_000), None);
+    assert_eq!(world.mailbox.unreported_presence(first + 60_000), None);
 }
 
 #[test]
@@ -344,19 +344,19 @@ fn expired_messages_fail_before_one_is_pushed_and_pushes_come_before_notices() {
     world.execute(writes);
     assert_eq!(world.mailbox.next(world.now), Next::Push);
     world.step(Step::Push(0));
-    assert!(matches!(world.mailbox.next(world.now), Next::PassOn(batch) if batch.uuids.len() == 1));
+    assert!(matches!(world.mailbox.next(world.now), Next::Notify(batch) if batch.uuids.len() == 1));
     world.alarm();
-    assert_eq!(world.mailbox.next(world.now), Next::Rest);
-    world.mailbox.note_sign(world.now);
-    assert_eq!(world.mailbox.next(world.now), Next::ReportSign(world.now));
-    world.mailbox.sign_reported(world.now);
+    assert_eq!(world.mailbox.next(world.now), Next::Idle);
+    world.mailbox.note_presence(world.now);
+    assert_eq!(world.mailbox.next(world.now), Next::ReportPresence(world.now));
+    world.mailbox.presence_reported(world.now);
     assert_eq!(world.mailbox.next(world.now + 9 * 24 * 3_600_000), Next::Purge);
 }
 
 #[test]
 fn a_mailbox_keeps_its_kind_if_an_older_coordinator_does_not_say_it() {
     let mut world = World::new();
-    let mut wish = Configuration {
+    let mut request = ConfigureRequest {
         kind: Some(Kind::Spawns),
         agent_id: agent_id(1),
         owner: Owner::parse("dan").unwrap(),
@@ -364,9 +364,9 @@ fn a_mailbox_keeps_its_kind_if_an_older_coordinator_does_not_say_it() {
         endpoint: Some("https://a.example/".to_owned()),
         sets_endpoint: true,
     };
-    world.mailbox.configure(wish.clone(), None, 0).unwrap();
-    wish.kind = None;
-    world.mailbox.configure(wish, None, 0).unwrap();
+    world.mailbox.configure(request.clone(), None, 0).unwrap();
+    request.kind = None;
+    world.mailbox.configure(request, None, 0).unwrap();
     assert_eq!(world.mailbox.kind(), Kind::Spawns);
     // The registry has no entry of it.
     assert_eq!(world.mailbox.unreported(0), None);

@@ -2,7 +2,7 @@
 
 use super::world::agent_id;
 use crate::mailbox::{
-    Configuration, Draft, Key, Mailbox, Next, Offer, Offering, Refused, SenderRef, Snapshot,
+    ConfigureRequest, Draft, Key, Mailbox, Next, Offer, Offering, Refused, SenderRef, Snapshot,
     Standing, Write, dedup,
 };
 use crate::outcome::{Answer, Outcome};
@@ -24,8 +24,8 @@ pub(super) fn sender(n: u32) -> SenderRef {
     SenderRef { name: name("s"), id: agent_id(n) }
 }
 
-fn wish(revision: u32, endpoint: Option<&str>) -> Configuration {
-    Configuration {
+fn request(revision: u32, endpoint: Option<&str>) -> ConfigureRequest {
+    ConfigureRequest {
         kind: None,
         agent_id: agent_id(1),
         owner: Owner::parse("ann").unwrap(),
@@ -38,7 +38,7 @@ fn wish(revision: u32, endpoint: Option<&str>) -> Configuration {
 /// An open mailbox whose registry entry is right, with or without an endpoint.
 pub(super) fn mailbox(endpoint: Option<&str>) -> Mailbox {
     let (mut mailbox, _) = Mailbox::load(Snapshot::default(), Timing::default(), 0);
-    mailbox.configure(wish(1, endpoint), Some("sealed".to_owned()), NOW).unwrap();
+    mailbox.configure(request(1, endpoint), Some("sealed".to_owned()), NOW).unwrap();
     if let Some(delivery) = mailbox.unreported(NOW) {
         mailbox.reported(delivery);
     }
@@ -92,21 +92,22 @@ fn an_acknowledged_row_is_kept_for_a_day_and_a_delivered_one_for_a_week() {
 
 #[test]
 fn older_coordinators_always_set_the_endpoint() {
-    let mut text = serde_json::to_value(wish(1, Some(URL))).unwrap();
+    let mut text = serde_json::to_value(request(1, Some(URL))).unwrap();
     text.as_object_mut().unwrap().remove("sets_endpoint");
-    assert!(serde_json::from_value::<Configuration>(text).unwrap().sets_endpoint);
+    assert!(serde_json::from_value::<ConfigureRequest>(text).unwrap().sets_endpoint);
 }
 
 #[test]
 fn a_secret_is_needed_for_another_url_or_agent_and_where_one_is_asked_for() {
     let mailbox = mailbox(Some(URL));
-    let needs = |wish: &Configuration, replace| mailbox.needs_secret(wish, replace).unwrap();
-    assert!(!needs(&wish(2, Some(URL)), false));
-    assert!(needs(&wish(2, Some(URL)), true));
-    assert!(needs(&wish(2, Some("https://b.example/")), false));
-    let other = Configuration { agent_id: agent_id(2), ..wish(2, Some(URL)) };
+    let needs =
+        |request: &ConfigureRequest, replace| mailbox.needs_secret(request, replace).unwrap();
+    assert!(!needs(&request(2, Some(URL)), false));
+    assert!(needs(&request(2, Some(URL)), true));
+    assert!(needs(&request(2, Some("https://b.example/")), false));
+    let other = ConfigureRequest { agent_id: agent_id(2), ..request(2, Some(URL)) };
     assert!(needs(&other, false));
-    assert!(!needs(&wish(2, None), true));
+    assert!(!needs(&request(2, None), true));
 }
 
 #[test]
@@ -172,7 +173,7 @@ fn a_push_that_is_refused_for_good_counts_only_under_its_own_configuration() {
         send(&mut mailbox, 10);
         let push = mailbox.begin_push(NOW).unwrap();
         if replaced {
-            mailbox.configure(wish(2, Some(URL)), None, NOW).unwrap();
+            mailbox.configure(request(2, Some(URL)), None, NOW).unwrap();
         }
         let finished = mailbox.finish_push(&push, refused, 0.0, NOW);
         assert_eq!(finished.rejected, rejected);
@@ -235,13 +236,13 @@ fn marks_of_pushes_wait_to_be_written_and_keep_their_place_for_the_next_load() {
         send(&mut mailbox, 1000);
     }
     assert_eq!((mailbox.pending_from(), mailbox.low_water()), (1, 1));
-    assert!(!mailbox.has_unsaved() && !mailbox.need(NOW).flush && mailbox.need(NOW).run);
+    assert!(!mailbox.has_unsaved() && !mailbox.needs(NOW).flush && mailbox.needs(NOW).run);
     for _ in 0..3 {
         let push = mailbox.begin_push(NOW).unwrap();
         let good = answer(200, None);
         assert_eq!(mailbox.finish_push(&push, good, 0.0, NOW).rejected, None);
     }
-    assert!(mailbox.has_unsaved() && mailbox.need(NOW).flush && !mailbox.need(NOW).run);
+    assert!(mailbox.has_unsaved() && mailbox.needs(NOW).flush && !mailbox.needs(NOW).run);
     assert_eq!((mailbox.pending_from(), mailbox.low_water()), (4, 1));
     assert_eq!(mailbox.take_unsaved().len(), 3);
     assert_eq!((mailbox.has_unsaved(), mailbox.low_water()), (false, 3));
@@ -257,9 +258,9 @@ fn the_registry_is_told_at_once_and_after_a_failure_at_the_next_try() {
     assert_eq!(mailbox.wake_at(NOW), Some(NOW + Timing::default().outbox_retry));
     mailbox.reported((Delivery::Stream, None));
     assert_eq!(mailbox.wake_at(NOW), None);
-    assert_eq!(mailbox.last_sign(), None);
-    mailbox.note_sign(NOW);
-    assert_eq!(mailbox.last_sign(), Some(NOW));
+    assert_eq!(mailbox.last_presence(), None);
+    mailbox.note_presence(NOW);
+    assert_eq!(mailbox.last_presence(), Some(NOW));
 }
 
 #[test]

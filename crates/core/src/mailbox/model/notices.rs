@@ -46,7 +46,7 @@ fn notices_go_out_in_turn_and_one_that_fails_lets_the_others_go_first() {
     let again = retry + Timing::default().outbox_retry;
     assert_eq!(mailbox.next_notice(again).unwrap(), first);
     mailbox.notice_done(1);
-    assert_eq!(mailbox.next(again), Next::Rest);
+    assert_eq!(mailbox.next(again), Next::Idle);
 }
 
 #[test]

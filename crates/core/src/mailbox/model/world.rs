@@ -4,7 +4,7 @@ use super::steps::Step;
 use super::store::Store;
 use crate::Ms;
 use crate::mailbox::{
-    Configuration, Dedup, Draft, Key, Mailbox, Offering, SenderRef, Snapshot, Write, dedup,
+    ConfigureRequest, Dedup, Draft, Key, Mailbox, Offering, SenderRef, Snapshot, Write, dedup,
     transition,
 };
 use crate::outcome::{Answer, Outcome};
@@ -217,7 +217,7 @@ impl World {
         let owner = Owner::parse("dan").unwrap();
         match step {
             Step::Configure { generation, revision, endpoint } => {
-                let wish = Configuration {
+                let request = ConfigureRequest {
                     kind: None,
                     agent_id: agent_id(generation),
                     owner,
@@ -225,11 +225,11 @@ impl World {
                     endpoint: endpoint.then(|| "https://a.example/".to_owned()),
                     sets_endpoint: endpoint,
                 };
-                let Ok(needs_secret) = self.mailbox.needs_secret(&wish, false) else {
+                let Ok(needs_secret) = self.mailbox.needs_secret(&request, false) else {
                     return;
                 };
                 let secret = needs_secret.then(|| "sealed".to_owned());
-                let writes = self.mailbox.configure(wish, secret, self.now).unwrap();
+                let writes = self.mailbox.configure(request, secret, self.now).unwrap();
                 self.execute(writes);
             }
             Step::Close { generation, revision } => {
