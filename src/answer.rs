@@ -7,7 +7,6 @@ use worker::{Headers, Response};
 /// The answer of a handler.
 pub type Handled = Result<Response, ApiError>;
 
-/// A JSON answer.
 pub fn json(status: u16, value: &impl Serialize) -> Handled {
     text(status, serde_json::to_string(value)?)
 }

@@ -45,7 +45,6 @@ pub fn caller(hash: &[u8; 32], now: Ms) -> Option<Rc<Caller>> {
     CALLERS.with_borrow(|facts| facts.get(hash, now))
 }
 
-/// Remembers a caller.
 pub fn remember_caller(hash: [u8; 32], caller: Rc<Caller>, now: Ms) {
     CALLERS.with_borrow_mut(|facts| facts.put(hash, caller, now));
 }
@@ -60,7 +59,6 @@ pub fn holder(mailbox: &str, now: Ms) -> Option<Holder> {
     HOLDERS.with_borrow(|facts| facts.get(mailbox, now))
 }
 
-/// Remembers a holder.
 pub fn remember_holder(mailbox: String, holder: Holder, now: Ms) {
     HOLDERS.with_borrow_mut(|facts| facts.put(mailbox, holder, now));
 }

@@ -14,15 +14,10 @@ use worker::{Env, Request};
 /// The parts of a path that its pattern names.
 pub type Parts = Vec<(&'static str, String)>;
 
-/// One request.
 pub struct Context {
-    /// The request itself.
     pub request: Request,
-    /// Bindings.
     pub env: Env,
-    /// The operator's settings.
     pub settings: Rc<Settings>,
-    /// When it came in.
     pub now: Ms,
     url: String,
     parts: Parts,
@@ -55,12 +50,10 @@ impl Context {
         }
     }
 
-    /// The request's URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The database.
     pub fn db(&self) -> Result<&Db, ApiError> {
         if self.db.get().is_none() {
             let _ = self.db.set(Db::counting(&self.env, Rc::clone(&self.cost.d1))?);
@@ -88,7 +81,6 @@ impl Context {
         host(&self.url)
     }
 
-    /// For the log: the caller.
     pub fn note_caller(&self, token_id: &str) {
         self.cost.caller.replace(Some(token_id.to_owned()));
     }

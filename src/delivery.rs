@@ -22,13 +22,9 @@ const ANSWER_MAX: usize = 4096;
 /// answer was read: without this each push would open another one.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// A payload to be posted.
 pub struct Post {
-    /// The checked endpoint.
     pub url: String,
-    /// The `webhook-id`.
     pub id: String,
-    /// The JSON body.
     pub body: String,
     /// The secrets that sign, the newest first.
     pub secrets: Vec<Secret>,

@@ -9,7 +9,6 @@ use multiclaude_hybrid_protocol::error::{FieldError, Problem};
 use std::fmt::Display;
 use worker::{Headers, Response};
 
-/// A failed request.
 #[derive(Debug)]
 pub struct ApiError {
     /// The kind, which chooses the status.
@@ -75,13 +74,11 @@ impl ApiError {
         Self { errors, ..Self::new(ErrorCode::ValidationFailed, format!("{}.", list.join("; "))) }
     }
 
-    /// Wait before the next try.
     #[must_use]
     pub fn retry_after(self, secs: u32) -> Self {
         Self { retry_after_secs: Some(secs), ..self }
     }
 
-    /// The methods that are allowed.
     #[must_use]
     pub fn allow(self, methods: String) -> Self {
         Self { allow: Some(methods), ..self }
@@ -225,7 +222,6 @@ mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
 
-    /// The files below a directory.
     fn files(dir: &Path) -> Vec<PathBuf> {
         let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
         entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()

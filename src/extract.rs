@@ -108,7 +108,6 @@ impl FromRequest for Incarnation {
     }
 }
 
-/// A JSON body.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 

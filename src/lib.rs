@@ -80,7 +80,6 @@ fn start() {
     console_error_panic_hook::set_once();
 }
 
-/// Serves a request.
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::Result<Response> {
     let started = clock::now();

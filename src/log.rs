@@ -13,15 +13,11 @@ fn line(value: &serde_json::Value) {
     write(&value.to_string());
 }
 
-/// One answered request.
 pub struct Answered<'a> {
-    /// The method.
     pub method: &'a str,
     /// The route's pattern, not the path.
     pub route: &'a str,
-    /// The status answered.
     pub status: u16,
-    /// How long it took.
     pub ms: i64,
     /// The token's id.
     pub caller: Option<&'a str>,

@@ -11,7 +11,6 @@ use std::ops::RangeInclusive;
 /// Entries of a list unless asked otherwise, and at most.
 const LIMIT: (u32, u32) = (100, 500);
 
-/// The parameters of a request.
 pub struct Query(Vec<(String, String)>);
 
 /// A whole number of digits only (Rust's own parser accepts `+5`); a number that is too

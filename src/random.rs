@@ -3,7 +3,6 @@
 use crate::error::ApiError;
 use multiclaude_hybrid_protocol::ErrorCode;
 
-/// `N` random bytes.
 pub fn bytes<const N: usize>() -> Result<[u8; N], ApiError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
@@ -16,7 +15,6 @@ pub fn unit() -> f64 {
     worker::js_sys::Math::random()
 }
 
-/// A new request id.
 pub fn request_id() -> String {
     bytes::<12>().map_or_else(
         |_| ErrorCode::Internal.as_str().to_owned(),

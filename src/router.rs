@@ -18,17 +18,14 @@ type Handler = fn(Context) -> Pin<Box<dyn Future<Output = Handled>>>;
 
 /// Method, pattern of the canonical path, handler.
 pub struct Route {
-    /// The method.
     pub method: Method,
     /// The pattern; `{repo}` stands for `owner/repo`.
     pub pattern: &'static str,
-    /// The handler.
     pub handler: Handler,
 }
 
 macro_rules! routes {
     ($($method:ident $pattern:literal => $handler:path;)*) => {
-        /// Every route.
         pub const ROUTES: &[Route] = &[$(Route {
             method: Method::$method,
             pattern: $pattern,

@@ -15,7 +15,6 @@ use worker::Env;
 pub struct Settings {
     /// Plain `http` and loopback endpoints are open.
     pub allow_insecure: bool,
-    /// Every duration.
     pub timing: Timing,
     /// Seals webhook secrets.
     pub keys: KeyRing,

@@ -27,7 +27,6 @@ pub const OPEN_STREAM: &str = "x-open-stream";
 /// Header of an answer: the id to continue a list after.
 pub const NEXT: &str = "x-next";
 
-/// A command.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Command {
     /// Puts a configuration in force.
@@ -42,9 +41,7 @@ pub enum Command {
     },
     /// Ends the incarnation.
     Close {
-        /// The incarnation.
         agent_id: AgentId,
-        /// Its owner.
         owner: Owner,
         /// The tombstone's version.
         version: Version,
@@ -60,7 +57,6 @@ pub enum Command {
     List(List),
     /// One message, for sender and recipient.
     Receipt {
-        /// The caller.
         caller: Principal,
         /// The message's place.
         seq: u64,
@@ -69,7 +65,6 @@ pub enum Command {
     },
     /// The recipient's side reports how far a message has come.
     Report {
-        /// The caller.
         caller: Principal,
         /// The incarnation that it acts for, if it names one.
         agent_id: Option<AgentId>,
@@ -77,17 +72,14 @@ pub enum Command {
         seq: u64,
         /// The UUID of its id.
         uuid: String,
-        /// How far it has come.
         report: Report,
     },
     /// The number of pending messages.
     Waiting,
     /// Is the holder of this incarnation there?
     Held {
-        /// The incarnation.
         agent_id: AgentId,
     },
-    /// Sends `endpoint.test`.
     TestEndpoint,
 }
 
@@ -118,9 +110,7 @@ pub struct StoreMessage {
 /// The incarnation that sends.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SendingAgent {
-    /// Its name.
     pub name: AgentName,
-    /// The incarnation.
     pub id: AgentId,
     /// Whose agent it is; may see the receipt.
     pub owner: Owner,
@@ -129,28 +119,22 @@ pub struct SendingAgent {
 /// A client that opens a stream.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct OpenStream {
-    /// The caller.
     pub caller: Principal,
     /// The incarnation that it acts for, if it names one.
     pub agent_id: Option<AgentId>,
     /// The token's id: the stream ends with it.
     pub token_id: String,
-    /// When the token ends.
     pub token_ends: Option<Ms>,
 }
 
-/// Which messages to list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct List {
-    /// The caller.
     pub caller: Principal,
     /// The incarnation that it acts for, if it names one.
     pub agent_id: Option<AgentId>,
-    /// Only this status.
     pub status: Option<MessageStatus>,
     /// Only after this place.
     pub after: u64,
-    /// The most messages to list.
     pub limit: u32,
     /// How long an empty answer may be held, in ms.
     pub wait_ms: u64,
@@ -173,7 +157,6 @@ pub struct HeldAnswer {
 /// The answer to `Waiting`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct WaitingCount {
-    /// Pending messages.
     pub waiting: u64,
 }
 
@@ -181,7 +164,6 @@ pub struct WaitingCount {
 pub struct Answer {
     /// 200, or 201 for something new.
     pub status: u16,
-    /// The client's body, JSON.
     pub body: String,
     /// The id to continue a list after.
     pub next: Option<String>,

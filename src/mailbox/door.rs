@@ -21,7 +21,6 @@ pub fn mailbox_name(repo: &Repo, agent: &AgentName) -> String {
 }
 
 impl Door {
-    /// The mailbox of an agent.
     pub fn of(env: &Env, repo: &Repo, agent: &AgentName) -> worker::Result<Self> {
         env.durable_object("MAILBOX")?.get_by_name(&mailbox_name(repo, agent)).map(Self)
     }

@@ -54,9 +54,7 @@ pub struct Inner {
 /// A message that was just stored: its first push or offer need not read it.
 #[derive(Debug)]
 pub struct Fresh {
-    /// Its place.
     pub seq: u64,
-    /// The id of its pushes.
     pub push_id: String,
     /// The unchanging part of its wire form, as stored.
     pub head: String,
@@ -200,7 +198,6 @@ impl Inner {
         answer
     }
 
-    /// The operator's settings.
     pub(super) fn settings(&self) -> Result<Rc<Settings>, Refused> {
         settings::get(&self.env).map_err(Refused::broken)
     }

@@ -4,7 +4,7 @@
 //! is still the same, so concurrent changes never overwrite each other.
 
 use super::audit::{self, Entry};
-use super::db::{Bind, Db};
+use super::db::{Db, binds};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::registry::{self, Row, Version};
@@ -43,7 +43,7 @@ const ROW: &str = concat!(
 /// The row of a name, a tombstone included.
 pub async fn get(db: &Db, repo: &Repo, name: &AgentName) -> Result<Option<Row>, ApiError> {
     let sql = format!("SELECT {ROW} AS row FROM agents WHERE repo = ?1 AND name = ?2");
-    db.first(&sql, &[Bind::Text(repo.as_str()), Bind::Text(name.as_str())]).await
+    db.first(&sql, &binds! { repo.as_str(), name.as_str() }).await
 }
 
 /// Writes `next`, with its entry in the audit log, if the row is still `before` (none: no
@@ -84,60 +84,35 @@ pub async fn replace(
         before.map_or(Ok(String::new()), |row| serde_json::to_string(&row.agent.metadata))?;
     let change = db.prepare(
         SQL,
-        &[
-            Bind::Text(agent.repo.as_str()),
-            Bind::Text(agent.name.as_str()),
-            Bind::Text(agent.id.as_str()),
-            Bind::Text(&agent.r#type),
-            Bind::Text(agent.location.as_str()),
-            Bind::Text(agent.owner.as_str()),
-            Bind::Text(agent.status.as_str()),
-            Bind::Text(&agent.endpoint),
-            Bind::Text(agent.delivery.as_str()),
-            Bind::Maybe(agent.delivery_reason.as_deref()),
-            Bind::Maybe(agent.instance.as_deref()),
-            Bind::Text(&serde_json::to_string(&agent.metadata)?),
-            Bind::Int(agent.last_seen.0),
-            Bind::Int(agent.created_at.0),
-            Bind::Int(next.version.generation.into()),
-            Bind::Int(next.version.revision.into()),
-            Bind::Maybe(deleted_at.as_deref()),
-            Bind::Int(version.generation.into()),
-            Bind::Int(version.revision.into()),
-            Bind::Int(last_seen),
-            Bind::Text(status),
-            Bind::Text(&old_metadata),
-        ],
+        &binds! {
+            agent.repo.as_str(), agent.name.as_str(), agent.id.as_str(), &agent.r#type,
+            agent.location.as_str(), agent.owner.as_str(), agent.status.as_str(), &agent.endpoint,
+            agent.delivery.as_str(), agent.delivery_reason.as_deref(), agent.instance.as_deref(),
+            &serde_json::to_string(&agent.metadata)?, agent.last_seen.0, agent.created_at.0,
+            next.version.generation, next.version.revision, deleted_at.as_deref(),
+            version.generation, version.revision, last_seen, status, &old_metadata,
+        },
     )?;
-    let changed: Option<u32> = audit::recorded(db, change, entry).await?;
-    Ok(changed.is_some())
+    audit::applied(db, change, entry).await
 }
 
 /// Notes that the incarnation of `row` was seen, unless its row was replaced.
 async fn touch(db: &Db, row: &Row, seen: Ms, entry: Option<&Entry>) -> Result<bool, ApiError> {
     let sql = "UPDATE agents SET last_seen = max(last_seen, ?5) WHERE repo = ?1 AND name = ?2 \
          AND generation = ?3 AND revision = ?4 AND deleted_at IS NULL RETURNING '1' AS row";
-    let binds = [
-        Bind::Text(row.agent.repo.as_str()),
-        Bind::Text(row.agent.name.as_str()),
-        Bind::Int(row.version.generation.into()),
-        Bind::Int(row.version.revision.into()),
-        Bind::Int(seen),
-    ];
-    let changed: Option<u32> = audit::recorded(db, db.prepare(sql, &binds)?, entry).await?;
-    Ok(changed.is_some())
+    let binds = binds! {
+        row.agent.repo.as_str(), row.agent.name.as_str(), row.version.generation,
+        row.version.revision, seen,
+    };
+    audit::applied(db, db.prepare(sql, &binds)?, entry).await
 }
 
-/// The filter of a list.
 #[derive(Debug, Default)]
 pub struct Filter {
-    /// Only this type.
     pub r#type: Option<String>,
-    /// Only this location.
     pub location: Option<Location>,
     /// Only this status, as reported.
     pub status: Option<AgentStatus>,
-    /// Only this owner's.
     pub owner: Option<String>,
 }
 
@@ -169,25 +144,16 @@ pub async fn list(
          coalesce('[' || group_concat({LISTED}, ',' ORDER BY name) || ']', '[]')) AS row \
          FROM sized WHERE place <= ?8 AND before <= {PAGE_BYTES}"
     );
-    let binds = [
-        Bind::Text(repo.as_str()),
-        Bind::Text(after),
-        Bind::Maybe(filter.r#type.as_deref()),
-        Bind::Maybe(filter.location.map(Location::as_str)),
-        Bind::Maybe(filter.owner.as_deref()),
-        Bind::Maybe(filter.status.map(AgentStatus::as_str)),
-        Bind::Int(unseen_before),
-        Bind::Int(limit.into()),
-    ];
-    let page: Option<(Option<String>, String)> = db.first(&sql, &binds).await?;
-    let (next, items) = page.unwrap_or((None, "[]".to_owned()));
-    Ok((items, next))
+    let binds = binds! {
+        repo.as_str(), after, filter.r#type.as_deref(), filter.location.map(Location::as_str),
+        filter.owner.as_deref(), filter.status.map(AgentStatus::as_str), unseen_before, limit,
+    };
+    db.page(&sql, &binds).await
 }
 
 /// The holder of a name.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Holder {
-    /// The incarnation.
     pub id: AgentId,
     /// Whose agent it is.
     pub owner: Owner,
@@ -197,7 +163,7 @@ pub struct Holder {
 pub async fn holder(db: &Db, repo: &Repo, name: &AgentName) -> Result<Option<Holder>, ApiError> {
     let sql = "SELECT json_object('id', id, 'owner', owner) AS row FROM agents \
          WHERE repo = ?1 AND name = ?2 AND deleted_at IS NULL";
-    let binds = [Bind::Text(repo.as_str()), Bind::Text(name.as_str())];
+    let binds = binds! { repo.as_str(), name.as_str() };
     db.first(sql, &binds).await
 }
 
@@ -209,14 +175,9 @@ pub async fn mark_closed(
     version: Version,
 ) -> Result<(), ApiError> {
     let sql = "UPDATE agents SET closing = 0 \
-         WHERE repo = ?1 AND name = ?2 AND generation = ?3 AND revision = ?4 RETURNING '1' AS row";
-    let binds = [
-        Bind::Text(repo.as_str()),
-        Bind::Text(name.as_str()),
-        Bind::Int(version.generation.into()),
-        Bind::Int(version.revision.into()),
-    ];
-    db.changes(sql, &binds).await.map(|_| ())
+         WHERE repo = ?1 AND name = ?2 AND generation = ?3 AND revision = ?4";
+    let binds = binds! { repo.as_str(), name.as_str(), version.generation, version.revision };
+    db.execute(sql, &binds).await
 }
 
 /// Tombstones older than `before` whose mailbox may still be open.
@@ -225,16 +186,14 @@ pub async fn pending_close(db: &Db, before: Ms, limit: u32) -> Result<Vec<Row>, 
         "SELECT json_group_array({ROW}) AS row FROM (SELECT * FROM agents \
          WHERE closing = 1 AND deleted_at <= ?1 ORDER BY deleted_at LIMIT ?2)"
     );
-    let binds = [Bind::Int(before), Bind::Int(limit.into())];
+    let binds = binds! { before, limit };
     Ok(db.first(&sql, &binds).await?.unwrap_or_default())
 }
 
 /// An incarnation and its name.
 #[derive(Debug, Deserialize)]
 pub struct Named {
-    /// Its name.
     pub name: AgentName,
-    /// The incarnation.
     pub id: AgentId,
 }
 
@@ -249,6 +208,6 @@ pub async fn agent_of_type(
     let sql = "SELECT json_object('name', name, 'id', id) AS row FROM agents WHERE repo = ?1 \
          AND type = ?2 AND owner = ?3 AND deleted_at IS NULL \
          ORDER BY delivery = 'stream' DESC, last_seen DESC LIMIT 1";
-    let binds = [Bind::Text(repo.as_str()), Bind::Text(r#type), Bind::Text(owner.as_str())];
+    let binds = binds! { repo.as_str(), r#type, owner.as_str() };
     db.first(sql, &binds).await
 }

@@ -3,7 +3,7 @@
 //! An entry is written in one batch with its change, and only if that changed a row: there
 //! is no change without an entry, and no entry without a change.
 
-use super::db::{Bind, Db};
+use super::db::{Db, binds};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_protocol::audit::{ActorKind, AuditAction};
@@ -25,19 +25,14 @@ pub enum Source {
 /// An entry to be written.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// Its id.
     pub id: AuditId,
-    /// The time of the change.
     pub at: Ms,
     /// The repo; empty for tokens.
     pub repo: String,
     /// The token's id, or the callback's `webhook-id`.
     pub token_id: String,
-    /// The kind of caller.
     pub kind: ActorKind,
-    /// The principal.
     pub owner: String,
-    /// The action.
     pub action: AuditAction,
     /// The id or name of the changed thing.
     pub subject: String,
@@ -67,18 +62,11 @@ impl Entry {
         );
         db.prepare(
             &sql,
-            &[
-                Bind::Text(self.id.as_str()),
-                Bind::Text(&self.repo),
-                Bind::Int(self.at),
-                Bind::Text(&self.token_id),
-                Bind::Text(self.kind.as_str()),
-                Bind::Text(&self.owner),
-                Bind::Text(self.action.as_str()),
-                Bind::Text(&self.subject),
-                Bind::Maybe(self.detail.as_deref()),
-                Bind::Maybe(self.scopes.as_deref()),
-            ],
+            &binds! {
+                self.id.as_str(), &self.repo, self.at, &self.token_id, self.kind.as_str(),
+                &self.owner, self.action.as_str(), &self.subject, self.detail.as_deref(),
+                self.scopes.as_deref(),
+            },
         )
     }
 }
@@ -91,6 +79,15 @@ pub(super) async fn recorded<T: DeserializeOwned>(
     entry: Option<&Entry>,
 ) -> Result<Option<T>, ApiError> {
     recorded_after(db, None, change, entry).await
+}
+
+/// The same; returns whether the change has changed a row.
+pub(super) async fn applied(
+    db: &Db,
+    change: D1PreparedStatement,
+    entry: Option<&Entry>,
+) -> Result<bool, ApiError> {
+    Ok(recorded::<u32>(db, change, entry).await?.is_some())
 }
 
 /// The same, with another statement before it in the batch.
@@ -129,22 +126,17 @@ pub async fn list(
          AS row FROM page";
     let account = repo.as_str().split('/').next().unwrap_or_default();
     let whole_account = format!("{account}/*");
-    let binds = [
-        Bind::Text(repo.as_str()),
-        Bind::Text(&whole_account),
+    let binds = binds! {
+        repo.as_str(), &whole_account,
         // Above every id.
-        Bind::Text(before.unwrap_or("aud_g")),
-        Bind::Int(limit.into()),
-        Bind::Int(all_tokens.into()),
-    ];
-    let page: Option<(Option<String>, String)> = db.first(sql, &binds).await?;
-    let (next, items) = page.unwrap_or((None, "[]".to_owned()));
-    Ok((items, next))
+        before.unwrap_or("aud_g"), limit, all_tokens,
+    };
+    db.page(sql, &binds).await
 }
 
 /// Deletes at most 500 entries that are older than `before`.
 pub async fn purge(db: &Db, before: &AuditId) -> Result<(), ApiError> {
-    let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id < ?1 ORDER BY id LIMIT 500) \
-         RETURNING '1' AS row";
-    db.changes(sql, &[Bind::Text(before.as_str())]).await.map(|_| ())
+    let sql =
+        "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id < ?1 ORDER BY id LIMIT 500)";
+    db.execute(sql, &binds! { before.as_str() }).await
 }

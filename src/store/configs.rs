@@ -1,7 +1,7 @@
 //! The table `configs`.
 
 use super::audit::{self, Entry};
-use super::db::{Bind, Db};
+use super::db::{Db, binds};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::secrets::HeldSecret;
@@ -27,7 +27,7 @@ pub async fn get(db: &Db, repo: &Repo) -> Result<Stored, ApiError> {
            'remote_agents', json(remote_agents), 'spawn_endpoint', spawn_endpoint, \
            'max_spawns_per_minute', max_spawns_per_minute, 'max_workers', max_workers, \
            'encrypt', encrypt)) AS row FROM configs WHERE repo = ?1";
-    let found = db.first(sql, &[Bind::Text(repo.as_str())]).await?;
+    let found = db.first(sql, &binds! { repo.as_str() }).await?;
     Ok(found.unwrap_or_else(|| Stored {
         config: HybridConfig::default_of(repo.clone()),
         version: 0,
@@ -54,35 +54,26 @@ pub async fn replace(
     let config = &next.config;
     let change = db.prepare(
         sql,
-        &[
-            Bind::Text(config.repo.as_str()),
-            Bind::Int(next.version.into()),
-            Bind::Int(config.enabled.into()),
-            Bind::Text(&serde_json::to_string(&config.remote_agents)?),
-            Bind::Text(&config.spawn_endpoint),
-            Bind::Text(&serde_json::to_string(&next.secrets)?),
-            Bind::Int(config.max_spawns_per_minute.into()),
-            Bind::Int(config.max_workers.into()),
-            Bind::Maybe(config.encrypt.map(Encrypt::as_str)),
-            Bind::Int(now),
-            Bind::Int(before.into()),
-        ],
+        &binds! {
+            config.repo.as_str(), next.version, config.enabled,
+            &serde_json::to_string(&config.remote_agents)?, &config.spawn_endpoint,
+            &serde_json::to_string(&next.secrets)?, config.max_spawns_per_minute,
+            config.max_workers, config.encrypt.map(Encrypt::as_str), now, before,
+        },
     )?;
-    let changed: Option<u32> = audit::recorded(db, change, Some(entry)).await?;
-    Ok(changed.is_some())
+    audit::applied(db, change, Some(entry)).await
 }
 
 /// Repos whose configuration is not confirmed by the mailbox that pushes.
 pub async fn unconfirmed(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Repo>, ApiError> {
     let sql = "SELECT json_group_array(repo) AS row FROM (SELECT repo FROM configs \
          WHERE version <> pushing_version AND (?1 IS NULL OR repo = ?1) ORDER BY random() LIMIT ?2)";
-    let binds = [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())];
+    let binds = binds! { repo.map(Repo::as_str), limit };
     Ok(db.first(sql, &binds).await?.unwrap_or_default())
 }
 
 /// Notes that the mailbox that pushes has this version.
 pub async fn confirmed(db: &Db, repo: &Repo, version: u32) -> Result<(), ApiError> {
-    let sql = "UPDATE configs SET pushing_version = ?2 WHERE repo = ?1 AND pushing_version < ?2 \
-         RETURNING '1' AS row";
-    db.changes(sql, &[Bind::Text(repo.as_str()), Bind::Int(version.into())]).await.map(|_| ())
+    let sql = "UPDATE configs SET pushing_version = ?2 WHERE repo = ?1 AND pushing_version < ?2";
+    db.execute(sql, &binds! { repo.as_str(), version }).await
 }

@@ -14,25 +14,43 @@ pub struct Db {
     statements: Rc<Cell<u32>>,
 }
 
-/// A value to bind.
-pub enum Bind<'a> {
-    /// A text.
-    Text(&'a str),
-    /// A text, or nothing.
-    Maybe(Option<&'a str>),
-    /// A whole number below 2^53, the limit of D1.
-    Int(i64),
+/// A value to bind: a text, or a whole number below 2^53, the limit of D1.
+pub trait Bind {
+    /// The value as D1 takes it.
+    fn bind(self) -> JsValue;
 }
 
-impl From<&Bind<'_>> for JsValue {
-    fn from(bind: &Bind<'_>) -> Self {
-        match bind {
-            Bind::Text(text) | Bind::Maybe(Some(text)) => Self::from_str(text),
-            Bind::Maybe(None) => Self::NULL,
-            Bind::Int(number) => Self::from_f64(*number as f64),
+macro_rules! bind_as {
+    ($($type:ty: |$value:ident| $js:expr;)*) => {$(
+        impl Bind for $type {
+            fn bind(self) -> JsValue {
+                let $value = self;
+                $js
+            }
         }
+    )*};
+}
+bind_as! {
+    &str: |text| JsValue::from_str(text);
+    &String: |text| JsValue::from_str(text);
+    i64: |number| JsValue::from_f64(number as f64);
+    u32: |number| JsValue::from_f64(number.into());
+    bool: |flag| JsValue::from_f64(flag.into());
+}
+
+impl<T: Bind> Bind for Option<T> {
+    fn bind(self) -> JsValue {
+        self.map_or(JsValue::NULL, T::bind)
     }
 }
+
+/// The values for `?1`, `?2`, …, in this order.
+macro_rules! binds {
+    ($($value:expr),* $(,)?) => {
+        [$($crate::store::db::Bind::bind($value)),*]
+    };
+}
+pub(super) use binds;
 
 /// The one column that is read.
 #[derive(Deserialize)]
@@ -50,7 +68,6 @@ fn unavailable(cause: worker::Error) -> ApiError {
 }
 
 impl Db {
-    /// The database of this environment.
     pub fn new(env: &Env) -> Result<Self, ApiError> {
         Self::counting(env, Rc::default())
     }
@@ -64,31 +81,45 @@ impl Db {
     pub(super) fn prepare(
         &self,
         sql: &str,
-        binds: &[Bind<'_>],
+        binds: &[JsValue],
     ) -> Result<D1PreparedStatement, ApiError> {
         self.statements.set(self.statements.get() + 1);
-        let binds: Vec<_> = binds.iter().map(JsValue::from).collect();
-        self.d1.prepare(sql).bind(&binds).map_err(unavailable)
+        self.d1.prepare(sql).bind(binds).map_err(unavailable)
     }
 
-    async fn row(&self, sql: &str, binds: &[Bind<'_>]) -> Result<Option<String>, ApiError> {
+    async fn row(&self, sql: &str, binds: &[JsValue]) -> Result<Option<String>, ApiError> {
         let statement = self.prepare(sql, binds)?;
         statement.first::<String>(Some("row")).await.map_err(unavailable)
     }
 
-    /// The first row.
     pub(super) async fn first<T: DeserializeOwned>(
         &self,
         sql: &str,
-        binds: &[Bind<'_>],
+        binds: &[JsValue],
     ) -> Result<Option<T>, ApiError> {
         parse(self.row(sql, binds).await?)
     }
 
-    /// Executes a statement that ends with `RETURNING '1' AS row`; true if it
-    /// changed a row.
-    pub(super) async fn changes(&self, sql: &str, binds: &[Bind<'_>]) -> Result<bool, ApiError> {
+    /// Does this find, or change and return, a row?
+    pub(super) async fn has_row(&self, sql: &str, binds: &[JsValue]) -> Result<bool, ApiError> {
         Ok(self.row(sql, binds).await?.is_some())
+    }
+
+    /// Executes a statement that returns no row.
+    pub(super) async fn execute(&self, sql: &str, binds: &[JsValue]) -> Result<(), ApiError> {
+        self.prepare(sql, binds)?.run().await.map(|_| ()).map_err(unavailable)
+    }
+
+    /// A page of a list: its items as a JSON array, and the cursor of the next page, if there
+    /// is one. The row is the array of the cursor and the items.
+    pub(super) async fn page(
+        &self,
+        sql: &str,
+        binds: &[JsValue],
+    ) -> Result<(String, Option<String>), ApiError> {
+        let page: Option<(Option<String>, String)> = self.first(sql, binds).await?;
+        let (next, items) = page.unwrap_or((None, "[]".to_owned()));
+        Ok((items, next))
     }
 
     /// Executes the statements as one batch, which is atomic; the first row of the

@@ -1,6 +1,6 @@
 //! The columns of `agents` about presence: `delivery`, `last_seen`, and heartbeats.
 
-use super::db::{Bind, Db};
+use super::db::{Db, binds};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_protocol::agent::Delivery;
@@ -18,16 +18,11 @@ pub async fn set_delivery(
 ) -> Result<(), ApiError> {
     let sql = "UPDATE agents SET delivery = ?4, delivery_reason = ?5, \
          last_seen = max(last_seen, ?6) \
-         WHERE repo = ?1 AND name = ?2 AND id = ?3 RETURNING '1' AS row";
-    let binds = [
-        Bind::Text(repo.as_str()),
-        Bind::Text(name.as_str()),
-        Bind::Text(id.as_str()),
-        Bind::Text(delivery.as_str()),
-        Bind::Maybe(reason),
-        Bind::Int(seen.unwrap_or(0)),
-    ];
-    db.changes(sql, &binds).await.map(|_| ())
+         WHERE repo = ?1 AND name = ?2 AND id = ?3";
+    let binds = binds! {
+        repo.as_str(), name.as_str(), id.as_str(), delivery.as_str(), reason, seen.unwrap_or(0),
+    };
+    db.execute(sql, &binds).await
 }
 
 /// Notes that the holder of this incarnation was there, unless that was noted after
@@ -41,15 +36,9 @@ pub async fn set_seen(
     before: Ms,
 ) -> Result<(), ApiError> {
     let sql = "UPDATE agents SET last_seen = ?4 WHERE repo = ?1 AND name = ?2 AND id = ?3 \
-         AND deleted_at IS NULL AND last_seen <= ?5 RETURNING '1' AS row";
-    let binds = [
-        Bind::Text(repo.as_str()),
-        Bind::Text(name.as_str()),
-        Bind::Text(id.as_str()),
-        Bind::Int(seen),
-        Bind::Int(before),
-    ];
-    db.changes(sql, &binds).await.map(|_| ())
+         AND deleted_at IS NULL AND last_seen <= ?5";
+    let binds = binds! { repo.as_str(), name.as_str(), id.as_str(), seen, before };
+    db.execute(sql, &binds).await
 }
 
 /// Applies the heartbeats of a machine: one batch of two statements, which writes only the
@@ -86,14 +75,8 @@ pub async fn heartbeats(
          FROM {BEATS} AS beat LEFT JOIN agents ON agents.repo = ?2 AND agents.name = beat.name"
     );
     let json = serde_json::to_string(beats)?;
-    let update_binds = [
-        Bind::Text(&json),
-        Bind::Text(repo.as_str()),
-        Bind::Maybe(owner),
-        Bind::Int(now),
-        Bind::Int(now - grain),
-    ];
-    let answer_binds = [Bind::Text(&json), Bind::Text(repo.as_str()), Bind::Maybe(owner)];
+    let update_binds = binds! { &json, repo.as_str(), owner, now, now - grain };
+    let answer_binds = binds! { &json, repo.as_str(), owner };
     let statements = vec![db.prepare(&update, &update_binds)?, db.prepare(&answer, &answer_binds)?];
     let results = db.batch_text(statements, 1).await?;
     Ok(results.unwrap_or_else(|| "[]".to_owned()))

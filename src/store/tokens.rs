@@ -1,7 +1,7 @@
 //! The tables `tokens` and `principals`.
 
 use super::audit::{self, Entry};
-use super::db::{Bind, Db};
+use super::db::{Db, binds};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_protocol::TokenId;
@@ -24,16 +24,15 @@ fn hex(hash: &[u8; 32]) -> String {
     })
 }
 
-/// The token with this hash.
 pub async fn find(db: &Db, hash: &[u8; 32]) -> Result<Option<Token>, ApiError> {
     let sql = format!("SELECT {WIRE} AS row FROM tokens WHERE hash = ?1");
-    db.first(&sql, &[Bind::Text(&hex(hash))]).await
+    db.first(&sql, &binds! { &hex(hash) }).await
 }
 
 /// Does a token with this id exist?
 pub async fn exists(db: &Db, id: &str) -> Result<bool, ApiError> {
     let sql = "SELECT '1' AS row FROM tokens WHERE id = ?1";
-    db.changes(sql, &[Bind::Text(id)]).await
+    db.has_row(sql, &binds! { id }).await
 }
 
 /// Stores a token; `false` if its owner is a principal of the other kind, or the token
@@ -49,34 +48,24 @@ pub async fn insert(
     entry: &Entry,
 ) -> Result<bool, ApiError> {
     if token.kind != TokenKind::Admin {
-        let sql = "INSERT INTO principals (owner, kind) VALUES (?1, ?2) ON CONFLICT DO NOTHING \
-             RETURNING '1' AS row";
-        db.changes(sql, &[Bind::Text(token.owner.as_str()), Bind::Text(token.kind.as_str())])
-            .await?;
+        let sql = "INSERT INTO principals (owner, kind) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+        db.execute(sql, &binds! { token.owner.as_str(), token.kind.as_str() }).await?;
     }
     let sql = "INSERT INTO tokens (id, hash, kind, owner, repos, description, created_at, expires_at, \
          created_by) \
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, CAST(?8 AS INTEGER), ?9 \
          WHERE (?3 = 'admin' OR EXISTS (SELECT 1 FROM principals WHERE owner = ?4 AND kind = ?3)) \
-         AND (?9 = 'tok_admin' OR EXISTS (SELECT 1 FROM tokens WHERE id = ?9)) \
-         RETURNING '1' AS row";
+         AND (?9 = 'tok_admin' OR EXISTS (SELECT 1 FROM tokens WHERE id = ?9))";
     let expires_at = token.expires_at.map(|time| time.0.to_string());
     let change = db.prepare(
         sql,
-        &[
-            Bind::Text(token.id.as_str()),
-            Bind::Text(&hex(hash)),
-            Bind::Text(token.kind.as_str()),
-            Bind::Text(token.owner.as_str()),
-            Bind::Text(&serde_json::to_string(&token.repos)?),
-            Bind::Maybe(token.description.as_deref()),
-            Bind::Int(token.created_at.0),
-            Bind::Maybe(expires_at.as_deref()),
-            Bind::Maybe(token.created_by.as_deref()),
-        ],
+        &binds! {
+            token.id.as_str(), &hex(hash), token.kind.as_str(), token.owner.as_str(),
+            &serde_json::to_string(&token.repos)?, token.description.as_deref(),
+            token.created_at.0, expires_at.as_deref(), token.created_by.as_deref(),
+        },
     )?;
-    let changed: Option<u32> = audit::recorded(db, change, Some(entry)).await?;
-    Ok(changed.is_some())
+    audit::applied(db, change, Some(entry)).await
 }
 
 /// Tokens by id, at most `limit`, after the given one: a JSON array, and the
@@ -88,16 +77,13 @@ pub async fn list(db: &Db, limit: u32, after: &str) -> Result<(String, Option<St
          SELECT json_array(iif((SELECT count(*) FROM found) > ?2, max(id), NULL), \
          coalesce('[' || group_concat({WIRE}, ',' ORDER BY id) || ']', '[]')) AS row FROM page"
     );
-    let page: Option<(Option<String>, String)> =
-        db.first(&sql, &[Bind::Text(after), Bind::Int(limit.into())]).await?;
-    let (next, items) = page.unwrap_or((None, "[]".to_owned()));
-    Ok((items, next))
+    db.page(&sql, &binds! { after, limit }).await
 }
 
 /// Revokes a token; `false` if there is none with this id.
 pub async fn delete(db: &Db, id: &TokenId, entry: &Entry) -> Result<bool, ApiError> {
     let sql = "DELETE FROM tokens WHERE id = ?1 RETURNING '1' AS row";
-    let delete = db.prepare(sql, &[Bind::Text(id.as_str())])?;
+    let delete = db.prepare(sql, &binds! { id.as_str() })?;
     // The entry comes first: it names the repos that the token covered.
     let deleted: Option<u32> = db.batch(vec![entry.prepare(db)?, delete], 1).await?;
     Ok(deleted.is_some())
@@ -106,6 +92,6 @@ pub async fn delete(db: &Db, id: &TokenId, entry: &Entry) -> Result<bool, ApiErr
 /// Notes that a token was used, unless that was noted since `not_since`.
 pub async fn touch(db: &Db, id: &str, now: Ms, not_since: Ms) -> Result<(), ApiError> {
     let sql = "UPDATE tokens SET last_used_at = ?2 \
-         WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at <= ?3) RETURNING '1' AS row";
-    db.changes(sql, &[Bind::Text(id), Bind::Int(now), Bind::Int(not_since)]).await.map(|_| ())
+         WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at <= ?3)";
+    db.execute(sql, &binds! { id, now, not_since }).await
 }

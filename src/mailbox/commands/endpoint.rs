@@ -62,7 +62,6 @@ impl Inner {
         Ok(())
     }
 
-    /// Is this the newest secret?
     fn signs_with(&self, secret: &Secret, settings: &Settings) -> bool {
         let secrets = self.secrets(settings);
         secrets.is_ok_and(|secrets| secrets.first() == Some(secret))

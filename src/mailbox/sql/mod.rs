@@ -120,9 +120,7 @@ pub struct Sql {
 pub struct Found {
     /// The UUID of its id.
     pub uuid: String,
-    /// The incarnation it is for.
     pub generation: u32,
-    /// Its status.
     pub status: MessageStatus,
     /// Is it proven that the agent received it?
     pub seen: bool,
@@ -132,18 +130,15 @@ pub struct Found {
     pub sender_owner: Option<String>,
 }
 
-/// One page of a list.
 #[derive(Debug)]
 pub struct Page {
     /// A JSON array.
     pub items: String,
-    /// How many there are.
     pub count: u32,
     /// The place of the last one, if more follow.
     pub next: Option<u64>,
 }
 
-/// A remembered idempotency key.
 #[derive(Debug, Deserialize)]
 pub struct Key {
     /// The content that it was used for.
@@ -190,7 +185,6 @@ fn maybe(value: Option<String>) -> SqlStorageValue {
 }
 
 impl Sql {
-    /// The database of this object.
     pub fn new(storage: SqlStorage) -> Self {
         Self { storage, rows: Cell::new(0) }
     }
@@ -250,7 +244,6 @@ impl Sql {
         Ok(true)
     }
 
-    /// Makes the tables.
     pub fn create(&self) -> Result<(), Refused> {
         self.run(SCHEMA, vec![])
     }

@@ -13,7 +13,6 @@ use worker::SqlStorageValue;
 const PAGE_BYTES: u32 = 1024 * 1024;
 
 impl Sql {
-    /// A message's row.
     pub fn find(&self, at: u64) -> Result<Option<Found>, Refused> {
         self.json(
             concat!(
@@ -28,7 +27,6 @@ impl Sql {
         )
     }
 
-    /// A message's wire form.
     pub fn message(&self, at: u64) -> Result<Option<String>, Refused> {
         self.text(&format!("SELECT {MESSAGE} FROM messages WHERE seq = ?"), vec![seq(at)])
     }

@@ -69,14 +69,12 @@ impl Live {
     }
 }
 
-/// The attachment of a socket.
 pub(super) fn attachment(socket: &WebSocket) -> Option<Attachment> {
     let socket: &worker::web_sys::WebSocket = socket.as_ref();
     let text = socket.deserialize_attachment().ok()?.as_string()?;
     serde_json::from_str(&text).ok()
 }
 
-/// Closes it.
 pub(super) fn end(socket: &WebSocket, ending: Ending) {
     let (code, reason) = ending.code();
     // It may be closed already.

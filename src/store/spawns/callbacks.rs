@@ -5,7 +5,7 @@ use super::row::{Row, sql};
 use super::runners;
 use crate::error::ApiError;
 use crate::store::audit::Entry;
-use crate::store::db::{Bind, Db};
+use crate::store::db::{Db, binds};
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::callback::{Callback, Event};
@@ -42,20 +42,14 @@ pub async fn take(
     );
     let update = db.prepare(
         &sql,
-        &[
-            Bind::Text(callback.id.as_str()),
-            Bind::Text(repo.as_str()),
-            Bind::Text(callback.event.status().as_str()),
-            Bind::Text(HOLDER),
-            Bind::Int(now + callback.lease_secs * timing.second),
-            Bind::Maybe(callback.worker_name.as_ref().map(AgentName::as_str)),
-            Bind::Int(now),
-            Bind::Maybe(callback.summary.as_deref()),
-            Bind::Maybe(callback.failure_reason.as_deref()),
-            Bind::Text(webhook_id),
+        &binds! {
+            callback.id.as_str(), repo.as_str(), callback.event.status().as_str(), HOLDER,
+            now + callback.lease_secs * timing.second,
+            callback.worker_name.as_ref().map(AgentName::as_str), now,
+            callback.summary.as_deref(), callback.failure_reason.as_deref(), webhook_id,
             // A pending request can be started or refused.
-            Bind::Int(matches!(callback.event, Event::Started | Event::Failed).into()),
-        ],
+            matches!(callback.event, Event::Started | Event::Failed),
+        },
     )?;
     let mut statements = vec![update];
     if let Some(entry) = entry {
@@ -66,15 +60,8 @@ pub async fn take(
     }
     let note = "INSERT INTO callbacks (repo, id, at) SELECT ?1, ?2, ?3 FROM spawns \
          WHERE id = ?4 AND callback = ?2 ON CONFLICT DO NOTHING";
-    let note = db.prepare(
-        note,
-        &[
-            Bind::Text(repo.as_str()),
-            Bind::Text(webhook_id),
-            Bind::Int(now),
-            Bind::Text(callback.id.as_str()),
-        ],
-    )?;
+    let note =
+        db.prepare(note, &binds! { repo.as_str(), webhook_id, now, callback.id.as_str() })?;
     statements.push(note);
     db.batch(statements, 0).await
 }
@@ -82,12 +69,12 @@ pub async fn take(
 /// Was this callback received already?
 pub async fn taken(db: &Db, repo: &Repo, webhook_id: &str) -> Result<bool, ApiError> {
     let sql = "SELECT '1' AS row FROM callbacks WHERE repo = ?1 AND id = ?2";
-    db.changes(sql, &[Bind::Text(repo.as_str()), Bind::Text(webhook_id)]).await
+    db.has_row(sql, &binds! { repo.as_str(), webhook_id }).await
 }
 
 /// Deletes at most 500 callbacks that were received before `before`.
 pub async fn purge(db: &Db, before: Ms) -> Result<(), ApiError> {
     let sql = "DELETE FROM callbacks WHERE (repo, id) IN (SELECT repo, id FROM callbacks \
-         WHERE at < ?1 LIMIT 500) RETURNING '1' AS row";
-    db.changes(sql, &[Bind::Int(before)]).await.map(|_| ())
+         WHERE at < ?1 LIMIT 500)";
+    db.execute(sql, &binds! { before }).await
 }

@@ -5,7 +5,7 @@ use super::row::{Row, sql};
 use super::{logs, runners};
 use crate::error::ApiError;
 use crate::store::audit::{self, Entry};
-use crate::store::db::{Bind, Db};
+use crate::store::db::{Db, binds};
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::lease::{
     CLAIMS_MAX, REASON_NEVER_STARTED, REASON_RUNNER_LOST, Updated,
@@ -21,9 +21,8 @@ pub async fn expire(
     now: Ms,
     timing: &Timing,
 ) -> Result<bool, ApiError> {
-    let binds =
-        [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(now), Bind::Int(now - timing.lost_runner)];
-    db.changes(&expire_sql(), &binds).await
+    let binds = binds! { repo.map(Repo::as_str), now, now - timing.lost_runner };
+    db.has_row(&expire_sql(), &binds).await
 }
 
 /// The rule of `lease::expire` as a statement.
@@ -49,7 +48,6 @@ fn expire_sql() -> String {
 
 /// A claim to be granted.
 pub struct Grant<'a> {
-    /// `owner/repo`.
     pub repo: &'a Repo,
     /// The labels that the runner has.
     pub labels: &'a [String],
@@ -59,9 +57,7 @@ pub struct Grant<'a> {
     pub key: Option<&'a str>,
     /// The lease's token, sealed.
     pub lease: &'a str,
-    /// Now.
     pub now: Ms,
-    /// When the lease ends.
     pub ends: Ms,
     /// Its entry in the audit log.
     pub entry: &'a Entry,
@@ -77,14 +73,10 @@ pub async fn claim(db: &Db, grant: &Grant<'_>, timing: &Timing) -> Result<Option
          WHERE value NOT IN (SELECT value FROM json_each(?6))) \
          ORDER BY priority DESC, created_at, id LIMIT 1) RETURNING COLUMNS AS row",
     );
-    let binds = [
-        Bind::Text(grant.repo.as_str()),
-        Bind::Maybe(grant.key),
-        Bind::Text(grant.owner.as_str()),
-        Bind::Text(grant.lease),
-        Bind::Int(grant.ends),
-        Bind::Text(&serde_json::to_string(grant.labels)?),
-    ];
+    let binds = binds! {
+        grant.repo.as_str(), grant.key, grant.owner.as_str(), grant.lease, grant.ends,
+        &serde_json::to_string(grant.labels)?,
+    };
     let seen = runners::seen(db, grant.repo, grant.now, timing)?;
     audit::recorded_after(db, Some(seen), db.prepare(&sql, &binds)?, Some(grant.entry)).await
 }
@@ -107,18 +99,11 @@ pub async fn update(
          claim_key = iif(?3 = 'in_progress', claim_key, NULL) \
          WHERE id = ?1 AND lease = ?2 AND status = ?9 RETURNING COLUMNS AS row");
     let ends = updated.lease_expires_at.map(|at| at.to_string());
-    let binds = [
-        Bind::Text(row.id.as_str()),
-        Bind::Maybe(row.lease.as_deref()),
-        Bind::Text(updated.status.as_str()),
-        Bind::Maybe(ends.as_deref()),
-        Bind::Maybe(update.worker_name.as_ref().map(AgentName::as_str)),
-        Bind::Int(now),
-        Bind::Maybe(update.summary.as_deref()),
-        Bind::Maybe(update.failure_reason.as_deref()),
-        Bind::Text(row.status.as_str()),
-        Bind::Maybe(update.progress.as_deref()),
-    ];
+    let binds = binds! {
+        row.id.as_str(), row.lease.as_deref(), updated.status.as_str(), ends.as_deref(),
+        update.worker_name.as_ref().map(AgentName::as_str), now, update.summary.as_deref(),
+        update.failure_reason.as_deref(), row.status.as_str(), update.progress.as_deref(),
+    };
     let log = logs::keep(db, row, update, now)?;
     audit::recorded_after(db, log, db.prepare(&sql, &binds)?, entry).await
 }
@@ -142,13 +127,9 @@ pub async fn give_back(
          WHERE id = ?1 AND lease = ?2 AND status = 'in_progress' AND (cancel <> 0) = ?5 \
          AND (worker_name IS NULL OR retry) RETURNING COLUMNS AS row"
     );
-    let binds = [
-        Bind::Text(row.id.as_str()),
-        Bind::Maybe(row.lease.as_deref()),
-        Bind::Text(updated.status.as_str()),
-        Bind::Int(now),
-        Bind::Int(row.held().cancelled.into()),
-    ];
+    let binds = binds! {
+        row.id.as_str(), row.lease.as_deref(), updated.status.as_str(), now, row.held().cancelled,
+    };
     let log = logs::keep(db, row, update, now)?;
     audit::recorded_after(db, log, db.prepare(&sql(&template), &binds)?, Some(entry)).await
 }
@@ -157,7 +138,7 @@ pub async fn give_back(
 pub async fn by_claim(db: &Db, key: &str) -> Result<Option<Row>, ApiError> {
     let sql =
         sql("SELECT COLUMNS AS row FROM spawns WHERE claim_key = ?1 AND status = 'in_progress'");
-    db.first(&sql, &[Bind::Text(key)]).await
+    db.first(&sql, &binds! { key }).await
 }
 
 #[cfg(test)]

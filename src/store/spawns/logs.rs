@@ -4,7 +4,7 @@
 
 use super::row::Row;
 use crate::error::ApiError;
-use crate::store::db::{Bind, Db};
+use crate::store::db::{Db, binds};
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_protocol::spawn::WorkerUpdate;
 use multiclaude_hybrid_protocol::{Owner, Repo, SpawnId};
@@ -25,13 +25,7 @@ pub(super) fn keep(
     let sql = "INSERT INTO spawn_logs (id, log, truncated, updated_at) SELECT ?1, ?3, ?4, ?5 \
          FROM spawns WHERE id = ?1 AND lease = ?2 AND status = 'in_progress' \
          ON CONFLICT (id) DO UPDATE SET log = ?3, truncated = ?4, updated_at = ?5";
-    let binds = [
-        Bind::Text(row.id.as_str()),
-        Bind::Maybe(row.lease.as_deref()),
-        Bind::Text(log),
-        Bind::Int(update.log_truncated.into()),
-        Bind::Int(now),
-    ];
+    let binds = binds! { row.id.as_str(), row.lease.as_deref(), log, update.log_truncated, now };
     db.prepare(sql, &binds).map(Some)
 }
 
@@ -50,5 +44,5 @@ pub async fn get(db: &Db, repo: &Repo, id: &SpawnId) -> Result<Option<Log>, ApiE
          json_object('id', id, 'log', log, 'truncated', json(iif(truncated, 'true', 'null')), \
          'updated_at', strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1000.0, 'unixepoch'))) || '' \
          FROM spawn_logs WHERE id = ?1)) AS row FROM spawns WHERE id = ?1 AND repo = ?2";
-    db.first(sql, &[Bind::Text(id.as_str()), Bind::Text(repo.as_str())]).await
+    db.first(sql, &binds! { id.as_str(), repo.as_str() }).await
 }

@@ -3,7 +3,7 @@
 
 use super::row::{Row, sql};
 use crate::error::ApiError;
-use crate::store::db::{Bind, Db};
+use crate::store::db::{Db, binds};
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::lease::PushId;
 use multiclaude_hybrid_protocol::{Repo, SpawnId};
@@ -17,24 +17,21 @@ pub async fn unpushed(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Ro
          WHERE pushed_at IS NULL AND status = 'pending' AND spawn_endpoint <> '' \
          AND version = pushing_version AND (?1 IS NULL OR repo = ?1) ORDER BY iif(?1 IS NULL, random(), 0), spawns.created_at LIMIT ?2)",
     );
-    let binds = [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())];
+    let binds = binds! { repo.map(Repo::as_str), limit };
     Ok(db.first(&sql, &binds).await?.unwrap_or_default())
 }
 
 /// Notes that the mailbox that pushes has the request, unless it was claimed since.
 pub async fn pushed(db: &Db, row: &Row, now: Ms) -> Result<(), ApiError> {
-    let sql = "UPDATE spawns SET pushed_at = ?2 WHERE id = ?1 AND claims = ?3 AND pushed_at IS NULL \
-         RETURNING '1' AS row";
-    let claims = row.claims.into();
-    db.changes(sql, &[Bind::Text(row.id.as_str()), Bind::Int(now), Bind::Int(claims)])
-        .await
-        .map(|_| ())
+    let sql =
+        "UPDATE spawns SET pushed_at = ?2 WHERE id = ?1 AND claims = ?3 AND pushed_at IS NULL";
+    db.execute(sql, &binds! { row.id.as_str(), now, row.claims }).await
 }
 
 /// Is the request that was pushed under this id still pending, and not claimed since?
 pub async fn is_pending(db: &Db, id: &PushId) -> Result<bool, ApiError> {
     let sql = "SELECT '1' AS row FROM spawns WHERE id = ?1 AND status = 'pending' AND claims = ?2";
-    db.changes(sql, &[Bind::Text(id.request.as_str()), Bind::Int(id.claims.into())]).await
+    db.has_row(sql, &binds! { id.request.as_str(), id.claims }).await
 }
 
 /// Is there anything in the outbox of a repo?
@@ -44,7 +41,7 @@ pub async fn has_any(db: &Db, repo: &Repo) -> Result<bool, ApiError> {
          OR EXISTS (SELECT 1 FROM configs WHERE repo = ?1 AND (version <> pushing_version \
          OR spawn_endpoint <> '' AND EXISTS (SELECT 1 FROM spawns WHERE repo = ?1 \
          AND pushed_at IS NULL AND status = 'pending')))";
-    db.changes(sql, &[Bind::Text(repo.as_str())]).await
+    db.has_row(sql, &binds! { repo.as_str() }).await
 }
 
 /// Ended requests whose requester was not notified yet.
@@ -52,12 +49,12 @@ pub async fn unnotified(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<
     let sql = sql("SELECT json_group_array(COLUMNS) AS row FROM (SELECT * FROM spawns \
          WHERE finished_at IS NOT NULL AND notified_at IS NULL AND (?1 IS NULL OR repo = ?1) \
          ORDER BY random() LIMIT ?2)");
-    let binds = [Bind::Maybe(repo.map(Repo::as_str)), Bind::Int(limit.into())];
+    let binds = binds! { repo.map(Repo::as_str), limit };
     Ok(db.first(&sql, &binds).await?.unwrap_or_default())
 }
 
 /// Notes that the requester was notified, or that there is no agent to notify.
 pub async fn notified(db: &Db, id: &SpawnId, now: Ms) -> Result<(), ApiError> {
-    let sql = "UPDATE spawns SET notified_at = ?2 WHERE id = ?1 RETURNING '1' AS row";
-    db.changes(sql, &[Bind::Text(id.as_str()), Bind::Int(now)]).await.map(|_| ())
+    let sql = "UPDATE spawns SET notified_at = ?2 WHERE id = ?1";
+    db.execute(sql, &binds! { id.as_str(), now }).await
 }

@@ -4,7 +4,7 @@
 use super::row::{CancelledBy, Row, WITH_RUNNERS, sql};
 use crate::error::ApiError;
 use crate::store::audit::{self, Entry};
-use crate::store::db::{Bind, Db};
+use crate::store::db::{Db, binds};
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::config::{DEFAULT_MAX_WORKERS, DEFAULT_SPAWNS_PER_MINUTE};
@@ -17,11 +17,8 @@ const PAGE_BYTES: u32 = 512 * 1024;
 
 /// A request to be stored.
 pub struct New<'a> {
-    /// Its id.
     pub id: &'a SpawnId,
-    /// `owner/repo`.
     pub repo: &'a Repo,
-    /// The request's body.
     pub request: &'a NewSpawn,
     /// Who gets a notice of its end.
     pub spawned_by: &'a str,
@@ -29,7 +26,6 @@ pub struct New<'a> {
     pub requested_by: &'a Owner,
     /// Hashes of the idempotency key's scope and of the content.
     pub key: Option<(&'a str, &'a str)>,
-    /// Now.
     pub now: Ms,
     /// Its entry in the audit log.
     pub entry: &'a Entry,
@@ -50,21 +46,13 @@ pub async fn insert(db: &Db, new: &New<'_>, timing: &Timing) -> Result<Option<Ro
     let request = new.request;
     let insert = db.prepare(
         &sql(&template),
-        &[
-            Bind::Text(new.id.as_str()),
-            Bind::Text(new.repo.as_str()),
-            Bind::Text(&request.task),
-            Bind::Text(new.spawned_by),
-            Bind::Text(new.requested_by.as_str()),
-            Bind::Int(request.priority),
-            Bind::Int(request.retry.into()),
-            Bind::Text(&serde_json::to_string(&request.labels)?),
-            Bind::Text(&serde_json::to_string(&request.metadata)?),
-            Bind::Maybe(new.key.map(|(scope, _)| scope)),
-            Bind::Maybe(new.key.map(|(_, content)| content)),
-            Bind::Int(new.now),
-            Bind::Int(new.now - timing.spawn_window),
-        ],
+        &binds! {
+            new.id.as_str(), new.repo.as_str(), &request.task, new.spawned_by,
+            new.requested_by.as_str(), request.priority, request.retry,
+            &serde_json::to_string(&request.labels)?, &serde_json::to_string(&request.metadata)?,
+            new.key.map(|(scope, _)| scope), new.key.map(|(_, content)| content), new.now,
+            new.now - timing.spawn_window,
+        },
     )?;
     audit::recorded(db, insert, Some(new.entry)).await
 }
@@ -72,9 +60,7 @@ pub async fn insert(db: &Db, new: &New<'_>, timing: &Timing) -> Result<Option<Ro
 /// The use of a repo's limits.
 #[derive(Debug, Deserialize)]
 pub struct Usage {
-    /// Requests in the window.
     pub recent: u32,
-    /// The oldest of them.
     pub oldest: Option<Ms>,
     /// Requests allowed in the window.
     pub max_recent: u32,
@@ -93,20 +79,19 @@ pub async fn usage(db: &Db, repo: &Repo, now: Ms, timing: &Timing) -> Result<Usa
          'runner_seen_at', (SELECT seen_at FROM runners WHERE repo = ?1)) AS row \
          FROM spawns WHERE repo = ?1 AND created_at > ?2"
     );
-    let binds = [Bind::Text(repo.as_str()), Bind::Int(now - timing.spawn_window)];
+    let binds = binds! { repo.as_str(), now - timing.spawn_window };
     db.first(&sql, &binds).await?.ok_or_else(|| ApiError::internal("no usage"))
 }
 
 /// The request that this idempotency key made.
 pub async fn by_key(db: &Db, key: &str) -> Result<Option<Row>, ApiError> {
     let template = format!("SELECT {WITH_RUNNERS} AS row FROM spawns WHERE key = ?1");
-    db.first(&sql(&template), &[Bind::Text(key)]).await
+    db.first(&sql(&template), &binds! { key }).await
 }
 
-/// A request.
 pub async fn get(db: &Db, repo: &Repo, id: &SpawnId) -> Result<Option<Row>, ApiError> {
     let sql = sql("SELECT COLUMNS AS row FROM spawns WHERE id = ?1 AND repo = ?2");
-    let binds = [Bind::Text(id.as_str()), Bind::Text(repo.as_str())];
+    let binds = binds! { id.as_str(), repo.as_str() };
     db.first(&sql, &binds).await
 }
 
@@ -126,12 +111,7 @@ pub async fn list(
          SELECT json_array((SELECT count(*) FROM found), count(*), \
          coalesce('[' || group_concat(WIRE, ',' ORDER BY place) || ']', '[]')) AS row \
          FROM sized WHERE place <= ?3 + ?4 AND before <= PAGE_BYTES").replace("PAGE_BYTES", &PAGE_BYTES.to_string());
-    let binds = [
-        Bind::Text(repo.as_str()),
-        Bind::Maybe(status.map(SpawnStatus::as_str)),
-        Bind::Int(limit.into()),
-        Bind::Int(offset.into()),
-    ];
+    let binds = binds! { repo.as_str(), status.map(SpawnStatus::as_str), limit, offset };
     let page: Option<(u32, u32, String)> = db.first(&sql, &binds).await?;
     let (found, count, items) = page.unwrap_or((0, 0, "[]".to_owned()));
     Ok((items, count, found > count))
@@ -152,18 +132,13 @@ pub async fn cancel(
          status = iif(status = 'pending', 'failed', status) \
          WHERE id = ?1 AND finished_at IS NULL AND (status = 'pending' OR NOT cancel) RETURNING COLUMNS AS row",
     );
-    let binds = [
-        Bind::Text(id.as_str()),
-        Bind::Text(REASON_CANCELLED),
-        Bind::Int(now),
-        Bind::Int(by as i64),
-    ];
+    let binds = binds! { id.as_str(), REASON_CANCELLED, now, by as i64 };
     audit::recorded(db, db.prepare(&sql, &binds)?, Some(entry)).await
 }
 
 /// Deletes requests that ended before `before`.
 pub async fn purge(db: &Db, before: Ms) -> Result<(), ApiError> {
     let sql = "DELETE FROM spawns WHERE id IN (SELECT id FROM spawns WHERE finished_at <= ?1 \
-         AND notified_at IS NOT NULL LIMIT 500) RETURNING '1' AS row";
-    db.changes(sql, &[Bind::Int(before)]).await.map(|_| ())
+         AND notified_at IS NOT NULL LIMIT 500)";
+    db.execute(sql, &binds! { before }).await
 }

@@ -40,31 +40,25 @@ pub fn sql(template: &str) -> String {
 /// A request as stored.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Row {
-    /// Its id.
     pub id: SpawnId,
-    /// `owner/repo`.
     pub repo: Repo,
     /// Who gets a notice of its end.
     pub spawned_by: String,
     /// The owner of the token that asked.
     pub requested_by: Owner,
-    /// How far it has come.
     pub status: SpawnStatus,
     retry: u32,
     /// The content that its idempotency key was used for.
     pub content: Option<String>,
     /// The worker, once it has started.
     pub worker_name: Option<AgentName>,
-    /// How often it was claimed.
     pub claims: u32,
     returned: u32,
     /// The lease's token, sealed.
     pub lease: Option<String>,
     lease_expires_at: Option<Ms>,
     cancel: u32,
-    /// The worker's summary.
     pub summary: Option<String>,
-    /// Why it failed.
     pub failure_reason: Option<String>,
     /// When a runner last asked for work in its repo; only with [`WITH_RUNNERS`].
     pub runner_seen_at: Option<Ms>,
@@ -103,7 +97,6 @@ impl Row {
         Ok(format!("{open},\"{name}\":{}}}", serde_json::to_string(value)?))
     }
 
-    /// When its lease ends.
     pub fn lease_ends(&self) -> Option<Timestamp> {
         self.lease_expires_at.map(Timestamp)
     }

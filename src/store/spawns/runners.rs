@@ -1,7 +1,7 @@
 //! The table `runners`: when a runner last asked for work in a repo.
 
 use crate::error::ApiError;
-use crate::store::db::{Bind, Db};
+use crate::store::db::{Db, binds};
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::Repo;
@@ -17,6 +17,6 @@ pub(super) fn seen(
 ) -> Result<D1PreparedStatement, ApiError> {
     let sql = "INSERT INTO runners (repo, seen_at) VALUES (?1, ?2) \
          ON CONFLICT (repo) DO UPDATE SET seen_at = ?2 WHERE seen_at <= ?3";
-    let binds = [Bind::Text(repo.as_str()), Bind::Int(now), Bind::Int(now - timing.seen_grain)];
+    let binds = binds! { repo.as_str(), now, now - timing.seen_grain };
     db.prepare(sql, &binds)
 }
