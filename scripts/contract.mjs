@@ -1,6 +1,6 @@
-// `make contract`: schemathesis against a coordinator of its own. Whatever the
-// OpenAPI document says is tried out: 100 cases an operation (1000 with SOAK=1)
-// and walks along its links. SEED repeats a run.
+// `make contract`: schemathesis against a coordinator of its own. It tests the whole
+// OpenAPI document: 100 cases per operation (1000 with SOAK=1) and walks along its
+// links. SEED repeats a run.
 import { randomBytes } from 'node:crypto';
 import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

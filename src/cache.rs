@@ -54,7 +54,7 @@ pub fn forget_token(id: &str) {
     CALLERS.with_borrow_mut(|facts| facts.0.retain(|_, (caller, _)| caller.token_id != id));
 }
 
-/// Who holds the name `mailbox` (`owner/repo/agent`).
+/// The holder of the name `mailbox` (`owner/repo/agent`).
 pub fn holder(mailbox: &str, now: Ms) -> Option<Holder> {
     HOLDERS.with_borrow(|facts| facts.get(mailbox, now))
 }

@@ -1,4 +1,4 @@
-//! Who calls: the holder of a token, and what it may do in the repo of the path.
+//! The caller of a request: the holder of a token, and its rights in the repo of the path.
 
 use crate::context::Context;
 use crate::error::{ApiError, forbidden};

@@ -94,8 +94,8 @@ fn parameters(pattern: &str, segments: &[String]) -> Option<usize> {
     parts.next().is_none().then_some(count)
 }
 
-/// The routes of a path, whatever the method: those with the fewest
-/// parameters, so that `…/workers/claim` is never taken for a worker's id.
+/// The routes of a path, of all methods: those with the fewest parameters, so that
+/// `…/workers/claim` never matches a worker's id.
 fn at(segments: &[String]) -> impl Iterator<Item = &'static Route> {
     let count = |route: &Route| parameters(route.pattern, segments);
     let fewest = ROUTES.iter().filter_map(count).min();

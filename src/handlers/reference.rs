@@ -17,7 +17,7 @@ pub fn serves(route: &str) -> bool {
     route.starts_with("/v1/docs") || route == "/v1/openapi.json"
 }
 
-/// Where the asset is that a URL asks for, and of which type.
+/// The path and the type of the asset that a URL asks for.
 fn asset(url: &str) -> Option<(&'static str, &'static str)> {
     let path = url.split(['?', '#']).next()?;
     match path.splitn(4, '/').nth(3)? {

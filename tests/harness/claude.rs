@@ -62,7 +62,7 @@ impl Claude {
         i32::try_from(state["pid"].as_i64()?).ok()
     }
 
-    /// What is in the box, the queue, and so on.
+    /// The contents of the box, the queue, and so on.
     pub fn state(&self) -> Value {
         self.ask(json!({ "state": true }))
     }

@@ -25,9 +25,9 @@ pub(crate) fn program(name: &str) -> PathBuf {
 pub struct Ran {
     /// Its exit status.
     pub code: i32,
-    /// What it printed.
+    /// Its standard output.
     pub stdout: String,
-    /// What it printed on standard error.
+    /// Its standard error.
     pub stderr: String,
 }
 
@@ -40,10 +40,10 @@ impl Ran {
         }
     }
 
-    /// What it printed, as JSON.
+    /// Its standard output, as JSON.
     ///
     /// # Panics
-    /// If it is none.
+    /// If it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }

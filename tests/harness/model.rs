@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-/// What a turn looks like.
+/// A turn of the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     /// A short answer, at once.
@@ -44,7 +44,7 @@ impl Model {
         Self { url, turn }
     }
 
-    /// What turns look like from now on.
+    /// Sets the turns from now on.
     ///
     /// # Panics
     /// If another thread has panicked.

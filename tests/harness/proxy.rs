@@ -1,3 +1,5 @@
+//! A proxy between a client and the coordinator, which breaks on demand.
+
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,7 +16,7 @@ struct State {
     answers: Mutex<Vec<u8>>,
 }
 
-/// A proxy between a client and the coordinator, which can go wrong.
+/// The proxy.
 #[derive(Debug, Clone)]
 pub struct Proxy {
     state: Arc<State>,
@@ -23,7 +25,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Passes everything on to `port`.
+    /// Forwards everything to `port`.
     pub async fn start(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://127.0.0.1:{}/v1", listener.local_addr().unwrap().port());

@@ -24,7 +24,7 @@ impl Runner {
         Self::at(world, &world.url, token, node)
     }
 
-    /// The same, with the coordinator behind another URL.
+    /// The same, with another URL of the coordinator.
     pub fn at(world: &World, url: &str, token: &str, node: &str) -> Self {
         let mut machine = Machine::new();
         machine.log_in(url, token, &world.repo, node);
@@ -105,7 +105,7 @@ impl Runner {
         self.machine.path(&format!(".multiclaude-hybrid/runner/workers/{id}"))
     }
 
-    /// What the worker is given.
+    /// The directory that the worker gets.
     pub fn given(&self, id: &str) -> PathBuf {
         self.machine.path(&format!(".multiclaude-hybrid/runner/work/{id}"))
     }

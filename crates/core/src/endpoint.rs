@@ -62,8 +62,8 @@ pub enum EndpointError {
 pub struct ParsedUrl<'a> {
     /// Without the colon.
     pub scheme: &'a str,
-    /// In its canonical form: lower case, IPv4 as four numbers whatever its
-    /// notation was, IPv6 in brackets, other scripts as punycode.
+    /// In its canonical form: lower case, IPv4 as four numbers, IPv6 in brackets, other
+    /// scripts as punycode.
     pub host: &'a str,
     /// Empty, or the port where it is not the scheme's own.
     pub port: &'a str,
@@ -87,7 +87,7 @@ impl ParsedUrl<'_> {
             || self.ipv4().is_some_and(|ip| ip.is_loopback())
     }
 
-    /// The same port on this machine is the same server, whatever its name.
+    /// The same port on this machine is the same server under every name.
     fn has_port_of(&self, authority: &str) -> bool {
         let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
         self.port == port
@@ -95,7 +95,7 @@ impl ParsedUrl<'_> {
 }
 
 /// Checks the text before it is parsed. The parser of the standard is lenient: it
-/// trims and drops characters, and takes `https:/host` and `https://@host`.
+/// trims and drops characters, and accepts `https:/host` and `https://@host`.
 pub fn check_text(text: &str) -> Result<(), EndpointError> {
     let odd = |letter: char| letter.is_control() || letter.is_whitespace() || letter == '\\';
     if text.contains(odd) {

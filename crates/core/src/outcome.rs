@@ -13,7 +13,7 @@ pub enum Answer {
         code: u16,
         /// The report of a JSON answer: acknowledged, seen, or only delivered.
         report: Report,
-        /// What `Retry-After` asked for, in seconds.
+        /// The wait that `Retry-After` asks for, in seconds.
         retry_after_secs: Option<i64>,
     },
     /// Nothing came back in time.

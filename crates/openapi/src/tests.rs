@@ -74,7 +74,7 @@ fn it_has_what_openapi_3_1_requires() {
     }
 }
 
-/// Where an operation takes parameters, and their names: `path.id`.
+/// The parameters of an operation, as `path.id`.
 fn parameters<'a>(document: &'a Value, operation: &'a Value) -> BTreeSet<String> {
     let listed = operation["parameters"].as_array().into_iter().flatten();
     let resolved = listed.map(|parameter| match parameter["$ref"].as_str() {

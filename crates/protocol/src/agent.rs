@@ -11,7 +11,7 @@ use crate::{AgentId, AgentName, Owner, Repo, Timestamp};
 use serde::{Deserialize, Serialize};
 
 wire_enum!(
-    /// Where an agent runs, seen from its owner.
+    /// The location of an agent, seen from its owner.
     Location {
         /// On a developer's machine.
         Local = "local",
@@ -21,7 +21,7 @@ wire_enum!(
 );
 
 wire_enum!(
-    /// What an agent is doing.
+    /// The status of an agent.
     AgentStatus {
         /// At work.
         Active = "active",
@@ -54,7 +54,7 @@ pub struct Agent {
     pub name: AgentName,
     /// `worker`, `merge-queue`, `supervisor`, …
     pub r#type: String,
-    /// Where it runs.
+    /// Its location.
     pub location: Location,
     /// The principal that registered it.
     pub owner: Owner,
@@ -153,9 +153,9 @@ body! {
         pub name: AgentName = required(parsed()),
         /// `worker`, `merge-queue`, `supervisor`, …
         pub r#type: String = required(word(LABEL)),
-        /// Where it runs. Absent: `remote` for a service token, `local` for a user's.
+        /// Its location. Absent: `remote` for a service token, `local` for a user's.
         pub location: Option<Location> = optional_or_empty(parsed()),
-        /// What it is doing. Absent: `active`.
+        /// Its status. Absent: `active`.
         pub status: Option<AgentStatus> = optional_or_empty(parsed()),
         /// The URL that its messages are pushed to. An empty text turns push off.
         pub endpoint: EndpointChange = EndpointField,
@@ -176,11 +176,11 @@ body! {
     /// Changes an agent; absent fields keep their values. An empty object is a heartbeat.
     #[derive(Default)]
     pub struct AgentUpdate {
-        /// What it is doing.
+        /// Its new status.
         pub status: Option<AgentStatus> = optional_or_empty(parsed()),
         /// The new type.
         pub r#type: Option<String> = optional_or_empty(word(LABEL)),
-        /// Where it runs.
+        /// Its new location.
         pub location: Option<Location> = optional_or_empty(parsed()),
         /// The URL that its messages are pushed to. An empty text turns push off.
         pub endpoint: EndpointChange = EndpointField,

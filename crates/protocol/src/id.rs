@@ -1,4 +1,4 @@
-//! Ids: a prefix that says what it is, and a UUID version 7 (RFC 9562).
+//! Ids: a prefix for the kind, and a UUID version 7 (RFC 9562).
 //!
 //! A message id is `msg_<uuid as 32 hex digits>_<agent name>`: it names its
 //! mailbox. The UUID's 74 free bits are a counter of 42 bits, the message's

@@ -52,7 +52,7 @@ impl Site {
             (path.trim_end_matches('/').to_owned(), json!({ "hasTrustDialogAccepted": true }))
         });
         let projects: serde_json::Map<_, _> = trusted.into_iter().collect();
-        // What the real program asks at its first start.
+        // The real program asks this at its first start.
         let key = environment.iter().find(|(name, _)| *name == "ANTHROPIC_API_KEY");
         let approved: Vec<_> = key.iter().map(|(_, key)| &key[key.len() - 20..]).collect();
         let settings = json!({

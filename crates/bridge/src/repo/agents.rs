@@ -53,7 +53,7 @@ impl RepoBridge {
         let before = self.registry.refused();
         let read_ms = self.registry.read().at_ms;
         let conflict = self.registry.label_conflict();
-        // What was refused is only tried again with a newer list of agents.
+        // A refused registration is only tried again with a newer list of agents.
         let refused_before = |name: &String| {
             let tried = locked(&self.tried_ms).get(name) == Some(&read_ms);
             before.get(name).filter(|_| tried)

@@ -1,5 +1,5 @@
-//! The links in `messages/<repo>/` that lead messages for other machines into directories
-//! of ours.
+//! The links in `messages/<repo>/` that lead messages for other machines into our
+//! directories.
 //!
 //! multiclaude removes directories of names that are not in its state, but follows links
 //! and does not remove their targets.
@@ -41,9 +41,9 @@ pub struct Links {
 enum Found {
     Nothing,
     Ours,
-    /// A link of ours from before the home was moved.
+    /// Our link from before the home was moved.
     Stale,
-    /// A link of ours for a name that differs in case, on a file system that ignores case.
+    /// Our link for a name that differs in case, on a file system that ignores case.
     /// It serves both names: a message is sent to the recipient in its file.
     OtherCase,
     Directory,

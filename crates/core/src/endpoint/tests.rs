@@ -2,8 +2,8 @@ use super::*;
 use proptest::prelude::*;
 use url::{Host, Url};
 
-/// With the same parser as the runtime's, in its Rust form. What it does
-/// not parse is refused before the rules.
+/// Uses the Rust form of the runtime's parser. A text that it does not parse is refused
+/// before the rules.
 fn checked(text: &str, rules: Rules<'_>) -> Result<String, Option<EndpointError>> {
     check_text(text).map_err(Some)?;
     let url = Url::parse(text).map_err(|_| None)?;

@@ -5,7 +5,7 @@ use super::rules::Rule;
 use serde::Serialize;
 use serde_json::Value;
 
-/// How a field is taken from a body and written into one.
+/// How a field is read from a body and written into one.
 pub(crate) trait Presence {
     /// The field's type.
     type Value;

@@ -44,7 +44,7 @@ impl Charset {
         })
     }
 
-    /// What is wrong with a text.
+    /// The fault of a text, if it has one.
     pub(crate) fn fault(self, text: &str) -> Option<String> {
         let holds = |byte: u8| {
             self.parts().any(|part| match *part.as_bytes() {

@@ -1,4 +1,4 @@
-//! Exact moments and small facts: when something is due, and what one call leaves behind.
+//! Exact moments and small facts: when something is due, and the result of one call.
 
 use super::world::agent_id;
 use crate::mailbox::{

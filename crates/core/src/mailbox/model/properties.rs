@@ -26,8 +26,8 @@ proptest! {
         world.end();
     }
 
-    /// With an endpoint that takes everything, messages go out by place, each
-    /// once, whatever is polled and acknowledged in between.
+    /// With an endpoint that accepts everything, messages are pushed by place, each once,
+    /// even if others are polled and acknowledged in between.
     #[test]
     fn pushes_are_fifo(steps in prop::collection::vec(step(), 1..60)) {
         let mut world = World::new();
@@ -43,8 +43,8 @@ proptest! {
         prop_assert!(world.offered.is_sorted(), "{:?}", world.offered);
     }
 
-    /// The mailbox ends in the state of the newest version, in whatever order
-    /// configurations arrive and however often.
+    /// The mailbox ends in the state of the newest version, in any order of configurations
+    /// and repeats.
     #[test]
     fn the_newest_version_wins_in_any_order(
         mut versions in prop::collection::vec((1_u32..4, 1_u32..4), 1..10), newest in (1_u32..4, 1_u32..4)

@@ -287,7 +287,7 @@ impl World {
         }
     }
 
-    /// Lets everything end: no crash, the endpoint takes all, alarms run.
+    /// Lets everything end: no crash, the endpoint accepts all, alarms run.
     pub(super) fn end(&mut self) {
         self.fuse = None;
         self.reload();
