@@ -55,7 +55,8 @@ pub async fn insert(
          created_by) \
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, CAST(?8 AS INTEGER), ?9 \
          WHERE (?3 = 'admin' OR EXISTS (SELECT 1 FROM principals WHERE owner = ?4 AND kind = ?3)) \
-         AND (?9 = 'tok_admin' OR EXISTS (SELECT 1 FROM tokens WHERE id = ?9))";
+         AND (?9 = 'tok_admin' OR EXISTS (SELECT 1 FROM tokens WHERE id = ?9)) \
+         RETURNING '1' AS row";
     let expires_at = token.expires_at.map(|time| time.0.to_string());
     let change = db.prepare(
         sql,
