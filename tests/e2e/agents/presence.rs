@@ -71,7 +71,7 @@ async fn a_stream_a_poll_and_an_acknowledgement_are_signs_of_life_and_keep_the_n
     take_over("silent").await.unwrap();
     take_over("peeked").await.unwrap();
     let refused = take_over("says-stopped").await.unwrap_err().to_string();
-    assert!(refused.contains("open stream"), "{refused}");
+    assert!(refused.contains("still connected"), "{refused}");
     // When a stream ends its holder was there until now.
     drop(stream);
     e2e::eventually("the end of the stream", 10, || async {
