@@ -1,7 +1,7 @@
 //! The client's inbox when something goes wrong between it and the coordinator.
 
 use crate::inbox::{error, open, take};
-use crate::{agent, agents, name, send, status_is};
+use crate::{agent, agents, delivery_is, name, send, status_is};
 use e2e::{Coordinator, Options, Proxy, World, eventually, shared};
 use multiclaude_hybrid_client::{BaseUrl, Client, Connection, Error, InboxOptions, RepoClient};
 use multiclaude_hybrid_protocol::Repo;
@@ -118,11 +118,7 @@ async fn a_proxy_that_knows_no_stream_leads_to_polling_until_there_is_one() {
     let queue = world.dan.agent("queue").await.unwrap();
     assert_eq!(queue.delivery, Delivery::Polling);
     proxy.refuse_streams(false);
-    eventually("the stream", 60, || async {
-        let queue = world.dan.agent("queue").await.unwrap();
-        (queue.delivery == Delivery::Stream).then_some(())
-    })
-    .await;
+    delivery_is(&world, "queue", Delivery::Stream).await;
     let two = send(&world, "two").await;
     assert_eq!(take(&mut inbox).await.id, two.id);
 }

@@ -33,6 +33,7 @@ mod workers;
 
 use e2e::{World, eventually, shared};
 use multiclaude_hybrid_client::Error;
+use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::error::Problem;
 use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
 use multiclaude_hybrid_protocol::{AgentName, ErrorCode};
@@ -110,6 +111,14 @@ async fn status_is(world: &World, id: impl Display, wanted: MessageStatus) -> Me
         world.dan.receipt(&id).await.ok().filter(|receipt| receipt.status == wanted)
     })
     .await
+}
+
+/// Waits until an agent gets its messages this way.
+async fn delivery_is(world: &World, name: &str, wanted: Delivery) {
+    eventually(&format!("delivery to be {}", wanted.as_str()), 60, || async {
+        (world.dan.agent(name).await.unwrap().delivery == wanted).then_some(())
+    })
+    .await;
 }
 
 /// A client of plain HTTP. It keeps no connections, which would end with the runtime of

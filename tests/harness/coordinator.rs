@@ -141,6 +141,12 @@ impl Coordinator {
         }
     }
 
+    /// Kills it and starts it again.
+    pub async fn restart(&mut self) {
+        self.kill();
+        self.launch().await;
+    }
+
     /// Kills every process of it with SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -174,7 +180,6 @@ impl Coordinator {
         format!("http://127.0.0.1:{}/v1", self.port)
     }
 
-    /// The port it listens on.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -190,7 +195,6 @@ impl Coordinator {
         self.dir.path().join("log")
     }
 
-    /// All that it has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
@@ -252,11 +256,8 @@ impl Drop for Coordinator {
 /// A repo of its own, with a token for each of two users and a service.
 #[derive(Debug, Clone)]
 pub struct World {
-    /// The admin's client.
     pub admin: Client,
-    /// User dan.
     pub dan: RepoClient,
-    /// User ann.
     pub ann: RepoClient,
     /// Service ci.
     pub ci: RepoClient,

@@ -1,7 +1,7 @@
 //! A stream beside an endpoint, and beside nothing at all.
 
-use super::{closed, delivery_is, next, open};
-use crate::{agent, message, name, send, status_is, two_agents, with_endpoint};
+use super::{closed, next, open};
+use crate::{agent, delivery_is, message, name, send, status_is, two_agents, with_endpoint};
 use e2e::RepoClient;
 use e2e::{Coordinator, Options, Sink, eventually, scaled, shared};
 use multiclaude_hybrid_client::Event;
@@ -22,11 +22,11 @@ async fn while_it_lives_the_endpoint_rests_and_afterwards_gets_what_waits() {
     let queue = with_endpoint("queue", &sink.url);
     world.ann.register(&queue).await.unwrap();
     let mut stream = open(&world.ann).await;
-    delivery_is(&world, Delivery::Stream).await;
+    delivery_is(&world, "queue", Delivery::Stream).await;
     // Another endpoint is set beside it: the stream stays the delivery, and is shown.
     let other = format!("{}/other", sink.url);
     world.ann.update("queue", &json!({"endpoint": other})).await.unwrap();
-    delivery_is(&world, Delivery::Stream).await;
+    delivery_is(&world, "queue", Delivery::Stream).await;
     let one = send(&world, "one").await;
     assert_eq!(next(&mut stream).await.id, one.id);
     stream.confirm(&one.id, MessageStatus::Acked).await.unwrap();
@@ -37,7 +37,7 @@ async fn while_it_lives_the_endpoint_rests_and_afterwards_gets_what_waits() {
     let pushes = sink.wait_for(1, 20).await;
     let ids: Vec<_> = pushes.iter().map(e2e::Received::id).collect();
     assert_eq!(ids, [two.id.to_string()]);
-    delivery_is(&world, Delivery::Webhook).await;
+    delivery_is(&world, "queue", Delivery::Webhook).await;
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn beside_an_endpoint_a_client_that_never_answers_gets_one_offer() {
 async fn an_idle_stream_outlives_the_eviction_of_its_object() {
     let world = two_agents().await;
     let mut stream = open(&world.ann).await;
-    delivery_is(&world, Delivery::Stream).await;
+    delivery_is(&world, "queue", Delivery::Stream).await;
     let found =
         format!("\"mailbox\":\"{}/queue\",\"rows\":0,\"what\":\"stream_found\"", world.repo);
     for pause in 0.. {
