@@ -1,9 +1,10 @@
 //! `inbox --follow`, while the coordinator dies and comes back.
 
 use super::{ended, on_machine};
-use crate::{agent, message};
+use crate::{agent, delivery_is, message};
 use e2e::process::kill;
 use e2e::{Coordinator, Options, eventually};
+use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -73,8 +74,7 @@ async fn following_shows_each_message_once_through_restarts_under_load() {
         let shown = ids(&path).len();
         eventually("more messages", 60, || async { (ids(&path).len() > shown + 20).then_some(()) })
             .await;
-        coordinator.kill();
-        coordinator.launch().await;
+        coordinator.restart().await;
     }
     stop.store(true, Ordering::Relaxed);
     for sender in senders {
@@ -116,15 +116,8 @@ async fn following_ends_with_a_word_when_the_agent_is_gone_or_somebody_else_foll
         let mut command = machine.hybrid(&["inbox", "desk", "--repo", &world.repo, "--follow"]);
         command.stdin(std::process::Stdio::null()).spawn().unwrap()
     };
-    let streams = async |what: &str| {
-        eventually(what, 20, || async {
-            let agent = world.dan.agent("desk").await.unwrap();
-            (agent.delivery.as_str() == "stream").then_some(())
-        })
-        .await;
-    };
     let first = follow(&machine);
-    streams("the first stream").await;
+    delivery_is(&world, "desk", Delivery::Stream).await;
     let second = follow(&machine);
     let replaced = ended(first).await;
     let said = String::from_utf8(replaced.stderr).unwrap();

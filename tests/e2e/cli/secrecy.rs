@@ -1,9 +1,10 @@
 //! Where secrets must not be.
 
 use super::dans;
+use crate::{agent, delivery_is};
 use e2e::process::kill;
-use e2e::{Machine, eventually, shared};
-use serde_json::json;
+use e2e::{Machine, shared};
+use multiclaude_hybrid_protocol::agent::Delivery;
 use std::fs;
 use std::path::Path;
 
@@ -27,7 +28,7 @@ pub fn files_with(dir: &Path, text: &str) -> Vec<String> {
 async fn a_token_is_in_the_credentials_file_and_nowhere_else() {
     let (mut machine, world) = dans().await;
     let token = &world.tokens[0];
-    world.dan.register(&json!({"name": "desk", "type": "worker"})).await.unwrap();
+    world.dan.register(&agent("desk")).await.unwrap();
     let mut said = String::new();
     for args in [
         &["whoami"][..],
@@ -58,14 +59,10 @@ async fn a_token_is_in_the_credentials_file_and_nowhere_else() {
 #[tokio::test]
 async fn a_running_command_shows_no_token_in_its_arguments_or_environment() {
     let (machine, world) = dans().await;
-    world.dan.register(&json!({"name": "desk", "type": "worker"})).await.unwrap();
+    world.dan.register(&agent("desk")).await.unwrap();
     let mut following = machine.hybrid(&["inbox", "--repo", &world.repo, "desk", "--follow"]);
     let mut child = following.spawn().unwrap();
-    eventually("a stream", 20, || async {
-        let agent = world.dan.agent("desk").await.unwrap();
-        (agent.delivery.as_str() == "stream").then_some(())
-    })
-    .await;
+    delivery_is(&world, "desk", Delivery::Stream).await;
     for file in ["cmdline", "environ"] {
         let text = fs::read(format!("/proc/{}/{file}", child.id())).unwrap();
         let text = String::from_utf8_lossy(&text).into_owned();
