@@ -25,6 +25,7 @@ mod receivers;
 mod retention;
 mod runner;
 mod secrecy;
+mod senders;
 mod spawn_push;
 mod stand_in;
 mod storage;

@@ -1,6 +1,7 @@
 //! `inbox --follow`, while the coordinator dies and comes back.
 
 use super::{ended, on_machine};
+use crate::senders::Senders;
 use crate::{agent, delivery_is, message};
 use e2e::process::kill;
 use e2e::{Coordinator, Options, eventually};
@@ -8,8 +9,6 @@ use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// The ids of the lines of JSON in a file.
@@ -40,35 +39,7 @@ async fn following_shows_each_message_once_through_restarts_under_load() {
     };
     let watched = machine.path("watched");
     let (follower, watcher) = (follow(&path, "--ack"), follow(&watched, "--peek"));
-    let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-    let senders: Vec<_> = (0..4)
-        .map(|sender| {
-            let (stop, sent, ann) = (Arc::clone(&stop), Arc::clone(&sent), world.ann.typed());
-            let from = multiclaude_hybrid_protocol::message::Sender::parse("user:ann").unwrap();
-            tokio::spawn(async move {
-                let to = multiclaude_hybrid_protocol::AgentName::parse("desk").unwrap();
-                for number in 0_u32.. {
-                    if stop.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    let key = format!("{sender}-{number}");
-                    let text = multiclaude_hybrid_protocol::message::NewMessage::new(
-                        from.clone(),
-                        to.clone(),
-                        &key,
-                    );
-                    // Until it is accepted: the same key makes no second one.
-                    loop {
-                        match ann.send(&text, Some(&key)).await {
-                            Ok(message) => break sent.lock().unwrap().push(message.id.to_string()),
-                            Err(error) if error.is_outage() => tokio::task::yield_now().await,
-                            Err(error) => panic!("{error}"),
-                        }
-                    }
-                }
-            })
-        })
-        .collect();
+    let senders = Senders::start(&world.ann, 4, |_, _| message("user:ann", "desk", "x"));
     let restarts = if std::env::var("SOAK").is_ok() { 10 } else { 3 };
     for _ in 0..restarts {
         let shown = ids(&path).len();
@@ -76,11 +47,8 @@ async fn following_shows_each_message_once_through_restarts_under_load() {
             .await;
         coordinator.restart().await;
     }
-    stop.store(true, Ordering::Relaxed);
-    for sender in senders {
-        sender.await.unwrap();
-    }
-    let sent: HashSet<String> = sent.lock().unwrap().drain(..).collect();
+    let sent = senders.stop().await;
+    let sent: HashSet<_> = sent.into_iter().map(|message| message.id.to_string()).collect();
     let shown = eventually("every message", 60, || async {
         let shown = ids(&path);
         (shown.len() >= sent.len()).then_some(shown)

@@ -144,8 +144,7 @@ async fn stream_and_endpoint_together_lose_nothing_while_one_comes_and_goes_and_
             accepted.push(sent.id.to_string());
         }
         if round < kills {
-            coordinator.kill();
-            coordinator.launch().await;
+            coordinator.restart().await;
         }
     }
     let arrivals = || {
