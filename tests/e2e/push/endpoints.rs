@@ -83,8 +83,7 @@ async fn an_endpoint_that_is_not_public_is_refused() {
             "{url:?}"
         );
         let wish = json!({"spawn_endpoint": url});
-        let config = world.ci.call(Method::PUT, "/config", &[], Some(&wish)).await;
-        assert_eq!(fields(config), ["spawn_endpoint"], "{url:?}");
+        assert_eq!(fields(world.ci.configure(&wish).await), ["spawn_endpoint"], "{url:?}");
     }
 }
 
