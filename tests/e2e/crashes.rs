@@ -1,7 +1,7 @@
 //! The runtime is killed, and nothing that was answered is lost.
 
 use crate::senders::Senders;
-use crate::{agent, agents, message, status_is, with_endpoint};
+use crate::{agent, agents, message, pushed_to, send, status_is};
 use e2e::{Client, Coordinator, Options, Sink, World, eventually};
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use reqwest::Method;
@@ -93,10 +93,8 @@ async fn a_message_stored_before_a_kill_is_pushed_after_the_start_without_a_requ
     let mut coordinator = Coordinator::start(Options::default()).await;
     let world = coordinator.world().await;
     let sink = Sink::start(vec![e2e::Answer::Hang]).await;
-    world.dan.register(&agent("ws")).await.unwrap();
-    let body = with_endpoint("queue", &sink.url);
-    world.dan.register(&body).await.unwrap();
-    let id = world.dan.send(&message("ws", "queue", "x"), None).await.unwrap().id.to_string();
+    pushed_to(&world, &sink.url).await;
+    let id = send(&world, "x").await.id.to_string();
     sink.wait_for(1, 10).await;
     coordinator.restart().await;
     let pushes = sink.wait_for(2, 30).await;

@@ -34,7 +34,7 @@ mod workers;
 
 use e2e::{World, eventually, shared};
 use multiclaude_hybrid_client::Error;
-use multiclaude_hybrid_protocol::agent::Delivery;
+use multiclaude_hybrid_protocol::agent::{Agent, Delivery};
 use multiclaude_hybrid_protocol::error::Problem;
 use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
 use multiclaude_hybrid_protocol::{AgentName, ErrorCode};
@@ -85,7 +85,13 @@ async fn agents(world: &World) {
     world.ann.register(&agent("queue")).await.unwrap();
 }
 
-/// A world of the shared coordinator with these agents.
+/// The same with a `queue` that is pushed to `url`.
+async fn pushed_to(world: &World, url: &str) -> Agent {
+    world.dan.register(&agent("ws")).await.unwrap();
+    world.ann.register(&with_endpoint("queue", url)).await.unwrap()
+}
+
+/// A world of the shared coordinator with agents that poll.
 async fn two_agents() -> World {
     let world = shared().await.world().await;
     agents(&world).await;

@@ -269,6 +269,13 @@ pub struct World {
     pub url: String,
 }
 
+impl World {
+    /// Where its repo is cloned from.
+    pub fn clone_url(&self) -> String {
+        format!("https://github.com/{}", self.repo)
+    }
+}
+
 /// The coordinator that most tests share: real time, started once.
 pub async fn shared() -> &'static Coordinator {
     scaled(1).await

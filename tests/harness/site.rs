@@ -75,8 +75,7 @@ impl Site {
         // Before the first session, which looks whether it is in hybrid mode.
         site.machine.log_in(&world.url, token, &world.repo, node);
         site.ok(&["start"]);
-        let url = format!("https://github.com/{}", world.repo);
-        site.ok(&["repo", "init", &url, nickname]);
+        site.ok(&["repo", "init", &world.clone_url(), nickname]);
         site.ok(&["worker", "create", "a task", "--repo", nickname, "--name", "fox"]);
         site
     }

@@ -22,10 +22,10 @@ pub(super) fn called(machine: &Machine) -> String {
 }
 
 /// Nothing listens there.
-const AWAY: &str = "http://127.0.0.1:1/v1";
+pub(super) const AWAY: &str = "http://127.0.0.1:1/v1";
 
 /// From now on the machine has its token, and all else, for another URL.
-fn move_coordinator(machine: &Machine, from: &str, to: &str) {
+pub(super) fn move_coordinator(machine: &Machine, from: &str, to: &str) {
     for file in ["hybrid/settings.json", "credentials"] {
         let path = machine.path(&format!(".multiclaude/{file}"));
         let text = fs::read_to_string(&path).unwrap();
@@ -48,7 +48,7 @@ fn install_bridge(machine: &Machine) {
 async fn a_merge_queue_is_started_by_the_machine_that_serves_it_and_by_no_other() {
     let (mut machine, world) = with_shim().await;
     install_bridge(&machine);
-    let line = format!("multiclaude init https://github.com/{} app", world.repo);
+    let line = format!("multiclaude init {} app", world.clone_url());
     machine.sh(&line);
     let plain = called(&machine);
     assert!(!plain.contains("--no-merge-queue"), "{plain}");
@@ -74,7 +74,7 @@ async fn a_merge_queue_is_started_by_the_machine_that_serves_it_and_by_no_other(
 async fn a_merge_queue_that_no_machine_serves_is_started_here_with_a_warning() {
     let (mut machine, world) = with_shim().await;
     install_bridge(&machine);
-    let line = format!("multiclaude init https://github.com/{}", world.repo);
+    let line = format!("multiclaude init {}", world.clone_url());
     team_runs(&world, &["merge-queue"]).await;
     let ran = machine.sh(&line);
     assert!(ran.stderr.contains("no machine serves it"), "{ran:?}");
@@ -97,13 +97,13 @@ async fn without_a_bridge_the_remote_merge_queue_is_out_of_reach_so_one_is_start
     let (mut machine, world) = with_shim().await;
     let queue = json!({"name": "merge-queue", "type": "merge-queue"});
     world.ci.register(&queue).await.unwrap();
-    let ran = machine.sh(&format!("multiclaude init https://github.com/{}", world.repo));
+    let ran = machine.sh(&format!("multiclaude init {}", world.clone_url()));
     assert!(ran.stderr.contains("bridge install"), "{ran:?}");
     assert!(!called(&machine).contains("--no-merge-queue"));
     // Nor does an installed one carry anything while hybrid mode is off.
     install_bridge(&machine);
     machine.run(&["config", &world.repo, "--hybrid=false"]);
-    machine.sh(&format!("multiclaude init https://github.com/{}", world.repo));
+    machine.sh(&format!("multiclaude init {}", world.clone_url()));
     assert!(!called(&machine).contains("--no-merge-queue"));
 }
 
@@ -133,17 +133,14 @@ async fn remote_types_do_not_count_while_the_team_has_hybrid_mode_off() {
     world.ci.configure(&config).await.unwrap();
     machine.sh("multiclaude work 'Fix it'");
     assert_eq!(called(&machine), "work\nFix it\n");
-    machine.sh(&format!("multiclaude init https://github.com/{}", world.repo));
+    machine.sh(&format!("multiclaude init {}", world.clone_url()));
     assert!(!called(&machine).contains("--no-merge-queue"));
 }
 
 #[tokio::test]
 async fn agents_that_run_here_are_local_whatever_the_shared_configuration_says() {
     let (mut machine, world) = dans().await;
-    machine.multiclaude(
-        &format!("https://github.com/{}", world.repo),
-        &[("fox", "worker"), ("default", "workspace")],
-    );
+    machine.multiclaude(&world.clone_url(), &[("fox", "worker"), ("default", "workspace")]);
     team_runs(&world, &["worker"]).await;
     machine.run(&["config", "app"]);
     move_coordinator(&machine, &world.url, AWAY);
@@ -220,10 +217,7 @@ async fn the_doctor_names_a_coordinator_that_hangs_once_and_asks_no_further() {
 #[tokio::test]
 async fn the_doctor_sees_two_merge_queues() {
     let (mut machine, world) = dans().await;
-    machine.multiclaude(
-        &format!("https://github.com/{}", world.repo),
-        &[("merge-queue", "merge-queue")],
-    );
+    machine.multiclaude(&world.clone_url(), &[("merge-queue", "merge-queue")]);
     let report = machine.run(&["doctor"]).stdout;
     assert!(!report.contains("a merge-queue runs here"), "{report}");
     let queue = json!({"name": "merge-queue", "type": "merge-queue"});

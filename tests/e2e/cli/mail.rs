@@ -11,7 +11,7 @@ use serde_json::json;
 async fn a_message_is_sent_read_acknowledged_and_its_receipt_says_so() {
     let (mut machine, world) = dans().await;
     machine.set("MULTICLAUDE_API_URL", &world.url);
-    machine.multiclaude(&format!("https://github.com/{}", world.repo), &[]);
+    machine.multiclaude(&world.clone_url(), &[]);
     machine.enter("elsewhere");
     machine.run(&["agents", "register", "desk", "--type", "workspace"]);
     machine.run(&["agents"]);
@@ -90,7 +90,7 @@ async fn an_agents_worktree_sends_in_its_name_and_reads_its_mail() {
 #[tokio::test]
 async fn whoever_works_in_a_worktree_reads_no_mail_but_that_agents() {
     let (mut machine, world) = dans().await;
-    machine.multiclaude(&format!("https://github.com/{}", world.repo), &[("fox", "worker")]);
+    machine.multiclaude(&world.clone_url(), &[("fox", "worker")]);
     // The developer's only agent, which is meant everywhere else.
     machine.run(&["agents", "register", "desk", "--type", "workspace"]);
     machine.run(&["send", "desk", "for the developer"]);
@@ -142,7 +142,7 @@ fn in_window(machine: &mut Machine, session: &str, window: &str) {
 async fn in_the_shared_clone_the_window_says_who_speaks_and_without_it_nothing_is_done() {
     let (mut machine, world) = dans().await;
     let agents = [("supervisor", "supervisor"), ("merge-queue", "merge-queue")];
-    machine.multiclaude(&format!("https://github.com/{}", world.repo), &agents);
+    machine.multiclaude(&world.clone_url(), &agents);
     let metadata = json!({"node": "lap", "local_name": "supervisor"});
     let wish = json!({"name": "supervisor-lap", "type": "supervisor", "metadata": metadata});
     world.dan.register(&wish).await.unwrap();
@@ -171,7 +171,7 @@ async fn in_the_shared_clone_the_window_says_who_speaks_and_without_it_nothing_i
 async fn the_hint_registers_an_agent_as_the_bridge_would() {
     let (mut machine, world) = dans().await;
     let agents = [("default", "workspace"), ("jan", "janitor")];
-    machine.multiclaude(&format!("https://github.com/{}", world.repo), &agents);
+    machine.multiclaude(&world.clone_url(), &agents);
     for (local, name, kind) in
         [("default", "workspace-lap", "workspace"), ("jan", "jan-lap", "janitor")]
     {

@@ -26,7 +26,7 @@ async fn nothing_was_asked(world: &World) {
 #[tokio::test]
 async fn a_clone_elsewhere_means_its_own_repo() {
     let (mut machine, world) = dans().await;
-    let url = format!("https://github.com/{}", world.repo);
+    let url = world.clone_url();
     let state =
         json!({"repos": {"app": {"github_url": url, "agents": null}}, "current_repo": "app"});
     machine.write(".multiclaude/state.json", &state.to_string());

@@ -1,28 +1,12 @@
 //! Where secrets must not be.
 
 use super::dans;
+use crate::secrecy::files_with;
 use crate::{agent, delivery_is};
 use e2e::process::kill;
 use e2e::{Machine, shared};
 use multiclaude_hybrid_protocol::agent::Delivery;
 use std::fs;
-use std::path::Path;
-
-/// Files below `dir` that hold this text.
-pub fn files_with(dir: &Path, text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files_with(&path, text));
-        } else if fs::read(&path)
-            .is_ok_and(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes()))
-        {
-            found.push(path.display().to_string());
-        }
-    }
-    found
-}
 
 #[tokio::test]
 async fn a_token_is_in_the_credentials_file_and_nowhere_else() {
@@ -45,14 +29,14 @@ async fn a_token_is_in_the_credentials_file_and_nowhere_else() {
         &["logout"],
     ] {
         if args == ["leave", world.repo.as_str()] {
-            let only = files_with(machine.path("").as_path(), token);
-            assert_eq!(only, [machine.path(".multiclaude/credentials").display().to_string()]);
+            let only = files_with(&machine.path(""), token);
+            assert_eq!(only, [machine.path(".multiclaude/credentials")]);
         }
         let ran = machine.run(args);
         said = said + &ran.stdout + &ran.stderr;
     }
     assert!(!said.contains(token), "{said}");
-    assert!(files_with(machine.path("").as_path(), token).is_empty());
+    assert!(files_with(&machine.path(""), token).is_empty());
     assert!(!shared().await.log().contains(token.as_str()));
 }
 

@@ -13,10 +13,7 @@ const STAND_IN: &str = "#!/bin/sh\nfor arg in \"$@\"; do printf '%s\\n' \"$arg\"
 pub(super) async fn with_shim() -> (Machine, World) {
     let (mut machine, world) = dans().await;
     machine.install("multiclaude", STAND_IN);
-    machine.multiclaude(
-        &format!("https://github.com/{}", world.repo),
-        &[("fox", "worker"), ("default", "workspace")],
-    );
+    machine.multiclaude(&world.clone_url(), &[("fox", "worker"), ("default", "workspace")]);
     machine.set("SHELL", "/bin/bash");
     assert_eq!(machine.run(&["shim", "install"]).code, 0);
     let shim = machine.path(".multiclaude/hybrid/shim");
@@ -47,12 +44,9 @@ async fn a_message_to_a_name_that_is_not_here_goes_by_hybrid_send_or_is_refused_
  {
     let (mut machine, world) = with_shim().await;
     world.ci.register(&json!({"name": "merge-queue", "type": "merge-queue"})).await.unwrap();
-    world
-        .dan
-        .register(&json!({"name": "fox-lap", "type": "worker",
-        "metadata": {"node": "lap", "local_name": "fox"}}))
-        .await
-        .unwrap();
+    let metadata = json!({"node": "lap", "local_name": "fox"});
+    let fox = json!({"name": "fox-lap", "type": "worker", "metadata": metadata});
+    world.dan.register(&fox).await.unwrap();
     let sent = machine.sh("multiclaude message send merge-queue 'it is \"done\"'");
     assert!(
         sent.code == 0 && sent.stdout.contains("from") || sent.stdout.contains("fox-lap"),

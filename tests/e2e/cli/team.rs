@@ -35,7 +35,7 @@ async fn a_repo_is_configured_here_without_a_token_and_for_all_by_a_service() {
 #[tokio::test]
 async fn agents_that_were_registered_here_stay_known_under_a_new_label() {
     let (mut machine, world) = dans().await;
-    machine.multiclaude(&format!("https://github.com/{}", world.repo), &[("fox", "worker")]);
+    machine.multiclaude(&world.clone_url(), &[("fox", "worker")]);
     machine.enter(".multiclaude/wts/app/fox");
     machine.run(&["agents", "register", "fox-lap", "--type", "worker"]);
     let bridged =
@@ -108,7 +108,7 @@ async fn the_audit_log_is_shown_to_services_and_users_get_a_hint() {
 #[tokio::test]
 async fn the_list_and_the_prompt_show_the_names_that_messages_can_go_to() {
     let (mut machine, world) = dans().await;
-    machine.multiclaude(&format!("https://github.com/{}", world.repo), &[]);
+    machine.multiclaude(&world.clone_url(), &[]);
     machine.install("multiclaude", "#!/bin/sh\necho \"the real list: $*\"\n");
     let queue = json!({"name": "merge-queue", "type": "merge-queue", "location": "remote", "metadata": {"node": "box"}});
     world.ci.register(&queue).await.unwrap();
@@ -163,7 +163,7 @@ async fn the_doctor_finds_what_is_wrong_and_says_how_to_fix_it() {
     world.ann.register(&twin).await.unwrap();
     team_runs(&world, &["merge-queue"]).await;
     machine.run(&["doctor"]);
-    machine.multiclaude(&format!("https://github.com/{}", world.repo), &[]);
+    machine.multiclaude(&world.clone_url(), &[]);
     world.dan.deregister("hooked").await.unwrap();
     world.ann.deregister("twin").await.unwrap();
     world.ci.register(&json!({"name": "merge-queue", "type": "merge-queue"})).await.unwrap();

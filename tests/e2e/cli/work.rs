@@ -32,7 +32,7 @@ async fn run_one(world: &World, status: SpawnStatus) {
 async fn a_remote_worker_is_asked_for_listed_and_cancelled() {
     let (mut machine, world) = dans().await;
     team_runs(&world, &["worker"]).await;
-    machine.multiclaude(&format!("https://github.com/{}", world.repo), &[]);
+    machine.multiclaude(&world.clone_url(), &[]);
     machine.enter(".multiclaude/repos/app");
     let asked = machine.run(&["work", "--remote", "Fix auth bug", "--priority", "5"]);
     let id = asked.stdout.split_whitespace().find(|word| word.starts_with("spn_"));

@@ -1,7 +1,7 @@
 //! Endpoints: set, tested, replaced, cleared.
 
-use super::{attempted, pushed_to, send};
-use crate::{agent, code, fields, name, status_is, with_endpoint};
+use super::{attempted, send};
+use crate::{agent, code, fields, name, pushed_to, status_is, with_endpoint};
 use e2e::{Answer, Sink, shared};
 use multiclaude_hybrid_protocol::ErrorCode::NoEndpoint;
 use multiclaude_hybrid_protocol::agent::Delivery;

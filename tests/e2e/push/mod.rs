@@ -4,18 +4,11 @@ mod endpoints;
 mod failures;
 mod secrets;
 
-use crate::{agent, status_is, with_endpoint};
+use crate::{pushed_to, status_is};
 use e2e::{Answer, Sink, World, eventually, shared};
 use futures_util::future::join_all;
-use multiclaude_hybrid_protocol::agent::Agent;
 use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
 use serde_json::json;
-
-/// `ws` sends to `queue`, which is pushed to `url`.
-async fn pushed_to(world: &World, url: &str) -> Agent {
-    world.dan.register(&agent("ws")).await.unwrap();
-    world.ann.register(&with_endpoint("queue", url)).await.unwrap()
-}
 
 async fn send(world: &World, body: &str) -> String {
     crate::send(world, body).await.id.to_string()
