@@ -1,6 +1,7 @@
 //! The runtime is killed, and nothing that was answered is lost.
 
-use crate::{agent, agents, message, with_endpoint};
+use crate::senders::Senders;
+use crate::{agent, agents, message, pushed_to, send, status_is};
 use e2e::{Client, Coordinator, Options, Sink, World, eventually};
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use reqwest::Method;
@@ -8,32 +9,10 @@ use serde_json::json;
 use std::collections::{HashMap, HashSet};
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 const RECIPIENTS: usize = 8;
-
-/// Sends for ever, noting what was answered 201, per recipient in order.
-async fn keep_sending(
-    world: World,
-    number: usize,
-    stop: Arc<AtomicBool>,
-    accepted: Arc<Mutex<HashMap<usize, Vec<String>>>>,
-) {
-    let mut n = 0;
-    while !stop.load(Ordering::Relaxed) {
-        n += 1;
-        let to = (number + n) % RECIPIENTS;
-        let key = format!("{number}-{n}");
-        let body = message("ws", &format!("r{to}"), &key);
-        match world.dan.send(&body, Some(&key)).await {
-            Ok(sent) => accepted.lock().unwrap().entry(to).or_default().push(sent.id.to_string()),
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-        }
-    }
-}
 
 #[tokio::test]
 async fn three_kills_under_sixteen_senders_lose_nothing_that_was_accepted() {
@@ -52,30 +31,24 @@ async fn three_kills_under_sixteen_senders_lose_nothing_that_was_accepted() {
         }
         world.dan.register(&body).await.unwrap();
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    let accepted: Arc<Mutex<HashMap<usize, Vec<String>>>> = Arc::default();
-    let senders: Vec<_> = (0..16)
-        .map(|n| tokio::spawn(keep_sending(world.clone(), n, stop.clone(), Arc::clone(&accepted))))
-        .collect();
-    let count = || accepted.lock().unwrap().values().map(Vec::len).sum::<usize>();
+    let senders = Senders::start(&world.dan, 16, |sender, n| {
+        message("ws", &format!("r{}", (sender + n) % RECIPIENTS), "x")
+    });
     for round in 0..=rounds {
         if round > 0 {
-            coordinator.kill();
-            coordinator.launch().await;
+            coordinator.restart().await;
         }
-        let before = count();
+        let before = senders.count();
         eventually("more to be accepted", 120, || async {
-            (count() >= before + 100).then_some(())
+            (senders.count() >= before + 100).then_some(())
         })
         .await;
     }
-    stop.store(true, Ordering::Relaxed);
-    for sender in senders {
-        sender.await.unwrap();
-    }
-    let accepted = accepted.lock().unwrap().clone();
-    for (to, ids) in accepted {
-        let wanted: HashSet<_> = ids.into_iter().collect();
+    let accepted = senders.stop().await;
+    for to in 0..RECIPIENTS {
+        let wanted = accepted.iter().filter(|sent| sent.to.as_str() == format!("r{to}"));
+        let wanted: HashSet<_> = wanted.map(|sent| sent.id.to_string()).collect();
+        assert!(!wanted.is_empty());
         let arrived = match sinks.get(&to) {
             Some(sink) => pushed(sink, &wanted).await,
             None => polled(&world, to).await,
@@ -100,11 +73,8 @@ async fn polled(world: &World, to: usize) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();
     loop {
         let after = ids.last().cloned().unwrap_or_default();
-        let page = world
-            .dan
-            .messages(&format!("r{to}"), &format!("limit=500&after={after}"))
-            .await
-            .unwrap();
+        let query = format!("limit=500&after={after}");
+        let page = world.dan.messages(&format!("r{to}"), &query).await.unwrap();
         if page.is_empty() {
             return ids;
         }
@@ -123,24 +93,13 @@ async fn a_message_stored_before_a_kill_is_pushed_after_the_start_without_a_requ
     let mut coordinator = Coordinator::start(Options::default()).await;
     let world = coordinator.world().await;
     let sink = Sink::start(vec![e2e::Answer::Hang]).await;
-    world.dan.register(&agent("ws")).await.unwrap();
-    let body = with_endpoint("queue", &sink.url);
-    world.dan.register(&body).await.unwrap();
-    let id = world.dan.send(&message("ws", "queue", "x"), None).await.unwrap().id.to_string();
+    pushed_to(&world, &sink.url).await;
+    let id = send(&world, "x").await.id.to_string();
     sink.wait_for(1, 10).await;
-    coordinator.kill();
-    coordinator.launch().await;
+    coordinator.restart().await;
     let pushes = sink.wait_for(2, 30).await;
     assert_eq!((pushes[0].id(), pushes[1].id()), (id.clone(), id.clone()));
-    eventually("the receipt", 10, || async {
-        world
-            .dan
-            .receipt(&id)
-            .await
-            .ok()
-            .filter(|receipt| receipt.status == MessageStatus::Delivered)
-    })
-    .await;
+    status_is(&world, &id, MessageStatus::Delivered).await;
 }
 
 #[tokio::test]
@@ -150,16 +109,14 @@ async fn a_start_without_a_master_key_does_not_use_up_an_alarm() {
     agents(&world).await;
     let body = json!({"from": "ws", "to": "queue", "body": "x", "ttl_seconds": 8});
     let id = world.dan.send(&body, None).await.unwrap().id.to_string();
-    coordinator.kill();
     coordinator.set_master_key(None);
-    coordinator.launch().await;
+    coordinator.restart().await;
     eventually("the alarm that fails", 60, || async {
         coordinator.log().contains("MASTER_KEY").then_some(())
     })
     .await;
-    coordinator.kill();
     coordinator.set_master_key(Some(e2e::MASTER_KEY));
-    coordinator.launch().await;
+    coordinator.restart().await;
     // No request wakes the mailbox of queue: its alarm sends the notice.
     let notice = eventually("the notice", 120, || async {
         world.dan.messages("ws", "").await.unwrap().pop()
@@ -174,8 +131,7 @@ async fn state_survives_a_restart() {
     let world = coordinator.world().await;
     world.dan.register(&agent("w")).await.unwrap();
     let before = world.dan.send(&message("w", "w", "x"), None).await.unwrap();
-    coordinator.kill();
-    coordinator.launch().await;
+    coordinator.restart().await;
     assert_eq!(world.dan.messages("w", "").await.unwrap(), std::slice::from_ref(&before));
     let after = world.dan.send(&message("w", "w", "y"), None).await.unwrap();
     assert!(after.id.to_string() > before.id.to_string());

@@ -66,25 +66,6 @@ async fn a_422_lists_every_field() {
 }
 
 #[tokio::test]
-async fn unknown_fields_are_ignored_and_null_is_absent() {
-    let world = shared().await.world().await;
-    let body =
-        json!({"name": "w", "type": "worker", "colour": "red", "endpoint": null, "metadata": null});
-    assert!(world.dan.register(&body).await.is_ok());
-}
-
-#[tokio::test]
-async fn a_repo_as_one_escaped_segment_is_the_same_route() {
-    let world = shared().await.world().await;
-    world.dan.register(&agent("w")).await.unwrap();
-    for slash in ["%2F", "%2f"] {
-        let url = format!("{}/repos/{}/agents/w", world.url, world.repo.replace('/', slash));
-        let (status, _, body) = raw(http().get(url).bearer_auth(&world.tokens[0])).await;
-        assert_eq!((status, &body["name"]), (200, &json!("w")));
-    }
-}
-
-#[tokio::test]
 async fn a_malformed_path_gets_400_an_unknown_one_404_a_wrong_method_405() {
     let world = shared().await.world().await;
     let ask = async |method: Method, path: &str| {

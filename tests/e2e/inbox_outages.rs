@@ -1,15 +1,15 @@
 //! The client's inbox when something goes wrong between it and the coordinator.
 
 use crate::inbox::{error, open, take};
-use crate::{agent, agents, name, send, status_is};
+use crate::senders::Senders;
+use crate::{agent, agents, delivery_is, message, name, send, status_is};
 use e2e::{Coordinator, Options, Proxy, World, eventually, shared};
 use multiclaude_hybrid_client::{BaseUrl, Client, Connection, Error, InboxOptions, RepoClient};
+use multiclaude_hybrid_protocol::MessageId;
 use multiclaude_hybrid_protocol::Repo;
 use multiclaude_hybrid_protocol::agent::Delivery;
-use multiclaude_hybrid_protocol::message::MessageStatus;
-use serde_json::json;
+use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -118,11 +118,7 @@ async fn a_proxy_that_knows_no_stream_leads_to_polling_until_there_is_one() {
     let queue = world.dan.agent("queue").await.unwrap();
     assert_eq!(queue.delivery, Delivery::Polling);
     proxy.refuse_streams(false);
-    eventually("the stream", 60, || async {
-        let queue = world.dan.agent("queue").await.unwrap();
-        (queue.delivery == Delivery::Stream).then_some(())
-    })
-    .await;
+    delivery_is(&world, "queue", Delivery::Stream).await;
     let two = send(&world, "two").await;
     assert_eq!(take(&mut inbox).await.id, two.id);
 }
@@ -184,19 +180,44 @@ async fn an_outage_and_its_end_are_reported_once_and_a_wrong_url_is_no_outage() 
     assert!(wrong, "{ended}");
 }
 
-/// Sends for ever, each message until it is answered, and notes what was
-/// accepted.
-async fn keep_sending(world: World, number: usize, stop: Arc<AtomicBool>) -> Vec<String> {
-    let mut accepted = Vec::new();
-    while !stop.load(Ordering::Relaxed) {
-        let key = format!("{number}-{}", accepted.len());
-        let body = json!({"from": format!("s{number}"), "to": "queue", "body": key});
-        match world.dan.send(&body, Some(&key)).await {
-            Ok(_) => accepted.push(key),
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+type Yielded = Arc<Mutex<Vec<(MessageId, String)>>>;
+
+/// Takes every message of `queue` and notes it, up to one that says `end`.
+async fn take_all(repo: RepoClient, options: InboxOptions, yielded: Yielded) {
+    let mut inbox = repo.inbox(&name("queue"), options);
+    loop {
+        let letter = inbox.next().await.unwrap();
+        let is_last = letter.body == "end";
+        yielded.lock().unwrap().push((letter.id.clone(), letter.body.clone()));
+        if letter.id.seq() % 2 == 0 {
+            letter.acked().await.unwrap();
+        } else {
+            letter.delivered().await.unwrap();
+        }
+        if is_last {
+            return inbox.flush().await.unwrap();
         }
     }
-    accepted
+}
+
+/// Nothing that was accepted is lost or came twice, and each sender's came in order.
+fn check(yielded: &[(MessageId, String)], accepted: &[Message]) {
+    let mut times: HashMap<&str, u32> = HashMap::new();
+    let mut order: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (_, body) in yielded {
+        *times.entry(body).or_default() += 1;
+        if let Some((sender, n)) = body.split_once('-') {
+            order.entry(sender).or_default().push(n.parse().unwrap());
+        }
+    }
+    let lost: Vec<_> =
+        accepted.iter().filter(|sent| !times.contains_key(sent.body.as_str())).collect();
+    assert!(lost.is_empty(), "lost {lost:?}");
+    let twice: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "twice {twice:?}");
+    for (sender, numbers) in &order {
+        assert!(numbers.is_sorted(), "s{sender}: {numbers:?}");
+    }
 }
 
 async fn restarts(options: InboxOptions) {
@@ -205,74 +226,34 @@ async fn restarts(options: InboxOptions) {
     let world = coordinator.world().await;
     world.ann.register(&agent("queue")).await.unwrap();
     for n in 0..SENDERS {
-        let name = format!("s{n}");
-        world.dan.register(&agent(&name)).await.unwrap();
+        world.dan.register(&agent(&format!("s{n}"))).await.unwrap();
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    let senders: Vec<_> = (0..SENDERS)
-        .map(|n| tokio::spawn(keep_sending(world.clone(), n, Arc::clone(&stop))))
-        .collect();
-    let yielded = Arc::new(Mutex::new(Vec::new()));
-    let (repo, note) = (world.ann.clone(), Arc::clone(&yielded));
-    let name = name("queue");
-    let taking = tokio::spawn(async move {
-        let mut inbox = repo.inbox(&name, options);
-        loop {
-            let letter = inbox.next().await.unwrap();
-            let end = letter.body == "end";
-            note.lock().unwrap().push((letter.id.clone(), letter.body.clone()));
-            if letter.id.seq() % 2 == 0 {
-                letter.acked().await.unwrap();
-            } else {
-                letter.delivered().await.unwrap();
-            }
-            if end {
-                break inbox.flush().await.unwrap();
-            }
-        }
+    let senders = Senders::start(&world.dan, SENDERS, |sender, n| {
+        message(&format!("s{sender}"), "queue", &format!("{sender}-{n}"))
     });
+    let yielded = Yielded::default();
+    let count = || yielded.lock().unwrap().len();
+    let taking = tokio::spawn(take_all(world.ann.typed(), options, Arc::clone(&yielded)));
     for round in 1..=rounds {
-        let count = || yielded.lock().unwrap().len();
         let before = count();
         eventually("some traffic", 60, || async { (count() >= before + 30 * round).then_some(()) })
             .await;
-        coordinator.kill();
-        coordinator.launch().await;
+        coordinator.restart().await;
     }
-    stop.store(true, Ordering::Relaxed);
-    let mut accepted = Vec::new();
-    for sender in senders {
-        accepted.extend(sender.await.unwrap());
-    }
-    let end = json!({"from": "s0", "to": "queue", "body": "end"});
-    world.dan.send(&end, None).await.unwrap();
+    let accepted = senders.stop().await;
+    world.dan.send(&message("s0", "queue", "end"), None).await.unwrap();
     // However long the queue is: as long as it moves.
     let mut seen = 0;
     while !taking.is_finished() {
         seen = eventually("the next letter, or the end", 60, || async {
-            let count = yielded.lock().unwrap().len();
-            (count > seen || taking.is_finished()).then_some(count)
+            (count() > seen || taking.is_finished()).then_some(count())
         })
         .await;
     }
     taking.await.unwrap();
 
     let yielded = yielded.lock().unwrap().clone();
-    let mut times: HashMap<&str, u32> = HashMap::new();
-    let mut order: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (_, body) in &yielded {
-        *times.entry(body).or_default() += 1;
-        if let Some((sender, n)) = body.split_once('-') {
-            order.entry(sender).or_default().push(n.parse().unwrap());
-        }
-    }
-    let lost: Vec<_> = accepted.iter().filter(|key| !times.contains_key(key.as_str())).collect();
-    assert!(lost.is_empty(), "lost {lost:?}");
-    let twice: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
-    assert!(twice.is_empty(), "twice {twice:?}");
-    for (sender, numbers) in &order {
-        assert!(numbers.is_sorted(), "s{sender}: {numbers:?}");
-    }
+    check(&yielded, &accepted);
     let pending = world.ann.messages("queue", "status=pending").await.unwrap();
     assert_eq!(pending, [], "not confirmed after a flush");
     for (id, _) in yielded.iter().rev().take(50) {

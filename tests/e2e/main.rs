@@ -25,6 +25,7 @@ mod receivers;
 mod retention;
 mod runner;
 mod secrecy;
+mod senders;
 mod spawn_push;
 mod stand_in;
 mod storage;
@@ -33,6 +34,7 @@ mod workers;
 
 use e2e::{World, eventually, shared};
 use multiclaude_hybrid_client::Error;
+use multiclaude_hybrid_protocol::agent::{Agent, Delivery};
 use multiclaude_hybrid_protocol::error::Problem;
 use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
 use multiclaude_hybrid_protocol::{AgentName, ErrorCode};
@@ -83,7 +85,13 @@ async fn agents(world: &World) {
     world.ann.register(&agent("queue")).await.unwrap();
 }
 
-/// A world of the shared coordinator with these agents.
+/// The same with a `queue` that is pushed to `url`.
+async fn pushed_to(world: &World, url: &str) -> Agent {
+    world.dan.register(&agent("ws")).await.unwrap();
+    world.ann.register(&with_endpoint("queue", url)).await.unwrap()
+}
+
+/// A world of the shared coordinator with agents that poll.
 async fn two_agents() -> World {
     let world = shared().await.world().await;
     agents(&world).await;
@@ -110,6 +118,14 @@ async fn status_is(world: &World, id: impl Display, wanted: MessageStatus) -> Me
         world.dan.receipt(&id).await.ok().filter(|receipt| receipt.status == wanted)
     })
     .await
+}
+
+/// Waits until an agent gets its messages this way.
+async fn delivery_is(world: &World, name: &str, wanted: Delivery) {
+    eventually(&format!("delivery to be {}", wanted.as_str()), 60, || async {
+        (world.dan.agent(name).await.unwrap().delivery == wanted).then_some(())
+    })
+    .await;
 }
 
 /// A client of plain HTTP. It keeps no connections, which would end with the runtime of

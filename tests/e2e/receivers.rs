@@ -3,8 +3,8 @@
 
 use crate::callbacks::{push_to, spawn};
 use crate::inbox::{open, take};
-use crate::secrecy::{contains, files};
-use crate::{agent, message, name, with_endpoint};
+use crate::secrecy::files_with;
+use crate::{agent, name, pushed_to, send};
 use e2e::{Coordinator, Options, Received, Sink, World, shared};
 use multiclaude_hybrid_client::sealed::{
     self, Action, Identity, OpenError, Pins, Recipient, SealError, decide, seal,
@@ -26,12 +26,8 @@ fn verify(received: &Received, secret: &str) -> Result<Push, WebhookError> {
 async fn every_push_of_the_coordinator_is_verified_and_typed() {
     let world = shared().await.world().await;
     let sink = Sink::start(vec![]).await;
-    world.dan.register(&agent("ws")).await.unwrap();
-    let queue = with_endpoint("queue", &sink.url);
-    let queue = world.ann.register(&queue).await.unwrap();
-    let secret = queue.webhook_secret.unwrap();
-    let sent = world.dan.send(&message("ws", "queue", "hello"), None).await;
-    let sent = sent.unwrap();
+    let secret = pushed_to(&world, &sink.url).await.webhook_secret.unwrap();
+    let sent = send(&world, "hello").await;
     let push = sink.wait_for(1, 20).await.remove(0);
     let read = verify(&push, &secret).unwrap();
     assert_eq!(read.id, sent.id.to_string());
@@ -112,16 +108,12 @@ async fn a_sealed_message_is_read_at_the_other_end_and_nowhere_in_between() {
     assert!(matches!(changed.action, Action::Refuse(_)), "{changed:?}");
 
     coordinator.kill();
-    let mut all = Vec::new();
-    for path in files(coordinator.state_dir()) {
-        all.extend(std::fs::read(path).unwrap());
-    }
-    let log = coordinator.log().into_bytes();
-    assert!(contains(&all, b"this-one-is-plain"), "the search finds nothing");
-    assert!(contains(&all, b"BEGIN AGE ENCRYPTED FILE"));
+    let stored = |text: &str| !files_with(&coordinator.state_dir(), text).is_empty();
+    assert!(stored("this-one-is-plain"), "the search finds nothing");
+    assert!(stored("BEGIN AGE ENCRYPTED FILE"));
     for text in [secret, &keys[0].reveal()] {
-        assert!(!contains(&all, text.as_bytes()), "in the database: {text}");
-        assert!(!contains(&log, text.as_bytes()), "in the log: {text}");
+        assert!(!stored(text), "in the database: {text}");
+        assert!(!coordinator.log().contains(text), "in the log: {text}");
     }
 }
 

@@ -15,15 +15,9 @@ async fn acked_rows_go_after_a_day_and_delivered_ones_after_seven_but_never_the_
     world.dan.register(&agent("w")).await.unwrap();
     let mut ids = Vec::new();
     for n in 0..4 {
-        ids.push(
-            world
-                .dan
-                .send(&message("w", "w", &n.to_string()), Some(&n.to_string()))
-                .await
-                .unwrap()
-                .id
-                .to_string(),
-        );
+        let text = n.to_string();
+        let sent = world.dan.send(&message("w", "w", &text), Some(&text)).await.unwrap();
+        ids.push(sent.id.to_string());
     }
     let started = Instant::now();
     world.dan.report(&ids[0], "acked", None).await.unwrap();

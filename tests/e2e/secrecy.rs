@@ -1,27 +1,29 @@
 //! Secrets are found neither in the database nor in the logs.
 
-use crate::{agent, message, name, with_endpoint};
+use crate::{message, name, pushed_to};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use e2e::{Coordinator, Options, Sink, eventually, shared};
 use serde_json::json;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-pub(crate) fn files(dir: PathBuf) -> Vec<PathBuf> {
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+/// The files below `dir` that hold this.
+pub(crate) fn files_with(dir: &Path, wanted: &(impl AsRef<[u8]> + ?Sized)) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).unwrap().flatten() {
-        let path = entry.path();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
         if path.is_dir() {
-            found.extend(files(path));
-        } else {
+            found.extend(files_with(&path, wanted));
+        } else if fs::read(&path).is_ok_and(|bytes| contains(&bytes, wanted.as_ref())) {
             found.push(path);
         }
     }
     found
-}
-
-pub(crate) fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
 }
 
 #[tokio::test]
@@ -29,12 +31,10 @@ async fn neither_the_raw_database_nor_the_logs_hold_a_token_or_a_webhook_secret(
     let mut coordinator = Coordinator::start(Options::default()).await;
     let world = coordinator.world().await;
     let sink = Sink::start(vec![]).await;
-    world.dan.register(&agent("ws")).await.unwrap();
-    let body = with_endpoint("queue", &sink.url);
-    let generated = world.dan.register(&body).await.unwrap().webhook_secret.unwrap();
-    let rotated = world.dan.rotate_secret(&name("queue")).await.unwrap();
+    let generated = pushed_to(&world, &sink.url).await.webhook_secret.unwrap();
+    let rotated = world.ann.rotate_secret(&name("queue")).await.unwrap();
     let given = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned();
-    world.dan.update("queue", &json!({"webhook_secret": given})).await.unwrap();
+    world.ann.update("queue", &json!({"webhook_secret": given})).await.unwrap();
     world.dan.send(&message("ws", "queue", "a-body-that-is-private"), Some("key")).await.unwrap();
     sink.wait_for(1, 10).await;
     eventually("the push in the log", 10, || async {
@@ -50,17 +50,13 @@ async fn neither_the_raw_database_nor_the_logs_hold_a_token_or_a_webhook_secret(
         secrets.push(key.as_bytes().to_vec());
         secrets.push(STANDARD.decode(key).unwrap());
     }
-    let databases = files(coordinator.state_dir());
-    let mut all = Vec::new();
-    for path in databases {
-        all.extend(std::fs::read(path).unwrap());
-    }
-    assert!(contains(&all, b"a-body-that-is-private"), "the search would find nothing at all");
+    let state = coordinator.state_dir();
+    assert!(!files_with(&state, "a-body-that-is-private").is_empty(), "the search finds nothing");
     let log = coordinator.log().into_bytes();
     assert!(contains(&log, b"\"event\":\"push\""));
     for secret in &secrets {
         let text = String::from_utf8_lossy(secret);
-        assert!(!contains(&all, secret), "in the database: {text}");
+        assert!(files_with(&state, secret).is_empty(), "in the database: {text}");
         assert!(!contains(&log, secret), "in the log: {text}");
     }
     assert!(!contains(&log, b"a-body-that-is-private"), "a message's body is in the log");

@@ -48,9 +48,6 @@ impl Claude {
     }
 
     /// Sends a command to the control socket and gives the answer.
-    ///
-    /// # Panics
-    /// If it does not answer.
     pub fn ask(&self, command: Value) -> Value {
         let answer = self.try_ask(&command);
         answer.unwrap_or_else(|| panic!("no answer to {command} in {}", self.window))

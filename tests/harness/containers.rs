@@ -27,9 +27,6 @@ pub struct Containers {
 
 impl Containers {
     /// One that has the image.
-    ///
-    /// # Panics
-    /// If podman does not work here; it is a prerequisite of the tests.
     pub fn new() -> Self {
         // Its sockets' paths must be short.
         let containers = Self { dir: tempfile::Builder::new().prefix("box").tempdir().unwrap() };
@@ -63,9 +60,6 @@ impl Containers {
     }
 
     /// Runs podman, and gives what it prints.
-    ///
-    /// # Panics
-    /// If it fails.
     #[track_caller]
     pub fn podman(&self, args: &[&str]) -> String {
         let mut podman = Command::new("podman");

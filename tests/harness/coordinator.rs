@@ -143,6 +143,12 @@ impl Coordinator {
         }
     }
 
+    /// Kills it and starts it again.
+    pub async fn restart(&mut self) {
+        self.kill();
+        self.launch().await;
+    }
+
     /// Kills every process of it with SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -176,7 +182,6 @@ impl Coordinator {
         format!("http://127.0.0.1:{}/v1", self.port)
     }
 
-    /// The port it listens on.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -192,7 +197,6 @@ impl Coordinator {
         self.dir.path().join("log")
     }
 
-    /// All that it has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
@@ -254,11 +258,8 @@ impl Drop for Coordinator {
 /// A repo of its own, with a token for each of two users and a service.
 #[derive(Debug, Clone)]
 pub struct World {
-    /// The admin's client.
     pub admin: Client,
-    /// User dan.
     pub dan: RepoClient,
-    /// User ann.
     pub ann: RepoClient,
     /// Service ci.
     pub ci: RepoClient,
@@ -268,6 +269,13 @@ pub struct World {
     pub repo: String,
     /// The API's base.
     pub url: String,
+}
+
+impl World {
+    /// Where its repo is cloned from.
+    pub fn clone_url(&self) -> String {
+        format!("https://github.com/{}", self.repo)
+    }
 }
 
 /// The coordinator that most tests share: real time, started once.

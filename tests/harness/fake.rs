@@ -10,7 +10,6 @@ use tokio::net::TcpListener;
 /// A server whose answers the test chooses.
 #[derive(Debug)]
 pub struct Fake {
-    /// Its base.
     pub url: String,
     seen: Arc<Mutex<Vec<String>>>,
 }

@@ -32,9 +32,6 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 /// Waits until `check` gives something, at most `seconds`.
-///
-/// # Panics
-/// When the time is over; `what` says what was waited for.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
     seconds: u64,

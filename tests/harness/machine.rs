@@ -10,9 +10,6 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 /// The program of this name that was built with this test, `target/debug/deps/e2e-…`.
-///
-/// # Panics
-/// If it was not built.
 pub(crate) fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let path = test.parent().unwrap().with_file_name(name);
@@ -25,9 +22,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
 pub struct Ran {
     /// Its exit status.
     pub code: i32,
-    /// Its standard output.
     pub stdout: String,
-    /// Its standard error.
     pub stderr: String,
 }
 
@@ -40,10 +35,12 @@ impl Ran {
         }
     }
 
-    /// Its standard output, as JSON.
-    ///
-    /// # Panics
-    /// If it is not JSON.
+    /// The first word that it printed: the id of what it has made.
+    pub fn id(&self) -> String {
+        self.stdout.split(' ').next().unwrap().to_owned()
+    }
+
+    /// What it printed, as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
@@ -113,9 +110,14 @@ impl Machine {
 
     /// Puts a program on its PATH.
     pub fn install(&self, name: &str, script: &str) {
-        let path = self.path(&format!("bin/{name}"));
-        fs::write(&path, script).unwrap();
-        fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+        let path = format!("bin/{name}");
+        self.write(&path, script);
+        self.chmod(&path, 0o755);
+    }
+
+    /// Changes the mode of a file in its home.
+    pub fn chmod(&self, path: &str, mode: u32) {
+        fs::set_permissions(self.path(path), Permissions::from_mode(mode)).unwrap();
     }
 
     /// multiclaude's state: one repo called `app`, cloned from `url`, with these
@@ -131,9 +133,6 @@ impl Machine {
     }
 
     /// Logs in, and turns hybrid mode on for `owner/repo` with a node's label.
-    ///
-    /// # Panics
-    /// If one of them fails.
     pub fn log_in(&mut self, url: &str, token: &str, repo: &str, node: &str) {
         let ran = self.run_with(&["login", "--url", url], token);
         assert_eq!(ran.code, 0, "{ran:?}");
@@ -163,7 +162,6 @@ impl Machine {
         }
     }
 
-    /// Runs tmux.
     pub fn tmux(&self, args: &[&str]) -> Output {
         output(self.command("tmux").args(args), b"", LIMIT)
     }
@@ -229,6 +227,11 @@ impl Machine {
     /// Runs the binary.
     pub fn run(&mut self, args: &[&str]) -> Ran {
         self.run_with(args, "")
+    }
+
+    /// Runs the binary with the words of a line.
+    pub fn line(&mut self, line: &str) -> Ran {
+        self.run(&line.split(' ').collect::<Vec<_>>())
     }
 
     /// Runs the binary with `input` on its standard input.

@@ -25,16 +25,11 @@ pub enum Turn {
 /// The server. It ends with the runtime.
 #[derive(Debug, Clone)]
 pub struct Model {
-    /// Its base URL.
     pub url: String,
     turn: Arc<Mutex<Turn>>,
 }
 
 impl Model {
-    /// Starts it.
-    ///
-    /// # Panics
-    /// If it cannot listen.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -44,10 +39,7 @@ impl Model {
         Self { url, turn }
     }
 
-    /// Sets the turns from now on.
-    ///
-    /// # Panics
-    /// If another thread has panicked.
+    /// What turns look like from now on.
     pub fn set(&self, turn: Turn) {
         *self.turn.lock().unwrap() = turn;
     }

@@ -33,10 +33,8 @@ pub fn in_namespace(program: &Command, more: &[&str], line: &str) -> Command {
     command
 }
 
-/// Runs a program with `input` on its standard input and gives its output.
-///
-/// # Panics
-/// If it does not start, or does not end within `limit`; it is killed then.
+/// Runs a program with `input` on its standard input and gives its output. One that does
+/// not end within `limit` is killed.
 #[track_caller]
 pub fn output(command: &mut Command, input: &[u8], limit: Duration) -> Output {
     let program = command.get_program().display().to_string();
@@ -53,10 +51,7 @@ pub fn output(command: &mut Command, input: &[u8], limit: Duration) -> Output {
 }
 
 /// Waits for a program that leads its group (see [`grouped`]), and gives its
-/// output; `what` names it.
-///
-/// # Panics
-/// If it does not end within `limit`; its group is killed then.
+/// output; `what` names it. After `limit` its group is killed.
 #[track_caller]
 pub fn finish(child: Child, what: &str, limit: Duration) -> Output {
     let pid = Pid::from_child(&child);
@@ -94,9 +89,6 @@ pub fn signal(pid: u32, signal: Signal) {
 }
 
 /// Kills a program that leads its group, with the group, and waits for its end.
-///
-/// # Panics
-/// If it is still there after 10 s.
 pub fn kill(child: &mut Child, what: &str) {
     // This fails if all processes of the group have ended already.
     let _ = kill_process_group(Pid::from_child(child), Signal::KILL);

@@ -11,7 +11,6 @@ use std::process::{Child, Command};
 /// A machine with a login, and perhaps with a runner.
 #[derive(Debug)]
 pub struct Runner {
-    /// The machine.
     pub machine: Machine,
     /// `owner/repo`.
     pub repo: String,
@@ -55,10 +54,6 @@ impl Runner {
         self.start(flags, &["sh", "-c", line]);
     }
 
-    /// The runner's process.
-    ///
-    /// # Panics
-    /// If none was started.
     pub fn pid(&self) -> u32 {
         self.runner.as_ref().expect("a runner").id()
     }
@@ -90,12 +85,10 @@ impl Runner {
         assert!(output.status.success(), "{output:?}\n{}", self.log());
     }
 
-    /// The runner's log.
     pub fn log(&self) -> String {
         self.machine.read("runner.log")
     }
 
-    /// The status of the runner.
     pub fn status(&self) -> Value {
         self.machine.status("runner")
     }

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, Response, StatusCode, Uri};
+use axum::http::{HeaderMap, Response, Uri};
 use axum::serve::ListenerExt as _;
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -39,11 +39,8 @@ impl Answer {
 /// A push as it came in.
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// When.
     pub at: Instant,
-    /// Its headers.
     pub headers: HeaderMap,
-    /// Its body.
     pub body: String,
 }
 
@@ -54,12 +51,10 @@ impl Received {
         value.unwrap_or_default().to_owned()
     }
 
-    /// The message's id.
     pub fn id(&self) -> String {
         self.header("webhook-id")
     }
 
-    /// The payload.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
@@ -111,7 +106,6 @@ impl Sink {
         Self { shared, url }
     }
 
-    /// Everything received so far.
     pub fn received(&self) -> Vec<Received> {
         self.shared.received.lock().unwrap().clone()
     }
@@ -164,18 +158,16 @@ async fn receive(
         body: String::from_utf8_lossy(&body).into_owned(),
     });
     let next = shared.script.lock().unwrap().pop_front();
+    let response = |code: u16| Response::builder().status(code);
     match next.unwrap_or_else(|| Answer::status(204)) {
         Answer::Status(code, headers, body) => {
-            let mut response = Response::builder().status(StatusCode::from_u16(code).unwrap());
-            for (name, value) in headers {
-                response = response.header(name, value);
-            }
-            response.body(Body::from(body)).unwrap()
+            let all = headers.into_iter();
+            let head = all.fold(response(code), |head, (name, value)| head.header(name, value));
+            head.body(Body::from(body)).unwrap()
         }
         Answer::Chunked(code, kind) => {
             let chunks = futures_util::stream::iter([Ok::<_, std::io::Error>("ok")]);
-            let response = Response::builder().status(StatusCode::from_u16(code).unwrap());
-            response.header("content-type", kind).body(Body::from_stream(chunks)).unwrap()
+            response(code).header("content-type", kind).body(Body::from_stream(chunks)).unwrap()
         }
         Answer::Dribble(code, kind) => {
             let body = br#"{"status":"acked"}"#.iter().copied();
@@ -184,13 +176,12 @@ async fn receive(
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 Some((Ok::<_, std::io::Error>(vec![byte]), rest))
             });
-            let response = Response::builder().status(StatusCode::from_u16(code).unwrap());
-            response.header("content-type", kind).body(Body::from_stream(dribbled)).unwrap()
+            let head = response(code).header("content-type", kind);
+            head.body(Body::from_stream(dribbled)).unwrap()
         }
         Answer::Late(code) => {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let response = Response::builder().status(StatusCode::from_u16(code).unwrap());
-            response.body(Body::empty()).unwrap()
+            response(code).body(Body::empty()).unwrap()
         }
         Answer::Hang => {
             tokio::time::sleep(Duration::from_secs(3600)).await;

@@ -23,9 +23,6 @@ pub struct Writer {
 
 impl Writer {
     /// `multiclaude message send`.
-    ///
-    /// # Panics
-    /// If it fails.
     pub fn send(&self, to: &str, body: &str) {
         let mut command = Command::new(&self.program);
         command.env_clear().envs(self.environment.iter().cloned()).current_dir(&self.directory);
@@ -37,7 +34,6 @@ impl Writer {
 /// A machine called by its node's label, with a repo `app` of the world's.
 #[derive(Debug)]
 pub struct Site {
-    /// The machine.
     pub machine: Machine,
     /// Its label.
     pub node: String,
@@ -79,16 +75,12 @@ impl Site {
         // Before the first session, which looks whether it is in hybrid mode.
         site.machine.log_in(&world.url, token, &world.repo, node);
         site.ok(&["start"]);
-        let url = format!("https://github.com/{}", world.repo);
-        site.ok(&["repo", "init", &url, nickname]);
+        site.ok(&["repo", "init", &world.clone_url(), nickname]);
         site.ok(&["worker", "create", "a task", "--repo", nickname, "--name", "fox"]);
         site
     }
 
     /// Runs multiclaude, anywhere.
-    ///
-    /// # Panics
-    /// If it fails.
     pub fn ok(&self, args: &[&str]) -> String {
         let output = self.multiclaude(None, args);
         assert!(output.status.success(), "{args:?}: {output:?}");
@@ -111,7 +103,6 @@ impl Site {
         self.machine.path(&format!(".multiclaude/repos/{}", self.nickname))
     }
 
-    /// The worktree of an agent.
     pub fn worktree(&self, agent: &str) -> PathBuf {
         self.machine.path(&format!(".multiclaude/wts/{}/{agent}", self.nickname))
     }
@@ -176,7 +167,6 @@ impl Site {
         .await
     }
 
-    /// Starts the bridge.
     pub fn start_bridge(&mut self, args: &[&str]) {
         let mut command = self.machine.hybrid(&["bridge", "run"]);
         command.args(args);
@@ -189,10 +179,6 @@ impl Site {
         self.bridge = Some(self.machine.start(command, "bridge.log"));
     }
 
-    /// The bridge's process.
-    ///
-    /// # Panics
-    /// If it was not started.
     pub fn bridge_pid(&self) -> u32 {
         self.bridge.as_ref().expect("a bridge").id()
     }
@@ -235,7 +221,6 @@ impl Site {
         !agents.is_empty() && agents.keys().all(is_known)
     }
 
-    /// The status of the bridge.
     pub fn status(&self) -> Value {
         self.machine.status("bridge")
     }

@@ -90,7 +90,6 @@ impl Client {
 /// The resources of one repo.
 #[derive(Debug, Clone)]
 pub struct RepoClient {
-    /// The client underneath.
     pub client: Client,
     repo: typed::RepoClient,
 }
@@ -125,6 +124,11 @@ impl RepoClient {
         body: Option<&Value>,
     ) -> Result<Reply, Error> {
         self.repo.call(built(method, path, headers, body.map(Value::to_string))).await
+    }
+
+    /// `PUT …/config`.
+    pub async fn configure(&self, config: &Value) -> Result<Value, Error> {
+        self.call(Method::PUT, "/config", &[], Some(config)).await?.json()
     }
 
     /// `POST …/agents`.

@@ -9,7 +9,6 @@ mod rows;
 use crate::{http, message, raw, with_endpoint};
 use e2e::{Sink, World, shared};
 use multiclaude_hybrid_protocol::spawn::{Claim, NewSpawn, WorkerUpdate};
-use reqwest::Method;
 use rows::{CALLERS, Row, rows};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -26,13 +25,8 @@ async fn subject(world: &World, sink: &Sink, pattern: &str) -> String {
     let queue = with_endpoint("queue", &sink.url);
     world.dan.register(&queue).await.unwrap();
     if pattern.contains("/messages/{id}") {
-        return world
-            .dan
-            .send(&message("queue", "queue", "hi"), None)
-            .await
-            .unwrap()
-            .id
-            .to_string();
+        let sent = world.dan.send(&message("queue", "queue", "hi"), None).await;
+        return sent.unwrap().id.to_string();
     }
     if !pattern.contains("/workers/{id}") {
         return String::new();
@@ -106,8 +100,8 @@ async fn every_route_answers_every_kind_of_caller_as_its_row_says() {
     let sink = Sink::start(vec![]).await;
     let config =
         json!({"spawn_endpoint": sink.url, "max_workers": 1000, "max_spawns_per_minute": 1000});
-    let config = world.ci.call(Method::PUT, "/config", &[], Some(&config)).await.unwrap();
-    let secret = config.json::<Value>().unwrap()["webhook_secret"].as_str().unwrap().to_owned();
+    let config = world.ci.configure(&config).await.unwrap();
+    let secret = config["webhook_secret"].as_str().unwrap();
     let tokens = tokens(&world).await;
     let mut wrong = Vec::new();
     for row in rows() {
@@ -122,7 +116,7 @@ async fn every_route_answers_every_kind_of_caller_as_its_row_says() {
             // The repo's secret is for services and admins, whatever is asked.
             let may =
                 row.1.ends_with("/config") && ["a service of the repo", "an admin"].contains(&who);
-            if !may && body.to_string().contains(&secret) {
+            if !may && body.to_string().contains(secret) {
                 wrong.push(format!("{} {} shows the secret to {who}", row.0, row.1));
             }
         }
@@ -152,7 +146,7 @@ async fn every_route_takes_the_repo_as_one_escaped_segment() {
     let sink = Sink::start(vec![]).await;
     let config =
         json!({"spawn_endpoint": sink.url, "max_workers": 1000, "max_spawns_per_minute": 1000});
-    world.ci.call(Method::PUT, "/config", &[], Some(&config)).await.unwrap();
+    world.ci.configure(&config).await.unwrap();
     for row in rows().into_iter().filter(|row| row.1.contains("{repo}")) {
         let mut answers = Vec::new();
         for separator in ["/", "%2F", "%2f"] {

@@ -12,11 +12,8 @@ async fn a_list_is_filtered_and_paged_by_name() {
     for (name, kind) in [("a", "worker"), ("b", "supervisor"), ("c", "worker"), ("d", "worker")] {
         world.dan.register(&json!({"name": name, "type": kind})).await.unwrap();
     }
-    world
-        .ann
-        .register(&json!({"name": "e", "type": "worker", "location": "remote"}))
-        .await
-        .unwrap();
+    let remote = json!({"name": "e", "type": "worker", "location": "remote"});
+    world.ann.register(&remote).await.unwrap();
     let names = async |query: &str| -> Vec<String> {
         let agents = world.dan.agents(query).await.unwrap();
         agents.into_iter().map(|agent| agent.name.to_string()).collect()

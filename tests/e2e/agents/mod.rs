@@ -43,13 +43,10 @@ async fn registering_again_is_idempotent_and_keeps_the_mailbox() {
 #[tokio::test]
 async fn another_owner_or_instance_gets_409_saying_who_holds_the_name() {
     let world = shared().await.world().await;
-    world
-        .dan
-        .register(&json!({"name": "w", "type": "worker", "instance": "laptop"}))
-        .await
-        .unwrap();
+    let held = json!({"name": "w", "type": "worker", "instance": "laptop"});
+    world.dan.register(&held).await.unwrap();
     for (client, body) in [
-        (&world.ann, json!({"name": "w", "type": "worker", "instance": "laptop"})),
+        (&world.ann, held),
         (&world.dan, json!({"name": "w", "type": "worker", "instance": "desktop"})),
         (&world.dan, json!({"name": "w", "type": "worker"})),
         (&world.ann, json!({"name": "w", "type": "worker", "take_over": true})),
@@ -67,11 +64,8 @@ async fn take_over_replaces_a_stopped_agent_with_an_empty_mailbox() {
     let old = world.dan.register(&agent("w")).await.unwrap();
     world.dan.send(&message("w", "w", "for the old one"), None).await.unwrap();
     world.dan.update("w", &json!({"status": "stopped"})).await.unwrap();
-    let new = world
-        .ann
-        .register(&json!({"name": "w", "type": "worker", "take_over": true}))
-        .await
-        .unwrap();
+    let wish = json!({"name": "w", "type": "worker", "take_over": true});
+    let new = world.ann.register(&wish).await.unwrap();
     assert_ne!(new.id, old.id);
     assert_eq!(new.owner.as_str(), "ann");
     assert_eq!(world.ann.messages("w", "").await.unwrap(), []);
@@ -85,11 +79,8 @@ async fn a_patch_changes_what_is_given_and_nothing_else() {
     world.dan.register(&body).await.unwrap();
     let idle = world.dan.update("w", &json!({"status": "idle"})).await.unwrap();
     assert_eq!((idle.status, idle.metadata["branch"].as_str()), (AgentStatus::Idle, "main"));
-    let moved = world
-        .dan
-        .update("w", &json!({"metadata": {"held": "2"}, "location": "remote"}))
-        .await
-        .unwrap();
+    let change = json!({"metadata": {"held": "2"}, "location": "remote"});
+    let moved = world.dan.update("w", &change).await.unwrap();
     assert_eq!((moved.metadata.len(), moved.location), (1, Location::Remote));
     assert_eq!(code(world.dan.update("nobody", &json!({})).await), AgentNotFound);
     assert_eq!(code(world.dan.update("w", &json!({"status": "busy"})).await), ValidationFailed);

@@ -1,6 +1,6 @@
 //! Presence: heartbeats, waiting messages, ended incarnations.
 
-use crate::{agent, code, fields, message, name};
+use crate::{agent, code, delivery_is, fields, message, name};
 use e2e::{scaled, shared};
 use multiclaude_hybrid_protocol::ErrorCode::{AgentExists, AgentSuperseded};
 use multiclaude_hybrid_protocol::agent::{AgentStatus, Delivery};
@@ -74,11 +74,7 @@ async fn a_stream_a_poll_and_an_acknowledgement_are_signs_of_life_and_keep_the_n
     assert!(refused.contains("still connected"), "{refused}");
     // When a stream ends its holder was there until now.
     drop(stream);
-    e2e::eventually("the end of the stream", 10, || async {
-        let found = world.dan.agent("streams").await.unwrap();
-        (found.delivery == Delivery::Polling).then_some(())
-    })
-    .await;
+    delivery_is(&world, "streams", Delivery::Polling).await;
     assert_eq!(world.dan.agent("streams").await.unwrap().status, AgentStatus::Active);
     e2e::eventually("the right to take it over", 20, || async { take_over("streams").await.ok() })
         .await;

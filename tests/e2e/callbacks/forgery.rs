@@ -4,7 +4,6 @@ use super::{Call, event, get, now, push_to, spawn};
 use crate::with_endpoint;
 use e2e::{Received, Sink, eventually, scaled, shared};
 use multiclaude_hybrid_protocol::spawn::{Claim, SpawnStatus};
-use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -22,9 +21,8 @@ async fn a_callback_cannot_change_a_request_that_a_runner_holds() {
         ("d", "worker.failed"),
     ] {
         let body = event(kind, &id, json!({"worker_name": "thief"}));
-        Call::signed(&world, &id, &secret, webhook_id, &body)
-            .refused(kind, 409, "lease_lost")
-            .await;
+        let call = Call::signed(&world, &id, &secret, webhook_id, &body);
+        call.refused(kind, 409, "lease_lost").await;
     }
     let after = get(&world, &id).await;
     assert_eq!((after.status, after.worker_name), (SpawnStatus::InProgress, None));
@@ -44,36 +42,29 @@ async fn a_callback_that_is_not_what_it_seems_is_refused_and_changes_nothing() {
     let body = event("worker.failed", &id, json!({}));
     let good = Call::signed(&world, &id, &secret, "good", &body);
 
-    let unsigned = Call { signature: String::new(), ..good.clone() };
-    unsigned.refused("unsigned", 401, "invalid_signature").await;
-    let garbled = Call { signature: "v1,AAAA v2,x".into(), ..good.clone() };
-    garbled.refused("wrongly signed", 401, "invalid_signature").await;
-    let renamed = Call { id: "better".into(), ..good.clone() };
-    renamed.refused("another webhook-id", 401, "invalid_signature").await;
-    let dotted = Call::signed(&world, &id, &secret, "a.b", &body);
-    dotted.refused("a webhook-id with a dot", 401, "invalid_signature").await;
-    let changed = Call { body: good.body.replace("failed", "completed"), ..good.clone() };
-    changed.refused("another body", 401, "invalid_signature").await;
-    for (what, at) in [("late", now() - 330), ("early", now() + 330)] {
-        let call = Call::at(&world, &id, &secret, "x", body.to_string(), at);
+    let at = |at| Call::at(&world, &id, &secret, "x", body.to_string(), at);
+    let by = |secret: &str| Call::signed(&world, &id, secret, "x", &body);
+    let agent = world.ann.register(&with_endpoint("q", &sink.url)).await.unwrap();
+    for (what, call) in [
+        ("unsigned", Call { signature: String::new(), ..good.clone() }),
+        ("wrongly signed", Call { signature: "v1,AAAA v2,x".into(), ..good.clone() }),
+        ("another webhook-id", Call { id: "better".into(), ..good.clone() }),
+        ("a webhook-id with a dot", Call::signed(&world, &id, &secret, "a.b", &body)),
+        ("another body", Call { body: good.body.replace("failed", "completed"), ..good.clone() }),
+        ("late", at(now() - 330)),
+        ("early", at(now() + 330)),
+        ("another repo's secret", by(&foreign)),
+        ("an agent's secret", by(&agent.webhook_secret.unwrap())),
+    ] {
         call.refused(what, 401, "invalid_signature").await;
     }
-    let by_other = Call::signed(&world, &id, &foreign, "x", &body);
-    by_other.refused("another repo's secret", 401, "invalid_signature").await;
-    let agent = world.ann.register(&with_endpoint("q", &sink.url)).await.unwrap();
-    let of_agent = agent.webhook_secret.unwrap();
-    let by_agent = Call::signed(&world, &id, &of_agent, "x", &body);
-    by_agent.refused("an agent's secret", 401, "invalid_signature").await;
     let elsewhere = Call::signed(&world, &another, &secret, "x", &body);
     elsewhere.refused("another request's path", 422, "validation_failed").await;
     let not_there = "spn_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b";
-    let unknown = Call::signed(
-        &world,
-        not_there,
-        &secret,
-        "x",
-        &event("worker.failed", not_there, json!({})),
-    );
+    let fails = |id: &str, webhook_id: &str| {
+        Call::signed(&world, id, &secret, webhook_id, &event("worker.failed", id, json!({})))
+    };
+    let unknown = fails(not_there, "x");
     unknown.refused("an unknown request", 404, "worker_not_found").await;
     let push = &sink.wait_for(1, 20).await[0];
     let echoed = Call {
@@ -90,13 +81,7 @@ async fn a_callback_that_is_not_what_it_seems_is_refused_and_changes_nothing() {
 
     assert_eq!(good.send().await.0, 200);
     good.refused("a replay", 409, "callback_replayed").await;
-    let again = Call::signed(
-        &world,
-        &another,
-        &secret,
-        "good",
-        &event("worker.failed", &another, json!({})),
-    );
+    let again = fails(&another, "good");
     again.refused("its webhook-id for another request", 409, "callback_replayed").await;
     assert_eq!(get(&world, &another).await.status, SpawnStatus::Pending);
 }
@@ -109,10 +94,7 @@ async fn a_leaked_secret_is_out_of_force_once_the_endpoint_was_cleared() {
     let request = spawn(&world.dan, json!({"task": "go"})).await;
     let id = request.id.to_string();
     let body = event("worker.failed", &id, json!({}));
-    let put = async |config: Value| {
-        let reply = world.ci.call(Method::PUT, "/config", &[], Some(&config)).await;
-        reply.unwrap()
-    };
+    let put = async |config: Value| world.ci.configure(&config).await.unwrap();
     put(json!({"spawn_endpoint": ""})).await;
     let call = Call::signed(&world, &id, &leaked, "cleared", &body);
     call.refused("without an endpoint", 401, "invalid_signature").await;
@@ -142,7 +124,7 @@ async fn for_24_hours_a_replaced_secret_signs_pushes_and_callbacks_too() {
     sink.wait_for(1, 20).await;
     let new = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";
     let config = json!({"spawn_endpoint": sink.url, "webhook_secret": new, "max_spawns_per_minute": 1000, "max_workers": 1000});
-    world.ci.call(Method::PUT, "/config", &[], Some(&config)).await.unwrap();
+    world.ci.configure(&config).await.unwrap();
     let request = spawn(&world.dan, json!({"task": "after"})).await;
     let id = request.id.to_string();
     let push = push_of(&sink, &id).await;

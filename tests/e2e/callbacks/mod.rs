@@ -6,8 +6,8 @@ mod repeats;
 use crate::agent;
 use e2e::RepoClient;
 use e2e::{Received, Sink, World, eventually, shared};
+use multiclaude_hybrid_protocol::SpawnId;
 use multiclaude_hybrid_protocol::spawn::{Claim, SpawnRequest};
-use reqwest::Method;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,20 +19,16 @@ fn now() -> i64 {
 /// Configures the repo to push there; answers the secret.
 pub(crate) async fn push_to(world: &World, url: &str) -> String {
     let config = json!({"enabled": true, "spawn_endpoint": url, "max_spawns_per_minute": 1000});
-    let reply = world.ci.call(Method::PUT, "/config", &[], Some(&config)).await;
-    let config: Value = reply.unwrap().json().unwrap();
+    let config = world.ci.configure(&config).await.unwrap();
     config["webhook_secret"].as_str().unwrap().to_owned()
 }
 
 pub(crate) async fn spawn(client: &RepoClient, body: Value) -> SpawnRequest {
-    let reply = client.call(Method::POST, "/workers/spawn", &[], Some(&body)).await;
-    reply.unwrap().json().unwrap()
+    crate::workers::spawn(client, &body).await.unwrap()
 }
 
 async fn get(world: &World, id: &str) -> SpawnRequest {
-    let path = format!("/workers/{id}");
-    let reply = world.dan.call(Method::GET, &path, &[], None).await;
-    reply.unwrap().json().unwrap()
+    world.dan.worker(&SpawnId::parse(id).unwrap()).await.unwrap()
 }
 
 /// A callback as it goes over the wire.

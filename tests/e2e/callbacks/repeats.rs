@@ -25,8 +25,7 @@ async fn of_twenty_equal_callbacks_at_once_one_is_taken() {
 
 /// Kills at once, starts again, and lets the scheduled handler run.
 async fn die(coordinator: &mut Coordinator) {
-    coordinator.kill();
-    coordinator.launch().await;
+    coordinator.restart().await;
     coordinator.run_cron().await;
 }
 

@@ -1,5 +1,6 @@
 //! `version` and `open`.
 
+use super::beside::{AWAY, move_coordinator};
 use super::dans;
 use e2e::Machine;
 use e2e::process::LIMIT;
@@ -17,10 +18,7 @@ async fn the_version_is_shown_with_the_coordinators_even_if_one_is_away() {
     assert_eq!(known["coordinators"][0]["url"], world.url.as_str());
     assert!(known["coordinators"][0]["version"].is_string(), "{known}");
     // The same login, of a coordinator that is gone.
-    let path = machine.path(".multiclaude/hybrid/settings.json");
-    let settings = std::fs::read_to_string(&path).unwrap();
-    let (host, _) = world.url.split_once("/v1").unwrap();
-    std::fs::write(&path, settings.replace(host, "http://127.0.0.1:1")).unwrap();
+    move_coordinator(&machine, &world.url, AWAY);
     let away = machine.run(&["version", "--json"]);
     assert_eq!(away.code, 0, "{away:?}");
     assert!(away.json()["coordinators"][0]["error"].is_string(), "{away:?}");

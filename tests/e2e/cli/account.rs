@@ -2,7 +2,7 @@
 
 use super::{dans, snapshot};
 use e2e::{Machine, shared};
-use std::fs::{self, Permissions};
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 fn mode(machine: &Machine, path: &str) -> u32 {
@@ -71,19 +71,13 @@ async fn a_revoked_token_is_named_with_the_hint() {
 async fn loose_permissions_are_refused_with_the_command_that_corrects_them() {
     let (mut machine, world) = dans().await;
     let repo = ["agents", "--repo", world.repo.as_str()];
-    let loosen = |path: &str, mode| {
-        fs::set_permissions(machine.path(path), Permissions::from_mode(mode)).unwrap();
-    };
-    loosen(".multiclaude/credentials", 0o644);
+    machine.chmod(".multiclaude/credentials", 0o644);
     let refused = machine.run(&repo);
     assert_eq!(refused.code, 1);
     let hint = refused.stderr.split("hint: ").nth(1).unwrap();
     machine.sh(hint.split(';').next().unwrap());
     assert_eq!(machine.run(&repo).code, 0);
-    let loosen = |path: &str, mode| {
-        fs::set_permissions(machine.path(path), Permissions::from_mode(mode)).unwrap();
-    };
-    loosen(".multiclaude", 0o777);
+    machine.chmod(".multiclaude", 0o777);
     assert_eq!(machine.run(&repo).code, 1);
     snapshot("loose_permissions", &machine);
 }
@@ -93,18 +87,10 @@ async fn an_admin_makes_lists_and_revokes_tokens_and_a_user_does_not() {
     let world = shared().await.world().await;
     let mut machine = Machine::new();
     machine.run_with(&["login", "--url", &world.url], &shared().await.admin);
-    let made = machine.run(&[
-        "tokens",
-        "create",
-        "--owner",
-        "eve",
-        "--repo",
-        &world.repo,
-        "--expires",
-        "30d",
-        "--description",
-        "for a test",
-    ]);
+    let made = machine.line(&format!(
+        "tokens create --owner eve --repo {} --expires 30d --description tested",
+        world.repo
+    ));
     assert!(made.stdout.starts_with("mcu_"), "{made:?}");
     let listed = machine.run(&["--json", "tokens"]).json();
     machine.clear();
@@ -115,16 +101,7 @@ async fn an_admin_makes_lists_and_revokes_tokens_and_a_user_does_not() {
     machine.run(&["tokens", "revoke", id.as_str().unwrap()]);
     machine.run(&["tokens", "revoke", id.as_str().unwrap()]);
     machine.run(&["tokens", "revoke", "nonsense"]);
-    machine.run(&[
-        "tokens",
-        "create",
-        "--owner",
-        "dan",
-        "--kind",
-        "service",
-        "--repo",
-        &world.repo,
-    ]);
+    machine.line(&format!("tokens create --owner dan --kind service --repo {}", world.repo));
     machine.run(&["tokens", "create", "--owner", "Dan!"]);
     let (mut dan, _) = dans().await;
     dan.run(&["tokens"]);

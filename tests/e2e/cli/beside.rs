@@ -4,7 +4,6 @@
 use super::dans;
 use super::shim::with_shim;
 use e2e::{Machine, World, shared};
-use reqwest::Method;
 use serde_json::{Value, json};
 use std::fs;
 use std::net::TcpListener;
@@ -18,15 +17,15 @@ fn damage(machine: &Machine) {
     machine.write(".multiclaude/hybrid/settings.json", "{\"node\": ");
 }
 
-fn called(machine: &Machine) -> String {
+pub(super) fn called(machine: &Machine) -> String {
     fs::read_to_string(machine.path("called")).unwrap()
 }
 
 /// Nothing listens there.
-const AWAY: &str = "http://127.0.0.1:1/v1";
+pub(super) const AWAY: &str = "http://127.0.0.1:1/v1";
 
 /// From now on the machine has its token, and all else, for another URL.
-fn move_coordinator(machine: &Machine, from: &str, to: &str) {
+pub(super) fn move_coordinator(machine: &Machine, from: &str, to: &str) {
     for file in ["hybrid/settings.json", "credentials"] {
         let path = machine.path(&format!(".multiclaude/{file}"));
         let text = fs::read_to_string(&path).unwrap();
@@ -37,20 +36,27 @@ fn move_coordinator(machine: &Machine, from: &str, to: &str) {
 
 pub(super) async fn team_runs(world: &World, roles: &[&str]) {
     let config = json!({"remote_agents": roles, "enabled": true});
-    let put = world.ci.call(Method::PUT, "/config", &[], Some(&config));
-    put.await.unwrap();
+    world.ci.configure(&config).await.unwrap();
 }
 
 /// From now on a bridge is installed, as far as its unit shows it.
-pub(super) fn install_bridge(machine: &Machine) {
+fn install_bridge(machine: &Machine) {
     machine.write(".config/systemd/user/multiclaude-hybrid-bridge.service", "[Service]\n");
 }
 
 #[tokio::test]
-async fn the_machine_that_serves_the_merge_queue_gets_one() {
+async fn a_merge_queue_is_started_by_the_machine_that_serves_it_and_by_no_other() {
     let (mut machine, world) = with_shim().await;
     install_bridge(&machine);
-    let line = format!("multiclaude init https://github.com/{}", world.repo);
+    let line = format!("multiclaude init {} app", world.clone_url());
+    machine.sh(&line);
+    let plain = called(&machine);
+    assert!(!plain.contains("--no-merge-queue"), "{plain}");
+    world.ci.register(&json!({"name": "merge-queue", "type": "merge-queue"})).await.unwrap();
+    let printed = machine.sh(&line);
+    assert!(printed.stderr.contains("served by ci"), "{printed:?}");
+    assert_eq!(called(&machine), format!("{plain}--no-merge-queue\n"));
+    world.ci.deregister("merge-queue").await.unwrap();
     let elsewhere = json!({"name": "merge-queue", "type": "merge-queue", "instance": "box"});
     world.dan.register(&elsewhere).await.unwrap();
     let ran = machine.sh(&line);
@@ -68,7 +74,7 @@ async fn the_machine_that_serves_the_merge_queue_gets_one() {
 async fn a_merge_queue_that_no_machine_serves_is_started_here_with_a_warning() {
     let (mut machine, world) = with_shim().await;
     install_bridge(&machine);
-    let line = format!("multiclaude init https://github.com/{}", world.repo);
+    let line = format!("multiclaude init {}", world.clone_url());
     team_runs(&world, &["merge-queue"]).await;
     let ran = machine.sh(&line);
     assert!(ran.stderr.contains("no machine serves it"), "{ran:?}");
@@ -91,13 +97,13 @@ async fn without_a_bridge_the_remote_merge_queue_is_out_of_reach_so_one_is_start
     let (mut machine, world) = with_shim().await;
     let queue = json!({"name": "merge-queue", "type": "merge-queue"});
     world.ci.register(&queue).await.unwrap();
-    let ran = machine.sh(&format!("multiclaude init https://github.com/{}", world.repo));
+    let ran = machine.sh(&format!("multiclaude init {}", world.clone_url()));
     assert!(ran.stderr.contains("bridge install"), "{ran:?}");
     assert!(!called(&machine).contains("--no-merge-queue"));
     // Nor does an installed one carry anything while hybrid mode is off.
     install_bridge(&machine);
     machine.run(&["config", &world.repo, "--hybrid=false"]);
-    machine.sh(&format!("multiclaude init https://github.com/{}", world.repo));
+    machine.sh(&format!("multiclaude init {}", world.clone_url()));
     assert!(!called(&machine).contains("--no-merge-queue"));
 }
 
@@ -115,8 +121,7 @@ async fn repos_without_a_token_here_are_left_out() {
     assert!(asked.accept().is_err(), "the coordinator was asked");
     // Nor is anything said where hybrid mode was never used.
     fs::remove_file(machine.path(".multiclaude/hybrid/settings.json")).unwrap();
-    let loose = std::os::unix::fs::PermissionsExt::from_mode(0o775);
-    fs::set_permissions(machine.path(".multiclaude/hybrid"), loose).unwrap();
+    machine.chmod(".multiclaude/hybrid", 0o775);
     let real = machine.sh("multiclaude work 'Fix it'");
     assert_eq!((real.code, real.stderr.as_str()), (0, ""));
 }
@@ -125,21 +130,17 @@ async fn repos_without_a_token_here_are_left_out() {
 async fn remote_types_do_not_count_while_the_team_has_hybrid_mode_off() {
     let (mut machine, world) = with_shim().await;
     let config = json!({"remote_agents": ["worker", "merge-queue"], "enabled": false});
-    let put = world.ci.call(Method::PUT, "/config", &[], Some(&config));
-    put.await.unwrap();
+    world.ci.configure(&config).await.unwrap();
     machine.sh("multiclaude work 'Fix it'");
     assert_eq!(called(&machine), "work\nFix it\n");
-    machine.sh(&format!("multiclaude init https://github.com/{}", world.repo));
+    machine.sh(&format!("multiclaude init {}", world.clone_url()));
     assert!(!called(&machine).contains("--no-merge-queue"));
 }
 
 #[tokio::test]
 async fn agents_that_run_here_are_local_whatever_the_shared_configuration_says() {
     let (mut machine, world) = dans().await;
-    machine.multiclaude(
-        &format!("https://github.com/{}", world.repo),
-        &[("fox", "worker"), ("default", "workspace")],
-    );
+    machine.multiclaude(&world.clone_url(), &[("fox", "worker"), ("default", "workspace")]);
     team_runs(&world, &["worker"]).await;
     machine.run(&["config", "app"]);
     move_coordinator(&machine, &world.url, AWAY);
@@ -160,15 +161,6 @@ async fn the_commands_that_are_printed_work_in_any_directory() {
         assert_eq!(ran.code, 0, "{ran:?}");
     }
     assert!(asked.stdout.contains("workers cancel"), "{asked:?}");
-}
-
-#[tokio::test]
-async fn a_line_that_asks_for_a_remote_worker_says_why() {
-    let (mut machine, world) = with_shim().await;
-    team_runs(&world, &["worker"]).await;
-    let asked = machine.sh("multiclaude work 'Fix it'");
-    assert!(asked.stdout.contains("spn_"), "{asked:?}");
-    assert!(asked.stderr.contains("--local starts one here"), "{asked:?}");
 }
 
 #[tokio::test]
@@ -225,10 +217,7 @@ async fn the_doctor_names_a_coordinator_that_hangs_once_and_asks_no_further() {
 #[tokio::test]
 async fn the_doctor_sees_two_merge_queues() {
     let (mut machine, world) = dans().await;
-    machine.multiclaude(
-        &format!("https://github.com/{}", world.repo),
-        &[("merge-queue", "merge-queue")],
-    );
+    machine.multiclaude(&world.clone_url(), &[("merge-queue", "merge-queue")]);
     let report = machine.run(&["doctor"]).stdout;
     assert!(!report.contains("a merge-queue runs here"), "{report}");
     let queue = json!({"name": "merge-queue", "type": "merge-queue"});

@@ -1,11 +1,10 @@
 //! End-to-end encryption, by hand.
 
 use super::{dans, on_machine, snapshot};
+use crate::secrecy::files_with;
 use crate::{agent, message};
 use e2e::{Machine, World, shared};
 use serde_json::json;
-use std::fs;
-use std::path::Path;
 
 /// dan's machine and ann's, in a repo whose messages are encrypted `when`.
 async fn both(when: &str) -> (Machine, Machine, World) {
@@ -21,17 +20,6 @@ fn register(machine: &mut Machine, world: &World, name: &str) {
     let ran =
         machine.run(&["agents", "register", name, "--type", "workspace", "--repo", &world.repo]);
     assert_eq!(ran.code, 0, "{ran:?}");
-}
-
-fn holds(dir: &Path, text: &str) -> bool {
-    fs::read_dir(dir).unwrap().any(|entry| {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            return holds(&path, text);
-        }
-        let bytes = fs::read(path).unwrap_or_default();
-        bytes.windows(text.len()).any(|part| part == text.as_bytes())
-    })
 }
 
 #[tokio::test]
@@ -57,9 +45,10 @@ async fn only_the_recipient_reads_an_encrypted_message() {
         (Some("the wombat flies at noon"), Some(true))
     );
     let coordinator = shared().await;
-    assert!(!holds(&coordinator.state_dir(), "wombat"));
+    let stored = |text: &str| !files_with(&coordinator.state_dir(), text).is_empty();
+    assert!(!stored("wombat"));
     assert!(!coordinator.log().contains("wombat"));
-    assert!(holds(&coordinator.state_dir(), "BEGIN AGE ENCRYPTED FILE"));
+    assert!(stored("BEGIN AGE ENCRYPTED FILE"));
 }
 
 #[tokio::test]

@@ -1,14 +1,14 @@
 //! `inbox --follow`, while the coordinator dies and comes back.
 
 use super::{ended, on_machine};
-use crate::{agent, message};
+use crate::senders::Senders;
+use crate::{agent, delivery_is, message};
 use e2e::process::kill;
 use e2e::{Coordinator, Options, eventually};
+use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// The ids of the lines of JSON in a file.
@@ -39,48 +39,16 @@ async fn following_shows_each_message_once_through_restarts_under_load() {
     };
     let watched = machine.path("watched");
     let (follower, watcher) = (follow(&path, "--ack"), follow(&watched, "--peek"));
-    let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-    let senders: Vec<_> = (0..4)
-        .map(|sender| {
-            let (stop, sent, ann) = (Arc::clone(&stop), Arc::clone(&sent), world.ann.typed());
-            let from = multiclaude_hybrid_protocol::message::Sender::parse("user:ann").unwrap();
-            tokio::spawn(async move {
-                let to = multiclaude_hybrid_protocol::AgentName::parse("desk").unwrap();
-                for number in 0_u32.. {
-                    if stop.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    let key = format!("{sender}-{number}");
-                    let text = multiclaude_hybrid_protocol::message::NewMessage::new(
-                        from.clone(),
-                        to.clone(),
-                        &key,
-                    );
-                    // Until it is accepted: the same key makes no second one.
-                    loop {
-                        match ann.send(&text, Some(&key)).await {
-                            Ok(message) => break sent.lock().unwrap().push(message.id.to_string()),
-                            Err(error) if error.is_outage() => tokio::task::yield_now().await,
-                            Err(error) => panic!("{error}"),
-                        }
-                    }
-                }
-            })
-        })
-        .collect();
+    let senders = Senders::start(&world.ann, 4, |_, _| message("user:ann", "desk", "x"));
     let restarts = if std::env::var("SOAK").is_ok() { 10 } else { 3 };
     for _ in 0..restarts {
         let shown = ids(&path).len();
         eventually("more messages", 60, || async { (ids(&path).len() > shown + 20).then_some(()) })
             .await;
-        coordinator.kill();
-        coordinator.launch().await;
+        coordinator.restart().await;
     }
-    stop.store(true, Ordering::Relaxed);
-    for sender in senders {
-        sender.await.unwrap();
-    }
-    let sent: HashSet<String> = sent.lock().unwrap().drain(..).collect();
+    let sent = senders.stop().await;
+    let sent: HashSet<_> = sent.into_iter().map(|message| message.id.to_string()).collect();
     let shown = eventually("every message", 60, || async {
         let shown = ids(&path);
         (shown.len() >= sent.len()).then_some(shown)
@@ -116,15 +84,8 @@ async fn following_ends_with_a_word_when_the_agent_is_gone_or_somebody_else_foll
         let mut command = machine.hybrid(&["inbox", "desk", "--repo", &world.repo, "--follow"]);
         command.stdin(std::process::Stdio::null()).spawn().unwrap()
     };
-    let streams = async |what: &str| {
-        eventually(what, 20, || async {
-            let agent = world.dan.agent("desk").await.unwrap();
-            (agent.delivery.as_str() == "stream").then_some(())
-        })
-        .await;
-    };
     let first = follow(&machine);
-    streams("the first stream").await;
+    delivery_is(&world, "desk", Delivery::Stream).await;
     let second = follow(&machine);
     let replaced = ended(first).await;
     let said = String::from_utf8(replaced.stderr).unwrap();

@@ -25,11 +25,12 @@ async fn every_command_that_prints_prints_json_for_programs() {
     json(&mut dan, &["agents"]);
     json(&mut dan, &["list"]);
     json(&mut dan, &["prompt"]);
-    let sent = json(&mut dan, &["send", "desk", "hello"]);
+    let sent = json(&mut dan, &["send", "--thread", "t1", "desk", "hello"]);
     let id = sent["id"].as_str().unwrap().to_owned();
     json(&mut dan, &["inbox"]);
     json(&mut dan, &["ack", &id]);
     json(&mut dan, &["receipt", &id]);
+    dan.run(&["agents", "show", "nobody", "--json"]);
     json(&mut dan, &["keys"]);
     json(&mut dan, &["keys", "trust", "desk"]);
     json(&mut dan, &["keys", "forget", "desk"]);

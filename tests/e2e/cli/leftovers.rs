@@ -1,6 +1,6 @@
 //! Logins that end half-way, and what `logout` leaves: nothing.
 
-use super::secrecy::files_with;
+use crate::secrecy::files_with;
 use axum::body::Body;
 use axum::http::Response;
 use e2e::process::kill;
@@ -9,6 +9,7 @@ use multiclaude_hybrid_protocol::token::{SecretToken, TokenKind};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// The answer to `whoami`: each token is one of dan's.
@@ -27,7 +28,7 @@ fn token() -> String {
 }
 
 /// Files below multiclaude's directory that hold a token.
-fn with_a_token(machine: &Machine) -> Vec<String> {
+fn with_a_token(machine: &Machine) -> Vec<PathBuf> {
     files_with(&machine.path(".multiclaude"), "mcu_")
 }
 
@@ -58,7 +59,7 @@ async fn a_login_that_cannot_be_written_down_leaves_no_token() {
     assert_eq!(ran.status.code(), Some(1), "{ran:?}");
     assert!(String::from_utf8_lossy(&ran.stderr).contains("settings.json"), "{ran:?}");
     assert_eq!(settings(), before);
-    assert_eq!(with_a_token(&machine), Vec::<String>::new());
+    assert_eq!(with_a_token(&machine), Vec::<PathBuf>::new());
     let mut files = fs::read_dir(machine.path(".multiclaude/hybrid")).unwrap();
     assert!(!files.any(|file| file.unwrap().path().extension().is_some_and(|end| end == "draft")));
     assert_eq!(machine.run(&["logout", "--all"]).code, 3);
@@ -91,14 +92,14 @@ async fn logging_out_of_everything_clears_what_nothing_refers_to_and_keeps_the_k
     let ran = machine.run(&["logout", "--all"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stdout.contains("Forgot 2 secrets that nothing referred to"), "{ran:?}");
-    assert_eq!(with_a_token(&machine), Vec::<String>::new());
+    assert_eq!(with_a_token(&machine), Vec::<PathBuf>::new());
     let kept: Value =
         serde_json::from_slice(&fs::read(machine.path(credentials)).unwrap()).unwrap();
     assert_eq!(kept["secrets"], json!({"key age1ours": "ours"}));
     // Leftovers alone are no failure, and nothing at all is one.
     leave(&machine);
     assert_eq!(machine.run(&["logout", "--all"]).code, 0);
-    assert_eq!(with_a_token(&machine), Vec::<String>::new());
+    assert_eq!(with_a_token(&machine), Vec::<PathBuf>::new());
     assert_eq!(machine.run(&["logout", "--all"]).code, 3);
 }
 
@@ -116,7 +117,7 @@ async fn one_token_that_cannot_be_forgotten_keeps_no_other() {
     let ran = machine.run(&["logout", "--all"]);
     assert!(ran.code == 1 && ran.stderr.contains("keychain"), "{ran:?}");
     assert!(ran.stdout.contains(&second.url) && !ran.stdout.contains(&first.url), "{ran:?}");
-    assert_eq!(with_a_token(&machine), Vec::<String>::new());
+    assert_eq!(with_a_token(&machine), Vec::<PathBuf>::new());
     assert!(machine.run(&["logout", "--all"]).stderr.contains("keychain"), "it is still listed");
 }
 
@@ -147,7 +148,7 @@ async fn a_token_that_a_killed_login_left_is_forgotten_by_logout() {
     assert!(ran.code == 0 && ran.stdout.contains("Forgot 1 secret"), "{ran:?}");
     let left: Vec<_> = fs::read_dir(machine.path(".multiclaude")).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");
-    assert_eq!(with_a_token(&machine), Vec::<String>::new());
+    assert_eq!(with_a_token(&machine), Vec::<PathBuf>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,10 +41,7 @@ async fn dans() -> (Machine, World) {
 /// A machine called `node` that has `token` for the repo of `world`.
 fn on_machine(world: &World, token: &str, node: &str) -> Machine {
     let mut machine = Machine::new();
-    let ran = machine.run_with(&["login", "--url", &world.url], token);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    let node = format!("--node={node}");
-    machine.run(&["config", &world.repo, "--hybrid=true", &node]);
+    machine.log_in(&world.url, token, &world.repo, node);
     machine.clear();
     machine
 }

@@ -61,7 +61,7 @@ async fn a_line_that_is_wrong_in_its_second_half_changes_nothing() {
 #[tokio::test]
 async fn an_unknown_name_does_not_hide_the_clone() {
     let (mut machine, world) = dans().await;
-    clones(&machine, &[("app", &format!("https://github.com/{}", world.repo))]);
+    clones(&machine, &[("app", &world.clone_url())]);
     let typo = machine.run(&["config", "aap", &format!("--name={}", world.repo)]);
     assert!(typo.stderr.contains("multiclaude knows no aap"), "{typo:?}");
     let shown = machine.run(&["config", &world.repo, "--json"]).json();
@@ -71,7 +71,7 @@ async fn an_unknown_name_does_not_hide_the_clone() {
 #[tokio::test]
 async fn every_name_of_multiclaudes_has_a_line_of_its_own() {
     let (mut machine, world) = dans().await;
-    let url = format!("https://github.com/{}", world.repo);
+    let url = world.clone_url();
     clones(&machine, &[("one", &url), ("two", &url), ("path", "/srv/git/app.git")]);
     let listed = machine.run(&["list"]).stdout;
     for name in ["one", "two"] {
@@ -83,10 +83,7 @@ async fn every_name_of_multiclaudes_has_a_line_of_its_own() {
 #[tokio::test]
 async fn a_name_that_is_taken_here_or_stopped_is_shown_as_such() {
     let (mut machine, world) = dans().await;
-    machine.multiclaude(
-        &format!("https://github.com/{}", world.repo),
-        &[("supervisor", "supervisor")],
-    );
+    machine.multiclaude(&world.clone_url(), &[("supervisor", "supervisor")]);
     for name in ["supervisor", "sleeper"] {
         let agent = json!({"name": name, "type": "supervisor", "location": "remote"});
         world.ci.register(&agent).await.unwrap();

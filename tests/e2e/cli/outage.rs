@@ -3,21 +3,15 @@
 use super::running::Running;
 use super::{on_machine, snapshot};
 use crate::agent;
-use e2e::{Coordinator, Options, eventually};
+use e2e::{Coordinator, Machine, Options, eventually};
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use std::time::{Duration, Instant};
 
-#[tokio::test]
-async fn every_command_says_that_the_coordinator_is_away_and_works_again_when_it_is_back() {
-    let mut coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
-    let mut machine = on_machine(&world, &world.tokens[2], "lap");
-    world.ci.register(&agent("desk")).await.unwrap();
-    coordinator.kill();
-    machine.clear();
-    let repo = world.repo.as_str();
-    let (msg, spn) =
-        ("msg_0193a1b2c3d47000800000010a2b3c4d_desk", "spn_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b");
+const SPN: &str = "spn_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b";
+
+/// Runs every command that needs the coordinator; each ends soon and says that it is away.
+fn every_command_says_so(machine: &mut Machine, repo: &str) {
+    let msg = "msg_0193a1b2c3d47000800000010a2b3c4d_desk";
     for (args, code) in [
         (&["whoami"][..], 8),
         (&["agents", "--repo", repo], 8),
@@ -27,7 +21,7 @@ async fn every_command_says_that_the_coordinator_is_away_and_works_again_when_it
         (&["receipt", "--repo", repo, msg], 8),
         (&["work", "--repo", repo, "--remote", "x", "--wait"], 8),
         (&["workers", "--repo", repo], 8),
-        (&["workers", "--repo", repo, "wait", spn], 8),
+        (&["workers", "--repo", repo, "wait", SPN], 8),
         (&["inbox", "--repo", repo, "--follow"], 8),
         (&["tokens"], 8),
         (&["invite", "eve", "--repo", repo], 8),
@@ -46,6 +40,18 @@ async fn every_command_says_that_the_coordinator_is_away_and_works_again_when_it
         assert!(printed.contains("cannot be reached"), "{args:?}: {printed}");
         assert!(started.elapsed() < Duration::from_secs(20), "{args:?}");
     }
+}
+
+#[tokio::test]
+async fn every_command_says_that_the_coordinator_is_away_and_works_again_when_it_is_back() {
+    let mut coordinator = Coordinator::start(Options::default()).await;
+    let world = coordinator.world().await;
+    let mut machine = on_machine(&world, &world.tokens[2], "lap");
+    world.ci.register(&agent("desk")).await.unwrap();
+    coordinator.kill();
+    machine.clear();
+    let repo = world.repo.as_str();
+    every_command_says_so(&mut machine, repo);
     snapshot("away", &machine);
     // Claude Code starts its servers once: what is away now may be there later.
     let hello = r#"{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
@@ -55,7 +61,7 @@ async fn every_command_says_that_the_coordinator_is_away_and_works_again_when_it
     assert!(served.stdout.contains("serverInfo"), "{served:?}");
     // Without a limit, what follows waits for the coordinator, and says so once.
     let follower = Running::start(&machine, &["inbox", "desk", "--repo", repo, "--follow"]);
-    let refused = Running::start(&machine, &["workers", "--repo", repo, "wait", spn]);
+    let refused = Running::start(&machine, &["workers", "--repo", repo, "wait", SPN]);
     follower.until("waiting for it");
     refused.until("waiting for the coordinator");
     coordinator.launch().await;

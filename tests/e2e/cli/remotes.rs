@@ -26,7 +26,7 @@ async fn nothing_was_asked(world: &World) {
 #[tokio::test]
 async fn a_clone_elsewhere_means_its_own_repo() {
     let (mut machine, world) = dans().await;
-    let url = format!("https://github.com/{}", world.repo);
+    let url = world.clone_url();
     let state =
         json!({"repos": {"app": {"github_url": url, "agents": null}}, "current_repo": "app"});
     machine.write(".multiclaude/state.json", &state.to_string());
@@ -112,9 +112,15 @@ async fn another_clone_of_what_a_name_was_explained_for_is_known_too() {
     let refused = machine.run(&["agents"]);
     let hint = "config app --name=owner/repo";
     assert!(refused.code != 0 && refused.stderr.contains(hint), "{refused:?}");
+    let named = machine.run(&["agents", "--repo", "app"]);
+    let why = "cloned app from \"/srv/git/app.git\", which names no owner/repo";
+    assert!(named.code == 1 && named.stderr.contains(why), "{named:?}");
+    assert!(named.stderr.contains(hint), "{named:?}");
     machine.run(&["config", "app", &format!("--name={}", world.repo)]);
-    let listed = machine.run(&["agents"]);
-    assert!(listed.stdout.contains(&world.repo), "{listed:?}");
+    for args in [&["agents"][..], &["agents", "--repo", "app"]] {
+        let listed = machine.run(args);
+        assert!(listed.stdout.contains(&world.repo), "{listed:?}");
+    }
     // And the fork that stands for the team's repo.
     machine.multiclaude("https://github.com/dan/fork", &[]);
     machine.run(&["config", "app", &format!("--name={}", world.repo)]);
@@ -150,16 +156,8 @@ async fn a_clone_from_another_host_is_refused_until_the_host_is_allowed() {
 /// The exit status of `agents`, run in a terminal where a person answers its question.
 async fn answered(machine: &Machine, answer: &str) -> String {
     let (asks, code) = (format!("asks-{answer}"), format!("code-{answer}"));
-    let line = format!("cd src/app; multiclaude-hybrid agents; echo $? >../../{code}; sleep 60");
-    machine.tmux(&[
-        "new-session",
-        "-d",
-        "-s",
-        &asks,
-        "-c",
-        machine.path("").to_str().unwrap(),
-        &line,
-    ]);
+    let line = format!("multiclaude-hybrid agents; echo $? >../../{code}; sleep 60");
+    machine.tmux(&["new-session", "-d", "-s", &asks, &line]);
     eventually("the question", 30, || async {
         let pane = machine.tmux(&["capture-pane", "-p", "-J", "-t", &asks]).stdout;
         String::from_utf8_lossy(&pane).contains("[y/N]").then_some(())

@@ -5,8 +5,7 @@ use super::{dans, ended};
 use crate::{agent, message};
 use e2e::Machine;
 use serde_json::json;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::time::Duration;
 
 #[tokio::test]
@@ -87,13 +86,11 @@ async fn settings_that_others_may_change_are_refused() {
     for (path, loose, tight) in
         [(".multiclaude/hybrid", 0o777, 0o700), (".multiclaude/hybrid/settings.json", 0o666, 0o600)]
     {
-        let mode =
-            |mode| fs::set_permissions(machine.path(path), Permissions::from_mode(mode)).unwrap();
-        mode(loose);
+        machine.chmod(path, loose);
         let refused = ended(machine.hybrid(&["whoami"]).spawn().unwrap()).await;
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(refused.status.code() == Some(1) && said.contains("chmod go-w"), "{said}");
-        mode(tight);
+        machine.chmod(path, tight);
     }
     assert_eq!(machine.run(&["whoami"]).code, 0);
 }

@@ -17,14 +17,7 @@ async fn a_runner_that_cannot_run_says_what_it_lacks() {
     machine.run(&["runner", "run", "nonsense"]);
     machine.run(&["runner", "run", repo, "--executor", "container"]);
     machine.run(&["runner", "run", repo, "--image", "worker"]);
-    machine.run(&[
-        "runner",
-        "run",
-        repo,
-        "--executor=container",
-        "--image=w",
-        "--engine=no-engine",
-    ]);
+    machine.line(&format!("runner run {repo} --executor=container --image=w --engine=no-engine"));
     machine.run(&["runner", "run", repo, "--executor=container", "--image=w", "--secret=x"]);
     machine.run(&["runner", "run", repo, "--executor", "multiclaude"]);
     machine.run(&["runner", "run", repo, "--max-disk", "lots"]);

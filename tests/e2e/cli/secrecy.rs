@@ -1,33 +1,18 @@
 //! Where secrets must not be.
 
 use super::dans;
+use crate::secrecy::files_with;
+use crate::{agent, delivery_is};
 use e2e::process::kill;
-use e2e::{Machine, eventually, shared};
-use serde_json::json;
+use e2e::{Machine, shared};
+use multiclaude_hybrid_protocol::agent::Delivery;
 use std::fs;
-use std::path::Path;
-
-/// Files below `dir` that hold this text.
-pub fn files_with(dir: &Path, text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files_with(&path, text));
-        } else if fs::read(&path)
-            .is_ok_and(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes()))
-        {
-            found.push(path.display().to_string());
-        }
-    }
-    found
-}
 
 #[tokio::test]
 async fn a_token_is_in_the_credentials_file_and_nowhere_else() {
     let (mut machine, world) = dans().await;
     let token = &world.tokens[0];
-    world.dan.register(&json!({"name": "desk", "type": "worker"})).await.unwrap();
+    world.dan.register(&agent("desk")).await.unwrap();
     let mut said = String::new();
     for args in [
         &["whoami"][..],
@@ -44,28 +29,24 @@ async fn a_token_is_in_the_credentials_file_and_nowhere_else() {
         &["logout"],
     ] {
         if args == ["leave", world.repo.as_str()] {
-            let only = files_with(machine.path("").as_path(), token);
-            assert_eq!(only, [machine.path(".multiclaude/credentials").display().to_string()]);
+            let only = files_with(&machine.path(""), token);
+            assert_eq!(only, [machine.path(".multiclaude/credentials")]);
         }
         let ran = machine.run(args);
         said = said + &ran.stdout + &ran.stderr;
     }
     assert!(!said.contains(token), "{said}");
-    assert!(files_with(machine.path("").as_path(), token).is_empty());
+    assert!(files_with(&machine.path(""), token).is_empty());
     assert!(!shared().await.log().contains(token.as_str()));
 }
 
 #[tokio::test]
 async fn a_running_command_shows_no_token_in_its_arguments_or_environment() {
     let (machine, world) = dans().await;
-    world.dan.register(&json!({"name": "desk", "type": "worker"})).await.unwrap();
+    world.dan.register(&agent("desk")).await.unwrap();
     let mut following = machine.hybrid(&["inbox", "--repo", &world.repo, "desk", "--follow"]);
     let mut child = following.spawn().unwrap();
-    eventually("a stream", 20, || async {
-        let agent = world.dan.agent("desk").await.unwrap();
-        (agent.delivery.as_str() == "stream").then_some(())
-    })
-    .await;
+    delivery_is(&world, "desk", Delivery::Stream).await;
     for file in ["cmdline", "environ"] {
         let text = fs::read(format!("/proc/{}/{file}", child.id())).unwrap();
         let text = String::from_utf8_lossy(&text).into_owned();

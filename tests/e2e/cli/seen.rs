@@ -43,10 +43,8 @@ const SEEN: &str = "seen by the agent, not acknowledged yet";
 async fn a_receipt_shows_the_four_times_and_claims_no_more_than_was_reported() {
     let (mut machine, world) = with_desk().await;
     let repo = ["--repo", world.repo.as_str()];
-    let sent = |machine: &mut Machine| {
-        let sent = machine.run(&[&["send", "desk", "hello"][..], &repo].concat());
-        sent.stdout.split(' ').next().unwrap().to_owned()
-    };
+    let sent =
+        |machine: &mut Machine| machine.run(&[&["send", "desk", "hello"][..], &repo].concat()).id();
     let proved = sent(&mut machine);
     let show =
         |machine: &mut Machine, id: &str| machine.run(&[&["receipt", id][..], &repo].concat());
@@ -138,6 +136,8 @@ async fn when_the_time_to_wait_is_over_it_says_how_far_the_message_is_and_what_t
     report(&world, &id, &json!({"seen": true})).await;
     assert_eq!(machine.run(&timed).code, 0);
     snapshot("wait_timeout", &machine);
+    // The same key sent one message.
+    assert_eq!(world.ann.messages("desk", "").await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -152,8 +152,7 @@ async fn a_message_that_fails_ends_the_waiting_with_the_reason() {
     let key = ["send", "--repo", &world.repo, "--key", "k", "desk", "hello"];
     sink.answer_next([Answer::status(422)]);
     machine.clear();
-    let sent = machine.run(&key);
-    let id = sent.stdout.split(' ').next().unwrap().to_owned();
+    let id = machine.run(&key).id();
     eventually("the failure", 20, || async {
         let receipt = world.ann.receipt(&id).await.unwrap();
         (receipt.status == MessageStatus::Failed).then_some(())
@@ -207,8 +206,7 @@ async fn goal_and_limit_of_waiting_are_checked_before_anything_is_sent() {
     }
     assert!(world.ann.messages("desk", "").await.unwrap().is_empty());
     // The text after `--wait` is text.
-    let sent = machine.run(&["send", "--repo", &world.repo, "--key", "k", "desk", "acked"]);
-    let id = sent.stdout.split(' ').next().unwrap().to_owned();
+    let id = machine.run(&["send", "--repo", &world.repo, "--key", "k", "desk", "acked"]).id();
     report(&world, &id, &json!({"seen": true})).await;
     let args = ["send", "--repo", &world.repo, "--key", "k", "desk", "--wait", "acked"];
     assert_eq!(machine.run(&args).code, 0);

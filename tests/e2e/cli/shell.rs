@@ -10,7 +10,6 @@ async fn the_help_names_every_command_and_exit_status() {
     let mut machine = Machine::new();
     for args in [
         &["--help"][..],
-        &["-h"],
         &["login", "--help"],
         &["config", "--help"],
         &["send", "-h"],
@@ -18,11 +17,15 @@ async fn the_help_names_every_command_and_exit_status() {
         &["work", "-h"],
         &["agents", "-h"],
         &["nonsense"],
-        &[],
     ] {
         machine.run(args);
     }
     snapshot("help", &machine);
+    let help = machine.run(&["--help"]).stdout;
+    assert_eq!(machine.run(&["-h"]).stdout, help);
+    let none = machine.run(&[]);
+    assert_eq!((none.code, none.stdout.as_str()), (2, ""));
+    assert_eq!(none.stderr.trim_end(), help.trim_end());
 }
 
 /// The completion of bash after the words `$@`.

@@ -1,11 +1,10 @@
 //! The same binary, called `multiclaude`: the requirements' lines as they are
 //! written, from `sh -c` in a worktree.
 
-use super::beside::install_bridge;
+use super::beside::{called, team_runs};
 use super::{dans, snapshot};
 use e2e::{Machine, World};
 use serde_json::json;
-use std::fs;
 
 /// Writes down how it was called, and answers.
 const STAND_IN: &str = "#!/bin/sh\nfor arg in \"$@\"; do printf '%s\\n' \"$arg\"; done > \"$HOME/called\"\necho \"the real multiclaude $1\"\n";
@@ -14,10 +13,7 @@ const STAND_IN: &str = "#!/bin/sh\nfor arg in \"$@\"; do printf '%s\\n' \"$arg\"
 pub(super) async fn with_shim() -> (Machine, World) {
     let (mut machine, world) = dans().await;
     machine.install("multiclaude", STAND_IN);
-    machine.multiclaude(
-        &format!("https://github.com/{}", world.repo),
-        &[("fox", "worker"), ("default", "workspace")],
-    );
+    machine.multiclaude(&world.clone_url(), &[("fox", "worker"), ("default", "workspace")]);
     machine.set("SHELL", "/bin/bash");
     assert_eq!(machine.run(&["shim", "install"]).code, 0);
     let shim = machine.path(".multiclaude/hybrid/shim");
@@ -32,38 +28,15 @@ pub(super) async fn with_shim() -> (Machine, World) {
 async fn the_lines_of_the_requirements_work_as_written() {
     let (mut machine, world) = with_shim().await;
     let origin = world.url.trim_end_matches("/v1").to_owned();
-    let roles = json!({"remote_agents": ["merge-queue", "supervisor"], "enabled": true});
-    world.ci.call(reqwest::Method::PUT, "/config", &[], Some(&roles)).await.unwrap();
+    team_runs(&world, &["merge-queue", "supervisor"]).await;
     machine.sh(&format!("multiclaude config app --hybrid=true --api-endpoint={origin}"));
     assert!(!machine.path("called").exists(), "the real program was asked");
     machine.sh("multiclaude config app");
     machine.sh("multiclaude work --remote \"Fix auth bug\"");
     machine.sh("multiclaude list");
     snapshot("shim", &machine);
-    let requests = world.ci.call(reqwest::Method::GET, "/workers", &[], None).await.unwrap();
-    let requests: Vec<serde_json::Value> = requests.json().unwrap();
-    assert_eq!(requests[0]["task"], "Fix auth bug");
-}
-
-#[tokio::test]
-async fn everything_else_reaches_the_real_program_as_it_was() {
-    let (mut machine, _) = with_shim().await;
-    for (line, args) in [
-        (
-            "multiclaude agents spawn --name x --prompt 'a  b'",
-            "agents|spawn|--name|x|--prompt|a  b|",
-        ),
-        ("multiclaude config app --mq-enabled=false", "config|app|--mq-enabled=false|"),
-        ("multiclaude message send fox 'it is \"done\"'", "message|send|fox|it is \"done\"|"),
-        ("multiclaude worker create 'Fix it'", "worker|create|Fix it|"),
-        ("multiclaude work 'Fix it' --local", "work|Fix it|"),
-        ("multiclaude --version", "--version|"),
-    ] {
-        let ran = machine.sh(line);
-        assert_eq!(ran.code, 0, "{ran:?}");
-        let called = fs::read_to_string(machine.path("called")).unwrap();
-        assert_eq!(called.replace('\n', "|"), args, "{line}");
-    }
+    let requests = world.ci.typed().workers(None).await.unwrap();
+    assert_eq!(requests[0].task, "Fix auth bug");
 }
 
 #[tokio::test]
@@ -71,12 +44,9 @@ async fn a_message_to_a_name_that_is_not_here_goes_by_hybrid_send_or_is_refused_
  {
     let (mut machine, world) = with_shim().await;
     world.ci.register(&json!({"name": "merge-queue", "type": "merge-queue"})).await.unwrap();
-    world
-        .dan
-        .register(&json!({"name": "fox-lap", "type": "worker",
-        "metadata": {"node": "lap", "local_name": "fox"}}))
-        .await
-        .unwrap();
+    let metadata = json!({"node": "lap", "local_name": "fox"});
+    let fox = json!({"name": "fox-lap", "type": "worker", "metadata": metadata});
+    world.dan.register(&fox).await.unwrap();
     let sent = machine.sh("multiclaude message send merge-queue 'it is \"done\"'");
     assert!(
         sent.code == 0 && sent.stdout.contains("from") || sent.stdout.contains("fox-lap"),
@@ -96,15 +66,17 @@ async fn a_message_to_a_name_that_is_not_here_goes_by_hybrid_send_or_is_refused_
         assert!(refused.code != 0 && refused.stderr.contains(why), "{refused:?}");
         assert!(!machine.path("called").exists());
     }
+    assert_eq!(machine.sh("multiclaude message send fox 'it is \"done\"'").code, 0);
+    assert_eq!(called(&machine), "message\nsend\nfox\nit is \"done\"\n");
 }
 
 #[tokio::test]
 async fn plain_work_is_remote_where_the_team_says_so_even_when_the_coordinator_cannot_be_asked() {
     let (mut machine, world) = with_shim().await;
-    let roles = json!({"remote_agents": ["worker"], "enabled": true});
-    world.ci.call(reqwest::Method::PUT, "/config", &[], Some(&roles)).await.unwrap();
+    team_runs(&world, &["worker"]).await;
     let asked = machine.sh("multiclaude work 'Fix it'");
     assert!(asked.stdout.contains("spn_"), "{asked:?}");
+    assert!(asked.stderr.contains("--local starts one here"), "{asked:?}");
     assert!(!machine.path("called").exists());
     let named = machine.sh("multiclaude worker create 'Fix it' --name swift-fox");
     assert_eq!(named.code, 2);
@@ -114,21 +86,5 @@ async fn plain_work_is_remote_where_the_team_says_so_even_when_the_coordinator_c
     machine.sh("multiclaude work 'Fix it'");
     assert!(!machine.path("called").exists());
     machine.sh("multiclaude work --local 'Fix it'");
-    let called = fs::read_to_string(machine.path("called")).unwrap();
-    assert_eq!(called, "work\nFix it\n");
-}
-
-#[tokio::test]
-async fn a_repo_whose_merge_queue_is_served_elsewhere_gets_none_here() {
-    let (mut machine, world) = with_shim().await;
-    install_bridge(&machine);
-    let line = format!("multiclaude init https://github.com/{} app", world.repo);
-    machine.sh(&line);
-    let plain = fs::read_to_string(machine.path("called")).unwrap();
-    assert!(!plain.contains("--no-merge-queue"), "{plain}");
-    world.ci.register(&json!({"name": "merge-queue", "type": "merge-queue"})).await.unwrap();
-    let printed = machine.sh(&line);
-    assert!(printed.stderr.contains("served by ci"), "{printed:?}");
-    let called = fs::read_to_string(machine.path("called")).unwrap();
-    assert_eq!(called, format!("{plain}--no-merge-queue\n"));
+    assert_eq!(called(&machine), "work\nFix it\n");
 }

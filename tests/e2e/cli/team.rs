@@ -1,10 +1,10 @@
 //! `config`, `list`, `invite`, `join`, `leave`, `prompt`, `doctor`.
 
+use super::beside::{settings, team_runs};
 use super::{dans, on_machine, snapshot};
 use crate::agent;
 use e2e::{Machine, shared};
 use serde_json::json;
-use std::os::unix::fs::PermissionsExt as _;
 
 #[tokio::test]
 async fn a_repo_is_configured_here_without_a_token_and_for_all_by_a_service() {
@@ -19,14 +19,8 @@ async fn a_repo_is_configured_here_without_a_token_and_for_all_by_a_service() {
     machine.run(&["config", "nonsense"]);
     snapshot("config", &machine);
     let mut service = on_machine(&world, &world.tokens[2], "ci");
-    service.run(&[
-        "config",
-        repo,
-        "--node=box",
-        "--hybrid=true",
-        "--remote-agents=merge-queue,supervisor",
-        "--max-workers=3",
-    ]);
+    let flags = "--node=box --hybrid=true --remote-agents=merge-queue,supervisor --max-workers=3";
+    service.line(&format!("config {repo} {flags}"));
     service.run(&["config", repo, "--json"]);
     snapshot("config_of_a_service", &service);
     machine.clear();
@@ -41,7 +35,7 @@ async fn a_repo_is_configured_here_without_a_token_and_for_all_by_a_service() {
 #[tokio::test]
 async fn agents_that_were_registered_here_stay_known_under_a_new_label() {
     let (mut machine, world) = dans().await;
-    machine.multiclaude(&format!("https://github.com/{}", world.repo), &[("fox", "worker")]);
+    machine.multiclaude(&world.clone_url(), &[("fox", "worker")]);
     machine.enter(".multiclaude/wts/app/fox");
     machine.run(&["agents", "register", "fox-lap", "--type", "worker"]);
     let bridged =
@@ -61,16 +55,6 @@ async fn agents_that_were_registered_here_stay_known_under_a_new_label() {
     machine.set("MULTICLAUDE_API_URL", "");
     let sent = machine.run(&["--json", "send", "fox-lap", "again"]);
     assert_eq!(sent.json()["from"], "fox-lap", "{sent:?}");
-}
-
-#[tokio::test]
-async fn a_clone_of_a_path_needs_its_repo_named_once() {
-    let (mut machine, world) = dans().await;
-    machine.multiclaude("/srv/git/app.git", &[]);
-    machine.run(&["agents", "--repo", "app"]);
-    machine.run(&["config", "app", &format!("--name={}", world.repo)]);
-    machine.run(&["agents", "--repo", "app"]);
-    snapshot("nickname", &machine);
 }
 
 #[tokio::test]
@@ -124,13 +108,11 @@ async fn the_audit_log_is_shown_to_services_and_users_get_a_hint() {
 #[tokio::test]
 async fn the_list_and_the_prompt_show_the_names_that_messages_can_go_to() {
     let (mut machine, world) = dans().await;
-    machine.multiclaude(&format!("https://github.com/{}", world.repo), &[]);
+    machine.multiclaude(&world.clone_url(), &[]);
     machine.install("multiclaude", "#!/bin/sh\necho \"the real list: $*\"\n");
     let queue = json!({"name": "merge-queue", "type": "merge-queue", "location": "remote", "metadata": {"node": "box"}});
     world.ci.register(&queue).await.unwrap();
-    let settings = std::fs::read(machine.path(".multiclaude/hybrid/settings.json")).unwrap();
-    let settings: serde_json::Value = serde_json::from_slice(&settings).unwrap();
-    let mine = json!({"instance": settings["instance"], "name": "fox-lap", "type": "worker", "metadata": {"node": "lap", "local_name": "fox"}});
+    let mine = json!({"instance": settings(&machine)["instance"], "name": "fox-lap", "type": "worker", "metadata": {"node": "lap", "local_name": "fox"}});
     world.dan.register(&mine).await.unwrap();
     machine.run(&["list"]);
     machine.run(&["list", "--json"]);
@@ -161,8 +143,7 @@ async fn the_doctor_reports_each_cause_once() {
     world.admin.revoke_token(id).await.unwrap();
     assert_eq!(faults(&mut machine), [format!("token {id}")]);
     // A file that others can read.
-    let credentials = machine.path(".multiclaude/credentials");
-    std::fs::set_permissions(&credentials, std::fs::Permissions::from_mode(0o644)).unwrap();
+    machine.chmod(".multiclaude/credentials", 0o644);
     assert_eq!(faults(&mut machine), ["credentials"]);
 }
 
@@ -171,8 +152,7 @@ async fn the_doctor_finds_what_is_wrong_and_says_how_to_fix_it() {
     let mut machine = Machine::new();
     machine.run(&["doctor"]);
     let world = shared().await.world().await;
-    machine.run_with(&["login", "--url", &world.url], &world.tokens[0]);
-    machine.run(&["config", &world.repo, "--hybrid=true", "--node=lap"]);
+    machine.log_in(&world.url, &world.tokens[0], &world.repo, "lap");
     machine.multiclaude("/srv/git/app.git", &[]);
     machine.set("SHELL", "/bin/sh");
     machine.install("multiclaude", "#!/bin/sh\n");
@@ -181,10 +161,9 @@ async fn the_doctor_finds_what_is_wrong_and_says_how_to_fix_it() {
     let twin =
         json!({"name": "twin", "type": "worker", "instance": "other", "metadata": {"node": "lap"}});
     world.ann.register(&twin).await.unwrap();
-    let roles = json!({"remote_agents": ["merge-queue"], "enabled": true});
-    world.ci.call(reqwest::Method::PUT, "/config", &[], Some(&roles)).await.unwrap();
+    team_runs(&world, &["merge-queue"]).await;
     machine.run(&["doctor"]);
-    machine.multiclaude(&format!("https://github.com/{}", world.repo), &[]);
+    machine.multiclaude(&world.clone_url(), &[]);
     world.dan.deregister("hooked").await.unwrap();
     world.ann.deregister("twin").await.unwrap();
     world.ci.register(&json!({"name": "merge-queue", "type": "merge-queue"})).await.unwrap();

@@ -1,12 +1,13 @@
 //! `work --remote`, `workers`.
 
 use super::beside::team_runs;
+use super::running::Running;
 use super::{dans, ended, snapshot};
 use e2e::process::{LIMIT, interrupt, output};
 use e2e::{Machine, World, eventually};
 use multiclaude_hybrid_client::protocol::spawn::{Claim, NewSpawn, SpawnStatus, WorkerUpdate};
 use multiclaude_hybrid_protocol::AgentName;
-use std::fs::{self, File};
+use serde_json::json;
 
 /// A runner takes the request and ends it.
 async fn run_one(world: &World, status: SpawnStatus) {
@@ -31,7 +32,7 @@ async fn run_one(world: &World, status: SpawnStatus) {
 async fn a_remote_worker_is_asked_for_listed_and_cancelled() {
     let (mut machine, world) = dans().await;
     team_runs(&world, &["worker"]).await;
-    machine.multiclaude(&format!("https://github.com/{}", world.repo), &[]);
+    machine.multiclaude(&world.clone_url(), &[]);
     machine.enter(".multiclaude/repos/app");
     let asked = machine.run(&["work", "--remote", "Fix auth bug", "--priority", "5"]);
     let id = asked.stdout.split_whitespace().find(|word| word.starts_with("spn_"));
@@ -95,8 +96,7 @@ async fn an_interrupt_ends_the_waiting_and_says_how_to_go_on() {
 #[tokio::test]
 async fn the_limit_of_workers_says_what_to_do() {
     let (mut machine, world) = dans().await;
-    let limited = serde_json::json!({"max_workers": 1, "enabled": true});
-    world.ci.call(reqwest::Method::PUT, "/config", &[], Some(&limited)).await.unwrap();
+    world.ci.configure(&json!({"max_workers": 1, "enabled": true})).await.unwrap();
     let line = ["work", "--repo", &world.repo, "--remote", "task", "--timeout", "2"];
     machine.run(&line);
     // No runner: no request ends.
@@ -126,8 +126,7 @@ async fn a_worker_that_is_asked_for_while_hybrid_mode_is_off_is_warned_about() {
 #[tokio::test]
 async fn a_task_is_refused_where_everything_is_to_be_encrypted() {
     let (mut machine, world) = dans().await;
-    let always = serde_json::json!({"encrypt": "always", "enabled": true});
-    world.ci.call(reqwest::Method::PUT, "/config", &[], Some(&always)).await.unwrap();
+    world.ci.configure(&json!({"encrypt": "always", "enabled": true})).await.unwrap();
     let line = ["work", "--repo", &world.repo, "--remote", "task"];
     let refused = machine.run(&line);
     assert_eq!(refused.code, 6, "{refused:?}");
@@ -158,17 +157,11 @@ async fn a_report_of_a_runner_is_shown_and_cannot_steer_the_terminal() {
         ..WorkerUpdate::new(&token)
     };
     runner.update_worker(&held.id, &started).await.unwrap();
-    let said = machine.path("said");
-    let mut wait = machine.hybrid(&["workers", "wait", &id, "--repo", &world.repo]);
-    let wait = wait.stderr(File::create(&said).unwrap()).spawn().unwrap();
-    eventually("the progress", 20, || async {
-        let said = fs::read_to_string(&said).unwrap();
-        said.contains("swift-owl is at work: 1 of 2 tests\n").then_some(())
-    })
-    .await;
+    let wait = Running::start(&machine, &["workers", "wait", &id, "--repo", &world.repo]);
+    wait.until("swift-owl is at work: 1 of 2 tests");
     let done = WorkerUpdate { status: Some(SpawnStatus::Completed), ..WorkerUpdate::new(&token) };
     runner.update_worker(&held.id, &done).await.unwrap();
-    assert_eq!(ended(wait).await.status.code(), Some(0));
+    assert_eq!(wait.end().await.code, 0);
 }
 
 #[tokio::test]

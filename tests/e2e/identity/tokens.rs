@@ -88,18 +88,6 @@ async fn a_user_token_lists_repos_and_only_a_service_token_whole_owners() {
 }
 
 #[tokio::test]
-async fn tokens_are_managed_by_admins_alone() {
-    let world = shared().await.world().await;
-    let wish = json!({"kind": "admin", "owner": "root"});
-    for client in [&world.dan.client, &world.ci.client] {
-        assert_eq!(code(client.tokens().await), Forbidden);
-        assert_eq!(code(client.create_token(&wish).await), Forbidden);
-    }
-    let admin = world.admin.create_token(&wish).await.unwrap().token.unwrap();
-    assert!(world.admin.with_token(&admin).tokens().await.is_ok());
-}
-
-#[tokio::test]
 async fn the_list_of_tokens_shows_when_each_was_last_used() {
     let world = shared().await.world().await;
     let wish = json!({"kind": "user", "owner": "dan", "repos": [world.repo]});

@@ -1,7 +1,7 @@
 //! Endpoints: set, tested, replaced, cleared.
 
-use super::{attempted, pushed_to, send};
-use crate::{agent, code, fields, name, status_is, with_endpoint};
+use super::{attempted, send};
+use crate::{agent, code, fields, name, pushed_to, status_is, with_endpoint};
 use e2e::{Answer, Sink, shared};
 use multiclaude_hybrid_protocol::ErrorCode::NoEndpoint;
 use multiclaude_hybrid_protocol::agent::Delivery;
@@ -83,8 +83,7 @@ async fn an_endpoint_that_is_not_public_is_refused() {
             "{url:?}"
         );
         let wish = json!({"spawn_endpoint": url});
-        let config = world.ci.call(Method::PUT, "/config", &[], Some(&wish)).await;
-        assert_eq!(fields(config), ["spawn_endpoint"], "{url:?}");
+        assert_eq!(fields(world.ci.configure(&wish).await), ["spawn_endpoint"], "{url:?}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Faults of endpoints, and their consequences.
 
-use super::{attempted, pushed_to, send};
-use crate::{message, name, send_many, status_is, with_endpoint};
+use super::{attempted, send};
+use crate::{message, name, pushed_to, send_many, status_is, with_endpoint};
 use e2e::{Answer, Sink, eventually, refusing_port, scaled, shared};
 use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus};

@@ -4,18 +4,11 @@ mod endpoints;
 mod failures;
 mod secrets;
 
-use crate::{agent, status_is, with_endpoint};
+use crate::{pushed_to, status_is};
 use e2e::{Answer, Sink, World, eventually, shared};
 use futures_util::future::join_all;
-use multiclaude_hybrid_protocol::agent::Agent;
 use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
 use serde_json::json;
-
-/// `ws` sends to `queue`, which is pushed to `url`.
-async fn pushed_to(world: &World, url: &str) -> Agent {
-    world.dan.register(&agent("ws")).await.unwrap();
-    world.ann.register(&with_endpoint("queue", url)).await.unwrap()
-}
 
 async fn send(world: &World, body: &str) -> String {
     crate::send(world, body).await.id.to_string()
@@ -53,37 +46,22 @@ async fn a_push_is_a_standard_webhook_that_the_published_library_verifies() {
 }
 
 #[tokio::test]
-async fn an_endpoint_may_acknowledge_at_once() {
+async fn an_endpoint_may_acknowledge_at_once_and_say_that_the_agent_has_seen_it() {
+    use MessageStatus::{Acked, Delivered};
     let world = shared().await.world().await;
-    let acked = Answer::Status(
-        200,
-        vec![("content-type", "application/json; charset=utf-8".into())],
-        r#"{"status":"acked","more":1}"#.into(),
-    );
-    let sink = Sink::start(vec![acked]).await;
+    let sink = Sink::start(vec![]).await;
     pushed_to(&world, &sink.url).await;
-    let id = send(&world, "x").await;
-    status_is(&world, &id, MessageStatus::Acked).await;
-    // Text that is not JSON says nothing.
-    sink.answer_next([Answer::Status(200, vec![], r#"{"status":"acked"}"#.into())]);
-    let id = send(&world, "y").await;
-    status_is(&world, &id, MessageStatus::Delivered).await;
-}
-
-#[tokio::test]
-async fn an_endpoint_may_say_that_the_agent_has_seen_it() {
-    let world = shared().await.world().await;
-    let says = |body: &str| {
-        Answer::Status(200, vec![("content-type", "application/json".into())], body.to_owned())
-    };
-    let bodies = [r#"{"seen":true}"#, r#"{"status":"acked","seen":true}"#, r#"{"seen":false}"#];
-    let sink = Sink::start(bodies.map(says).to_vec()).await;
-    pushed_to(&world, &sink.url).await;
-    for (status, seen) in [
-        (MessageStatus::Delivered, true),
-        (MessageStatus::Acked, true),
-        (MessageStatus::Delivered, false),
+    let utf_8 = "application/json; charset=utf-8";
+    for (kind, body, status, seen) in [
+        (utf_8, r#"{"status":"acked","more":1}"#, Acked, false),
+        // Text that is not JSON says nothing.
+        ("", r#"{"status":"acked"}"#, Delivered, false),
+        ("application/json", r#"{"seen":true}"#, Delivered, true),
+        ("application/json", r#"{"status":"acked","seen":true}"#, Acked, true),
+        ("application/json", r#"{"seen":false}"#, Delivered, false),
     ] {
+        let head = (!kind.is_empty()).then(|| ("content-type", kind.to_owned()));
+        sink.answer_next([Answer::Status(200, head.into_iter().collect(), body.to_owned())]);
         let id = send(&world, "x").await;
         let receipt = status_is(&world, &id, status).await;
         assert_eq!(receipt.seen_at.is_some(), seen, "{receipt:?}");

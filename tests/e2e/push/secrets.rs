@@ -1,7 +1,7 @@
 //! The secrets that pushes are signed with.
 
-use super::{attempted, pushed_to, send};
-use crate::{agent, fields, message, name, status_is, with_endpoint};
+use super::{attempted, send};
+use crate::{agent, fields, message, name, pushed_to, status_is, with_endpoint};
 use e2e::{Coordinator, Options, Sink, eventually, scaled, shared};
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use serde_json::json;

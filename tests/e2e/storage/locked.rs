@@ -13,15 +13,20 @@ fn from_dan(text: &str) -> Value {
     json!({"from": "user:dan", "to": "queue", "body": text})
 }
 
-/// The database of the only mailbox.
-pub(super) fn mailbox(coordinator: &Coordinator) -> PathBuf {
+/// The databases of all mailboxes.
+pub(super) fn mailboxes(coordinator: &Coordinator) -> Vec<PathBuf> {
     let objects = coordinator.state_dir().join("v3/do/multiclaude-hybrid-Mailbox");
     let files = std::fs::read_dir(objects).unwrap().map(|file| file.unwrap().path());
     let of_objects = files.filter(|path| {
         path.extension().is_some_and(|end| end == "sqlite")
             && path.file_stem().is_some_and(|stem| stem != "metadata")
     });
-    let mut databases: Vec<_> = of_objects.collect();
+    of_objects.collect()
+}
+
+/// The database of the only mailbox.
+pub(super) fn mailbox(coordinator: &Coordinator) -> PathBuf {
+    let mut databases = mailboxes(coordinator);
     assert_eq!(databases.len(), 1, "{databases:?}");
     databases.remove(0)
 }

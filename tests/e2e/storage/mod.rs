@@ -3,15 +3,16 @@
 mod locked;
 mod older;
 
+use crate::senders::Senders;
 use crate::{agent, agents, code, message, send_many, two_agents, with_endpoint};
 use e2e::{Coordinator, Options, Sink, eventually, shared};
 use futures_util::future::join_all;
+use locked::mailboxes;
 use multiclaude_hybrid_protocol::ErrorCode::{AgentNotFound, Forbidden};
 use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus};
 use serde_json::json;
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
 
 #[tokio::test]
 async fn of_twenty_racing_registrations_one_wins_and_the_mailbox_is_its_own() {
@@ -64,20 +65,7 @@ async fn after_racing_changes_the_mailbox_pushes_where_the_registry_says() {
 async fn mail_for_one_incarnation_never_reaches_another() {
     let world = shared().await.world().await;
     world.dan.register(&agent("ws")).await.unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
-    let sender = {
-        let dan = world.dan.clone();
-        let stop = Arc::clone(&stop);
-        tokio::spawn(async move {
-            let mut accepted = HashSet::new();
-            while !stop.load(Ordering::Relaxed) {
-                if let Ok(sent) = dan.send(&message("ws", "w", "x"), None).await {
-                    accepted.insert(sent.id.to_string());
-                }
-            }
-            accepted
-        })
-    };
+    let senders = Senders::start(&world.dan, 1, |_, _| message("ws", "w", "x"));
     let mut lives = Vec::new();
     for _ in 0..10 {
         let sink = Sink::start(vec![]).await;
@@ -87,8 +75,7 @@ async fn mail_for_one_incarnation_never_reaches_another() {
         world.ann.deregister("w").await.unwrap();
         lives.push((sink, secret));
     }
-    stop.store(true, Ordering::Relaxed);
-    let accepted = sender.await.unwrap();
+    let accepted = senders.stop().await;
     let mut seen = HashSet::new();
     for (sink, secret) in &lives {
         let mut mine = HashSet::new();
@@ -100,9 +87,9 @@ async fn mail_for_one_incarnation_never_reaches_another() {
         seen.extend(mine);
     }
     // Everything accepted has either reached its incarnation or failed.
-    for id in &accepted {
+    for sent in &accepted {
         eventually("an end for every message", 20, || async {
-            let receipt = world.dan.receipt(id).await.unwrap();
+            let receipt = world.dan.receipt(&sent.id).await.unwrap();
             (receipt.status != MessageStatus::Pending).then_some(())
         })
         .await;
@@ -190,12 +177,9 @@ async fn trying_names_creates_no_storage() {
     let coordinator = Coordinator::start(Options::default()).await;
     let world = coordinator.world().await;
     world.dan.register(&agent("known")).await.unwrap();
-    let objects = || -> usize {
-        let namespace = coordinator.state_dir().join("v3/do/multiclaude-hybrid-Mailbox");
-        let files = std::fs::read_dir(namespace).unwrap().flatten();
-        let databases =
-            files.filter(|file| file.path().extension().is_some_and(|end| end == "sqlite"));
-        databases.filter(|file| std::fs::read(file.path()).unwrap().len() > 4096).count()
+    let objects = || {
+        let written = |path: &PathBuf| std::fs::read(path).unwrap().len() > 4096;
+        mailboxes(&coordinator).iter().filter(|path| written(path)).count()
     };
     assert_eq!(world.dan.agent("known").await.unwrap().waiting, Some(0));
     eventually("the one mailbox on disk", 10, || async { (objects() == 1).then_some(()) }).await;

@@ -1,9 +1,10 @@
 //! Mailboxes whose tables an older version made.
 
 use super::locked::{mailbox, sql};
-use crate::agent;
 use crate::callbacks::{ids, push_to, spawn};
+use crate::{message, status_is, with_endpoint};
 use e2e::{Answer, Coordinator, Options, Sink, eventually};
+use multiclaude_hybrid_protocol::message::MessageStatus;
 use serde_json::json;
 
 #[tokio::test]
@@ -38,16 +39,19 @@ async fn requests_in_a_mailbox_of_an_older_version_are_pushed_under_their_ids() 
 }
 
 #[tokio::test]
-async fn messages_in_a_mailbox_of_an_older_version_are_read_and_pushed() {
+async fn messages_in_a_mailbox_of_an_older_version_are_read_pushed_and_seen() {
     let mut coordinator = Coordinator::start(Options { scale: 20, ..Options::default() }).await;
     let world = coordinator.world().await;
-    let sink = Sink::start(vec![Answer::status(500)]).await;
-    let mut body = agent("queue");
-    body["endpoint"] = json!(sink.url);
-    let secret = world.ann.register(&body).await.unwrap().webhook_secret.unwrap();
-    let message = json!({"from": "user:dan", "to": "queue", "body": "old"});
-    let sent = world.dan.send(&message, Some("key")).await.unwrap();
-    sink.wait_for(1, 20).await;
+    let sink = Sink::start(vec![]).await;
+    let queue = with_endpoint("queue", &sink.url);
+    let secret = world.ann.register(&queue).await.unwrap().webhook_secret.unwrap();
+    let first = world.dan.send(&message("user:dan", "queue", "first"), None).await.unwrap();
+    status_is(&world, &first.id, MessageStatus::Delivered).await;
+    let acked = world.ann.report(&first.id, "acked", None).await.unwrap();
+    sink.answer_next([Answer::status(500)]);
+    let old = message("user:dan", "queue", "old");
+    let sent = world.dan.send(&old, Some("key")).await.unwrap();
+    sink.wait_for(2, 20).await;
     coordinator.kill();
     sql(
         &mailbox(&coordinator),
@@ -55,10 +59,19 @@ async fn messages_in_a_mailbox_of_an_older_version_are_read_and_pushed() {
          UPDATE config SET data = json_remove(data, '$.kind')",
     );
     coordinator.launch().await;
-    assert_eq!(world.dan.send(&message, Some("key")).await.unwrap().id, sent.id);
-    let push = &sink.wait_for(2, 30).await[1];
+    assert_eq!(world.dan.receipt(&acked.id).await.unwrap(), acked);
+    assert_eq!(world.dan.send(&old, Some("key")).await.unwrap().id, sent.id);
+    let push = &sink.wait_for(3, 30).await[2];
     assert!(push.verify(&secret));
     assert_eq!(push.id(), sent.id.to_string());
     assert_eq!(push.json()["data"]["body"], "old");
-    assert_eq!(world.ann.messages("queue", "").await.unwrap().len(), 1);
+    assert_eq!(world.ann.messages("queue", "").await.unwrap().len(), 2);
+    status_is(&world, &sent.id, MessageStatus::Delivered).await;
+    let seen = world.ann.patch_message(&sent.id, &json!({"seen": true})).await.unwrap();
+    assert!(seen.seen_at.is_some());
+    let new = world.dan.send(&message("user:dan", "queue", "new"), None).await.unwrap();
+    assert!(new.id.to_string() > sent.id.to_string());
+    // Once is enough: the next load finds the columns.
+    coordinator.restart().await;
+    assert_eq!(world.dan.receipt(&sent.id).await.unwrap(), seen);
 }

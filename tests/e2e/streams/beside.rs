@@ -1,7 +1,7 @@
 //! A stream beside an endpoint, and beside nothing at all.
 
-use super::{closed, delivery_is, next, open};
-use crate::{agent, message, name, send, status_is, two_agents, with_endpoint};
+use super::{closed, next, open};
+use crate::{delivery_is, name, pushed_to, send, status_is, two_agents};
 use e2e::RepoClient;
 use e2e::{Coordinator, Options, Sink, eventually, scaled, shared};
 use multiclaude_hybrid_client::Event;
@@ -18,15 +18,13 @@ use tokio::time::timeout;
 async fn while_it_lives_the_endpoint_rests_and_afterwards_gets_what_waits() {
     let world = shared().await.world().await;
     let sink = Sink::start(vec![]).await;
-    world.dan.register(&agent("ws")).await.unwrap();
-    let queue = with_endpoint("queue", &sink.url);
-    world.ann.register(&queue).await.unwrap();
+    pushed_to(&world, &sink.url).await;
     let mut stream = open(&world.ann).await;
-    delivery_is(&world, Delivery::Stream).await;
+    delivery_is(&world, "queue", Delivery::Stream).await;
     // Another endpoint is set beside it: the stream stays the delivery, and is shown.
     let other = format!("{}/other", sink.url);
     world.ann.update("queue", &json!({"endpoint": other})).await.unwrap();
-    delivery_is(&world, Delivery::Stream).await;
+    delivery_is(&world, "queue", Delivery::Stream).await;
     let one = send(&world, "one").await;
     assert_eq!(next(&mut stream).await.id, one.id);
     stream.confirm(&one.id, MessageStatus::Acked).await.unwrap();
@@ -37,7 +35,7 @@ async fn while_it_lives_the_endpoint_rests_and_afterwards_gets_what_waits() {
     let pushes = sink.wait_for(1, 20).await;
     let ids: Vec<_> = pushes.iter().map(e2e::Received::id).collect();
     assert_eq!(ids, [two.id.to_string()]);
-    delivery_is(&world, Delivery::Webhook).await;
+    delivery_is(&world, "queue", Delivery::Webhook).await;
 }
 
 #[tokio::test]
@@ -45,9 +43,7 @@ async fn beside_an_endpoint_a_client_that_never_answers_gets_one_offer() {
     // 30 s are 1.5 s.
     let world = scaled(20).await.world().await;
     let sink = Sink::start(vec![]).await;
-    world.dan.register(&agent("ws")).await.unwrap();
-    let queue = with_endpoint("queue", &sink.url);
-    world.ann.register(&queue).await.unwrap();
+    pushed_to(&world, &sink.url).await;
     let mut stream = open(&world.ann).await;
     let started = Instant::now();
     let sent = send(&world, "anybody?").await;
@@ -64,7 +60,7 @@ async fn beside_an_endpoint_a_client_that_never_answers_gets_one_offer() {
 async fn an_idle_stream_outlives_the_eviction_of_its_object() {
     let world = two_agents().await;
     let mut stream = open(&world.ann).await;
-    delivery_is(&world, Delivery::Stream).await;
+    delivery_is(&world, "queue", Delivery::Stream).await;
     let found =
         format!("\"mailbox\":\"{}/queue\",\"rows\":0,\"what\":\"stream_found\"", world.repo);
     for pause in 0.. {
@@ -119,9 +115,7 @@ async fn stream_and_endpoint_together_lose_nothing_while_one_comes_and_goes_and_
     let mut coordinator = Coordinator::start(Options::default()).await;
     let world = coordinator.world().await;
     let sink = Sink::start(vec![]).await;
-    world.dan.register(&agent("ws")).await.unwrap();
-    let queue = with_endpoint("queue", &sink.url);
-    world.ann.register(&queue).await.unwrap();
+    pushed_to(&world, &sink.url).await;
     let (stop, streamed) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::default()));
     let client = tokio::spawn(come_and_go(
         world.ann.clone(),
@@ -139,13 +133,11 @@ async fn stream_and_endpoint_together_lose_nothing_while_one_comes_and_goes_and_
         let until = Instant::now() + Duration::from_secs(60);
         while !both() {
             assert!(Instant::now() < until, "one way took no part: {:?}", taken());
-            let body = message("ws", "queue", &format!("{round}-{}", accepted.len()));
-            let sent = world.dan.send(&body, None).await.unwrap();
+            let sent = send(&world, &format!("{round}-{}", accepted.len())).await;
             accepted.push(sent.id.to_string());
         }
         if round < kills {
-            coordinator.kill();
-            coordinator.launch().await;
+            coordinator.restart().await;
         }
     }
     let arrivals = || {

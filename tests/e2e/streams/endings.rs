@@ -1,8 +1,8 @@
 //! How a stream ends, and who may open one.
 
-use super::{closed, delivery_is, event, next, open};
+use super::{closed, event, next, open};
 use crate::inbox::revoke_ann;
-use crate::{agent, agents, code, message, name, send, status_is, two_agents};
+use crate::{agent, agents, code, delivery_is, message, name, send, status_is, two_agents};
 use e2e::{scaled, shared};
 use multiclaude_hybrid_client::Event;
 use multiclaude_hybrid_protocol::ErrorCode::{AgentNotFound, AgentSuperseded, Forbidden};
@@ -59,7 +59,7 @@ async fn a_frame_that_is_no_answer_by_its_size_closes_the_stream() {
     let mut stream = open(&world.ann).await;
     stream.send("x".repeat(2000)).await.unwrap();
     assert_eq!(closed(&mut stream).await, (1009, "frame_too_large".into()));
-    delivery_is(&world, Delivery::Polling).await;
+    delivery_is(&world, "queue", Delivery::Polling).await;
 }
 
 #[tokio::test]

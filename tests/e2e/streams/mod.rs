@@ -4,10 +4,9 @@ mod beside;
 mod endings;
 
 use crate::{name, send, status_is, two_agents};
-use e2e::{RepoClient, World, eventually};
+use e2e::{RepoClient, eventually};
 use multiclaude_hybrid_client::{Event, Stream};
 use multiclaude_hybrid_protocol::ErrorCode::{InvalidJson, MessageNotFound, ValidationFailed};
-use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::message::{Message, MessageStatus, Report};
 use serde_json::json;
 use std::time::Duration;
@@ -35,14 +34,6 @@ async fn closed(stream: &mut Stream) -> (u16, String) {
             return (code, reason);
         }
     }
-}
-
-async fn delivery_is(world: &World, wanted: Delivery) {
-    eventually(&format!("delivery to be {}", wanted.as_str()), 20, || async {
-        let queue = world.dan.agent("queue").await.unwrap();
-        (queue.delivery == wanted).then_some(())
-    })
-    .await;
 }
 
 #[tokio::test]

@@ -29,23 +29,32 @@ async fn a_runner_that_stops_before_the_start_loses_its_lease_to_the_next_claim(
 }
 
 #[tokio::test]
-async fn the_third_lease_that_ends_before_a_start_fails_the_request() {
-    let world = scaled(300).await.world().await;
-    world.dan.register(&agent("ws")).await.unwrap();
-    spawn(&world.dan, &json!({"task": "t", "spawned_by": "ws"})).await.unwrap();
-    for _ in 0..3 {
-        eventually("a claim", 20, || async {
-            claim(&world.ci, &json!({"lease_seconds": 30})).await
+async fn the_third_lease_that_ends_before_a_start_fails_the_request_by_a_look_or_on_schedule() {
+    let coordinator = scaled(300).await;
+    for on_schedule in [false, true] {
+        let world = coordinator.world().await;
+        world.dan.register(&agent("ws")).await.unwrap();
+        spawn(&world.dan, &json!({"task": "t", "spawned_by": "ws"})).await.unwrap();
+        for _ in 0..3 {
+            eventually("a claim", 20, || async {
+                claim(&world.ci, &json!({"lease_seconds": 30})).await
+            })
+            .await;
+        }
+        let failed = async || world.dan.workers(Some(SpawnStatus::Failed)).await.unwrap().pop();
+        let notice = eventually("the notice", 20, || async {
+            if on_schedule {
+                coordinator.run_cron().await;
+            } else {
+                failed().await;
+            }
+            world.dan.messages("ws", "").await.unwrap().pop()
         })
         .await;
+        assert!(notice.body.contains("never_started"));
+        let reason = failed().await.unwrap().failure_reason;
+        assert_eq!(reason.as_deref(), Some("never_started"));
     }
-    let failed = eventually("the failure", 20, || async {
-        world.dan.workers(Some(SpawnStatus::Failed)).await.unwrap().pop()
-    })
-    .await;
-    assert_eq!(failed.failure_reason.as_deref(), Some("never_started"));
-    let told = world.dan.messages("ws", "wait=10").await.unwrap();
-    assert!(told[0].body.contains("never_started"));
 }
 
 #[tokio::test]
@@ -82,26 +91,6 @@ async fn with_retry_a_started_worker_whose_lease_ends_is_claimed_again() {
         eventually("the second claim", 20, || async { claim(&world.ci, &json!({})).await }).await;
     assert_eq!((second.id, second.worker_name.as_ref()), (asked.id.clone(), None));
     assert_eq!(code(patch(&world.ci, &first, json!({})).await), LeaseLost);
-}
-
-#[tokio::test]
-async fn the_scheduled_handler_ends_leases_without_a_request() {
-    let coordinator = scaled(300).await;
-    let world = coordinator.world().await;
-    world.dan.register(&agent("ws")).await.unwrap();
-    spawn(&world.dan, &json!({"task": "t", "spawned_by": "ws"})).await.unwrap();
-    for _ in 0..3 {
-        eventually("a claim", 20, || async {
-            claim(&world.ci, &json!({"lease_seconds": 30})).await
-        })
-        .await;
-    }
-    let told = eventually("the notice", 20, || async {
-        coordinator.run_cron().await;
-        world.dan.messages("ws", "").await.unwrap().pop()
-    })
-    .await;
-    assert!(told.body.contains("never_started"));
 }
 
 #[tokio::test]

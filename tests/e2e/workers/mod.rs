@@ -16,7 +16,7 @@ use multiclaude_hybrid_protocol::spawn::{Claim, SpawnRequest, SpawnStatus};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-async fn spawn(client: &RepoClient, body: &Value) -> Result<SpawnRequest, Error> {
+pub(crate) async fn spawn(client: &RepoClient, body: &Value) -> Result<SpawnRequest, Error> {
     client.call(Method::POST, "/workers/spawn", &[], Some(body)).await?.json()
 }
 
@@ -52,7 +52,7 @@ async fn recorded(world: &World, request: &SpawnRequest) -> Vec<&'static str> {
 
 async fn limits(world: &World, per_minute: u32, workers: u32) {
     let body = json!({"max_spawns_per_minute": per_minute, "max_workers": workers});
-    world.ci.call(Method::PUT, "/config", &[], Some(&body)).await.unwrap();
+    world.ci.configure(&body).await.unwrap();
 }
 
 #[tokio::test]

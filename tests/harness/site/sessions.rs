@@ -88,21 +88,15 @@ impl Site {
         taken
     }
 
-    /// The session of an agent.
     pub fn claude(&self, agent: &str) -> Claude {
         Claude::at(&self.machine.path(""), agent)
     }
 
-    /// The process of an agent's claude.
-    ///
-    /// # Panics
-    /// If none runs.
     pub fn claude_pid(&self, agent: &str) -> i32 {
         let pid = self.claude(agent).state()["pid"].as_i64().expect("a process");
         i32::try_from(pid).unwrap()
     }
 
-    /// Runs tmux.
     pub fn tmux(&self, args: &[&str]) -> Output {
         self.machine.tmux(args)
     }

@@ -33,14 +33,6 @@ mod tests {
     }
 
     #[test]
-    fn the_question_for_the_window_is_asked_for_the_own_pane() {
-        assert_eq!(
-            asked(&QUESTION, Some("%3")),
-            ["display-message", "-p", "-t", "%3", "#{window_name}"]
-        );
-    }
-
-    #[test]
     fn without_a_pane_and_for_all_else_nothing_changes() {
         assert_eq!(asked(&QUESTION, None), QUESTION);
         assert_eq!(asked(&QUESTION, Some("")), QUESTION);

@@ -9,13 +9,15 @@ use crate::bench::{BINARY, Bench, status};
 fn crowd() -> Bench {
     let mut bench = Bench::new();
     symlink(BINARY, bench.at("soft/multiclaude")).unwrap();
+    symlink(bench.at("soft/multiclaude"), bench.at("twice/multiclaude")).unwrap();
     symlink(bench.at("soft"), bench.at("alias")).unwrap();
     let own = bench.copy("own/multiclaude-hybrid");
     bench.copy("copy1/multiclaude");
     bench.copy("copy2/multiclaude");
     fs::hard_link(&own, bench.at("hard1/multiclaude")).unwrap();
     fs::hard_link(&own, bench.at("hard2/multiclaude")).unwrap();
-    bench.put_first(&["soft", "hard1", "copy1", "alias", "soft", "hard2", "copy2", "copy1"]);
+    let dirs = ["soft", "hard1", "copy1", "alias", "twice", "soft", "hard2", "copy2", "copy1"];
+    bench.put_first(&dirs);
     bench
 }
 

@@ -45,12 +45,3 @@ fn all_other_calls_of_tmux_pass() {
     let lines: Vec<_> = bench.calls("tmux").into_iter().map(|call| call.args).collect();
     assert_eq!(lines, [vec!["attach", "-t", "=mc-x:=a b", ""], vec![]]);
 }
-
-#[test]
-fn outside_of_a_pane_the_call_of_tmux_is_unchanged() {
-    let bench = Bench::new();
-    let mut command = bench.multiclaude(&["message", "list"]);
-    command.env("STAND_IN", QUESTION);
-    assert!(status(&mut command).success());
-    assert_eq!(bench.only_args("tmux"), ["display-message", "-p", "#{window_name}"]);
-}

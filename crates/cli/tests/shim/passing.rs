@@ -104,8 +104,10 @@ fn without_a_real_program_the_shim_reports_it_with_a_hint() {
     for line in [&["status"][..], &["list"]] {
         let output = output(&mut bench.multiclaude(line));
         assert_eq!(output.status.code(), Some(127));
-        assert!(stderr(&output).contains("no multiclaude on the PATH"));
-        assert!(stderr(&output).contains("shim uninstall"));
+        let shim = bench.at("home/.multiclaude/hybrid/shim").display().to_string();
+        for said in ["no multiclaude on the PATH", "`multiclaude`", &shim, "shim uninstall"] {
+            assert!(stderr(&output).contains(said), "{output:?}");
+        }
     }
 }
 
@@ -124,11 +126,12 @@ fn a_program_that_cannot_be_started_is_named() {
 #[test]
 fn remote_and_local_together_start_nothing() {
     let bench = Bench::new();
-    let mut command = bench.multiclaude(&["work", "x", "--remote", "--local"]);
-    let output = output(&mut command);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("--remote and --local exclude each other"));
-    assert!(bench.calls("multiclaude").is_empty());
+    for args in [&["x", "--remote", "--local"][..], &["create", "--local", "x", "--remote"]] {
+        let output = output(&mut bench.multiclaude(&[&["work"], args].concat()));
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains("--remote and --local exclude each other"));
+        assert!(bench.calls("multiclaude").is_empty());
+    }
 }
 
 #[test]

@@ -167,13 +167,6 @@ mod tests {
     }
 
     #[test]
-    fn remote_and_local_together_are_refused() {
-        for given in [&["--remote", "--local", "x"][..], &["create", "--local", "x", "--remote"]] {
-            assert!(matches!(of(given, false), Route::Usage(text) if text.contains("exclude")));
-        }
-    }
-
-    #[test]
     fn remote_with_a_value_that_is_neither_true_nor_false_is_refused() {
         assert!(matches!(of(&["--remote=yes", "x"], false), Route::Usage(_)));
         assert!(matches!(of(&["--remote", "list"], false), Route::Usage(_)));

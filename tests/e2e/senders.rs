@@ -1,0 +1,60 @@
+//! Load: senders that never pause.
+
+use e2e::RepoClient;
+use multiclaude_hybrid_protocol::message::Message;
+use serde_json::Value;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// Tasks that send one message after the other, each under its key until it is accepted.
+pub(crate) struct Senders {
+    stop: Arc<AtomicBool>,
+    accepted: Arc<Mutex<Vec<Message>>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Senders {
+    /// Starts `count` of them. `message` is given the number of the sender, and that of the
+    /// message among its own.
+    pub(crate) fn start(
+        client: &RepoClient,
+        count: usize,
+        message: fn(usize, usize) -> Value,
+    ) -> Self {
+        let mut senders = Self { stop: Arc::default(), accepted: Arc::default(), tasks: vec![] };
+        for sender in 0..count {
+            let (client, stop) = (client.clone(), Arc::clone(&senders.stop));
+            let accepted = Arc::clone(&senders.accepted);
+            senders.tasks.push(tokio::spawn(async move {
+                let mut n = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    let key = format!("{sender}-{n}");
+                    match client.send(&message(sender, n), Some(&key)).await {
+                        Ok(sent) => {
+                            accepted.lock().unwrap().push(sent);
+                            n += 1;
+                        }
+                        Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                    }
+                }
+            }));
+        }
+        senders
+    }
+
+    /// How many messages were accepted so far.
+    pub(crate) fn count(&self) -> usize {
+        self.accepted.lock().unwrap().len()
+    }
+
+    /// Ends them; the messages that were accepted.
+    pub(crate) async fn stop(self) -> Vec<Message> {
+        self.stop.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+        std::mem::take(&mut self.accepted.lock().unwrap())
+    }
+}
