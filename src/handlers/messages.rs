@@ -60,8 +60,8 @@ pub async fn send(
     let key = key.map(|key| {
         let scope = format!("{}\n{}\n{key}", caller.principal().owner, message.from);
         // A TTL is at least 1, so 0 stands for none.
-        let content = format!("{}\n{fields}", message.ttl_seconds.unwrap_or(0));
-        (idempotency::hash(&scope), idempotency::hash(&content))
+        let sent = format!("{}\n{fields}", message.ttl_seconds.unwrap_or(0));
+        (idempotency::hash(&scope), idempotency::hash(&sent))
     });
     let command = Command::Send(StoreMessage {
         sender,

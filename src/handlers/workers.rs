@@ -97,14 +97,14 @@ fn asked(context: &Context, status: u16, row: Row) -> Handled {
 }
 
 async fn repeated(context: &Context, key: Option<(&str, &str)>) -> Result<Option<Row>, ApiError> {
-    let Some((scope, content)) = key else {
+    let Some((scope, hash)) = key else {
         return Ok(None);
     };
     let found = store::by_key(context.db()?, scope).await?;
     match found {
-        Some(row) if row.content.as_deref() != Some(content) => Err(ApiError::new(
+        Some(row) if row.content.as_deref() != Some(hash) => Err(ApiError::new(
             ErrorCode::IdempotencyMismatch,
-            "This Idempotency-Key was used for another request in this repo. Use a new key for a \
+            "This Idempotency-Key was used for different content in this repo. Use a new key for a \
              new request.",
         )),
         found => Ok(found),
