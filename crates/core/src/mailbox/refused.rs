@@ -34,7 +34,7 @@ pub enum Refused {
         /// The storage's error.
         cause: String,
     },
-    /// A fault; the cause is for the log.
+    /// An internal error; the cause is for the log.
     Broken {
         /// The error.
         cause: String,
@@ -42,7 +42,7 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// A fault with this cause.
+    /// An internal error with this cause.
     pub fn broken(cause: impl fmt::Display) -> Self {
         Self::Broken { cause: cause.to_string() }
     }
@@ -71,7 +71,7 @@ impl fmt::Display for Refused {
     }
 }
 
-/// Every unexpected error is a fault. `Refused` does not implement [`Error`], so `?`
+/// Every unexpected error is an internal error. `Refused` does not implement [`Error`], so `?`
 /// converts.
 impl<E: Error> From<E> for Refused {
     fn from(error: E) -> Self {
