@@ -56,18 +56,10 @@ impl Refused {
 /// For the log.
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::AgentNotFound => "agent not found",
-            Self::Superseded => "superseded",
-            Self::NotYours => "not yours",
-            Self::MessageNotFound => "message not found",
-            Self::InvalidTransition { current } => current,
-            Self::MailboxFull => "mailbox full",
-            Self::IdempotencyMismatch => "idempotency mismatch",
-            Self::Stale => "stale configuration",
-            Self::NoEndpoint => "no endpoint",
-            Self::Unavailable { cause } | Self::Broken { cause } => cause,
-        })
+        match self {
+            Self::Unavailable { cause } | Self::Broken { cause } => f.write_str(cause),
+            other => write!(f, "{other:?}"),
+        }
     }
 }
 

@@ -2,12 +2,11 @@
 
 use super::fields::Fields;
 use crate::metadata::{METADATA_MAX_BYTES, METADATA_MAX_ENTRIES, Metadata};
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::marker::PhantomData;
 use std::ops::RangeInclusive;
-
-use {schemars::SchemaGenerator, serde_json::json};
 
 /// A rule for the value of a field.
 pub(crate) trait Rule {

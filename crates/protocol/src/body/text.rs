@@ -2,10 +2,9 @@
 
 use super::fields::Fields;
 use super::rules::{Rule, text_of};
+use schemars::SchemaGenerator;
 use serde::Serialize;
-use serde_json::Value;
-
-use {schemars::SchemaGenerator, serde_json::json};
+use serde_json::{Value, json};
 
 /// A text, of any length unless it is limited.
 pub(crate) fn text() -> Text {
