@@ -267,5 +267,5 @@ fn the_registry_is_told_at_once_and_after_a_failure_at_the_next_try() {
 fn a_refusal_says_in_the_log_what_was_refused() {
     let cause = "the disk is full".to_owned();
     assert_eq!(Refused::Broken { cause }.to_string(), "the disk is full");
-    assert_eq!(Refused::MailboxFull.to_string(), "mailbox full");
+    assert_eq!(Refused::MailboxFull.to_string(), "MailboxFull");
 }
