@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 use futures_util::StreamExt;
 use multiclaude_hybrid_protocol::ErrorCode;
-use multiclaude_hybrid_protocol::body::{Body, BodyError};
+use multiclaude_hybrid_protocol::body::BodyError;
 use worker::Request;
 
 /// Bytes that a request may have. The largest is a runner's update: a log of 64
@@ -17,7 +17,8 @@ fn too_large() -> ApiError {
     )
 }
 
-async fn read(request: &mut Request) -> Result<Vec<u8>, ApiError> {
+/// The bytes of a body.
+pub async fn read(request: &mut Request) -> Result<Vec<u8>, ApiError> {
     let broken = |error| {
         ApiError::new(
             ErrorCode::InvalidJson,
@@ -49,20 +50,4 @@ async fn read(request: &mut Request) -> Result<Vec<u8>, ApiError> {
 pub async fn text(request: &mut Request) -> Result<String, ApiError> {
     let text = String::from_utf8(read(request).await?);
     Ok(text.map_err(|error| BodyError::Utf8(error.utf8_error().valid_up_to()))?)
-}
-
-/// A body that must be there.
-pub async fn of<T: Body>(request: &mut Request) -> Result<T, ApiError> {
-    Ok(T::read(&read(request).await?)?)
-}
-
-/// A body that may be left out.
-pub async fn optional<T: Body>(request: &mut Request) -> Result<T, ApiError> {
-    let bytes = read(request).await?;
-    Ok(T::read(if bytes.is_empty() { b"{}" } else { &bytes })?)
-}
-
-/// A body that is a list of at most `max`.
-pub async fn list<T: Body>(request: &mut Request, max: usize) -> Result<Vec<T>, ApiError> {
-    Ok(T::read_list(&read(request).await?, max)?)
 }

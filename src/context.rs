@@ -76,11 +76,6 @@ impl Context {
         })
     }
 
-    /// `host` or `host:port` that the client asked.
-    pub fn host(&self) -> &str {
-        host(&self.url)
-    }
-
     pub fn note_caller(&self, token_id: &str) {
         self.cost.caller.replace(Some(token_id.to_owned()));
     }

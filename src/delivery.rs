@@ -6,7 +6,7 @@ use crate::clock;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use multiclaude_hybrid_core::Ms;
-use multiclaude_hybrid_core::outcome::Answer;
+use multiclaude_hybrid_core::outcome::{ErrorClass, Outcome};
 use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::message::Report;
 use multiclaude_hybrid_protocol::webhook::{self, Secret};
@@ -30,17 +30,17 @@ pub struct Post {
     pub secrets: Vec<Secret>,
 }
 
-/// Posts. Returns the outcome on the wire, and how many ms it took.
-pub async fn post(post: &Post, timing: &Timing) -> (Answer, Ms) {
+/// Posts. Returns the outcome, and how many ms it took.
+pub async fn post(post: &Post, timing: &Timing) -> (Outcome, Ms) {
     let started = clock::now();
     let timeout = u32::try_from(timing.push_timeout).unwrap_or(u32::MAX);
     let signal = AbortSignal::from(web_sys::AbortSignal::timeout_with_u32(timeout));
-    let answer = match exchange(post, timing, &signal, started).await {
-        Ok(answer) => answer,
-        Err(_) if signal.aborted() => Answer::Timeout,
-        Err(_) => Answer::Connection,
+    let outcome = match exchange(post, timing, &signal, started).await {
+        Ok(outcome) => outcome,
+        Err(_) if signal.aborted() => Outcome::unanswered(ErrorClass::Timeout),
+        Err(_) => Outcome::unanswered(ErrorClass::Connection),
     };
-    (answer, clock::now() - started)
+    (outcome, clock::now() - started)
 }
 
 async fn exchange(
@@ -48,7 +48,7 @@ async fn exchange(
     timing: &Timing,
     signal: &AbortSignal,
     now: Ms,
-) -> worker::Result<Answer> {
+) -> worker::Result<Outcome> {
     let timestamp = now.div_euclid(1000);
     let headers = Headers::new();
     headers.set("content-type", "application/json")?;
@@ -84,7 +84,7 @@ async fn exchange(
         Either::Left((Ok(bytes), _)) if has_report => report(&bytes),
         _ => Report::DELIVERED,
     };
-    Ok(Answer::Status { code, report, retry_after_secs })
+    Ok(Outcome::of(code, report, retry_after_secs))
 }
 
 /// May the body report acked or seen? Only JSON with a 2xx.

@@ -18,12 +18,17 @@ pub fn check_endpoint(
     context: &Context,
     field: &str,
 ) -> Result<EndpointChange, ApiError> {
-    let EndpointChange::Set(text) = change else {
-        return Ok(change);
-    };
+    match change {
+        EndpointChange::Set(url) => check_url(&url, context, field).map(EndpointChange::Set),
+        EndpointChange::Keep | EndpointChange::Clear => Ok(change),
+    }
+}
+
+/// The same for a URL.
+pub fn check_url(text: &str, context: &Context, field: &str) -> Result<String, ApiError> {
     let refuse = |error: EndpointError| ApiError::fields(vec![FieldError::new(field, error)]);
-    endpoint::check_text(&text).map_err(refuse)?;
-    let url = web_sys::Url::new(&text).map_err(|_| refuse(EndpointError::Scheme))?;
+    endpoint::check_text(text).map_err(refuse)?;
+    let url = web_sys::Url::new(text).map_err(|_| refuse(EndpointError::Scheme))?;
     let (scheme, host, port) = (url.protocol(), url.hostname(), url.port());
     let parsed = ParsedUrl {
         scheme: scheme.trim_end_matches(':'),
@@ -40,7 +45,7 @@ pub fn check_endpoint(
     if href.len() > ENDPOINT_MAX {
         return Err(refuse(EndpointError::Length));
     }
-    Ok(EndpointChange::Set(href))
+    Ok(href)
 }
 
 /// The parts of a request that are not in the row.

@@ -113,7 +113,7 @@ pub struct Json<T>(pub T);
 
 impl<T: Body> FromRequest for Json<T> {
     async fn from_request(context: &mut Context) -> Result<Self, ApiError> {
-        body::of(&mut context.request).await.map(Self)
+        Ok(Self(T::read(&body::read(&mut context.request).await?)?))
     }
 }
 
@@ -123,7 +123,8 @@ pub struct OptionalJson<T>(pub T);
 
 impl<T: Body> FromRequest for OptionalJson<T> {
     async fn from_request(context: &mut Context) -> Result<Self, ApiError> {
-        body::optional(&mut context.request).await.map(Self)
+        let bytes = body::read(&mut context.request).await?;
+        Ok(Self(T::read(if bytes.is_empty() { b"{}" } else { &bytes })?))
     }
 }
 
@@ -133,6 +134,6 @@ pub struct JsonList<T, const MAX: usize>(pub Vec<T>);
 
 impl<T: Body, const MAX: usize> FromRequest for JsonList<T, MAX> {
     async fn from_request(context: &mut Context) -> Result<Self, ApiError> {
-        body::list(&mut context.request, MAX).await.map(Self)
+        Ok(Self(T::read_list(&body::read(&mut context.request).await?, MAX)?))
     }
 }

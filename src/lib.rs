@@ -31,6 +31,7 @@
 //! | [`mailbox`] | the Durable Object, one per agent |
 //! | [`endpoint`] | checks an agent's endpoint, and configures its mailbox |
 //! | [`delivery`] | one signed POST |
+//! | [`vault`] | webhook secrets, sealed at rest |
 //! | [`error`] | the only place where a status is chosen for a failure |
 //! | [`spawns`] | pushes requests for workers, notifies requesters of ends |
 //! | [`cron`] | the work of every minute |
@@ -66,6 +67,7 @@ pub mod router;
 pub mod settings;
 pub mod spawns;
 pub mod store;
+pub mod vault;
 
 use context::Context;
 use cost::Cost;

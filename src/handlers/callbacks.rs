@@ -6,11 +6,12 @@ use crate::answer::{Handled, text};
 use crate::context::Context;
 use crate::error::ApiError;
 use crate::spawns::outbox::{self, Made};
-use crate::spawns::secrets;
 use crate::store::audit::{Entry, Source};
 use crate::store::spawns::callbacks as store;
 use crate::store::{configs, spawns};
+use crate::vault::Vault;
 use crate::{body, random};
+use multiclaude_hybrid_core::secrets::valid;
 use multiclaude_hybrid_protocol::audit::{ActorKind, AuditAction};
 use multiclaude_hybrid_protocol::body::Body;
 use multiclaude_hybrid_protocol::callback::{Callback, Event};
@@ -103,11 +104,11 @@ async fn verify_body(
 ) -> Result<(), ApiError> {
     let stored = configs::get(context.db()?, repo).await?;
     // Without an endpoint nothing is pushed, so no callback is valid.
-    let secrets = if stored.config.spawn_endpoint.is_empty() {
-        Vec::new()
-    } else {
-        secrets::valid(&context.settings.keys, &stored, context.now)
-    };
+    let pushes = !stored.config.spawn_endpoint.is_empty();
+    let vault = Vault::of_repo(&context.settings.keys, repo);
+    let held = valid(&stored.secrets, context.now).filter(|_| pushes);
+    // A secret whose master key is gone is left out.
+    let secrets: Vec<_> = held.filter_map(|held| vault.open(&held.sealed).ok()).collect();
     let now_secs = context.now.div_euclid(1000);
     let Claimed { webhook_id, timestamp, signature } = claimed;
     verify(&secrets, webhook_id, *timestamp, body, signature, now_secs)

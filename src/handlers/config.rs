@@ -3,18 +3,16 @@
 use crate::answer::{Handled, json};
 use crate::caller::RepoCaller;
 use crate::context::Context;
-use crate::endpoint::check_endpoint;
+use crate::endpoint::check_url;
 use crate::error::{ApiError, forbidden};
 use crate::extract::{FromRequest, Json};
 use crate::optimistic::until_written;
 use crate::random;
 use crate::spawns::outbox::{self, Made};
-use crate::spawns::secrets as repo_secrets;
 use crate::store::configs::{self as store, Stored};
-use multiclaude_hybrid_core::Ms;
+use crate::vault::Vault;
 use multiclaude_hybrid_core::secrets::{self, HeldSecret};
 use multiclaude_hybrid_protocol::ErrorCode;
-use multiclaude_hybrid_protocol::agent::EndpointChange;
 use multiclaude_hybrid_protocol::audit::AuditAction;
 use multiclaude_hybrid_protocol::config::{ConfigWish, HybridConfig};
 use multiclaude_hybrid_protocol::token::TokenKind;
@@ -32,7 +30,7 @@ fn may_see_secret(caller: &RepoCaller) -> bool {
 fn answer(context: &Context, caller: &RepoCaller, stored: &Stored) -> Handled {
     let mut config = stored.config.clone();
     if may_see_secret(caller) {
-        let secret = repo_secrets::newest(&context.settings.keys, stored);
+        let secret = stored.newest_secret(&context.settings.keys);
         config.webhook_secret = secret.map(|secret| secret.reveal());
     }
     let mut response = json(200, &config)?;
@@ -58,7 +56,9 @@ pub async fn put(
 ) -> Handled {
     let secret = request.webhook_secret.take();
     let mut config = request.into_config(caller.repo.clone());
-    config.spawn_endpoint = checked_endpoint(config.spawn_endpoint, &context)?;
+    if !config.spawn_endpoint.is_empty() {
+        config.spawn_endpoint = check_url(&config.spawn_endpoint, &context, "spawn_endpoint")?;
+    }
     let next = until_written(async || {
         let stored = store::get(context.db()?, &caller.repo).await?;
         let matched = require_match(&context, stored.version)?;
@@ -96,16 +96,6 @@ impl FromRequest for ConfigEditor {
     }
 }
 
-fn checked_endpoint(url: String, context: &Context) -> Result<String, ApiError> {
-    if url.is_empty() {
-        return Ok(url);
-    }
-    match check_endpoint(EndpointChange::Set(url), context, "spawn_endpoint")? {
-        EndpointChange::Set(url) => Ok(url),
-        EndpointChange::Keep | EndpointChange::Clear => Ok(String::new()),
-    }
-}
-
 fn precondition_failed() -> ApiError {
     ApiError::new(
         ErrorCode::PreconditionFailed,
@@ -137,13 +127,12 @@ fn secrets_after(
     given: Option<&Secret>,
 ) -> Result<Vec<HeldSecret>, ApiError> {
     let now = context.now;
-    let alive = |held: &HeldSecret| held.until.is_none_or(|until: Ms| now < until);
-    let mut secrets: Vec<_> = stored.secrets.iter().filter(|held| alive(held)).cloned().collect();
+    let mut secrets: Vec<_> = secrets::valid(&stored.secrets, now).cloned().collect();
     let used = !config.spawn_endpoint.is_empty();
     if !used {
         secrets.truncate(1);
     }
-    let current = repo_secrets::newest(&context.settings.keys, stored);
+    let current = stored.newest_secret(&context.settings.keys);
     let new = match (given, &current) {
         (Some(given), Some(current)) if given == current => None,
         (Some(given), _) => Some(given.clone()),
@@ -151,8 +140,7 @@ fn secrets_after(
         (None, _) => None,
     };
     let Some(new) = new else { return Ok(secrets) };
-    let keys = &context.settings.keys;
-    let sealed = repo_secrets::seal(keys, &stored.config.repo, &new, random::bytes()?)?;
+    let sealed = Vault::of_repo(&context.settings.keys, &stored.config.repo).seal(&new)?;
     if !used {
         secrets.clear();
     }

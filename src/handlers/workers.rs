@@ -104,7 +104,7 @@ async fn repeated(context: &Context, key: Option<(&str, &str)>) -> Result<Option
     match found {
         Some(row) if row.content.as_deref() != Some(used_for) => Err(ApiError::new(
             ErrorCode::IdempotencyMismatch,
-            "This Idempotency-Key was used for another request in this repo. Use a new key for a \
+            "This Idempotency-Key was used for different content in this repo. Use a new key for a \
              new request.",
         )),
         found => Ok(found),

@@ -1,11 +1,13 @@
 //! Calls a mailbox, from a Worker or another mailbox.
 
 use super::Refused;
-use super::command::{Command, OPEN_STREAM, OpenStream, ROWS, SPAWNS};
+use super::command::{Command, OPEN_STREAM, OpenStream, ROWS, SPAWNS, StoreMessage, wire_fields};
 use crate::context::Context;
 use crate::error::ApiError;
+use multiclaude_hybrid_core::mailbox::SenderRef;
 use multiclaude_hybrid_protocol::{AgentName, Repo};
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use worker::wasm_bindgen::JsValue;
 use worker::{Env, Headers, Response, web_sys};
 
@@ -35,6 +37,32 @@ impl Door {
         let mut response = self.send(command, fragment).await?;
         let text = response.text().await?;
         if response.status_code() == 409 { Err(Refused::read(&text)) } else { Ok(()) }
+    }
+
+    /// Stores a notice from `system` in the mailbox of `to`, once for each `scope`, unless that
+    /// incarnation is gone.
+    pub async fn notify(
+        env: &Env,
+        repo: &Repo,
+        to: &SenderRef,
+        scope: String,
+        body: &str,
+        metadata: Value,
+    ) -> Result<(), Refused> {
+        let fields = wire_fields(&json!({
+            "from": "system", "from_owner": "system", "to": to.name, "repo": repo, "body": body,
+            "metadata": metadata,
+        }))?;
+        let command = Command::Send(StoreMessage {
+            sender: None,
+            key: Some((scope.clone(), scope)),
+            ttl_secs: None,
+            notice_for: Some(to.id.clone()),
+        });
+        match Self::of(env, repo, &to.name)?.command(&command, &fields).await {
+            Err(Refused::AgentNotFound | Refused::Superseded) => Ok(()),
+            stored => stored,
+        }
     }
 
     /// Sends a command; returns the object's response, unread.

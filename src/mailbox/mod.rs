@@ -13,7 +13,6 @@
 //! | [`commands`] | executes commands: messages, endpoint |
 //! | [`pump`] | the object's own work: pushes, notices, reports, its alarm |
 //! | [`stream`] | a client's WebSocket, which takes the place of pushes |
-//! | [`vault`] | webhook secrets, sealed at rest |
 //! | [`sql`] | every statement |
 //!
 //! # Costs
@@ -48,7 +47,6 @@ pub mod object;
 pub mod pump;
 pub mod sql;
 pub mod stream;
-pub mod vault;
 
 pub use command::Command;
 pub use door::Door;

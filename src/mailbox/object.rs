@@ -11,13 +11,12 @@ use super::Refused;
 use super::command::{Answer, Command, NEXT, OPEN_STREAM, ROWS, SPAWNS};
 use super::sql::Sql;
 use super::stream::Live;
-use super::vault::Vault;
 use crate::settings::{self, Settings};
 use crate::{clock, log};
 use futures_channel::oneshot;
 use multiclaude_hybrid_core::access::Principal;
 use multiclaude_hybrid_core::mailbox::{Event, Mailbox as Core, Pump, Snapshot, Write};
-use multiclaude_hybrid_protocol::{AgentName, Repo};
+use multiclaude_hybrid_protocol::{AgentId, AgentName, Repo};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use worker::{
@@ -38,7 +37,6 @@ pub struct Inner {
     pub(super) sql: Sql,
     /// `owner/repo/agent`.
     pub(super) name: String,
-    pub(super) vault: Vault,
     /// None until the first command or alarm.
     core: RefCell<Option<Core>>,
     /// The state of the alarm and the run.
@@ -66,7 +64,6 @@ impl DurableObject for Mailbox {
         Self {
             inner: Rc::new(Inner {
                 sql: Sql::new(state.storage().sql()),
-                vault: Vault::new(name.clone()),
                 state,
                 env,
                 name,
@@ -223,6 +220,20 @@ impl Inner {
         core.as_mut().map(work).ok_or_else(|| Refused::broken("the mailbox is not loaded"))
     }
 
+    /// The current incarnation, if there is one.
+    pub(super) fn agent_id(&self) -> Result<Option<AgentId>, Refused> {
+        self.with(|core| core.open().map(|config| config.agent_id.clone()))
+    }
+
+    /// Executes the writes of a decision.
+    pub(super) fn write(
+        &self,
+        decide: impl FnOnce(&mut Core) -> Vec<Write>,
+    ) -> Result<(), Refused> {
+        let writes = self.with(decide)?;
+        self.execute(writes)
+    }
+
     /// Executes writes, all in this turn: one atomic change. If one fails, memory differs
     /// from storage, so it is discarded.
     pub(super) fn execute(&self, writes: Vec<Write>) -> Result<(), Refused> {
@@ -251,8 +262,7 @@ impl Inner {
 
     /// Writes the marks of successful pushes.
     pub(super) fn flush(&self) -> Result<(), Refused> {
-        let writes = self.with(Core::take_unsaved)?;
-        self.execute(writes)
+        self.write(Core::take_unsaved)
     }
 
     /// Something may have changed: held lists read again, and due work begins.

@@ -5,7 +5,6 @@
 //! Two columns show what is not handed over yet: `configs.pushing_version`, the version
 //! that the mailbox has confirmed, and `spawns.pushed_at`.
 
-use super::secrets;
 use crate::error::ApiError;
 use crate::mailbox::{Command, Door, Refused};
 use crate::store::spawns::callbacks::HOLDER;
@@ -44,7 +43,7 @@ async fn configure(env: &Env, db: &Db, repo: &Repo) -> Result<(), ApiError> {
     let settings = settings::get(env)?;
     let stored = configs::get(db, repo).await?;
     let endpoint = Some(stored.config.spawn_endpoint.clone()).filter(|url| !url.is_empty());
-    let secret = secrets::newest(&settings.keys, &stored);
+    let secret = stored.newest_secret(&settings.keys);
     let command = Command::Configure {
         request: ConfigureRequest {
             kind: Some(Kind::Spawns),

@@ -5,12 +5,11 @@
 //! key: a crash neither loses nor repeats a notice.
 
 use crate::error::ApiError;
-use crate::mailbox::command::{Command, StoreMessage, wire_fields};
 use crate::mailbox::{Door, Refused};
-use crate::store::agents::Named;
 use crate::store::spawns::{Row, outbox};
 use crate::store::{Db, agents};
 use crate::{clock, log};
+use multiclaude_hybrid_core::mailbox::SenderRef;
 use multiclaude_hybrid_protocol::Repo;
 use multiclaude_hybrid_protocol::spawn::{SpawnStatus, SpawnedBy};
 use serde_json::json;
@@ -25,7 +24,7 @@ pub(super) async fn drain(env: &Env, repo: Option<&Repo>) -> Result<(), ApiError
     for row in outbox::unnotified(&db, repo, BATCH).await? {
         if let Some(addressee) = addressee(&db, &row).await? {
             match send(env, &row, &addressee).await {
-                Ok(()) | Err(Refused::AgentNotFound | Refused::Superseded) => {}
+                Ok(()) => {}
                 Err(refused) => {
                     log::fault("spawn_notice", &format!("{}: {refused}", row.id));
                     continue;
@@ -38,14 +37,14 @@ pub(super) async fn drain(env: &Env, repo: Option<&Repo>) -> Result<(), ApiError
 }
 
 /// The agent to notify; a person has no mailbox, and reads the request instead.
-async fn addressee(db: &Db, row: &Row) -> Result<Option<Named>, ApiError> {
+async fn addressee(db: &Db, row: &Row) -> Result<Option<SenderRef>, ApiError> {
     if row.cancelled_by_requester() {
         return Ok(None);
     }
     match SpawnedBy::parse(&row.spawned_by) {
         Ok(SpawnedBy::Agent(name)) => {
             let holder = agents::holder(db, &row.repo, &name).await?;
-            Ok(holder.map(|holder| Named { name, id: holder.id }))
+            Ok(holder.map(|holder| SenderRef { name, id: holder.id }))
         }
         Ok(SpawnedBy::Role(role, _)) if role == "user" => Ok(None),
         Ok(SpawnedBy::Role(role, owner)) => {
@@ -55,7 +54,7 @@ async fn addressee(db: &Db, row: &Row) -> Result<Option<Named>, ApiError> {
     }
 }
 
-async fn send(env: &Env, row: &Row, to: &Named) -> Result<(), Refused> {
+async fn send(env: &Env, row: &Row, to: &SenderRef) -> Result<(), Refused> {
     let worker = row.worker_name.as_ref().map_or(String::new(), |name| format!(" ({name})"));
     let body = match row.status {
         SpawnStatus::Completed => {
@@ -69,17 +68,7 @@ async fn send(env: &Env, row: &Row, to: &Named) -> Result<(), Refused> {
             row.failure_reason.as_deref().unwrap_or("no reason was given")
         ),
     };
-    let fields = wire_fields(&json!({
-        "from": "system", "from_owner": "system", "to": to.name, "repo": row.repo,
-        "body": format!("{body}\n{}", row.id),
-        "metadata": { "event": "worker.ended", "worker": row.id, "status": row.status },
-    }))?;
-    let scope = format!("worker|{}", row.id);
-    let command = Command::Send(StoreMessage {
-        sender: None,
-        key: Some((scope.clone(), scope)),
-        ttl_secs: None,
-        notice_for: Some(to.id.clone()),
-    });
-    Door::of(env, &row.repo, &to.name)?.command(&command, &fields).await
+    let body = format!("{body}\n{}", row.id);
+    let metadata = json!({ "event": "worker.ended", "worker": row.id, "status": row.status });
+    Door::notify(env, &row.repo, to, format!("worker|{}", row.id), &body, metadata).await
 }

@@ -7,6 +7,7 @@ use super::audit::{self, Entry};
 use super::db::{Db, binds};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_core::mailbox::SenderRef;
 use multiclaude_hybrid_core::registry::{self, Row, Version};
 use multiclaude_hybrid_protocol::agent::{AgentStatus, Location};
 use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo};
@@ -190,13 +191,6 @@ pub async fn pending_close(db: &Db, before: Ms, limit: u32) -> Result<Vec<Row>, 
     Ok(db.first(&sql, &binds).await?.unwrap_or_default())
 }
 
-/// An incarnation and its name.
-#[derive(Debug, Deserialize)]
-pub struct Named {
-    pub name: AgentName,
-    pub id: AgentId,
-}
-
 /// An owner's agent of a type: preferably one with an open stream, else the one that was
 /// last seen.
 pub async fn agent_of_type(
@@ -204,7 +198,7 @@ pub async fn agent_of_type(
     repo: &Repo,
     r#type: &str,
     owner: &Owner,
-) -> Result<Option<Named>, ApiError> {
+) -> Result<Option<SenderRef>, ApiError> {
     let sql = "SELECT json_object('name', name, 'id', id) AS row FROM agents WHERE repo = ?1 \
          AND type = ?2 AND owner = ?3 AND deleted_at IS NULL \
          ORDER BY delivery = 'stream' DESC, last_seen DESC LIMIT 1";

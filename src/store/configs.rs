@@ -3,10 +3,13 @@
 use super::audit::{self, Entry};
 use super::db::{Db, binds};
 use crate::error::ApiError;
+use crate::vault::Vault;
 use multiclaude_hybrid_core::Ms;
+use multiclaude_hybrid_core::seal::KeyRing;
 use multiclaude_hybrid_core::secrets::HeldSecret;
 use multiclaude_hybrid_protocol::Repo;
 use multiclaude_hybrid_protocol::config::{Encrypt, HybridConfig};
+use multiclaude_hybrid_protocol::webhook::Secret;
 use serde::Deserialize;
 
 /// A repo's configuration as stored; its secrets are sealed.
@@ -18,6 +21,14 @@ pub struct Stored {
     pub version: u32,
     /// The newest secret first.
     pub secrets: Vec<HeldSecret>,
+}
+
+impl Stored {
+    /// The newest secret, if it can be opened.
+    pub fn newest_secret(&self, keys: &KeyRing) -> Option<Secret> {
+        let newest = self.secrets.first()?;
+        Vault::of_repo(keys, &self.config.repo).open(&newest.sealed).ok()
+    }
 }
 
 /// The configuration of a repo, or the defaults.

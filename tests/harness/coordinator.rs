@@ -232,8 +232,8 @@ impl Coordinator {
         let admin = self.client();
         let scope = format!("acme/app{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let token = async |kind: &str, owner: &str| {
-            let wish = json!({"kind": kind, "owner": owner, "repos": [scope]});
-            admin.create_token(&wish).await.unwrap().token.unwrap()
+            let body = json!({"kind": kind, "owner": owner, "repos": [scope]});
+            admin.create_token(&body).await.unwrap().token.unwrap()
         };
         let (dan, ann, ci) =
             (token("user", "dan").await, token("user", "ann").await, token("service", "ci").await);

@@ -1,26 +1,8 @@
-//! The meaning of an endpoint's answer to a push.
+//! How a push ended.
 
 use multiclaude_hybrid_protocol::message::Report;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-
-/// How one push ended on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
-    /// An HTTP status came back.
-    Status {
-        /// The status.
-        code: u16,
-        /// The report of a JSON answer: acknowledged, seen, or only delivered.
-        report: Report,
-        /// The wait that `Retry-After` asks for, in seconds.
-        retry_after_secs: Option<i64>,
-    },
-    /// Nothing came back in time.
-    Timeout,
-    /// The connection could not be made, or broke.
-    Connection,
-}
 
 /// The class of a failed push, as receipts and logs show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,16 +50,21 @@ impl TryFrom<String> for ErrorClass {
     }
 }
 
-/// The meaning of an [`Answer`].
+/// How a push ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// 2xx: the recipient's side has it.
-    Delivered(Report),
+    Delivered {
+        /// The status.
+        code: u16,
+        /// The report of a JSON answer: acknowledged, seen, or only delivered.
+        report: Report,
+    },
     /// 400, 413, 415, 422: the endpoint will never accept this message.
     Rejected(ErrorClass),
     /// 410: nothing is pushed there until the endpoint is set again.
     Gone(ErrorClass),
-    /// Everything else, 3xx included: try again.
+    /// Everything else, 3xx and no answer included: try again.
     Retry {
         /// Why.
         class: ErrorClass,
@@ -87,25 +74,34 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The outcome of an answer: see the variants.
-    pub fn of(answer: Answer) -> Self {
-        let retry = |class| Self::Retry { class, retry_after_secs: None };
-        match answer {
-            Answer::Timeout => retry(ErrorClass::Timeout),
-            Answer::Connection => retry(ErrorClass::Connection),
-            Answer::Status { code, report, retry_after_secs } => match code {
-                200..=299 => Self::Delivered(report),
-                400 | 413 | 415 | 422 => Self::Rejected(ErrorClass::Status(code)),
-                410 => Self::Gone(ErrorClass::Status(code)),
-                _ => Self::Retry { class: ErrorClass::Status(code), retry_after_secs },
-            },
+    /// The outcome of an answer with this status, report and `Retry-After`: see the variants.
+    pub fn of(code: u16, report: Report, retry_after_secs: Option<i64>) -> Self {
+        let class = ErrorClass::Status(code);
+        match code {
+            200..=299 => Self::Delivered { code, report },
+            400 | 413 | 415 | 422 => Self::Rejected(class),
+            410 => Self::Gone(class),
+            _ => Self::Retry { class, retry_after_secs },
+        }
+    }
+
+    /// No answer came.
+    pub fn unanswered(class: ErrorClass) -> Self {
+        Self::Retry { class, retry_after_secs: None }
+    }
+
+    /// The status of the answer, if one came.
+    pub fn status(self) -> Option<u16> {
+        match (self, self.error()) {
+            (Self::Delivered { code, .. }, _) | (_, Some(ErrorClass::Status(code))) => Some(code),
+            _ => None,
         }
     }
 
     /// The error class, unless it was delivered.
     pub fn error(self) -> Option<ErrorClass> {
         match self {
-            Self::Delivered(_) => None,
+            Self::Delivered { .. } => None,
             Self::Rejected(class) | Self::Gone(class) | Self::Retry { class, .. } => Some(class),
         }
     }
@@ -116,15 +112,16 @@ mod tests {
     use super::*;
 
     fn of(code: u16) -> Outcome {
-        Outcome::of(Answer::Status { code, report: Report::DELIVERED, retry_after_secs: None })
+        Outcome::of(code, Report::DELIVERED, None)
     }
 
     #[test]
     fn only_2xx_is_delivered_four_statuses_reject_and_410_turns_off() {
         for code in 100..600 {
             let outcome = of(code);
+            assert_eq!(outcome.status(), Some(code));
             match code {
-                200..=299 => assert_eq!(outcome, Outcome::Delivered(Report::DELIVERED)),
+                200..=299 => assert!(matches!(outcome, Outcome::Delivered { .. }), "{code}"),
                 400 | 413 | 415 | 422 => assert!(matches!(outcome, Outcome::Rejected(_)), "{code}"),
                 410 => assert!(matches!(outcome, Outcome::Gone(_))),
                 _ => assert!(matches!(outcome, Outcome::Retry { .. }), "{code}"),

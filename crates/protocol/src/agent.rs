@@ -45,8 +45,7 @@ wire_enum!(
 );
 
 /// One agent, as the registry knows it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Agent {
     /// This incarnation; a later agent of the same name has another id.
     pub id: AgentId,
@@ -89,8 +88,7 @@ pub struct Agent {
 }
 
 /// The result of an `endpoint.test`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct EndpointTest {
     /// Did the endpoint accept the test?
     pub ok: bool,
@@ -140,7 +138,6 @@ impl Presence for EndpointField {
         }
     }
 
-    #[cfg(feature = "schema")]
     fn schema(&self, generator: &mut schemars::SchemaGenerator) -> serde_json::Value {
         crate::body::presence::optional_or_empty(url()).schema(generator)
     }

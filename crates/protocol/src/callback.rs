@@ -138,7 +138,6 @@ impl Body for Callback {
     }
 }
 
-#[cfg(feature = "schema")]
 impl schemars::JsonSchema for Callback {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Callback".into()

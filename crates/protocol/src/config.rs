@@ -26,8 +26,7 @@ wire_enum!(
 );
 
 /// A repo's configuration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HybridConfig {
     /// `owner/repo`.
     pub repo: Repo,

@@ -11,7 +11,6 @@ macro_rules! codes {
             $($(#[doc = $doc])* #[serde(rename = $text)] $variant,)*
         }
 
-        #[cfg(feature = "schema")]
         impl schemars::JsonSchema for ErrorCode {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 "ErrorCode".into()
@@ -120,8 +119,7 @@ codes! {
 }
 
 /// One field that is not valid.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct FieldError {
     /// The field's name, dotted where it is nested.
     pub field: String,
@@ -137,8 +135,7 @@ impl FieldError {
 }
 
 /// An `application/problem+json` document.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Problem {
     /// A URI that names the kind of problem: `urn:multiclaude-hybrid:error:<code>`.
     pub r#type: String,

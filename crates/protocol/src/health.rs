@@ -4,8 +4,7 @@ use crate::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The answer of `GET /v1/health`: 200 if the database answers, else 503.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Health {
     /// `ok` or `degraded`.
     pub status: String,

@@ -34,7 +34,6 @@ pub mod metadata;
 pub mod name;
 pub mod push;
 pub mod retry_after;
-#[cfg(feature = "schema")]
 pub mod schema;
 pub mod spawn;
 pub mod text;

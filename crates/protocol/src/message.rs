@@ -99,8 +99,7 @@ impl From<Sender> for String {
 }
 
 /// One message.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Message {
     /// Contains the mailbox and the place in it; the same on every delivery.
     pub id: MessageId,
@@ -187,7 +186,6 @@ impl Rule for Speaker {
         value
     }
 
-    #[cfg(feature = "schema")]
     fn schema(&self, generator: &mut schemars::SchemaGenerator) -> Value {
         serde_json::json!({ "anyOf": [
             generator.subschema_for::<AgentName>(),

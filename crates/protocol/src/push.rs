@@ -31,8 +31,7 @@ pub struct Envelope<T> {
 }
 
 /// The `data` of an `endpoint.test`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TestedAgent {
     /// The agent's repo.
     pub repo: Repo,

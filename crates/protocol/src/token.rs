@@ -171,8 +171,7 @@ impl From<Scope> for String {
 }
 
 /// A token as lists show it; `token` is there once, in the answer that made it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Token {
     /// The token's id in lists, logs and `DELETE /v1/tokens/{id}`.
     pub id: TokenId,
@@ -242,7 +241,6 @@ impl NewToken {
 }
 
 /// The same as a schema.
-#[cfg(feature = "schema")]
 fn scopes_by_kind() -> serde_json::Value {
     let of = |kind: TokenKind, repos: serde_json::Value, required: &[&str]| {
         serde_json::json!({
@@ -260,8 +258,7 @@ fn scopes_by_kind() -> serde_json::Value {
 }
 
 /// The answer of `GET /v1/whoami`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WhoAmI {
     /// The token's id; `tok_admin` for the secret `ADMIN_TOKEN`.
     pub token_id: String,

@@ -5,9 +5,9 @@ use crate::mailbox::Refused;
 use crate::mailbox::command::{Answer, Configured};
 use crate::mailbox::object::Inner;
 use crate::settings::Settings;
+use crate::vault::Vault;
 use crate::{clock, log, random};
 use multiclaude_hybrid_core::mailbox::{ConfigureRequest, Event, Write};
-use multiclaude_hybrid_core::outcome::{Answer as Wire, Outcome};
 use multiclaude_hybrid_core::registry::Version;
 use multiclaude_hybrid_core::secrets;
 use multiclaude_hybrid_protocol::agent::EndpointTest;
@@ -39,9 +39,9 @@ impl Inner {
             _ => None,
         };
         let secret = given.as_ref().or(generated.as_ref()).filter(|_| needed);
-        let sealed = secret
-            .map(|secret| self.vault.seal(&settings.keys, &request.agent_id, secret))
-            .transpose()?;
+        let vault = Vault::of_agent(&settings.keys, &self.name, &request.agent_id);
+        let sealed = secret.map(|secret| vault.seal(secret)).transpose();
+        let sealed = sealed.map_err(Refused::broken)?;
         let writes = self.with(|core| core.configure(request, sealed, clock::now()))??;
         self.put_in_force(writes)?;
         Answer::json(&Configured { webhook_secret: generated.map(|secret| secret.reveal()) })
@@ -49,7 +49,6 @@ impl Inner {
 
     fn put_in_force(&self, writes: Vec<Write>) -> Result<(), Refused> {
         self.execute(writes)?;
-        self.vault.forget();
         self.end_foreign_stream()
     }
 
@@ -76,8 +75,8 @@ impl Inner {
             };
             let endpoint = config.endpoint.iter();
             let held = endpoint.flat_map(|endpoint| secrets::valid(&endpoint.secrets, now));
-            let opened =
-                held.map(|held| self.vault.open(&settings.keys, &config.agent_id, &held.sealed));
+            let vault = Vault::of_agent(&settings.keys, &self.name, &config.agent_id);
+            let opened = held.map(|held| vault.open(&held.sealed));
             // Skip secrets whose master key is gone; fail only if none is left.
             let (secrets, faults): (Vec<_>, Vec<_>) = opened.partition(Result::is_ok);
             let fault = faults.into_iter().find_map(Result::err);
@@ -85,7 +84,7 @@ impl Inner {
             // Setting a known secret again must not sign twice.
             secrets.dedup();
             match fault.filter(|_| secrets.is_empty()) {
-                Some(fault) => Err(fault),
+                Some(fault) => Err(fault.into()),
                 None => Ok(secrets),
             }
         })?
@@ -122,19 +121,14 @@ impl Inner {
         let body = envelope(PushKind::EndpointTest, Timestamp(clock::now()), &tested);
         let secrets = self.secrets(settings)?;
         let post = Post { url, id: id.clone(), body, secrets };
-        let (answer, ms) = delivery::post(&post, &settings.timing).await;
-        let outcome = Outcome::of(answer);
+        let (outcome, ms) = delivery::post(&post, &settings.timing).await;
         let error = outcome.error().map(|class| class.to_string());
         if error.is_none() {
-            let writes = self.with(|core| core.endpoint_works(version))?;
-            self.execute(writes)?;
+            self.write(|core| core.endpoint_works(version))?;
         }
         self.changed(Event::Handled)?;
         log::pushed(&self.name, &id, 1, error.as_deref().unwrap_or("delivered"), ms, 0);
-        let status = match answer {
-            Wire::Status { code, .. } => Some(code),
-            Wire::Timeout | Wire::Connection => None,
-        };
-        Answer::json(&EndpointTest { ok: error.is_none(), status, duration_ms: ms, error })
+        let (ok, status) = (error.is_none(), outcome.status());
+        Answer::json(&EndpointTest { ok, status, duration_ms: ms, error })
     }
 }

@@ -96,7 +96,7 @@ impl Inner {
     /// A notice is for one incarnation: refuses it for a later one.
     fn check_notice(&self, wanted: Option<&AgentId>) -> Result<(), Refused> {
         let Some(wanted) = wanted else { return Ok(()) };
-        let current = self.with(|core| core.open().map(|config| config.agent_id.clone()))?;
+        let current = self.agent_id()?;
         match current {
             Some(id) if id == *wanted => Ok(()),
             Some(_) => Err(Refused::Superseded),

@@ -173,8 +173,7 @@ impl Inner {
 
     pub(super) fn fail(&self, seqs: &[u64], reason: FailureReason) -> Result<(), Refused> {
         let failing = self.sql.stored(seqs)?;
-        let writes = self.with(|core| core.fail(failing, reason, clock::now()))?;
-        self.execute(writes)
+        self.write(|core| core.fail(failing, reason, clock::now()))
     }
 
     /// Deletes old rows, and saves where the next load can begin.

@@ -40,13 +40,12 @@ impl Inner {
         let (outcome, ms) = match self.secrets(settings) {
             Ok(secrets) => {
                 let post = Post { url, id: id.clone(), body: body(kind, &data), secrets };
-                let (answer, ms) = delivery::post(&post, &settings.timing).await;
-                (Outcome::of(answer), ms)
+                delivery::post(&post, &settings.timing).await
             }
             // No secret opens: back off as after any other failure.
             Err(fault) => {
                 self.log_fault("sign", Err(fault));
-                (Outcome::Retry { class: ErrorClass::Secret, retry_after_secs: None }, 0)
+                (Outcome::unanswered(ErrorClass::Secret), 0)
             }
         };
         let now = clock::now();

@@ -2,7 +2,6 @@
 //! when its holder was last there.
 
 use crate::error::ApiError;
-use crate::mailbox::command::{Command, StoreMessage, wire_fields};
 use crate::mailbox::object::Inner;
 use crate::mailbox::{Door, Refused};
 use crate::settings::Settings;
@@ -16,37 +15,20 @@ use serde_json::json;
 impl Inner {
     /// Sends a notice, unless its recipient is gone.
     pub(super) async fn send_notice(&self, batch: &Batch) -> Result<(), Refused> {
-        match self.store_notice(batch).await {
-            Ok(()) | Err(Refused::AgentNotFound | Refused::Superseded) => {
-                let write = self.with(|core| core.notice_done(batch.batch))?;
-                self.execute(vec![write])
-            }
+        let (repo, agent) = self.address()?;
+        let scope = format!("notice|{}|{}", self.name, batch.batch);
+        let metadata = json!({
+            "event": "message.failed", "failure_reason": batch.reason.as_str(),
+            "to": agent, "count": batch.uuids.len().to_string(),
+        });
+        let body = notice_text(&repo, &agent, batch);
+        match Door::notify(&self.env, &repo, &batch.recipient, scope, &body, metadata).await {
+            Ok(()) => self.write(|core| vec![core.notice_done(batch.batch)]),
             Err(refused) => {
                 self.log_fault("notice", Err(refused));
                 self.with(|core| core.notice_failed(clock::now()))
             }
         }
-    }
-
-    /// Stores the notice as a message in the mailbox of its recipient.
-    async fn store_notice(&self, batch: &Batch) -> Result<(), Refused> {
-        let (repo, agent) = self.address()?;
-        let fields = wire_fields(&json!({
-            "from": "system", "from_owner": "system", "to": batch.recipient.name, "repo": repo,
-            "body": notice_text(&repo, &agent, batch),
-            "metadata": {
-                "event": "message.failed", "failure_reason": batch.reason.as_str(),
-                "to": agent, "count": batch.uuids.len().to_string(),
-            },
-        }))?;
-        let scope = format!("notice|{}|{}", self.name, batch.batch);
-        let command = Command::Send(StoreMessage {
-            sender: None,
-            key: Some((scope.clone(), scope)),
-            ttl_secs: None,
-            notice_for: Some(batch.recipient.id.clone()),
-        });
-        Door::of(&self.env, &repo, &batch.recipient.name)?.command(&command, &fields).await
     }
 
     /// Shows in the registry how messages reach the agent.
@@ -55,10 +37,8 @@ impl Inner {
         delivery: (Delivery, Option<String>),
     ) -> Result<(), Refused> {
         let (repo, agent) = self.address()?;
-        let (id, seen) = self.with(|core| {
-            (core.open().map(|config| config.agent_id.clone()), core.last_presence())
-        })?;
-        let Some(id) = id else { return Ok(()) };
+        let Some(id) = self.agent_id()? else { return Ok(()) };
+        let seen = self.with(|core| core.last_presence())?;
         let shown = (delivery.0, delivery.1.as_deref());
         let reported = async {
             presence::set_delivery(&Db::new(&self.env)?, &id, &repo, &agent, shown, seen).await
@@ -66,13 +46,12 @@ impl Inner {
         if let Err(error) = reported.await {
             return self.report_failed("report_delivery", &error);
         }
-        let writes = self.with(|core| {
+        self.write(|core| {
             if let Some(seen) = seen {
                 core.presence_reported(seen);
             }
             core.reported(delivery)
-        })?;
-        self.execute(writes)
+        })
     }
 
     /// Shows in the registry when the agent's holder was last there.
@@ -82,8 +61,7 @@ impl Inner {
         settings: &Settings,
     ) -> Result<(), Refused> {
         let (repo, agent) = self.address()?;
-        let id = self.with(|core| core.open().map(|config| config.agent_id.clone()))?;
-        let Some(id) = id else { return Ok(()) };
+        let Some(id) = self.agent_id()? else { return Ok(()) };
         let before = seen - settings.timing.seen_grain;
         let reported = async {
             presence::set_seen(&Db::new(&self.env)?, &id, &repo, &agent, seen, before).await

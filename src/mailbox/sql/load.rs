@@ -2,10 +2,8 @@
 
 use super::{Sql, int, seq};
 use crate::mailbox::Refused;
-use multiclaude_hybrid_core::Ms;
-use multiclaude_hybrid_core::mailbox::{Noted, PendingRow, SenderRef, Snapshot, Waiting};
+use multiclaude_hybrid_core::mailbox::{PendingRow, Snapshot};
 use multiclaude_hybrid_protocol::MessageId;
-use multiclaude_hybrid_protocol::message::FailureReason;
 
 /// Pending messages that are loaded with one statement.
 const LOAD_CHUNK: usize = 20_000;
@@ -14,17 +12,14 @@ impl Sql {
     /// Reads the configuration, the notices, and the pending messages above the low-water
     /// mark.
     pub fn snapshot(&self) -> Result<Snapshot, Refused> {
-        type Note = (u64, String, u64, SenderRef, FailureReason);
         let config = self.json("SELECT data FROM config", vec![])?;
         let last: Option<(u64, String)> = self
             .json("SELECT json_array(seq, uuid) FROM messages ORDER BY seq DESC LIMIT 1", vec![])?;
-        let noted: Vec<Note> = self
-            .json(
-                "SELECT json_group_array(json_array(seq, uuid, batch, json(recipient), reason)) \
-                 FROM notices",
-                vec![],
-            )?
-            .unwrap_or_default();
+        let noted = self.json(
+            "SELECT json_group_array(json_array(seq, uuid, batch, json(recipient), reason)) \
+             FROM notices",
+            vec![],
+        )?;
         Ok(Snapshot {
             config,
             last: last.and_then(|(seq, uuid)| {
@@ -32,16 +27,7 @@ impl Sql {
                 Some((id.time().0, seq))
             }),
             pending: self.pending()?,
-            noted: noted
-                .into_iter()
-                .map(|(seq, uuid, batch, recipient, reason)| Noted {
-                    seq,
-                    uuid,
-                    batch,
-                    recipient,
-                    reason,
-                })
-                .collect(),
+            noted: noted.unwrap_or_default(),
             purge_at: self.next_purge()?,
         })
     }
@@ -49,23 +35,19 @@ impl Sql {
     /// The pending messages of all incarnations, above the low-water mark. In chunks,
     /// because a value has at most 2 MB.
     fn pending(&self) -> Result<Vec<PendingRow>, Refused> {
-        type Row = (u64, u32, Ms, u32);
         let mut pending: Vec<PendingRow> = Vec::new();
         loop {
             let after = pending.last().map_or(0, |row| row.seq);
-            let rows: Vec<Row> = self
+            let rows: Vec<PendingRow> = self
                 .json(
-                    "SELECT json_group_array(json_array(seq, generation, expires_at, attempts)) \
+                    "SELECT json_group_array(json_array(seq, generation, json_array(expires_at, attempts))) \
                      FROM (SELECT * FROM messages WHERE status = 0 AND seq > ?1 \
                      AND seq >= coalesce((SELECT low_water FROM config), 0) ORDER BY seq LIMIT ?2)",
                     vec![seq(after), int(LOAD_CHUNK as i64)],
                 )?
                 .unwrap_or_default();
             let last = rows.len() < LOAD_CHUNK;
-            pending.extend(rows.into_iter().map(|(seq, generation, expires_at, attempts)| {
-                let waiting = Waiting { expires_at, attempts };
-                PendingRow { seq, generation, waiting }
-            }));
+            pending.extend(rows);
             if last {
                 return Ok(pending);
             }

@@ -3,7 +3,7 @@
 use super::{Found, Key, MESSAGE, Page, Sql, int, seq, status, status_number};
 use crate::mailbox::Refused;
 use multiclaude_hybrid_core::Ms;
-use multiclaude_hybrid_core::mailbox::{SenderRef, Stored};
+use multiclaude_hybrid_core::mailbox::Stored;
 use multiclaude_hybrid_protocol::AgentName;
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use worker::SqlStorageValue;
@@ -89,15 +89,11 @@ impl Sql {
 
     /// The fields of these messages that are needed to fail them.
     pub fn stored(&self, seqs: &[u64]) -> Result<Vec<Stored>, Refused> {
-        type Row = (u64, String, Option<SenderRef>);
-        let rows: Vec<Row> = self
-            .json(
-                "SELECT json_group_array(json_array(seq, uuid, json(sender))) FROM messages \
-                 WHERE seq IN (SELECT value FROM json_each(?))",
-                vec![serde_json::to_string(seqs)?.into()],
-            )?
-            .unwrap_or_default();
-        let stored = rows.into_iter().map(|(seq, uuid, sender)| Stored { seq, uuid, sender });
-        Ok(stored.collect())
+        let stored = self.json(
+            "SELECT json_group_array(json_array(seq, uuid, json(sender))) FROM messages \
+             WHERE seq IN (SELECT value FROM json_each(?))",
+            vec![serde_json::to_string(seqs)?.into()],
+        )?;
+        Ok(stored.unwrap_or_default())
     }
 }

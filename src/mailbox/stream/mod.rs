@@ -33,7 +33,7 @@ impl Inner {
     /// Opens a stream for the current incarnation; it replaces an older one.
     pub(super) fn open_stream(self: &Rc<Self>, ask: OpenStream) -> Result<Response, Refused> {
         self.check_reader(&ask.caller, ask.agent_id.as_ref())?;
-        let agent = self.with(|core| core.open().map(|config| config.agent_id.clone()))?;
+        let agent = self.agent_id()?;
         let agent = agent.ok_or(Refused::AgentNotFound)?;
         let pair = WebSocketPair::new()?;
         self.state.accept_web_socket(&pair.server);
@@ -67,7 +67,7 @@ impl Inner {
 
     /// After sleep: finds the newest of the connections that the runtime has kept.
     pub(super) fn find_stream(&self) -> Result<(), Refused> {
-        let current = self.with(|core| core.open().map(|config| config.agent_id.clone()))?;
+        let current = self.agent_id()?;
         let mut newest: Option<Live> = None;
         for socket in self.state.get_websockets() {
             let state = AsRef::<worker::web_sys::WebSocket>::as_ref(&socket).ready_state();
@@ -97,7 +97,7 @@ impl Inner {
 
     /// After a configuration: ends the stream of an earlier incarnation.
     pub(super) fn end_foreign_stream(&self) -> Result<(), Refused> {
-        let current = self.with(|core| core.open().map(|config| config.agent_id.clone()))?;
+        let current = self.agent_id()?;
         let live = self.live.borrow();
         let foreign =
             live.as_ref().is_some_and(|live| current.as_ref() != Some(&live.attachment.agent));

@@ -55,7 +55,7 @@ impl RepoClient {
         self.client.list(&format!("{}/agents", self.path), &filter, usize::MAX).await
     }
 
-    /// `GET …/agents/{name}`, with how many messages wait for it.
+    /// `GET …/agents/{name}`, with the number of its pending messages.
     pub async fn agent(&self, name: &AgentName) -> Result<Agent, Error> {
         self.get(format!("/agents/{name}")).await
     }

@@ -65,7 +65,7 @@ impl Mailbox {
         }
         self.in_flight = None;
         let mut finished = Finished::default();
-        if let Outcome::Delivered(report) = outcome {
+        if let Outcome::Delivered { report, .. } = outcome {
             self.mark_pushed(push, report, now);
         } else if let Some(class) = outcome.error() {
             finished = self.count_failure(push, outcome, class);
@@ -114,7 +114,7 @@ impl Mailbox {
             return Vec::new();
         };
         match outcome {
-            Outcome::Delivered(_) | Outcome::Rejected(_) => endpoint.reset(),
+            Outcome::Delivered { .. } | Outcome::Rejected(_) => endpoint.reset(),
             Outcome::Gone(_) => endpoint.gone = true,
             Outcome::Retry { class, retry_after_secs } => {
                 let wait = retry::delay(endpoint.step, retry_after_secs, jitter, &self.timing);

@@ -34,7 +34,7 @@ pub enum Refused {
         /// The storage's error.
         cause: String,
     },
-    /// A fault; the cause is for the log.
+    /// An internal error; the cause is for the log.
     Broken {
         /// The error.
         cause: String,
@@ -42,7 +42,7 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// A fault with this cause.
+    /// An internal error with this cause.
     pub fn broken(cause: impl fmt::Display) -> Self {
         Self::Broken { cause: cause.to_string() }
     }
@@ -56,22 +56,14 @@ impl Refused {
 /// For the log.
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::AgentNotFound => "agent not found",
-            Self::Superseded => "superseded",
-            Self::NotYours => "not yours",
-            Self::MessageNotFound => "message not found",
-            Self::InvalidTransition { current } => current,
-            Self::MailboxFull => "mailbox full",
-            Self::IdempotencyMismatch => "idempotency mismatch",
-            Self::Stale => "stale configuration",
-            Self::NoEndpoint => "no endpoint",
-            Self::Unavailable { cause } | Self::Broken { cause } => cause,
-        })
+        match self {
+            Self::Unavailable { cause } | Self::Broken { cause } => f.write_str(cause),
+            other => write!(f, "{other:?}"),
+        }
     }
 }
 
-/// Every unexpected error is a fault. `Refused` does not implement [`Error`], so `?`
+/// Every unexpected error is an internal error. `Refused` does not implement [`Error`], so `?`
 /// converts.
 impl<E: Error> From<E> for Refused {
     fn from(error: E) -> Self {

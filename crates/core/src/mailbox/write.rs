@@ -5,6 +5,7 @@ use super::draft::{Key, SenderRef};
 use super::queue::Waiting;
 use crate::Ms;
 use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus};
+use serde::Deserialize;
 
 /// One change: one SQL statement, and one row unless stated otherwise.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,7 +88,7 @@ pub struct Advance {
 }
 
 /// One failed message whose sender gets a notice.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Noted {
     /// The failed message.
     pub seq: u64,
@@ -102,7 +103,7 @@ pub struct Noted {
 }
 
 /// The fields of a stored message that are needed to fail it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Stored {
     /// Its place.
     pub seq: u64,
@@ -113,7 +114,7 @@ pub struct Stored {
 }
 
 /// A pending message in a [`Snapshot`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct PendingRow {
     /// Its place.
     pub seq: u64,

@@ -30,7 +30,7 @@ mod texts;
 
 pub use error::BodyError;
 pub use fields::Fields;
-pub use rules::{Described, FromText};
+pub use rules::FromText;
 pub use text::ENDPOINT_MAX;
 
 /// A type that `body!` describes.
@@ -99,7 +99,6 @@ macro_rules! body {
             }
         }
 
-        #[cfg(feature = "schema")]
         impl schemars::JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($name).into()

@@ -10,7 +10,6 @@ pub(crate) trait Presence {
     /// The field's type.
     type Value;
     /// Is it required?
-    #[cfg(feature = "schema")]
     const REQUIRED: bool = false;
 
     /// Takes the field; `None`: a fault was noted.
@@ -20,7 +19,6 @@ pub(crate) trait Presence {
     fn written<'a>(&self, value: &'a Self::Value) -> Option<impl Serialize + 'a>;
 
     /// The schema of its values.
-    #[cfg(feature = "schema")]
     fn schema(&self, generator: &mut schemars::SchemaGenerator) -> Value;
 }
 
@@ -30,7 +28,6 @@ pub(crate) fn of<T, P: Presence<Value = T>>(rule: P) -> P {
 }
 
 /// Is the field required?
-#[cfg(feature = "schema")]
 pub(crate) fn is_required<P: Presence>(_: &P) -> bool {
     P::REQUIRED
 }
@@ -87,7 +84,6 @@ pub(crate) struct WithDefault<R: Rule> {
 
 impl<R: Rule> Presence for Required<R> {
     type Value = R::Value;
-    #[cfg(feature = "schema")]
     const REQUIRED: bool = true;
 
     fn take(&self, fields: &mut Fields, name: &str) -> Option<R::Value> {
@@ -102,7 +98,6 @@ impl<R: Rule> Presence for Required<R> {
         Some(self.0.written(value))
     }
 
-    #[cfg(feature = "schema")]
     fn schema(&self, generator: &mut schemars::SchemaGenerator) -> Value {
         self.0.schema(generator)
     }
@@ -123,7 +118,6 @@ impl<R: Rule> Presence for Optional<R> {
         value.as_ref().map(|value| self.rule.written(value))
     }
 
-    #[cfg(feature = "schema")]
     fn schema(&self, generator: &mut schemars::SchemaGenerator) -> Value {
         let schema = self.rule.schema(generator);
         if self.empty_is_absent {
@@ -151,7 +145,6 @@ where
         Some(self.rule.written(value))
     }
 
-    #[cfg(feature = "schema")]
     fn schema(&self, generator: &mut schemars::SchemaGenerator) -> Value {
         let mut schema = crate::schema::or_null(self.rule.schema(generator));
         let usual = serde_json::to_value(self.rule.written(&self.usual)).unwrap_or_default();
@@ -182,7 +175,6 @@ impl Presence for Flag {
         value.then_some(true)
     }
 
-    #[cfg(feature = "schema")]
     fn schema(&self, _: &mut schemars::SchemaGenerator) -> Value {
         match self.refuse_false {
             None => serde_json::json!({ "type": ["boolean", "null"], "default": false }),

@@ -2,13 +2,11 @@
 
 use super::fields::Fields;
 use crate::metadata::{METADATA_MAX_BYTES, METADATA_MAX_ENTRIES, Metadata};
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::marker::PhantomData;
 use std::ops::RangeInclusive;
-
-#[cfg(feature = "schema")]
-use {schemars::SchemaGenerator, serde_json::json};
 
 /// A rule for the value of a field.
 pub(crate) trait Rule {
@@ -22,23 +20,11 @@ pub(crate) trait Rule {
     fn written<'a>(&self, value: &'a Self::Value) -> impl Serialize + 'a;
 
     /// The schema of the value.
-    #[cfg(feature = "schema")]
     fn schema(&self, generator: &mut SchemaGenerator) -> Value;
 }
 
-/// Has a JSON Schema of its own, in documents that are made with the feature `schema`.
-#[cfg(feature = "schema")]
-pub trait Described: schemars::JsonSchema {}
-#[cfg(feature = "schema")]
-impl<T: schemars::JsonSchema> Described for T {}
-/// Has a JSON Schema of its own, in documents that are made with the feature `schema`.
-#[cfg(not(feature = "schema"))]
-pub trait Described {}
-#[cfg(not(feature = "schema"))]
-impl<T> Described for T {}
-
 /// A type with a text form, as a rule reads it.
-pub trait FromText: Sized + Described {
+pub trait FromText: Sized + JsonSchema {
     /// Reads the text. The error follows the field's name: "must be …".
     fn from_text(text: &str) -> Result<Self, String>;
 }
@@ -74,7 +60,6 @@ impl<T: FromText + Serialize> Rule for Parsed<T> {
         value
     }
 
-    #[cfg(feature = "schema")]
     fn schema(&self, generator: &mut SchemaGenerator) -> Value {
         generator.subschema_for::<T>().to_value()
     }
@@ -100,7 +85,6 @@ impl Rule for WebhookSecret {
         value.reveal()
     }
 
-    #[cfg(feature = "schema")]
     fn schema(&self, generator: &mut SchemaGenerator) -> Value {
         generator.subschema_for::<Self::Value>().to_value()
     }
@@ -137,7 +121,6 @@ impl<T: TryFrom<i64> + Serialize> Rule for Integer<T> {
         value
     }
 
-    #[cfg(feature = "schema")]
     fn schema(&self, _: &mut SchemaGenerator) -> Value {
         json!({ "type": "integer", "minimum": self.range.start(), "maximum": self.range.end() })
     }
@@ -181,7 +164,6 @@ where
         value
     }
 
-    #[cfg(feature = "schema")]
     fn schema(&self, generator: &mut SchemaGenerator) -> Value {
         json!({ "type": "array", "items": self.rule.schema(generator), "maxItems": self.max })
     }
@@ -226,7 +208,6 @@ impl Rule for Pairs {
         value
     }
 
-    #[cfg(feature = "schema")]
     fn schema(&self, _: &mut SchemaGenerator) -> Value {
         json!({
             "type": "object", "additionalProperties": { "type": "string" },

@@ -2,11 +2,9 @@
 
 use super::fields::Fields;
 use super::rules::{Rule, text_of};
+use schemars::SchemaGenerator;
 use serde::Serialize;
-use serde_json::Value;
-
-#[cfg(feature = "schema")]
-use {schemars::SchemaGenerator, serde_json::json};
+use serde_json::{Value, json};
 
 /// A text, of any length unless it is limited.
 pub(crate) fn text() -> Text {
@@ -59,7 +57,6 @@ impl Charset {
     }
 
     /// The regular expression that says the same.
-    #[cfg(feature = "schema")]
     fn pattern(self) -> String {
         format!("^[{}]{{1,{}}}$", self.set, self.max)
     }
@@ -74,9 +71,7 @@ pub(crate) struct Text {
     chars: Option<(usize, usize)>,
     one_line: bool,
     not_blank: bool,
-    #[cfg_attr(not(feature = "schema"), expect(dead_code, reason = "for the document"))]
     pattern: Option<&'static str>,
-    #[cfg_attr(not(feature = "schema"), expect(dead_code, reason = "for the document"))]
     about: Option<&'static str>,
 }
 
@@ -151,7 +146,6 @@ impl Rule for Text {
         value
     }
 
-    #[cfg(feature = "schema")]
     fn schema(&self, _: &mut SchemaGenerator) -> Value {
         let mut schema = json!({ "type": "string" });
         let pattern = match self.charset {

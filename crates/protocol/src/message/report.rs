@@ -45,7 +45,6 @@ fn says_something(report: Report, fields: &mut Fields) -> Option<Report> {
 }
 
 /// The same as a schema; null stands for absent.
-#[cfg(feature = "schema")]
 fn one_at_least() -> serde_json::Value {
     let status = ["pending", "delivered", "acked"];
     let or_null = status.iter().copied().map(Some).chain([None]).collect::<Vec<_>>();

@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// `GET …/workers/{id}/log`: the end of a worker's log, as its runner last sent
 /// it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WorkerLog {
     /// The request.
     pub id: SpawnId,

@@ -80,8 +80,7 @@ impl fmt::Display for SpawnedBy {
 }
 
 /// A request for a worker.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SpawnRequest {
     /// Its id.
     pub id: SpawnId,
@@ -143,8 +142,7 @@ pub struct SpawnRequest {
 }
 
 /// The right to run a request, for a while.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Lease {
     /// Fences every later update; to be kept secret.
     pub token: String,

@@ -252,7 +252,7 @@ fn a_stream_waits_for_the_push_under_way_and_a_push_for_no_offer() {
     let push = world.mailbox.begin_push(world.now).unwrap();
     world.mailbox.open_stream(None);
     assert!(!world.mailbox.can_offer(world.now));
-    let taken = Outcome::Delivered(Report::DELIVERED);
+    let taken = Outcome::of(200, Report::DELIVERED, None);
     world.mailbox.finish_push(&push, taken, 0.5, world.now);
     send(&mut world);
     world.step(Step::Offer(Some(Report::ACKED)));
@@ -283,7 +283,7 @@ fn a_seen_report_of_an_endpoint_counts_even_if_a_poller_acknowledged_meanwhile()
         let push = world.mailbox.begin_push(world.now).unwrap();
         let polled = world.mailbox.report(1, Standing::PENDING, Report::ACKED, world.now);
         world.execute(vec![polled.unwrap().unwrap()]);
-        world.mailbox.finish_push(&push, Outcome::Delivered(report), 0.5, world.now);
+        world.mailbox.finish_push(&push, Outcome::of(200, report, None), 0.5, world.now);
         let marks = world.mailbox.take_unsaved();
         world.execute(marks);
         let wanted = Standing { status: MessageStatus::Acked, seen };

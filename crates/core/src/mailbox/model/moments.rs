@@ -5,7 +5,7 @@ use crate::mailbox::{
     ConfigureRequest, Draft, Key, Mailbox, Next, Offer, Offering, Refused, SenderRef, Snapshot,
     Standing, Write, dedup,
 };
-use crate::outcome::{Answer, Outcome};
+use crate::outcome::Outcome;
 use crate::registry::Version;
 use crate::timing::Timing;
 use crate::{Ms, mailbox::Dedup};
@@ -62,7 +62,7 @@ pub(super) fn send(mailbox: &mut Mailbox, ttl_secs: i64) -> u64 {
 }
 
 fn answer(code: u16, retry_after_secs: Option<i64>) -> Outcome {
-    Outcome::of(Answer::Status { code, report: Report::DELIVERED, retry_after_secs })
+    Outcome::of(code, Report::DELIVERED, retry_after_secs)
 }
 
 #[test]
@@ -267,5 +267,5 @@ fn the_registry_is_told_at_once_and_after_a_failure_at_the_next_try() {
 fn a_refusal_says_in_the_log_what_was_refused() {
     let cause = "the disk is full".to_owned();
     assert_eq!(Refused::Broken { cause }.to_string(), "the disk is full");
-    assert_eq!(Refused::MailboxFull.to_string(), "mailbox full");
+    assert_eq!(Refused::MailboxFull.to_string(), "MailboxFull");
 }

@@ -7,7 +7,7 @@ use crate::mailbox::{
     ConfigureRequest, Dedup, Draft, Key, Mailbox, Offering, SenderRef, Snapshot, Write, dedup,
     transition,
 };
-use crate::outcome::{Answer, Outcome};
+use crate::outcome::{ErrorClass, Outcome};
 use crate::registry::Version;
 use crate::timing::Timing;
 use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus, Report};
@@ -115,20 +115,20 @@ impl World {
             return;
         };
         self.pushed.push(push.seq);
-        let says = |code, report| Answer::Status { code, report, retry_after_secs: None };
+        let says = |code, report| Outcome::of(code, report, None);
         let status = |code| says(code, Report::DELIVERED);
-        let answers = [
+        let outcomes = [
             status(200),
             says(200, Report::ACKED),
             status(500),
             status(422),
             status(410),
-            Answer::Timeout,
+            Outcome::unanswered(ErrorClass::Timeout),
             says(200, Report::DELIVERED.and_seen()),
             says(200, Report::ACKED.and_seen()),
         ];
-        let outcome = Outcome::of(answers[usize::from(answer) % answers.len()]);
-        if let Outcome::Delivered(report) = outcome {
+        let outcome = outcomes[usize::from(answer) % outcomes.len()];
+        if let Outcome::Delivered { report, .. } = outcome {
             self.note_proof(push.seq, report);
         }
         let finished = self.mailbox.finish_push(&push, outcome, 0.5, self.now);
