@@ -71,24 +71,13 @@ async fn waiting_follows_a_worker_to_its_end() {
 #[tokio::test]
 async fn an_interrupt_ends_the_waiting_and_says_how_to_go_on() {
     let (machine, world) = dans().await;
-    let mut command = machine.hybrid(&["work", "--repo", &world.repo, "--remote", "x", "--wait"]);
-    let child = command.spawn().unwrap();
-    eventually("the request", 20, || async {
-        let requests = world.ci.typed().pending_workers().await.unwrap();
-        (!requests.is_empty()).then_some(())
-    })
-    .await;
-    let id = child.id();
-    let ended = tokio::spawn(ended(child));
-    // It may just have asked, and not listen yet: again until it has ended.
-    eventually("the end", 20, || async {
-        interrupt(id);
-        ended.is_finished().then_some(())
-    })
-    .await;
-    let ended = ended.await.unwrap();
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(130), "{said}");
+    let args = ["work", "--repo", &world.repo, "--remote", "x", "--wait"];
+    let running = Running::start(&machine, &args);
+    let mut said = running.until("waiting for a runner");
+    interrupt(running.child.id());
+    let ran = running.end().await;
+    said += &ran.stderr;
+    assert_eq!(ran.code, 130, "{said}");
     assert!(said.contains("workers wait spn_"), "{said}");
     assert!(said.contains("no runner has asked for work"), "{said}");
 }
