@@ -7,6 +7,7 @@ pub use report::{Report, StreamReport};
 use crate::body::rules::{Rule, parsed};
 use crate::body::{Fields, body};
 use crate::metadata::Metadata;
+use crate::text_form::text_form;
 use crate::wire_enum::wire_enum;
 use crate::{AgentName, MessageId, Owner, Repo, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -82,20 +83,11 @@ impl fmt::Display for Sender {
     }
 }
 
-impl TryFrom<String> for Sender {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        if text == "system" {
-            return Ok(Self::System);
-        }
-        Self::parse(&text)
-    }
-}
-
-impl From<Sender> for String {
-    fn from(sender: Sender) -> Self {
-        sender.to_string()
-    }
+text_form! {
+    Sender, String: |text| match text {
+        "system" => Ok(Sender::System),
+        text => Sender::parse(text),
+    };
 }
 
 /// One message.
