@@ -134,5 +134,14 @@ pub(crate) mod prelude {
     pub(crate) use super::{presence::*, rules::*, text::*};
 }
 
+/// Reads a body; the error names the fields at fault.
+#[cfg(test)]
+pub(crate) fn read<T: Body>(body: &serde_json::Value) -> Result<T, Vec<String>> {
+    T::read(body.to_string().as_bytes()).map_err(|error| match error {
+        BodyError::Fields(faults) => faults.into_iter().map(|fault| fault.field).collect(),
+        other => panic!("{other}"),
+    })
+}
+
 #[cfg(test)]
 mod tests;
