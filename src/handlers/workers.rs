@@ -43,7 +43,6 @@ pub async fn spawn(
     Json(request): Json<NewSpawn>,
 ) -> Handled {
     let by = spawned_by(&context, &caller, &incarnation, request.spawned_by.as_ref()).await?;
-    let owner = &caller.principal().owner;
     let key = key.map(|key| hashes(&caller, &key, &by, &request)).transpose()?;
     let key = key.as_ref().map(|(scope, content)| (scope.as_str(), content.as_str()));
     if let Some(first) = repeated(&context, key).await? {
@@ -52,16 +51,7 @@ pub async fn spawn(
     expire(&context, &caller.repo).await?;
     let id = SpawnId::new(Timestamp(context.now), random::bytes()?);
     let entry = caller.entry(&context, AuditAction::WorkerRequested, id.as_str())?;
-    let new = New {
-        id: &id,
-        repo: &caller.repo,
-        request: &request,
-        spawned_by: &by,
-        requested_by: owner,
-        key,
-        now: context.now,
-        entry: &entry,
-    };
+    let new = New { request: &request, spawned_by: &by, key, entry: &entry };
     if let Some(row) = store::insert(context.db()?, &new, &context.settings.timing).await? {
         outbox::drain_later(&context, &caller.repo, Made::Push);
         return asked(&context, 201, row);
