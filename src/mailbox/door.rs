@@ -126,8 +126,8 @@ async fn call(
     agent: &AgentName,
     send: impl AsyncFnOnce(Door) -> worker::Result<Response>,
 ) -> Result<Response, ApiError> {
-    let sent = async { send(Door::of(&context.env, repo, agent)?).await };
-    let response = sent.await.map_err(|cause| ApiError::unavailable("The mailbox", cause));
+    let called = async { send(Door::of(&context.env, repo, agent)?).await };
+    let response = called.await.map_err(|cause| ApiError::unavailable("The mailbox", cause));
     let mut response = response?;
     let rows = response.headers().get(ROWS)?.and_then(|rows| rows.parse().ok());
     context.note_mailbox(rows.unwrap_or(0));
