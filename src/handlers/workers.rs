@@ -225,7 +225,7 @@ pub async fn get(context: Context, caller: RepoCaller, id: SpawnId) -> Handled {
 /// `GET …/workers/{id}/log`: the end of its worker's log, for callers who may cancel it.
 pub async fn log(context: Context, caller: RepoCaller, id: SpawnId) -> Handled {
     let log = logs::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
-    has_asked(&caller, &log.requested_by)?;
+    require_requester(&caller, &log.requested_by)?;
     let wire = log.wire.ok_or_else(|| {
         ApiError::new(
             ErrorCode::LogNotFound,
@@ -236,7 +236,7 @@ pub async fn log(context: Context, caller: RepoCaller, id: SpawnId) -> Handled {
 }
 
 /// 403 unless the caller may cancel the requests of `owner`, and read their logs.
-fn has_asked(caller: &RepoCaller, owner: &Owner) -> Result<(), ApiError> {
+fn require_requester(caller: &RepoCaller, owner: &Owner) -> Result<(), ApiError> {
     if caller.principal().manages(owner) {
         return Ok(());
     }
@@ -251,7 +251,7 @@ fn has_asked(caller: &RepoCaller, owner: &Owner) -> Result<(), ApiError> {
 pub async fn cancel(context: Context, caller: RepoCaller, id: SpawnId) -> Handled {
     expire(&context, &caller.repo).await?;
     let row = store::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
-    has_asked(&caller, &row.requested_by)?;
+    require_requester(&caller, &row.requested_by)?;
     let entry = caller.entry(&context, AuditAction::WorkerCancelled, id.as_str())?;
     let db = context.db()?;
     let by = if caller.principal().owner == row.requested_by {
