@@ -1,6 +1,6 @@
 //! Bearer token → [`Caller`], and the agents that it may act for.
 
-use crate::caller::{Admin, Caller, Participant, RepoCaller, TokenMaker};
+use crate::caller::{Admin, Caller, Participant, RepoCaller, TokenMaker, makes_no_such_token};
 use crate::context::Context;
 use crate::error::{ApiError, forbidden};
 use crate::extract::{FromRequest, Incarnation};
@@ -8,7 +8,7 @@ use crate::mailbox::Refused;
 use crate::mailbox::door::mailbox_name;
 use crate::store::agents::Holder;
 use crate::{cache, store};
-use multiclaude_hybrid_core::access::Principal;
+use multiclaude_hybrid_core::access::{self, Principal};
 use multiclaude_hybrid_protocol::token::{SecretToken, TokenKind};
 use multiclaude_hybrid_protocol::{AgentName, ErrorCode, Owner};
 use std::rc::Rc;
@@ -94,26 +94,46 @@ impl FromRequest for Rc<Caller> {
 
 impl FromRequest for Admin {
     async fn from_request(context: &mut Context) -> Result<Self, ApiError> {
-        Self::of(caller(context).await?)
+        let caller = caller(context).await?;
+        if caller.principal.kind == TokenKind::Admin {
+            return Ok(Self(caller));
+        }
+        Err(forbidden("Tokens are managed with an admin token (mca_…)."))
     }
 }
 
 impl FromRequest for TokenMaker {
     async fn from_request(context: &mut Context) -> Result<Self, ApiError> {
-        Self::of(caller(context).await?)
+        let caller = caller(context).await?;
+        match caller.principal.kind {
+            TokenKind::Admin | TokenKind::Service => Ok(Self(caller)),
+            TokenKind::User => Err(makes_no_such_token()),
+        }
     }
 }
 
 impl FromRequest for RepoCaller {
     async fn from_request(context: &mut Context) -> Result<Self, ApiError> {
-        let caller = caller(context).await?;
-        Self::of(caller, context.repo()?)
+        let (caller, repo) = (caller(context).await?, context.repo()?);
+        if access::covers(caller.principal.kind, &caller.scopes, &repo) {
+            return Ok(Self { caller, repo });
+        }
+        Err(forbidden(&format!(
+            "The token does not cover {repo}. An admin can make one that does."
+        )))
     }
 }
 
 impl FromRequest for Participant {
     async fn from_request(context: &mut Context) -> Result<Self, ApiError> {
-        Self::of(RepoCaller::from_request(context).await?)
+        let caller = RepoCaller::from_request(context).await?;
+        if caller.principal().takes_part() {
+            return Ok(Self(caller));
+        }
+        Err(forbidden(
+            "An admin token manages tokens, configuration and the registry; it registers no \
+             agents and sends and reads no messages. A user or service token does.",
+        ))
     }
 }
 

@@ -28,61 +28,29 @@ pub struct Caller {
 /// A caller whose token covers the repo of the request's path.
 #[derive(Debug)]
 pub struct RepoCaller {
-    caller: Rc<Caller>,
+    /// The holder of the token.
+    pub caller: Rc<Caller>,
     /// The repo of the path.
     pub repo: Repo,
 }
 
 /// A caller that registers agents, sends messages and claims requests: not an admin.
 #[derive(Debug)]
-pub struct Participant(RepoCaller);
+pub struct Participant(pub RepoCaller);
 
 /// A caller that may make tokens: an admin or a service.
 #[derive(Debug)]
 pub struct TokenMaker(pub Rc<Caller>);
 
-impl TokenMaker {
-    /// 403 for a user.
-    pub fn of(caller: Rc<Caller>) -> Result<Self, ApiError> {
-        match caller.principal.kind {
-            TokenKind::Admin | TokenKind::Service => Ok(Self(caller)),
-            TokenKind::User => Err(makes_no_such_token()),
-        }
-    }
-}
-
 /// A caller with an admin token.
 #[derive(Debug)]
-pub struct Admin(Rc<Caller>);
-
-impl Participant {
-    /// 403 for an admin.
-    pub fn of(caller: RepoCaller) -> Result<Self, ApiError> {
-        if caller.principal().takes_part() {
-            return Ok(Self(caller));
-        }
-        Err(forbidden(
-            "An admin token manages tokens, configuration and the registry; it registers no \
-             agents and sends and reads no messages. A user or service token does.",
-        ))
-    }
-}
+pub struct Admin(pub Rc<Caller>);
 
 impl Deref for Participant {
     type Target = RepoCaller;
 
     fn deref(&self) -> &RepoCaller {
         &self.0
-    }
-}
-
-impl Admin {
-    /// 403 for everybody else.
-    pub fn of(caller: Rc<Caller>) -> Result<Self, ApiError> {
-        if caller.principal.kind == TokenKind::Admin {
-            return Ok(Self(caller));
-        }
-        Err(forbidden("Tokens are managed with an admin token (mca_…)."))
     }
 }
 
@@ -164,16 +132,6 @@ impl Caller {
 }
 
 impl RepoCaller {
-    /// 403 unless the token covers `repo`.
-    pub fn of(caller: Rc<Caller>, repo: Repo) -> Result<Self, ApiError> {
-        if access::covers(caller.principal.kind, &caller.scopes, &repo) {
-            return Ok(Self { caller, repo });
-        }
-        Err(forbidden(&format!(
-            "The token does not cover {repo}. An admin can make one that does."
-        )))
-    }
-
     /// The entry in the audit log for a change in this repo.
     pub fn entry(
         &self,
@@ -217,7 +175,8 @@ impl RepoCaller {
     }
 }
 
-fn makes_no_such_token() -> ApiError {
+/// 403: the caller may not make such a token.
+pub fn makes_no_such_token() -> ApiError {
     forbidden(
         "Tokens are made with an admin token (mca_…). A service token (mcs_…) makes user tokens \
          alone, for repos that it covers itself.",

@@ -43,7 +43,6 @@ pub async fn spawn(
     Json(request): Json<NewSpawn>,
 ) -> Handled {
     let by = spawned_by(&context, &caller, &incarnation, request.spawned_by.as_ref()).await?;
-    let owner = &caller.principal().owner;
     let key = key.map(|key| hashes(&caller, &key, &by, &request)).transpose()?;
     let key = key.as_ref().map(|(scope, content)| (scope.as_str(), content.as_str()));
     if let Some(first) = repeated(&context, key).await? {
@@ -52,16 +51,7 @@ pub async fn spawn(
     expire(&context, &caller.repo).await?;
     let id = SpawnId::new(Timestamp(context.now), random::bytes()?);
     let entry = caller.entry(&context, AuditAction::WorkerRequested, id.as_str())?;
-    let new = New {
-        id: &id,
-        repo: &caller.repo,
-        request: &request,
-        spawned_by: &by,
-        requested_by: owner,
-        key,
-        now: context.now,
-        entry: &entry,
-    };
+    let new = New { request: &request, spawned_by: &by, key, entry: &entry };
     if let Some(row) = store::insert(context.db()?, &new, &context.settings.timing).await? {
         outbox::drain_later(&context, &caller.repo, Made::Push);
         return asked(&context, 201, row);
@@ -235,7 +225,7 @@ pub async fn get(context: Context, caller: RepoCaller, id: SpawnId) -> Handled {
 /// `GET …/workers/{id}/log`: the end of its worker's log, for callers who may cancel it.
 pub async fn log(context: Context, caller: RepoCaller, id: SpawnId) -> Handled {
     let log = logs::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
-    has_asked(&caller, &log.requested_by)?;
+    require_requester(&caller, &log.requested_by)?;
     let wire = log.wire.ok_or_else(|| {
         ApiError::new(
             ErrorCode::LogNotFound,
@@ -246,7 +236,7 @@ pub async fn log(context: Context, caller: RepoCaller, id: SpawnId) -> Handled {
 }
 
 /// 403 unless the caller may cancel the requests of `owner`, and read their logs.
-fn has_asked(caller: &RepoCaller, owner: &Owner) -> Result<(), ApiError> {
+fn require_requester(caller: &RepoCaller, owner: &Owner) -> Result<(), ApiError> {
     if caller.principal().manages(owner) {
         return Ok(());
     }
@@ -261,7 +251,7 @@ fn has_asked(caller: &RepoCaller, owner: &Owner) -> Result<(), ApiError> {
 pub async fn cancel(context: Context, caller: RepoCaller, id: SpawnId) -> Handled {
     expire(&context, &caller.repo).await?;
     let row = store::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
-    has_asked(&caller, &row.requested_by)?;
+    require_requester(&caller, &row.requested_by)?;
     let entry = caller.entry(&context, AuditAction::WorkerCancelled, id.as_str())?;
     let db = context.db()?;
     let by = if caller.principal().owner == row.requested_by {

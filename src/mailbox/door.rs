@@ -106,10 +106,7 @@ pub async fn ask(
     command: &Command,
     fragment: &str,
 ) -> Result<Response, ApiError> {
-    let down = |cause| ApiError::unavailable("The mailbox", cause);
-    let door = Door::of(&context.env, repo, agent).map_err(down)?;
-    let response = door.send(command, fragment).await.map_err(down)?;
-    accepted(context, response).await
+    call(context, repo, agent, async |door| door.send(command, fragment).await).await
 }
 
 /// The same for a stream: the response has the client's end of it.
@@ -119,10 +116,25 @@ pub async fn ask_for_stream(
     agent: &AgentName,
     ask: &OpenStream,
 ) -> Result<Response, ApiError> {
-    let down = |cause| ApiError::unavailable("The mailbox", cause);
-    let door = Door::of(&context.env, repo, agent).map_err(down)?;
-    let response = door.open_stream(ask).await.map_err(down)?;
-    accepted(context, response).await
+    call(context, repo, agent, async |door| door.open_stream(ask).await).await
+}
+
+/// Calls a mailbox, and notes what the answer cost; a refusal becomes an error.
+async fn call(
+    context: &Context,
+    repo: &Repo,
+    agent: &AgentName,
+    send: impl AsyncFnOnce(Door) -> worker::Result<Response>,
+) -> Result<Response, ApiError> {
+    let called = async { send(Door::of(&context.env, repo, agent)?).await };
+    let response = called.await.map_err(|cause| ApiError::unavailable("The mailbox", cause));
+    let mut response = response?;
+    let rows = response.headers().get(ROWS)?.and_then(|rows| rows.parse().ok());
+    context.note_mailbox(rows.unwrap_or(0));
+    if response.status_code() == 409 {
+        return Err(Refused::read(&text(&mut response).await?).into());
+    }
+    Ok(response)
 }
 
 /// The text of an answer. A dying object counts as unavailable.
@@ -133,14 +145,4 @@ pub async fn text(response: &mut Response) -> Result<String, ApiError> {
 /// An answer that the Worker itself reads.
 pub async fn json<T: DeserializeOwned>(mut response: Response) -> Result<T, ApiError> {
     Ok(serde_json::from_str(&text(&mut response).await?)?)
-}
-
-/// Notes what an answer cost; a refusal becomes an error.
-async fn accepted(context: &Context, mut response: Response) -> Result<Response, ApiError> {
-    let rows = response.headers().get(ROWS)?.and_then(|rows| rows.parse().ok());
-    context.note_mailbox(rows.unwrap_or(0));
-    if response.status_code() == 409 {
-        return Err(Refused::read(&text(&mut response).await?).into());
-    }
-    Ok(response)
 }

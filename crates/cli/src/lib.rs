@@ -20,7 +20,7 @@
 //! | `multiclaude` | the real program's files |
 //! | `shim`, `hooks` | the same binary, called `multiclaude`, and our answers to it |
 //! | `service` | the bridge as a service of the user's |
-//! | `doctor` | the checks behind `doctor` |
+//! | `doctor` | the checks of `doctor` |
 //! | `failure`, `output`, `table`, `redact` | errors and exit statuses; text, JSON and tables |
 //! | `program` | the name and the file of this program |
 //! | `help`, `completion` | groups, examples and manual pages of all commands, and what shells complete |

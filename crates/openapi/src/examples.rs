@@ -15,15 +15,20 @@ pub(crate) fn whoami() -> Value {
     json!({ "token_id": TOKEN, "kind": "user", "owner": "dan", "repos": ["acme/app"] })
 }
 
+/// `base` with more fields.
+fn with(mut base: Value, more: Value) -> Value {
+    if let (Value::Object(base), Value::Object(more)) = (&mut base, more) {
+        base.extend(more);
+    }
+    base
+}
+
 pub(crate) fn token(fresh: bool) -> Value {
-    let mut token = json!({
+    let token = json!({
         "id": TOKEN, "kind": "user", "owner": "dan", "repos": ["acme/app"], "created_at": NOON,
         "created_by": "tok_admin",
     });
-    if let Some(map) = token.as_object_mut().filter(|_| fresh) {
-        map.insert("token".to_owned(), "mcu_…".into());
-    }
-    token
+    if fresh { with(token, json!({ "token": "mcu_…" })) } else { token }
 }
 
 pub(crate) fn agent() -> Value {
@@ -44,18 +49,13 @@ pub(crate) fn message() -> Value {
 }
 
 pub(crate) fn acked() -> Value {
-    let mut message = message();
-    if let Some(map) = message.as_object_mut() {
-        map.insert("status".to_owned(), "acked".into());
-        for (time, at) in [
-            ("delivered_at", "2026-11-22T12:00:01.000Z"),
-            ("seen_at", "2026-11-22T12:00:07.000Z"),
-            ("acked_at", "2026-11-22T12:03:00.000Z"),
-        ] {
-            map.insert(time.to_owned(), at.into());
-        }
-    }
-    message
+    with(
+        message(),
+        json!({
+            "status": "acked", "delivered_at": "2026-11-22T12:00:01.000Z",
+            "seen_at": "2026-11-22T12:00:07.000Z", "acked_at": "2026-11-22T12:03:00.000Z",
+        }),
+    )
 }
 
 pub(crate) fn spawn() -> Value {
@@ -67,11 +67,7 @@ pub(crate) fn spawn() -> Value {
 }
 
 pub(crate) fn asked() -> Value {
-    let mut request = spawn();
-    if let Some(map) = request.as_object_mut() {
-        map.insert("runner_seen_at".to_owned(), "2026-11-22T11:59:00.000Z".into());
-    }
-    request
+    with(spawn(), json!({ "runner_seen_at": "2026-11-22T11:59:00.000Z" }))
 }
 
 pub(crate) fn log() -> Value {
@@ -79,15 +75,14 @@ pub(crate) fn log() -> Value {
 }
 
 pub(crate) fn claimed() -> Value {
-    let mut request = spawn();
-    if let Some(map) = request.as_object_mut() {
-        let ends = "2026-11-22T12:15:00.000Z";
-        map.insert("status".to_owned(), "in_progress".into());
-        map.insert("claimed_by".to_owned(), "ci".into());
-        map.insert("lease_expires_at".to_owned(), ends.into());
-        map.insert("lease".to_owned(), json!({ "token": "lease_…", "expires_at": ends }));
-    }
-    request
+    let ends = "2026-11-22T12:15:00.000Z";
+    with(
+        spawn(),
+        json!({
+            "status": "in_progress", "claimed_by": "ci", "lease_expires_at": ends,
+            "lease": { "token": "lease_…", "expires_at": ends },
+        }),
+    )
 }
 
 pub(crate) fn config() -> Value {

@@ -183,26 +183,15 @@ impl Serialize for Callback {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::body::BodyError;
-    use serde_json::{Value, json};
-
-    fn read(body: &Value) -> Result<Callback, Vec<String>> {
-        match Callback::read(body.to_string().as_bytes()) {
-            Ok(callback) => Ok(callback),
-            Err(BodyError::Fields(faults)) => {
-                Err(faults.into_iter().map(|fault| fault.field).collect())
-            }
-            Err(other) => panic!("{other}"),
-        }
-    }
+    use crate::body::read;
+    use serde_json::json;
 
     const ID: &str = "spn_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b";
 
     #[test]
     fn a_start_names_its_worker_and_takes_the_request_for_an_hour() {
-        let started =
-            read(&json!({"type": "worker.started", "data": {"id": ID, "worker_name": "w1"}}));
-        let started = started.unwrap();
+        let body = json!({"type": "worker.started", "data": {"id": ID, "worker_name": "w1"}});
+        let started: Callback = read(&body).unwrap();
         assert_eq!(started.worker_name.unwrap().as_str(), "w1");
         assert_eq!(started.lease_secs, 3600);
     }
@@ -210,21 +199,17 @@ mod tests {
     #[test]
     fn every_fault_is_named_where_it_is() {
         let wrong = json!({"type": "worker.spawn_requested", "timestamp": "now", "data": {"id": "x", "lease_seconds": 1}});
-        assert_eq!(
-            read(&wrong).unwrap_err(),
-            ["type", "timestamp", "data.id", "data.lease_seconds"]
-        );
-        assert_eq!(read(&json!({"type": "worker.failed"})).unwrap_err(), ["data"]);
-        assert_eq!(
-            read(&json!({"type": "worker.started", "data": {"id": ID}})).unwrap_err(),
-            ["data.worker_name"]
-        );
+        let faults = |body| read::<Callback>(&body).unwrap_err();
+        assert_eq!(faults(wrong), ["type", "timestamp", "data.id", "data.lease_seconds"]);
+        assert_eq!(faults(json!({"type": "worker.failed"})), ["data"]);
+        let nameless = json!({"type": "worker.started", "data": {"id": ID}});
+        assert_eq!(faults(nameless), ["data.worker_name"]);
     }
 
     #[test]
     fn a_failure_without_a_reason_says_so() {
-        let failed =
-            read(&json!({"type": "worker.failed", "data": {"id": ID, "summary": "x"}})).unwrap();
+        let body = json!({"type": "worker.failed", "data": {"id": ID, "summary": "x"}});
+        let failed: Callback = read(&body).unwrap();
         assert_eq!(failed.failure_reason.as_deref(), Some("no reason was given"));
         assert_eq!(failed.summary, None);
     }

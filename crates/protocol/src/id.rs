@@ -8,6 +8,7 @@
 //! index over ids.
 
 use crate::name::AgentName;
+use crate::text_form::text_form;
 use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -83,17 +84,8 @@ impl fmt::Display for MessageId {
     }
 }
 
-impl TryFrom<String> for MessageId {
-    type Error = &'static str;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text).ok_or("not a message id")
-    }
-}
-
-impl From<MessageId> for String {
-    fn from(id: MessageId) -> Self {
-        id.to_string()
-    }
+text_form! {
+    MessageId, &'static str: |text| MessageId::parse(text).ok_or("not a message id");
 }
 
 macro_rules! uuid_id {
@@ -128,17 +120,9 @@ macro_rules! uuid_id {
             }
         }
 
-        impl TryFrom<String> for $name {
-            type Error = &'static str;
-            fn try_from(text: String) -> Result<Self, Self::Error> {
-                Self::parse(&text).ok_or(concat!("not an id of the form ", $prefix, "<uuid>"))
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(id: $name) -> Self {
-                id.0
-            }
+        text_form! {
+            $name, &'static str: |text| $name::parse(text)
+                .ok_or(concat!("not an id of the form ", $prefix, "<uuid>"));
         }
     };
 }

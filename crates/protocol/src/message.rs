@@ -7,6 +7,7 @@ pub use report::{Report, StreamReport};
 use crate::body::rules::{Rule, parsed};
 use crate::body::{Fields, body};
 use crate::metadata::Metadata;
+use crate::text_form::text_form;
 use crate::wire_enum::wire_enum;
 use crate::{AgentName, MessageId, Owner, Repo, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -82,20 +83,11 @@ impl fmt::Display for Sender {
     }
 }
 
-impl TryFrom<String> for Sender {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        if text == "system" {
-            return Ok(Self::System);
-        }
-        Self::parse(&text)
-    }
-}
-
-impl From<Sender> for String {
-    fn from(sender: Sender) -> Self {
-        sender.to_string()
-    }
+text_form! {
+    Sender, String: |text| match text {
+        "system" => Ok(Sender::System),
+        text => Sender::parse(text),
+    };
 }
 
 /// One message.
@@ -212,16 +204,14 @@ impl NewMessage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::body::{Body, BodyError};
-
-    fn read(body: &Value) -> Result<NewMessage, BodyError> {
-        NewMessage::read(body.to_string().as_bytes())
-    }
+    use crate::body::{Body, BodyError, read};
+    use serde_json::json;
 
     #[test]
     fn a_body_of_64_kib_passes_and_one_byte_more_does_not() {
         let of = |size: usize| {
-            read(&serde_json::json!({"from": "a", "to": "b", "body": "x".repeat(size)}))
+            let body = json!({"from": "a", "to": "b", "body": "x".repeat(size)});
+            NewMessage::read(body.to_string().as_bytes())
         };
         assert!(of(BODY_MAX).is_ok());
         let (field, bytes) = ("body".to_owned(), BODY_MAX + 1);
@@ -239,7 +229,8 @@ mod tests {
     #[test]
     fn a_thread_has_128_characters_however_many_bytes_they_are() {
         let of = |thread: String| {
-            read(&serde_json::json!({"from": "a", "to": "b", "body": "", "thread_id": thread}))
+            let body = json!({"from": "a", "to": "b", "body": "", "thread_id": thread});
+            read::<NewMessage>(&body)
         };
         assert!(of("ä".repeat(128)).is_ok());
         assert!(of("ä".repeat(129)).is_err());
@@ -248,11 +239,10 @@ mod tests {
 
     #[test]
     fn every_bad_field_of_a_message_is_named() {
-        let faults = read(&serde_json::json!({
+        let faults = read::<NewMessage>(&json!({
             "to": "a.b", "body": 5, "thread_id": "", "reply_to": "msg_1", "ttl_seconds": 604_801,
         }));
-        let Err(BodyError::Fields(faults)) = faults else { panic!("{faults:?}") };
-        let names: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
-        assert_eq!(names, ["from", "to", "body", "thread_id", "reply_to", "ttl_seconds"]);
+        let wanted = ["from", "to", "body", "thread_id", "reply_to", "ttl_seconds"];
+        assert_eq!(faults.unwrap_err(), wanted);
     }
 }

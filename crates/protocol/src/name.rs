@@ -2,6 +2,7 @@
 //!
 //! A value of one of these types was checked when it was made; no later code checks again.
 
+use crate::text_form::text_form;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -146,13 +147,7 @@ macro_rules! text_type {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(&self.0) }
         }
-        impl TryFrom<String> for $name {
-            type Error = NameError;
-            fn try_from(text: String) -> Result<Self, NameError> { Self::parse(&text) }
-        }
-        impl From<$name> for String {
-            fn from(name: $name) -> String { name.0 }
-        }
+        text_form! { $name, NameError: $name::parse; }
     )*};
 }
 text_type!(AgentName, Owner, Repo);

@@ -1,11 +1,8 @@
 //! The header `Retry-After` (RFC 9110, section 10.2.3).
 
 use crate::Timestamp;
-use chrono::{Datelike as _, NaiveDate, NaiveDateTime};
-
-const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+use httpdate::{fmt_http_date, parse_http_date};
+use std::time::UNIX_EPOCH;
 
 /// How long the header asks to wait from `now`, in seconds, rounded up. It has digits, which
 /// saturate, or a future date in the one form that senders may write,
@@ -14,35 +11,11 @@ pub fn read(text: &str, now: Timestamp) -> Option<i64> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(text.parse().unwrap_or(i64::MAX));
     }
-    let ms = imf_fixdate(text)?.and_utc().timestamp_millis().saturating_sub(now.0);
-    (ms > 0).then(|| ms.saturating_add(999) / 1000)
-}
-
-/// Read by position: every part has a fixed width. chrono's reader of mail dates takes
-/// more forms than HTTP allows, and 20 KB of wasm.
-fn imf_fixdate(text: &str) -> Option<NaiveDateTime> {
-    let text = text.strip_suffix(" GMT")?;
-    let (weekday, date) = text.split_once(", ")?;
-    let mut parts = date.split(' ');
-    let (day, month, year, time) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let month = MONTHS.iter().position(|name| *name == month)?.checked_add(1)?;
-    let date = NaiveDate::from_ymd_opt(
-        number(year, 4)?.try_into().ok()?,
-        month.try_into().ok()?,
-        number(day, 2)?,
-    )?;
-    let mut clock = time.split(':');
-    let (hour, minute, second) = (clock.next()?, clock.next()?, clock.next()?);
-    let is_over = parts.next().is_none() && clock.next().is_none();
-    let at = date.and_hms_opt(number(hour, 2)?, number(minute, 2)?, number(second, 2)?)?;
-    let wanted = WEEKDAYS.get(date.weekday().num_days_from_monday() as usize)?;
-    (is_over && *wanted == weekday).then_some(at)
-}
-
-/// A number that is written with exactly so many digits.
-fn number(text: &str, digits: usize) -> Option<u32> {
-    let fits = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
-    fits.then(|| text.parse().ok()).flatten()
+    // Older forms of dates are read, too: only the current one is written as it was.
+    let date = parse_http_date(text).ok().filter(|date| fmt_http_date(*date) == text)?;
+    let ms = i64::try_from(date.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()?;
+    let wait = ms.saturating_sub(now.0);
+    (wait > 0).then(|| wait.saturating_add(999) / 1000)
 }
 
 #[cfg(test)]

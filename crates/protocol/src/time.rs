@@ -1,19 +1,16 @@
 //! Milliseconds since the Unix epoch inside, RFC 3339 in UTC on the wire.
 
+use crate::text_form::text_form;
 use chrono::{DateTime, SecondsFormat};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A moment, in milliseconds since the Unix epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The moment as whole seconds since the epoch, as webhook signatures want it.
-    pub fn as_secs(self) -> i64 {
-        self.0.div_euclid(1000)
-    }
-
     /// Reads any RFC 3339 time; `None` if the text is not one.
     pub fn parse(text: &str) -> Option<Self> {
         DateTime::parse_from_rfc3339(text).ok().map(|time| Self(time.timestamp_millis()))
@@ -27,17 +24,8 @@ impl fmt::Display for Timestamp {
     }
 }
 
-impl Serialize for Timestamp {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| D::Error::custom("not an RFC 3339 time"))
-    }
+text_form! {
+    Timestamp, &'static str: |text| Timestamp::parse(text).ok_or("not an RFC 3339 time");
 }
 
 #[cfg(test)]

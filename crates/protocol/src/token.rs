@@ -6,6 +6,7 @@
 
 use crate::body::{Fields, body};
 use crate::name::{NameError, Owner, Repo, check_account};
+use crate::text_form::text_form;
 use crate::wire_enum::wire_enum;
 use crate::{Timestamp, TokenId};
 use serde::{Deserialize, Serialize};
@@ -157,17 +158,8 @@ impl fmt::Display for Scope {
     }
 }
 
-impl TryFrom<String> for Scope {
-    type Error = NameError;
-    fn try_from(text: String) -> Result<Self, NameError> {
-        Self::parse(&text)
-    }
-}
-
-impl From<Scope> for String {
-    fn from(scope: Scope) -> Self {
-        scope.to_string()
-    }
+text_form! {
+    Scope, NameError: Scope::parse;
 }
 
 /// A token as lists show it; `token` is there once, in the answer that made it.

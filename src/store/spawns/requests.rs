@@ -9,7 +9,7 @@ use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::config::{DEFAULT_MAX_WORKERS, DEFAULT_SPAWNS_PER_MINUTE};
 use multiclaude_hybrid_protocol::spawn::{NewSpawn, REASON_CANCELLED, SpawnStatus};
-use multiclaude_hybrid_protocol::{Owner, Repo, SpawnId};
+use multiclaude_hybrid_protocol::{Repo, SpawnId};
 use serde::Deserialize;
 
 /// Bytes of tasks in one page of a list: a page is one value, which has at most 2 MB in D1.
@@ -17,17 +17,12 @@ const PAGE_BYTES: u32 = 512 * 1024;
 
 /// A request to be stored.
 pub struct New<'a> {
-    pub id: &'a SpawnId,
-    pub repo: &'a Repo,
     pub request: &'a NewSpawn,
     /// Who gets a notice of its end.
     pub spawned_by: &'a str,
-    /// The owner of the token that asks.
-    pub requested_by: &'a Owner,
     /// Hashes of the idempotency key's scope and of the content.
     pub key: Option<(&'a str, &'a str)>,
-    pub now: Ms,
-    /// Its entry in the audit log.
+    /// Its entry in the audit log, with its id, its repo, the owner that asks, and the time.
     pub entry: &'a Entry,
 }
 
@@ -43,18 +38,17 @@ pub async fn insert(db: &Db, new: &New<'_>, timing: &Timing) -> Result<Option<Ro
            < coalesce((SELECT max_workers FROM configs WHERE repo = ?2), {DEFAULT_MAX_WORKERS}) \
          ON CONFLICT (key) DO NOTHING RETURNING {WITH_RUNNERS} AS row"
     );
-    let request = new.request;
+    let New { request, entry, .. } = new;
     let insert = db.prepare(
         &sql(&template),
         &binds! {
-            new.id.as_str(), new.repo.as_str(), &request.task, new.spawned_by,
-            new.requested_by.as_str(), request.priority, request.retry,
-            &serde_json::to_string(&request.labels)?, &serde_json::to_string(&request.metadata)?,
-            new.key.map(|(scope, _)| scope), new.key.map(|(_, content)| content), new.now,
-            new.now - timing.spawn_window,
+            &entry.subject, &entry.repo, &request.task, new.spawned_by, &entry.owner,
+            request.priority, request.retry, &serde_json::to_string(&request.labels)?,
+            &serde_json::to_string(&request.metadata)?, new.key.map(|(scope, _)| scope),
+            new.key.map(|(_, content)| content), entry.at, entry.at - timing.spawn_window,
         },
     )?;
-    audit::recorded(db, insert, Some(new.entry)).await
+    audit::recorded(db, insert, Some(entry)).await
 }
 
 /// The use of a repo's limits.

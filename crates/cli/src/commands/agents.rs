@@ -123,7 +123,7 @@ async fn act(session: &Session, command: &OneCommand, at: &InRepo) -> Outcome {
             if !test.ok {
                 let failure = Failure::new(format!("{name}'s endpoint does not take messages"));
                 return Err(failure.hint(
-                    "messages wait and can be polled; check that the URL is reachable from outside",
+                    "messages stay pending and can be polled; check that the URL is reachable from outside",
                 ));
             }
         }

@@ -170,7 +170,7 @@ impl InboxArgs {
 
     /// The status that is reported for a message that was shown.
     fn status(&self, opened: &Opened) -> MessageStatus {
-        // A message that could not be read was not dealt with.
+        // A message that could not be read is not acknowledged.
         if self.ack && opened.error.is_none() {
             MessageStatus::Acked
         } else {
@@ -184,7 +184,7 @@ impl InboxArgs {
             return Ok(());
         }
         match client.report(&message.id, status, None).await {
-            // Somebody else has dealt with it meanwhile.
+            // Another reader was faster.
             Ok(_) | Err(Error::Conflict { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }

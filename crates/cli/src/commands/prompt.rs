@@ -29,7 +29,7 @@ impl PromptArgs {
             bridge::serves(bridge::running(session)?.as_ref(), &at.repo, at.nickname.as_deref());
         if !bridged {
             session.out.warn(
-                "no bridge serves this repo here now, so this tells agents to use multiclaude-hybrid; with a \
+                "no bridge serves this repo here now, so this names the commands of multiclaude-hybrid; with a \
                  bridge they use multiclaude's own commands. Start it and run this again: multiclaude-hybrid \
                  bridge run",
             );

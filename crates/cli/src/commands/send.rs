@@ -255,7 +255,7 @@ async fn ack_all(session: &Session, at: &InRepo, agent: &AgentName) -> Outcome {
         }
     }
     session.out.show(&json!({ "agent": agent, "acked": acked }), || match acked {
-        0 => format!("no messages wait for {agent}"),
+        0 => format!("{agent} has no message that is not acknowledged"),
         acked => format!("{} of {agent} acked", counted(acked, "message")),
     })
 }

@@ -16,8 +16,8 @@ use crate::session::{InRepo, Need, Session};
 use cancel::CancelArgs;
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_bridge::tools::spawn::{no_runner, unencrypted};
-use multiclaude_hybrid_client::protocol::SpawnId;
 use multiclaude_hybrid_client::protocol::spawn::{NewSpawn, SpawnRequest, SpawnStatus, TASK_MAX};
+use multiclaude_hybrid_client::protocol::{ErrorCode, SpawnId};
 use requests::{candidates, details, listed};
 
 /// Ask for a worker on another machine.
@@ -169,8 +169,8 @@ impl WorkArgs {
 
     async fn refused(&self, at: &InRepo, failure: Failure) -> Failure {
         let failure = no_such_sender(failure, at, self.from.as_deref());
-        match failure.code.map(|code| code.as_str()) {
-            Some("worker_limit_reached") => failure.hint(warnings::at_limit(at).await),
+        match failure.code {
+            Some(ErrorCode::WorkerLimitReached) => failure.hint(warnings::at_limit(at).await),
             _ => failure,
         }
     }

@@ -1,4 +1,4 @@
-//! The checks behind `doctor`.
+//! The checks of `doctor`.
 
 mod check;
 mod claude;

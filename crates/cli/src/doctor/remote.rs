@@ -275,7 +275,7 @@ async fn endpoint(at: &InRepo, agent: &Agent) -> Result<Check, Failure> {
     let error = test.error.unwrap_or_default();
     let status = test.status.map_or(String::new(), |status| format!(" ({status})"));
     Ok(Check::fault(&what, format!("the coordinator cannot push to it: {error}{status}")).hint(
-        "is the process behind it running, and is its URL reachable from the internet? Until then \
-         messages wait and can be polled",
+        "is its process running, and is its URL reachable from the internet? Until then \
+         messages stay pending and can be polled",
     ))
 }

@@ -16,9 +16,9 @@ const LONGEST: Duration = Duration::from_secs(2);
 /// How far a message is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Goal {
-    /// The agent itself has taken it, or acknowledged it
+    /// The agent itself has seen it, or acknowledged it
     Seen,
-    /// It is acknowledged: the agent has dealt with it
+    /// The agent has acknowledged it
     Acked,
 }
 

@@ -96,7 +96,7 @@ impl Session {
         nickname.holds(url).then_some(&nickname.repo)
     }
 
-    /// The repo behind multiclaude's name for it.
+    /// The repo of multiclaude's name for it.
     pub fn nicknamed(&self, name: &str, state: &State) -> Outcome<Repo> {
         if let Some(repo) = self.configured(name, state) {
             return Ok(repo.clone());

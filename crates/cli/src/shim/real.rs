@@ -82,7 +82,7 @@ impl Search {
         Err(NotFound { name: self.name, searched })
     }
 
-    /// Also of a link that was left behind by an older installation.
+    /// Also of a link that an older installation has left.
     fn is_own_dir(&self, dir: &Path) -> bool {
         self.own_dirs.iter().any(|own| own == dir || same_file(own, dir))
     }

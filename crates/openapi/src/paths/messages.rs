@@ -6,7 +6,7 @@ use crate::schemas::Schemas;
 use crate::{examples, links};
 use multiclaude_hybrid_protocol::message::{Message, MessageStatus, NewMessage, Report};
 use multiclaude_hybrid_protocol::{AgentName, ErrorCode, MessageId};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const STREAM: &str = "Upgrades to a WebSocket. The coordinator sends the oldest pending message as \
 one JSON text, a `Message`; the client answers `{\"id\": \"msg_…\"}` with a `Report`: `\"status\": \
@@ -33,101 +33,102 @@ a pending message `delivered`, sets `seen_at` once, and is never taken back. A `
 `seen_at` absent.";
 
 pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
-    let (message, new) = (schemas.of::<Message>(), schemas.request::<NewMessage>());
+    let message = schemas.of::<Message>();
     let (name, id) = (schemas.of::<AgentName>(), schemas.of::<MessageId>());
-    let (status, report) = (schemas.of::<MessageStatus>(), schemas.request::<Report>());
-    let example = examples::message;
-    let this = [("id", "$response.body#/id")];
     let agent = path("name", "The recipient.", name, "merge-queue");
     let one = path("id", "The message's id.", id.clone(), examples::MESSAGE);
-    let gone = [ErrorCode::MessageNotFound, ErrorCode::AgentNotFound];
-    let all = vec![
-        post("/v1/repos/{owner}/{repo}/messages", "sendMessage", "Sends a message")
-            .about("It is stored durably before it is answered.")
-            .parameter(named("IdempotencyKey"))
-            .agent_id()
-            .body(
-                new,
-                true,
-                &[(
-                    "a message",
-                    json!({ "from": "workspace", "to": "merge-queue", "body": "please merge #12" }),
-                )],
-            )
-            .answers(
-                200,
-                "The first message under this `Idempotency-Key`.",
-                message.clone(),
-                example(),
-            )
-            .answers(201, "It is stored.", message.clone(), example())
-            .link("receipt", links::in_repo("getMessage", &this))
-            .link("report", links::in_repo("reportMessage", &this))
-            .fails(&[
-                ErrorCode::AgentNotFound,
-                ErrorCode::MailboxFull,
-                ErrorCode::IdempotencyMismatch,
-            ]),
-        get(
-            "/v1/repos/{owner}/{repo}/agents/{name}/messages",
-            "listMessages",
-            "An agent's messages, oldest first",
-        )
-        .about(
-            "Reading changes nothing. With `wait` an empty answer is held until a message arrives.",
-        )
-        .path_parameter(agent.clone())
-        .agent_id()
-        .parameter(query("status", "Only of this status.", status))
-        .parameter(query(
-            "wait",
-            "Seconds to hold an empty answer.",
-            json!({ "type": "integer", "minimum": 0, "maximum": 25 }),
-        ))
-        .unchecked(named("Prefer"))
-        .answers(
-            200,
-            "Messages of this incarnation.",
-            json!({ "type": "array", "items": message }),
-            json!([example()]),
-        )
-        .pages(query("after", "The last message of the page before.", id))
-        .fails(&[ErrorCode::AgentNotFound]),
-        get(
-            "/v1/repos/{owner}/{repo}/messages/{id}",
-            "getMessage",
-            "The receipt, for sender and recipient",
-        )
-        .path_parameter(one.clone())
-        .answers(200, "How far it has come.", message.clone(), examples::acked())
-        .fails(&gone),
-        patch(
-            "/v1/repos/{owner}/{repo}/messages/{id}",
-            "reportMessage",
-            "Reports that a message was delivered, seen or acknowledged",
-        )
-        .about(REPORT)
-        .path_parameter(one)
-        .agent_id()
-        .body(
-            report,
-            true,
-            &[
-                ("acknowledged", json!({ "status": "acked" })),
-                ("seen", json!({ "seen": true })),
-                ("seen and acknowledged", json!({ "status": "acked", "seen": true })),
-            ],
-        )
-        .answers(200, "The message as it is now.", message, examples::acked())
-        .fails(&gone)
-        .fails(&[ErrorCode::InvalidTransition]),
+    let status = schemas.of::<MessageStatus>();
+    let all = [
+        send(schemas.request::<NewMessage>(), message.clone()),
+        list(agent.clone(), status, id, message.clone()),
+        receipt(one.clone(), message.clone()),
+        report(one, schemas.request::<Report>(), message),
         stream(agent),
     ];
     all.into_iter().map(|operation| operation.tag("Messages")).collect()
 }
 
+fn send(new: Value, message: Value) -> Operation {
+    let this = [("id", "$response.body#/id")];
+    let body = json!({ "from": "workspace", "to": "merge-queue", "body": "please merge #12" });
+    post("/v1/repos/{owner}/{repo}/messages", "sendMessage", "Sends a message")
+        .about("It is stored durably before it is answered.")
+        .parameter(named("IdempotencyKey"))
+        .agent_id()
+        .body(new, true, &[("a message", body)])
+        .answers(
+            200,
+            "The first message under this `Idempotency-Key`.",
+            message.clone(),
+            examples::message(),
+        )
+        .answers(201, "It is stored.", message, examples::message())
+        .link("receipt", links::in_repo("getMessage", &this))
+        .link("report", links::in_repo("reportMessage", &this))
+        .fails(&[ErrorCode::AgentNotFound, ErrorCode::MailboxFull, ErrorCode::IdempotencyMismatch])
+}
+
+fn list(agent: Value, status: Value, id: Value, message: Value) -> Operation {
+    let seconds = json!({ "type": "integer", "minimum": 0, "maximum": 25 });
+    get(
+        "/v1/repos/{owner}/{repo}/agents/{name}/messages",
+        "listMessages",
+        "An agent's messages, oldest first",
+    )
+    .about("Reading changes nothing. With `wait` an empty answer is held until a message arrives.")
+    .path_parameter(agent)
+    .agent_id()
+    .parameter(query("status", "Only of this status.", status))
+    .parameter(query("wait", "Seconds to hold an empty answer.", seconds))
+    .unchecked(named("Prefer"))
+    .answers(
+        200,
+        "Messages of this incarnation.",
+        json!({ "type": "array", "items": message }),
+        json!([examples::message()]),
+    )
+    .pages(query("after", "The last message of the page before.", id))
+    .fails(&[ErrorCode::AgentNotFound])
+}
+
+const GONE: [ErrorCode; 2] = [ErrorCode::MessageNotFound, ErrorCode::AgentNotFound];
+
+fn receipt(one: Value, message: Value) -> Operation {
+    get(
+        "/v1/repos/{owner}/{repo}/messages/{id}",
+        "getMessage",
+        "The receipt, for sender and recipient",
+    )
+    .path_parameter(one)
+    .answers(200, "How far it has come.", message, examples::acked())
+    .fails(&GONE)
+}
+
+fn report(one: Value, report: Value, message: Value) -> Operation {
+    patch(
+        "/v1/repos/{owner}/{repo}/messages/{id}",
+        "reportMessage",
+        "Reports that a message was delivered, seen or acknowledged",
+    )
+    .about(REPORT)
+    .path_parameter(one)
+    .agent_id()
+    .body(
+        report,
+        true,
+        &[
+            ("acknowledged", json!({ "status": "acked" })),
+            ("seen", json!({ "seen": true })),
+            ("seen and acknowledged", json!({ "status": "acked", "seen": true })),
+        ],
+    )
+    .answers(200, "The message as it is now.", message, examples::acked())
+    .fails(&GONE)
+    .fails(&[ErrorCode::InvalidTransition])
+}
+
 /// The WebSocket.
-fn stream(agent: serde_json::Value) -> Operation {
+fn stream(agent: Value) -> Operation {
     get(
         "/v1/repos/{owner}/{repo}/agents/{name}/stream",
         "streamMessages",

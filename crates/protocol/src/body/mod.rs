@@ -1,8 +1,7 @@
 //! Bodies of requests, each described once.
 //!
 //! `body!` makes four things from one description: the type, the reader, which names every
-//! fault and not only the first one, the writer, and (with the feature `schema`) the JSON
-//! Schema. A field has its documentation, its type, whether it is required (`presence`), and
+//! fault and not only the first one, the writer, and the JSON Schema. A field has its documentation, its type, whether it is required (`presence`), and
 //! the rule for its value (`rules`, `text`):
 //!
 //! ```text
@@ -74,9 +73,7 @@ macro_rules! body {
 
         impl $crate::body::Body for $name {
             fn from_fields(fields: &mut $crate::body::Fields) -> Option<Self> {
-                use $crate::body::presence::*;
-                #[allow(unused_imports, reason = "some bodies need no rule")]
-                use $crate::body::{rules::*, text::*};
+                use $crate::body::prelude::*;
                 $(let $field = of::<$type, _>($rule).take(fields, $crate::body::wire_name!($field $($wire)?));)*
                 let body = Self { $($field: $field?),* };
                 $(let check: fn(Self, &mut $crate::body::Fields) -> Option<Self> = $check;
@@ -88,9 +85,7 @@ macro_rules! body {
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 use serde::ser::SerializeMap as _;
-                use $crate::body::presence::*;
-                #[allow(unused_imports, reason = "some bodies need no rule")]
-                use $crate::body::{rules::*, text::*};
+                use $crate::body::prelude::*;
                 let mut map = serializer.serialize_map(None)?;
                 $(if let Some(value) = of::<$type, _>($rule).written(&self.$field) {
                     map.serialize_entry($crate::body::wire_name!($field $($wire)?), &value)?;
@@ -105,9 +100,7 @@ macro_rules! body {
             }
 
             fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                use $crate::body::presence::*;
-                #[allow(unused_imports, reason = "some bodies need no rule")]
-                use $crate::body::{rules::*, text::*};
+                use $crate::body::prelude::*;
                 #[allow(unused_mut, reason = "some bodies have no more to say")]
                 let mut object = $crate::schema::Object::new(concat!($($about),*));
                 $(let rule = of::<$type, _>($rule);
@@ -135,6 +128,20 @@ macro_rules! wire_name {
 }
 
 pub(crate) use {body, wire_name};
+
+/// The names that descriptions of fields use.
+pub(crate) mod prelude {
+    pub(crate) use super::{presence::*, rules::*, text::*};
+}
+
+/// Reads a body; the error names the fields at fault.
+#[cfg(test)]
+pub(crate) fn read<T: Body>(body: &serde_json::Value) -> Result<T, Vec<String>> {
+    T::read(body.to_string().as_bytes()).map_err(|error| match error {
+        BodyError::Fields(faults) => faults.into_iter().map(|fault| fault.field).collect(),
+        other => panic!("{other}"),
+    })
+}
 
 #[cfg(test)]
 mod tests;

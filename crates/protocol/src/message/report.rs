@@ -106,18 +106,8 @@ impl From<MessageStatus> for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::body::{Body, BodyError};
-    use serde_json::{Value, json};
-
-    fn read(body: &Value) -> Result<Report, Vec<String>> {
-        match Report::read(body.to_string().as_bytes()) {
-            Ok(report) => Ok(report),
-            Err(BodyError::Fields(faults)) => {
-                Err(faults.into_iter().map(|fault| fault.field).collect())
-            }
-            Err(other) => panic!("{other}"),
-        }
-    }
+    use crate::body::read;
+    use serde_json::json;
 
     #[test]
     fn a_report_says_a_status_or_seen_or_both() {
@@ -138,7 +128,11 @@ mod tests {
             (json!({"seen": "true"}), vec!["seen"]),
             (json!({"seen": 1, "status": "read"}), vec!["status", "seen"]),
         ] {
-            assert_eq!(read(&body), Err(wanted.into_iter().map(str::to_owned).collect()), "{body}");
+            assert_eq!(
+                read::<Report>(&body),
+                Err(wanted.into_iter().map(str::to_owned).collect()),
+                "{body}"
+            );
         }
     }
 

@@ -44,15 +44,9 @@ impl WorkerUpdate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::body::{Body, BodyError};
 
-    fn read(field: &str, text: &str) -> Result<WorkerUpdate, String> {
-        let body = serde_json::json!({ "lease_token": "t", field: text }).to_string();
-        match WorkerUpdate::read(body.as_bytes()) {
-            Ok(update) => Ok(update),
-            Err(BodyError::Fields(faults)) => Err(faults[0].field.clone()),
-            Err(other) => panic!("{other}"),
-        }
+    fn read(field: &str, text: &str) -> Result<WorkerUpdate, Vec<String>> {
+        crate::body::read(&serde_json::json!({ "lease_token": "t", field: text }))
     }
 
     #[test]
@@ -61,7 +55,7 @@ mod tests {
         assert_eq!(read("progress", &longest).unwrap().progress, Some(longest.clone()));
         assert_eq!(read("progress", "").unwrap().progress.as_deref(), Some(""));
         for bad in [format!("{longest}x"), "two\nlines".into(), "\u{1b}[2J".into()] {
-            assert_eq!(read("progress", &bad).unwrap_err(), "progress");
+            assert_eq!(read("progress", &bad).unwrap_err(), ["progress"]);
         }
     }
 
@@ -69,7 +63,7 @@ mod tests {
     fn a_log_has_64_kib_and_may_hold_every_character() {
         let longest = "\0".repeat(LOG_MAX);
         assert_eq!(read("log_tail", &longest).unwrap().log_tail, Some(longest.clone()));
-        assert_eq!(read("log_tail", &format!("{longest}x")).unwrap_err(), "log_tail");
+        assert_eq!(read("log_tail", &format!("{longest}x")).unwrap_err(), ["log_tail"]);
     }
 
     #[test]

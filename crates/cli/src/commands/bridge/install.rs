@@ -136,7 +136,7 @@ pub(super) fn uninstall(session: &Session) -> Outcome {
     })
 }
 
-/// Removes the links of a repo; how many messages wait behind them.
+/// Removes the links of a repo; returns the number of messages that are not sent yet.
 pub(crate) fn remove_links(session: &Session, repo: &Repo) -> Outcome<usize> {
     let dirs = session.home.bridge().repo(repo);
     let state = session.state()?;

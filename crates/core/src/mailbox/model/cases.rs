@@ -1,7 +1,8 @@
 //! Single courses of events, each with one right end.
 
 use super::steps::Step;
-use super::world::{World, agent_id};
+use super::values::{draft, request};
+use super::world::World;
 use crate::mailbox::{
     CAPACITY, Config, ConfigureRequest, Draft, Kind, Next, Offering, Refused, Standing,
 };
@@ -10,7 +11,6 @@ use crate::registry::Version;
 use crate::secrets;
 use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::message::{MessageStatus, Report};
-use multiclaude_hybrid_protocol::{AgentName, Owner};
 
 fn open_world() -> World {
     let mut world = World::new();
@@ -36,16 +36,8 @@ fn ten_thousand_may_wait_and_only_a_notice_comes_after() {
     for _ in 0..CAPACITY {
         send(&mut world);
     }
-    let draft = |is_notice| Draft {
-        agent: AgentName::parse("a").unwrap(),
-        ttl_secs: None,
-        sender: None,
-        key: None,
-        push_id: None,
-        random: 0,
-        is_notice,
-    };
-    let mut accept = |is_notice| world.mailbox.accept(draft(is_notice), 0, |_| String::new());
+    let mut accept =
+        |is_notice| world.mailbox.accept(Draft { is_notice, ..draft() }, 0, |_| String::new());
     assert_eq!(accept(false).unwrap_err(), Refused::MailboxFull);
     assert!(accept(true).is_ok());
 }
@@ -126,14 +118,7 @@ fn a_stream_is_reported_to_the_registry_again_after_another_url_was_set() {
 
 /// A configuration of the first incarnation, as the registry would ask for it.
 fn configure(world: &mut World, revision: u32, url: &str, sets: bool, secret: Option<&str>) {
-    let request = ConfigureRequest {
-        kind: None,
-        agent_id: agent_id(1),
-        owner: Owner::parse("dan").unwrap(),
-        version: Version { generation: 1, revision },
-        endpoint: Some(url.to_owned()),
-        sets_endpoint: sets,
-    };
+    let request = ConfigureRequest { sets_endpoint: sets, ..request(1, revision, Some(url)) };
     let writes = world.mailbox.configure(request, secret.map(str::to_owned), world.now).unwrap();
     world.execute(writes);
 }
@@ -153,14 +138,7 @@ fn a_late_answer_to_an_old_configuration_says_nothing_about_the_new_one() {
 #[test]
 fn a_replaced_secret_signs_for_24_hours_and_a_new_incarnation_knows_none_of_it() {
     let mut world = open_world();
-    let request = |version| ConfigureRequest {
-        kind: None,
-        agent_id: agent_id(version),
-        owner: Owner::parse("dan").unwrap(),
-        version: Version { generation: version, revision: 9 },
-        endpoint: Some("https://a.example/".to_owned()),
-        sets_endpoint: true,
-    };
+    let request = |generation| request(generation, 9, Some("https://a.example/"));
     let writes = world.mailbox.configure(request(1), Some("second".into()), world.now).unwrap();
     world.execute(writes);
     let sealed = |world: &World, now| -> Vec<_> {
@@ -356,16 +334,9 @@ fn expired_messages_fail_before_one_is_pushed_and_pushes_come_before_notices() {
 #[test]
 fn a_mailbox_keeps_its_kind_if_an_older_coordinator_does_not_say_it() {
     let mut world = World::new();
-    let mut request = ConfigureRequest {
-        kind: Some(Kind::Spawns),
-        agent_id: agent_id(1),
-        owner: Owner::parse("dan").unwrap(),
-        version: Version { generation: 1, revision: 1 },
-        endpoint: Some("https://a.example/".to_owned()),
-        sets_endpoint: true,
-    };
-    world.mailbox.configure(request.clone(), None, 0).unwrap();
-    request.kind = None;
+    let request = request(1, 1, Some("https://a.example/"));
+    let first = ConfigureRequest { kind: Some(Kind::Spawns), ..request.clone() };
+    world.mailbox.configure(first, None, 0).unwrap();
     world.mailbox.configure(request, None, 0).unwrap();
     assert_eq!(world.mailbox.kind(), Kind::Spawns);
     // The registry has no entry of it.

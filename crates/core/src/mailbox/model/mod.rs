@@ -7,4 +7,5 @@ mod notices;
 mod properties;
 mod steps;
 mod store;
+mod values;
 mod world;

@@ -1,64 +1,32 @@
 //! Exact moments and small facts: when something is due, and the result of one call.
 
-use super::world::agent_id;
+use super::values::{agent_id, draft, request, sender};
 use crate::mailbox::{
-    ConfigureRequest, Draft, Key, Mailbox, Next, Offer, Offering, Refused, SenderRef, Snapshot,
-    Standing, Write, dedup,
+    ConfigureRequest, Draft, Key, Mailbox, Next, Offer, Offering, Refused, Snapshot, Standing,
+    Write, dedup,
 };
 use crate::outcome::Outcome;
-use crate::registry::Version;
 use crate::timing::Timing;
 use crate::{Ms, mailbox::Dedup};
 use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus, Report};
-use multiclaude_hybrid_protocol::{AgentName, Owner};
 
 pub(super) const NOW: Ms = 1_700_000_000_000;
 const URL: &str = "https://a.example/x";
 
-pub(super) fn name(text: &str) -> AgentName {
-    AgentName::parse(text).unwrap()
-}
-
-pub(super) fn sender(n: u32) -> SenderRef {
-    SenderRef { name: name("s"), id: agent_id(n) }
-}
-
-fn request(revision: u32, endpoint: Option<&str>) -> ConfigureRequest {
-    ConfigureRequest {
-        kind: None,
-        agent_id: agent_id(1),
-        owner: Owner::parse("ann").unwrap(),
-        version: Version { generation: 1, revision },
-        endpoint: endpoint.map(str::to_owned),
-        sets_endpoint: true,
-    }
-}
-
 /// An open mailbox whose registry entry is right, with or without an endpoint.
 pub(super) fn mailbox(endpoint: Option<&str>) -> Mailbox {
     let (mut mailbox, _) = Mailbox::load(Snapshot::default(), Timing::default(), 0);
-    mailbox.configure(request(1, endpoint), Some("sealed".to_owned()), NOW).unwrap();
+    mailbox.configure(request(1, 1, endpoint), Some("sealed".to_owned()), NOW).unwrap();
     if let Some(delivery) = mailbox.unreported(NOW) {
         mailbox.reported(delivery);
     }
     mailbox
 }
 
-fn draft(ttl_secs: Option<i64>) -> Draft {
-    Draft {
-        agent: name("a"),
-        ttl_secs,
-        sender: Some(sender(9)),
-        key: None,
-        push_id: None,
-        random: 0,
-        is_notice: false,
-    }
-}
-
 pub(super) fn send(mailbox: &mut Mailbox, ttl_secs: i64) -> u64 {
-    mailbox.accept(draft(Some(ttl_secs)), NOW, |_| String::new()).unwrap().0.id.seq()
+    let draft = Draft { ttl_secs: Some(ttl_secs), sender: Some(sender(9)), ..draft() };
+    mailbox.accept(draft, NOW, |_| String::new()).unwrap().0.id.seq()
 }
 
 fn answer(code: u16, retry_after_secs: Option<i64>) -> Outcome {
@@ -92,7 +60,7 @@ fn an_acknowledged_row_is_kept_for_a_day_and_a_delivered_one_for_a_week() {
 
 #[test]
 fn older_coordinators_always_set_the_endpoint() {
-    let mut text = serde_json::to_value(request(1, Some(URL))).unwrap();
+    let mut text = serde_json::to_value(request(1, 1, Some(URL))).unwrap();
     text.as_object_mut().unwrap().remove("sets_endpoint");
     assert!(serde_json::from_value::<ConfigureRequest>(text).unwrap().sets_endpoint);
 }
@@ -102,19 +70,19 @@ fn a_secret_is_needed_for_another_url_or_agent_and_where_one_is_asked_for() {
     let mailbox = mailbox(Some(URL));
     let needs =
         |request: &ConfigureRequest, replace| mailbox.needs_secret(request, replace).unwrap();
-    assert!(!needs(&request(2, Some(URL)), false));
-    assert!(needs(&request(2, Some(URL)), true));
-    assert!(needs(&request(2, Some("https://b.example/")), false));
-    let other = ConfigureRequest { agent_id: agent_id(2), ..request(2, Some(URL)) };
+    assert!(!needs(&request(1, 2, Some(URL)), false));
+    assert!(needs(&request(1, 2, Some(URL)), true));
+    assert!(needs(&request(1, 2, Some("https://b.example/")), false));
+    let other = ConfigureRequest { agent_id: agent_id(2), ..request(1, 2, Some(URL)) };
     assert!(needs(&other, false));
-    assert!(!needs(&request(2, None), true));
+    assert!(!needs(&request(1, 2, None), true));
 }
 
 #[test]
 fn a_key_is_remembered_for_eight_days() {
     let mut mailbox = mailbox(None);
     let key = Some(Key { scope: "k".to_owned(), content: "c".to_owned() });
-    let draft = Draft { key, ..draft(None) };
+    let draft = Draft { key, ..draft() };
     let (_, writes) = mailbox.accept(draft, NOW, |_| String::new()).unwrap();
     let [Write::Remember(remembered), Write::Insert(_)] = writes.as_slice() else {
         panic!("{writes:?}")
@@ -173,7 +141,7 @@ fn a_push_that_is_refused_for_good_counts_only_under_its_own_configuration() {
         send(&mut mailbox, 10);
         let push = mailbox.begin_push(NOW).unwrap();
         if replaced {
-            mailbox.configure(request(2, Some(URL)), None, NOW).unwrap();
+            mailbox.configure(request(1, 2, Some(URL)), None, NOW).unwrap();
         }
         let finished = mailbox.finish_push(&push, refused, 0.0, NOW);
         assert_eq!(finished.rejected, rejected);

@@ -1,6 +1,7 @@
 //! Notices to senders: which messages, in which order, and when.
 
-use super::moments::{NOW, mailbox, name, send, sender};
+use super::moments::{NOW, mailbox, send};
+use super::values::{name, sender};
 use crate::mailbox::{Batch, Mailbox, Next, Noted, Snapshot, Stored, notice_text};
 use crate::timing::Timing;
 use multiclaude_hybrid_protocol::Repo;

@@ -2,16 +2,14 @@
 
 use super::steps::Step;
 use super::store::Store;
+use super::values::{agent_id, draft, request, sender};
 use crate::Ms;
-use crate::mailbox::{
-    ConfigureRequest, Dedup, Draft, Key, Mailbox, Offering, SenderRef, Snapshot, Write, dedup,
-    transition,
-};
+use crate::mailbox::{Dedup, Draft, Key, Mailbox, Offering, Snapshot, Write, dedup, transition};
 use crate::outcome::{ErrorClass, Outcome};
 use crate::registry::Version;
 use crate::timing::Timing;
+use multiclaude_hybrid_protocol::Owner;
 use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus, Report};
-use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Timestamp};
 use proptest::sample::Index;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,10 +27,6 @@ pub(super) struct World {
     proved: BTreeSet<u64>,
     pub(super) pushed: Vec<u64>,
     pub(super) offered: Vec<u64>,
-}
-
-pub(super) fn agent_id(n: u32) -> AgentId {
-    AgentId::new(Timestamp(0), [n as u8; 10])
 }
 
 impl World {
@@ -73,7 +67,7 @@ impl World {
         true
     }
 
-    fn send(&mut self, key: Option<u8>, content: u8, sender: bool, ttl: i64) {
+    fn send(&mut self, key: Option<u8>, content: u8, has_sender: bool, ttl: i64) {
         let key = key
             .map(|key| Key { scope: format!("key-{key}"), content: format!("content-{content}") });
         if let Some(key) = &key {
@@ -92,16 +86,8 @@ impl World {
                 }
             }
         }
-        let draft = Draft {
-            agent: AgentName::parse("a").unwrap(),
-            ttl_secs: Some(ttl),
-            sender: sender
-                .then(|| SenderRef { name: AgentName::parse("s").unwrap(), id: agent_id(9) }),
-            key,
-            push_id: None,
-            random: 0,
-            is_notice: false,
-        };
+        let sender = has_sender.then(|| sender(9));
+        let draft = Draft { ttl_secs: Some(ttl), sender, key, ..draft() };
         let head = draft.key.as_ref().map_or(String::new(), |key| key.content.clone());
         if let Ok((accepted, writes)) = self.mailbox.accept(draft, self.now, |_| head)
             && self.execute(writes)
@@ -214,17 +200,10 @@ impl World {
     }
 
     pub(super) fn step(&mut self, step: Step) {
-        let owner = Owner::parse("dan").unwrap();
         match step {
             Step::Configure { generation, revision, endpoint } => {
-                let request = ConfigureRequest {
-                    kind: None,
-                    agent_id: agent_id(generation),
-                    owner,
-                    version: Version { generation, revision },
-                    endpoint: endpoint.then(|| "https://a.example/".to_owned()),
-                    sets_endpoint: endpoint,
-                };
+                let url = endpoint.then_some("https://a.example/");
+                let request = request(generation, revision, url);
                 let Ok(needs_secret) = self.mailbox.needs_secret(&request, false) else {
                     return;
                 };
@@ -234,6 +213,7 @@ impl World {
             }
             Step::Close { generation, revision } => {
                 let version = Version { generation, revision };
+                let owner = Owner::parse("dan").unwrap();
                 if let Ok(writes) = self.mailbox.close(agent_id(generation), owner, version) {
                     self.execute(writes);
                 }
