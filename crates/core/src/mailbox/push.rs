@@ -74,12 +74,12 @@ impl Mailbox {
         finished
     }
 
-    /// The recipient has it, even if it was deregistered in the meantime. A report of
-    /// *seen* counts even if a poll has delivered it in the meantime.
+    /// The recipient has it, even if it was deregistered in the meantime. If a report has
+    /// delivered it in the meantime, an answer of *acked* or *seen* still counts.
     fn mark_pushed(&mut self, push: &Push, report: Report, now: Ms) {
         let waited = self.waiting.remove(push.seq).is_some() | self.drop_orphan(push.seq);
         if let Ok(Some(next)) = transition(Standing::PENDING, report)
-            && (waited || next.seen)
+            && (waited || next != Standing::DELIVERED)
         {
             let mark = self.advance(push.seq, next, None, Some(push.attempt), now);
             self.unsaved.push(mark);

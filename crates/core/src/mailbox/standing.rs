@@ -14,6 +14,8 @@ pub struct Standing {
 impl Standing {
     /// Stored, and nothing was reported yet.
     pub const PENDING: Self = Self { status: MessageStatus::Pending, seen: false };
+    /// The recipient's side has taken it, and reported nothing else.
+    pub const DELIVERED: Self = Self { status: MessageStatus::Delivered, seen: false };
     /// It will not be delivered.
     pub const FAILED: Self = Self { status: MessageStatus::Failed, seen: false };
 }

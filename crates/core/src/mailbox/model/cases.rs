@@ -254,18 +254,27 @@ fn a_stream_ends_with_its_incarnation_and_an_offer_survives_sleep() {
 }
 
 #[test]
-fn a_seen_report_of_an_endpoint_counts_even_if_a_poller_acknowledged_meanwhile() {
-    for (report, seen) in [(Report::DELIVERED, false), (Report::SEEN, true)] {
+fn an_endpoint_s_answer_counts_even_if_another_report_came_first() {
+    use MessageStatus::{Acked, Delivered};
+    for (first, answer, status, seen) in [
+        (Report::ACKED, Report::DELIVERED, Acked, false),
+        (Report::ACKED, Report::SEEN, Acked, true),
+        (Report::DELIVERED, Report::DELIVERED, Delivered, false),
+        (Report::DELIVERED, Report::ACKED, Acked, false),
+        (Report::DELIVERED, Report::SEEN, Delivered, true),
+        (Report::DELIVERED.and_seen(), Report::ACKED, Acked, true),
+    ] {
         let mut world = open_world();
         send(&mut world);
         let push = world.mailbox.begin_push(world.now).unwrap();
-        let polled = world.mailbox.report(1, Standing::PENDING, Report::ACKED, world.now);
-        world.execute(vec![polled.unwrap().unwrap()]);
-        world.mailbox.finish_push(&push, Outcome::of(200, report, None), 0.5, world.now);
+        let reported = world.mailbox.report(1, Standing::PENDING, first, world.now);
+        world.execute(vec![reported.unwrap().unwrap()]);
+        world.mailbox.finish_push(&push, Outcome::of(200, answer, None), 0.5, world.now);
         let marks = world.mailbox.take_unsaved();
+        assert_eq!(marks.is_empty(), answer == Report::DELIVERED, "a mark is a row");
         world.execute(marks);
-        let wanted = Standing { status: MessageStatus::Acked, seen };
-        assert_eq!(world.store.rows[&1].standing, wanted, "{report:?}");
+        let wanted = Standing { status, seen };
+        assert_eq!(world.store.rows[&1].standing, wanted, "{first:?} {answer:?}");
     }
 }
 
