@@ -20,7 +20,7 @@
 //! | step | Worker requests | object requests | D1 statements | rows written |
 //! |---|---|---|---|---|
 //! | send (with an idempotency key) | 1 | 1 | 0 | 1 (2) |
-//! | push | 0 | 0 | 0 | 1, with the next write or after 250 ms |
+//! | push | 0 | 0 | 0 | 1, with the next command or within 250 ms |
 //! | failed push | 0 | 0 | 1 when the endpoint begins to fail, 1 when it works again | 2, and an alarm |
 //! | stream: offer and answer | 0 | 1/20 (a frame) | 0 | 1, as for a push |
 //! | idle stream | 0 | 0 | 0 | 0 |

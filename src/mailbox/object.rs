@@ -41,6 +41,8 @@ pub struct Inner {
     core: RefCell<Option<Core>>,
     /// The state of the alarm and the run.
     pub(super) pump: Cell<Pump>,
+    /// A timer will write the marks of deliveries.
+    pub(super) flush_is_timed: Cell<bool>,
     /// The message that was stored last, for its push.
     pub(super) fresh: RefCell<Option<Fresh>>,
     /// The current stream.
@@ -69,6 +71,7 @@ impl DurableObject for Mailbox {
                 name,
                 core: RefCell::new(None),
                 pump: Cell::default(),
+                flush_is_timed: Cell::default(),
                 fresh: RefCell::new(None),
                 live: RefCell::new(None),
                 waiters: RefCell::new(Vec::new()),
@@ -188,7 +191,7 @@ impl Inner {
             Command::TestEndpoint => return self.test_endpoint(&settings).await,
         };
         // After a failed write there is no memory, and `answer` is the cause.
-        if self.core.borrow().is_some() {
+        if self.is_loaded() {
             let stored = answer.as_ref().is_ok_and(|answer| answer.status == 201);
             self.changed(if stored { Event::Stored } else { Event::Handled })?;
         }
@@ -201,7 +204,7 @@ impl Inner {
 
     /// Loads the mailbox; true if this is the object's first event.
     pub(super) fn load(&self) -> Result<bool, Refused> {
-        if self.core.borrow().is_some() {
+        if self.is_loaded() {
             return Ok(false);
         }
         let timing = self.settings()?.timing.clone();
@@ -212,6 +215,10 @@ impl Inner {
         self.execute(writes)?;
         self.find_stream()?;
         Ok(true)
+    }
+
+    pub(super) fn is_loaded(&self) -> bool {
+        self.core.borrow().is_some()
     }
 
     /// Works on the mailbox. `work` must not await.
@@ -258,11 +265,6 @@ impl Inner {
     /// Discards a memory that differs from storage: the next event loads it again.
     pub(super) fn discard_memory(&self) {
         self.core.replace(None);
-    }
-
-    /// Writes the marks of successful pushes.
-    pub(super) fn flush(&self) -> Result<(), Refused> {
-        self.write(Core::take_unsaved)
     }
 
     /// Something may have changed: held lists read again, and due work begins.

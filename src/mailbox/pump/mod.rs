@@ -6,6 +6,7 @@
 //! Core decides which step comes next (`Mailbox::next`), and when the alarm goes off
 //! (`Pump::after`).
 
+mod marks;
 mod push;
 mod report;
 
@@ -21,9 +22,6 @@ use std::time::Duration;
 use worker::wasm_bindgen::JsValue;
 use worker::{Delay, js_sys};
 
-/// How long the mark of a successful push waits for another write. If the object dies
-/// before, the message is pushed again.
-const MARK_DELAY: Duration = Duration::from_millis(250);
 /// Steps of one run: the runtime allows each event a bounded number of outgoing requests.
 const STEPS_MAX: u32 = 200;
 /// Attempts to set the alarm again, one second apart.
@@ -32,7 +30,7 @@ const SET_TRIES: u32 = 10;
 impl Inner {
     /// Acts on an event: begins a run, sets the alarm.
     pub(super) fn follow(self: &Rc<Self>, event: Event) -> Result<(), Refused> {
-        let Actions { alarm, run, .. } = self.decide(event);
+        let Actions { alarm, run } = self.decide(event);
         if let Some(run) = run {
             let inner = Rc::clone(self);
             self.state.wait_until(async move {
@@ -58,7 +56,7 @@ impl Inner {
     pub(super) async fn wake(self: &Rc<Self>) -> Result<(), Refused> {
         self.pump.set(self.pump.get().with_alarm(None));
         self.load()?;
-        let Actions { alarm, run, .. } = self.decide(Event::Alarm);
+        let Actions { alarm, run } = self.decide(Event::Alarm);
         self.change_alarm(alarm)?;
         match run {
             Some(run) => self.run(run).await,
@@ -91,12 +89,7 @@ impl Inner {
             self.log_fault("load", loaded);
             Event::RunFailed
         });
-        let Actions { alarm, flush, .. } = self.decide(event);
-        let changed = self.change_alarm(alarm);
-        if flush {
-            self.flush_later().await;
-        }
-        changed
+        self.change_alarm(self.decide(event).alarm)
     }
 
     async fn steps(self: &Rc<Self>) -> Result<Event, Refused> {
@@ -126,18 +119,6 @@ impl Inner {
     /// Yields between two large changes.
     async fn let_others_run(&self) {
         Delay::from(Duration::ZERO).await;
-    }
-
-    /// Writes the marks of successful pushes after a while, unless the next command does.
-    async fn flush_later(&self) {
-        Delay::from(MARK_DELAY).await;
-        self.decide(Event::Flushed);
-        let flushed = self.flush();
-        self.log_fault("flush", flushed);
-        let rows = self.sql.take_rows();
-        if rows > 0 {
-            log::worked(&self.name, "marks", rows);
-        }
     }
 
     fn change_alarm(&self, alarm: Alarm) -> Result<(), Refused> {

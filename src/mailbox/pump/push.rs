@@ -14,11 +14,12 @@ use multiclaude_hybrid_core::outcome::{ErrorClass, Outcome};
 use multiclaude_hybrid_protocol::Timestamp;
 use multiclaude_hybrid_protocol::message::FailureReason;
 use multiclaude_hybrid_protocol::push::{PushKind, envelope};
+use std::rc::Rc;
 
 impl Inner {
     /// Pushes the oldest message, if it is due. A failure is stored now, a success with the
     /// next flush: within 250 ms, or before the next command.
-    pub(super) async fn push(&self, settings: &Settings) -> Result<(), Refused> {
+    pub(super) async fn push(self: &Rc<Self>, settings: &Settings) -> Result<(), Refused> {
         let Some(push) = self.with(|core| core.begin_push(clock::now()))? else { return Ok(()) };
         let fresh = self.fresh.take().filter(|fresh| fresh.seq == push.seq);
         let kind = self.with(|core| core.kind())?;
@@ -51,6 +52,7 @@ impl Inner {
         let now = clock::now();
         let finished = self.with(|core| core.finish_push(&push, outcome, random::unit(), now))?;
         self.execute(finished.writes)?;
+        self.flush_soon();
         if let Some(seq) = finished.rejected {
             self.fail(&[seq], FailureReason::Rejected)?;
         }

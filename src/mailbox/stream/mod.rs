@@ -217,6 +217,7 @@ impl Inner {
             // A client that has left needs no answer.
             let _ = socket.send_with_str(error.into_problem(&random::request_id())?);
         }
+        self.flush_soon();
         self.changed(Event::Handled)
     }
 

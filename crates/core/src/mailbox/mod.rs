@@ -13,8 +13,8 @@
 //!   counts as unknown;
 //! - a notice is noted before its message fails, and a noted message that is still
 //!   pending fails at the next load;
-//! - the mark of a successful push may be lost: the message is pushed again under the same
-//!   id (at least once).
+//! - the mark of a delivery, by a push or the stream, may be lost: the message is sent again
+//!   under the same id (at least once).
 //!
 //! FIFO is by place (`seq`), which only grows; the time in an id is the later of now and
 //! the time of the last id.

@@ -54,11 +54,7 @@ impl Mailbox {
 
     /// The needs of the mailbox at `now`.
     pub fn needs(&self, now: Ms) -> Needs {
-        Needs {
-            run: self.next(now) != Next::Idle,
-            wake_at: self.wake_at(now),
-            flush: !self.unsaved.is_empty(),
-        }
+        Needs { run: self.next(now) != Next::Idle, wake_at: self.wake_at(now) }
     }
 
     /// When old rows are to be deleted: the next full `purge_every` after the oldest one's

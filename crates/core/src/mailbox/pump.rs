@@ -29,8 +29,6 @@ pub enum Event {
     RunStopped,
     /// A run failed.
     RunFailed,
-    /// The marks of successful pushes were written.
-    Flushed,
 }
 
 /// The needs of the mailbox.
@@ -40,8 +38,6 @@ pub struct Needs {
     pub run: bool,
     /// When the object must be awake if nothing else happens.
     pub wake_at: Option<Ms>,
-    /// Marks of successful pushes are not written yet.
-    pub flush: bool,
 }
 
 /// A change of the alarm.
@@ -63,8 +59,6 @@ pub struct Actions {
     pub alarm: Alarm,
     /// Begin a run; the object notes that with [`Pump::begin`].
     pub run: Option<Run>,
-    /// Write marks a little later.
-    pub flush: bool,
 }
 
 /// A run, by its cause.
@@ -87,13 +81,12 @@ pub struct Pump {
     run: Option<Run>,
     stored: bool,
     failures: u32,
-    flushing: bool,
 }
 
 impl Needs {
     /// Of a mailbox that could not be loaded: it must be loaded again.
     pub fn to_load(now: Ms) -> Self {
-        Self { run: false, wake_at: Some(now), flush: false }
+        Self { run: false, wake_at: Some(now) }
     }
 }
 
@@ -129,7 +122,6 @@ impl Pump {
             Event::RunFinished | Event::RunStopped | Event::RunFailed => {
                 self.after_run(event, needs, now, timing)
             }
-            Event::Flushed => (Self { flushing: false, ..self }, Actions::default()),
         }
     }
 
@@ -145,7 +137,7 @@ impl Pump {
         let running = run.or(self.run).is_some();
         let usually = if running { now + timing.push_guard } else { now };
         let alarm = self.earlier(needs, self.not_before(usually, now, timing));
-        (Self { stored: self.stored || stored, ..self }, Actions { alarm, run, flush: false })
+        (Self { stored: self.stored || stored, ..self }, Actions { alarm, run })
     }
 
     fn after_alarm(self, needs: Needs, guard: Ms) -> (Self, Actions) {
@@ -153,7 +145,7 @@ impl Pump {
         let at = needs.wake_at.map(|at| at.max(guard)).into_iter().chain(stored).min();
         let run = self.run.is_none().then_some(Run::Alarm { guard: stored });
         let alarm = at.map_or(Alarm::Keep, Alarm::Set);
-        (Self { armed: None, stored: false, ..self }, Actions { alarm, run, flush: false })
+        (Self { armed: None, stored: false, ..self }, Actions { alarm, run })
     }
 
     fn after_run(self, event: Event, needs: Needs, now: Ms, timing: &Timing) -> (Self, Actions) {
@@ -162,7 +154,7 @@ impl Pump {
             Event::RunFinished => 0,
             _ => self.failures,
         };
-        let next = Self { run: None, failures, flushing: self.flushing || needs.flush, ..self };
+        let next = Self { run: None, failures, ..self };
         let first = next.not_before(now, now, timing);
         let alarm = match self.run {
             _ if event == Event::RunStopped => Alarm::Set(now),
@@ -175,7 +167,7 @@ impl Pump {
             }
             _ => next.earlier(needs, first),
         };
-        (next, Actions { alarm, run: None, flush: needs.flush && !self.flushing })
+        (next, Actions { alarm, run: None })
     }
 
     /// The alarm for `needs`, not before `first`, unless one is set that is early enough.
@@ -202,8 +194,8 @@ mod tests {
 
     const NOW: Ms = 1_000_000;
     const GUARD: Ms = 5_000;
-    const IDLE: Needs = Needs { run: false, wake_at: None, flush: false };
-    const DUE: Needs = Needs { run: true, wake_at: Some(NOW), flush: false };
+    const IDLE: Needs = Needs { run: false, wake_at: None };
+    const DUE: Needs = Needs { run: true, wake_at: Some(NOW) };
 
     fn after(pump: Pump, event: Event, needs: Needs) -> (Pump, Actions) {
         let (next, actions) = pump.after(event, needs, NOW, &Timing::default());
@@ -309,15 +301,5 @@ mod tests {
         assert_eq!(failed(None), Alarm::Set(NOW + 60_000));
         assert_eq!(failed(Some(NOW + 90_000)), Alarm::Set(NOW + 60_000));
         assert_eq!(failed(Some(NOW + 10)), Alarm::Keep);
-    }
-
-    #[test]
-    fn marks_are_written_once_after_a_run() {
-        let unsaved = Needs { flush: true, ..IDLE };
-        let (pump, first) = after(Pump::default(), Event::RunFinished, unsaved);
-        let (pump, second) = after(pump, Event::RunFinished, unsaved);
-        assert!(first.flush && !second.flush);
-        let (pump, _) = after(pump, Event::Flushed, IDLE);
-        assert!(after(pump, Event::RunFinished, unsaved).1.flush);
     }
 }

@@ -30,7 +30,7 @@ pub struct Mailbox {
     pub(super) stream: Option<Stream>,
     /// Pushes begun since the load; the number of the last one.
     pub(super) pushes: u64,
-    /// Marks of successful pushes that are not written yet.
+    /// Marks of deliveries, by a push or the stream, that are not written yet.
     pub(super) unsaved: Vec<Advance>,
     pub(super) outbox: Outbox,
     /// When the oldest row may be deleted.
@@ -115,7 +115,7 @@ impl Mailbox {
         first.chain(unsaved).min().unwrap_or(last)
     }
 
-    /// The marks of successful pushes that are not written yet.
+    /// The marks of deliveries that are not written yet.
     pub fn take_unsaved(&mut self) -> Vec<Write> {
         self.unsaved.drain(..).map(Write::Advance).collect()
     }

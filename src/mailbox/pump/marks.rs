@@ -1,0 +1,51 @@
+//! Writes the marks of deliveries: that a push succeeded, or that an offer was answered.
+//!
+//! A mark waits for the next command, or for 250 ms, so that a busy mailbox writes many in
+//! one turn. If the object dies before, the message is sent again.
+
+use crate::log;
+use crate::mailbox::Refused;
+use crate::mailbox::object::Inner;
+use multiclaude_hybrid_core::mailbox::Mailbox as Core;
+use std::rc::Rc;
+use std::time::Duration;
+use worker::Delay;
+
+/// The longest wait of a mark.
+const MARK_DELAY: Duration = Duration::from_millis(250);
+
+impl Inner {
+    /// Writes the marks that wait.
+    pub(in crate::mailbox) fn flush(&self) -> Result<(), Refused> {
+        self.write(Core::take_unsaved)
+    }
+
+    /// After a delivery: writes its mark in 250 ms, unless a command or the timer of an
+    /// earlier mark does it before.
+    pub(in crate::mailbox) fn flush_soon(self: &Rc<Self>) {
+        let has_marks = self.with(|core| core.has_unsaved()).unwrap_or_default();
+        if self.flush_is_timed.get() || !has_marks {
+            return;
+        }
+        self.flush_is_timed.set(true);
+        let inner = Rc::clone(self);
+        self.state.wait_until(async move {
+            Delay::from(MARK_DELAY).await;
+            inner.flush_is_timed.set(false);
+            inner.flush_timed();
+        });
+    }
+
+    fn flush_timed(&self) {
+        // The memory may have been discarded, and the marks with it.
+        if !self.is_loaded() {
+            return;
+        }
+        let flushed = self.flush();
+        self.log_fault("flush", flushed);
+        let rows = self.sql.take_rows();
+        if rows > 0 {
+            log::worked(&self.name, "marks", rows);
+        }
+    }
+}
