@@ -26,7 +26,8 @@ wire_enum!(
     MessageStatus {
         /// Stored, and not delivered yet.
         Pending = "pending",
-        /// The recipient's side has it on its disk.
+        /// The recipient's side has taken it: a bridge or an endpoint has stored it, or
+        /// `inbox` has shown it.
         Delivered = "delivered",
         /// The recipient has acknowledged it.
         Acked = "acked",
@@ -135,10 +136,11 @@ pub struct Message {
     /// Flexible key-value pairs.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,
-    /// Pushes tried so far.
+    /// Pushes and offers on the stream so far.
     #[serde(default)]
     pub attempts: u32,
-    /// The class of the last failed push.
+    /// The class of the last failure: `http_<status>`, `timeout`, `connection_failed`,
+    /// `secret_unreadable`, or `stream_unanswered` for an offer without an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
 }

@@ -13,7 +13,7 @@ use std::collections::{BinaryHeap, VecDeque};
 pub struct Waiting {
     /// When it fails unless it is delivered before.
     pub expires_at: Ms,
-    /// Pushes that failed so far.
+    /// Pushes and offers that failed so far.
     pub attempts: u32,
 }
 

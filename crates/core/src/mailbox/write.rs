@@ -18,11 +18,11 @@ pub enum Write {
     Insert(Box<Insert>),
     /// Moves a message forward; without effect on one that is as far.
     Advance(Advance),
-    /// Counts a push that failed.
+    /// Counts a push or an offer that failed.
     Attempt {
         /// The message.
         seq: u64,
-        /// Pushes so far.
+        /// Pushes and offers so far.
         attempts: u32,
         /// The class of the last failure.
         error: String,
@@ -81,7 +81,7 @@ pub struct Advance {
     pub reason: Option<FailureReason>,
     /// When.
     pub at: Ms,
-    /// Pushes tried; absent: as stored.
+    /// Pushes and offers so far; absent: as stored.
     pub attempts: Option<u32>,
     /// When its row may be deleted, if its status changes.
     pub purge_at: Ms,
