@@ -4,6 +4,7 @@ use crate::error::ApiError;
 use futures_util::StreamExt;
 use multiclaude_hybrid_protocol::ErrorCode;
 use multiclaude_hybrid_protocol::body::BodyError;
+use multiclaude_hybrid_protocol::message::BODY_MAX;
 use worker::Request;
 
 /// Bytes that a request may have. The largest is a runner's update: a log of 64
@@ -13,7 +14,9 @@ pub const REQUEST_MAX: usize = 640 * 1024;
 fn too_large() -> ApiError {
     ApiError::new(
         ErrorCode::BodyTooLarge,
-        format!("The request is larger than {REQUEST_MAX} bytes. A message's body may have 65536."),
+        format!(
+            "The request is larger than {REQUEST_MAX} bytes. A message's body may have {BODY_MAX}."
+        ),
     )
 }
 

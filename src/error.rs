@@ -2,7 +2,8 @@
 //! stores return [`ApiError`]; an internal error keeps its cause for the log and gives
 //! the client a request id.
 
-use multiclaude_hybrid_core::mailbox::Refused;
+use multiclaude_hybrid_core::mailbox::{CAPACITY, Refused};
+use multiclaude_hybrid_core::timing::{DAY, HOUR, Timing};
 use multiclaude_hybrid_protocol::ErrorCode;
 use multiclaude_hybrid_protocol::body::BodyError;
 use multiclaude_hybrid_protocol::error::{FieldError, Problem};
@@ -178,11 +179,18 @@ impl From<Refused> for ApiError {
                 "This agent belongs to another owner. Only its owner's tokens and service tokens \
                  of the repo read and acknowledge its messages; a receipt is for the sender, too.",
             ),
-            Refused::MessageNotFound => (
-                ErrorCode::MessageNotFound,
-                "No such message in this agent's mailbox. Acknowledged messages are kept for 24 \
-                 hours, delivered and failed ones for 7 days.",
-            ),
+            Refused::MessageNotFound => {
+                let kept = Timing::default();
+                return Self::new(
+                    ErrorCode::MessageNotFound,
+                    format!(
+                        "No such message in this agent's mailbox. Acknowledged messages are kept \
+                         for {} hours, delivered and failed ones for {} days.",
+                        kept.keep_acked / HOUR,
+                        kept.keep_ended / DAY
+                    ),
+                );
+            }
             Refused::InvalidTransition { current } => {
                 return Self::new(
                     ErrorCode::InvalidTransition,
@@ -195,8 +203,10 @@ impl From<Refused> for ApiError {
             Refused::MailboxFull => {
                 return Self::new(
                     ErrorCode::MailboxFull,
-                    "10000 messages are pending in the recipient's mailbox. Try again when some were \
-                     delivered.",
+                    format!(
+                        "{CAPACITY} messages are pending in the recipient's mailbox. Try again \
+                         when some were delivered."
+                    ),
                 )
                 .retry_after(60);
             }

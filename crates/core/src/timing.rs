@@ -1,16 +1,17 @@
-//! Every duration of the design, in one place, so that `TIME_SCALE` can
-//! divide them all.
+//! Every duration, in one place, so that `TIME_SCALE` can divide them all.
 
 use crate::Ms;
 
 const SECOND: Ms = 1000;
 const MINUTE: Ms = 60 * SECOND;
-const HOUR: Ms = 60 * MINUTE;
-const DAY: Ms = 24 * HOUR;
+/// An hour.
+pub const HOUR: Ms = 60 * MINUTE;
+/// A day.
+pub const DAY: Ms = 24 * HOUR;
 
 macro_rules! durations {
     ($($(#[doc = $doc:literal])* $name:ident = $usual:expr,)*) => {
-        /// The durations, in milliseconds. [`Timing::default`] is the design's.
+        /// The durations, in milliseconds. [`Timing::default`] has the usual ones.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct Timing {
             /// Waits after the first, second, … failed push; the last one repeats.
