@@ -32,14 +32,14 @@
 //! | [`endpoint`] | checks an agent's endpoint, and configures its mailbox |
 //! | [`delivery`] | one signed POST |
 //! | [`vault`] | webhook secrets, sealed at rest |
-//! | [`error`] | the only place where a status is chosen for a failure |
+//! | [`error`] | failures, and the only place that makes a response of one |
 //! | [`spawns`] | pushes requests for workers, notifies requesters of ends |
 //! | [`cron`] | the work of every minute |
 //! | [`cors`] | cross-origin requests, and the headers of every answer |
 //! | [`settings`] | the operator's secrets and variables |
 //! | [`clock`] | the only place that asks for the time |
 //! | [`random`] | the only place that asks for randomness |
-//! | [`log`] | one JSON line per request and per push |
+//! | [`log`] | one JSON line per request, per push, per fault, and for other work of a mailbox |
 
 pub mod answer;
 pub mod auth;
@@ -88,10 +88,10 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
     let request_id = random::request_id();
     let method = request.inner().method();
     let url = request.inner().url();
-    let settings = settings::get(&env).ok();
-    // CORS is off unless an origin is allowed: skip the Origin header.
-    let cross = settings.filter(|settings| !settings.allowed_origins.is_empty());
-    let origin = match &cross {
+    // CORS is off unless an origin is allowed: skip the Origin header. Settings that cannot
+    // be read are reported by `serve`.
+    let cors_settings = settings::get(&env).ok().filter(|all| !all.allowed_origins.is_empty());
+    let origin = match &cors_settings {
         Some(_) => request.headers().get("origin")?,
         None => None,
     };
@@ -111,7 +111,7 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
         cors::data_only(headers)?;
     }
     cors::secure(headers, &url)?;
-    if let Some(settings) = &cross {
+    if let Some(settings) = &cors_settings {
         cors::cross(headers, origin.as_deref(), &settings.allowed_origins, method == "OPTIONS")?;
     }
     log::answered(&log::Answered {

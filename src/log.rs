@@ -1,4 +1,5 @@
-//! Structured logs: one JSON line per request, one per push attempt.
+//! Structured logs: one JSON line per request, per push attempt, per fault, and for other
+//! work that a mailbox does on its own.
 //!
 //! No line has a token, a secret or a message's body. Queries are left out, too: a
 //! careless client may have put a token there.

@@ -21,7 +21,8 @@ use worker::{Headers, Response};
 /// The longest time that the answer of an empty list is held, in seconds.
 const WAIT_MAX: u32 = 25;
 
-/// The fields of a message's wire form that its sender decides.
+/// The fields of a message's wire form that are known before the mailbox: the sender's, and
+/// the owner and the repo that the coordinator verified.
 #[derive(Serialize)]
 struct SentFields<'a> {
     from: &'a Sender,

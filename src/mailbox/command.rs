@@ -99,7 +99,8 @@ impl Command {
 pub struct StoreMessage {
     /// The sending agent, which gets a notice of a failure; none for people and notices.
     pub sender: Option<SendingAgent>,
-    /// The idempotency key's scope and the content it was used for, hashed.
+    /// The idempotency key's scope and the content it was used for. Both are hashed for a
+    /// client's key; `notice|…` and `worker|…` are our own and plain.
     pub key: Option<(String, String)>,
     /// Seconds it may be pending; 7 days if absent.
     pub ttl_secs: Option<i64>,

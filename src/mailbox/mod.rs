@@ -29,13 +29,14 @@
 //! | seen, reported separately | 1 | 1 | 0 | 1, repeated 0 |
 //! | presence, after a poll or a report | 0 | 0 | 1 after the object is loaded, then 1 in 60 s | 0, and in D1 1 in 60 s |
 //! | alarm | 0 | 1 when it fires | 0 | 1, at most once in 5 s |
-//! | purge, once per hour | 0 | 0 | 0 | those that are deleted |
+//! | purge, once per hour | 0 | 0 | 0 | 1 for a deleted message (3 with a key) |
 //! | a token that the isolate does not know | 0 | 0 | 2 in 60 s, one of them after the answer | 0 |
 //! | a sender that the isolate does not know | 0 | 0 | 1 in 60 s | 0 |
 //! | a stream's token, before an offer | 0 | 0 | 1 in 60 s | 0 |
 //!
-//! In all a message costs 4 rows with a key, 3 without, and one more if *seen* is reported
-//! separately.
+//! In all, beside the alarm, a message costs 6 rows with a key: message and key stored, the
+//! mark or the report, its outcome kept with the key, message and key deleted. Without a
+//! key it costs 3: stored, marked, deleted. Each further report (*acked*, *seen*) is one more.
 //!
 //! A send copies the body three times: into the Worker, into the object, into
 //! SQLite. Lists and pushes leave SQLite as the JSON that goes on the wire.

@@ -3,9 +3,10 @@
 //! *In scope:* the order in which things happen. *Out of scope:* decisions
 //! (core), statements (`sql`).
 //!
-//! A command runs in one turn, so it is atomic. A *turn* is a synchronous stretch without
-//! an `await`: the runtime makes its writes one transaction. Only a held list, a test of
-//! an endpoint and a run (`pump`) await. Nothing borrows the mailbox across an `await`.
+//! A *turn* is a synchronous stretch without an `await`: the runtime makes its writes one
+//! transaction. A command runs in one turn, except a held list and a test of an endpoint.
+//! A stream's frame may await D1 first (is its token still valid?), and a run (`pump`)
+//! awaits each of its steps. Nothing borrows the mailbox across an `await`.
 
 use super::Refused;
 use super::command::{Answer, Command, NEXT, OPEN_STREAM, ROWS, SPAWNS};
@@ -241,8 +242,8 @@ impl Inner {
         self.execute(writes)
     }
 
-    /// Executes writes, all in this turn: one atomic change. If one fails, memory differs
-    /// from storage, so it is discarded.
+    /// Executes writes, all in this turn. If one fails, the earlier ones stay: core orders
+    /// them so that any prefix is safe. Memory then differs from storage, so it is discarded.
     pub(super) fn execute(&self, writes: Vec<Write>) -> Result<(), Refused> {
         self.execute_from(writes, None)
     }

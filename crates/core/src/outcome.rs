@@ -62,7 +62,8 @@ pub enum Outcome {
     },
     /// 400, 413, 415, 422: the endpoint will never accept this message.
     Rejected(ErrorClass),
-    /// 410: nothing is pushed there until the endpoint is set again.
+    /// 410: nothing is pushed there until the endpoint is set again, or a test of it
+    /// succeeds.
     Gone(ErrorClass),
     /// Everything else, 3xx and no answer included: try again.
     Retry {

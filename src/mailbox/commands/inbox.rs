@@ -17,8 +17,8 @@ use std::time::Duration;
 use worker::Delay;
 
 impl Inner {
-    /// Stores a message. `fields` are the wire fields that the sender decides, without
-    /// braces.
+    /// Stores a message. `fields` are the wire fields that are known before the mailbox,
+    /// without braces.
     pub(in crate::mailbox) fn send(
         &self,
         send: StoreMessage,

@@ -18,7 +18,7 @@
 //! | `delivered_at`, `seen_at`, `acked_at`, `failed_at` | RFC 3339, as on the wire |
 //! | `failure_reason` | as on the wire |
 //! | `sender`, `sender_owner` | the agent to notify, as JSON; its owner, who may read the receipt |
-//! | `key` | the scope of its idempotency key, hashed |
+//! | `key` | the scope of its idempotency key: hashed for a client's, plain for our own (`notice\|…`, `worker\|…`, `spawn\|…`) |
 //! | `push_id` | the id of its pushes, if it is not the message's |
 //! | `head` | the wire form up to the fields that change, without the last brace |
 

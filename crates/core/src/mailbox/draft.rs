@@ -13,7 +13,7 @@ pub struct Draft {
     pub ttl_secs: Option<i64>,
     /// The agent to notify if it fails; none for people and for notices.
     pub sender: Option<SenderRef>,
-    /// The idempotency key and the content it was used for, both hashed.
+    /// The idempotency key and the content it was used for.
     pub key: Option<Key>,
     /// The id of its pushes; absent: its own id.
     pub push_id: Option<String>,
@@ -32,7 +32,8 @@ pub struct SenderRef {
     pub id: AgentId,
 }
 
-/// A hashed idempotency key with the hash of what it was used for.
+/// An idempotency key and the content it was used for. Both are hashed for a client's key;
+/// those of notices (`notice|…`, `worker|…`) and requests (`spawn|…`) are our own and plain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
     /// Caller, `from` and key.

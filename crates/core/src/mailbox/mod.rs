@@ -24,7 +24,7 @@
 //! | type | where | what it is |
 //! |---|---|---|
 //! | `NewMessage` | protocol | the body of the request |
-//! | `SentFields` | coordinator, `handlers` | the wire fields that the sender decides; they are not parsed again |
+//! | `SentFields` | coordinator, `handlers` | the wire fields that are known before the mailbox; they are not parsed again |
 //! | `StoreMessage` | coordinator, `mailbox/command` | the command from Worker to object; the wire fields follow it |
 //! | [`Draft`] | `draft` | the facts that decide whether and how it is stored |
 //! | [`Accepted`] | `draft` | its id and limit, once it is accepted |
