@@ -59,7 +59,7 @@ async fn close_left_open(env: &Env) -> Result<(), ApiError> {
 async fn close(env: &Env, db: &Db, tombstone: &Row) -> Result<(), ApiError> {
     let agent = &tombstone.agent;
     let door = Door::of(env, &agent.repo, &agent.name)?;
-    match door.command(&Command::close(tombstone), "").await {
+    match door.execute(&Command::close(tombstone), "").await {
         // A newer incarnation has the mailbox: this one is closed.
         Ok(()) | Err(Refused::Stale) => {
             agents::mark_closed(db, &agent.repo, &agent.name, tombstone.version).await

@@ -4,7 +4,7 @@ use crate::context::{self, Context};
 use crate::error::ApiError;
 use crate::mailbox::Command;
 use crate::mailbox::command::Configured;
-use crate::mailbox::door::{self, ask};
+use crate::mailbox::door::{self, send_command};
 use multiclaude_hybrid_core::endpoint::{self, EndpointError, ParsedUrl, Rules};
 use multiclaude_hybrid_core::mailbox::{ConfigureRequest, Kind};
 use multiclaude_hybrid_core::registry::Row;
@@ -77,7 +77,7 @@ pub async fn configure(
         secret: secret.map(Secret::reveal),
         rotate: asked.rotate,
     };
-    let response = ask(context, &agent.repo, &agent.name, &command, "").await?;
+    let response = send_command(context, &agent.repo, &agent.name, &command, "").await?;
     let configured: Configured = door::json(response).await?;
     Ok(configured.webhook_secret)
 }

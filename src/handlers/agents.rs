@@ -7,8 +7,8 @@ use crate::context::Context;
 use crate::endpoint::{Asked, check_endpoint, configure};
 use crate::error::ApiError;
 use crate::extract::{Incarnation, Json, JsonList};
-use crate::mailbox::command::WaitingCount;
-use crate::mailbox::door::{self, ask, mailbox_name};
+use crate::mailbox::command::PendingCount;
+use crate::mailbox::door::{self, mailbox_name, send_command};
 use crate::mailbox::{Command, Refused};
 use crate::optimistic::until_written;
 use crate::query::Query;
@@ -96,8 +96,8 @@ pub async fn get(
     incarnation: Incarnation,
 ) -> Handled {
     let mut row = with_presence(living(&context, &caller, &name, &incarnation).await?, &context);
-    let response = ask(&context, &caller.repo, &name, &Command::Waiting, "").await?;
-    row.agent.waiting = Some(door::json::<WaitingCount>(response).await?.waiting);
+    let response = send_command(&context, &caller.repo, &name, &Command::CountPending, "").await?;
+    row.agent.waiting = Some(door::json::<PendingCount>(response).await?.pending);
     json(200, &row.agent)
 }
 
@@ -228,7 +228,7 @@ pub async fn delete(
 async fn close(context: &Context, tombstone: &Row) -> Result<(), ApiError> {
     let agent = &tombstone.agent;
     let command = Command::close(tombstone);
-    match ask(context, &agent.repo, &agent.name, &command, "").await {
+    match send_command(context, &agent.repo, &agent.name, &command, "").await {
         Ok(_) => {}
         // A newer incarnation has the mailbox already: this one is closed.
         Err(error) if error.code == ErrorCode::Conflict => {}

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::endpoint::{Asked, configure};
 use crate::error::ApiError;
 use crate::extract::Incarnation;
-use crate::mailbox::door::{self, ask};
+use crate::mailbox::door::{self, send_command};
 use crate::mailbox::{Command, Refused};
 use crate::optimistic::until_written;
 use crate::store::agents as store;
@@ -52,6 +52,7 @@ pub async fn test(
 ) -> Handled {
     let row = agents::living(&context, &caller, &name, &incarnation).await?;
     caller.manages(&row.agent.owner)?;
-    let mut response = ask(&context, &caller.repo, &name, &Command::TestEndpoint, "").await?;
+    let mut response =
+        send_command(&context, &caller.repo, &name, &Command::TestEndpoint, "").await?;
     text(200, door::text(&mut response).await?)
 }

@@ -9,7 +9,7 @@ use crate::extract::{Incarnation, Json};
 use crate::idempotency::{self, IdempotencyKey};
 use crate::mailbox::Command;
 use crate::mailbox::command::{List, NEXT, SendingAgent, StoreMessage, wire_fields};
-use crate::mailbox::door::ask;
+use crate::mailbox::door::send_command;
 use crate::query::{Query, digits};
 use multiclaude_hybrid_protocol::message::{MessageStatus, NewMessage, Report, Sender};
 use multiclaude_hybrid_protocol::metadata::Metadata;
@@ -70,7 +70,7 @@ pub async fn send(
         ttl_secs: message.ttl_seconds,
         notice_for: None,
     });
-    forward_body(ask(&context, &caller.repo, &message.to, &command, &fields).await?)
+    forward_body(send_command(&context, &caller.repo, &message.to, &command, &fields).await?)
 }
 
 /// 403 unless the caller may send as `from`. Returns the agent to notify of a failure.
@@ -120,7 +120,7 @@ pub async fn list(
         limit: query.limit()?,
         wait_ms: u64::from(wait(&context, &query)?) * context.settings.timing.second.unsigned_abs(),
     });
-    let response = ask(&context, &caller.repo, &name, &command, "").await?;
+    let response = send_command(&context, &caller.repo, &name, &command, "").await?;
     let next = response.headers().get(NEXT)?;
     let mut response = forward_body(response)?;
     if let Some(next) = next {
@@ -157,7 +157,7 @@ fn wait(context: &Context, query: &Query) -> Result<u32, ApiError> {
 pub async fn receipt(context: Context, caller: RepoCaller, id: MessageId) -> Handled {
     let command =
         Command::Receipt { caller: caller.principal().clone(), seq: id.seq(), uuid: id.uuid_hex() };
-    forward_body(ask(&context, &caller.repo, id.agent(), &command, "").await?)
+    forward_body(send_command(&context, &caller.repo, id.agent(), &command, "").await?)
 }
 
 /// `PATCH …/messages/{id}`: reports that a message was delivered, seen or acknowledged.
@@ -175,5 +175,5 @@ pub async fn report(
         uuid: id.uuid_hex(),
         report,
     };
-    forward_body(ask(&context, &caller.repo, id.agent(), &command, "").await?)
+    forward_body(send_command(&context, &caller.repo, id.agent(), &command, "").await?)
 }

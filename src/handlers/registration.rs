@@ -7,8 +7,8 @@ use crate::context::Context;
 use crate::endpoint::{Asked, check_endpoint, configure};
 use crate::error::ApiError;
 use crate::extract::Json;
-use crate::mailbox::command::HeldAnswer;
-use crate::mailbox::door::{self, ask, mailbox_name};
+use crate::mailbox::command::HolderPresence;
+use crate::mailbox::door::{self, mailbox_name, send_command};
 use crate::mailbox::{Command, Refused};
 use crate::optimistic::until_written;
 use crate::store::agents as store;
@@ -87,7 +87,7 @@ async fn registered(
         let is_another = |old: &&Row| old.deleted_at.is_none() && old.agent.id != row.agent.id;
         let replaced = found.as_ref().filter(is_another);
         if let Some(old) = replaced
-            && is_held(context, old).await?
+            && holder_is_present(context, old).await?
         {
             return Err(taken(found.as_ref(), context, true));
         }
@@ -114,18 +114,18 @@ fn detail(row: &Row, replaced: Option<&Row>) -> String {
 }
 
 /// Does the mailbox know that the holder is there? The registry may show it late.
-async fn is_held(context: &Context, row: &Row) -> Result<bool, ApiError> {
+async fn holder_is_present(context: &Context, row: &Row) -> Result<bool, ApiError> {
     let agent = &row.agent;
-    let command = Command::Held { agent_id: agent.id.clone() };
-    let response = ask(context, &agent.repo, &agent.name, &command, "").await?;
-    Ok(door::json::<HeldAnswer>(response).await?.held)
+    let command = Command::HolderIsPresent { agent_id: agent.id.clone() };
+    let response = send_command(context, &agent.repo, &agent.name, &command, "").await?;
+    Ok(door::json::<HolderPresence>(response).await?.is_present)
 }
 
-fn taken(found: Option<&Row>, context: &Context, is_held: bool) -> ApiError {
+fn taken(found: Option<&Row>, context: &Context, holder_is_present: bool) -> ApiError {
     let Some(row) = found else { return Refused::Stale.into() };
     let agent = &with_presence(row.clone(), context).agent;
     let from = agent.instance.as_ref().map_or(String::new(), |at| format!(" from instance {at}"));
-    let there = if is_held {
+    let there = if holder_is_present {
         " Its holder is still connected or was active within the last three minutes."
     } else {
         ""

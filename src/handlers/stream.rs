@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::error::ApiError;
 use crate::extract::Incarnation;
 use crate::mailbox::command::OpenStream;
-use crate::mailbox::door::ask_for_stream;
+use crate::mailbox::door::open_stream;
 use multiclaude_hybrid_protocol::{AgentName, ErrorCode};
 use worker::Response;
 
@@ -26,13 +26,13 @@ pub async fn open(
              agent's messages can wait for the next one (wait=25).",
         ));
     }
-    let ask = OpenStream {
+    let client = OpenStream {
         caller: caller.principal().clone(),
         agent_id,
         token_id: caller.caller().token_id.clone(),
         token_ends: caller.caller().expires_at,
     };
-    let response = ask_for_stream(&context, &caller.repo, &name, &ask).await?;
+    let response = open_stream(&context, &caller.repo, &name, &client).await?;
     let socket =
         response.websocket().ok_or_else(|| ApiError::internal("the mailbox opened no stream"))?;
     Ok(Response::from_websocket(socket)?)

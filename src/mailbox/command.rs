@@ -1,12 +1,13 @@
 //! The commands of a mailbox, and their answers. Both ends use these types.
 //!
 //! On the wire between Worker and object: the command as one line of JSON,
-//! then, for a message, its wire fields as a JSON fragment that neither side
+//! then, for a message, its wire fields as a piece of JSON that neither side
 //! parses again. The answer is the body for the client, or a [`Refused`] with
 //! status 409.
 //!
 //! While a new version is rolled out, a Worker may ask an object of another version:
-//! fields are only ever added, and a command that an object does not know is a fault.
+//! fields are only ever added, names stay the same (`rename`), and a command that an object
+//! does not know is a fault.
 
 use super::Refused;
 use multiclaude_hybrid_core::Ms;
@@ -75,9 +76,11 @@ pub enum Command {
         report: Report,
     },
     /// The number of pending messages.
-    Waiting,
+    #[serde(rename = "Waiting")]
+    CountPending,
     /// Is the holder of this incarnation there?
-    Held {
+    #[serde(rename = "Held")]
+    HolderIsPresent {
         agent_id: AgentId,
     },
     TestEndpoint,
@@ -148,17 +151,19 @@ pub struct Configured {
     pub webhook_secret: Option<String>,
 }
 
-/// The answer to `Held`.
+/// The answer to `HolderIsPresent`.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct HeldAnswer {
+pub struct HolderPresence {
     /// The incarnation has an open stream, or was active within 180 s.
-    pub held: bool,
+    #[serde(rename = "held")]
+    pub is_present: bool,
 }
 
-/// The answer to `Waiting`.
+/// The answer to `CountPending`.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct WaitingCount {
-    pub waiting: u64,
+pub struct PendingCount {
+    #[serde(rename = "waiting")]
+    pub pending: u64,
 }
 
 /// The answer to a command, inside the object.
@@ -189,4 +194,22 @@ pub fn wire_fields(fields: &impl Serialize) -> serde_json::Result<String> {
     text.pop();
     text.remove(0);
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use multiclaude_hybrid_protocol::Timestamp;
+    use serde_json::{json, to_value};
+
+    #[test]
+    fn commands_keep_their_names_between_two_versions() {
+        let agent_id = AgentId::new(Timestamp(0), [0; 10]);
+        assert_eq!(to_value(Command::CountPending).unwrap(), json!("Waiting"));
+        let held = json!({ "Held": { "agent_id": agent_id } });
+        assert_eq!(to_value(Command::HolderIsPresent { agent_id }).unwrap(), held);
+        assert_eq!(to_value(PendingCount { pending: 1 }).unwrap(), json!({ "waiting": 1 }));
+        let present = HolderPresence { is_present: true };
+        assert_eq!(to_value(present).unwrap(), json!({ "held": true }));
+    }
 }

@@ -33,8 +33,8 @@ impl Door {
     }
 
     /// Sends a command and discards the answer; a refusal is an error.
-    pub async fn command(&self, command: &Command, fragment: &str) -> Result<(), Refused> {
-        let mut response = self.send(command, fragment).await?;
+    pub async fn execute(&self, command: &Command, fields: &str) -> Result<(), Refused> {
+        let mut response = self.request(command, fields).await?;
         let text = response.text().await?;
         if response.status_code() == 409 { Err(Refused::read(&text)) } else { Ok(()) }
     }
@@ -59,18 +59,18 @@ impl Door {
             ttl_secs: None,
             notice_for: Some(to.id.clone()),
         });
-        match Self::of(env, repo, &to.name)?.command(&command, &fields).await {
+        match Self::of(env, repo, &to.name)?.execute(&command, &fields).await {
             Err(Refused::AgentNotFound | Refused::Superseded) => Ok(()),
             stored => stored,
         }
     }
 
     /// Sends a command; returns the object's response, unread.
-    pub async fn send(&self, command: &Command, fragment: &str) -> worker::Result<Response> {
+    pub async fn request(&self, command: &Command, fields: &str) -> worker::Result<Response> {
         let mut text = serde_json::to_string(command)?;
-        text.reserve(fragment.len() + 1);
+        text.reserve(fields.len() + 1);
         text.push('\n');
-        text.push_str(fragment);
+        text.push_str(fields);
         // The bare request of the runtime: the crate's own sets two dozen
         // properties of Cloudflare's edge on every one.
         let init = web_sys::RequestInit::new();
@@ -80,10 +80,10 @@ impl Door {
     }
 
     /// Opens a stream; returns the object's response, with its WebSocket.
-    pub async fn open_stream(&self, ask: &OpenStream) -> worker::Result<Response> {
+    pub async fn open_stream(&self, client: &OpenStream) -> worker::Result<Response> {
         let headers = Headers::new();
         headers.set("upgrade", "websocket")?;
-        headers.set(OPEN_STREAM, &serde_json::to_string(ask)?)?;
+        headers.set(OPEN_STREAM, &serde_json::to_string(client)?)?;
         let init = web_sys::RequestInit::new();
         init.set_headers(&headers.0);
         self.fetch(&init).await
@@ -99,24 +99,24 @@ impl Door {
 /// Sends a command to the mailbox of `agent`: one object request.
 ///
 /// The response has the body for the client, unread, and status 200 or 201.
-pub async fn ask(
+pub async fn send_command(
     context: &Context,
     repo: &Repo,
     agent: &AgentName,
     command: &Command,
-    fragment: &str,
+    fields: &str,
 ) -> Result<Response, ApiError> {
-    call(context, repo, agent, async |door| door.send(command, fragment).await).await
+    call(context, repo, agent, async |door| door.request(command, fields).await).await
 }
 
 /// The same for a stream: the response has the client's end of it.
-pub async fn ask_for_stream(
+pub async fn open_stream(
     context: &Context,
     repo: &Repo,
     agent: &AgentName,
-    ask: &OpenStream,
+    client: &OpenStream,
 ) -> Result<Response, ApiError> {
-    call(context, repo, agent, async |door| door.open_stream(ask).await).await
+    call(context, repo, agent, async |door| door.open_stream(client).await).await
 }
 
 /// Calls a mailbox, and notes what the answer cost; a refusal becomes an error.
@@ -124,9 +124,9 @@ async fn call(
     context: &Context,
     repo: &Repo,
     agent: &AgentName,
-    send: impl AsyncFnOnce(Door) -> worker::Result<Response>,
+    request: impl AsyncFnOnce(Door) -> worker::Result<Response>,
 ) -> Result<Response, ApiError> {
-    let called = async { send(Door::of(&context.env, repo, agent)?).await };
+    let called = async { request(Door::of(&context.env, repo, agent)?).await };
     let response = called.await.map_err(|cause| ApiError::unavailable("The mailbox", cause));
     let mut response = response?;
     let rows = response.headers().get(ROWS)?.and_then(|rows| rows.parse().ok());

@@ -28,11 +28,11 @@ use worker::{
 /// The object that Workers see.
 #[durable_object]
 pub struct Mailbox {
-    inner: Rc<Inner>,
+    object: Rc<MailboxObject>,
 }
 
 /// The object's state in memory. All of it can be lost at any moment.
-pub struct Inner {
+pub struct MailboxObject {
     pub(super) state: State,
     pub(super) env: Env,
     pub(super) sql: Sql,
@@ -65,7 +65,7 @@ impl DurableObject for Mailbox {
     fn new(state: State, env: Env) -> Self {
         let name = state.id().name().unwrap_or_default();
         Self {
-            inner: Rc::new(Inner {
+            object: Rc::new(MailboxObject {
                 sql: Sql::new(state.storage().sql()),
                 state,
                 env,
@@ -81,16 +81,16 @@ impl DurableObject for Mailbox {
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
-        if let Some(ask) = request.headers().get(OPEN_STREAM)? {
-            return match self.inner.stream(&ask) {
+        if let Some(text) = request.headers().get(OPEN_STREAM)? {
+            return match self.object.execute_open_stream(&text) {
                 Ok(response) => Ok(response),
                 Err(refused) => refuse(&refused, Headers::new()),
             };
         }
         let text = request.text().await?;
-        let answer = self.inner.answer(&text).await;
+        let answer = self.object.execute_command(&text).await;
         let headers = Headers::new();
-        let rows = self.inner.sql.take_rows();
+        let rows = self.object.sql.take_rows();
         if rows > 0 {
             headers.set(ROWS, &rows.to_string())?;
         }
@@ -115,11 +115,11 @@ impl DurableObject for Mailbox {
             WebSocketIncomingMessage::String(text) => Some(text.as_str()),
             WebSocketIncomingMessage::Binary(_) => None,
         };
-        let result = match self.inner.load() {
-            Ok(_) => self.inner.frame(&socket, text).await,
+        let result = match self.object.load() {
+            Ok(_) => self.object.frame(&socket, text).await,
             Err(refused) => Err(refused),
         };
-        self.inner.log_fault("frame", result);
+        self.object.log_fault("frame", result);
         Ok(())
     }
 
@@ -133,23 +133,23 @@ impl DurableObject for Mailbox {
         // This side finishes the handshake; codes that mean "no code" must not be sent.
         let code = u16::try_from(code).ok().filter(|code| !matches!(code, 1005 | 1006 | 1015));
         let _ = socket.close(Some(code.unwrap_or(1000)), Some(reason));
-        let result = self.inner.load().and_then(|_| self.inner.stream_closed(&socket));
-        self.inner.log_fault("close", result);
+        let result = self.object.load().and_then(|_| self.object.stream_closed(&socket));
+        self.object.log_fault("close", result);
         Ok(())
     }
 
     async fn websocket_error(&self, socket: WebSocket, error: Error) -> worker::Result<()> {
-        self.inner.log_fault("websocket", Err(Refused::broken(error)));
-        let result = self.inner.load().and_then(|_| self.inner.stream_closed(&socket));
-        self.inner.log_fault("close", result);
+        self.object.log_fault("websocket", Err(Refused::broken(error)));
+        let result = self.object.load().and_then(|_| self.object.stream_closed(&socket));
+        self.object.log_fault("close", result);
         Ok(())
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
         // Return an error only if no alarm can be set. The runtime then retries, a few times.
-        if let Err(refused) = self.inner.wake().await {
-            self.inner.log_fault("alarm", Err(refused));
-            let later = self.inner.wake_later().await;
+        if let Err(refused) = self.object.wake().await {
+            self.object.log_fault("alarm", Err(refused));
+            let later = self.object.wake_later().await;
             later.map_err(|refused| Error::RustError(refused.to_string()))?;
         }
         Response::empty()
@@ -161,30 +161,30 @@ fn refuse(refused: &Refused, headers: Headers) -> worker::Result<Response> {
     Ok(Response::from_bytes(body)?.with_headers(headers).with_status(409))
 }
 
-impl Inner {
-    fn stream(self: &Rc<Self>, ask: &str) -> Result<Response, Refused> {
+impl MailboxObject {
+    fn execute_open_stream(self: &Rc<Self>, text: &str) -> Result<Response, Refused> {
         self.load()?;
-        self.open_stream(serde_json::from_str(ask)?)
+        self.open_stream(serde_json::from_str(text)?)
     }
 
-    async fn answer(self: &Rc<Self>, text: &str) -> Result<Answer, Refused> {
+    async fn execute_command(self: &Rc<Self>, text: &str) -> Result<Answer, Refused> {
         let settings = self.settings()?;
-        let (command, fragment) = text.split_once('\n').unwrap_or((text, ""));
+        let (command, fields) = text.split_once('\n').unwrap_or((text, ""));
         let command = serde_json::from_str(command)?;
         if self.load()? {
             // Do the work that was interrupted.
-            self.follow(Event::Handled)?;
+            self.follow(Event::Changed)?;
         }
         let answer = match command {
-            Command::Send(send) => self.send(send, fragment),
-            Command::Request { push_id } => self.request(push_id, fragment),
+            Command::Send(send) => self.send(send, fields),
+            Command::Request { push_id } => self.request(push_id, fields),
             Command::List(list) => return self.list(list).await,
             Command::Receipt { caller, seq, uuid } => return self.receipt(&caller, seq, &uuid),
             Command::Report { caller, agent_id, seq, uuid, report } => {
                 self.report(&caller, agent_id.as_ref(), seq, &uuid, report)
             }
-            Command::Waiting => return self.waiting(),
-            Command::Held { agent_id } => return self.held(&agent_id),
+            Command::CountPending => return self.count_pending(),
+            Command::HolderIsPresent { agent_id } => return self.holder_is_present(&agent_id),
             Command::Configure { request, secret, rotate } => {
                 self.configure(request, secret.as_deref(), rotate, &settings)
             }
@@ -194,7 +194,7 @@ impl Inner {
         // After a failed write there is no memory, and `answer` is the cause.
         if self.is_loaded() {
             let stored = answer.as_ref().is_ok_and(|answer| answer.status == 201);
-            self.changed(if stored { Event::Stored } else { Event::Handled })?;
+            self.changed(if stored { Event::Stored } else { Event::Changed })?;
         }
         answer
     }
@@ -213,7 +213,7 @@ impl Inner {
         let snapshot = if exists { self.sql.snapshot()? } else { Snapshot::default() };
         let (core, writes) = Core::load(snapshot, timing, clock::now());
         self.core.replace(Some(core));
-        self.execute(writes)?;
+        self.apply_writes(writes)?;
         self.find_stream()?;
         Ok(true)
     }
@@ -239,17 +239,17 @@ impl Inner {
         decide: impl FnOnce(&mut Core) -> Vec<Write>,
     ) -> Result<(), Refused> {
         let writes = self.with(decide)?;
-        self.execute(writes)
+        self.apply_writes(writes)
     }
 
     /// Executes writes, all in this turn. If one fails, the earlier ones stay: core orders
     /// them so that any prefix is safe. Memory then differs from storage, so it is discarded.
-    pub(super) fn execute(&self, writes: Vec<Write>) -> Result<(), Refused> {
-        self.execute_from(writes, None)
+    pub(super) fn apply_writes(&self, writes: Vec<Write>) -> Result<(), Refused> {
+        self.apply_writes_from(writes, None)
     }
 
     /// The same, for a message sent by an agent of `sender_owner`.
-    pub(super) fn execute_from(
+    pub(super) fn apply_writes_from(
         &self,
         writes: Vec<Write>,
         sender_owner: Option<&str>,
@@ -289,7 +289,7 @@ impl Inner {
     }
 
     /// Returns a receiver that resolves when something is stored or changed.
-    pub(super) fn hold(&self) -> oneshot::Receiver<()> {
+    pub(super) fn wait_for_change(&self) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
         let mut waiters = self.waiters.borrow_mut();
         waiters.retain(|sender| !sender.is_canceled());

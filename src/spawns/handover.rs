@@ -57,7 +57,7 @@ async fn configure(env: &Env, db: &Db, repo: &Repo) -> Result<(), ApiError> {
         secret: secret.as_ref().map(Secret::reveal),
         rotate: false,
     };
-    match Door::of_spawns(env, repo)?.command(&command, "").await {
+    match Door::of_spawns(env, repo)?.execute(&command, "").await {
         Ok(()) | Err(Refused::Stale) => configs::confirmed(db, repo, stored.version).await,
         Err(refused) => Err(refused.into()),
     }
@@ -66,5 +66,5 @@ async fn configure(env: &Env, db: &Db, repo: &Repo) -> Result<(), ApiError> {
 async fn hand_over(env: &Env, row: &Row) -> Result<(), Refused> {
     let command = Command::Request { push_id: row.push_id().to_string() };
     let fields = row.wire.strip_prefix('{').and_then(|wire| wire.strip_suffix('}'));
-    Door::of_spawns(env, &row.repo)?.command(&command, fields.unwrap_or_default()).await
+    Door::of_spawns(env, &row.repo)?.execute(&command, fields.unwrap_or_default()).await
 }

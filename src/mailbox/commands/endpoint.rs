@@ -3,7 +3,7 @@
 use crate::delivery::{self, Post};
 use crate::mailbox::Refused;
 use crate::mailbox::command::{Answer, Configured};
-use crate::mailbox::object::Inner;
+use crate::mailbox::object::MailboxObject;
 use crate::settings::Settings;
 use crate::vault::Vault;
 use crate::{clock, log, random};
@@ -16,7 +16,7 @@ use multiclaude_hybrid_protocol::webhook::Secret;
 use multiclaude_hybrid_protocol::{AgentId, Owner, Timestamp};
 use std::rc::Rc;
 
-impl Inner {
+impl MailboxObject {
     /// Puts a configuration in force, with the given secret or, if one is needed or
     /// asked for, a generated one, which the answer shows.
     pub(in crate::mailbox) fn configure(
@@ -48,7 +48,7 @@ impl Inner {
     }
 
     fn put_in_force(&self, writes: Vec<Write>) -> Result<(), Refused> {
-        self.execute(writes)?;
+        self.apply_writes(writes)?;
         self.end_foreign_stream()
     }
 
@@ -126,7 +126,7 @@ impl Inner {
         if error.is_none() {
             self.write(|core| core.endpoint_works(version))?;
         }
-        self.changed(Event::Handled)?;
+        self.changed(Event::Changed)?;
         log::pushed(&self.name, &id, 1, error.as_deref().unwrap_or("delivered"), ms, 0);
         let (ok, status) = (error.is_none(), outcome.status());
         Answer::json(&EndpointTest { ok, status, duration_ms: ms, error })

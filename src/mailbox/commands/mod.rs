@@ -1,4 +1,4 @@
 //! Executes commands.
 
 mod endpoint;
-mod inbox;
+mod messages;

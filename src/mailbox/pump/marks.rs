@@ -5,7 +5,7 @@
 
 use crate::log;
 use crate::mailbox::Refused;
-use crate::mailbox::object::Inner;
+use crate::mailbox::object::MailboxObject;
 use multiclaude_hybrid_core::mailbox::Mailbox as Core;
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use worker::Delay;
 /// The longest wait of a mark.
 const MARK_DELAY: Duration = Duration::from_millis(250);
 
-impl Inner {
+impl MailboxObject {
     /// Writes the marks that wait.
     pub(in crate::mailbox) fn flush(&self) -> Result<(), Refused> {
         self.write(Core::take_unsaved)
@@ -28,11 +28,11 @@ impl Inner {
             return;
         }
         self.flush_is_timed.set(true);
-        let inner = Rc::clone(self);
+        let object = Rc::clone(self);
         self.state.wait_until(async move {
             Delay::from(MARK_DELAY).await;
-            inner.flush_is_timed.set(false);
-            inner.flush_timed();
+            object.flush_is_timed.set(false);
+            object.flush_timed();
         });
     }
 

@@ -11,7 +11,7 @@ mod push;
 mod report;
 
 use super::Refused;
-use super::object::Inner;
+use super::object::MailboxObject;
 use crate::{clock, log};
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::mailbox::{Actions, Alarm, Event, Needs, Next, Run};
@@ -27,15 +27,15 @@ const STEPS_MAX: u32 = 200;
 /// Attempts to set the alarm again, one second apart.
 const SET_TRIES: u32 = 10;
 
-impl Inner {
+impl MailboxObject {
     /// Acts on an event: begins a run, sets the alarm.
     pub(super) fn follow(self: &Rc<Self>, event: Event) -> Result<(), Refused> {
         let Actions { alarm, run } = self.decide(event);
         if let Some(run) = run {
-            let inner = Rc::clone(self);
+            let object = Rc::clone(self);
             self.state.wait_until(async move {
-                let result = inner.run(run).await;
-                inner.log_fault("run", result);
+                let result = object.run(run).await;
+                object.log_fault("run", result);
             });
         }
         self.change_alarm(alarm)

@@ -2,7 +2,7 @@
 
 use crate::delivery::{self, Post};
 use crate::mailbox::Refused;
-use crate::mailbox::object::{Fresh, Inner};
+use crate::mailbox::object::{Fresh, MailboxObject};
 use crate::mailbox::sql::wire_form;
 use crate::settings::Settings;
 use crate::store::Db;
@@ -16,7 +16,7 @@ use multiclaude_hybrid_protocol::message::FailureReason;
 use multiclaude_hybrid_protocol::push::{PushKind, envelope};
 use std::rc::Rc;
 
-impl Inner {
+impl MailboxObject {
     /// Pushes the oldest message, if it is due. A failure is stored now, a success with the
     /// next flush: within 250 ms, or before the next command.
     pub(super) async fn push(self: &Rc<Self>, settings: &Settings) -> Result<(), Refused> {
@@ -24,7 +24,7 @@ impl Inner {
         let fresh = self.fresh.take().filter(|fresh| fresh.seq == push.seq);
         let kind = self.with(|core| core.kind())?;
         let first_try = push.attempt == 1 && fresh.is_some();
-        let Some((id, data)) = self.outgoing(&push, kind, fresh)? else {
+        let Some((id, message)) = self.outgoing(&push, kind, fresh)? else {
             self.discard_memory();
             return Err(Refused::broken(format!("message {} is not stored", push.seq)));
         };
@@ -40,7 +40,7 @@ impl Inner {
         };
         let (outcome, ms) = match self.secrets(settings) {
             Ok(secrets) => {
-                let post = Post { url, id: id.clone(), body: body(kind, &data), secrets };
+                let post = Post { url, id: id.clone(), body: body(kind, &message), secrets };
                 delivery::post(&post, &settings.timing).await
             }
             // No secret opens: back off as after any other failure.
@@ -51,7 +51,7 @@ impl Inner {
         };
         let now = clock::now();
         let finished = self.with(|core| core.finish_push(&push, outcome, random::unit(), now))?;
-        self.execute(finished.writes)?;
+        self.apply_writes(finished.writes)?;
         self.flush_soon();
         if let Some(seq) = finished.rejected {
             self.fail(&[seq], FailureReason::Rejected)?;
@@ -87,10 +87,10 @@ impl Inner {
     }
 }
 
-fn body(kind: Kind, data: &str) -> String {
+fn body(kind: Kind, message: &str) -> String {
     let kind = match kind {
         Kind::Agent => PushKind::MessageCreated,
         Kind::Spawns => PushKind::SpawnRequested,
     };
-    envelope(kind, Timestamp(clock::now()), data)
+    envelope(kind, Timestamp(clock::now()), message)
 }

@@ -2,7 +2,7 @@
 //! when its holder was last there.
 
 use crate::error::ApiError;
-use crate::mailbox::object::Inner;
+use crate::mailbox::object::MailboxObject;
 use crate::mailbox::{Door, Refused};
 use crate::settings::Settings;
 use crate::store::{Db, presence};
@@ -12,7 +12,7 @@ use multiclaude_hybrid_core::mailbox::{Batch, notice_text};
 use multiclaude_hybrid_protocol::agent::Delivery;
 use serde_json::json;
 
-impl Inner {
+impl MailboxObject {
     /// Sends a notice, unless its recipient is gone.
     pub(super) async fn send_notice(&self, batch: &Batch) -> Result<(), Refused> {
         let (repo, agent) = self.address()?;

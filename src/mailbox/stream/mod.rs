@@ -10,7 +10,7 @@ pub use socket::Live;
 
 use super::Refused;
 use super::command::OpenStream;
-use super::object::{Fresh, Inner};
+use super::object::{Fresh, MailboxObject};
 use super::sql::wire_form;
 use crate::error::ApiError;
 use crate::store::{Db, tokens};
@@ -29,10 +29,10 @@ const FRAME_MAX: usize = 1024;
 /// `WebSocket.OPEN`.
 const OPEN: u16 = 1;
 
-impl Inner {
+impl MailboxObject {
     /// Opens a stream for the current incarnation; it replaces an older one.
-    pub(super) fn open_stream(self: &Rc<Self>, ask: OpenStream) -> Result<Response, Refused> {
-        self.check_reader(&ask.caller, ask.agent_id.as_ref())?;
+    pub(super) fn open_stream(self: &Rc<Self>, client: OpenStream) -> Result<Response, Refused> {
+        self.check_reader(&client.caller, client.agent_id.as_ref())?;
         let agent = self.agent_id()?;
         let agent = agent.ok_or(Refused::AgentNotFound)?;
         let pair = WebSocketPair::new()?;
@@ -46,8 +46,8 @@ impl Inner {
             attachment: Attachment {
                 number: before.as_ref().map_or(now, |before| now.max(before.attachment.number + 1)),
                 agent,
-                token: ask.token_id,
-                token_ends: ask.token_ends,
+                token: client.token_id,
+                token_ends: client.token_ends,
                 checked_at: now,
                 offer: None,
             },
@@ -59,9 +59,9 @@ impl Inner {
         }
         self.live.replace(Some(live));
         self.with(|core| core.open_stream(None))?;
-        self.note_presence(&ask.caller)?;
+        self.note_presence(&client.caller)?;
         log::worked(&self.name, "stream_opened", 0);
-        self.changed(Event::Handled)?;
+        self.changed(Event::Changed)?;
         Ok(Response::from_websocket(pair.client)?)
     }
 
@@ -128,7 +128,7 @@ impl Inner {
         let Some((next, writes)) = self.with(|core| core.begin_offer(clock::now()))? else {
             return Ok(());
         };
-        self.execute(writes)?;
+        self.apply_writes(writes)?;
         match next {
             Offering::HangUp => self.end_stream(Ending::Unanswered),
             Offering::Send(offer) => self.send_offer(offer),
@@ -206,19 +206,19 @@ impl Inner {
         };
         if self.is_live(socket) && !self.token_holds().await? {
             self.end_stream(Ending::Unauthenticated)?;
-            return self.changed(Event::Handled);
+            return self.changed(Event::Changed);
         }
         if !self.is_live(socket) {
             end(socket, Ending::Replaced);
             return Ok(());
         }
         self.with(|core| core.note_presence(clock::now()))?;
-        if let Err(error) = self.answered(text) {
+        if let Err(error) = self.take_report(text) {
             // A client that has left needs no answer.
             let _ = socket.send_with_str(error.into_problem(&random::request_id())?);
         }
         self.flush_soon();
-        self.changed(Event::Handled)
+        self.changed(Event::Changed)
     }
 
     /// Is this the connection of the current stream?
@@ -229,7 +229,7 @@ impl Inner {
     }
 
     /// Applies `{"id", "status", "seen"}`, a report on a message.
-    fn answered(&self, text: &str) -> Result<(), ApiError> {
+    fn take_report(&self, text: &str) -> Result<(), ApiError> {
         let StreamReport { id, report } = Body::read(text.as_bytes())?;
         if *id.agent() != self.address()?.1 {
             let fault = FieldError::new("id", "must be the id of a message to this agent");
@@ -263,6 +263,6 @@ impl Inner {
             })?;
             log::worked(&self.name, "stream_closed", 0);
         }
-        self.changed(Event::Handled)
+        self.changed(Event::Changed)
     }
 }

@@ -1,7 +1,7 @@
 //! Messages are stored, and move forward by reports about them.
 
 use super::draft::{Accepted, Draft};
-use super::queue::Waiting;
+use super::queue::Pending;
 use super::refused::Refused;
 use super::standing::{Standing, transition};
 use super::state::Mailbox;
@@ -22,7 +22,7 @@ impl Mailbox {
         render: impl FnOnce(&Accepted) -> String,
     ) -> Result<(Accepted, Vec<Write>), Refused> {
         let generation = self.open().ok_or(Refused::AgentNotFound)?.version.generation;
-        if self.waiting.len() >= CAPACITY && !draft.is_notice {
+        if self.pending.len() >= CAPACITY && !draft.is_notice {
             return Err(Refused::MailboxFull);
         }
         let (last_ms, last_seq) = self.last.unwrap_or((0, 0));
@@ -50,7 +50,7 @@ impl Mailbox {
             head: render(&accepted),
         })));
         self.last = Some((ms, seq));
-        self.waiting.push(seq, Waiting { expires_at: accepted.expires_at, attempts: 0 });
+        self.pending.push(seq, Pending { expires_at: accepted.expires_at, attempts: 0 });
         Ok((accepted, writes))
     }
 
@@ -69,7 +69,7 @@ impl Mailbox {
         })?;
         let Some(next) = next else { return Ok(None) };
         self.drop_orphan(seq);
-        let attempts = self.waiting.remove(seq).map(|waiting| waiting.attempts);
+        let attempts = self.pending.remove(seq).map(|pending| pending.attempts);
         Ok(Some(Write::Advance(self.advance(seq, next, None, attempts, now))))
     }
 

@@ -101,7 +101,7 @@ impl Mailbox {
     fn end_incarnation(&mut self) {
         self.stream = None;
         self.forget_presence();
-        self.orphans.extend(self.waiting.drain());
+        self.orphans.extend(self.pending.drain());
     }
 
     pub(super) fn put_config(&mut self, config: Config) -> Vec<Write> {

@@ -12,7 +12,7 @@ pub const FAIL_BATCH: usize = 200;
 
 impl Mailbox {
     pub(super) fn mark_failed(&mut self, seq: u64, reason: FailureReason, now: Ms) -> Write {
-        let attempts = self.waiting.remove(seq).map(|waiting| waiting.attempts);
+        let attempts = self.pending.remove(seq).map(|pending| pending.attempts);
         self.drop_orphan(seq);
         Write::Advance(self.advance(seq, Standing::FAILED, Some(reason), attempts, now))
     }
@@ -34,7 +34,7 @@ impl Mailbox {
         if !orphans.is_empty() {
             return Some((FailureReason::AgentGone, orphans));
         }
-        let expired = landed(self.waiting.expired(now, FAIL_BATCH));
+        let expired = landed(self.pending.expired(now, FAIL_BATCH));
         (!expired.is_empty()).then_some((FailureReason::Expired, expired))
     }
 

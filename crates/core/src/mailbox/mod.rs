@@ -30,7 +30,7 @@
 //! | [`Accepted`] | `draft` | its id and limit, once it is accepted |
 //! | [`Insert`] | `write` | its row |
 //! | `Fresh` | coordinator, `mailbox/object` | the last stored one, kept in memory for its first push or offer |
-//! | [`Waiting`] | `queue` | a pending one in the index |
+//! | [`Pending`] | `queue` | a pending one in the index |
 //! | [`Push`], [`Offer`] | `transit` | in transit to an endpoint, or over a stream |
 //! | [`Stored`] | `write` | the fields that are needed to fail it |
 //! | `Message` | protocol | the wire form that clients read |
@@ -74,7 +74,7 @@ pub use next::Next;
 pub use notice::{Batch, NOTICE_BATCH, notice_text};
 pub use pump::{Actions, Alarm, Event, Needs, Pump, Run};
 pub use push::Finished;
-pub use queue::Waiting;
+pub use queue::Pending;
 pub use refused::Refused;
 pub use standing::{Standing, transition};
 pub use state::Mailbox;

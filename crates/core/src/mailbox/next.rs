@@ -73,7 +73,7 @@ impl Mailbox {
     pub(super) fn wake_at(&self, now: Ms) -> Option<Ms> {
         let may_fail = !self.outbox.is_full();
         let failing = (may_fail && !self.orphans.is_empty()).then_some(now);
-        let expiring = self.waiting.next_expiry().filter(|_| may_fail).map(|at| at.max(now));
+        let expiring = self.pending.next_expiry().filter(|_| may_fail).map(|at| at.max(now));
         let pushing = self.push_guard(now);
         let noting = self.outbox.due().map(|at| at.max(now));
         let reporting = self.report_due(now);

@@ -59,7 +59,7 @@ impl Mailbox {
 
     /// Does the holder have an open stream, or was it there within `unseen`? Then the name
     /// cannot be taken over.
-    pub fn is_held(&self, now: Ms) -> bool {
+    pub fn holder_is_present(&self, now: Ms) -> bool {
         let recent = |at: Ms| now.saturating_sub(at) < self.timing.unseen;
         self.open().is_some() && (self.stream.is_some() || self.presence.last.is_some_and(recent))
     }

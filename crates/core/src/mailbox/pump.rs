@@ -15,8 +15,8 @@ const ALARM_RETRY: Ms = 60_000;
 /// An event of the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// A command, a frame or the end of a stream was handled.
-    Handled,
+    /// Something may have changed: by a load, a command, a frame or the end of a stream.
+    Changed,
     /// The same, and a message was stored.
     Stored,
     /// The alarm went off, and is consumed.
@@ -110,7 +110,7 @@ impl Pump {
     /// The state after `event`, and its consequences for a mailbox with these needs.
     pub fn after(self, event: Event, needs: Needs, now: Ms, timing: &Timing) -> (Self, Actions) {
         match event {
-            Event::Handled | Event::Stored => {
+            Event::Changed | Event::Stored => {
                 self.after_command(event == Event::Stored, needs, now, timing)
             }
             Event::Alarm => self.after_alarm(needs, now + timing.push_guard),
@@ -216,7 +216,7 @@ mod tests {
         let (pump, first) = after(Pump::default(), Event::Stored, DUE);
         assert_eq!(first.run, Some(Run::Command));
         assert_eq!(first.alarm, Alarm::Set(NOW + GUARD));
-        let (pump, second) = after(pump, Event::Handled, DUE);
+        let (pump, second) = after(pump, Event::Changed, DUE);
         assert_eq!((second.run, second.alarm), (None, Alarm::Keep));
         assert_eq!(pump.begin(Run::Command), None);
     }
@@ -224,9 +224,9 @@ mod tests {
     #[test]
     fn a_command_moves_the_alarm_earlier_only() {
         let armed = Pump::default().with_alarm(Some(NOW + 100));
-        assert_eq!(after(armed, Event::Handled, wake(NOW + 200)).1.alarm, Alarm::Keep);
-        assert_eq!(after(armed, Event::Handled, IDLE).1.alarm, Alarm::Keep);
-        assert_eq!(after(armed, Event::Handled, wake(NOW + 50)).1.alarm, Alarm::Set(NOW + 50));
+        assert_eq!(after(armed, Event::Changed, wake(NOW + 200)).1.alarm, Alarm::Keep);
+        assert_eq!(after(armed, Event::Changed, IDLE).1.alarm, Alarm::Keep);
+        assert_eq!(after(armed, Event::Changed, wake(NOW + 50)).1.alarm, Alarm::Set(NOW + 50));
     }
 
     #[test]
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn an_alarm_during_a_run_begins_no_other_one() {
-        let (pump, _) = after(Pump::default(), Event::Handled, DUE);
+        let (pump, _) = after(Pump::default(), Event::Changed, DUE);
         let (pump, alarm) = after(pump, Event::Alarm, DUE);
         assert_eq!((alarm.run, alarm.alarm), (None, Alarm::Set(NOW + GUARD)));
         assert_eq!(after(pump, Event::RunFinished, IDLE).1.alarm, Alarm::Keep);
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_run_that_stopped_goes_on_at_once_and_failing_ones_wait_twice_as_long_each_time() {
-        let (running, _) = after(Pump::default(), Event::Handled, DUE);
+        let (running, _) = after(Pump::default(), Event::Changed, DUE);
         assert_eq!(after(running, Event::RunStopped, DUE).1.alarm, Alarm::Set(NOW));
         let armed = running.with_alarm(Some(NOW - 1));
         assert_eq!(armed.armed(), Some(NOW - 1));
@@ -289,7 +289,7 @@ mod tests {
         }
         waits.dedup();
         assert_eq!(waits, [5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000]);
-        let (running, _) = after(pump, Event::Handled, DUE);
+        let (running, _) = after(pump, Event::Changed, DUE);
         let (pump, _) = after(running, Event::RunFinished, IDLE);
         assert_eq!(pump.failures, 0);
     }

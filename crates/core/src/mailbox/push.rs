@@ -1,6 +1,6 @@
 //! Pushing: at most one in flight, always the oldest pending message.
 
-use super::queue::Waiting;
+use super::queue::Pending;
 use super::standing::{Standing, transition};
 use super::state::Mailbox;
 use super::transit::Push;
@@ -26,7 +26,7 @@ impl Mailbox {
         self.next_push(now).is_some()
     }
 
-    fn next_push(&self, now: Ms) -> Option<(Version, u64, Waiting)> {
+    fn next_push(&self, now: Ms) -> Option<(Version, u64, Pending)> {
         // An open stream takes the place of pushes.
         if self.in_flight.is_some() || self.stream.is_some() {
             return None;
@@ -38,15 +38,15 @@ impl Mailbox {
         }
         // An expired message must fail first; overtaking it would break FIFO if the clock
         // went back.
-        let (seq, waiting) = self.waiting.first().filter(|(_, first)| first.expires_at > now)?;
-        Some((config.version, seq, waiting))
+        let (seq, pending) = self.pending.first().filter(|(_, first)| first.expires_at > now)?;
+        Some((config.version, seq, pending))
     }
 
     /// Begins the next push, if one may go out now.
     pub fn begin_push(&mut self, now: Ms) -> Option<Push> {
-        let (version, seq, waiting) = self.next_push(now)?;
+        let (version, seq, pending) = self.next_push(now)?;
         self.pushes += 1;
-        let push = Push { seq, attempt: waiting.attempts + 1, version, number: self.pushes };
+        let push = Push { seq, attempt: pending.attempts + 1, version, number: self.pushes };
         self.in_flight = Some(push.clone());
         Some(push)
     }
@@ -77,9 +77,9 @@ impl Mailbox {
     /// The recipient has it, even if it was deregistered in the meantime. If a report has
     /// delivered it in the meantime, an answer of *acked* or *seen* still counts.
     fn mark_pushed(&mut self, push: &Push, report: Report, now: Ms) {
-        let waited = self.waiting.remove(push.seq).is_some() | self.drop_orphan(push.seq);
+        let was_pending = self.pending.remove(push.seq).is_some() | self.drop_orphan(push.seq);
         if let Ok(Some(next)) = transition(Standing::PENDING, report)
-            && (waited || next != Standing::DELIVERED)
+            && (was_pending || next != Standing::DELIVERED)
         {
             let mark = self.advance(push.seq, next, None, Some(push.attempt), now);
             self.unsaved.push(mark);
@@ -89,7 +89,7 @@ impl Mailbox {
     fn count_failure(&mut self, push: &Push, outcome: Outcome, class: ErrorClass) -> Finished {
         // The answer of an endpoint that was replaced in the meantime does not count.
         let current = self.open().is_some_and(|config| config.version == push.version);
-        let Some(attempts) = self.waiting.count_attempt(push.seq) else {
+        let Some(attempts) = self.pending.count_attempt(push.seq) else {
             return Finished::default();
         };
         Finished {
@@ -146,7 +146,7 @@ impl Mailbox {
             return self.stream_guard(now);
         }
         let endpoint = self.open()?.endpoint.as_ref().filter(|endpoint| !endpoint.gone)?;
-        self.waiting.first_seq()?;
+        self.pending.first_seq()?;
         let retry = endpoint.next_at.filter(|at| *at > now && self.in_flight.is_none());
         Some(retry.unwrap_or(now + self.timing.push_guard))
     }

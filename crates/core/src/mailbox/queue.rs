@@ -10,7 +10,7 @@ use std::collections::{BinaryHeap, VecDeque};
 
 /// The fields of a pending message that are known without reading its row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-pub struct Waiting {
+pub struct Pending {
     /// When it fails unless it is delivered before.
     pub expires_at: Ms,
     /// Pushes and offers that failed so far.
@@ -20,7 +20,7 @@ pub struct Waiting {
 /// Pending messages of the current incarnation.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    by_seq: VecDeque<(u64, Waiting)>,
+    by_seq: VecDeque<(u64, Pending)>,
     by_expiry: BinaryHeap<Reverse<(Ms, u64)>>,
 }
 
@@ -38,14 +38,14 @@ impl Queue {
     }
 
     /// Adds a message; its place is above all others.
-    pub(super) fn push(&mut self, seq: u64, waiting: Waiting) {
+    pub(super) fn push(&mut self, seq: u64, pending: Pending) {
         debug_assert!(self.by_seq.back().is_none_or(|(last, _)| *last < seq));
-        self.by_expiry.push(Reverse((waiting.expires_at, seq)));
-        self.by_seq.push_back((seq, waiting));
+        self.by_expiry.push(Reverse((pending.expires_at, seq)));
+        self.by_seq.push_back((seq, pending));
     }
 
-    pub(super) fn remove(&mut self, seq: u64) -> Option<Waiting> {
-        let (_, waiting) = self.by_seq.remove(self.find(seq)?)?;
+    pub(super) fn remove(&mut self, seq: u64) -> Option<Pending> {
+        let (_, pending) = self.by_seq.remove(self.find(seq)?)?;
         // Outdated entries at the top go, so that the heap stays in step.
         while let Some(Reverse((_, top))) = self.by_expiry.peek() {
             if self.contains(*top) {
@@ -53,22 +53,22 @@ impl Queue {
             }
             self.by_expiry.pop();
         }
-        Some(waiting)
+        Some(pending)
     }
 
     pub(super) fn first_seq(&self) -> Option<u64> {
         self.first().map(|(seq, _)| seq)
     }
 
-    pub(super) fn first(&self) -> Option<(u64, Waiting)> {
+    pub(super) fn first(&self) -> Option<(u64, Pending)> {
         self.by_seq.front().copied()
     }
 
     pub(super) fn count_attempt(&mut self, seq: u64) -> Option<u32> {
         let at = self.find(seq)?;
-        let (_, waiting) = self.by_seq.get_mut(at)?;
-        waiting.attempts += 1;
-        Some(waiting.attempts)
+        let (_, pending) = self.by_seq.get_mut(at)?;
+        pending.attempts += 1;
+        Some(pending.attempts)
     }
 
     /// At most `limit` expired messages, in order.
@@ -76,7 +76,7 @@ impl Queue {
         if self.next_expiry().is_none_or(|at| at > now) {
             return Vec::new();
         }
-        let over = self.by_seq.iter().filter(|(_, waiting)| waiting.expires_at <= now);
+        let over = self.by_seq.iter().filter(|(_, pending)| pending.expires_at <= now);
         over.take(limit).map(|(seq, _)| *seq).collect()
     }
 

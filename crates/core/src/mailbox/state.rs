@@ -23,7 +23,7 @@ pub struct Mailbox {
     pub(super) config: Option<Config>,
     /// Time and place of the newest message: those of the next one are not lower.
     pub(super) last: Option<(Ms, u64)>,
-    pub(super) waiting: Queue,
+    pub(super) pending: Queue,
     /// Pending messages of incarnations that have ended.
     pub(super) orphans: VecDeque<u64>,
     pub(super) in_flight: Option<Push>,
@@ -45,11 +45,11 @@ impl Mailbox {
     pub fn load(snapshot: Snapshot, timing: Timing, now: Ms) -> (Self, Vec<Write>) {
         let open = snapshot.config.as_ref().filter(|config| config.open);
         let current = open.map(|config| config.version.generation);
-        let mut waiting = Queue::default();
+        let mut pending = Queue::default();
         let mut orphans = VecDeque::new();
         for row in snapshot.pending {
             if Some(row.generation) == current {
-                waiting.push(row.seq, row.waiting);
+                pending.push(row.seq, row.pending);
             } else {
                 orphans.push_back(row.seq);
             }
@@ -58,7 +58,7 @@ impl Mailbox {
             timing,
             config: snapshot.config,
             last: snapshot.last,
-            waiting,
+            pending,
             orphans,
             in_flight: None,
             stream: None,
@@ -72,7 +72,7 @@ impl Mailbox {
         let mut writes = Vec::new();
         for Noted { seq, reason, .. } in snapshot.noted {
             // Noted, and not failed yet.
-            if mailbox.waiting.contains(seq) || mailbox.is_orphan(seq) {
+            if mailbox.pending.contains(seq) || mailbox.is_orphan(seq) {
                 writes.push(mailbox.mark_failed(seq, reason, now));
             }
         }
@@ -95,22 +95,22 @@ impl Mailbox {
     }
 
     /// How many messages are pending.
-    pub fn waiting(&self) -> usize {
-        self.waiting.len()
+    pub fn pending(&self) -> usize {
+        self.pending.len()
     }
 
     /// The place of the oldest pending message, or else of the next one: a scan can
     /// start there.
     pub fn pending_from(&self) -> u64 {
         let next = self.last.map_or(1, |(_, seq)| seq + 1);
-        self.waiting.first_seq().unwrap_or(next)
+        self.pending.first_seq().unwrap_or(next)
     }
 
     /// A place below which no stored message is pending, for the next load. A message
     /// whose mark is not written yet is still stored as pending.
     pub fn low_water(&self) -> u64 {
         let unsaved = self.unsaved.iter().map(|advance| advance.seq);
-        let first = self.waiting.first_seq().into_iter().chain(self.orphans.front().copied());
+        let first = self.pending.first_seq().into_iter().chain(self.orphans.front().copied());
         let last = self.last.map_or(0, |(_, seq)| seq);
         first.chain(unsaved).min().unwrap_or(last)
     }

@@ -46,7 +46,7 @@ impl Mailbox {
     /// The offer that the client has not answered yet.
     fn standing_offer(&self) -> Option<Offer> {
         let offer = self.stream.as_ref()?.offer?;
-        self.waiting.contains(offer.seq).then_some(offer)
+        self.pending.contains(offer.seq).then_some(offer)
     }
 
     /// A message that must not fail now: the client may be about to report it.
@@ -67,7 +67,7 @@ impl Mailbox {
         if let Some(offer) = self.standing_offer() {
             return (offer.until <= now).then_some((offer.seq, offer.tries));
         }
-        let (seq, first) = self.waiting.first()?;
+        let (seq, first) = self.pending.first()?;
         (first.expires_at > now).then_some((seq, 0))
     }
 
@@ -77,7 +77,7 @@ impl Mailbox {
         let (seq, tries) = self.offerable(now)?;
         let mut writes = Vec::new();
         if tries > 0
-            && let Some(attempts) = self.waiting.count_attempt(seq)
+            && let Some(attempts) = self.pending.count_attempt(seq)
         {
             writes.push(Write::Attempt { seq, attempts, error: UNANSWERED.to_owned() });
         }
@@ -105,10 +105,10 @@ impl Mailbox {
         let Ok(Some(next)) = transition(Standing::PENDING, report) else {
             return false;
         };
-        let Some(waiting) = self.waiting.remove(seq) else {
+        let Some(pending) = self.pending.remove(seq) else {
             return false;
         };
-        let mark = self.advance(seq, next, None, Some(waiting.attempts + 1), now);
+        let mark = self.advance(seq, next, None, Some(pending.attempts + 1), now);
         self.unsaved.push(mark);
         true
     }
@@ -116,7 +116,7 @@ impl Mailbox {
     /// When the stream needs the object awake: when the offer is to be repeated, or, if a
     /// message is offered now, a little later.
     pub(super) fn stream_guard(&self, now: Ms) -> Option<Ms> {
-        self.waiting.first_seq()?;
+        self.pending.first_seq()?;
         let until = self.standing_offer().map(|offer| offer.until);
         Some(until.unwrap_or(now + self.timing.push_guard))
     }

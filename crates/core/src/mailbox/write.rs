@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use super::draft::{Key, SenderRef};
-use super::queue::Waiting;
+use super::queue::Pending;
 use crate::Ms;
 use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus};
 use serde::Deserialize;
@@ -121,7 +121,7 @@ pub struct PendingRow {
     /// The incarnation it is for.
     pub generation: u32,
     /// Its limits.
-    pub waiting: Waiting,
+    pub pending: Pending,
 }
 
 /// The stored state that a mailbox is loaded from.

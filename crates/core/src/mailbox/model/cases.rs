@@ -59,7 +59,7 @@ fn the_step_belongs_to_the_endpoint_and_one_success_resets_it() {
     world.step(Step::Push(0));
     assert_eq!(world.mailbox.config().unwrap().endpoint.as_ref().unwrap().step, 0);
     world.step(Step::Push(0));
-    assert_eq!(world.mailbox.waiting(), 0);
+    assert_eq!(world.mailbox.pending(), 0);
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn a_silent_client_gets_the_same_message_three_times_and_is_hung_up_on() {
     assert_eq!(world.offered, [1, 1, 1]);
     let (next, _) = world.mailbox.begin_offer(world.now).unwrap();
     assert_eq!(next, Offering::HangUp);
-    assert_eq!(world.mailbox.waiting(), 2);
+    assert_eq!(world.mailbox.pending(), 2);
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn a_stream_waits_for_the_push_under_way_and_a_push_for_no_offer() {
     send(&mut world);
     world.step(Step::Offer(Some(Report::ACKED)));
     assert_eq!(world.offered, [2]);
-    assert_eq!(world.mailbox.waiting(), 0);
+    assert_eq!(world.mailbox.pending(), 0);
 }
 
 #[test]
@@ -281,19 +281,19 @@ fn an_endpoint_s_answer_counts_even_if_another_report_came_first() {
 #[test]
 fn the_holder_is_there_for_180_seconds_after_a_sign_and_while_its_stream_lives() {
     let mut world = open_world();
-    assert!(!world.mailbox.is_held(world.now));
+    assert!(!world.mailbox.holder_is_present(world.now));
     world.mailbox.note_presence(world.now);
-    assert!(world.mailbox.is_held(world.now + 179_999));
-    assert!(!world.mailbox.is_held(world.now + 180_000));
+    assert!(world.mailbox.holder_is_present(world.now + 179_999));
+    assert!(!world.mailbox.holder_is_present(world.now + 180_000));
     world.mailbox.open_stream(None);
-    assert!(world.mailbox.is_held(world.now + 1_000_000_000));
+    assert!(world.mailbox.holder_is_present(world.now + 1_000_000_000));
     // A sign of an earlier incarnation is none of the next.
     world.mailbox.note_presence(world.now);
     world.step(Step::Configure { generation: 2, revision: 1, endpoint: false });
-    assert!(!world.mailbox.is_held(world.now) && world.mailbox.last_presence().is_none());
+    assert!(!world.mailbox.holder_is_present(world.now) && world.mailbox.last_presence().is_none());
     world.mailbox.note_presence(world.now);
     world.step(Step::Close { generation: 2, revision: 2 });
-    assert!(!world.mailbox.is_held(world.now));
+    assert!(!world.mailbox.holder_is_present(world.now));
 }
 
 #[test]

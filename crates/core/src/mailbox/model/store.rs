@@ -2,7 +2,7 @@
 
 use crate::Ms;
 use crate::mailbox::{
-    Advance, Config, Insert, Noted, PendingRow, Snapshot, Standing, Stored, Waiting, Write,
+    Advance, Config, Insert, Noted, Pending, PendingRow, Snapshot, Standing, Stored, Write,
     transition,
 };
 use multiclaude_hybrid_protocol::MessageId;
@@ -74,7 +74,7 @@ impl Store {
                 .map(|row| PendingRow {
                     seq: row.insert.seq,
                     generation: row.insert.generation,
-                    waiting: Waiting { expires_at: row.insert.expires_at, attempts: row.attempts },
+                    pending: Pending { expires_at: row.insert.expires_at, attempts: row.attempts },
                 })
                 .collect(),
             noted: self.noted.clone(),

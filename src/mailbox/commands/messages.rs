@@ -1,8 +1,8 @@
 //! The commands of senders and recipients.
 
 use crate::mailbox::Refused;
-use crate::mailbox::command::{Answer, HeldAnswer, List, StoreMessage, WaitingCount};
-use crate::mailbox::object::{Fresh, Inner};
+use crate::mailbox::command::{Answer, HolderPresence, List, PendingCount, StoreMessage};
+use crate::mailbox::object::{Fresh, MailboxObject};
 use crate::mailbox::sql::{remembered_message, wire_form};
 use crate::{clock, random};
 use futures_util::future::select;
@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use worker::Delay;
 
-impl Inner {
+impl MailboxObject {
     /// Stores a message. `fields` are the wire fields that are known before the mailbox,
     /// without braces.
     pub(in crate::mailbox) fn send(
@@ -86,7 +86,7 @@ impl Inner {
                 head.clone()
             })
         })??;
-        self.execute_from(writes, sender_owner.map(Owner::as_str))?;
+        self.apply_writes_from(writes, sender_owner.map(Owner::as_str))?;
         let body = wire_form(kind, &head, 0);
         let push_id = push_id.unwrap_or_else(|| accepted.id.to_string());
         self.fresh.replace(Some(Fresh { seq: accepted.id.seq(), push_id, head }));
@@ -150,7 +150,7 @@ impl Inner {
         let deadline = clock::now() + list.wait_ms as i64;
         let began = self.check_reader(&list.caller, list.agent_id.as_ref())?;
         self.note_presence(&list.caller)?;
-        self.follow(Event::Handled)?;
+        self.follow(Event::Changed)?;
         loop {
             let generation = self.check_reader(&list.caller, list.agent_id.as_ref())?;
             // A held list is for the incarnation that it began with.
@@ -171,9 +171,9 @@ impl Inner {
                 let next = page.next.map(|seq| self.id_at(seq)).transpose()?.flatten();
                 return Ok(Answer { status: 200, body: page.items, next });
             }
-            let held = self.hold();
+            let change = self.wait_for_change();
             let timeout = Delay::from(Duration::from_millis(left.unsigned_abs()));
-            select(held, Box::pin(timeout)).await;
+            select(change, Box::pin(timeout)).await;
         }
     }
 
@@ -234,22 +234,25 @@ impl Inner {
         let now = clock::now();
         let current = Standing { status: found.status, seen: found.seen };
         let write = self.with(|core| core.report(seq, current, report, now))??;
-        self.execute(write.into_iter().collect())
+        self.apply_writes(write.into_iter().collect())
     }
 
     /// Is the holder of this incarnation there?
-    pub(in crate::mailbox) fn held(&self, agent_id: &AgentId) -> Result<Answer, Refused> {
-        let held = self.with(|core| {
+    pub(in crate::mailbox) fn holder_is_present(
+        &self,
+        agent_id: &AgentId,
+    ) -> Result<Answer, Refused> {
+        let is_present = self.with(|core| {
             let current = core.open().is_some_and(|config| config.agent_id == *agent_id);
-            current && core.is_held(clock::now())
+            current && core.holder_is_present(clock::now())
         })?;
-        Answer::json(&HeldAnswer { held })
+        Answer::json(&HolderPresence { is_present })
     }
 
     /// The number of pending messages.
-    pub(in crate::mailbox) fn waiting(&self) -> Result<Answer, Refused> {
-        let waiting = self.with(|core| core.waiting() as u64)?;
-        Answer::json(&WaitingCount { waiting })
+    pub(in crate::mailbox) fn count_pending(&self) -> Result<Answer, Refused> {
+        let pending = self.with(|core| core.pending() as u64)?;
+        Answer::json(&PendingCount { pending })
     }
 }
 
