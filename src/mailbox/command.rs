@@ -166,24 +166,38 @@ pub struct PendingCount {
     pub pending: u64,
 }
 
+/// What a command has done to its mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    Read,
+    /// It may have changed the configuration, a message, or when something is due.
+    Changed,
+    /// It has stored a message.
+    Stored,
+}
+
 /// The answer to a command, inside the object.
 pub struct Answer {
-    /// 200, or 201 for something new.
-    pub status: u16,
+    pub effect: Effect,
     pub body: String,
     /// The id to continue a list after.
     pub next: Option<String>,
 }
 
 impl Answer {
-    /// 200 with this body.
-    pub fn ok(body: impl Into<String>) -> Self {
-        Self { status: 200, body: body.into(), next: None }
+    pub fn new(effect: Effect, body: impl Into<String>) -> Self {
+        Self { effect, body: body.into(), next: None }
     }
 
-    /// 200 with `value`.
-    pub fn json(value: &impl Serialize) -> Result<Self, Refused> {
-        Ok(Self::ok(serde_json::to_string(value)?))
+    /// The answer `value`.
+    pub fn json(effect: Effect, value: &impl Serialize) -> Result<Self, Refused> {
+        Ok(Self::new(effect, serde_json::to_string(value)?))
+    }
+
+    /// 201 for something new, else 200.
+    pub fn status(&self) -> u16 {
+        if self.effect == Effect::Stored { 201 } else { 200 }
     }
 }
 

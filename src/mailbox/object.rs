@@ -9,7 +9,7 @@
 //! awaits each of its steps. Nothing borrows the mailbox across an `await`.
 
 use super::Refused;
-use super::command::{Answer, Command, NEXT, OPEN_STREAM, ROWS, SPAWNS};
+use super::command::{Answer, Command, Effect, NEXT, OPEN_STREAM, ROWS, SPAWNS};
 use super::sql::Sql;
 use super::stream::Live;
 use crate::settings::{self, Settings};
@@ -96,11 +96,12 @@ impl DurableObject for Mailbox {
         }
         match answer {
             Ok(answer) => {
-                if let Some(next) = answer.next {
-                    headers.set(NEXT, &next)?;
+                if let Some(next) = &answer.next {
+                    headers.set(NEXT, next)?;
                 }
+                let status = answer.status();
                 let response = Response::from_bytes(answer.body.into_bytes())?;
-                Ok(response.with_headers(headers).with_status(answer.status))
+                Ok(response.with_headers(headers).with_status(status))
             }
             Err(refused) => refuse(&refused, headers),
         }
@@ -178,23 +179,28 @@ impl MailboxObject {
         let answer = match command {
             Command::Send(send) => self.send(send, fields),
             Command::Request { push_id } => self.request(push_id, fields),
-            Command::List(list) => return self.list(list).await,
-            Command::Receipt { caller, seq, uuid } => return self.receipt(&caller, seq, &uuid),
+            Command::List(list) => self.list(list).await,
+            Command::Receipt { caller, seq, uuid } => self.receipt(&caller, seq, &uuid),
             Command::Report { caller, agent_id, seq, uuid, report } => {
                 self.report(&caller, agent_id.as_ref(), seq, &uuid, report)
             }
-            Command::CountPending => return self.count_pending(),
-            Command::HolderIsPresent { agent_id } => return self.holder_is_present(&agent_id),
+            Command::CountPending => self.count_pending(),
+            Command::HolderIsPresent { agent_id } => self.holder_is_present(&agent_id),
             Command::Configure { request, secret, rotate } => {
                 self.configure(request, secret.as_deref(), rotate, &settings)
             }
             Command::Close { agent_id, owner, version } => self.close(agent_id, owner, version),
-            Command::TestEndpoint => return self.test_endpoint(&settings).await,
+            Command::TestEndpoint => self.test_endpoint(&settings).await,
         };
         // After a failed write there is no memory, and `answer` is the cause.
         if self.is_loaded() {
-            let stored = answer.as_ref().is_ok_and(|answer| answer.status == 201);
-            self.changed(if stored { Event::Stored } else { Event::Changed })?;
+            match answer.as_ref().map(|answer| answer.effect) {
+                Ok(Effect::Stored) => self.changed(Event::Stored)?,
+                Ok(Effect::Changed) => self.changed(Event::Changed)?,
+                Ok(Effect::Read) => {}
+                // It may have noted that the holder is there.
+                Err(_) => self.follow(Event::Changed)?,
+            }
         }
         answer
     }

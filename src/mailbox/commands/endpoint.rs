@@ -2,19 +2,18 @@
 
 use crate::delivery::{self, Post};
 use crate::mailbox::Refused;
-use crate::mailbox::command::{Answer, Configured};
+use crate::mailbox::command::{Answer, Configured, Effect};
 use crate::mailbox::object::MailboxObject;
 use crate::settings::Settings;
 use crate::vault::Vault;
 use crate::{clock, log, random};
-use multiclaude_hybrid_core::mailbox::{ConfigureRequest, Event, Write};
+use multiclaude_hybrid_core::mailbox::{ConfigureRequest, Write};
 use multiclaude_hybrid_core::registry::Version;
 use multiclaude_hybrid_core::secrets;
 use multiclaude_hybrid_protocol::agent::EndpointTest;
 use multiclaude_hybrid_protocol::push::{PushKind, TestedAgent, envelope};
 use multiclaude_hybrid_protocol::webhook::Secret;
 use multiclaude_hybrid_protocol::{AgentId, Owner, Timestamp};
-use std::rc::Rc;
 
 impl MailboxObject {
     /// Puts a configuration in force, with the given secret or, if one is needed or
@@ -44,7 +43,8 @@ impl MailboxObject {
         let sealed = sealed.map_err(Refused::broken)?;
         let writes = self.with(|core| core.configure(request, sealed, clock::now()))??;
         self.put_in_force(writes)?;
-        Answer::json(&Configured { webhook_secret: generated.map(|secret| secret.reveal()) })
+        let webhook_secret = generated.map(|secret| secret.reveal());
+        Answer::json(Effect::Changed, &Configured { webhook_secret })
     }
 
     fn put_in_force(&self, writes: Vec<Write>) -> Result<(), Refused> {
@@ -101,13 +101,13 @@ impl MailboxObject {
         self.flush()?;
         let writes = self.with(|core| core.close(agent_id, owner, version))??;
         self.put_in_force(writes)?;
-        Ok(Answer::ok("{}"))
+        Ok(Answer::new(Effect::Changed, "{}"))
     }
 
     /// Sends `endpoint.test` and returns the outcome, but never the endpoint's answer. A
     /// successful test resets failures, and pending messages are pushed at once.
     pub(in crate::mailbox) async fn test_endpoint(
-        self: &Rc<Self>,
+        &self,
         settings: &Settings,
     ) -> Result<Answer, Refused> {
         let (repo, agent) = self.address()?;
@@ -126,9 +126,8 @@ impl MailboxObject {
         if error.is_none() {
             self.write(|core| core.endpoint_works(version))?;
         }
-        self.changed(Event::Changed)?;
         log::pushed(&self.name, &id, 1, error.as_deref().unwrap_or("delivered"), ms, 0);
         let (ok, status) = (error.is_none(), outcome.status());
-        Answer::json(&EndpointTest { ok, status, duration_ms: ms, error })
+        Answer::json(Effect::Changed, &EndpointTest { ok, status, duration_ms: ms, error })
     }
 }

@@ -1,7 +1,7 @@
 //! The commands of senders and recipients.
 
 use crate::mailbox::Refused;
-use crate::mailbox::command::{Answer, HolderPresence, List, PendingCount, StoreMessage};
+use crate::mailbox::command::{Answer, Effect, HolderPresence, List, PendingCount, StoreMessage};
 use crate::mailbox::object::{Fresh, MailboxObject};
 use crate::mailbox::sql::{remembered_message, wire_form};
 use crate::{clock, random};
@@ -76,7 +76,7 @@ impl MailboxObject {
         }
         self.flush()?;
         if let Some(known) = self.repeated(draft.key.as_ref(), fields)? {
-            return Ok(Answer::ok(known));
+            return Ok(Answer::new(Effect::Read, known));
         }
         let push_id = draft.push_id.clone();
         let mut head = String::new();
@@ -90,7 +90,7 @@ impl MailboxObject {
         let body = wire_form(kind, &head, 0);
         let push_id = push_id.unwrap_or_else(|| accepted.id.to_string());
         self.fresh.replace(Some(Fresh { seq: accepted.id.seq(), push_id, head }));
-        Ok(Answer { status: 201, body, next: None })
+        Ok(Answer::new(Effect::Stored, body))
     }
 
     /// A notice is for one incarnation: refuses it for a later one.
@@ -169,7 +169,7 @@ impl MailboxObject {
             if page.count > 0 || left <= 0 {
                 self.note_presence(&list.caller)?;
                 let next = page.next.map(|seq| self.id_at(seq)).transpose()?.flatten();
-                return Ok(Answer { status: 200, body: page.items, next });
+                return Ok(Answer { next, ..Answer::new(Effect::Read, page.items) });
             }
             let change = self.wait_for_change();
             let timeout = Delay::from(Duration::from_millis(left.unsigned_abs()));
@@ -201,7 +201,7 @@ impl MailboxObject {
         if !is_sender && !is_recipient {
             return Err(Refused::NotYours);
         }
-        self.sql.message(seq)?.map(Answer::ok).ok_or(Refused::MessageNotFound)
+        self.message(seq, Effect::Read)
     }
 
     /// The recipient's side reports how far a message has come.
@@ -216,7 +216,13 @@ impl MailboxObject {
         let generation = self.check_reader(caller, agent_id)?;
         self.note_presence(caller)?;
         self.advance(generation, seq, uuid, report)?;
-        self.sql.message(seq)?.map(Answer::ok).ok_or(Refused::MessageNotFound)
+        self.message(seq, Effect::Changed)
+    }
+
+    /// A message as the answer to a command with this effect.
+    fn message(&self, seq: u64, effect: Effect) -> Result<Answer, Refused> {
+        let message = self.sql.message(seq)?.ok_or(Refused::MessageNotFound)?;
+        Ok(Answer::new(effect, message))
     }
 
     /// Moves a message of this incarnation forward.
@@ -246,13 +252,13 @@ impl MailboxObject {
             let current = core.open().is_some_and(|config| config.agent_id == *agent_id);
             current && core.holder_is_present(clock::now())
         })?;
-        Answer::json(&HolderPresence { is_present })
+        Answer::json(Effect::Read, &HolderPresence { is_present })
     }
 
     /// The number of pending messages.
     pub(in crate::mailbox) fn count_pending(&self) -> Result<Answer, Refused> {
         let pending = self.with(|core| core.pending() as u64)?;
-        Answer::json(&PendingCount { pending })
+        Answer::json(Effect::Read, &PendingCount { pending })
     }
 }
 
