@@ -15,6 +15,28 @@
 //! | [`stream`] | a client's WebSocket, which takes the place of pushes |
 //! | [`sql`] | every statement |
 //!
+//! # One send
+//!
+//! A message to an agent with an endpoint, in order; *core* is
+//! `multiclaude_hybrid_core::mailbox`:
+//!
+//! 1. `handlers/messages.rs` `send` → `door.rs` `send_command`: from the Worker to the object.
+//! 2. `object.rs` `execute_command`: loads the mailbox, if necessary.
+//! 3. `commands/messages.rs` `send`, `store`: core's `accept` decides; `apply_writes` stores
+//!    message and key. The effect is `Stored`.
+//! 4. `object.rs` `changed`: held lists read again. `pump/mod.rs` `follow`: `decide` asks
+//!    core's `Pump::after`, which answers with an alarm and a run.
+//! 5. `follow` spawns the run with `wait_until` and sets the alarm; the sender gets its 201.
+//! 6. `pump/mod.rs` `run`: core's `Pump::begin` allows one at a time. `steps`: core's `next`
+//!    is `Push`, until it is `Idle`.
+//! 7. `pump/push.rs` `push`: core's `begin_push`, `delivery::post`, core's `finish_push`. The
+//!    mark of a success is left in core's `unsaved`.
+//! 8. `pump/marks.rs` `flush_soon`: 250 ms later `flush` writes the mark, if no command has.
+//! 9. `run` ends: `Pump::after` says whether the alarm moves.
+//!
+//! With a stream, step 7 is `stream/mod.rs` `offer`, and the client's `frame` comes later:
+//! `take_report`, core's `confirm`, and step 8.
+//!
 //! # Costs
 //!
 //! | step | Worker requests | object requests | D1 statements | rows written |

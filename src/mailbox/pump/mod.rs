@@ -1,6 +1,6 @@
 //! The object's own work: a run does all that is due, and an alarm covers its failure.
 //!
-//! One run at a time. It begins in the turn that stores a message, and the sender's answer
+//! One run at a time. It is spawned in the turn that stores a message, and the sender's answer
 //! does not wait for it. The runtime holds an outgoing request back until the writes
 //! before it are on disk, so a push never precedes its message.
 //! Core decides which step comes next (`Mailbox::next`), and when the alarm goes off

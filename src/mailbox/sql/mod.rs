@@ -1,9 +1,9 @@
 //! Every SQL statement of a mailbox.
 //!
 //! SQLite's `exec` is synchronous and there is no transaction to begin: statements with no
-//! `await` between them are one atomic write. A message's place is the table's rowid, so a
-//! message is one row and no index entry. A result is one text; JavaScript never takes
-//! rows apart.
+//! `await` between them reach the disk as one. If one fails, the earlier ones stay. A
+//! message's place is the table's rowid, so a message is one row and no index entry. A
+//! result is one text; JavaScript never takes rows apart.
 
 mod load;
 mod read;
