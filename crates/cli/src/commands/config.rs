@@ -59,7 +59,8 @@ struct HereArgs {
     /// The label of this machine in agents' names
     #[arg(long, value_name = "LABEL", value_parser = check_label)]
     node: Option<String>,
-    /// Send nothing unencrypted from here, whatever the shared configuration says
+    /// Send messages of this repo from this machine only encrypted, whatever the shared
+    /// configuration says
     #[arg(long, value_name = "BOOL")]
     require_encryption: Option<bool>,
 }
@@ -67,7 +68,7 @@ struct HereArgs {
 /// Settings of the team.
 #[derive(Debug, Default, PartialEq, Args)]
 struct SharedArgs {
-    /// Shared: turn hybrid mode on or off for the team [default: true, if another shared option is given]
+    /// Shared: turn hybrid mode on or off for the team [default: unchanged; true with the first shared option]
     #[arg(long, value_name = "BOOL")]
     enabled: Option<bool>,
     /// Shared: agent types that run remotely: merge-queue,supervisor,worker
@@ -196,7 +197,10 @@ impl ConfigArgs {
         loop {
             tries += 1;
             let read = at.client.config().await?;
+            let first = read.is_default();
             let mut config = read.value;
+            // The first change turns hybrid mode on; a later one leaves it as it is.
+            config.enabled = self.shared.enabled.unwrap_or(first || config.enabled);
             self.apply(&mut config);
             let wish = ConfigWish::from(config);
             match at.client.set_config(&wish, Some(&read.etag)).await {
@@ -208,7 +212,6 @@ impl ConfigArgs {
     }
 
     fn apply(&self, config: &mut HybridConfig) {
-        config.enabled = self.shared.enabled.unwrap_or(true);
         if let Some(types) = &self.shared.remote_agents {
             let types = types.iter().map(|kind| kind.trim()).filter(|kind| !kind.is_empty());
             config.remote_agents = types.map(str::to_owned).collect();
