@@ -21,6 +21,7 @@ use multiclaude_hybrid_client::sealed::{
 };
 use serde::Serialize;
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 
 /// A message as its reader is shown it.
 #[derive(Debug, Serialize)]
@@ -242,14 +243,19 @@ pub fn check(session: &Session) -> Outcome {
 }
 
 /// `keys`: this machine's key and those that it knows.
-pub fn list(session: &Session) -> Outcome {
+/// Shows this machine's key, and the known ones of a repo's agents or of all.
+pub fn list(session: &Session, repo: Option<&Repo>) -> Outcome {
     let own = Settings::load(&session.home)?.key.map(|key| key.recipient);
     let pins = pins(&session.home)?;
-    let value = serde_json::json!({ "own": own, "known": pins });
+    let of_repo = |agent: &str| {
+        repo.is_none_or(|repo| agent.rsplit_once('/').is_some_and(|(of, _)| of == repo.as_str()))
+    };
+    let known: BTreeMap<_, _> = pins.iter().filter(|(agent, _)| of_repo(agent)).collect();
+    let value = serde_json::json!({ "own": own, "known": known });
     session.out.show(&value, || {
         let own =
             own.as_deref().unwrap_or("none yet: one is made when an agent is registered here");
-        let known = pins.iter().map(|(agent, key)| format!("{agent}: {key}"));
+        let known = known.iter().map(|(agent, key)| format!("{agent}: {key}"));
         let lines: Vec<_> = std::iter::once(format!("this machine: {own}")).chain(known).collect();
         lines.join("\n")
     })
