@@ -32,7 +32,7 @@ fn session() -> Option<Session> {
     let out = Output::new(false);
     Home::of_user().ok().filter(|home| home.settings().exists())?;
     let warn = |failure: Failure| {
-        out.warn(&format!("hybrid mode is left out: {}", failure.aside()));
+        out.warn(&format!("hybrid mode is left out: {}", failure.one_line()));
     };
     Some(Session::open(out, PATIENCE).map_err(warn).ok()?.unattended())
 }
@@ -81,7 +81,7 @@ impl Hooks for Commands {
             Err(failure) => {
                 // Without a hybrid repo the line cannot be about one.
                 if session.settings.repos.values().any(|here| here.enabled) {
-                    let why = failure.aside();
+                    let why = failure.one_line();
                     session.out.warn(&format!("the worker is started here: {why}"));
                 }
                 return false;
@@ -105,7 +105,7 @@ impl Hooks for Commands {
             Err(failure) => {
                 let remote = has(&here.remote_agents, WORKER);
                 if !remote {
-                    out.warn(&format!("the worker is started here: {}", failure.aside()));
+                    out.warn(&format!("the worker is started here: {}", failure.one_line()));
                 }
                 remote
             }
@@ -185,7 +185,7 @@ impl Hooks for Commands {
         }
         let state = match session.state() {
             Ok(state) => state,
-            Err(failure) => return Message::Refuse(failure.aside()),
+            Err(failure) => return Message::Refuse(failure.one_line()),
         };
         let local = state.repos.get(&place.repo);
         let is_local =
@@ -194,7 +194,7 @@ impl Hooks for Commands {
             Ok(repo) => repo,
             // Its agents reach each other, whichever repo it is.
             Err(_) if is_local => return Message::Real,
-            Err(failure) => return Message::Refuse(failure.aside()),
+            Err(failure) => return Message::Refuse(failure.one_line()),
         };
         let here = session.settings.repo(&repo);
         if !here.enabled {
