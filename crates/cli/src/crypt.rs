@@ -32,7 +32,7 @@ pub struct Opened {
     pub encrypted: bool,
     /// Did it come plain to a machine that requires encryption?
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub unsealed: bool,
+    pub should_be_encrypted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -206,7 +206,7 @@ impl<'a> Reader<'a> {
     pub fn open(&self, message: Message) -> Opened {
         let encrypted = sealed::is_sealed(&message);
         let (message, error) = if encrypted {
-            match self.unsealed(&message) {
+            match self.decrypt(&message) {
                 Ok(opened) => (opened, None),
                 Err(error) => (message, Some(error)),
             }
@@ -216,12 +216,13 @@ impl<'a> Reader<'a> {
         Opened {
             message,
             encrypted,
-            unsealed: !encrypted && self.session.settings.repo(self.repo).require_encryption,
+            should_be_encrypted: !encrypted
+                && self.session.settings.repo(self.repo).require_encryption,
             error,
         }
     }
 
-    fn unsealed(&self, message: &Message) -> Result<Message, String> {
+    fn decrypt(&self, message: &Message) -> Result<Message, String> {
         let keys = self.keys.get_or_init(|| {
             let found = identity(self.session).map_err(|failure| failure.message);
             found.map(|key| key.into_iter().collect())

@@ -117,7 +117,7 @@ impl Failure {
     }
 
     /// Message and hint on one line, for a warning.
-    pub fn aside(&self) -> String {
+    pub fn one_line(&self) -> String {
         match self.advice() {
             Some(hint) => format!("{}; {hint}", self.message),
             None => self.message.clone(),

@@ -5,7 +5,7 @@ mod name;
 mod relabel;
 mod show;
 
-use crate::commands::list::BESIDE;
+use crate::commands::list::EXTRA_OUTPUT_TIMEOUT;
 use crate::completion;
 use crate::failure::{Exit, Failure, Outcome, wrong_url};
 use crate::options::one_of;
@@ -17,7 +17,7 @@ use clap::Args;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::config::{ConfigWish, Encrypt, HybridConfig};
 use multiclaude_hybrid_client::{BaseUrl, Error};
-use show::{beside, show};
+use show::{show, show_after_multiclaude};
 
 /// Tries to write the shared configuration while others write it, too.
 const TRIES: u32 = 5;
@@ -115,7 +115,7 @@ fn repo(text: &str) -> Result<Repo, String> {
 impl ConfigArgs {
     pub async fn run(&self, session: &mut Session) -> Outcome {
         if self.hybrid_only {
-            return beside(session, self.repo.as_deref()).await;
+            return show_after_multiclaude(session, self.repo.as_deref()).await;
         }
         if self.here.name.is_some() && self.repo.is_none() {
             return Err(Failure::usage(
@@ -152,7 +152,7 @@ impl ConfigArgs {
             })?;
         } else if changes_here {
             // The change is made, even if the coordinator is away.
-            session.timeout = session.timeout.min(BESIDE);
+            session.timeout = session.timeout.min(EXTRA_OUTPUT_TIMEOUT);
         }
         show(session, &repo, nickname.as_deref(), changes_here).await
     }

@@ -48,6 +48,8 @@ struct Shown {
     id: String,
     to: String,
     reason: String,
+    #[serde(skip)]
+    unaccepted_owner: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,8 +108,8 @@ impl Shown {
             Some(Stored::Notice { body, .. }) => (Some(BRIDGE_NAME.to_owned()), None, Some(body)),
             None => (None, None, None),
         };
-        let (id, to, reason) = (held.id.clone(), held.to.clone(), held.reason.clone());
-        Self { id, to, reason, from, from_owner, body }
+        let Held { id, to, reason, unaccepted_owner } = held.clone();
+        Self { id, to, reason, unaccepted_owner, from, from_owner, body }
     }
 }
 
@@ -147,7 +149,7 @@ fn list_entry(shown: &Shown) -> String {
 
 /// How a message goes on that waits for its human.
 fn accept_hint(shown: &Shown) -> Option<String> {
-    let owner = shown.reason.strip_prefix("not accepted from ")?;
+    let owner = shown.unaccepted_owner.as_ref()?;
     Some(format!(
         "deliver it: multiclaude-hybrid bridge accept {}; or all of {owner}: multiclaude-hybrid bridge accept \
          {owner}",

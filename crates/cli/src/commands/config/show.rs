@@ -1,7 +1,7 @@
 //! The output of `config`.
 
 use crate::bridge;
-use crate::commands::list::BESIDE;
+use crate::commands::list::EXTRA_OUTPUT_TIMEOUT;
 use crate::failure::Outcome;
 use crate::output::{Look, safe};
 use crate::session::{Need, Session, remote_agents};
@@ -12,8 +12,8 @@ use serde_json::json;
 use std::collections::BTreeSet;
 
 /// The output after that of the real program: it never fails, and does not take long.
-pub(super) async fn beside(session: &mut Session, repo: Option<&str>) -> Outcome {
-    session.timeout = session.timeout.min(BESIDE);
+pub(super) async fn show_after_multiclaude(session: &mut Session, repo: Option<&str>) -> Outcome {
+    session.timeout = session.timeout.min(EXTRA_OUTPUT_TIMEOUT);
     session.may_ask = false;
     let is_on = |repo: &Repo| session.settings.repo(repo).enabled;
     let shown = match session.resolve(repo) {
@@ -30,7 +30,7 @@ pub(super) async fn beside(session: &mut Session, repo: Option<&str>) -> Outcome
         _ => session.out.show(&json!({ "hybrid": false }), || "Hybrid Mode: disabled".to_owned()),
     };
     if let Err(failure) = shown {
-        session.out.warn(&format!("Hybrid Mode: unknown: {}", failure.aside()));
+        session.out.warn(&format!("Hybrid Mode: unknown: {}", failure.one_line()));
     }
     Ok(())
 }
@@ -110,7 +110,7 @@ pub(super) async fn show(
         Ok(_) => Ok(()),
         // The change is made; the rest can wait.
         Err(failure) if changed => {
-            session.out.warn(&failure.aside());
+            session.out.warn(&failure.one_line());
             Ok(())
         }
         Err(failure) => Err(failure),
