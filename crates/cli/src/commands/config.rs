@@ -17,7 +17,7 @@ use clap::Args;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::config::{ConfigWish, Encrypt, HybridConfig};
 use multiclaude_hybrid_client::{BaseUrl, Error};
-use show::{show, show_after_multiclaude};
+use show::{View, show_after_multiclaude};
 
 /// Tries to write the shared configuration while others write it, too.
 const TRIES: u32 = 5;
@@ -154,7 +154,7 @@ impl ConfigArgs {
             // The change is made, even if the coordinator is away.
             session.timeout = session.timeout.min(EXTRA_OUTPUT_TIMEOUT);
         }
-        show(session, &repo, nickname.as_deref(), changes_here).await
+        View::of(session, &repo, nickname.as_deref()).await?.show(session, changes_here)
     }
 
     fn endpoint(&self, session: &Session) -> Outcome<Option<String>> {
