@@ -40,7 +40,7 @@ wasm: build/index.js $(ASSETS) ## Build the coordinator (WebAssembly) and its re
 dev: setup wasm ## Run the coordinator here; print URL, tokens and a first call (PORT=8787)
 	@. scripts/tools && exec node --disable-warning=ExperimentalWarning scripts/dev.mjs
 
-test: setup wasm ## Run every test, end-to-end ones against workerd included
+test: setup wasm ## Run every test, but for those with the real Claude Code and the slow ones
 	@. scripts/tools && cargo build --locked -p multiclaude-hybrid # what the end-to-end tests run
 	@# End-to-end tests wait more than they compute.
 	@. scripts/tools && RUST_TEST_THREADS=3 cargo test --workspace --exclude coordinator && cargo test -p coordinator --lib

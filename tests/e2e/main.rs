@@ -1,5 +1,5 @@
-//! The coordinator as its users meet it. One file a section of the design;
-//! a test's name is a sentence of it.
+//! The coordinator as its users meet it. Each file tests one part of it; a test's name is a
+//! sentence about its behaviour.
 
 mod access;
 mod agents;

@@ -1,6 +1,7 @@
 //! Load: senders that never pause.
 
 use e2e::RepoClient;
+use multiclaude_hybrid_protocol::ErrorCode;
 use multiclaude_hybrid_protocol::message::Message;
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,7 +37,12 @@ impl Senders {
                             accepted.lock().unwrap().push(sent);
                             n += 1;
                         }
-                        Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                        Err(error) if error.is_outage() => {
+                            tokio::time::sleep(Duration::from_millis(50)).await;
+                        }
+                        // It is being registered again.
+                        Err(error) if error.code() == Some(ErrorCode::AgentNotFound) => {}
+                        Err(error) => panic!("{key}: {error}"),
                     }
                 }
             }));

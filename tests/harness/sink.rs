@@ -147,10 +147,8 @@ async fn receive(
 ) -> Response<Body> {
     let forward_to = shared.forward_to.lock().unwrap().clone();
     if let Some(base) = forward_to {
-        let forwarded =
-            reqwest::Client::new().post(format!("{base}{uri}")).headers(headers.clone());
-        let answer = forwarded.body(body.clone()).send().await.unwrap().status().as_u16();
-        shared.script.lock().unwrap().push_back(Answer::status(answer));
+        let code = forward(format!("{base}{uri}"), headers.clone(), body.clone()).await;
+        shared.script.lock().unwrap().push_back(Answer::status(code));
     }
     shared.received.lock().unwrap().push(Received {
         at: Instant::now(),
@@ -158,8 +156,18 @@ async fn receive(
         body: String::from_utf8_lossy(&body).into_owned(),
     });
     let next = shared.script.lock().unwrap().pop_front();
+    respond(next.unwrap_or_else(|| Answer::status(204))).await
+}
+
+/// Sends a push on, and returns the status of the answer.
+async fn forward(url: String, headers: HeaderMap, body: Bytes) -> u16 {
+    let push = reqwest::Client::new().post(url).headers(headers).body(body);
+    push.send().await.unwrap().status().as_u16()
+}
+
+async fn respond(answer: Answer) -> Response<Body> {
     let response = |code: u16| Response::builder().status(code);
-    match next.unwrap_or_else(|| Answer::status(204)) {
+    match answer {
         Answer::Status(code, headers, body) => {
             let all = headers.into_iter();
             let head = all.fold(response(code), |head, (name, value)| head.header(name, value));
@@ -170,14 +178,7 @@ async fn receive(
             response(code).header("content-type", kind).body(Body::from_stream(chunks)).unwrap()
         }
         Answer::Dribble(code, kind) => {
-            let body = br#"{"status":"acked"}"#.iter().copied();
-            let dribbled = futures_util::stream::unfold(body, |mut rest| async {
-                let byte = rest.next()?;
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                Some((Ok::<_, std::io::Error>(vec![byte]), rest))
-            });
-            let head = response(code).header("content-type", kind);
-            head.body(Body::from_stream(dribbled)).unwrap()
+            response(code).header("content-type", kind).body(dribbled()).unwrap()
         }
         Answer::Late(code) => {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -193,6 +194,16 @@ async fn receive(
             Response::new(Body::from_stream(chunks))
         }
     }
+}
+
+/// A body of which one byte comes in a second.
+fn dribbled() -> Body {
+    let bytes = br#"{"status":"acked"}"#.iter().copied();
+    Body::from_stream(futures_util::stream::unfold(bytes, |mut rest| async {
+        let byte = rest.next()?;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Some((Ok::<_, std::io::Error>(vec![byte]), rest))
+    }))
 }
 
 /// A port that accepts connections and resets them.

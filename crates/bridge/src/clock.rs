@@ -1,4 +1,4 @@
-//! The clocks. The only place of the bridge that asks for the time.
+//! Clocks that count suspension, and the wall clock. `Instant` is for timeouts.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::path::Path;

@@ -12,7 +12,9 @@
 //!     socket                 the socket for agents' MCP servers
 //!     bridge.log             structured logs, and the log before it
 //!     repos/<owner>/<repo>/
+//!       nickname             multiclaude's name for the repo when it was last served
 //!       agents.json          the agents that are registered from here
+//!       retired.json         the roles that stood down, as multiclaude had them
 //!       decisions.json       whose messages the human accepts
 //!       links.json           names of other machines, and when they left
 //!       out/<name>/          the targets of the links in multiclaude's messages
@@ -142,6 +144,11 @@ impl RepoDirs {
     /// The agents that are registered from here.
     pub fn agents(&self) -> PathBuf {
         self.root.join("agents.json")
+    }
+
+    /// The roles that stood down, as multiclaude had them.
+    pub fn retired(&self) -> PathBuf {
+        self.root.join("retired.json")
     }
 
     /// multiclaude's name for the repo when it was last served.

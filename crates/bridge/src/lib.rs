@@ -20,7 +20,8 @@
 //! | [`trouble`] | conditions that are logged when they begin and end |
 //! | [`setup`] | the settings, logins and keys, which the command line provides |
 //! | [`hints`] | advice for each refusal of the coordinator |
-//! | [`abort`], [`dirs`], [`clock`], [`watch`], [`unix`], [`http`] | the machine: files that survive a crash, time, changes, sockets, pushes |
+//! | [`abort`], [`lock`] | tasks that end with their owner, mutexes |
+//! | [`dirs`], [`clock`], [`watch`], [`unix`], [`http`] | the machine: files that survive a crash, time, changes, sockets, pushes |
 //!
 //! *In scope:* messages and presence. *Out of scope:* the coordinator's wire (the
 //! client crate), the storage of settings and secrets (the command line).

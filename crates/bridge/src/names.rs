@@ -95,9 +95,9 @@ pub fn holder_of_label<'a>(agents: &'a [Agent], node: &str, instance: &str) -> O
     })
 }
 
-/// The local agent that wrote a message (rule 7). In a worktree multiclaude writes the
-/// path, of which the first part is the agent. In the shared clone it guesses; if a single
-/// agent works there, an unknown name means that one.
+/// The local agent that wrote a message. In a worktree multiclaude writes the path, of which
+/// the first part is the agent. In the shared clone it guesses; if a single agent works
+/// there, an unknown name means that one.
 pub fn sender<'a>(
     from: &'a str,
     agents: &'a BTreeMap<String, LocalAgent>,

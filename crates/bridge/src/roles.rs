@@ -49,8 +49,7 @@ pub struct Roles<'a> {
 impl<'a> Roles<'a> {
     /// The roles of the repo with this nickname.
     pub fn new(paths: &'a Paths, daemon: &'a Daemon, nickname: &'a str, dirs: &RepoDirs) -> Self {
-        let file = dirs.agents().with_file_name("retired.json");
-        Self { paths, daemon, nickname, file }
+        Self { paths, daemon, nickname, file: dirs.retired() }
     }
 
     fn retired(&self) -> BTreeMap<String, LocalAgent> {

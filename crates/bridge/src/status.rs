@@ -2,7 +2,7 @@
 //! it changes.
 
 use crate::connection::Reach;
-use crate::inbox::Stage;
+use crate::inbox::{Reason, Stage};
 use crate::lock::locked;
 use crate::repo::{RepoBridge, Transport};
 use crate::spool::{entries, recipients};
@@ -110,6 +110,9 @@ pub struct Held {
     pub to: String,
     /// Why it waits.
     pub reason: String,
+    /// Its sender's owner, if it waits until the human accepts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unaccepted_owner: Option<String>,
 }
 
 impl RepoStatus {
@@ -180,12 +183,34 @@ fn held(bridge: &RepoBridge) -> Vec<Held> {
     let known = bridge.inbox.held();
     for local in bridge.inbox.store().locals().unwrap_or_default() {
         for id in bridge.inbox.store().ids(&local, Stage::New).unwrap_or_default() {
-            let reason = known.get(&(local.clone(), id.clone())).cloned();
-            let reason = reason.unwrap_or_else(|| format!("{local} is not running here"));
-            held.push(Held { id, to: local.clone(), reason });
+            let reason = known.get(&(local.clone(), id.clone()));
+            let unaccepted_owner = reason.and_then(Reason::unaccepted_owner).map(str::to_owned);
+            let absent = || format!("{local} is not running here");
+            let reason = reason.map_or_else(absent, Reason::to_string);
+            held.push(Held { id, to: local.clone(), reason, unaccepted_owner });
         }
         let waiting = bridge.inbox.hop_waiting(&local).into_iter();
-        held.extend(waiting.map(|(id, reason)| Held { id, to: local.clone(), reason }));
+        held.extend(waiting.map(|(id, reason)| Held {
+            id,
+            to: local.clone(),
+            reason,
+            unaccepted_owner: None,
+        }));
     }
     held
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_status_of_an_older_bridge_is_readable() {
+        let held = json!({ "id": "msg_1", "to": "fox", "reason": "not accepted from dan" });
+        let status: Status =
+            serde_json::from_value(json!({ "repos": [{ "held": [&held] }] })).unwrap();
+        assert_eq!(status.repos[0].held[0].unaccepted_owner, None);
+        assert_eq!(serde_json::to_value(&status.repos[0].held[0]).unwrap(), held);
+    }
 }

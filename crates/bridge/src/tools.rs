@@ -60,7 +60,7 @@ pub fn all() -> Vec<Tool> {
         ),
         tool::<OfMessage>(
             "receipt",
-            "Show how far a message that you have sent has come: stored, delivered to the other machine, seen by the agent, acknowledged",
+            "Show how far a message that you have sent has come: stored, taken by the other machine, seen by the agent, acknowledged",
         ),
         tool::<Spawn>(
             "spawn_worker",

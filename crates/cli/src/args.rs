@@ -53,11 +53,12 @@ enum Command {
     List(list::ListArgs),
     Agents(agents::AgentsArgs),
     Prompt(prompt::PromptArgs),
-    /// Retire a local agent whose role is served elsewhere
+    /// Retire a local agent, for a role that another machine serves
     ///
-    /// Two merge-queues merge the same pull requests twice. The local one is taken
-    /// out of multiclaude's state and its window is closed; its name then means the
-    /// one on the other machine. `stand-up` brings it back as it was.
+    /// Two merge-queues merge the same pull requests twice. The local one is taken out of
+    /// multiclaude's state and its window is closed. Whether another machine serves the role is
+    /// not checked here; with a bridge, messages to the name then go to the one that does.
+    /// `stand-up` brings it back as it was.
     StandDown(roles::RoleArgs),
     /// Bring back a local agent that stands down
     StandUp(roles::RoleArgs),

@@ -21,6 +21,7 @@ use multiclaude_hybrid_client::sealed::{
 };
 use serde::Serialize;
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 
 /// A message as its reader is shown it.
 #[derive(Debug, Serialize)]
@@ -31,7 +32,7 @@ pub struct Opened {
     pub encrypted: bool,
     /// Did it come plain to a machine that requires encryption?
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub unsealed: bool,
+    pub should_be_encrypted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -205,7 +206,7 @@ impl<'a> Reader<'a> {
     pub fn open(&self, message: Message) -> Opened {
         let encrypted = sealed::is_sealed(&message);
         let (message, error) = if encrypted {
-            match self.unsealed(&message) {
+            match self.decrypt(&message) {
                 Ok(opened) => (opened, None),
                 Err(error) => (message, Some(error)),
             }
@@ -215,12 +216,13 @@ impl<'a> Reader<'a> {
         Opened {
             message,
             encrypted,
-            unsealed: !encrypted && self.session.settings.repo(self.repo).require_encryption,
+            should_be_encrypted: !encrypted
+                && self.session.settings.repo(self.repo).require_encryption,
             error,
         }
     }
 
-    fn unsealed(&self, message: &Message) -> Result<Message, String> {
+    fn decrypt(&self, message: &Message) -> Result<Message, String> {
         let keys = self.keys.get_or_init(|| {
             let found = identity(self.session).map_err(|failure| failure.message);
             found.map(|key| key.into_iter().collect())
@@ -242,14 +244,19 @@ pub fn check(session: &Session) -> Outcome {
 }
 
 /// `keys`: this machine's key and those that it knows.
-pub fn list(session: &Session) -> Outcome {
+/// Shows this machine's key, and the known ones of a repo's agents or of all.
+pub fn list(session: &Session, repo: Option<&Repo>) -> Outcome {
     let own = Settings::load(&session.home)?.key.map(|key| key.recipient);
     let pins = pins(&session.home)?;
-    let value = serde_json::json!({ "own": own, "known": pins });
+    let of_repo = |agent: &str| {
+        repo.is_none_or(|repo| agent.rsplit_once('/').is_some_and(|(of, _)| of == repo.as_str()))
+    };
+    let known: BTreeMap<_, _> = pins.iter().filter(|(agent, _)| of_repo(agent)).collect();
+    let value = serde_json::json!({ "own": own, "known": known });
     session.out.show(&value, || {
         let own =
             own.as_deref().unwrap_or("none yet: one is made when an agent is registered here");
-        let known = pins.iter().map(|(agent, key)| format!("{agent}: {key}"));
+        let known = known.iter().map(|(agent, key)| format!("{agent}: {key}"));
         let lines: Vec<_> = std::iter::once(format!("this machine: {own}")).chain(known).collect();
         lines.join("\n")
     })

@@ -34,12 +34,12 @@ pub enum Exit {
 /// Every exit status and its meaning, for the help.
 pub const STATUSES: &[(u8, &str)] = &[
     (0, "done"),
-    (Exit::Failed as u8, "something on this machine is wrong"),
+    (Exit::Failed as u8, "something on this machine is wrong, or a check found a fault"),
     (Exit::Usage as u8, "a usage error"),
     (Exit::NotLoggedIn as u8, "no valid token (401)"),
     (Exit::Forbidden as u8, "the token does not allow it (403)"),
     (Exit::NotFound as u8, "not found (404)"),
-    (Exit::Conflict as u8, "a conflict (409, 412)"),
+    (Exit::Conflict as u8, "a conflict (409, 412), or encryption does not allow it"),
     (Exit::RateLimited as u8, "a limit is reached (429)"),
     (Exit::Unreachable as u8, "the coordinator cannot be reached, or fails (5xx)"),
     (Exit::WaitedFailed as u8, "the worker or message that was waited for has failed"),
@@ -117,7 +117,7 @@ impl Failure {
     }
 
     /// Message and hint on one line, for a warning.
-    pub fn aside(&self) -> String {
+    pub fn one_line(&self) -> String {
         match self.advice() {
             Some(hint) => format!("{}; {hint}", self.message),
             None => self.message.clone(),

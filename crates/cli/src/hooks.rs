@@ -32,7 +32,7 @@ fn session() -> Option<Session> {
     let out = Output::new(false);
     Home::of_user().ok().filter(|home| home.settings().exists())?;
     let warn = |failure: Failure| {
-        out.warn(&format!("hybrid mode is left out: {}", failure.aside()));
+        out.warn(&format!("hybrid mode is left out: {}", failure.one_line()));
     };
     Some(Session::open(out, PATIENCE).map_err(warn).ok()?.unattended())
 }
@@ -70,6 +70,33 @@ fn bridge_is_there(session: &Session) -> bool {
     Service::of(&session.home).is_installed() || session.home.bridge().is_running()
 }
 
+/// The name that multiclaude gives to the clone of this URL; `given` on its command line.
+fn nickname<'a>(url: &'a str, given: Option<&'a OsStr>) -> Option<&'a str> {
+    let given = given.and_then(OsStr::to_str);
+    let name = given.or_else(|| url.trim_end_matches('/').rsplit(['/', ':']).next())?;
+    Some(name.strip_suffix(".git").unwrap_or(name))
+}
+
+/// Has this machine joined the repo, or a token for it? A token for a whole account also
+/// covers repos that are not hybrid.
+fn is_ours(session: &Session, repo: &Repo, login: &Login) -> bool {
+    session.settings.repos.contains_key(repo.as_str())
+        || login.repos.contains(&Scope::Repo(repo.clone()))
+}
+
+/// Why `init` starts no merge-queue, if a bridge runs or is installed here.
+fn served_elsewhere(session: &Session, repo: &Repo, owner: &Owner) -> String {
+    let carries = if session.home.bridge().is_running() {
+        "the bridge carries messages to it"
+    } else {
+        "the bridge that is installed here does not run now; start it: multiclaude-hybrid bridge install"
+    };
+    format!(
+        "the {MERGE_QUEUE} of {repo} is served by {owner}, and {carries} (to serve it here: \
+         --no-merge-queue=false)"
+    )
+}
+
 impl Hooks for Commands {
     fn worker_is_remote(&self, repo: Option<&str>) -> bool {
         let Some(session) = session() else {
@@ -81,7 +108,7 @@ impl Hooks for Commands {
             Err(failure) => {
                 // Without a hybrid repo the line cannot be about one.
                 if session.settings.repos.values().any(|here| here.enabled) {
-                    let why = failure.aside();
+                    let why = failure.one_line();
                     session.out.warn(&format!("the worker is started here: {why}"));
                 }
                 return false;
@@ -105,7 +132,7 @@ impl Hooks for Commands {
             Err(failure) => {
                 let remote = has(&here.remote_agents, WORKER);
                 if !remote {
-                    out.warn(&format!("the worker is started here: {}", failure.aside()));
+                    out.warn(&format!("the worker is started here: {}", failure.one_line()));
                 }
                 remote
             }
@@ -122,27 +149,17 @@ impl Hooks for Commands {
         let session = session()?;
         // Without a token for the repo, this machine has no part in it.
         let login = session.part_in(&repo)?.clone();
-        let name = name.and_then(OsStr::to_str);
-        let name = name.or_else(|| url.trim_end_matches('/').rsplit(['/', ':']).next())?;
-        let name = name.strip_suffix(".git").unwrap_or(name);
-        let here = session.settings.repo(&repo);
+        let name = nickname(url, name)?;
         let consequence = format!(
             "If both run, both merge the same pull requests; to end the one here: multiclaude-hybrid \
              stand-down {MERGE_QUEUE} --repo {name}"
         );
         let warning = match block_on(merge_queue(&session, &repo, &login)) {
             Ok(Serves::NotShared | Serves::ThisMachine) => return None,
-            Ok(Serves::Owner(owner)) if here.enabled && bridge_is_there(&session) => {
-                let carries = if session.home.bridge().is_running() {
-                    "the bridge carries messages to it"
-                } else {
-                    "the bridge that is installed here does not run now; start it: multiclaude-hybrid bridge \
-                     install"
-                };
-                return Some(format!(
-                    "the {MERGE_QUEUE} of {repo} is served by {owner}, and {carries} (to serve it here: \
-                     --no-merge-queue=false)"
-                ));
+            Ok(Serves::Owner(owner))
+                if session.settings.repo(&repo).enabled && bridge_is_there(&session) =>
+            {
+                return Some(served_elsewhere(&session, &repo, &owner));
             }
             Ok(Serves::Owner(owner)) => format!(
                 "the {MERGE_QUEUE} of {repo} is served by {owner}, but messages would not reach it from \
@@ -154,9 +171,7 @@ impl Hooks for Commands {
                  now, so one is started here"
             ),
             Err(failure) => {
-                // A token for a whole account covers repos that are not hybrid.
-                let ours = session.settings.repos.contains_key(repo.as_str());
-                if !ours && !login.repos.contains(&Scope::Repo(repo.clone())) {
+                if !is_ours(&session, &repo, &login) {
                     return None;
                 }
                 format!(
@@ -185,7 +200,7 @@ impl Hooks for Commands {
         }
         let state = match session.state() {
             Ok(state) => state,
-            Err(failure) => return Message::Refuse(failure.aside()),
+            Err(failure) => return Message::Refuse(failure.one_line()),
         };
         let local = state.repos.get(&place.repo);
         let is_local =
@@ -194,7 +209,7 @@ impl Hooks for Commands {
             Ok(repo) => repo,
             // Its agents reach each other, whichever repo it is.
             Err(_) if is_local => return Message::Real,
-            Err(failure) => return Message::Refuse(failure.aside()),
+            Err(failure) => return Message::Refuse(failure.one_line()),
         };
         let here = session.settings.repo(&repo);
         if !here.enabled {

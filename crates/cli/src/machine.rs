@@ -27,7 +27,7 @@ impl ThisMachine {
 }
 
 fn text(failure: Failure) -> String {
-    failure.aside()
+    failure.one_line()
 }
 
 impl Machine for ThisMachine {

@@ -204,7 +204,7 @@ impl Session {
             settings.repos.get_mut(repo.as_str()).map(note);
         });
         if let Err(failure) = noted {
-            self.out.warn(&failure.aside());
+            self.out.warn(&failure.one_line());
         }
     }
 

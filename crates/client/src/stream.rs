@@ -8,10 +8,9 @@ use crate::transport::{body, retry_after};
 use crate::{Error, RepoClient};
 use futures_util::{SinkExt, StreamExt};
 use multiclaude_hybrid_protocol::error::Problem;
-use multiclaude_hybrid_protocol::message::{Message, Report};
+use multiclaude_hybrid_protocol::message::{Message, Report, StreamReport};
 use multiclaude_hybrid_protocol::{AgentId, AgentName, MessageId};
 use reqwest::{Method, StatusCode, Upgraded, header};
-use serde::Serialize;
 use std::time::Duration;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -41,14 +40,6 @@ pub enum Event {
 pub struct Stream {
     socket: WebSocketStream<Upgraded>,
     base: String,
-}
-
-/// A client's answer to a message.
-#[derive(Serialize)]
-struct Answer<'a> {
-    id: &'a MessageId,
-    #[serde(flatten)]
-    report: Report,
 }
 
 fn broken(error: tungstenite::Error) -> Error {
@@ -126,7 +117,7 @@ impl Stream {
         id: &MessageId,
         report: impl Into<Report>,
     ) -> Result<(), Error> {
-        let answer = serde_json::json!(Answer { id, report: report.into() });
+        let answer = serde_json::json!(StreamReport { id: id.clone(), report: report.into() });
         self.send(answer.to_string()).await
     }
 

@@ -8,6 +8,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// A repo to serve.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// `owner/repo`.
+    pub repo: Repo,
+    /// Makes calls with a token of this machine.
+    pub client: RepoClient,
+    /// Must this machine encrypt everything that it sends? Workers cannot: they send
+    /// nothing then.
+    pub require_encryption: bool,
+}
+
 /// How a runner runs.
 #[derive(Debug)]
 pub struct Options {
@@ -15,8 +27,8 @@ pub struct Options {
     pub home: PathBuf,
     /// The place for the workers' own directories, if not in the home.
     pub work: Option<PathBuf>,
-    /// The repos, with clients that call with their tokens.
-    pub repos: Vec<(Repo, RepoClient)>,
+    /// The repos to serve.
+    pub repos: Vec<Served>,
     /// How to run workers.
     pub executor: Executor,
     /// The limits of each worker.

@@ -44,11 +44,8 @@ pub async fn run(
     dirs.create()?;
     // Other processes of this user must not read its memory or environment.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(io::Error::from)?;
-    let sources: Vec<_> = options
-        .repos
-        .iter()
-        .map(|(repo, client)| Arc::new(Source::new(repo.clone(), client.clone())))
-        .collect();
+    let sources: Vec<_> =
+        options.repos.iter().cloned().map(|served| Arc::new(Source::new(served))).collect();
     let pushes = options.listen.as_ref().map(|(_, url)| Pushes::new(sources.clone(), url.clone()));
     let _listener = match (&options.listen, &pushes) {
         (Some((address, _)), Some(pushes)) => {

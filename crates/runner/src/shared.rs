@@ -5,8 +5,8 @@ use crate::listener::Pushes;
 use crate::options::Options;
 use crate::source::Source;
 use multiclaude_hybrid_bridge::clock;
+use multiclaude_hybrid_client::Retries;
 use multiclaude_hybrid_client::protocol::Repo;
-use multiclaude_hybrid_client::{RepoClient, Retries};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -81,10 +81,9 @@ impl Shared {
         let _ = self.phase().wait_for(|phase| *phase != Phase::Running).await;
     }
 
-    /// The client for a repo; `None` if it is not served.
-    pub fn client(&self, repo: &Repo) -> Option<&RepoClient> {
-        let source = self.sources.iter().find(|source| source.repo == *repo);
-        source.map(|source| &source.client)
+    /// A repo that is served.
+    pub fn source(&self, repo: &Repo) -> Option<&Arc<Source>> {
+        self.sources.iter().find(|source| source.repo == *repo)
     }
 
     /// Are this repo's requests pushed to this runner?

@@ -125,7 +125,8 @@ impl Serving for Worker {
         Box::pin(async move {
             let name = self.record().name.ok_or("this worker has no name yet")?;
             let repo = self.client();
-            mailbox::call(repo, &name, &mailbox::Plain(repo), &tool, arguments).await
+            let plain = mailbox::Plain { repo, required: self.source.require_encryption };
+            mailbox::call(repo, &name, &plain, &tool, arguments).await
         })
     }
 }

@@ -1,5 +1,6 @@
 //! A repo whose requests a runner claims.
 
+use crate::options::Served;
 use multiclaude_hybrid_bridge::trouble::Trouble;
 use multiclaude_hybrid_client::RepoClient;
 use multiclaude_hybrid_client::protocol::Repo;
@@ -12,6 +13,8 @@ pub struct Source {
     pub repo: Repo,
     /// Makes calls with a token of this machine.
     pub client: RepoClient,
+    /// Must this machine encrypt everything that it sends?
+    pub require_encryption: bool,
     /// Notified when a request is pushed.
     pub wake: Notify,
     /// Why claims fail.
@@ -22,13 +25,14 @@ pub struct Source {
 
 impl Source {
     /// A repo in which nothing was claimed yet.
-    pub fn new(repo: Repo, client: RepoClient) -> Self {
+    pub fn new(served: Served) -> Self {
+        let Served { repo, client, require_encryption } = served;
         let trouble = Trouble::new(
             "requests for workers cannot be claimed",
             "requests for workers can be claimed again",
         );
         let pushes =
             Trouble::new("requests are not pushed to this runner", "requests are pushed again");
-        Self { repo, client, wake: Notify::new(), trouble, pushes }
+        Self { repo, client, require_encryption, wake: Notify::new(), trouble, pushes }
     }
 }

@@ -19,6 +19,7 @@ use crate::dirs::WorkerDirs;
 use crate::executor::{Executor, container_name};
 use crate::job::{self, End, Job, Started, Stop};
 use crate::shared::{Phase, Shared};
+use crate::source::Source;
 use crate::supervisor::{self, Group};
 use multiclaude_hybrid_bridge::abort::AbortOnDrop;
 use multiclaude_hybrid_bridge::dirs::try_lock;
@@ -69,7 +70,7 @@ pub struct Worker {
     /// The request's id.
     pub id: SpawnId,
     pub(crate) shared: Arc<Shared>,
-    client: RepoClient,
+    pub(crate) source: Arc<Source>,
     pub(crate) dirs: WorkerDirs,
     pub(crate) lease_token: String,
     record: Mutex<Record>,
@@ -102,7 +103,7 @@ impl Worker {
     pub fn new(shared: Arc<Shared>, record: Record) -> Option<Arc<Self>> {
         let id = record.request.id.clone();
         Some(Arc::new(Self {
-            client: shared.client(&record.request.repo)?.clone(),
+            source: Arc::clone(shared.source(&record.request.repo)?),
             dirs: shared.dirs.worker(&id),
             id,
             shared,
@@ -134,7 +135,7 @@ impl Worker {
     }
 
     pub(crate) fn client(&self) -> &RepoClient {
-        &self.client
+        &self.source.client
     }
 
     pub(crate) fn executor(&self) -> &Executor {

@@ -2,6 +2,7 @@
 
 use super::{OF_ANN, of, reaching, two};
 use e2e::{Coordinator, Options, eventually};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -37,6 +38,33 @@ async fn messages_wait_for_the_coordinator_in_order_and_the_outage_is_logged_onc
     for line in ["the coordinator is away", "the coordinator is back"] {
         assert_eq!(ann.log().matches(line).count(), 1, "{}", ann.log());
     }
+}
+
+#[tokio::test]
+async fn a_message_that_grows_too_old_in_an_outage_is_returned_while_the_outage_lasts() {
+    let mut coordinator = Coordinator::start(Options::default()).await;
+    let world = coordinator.world().await;
+    let (mut dan, mut ann) = of(&world);
+    ann.start_bridge(&[]);
+    ann.reaches(&[]).await;
+    dan.bridge(&[], &OF_ANN).await;
+    coordinator.kill();
+    dan.send("fox", "fox-ann", "young");
+    dan.status_with("the outage is known", |status| {
+        (status["repos"][0]["online"] == false).then_some(())
+    })
+    .await;
+    let limit = chrono::TimeDelta::hours(8 * 24 - 6);
+    let written = chrono::Utc::now() - limit + chrono::TimeDelta::seconds(2);
+    let old = json!({
+        "id": "msg-old", "from": "fox", "to": "workspace-ann", "timestamp": written.to_rfc3339(),
+        "body": "old news", "status": "pending",
+    });
+    std::fs::write(dan.messages("workspace-ann").join("msg-old.json"), old.to_string()).unwrap();
+    let returned = dan.bodies_with("fox", "multiclaude-hybrid", "old news").await;
+    assert!(returned.contains("almost 8 days (the coordinator is away)"), "{returned}");
+    coordinator.launch().await;
+    ann.receives("fox", "young").await;
 }
 
 #[tokio::test]

@@ -59,6 +59,10 @@ async fn a_changed_key_is_refused_until_it_is_trusted() {
     register(&mut ann, &world, "ann-ws");
     dan.run(&["keys"]);
     assert_eq!(send(&mut dan), 0);
+    let mut known =
+        |of: &str| dan.run(&["--json", "keys", "list", "-R", of]).json()["known"].clone();
+    let both = (known(repo).as_object().unwrap().len(), known("acme/other"));
+    assert_eq!(both, (1, serde_json::json!({})));
     world.ann.deregister("ann-ws").await.unwrap();
     let mut second = on_machine(&world, &world.tokens[1], "new");
     register(&mut second, &world, "ann-ws");

@@ -72,9 +72,11 @@ async fn without_an_output_nothing_is_marked_or_created() {
 async fn a_full_disk_behind_standard_output_is_an_error() {
     let (machine, _) = dans().await;
     let full = || fs::File::options().write(true).open("/dev/full").unwrap();
-    let ran = ended(machine.hybrid(&["whoami"]).stdout(full()).spawn().unwrap()).await;
-    assert_eq!(ran.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&ran.stderr).contains("cannot write"), "{ran:?}");
+    for args in [&["whoami"][..], &["config", "x/y", "--hybrid-only"]] {
+        let ran = ended(machine.hybrid(args).stdout(full()).spawn().unwrap()).await;
+        assert_eq!(ran.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&ran.stderr).contains("cannot write"), "{ran:?}");
+    }
     let mut agents = machine.hybrid(&["agents", "--repo", "x/y"]);
     let ran = ended(agents.stderr(full()).spawn().unwrap()).await;
     assert_eq!(ran.status.code(), Some(3));

@@ -33,6 +33,22 @@ async fn a_repo_is_configured_here_without_a_token_and_for_all_by_a_service() {
 }
 
 #[tokio::test]
+async fn only_the_first_shared_setting_turns_hybrid_mode_on() {
+    let world = shared().await.world().await;
+    let mut service = on_machine(&world, &world.tokens[2], "ci");
+    let repo = world.repo.as_str();
+    let mut enabled = async |args: &[&str]| {
+        let ran = service.run(&[&["config", repo], args].concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        world.ci.config().await.unwrap().value.enabled
+    };
+    assert!(enabled(&["--max-workers=3"]).await);
+    assert!(!enabled(&["--enabled=false"]).await);
+    assert!(!enabled(&["--max-workers=4"]).await, "a team's switch is not touched in passing");
+    assert!(enabled(&["--enabled=true"]).await);
+}
+
+#[tokio::test]
 async fn agents_that_were_registered_here_stay_known_under_a_new_label() {
     let (mut machine, world) = dans().await;
     machine.multiclaude(&world.clone_url(), &[("fox", "worker")]);

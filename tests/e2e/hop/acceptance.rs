@@ -49,6 +49,11 @@ async fn a_message_that_is_not_accepted_waits_for_the_human_and_is_hidden_from_i
     hop.dan.send("fox", "fox-ann", "thanks");
     let id = hop.taken("fox", "thanks").await;
     hop.seen(&id).await;
+    hop.run(&["bridge", "accept", "--revoke", "dan"]);
+    hop.dan.send("fox", "fox-ann", "one more");
+    hop.asked("one more").await;
+    let ran = hop.ann.machine.run(&["bridge", "accept", "--revoke", "dan"]);
+    assert!(ran.code == 5 && ran.stderr.contains("was not accepted here"), "{ran:?}");
     let taken = hop.ann.claude("fox").texts("taken");
     assert!(!taken.iter().any(|text| text.contains("something bad")), "{taken:?}");
     let ran = hop.ann.machine.run(&["bridge", "accept", "msg_1"]);

@@ -63,24 +63,28 @@ async fn messages_are_handed_over_in_order_one_after_the_other() {
 async fn a_message_queued_by_a_busy_agent_counts_as_seen_only_when_it_is_taken() {
     let hop = Hop::with_channel().await;
     let claude = hop.ann.claude("fox");
-    claude.ask(json!({ "turn_ms": 4000, "mode": "text" }));
-    claude.ask(json!({ "start_turn": true }));
-    hop.dan.send("fox", "fox-ann", "while you are busy");
-    hop.held("in the queue of its agent").await;
-    let id = hop.ann.receives("fox", "while you are busy").await["id"].clone();
-    let receipt = hop.world.dan.receipt(id.as_str().unwrap()).await.unwrap();
-    assert!(receipt.delivered_at.is_some());
-    if hop.times("fox", id.as_str().unwrap()) == 0 {
-        assert_eq!(receipt.seen_at, None);
+    // The second one is taken during the turn, when its tool ends.
+    for (mode, text) in [("text", "while you are busy"), ("tool", "while a tool runs")] {
+        e2e::eventually("the agent is idle", 60, || async {
+            (claude.state()["busy"] == false).then_some(())
+        })
+        .await;
+        // The turn lasts until this test ends it.
+        claude.ask(json!({ "turn_ms": 3_600_000, "mode": mode, "start_turn": true }));
+        hop.dan.send("fox", "fox-ann", text);
+        claude.event("queued", text).await;
+        hop.held("in the queue of its agent").await;
+        let id = hop.ann.receives("fox", text).await["id"].as_str().unwrap().to_owned();
+        let receipt = e2e::eventually("delivered", 60, || async {
+            let receipt = hop.world.dan.receipt(&id).await.unwrap();
+            receipt.delivered_at.is_some().then_some(receipt)
+        })
+        .await;
+        assert_eq!((receipt.seen_at, hop.times("fox", &id)), (None, 0), "{mode}");
+        claude.ask(json!({ "end_turn": true, "turn_ms": 50 }));
+        hop.taken("fox", text).await;
+        hop.seen(&id).await;
     }
-    let id = hop.taken("fox", "while you are busy").await;
-    hop.seen(&id).await;
-    // Also during a turn, while a tool runs.
-    claude.ask(json!({ "turn_ms": 3000, "mode": "tool" }));
-    claude.ask(json!({ "start_turn": true }));
-    hop.dan.send("fox", "fox-ann", "while a tool runs");
-    let id = hop.taken("fox", "while a tool runs").await;
-    hop.seen(&id).await;
 }
 
 const HOSTILE: [&str; 9] = [

@@ -57,10 +57,24 @@ async fn a_worker_sends_receives_and_acknowledges_through_its_socket_without_a_t
 
 #[tokio::test]
 async fn a_worker_sends_nothing_if_all_messages_have_to_be_encrypted() {
-    let mut site = Site::idle().await;
-    site.world.dan.register(&crate::agent("dan-ws")).await.unwrap();
+    let site = Site::idle().await;
     let always = serde_json::json!({"encrypt": "always", "enabled": true});
     site.world.ci.call(reqwest::Method::PUT, "/config", &[], Some(&always)).await.unwrap();
+    sends_nothing(site, "--encrypt=always").await;
+}
+
+#[tokio::test]
+async fn a_worker_sends_nothing_from_a_machine_that_encrypts_everything() {
+    let mut site = Site::idle().await;
+    let repo = site.world.repo.to_string();
+    let ran = site.runner.machine.run(&["config", &repo, "--require-encryption=true"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    sends_nothing(site, "--require-encryption").await;
+}
+
+/// A worker can neither send a message nor ask for a worker, and `reason` tells it why.
+async fn sends_nothing(mut site: Site, reason: &str) {
+    site.world.dan.register(&crate::agent("dan-ws")).await.unwrap();
     let line = with_tools(
         &site,
         "call send_message '{\"to\": \"dan-ws\", \"body\": \"plain\"}' 2>\"$HOME/sent\"; \
@@ -71,7 +85,7 @@ async fn a_worker_sends_nothing_if_all_messages_have_to_be_encrypted() {
     site.ends(&request).await;
     for name in ["sent", "spawned"] {
         let error = std::fs::read_to_string(site.runner.machine.path(name)).unwrap();
-        assert!(error.contains("--encrypt=always"), "{name}: {error}");
+        assert!(error.contains(reason), "{name}: {error}");
     }
     assert!(site.world.dan.messages("dan-ws", "").await.unwrap().is_empty());
 }

@@ -1,6 +1,7 @@
 //! Chooses a carrier for a message, and decides what follows after it was handed over.
 //! Pure.
 
+use super::reason::Reason;
 use super::screen::Screen;
 use super::transcript::Progress;
 use serde::{Deserialize, Serialize};
@@ -51,51 +52,40 @@ pub(super) struct Situation<'a> {
 }
 
 /// The decision about a message that waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Choice {
     /// Hand it over by this carrier.
     Hand(Carrier),
     /// Capture the screen first.
     Look,
     /// Let it wait, for this reason.
-    Hold(&'static str),
+    Hold(Reason),
 }
 
 /// The first carrier that can take a message now.
 pub(super) fn choose(known: &Situation<'_>) -> Choice {
     let Some(claude_for) = known.claude_for else {
-        return Choice::Hold("no claude");
+        return Choice::Hold(Reason::NoClaude);
     };
     if known.channel {
         return Choice::Hand(Carrier::Channel);
     }
     if claude_for < STARTUP {
-        return Choice::Hold("claude is starting");
+        return Choice::Hold(Reason::Starting);
     }
     if known.in_mode {
-        return Choice::Hold("copy mode");
+        return Choice::Hold(Reason::CopyMode);
     }
     if known.waiting {
-        return Choice::Hold("dialog open");
+        return Choice::Hold(Reason::DialogOpen);
     }
     match known.screen {
         None => Choice::Look,
-        Some(Screen::NoBox) => Choice::Hold("dialog open"),
-        Some(Screen::Shell) => Choice::Hold("shell mode"),
+        Some(Screen::NoBox) => Choice::Hold(Reason::DialogOpen),
+        Some(Screen::Shell) => Choice::Hold(Reason::ShellMode),
         Some(Screen::Box(text)) if text.is_empty() => Choice::Hand(Carrier::Keyboard),
-        Some(Screen::Box(_)) => Choice::Hold(DRAFT),
+        Some(Screen::Box(_)) => Choice::Hold(Reason::Draft),
     }
-}
-
-/// The reason why a message for a workspace waits.
-pub(super) const WORKSPACE: &str = "for the human: multiclaude message list";
-const PULLED_BACK: &str = "its human pulled it back into the box";
-const DRAFT: &str = "draft in the box";
-const STUCK: &str = "Enter does not submit it";
-
-/// Reasons that only a person can end.
-pub(super) fn needs_a_person(reason: &str) -> bool {
-    matches!(reason, "copy mode" | "dialog open" | "shell mode" | DRAFT | PULLED_BACK | STUCK)
 }
 
 /// The activity that a claude reports.
@@ -149,7 +139,7 @@ pub(super) struct Handed {
 }
 
 /// The next step for a message that was handed over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Next {
     /// The agent has it.
     Taken,
@@ -160,7 +150,7 @@ pub(super) enum Next {
     /// The text is in the box: press Enter.
     Enter,
     /// Wait, for this reason.
-    Wait(&'static str),
+    Wait(Reason),
 }
 
 /// Decides the next step for a message that was handed over.
@@ -173,14 +163,14 @@ pub(super) fn next(handed: &Handed) -> Next {
         Progress::Taken => return Next::Taken,
         // A queued message is lost with the process.
         _ if !handed.lives => return Next::Lost,
-        Progress::Queued if activity == Activity::Waiting => return Next::Wait("dialog open"),
+        Progress::Queued if activity == Activity::Waiting => return Next::Wait(Reason::DialogOpen),
         // It is no longer in the queue, and the transcript does not show why.
         Progress::Queued if idle => return Next::Unproven,
-        Progress::Queued => return Next::Wait("in the queue of its agent"),
+        Progress::Queued => return Next::Wait(Reason::Queued),
         Progress::PulledBack if idle && !in_box => return Next::Unproven,
-        Progress::PulledBack => return Next::Wait(PULLED_BACK),
+        Progress::PulledBack => return Next::Wait(Reason::PulledBack),
         Progress::Dropped if handed.ago < REPEAT_AFTER => {
-            return Next::Wait("Claude Code dropped it; it is handed over again soon");
+            return Next::Wait(Reason::Dropped);
         }
         Progress::Dropped => return Next::Lost,
         Progress::PerhapsQueued | Progress::Nothing => {}
@@ -191,18 +181,18 @@ pub(super) fn next(handed: &Handed) -> Next {
         return next;
     }
     if activity == Activity::Waiting {
-        return Next::Wait("dialog open");
+        return Next::Wait(Reason::DialogOpen);
     }
     if idle && (handed.has_transcript || !handed.posted) {
         return Next::Lost;
     }
     if handed.progress == Progress::PerhapsQueued {
-        return Next::Wait("in the queue of its agent");
+        return Next::Wait(Reason::Queued);
     }
     if handed.ago >= PROOF_TIMEOUT && activity != Activity::Busy {
         return Next::Unproven;
     }
-    Next::Wait("handed over; its transcript does not have it yet")
+    Next::Wait(Reason::NoTrace)
 }
 
 /// The next step according to the place of a pasted text; `None` if that is not decisive.
@@ -210,14 +200,14 @@ fn pasted(handed: &Handed) -> Option<Next> {
     let (enters, since) = handed.enters;
     let waiting = handed.activity.0 == Activity::Waiting;
     Some(match handed.pasted {
-        Pasted::Alone if waiting => Next::Wait("dialog open"),
+        Pasted::Alone if waiting => Next::Wait(Reason::DialogOpen),
         Pasted::Alone if enters == 0 || (since >= ENTER_INTERVAL && enters < ENTERS_MAX) => {
             Next::Enter
         }
-        Pasted::Alone if enters >= ENTERS_MAX => Next::Wait(STUCK),
-        Pasted::Alone => Next::Wait("being submitted"),
+        Pasted::Alone if enters >= ENTERS_MAX => Next::Wait(Reason::Stuck),
+        Pasted::Alone => Next::Wait(Reason::Submitting),
         // Enter would submit the typed text, too.
-        Pasted::WithMore => Next::Wait(DRAFT),
+        Pasted::WithMore => Next::Wait(Reason::Draft),
         // It never appeared in the box, and nothing was submitted.
         Pasted::Gone
             if enters == 0
@@ -227,8 +217,8 @@ fn pasted(handed: &Handed) -> Option<Next> {
             Next::Lost
         }
         Pasted::Gone => return None,
-        Pasted::NoBox => Next::Wait("dialog open"),
-        Pasted::Unknown => Next::Wait("copy mode, or another program is in front"),
+        Pasted::NoBox => Next::Wait(Reason::DialogOpen),
+        Pasted::Unknown => Next::Wait(Reason::NotInFront),
     })
 }
 

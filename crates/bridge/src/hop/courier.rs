@@ -7,6 +7,7 @@
 
 use super::choice::POST_INTERVAL;
 use super::flight::{self, Flight};
+use super::reason::Reason;
 use super::session::Process;
 use super::shared::Shared;
 use crate::clock;
@@ -40,9 +41,9 @@ pub(super) struct Courier {
     /// The claude in the foreground, and since when.
     pub(super) front: Option<(Process, Duration)>,
     /// Why the first message waits, and since when.
-    pub(super) held: Option<(String, Duration)>,
+    pub(super) held: Option<(Reason, Duration)>,
     /// The ids and reasons that were shown to the human.
-    pub(super) shown: BTreeSet<(String, String)>,
+    pub(super) shown: BTreeSet<(String, Reason)>,
 }
 
 /// When to look again; `None`: when something changes.
@@ -82,7 +83,7 @@ impl Courier {
         loop {
             let step = self.step().await;
             if let Err(error) = &step {
-                self.shared.hold(&self.local, &format!("the last hop fails: {error}"));
+                self.shared.hold(&self.local, &Reason::Failed(error.to_string()));
             }
             let again = failing.note(&self.local, step).unwrap_or(Some(HELD));
             let pause = async {

@@ -1,6 +1,6 @@
 //! Follows a message that was handed over, until it is proven to be taken, or lost.
 
-use super::choice::{Carrier, Handed, Next, Pasted, needs_a_person, next};
+use super::choice::{Carrier, Handed, Next, Pasted, next};
 use super::courier::{Again, Courier, POLL_FAST, WINDOWS_AGE};
 use super::keyboard;
 use super::screen::Screen;
@@ -58,9 +58,9 @@ impl Courier {
                 }
             }
             Next::Wait(reason) => {
-                let new = self.shared.hold(&self.local, reason);
-                if new && needs_a_person(reason) {
-                    self.show(&id, reason, pane.as_ref().map(|pane| pane.id.as_str())).await;
+                let new = self.shared.hold(&self.local, &reason);
+                if new && reason.needs_a_person() {
+                    self.show(&id, &reason, pane.as_ref().map(|pane| pane.id.as_str())).await;
                 }
             }
         }

@@ -1,9 +1,10 @@
 //! Hands a message over, as soon as a carrier can take it.
 
-use super::choice::{Activity, Carrier, Choice, Situation, WORKSPACE, choose};
+use super::choice::{Activity, Carrier, Choice, Situation, choose};
 use super::courier::{Again, Courier, HELD, POLL_FAST, WINDOWS_AGE};
 use super::flight::Flight;
 use super::keyboard;
+use super::reason::Reason;
 use super::session::{Session, SessionFile};
 use super::text::Letter;
 use crate::clock;
@@ -18,7 +19,7 @@ use tracing::{info, warn};
 enum Obstacle {
     /// It is held for a reason, which may be shown to the human in a pane.
     Hold {
-        reason: String,
+        reason: Reason,
         pane: Option<String>,
     },
     /// It is tried again after a pause.
@@ -33,8 +34,8 @@ impl From<io::Error> for Obstacle {
 }
 
 impl Obstacle {
-    fn hold(reason: impl Into<String>) -> Self {
-        Self::Hold { reason: reason.into(), pane: None }
+    fn hold(reason: Reason) -> Self {
+        Self::Hold { reason, pane: None }
     }
 }
 
@@ -60,7 +61,7 @@ impl Courier {
             Err(Obstacle::Hold { reason, pane }) => {
                 let pause = self.hold(waiting, &reason, pane.as_deref()).await;
                 // A human reads the messages of a workspace.
-                Ok((reason != WORKSPACE).then_some(pause))
+                Ok((reason != Reason::Workspace).then_some(pause))
             }
             Err(Obstacle::Pause(pause)) => Ok(Some(pause)),
             Err(Obstacle::Failed(error)) => Err(error),
@@ -71,7 +72,7 @@ impl Courier {
         let recipient = self.recipient().await?;
         let route = self.route(recipient).await?;
         let letter = self.open_letter(id)?;
-        self.shared.hold(&self.local, "being handed over");
+        self.shared.hold(&self.local, &Reason::HandingOver);
         self.carry(&letter, route).await
     }
 
@@ -81,20 +82,17 @@ impl Courier {
         let repo = state.as_ref().and_then(|state| state.repos.get(&self.shared.nickname));
         let Some((repo, agent)) = repo.and_then(|repo| Some((repo, repo.agents.get(&self.local)?)))
         else {
-            return Err(Obstacle::hold("no such agent here"));
+            return Err(Obstacle::hold(Reason::NoAgent));
         };
         let record = self.shared.registry.records.get(&self.local);
         if record.is_some_and(|record| is_successor(agent, &record.created_at)) {
-            return Err(Obstacle::hold(format!(
-                "it is for an earlier {}, which has ended",
-                self.local
-            )));
+            return Err(Obstacle::hold(Reason::EarlierAgent(self.local.clone())));
         }
         let panes = self.shared.windows.within(WINDOWS_AGE).await;
         let target = repo.tmux_target();
         let pane = panes.window(&target, agent).map(|pane| pane.id.clone());
         if agent.r#type == "workspace" && !self.shared.options.workspace {
-            return Err(Obstacle::Hold { reason: WORKSPACE.to_owned(), pane });
+            return Err(Obstacle::Hold { reason: Reason::Workspace, pane });
         }
         let session = Session::find(&self.shared.home, &panes, &target, agent);
         Ok(Recipient { pane, session })
@@ -119,14 +117,14 @@ impl Courier {
         };
         let mut choice = choose(&known);
         let screen;
-        if let (Choice::Look, Some(session)) = (choice, &session) {
+        if let (Choice::Look, Some(session)) = (&choice, &session) {
             screen = keyboard::screen(&session.pane.id).await?;
             known.screen = Some(&screen);
             choice = choose(&known);
         }
         match (choice, session) {
             (Choice::Hand(carrier), Some(session)) => Ok(Route { carrier, channel, session }),
-            (Choice::Hold(reason), _) => Err(Obstacle::Hold { reason: reason.to_owned(), pane }),
+            (Choice::Hold(reason), _) => Err(Obstacle::Hold { reason, pane }),
             _ => Err(Obstacle::Pause(HELD)),
         }
     }
@@ -155,7 +153,7 @@ impl Courier {
             return Ok(letter);
         }
         if self.path_of(id).exists() {
-            return Err(Obstacle::hold("its file cannot be read"));
+            return Err(Obstacle::hold(Reason::Unreadable));
         }
         self.shared.store.advance(&self.local, id, Stage::Placed, Stage::New)?;
         self.shared.withdraw(&self.local, id);
@@ -179,10 +177,10 @@ impl Courier {
             Some(channel) if carrier == Carrier::Channel => match channel.post(text).await {
                 Ok(()) => None,
                 Err(PostError::Unknown) => return Ok(()),
-                Err(PostError::Not(reason)) => Some(format!("the channel is not usable: {reason}")),
+                Err(PostError::Not(reason)) => Some(Reason::ChannelFailed(reason)),
             },
             _ if keyboard::paste(&session.pane, id, &text).await? => None,
-            _ => Some("copy mode, or another program is in front".to_owned()),
+            _ => Some(Reason::NotInFront),
         };
         let Some(reason) = not_posted else {
             flight.posted()?;

@@ -1,8 +1,8 @@
-//! Why messages wait, and how the human sees that.
+//! Notes why messages wait, and shows it to the human.
 
-use super::choice::{WORKSPACE, needs_a_person};
 use super::courier::{Courier, HELD, HELD_LONG};
 use super::keyboard;
+use super::reason::Reason;
 use crate::clock;
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ impl Courier {
     pub(super) async fn hold(
         &mut self,
         waiting: &[String],
-        reason: &str,
+        reason: &Reason,
         pane: Option<&str>,
     ) -> Duration {
         let now = clock::since_boot();
         if self.shared.hold(&self.local, reason)
             || self.held.as_ref().is_none_or(|(held, _)| held != reason)
         {
-            self.held = Some((reason.to_owned(), now));
+            self.held = Some((reason.clone(), now));
         }
         let since = self.held.as_ref().map_or(now, |(_, since)| *since);
         for (number, id) in waiting.iter().enumerate() {
-            if reason == WORKSPACE || (number == 0 && needs_a_person(reason)) {
+            if *reason == Reason::Workspace || (number == 0 && reason.needs_a_person()) {
                 self.show(id, reason, pane).await;
             }
         }
@@ -31,15 +31,15 @@ impl Courier {
     }
 
     /// Shows a reason once in tmux's status line.
-    pub(super) async fn show(&mut self, id: &str, reason: &str, pane: Option<&str>) {
+    pub(super) async fn show(&mut self, id: &str, reason: &Reason, pane: Option<&str>) {
         let Some(pane) = pane.filter(|_| !self.shared.options.quiet) else {
             return;
         };
-        if !self.shown.insert((id.to_owned(), reason.to_owned())) {
+        if !self.shown.insert((id.to_owned(), reason.clone())) {
             return;
         }
         let from = self.file(id).map(|file| file.from).unwrap_or_default();
-        let line = if reason == WORKSPACE {
+        let line = if *reason == Reason::Workspace {
             format!("Message from {from}: multiclaude message read {id}")
         } else {
             format!("A message from {from} for {} waits: {reason}", self.local)

@@ -8,7 +8,8 @@
 //! | `hand_over` | hands a message over, as soon as a carrier can take it |
 //! | `follow` | follows it, until it is proven to be taken, or lost |
 //! | `on_disk` | multiclaude's file of a message, and its stage in the store |
-//! | `held` | why messages wait, and how the human sees that |
+//! | `reason` | why a message waits |
+//! | `held` | notes the reason, and shows it to the human |
 //! | `flight` | the message that was handed over and is not proven yet |
 //! | `choice` | which carrier, and the next step after it: pure |
 //! | `text` | the text for the agent: pure |
@@ -17,7 +18,8 @@
 //!
 //! A placed message, which has a file of multiclaude's, is handed to its agent by the
 //! first usable carrier. It is *taken* when the agent's transcript has it: only then it
-//! moves to the next stage of the store, and is reported to the coordinator.
+//! becomes `taken` in the store, and is reported to the coordinator. If its agent has read it,
+//! or the proof is missing, it becomes `handed`, which is not reported.
 
 mod choice;
 mod courier;
@@ -28,6 +30,7 @@ mod held;
 mod keyboard;
 mod on_disk;
 mod reader;
+mod reason;
 mod screen;
 mod session;
 mod shared;

@@ -1,6 +1,6 @@
 //! State that the couriers of a repo share.
 
-use super::choice::WORKSPACE;
+use super::reason::Reason;
 use crate::clock;
 use crate::inbox::Store;
 use crate::lock::locked;
@@ -70,8 +70,8 @@ impl Deref for Shared {
 #[derive(Debug, Default)]
 struct Waiting {
     ids: BTreeSet<String>,
-    /// Why the first of them waits.
-    reason: String,
+    /// Why the first of them waits; `None` before the first look.
+    reason: Option<Reason>,
 }
 
 impl Shared {
@@ -98,11 +98,11 @@ impl Shared {
     }
 
     /// Notes why the first message of an agent waits; returns whether the reason is new.
-    pub(super) fn hold(&self, local: &str, reason: &str) -> bool {
+    pub(super) fn hold(&self, local: &str, reason: &Reason) -> bool {
         let mut waiting = locked(&self.waiting);
         let before = &mut waiting.entry(local.to_owned()).or_default().reason;
-        let new = before != reason;
-        reason.clone_into(before);
+        let new = before.as_ref() != Some(reason);
+        *before = Some(reason.clone());
         new
     }
 
@@ -112,11 +112,12 @@ impl Shared {
         let Some(waiting) = waiting.get(local) else {
             return Vec::new();
         };
+        let first = waiting.reason.as_ref().map(Reason::to_string).unwrap_or_default();
         let reason = |number: usize| {
-            if number == 0 || waiting.reason == WORKSPACE {
-                waiting.reason.clone()
+            if number == 0 || waiting.reason == Some(Reason::Workspace) {
+                first.clone()
             } else {
-                format!("after another message: {}", waiting.reason)
+                format!("after another message: {first}")
             }
         };
         waiting.ids.iter().enumerate().map(|(number, id)| (id.clone(), reason(number))).collect()

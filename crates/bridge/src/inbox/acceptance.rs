@@ -59,8 +59,11 @@ impl Decisions {
 pub enum Verdict {
     /// It is delivered to its agent.
     Accepted,
-    /// It waits for the human, with this reason to show.
-    Asked(String),
+    /// It waits until the human accepts it, or all messages of its owner.
+    Asked {
+        /// The sender's verified owner.
+        owner: String,
+    },
     /// It is refused for this reason, which is reported to its sender.
     Refused(String),
 }
@@ -87,7 +90,7 @@ pub fn judge(
         || owner == Some(from)
         || decisions.owners.contains(from)
         || decisions.accepted.contains(&id);
-    if accepted { Verdict::Accepted } else { Verdict::Asked(format!("not accepted from {from}")) }
+    if accepted { Verdict::Accepted } else { Verdict::Asked { owner: from.to_owned() } }
 }
 
 #[cfg(test)]
@@ -107,18 +110,15 @@ mod tests {
     #[test]
     fn only_the_verified_owner_and_the_human_decide() {
         let none = Decisions::default();
-        let asked = Verdict::Asked("not accepted from eve".to_owned());
+        let asked = |owner: &str| Verdict::Asked { owner: owner.to_owned() };
         let owners = Accept::Owners(BTreeSet::from(["ann".to_owned()]));
         let judge = |accept: &Accept, decisions: &Decisions, owner: &str| {
             super::judge(accept, decisions, Some("dan"), &message(owner))
         };
         assert_eq!(judge(&Accept::Team, &none, "eve"), Verdict::Accepted);
-        assert_eq!(judge(&owners, &none, "eve"), asked);
+        assert_eq!(judge(&owners, &none, "eve"), asked("eve"));
         assert_eq!(judge(&owners, &none, "ann"), Verdict::Accepted);
-        assert_eq!(
-            judge(&Accept::Ask, &none, "ann"),
-            Verdict::Asked("not accepted from ann".to_owned())
-        );
+        assert_eq!(judge(&Accept::Ask, &none, "ann"), asked("ann"));
         assert_eq!(judge(&Accept::Ask, &none, "dan"), Verdict::Accepted);
         let id = message("eve").id.to_string();
         let yes = Decisions { accepted: BTreeSet::from([id.clone()]), ..Decisions::default() };

@@ -5,6 +5,7 @@
 //! | this one | [`Inbox`], which places messages |
 //! | `reports` | how far messages have come, for the coordinator |
 //! | `store` | messages on disk, once |
+//! | `reason` | why a stored message waits |
 //! | `acceptance` | whose messages reach agents of this machine |
 //! | `receive` | a stream or long polls, per agent |
 //! | `listener` | webhooks |
@@ -13,6 +14,7 @@
 mod acceptance;
 mod hop;
 mod listener;
+mod reason;
 mod receive;
 mod reports;
 mod store;
@@ -20,6 +22,7 @@ mod store;
 pub use acceptance::{Accept, Decisions, Verdict, judge};
 pub use hop::LastHop;
 pub use listener::{Route, Routes};
+pub use reason::Reason;
 pub use receive::{Receiver, Receiving};
 pub use reports::Reportable;
 pub use store::{BRIDGE_NAME, Stage, Store, Stored, notice};
@@ -52,7 +55,7 @@ pub struct Inbox {
     /// Held while messages are placed, which keeps the order.
     placing: Mutex<()>,
     /// Why messages wait, by local agent and id.
-    held: Mutex<BTreeMap<(String, String), String>>,
+    held: Mutex<BTreeMap<(String, String), Reason>>,
     /// The modification time of each placed file when it was last read.
     looked_at: Mutex<BTreeMap<String, SystemTime>>,
     registry: Arc<Registry>,
@@ -131,7 +134,8 @@ impl Inbox {
                 Ok(Verdict::Accepted) => self.place_one(local, id),
                 Ok(Verdict::Refused(reason)) => self.refuse(local, id, &reason).map(|()| None),
                 // It waits for the human, and does not block other messages.
-                Ok(Verdict::Asked(reason)) => {
+                Ok(Verdict::Asked { owner }) => {
+                    let reason = Reason::NotAccepted { owner };
                     locked(&self.held).insert((local.to_owned(), id.clone()), reason);
                     continue;
                 }
@@ -143,6 +147,7 @@ impl Inbox {
                 Err(error) => format!("its file cannot be written: {error}"),
             };
             // The later messages wait, too.
+            let reason = Reason::CannotBePlaced(reason);
             let mut held = locked(&self.held);
             for id in ids.iter().skip(at) {
                 held.insert((local.to_owned(), id.clone()), reason.clone());
@@ -251,7 +256,7 @@ impl Inbox {
     }
 
     /// Why stored messages wait, by local agent and id.
-    pub fn held(&self) -> BTreeMap<(String, String), String> {
+    pub fn held(&self) -> BTreeMap<(String, String), Reason> {
         locked(&self.held).clone()
     }
 
@@ -266,7 +271,8 @@ impl Inbox {
         let of_agent = |local: String| {
             let ids = |stage| self.store.ids(&local, stage).unwrap_or_default().into_iter();
             let placed = self.hop.waiting(&local).into_iter().map(|(_, reason)| reason);
-            let new = ids(Stage::New).filter_map(|id| new.get(&(local.clone(), id)).cloned());
+            let new = ids(Stage::New)
+                .filter_map(|id| new.get(&(local.clone(), id)).map(Reason::to_string));
             let reasons: Vec<String> = placed.chain(new).collect();
             let first = reasons.first()?;
             let held = format!("{}: {first}", reasons.len());

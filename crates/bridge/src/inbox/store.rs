@@ -1,5 +1,6 @@
-//! The durable inbox of one repo. A message is written to disk here and becomes one
-//! multiclaude file if its agent is there, then its delivery is reported to the coordinator.
+//! The durable inbox of one repo. A message is written to disk here and reported to the
+//! coordinator as delivered. It becomes one multiclaude file once it is accepted, can be
+//! decrypted, and its agent is here.
 //!
 //! ```text
 //! inbox/<local>/new/<id>.json ─▶ placed/ ─▶ taken/ ─▶ seen/ ─▶ done/

@@ -196,17 +196,10 @@ impl Outbox {
             }
             return Ok(Next::Done);
         };
-        let state = self.state.read();
-        if self.spool.is_local(&message.to, state.as_deref()) {
+        if self.spool.is_local(&message.to, self.state.read().as_deref()) {
             self.spool.give_back(&message.to, entry)?;
             info!(recipient = message.to, id = entry.id, "its recipient is a local agent now");
             return Ok(Next::Done);
-        }
-        let written = message.nanos().unwrap_or(entry.place);
-        if clock::wall_nanos().saturating_sub(written) > TOO_OLD.as_nanos() as i64 {
-            let reason = locked(&self.waiting).get(&message.to).cloned();
-            let reason = reason.unwrap_or_else(|| "no bridge ran here".to_owned());
-            return Ok(Next::Return(format!("it could not be sent for almost 8 days ({reason})")));
         }
         let to = match AgentName::parse(&message.to) {
             Ok(name) => name,
@@ -214,11 +207,38 @@ impl Outbox {
                 return Ok(Next::Return(format!("no agent can have this name: it {error}")));
             }
         };
-        self.connection.online().await;
+        let written = message.nanos().unwrap_or(entry.place);
+        tokio::select! {
+            () = self.connection.online() => {}
+            () = sleep(time_left(written)) => {}
+        }
+        // The sleep does not count the time in which the machine was suspended.
+        if time_left(written).is_zero() {
+            let reason = locked(&self.waiting).get(&message.to).cloned();
+            let reason = reason
+                .or_else(|| {
+                    (!self.connection.is_online()).then(|| "the coordinator is away".to_owned())
+                })
+                .unwrap_or_else(|| "no bridge ran here".to_owned());
+            return Ok(Next::Return(format!("it could not be sent for almost 8 days ({reason})")));
+        }
+        self.deliver(entry, &message, &to, written, before).await
+    }
+
+    /// Sends a message that was written at `written`, in nanoseconds.
+    async fn deliver(
+        &self,
+        entry: &Entry,
+        message: &LocalMessage,
+        to: &AgentName,
+        written: i64,
+        before: &mut Attempts,
+    ) -> io::Result<Next> {
         if self.registry.read().config.is_none() && self.registry.refresh().await.is_err() {
             return Ok(Next::Again("the repo cannot be read at the coordinator".to_owned(), None));
         }
-        let local = self.sender(&message, state.as_deref());
+        let state = self.state.read();
+        let local = self.sender(message, state.as_deref());
         let record = match self.sender_record(&local, state.as_deref()).await {
             Ok(record) => record,
             Err(next) => return Ok(next),
@@ -238,7 +258,7 @@ impl Outbox {
                 remove(&entry.path)?;
                 Ok(Next::Done)
             }
-            Err(error) => self.after_refusal(error, entry, (&local, record), &to, before).await,
+            Err(error) => self.after_refusal(error, entry, (&local, record), to, before).await,
         }
     }
 
@@ -333,4 +353,10 @@ impl Outbox {
         );
         self.spool.set_aside(entry)
     }
+}
+
+/// How long a message that was written at `written`, in nanoseconds, may still be sent.
+fn time_left(written: i64) -> Duration {
+    let age = clock::wall_nanos().saturating_sub(written).max(0);
+    TOO_OLD.saturating_sub(Duration::from_nanos(age.cast_unsigned()))
 }

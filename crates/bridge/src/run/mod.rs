@@ -26,7 +26,7 @@ use crate::multiclaude::{Daemon, Paths, StateFile};
 use crate::presence::Timing;
 use crate::repo::Shared;
 use crate::setup::{self, Machine, Setup};
-use crate::socket::{self, Channels};
+use crate::socket;
 use crate::spool::Capture;
 use crate::status::Status;
 use crate::trouble::Trouble;
@@ -37,6 +37,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::info;
 
@@ -109,46 +110,17 @@ impl Bridge {
         dirs: Dirs,
         machine: &Arc<dyn Machine>,
     ) -> Result<Self, StartError> {
-        let paths = Paths::of_home(&options.home);
         let wakes = Wakes::default();
-        let state = Arc::new(StateFile::new(paths.state()));
-        let routes = Arc::new(Routes::default());
-        let listener = match options.listen {
-            None => None,
-            Some(address) => {
-                let started = Listener::start(address, Arc::clone(&routes) as _).await;
-                Some(started.map_err(|error| StartError::Listen { address, error })?)
-            }
-        };
-        let channels = Arc::new(Channels::default());
+        let shared = Arc::new(share(&options, machine, wakes.changed.clone()));
+        let listener = listen(&options, &shared.routes).await?;
         let serving = Arc::new(ServedRepos::default());
         let socket = socket::serve(
             &dirs.socket(),
             Arc::clone(&serving) as Arc<dyn socket::Serving>,
-            Arc::clone(&state),
-            Arc::clone(&channels),
+            Arc::clone(&shared.state),
+            Arc::clone(&shared.channels),
         )
         .map_err(|error| StartError::Socket { path: dirs.socket(), error })?;
-        let capture =
-            Arc::new(Capture::start(paths.clone(), Arc::clone(&state), wakes.changed.clone()));
-        let shared = Arc::new(Shared {
-            machine: Arc::clone(machine),
-            daemon: Daemon::new(paths.socket()),
-            paths,
-            state,
-            serve: options.serve.clone(),
-            capture,
-            routes,
-            timing: Timing::scaled(options.scale),
-            polling: options.polling,
-            windows: Arc::default(),
-            panes: Mutex::default(),
-            channels,
-            accept: options.accept.clone(),
-            hop: options.hop,
-            home: options.home.clone(),
-            daemon_is_up: AtomicBool::new(false),
-        });
         Ok(Self {
             options,
             dirs,
@@ -227,6 +199,41 @@ impl Bridge {
         futures_util::future::join_all(ends).await;
         info!("stopped");
     }
+}
+
+/// Creates what all repos share, and begins to watch multiclaude. `changed` counts up when
+/// multiclaude's state or a local agent's message changes.
+fn share(options: &Options, machine: &Arc<dyn Machine>, changed: watch::Sender<u64>) -> Shared {
+    let paths = Paths::of_home(&options.home);
+    let state = Arc::new(StateFile::new(paths.state()));
+    let capture = Arc::new(Capture::start(paths.clone(), Arc::clone(&state), changed));
+    Shared {
+        machine: Arc::clone(machine),
+        daemon: Daemon::new(paths.socket()),
+        paths,
+        state,
+        serve: options.serve.clone(),
+        capture,
+        routes: Arc::default(),
+        timing: Timing::scaled(options.scale),
+        polling: options.polling,
+        windows: Arc::default(),
+        panes: Mutex::default(),
+        channels: Arc::default(),
+        accept: options.accept.clone(),
+        hop: options.hop,
+        home: options.home.clone(),
+        daemon_is_up: AtomicBool::new(false),
+    }
+}
+
+/// Listens for pushes, if the options say so.
+async fn listen(options: &Options, routes: &Arc<Routes>) -> Result<Option<Listener>, StartError> {
+    let Some(address) = options.listen else {
+        return Ok(None);
+    };
+    let started = Listener::start(address, Arc::clone(routes) as _).await;
+    started.map(Some).map_err(|error| StartError::Listen { address, error })
 }
 
 /// How long the machine has been suspended since its boot.

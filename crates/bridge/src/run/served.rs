@@ -97,49 +97,63 @@ fn open(
     let connection = Connection::new(setup.client.clone(), setup.repo.clone());
     let instance = home.instance.clone();
     let registry = Arc::new(Registry::open(Arc::clone(&connection), &dirs, home)?);
-    let messages = shared.paths.messages(&setup.nickname);
-    let spool = Arc::new(Spool::open(&setup.nickname, messages, dirs)?);
-    // The names as last known, until the coordinator has answered.
-    let known = spool.known_names().into_keys().collect();
-    spool.set_names(known, setup.stood_down.clone(), registry.records.all().into_keys().collect());
+    let spool = Arc::new(open_spool(setup, dirs, shared, &registry)?);
     let seal = Arc::new(Seal::new(
         Arc::clone(&shared.machine),
         setup.repo.clone(),
         setup.require_encryption,
     ));
-    let state = Arc::clone(&shared.state);
-    let hop: Arc<dyn LastHop> = Arc::new(Hop::new(HopParts {
-        home: shared.home.clone(),
-        nickname: setup.nickname.clone(),
-        messages: spool.messages.clone(),
-        state: Arc::clone(&state),
-        store: Store::new(spool.dirs.clone()),
-        channels: Arc::clone(&shared.channels),
-        windows: Arc::clone(&shared.windows),
-        options: shared.hop,
-        taken: Arc::clone(taken),
-        registry: Arc::clone(&registry),
-    }));
+    let hop = Arc::new(open_hop(&spool, shared, &registry, taken)) as Arc<dyn LastHop>;
     let inbox = Inbox::new(
         Arc::clone(&spool),
-        Arc::clone(&state),
+        Arc::clone(&shared.state),
         Arc::clone(&seal),
         (Arc::clone(&registry), hop, shared.accept.clone()),
     );
-    let inbox = Arc::new(inbox);
     let outbox = Arc::new(Outbox {
         spool,
         connection: Arc::clone(&connection),
         registry: Arc::clone(&registry),
-        inbox,
+        inbox: Arc::new(inbox),
         seal,
-        state,
+        state: Arc::clone(&shared.state),
         paths: shared.paths.clone(),
         instance,
         stopping: AtomicBool::new(false),
         waiting: Mutex::default(),
     });
     Ok(Parts { connection, registry, outbox })
+}
+
+/// Opens the spool of a repo. Its names are those last known, until the coordinator has
+/// answered.
+fn open_spool(
+    setup: &RepoSetup,
+    dirs: RepoDirs,
+    shared: &Shared,
+    registry: &Registry,
+) -> io::Result<Spool> {
+    let messages = shared.paths.messages(&setup.nickname);
+    let spool = Spool::open(&setup.nickname, messages, dirs)?;
+    let known = spool.known_names().into_keys().collect();
+    spool.set_names(known, setup.stood_down.clone(), registry.records.all().into_keys().collect());
+    Ok(spool)
+}
+
+/// The last hop of a repo. It notifies `taken`.
+fn open_hop(spool: &Spool, shared: &Shared, registry: &Arc<Registry>, taken: &Arc<Notify>) -> Hop {
+    Hop::new(HopParts {
+        home: shared.home.clone(),
+        nickname: spool.nickname.clone(),
+        messages: spool.messages.clone(),
+        state: Arc::clone(&shared.state),
+        store: Store::new(spool.dirs.clone()),
+        channels: Arc::clone(&shared.channels),
+        windows: Arc::clone(&shared.windows),
+        options: shared.hop,
+        taken: Arc::clone(taken),
+        registry: Arc::clone(registry),
+    })
 }
 
 /// Runs passes of one repo: after each change, once a minute, when the coordinator is back,

@@ -33,23 +33,36 @@ pub trait Seal: Sync {
     fn required(&self) -> bool;
 }
 
-/// No encryption, for workers without a key.
+/// No encryption, for workers without a key: what has to be encrypted is not sent.
 #[derive(Debug, Clone, Copy)]
-pub struct Plain<'a>(pub &'a RepoClient);
+pub struct Plain<'a> {
+    /// The repo's client.
+    pub repo: &'a RepoClient,
+    /// Must this machine encrypt everything that it sends?
+    pub required: bool,
+}
 
 impl Seal for Plain<'_> {
     async fn seal(&self, message: NewMessage) -> Result<NewMessage, String> {
-        match self.0.config().await.map_err(|error| hints::explained(&error))?.value.encrypt {
-            Some(Encrypt::Always) => Err("not sent: all messages of this repo are encrypted \
-                (--encrypt=always), and a runner's worker has no key. Write it into the pull request or the \
-                summary of your work"
-                .to_owned()),
-            Some(Encrypt::WhenPossible) | None => Ok(message),
-        }
+        let rule = if self.required {
+            "this machine encrypts all messages of this repo (--require-encryption)"
+        } else {
+            match self.repo.config().await.map_err(|error| hints::explained(&error))?.value.encrypt
+            {
+                Some(Encrypt::Always) => {
+                    "all messages of this repo are encrypted (--encrypt=always)"
+                }
+                Some(Encrypt::WhenPossible) | None => return Ok(message),
+            }
+        };
+        Err(format!(
+            "not sent: {rule}, and a runner's worker has no key. Write it into the pull request or the \
+             summary of your work"
+        ))
     }
 
     fn required(&self) -> bool {
-        false
+        self.required
     }
 
     fn open(&self, message: Message) -> Result<String, String> {

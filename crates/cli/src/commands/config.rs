@@ -5,7 +5,7 @@ mod name;
 mod relabel;
 mod show;
 
-use crate::commands::list::BESIDE;
+use crate::commands::list::EXTRA_OUTPUT_TIMEOUT;
 use crate::completion;
 use crate::failure::{Exit, Failure, Outcome, wrong_url};
 use crate::options::one_of;
@@ -17,7 +17,7 @@ use clap::Args;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::config::{ConfigWish, Encrypt, HybridConfig};
 use multiclaude_hybrid_client::{BaseUrl, Error};
-use show::{beside, show};
+use show::{View, show_after_multiclaude};
 
 /// Tries to write the shared configuration while others write it, too.
 const TRIES: u32 = 5;
@@ -59,7 +59,8 @@ struct HereArgs {
     /// The label of this machine in agents' names
     #[arg(long, value_name = "LABEL", value_parser = check_label)]
     node: Option<String>,
-    /// Send nothing unencrypted from here, whatever the shared configuration says
+    /// Send messages of this repo from this machine only encrypted, whatever the shared
+    /// configuration says
     #[arg(long, value_name = "BOOL")]
     require_encryption: Option<bool>,
 }
@@ -67,7 +68,7 @@ struct HereArgs {
 /// Settings of the team.
 #[derive(Debug, Default, PartialEq, Args)]
 struct SharedArgs {
-    /// Shared: turn hybrid mode on or off for the team [default: true, if another shared option is given]
+    /// Shared: turn hybrid mode on or off for the team [default: unchanged; true with the first shared option]
     #[arg(long, value_name = "BOOL")]
     enabled: Option<bool>,
     /// Shared: agent types that run remotely: merge-queue,supervisor,worker
@@ -114,7 +115,7 @@ fn repo(text: &str) -> Result<Repo, String> {
 impl ConfigArgs {
     pub async fn run(&self, session: &mut Session) -> Outcome {
         if self.hybrid_only {
-            return beside(session, self.repo.as_deref()).await;
+            return show_after_multiclaude(session, self.repo.as_deref()).await;
         }
         if self.here.name.is_some() && self.repo.is_none() {
             return Err(Failure::usage(
@@ -151,9 +152,9 @@ impl ConfigArgs {
             })?;
         } else if changes_here {
             // The change is made, even if the coordinator is away.
-            session.timeout = session.timeout.min(BESIDE);
+            session.timeout = session.timeout.min(EXTRA_OUTPUT_TIMEOUT);
         }
-        show(session, &repo, nickname.as_deref(), changes_here).await
+        View::of(session, &repo, nickname.as_deref()).await?.show(session, changes_here)
     }
 
     fn endpoint(&self, session: &Session) -> Outcome<Option<String>> {
@@ -196,7 +197,10 @@ impl ConfigArgs {
         loop {
             tries += 1;
             let read = at.client.config().await?;
+            let first = read.is_default();
             let mut config = read.value;
+            // The first change turns hybrid mode on; a later one leaves it as it is.
+            config.enabled = self.shared.enabled.unwrap_or(first || config.enabled);
             self.apply(&mut config);
             let wish = ConfigWish::from(config);
             match at.client.set_config(&wish, Some(&read.etag)).await {
@@ -208,7 +212,6 @@ impl ConfigArgs {
     }
 
     fn apply(&self, config: &mut HybridConfig) {
-        config.enabled = self.shared.enabled.unwrap_or(true);
         if let Some(types) = &self.shared.remote_agents {
             let types = types.iter().map(|kind| kind.trim()).filter(|kind| !kind.is_empty());
             config.remote_agents = types.map(str::to_owned).collect();

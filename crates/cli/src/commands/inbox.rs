@@ -165,7 +165,7 @@ impl InboxArgs {
                 self.report(&at.client, opened).await?;
             }
         }
-        sealed(&opened)
+        check_all_readable(&opened)
     }
 
     /// The status that is reported for a message that was shown.
@@ -249,7 +249,8 @@ fn outage(out: Output, change: Connection<'_>) {
     }
 }
 
-fn sealed(opened: &[Opened]) -> Outcome {
+/// Fails if some of these messages cannot be read.
+fn check_all_readable(opened: &[Opened]) -> Outcome {
     let errors: Vec<_> = opened.iter().filter_map(|opened| opened.error.as_ref()).collect();
     match errors.as_slice() {
         [] => Ok(()),
@@ -266,7 +267,7 @@ fn text(opened: &Opened) -> String {
     let mut marks = String::new();
     if opened.encrypted {
         marks.push_str(", encrypted");
-    } else if opened.unsealed {
+    } else if opened.should_be_encrypted {
         marks = format!(", {}", Look::Bad.paint("NOT ENCRYPTED"));
     }
     if let Some(thread) = &message.thread_id {

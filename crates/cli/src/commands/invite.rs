@@ -18,7 +18,8 @@ const PREFIX: &str = "mchi_";
 
 /// Print a line that lets another machine join.
 ///
-/// The line holds a new user token, which gives access to that user's mail.
+/// The line holds a new user token: its holder can read and send mail as that user in this repo,
+/// and ask for workers.
 /// Pass it to `join` on the other machine's standard input:
 /// `multiclaude-hybrid invite ann | ssh box multiclaude-hybrid join`.
 #[derive(Debug, Args)]
@@ -28,7 +29,7 @@ pub struct InviteArgs {
     owner: Owner,
     #[command(flatten)]
     repo: RepoArg,
-    /// The lifetime of the token: 90d, 12h [default: it never ends]
+    /// The lifetime of the token: 90d, 12h [default: never, or with the service token that makes it]
     #[arg(long, value_name = "TIME", value_parser = time(1..=TIME_MAX))]
     expires: Option<Duration>,
 }

@@ -38,7 +38,7 @@ pub struct JoinArgs {
     /// Add our MCP server to your Claude Code settings, without asking
     #[arg(long)]
     mcp: bool,
-    /// Retire the local agent of this role, which another machine serves
+    /// Retire the local agent of this role, for one that another machine serves
     #[arg(long, value_name = "ROLE")]
     stand_down: Vec<String>,
 }

@@ -8,8 +8,9 @@ use clap::{Args, Subcommand};
 
 /// Show and trust the keys of end-to-end encryption.
 ///
-/// A key is remembered when it is first seen. When it changes, you are warned until you trust the
-/// new one; where encryption is always required, nothing is sent until then.
+/// A key is remembered when it is first seen. When it changes, `send` and `reply` warn until you
+/// trust the new one, and the bridge notes it in its log; where encryption is always required,
+/// nothing is sent until then.
 #[derive(Debug, Args)]
 pub struct KeysArgs {
     #[command(flatten)]
@@ -20,7 +21,7 @@ pub struct KeysArgs {
 
 #[derive(Debug, Subcommand)]
 enum KeysCommand {
-    /// List this machine's own key and those of others
+    /// List this machine's own key and those of others, of all repos or one
     List,
     /// Trust the key that an agent has now
     Trust(NameArg),
@@ -31,7 +32,10 @@ enum KeysCommand {
 impl KeysArgs {
     pub async fn run(&self, session: &Session) -> Outcome {
         match &self.command {
-            None | Some(KeysCommand::List) => crypt::list(session),
+            None | Some(KeysCommand::List) => {
+                let repo = self.repo.given().map(|repo| session.resolve(Some(repo))).transpose()?;
+                crypt::list(session, repo.map(|(repo, _)| repo).as_ref())
+            }
             Some(KeysCommand::Trust(NameArg { name })) => {
                 let at = session.in_repo(self.repo.given(), Need::Use)?;
                 crypt::trust(session, &at, name).await

@@ -7,7 +7,7 @@ use crate::failure::{Exit, Failure, Outcome};
 use crate::output::counted;
 use crate::secrets;
 use crate::session::{Need, Session};
-use crate::settings::{Login, covered};
+use crate::settings::{Login, RepoSettings, covered};
 use clap::Args;
 use multiclaude_hybrid_client::BaseUrl;
 use multiclaude_hybrid_client::protocol::Repo;
@@ -44,35 +44,13 @@ impl LeaveArgs {
                 Failure::new(format!("this machine has not joined {repo}")).exit(Exit::NotFound)
             );
         };
-        if let Some(role) = here.stood_down.first().filter(|_| !self.force) {
-            return Err(Failure::new(format!("{role} stands down here, and would not come back"))
-                .exit(Exit::Conflict)
-                .hint(format!(
-                    "bring it back first: multiclaude-hybrid stand-up {role} --repo {repo}; or leave \
-                     anyway: --force"
-                )));
+        if !self.force {
+            check_stood_down(&repo, &here)?;
         }
         // A running bridge would register its agents again.
         enable(session, &repo, false)?;
         crate::bridge::wait_until_unserved(session, &repo).await?;
-        let removed = match deregister(session, &repo).await {
-            Ok(removed) => removed,
-            Err(failure) if self.force => {
-                session.out.warn(&format!(
-                    "the agents of this machine stay registered, and mail for them waits until they are \
-                     removed: {}",
-                    failure.message
-                ));
-                Vec::new()
-            }
-            Err(failure) => {
-                enable(session, &repo, here.enabled)?;
-                let failure = failure.about("the agents of this machine could not be deregistered");
-                return Err(
-                    failure.hint("try again later; or forget the repo here anyway: --force")
-                );
-            }
-        };
+        let removed = self.deregister(session, &repo, here.enabled).await?;
         remove_links(session, &repo)?;
         let tokens = forget(session, &repo, here.api_endpoint.as_deref())?;
         let mut changed = None;
@@ -97,6 +75,46 @@ impl LeaveArgs {
             lines.join("\n")
         })
     }
+
+    /// Deregisters this machine's agents; returns their names. A failure sets hybrid mode back
+    /// to `was_enabled`; with --force it is only a warning.
+    async fn deregister(
+        &self,
+        session: &mut Session,
+        repo: &Repo,
+        was_enabled: bool,
+    ) -> Outcome<Vec<String>> {
+        match deregister(session, repo).await {
+            Err(failure) if self.force => {
+                session.out.warn(&format!(
+                    "the agents of this machine stay registered, and mail for them waits until they are \
+                     removed: {}",
+                    failure.message
+                ));
+                Ok(Vec::new())
+            }
+            Err(failure) => {
+                enable(session, repo, was_enabled)?;
+                Err(failure
+                    .about("the agents of this machine could not be deregistered")
+                    .hint("try again later; or forget the repo here anyway: --force"))
+            }
+            done => done,
+        }
+    }
+}
+
+/// Fails if a role stands down here: without the repo's settings it would not come back.
+fn check_stood_down(repo: &Repo, here: &RepoSettings) -> Outcome {
+    let Some(role) = here.stood_down.first() else {
+        return Ok(());
+    };
+    Err(Failure::new(format!("{role} stands down here, and would not come back"))
+        .exit(Exit::Conflict)
+        .hint(format!(
+            "bring it back first: multiclaude-hybrid stand-up {role} --repo {repo}; or leave anyway: \
+             --force"
+        )))
 }
 
 /// Turns hybrid mode on or off for a repo that this machine has joined.

@@ -26,8 +26,8 @@ pub struct ListArgs {
     hybrid_only: bool,
 }
 
-/// How long a line beside multiclaude's own output may take.
-pub const BESIDE: Duration = Duration::from_secs(3);
+/// How long the coordinator may take to answer for output that follows multiclaude's own.
+pub const EXTRA_OUTPUT_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Serialize)]
 struct Line {
@@ -51,7 +51,7 @@ struct Line {
 impl ListArgs {
     pub async fn run(&self, session: &mut Session) -> Outcome {
         if self.hybrid_only {
-            session.timeout = session.timeout.min(BESIDE);
+            session.timeout = session.timeout.min(EXTRA_OUTPUT_TIMEOUT);
         }
         let session = &*session;
         if !self.hybrid_only && !session.out.is_json() {
@@ -74,7 +74,7 @@ impl ListArgs {
             format!("Hybrid:\n{}", lines.join("\n"))
         })?;
         match failures.into_iter().flatten().next() {
-            // A failure beside multiclaude's own list is not a failure of it.
+            // multiclaude's own list has not failed.
             Some(_) if self.hybrid_only => Ok(()),
             Some(failure) => Err(failure),
             None => Ok(()),

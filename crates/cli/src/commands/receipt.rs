@@ -12,8 +12,9 @@ use multiclaude_hybrid_client::protocol::message::{Message, MessageStatus};
 
 /// Show how far a message has come.
 ///
-/// Its stages: stored by the coordinator, delivered to the recipient's machine, seen by the agent
-/// itself (proven by its session), acknowledged.
+/// Its stages: stored by the coordinator; delivered: a bridge or an endpoint has stored it, or
+/// `inbox` has shown it; seen by the agent, as its side reports: a bridge does so only if the
+/// agent's session proves it; acknowledged.
 #[derive(Debug, Args)]
 pub struct ReceiptArgs {
     /// The message's id, or the beginning of it if one of your agents received it
@@ -45,7 +46,7 @@ pub fn text(message: &Message) -> String {
     let mut row = |label: &str, text: &str| lines.push(format!("  {label:<17}  {text}"));
     for (label, at, absent) in [
         ("stored", Some(message.created_at), absent),
-        ("on the machine", message.delivered_at, absent),
+        ("delivered", message.delivered_at, absent),
         ("seen by the agent", message.seen_at, unseen),
         ("acknowledged", message.acked_at, absent),
     ] {

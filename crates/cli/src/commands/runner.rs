@@ -30,8 +30,8 @@ pub struct RunnerArgs {
 enum RunnerCommand {
     /// Run in the foreground until it is interrupted
     ///
-    /// The first Ctrl-C drains: nothing is claimed any longer, and running workers may end. The
-    /// second one stops them.
+    /// The first Ctrl-C drains: nothing is claimed any longer, and running workers may go on for
+    /// --drain, then they are stopped. The second one stops them at once.
     Run(Box<RunArgs>),
     /// Show the state of the runner: workers, repos, problems
     Status,

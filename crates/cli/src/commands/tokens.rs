@@ -40,7 +40,7 @@ enum TokensCommand {
         /// A note for people
         #[arg(long)]
         description: Option<String>,
-        /// Its lifetime: 90d, 12h [default: it never ends]
+        /// Its lifetime: 90d, 12h [default: never, or with the service token that makes it]
         #[arg(long, value_name = "TIME", value_parser = time(1..=TIME_MAX))]
         expires: Option<Duration>,
     },

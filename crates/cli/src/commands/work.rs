@@ -99,7 +99,7 @@ enum WorkersCommand {
     Wait(OneArgs),
     /// Print the end of the worker's log
     Logs(OneArgs),
-    /// Cancel requests; a worker that runs is stopped
+    /// Cancel requests; a worker that runs is asked to stop
     Cancel(CancelArgs),
 }
 

@@ -13,6 +13,13 @@ pub struct Versioned<T> {
     pub etag: String,
 }
 
+impl<T> Versioned<T> {
+    /// Was it never set? Then the value holds the defaults.
+    pub fn is_default(&self) -> bool {
+        self.etag == "\"0\""
+    }
+}
+
 fn versioned(reply: &Reply) -> Result<Versioned<HybridConfig>, Error> {
     let etag = reply.headers.get(header::ETAG);
     let etag = etag.and_then(|etag| etag.to_str().ok()).unwrap_or_default();

@@ -130,7 +130,7 @@ pub enum Warning {
 pub struct Decision {
     /// How to send the message.
     pub action: Action,
-    /// A warning to show to a person, each time.
+    /// A warning for a person.
     pub warning: Option<Warning>,
     /// A key to trust from now on ([`Pins::trust`]): it is used for the first time.
     pub pin: Option<Recipient>,

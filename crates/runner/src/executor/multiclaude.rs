@@ -5,15 +5,14 @@ use super::branches::branches;
 use super::limits::LIMITS;
 use super::{Assignment, Limits, local_name, task_argument};
 use crate::job::{Job, Step};
+use clap::Args;
 use multiclaude_hybrid_bridge::multiclaude::{Ended, StateFile};
 use multiclaude_hybrid_client::protocol::Repo;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::str::FromStr;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -42,26 +41,32 @@ impl Multiclaude {
         let nickname = nickname.ok_or_else(|| {
             format!("multiclaude has no clone of {} on this machine", request.repo)
         })?;
-        let worker = NewWorker {
+        let at = LocalWorker {
             multiclaude: self.program.clone(),
             nickname: nickname.clone(),
             name: local_name(&request.id),
+        };
+        let worker = NewWorker {
+            at,
             task: task_argument(&request.task, &given.dirs.task().to_string_lossy()),
             branch: start.map(str::to_owned),
             push_to: push_to.filter(|_| start.is_some()).map(str::to_owned),
             summary: given.dirs.summary(),
         };
-        let worker = serde_json::to_string(&worker).map_err(|error| error.to_string())?;
         let own = self.own.to_string_lossy().into_owned();
-        let command =
-            |part: &str| vec![own.clone(), "runner".to_owned(), part.to_owned(), worker.clone()];
+        let command = |part: &str, flags: Vec<String>| {
+            [own.clone(), "runner".to_owned(), part.to_owned()].into_iter().chain(flags).collect()
+        };
         let dir = given.dirs.files();
         let mark = ("MULTICLAUDE_HYBRID_WORKER".to_owned(), request.id.to_string());
         Ok(Job {
             id: request.id.to_string(),
             work: dir.clone(),
-            steps: vec![Step { command: command("follow"), dir }],
-            cleanup: vec![Step { command: command("forget"), dir: PathBuf::from("/") }],
+            steps: vec![Step { command: command("follow", worker.flags()), dir }],
+            cleanup: vec![Step {
+                command: command("forget", worker.at.flags()),
+                dir: PathBuf::from("/"),
+            }],
             inherited: None,
             set: BTreeMap::from([mark]),
             timeout_secs: limits.timeout_of(request),
@@ -76,34 +81,50 @@ impl Multiclaude {
     }
 }
 
-/// A worker of multiclaude to create and to follow. Its text is JSON.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct NewWorker {
-    /// The path of multiclaude itself, not of the shim.
-    pub multiclaude: PathBuf,
-    /// multiclaude's name of the repo.
-    pub nickname: String,
-    /// The worker's name.
-    pub name: String,
-    /// Its task, as one argument.
-    pub task: String,
-    /// The branch to start from.
-    pub branch: Option<String>,
-    /// The branch to push to.
-    pub push_to: Option<String>,
-    /// The file for its summary.
-    pub summary: PathBuf,
+/// A worker of multiclaude. The flags that name it are parsed by the program that is
+/// installed when it ends, which may be a later one.
+#[derive(Debug, Clone, Args)]
+pub struct LocalWorker {
+    /// The path of multiclaude itself, not of the shim
+    #[arg(long)]
+    multiclaude: PathBuf,
+    /// multiclaude's name of the repo
+    #[arg(long)]
+    nickname: String,
+    /// The worker's name
+    #[arg(long)]
+    name: String,
 }
 
-impl FromStr for NewWorker {
-    type Err = serde_json::Error;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        serde_json::from_str(text)
-    }
+/// One to create and to follow.
+#[derive(Debug, Clone, Args)]
+pub struct NewWorker {
+    #[command(flatten)]
+    at: LocalWorker,
+    /// Its task, as one argument
+    #[arg(long)]
+    task: String,
+    /// The branch to start from
+    #[arg(long)]
+    branch: Option<String>,
+    /// The branch to push to
+    #[arg(long)]
+    push_to: Option<String>,
+    /// The file for its summary
+    #[arg(long)]
+    summary: PathBuf,
 }
 
 impl NewWorker {
+    fn flags(&self) -> Vec<String> {
+        let mut flags = self.at.flags();
+        flags.push(format!("--task={}", self.task));
+        flags.push(format!("--summary={}", self.summary.display()));
+        flags.extend(self.branch.iter().map(|branch| format!("--branch={branch}")));
+        flags.extend(self.push_to.iter().map(|push_to| format!("--push-to={push_to}")));
+        flags
+    }
+
     /// Creates a worker and waits for its end; returns whether it succeeded.
     ///
     /// # Errors
@@ -118,16 +139,16 @@ impl NewWorker {
                 // An unreadable state does not show whether the worker exists.
                 seen = Instant::now();
             }
-            let repo = state.as_ref().and_then(|state| state.repos.get(&self.nickname));
-            if let Some(agent) = repo.and_then(|repo| repo.agents.get(&self.name)) {
+            let repo = state.as_ref().and_then(|state| state.repos.get(&self.at.nickname));
+            if let Some(agent) = repo.and_then(|repo| repo.agents.get(&self.at.name)) {
                 if created_at.is_none() {
-                    println!("{} works for multiclaude in {}", self.name, agent.worktree_path);
+                    println!("{} works for multiclaude in {}", self.at.name, agent.worktree_path);
                 }
                 created_at = Some(agent.created_at.clone());
                 seen = Instant::now();
             }
             let is_it = |ended: &&Ended| {
-                ended.name == self.name
+                ended.name == self.at.name
                     && created_at.as_ref().is_none_or(|created| *created == ended.created_at)
             };
             if let Some(ended) = repo.and_then(|repo| repo.task_history.iter().rev().find(is_it)) {
@@ -143,15 +164,15 @@ impl NewWorker {
     }
 
     fn create(&self) -> io::Result<()> {
-        let mut command = Command::new(&self.multiclaude);
+        let mut command = Command::new(&self.at.multiclaude);
         command.args([
             "worker",
             "create",
             &self.task,
             "--repo",
-            &self.nickname,
+            &self.at.nickname,
             "--name",
-            &self.name,
+            &self.at.name,
         ]);
         if let Some(branch) = &self.branch {
             command.args(["--branch", branch]);
@@ -178,6 +199,16 @@ impl NewWorker {
         println!("{text}");
         fs::write(&self.summary, text)?;
         Ok(good)
+    }
+}
+
+impl LocalWorker {
+    fn flags(&self) -> Vec<String> {
+        vec![
+            format!("--multiclaude={}", self.multiclaude.display()),
+            format!("--nickname={}", self.nickname),
+            format!("--name={}", self.name),
+        ]
     }
 
     /// Removes a worker of multiclaude, with its uncommitted changes.

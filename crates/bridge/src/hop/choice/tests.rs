@@ -14,7 +14,7 @@ fn the_first_usable_carrier_takes_a_message_and_none_disturbs_a_human() {
     let draft = Screen::Box("half".to_owned());
     let hold = Choice::Hold;
     for (known, choice) in [
-        (Situation { claude_for: None, channel: true, ..KNOWN }, hold("no claude")),
+        (Situation { claude_for: None, channel: true, ..KNOWN }, hold(Reason::NoClaude)),
         (Situation { channel: true, ..KNOWN }, Choice::Hand(Carrier::Channel)),
         // The channel types nothing: a dialog or a draft only delays it.
         (
@@ -27,14 +27,14 @@ fn the_first_usable_carrier_takes_a_message_and_none_disturbs_a_human() {
             },
             Choice::Hand(Carrier::Channel),
         ),
-        (Situation { claude_for: Some(Duration::ZERO), ..KNOWN }, hold("claude is starting")),
+        (Situation { claude_for: Some(Duration::ZERO), ..KNOWN }, hold(Reason::Starting)),
         (KNOWN, Choice::Look),
         (Situation { screen: Some(&empty), ..KNOWN }, Choice::Hand(Carrier::Keyboard)),
-        (Situation { screen: Some(&draft), ..KNOWN }, hold("draft in the box")),
-        (Situation { screen: Some(&Screen::Shell), ..KNOWN }, hold("shell mode")),
-        (Situation { screen: Some(&Screen::NoBox), ..KNOWN }, hold("dialog open")),
-        (Situation { waiting: true, screen: Some(&empty), ..KNOWN }, hold("dialog open")),
-        (Situation { in_mode: true, screen: Some(&empty), ..KNOWN }, hold("copy mode")),
+        (Situation { screen: Some(&draft), ..KNOWN }, hold(Reason::Draft)),
+        (Situation { screen: Some(&Screen::Shell), ..KNOWN }, hold(Reason::ShellMode)),
+        (Situation { screen: Some(&Screen::NoBox), ..KNOWN }, hold(Reason::DialogOpen)),
+        (Situation { waiting: true, screen: Some(&empty), ..KNOWN }, hold(Reason::DialogOpen)),
+        (Situation { in_mode: true, screen: Some(&empty), ..KNOWN }, hold(Reason::CopyMode)),
     ] {
         assert_eq!(choose(&known), choice, "{known:?}");
     }
@@ -100,7 +100,7 @@ fn an_idle_agent_ends_every_wait() {
         assert_eq!(next(&Handed { progress, ago: hour, ..HANDED }), wanted, "{progress:?}");
     }
     let pulled = Handed { progress: Progress::PulledBack, ago: hour, ..HANDED };
-    assert_eq!(next(&Handed { pasted: Pasted::Alone, ..pulled }), Next::Wait(PULLED_BACK));
+    assert_eq!(next(&Handed { pasted: Pasted::Alone, ..pulled }), Next::Wait(Reason::PulledBack));
 }
 
 #[test]
@@ -108,15 +108,15 @@ fn enter_is_pressed_only_while_the_text_is_alone_in_the_box() {
     let typed = Handed { carrier: Carrier::Keyboard, pasted: Pasted::Alone, ..HANDED };
     assert_eq!(next(&typed), Next::Enter);
     let enters = |count, secs| Handed { enters: (count, Duration::from_secs(secs)), ..typed };
-    assert_eq!(next(&enters(1, 0)), Next::Wait("being submitted"));
+    assert_eq!(next(&enters(1, 0)), Next::Wait(Reason::Submitting));
     assert_eq!(next(&enters(1, 1)), Next::Enter);
-    assert_eq!(next(&enters(4, 9)), Next::Wait(STUCK));
+    assert_eq!(next(&enters(4, 9)), Next::Wait(Reason::Stuck));
     for pasted in [Pasted::WithMore, Pasted::Gone, Pasted::NoBox, Pasted::Unknown] {
         assert_ne!(next(&Handed { pasted, ..typed }), Next::Enter, "{pasted:?}");
     }
-    assert_eq!(next(&Handed { pasted: Pasted::WithMore, ..typed }), Next::Wait(DRAFT));
+    assert_eq!(next(&Handed { pasted: Pasted::WithMore, ..typed }), Next::Wait(Reason::Draft));
     let waiting = Handed { activity: (Activity::Waiting, Duration::ZERO), ..typed };
-    assert_eq!(next(&waiting), Next::Wait("dialog open"));
+    assert_eq!(next(&waiting), Next::Wait(Reason::DialogOpen));
     // The human has pulled it back, so they decide about it.
     let back = Handed { progress: Progress::PulledBack, ..typed };
     assert_ne!(next(&back), Next::Enter);

@@ -13,6 +13,7 @@ use multiclaude_hybrid_bridge::status::Held;
 use multiclaude_hybrid_client::protocol::message::Message;
 use multiclaude_hybrid_client::protocol::{MessageId, Owner, Repo};
 use serde::Serialize;
+use serde_json::json;
 
 #[derive(Debug, Args)]
 pub(super) struct HeldArgs {
@@ -25,7 +26,8 @@ pub(super) struct AcceptArgs {
     /// A message's id, as `bridge held` shows it, or the beginning of it; or an owner
     #[arg(value_name = "ID|OWNER")]
     what: String,
-    /// Hold messages of this owner again, unless the bridge's --accept names them
+    /// No longer accept all messages of this owner. No effect while the bridge runs with
+    /// --accept=team (the default), or names the owner there
     #[arg(long)]
     revoke: bool,
 }
@@ -34,7 +36,7 @@ pub(super) struct AcceptArgs {
 pub(super) struct RefuseArgs {
     /// The message's id, as `bridge held` shows it, or the beginning of it
     id: String,
-    /// Why, for its sender
+    /// Why, for the agent that sent it
     #[arg(long, default_value = "no reason was given")]
     reason: String,
 }
@@ -46,6 +48,8 @@ struct Shown {
     id: String,
     to: String,
     reason: String,
+    #[serde(skip)]
+    unaccepted_owner: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,8 +108,8 @@ impl Shown {
             Some(Stored::Notice { body, .. }) => (Some(BRIDGE_NAME.to_owned()), None, Some(body)),
             None => (None, None, None),
         };
-        let (id, to, reason) = (held.id.clone(), held.to.clone(), held.reason.clone());
-        Self { id, to, reason, from, from_owner, body }
+        let Held { id, to, reason, unaccepted_owner } = held.clone();
+        Self { id, to, reason, unaccepted_owner, from, from_owner, body }
     }
 }
 
@@ -145,7 +149,7 @@ fn list_entry(shown: &Shown) -> String {
 
 /// How a message goes on that waits for its human.
 fn accept_hint(shown: &Shown) -> Option<String> {
-    let owner = shown.reason.strip_prefix("not accepted from ")?;
+    let owner = shown.unaccepted_owner.as_ref()?;
     Some(format!(
         "deliver it: multiclaude-hybrid bridge accept {}; or all of {owner}: multiclaude-hybrid bridge accept \
          {owner}",
@@ -159,27 +163,28 @@ fn stored(session: &Session, repo: &Repo, held: &Held, stages: &[Stage]) -> Opti
     stages.iter().find_map(|stage| store.get(&held.to, *stage, &held.id).ok())
 }
 
-/// Changes the decisions of every repo in hybrid mode for which `about` says so.
+/// Makes a decision about what the bridge does in every repo that is or was served here,
+/// if `change` changes anything there; returns these repos.
 fn decide(
     session: &Session,
-    about: impl Fn(&RepoDirs) -> bool,
-    change: impl Fn(&mut Decisions),
-) -> Outcome<usize> {
+    change: impl Fn(&RepoDirs, &mut Decisions) -> bool,
+) -> Outcome<Vec<Repo>> {
     // One at a time: they are read, changed and written back.
     let _lock = session.home.lock()?;
-    let mut count = 0;
+    let mut changed = Vec::new();
     for repo in session.settings.known_repos() {
         let dirs = session.home.bridge().repo(&repo);
-        if !about(&dirs) {
+        if !dirs.nickname().exists() {
             continue;
         }
         let path = dirs.decisions();
         let mut decisions = Decisions::load(&dirs).map_err(io("read", &path))?;
-        change(&mut decisions);
-        decisions.save(&dirs).map_err(io("write", &path))?;
-        count += 1;
+        if change(&dirs, &mut decisions) {
+            decisions.save(&dirs).map_err(io("write", &path))?;
+            changed.push(repo);
+        }
     }
-    Ok(count)
+    Ok(changed)
 }
 
 fn waits(dirs: &RepoDirs, id: &str) -> bool {
@@ -234,55 +239,80 @@ fn none(id: &str) -> Failure {
 
 /// Changes the decision about a message that no agent has seen yet.
 fn decide_about(session: &Session, id: &str, change: impl Fn(&mut Decisions)) -> Outcome {
-    match decide(session, |dirs| waits(dirs, id), change)? {
-        0 => Err(none(id)),
-        _ => Ok(()),
-    }
+    let decided = decide(session, |dirs, decisions| {
+        let waits = waits(dirs, id);
+        if waits {
+            change(decisions);
+        }
+        waits
+    })?;
+    if decided.is_empty() { Err(none(id)) } else { Ok(()) }
 }
 
-/// Changes the decision about all messages of an owner.
-fn decide_about_owner(session: &Session, owner: &str, accepted: bool) -> Outcome {
-    let owner = Owner::parse(owner).map_err(|error| {
-        Failure::usage(format!("the owner {owner:?} {error}"))
-            .hint("give the id of a message, msg_…, or an owner")
+fn owner(text: &str) -> Outcome<Owner> {
+    Owner::parse(text).map_err(|error| {
+        Failure::usage(format!("the owner {text:?} {error}")).hint("give an owner, as in: ann")
+    })
+}
+
+/// Accepts all messages of an owner; returns the repos in which that holds.
+fn accept_owner(session: &Session, owner: &Owner) -> Outcome<Vec<Repo>> {
+    let repos = decide(session, |_, decisions| {
+        decisions.owners.insert(owner.to_string());
+        true
     })?;
-    let change = |decisions: &mut Decisions| {
-        if accepted {
-            decisions.owners.insert(owner.to_string());
-        } else {
-            decisions.owners.remove(owner.as_str());
-        }
-    };
-    decide(session, |dirs| dirs.inbox().exists(), change).map(|_| ())
+    if repos.is_empty() {
+        return Err(Failure::new("no bridge has served a repo here yet, so nothing was changed")
+            .hint("start it, and accept the owner then: multiclaude-hybrid bridge run"));
+    }
+    Ok(repos)
+}
+
+/// Takes that back.
+fn revoke(session: &Session, owner: &Owner) -> Outcome<Vec<Repo>> {
+    let repos = decide(session, |_, decisions| decisions.owners.remove(owner.as_str()))?;
+    if repos.is_empty() {
+        return Err(Failure::new(format!("{owner} was not accepted here by name"))
+            .exit(Exit::NotFound)
+            .hint("the bridge's --accept says whose messages it accepts besides"));
+    }
+    Ok(repos)
 }
 
 impl AcceptArgs {
     pub(super) fn run(&self, session: &Session) -> Outcome {
         if self.revoke {
-            let owner = &self.what;
-            decide_about_owner(session, owner, false)?;
-            return session.out.show(&serde_json::json!({ "revoked": owner }), || {
-                format!("Messages of {owner} are accepted only as the bridge's --accept says.")
+            let owner = owner(&self.what)?;
+            let repos = revoke(session, &owner)?;
+            return session.out.show(&json!({ "revoked": owner, "repos": repos }), || {
+                format!(
+                    "{owner} is no longer accepted by name in {}. Only a bridge with --accept=ask, or with \
+                     owners without {owner}, holds these messages.",
+                    listed(&repos)
+                )
             });
         }
-        let message = message(&self.what, session)?;
-        let what = message.as_ref().unwrap_or(&self.what);
-        if message.is_some() {
-            decide_about(session, what, |decisions| {
-                decisions.refused.remove(what);
-                decisions.accepted.insert(what.clone());
+        if let Some(id) = message(&self.what, session)? {
+            decide_about(session, &id, |decisions| {
+                decisions.refused.remove(&id);
+                decisions.accepted.insert(id.clone());
             })?;
-        } else {
-            decide_about_owner(session, what, true)?;
+            return session.out.show(&json!({ "accepted": id }), || format!("{id} is accepted."));
         }
-        session.out.show(&serde_json::json!({ "accepted": what }), || match message {
-            Some(_) => format!("{what} is accepted."),
-            None => format!(
-                "From now on, all messages of {what} are accepted. To take that back: \
-                 multiclaude-hybrid bridge accept --revoke {what}"
-            ),
+        let owner = owner(&self.what)?;
+        let repos = accept_owner(session, &owner)?;
+        session.out.show(&json!({ "accepted": owner, "repos": repos }), || {
+            format!(
+                "From now on, all messages of {owner} in {} are accepted. To take that back: \
+                 multiclaude-hybrid bridge accept --revoke {owner}",
+                listed(&repos)
+            )
         })
     }
+}
+
+fn listed(repos: &[Repo]) -> String {
+    repos.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl RefuseArgs {
@@ -292,9 +322,11 @@ impl RefuseArgs {
             decisions.accepted.remove(id);
             decisions.refused.insert(id.clone(), self.reason.clone());
         })?;
-        let value = serde_json::json!({ "refused": id, "reason": self.reason });
-        session.out.show(&value, || {
-            format!("{id} is refused; its sender gets the reason: {}", self.reason)
+        session.out.show(&json!({ "refused": id, "reason": self.reason }), || {
+            format!(
+                "{id} is refused. An agent that sent it gets the reason, a person does not: {}",
+                self.reason
+            )
         })
     }
 }

@@ -1,7 +1,7 @@
 //! `config --node`: the agents of this machine under its new label.
 
 use crate::bridge;
-use crate::commands::list::BESIDE;
+use crate::commands::list::EXTRA_OUTPUT_TIMEOUT;
 use crate::failure::Outcome;
 use crate::sender::{BRIDGE, NODE};
 use crate::session::{Need, Session};
@@ -13,7 +13,7 @@ use multiclaude_hybrid_client::protocol::{AgentName, Repo};
 /// says what happens. The label is changed already, so nothing here fails.
 pub(super) async fn relabel(session: &mut Session) {
     let timeout = session.timeout;
-    session.timeout = timeout.min(BESIDE);
+    session.timeout = timeout.min(EXTRA_OUTPUT_TIMEOUT);
     relabel_all(session).await;
     session.timeout = timeout;
 }
@@ -35,7 +35,7 @@ async fn relabel_all(session: &Session) {
             }
             Err(failure) => session.out.warn(&format!(
                 "agents of this machine in {repo} are still shown with the old label: {}",
-                failure.aside()
+                failure.one_line()
             )),
         }
     }

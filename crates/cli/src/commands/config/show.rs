@@ -1,25 +1,24 @@
 //! The output of `config`.
 
 use crate::bridge;
-use crate::commands::list::BESIDE;
-use crate::failure::Outcome;
+use crate::commands::list::EXTRA_OUTPUT_TIMEOUT;
+use crate::failure::{Failure, Outcome};
 use crate::output::{Look, safe};
 use crate::session::{Need, Session, remote_agents};
 use crate::settings::RepoSettings;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::config::{Encrypt, HybridConfig};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// The output after that of the real program: it never fails, and does not take long.
-pub(super) async fn beside(session: &mut Session, repo: Option<&str>) -> Outcome {
-    session.timeout = session.timeout.min(BESIDE);
+/// The output after that of the real program: it fails only if nothing can be printed, and does
+/// not take long.
+pub(super) async fn show_after_multiclaude(session: &mut Session, repo: Option<&str>) -> Outcome {
+    session.timeout = session.timeout.min(EXTRA_OUTPUT_TIMEOUT);
     session.may_ask = false;
     let is_on = |repo: &Repo| session.settings.repo(repo).enabled;
-    let shown = match session.resolve(repo) {
-        Ok((repo, nickname)) if is_on(&repo) => {
-            show(session, &repo, nickname.as_deref(), true).await
-        }
+    let view = match session.resolve(repo) {
+        Ok((repo, nickname)) if is_on(&repo) => View::of(session, &repo, nickname.as_deref()).await,
         // If it is on for some repo, this line may be about that one.
         Err(failure)
             if session.settings.repos.values().any(|here| here.enabled)
@@ -27,12 +26,18 @@ pub(super) async fn beside(session: &mut Session, repo: Option<&str>) -> Outcome
         {
             Err(failure)
         }
-        _ => session.out.show(&json!({ "hybrid": false }), || "Hybrid Mode: disabled".to_owned()),
+        _ => {
+            let value = json!({ "hybrid": false });
+            return session.out.show(&value, || "Hybrid Mode: disabled".to_owned());
+        }
     };
-    if let Err(failure) = shown {
-        session.out.warn(&format!("Hybrid Mode: unknown: {}", failure.aside()));
+    match view {
+        Ok(view) => view.show(session, true),
+        Err(failure) => {
+            session.out.warn(&format!("Hybrid Mode: unknown: {}", failure.one_line()));
+            Ok(())
+        }
     }
-    Ok(())
 }
 
 /// The shared configuration, or why it could not be read.
@@ -78,42 +83,53 @@ fn listed(types: &[String]) -> String {
     }
 }
 
-/// Shows everything; `changed`: something was changed before.
-pub(super) async fn show(
-    session: &Session,
-    repo: &Repo,
-    nickname: Option<&str>,
-    changed: bool,
-) -> Outcome {
-    let here = session.settings.repo(repo);
-    let login = session.login(Some(repo), Need::Use).ok();
-    let endpoint = session.endpoint(Some(repo))?;
-    let endpoint = endpoint.or_else(|| login.map(|login| login.url.clone()));
-    let read = shared(session, repo).await;
-    // While the coordinator is away, its last answer holds.
-    let remote = read.as_ref().map_or(&here.remote_agents[..], remote_agents);
-    let local = local_types(session, nickname, (&here.stood_down, remote))?;
-    let bridge = bridge::serves(bridge::running(session)?.as_ref(), repo, nickname);
-    let value = json!({
-        "repo": repo, "nickname": nickname, "hybrid": here.enabled, "api_endpoint": endpoint,
-        "node": session.settings.node(), "require_encryption": here.require_encryption,
-        "local_agents": local, "stood_down": here.stood_down, "bridge": bridge, "shared": read.as_ref().ok(),
-    });
-    session.out.show(&value, || {
-        let text = machine_text(session, repo, &here, (endpoint.as_deref(), bridge, &local));
-        match &read {
-            Ok(config) => format!("{text}\n{}", team_text(config, here.enabled)),
-            Err(_) => text,
+/// The configuration of a repo, to be shown.
+pub(super) struct View {
+    value: Value,
+    text: String,
+    /// Why the shared part is missing.
+    failed: Option<Failure>,
+}
+
+impl View {
+    pub(super) async fn of(
+        session: &Session,
+        repo: &Repo,
+        nickname: Option<&str>,
+    ) -> Outcome<Self> {
+        let here = session.settings.repo(repo);
+        let login = session.login(Some(repo), Need::Use).ok();
+        let endpoint = session.endpoint(Some(repo))?;
+        let endpoint = endpoint.or_else(|| login.map(|login| login.url.clone()));
+        let read = shared(session, repo).await;
+        // While the coordinator is away, its last answer holds.
+        let remote = read.as_ref().map_or(&here.remote_agents[..], remote_agents);
+        let local = local_types(session, nickname, (&here.stood_down, remote))?;
+        let bridge = bridge::serves(bridge::running(session)?.as_ref(), repo, nickname);
+        let value = json!({
+            "repo": repo, "nickname": nickname, "hybrid": here.enabled, "api_endpoint": endpoint,
+            "node": session.settings.node(), "require_encryption": here.require_encryption,
+            "local_agents": local, "stood_down": here.stood_down, "bridge": bridge, "shared": read.as_ref().ok(),
+        });
+        let mut text = machine_text(session, repo, &here, (endpoint.as_deref(), bridge, &local));
+        if let Ok(config) = &read {
+            text = format!("{text}\n{}", team_text(config, here.enabled));
         }
-    })?;
-    match read {
-        Ok(_) => Ok(()),
-        // The change is made; the rest can wait.
-        Err(failure) if changed => {
-            session.out.warn(&failure.aside());
-            Ok(())
+        Ok(Self { value, text, failed: read.err() })
+    }
+
+    /// Shows everything; `changed`: something was changed before.
+    pub(super) fn show(self, session: &Session, changed: bool) -> Outcome {
+        session.out.show(&self.value, || self.text.clone())?;
+        match self.failed {
+            None => Ok(()),
+            // The change is made; the rest can wait.
+            Some(failure) if changed => {
+                session.out.warn(&failure.one_line());
+                Ok(())
+            }
+            Some(failure) => Err(failure),
         }
-        Err(failure) => Err(failure),
     }
 }
 

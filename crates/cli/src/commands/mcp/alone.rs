@@ -40,7 +40,7 @@ pub(super) async fn run(
             if !allowed {
                 let checked = match at.client.agent(name).await {
                     Ok(agent) => {
-                        may_serve(&at, &agent, as_agent).map_err(|failure| failure.aside())
+                        may_serve(&at, &agent, as_agent).map_err(|failure| failure.one_line())
                     }
                     Err(error) => Err(error.to_string()),
                 };

@@ -103,7 +103,7 @@ pub(super) struct RunArgs {
     /// Divide the coordinator's times, for tests
     #[arg(long, value_name = "N", hide = true, default_value_t = 1)]
     pub(super) time_scale: u32,
-    /// The command of a worker [default: a clone and `claude -p`, or the image's own command]
+    /// The command of a worker [default: a clone and `claude -p`, which asks before nothing, or the image's own command]
     #[arg(last = true, value_name = "COMMAND")]
     pub(super) command: Vec<String>,
 }

@@ -13,7 +13,7 @@ use multiclaude_hybrid_runner::executor::{
     Container, Engine, EngineError, Executor, Limits, Multiclaude, Process, Template,
 };
 use multiclaude_hybrid_runner::job::User;
-use multiclaude_hybrid_runner::options::Options;
+use multiclaude_hybrid_runner::options::{Options, Served};
 use multiclaude_hybrid_runner::supervisor::Base;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -55,7 +55,7 @@ impl RunArgs {
             home: session.home.user().to_owned(),
             work: self.work_dir.clone(),
             executor: self.executor(session, &repos)?,
-            repos: repos.into_iter().map(|at| (at.repo, at.client)).collect(),
+            repos: repos.into_iter().map(|at| served(session, at)).collect(),
             limits,
             max_workers: self.max_workers.into(),
             labels: self.labels.clone(),
@@ -203,6 +203,11 @@ impl RunArgs {
             secrets,
         })
     }
+}
+
+fn served(session: &Session, at: InRepo) -> Served {
+    let require_encryption = session.settings.repo(&at.repo).require_encryption;
+    Served { repo: at.repo, client: at.client, require_encryption }
 }
 
 fn user(name: &str) -> Outcome<User> {

@@ -4,7 +4,7 @@ use crate::failure::{Failure, Outcome};
 use crate::home::Home;
 use clap::Subcommand;
 use multiclaude_hybrid_bridge::multiclaude::StateFile;
-use multiclaude_hybrid_runner::executor::multiclaude::NewWorker;
+use multiclaude_hybrid_runner::executor::multiclaude::{LocalWorker, NewWorker};
 use multiclaude_hybrid_runner::supervisor::{enter, supervise};
 use std::path::PathBuf;
 
@@ -27,16 +27,10 @@ pub(super) enum Part {
     },
     /// Create a worker of multiclaude, and wait for its end
     #[command(hide = true)]
-    Follow {
-        /// The worker, as JSON
-        worker: NewWorker,
-    },
+    Follow(NewWorker),
     /// Remove a worker of multiclaude
     #[command(hide = true)]
-    Forget {
-        /// The worker, as JSON
-        worker: NewWorker,
-    },
+    Forget(LocalWorker),
 }
 
 impl Part {
@@ -45,7 +39,7 @@ impl Part {
         match self {
             Self::Supervise { dir } => supervise(dir).map_err(failed),
             Self::Enter { dir, step } => Err(failed(enter(dir, *step))),
-            Self::Follow { worker } => {
+            Self::Follow(worker) => {
                 let state = StateFile::new(Home::of_user()?.multiclaude().state());
                 match worker.create_and_follow(&state) {
                     Ok(true) => Ok(()),
@@ -53,7 +47,7 @@ impl Part {
                     Err(error) => Err(failed(error)),
                 }
             }
-            Self::Forget { worker } => worker.remove().map_err(failed),
+            Self::Forget(worker) => worker.remove().map_err(failed),
         }
     }
 }

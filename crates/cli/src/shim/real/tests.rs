@@ -46,6 +46,17 @@ fn found(search: &Search) -> Option<PathBuf> {
 }
 
 #[test]
+fn this_binary_is_never_found_by_any_kind_of_link() {
+    let disk = Disk::new();
+    let own = disk.at("own/multiclaude-hybrid");
+    symlink(&own, disk.at("soft/multiclaude")).unwrap();
+    fs::hard_link(&own, disk.at("hard/multiclaude")).unwrap();
+    let real = disk.program("real/multiclaude", 0o755);
+    assert_eq!(found(&disk.search(&["soft", "hard", "real"])), Some(real));
+    assert_eq!(found(&disk.search(&["soft", "hard"])), None);
+}
+
+#[test]
 fn files_that_cannot_be_run_are_skipped() {
     let disk = Disk::new();
     fs::create_dir_all(disk.at("dir/multiclaude")).unwrap();
