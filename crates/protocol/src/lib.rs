@@ -14,7 +14,7 @@
 //! | [`body`], [`metadata`] | bodies of requests, each described once: type, reader, writer, schema |
 //! | [`retry_after`] | the header of that name, for pushes and for clients |
 //! | [`text`] | removes hidden characters from texts for people and agents |
-//! | [`time`] | milliseconds since the epoch, RFC 3339 on the wire |
+//! | [`Timestamp`] | milliseconds since the epoch, RFC 3339 on the wire |
 //!
 //! *In scope:* shapes, their validation and their text forms.
 //! *Out of scope:* I/O, clocks, randomness (they are arguments), decisions
