@@ -38,7 +38,7 @@ pub(super) async fn spawn(
 /// Why a task, which cannot be encrypted, must not be sent; `None` if it may.
 pub fn unencrypted(config: &HybridConfig, required: bool) -> Option<String> {
     let who = match (required, config.encrypt) {
-        (true, _) => "this machine sends nothing unencrypted",
+        (true, _) => "this machine sends nothing unencrypted (--require-encryption)",
         (false, Some(Encrypt::Always)) => {
             "all messages of this repo are encrypted (--encrypt=always)"
         }
