@@ -7,5 +7,6 @@ mod notices;
 mod properties;
 mod steps;
 mod store;
+mod streams;
 mod values;
 mod world;

@@ -286,3 +286,15 @@ impl World {
         assert!(self.mailbox.wake_at(self.now).is_none_or(|at| at > self.now));
     }
 }
+
+/// A world whose mailbox has an endpoint.
+pub(super) fn open_world() -> World {
+    let mut world = World::new();
+    world.step(Step::Configure { generation: 1, revision: 1, endpoint: true });
+    world
+}
+
+/// Stores a message in it.
+pub(super) fn send(world: &mut World) {
+    world.step(Step::Send { key: None, content: 0, sender: true, ttl: 100_000 });
+}
