@@ -92,8 +92,13 @@ impl Shared {
 
     /// Removes a message that need not be handed over any more.
     pub(super) fn withdraw(&self, local: &str, id: &str) {
-        if let Some(waiting) = locked(&self.waiting).get_mut(local) {
+        let mut agents = locked(&self.waiting);
+        if let Some(waiting) = agents.get_mut(local) {
             waiting.ids.remove(id);
+            if waiting.ids.is_empty() {
+                // The next message waits for a reason of its own.
+                agents.remove(local);
+            }
         }
     }
 
