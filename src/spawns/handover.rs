@@ -2,8 +2,8 @@
 //! to the repo's `spawn_endpoint` as other mailboxes push messages: the same class, the
 //! same retries and signatures.
 //!
-//! Two columns show what is not handed over yet: `configs.pushing_version`, the version
-//! that the mailbox has confirmed, and `spawns.pushed_at`.
+//! A configuration is not handed over yet if its `pushing_version`, the last one that the
+//! mailbox has confirmed, is not its version; a request, if it has no `pushed_at`.
 
 use crate::error::ApiError;
 use crate::mailbox::{Command, Door, Refused};

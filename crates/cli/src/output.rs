@@ -153,8 +153,8 @@ impl Output {
         .hint("send it to a terminal, a pipe or a file; or throw it away: >/dev/null"))
     }
 
-    /// Prints `value` for programs, or what `human` says for people. An error means that
-    /// nobody has seen it.
+    /// Prints `value` for programs, or what `human` says for people. An error means
+    /// that it could not be printed.
     pub fn show<T: Serialize>(self, value: &T, human: impl FnOnce() -> String) -> Outcome {
         if self.json {
             let text = serde_json::to_string_pretty(value).unwrap_or_default();

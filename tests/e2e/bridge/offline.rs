@@ -1,13 +1,13 @@
 //! Messages wait in order while the coordinator, multiclaude or disk space is missing.
 
 use super::{OF_ANN, of, reaching, two};
-use e2e::{Coordinator, Options, eventually};
+use e2e::{Coordinator, Options, Site, eventually};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-#[tokio::test]
-async fn messages_wait_for_the_coordinator_in_order_and_the_outage_is_logged_once() {
+/// Both machines with their bridges, and a coordinator of their own that was just killed.
+async fn outage() -> (Coordinator, Site, Site) {
     let mut coordinator = Coordinator::start(Options::default()).await;
     let world = coordinator.world().await;
     let (mut dan, mut ann) = of(&world);
@@ -15,6 +15,12 @@ async fn messages_wait_for_the_coordinator_in_order_and_the_outage_is_logged_onc
     ann.reaches(&[]).await;
     dan.bridge(&[], &OF_ANN).await;
     coordinator.kill();
+    (coordinator, dan, ann)
+}
+
+#[tokio::test]
+async fn messages_wait_for_the_coordinator_in_order_and_the_outage_is_logged_once() {
+    let (mut coordinator, mut dan, ann) = outage().await;
     let wanted: Vec<_> = (0..30).map(|n| format!("m{n}")).collect();
     for body in &wanted {
         dan.send("fox", "fox-ann", body);
@@ -42,13 +48,7 @@ async fn messages_wait_for_the_coordinator_in_order_and_the_outage_is_logged_onc
 
 #[tokio::test]
 async fn a_message_that_grows_too_old_in_an_outage_is_returned_while_the_outage_lasts() {
-    let mut coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
-    let (mut dan, mut ann) = of(&world);
-    ann.start_bridge(&[]);
-    ann.reaches(&[]).await;
-    dan.bridge(&[], &OF_ANN).await;
-    coordinator.kill();
+    let (mut coordinator, dan, ann) = outage().await;
     dan.send("fox", "fox-ann", "young");
     dan.status_with("the outage is known", |status| {
         (status["repos"][0]["online"] == false).then_some(())
