@@ -3,9 +3,7 @@
 use super::steps::Step;
 use super::values::{draft, request};
 use super::world::{World, open_world, send};
-use crate::mailbox::{
-    CAPACITY, Config, ConfigureRequest, Draft, Kind, Next, Offering, Refused, Standing,
-};
+use crate::mailbox::{CAPACITY, Config, ConfigureRequest, Draft, Kind, Next, Refused, Standing};
 use crate::outcome::{ErrorClass, Outcome};
 use crate::registry::Version;
 use crate::secrets;
