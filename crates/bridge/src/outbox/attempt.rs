@@ -1,6 +1,7 @@
 //! One attempt with one message.
 
 use super::Outbox;
+use super::next::{Attempts, Next};
 use crate::clock;
 use crate::connection::is_retryable;
 use crate::dirs::remove;
@@ -27,24 +28,6 @@ const MARGIN_HOURS: u64 = 6;
 const TOO_OLD: Duration = Duration::from_hours(8 * 24 - MARGIN_HOURS);
 /// A list of agents of at most this age need not be read again for one key.
 const LIST_FRESH_MS: i64 = 10_000;
-
-/// The earlier attempts with a message.
-#[derive(Debug, Default)]
-pub(super) struct Attempts {
-    pub attempts: u32,
-    /// Its sender was registered again, because the coordinator did not know it.
-    registered: bool,
-}
-
-/// The next step after one attempt with a message.
-pub(super) enum Next {
-    /// It is no longer in the queue.
-    Done,
-    /// Try again, for this reason, and not before this time if the coordinator asks for it.
-    Again(String, Option<Duration>),
-    /// Return it to its sender, for this reason.
-    Return(String),
-}
 
 impl Outbox {
     /// Tries to send a message once.

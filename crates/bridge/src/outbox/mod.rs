@@ -8,6 +8,7 @@
 //! rename and one unlink here.
 
 mod attempt;
+mod next;
 mod sender;
 
 use crate::connection::Connection;
@@ -19,8 +20,8 @@ use crate::registry::Registry;
 use crate::seal::Seal;
 use crate::spool::{Entry, Spool, recipients};
 use crate::trouble::Trouble;
-use attempt::{Attempts, Next};
 use multiclaude_hybrid_client::Retries;
+use next::{Attempts, Next};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
