@@ -12,7 +12,7 @@ use multiclaude_hybrid_client::protocol::message::{Message, MessageStatus};
 
 /// Show how far a message has come.
 ///
-/// Its stages: stored by the coordinator; delivered: a bridge or an endpoint has stored it, or
+/// Its stages: stored by the coordinator; on the machine: a bridge or an endpoint has stored it, or
 /// `inbox` has shown it; seen by the agent, as its side reports: a bridge does so only if the
 /// agent's session proves it; acknowledged.
 #[derive(Debug, Args)]
@@ -46,7 +46,7 @@ pub fn text(message: &Message) -> String {
     let mut row = |label: &str, text: &str| lines.push(format!("  {label:<17}  {text}"));
     for (label, at, absent) in [
         ("stored", Some(message.created_at), absent),
-        ("delivered", message.delivered_at, absent),
+        ("on the machine", message.delivered_at, absent),
         ("seen by the agent", message.seen_at, unseen),
         ("acknowledged", message.acked_at, absent),
     ] {
