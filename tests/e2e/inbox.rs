@@ -171,7 +171,6 @@ async fn it_ends_with_its_agent_by_either_way() {
         take(&mut inbox).await;
         world.ann.deregister("queue").await.unwrap();
         let ended = error(&mut inbox).await;
-        assert!(matches!(&ended, Error::NotFound(_)), "{ended}");
         assert_eq!(ended.code(), Some(ErrorCode::AgentNotFound));
         // So does one that is opened now.
         let ended = error(&mut open(&world.ann, options)).await;
@@ -222,7 +221,7 @@ async fn it_ends_with_its_token_by_either_way() {
             }
         };
         let ended = tokio::select! { ended = ending => ended, () = sending => unreachable!() };
-        assert!(matches!(&ended, Error::Unauthenticated(_)), "{ended}");
+        assert_eq!(ended.status(), Some(401), "{ended}");
     }
 }
 
@@ -231,6 +230,6 @@ async fn somebody_elses_inbox_is_refused() {
     let world = two_agents().await;
     for options in both_ways() {
         let ended = error(&mut open(&world.dan, options)).await;
-        assert!(matches!(&ended, Error::Forbidden(_)), "{ended}");
+        assert_eq!(ended.status(), Some(403), "{ended}");
     }
 }

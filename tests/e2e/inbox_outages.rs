@@ -176,7 +176,7 @@ async fn an_outage_and_its_end_are_reported_once_and_a_wrong_url_is_no_outage() 
     let client = Client::at(base, &world.tokens[1]).unwrap();
     let repo = client.repo(&Repo::parse(&world.repo).unwrap());
     let ended = error(&mut open(&repo, InboxOptions::default())).await;
-    let wrong = matches!(ended, Error::Unexpected { .. } | Error::NotFound(_));
+    let wrong = matches!(ended, Error::Unexpected { .. }) || ended.status() == Some(404);
     assert!(wrong, "{ended}");
 }
 

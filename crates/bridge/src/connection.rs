@@ -176,13 +176,8 @@ async fn probe(connection: Weak<Connection>, mut wait: Duration) {
 
 /// Does this failure certainly affect every call?
 fn affects_every_call(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Unreachable { .. }
-            | Error::Unauthenticated(_)
-            | Error::MalformedToken
-            | Error::Setup(_)
-    )
+    error.status() == Some(401)
+        || matches!(error, Error::Unreachable { .. } | Error::MalformedToken | Error::Setup(_))
 }
 
 /// May the same call succeed later, without a change of the request?

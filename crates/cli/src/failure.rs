@@ -154,14 +154,14 @@ impl From<Error> for Failure {
 }
 
 fn exit_of(error: &Error) -> Exit {
-    match error {
-        Error::Unauthenticated(_) => Exit::NotLoggedIn,
-        Error::Forbidden(_) => Exit::Forbidden,
-        Error::NotFound(_) => Exit::NotFound,
-        Error::Conflict { .. } | Error::Closed { .. } => Exit::Conflict,
-        error if error.is_limit() => Exit::RateLimited,
-        Error::Unexpected { .. } => Exit::Unreachable,
-        error if error.is_outage() => Exit::Unreachable,
+    match (error.status(), error) {
+        (Some(401), _) => Exit::NotLoggedIn,
+        (Some(403), _) => Exit::Forbidden,
+        (Some(404), _) => Exit::NotFound,
+        (Some(409 | 412), _) | (_, Error::Closed { .. }) => Exit::Conflict,
+        _ if error.is_limit() => Exit::RateLimited,
+        (_, Error::Unexpected { .. }) => Exit::Unreachable,
+        _ if error.is_outage() => Exit::Unreachable,
         _ => Exit::Failed,
     }
 }

@@ -6,7 +6,6 @@ use crate::output::line;
 use crate::session::{InRepo, Session};
 use crate::types;
 use multiclaude_hybrid_bridge::names::registered_name;
-use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_client::protocol::AgentName;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::message::Sender;
@@ -189,7 +188,7 @@ pub async fn check_agent(at: &InRepo, name: &AgentName, doing: &str, command: &s
     }
     match at.client.agent(name).await {
         Ok(agent) => check_owner(at, &agent, doing, command),
-        Err(Error::NotFound(_)) => Ok(()),
+        Err(error) if error.status() == Some(404) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }

@@ -12,41 +12,14 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// 401: the token is unknown, revoked or expired.
-    #[error("{}", describe(.0))]
-    Unauthenticated(Box<Problem>),
-    /// 403: the token does not allow this call.
-    #[error("{}", describe(.0))]
-    Forbidden(Box<Problem>),
-    /// 404: there is no such resource.
-    #[error("{}", describe(.0))]
-    NotFound(Box<Problem>),
-    /// 409 and 412: the resource is not in a state for this call; `code` says why.
+    /// The coordinator refused the call, or failed itself (5xx; then its log has the
+    /// `request_id`).
     #[error("{}", describe(.problem))]
-    Conflict {
-        /// `agent_exists`, `lease_lost`, `precondition_failed`, …
-        code: ErrorCode,
-        /// The server's explanation.
+    Refused {
+        /// The coordinator's explanation; its `status` is the one of the answer.
         problem: Box<Problem>,
-    },
-    /// 429: a limit is reached.
-    #[error("{}", describe(.problem))]
-    RateLimited {
-        /// How long to wait, if the server says.
+        /// How long to wait, if the coordinator says.
         retry_after: Option<Duration>,
-        /// The server's explanation.
-        problem: Box<Problem>,
-    },
-    /// Another 4xx: the request itself is wrong.
-    #[error("{}", describe(.0))]
-    Invalid(Box<Problem>),
-    /// 5xx: the coordinator failed; its log has the `request_id`.
-    #[error("{} (request {})", describe(.problem), .problem.request_id)]
-    Failed {
-        /// How long to wait, if the server says.
-        retry_after: Option<Duration>,
-        /// The server's explanation.
-        problem: Box<Problem>,
     },
     /// The coordinator could not be reached, or did not answer in full in time.
     #[error("{base} cannot be reached: {reason}")]
@@ -113,7 +86,10 @@ fn describe(problem: &Problem) -> String {
     for field in &problem.errors {
         text = format!("{text}\n  {}: {}", field.field, field.message);
     }
-    text
+    match problem.status {
+        500.. => format!("{text} (request {})", problem.request_id),
+        _ => text,
+    }
 }
 
 fn describe_unexpected(base: &str, status: u16, text: &str) -> String {
@@ -130,13 +106,7 @@ impl Error {
     /// The coordinator's explanation, if the coordinator refused the call.
     pub fn problem(&self) -> Option<&Problem> {
         match self {
-            Self::Unauthenticated(problem)
-            | Self::Forbidden(problem)
-            | Self::NotFound(problem)
-            | Self::Conflict { problem, .. }
-            | Self::RateLimited { problem, .. }
-            | Self::Invalid(problem)
-            | Self::Failed { problem, .. } => Some(problem),
+            Self::Refused { problem, .. } => Some(problem),
             _ => None,
         }
     }
@@ -146,12 +116,23 @@ impl Error {
         self.problem().map(|problem| problem.code)
     }
 
+    /// The HTTP status, if the coordinator refused the call: 401 for a token that is unknown,
+    /// revoked or expired, 403 for one that does not allow the call, 404, …
+    pub fn status(&self) -> Option<u16> {
+        self.problem().map(|problem| problem.status)
+    }
+
+    /// Is the resource not in a state for this call (409), or was it changed (412)?
+    pub fn is_conflict(&self) -> bool {
+        matches!(self.status(), Some(409 | 412))
+    }
+
     /// How long the server asks to wait before the next call, if it does.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::RateLimited { retry_after, .. }
-            | Self::Failed { retry_after, .. }
-            | Self::Unexpected { retry_after, .. } => *retry_after,
+            Self::Refused { retry_after, .. } | Self::Unexpected { retry_after, .. } => {
+                *retry_after
+            }
             _ => None,
         }
     }
@@ -160,7 +141,8 @@ impl Error {
     /// without any change.
     pub fn is_outage(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Failed { .. } | Self::Stream(_) => true,
+            Self::Refused { problem, .. } => problem.status >= 500,
+            Self::Unreachable { .. } | Self::Stream(_) => true,
             // A proxy's page, while the coordinator restarts.
             Self::Unexpected { status, retry_after, .. } => {
                 *status >= 500 || matches!(status, 408 | 425) || retry_after.is_some()
@@ -171,7 +153,7 @@ impl Error {
 
     /// Was the call refused because of a limit? Then it had no effect.
     pub fn is_limit(&self) -> bool {
-        matches!(self, Self::RateLimited { .. } | Self::Unexpected { status: 429, .. })
+        self.status() == Some(429) || matches!(self, Self::Unexpected { status: 429, .. })
     }
 
     /// May the same call succeed later?
@@ -229,17 +211,10 @@ impl Error {
         text: &str,
         retry_after: Option<Duration>,
     ) -> Self {
-        let Ok(problem) = serde_json::from_str::<Box<Problem>>(text) else {
+        let Ok(mut problem) = serde_json::from_str::<Box<Problem>>(text) else {
             return Self::unexpected(base, status, text, retry_after);
         };
-        match status.as_u16() {
-            401 => Self::Unauthenticated(problem),
-            403 => Self::Forbidden(problem),
-            404 => Self::NotFound(problem),
-            409 | 412 => Self::Conflict { code: problem.code, problem },
-            429 => Self::RateLimited { retry_after, problem },
-            500.. => Self::Failed { retry_after, problem },
-            _ => Self::Invalid(problem),
-        }
+        problem.status = status.as_u16();
+        Self::Refused { problem, retry_after }
     }
 }

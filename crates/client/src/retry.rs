@@ -84,8 +84,9 @@ mod tests {
 
     const HOUR: Duration = Duration::from_hours(1);
 
-    fn problem(code: ErrorCode) -> Box<Problem> {
-        Box::new(Problem::new(code, "", "", vec![]))
+    fn problem(code: ErrorCode) -> Error {
+        let problem = Box::new(Problem::new(code, "", "", vec![]));
+        Error::Refused { problem, retry_after: None }
     }
 
     fn away(unsent: bool) -> Error {
@@ -115,34 +116,30 @@ mod tests {
         assert!(again(&away(true), Repeat::IfNotDone));
         assert!(!again(&away(false), Repeat::IfNotDone));
         assert!(again(&away(false), Repeat::Always));
-        let failed = Error::Failed { retry_after: None, problem: problem(ErrorCode::Unavailable) };
+        let failed = problem(ErrorCode::Unavailable);
         assert!(again(&failed, Repeat::Always) && !again(&failed, Repeat::IfNotDone));
-        let limited = |retry_after| Error::RateLimited {
-            retry_after,
-            problem: problem(ErrorCode::MailboxFull),
-        };
-        assert!(again(&limited(None), Repeat::IfNotDone));
+        let limited = problem(ErrorCode::MailboxFull);
+        assert!(again(&limited, Repeat::IfNotDone));
         assert!(again(&refused(429, "slow down", None), Repeat::IfNotDone));
-        for error in [away(true), failed, limited(None)] {
+        for error in [away(true), failed, limited] {
             assert!(!again(&error, Repeat::Never), "{error}");
         }
     }
 
     #[test]
     fn a_refusal_is_final() {
-        for error in [
-            Error::Unauthenticated(problem(ErrorCode::Unauthenticated)),
-            Error::Invalid(problem(ErrorCode::ValidationFailed)),
-            Error::NotFound(problem(ErrorCode::AgentNotFound)),
-        ] {
-            let again = Retries::default().after(&error, Repeat::Always, 1, HOUR, 1.0);
-            assert_eq!(again, None, "{error}");
+        for code in
+            [ErrorCode::Unauthenticated, ErrorCode::ValidationFailed, ErrorCode::AgentNotFound]
+        {
+            let again = Retries::default().after(&problem(code), Repeat::Always, 1, HOUR, 1.0);
+            assert_eq!(again, None, "{code:?}");
         }
     }
 
     #[test]
     fn the_wait_is_as_long_as_any_answer_asks_unless_the_caller_has_less_time() {
-        let known = serde_json::to_string(&*problem(ErrorCode::Unavailable)).unwrap();
+        let known =
+            serde_json::to_string(problem(ErrorCode::Unavailable).problem().unwrap()).unwrap();
         for (status, text) in [
             (429, known.as_str()),
             (500, &known),

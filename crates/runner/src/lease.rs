@@ -45,7 +45,7 @@ pub fn answer(result: Result<SpawnRequest, Error>) -> Answer {
 
 /// May the same call succeed after a wait, or after a person has renewed the token?
 pub fn may_succeed_later(error: &Error) -> bool {
-    is_retryable(error) || matches!(error, Error::Unauthenticated(_) | Error::Forbidden(_))
+    is_retryable(error) || matches!(error.status(), Some(401 | 403))
 }
 
 impl Worker {

@@ -14,9 +14,9 @@ use crate::session::{InRepo, Need, Session};
 use crate::settings::check_label;
 use crate::types;
 use clap::Args;
+use multiclaude_hybrid_client::BaseUrl;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::config::{ConfigWish, Encrypt, HybridConfig};
-use multiclaude_hybrid_client::{BaseUrl, Error};
 use show::{View, show_after_multiclaude};
 
 /// Tries to write the shared configuration while others write it, too.
@@ -205,7 +205,7 @@ impl ConfigArgs {
             let wish = ConfigWish::from(config);
             match at.client.set_config(&wish, Some(&read.etag)).await {
                 // Another change came first: try again on top of it.
-                Err(Error::Conflict { .. }) if tries < TRIES => {}
+                Err(error) if error.is_conflict() && tries < TRIES => {}
                 done => return Ok(done.map(|_| ())?),
             }
         }

@@ -12,7 +12,7 @@ use clap::Args;
 use multiclaude_hybrid_client::protocol::AgentName;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::message::{Message, MessageStatus};
-use multiclaude_hybrid_client::{Connection, Error, InboxOptions, MessageFilter, RepoClient};
+use multiclaude_hybrid_client::{Connection, InboxOptions, MessageFilter, RepoClient};
 use std::time::Duration;
 
 /// How long an answer is held when nothing new is there.
@@ -185,8 +185,8 @@ impl InboxArgs {
         }
         match client.report(&message.id, status, None).await {
             // Another reader was faster.
-            Ok(_) | Err(Error::Conflict { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
+            Err(error) if !error.is_conflict() => Err(error.into()),
+            _ => Ok(()),
         }
     }
 

@@ -9,7 +9,7 @@ use clap::Args;
 use futures_util::future::join_all;
 use multiclaude_hybrid_client::protocol::TokenId;
 use multiclaude_hybrid_client::protocol::token::{Scope, SecretToken, WhoAmI};
-use multiclaude_hybrid_client::{BaseUrl, DEFAULT_URL, Error};
+use multiclaude_hybrid_client::{BaseUrl, DEFAULT_URL};
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Read, stdin};
 
@@ -167,7 +167,7 @@ async fn no_longer_valid(session: &Session, new: &Login) -> Vec<Login> {
         .filter(|other| BaseUrl::is_same(&other.url, &new.url) && other.token_id != new.token_id);
     let checked = join_all(others.map(|other| async move {
         let is_invalid = match session.client(other) {
-            Ok(client) => matches!(client.whoami().await, Err(Error::Unauthenticated(_))),
+            Ok(client) => client.whoami().await.is_err_and(|error| error.status() == Some(401)),
             // Its secret part is gone.
             Err(failure) => failure.exit == Exit::NotLoggedIn,
         };

@@ -12,7 +12,6 @@ use crate::received::Received;
 use crate::sender;
 use crate::session::{InRepo, Need, Session};
 use clap::Args;
-use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_client::protocol::message::{
     BODY_MAX, FailureReason, Message, MessageStatus, NewMessage, TTL_MAX_SECS,
 };
@@ -250,7 +249,7 @@ async fn ack_all(session: &Session, at: &InRepo, agent: &AgentName) -> Outcome {
             match at.client.report(&id, MessageStatus::Acked, None).await {
                 Ok(_) => acked += 1,
                 // It has expired, or was acknowledged or removed meanwhile.
-                Err(Error::Conflict { .. } | Error::NotFound(_)) => {}
+                Err(error) if error.is_conflict() || error.status() == Some(404) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -33,7 +33,7 @@ impl RepoClient {
     }
 
     /// `PUT …/config`: replaces it; with the `etag` that [`RepoClient::config`] returned,
-    /// only if it still has that version (else [`Error::Conflict`],
+    /// only if it still has that version (else [`Error::is_conflict`],
     /// `precondition_failed`). For service and admin tokens.
     pub async fn set_config(
         &self,

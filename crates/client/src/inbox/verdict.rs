@@ -30,12 +30,15 @@ pub(super) fn of_call(error: &Error, was_reached: bool) -> Verdict {
 /// The verdict on a stream that could not be opened. Proxies without WebSocket support
 /// answer in many ways; a plain call shows whether the coordinator works.
 pub(super) fn of_opening(error: &Error, was_reached: bool) -> Verdict {
-    match error {
-        Error::Invalid(_) => Verdict::NoStream,
-        Error::NotFound(problem) if problem.code == ErrorCode::NotFound => Verdict::NoStream,
-        Error::Unexpected { .. } if !error.is_temporary() => Verdict::NoStream,
-        error => of_call(error, was_reached),
-    }
+    let may_stream = match error {
+        Error::Refused { problem, .. } => {
+            let of_agent = problem.code == ErrorCode::AgentNotFound;
+            of_agent || matches!(problem.status, 401 | 403 | 409 | 412 | 429 | 500..)
+        }
+        Error::Unexpected { .. } => error.is_temporary(),
+        _ => true,
+    };
+    if may_stream { of_call(error, was_reached) } else { Verdict::NoStream }
 }
 
 /// Close codes that are final: 4000 plus the status of a refused request. 4409 is among
@@ -52,12 +55,7 @@ pub(super) fn of_close(code: u16, reason: String) -> Error {
     };
     let detail = format!("the coordinator closed the stream: {}", named.title());
     let problem = Box::new(Problem::new(named, &detail, "", Vec::new()));
-    match code {
-        4401 => Error::Unauthenticated(problem),
-        4403 => Error::Forbidden(problem),
-        4404 => Error::NotFound(problem),
-        _ => Error::Conflict { code: named, problem },
-    }
+    Error::Refused { problem, retry_after: None }
 }
 
 #[cfg(test)]
@@ -66,8 +64,9 @@ mod tests {
     use Verdict::{Fatal, NoStream, Wait};
     use reqwest::StatusCode;
 
-    fn problem(code: ErrorCode) -> Box<Problem> {
-        Box::new(Problem::new(code, "", "", vec![]))
+    fn refused(code: ErrorCode) -> Error {
+        let problem = Box::new(Problem::new(code, "", "", vec![]));
+        Error::Refused { problem, retry_after: None }
     }
 
     fn unexpected(status: u16) -> Error {
@@ -77,12 +76,12 @@ mod tests {
     #[test]
     fn a_close_code_becomes_the_error_that_a_call_would_get() {
         let closed = |code, reason: &str| of_close(code, reason.to_owned());
-        assert!(matches!(closed(4401, "unauthenticated"), Error::Unauthenticated(_)));
-        let gone = closed(4404, "agent_not_found");
-        assert_eq!(gone.code(), Some(ErrorCode::AgentNotFound));
-        let superseded = closed(4409, "agent_superseded");
-        assert_eq!(superseded.code(), Some(ErrorCode::AgentSuperseded));
-        assert!(matches!(superseded, Error::Conflict { .. }));
+        for code in
+            [ErrorCode::Unauthenticated, ErrorCode::AgentNotFound, ErrorCode::AgentSuperseded]
+        {
+            let error = closed(4000 + code.status(), code.as_str());
+            assert_eq!((error.code(), error.status()), (Some(code), Some(code.status())));
+        }
         let replaced = closed(4409, "stream_replaced");
         assert!(matches!(replaced, Error::Closed { code: 4409, .. }), "{replaced}");
     }
@@ -107,15 +106,14 @@ mod tests {
 
     #[test]
     fn an_outage_is_waited_out_and_a_refusal_is_not() {
-        let failed = Error::Failed { retry_after: None, problem: problem(ErrorCode::Unavailable) };
-        assert_eq!(of_call(&failed, false), Wait);
+        assert_eq!(of_call(&refused(ErrorCode::Unavailable), false), Wait);
         assert_eq!(of_call(&Error::unanswered(""), false), Wait);
         assert_eq!(of_call(&unexpected(502), false), Wait);
         assert_eq!(of_call(&unexpected(429), false), Wait);
         for error in [
-            Error::Unauthenticated(problem(ErrorCode::Unauthenticated)),
-            Error::Forbidden(problem(ErrorCode::Forbidden)),
-            Error::NotFound(problem(ErrorCode::AgentNotFound)),
+            refused(ErrorCode::Unauthenticated),
+            refused(ErrorCode::Forbidden),
+            refused(ErrorCode::AgentNotFound),
             Error::MalformedToken,
         ] {
             assert_eq!(of_call(&error, true), Fatal, "{error}");
@@ -132,8 +130,8 @@ mod tests {
     #[test]
     fn a_proxy_without_websockets_leads_to_polling() {
         for error in [
-            Error::Invalid(problem(ErrorCode::UpgradeRequired)),
-            Error::NotFound(problem(ErrorCode::NotFound)),
+            refused(ErrorCode::UpgradeRequired),
+            refused(ErrorCode::NotFound),
             unexpected(101),
             unexpected(200),
             unexpected(400),

@@ -43,10 +43,11 @@ impl Worker {
                     self.shared.back_off(tries, error.retry_after()).await;
                 }
                 // The end without its output is better than none.
-                Err(multiclaude_hybrid_client::Error::Invalid(problem))
-                    if update.log_tail.is_some() =>
+                Err(error)
+                    if update.log_tail.is_some()
+                        && matches!(error.status(), Some(400 | 413 | 422)) =>
                 {
-                    warn!(id = %self.id, problem = problem.detail, "the output of a worker is refused");
+                    warn!(id = %self.id, %error, "the output of a worker is refused");
                     update.log_tail = None;
                     update.progress = None;
                 }

@@ -87,7 +87,7 @@ impl RegisterArgs {
             |agent: &Agent| agent.owner == at.login.owner && session.settings.has_registered(agent);
         match at.client.agent(&self.name).await {
             Ok(agent) => Ok(Some(agent).filter(ours)),
-            Err(Error::NotFound(_)) => Ok(None),
+            Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

@@ -6,7 +6,6 @@ use crate::ids::{self, Given};
 use crate::output::{counted, line};
 use crate::session::{InRepo, Session};
 use clap::Args;
-use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_client::protocol::SpawnId;
 use multiclaude_hybrid_client::protocol::spawn::{REASON_CANCELLED, SpawnRequest, SpawnStatus};
 
@@ -49,7 +48,7 @@ impl CancelArgs {
                     cancelled.push(request);
                 }
                 // The list has those of others, too.
-                Err(Error::Forbidden(_)) if self.all_pending => {}
+                Err(error) if error.status() == Some(403) && self.all_pending => {}
                 Err(error) => {
                     let mut failure = Failure::from(error);
                     failure.message = format!("{id}: {}", failure.message);
