@@ -45,6 +45,7 @@ wire_enum!(
 );
 
 /// One agent, as the registry knows it.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Agent {
     /// This incarnation; a later agent of the same name has another id.
@@ -67,10 +68,8 @@ pub struct Agent {
     /// How messages reach it now.
     pub delivery: Delivery,
     /// Why it is polling although it has an endpoint.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery_reason: Option<String>,
     /// The machine it was registered from, if that was given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
     /// When it was last seen, to the minute.
     pub last_seen: Timestamp,
@@ -80,10 +79,8 @@ pub struct Agent {
     #[serde(default)]
     pub metadata: Metadata,
     /// Pending messages in its mailbox (`GET …/agents/{name}` only).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<u64>,
     /// The endpoint's secret, once, in the answer that generated it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook_secret: Option<String>,
 }
 

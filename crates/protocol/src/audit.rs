@@ -67,12 +67,12 @@ pub struct Actor {
 }
 
 /// One entry of the audit log.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AuditEntry {
     /// Its id; the cursor of the list.
     pub id: AuditId,
     /// The repo it happened in; absent for tokens.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repo: Option<Repo>,
     /// When it happened.
     pub at: Timestamp,
@@ -83,6 +83,5 @@ pub struct AuditEntry {
     /// The id or name of the token, agent or request.
     pub subject: String,
     /// More details.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Metadata>,
 }

@@ -26,6 +26,7 @@ wire_enum!(
 );
 
 /// A repo's configuration.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HybridConfig {
     /// `owner/repo`.
@@ -37,14 +38,12 @@ pub struct HybridConfig {
     /// The URL that spawn requests are pushed to; empty for claiming only.
     pub spawn_endpoint: String,
     /// Signs those pushes and their callbacks; for service and admin tokens.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook_secret: Option<String>,
     /// Spawn requests allowed per minute.
     pub max_spawns_per_minute: u32,
     /// Workers that may be pending or in progress together.
     pub max_workers: u32,
     /// When the bridges encrypt; never, if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encrypt: Option<Encrypt>,
 }
 

@@ -4,6 +4,7 @@ use crate::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The answer of `GET /v1/health`: 200 if the database answers, else 503.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Health {
     /// `ok` or `degraded`.
@@ -14,6 +15,5 @@ pub struct Health {
     pub version: String,
     /// The coordinator's clock: webhooks are refused if clocks differ by five minutes. Older
     /// coordinators do not send it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<Timestamp>,
 }

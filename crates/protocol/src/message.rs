@@ -92,6 +92,7 @@ text_form! {
 }
 
 /// One message.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Message {
     /// Contains the mailbox and the place in it; the same on every delivery.
@@ -113,25 +114,18 @@ pub struct Message {
     /// When it fails unless it is delivered before.
     pub expires_at: Timestamp,
     /// When it was delivered to the recipient's side.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivered_at: Option<Timestamp>,
     /// When the agent itself received it, as was proven; absent if that was not reported.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen_at: Option<Timestamp>,
     /// When the recipient acknowledged it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acked_at: Option<Timestamp>,
     /// When it failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_at: Option<Timestamp>,
     /// Why it failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_reason: Option<FailureReason>,
     /// The conversation it belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_id: Option<String>,
     /// The message it answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<MessageId>,
     /// Flexible key-value pairs.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
@@ -141,7 +135,6 @@ pub struct Message {
     pub attempts: u32,
     /// The class of the last failure: `http_<status>`, `timeout`, `connection_failed`,
     /// `secret_unreadable`, or `stream_unanswered` for an offer without an answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
 }
 

@@ -163,6 +163,7 @@ text_form! {
 }
 
 /// A token as lists show it; `token` is there once, in the answer that made it.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Token {
     /// The token's id in lists, logs and `DELETE /v1/tokens/{id}`.
@@ -174,22 +175,17 @@ pub struct Token {
     /// The repos and accounts that it covers; empty for an admin token.
     pub repos: Vec<Scope>,
     /// A note for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// The id of the token it was made with, which may be revoked since;
     /// `tok_admin` for the secret `ADMIN_TOKEN`. Absent if that was not noted yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
     /// When it ends; never, if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// When it was last used, to the minute.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<Timestamp>,
     /// The secret, shown once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
 }
 
@@ -250,6 +246,7 @@ fn scopes_by_kind() -> serde_json::Value {
 }
 
 /// The answer of `GET /v1/whoami`.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WhoAmI {
     /// The token's id; `tok_admin` for the secret `ADMIN_TOKEN`.
@@ -261,7 +258,6 @@ pub struct WhoAmI {
     /// The repos and accounts that it covers; empty for an admin token.
     pub repos: Vec<Scope>,
     /// When it ends; never, if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
 }
 

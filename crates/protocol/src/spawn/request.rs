@@ -80,6 +80,7 @@ impl fmt::Display for SpawnedBy {
 }
 
 /// A request for a worker.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SpawnRequest {
     /// Its id.
@@ -106,13 +107,10 @@ pub struct SpawnRequest {
     /// When it was made.
     pub created_at: Timestamp,
     /// The registered agent, once the worker has started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_name: Option<AgentName>,
     /// The principal whose runner holds it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claimed_by: Option<Owner>,
     /// When the runner's lease ends.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_expires_at: Option<Timestamp>,
     /// The lease has ended, and the worker had started: no other runner gets it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -121,23 +119,17 @@ pub struct SpawnRequest {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancel_requested: bool,
     /// The progress of its worker, in one line from its runner.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
     /// When it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
     /// The worker's summary.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
     /// Why it failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_reason: Option<String>,
     /// When a runner last asked for work in this repo, to the minute; in the answer to
     /// `POST …/workers/spawn` only, and absent after a day.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner_seen_at: Option<Timestamp>,
     /// The lease, in the answer to the claim only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
 }
 
