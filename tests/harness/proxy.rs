@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
 #[derive(Debug, Default)]
@@ -34,7 +33,7 @@ impl Proxy {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 if let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await {
-                    forward(client, server, &shared);
+                    tokio::spawn(forward(client, server, Arc::clone(&shared)));
                 }
             }
         });
@@ -72,68 +71,43 @@ fn count(passed: &Mutex<Vec<u8>>, text: &str) -> usize {
     String::from_utf8_lossy(&passed.lock().unwrap()).matches(text).count()
 }
 
-fn forward(client: TcpStream, server: TcpStream, state: &Arc<State>) {
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
-    let to_client = Arc::new(tokio::sync::Mutex::new(to_client));
+/// Forwards one connection until either side closes it.
+async fn forward(mut client: TcpStream, mut server: TcpStream, state: Arc<State>) {
     let epoch = state.epoch.load(Ordering::SeqCst);
-    tokio::spawn(requests(
-        from_client,
-        to_server,
-        Arc::clone(&to_client),
-        Arc::clone(state),
-        epoch,
-    ));
-    tokio::spawn(answers(from_server, to_client, Arc::clone(state), epoch));
-}
-
-async fn requests(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    back: Arc<tokio::sync::Mutex<OwnedWriteHalf>>,
-    state: Arc<State>,
-    epoch: u32,
-) {
-    let mut buffer = vec![0; 65536];
-    while let Ok(size @ 1..) = from.read(&mut buffer).await {
+    let (mut request, mut answer) = (vec![0; 65536], vec![0; 65536]);
+    loop {
+        let (passed, from_client) = tokio::select! {
+            read = client.read(&mut request) => (read.map(|size| &request[..size]), true),
+            read = server.read(&mut answer) => (read.map(|size| &answer[..size]), false),
+        };
+        let Ok(passed @ [_, ..]) = passed else { return };
         if state.epoch.load(Ordering::SeqCst) != epoch {
             continue;
         }
-        let text = String::from_utf8_lossy(&buffer[..size]);
-        let refused = state.refuse_streams.load(Ordering::SeqCst);
-        if refused && text.starts_with("GET ") && text.contains("/stream HTTP/1.1") {
-            let page = "HTTP/1.1 400 Bad Request\r\ncontent-length: 4\r\n\r\nWhat";
-            let _ = back.lock().await.write_all(page.as_bytes()).await;
-            continue;
-        }
-        if to.write_all(&buffer[..size]).await.is_err() {
-            break;
-        }
-        state.requests.lock().unwrap().extend_from_slice(&buffer[..size]);
-    }
-}
-
-async fn answers(
-    mut from: OwnedReadHalf,
-    to: Arc<tokio::sync::Mutex<OwnedWriteHalf>>,
-    state: Arc<State>,
-    epoch: u32,
-) {
-    let mut buffer = vec![0; 65536];
-    while let Ok(size @ 1..) = from.read(&mut buffer).await {
-        if state.epoch.load(Ordering::SeqCst) != epoch {
-            continue;
-        }
-        let heard = &buffer[..size];
-        state.answers.lock().unwrap().extend_from_slice(heard);
-        let opened = buffer[..size].starts_with(b"HTTP/1.1 101");
-        let snap = opened && state.snap_streams.load(Ordering::SeqCst);
-        // A first message may come with the head.
-        let head = buffer[..size].windows(4).position(|end| end == b"\r\n\r\n");
-        let end = head.filter(|_| snap).map_or(size, |head| head + 4);
-        if to.lock().await.write_all(&buffer[..end]).await.is_err() || snap {
-            break;
+        let sent = if from_client {
+            let refuses = state.refuse_streams.load(Ordering::SeqCst);
+            let text = String::from_utf8_lossy(passed);
+            if refuses && text.starts_with("GET ") && text.contains("/stream HTTP/1.1") {
+                let page = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 4\r\n\r\nWhat";
+                client.write_all(page).await
+            } else {
+                state.requests.lock().unwrap().extend_from_slice(passed);
+                server.write_all(passed).await
+            }
+        } else {
+            state.answers.lock().unwrap().extend_from_slice(passed);
+            let opened = passed.starts_with(b"HTTP/1.1 101");
+            if opened && state.snap_streams.load(Ordering::SeqCst) {
+                // A first message may come with the head, and does not pass.
+                let head = passed.windows(4).position(|end| end == b"\r\n\r\n");
+                let _ =
+                    client.write_all(&passed[..head.map_or(passed.len(), |head| head + 4)]).await;
+                return;
+            }
+            client.write_all(passed).await
+        };
+        if sent.is_err() {
+            return;
         }
     }
-    let _ = to.lock().await.shutdown().await;
 }
