@@ -178,9 +178,19 @@ impl Operation {
         self
     }
 
-    /// A page of a list: `limit`, `after` and the header `Link`.
-    pub(crate) fn pages(self, after: Value) -> Self {
-        self.parameter(parameters::named("Limit")).parameter(after).header("Link", "Link")
+    /// A page of a list of `item`, with `limit`, `after` and the header `Link`.
+    pub(crate) fn lists(
+        self,
+        description: &str,
+        item: Value,
+        example: Value,
+        after: Value,
+    ) -> Self {
+        let items = json!({ "type": "array", "items": item });
+        self.answers(200, description, items, json!([example]))
+            .parameter(parameters::named("Limit"))
+            .parameter(after)
+            .header("Link", "Link")
     }
 
     /// A link from all 2xx answers so far.

@@ -63,8 +63,7 @@ fn registry(schemas: &mut Schemas) -> Vec<Operation> {
             .parameter(query("location", "Only those that run there.", location))
             .parameter(query("status", "Only of this status.", status))
             .unchecked(query("owner", "Only this owner's.", json!({ "type": "string" })))
-            .answers(200, "By name.", json!({ "type": "array", "items": agent }), json!([example()]))
-            .pages(query("after", "The last name of the page before.", name.clone())),
+            .lists("By name.", agent.clone(), example(), query("after", "The last name of the page before.", name.clone())),
         named(get(AGENT, "getAgent", "One agent, with the number of its pending messages"), &name)
             .answers(200, "The agent.", agent.clone(), example()),
         named(patch(AGENT, "updateAgent", "Changes an agent"), &name)

@@ -69,6 +69,7 @@ fn send(new: Value, message: Value) -> Operation {
 }
 
 fn list(agent: Value, status: Value, id: Value, message: Value) -> Operation {
+    let after = query("after", "The last message of the page before.", id);
     let seconds = json!({ "type": "integer", "minimum": 0, "maximum": 25 });
     get(
         "/v1/repos/{owner}/{repo}/agents/{name}/messages",
@@ -81,13 +82,7 @@ fn list(agent: Value, status: Value, id: Value, message: Value) -> Operation {
     .parameter(query("status", "Only of this status.", status))
     .parameter(query("wait", "Seconds to hold an empty answer.", seconds))
     .unchecked(named("Prefer"))
-    .answers(
-        200,
-        "Messages of this incarnation.",
-        json!({ "type": "array", "items": message }),
-        json!([examples::message()]),
-    )
-    .pages(query("after", "The last message of the page before.", id))
+    .lists("Messages of this incarnation.", message, examples::message(), after)
     .fails(&[ErrorCode::AgentNotFound])
 }
 

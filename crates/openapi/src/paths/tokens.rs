@@ -20,6 +20,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
         ),
         ("a service's", json!({ "kind": "service", "owner": "ci", "repos": ["acme/*"] })),
     ];
+    let after = query("after", "The last token of the page before.", json!({ "type": "string" }));
     let all = vec![
         post("/v1/tokens", "createToken", "Makes a token")
             .about(
@@ -33,17 +34,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
             .fails(&[ErrorCode::OwnerKindConflict]),
         get("/v1/tokens", "listTokens", "Lists tokens")
             .about("For admin tokens.")
-            .answers(
-                200,
-                "Without their secrets.",
-                json!({ "type": "array", "items": token }),
-                json!([examples::token(false)]),
-            )
-            .pages(query(
-                "after",
-                "The last token of the page before.",
-                json!({ "type": "string" }),
-            )),
+            .lists("Without their secrets.", token, examples::token(false), after),
         delete("/v1/tokens/{id}", "revokeToken", "Revokes a token")
             .about(
                 "For admin tokens. Takes effect everywhere within 60 s. Tokens that it has made stay \

@@ -27,14 +27,9 @@ fn one(operation: Operation, id: Value) -> Operation {
 
 fn page(operation: Operation, request: &Value) -> Operation {
     let after = json!({ "type": "integer", "minimum": 0, "maximum": 1_000_000 });
-    operation
-        .answers(
-            200,
-            "The most urgent first, then the oldest.",
-            json!({ "type": "array", "items": request }),
-            json!([examples::spawn()]),
-        )
-        .pages(query("after", "How many to skip.", after))
+    let after = query("after", "How many to skip.", after);
+    let order = "The most urgent first, then the oldest.";
+    operation.lists(order, request.clone(), examples::spawn(), after)
 }
 
 /// For requesters.
