@@ -10,7 +10,7 @@
 use crate::name::AgentName;
 use crate::text_form::text_form;
 use crate::time::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde_with::{DeserializeFromStr, SerializeDisplay};
 use std::fmt;
 use uuid::{Uuid, Variant};
 
@@ -27,8 +27,7 @@ fn parse_uuid(hex: &str) -> Option<u128> {
 }
 
 /// A message's id.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, SerializeDisplay, DeserializeFromStr)]
 pub struct MessageId {
     uuid: u128,
     agent: AgentName,
@@ -85,15 +84,16 @@ impl fmt::Display for MessageId {
 }
 
 text_form! {
-    MessageId, &'static str: |text| MessageId::parse(text).ok_or("not a message id");
+    MessageId: |text| Self::parse(text)
+        .ok_or("is not a message id, msg_<32 hex digits>_<agent>".to_owned());
 }
 
 macro_rules! uuid_id {
-    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $prefix:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(SerializeDisplay, DeserializeFromStr)]
+                pub struct $name(String);
 
         impl $name {
             /// A new id from the time and 10 random bytes.
@@ -121,8 +121,8 @@ macro_rules! uuid_id {
         }
 
         text_form! {
-            $name, &'static str: |text| $name::parse(text)
-                .ok_or(concat!("not an id of the form ", $prefix, "<uuid>"));
+            $name: |text| Self::parse(text)
+                .ok_or(concat!("must be ", $what, $prefix, "<32 hex digits>").to_owned());
         }
     };
 }
@@ -130,21 +130,25 @@ macro_rules! uuid_id {
 uuid_id!(
     /// One incarnation of an agent: the time from its registration to its end.
     AgentId,
+    "",
     "agt_"
 );
 uuid_id!(
     /// A request for a worker.
     SpawnId,
+    "the id of a request, ",
     "spn_"
 );
 uuid_id!(
     /// An entry of the audit log.
     AuditId,
+    "",
     "aud_"
 );
 uuid_id!(
     /// A token, as it may be named in lists and logs. Not its secret.
     TokenId,
+    "",
     "tok_"
 );
 

@@ -4,7 +4,7 @@ mod report;
 
 pub use report::{Report, StreamReport};
 
-use crate::body::rules::{Rule, parsed};
+use crate::body::rules::{Rule, text_of};
 use crate::body::{Fields, body};
 use crate::metadata::Metadata;
 use crate::text_form::text_form;
@@ -12,6 +12,7 @@ use crate::wire_enum::wire_enum;
 use crate::{AgentName, MessageId, Owner, Repo, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_with::{DeserializeFromStr, SerializeDisplay};
 use std::fmt;
 
 /// Bytes that a message's body may have.
@@ -49,8 +50,7 @@ wire_enum!(
 );
 
 /// Who sends: an agent, a person, or the coordinator itself.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, SerializeDisplay, DeserializeFromStr)]
 pub enum Sender {
     /// A registered agent.
     Agent(AgentName),
@@ -67,9 +67,7 @@ impl Sender {
             Some(owner) => Owner::parse(owner)
                 .map(Self::User)
                 .map_err(|error| format!("the owner after user: {error}")),
-            None => AgentName::parse(text)
-                .map(Self::Agent)
-                .map_err(|error| format!("the agent name {error}")),
+            None => text.parse().map(Self::Agent),
         }
     }
 }
@@ -85,9 +83,9 @@ impl fmt::Display for Sender {
 }
 
 text_form! {
-    Sender, String: |text| match text {
-        "system" => Ok(Sender::System),
-        text => Sender::parse(text),
+    Sender: |text| match text {
+        "system" => Ok(Self::System),
+        text => Self::parse(text),
     };
 }
 
@@ -166,7 +164,8 @@ impl Rule for Speaker {
     type Value = Sender;
 
     fn read(&self, value: Value, name: &str, fields: &mut Fields) -> Option<Sender> {
-        parsed().read(value, name, fields)
+        let text = text_of(value, name, fields)?;
+        Sender::parse(&text).map_err(|error| fields.fault(name, error)).ok()
     }
 
     fn written<'a>(&self, value: &'a Sender) -> impl Serialize + 'a {

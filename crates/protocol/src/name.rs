@@ -3,7 +3,7 @@
 //! A value of one of these types was checked when it was made; no later code checks again.
 
 use crate::text_form::text_form;
-use serde::{Deserialize, Serialize};
+use serde_with::{DeserializeFromStr, SerializeDisplay};
 use std::fmt;
 
 /// Why a name was refused. The text follows "the agent name".
@@ -49,8 +49,9 @@ fn check(
 ///
 /// No dot, because a message id ends with it and ids are signed as
 /// `id.timestamp.body`. `system` and `user` are reserved in any case.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, SerializeDisplay, DeserializeFromStr,
+)]
 pub struct AgentName(String);
 
 impl AgentName {
@@ -71,8 +72,9 @@ impl AgentName {
 }
 
 /// The owner of a token and of agents: `[a-z0-9-]{1,39}`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, SerializeDisplay, DeserializeFromStr,
+)]
 pub struct Owner(String);
 
 impl Owner {
@@ -94,8 +96,9 @@ impl Owner {
 
 /// A repository, `owner/repo` in lower case: GitHub compares both without
 /// regard to case, and so does the coordinator.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, SerializeDisplay, DeserializeFromStr,
+)]
 pub struct Repo(String);
 
 impl Repo {
@@ -147,10 +150,15 @@ macro_rules! text_type {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(&self.0) }
         }
-        text_form! { $name, NameError: $name::parse; }
     )*};
 }
 text_type!(AgentName, Owner, Repo);
+
+text_form! {
+    AgentName: |text| Self::parse(text).map_err(|error| format!("the agent name {error}"));
+    Owner: |text| Self::parse(text).map_err(|error| format!("the owner {error}"));
+    Repo: |text| Self::parse(text).map_err(|error| error.to_string());
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,20 +1,14 @@
 //! Types that are texts on the wire.
 
-/// Reads such a type by this function, and writes it as `Display` does. The error follows the
-/// name of what was read.
+/// Reads such a type by this function; the error follows the name of the field: "must be …".
+/// serde and the bodies of requests read it by that, and write it as `Display` does.
 macro_rules! text_form {
-    ($($type:ty, $error:ty: $read:expr;)*) => {$(
-        impl TryFrom<String> for $type {
-            type Error = $error;
+    ($($type:ty: $read:expr;)*) => {$(
+        impl std::str::FromStr for $type {
+            type Err = String;
 
-            fn try_from(text: String) -> Result<Self, $error> {
-                $read(&text)
-            }
-        }
-
-        impl From<$type> for String {
-            fn from(value: $type) -> Self {
-                value.to_string()
+            fn from_str(text: &str) -> Result<Self, String> {
+                $read(text)
             }
         }
     )*};

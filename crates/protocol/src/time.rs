@@ -2,12 +2,22 @@
 
 use crate::text_form::text_form;
 use chrono::{DateTime, SecondsFormat};
-use serde::{Deserialize, Serialize};
+use serde_with::{DeserializeFromStr, SerializeDisplay};
 use std::fmt;
 
 /// A moment, in milliseconds since the Unix epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Default,
+    SerializeDisplay,
+    DeserializeFromStr,
+)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
@@ -25,7 +35,7 @@ impl fmt::Display for Timestamp {
 }
 
 text_form! {
-    Timestamp, &'static str: |text| Timestamp::parse(text).ok_or("not an RFC 3339 time");
+    Timestamp: |text| Self::parse(text).ok_or("must be an RFC 3339 time".to_owned());
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::text_form::text_form;
 use crate::wire_enum::wire_enum;
 use crate::{Timestamp, TokenId};
 use serde::{Deserialize, Serialize};
+use serde_with::{DeserializeFromStr, SerializeDisplay};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
@@ -119,8 +120,7 @@ fn base62<const N: usize>(mut bytes: [u8; N], len: usize) -> String {
 }
 
 /// One entry of a token's scope: a repository, or (`owner/*`) all of an owner.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, SerializeDisplay, DeserializeFromStr)]
 pub enum Scope {
     /// Exactly this repository.
     Repo(Repo),
@@ -159,7 +159,7 @@ impl fmt::Display for Scope {
 }
 
 text_form! {
-    Scope, NameError: Scope::parse;
+    Scope: |text| Self::parse(text).map_err(|error| error.to_string());
 }
 
 /// A token as lists show it; `token` is there once, in the answer that made it.

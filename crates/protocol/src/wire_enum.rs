@@ -20,10 +20,8 @@ macro_rules! wire_enum {
             }
         }
 
-        impl crate::body::FromText for $name {
-            fn from_text(text: &str) -> Result<Self, String> {
-                Self::parse(text)
-            }
+        crate::text_form::text_form! {
+            $name: $name::parse;
         }
 
         impl $name {

@@ -25,11 +25,9 @@ mod fields;
 pub(crate) mod presence;
 pub(crate) mod rules;
 pub(crate) mod text;
-mod texts;
 
 pub use error::BodyError;
 pub use fields::Fields;
-pub use rules::FromText;
 pub use text::ENDPOINT_MAX;
 
 /// A type that `body!` describes.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::marker::PhantomData;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 /// A rule for the value of a field.
 pub(crate) trait Rule {
@@ -23,14 +24,8 @@ pub(crate) trait Rule {
     fn schema(&self, generator: &mut SchemaGenerator) -> Value;
 }
 
-/// A type with a text form, as a rule reads it.
-pub trait FromText: Sized + JsonSchema {
-    /// Reads the text. The error follows the field's name: "must be …".
-    fn from_text(text: &str) -> Result<Self, String>;
-}
-
 /// Reads a text, or notes that the value is not one.
-pub(super) fn text_of(value: Value, name: &str, fields: &mut Fields) -> Option<String> {
+pub(crate) fn text_of(value: Value, name: &str, fields: &mut Fields) -> Option<String> {
     match value {
         Value::String(text) => Some(text),
         other => {
@@ -41,19 +36,19 @@ pub(super) fn text_of(value: Value, name: &str, fields: &mut Fields) -> Option<S
 }
 
 /// A text that `T` reads.
-pub(crate) fn parsed<T: FromText>() -> Parsed<T> {
+pub(crate) fn parsed<T>() -> Parsed<T> {
     Parsed(PhantomData)
 }
 
 /// See [`parsed`].
 pub(crate) struct Parsed<T>(PhantomData<T>);
 
-impl<T: FromText + Serialize> Rule for Parsed<T> {
+impl<T: FromStr<Err = String> + Serialize + JsonSchema> Rule for Parsed<T> {
     type Value = T;
 
     fn read(&self, value: Value, name: &str, fields: &mut Fields) -> Option<T> {
         let text = text_of(value, name, fields)?;
-        T::from_text(&text).map_err(|error| fields.fault(name, error)).ok()
+        T::from_str(&text).map_err(|error| fields.fault(name, error)).ok()
     }
 
     fn written<'a>(&self, value: &'a T) -> impl Serialize + 'a {

@@ -3,6 +3,7 @@
 use crate::body::body;
 use crate::body::text::LABEL;
 use crate::metadata::Metadata;
+use crate::text_form::text_form;
 use crate::wire_enum::wire_enum;
 use crate::{AgentName, Owner, Repo, SpawnId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -38,7 +39,7 @@ wire_enum!(
 );
 
 /// The requester of a worker, who is notified of its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde_with::SerializeDisplay)]
 pub enum SpawnedBy {
     /// A registered agent.
     Agent(AgentName),
@@ -51,9 +52,7 @@ impl SpawnedBy {
     /// Reads the wire form.
     pub fn parse(text: &str) -> Result<Self, String> {
         let Some((role, owner)) = text.split_once(':') else {
-            return AgentName::parse(text)
-                .map(Self::Agent)
-                .map_err(|error| format!("the agent name {error}"));
+            return text.parse().map(Self::Agent);
         };
         let owner =
             Owner::parse(owner).map_err(|error| format!("the owner after {role}: {error}"))?;
@@ -64,10 +63,8 @@ impl SpawnedBy {
     }
 }
 
-impl Serialize for SpawnedBy {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+text_form! {
+    SpawnedBy: SpawnedBy::parse;
 }
 
 impl fmt::Display for SpawnedBy {
