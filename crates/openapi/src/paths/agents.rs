@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 
 const AGENTS: &str = "/v1/repos/{owner}/{repo}/agents";
 const AGENT: &str = "/v1/repos/{owner}/{repo}/agents/{name}";
+const SECRET: &str = "/v1/repos/{owner}/{repo}/agents/{name}/endpoint/secret";
+const TEST: &str = "/v1/repos/{owner}/{repo}/agents/{name}/endpoint/test";
 
 /// An operation on one agent, by its name.
 fn named(operation: Operation, name: &Value) -> Operation {
@@ -93,38 +95,16 @@ fn endpoints(schemas: &mut Schemas) -> Vec<Operation> {
         "type": "object", "required": ["webhook_secret"], "properties": { "webhook_secret": secret },
     });
     let tested = schemas.of::<EndpointTest>();
+    let secret = json!({ "webhook_secret": examples::SECRET });
+    let outcome = json!({ "ok": true, "status": 204, "error": null, "duration_ms": 87 });
     vec![
-        named(
-            post(
-                "/v1/repos/{owner}/{repo}/agents/{name}/endpoint/secret",
-                "rotateSecret",
-                "Replaces the endpoint's secret",
-            ),
-            &name,
-        )
-        .about("Pushes are signed with both secrets for 24 h.")
-        .answers(
-            200,
-            "The new secret, shown once.",
-            rotated,
-            json!({ "webhook_secret": examples::SECRET }),
-        )
-        .fails(&[ErrorCode::NoEndpoint, ErrorCode::Conflict]),
-        named(
-            post(
-                "/v1/repos/{owner}/{repo}/agents/{name}/endpoint/test",
-                "testEndpoint",
-                "Sends `endpoint.test` and returns the outcome",
-            ),
-            &name,
-        )
-        .about("After a successful test pending messages are pushed at once.")
-        .answers(
-            200,
-            "The outcome, without the endpoint's answer.",
-            tested,
-            json!({ "ok": true, "status": 204, "error": null, "duration_ms": 87 }),
-        )
-        .fails(&[ErrorCode::NoEndpoint]),
+        named(post(SECRET, "rotateSecret", "Replaces the endpoint's secret"), &name)
+            .about("Pushes are signed with both secrets for 24 h.")
+            .answers(200, "The new secret, shown once.", rotated, secret)
+            .fails(&[ErrorCode::NoEndpoint, ErrorCode::Conflict]),
+        named(post(TEST, "testEndpoint", "Sends `endpoint.test` and returns the outcome"), &name)
+            .about("After a successful test pending messages are pushed at once.")
+            .answers(200, "The outcome, without the endpoint's answer.", tested, outcome)
+            .fails(&[ErrorCode::NoEndpoint]),
     ]
 }
