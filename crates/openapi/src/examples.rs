@@ -16,7 +16,7 @@ pub(crate) fn whoami() -> Value {
 }
 
 /// `base` with more fields.
-fn with(mut base: Value, more: Value) -> Value {
+pub(crate) fn with(mut base: Value, more: Value) -> Value {
     if let (Value::Object(base), Value::Object(more)) = (&mut base, more) {
         base.extend(more);
     }

@@ -5,7 +5,6 @@ use crate::{parameters, problems};
 use multiclaude_hybrid_protocol::ErrorCode;
 use multiclaude_hybrid_protocol::error::Problem;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 
 /// The callers of an operation.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,7 +28,7 @@ pub(crate) struct Operation {
     access: Access,
     parameters: Vec<Value>,
     body: Option<Value>,
-    responses: BTreeMap<u16, Value>,
+    responses: Map<String, Value>,
     codes: Vec<ErrorCode>,
 }
 
@@ -62,7 +61,7 @@ impl Operation {
             access,
             parameters: Vec::new(),
             body: None,
-            responses: BTreeMap::new(),
+            responses: Map::new(),
             codes: problems::ANYWHERE.to_vec(),
         };
         if path.contains("/{owner}/{repo}") {
@@ -163,16 +162,25 @@ impl Operation {
         if let (Some(map), Some(content)) = (response.as_object_mut(), content) {
             map.insert("content".to_owned(), content);
         }
-        self.responses.insert(status, response);
+        self.responses.insert(status.to_string(), response);
         self
     }
 
     /// A header of all 2xx answers so far.
-    pub(crate) fn header(mut self, name: &str, component: &str) -> Self {
-        for response in self.responses.values_mut() {
-            let headers = response.get_mut("headers").and_then(Value::as_object_mut);
-            if let Some(headers) = headers {
-                headers.insert(name.to_owned(), problems::header(component));
+    pub(crate) fn header(self, name: &str, component: &str) -> Self {
+        self.member("headers", name, problems::header(component))
+    }
+
+    /// A link from all 2xx answers so far.
+    pub(crate) fn link(self, name: &str, link: Value) -> Self {
+        self.member("links", name, link)
+    }
+
+    fn member(mut self, of: &str, name: &str, value: Value) -> Self {
+        for response in self.responses.values_mut().filter_map(Value::as_object_mut) {
+            let members = response.entry(of).or_insert_with(|| json!({})).as_object_mut();
+            if let Some(members) = members {
+                members.insert(name.to_owned(), value.clone());
             }
         }
         self
@@ -193,19 +201,6 @@ impl Operation {
             .header("Link", "Link")
     }
 
-    /// A link from all 2xx answers so far.
-    pub(crate) fn link(mut self, name: &str, link: Value) -> Self {
-        for response in self.responses.values_mut() {
-            let links = response
-                .as_object_mut()
-                .map(|response| response.entry("links").or_insert_with(|| json!({})));
-            if let Some(links) = links.and_then(Value::as_object_mut) {
-                links.insert(name.to_owned(), link.clone());
-            }
-        }
-        self
-    }
-
     /// The codes it can fail with, in addition to those that follow from the rest.
     pub(crate) fn fails(mut self, codes: &[ErrorCode]) -> Self {
         self.codes.extend_from_slice(codes);
@@ -215,11 +210,7 @@ impl Operation {
     /// The operation object.
     pub(crate) fn into_value(self, schemas: &mut Schemas) -> Value {
         let problem = schemas.of::<Problem>();
-        let mut responses: Map<String, Value> = self
-            .responses
-            .into_iter()
-            .map(|(status, response)| (status.to_string(), response))
-            .collect();
+        let mut responses = self.responses;
         for (status, failure) in problems::responses(&self.codes, &problem) {
             match responses.get_mut(&status.to_string()) {
                 // The status of a 2xx answer, with the content of a failure, too.

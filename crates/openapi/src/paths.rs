@@ -14,18 +14,19 @@ use serde_json::{Value, json};
 
 /// Every operation.
 pub(crate) fn all(schemas: &mut Schemas) -> Vec<Operation> {
-    [
-        system::all(schemas),
-        tokens::all(schemas),
-        agents::all(schemas),
-        messages::all(schemas),
-        workers::all(schemas),
-        config::all(schemas),
-        audit::all(schemas),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    let all = [
+        ("System", system::all(schemas)),
+        ("Tokens", tokens::all(schemas)),
+        ("Agents", agents::all(schemas)),
+        ("Messages", messages::all(schemas)),
+        ("Workers", workers::all(schemas)),
+        ("Configuration", config::all(schemas)),
+        ("Configuration", audit::all(schemas)),
+    ];
+    let tagged = |(tag, all): (_, Vec<Operation>)| {
+        all.into_iter().map(|one| one.tag(tag)).collect::<Vec<_>>()
+    };
+    all.into_iter().flat_map(tagged).collect()
 }
 
 /// The tags.

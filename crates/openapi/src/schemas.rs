@@ -46,37 +46,30 @@ impl Schemas {
 /// Removes `null` from the schemas of answers: the coordinator leaves absent fields out, but
 /// the derive of an `Option` adds `null`.
 fn absent_not_null(schema: &mut Value) {
-    let required: BTreeSet<String> = schema
-        .get("required")
-        .and_then(Value::as_array)
-        .map(|names| names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
-        .unwrap_or_default();
+    let required = array_of(schema, "required");
     let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
         return;
     };
     for (name, property) in properties {
-        if !required.contains(name) {
+        if !required.iter().any(|known| known == name) {
             without_null(property);
         }
     }
 }
 
+fn array_of(schema: &Value, member: &str) -> Vec<Value> {
+    schema.get(member).and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
 fn without_null(schema: &mut Value) {
+    let (mut types, mut choices) = (array_of(schema, "type"), array_of(schema, "anyOf"));
     let Some(map) = schema.as_object_mut() else {
         return;
-    };
-    let mut types = match map.get("type").and_then(Value::as_array) {
-        Some(types) => types.clone(),
-        None => Vec::new(),
     };
     types.retain(|kind| kind != "null");
     if let [only] = types.as_slice() {
         map.insert("type".to_owned(), only.clone());
     }
-    let mut choices = match map.get("anyOf").and_then(Value::as_array) {
-        Some(choices) => choices.clone(),
-        None => return,
-    };
     choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
     if let [Value::Object(only)] = choices.as_slice() {
         map.remove("anyOf");

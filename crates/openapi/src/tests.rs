@@ -51,13 +51,8 @@ fn it_has_what_openapi_3_1_requires() {
     for member in ["title", "version"] {
         assert!(document["info"][member].is_string(), "{member}");
     }
-    let tags: BTreeSet<_> = document["tags"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|tag| &tag["name"])
-        .map(Value::to_string)
-        .collect();
+    let tags = document["tags"].as_array().unwrap().iter();
+    let tags: BTreeSet<_> = tags.map(|tag| tag["name"].to_string()).collect();
     let mut ids = BTreeSet::new();
     for (name, operation) in operations(&document) {
         assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{name}");

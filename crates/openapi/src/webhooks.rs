@@ -16,8 +16,6 @@ struct Push {
     description: &'static str,
     data: Value,
     example: Value,
-    /// May an answer report acked or seen?
-    reports: bool,
 }
 
 /// `webhooks` of the document.
@@ -31,7 +29,6 @@ pub(crate) fn all(schemas: &mut Schemas) -> Value {
             description: "Pushed to the agent's endpoint, in order, one at a time, until it is delivered. `webhook-id` is the message's id.",
             data: schemas.of::<Message>(),
             example: examples::message(),
-            reports: true,
         },
         Push {
             kind: PushKind::EndpointTest,
@@ -40,7 +37,6 @@ pub(crate) fn all(schemas: &mut Schemas) -> Value {
             description: "Sent by `testEndpoint`.",
             data: schemas.of::<TestedAgent>(),
             example: json!({ "repo": "acme/app", "agent": "merge-queue" }),
-            reports: false,
         },
         Push {
             kind: PushKind::SpawnRequested,
@@ -49,7 +45,6 @@ pub(crate) fn all(schemas: &mut Schemas) -> Value {
             description: "Pushed to the `spawn_endpoint` of the repo's configuration, signed under its `webhook_secret`. `webhook-id` is the request's id; a request that returned to `pending` gets a suffix, `spn_…_1`. The endpoint reports with `reportWorker`.",
             data: schemas.of::<SpawnRequest>(),
             example: examples::spawn(),
-            reports: false,
         },
     ];
     pushes
@@ -73,7 +68,7 @@ fn operation(push: Push, time: &Value) -> Value {
         "type": push.kind, "timestamp": "2026-11-22T12:00:00.000Z", "data": push.example,
     });
     let mut delivered = json!({ "description": "Delivered. Any status from 200 to 299." });
-    if push.reports {
+    if push.kind == PushKind::MessageCreated {
         delivered = json!({
             "description": "Delivered. Any status from 200 to 299. `{\"status\": \"acked\"}` acknowledges the message, `{\"seen\": true}` reports that the agent itself has received it; both may be given.",
             "content": { "application/json": { "schema": {

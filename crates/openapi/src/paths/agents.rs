@@ -35,9 +35,7 @@ fn ways_on(operation: Operation) -> Operation {
 }
 
 pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
-    let mut operations = registry(schemas);
-    operations.extend(endpoints(schemas));
-    operations.into_iter().map(|operation| operation.tag("Agents")).collect()
+    registry(schemas).into_iter().chain(endpoints(schemas)).collect()
 }
 
 fn registry(schemas: &mut Schemas) -> Vec<Operation> {

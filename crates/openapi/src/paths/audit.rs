@@ -11,8 +11,9 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     let entry = schemas.of::<AuditEntry>();
     let id = schemas.of::<AuditId>();
     let after = query("after", "The last entry of the page before.", id);
-    let list = get("/v1/repos/{owner}/{repo}/audit", "listAudit", "Lists the audit log")
-        .about("For service and admin tokens.")
-        .lists("The newest first.", entry, examples::audit(), after);
-    vec![list.tag("Configuration")]
+    vec![
+        get("/v1/repos/{owner}/{repo}/audit", "listAudit", "Lists the audit log")
+            .about("For service and admin tokens.")
+            .lists("The newest first.", entry, examples::audit(), after),
+    ]
 }

@@ -13,7 +13,7 @@ const CONFIG: &str = "/v1/repos/{owner}/{repo}/config";
 pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     let config = schemas.of::<HybridConfig>();
     let update = schemas.request::<ConfigWish>();
-    let all = [
+    vec![
         get(CONFIG, "getConfig", "The repo's configuration")
             .about("The defaults, if it was never set. Only service and admin tokens see `webhook_secret`.")
             .answers(200, "The configuration.", config.clone(), examples::config())
@@ -25,6 +25,5 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
             .answers(200, "The configuration as it is now.", config, examples::config())
             .header("ETag", "ETag")
             .fails(&[ErrorCode::PreconditionFailed]),
-    ];
-    all.into_iter().map(|operation| operation.tag("Configuration")).collect()
+    ]
 }

@@ -43,14 +43,13 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     let agent = path("name", "The recipient.", name, "merge-queue");
     let one = path("id", "The message's id.", id.clone(), examples::MESSAGE);
     let status = schemas.of::<MessageStatus>();
-    let all = [
+    vec![
         send(schemas.request::<NewMessage>(), message.clone()),
         list(agent.clone(), status, id, message.clone()),
         receipt(one.clone(), message.clone()),
         report(one, schemas.request::<Report>(), message),
         stream(agent),
-    ];
-    all.into_iter().map(|operation| operation.tag("Messages")).collect()
+    ]
 }
 
 fn send(new: Value, message: Value) -> Operation {

@@ -10,7 +10,7 @@ use multiclaude_hybrid_protocol::token::WhoAmI;
 use serde_json::{Value, json};
 
 fn open(path: &'static str, id: &'static str, summary: &'static str) -> Operation {
-    Operation::new("get", path, id, summary, Access::Open).tag("System")
+    Operation::new("get", path, id, summary, Access::Open)
 }
 
 fn health(status: &str, d1: &str) -> Value {
@@ -19,6 +19,8 @@ fn health(status: &str, d1: &str) -> Value {
 
 pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     let schema = schemas.of::<Health>();
+    let document = json!({ "type": "object", "required": ["openapi"] });
+    let files = json!({ "enum": ["page.js", "reference.js"] });
     let text = |kind: &str| Some(json!({ kind: { "schema": { "type": "string" } } }));
     vec![
         open("/v1/health", "health", "Checks whether the database answers")
@@ -27,7 +29,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
         open("/v1/openapi.json", "openapi", "This document").answers(
             200,
             "The document.",
-            json!({ "type": "object", "required": ["openapi"] }),
+            document,
             json!({ "openapi": "3.1.0" }),
         ),
         open("/v1/docs", "docs", "This document, for people").response(
@@ -36,15 +38,10 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
             text("text/html"),
         ),
         open("/v1/docs/{file}", "docsFile", "A part of that page")
-            .path_parameter(path(
-                "file",
-                "Its name.",
-                json!({ "enum": ["page.js", "reference.js"] }),
-                "reference.js",
-            ))
+            .path_parameter(path("file", "Its name.", files, "reference.js"))
             .response(200, "The script.", text("text/javascript"))
             .fails(&[ErrorCode::NotFound]),
-        get("/v1/whoami", "whoAmI", "Kind, owner and scope of the token").tag("System").answers(
+        get("/v1/whoami", "whoAmI", "Kind, owner and scope of the token").answers(
             200,
             "The token's properties.",
             schemas.of::<WhoAmI>(),

@@ -4,8 +4,7 @@ use crate::operation::{Operation, delete, get, post};
 use crate::parameters::{path, query};
 use crate::schemas::Schemas;
 use crate::{examples, links};
-use multiclaude_hybrid_protocol::token::NewToken;
-use multiclaude_hybrid_protocol::token::Token;
+use multiclaude_hybrid_protocol::token::{NewToken, Token};
 use multiclaude_hybrid_protocol::{ErrorCode, TokenId};
 use serde_json::json;
 
@@ -44,7 +43,5 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
             .nothing(204, "It is revoked.")
             .fails(&[ErrorCode::TokenNotFound]),
     ];
-    all.into_iter()
-        .map(|operation| operation.tag("Tokens").fails(&[ErrorCode::Forbidden]))
-        .collect()
+    all.into_iter().map(|operation| operation.fails(&[ErrorCode::Forbidden])).collect()
 }

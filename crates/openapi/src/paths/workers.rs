@@ -14,9 +14,7 @@ use serde_json::{Value, json};
 const WORKER: &str = "/v1/repos/{owner}/{repo}/workers/{id}";
 
 pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
-    let mut operations = requests(schemas);
-    operations.extend(runners(schemas));
-    operations.into_iter().map(|operation| operation.tag("Workers")).collect()
+    requests(schemas).into_iter().chain(runners(schemas)).collect()
 }
 
 fn one(operation: Operation, id: Value) -> Operation {
@@ -75,14 +73,8 @@ fn runners(schemas: &mut Schemas) -> Vec<Operation> {
     let (request, id) = (schemas.of::<SpawnRequest>(), schemas.of::<SpawnId>());
     let (claim, update) = (schemas.request::<Claim>(), schemas.request::<WorkerUpdate>());
     let callback = schemas.request::<Callback>();
-    let renew = {
-        let mut link = links::in_repo("updateWorker", &[("id", "$response.body#/id")]);
-        if let Some(link) = link.as_object_mut() {
-            let body = json!({ "lease_token": "{$response.body#/lease/token}" });
-            link.insert("requestBody".to_owned(), body);
-        }
-        link
-    };
+    let lease = json!({ "requestBody": { "lease_token": "{$response.body#/lease/token}" } });
+    let renew = links::in_repo("updateWorker", &[("id", "$response.body#/id")]);
     let report = Operation::new(
         "post",
         "/v1/repos/{owner}/{repo}/workers/{id}/callback",
@@ -96,7 +88,7 @@ fn runners(schemas: &mut Schemas) -> Vec<Operation> {
             .parameter(named("IdempotencyKey"))
             .body(claim, false, &[("a runner's", json!({ "labels": ["docker"], "lease_seconds": 600 }))])
             .answers(200, "The request, with its `lease`.", request.clone(), examples::claimed())
-            .link("renew", renew)
+            .link("renew", examples::with(renew, lease))
             .nothing(204, "There is none."),
         one(patch(WORKER, "updateWorker", "Renews the lease, names the worker, ends the request, or gives it back"), id.clone())
             .about("`cancel_requested` in the answer asks the runner to stop. A runner that gets 409 `lease_lost` must stop its worker. `\"status\": \"pending\"` gives the request back, as if it had never been claimed; 409 `invalid_transition` if a worker has started and `retry` is false.")
