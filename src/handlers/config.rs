@@ -129,9 +129,9 @@ fn secrets_after(
     let now = context.now;
     let mut secrets: Vec<_> = secrets::valid(&stored.secrets, now).cloned().collect();
     let used = !config.spawn_endpoint.is_empty();
-    if !used {
-        secrets.truncate(1);
-    }
+    // Without an endpoint only one secret is kept.
+    let old_max = if used { OLD_SECRETS_MAX } else { 0 };
+    secrets.truncate(old_max + 1);
     let current = stored.newest_secret(&context.settings.keys);
     let new = match (given, &current) {
         (Some(given), Some(current)) if given == current => None,
@@ -141,10 +141,7 @@ fn secrets_after(
     };
     let Some(new) = new else { return Ok(secrets) };
     let sealed = Vault::of_repo(&context.settings.keys, &stored.config.repo).seal(&new)?;
-    if !used {
-        secrets.clear();
-    }
     let overlap = context.settings.timing.secret_overlap;
-    secrets::rotate(&mut secrets, Some(sealed), now, overlap, OLD_SECRETS_MAX);
+    secrets::rotate(&mut secrets, Some(sealed), now, overlap, old_max);
     Ok(secrets)
 }

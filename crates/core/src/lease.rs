@@ -83,13 +83,10 @@ pub enum Expiry {
 
 /// The effect of time on `held`.
 pub fn expire(held: &Held, now: Ms, timing: &Timing) -> Expiry {
-    let Some(ends) = held.lease_expires_at.filter(|_| held.status == SpawnStatus::InProgress)
-    else {
+    let ended = held.lease_expires_at.filter(|ends| *ends <= now);
+    let Some(ends) = ended.filter(|_| held.status == SpawnStatus::InProgress) else {
         return Expiry::Stands;
     };
-    if now < ends {
-        return Expiry::Stands;
-    }
     match (held.started, held.retry) {
         (false, _) | (true, true) if held.cancelled => Expiry::Fails(REASON_CANCELLED),
         (false, _) if held.claims >= CLAIMS_MAX => Expiry::Fails(REASON_NEVER_STARTED),

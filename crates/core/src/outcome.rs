@@ -1,12 +1,12 @@
 //! How a push ended.
 
 use multiclaude_hybrid_protocol::message::Report;
-use serde::{Deserialize, Serialize};
+use serde_with::{DeserializeFromStr, SerializeDisplay};
 use std::fmt;
+use std::str::FromStr;
 
 /// The class of a failed push, as receipts and logs show it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, SerializeDisplay, DeserializeFromStr)]
 pub enum ErrorClass {
     /// `timeout`
     Timeout,
@@ -29,22 +29,16 @@ impl fmt::Display for ErrorClass {
     }
 }
 
-impl From<ErrorClass> for String {
-    fn from(class: ErrorClass) -> Self {
-        class.to_string()
-    }
-}
-
-impl TryFrom<String> for ErrorClass {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        match text.as_str() {
+impl FromStr for ErrorClass {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
             "timeout" => Ok(Self::Timeout),
             "connection_failed" => Ok(Self::Connection),
             "secret_unreadable" => Ok(Self::Secret),
             other => {
                 let status = other.strip_prefix("http_").and_then(|status| status.parse().ok());
-                status.map(Self::Status).ok_or(text)
+                status.map(Self::Status).ok_or(text.to_owned())
             }
         }
     }
@@ -112,14 +106,10 @@ impl Outcome {
 mod tests {
     use super::*;
 
-    fn of(code: u16) -> Outcome {
-        Outcome::of(code, Report::DELIVERED, None)
-    }
-
     #[test]
     fn only_2xx_is_delivered_four_statuses_reject_and_410_turns_off() {
         for code in 100..600 {
-            let outcome = of(code);
+            let outcome = Outcome::of(code, Report::DELIVERED, None);
             assert_eq!(outcome.status(), Some(code));
             match code {
                 200..=299 => assert!(matches!(outcome, Outcome::Delivered { .. }), "{code}"),

@@ -69,11 +69,8 @@ impl KeyRing {
     /// Opens a text that was sealed for `place` under any key of the ring.
     pub fn open(&self, sealed: &str, place: &str) -> Result<Vec<u8>, SealError> {
         let (id, text) = sealed.split_once('.').ok_or(SealError::Broken)?;
-        let (_, cipher) = self
-            .0
-            .iter()
-            .find(|(known, _)| known == id)
-            .ok_or_else(|| SealError::UnknownKey(id.to_owned()))?;
+        let key = self.0.iter().find(|(known, _)| known == id);
+        let (_, cipher) = key.ok_or_else(|| SealError::UnknownKey(id.to_owned()))?;
         let bytes = STANDARD.decode(text).map_err(|_| SealError::Broken)?;
         let (nonce, msg) = bytes.split_at_checked(NONCE_LEN).ok_or(SealError::Broken)?;
         let nonce = Nonce::try_from(nonce).map_err(|_| SealError::Broken)?;
@@ -104,10 +101,8 @@ mod tests {
     fn an_old_key_still_opens_beside_a_new_one_until_it_is_dropped() {
         let sealed = ring(&[("k1", 1)]).seal(b"secret", "here", [0; 12]).unwrap();
         assert_eq!(ring(&[("k2", 2), ("k1", 1)]).open(&sealed, "here").unwrap(), b"secret");
-        assert_eq!(
-            ring(&[("k2", 2)]).open(&sealed, "here"),
-            Err(SealError::UnknownKey("k1".into()))
-        );
+        let dropped = ring(&[("k2", 2)]).open(&sealed, "here");
+        assert_eq!(dropped, Err(SealError::UnknownKey("k1".into())));
     }
 
     proptest! {

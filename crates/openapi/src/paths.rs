@@ -23,10 +23,7 @@ pub(crate) fn all(schemas: &mut Schemas) -> Vec<Operation> {
         ("Configuration", config::all(schemas)),
         ("Configuration", audit::all(schemas)),
     ];
-    let tagged = |(tag, all): (_, Vec<Operation>)| {
-        all.into_iter().map(|one| one.tag(tag)).collect::<Vec<_>>()
-    };
-    all.into_iter().flat_map(tagged).collect()
+    all.into_iter().flat_map(|(tag, all)| all.into_iter().map(|one| one.tag(tag))).collect()
 }
 
 /// The tags.

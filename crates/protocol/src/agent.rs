@@ -155,11 +155,11 @@ body! {
         pub endpoint: EndpointChange = EndpointField,
         /// The endpoint's secret, which needs an endpoint; generated and answered once if
         /// there is none.
-        pub webhook_secret: Option<Secret> = optional_or_empty(secret()),
+        pub webhook_secret: Option<Secret> = optional_or_empty(WebhookSecret),
         /// The machine that registers. Only the same owner and instance renew a registration.
         pub instance: Option<String> = optional_or_empty(word(LABEL)),
         /// Replaces all key-value pairs.
-        pub metadata: Option<Metadata> = optional(metadata()),
+        pub metadata: Option<Metadata> = optional(Pairs),
         /// Replace a holder of the name that is stopped or was not seen for 180 s, and has no
         /// open stream.
         pub take_over: bool = flag(),
@@ -180,9 +180,9 @@ body! {
         pub endpoint: EndpointChange = EndpointField,
         /// The endpoint's secret, which needs an endpoint; generated and answered once if
         /// there is none.
-        pub webhook_secret: Option<Secret> = optional_or_empty(secret()),
+        pub webhook_secret: Option<Secret> = optional_or_empty(WebhookSecret),
         /// Replaces all key-value pairs.
-        pub metadata: Option<Metadata> = optional(metadata()),
+        pub metadata: Option<Metadata> = optional(Pairs),
     }
 }
 

@@ -75,7 +75,7 @@ body! {
         pub spawn_endpoint: Option<String> = optional_or_empty(url()),
         /// Signs those pushes and their callbacks; generated if there is a `spawn_endpoint`
         /// and none yet.
-        pub webhook_secret: Option<Secret> = optional_or_empty(secret()),
+        pub webhook_secret: Option<Secret> = optional_or_empty(WebhookSecret),
         /// Spawn requests allowed per minute.
         pub max_spawns_per_minute: u32 = with_default(DEFAULT_SPAWNS_PER_MINUTE, integer(0..=LIMIT_MAX)),
         /// Workers that may be pending or in progress together.

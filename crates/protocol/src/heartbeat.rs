@@ -19,7 +19,7 @@ body! {
         /// Its status; absent: unchanged.
         pub status: Option<AgentStatus> = optional_or_empty(parsed()),
         /// Replaces its key-value pairs; absent: unchanged.
-        pub metadata: Option<Metadata> = optional(metadata()),
+        pub metadata: Option<Metadata> = optional(Pairs),
     }
 }
 

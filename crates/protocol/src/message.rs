@@ -150,7 +150,7 @@ body! {
         /// The message it answers.
         pub reply_to: Option<MessageId> = optional(parsed()),
         /// Flexible key-value pairs.
-        pub metadata: Metadata = with_default(Metadata::new(), metadata()),
+        pub metadata: Metadata = with_default(Metadata::new(), Pairs),
         /// How long it may be pending, in seconds; then it fails and the sending agent is
         /// notified. 7 days if absent.
         pub ttl_seconds: Option<i64> = optional(integer(1..=TTL_MAX_SECS)),

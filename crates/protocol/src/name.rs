@@ -26,20 +26,22 @@ pub enum NameError {
     Form,
 }
 
+/// Checks a name of letters, digits and `signs`; `signs_first`: it may begin with a sign.
 fn check(
     text: &str,
     max: usize,
-    allowed: fn(u8) -> bool,
-    first: fn(u8) -> bool,
+    signs: &str,
+    signs_first: bool,
     charset: &'static str,
 ) -> Result<(), NameError> {
-    let Some(&head) = text.as_bytes().first() else {
+    let Some(first) = text.bytes().next() else {
         return Err(NameError::Empty);
     };
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || signs.as_bytes().contains(&byte);
     if text.len() > max {
         return Err(NameError::TooLong(max));
     }
-    if !first(head) || !text.bytes().all(allowed) {
+    if !text.bytes().all(allowed) || !(signs_first || first.is_ascii_alphanumeric()) {
         return Err(NameError::Charset(charset));
     }
     Ok(())
@@ -57,13 +59,8 @@ pub struct AgentName(String);
 impl AgentName {
     /// Checks `text`.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        check(
-            text,
-            64,
-            |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'),
-            |byte| byte.is_ascii_alphanumeric(),
-            "A-Z, a-z, 0-9, _ and -, and must start with a letter or digit",
-        )?;
+        let charset = "A-Z, a-z, 0-9, _ and -, and must start with a letter or digit";
+        check(text, 64, "_-", false, charset)?;
         if ["system", "user"].iter().any(|word| text.eq_ignore_ascii_case(word)) {
             return Err(NameError::Reserved);
         }
@@ -80,13 +77,11 @@ pub struct Owner(String);
 impl Owner {
     /// Checks `text`.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        check(
-            text,
-            39,
-            |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-',
-            |_| true,
-            "a-z, 0-9 and -",
-        )?;
+        let charset = "a-z, 0-9 and -";
+        check(text, 39, "-", true, charset)?;
+        if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Err(NameError::Charset(charset));
+        }
         if text == "system" {
             return Err(NameError::Reserved);
         }
@@ -102,26 +97,15 @@ impl Owner {
 pub struct Repo(String);
 
 impl Repo {
-    /// From the two parts of the path.
-    pub fn from_parts(owner: &str, repo: &str) -> Result<Self, NameError> {
+    /// Checks `owner/repo`.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let (owner, repo) = text.split_once('/').ok_or(NameError::Form)?;
         check_account(owner)?;
-        check(
-            repo,
-            100,
-            |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'),
-            |_| true,
-            "A-Z, a-z, 0-9, ., _ and -",
-        )?;
+        check(repo, 100, "._-", true, "A-Z, a-z, 0-9, ., _ and -")?;
         if repo == "." || repo == ".." {
             return Err(NameError::Reserved);
         }
-        Ok(Self(format!("{owner}/{repo}").to_ascii_lowercase()))
-    }
-
-    /// From `owner/repo`.
-    pub fn parse(text: &str) -> Result<Self, NameError> {
-        let (owner, repo) = text.split_once('/').ok_or(NameError::Form)?;
-        Self::from_parts(owner, repo)
+        Ok(Self(text.to_ascii_lowercase()))
     }
 
     /// The part before the slash.
@@ -132,13 +116,8 @@ impl Repo {
 
 /// Checks the owner part of a repository, as GitHub allows it.
 pub(crate) fn check_account(text: &str) -> Result<(), NameError> {
-    check(
-        text,
-        39,
-        |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'),
-        |byte| byte.is_ascii_alphanumeric(),
-        "A-Z, a-z, 0-9, - and _, and must start with a letter or digit",
-    )
+    let charset = "A-Z, a-z, 0-9, - and _, and must start with a letter or digit";
+    check(text, 39, "-_", false, charset)
 }
 
 macro_rules! text_type {

@@ -10,12 +10,10 @@ mod texts;
 use serde_json::{Map, Value, json};
 
 /// `schema`, or `null`, which stands for absent.
-pub(crate) fn or_null(schema: Value) -> Value {
-    let mut schema = schema;
-    let kind = schema.get("type").and_then(Value::as_str).map(str::to_owned);
-    match (kind, schema.as_object_mut()) {
-        (Some(kind), Some(map)) => {
-            map.insert("type".to_owned(), json!([kind, "null"]));
+pub(crate) fn or_null(mut schema: Value) -> Value {
+    match schema.get_mut("type") {
+        Some(kind @ Value::String(_)) => {
+            *kind = json!([kind, "null"]);
             schema
         }
         _ => either(schema, json!({ "type": "null" })),
@@ -28,18 +26,13 @@ pub(crate) fn or_empty(schema: Value) -> Value {
 }
 
 /// `schema` with its annotations outside, or `other`.
-fn either(schema: Value, other: Value) -> Value {
-    let mut schema = schema;
-    let mut whole = json!({});
+fn either(mut schema: Value, other: Value) -> Value {
+    let mut whole = Map::new();
     for word in ["description", "default", "examples"] {
-        if let Some(value) = schema.as_object_mut().and_then(|map| map.remove(word)) {
-            whole.as_object_mut().map(|map| map.insert(word.to_owned(), value));
-        }
+        whole.extend(schema.as_object_mut().and_then(|map| map.remove_entry(word)));
     }
-    if let Some(map) = whole.as_object_mut() {
-        map.insert("anyOf".to_owned(), json!([schema, other]));
-    }
-    whole
+    whole.insert("anyOf".to_owned(), json!([schema, other]));
+    whole.into()
 }
 
 /// The schema of a body, while it is made.

@@ -1,11 +1,9 @@
 //! Wire types of spawning: requests for workers, claims and leases.
 
 mod claim;
-mod log;
 mod request;
 
-pub use claim::{Claim, LOG_MAX, PROGRESS_MAX, WorkerUpdate};
-pub use log::WorkerLog;
+pub use claim::{Claim, LOG_MAX, PROGRESS_MAX, WorkerLog, WorkerUpdate};
 pub(crate) use request::LEASE_SECS;
 pub use request::{
     LEASE_DEFAULT_SECS, Lease, NewSpawn, REASON_CANCELLED, RESULT_MAX, SpawnRequest, SpawnStatus,

@@ -43,7 +43,9 @@ impl MailboxObject {
 
     fn decide(&self, event: Event) -> Actions {
         let now = clock::now();
-        let needs = self.with(|core| core.needs(now)).unwrap_or(Needs::to_load(now));
+        // A mailbox that could not be loaded must be loaded again.
+        let to_load = Needs { run: false, wake_at: Some(now) };
+        let needs = self.with(|core| core.needs(now)).unwrap_or(to_load);
         // An alarm is set even if the settings cannot be read.
         let timing = self.settings().map_or_else(|_| Timing::default(), |all| all.timing.clone());
         let (pump, actions) = self.pump.get().after(event, needs, now, &timing);

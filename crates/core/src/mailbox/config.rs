@@ -39,7 +39,7 @@ pub struct Config {
 }
 
 /// The endpoint that messages are pushed to, and its state. Older rows lack some fields.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// The checked URL.
     pub url: String,
@@ -82,10 +82,6 @@ fn yes() -> bool {
 }
 
 impl Endpoint {
-    pub(super) fn new(url: String) -> Self {
-        Self { url, secrets: Vec::new(), gone: false, step: 0, next_at: None, last_error: None }
-    }
-
     /// Forgets failures: the next message goes at once.
     pub(super) fn reset(&mut self) {
         self.gone = false;

@@ -3,9 +3,9 @@
 //! A configuration older than the one in force, by generation and revision, is refused.
 //! The same one is accepted again: it repairs a crash between D1 and the mailbox.
 
-use super::config::{Config, ConfigureRequest, Endpoint};
+use super::config::{Config, ConfigureRequest};
 use super::refused::Refused;
-use super::state::Mailbox;
+use super::state::{Mailbox, Presence};
 use super::write::Write;
 use crate::registry::{self, Version};
 use crate::{Ms, secrets};
@@ -44,7 +44,7 @@ impl Mailbox {
             current.filter(|config| config.open && config.agent_id == request.agent_id);
         let before = same_agent.and_then(|config| config.endpoint.clone());
         let endpoint = request.endpoint.map(|url| {
-            let mut endpoint = before.unwrap_or_else(|| Endpoint::new(url.clone()));
+            let mut endpoint = before.unwrap_or_default();
             let stays_gone = endpoint.gone && endpoint.url == url && !request.sets_endpoint;
             endpoint.url = url;
             if !stays_gone {
@@ -100,7 +100,7 @@ impl Mailbox {
     /// Forgets stream and presence; pending messages become orphans.
     fn end_incarnation(&mut self) {
         self.stream = None;
-        self.forget_presence();
+        self.presence = Presence::default();
         self.orphans.extend(self.pending.drain());
     }
 

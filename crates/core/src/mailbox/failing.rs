@@ -38,10 +38,6 @@ impl Mailbox {
         (!expired.is_empty()).then_some((FailureReason::Expired, expired))
     }
 
-    pub(super) fn is_orphan(&self, seq: u64) -> bool {
-        self.orphans.binary_search(&seq).is_ok()
-    }
-
     /// Returns whether it was one.
     pub(super) fn drop_orphan(&mut self, seq: u64) -> bool {
         let found = self.orphans.binary_search(&seq);

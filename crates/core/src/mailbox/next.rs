@@ -76,7 +76,8 @@ impl Mailbox {
         let expiring = self.pending.next_expiry().filter(|_| may_fail).map(|at| at.max(now));
         let pushing = self.push_guard(now);
         let noting = self.outbox.due().map(|at| at.max(now));
-        let reporting = self.report_due(now);
+        let report_at = self.report_held_until.max(now);
+        let reporting = self.unreported(report_at).map(|_| report_at);
         let purging = self.purge_due().map(|at| at.max(now));
         [failing, expiring, pushing, noting, reporting, purging].into_iter().flatten().min()
     }

@@ -7,7 +7,7 @@
 //! less than `seen_grain` old, or was reported.
 
 use super::config::{Config, Kind};
-use super::state::{Mailbox, Presence};
+use super::state::Mailbox;
 use super::write::Write;
 use crate::Ms;
 use multiclaude_hybrid_protocol::agent::Delivery;
@@ -30,12 +30,6 @@ impl Mailbox {
     /// A report failed: try again after `outbox_retry`.
     pub fn report_failed(&mut self, now: Ms) {
         self.report_held_until = now + self.timing.outbox_retry;
-    }
-
-    /// When the next report is due, if there is one.
-    pub(super) fn report_due(&self, now: Ms) -> Option<Ms> {
-        let at = self.report_held_until.max(now);
-        self.unreported(at).map(|_| at)
     }
 
     /// The registry shows `delivery` for this incarnation.
@@ -75,9 +69,5 @@ impl Mailbox {
     /// The registry knows that the holder was there at `seen`.
     pub fn presence_reported(&mut self, seen: Ms) {
         self.presence.reported = self.presence.reported.max(Some(seen));
-    }
-
-    pub(super) fn forget_presence(&mut self) {
-        self.presence = Presence::default();
     }
 }

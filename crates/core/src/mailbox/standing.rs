@@ -27,14 +27,14 @@ impl Standing {
 /// message has failed.
 pub fn transition(current: Standing, report: Report) -> Result<Option<Standing>, MessageStatus> {
     use MessageStatus::{Acked, Delivered, Pending};
-    let status = match (current.status, report.status().unwrap_or(current.status)) {
-        (Pending, Pending) if report.seen() => Delivered,
+    let status = match (current.status, report.status.unwrap_or(current.status)) {
+        (Pending, Pending) if report.seen => Delivered,
         (Pending, Pending) => Pending,
         (Pending | Delivered, Delivered) => Delivered,
         (Pending | Delivered | Acked, Acked) => Acked,
         _ => return Err(current.status),
     };
-    let next = Standing { status, seen: current.seen || report.seen() };
+    let next = Standing { status, seen: current.seen || report.seen };
     Ok((next != current).then_some(next))
 }
 

@@ -72,7 +72,7 @@ impl Mailbox {
         let mut writes = Vec::new();
         for Noted { seq, reason, .. } in snapshot.noted {
             // Noted, and not failed yet.
-            if mailbox.pending.contains(seq) || mailbox.is_orphan(seq) {
+            if mailbox.pending.contains(seq) || mailbox.orphans.binary_search(&seq).is_ok() {
                 writes.push(mailbox.mark_failed(seq, reason, now));
             }
         }

@@ -61,11 +61,6 @@ impl<T: FromStr<Err = String> + Serialize + JsonSchema> Rule for Parsed<T> {
 }
 
 /// The secret of an endpoint, which is written in clear.
-pub(crate) fn secret() -> WebhookSecret {
-    WebhookSecret
-}
-
-/// See [`secret`].
 pub(crate) struct WebhookSecret;
 
 impl Rule for WebhookSecret {
@@ -165,11 +160,6 @@ where
 }
 
 /// A map of texts within the limits of [`Metadata`].
-pub(crate) fn metadata() -> Pairs {
-    Pairs
-}
-
-/// See [`metadata`].
 pub(crate) struct Pairs;
 
 impl Rule for Pairs {

@@ -14,7 +14,7 @@ body! {
         /// A switch.
         pub on: bool = flag(),
         /// Pairs.
-        pub pairs: Metadata = with_default(Metadata::new(), metadata()),
+        pub pairs: Metadata = with_default(Metadata::new(), Pairs),
         /// Words.
         pub words: Vec<String> = with_default(Vec::new(), list(3, word(LABEL))),
         /// One line.

@@ -141,6 +141,7 @@ pub struct Lease {
 
 body! {
     /// A request for a worker.
+    #[derive(Default)]
     pub struct NewSpawn {
         /// The worker's task, at most 65536 bytes of UTF-8; not only blanks.
         pub task: String = required(text().large(TASK_MAX).not_blank()),
@@ -154,7 +155,7 @@ body! {
         /// Labels that the runner must have.
         pub labels: Vec<String> = with_default(Vec::new(), list(LABELS_MAX, word(LABEL))),
         /// Flexible key-value pairs, for example `branch`.
-        pub metadata: Metadata = with_default(Metadata::new(), metadata()),
+        pub metadata: Metadata = with_default(Metadata::new(), Pairs),
     }
     check = |spawn, _| Some(NewSpawn { labels: sorted(spawn.labels), ..spawn });
 }
@@ -169,14 +170,7 @@ pub(super) fn sorted(mut labels: Vec<String>) -> Vec<String> {
 impl NewSpawn {
     /// A request of the caller's own, with defaults for everything else.
     pub fn new(task: &str) -> Self {
-        Self {
-            task: task.to_owned(),
-            spawned_by: None,
-            priority: 0,
-            retry: false,
-            labels: Vec::new(),
-            metadata: Metadata::new(),
-        }
+        Self { task: task.to_owned(), ..Self::default() }
     }
 }
 

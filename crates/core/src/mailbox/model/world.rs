@@ -129,7 +129,7 @@ impl World {
     }
 
     fn note_proof(&mut self, seq: u64, report: Report) {
-        if report.seen() {
+        if report.seen {
             self.proved.insert(seq);
         }
     }
