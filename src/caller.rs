@@ -9,7 +9,6 @@ use multiclaude_hybrid_core::access::{self, Principal};
 use multiclaude_hybrid_protocol::audit::{ActorKind, AuditAction};
 use multiclaude_hybrid_protocol::token::{Scope, Token, TokenKind, WhoAmI};
 use multiclaude_hybrid_protocol::{AuditId, Owner, Repo, Timestamp};
-use std::ops::Deref;
 use std::rc::Rc;
 
 /// The holder of a valid token.
@@ -45,22 +44,6 @@ pub struct TokenMaker(pub Rc<Caller>);
 /// A caller with an admin token.
 #[derive(Debug)]
 pub struct Admin(pub Rc<Caller>);
-
-impl Deref for Participant {
-    type Target = RepoCaller;
-
-    fn deref(&self) -> &RepoCaller {
-        &self.0
-    }
-}
-
-impl Deref for Admin {
-    type Target = Caller;
-
-    fn deref(&self) -> &Caller {
-        &self.0
-    }
-}
 
 impl Caller {
     /// The entry in the audit log for a change by this caller.
@@ -140,11 +123,6 @@ impl RepoCaller {
         subject: &str,
     ) -> Result<Entry, ApiError> {
         self.caller.entry(context, self.repo.as_str(), action, subject)
-    }
-
-    /// The holder of the token.
-    pub fn caller(&self) -> &Caller {
-        &self.caller
     }
 
     /// The kind and the owner of the token.

@@ -56,7 +56,7 @@ impl Context {
 
     pub fn db(&self) -> Result<&Db, ApiError> {
         if self.db.get().is_none() {
-            let _ = self.db.set(Db::counting(&self.env, Rc::clone(&self.cost.d1))?);
+            let _ = self.db.set(Db::counting(&self.env, Rc::clone(&self.cost))?);
         }
         self.db.get().ok_or_else(|| ApiError::internal("no database"))
     }
@@ -82,8 +82,8 @@ impl Context {
 
     /// For the log: one request to a mailbox, and what it wrote.
     pub fn note_mailbox(&self, rows: u32) {
-        self.cost.mailbox.set(self.cost.mailbox.get() + 1);
-        self.cost.rows.set(self.cost.rows.get() + rows);
+        self.cost.mailbox.update(|count| count + 1);
+        self.cost.rows.update(|count| count + rows);
     }
 
     /// Does work that the answer does not wait for.

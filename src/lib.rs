@@ -116,15 +116,12 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
     }
     log::answered(&log::Answered {
         method: &method,
-        route: cost.route.get(),
+        cost: &cost,
         status: response.status_code(),
         ms: clock::now() - started,
-        caller: cost.caller.take().as_deref(),
         request_id: &request_id,
-        d1: cost.d1.get(),
-        mailbox: cost.mailbox.get(),
-        rows: cost.rows.get(),
-        error: error.as_ref().map(|(code, cause)| (code.as_str(), cause.as_deref())),
+        error: error.as_ref().map(|(code, _)| code.as_str()),
+        cause: error.as_ref().and_then(|(_, cause)| cause.as_deref()),
     });
     Ok(response)
 }

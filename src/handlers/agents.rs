@@ -178,7 +178,7 @@ fn change_entry(
 /// `POST …/heartbeats`: the heartbeats of a machine, one D1 batch.
 pub async fn heartbeats(
     context: Context,
-    caller: Participant,
+    Participant(caller): Participant,
     JsonList(beats): JsonList<Heartbeat, HEARTBEATS_MAX>,
 ) -> Handled {
     let principal = caller.principal();

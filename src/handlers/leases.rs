@@ -41,7 +41,7 @@ fn with_lease(context: &Context, row: Row) -> Handled {
 /// `POST …/workers/claim`: the best matching request with a lease, or 204.
 pub async fn claim(
     context: Context,
-    caller: Participant,
+    Participant(caller): Participant,
     IdempotencyKey(key): IdempotencyKey,
     OptionalJson(offer): OptionalJson<Claim>,
 ) -> Handled {
@@ -91,7 +91,7 @@ fn new_token(context: &Context, repo: &Repo) -> Result<String, ApiError> {
 /// back.
 pub async fn update(
     context: Context,
-    caller: Participant,
+    Participant(caller): Participant,
     id: SpawnId,
     Json(update): Json<WorkerUpdate>,
 ) -> Handled {

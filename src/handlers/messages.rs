@@ -42,7 +42,7 @@ struct SentFields<'a> {
 /// idempotency key (200).
 pub async fn send(
     context: Context,
-    caller: Participant,
+    Participant(caller): Participant,
     IdempotencyKey(key): IdempotencyKey,
     incarnation: Incarnation,
     Json(message): Json<NewMessage>,

@@ -23,7 +23,7 @@ use serde_json::json;
 /// `POST …/agents`: registers an agent (201), or renews it (200).
 pub async fn register(
     context: Context,
-    caller: Participant,
+    Participant(caller): Participant,
     Json(mut registration): Json<Registration>,
 ) -> Handled {
     registration.endpoint = check_endpoint(registration.endpoint, &context, "endpoint")?;

@@ -29,8 +29,8 @@ pub async fn open(
     let client = OpenStream {
         caller: caller.principal().clone(),
         agent_id,
-        token_id: caller.caller().token_id.clone(),
-        token_ends: caller.caller().expires_at,
+        token_id: caller.caller.token_id.clone(),
+        token_ends: caller.caller.expires_at,
     };
     let response = open_stream(&context, &caller.repo, &name, &client).await?;
     let socket =

@@ -79,7 +79,7 @@ pub async fn list(context: Context, _: Admin, query: Query) -> Handled {
 }
 
 /// `DELETE /v1/tokens/{id}`: revokes a token.
-pub async fn delete(context: Context, caller: Admin, id: TokenId) -> Handled {
+pub async fn delete(context: Context, Admin(caller): Admin, id: TokenId) -> Handled {
     cache::forget_token(id.as_str());
     let mut entry = caller.entry(&context, "", AuditAction::TokenRevoked, id.as_str())?;
     entry.source = Source::Token;

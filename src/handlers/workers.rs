@@ -37,7 +37,7 @@ use multiclaude_hybrid_protocol::{ErrorCode, Owner, Repo, SpawnId, Timestamp};
 /// same idempotency key (200).
 pub async fn spawn(
     context: Context,
-    caller: Participant,
+    Participant(caller): Participant,
     IdempotencyKey(key): IdempotencyKey,
     incarnation: Incarnation,
     Json(request): Json<NewSpawn>,

@@ -1,9 +1,9 @@
 //! The database D1: statements with a column `row` of JSON text.
 
+use crate::cost::Cost;
 use crate::error::ApiError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::cell::Cell;
 use std::rc::Rc;
 use worker::wasm_bindgen::JsValue;
 use worker::{D1Database, D1PreparedStatement, Env};
@@ -11,7 +11,7 @@ use worker::{D1Database, D1PreparedStatement, Env};
 /// The database; every statement is counted.
 pub struct Db {
     d1: D1Database,
-    statements: Rc<Cell<u32>>,
+    cost: Rc<Cost>,
 }
 
 /// A value to bind: a text, or a whole number below 2^53, the limit of D1.
@@ -72,10 +72,10 @@ impl Db {
         Self::counting(env, Rc::default())
     }
 
-    /// The same, with its statements counted in `statements`.
-    pub fn counting(env: &Env, statements: Rc<Cell<u32>>) -> Result<Self, ApiError> {
+    /// The same, with its statements counted in `cost`.
+    pub fn counting(env: &Env, cost: Rc<Cost>) -> Result<Self, ApiError> {
         let d1 = env.d1("DB").map_err(unavailable)?;
-        Ok(Self { d1, statements })
+        Ok(Self { d1, cost })
     }
 
     pub(super) fn prepare(
@@ -83,7 +83,7 @@ impl Db {
         sql: &str,
         binds: &[JsValue],
     ) -> Result<D1PreparedStatement, ApiError> {
-        self.statements.set(self.statements.get() + 1);
+        self.cost.d1.update(|count| count + 1);
         self.d1.prepare(sql).bind(binds).map_err(unavailable)
     }
 
