@@ -42,19 +42,6 @@ fn bearer(context: &Context) -> Result<SecretToken, ApiError> {
     })
 }
 
-/// The caller of a request, from the cache or D1 (one statement).
-async fn caller(context: &Context) -> Result<Rc<Caller>, ApiError> {
-    let token = bearer(context)?;
-    let hash = token.hash();
-    let now = context.now;
-    let caller = match cache::caller(&hash, now).filter(|caller| !caller.expired(now)) {
-        Some(caller) => caller,
-        None => look_up(context, &token, hash).await?,
-    };
-    context.note_caller(&caller.token_id);
-    Ok(caller)
-}
-
 async fn look_up(
     context: &Context,
     token: &SecretToken,
@@ -86,15 +73,24 @@ async fn look_up(
     Ok(caller)
 }
 
+/// The caller of a request, from the cache or D1 (one statement).
 impl FromRequest for Rc<Caller> {
     async fn from_request(context: &mut Context) -> Result<Self, ApiError> {
-        caller(context).await
+        let token = bearer(context)?;
+        let hash = token.hash();
+        let now = context.now;
+        let caller = match cache::caller(&hash, now).filter(|caller| !caller.expired(now)) {
+            Some(caller) => caller,
+            None => look_up(context, &token, hash).await?,
+        };
+        context.note_caller(&caller.token_id);
+        Ok(caller)
     }
 }
 
 impl FromRequest for Admin {
     async fn from_request(context: &mut Context) -> Result<Self, ApiError> {
-        let caller = caller(context).await?;
+        let caller = Rc::<Caller>::from_request(context).await?;
         if caller.principal.kind == TokenKind::Admin {
             return Ok(Self(caller));
         }
@@ -104,7 +100,7 @@ impl FromRequest for Admin {
 
 impl FromRequest for TokenMaker {
     async fn from_request(context: &mut Context) -> Result<Self, ApiError> {
-        let caller = caller(context).await?;
+        let caller = Rc::<Caller>::from_request(context).await?;
         match caller.principal.kind {
             TokenKind::Admin | TokenKind::Service => Ok(Self(caller)),
             TokenKind::User => Err(makes_no_such_token()),
@@ -114,7 +110,7 @@ impl FromRequest for TokenMaker {
 
 impl FromRequest for RepoCaller {
     async fn from_request(context: &mut Context) -> Result<Self, ApiError> {
-        let (caller, repo) = (caller(context).await?, context.repo()?);
+        let (caller, repo) = (Rc::<Caller>::from_request(context).await?, context.repo()?);
         if access::covers(caller.principal.kind, &caller.scopes, &repo) {
             return Ok(Self { caller, repo });
         }

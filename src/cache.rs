@@ -16,54 +16,49 @@ pub const BELIEVED: Ms = 60_000;
 /// Facts of one kind; past it, all are forgotten.
 const MAX_FACTS: usize = 5_000;
 
-struct Facts<K, V>(HashMap<K, (V, Ms)>);
-
-impl<K: Hash + Eq, V: Clone> Facts<K, V> {
-    fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q, now: Ms) -> Option<V>
-    where
-        K: std::borrow::Borrow<Q>,
-    {
-        let (value, since) = self.0.get(key)?;
-        (now - since < BELIEVED).then(|| value.clone())
-    }
-
-    fn put(&mut self, key: K, value: V, now: Ms) {
-        if self.0.len() >= MAX_FACTS {
-            self.0.clear();
-        }
-        self.0.insert(key, (value, now));
-    }
-}
+type Facts<K, V> = HashMap<K, (V, Ms)>;
 
 thread_local! {
-    static CALLERS: RefCell<Facts<[u8; 32], Rc<Caller>>> = RefCell::new(Facts(HashMap::new()));
-    static HOLDERS: RefCell<Facts<String, Holder>> = RefCell::new(Facts(HashMap::new()));
+    static CALLERS: RefCell<Facts<[u8; 32], Rc<Caller>>> = RefCell::default();
+    static HOLDERS: RefCell<Facts<String, Holder>> = RefCell::default();
+}
+
+fn believed<V: Clone>(fact: Option<&(V, Ms)>, now: Ms) -> Option<V> {
+    let (value, since) = fact?;
+    (now - since < BELIEVED).then(|| value.clone())
+}
+
+fn put<K: Hash + Eq, V>(facts: &mut Facts<K, V>, key: K, value: V, now: Ms) {
+    if facts.len() >= MAX_FACTS {
+        facts.clear();
+    }
+    facts.insert(key, (value, now));
 }
 
 /// The caller whose token has this hash.
 pub fn caller(hash: &[u8; 32], now: Ms) -> Option<Rc<Caller>> {
-    CALLERS.with_borrow(|facts| facts.get(hash, now))
+    CALLERS.with_borrow(|facts| believed(facts.get(hash), now))
 }
 
 pub fn remember_caller(hash: [u8; 32], caller: Rc<Caller>, now: Ms) {
-    CALLERS.with_borrow_mut(|facts| facts.put(hash, caller, now));
+    CALLERS.with_borrow_mut(|facts| put(facts, hash, caller, now));
 }
 
 /// Forgets a revoked token here; other isolates do so within 60 s.
 pub fn forget_token(id: &str) {
-    CALLERS.with_borrow_mut(|facts| facts.0.retain(|_, (caller, _)| caller.token_id != id));
+    CALLERS.with_borrow_mut(|facts| facts.retain(|_, (caller, _)| caller.token_id != id));
 }
 
 /// The holder of the name `mailbox` (`owner/repo/agent`).
 pub fn holder(mailbox: &str, now: Ms) -> Option<Holder> {
-    HOLDERS.with_borrow(|facts| facts.get(mailbox, now))
+    HOLDERS.with_borrow(|facts| believed(facts.get(mailbox), now))
 }
 
 pub fn remember_holder(mailbox: String, holder: Holder, now: Ms) {
-    HOLDERS.with_borrow_mut(|facts| facts.put(mailbox, holder, now));
+    HOLDERS.with_borrow_mut(|facts| put(facts, mailbox, holder, now));
 }
 
 /// Forgets a holder that has changed.
 pub fn forget_holder(mailbox: &str) {
-    HOLDERS.with_borrow_mut(|facts| facts.0.remove(mailbox));
+    HOLDERS.with_borrow_mut(|facts| facts.remove(mailbox));
 }

@@ -7,7 +7,7 @@ use crate::store::audit::{Entry, Source};
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::access::{self, Principal};
 use multiclaude_hybrid_protocol::audit::{ActorKind, AuditAction};
-use multiclaude_hybrid_protocol::token::{Scope, Token, TokenKind, WhoAmI};
+use multiclaude_hybrid_protocol::token::{Scope, Token, TokenKind};
 use multiclaude_hybrid_protocol::{AuditId, Owner, Repo, Timestamp};
 use std::rc::Rc;
 
@@ -72,17 +72,6 @@ impl Caller {
             scopes: None,
             source: Source::Said,
         })
-    }
-
-    /// The answer to `GET /v1/whoami`.
-    pub fn who(&self) -> WhoAmI {
-        WhoAmI {
-            token_id: self.token_id.clone(),
-            kind: self.principal.kind,
-            owner: self.principal.owner.clone(),
-            repos: self.scopes.clone(),
-            expires_at: self.expires_at.map(Timestamp),
-        }
     }
 
     /// 403 unless the caller may make this token. An admin may make any token. A service

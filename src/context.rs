@@ -4,10 +4,12 @@ use crate::clock;
 use crate::cost::Cost;
 use crate::error::ApiError;
 use crate::settings::Settings;
-use crate::store::{self, Db};
+use crate::store::Db;
+use crate::store::tokens::touch;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_protocol::{ErrorCode, Repo};
 use std::cell::OnceCell;
+use std::fmt::Display;
 use std::rc::Rc;
 use worker::{Env, Request};
 
@@ -19,7 +21,7 @@ pub struct Context {
     pub env: Env,
     pub settings: Rc<Settings>,
     pub now: Ms,
-    url: String,
+    pub url: String,
     parts: Parts,
     runtime: worker::Context,
     db: OnceCell<Db>,
@@ -50,10 +52,6 @@ impl Context {
         }
     }
 
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
     pub fn db(&self) -> Result<&Db, ApiError> {
         if self.db.get().is_none() {
             let _ = self.db.set(Db::counting(&self.env, Rc::clone(&self.cost))?);
@@ -61,19 +59,23 @@ impl Context {
         self.db.get().ok_or_else(|| ApiError::internal("no database"))
     }
 
-    /// A part of the path, as it came; empty if the pattern has none of that name.
-    pub fn part(&self, name: &str) -> &str {
-        let found = self.parts.iter().find(|(part, _)| *part == name);
-        found.map_or("", |(_, text)| text)
+    /// A name or id in the path.
+    pub fn in_path<T, E: Display>(
+        &self,
+        part: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<T, ApiError> {
+        let found = self.parts.iter().find(|(name, _)| *name == part);
+        let text = found.map_or("", |(_, text)| text);
+        parse(text).map_err(|error| {
+            let message = format_args!("\"{text}\" {error}");
+            ApiError::parameter(ErrorCode::InvalidName, part, message)
+        })
     }
 
     /// The repo of the path. Handlers get it with the caller, or check a signature first.
     pub fn repo(&self) -> Result<Repo, ApiError> {
-        let text = self.part("repo");
-        Repo::parse(text).map_err(|error| {
-            let message = format_args!("\"{text}\" {error}");
-            ApiError::parameter(ErrorCode::InvalidName, "repo", message)
-        })
+        self.in_path("repo", Repo::parse)
     }
 
     pub fn note_caller(&self, token_id: &str) {
@@ -96,12 +98,9 @@ impl Context {
         let (env, now) = (self.env.clone(), self.now);
         let not_since = now - self.settings.timing.seen_grain;
         self.after_answer(async move {
-            let touched = match Db::new(&env) {
-                Ok(db) => store::tokens::touch(&db, &token_id, now, not_since).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = touched {
-                crate::log::fault("touch_token", error.cause.as_deref().unwrap_or_default());
+            let touched = async { touch(&Db::new(&env)?, &token_id, now, not_since).await };
+            if let Err(error) = touched.await {
+                crate::log::fault("touch_token", &error.to_string());
             }
         });
     }

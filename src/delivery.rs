@@ -90,10 +90,8 @@ async fn exchange(
 /// May the body report acked or seen? Only JSON with a 2xx.
 fn may_report(response: &Response) -> worker::Result<bool> {
     let content_type = response.headers().get("content-type")?.unwrap_or_default();
-    let is_json = content_type
-        .split(';')
-        .next()
-        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+    let kind = content_type.split(';').next().unwrap_or_default();
+    let is_json = kind.trim().eq_ignore_ascii_case("application/json");
     Ok(is_json && (200..300).contains(&response.status_code()))
 }
 
@@ -115,8 +113,7 @@ async fn read_body(response: &mut Response) -> worker::Result<Vec<u8>> {
 
 /// The report in a JSON answer: `"status": "acked"`, `"seen": true`.
 fn report(bytes: &[u8]) -> Report {
-    let text = std::str::from_utf8(bytes).unwrap_or_default();
-    let answer: Value = serde_json::from_str(text).unwrap_or_default();
+    let answer: Value = serde_json::from_slice(bytes).unwrap_or_default();
     let acked = answer.get("status").and_then(Value::as_str) == Some("acked");
     let report = if acked { Report::ACKED } else { Report::DELIVERED };
     let seen = answer.get("seen").and_then(Value::as_bool) == Some(true);

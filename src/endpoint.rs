@@ -37,7 +37,7 @@ pub fn check_url(text: &str, context: &Context, field: &str) -> Result<String, A
         has_user_info: !url.username().is_empty() || !url.password().is_empty(),
     };
     let rules = Rules {
-        own_host: context::host(context.url()),
+        own_host: context::host(&context.url),
         allow_insecure: context.settings.allow_insecure,
     };
     endpoint::check(parsed, rules).map_err(refuse)?;
@@ -48,21 +48,14 @@ pub fn check_url(text: &str, context: &Context, field: &str) -> Result<String, A
     Ok(href)
 }
 
-/// The parts of a request that are not in the row.
-#[derive(Clone, Copy)]
-pub struct Asked {
-    /// It sets the endpoint, even if to the same URL.
-    pub sets_endpoint: bool,
-    /// Replace the secret by a generated one.
-    pub rotate: bool,
-}
-
-/// Configures the mailbox as its row says; returns a generated secret.
+/// Configures the mailbox as its row says, after this change of the endpoint; returns a
+/// generated secret. `rotate` replaces the secret by a generated one.
 pub async fn configure(
     context: &Context,
     row: &Row,
     secret: Option<&Secret>,
-    asked: Asked,
+    change: &EndpointChange,
+    rotate: bool,
 ) -> Result<Option<String>, ApiError> {
     let agent = &row.agent;
     let command = Command::Configure {
@@ -72,10 +65,11 @@ pub async fn configure(
             owner: agent.owner.clone(),
             version: row.version,
             endpoint: (!agent.endpoint.is_empty()).then(|| agent.endpoint.clone()),
-            sets_endpoint: asked.sets_endpoint,
+            // Setting it counts even if it is the same URL.
+            sets_endpoint: matches!(change, EndpointChange::Set(_)),
         },
         secret: secret.map(Secret::reveal),
-        rotate: asked.rotate,
+        rotate,
     };
     let response = send_command(context, &agent.repo, &agent.name, &command, "").await?;
     let configured: Configured = door::json(response).await?;

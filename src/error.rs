@@ -165,23 +165,23 @@ impl From<BodyError> for ApiError {
 
 impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
-        let (code, detail) = match &refused {
-            Refused::AgentNotFound => {
-                (ErrorCode::AgentNotFound, "No agent of that name is registered in this repo.")
-            }
-            Refused::Superseded => (
+        match refused {
+            Refused::AgentNotFound => Self::new(
+                ErrorCode::AgentNotFound,
+                "No agent of that name is registered in this repo.",
+            ),
+            Refused::Superseded => Self::new(
                 ErrorCode::AgentSuperseded,
                 "The incarnation in the Agent-Id header has ended: the agent was deregistered or \
                  another one has its name now. Stop acting for it.",
             ),
-            Refused::NotYours => (
-                ErrorCode::Forbidden,
+            Refused::NotYours => forbidden(
                 "This agent belongs to another owner. Only its owner's tokens and service tokens \
                  of the repo read and acknowledge its messages; a receipt is for the sender, too.",
             ),
             Refused::MessageNotFound => {
                 let kept = Timing::default();
-                return Self::new(
+                Self::new(
                     ErrorCode::MessageNotFound,
                     format!(
                         "No such message in this agent's mailbox. Acknowledged messages are kept \
@@ -189,41 +189,36 @@ impl From<Refused> for ApiError {
                         kept.keep_acked / HOUR,
                         kept.keep_ended / DAY
                     ),
-                );
-            }
-            Refused::InvalidTransition { current } => {
-                return Self::new(
-                    ErrorCode::InvalidTransition,
-                    format!(
-                        "The message is {current} already; a status only moves forward, pending, \
-                         delivered, acked, and a failed message stays failed."
-                    ),
-                );
-            }
-            Refused::MailboxFull => {
-                return Self::new(
-                    ErrorCode::MailboxFull,
-                    format!(
-                        "{CAPACITY} messages are pending in the recipient's mailbox. Try again \
-                         when some were delivered."
-                    ),
                 )
-                .retry_after(60);
             }
-            Refused::IdempotencyMismatch => (
+            Refused::InvalidTransition { current } => Self::new(
+                ErrorCode::InvalidTransition,
+                format!(
+                    "The message is {current} already; a status only moves forward, pending, \
+                     delivered, acked, and a failed message stays failed."
+                ),
+            ),
+            Refused::MailboxFull => Self::new(
+                ErrorCode::MailboxFull,
+                format!(
+                    "{CAPACITY} messages are pending in the recipient's mailbox. Try again when \
+                     some were delivered."
+                ),
+            )
+            .retry_after(60),
+            Refused::IdempotencyMismatch => Self::new(
                 ErrorCode::IdempotencyMismatch,
                 "This Idempotency-Key was used for different content from this sender to this \
                  recipient. Use a new key for a new message.",
             ),
-            Refused::Stale => (
+            Refused::Stale => Self::new(
                 ErrorCode::Conflict,
                 "A concurrent request changed this agent. Read it and try again.",
             ),
-            Refused::NoEndpoint => (ErrorCode::NoEndpoint, "The agent has no endpoint."),
-            Refused::Unavailable { cause } => return Self::unavailable("The mailbox", cause),
-            Refused::Broken { cause } => return Self::internal(cause),
-        };
-        Self::new(code, detail)
+            Refused::NoEndpoint => Self::new(ErrorCode::NoEndpoint, "The agent has no endpoint."),
+            Refused::Unavailable { cause } => Self::unavailable("The mailbox", cause),
+            Refused::Broken { cause } => Self::internal(cause),
+        }
     }
 }
 

@@ -47,21 +47,9 @@ handler!(A B);
 handler!(A B C);
 handler!(A B C D);
 
-/// A name or id in the path.
-fn in_path<T>(
-    context: &Context,
-    part: &'static str,
-    parse: impl FnOnce(&str) -> Result<T, String>,
-) -> Result<T, ApiError> {
-    let text = context.part(part);
-    parse(text).map_err(|error| {
-        ApiError::parameter(ErrorCode::InvalidName, part, format_args!("\"{text}\" {error}"))
-    })
-}
-
 impl FromRequest for AgentName {
     async fn from_request(context: &mut Context) -> Result<Self, ApiError> {
-        in_path(context, "name", |text| Self::parse(text).map_err(|error| error.to_string()))
+        context.in_path("name", Self::parse)
     }
 }
 
@@ -69,7 +57,7 @@ macro_rules! ids {
     ($($id:ident: $form:literal;)*) => {$(
         impl FromRequest for $id {
             async fn from_request(context: &mut Context) -> Result<Self, ApiError> {
-                in_path(context, "id", |text| Self::parse(text).ok_or(concat!("is not ", $form).to_owned()))
+                context.in_path("id", |text| Self::parse(text).ok_or(concat!("is not ", $form)))
             }
         }
     )*};

@@ -22,7 +22,7 @@ pub fn digits(text: &str) -> Option<u32> {
 
 impl FromRequest for Query {
     async fn from_request(context: &mut Context) -> Result<Self, ApiError> {
-        let url = context.url().split('#').next().unwrap_or_default();
+        let url = context.url.split('#').next().unwrap_or_default();
         let query = url.split_once('?').map_or("", |(_, query)| query);
         Ok(Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect()))
     }
@@ -76,7 +76,7 @@ impl Query {
     /// The `Link` header to the page after `after`: the same URL with that
     /// cursor.
     pub fn next_link(&self, context: &Context, after: &str) -> String {
-        let base = context.url().split(['?', '#']).next().unwrap_or_default();
+        let base = context.url.split(['?', '#']).next().unwrap_or_default();
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (key, value) in self.0.iter().filter(|(key, _)| key != "after" && key != "wait") {
             query.append_pair(key, value);

@@ -55,14 +55,9 @@ fn read(env: &Env) -> Result<Settings, String> {
     });
     let admin_hash = admin.transpose()?.map(|token| token.hash());
     let allow_insecure = variable(env, "ALLOW_INSECURE").as_deref() == Some("true");
-    let scale = match variable(env, "TIME_SCALE").filter(|_| allow_insecure) {
-        None => 1,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|scale| *scale > 0)
-            .ok_or("The variable TIME_SCALE must be a whole number from 1.")?,
-    };
+    let scale = variable(env, "TIME_SCALE").filter(|_| allow_insecure);
+    let scale = scale.map_or(Some(1), |text| text.parse().ok().filter(|scale| *scale > 0));
+    let scale = scale.ok_or("The variable TIME_SCALE must be a whole number from 1.")?;
     let origins = variable(env, "ALLOWED_ORIGINS").unwrap_or_default();
     Ok(Settings {
         allow_insecure,

@@ -4,7 +4,7 @@ use crate::answer::{Handled, json, nothing, text};
 use crate::cache;
 use crate::caller::{Participant, RepoCaller};
 use crate::context::Context;
-use crate::endpoint::{Asked, check_endpoint, configure};
+use crate::endpoint::{check_endpoint, configure};
 use crate::error::ApiError;
 use crate::extract::{Incarnation, Json, JsonList};
 use crate::mailbox::command::PendingCount;
@@ -14,6 +14,7 @@ use crate::optimistic::until_written;
 use crate::query::Query;
 use crate::store::agents::{self as store, Filter};
 use crate::store::audit::Entry;
+use crate::store::presence as presence_columns;
 use multiclaude_hybrid_core::presence;
 use multiclaude_hybrid_core::registry::{self, Row};
 use multiclaude_hybrid_protocol::agent::{AgentStatus, AgentUpdate, EndpointChange, Location};
@@ -31,19 +32,8 @@ fn not_found() -> ApiError {
 
 /// The row with the status that is shown: `stopped` if the agent is unseen.
 pub(super) fn with_presence(mut row: Row, context: &Context) -> Row {
-    let agent = &mut row.agent;
-    agent.status = presence::reported(
-        agent.status,
-        agent.delivery,
-        agent.last_seen.0,
-        context.now,
-        &context.settings.timing,
-    );
+    row.agent.status = presence::reported(&row.agent, context.now, &context.settings.timing);
     row
-}
-
-pub(super) fn sets_endpoint(endpoint: &EndpointChange) -> bool {
-    matches!(endpoint, EndpointChange::Set(_))
 }
 
 /// 422 for a secret without an endpoint: it would be lost silently.
@@ -116,9 +106,8 @@ pub async fn update(
     })
     .await?;
     if touches_endpoint(&update) {
-        let asked = Asked { sets_endpoint: sets_endpoint(&update.endpoint), rotate: false };
-        let secret = update.webhook_secret.as_ref();
-        row.agent.webhook_secret = configure(&context, &row, secret, asked).await?;
+        let (secret, change) = (update.webhook_secret.as_ref(), &update.endpoint);
+        row.agent.webhook_secret = configure(&context, &row, secret, change, false).await?;
     }
     json(200, &with_presence(row, &context).agent)
 }
@@ -183,17 +172,8 @@ pub async fn heartbeats(
 ) -> Handled {
     let principal = caller.principal();
     let owner = (principal.kind == TokenKind::User).then(|| principal.owner.as_str());
-    let grain = context.settings.timing.seen_grain;
-    let results = crate::store::presence::heartbeats(
-        context.db()?,
-        &caller.repo,
-        &beats,
-        owner,
-        context.now,
-        grain,
-    )
-    .await?;
-    text(200, results)
+    let (db, now, grain) = (context.db()?, context.now, context.settings.timing.seen_grain);
+    text(200, presence_columns::heartbeats(db, &caller.repo, &beats, owner, now, grain).await?)
 }
 
 /// `DELETE …/agents/{name}`: ends the incarnation. For a tombstone it closes the mailbox

@@ -4,7 +4,7 @@ use super::agents;
 use crate::answer::{Handled, json, text};
 use crate::caller::RepoCaller;
 use crate::context::Context;
-use crate::endpoint::{Asked, configure};
+use crate::endpoint::configure;
 use crate::error::ApiError;
 use crate::extract::Incarnation;
 use crate::mailbox::door::{self, send_command};
@@ -12,6 +12,7 @@ use crate::mailbox::{Command, Refused};
 use crate::optimistic::until_written;
 use crate::store::agents as store;
 use multiclaude_hybrid_protocol::AgentName;
+use multiclaude_hybrid_protocol::agent::EndpointChange;
 use multiclaude_hybrid_protocol::audit::AuditAction;
 use serde_json::json;
 
@@ -36,8 +37,7 @@ pub async fn rotate(
         Ok(written.then_some(next))
     })
     .await?;
-    let asked = Asked { sets_endpoint: false, rotate: true };
-    let secret = configure(&context, &next, None, asked).await?;
+    let secret = configure(&context, &next, None, &EndpointChange::Keep, true).await?;
     let secret = secret.ok_or_else(|| ApiError::internal("no secret was generated"))?;
     json(200, &json!({ "webhook_secret": secret }))
 }

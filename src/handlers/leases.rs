@@ -19,7 +19,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use multiclaude_hybrid_core::lease::{self, Refusal, Updated};
 use multiclaude_hybrid_protocol::audit::AuditAction;
 use multiclaude_hybrid_protocol::spawn::{Claim, Lease, SpawnStatus, WorkerUpdate};
-use multiclaude_hybrid_protocol::{ErrorCode, Owner, Repo, SpawnId};
+use multiclaude_hybrid_protocol::{ErrorCode, Owner, Repo, SpawnId, Timestamp};
 use subtle::ConstantTimeEq;
 
 /// The place that a lease's sealed token is bound to.
@@ -33,7 +33,7 @@ fn with_lease(context: &Context, row: Row) -> Handled {
         context.settings.keys.open(&sealed, &place(&row.repo)).map_err(ApiError::internal)?;
     let lease = Lease {
         token: String::from_utf8(token).map_err(ApiError::internal)?,
-        expires_at: row.lease_ends().unwrap_or_default(),
+        expires_at: row.lease_expires_at.map(Timestamp).unwrap_or_default(),
     };
     text(200, row.wire_with("lease", &lease)?)
 }
@@ -95,7 +95,7 @@ pub async fn update(
     id: SpawnId,
     Json(update): Json<WorkerUpdate>,
 ) -> Handled {
-    let (row, made) = until_written(async || {
+    let (made, row) = until_written(async || {
         let row = store::get(context.db()?, &caller.repo, &id).await?.ok_or_else(not_found)?;
         let holds = holds(&context, &row, &update.lease_token);
         let timing = &context.settings.timing;
@@ -103,13 +103,10 @@ pub async fn update(
         let updated = updated.map_err(refused)?;
         if row.status != SpawnStatus::InProgress {
             // A repeat of the end changes nothing.
-            return Ok(Some((row, None)));
+            return Ok(Some((None, row)));
         }
         let written = write(&context, &caller, &row, &updated, &update).await?;
-        Ok(written.map(|row| {
-            let made = made_by(row.status);
-            (row, made)
-        }))
+        Ok(written.map(|row| (made_by(row.status), row)))
     })
     .await?;
     if let Some(made) = made {
@@ -147,15 +144,13 @@ async fn write(
     updated: &Updated,
     update: &WorkerUpdate,
 ) -> Result<Option<Row>, ApiError> {
-    let entry = |action| caller.entry(context, action, row.id.as_str());
-    let db = context.db()?;
+    let (db, now) = (context.db()?, context.now);
     let action = audited(row, updated, update);
+    let entry = action.map(|action| caller.entry(context, action, row.id.as_str())).transpose()?;
     if update.status == Some(SpawnStatus::Pending) {
-        let entry = entry(action.unwrap_or(AuditAction::WorkerReturned))?;
-        return leases::give_back(db, row, updated, update, context.now, &entry).await;
+        return leases::give_back(db, row, updated, update, now, entry.as_ref()).await;
     }
-    let entry = action.map(entry).transpose()?;
-    leases::update(db, row, updated, update, context.now, entry.as_ref()).await
+    leases::update(db, row, updated, update, now, entry.as_ref()).await
 }
 
 /// The action in the audit log: starts, ends and returns, not renewals.
@@ -164,12 +159,10 @@ fn audited(row: &Row, updated: &Updated, update: &WorkerUpdate) -> Option<AuditA
         SpawnStatus::Completed => Some(AuditAction::WorkerCompleted),
         SpawnStatus::Failed => Some(AuditAction::WorkerFailed),
         SpawnStatus::Pending => Some(AuditAction::WorkerReturned),
-        SpawnStatus::InProgress
-            if update.worker_name.is_some() && update.worker_name != row.worker_name =>
-        {
-            Some(AuditAction::WorkerStarted)
+        SpawnStatus::InProgress => {
+            let starts = update.worker_name.is_some() && update.worker_name != row.worker_name;
+            starts.then_some(AuditAction::WorkerStarted)
         }
-        SpawnStatus::InProgress => None,
     }
 }
 

@@ -34,7 +34,7 @@ fn asset(url: &str) -> Option<(&'static str, &'static str)> {
 /// One function for the three: each would be a state machine of its own, half
 /// a kilobyte of wasm.
 pub async fn serve(context: Context) -> Handled {
-    let (path, kind) = asset(context.url()).ok_or_else(no_such_path)?;
+    let (path, kind) = asset(&context.url).ok_or_else(no_such_path)?;
     let found = fetch(&context.env, path).await?;
     if found.status_code() != 200 {
         return Err(ApiError::internal(path));

@@ -1,10 +1,10 @@
 //! Registers and renews agents.
 
-use super::agents::{needs_endpoint, sets_endpoint, with_presence};
+use super::agents::{needs_endpoint, with_presence};
 use crate::answer::{Handled, json};
 use crate::caller::{Participant, RepoCaller};
 use crate::context::Context;
-use crate::endpoint::{Asked, check_endpoint, configure};
+use crate::endpoint::{check_endpoint, configure};
 use crate::error::ApiError;
 use crate::extract::Json;
 use crate::mailbox::command::HolderPresence;
@@ -40,10 +40,9 @@ async fn put_in_force(
     mut row: Row,
     registration: &Registration,
 ) -> Result<Row, ApiError> {
-    let secret = registration.webhook_secret.as_ref();
-    let asked = Asked { sets_endpoint: sets_endpoint(&registration.endpoint), rotate: false };
+    let (secret, change) = (registration.webhook_secret.as_ref(), &registration.endpoint);
     let generated = until_written(async || {
-        let error = match configure(context, &row, secret, asked).await {
+        let error = match configure(context, &row, secret, change, false).await {
             Ok(generated) => return Ok(Some(generated)),
             Err(error) if error.code == ErrorCode::Conflict => error,
             Err(error) => return Err(error),
@@ -70,15 +69,10 @@ async fn registered(
         repo: &caller.repo,
         fresh_id: AgentId::new(Timestamp(context.now), random::bytes()?),
     };
+    let (now, timing) = (context.now, &context.settings.timing);
     until_written(async || {
         let found = store::get(context.db()?, &caller.repo, &registration.name).await?;
-        let decision = registry::register(
-            found.as_ref(),
-            &by,
-            registration,
-            context.now,
-            &context.settings.timing,
-        );
+        let decision = registry::register(found.as_ref(), &by, registration, now, timing);
         let (status, row, action) = match decision {
             Decision::Create(row) => (201, row, AuditAction::AgentRegistered),
             Decision::Renew(row) => (200, row, AuditAction::AgentRenewed),

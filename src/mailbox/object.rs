@@ -82,10 +82,8 @@ impl DurableObject for Mailbox {
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
         if let Some(text) = request.headers().get(OPEN_STREAM)? {
-            return match self.object.execute_open_stream(&text) {
-                Ok(response) => Ok(response),
-                Err(refused) => refuse(&refused, Headers::new()),
-            };
+            let opened = self.object.execute_open_stream(&text);
+            return opened.or_else(|refused| refuse(&refused, Headers::new()));
         }
         let text = request.text().await?;
         let answer = self.object.execute_command(&text).await;
@@ -116,10 +114,7 @@ impl DurableObject for Mailbox {
             WebSocketIncomingMessage::String(text) => Some(text.as_str()),
             WebSocketIncomingMessage::Binary(_) => None,
         };
-        let result = match self.object.load() {
-            Ok(_) => self.object.frame(&socket, text).await,
-            Err(refused) => Err(refused),
-        };
+        let result = self.object.frame(&socket, text).await;
         self.object.log_fault("frame", result);
         Ok(())
     }
@@ -134,14 +129,14 @@ impl DurableObject for Mailbox {
         // This side finishes the handshake; codes that mean "no code" must not be sent.
         let code = u16::try_from(code).ok().filter(|code| !matches!(code, 1005 | 1006 | 1015));
         let _ = socket.close(Some(code.unwrap_or(1000)), Some(reason));
-        let result = self.object.load().and_then(|_| self.object.stream_closed(&socket));
+        let result = self.object.stream_closed(&socket);
         self.object.log_fault("close", result);
         Ok(())
     }
 
     async fn websocket_error(&self, socket: WebSocket, error: Error) -> worker::Result<()> {
         self.object.log_fault("websocket", Err(Refused::broken(error)));
-        let result = self.object.load().and_then(|_| self.object.stream_closed(&socket));
+        let result = self.object.stream_closed(&socket);
         self.object.log_fault("close", result);
         Ok(())
     }
@@ -169,7 +164,6 @@ impl MailboxObject {
     }
 
     async fn execute_command(self: &Rc<Self>, text: &str) -> Result<Answer, Refused> {
-        let settings = self.settings()?;
         let (command, fields) = text.split_once('\n').unwrap_or((text, ""));
         let command = serde_json::from_str(command)?;
         if self.load()? {
@@ -187,10 +181,10 @@ impl MailboxObject {
             Command::CountPending => self.count_pending(),
             Command::HolderIsPresent { agent_id } => self.holder_is_present(&agent_id),
             Command::Configure { request, secret, rotate } => {
-                self.configure(request, secret.as_deref(), rotate, &settings)
+                self.configure(request, secret.as_deref(), rotate)
             }
             Command::Close { agent_id, owner, version } => self.close(agent_id, owner, version),
-            Command::TestEndpoint => self.test_endpoint(&settings).await,
+            Command::TestEndpoint => self.test_endpoint().await,
         };
         // After a failed write there is no memory, and `answer` is the cause.
         if self.is_loaded() {

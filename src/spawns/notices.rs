@@ -22,14 +22,11 @@ const BATCH: u32 = 20;
 pub(super) async fn drain(env: &Env, repo: Option<&Repo>) -> Result<(), ApiError> {
     let db = Db::new(env)?;
     for row in outbox::unnotified(&db, repo, BATCH).await? {
-        if let Some(addressee) = addressee(&db, &row).await? {
-            match send(env, &row, &addressee).await {
-                Ok(()) => {}
-                Err(refused) => {
-                    log::fault("spawn_notice", &format!("{}: {refused}", row.id));
-                    continue;
-                }
-            }
+        if let Some(addressee) = addressee(&db, &row).await?
+            && let Err(refused) = send(env, &row, &addressee).await
+        {
+            log::fault("spawn_notice", &format!("{}: {refused}", row.id));
+            continue;
         }
         outbox::notified(&db, &row.id, clock::now()).await?;
     }
@@ -56,19 +53,11 @@ async fn addressee(db: &Db, row: &Row) -> Result<Option<SenderRef>, ApiError> {
 
 async fn send(env: &Env, row: &Row, to: &SenderRef) -> Result<(), Refused> {
     let worker = row.worker_name.as_ref().map_or(String::new(), |name| format!(" ({name})"));
-    let body = match row.status {
-        SpawnStatus::Completed => {
-            format!(
-                "The worker you asked for{worker} has completed: {}",
-                row.summary.as_deref().unwrap_or("no summary")
-            )
-        }
-        _ => format!(
-            "The worker you asked for{worker} has failed: {}",
-            row.failure_reason.as_deref().unwrap_or("no reason was given")
-        ),
+    let (ended, why) = match row.status {
+        SpawnStatus::Completed => ("completed", row.summary.as_deref().unwrap_or("no summary")),
+        _ => ("failed", row.failure_reason.as_deref().unwrap_or("no reason was given")),
     };
-    let body = format!("{body}\n{}", row.id);
+    let body = format!("The worker you asked for{worker} has {ended}: {why}\n{}", row.id);
     let metadata = json!({ "event": "worker.ended", "worker": row.id, "status": row.status });
     Door::notify(env, &row.repo, to, format!("worker|{}", row.id), &body, metadata).await
 }

@@ -3,7 +3,7 @@
 //! An entry is written in one batch with its change, and only if that changed a row: there
 //! is no change without an entry, and no entry without a change.
 
-use super::db::{Db, binds};
+use super::db::{Db, binds, parse};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_protocol::audit::{ActorKind, AuditAction};
@@ -71,27 +71,18 @@ impl Entry {
     }
 }
 
-/// Executes a change that returns a row, and writes its entry, if there is one, in the
-/// same batch.
-pub(super) async fn recorded<T: DeserializeOwned>(
-    db: &Db,
-    change: D1PreparedStatement,
-    entry: Option<&Entry>,
-) -> Result<Option<T>, ApiError> {
-    recorded_after(db, None, change, entry).await
-}
-
-/// The same; returns whether the change has changed a row.
+/// Executes a change; returns whether it has changed a row. Otherwise as [`recorded`].
 pub(super) async fn applied(
     db: &Db,
     change: D1PreparedStatement,
     entry: Option<&Entry>,
 ) -> Result<bool, ApiError> {
-    Ok(recorded::<u32>(db, change, entry).await?.is_some())
+    Ok(recorded::<u32>(db, None, change, entry).await?.is_some())
 }
 
-/// The same, with another statement before it in the batch.
-pub(super) async fn recorded_after<T: DeserializeOwned>(
+/// Executes a change that returns a row, and writes its entry, if there is one, in the
+/// same batch; `before` is a statement before it.
+pub(super) async fn recorded<T: DeserializeOwned>(
     db: &Db,
     before: Option<D1PreparedStatement>,
     change: D1PreparedStatement,
@@ -101,7 +92,7 @@ pub(super) async fn recorded_after<T: DeserializeOwned>(
     // The entry is about the statement right before it.
     let entry = entry.map(|entry| entry.prepare(db)).transpose()?;
     let statements = before.into_iter().chain([change]).chain(entry).collect();
-    db.batch(statements, of).await
+    parse(db.batch(statements, of).await?)
 }
 
 /// A repo's entries and those of the tokens that cover it, the newest first: a JSON array,

@@ -59,7 +59,7 @@ struct Column {
 }
 
 /// We wrote the row: if it cannot be read, that is an internal error.
-fn parse<T: DeserializeOwned>(row: Option<String>) -> Result<Option<T>, ApiError> {
+pub(super) fn parse<T: DeserializeOwned>(row: Option<String>) -> Result<Option<T>, ApiError> {
     Ok(row.map(|text| serde_json::from_str(&text)).transpose()?)
 }
 
@@ -124,7 +124,7 @@ impl Db {
 
     /// Executes the statements as one batch, which is atomic; the first row of the
     /// statement at `of`, as text.
-    pub(super) async fn batch_text(
+    pub(super) async fn batch(
         &self,
         statements: Vec<D1PreparedStatement>,
         of: usize,
@@ -133,15 +133,6 @@ impl Db {
         let rows = results.get(of).map(|result| result.results::<Column>()).transpose();
         let rows = rows.map_err(unavailable)?.unwrap_or_default();
         Ok(rows.into_iter().next().and_then(|column| column.row))
-    }
-
-    /// The same, parsed.
-    pub(super) async fn batch<T: DeserializeOwned>(
-        &self,
-        statements: Vec<D1PreparedStatement>,
-        of: usize,
-    ) -> Result<Option<T>, ApiError> {
-        parse(self.batch_text(statements, of).await?)
     }
 
     /// Does D1 answer?

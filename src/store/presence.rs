@@ -78,6 +78,6 @@ pub async fn heartbeats(
     let update_binds = binds! { &json, repo.as_str(), owner, now, now - grain };
     let answer_binds = binds! { &json, repo.as_str(), owner };
     let statements = vec![db.prepare(&update, &update_binds)?, db.prepare(&answer, &answer_binds)?];
-    let results = db.batch_text(statements, 1).await?;
+    let results = db.batch(statements, 1).await?;
     Ok(results.unwrap_or_else(|| "[]".to_owned()))
 }

@@ -16,12 +16,7 @@ const WIRE: &str = "json_patch('{}', json_object('id', id, 'kind', kind, 'owner'
      'last_used_at', strftime('%Y-%m-%dT%H:%M:%fZ', last_used_at / 1000.0, 'unixepoch')))";
 
 fn hex(hash: &[u8; 32]) -> String {
-    use std::fmt::Write as _;
-    hash.iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hash.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 pub async fn find(db: &Db, hash: &[u8; 32]) -> Result<Option<Token>, ApiError> {
@@ -86,8 +81,7 @@ pub async fn delete(db: &Db, id: &TokenId, entry: &Entry) -> Result<bool, ApiErr
     let sql = "DELETE FROM tokens WHERE id = ?1 RETURNING '1' AS row";
     let delete = db.prepare(sql, &binds! { id.as_str() })?;
     // The entry comes first: it names the repos that the token covered.
-    let deleted: Option<u32> = db.batch(vec![entry.prepare(db)?, delete], 1).await?;
-    Ok(deleted.is_some())
+    Ok(db.batch(vec![entry.prepare(db)?, delete], 1).await?.is_some())
 }
 
 /// Notes that a token was used, unless that was noted since `not_since`.

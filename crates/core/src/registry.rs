@@ -79,7 +79,7 @@ pub fn register(
     if agent.owner == *by.owner && agent.instance == registration.instance {
         return Decision::Renew(renew(row, by, registration, now));
     }
-    let status = presence::reported(agent.status, agent.delivery, agent.last_seen.0, now, timing);
+    let status = presence::reported(agent, now, timing);
     if registration.take_over && status == AgentStatus::Stopped {
         return Decision::Create(create(next, by, registration, now));
     }

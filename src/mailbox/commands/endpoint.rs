@@ -4,7 +4,6 @@ use crate::delivery::{self, Post};
 use crate::mailbox::Refused;
 use crate::mailbox::command::{Answer, Configured, Effect};
 use crate::mailbox::object::MailboxObject;
-use crate::settings::Settings;
 use crate::vault::Vault;
 use crate::{clock, log, random};
 use multiclaude_hybrid_core::mailbox::{ConfigureRequest, Write};
@@ -23,11 +22,10 @@ impl MailboxObject {
         request: ConfigureRequest,
         given: Option<&str>,
         rotate: bool,
-        settings: &Settings,
     ) -> Result<Answer, Refused> {
         let given = given.map(Secret::parse).transpose().map_err(Refused::broken)?;
         let replaces = match &given {
-            Some(secret) => !self.signs_with(secret, settings),
+            Some(secret) => !self.signs_with(secret),
             None => rotate,
         };
         let needed = self.with(|core| core.needs_secret(&request, replaces))??;
@@ -38,6 +36,7 @@ impl MailboxObject {
             _ => None,
         };
         let secret = given.as_ref().or(generated.as_ref()).filter(|_| needed);
+        let settings = self.settings()?;
         let vault = Vault::of_agent(&settings.keys, &self.name, &request.agent_id);
         let sealed = secret.map(|secret| vault.seal(secret)).transpose();
         let sealed = sealed.map_err(Refused::broken)?;
@@ -61,14 +60,13 @@ impl MailboxObject {
         Ok(())
     }
 
-    fn signs_with(&self, secret: &Secret, settings: &Settings) -> bool {
-        let secrets = self.secrets(settings);
-        secrets.is_ok_and(|secrets| secrets.first() == Some(secret))
+    fn signs_with(&self, secret: &Secret) -> bool {
+        self.secrets().is_ok_and(|secrets| secrets.first() == Some(secret))
     }
 
     /// The secrets that sign now, the newest first.
-    pub(in crate::mailbox) fn secrets(&self, settings: &Settings) -> Result<Vec<Secret>, Refused> {
-        let now = clock::now();
+    pub(in crate::mailbox) fn secrets(&self) -> Result<Vec<Secret>, Refused> {
+        let (now, settings) = (clock::now(), self.settings()?);
         self.with(|core| {
             let Some(config) = core.open() else {
                 return Ok(Vec::new());
@@ -106,10 +104,7 @@ impl MailboxObject {
 
     /// Sends `endpoint.test` and returns the outcome, but never the endpoint's answer. A
     /// successful test resets failures, and pending messages are pushed at once.
-    pub(in crate::mailbox) async fn test_endpoint(
-        &self,
-        settings: &Settings,
-    ) -> Result<Answer, Refused> {
+    pub(in crate::mailbox) async fn test_endpoint(&self) -> Result<Answer, Refused> {
         let (repo, agent) = self.address()?;
         let (url, version) = self.with(|core| {
             let config = core.open().ok_or(Refused::AgentNotFound)?;
@@ -119,9 +114,9 @@ impl MailboxObject {
         let id = format!("test_{}", random::request_id());
         let tested = serde_json::to_string(&TestedAgent { repo, agent })?;
         let body = envelope(PushKind::EndpointTest, Timestamp(clock::now()), &tested);
-        let secrets = self.secrets(settings)?;
+        let secrets = self.secrets()?;
         let post = Post { url, id: id.clone(), body, secrets };
-        let (outcome, ms) = delivery::post(&post, &settings.timing).await;
+        let (outcome, ms) = delivery::post(&post, &self.settings()?.timing).await;
         let error = outcome.error().map(|class| class.to_string());
         if error.is_none() {
             self.write(|core| core.endpoint_works(version))?;

@@ -32,20 +32,15 @@ impl MailboxObject {
         self.state.wait_until(async move {
             Delay::from(MARK_DELAY).await;
             object.flush_is_timed.set(false);
-            object.flush_timed();
+            // The memory may have been discarded, and the marks with it.
+            if object.is_loaded() {
+                let flushed = object.flush();
+                object.log_fault("flush", flushed);
+                let rows = object.sql.take_rows();
+                if rows > 0 {
+                    log::worked(&object.name, "marks", rows);
+                }
+            }
         });
-    }
-
-    fn flush_timed(&self) {
-        // The memory may have been discarded, and the marks with it.
-        if !self.is_loaded() {
-            return;
-        }
-        let flushed = self.flush();
-        self.log_fault("flush", flushed);
-        let rows = self.sql.take_rows();
-        if rows > 0 {
-            log::worked(&self.name, "marks", rows);
-        }
     }
 }

@@ -13,7 +13,6 @@ mod report;
 use super::Refused;
 use super::object::MailboxObject;
 use crate::{clock, log};
-use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::mailbox::{Actions, Alarm, Event, Needs, Next, Run};
 use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::message::FailureReason;
@@ -95,7 +94,6 @@ impl MailboxObject {
     }
 
     async fn steps(self: &Rc<Self>) -> Result<Event, Refused> {
-        let settings = self.settings()?;
         for _ in 0..STEPS_MAX {
             let now = clock::now();
             match self.with(|core| core.next(now))? {
@@ -104,10 +102,10 @@ impl MailboxObject {
                     self.let_others_run().await;
                 }
                 Next::Offer => self.offer().await?,
-                Next::Push => self.push(&settings).await?,
+                Next::Push => self.push().await?,
                 Next::Notify(batch) => self.send_notice(&batch).await?,
                 Next::ReportDelivery(delivery) => self.report_delivery(delivery).await?,
-                Next::ReportPresence(seen) => self.report_presence(seen, &settings).await?,
+                Next::ReportPresence(seen) => self.report_presence(seen).await?,
                 Next::Purge => {
                     self.purge()?;
                     self.let_others_run().await;
@@ -123,28 +121,21 @@ impl MailboxObject {
         Delay::from(Duration::ZERO).await;
     }
 
-    fn change_alarm(&self, alarm: Alarm) -> Result<(), Refused> {
-        match alarm {
-            Alarm::Keep => Ok(()),
-            Alarm::Set(at) => self.set_alarm(Some(at)),
-            Alarm::Clear => self.set_alarm(None),
-        }
-    }
-
     /// Setting an alarm is asynchronous only in its interface: it is part of this turn's
     /// atomic write.
     ///
     /// # Errors
     /// The storage accepts no alarm now.
-    fn set_alarm(&self, at: Option<Ms>) -> Result<(), Refused> {
+    fn change_alarm(&self, alarm: Alarm) -> Result<(), Refused> {
         let storage = self.state.storage();
         let storage = storage.as_raw();
-        let promise = match at {
-            Some(at) => {
+        let (at, promise) = match alarm {
+            Alarm::Keep => return Ok(()),
+            Alarm::Set(at) => {
                 let date = js_sys::Date::new(&JsValue::from_f64(at as f64));
-                storage.set_alarm(date, JsValue::NULL.into())
+                (Some(at), storage.set_alarm(date, JsValue::NULL.into()))
             }
-            None => storage.delete_alarm(JsValue::NULL.into()),
+            Alarm::Clear => (None, storage.delete_alarm(JsValue::NULL.into())),
         };
         // The promise only signals back-pressure.
         let _ = promise.map_err(|error| Refused::Unavailable {

@@ -4,12 +4,11 @@ use crate::delivery::{self, Post};
 use crate::mailbox::Refused;
 use crate::mailbox::object::{Fresh, MailboxObject};
 use crate::mailbox::sql::wire_form;
-use crate::settings::Settings;
 use crate::store::Db;
 use crate::store::spawns::outbox;
 use crate::{clock, log, random};
 use multiclaude_hybrid_core::lease::PushId;
-use multiclaude_hybrid_core::mailbox::{Kind, Push};
+use multiclaude_hybrid_core::mailbox::Kind;
 use multiclaude_hybrid_core::outcome::{ErrorClass, Outcome};
 use multiclaude_hybrid_protocol::Timestamp;
 use multiclaude_hybrid_protocol::message::FailureReason;
@@ -19,12 +18,12 @@ use std::rc::Rc;
 impl MailboxObject {
     /// Pushes the oldest message, if it is due. A failure is stored now, a success with the
     /// next flush: within 250 ms, or before the next command.
-    pub(super) async fn push(self: &Rc<Self>, settings: &Settings) -> Result<(), Refused> {
+    pub(super) async fn push(self: &Rc<Self>) -> Result<(), Refused> {
         let Some(push) = self.with(|core| core.begin_push(clock::now()))? else { return Ok(()) };
         let fresh = self.fresh.take().filter(|fresh| fresh.seq == push.seq);
         let kind = self.with(|core| core.kind())?;
         let first_try = push.attempt == 1 && fresh.is_some();
-        let Some((id, message)) = self.outgoing(&push, kind, fresh)? else {
+        let Some((id, message)) = self.outgoing(push.seq, kind, push.attempt - 1, fresh)? else {
             self.discard_memory();
             return Err(Refused::broken(format!("message {} is not stored", push.seq)));
         };
@@ -38,10 +37,10 @@ impl MailboxObject {
         let Some(url) = url else {
             return self.with(|core| core.abandon_push(&push));
         };
-        let (outcome, ms) = match self.secrets(settings) {
+        let (outcome, ms) = match self.secrets() {
             Ok(secrets) => {
                 let post = Post { url, id: id.clone(), body: body(kind, &message), secrets };
-                delivery::post(&post, &settings.timing).await
+                delivery::post(&post, &self.settings()?.timing).await
             }
             // No secret opens: back off as after any other failure.
             Err(fault) => {
@@ -61,18 +60,19 @@ impl MailboxObject {
         Ok(())
     }
 
-    /// The id of a push, and the message in its wire form; none if it is gone.
-    fn outgoing(
+    /// The id of a push or an offer, and the message in its wire form; none if it is gone.
+    pub(in crate::mailbox) fn outgoing(
         &self,
-        push: &Push,
+        seq: u64,
         kind: Kind,
+        attempts: u32,
         fresh: Option<Fresh>,
     ) -> Result<Option<(String, String)>, Refused> {
         match fresh {
             Some(Fresh { push_id, head, .. }) => {
-                Ok(Some((push_id, wire_form(kind, &head, push.attempt - 1))))
+                Ok(Some((push_id, wire_form(kind, &head, attempts))))
             }
-            None => self.sql.outgoing(push.seq, &self.address()?.1),
+            None => self.sql.outgoing(seq, &self.address()?.1),
         }
     }
 

@@ -4,7 +4,6 @@
 use crate::error::ApiError;
 use crate::mailbox::object::MailboxObject;
 use crate::mailbox::{Door, Refused};
-use crate::settings::Settings;
 use crate::store::{Db, presence};
 use crate::{clock, log};
 use multiclaude_hybrid_core::Ms;
@@ -55,14 +54,10 @@ impl MailboxObject {
     }
 
     /// Shows in the registry when the agent's holder was last there.
-    pub(super) async fn report_presence(
-        &self,
-        seen: Ms,
-        settings: &Settings,
-    ) -> Result<(), Refused> {
+    pub(super) async fn report_presence(&self, seen: Ms) -> Result<(), Refused> {
         let (repo, agent) = self.address()?;
         let Some(id) = self.agent_id()? else { return Ok(()) };
-        let before = seen - settings.timing.seen_grain;
+        let before = seen - self.settings()?.timing.seen_grain;
         let reported = async {
             presence::set_seen(&Db::new(&self.env)?, &id, &repo, &agent, seen, before).await
         };

@@ -1,6 +1,6 @@
 //! Reads the stored state that a mailbox in memory is made from.
 
-use super::{Sql, int, seq};
+use super::{Sql, seq};
 use crate::mailbox::Refused;
 use multiclaude_hybrid_core::mailbox::{PendingRow, Snapshot};
 use multiclaude_hybrid_protocol::MessageId;
@@ -43,7 +43,7 @@ impl Sql {
                     "SELECT json_group_array(json_array(seq, generation, json_array(expires_at, attempts))) \
                      FROM (SELECT * FROM messages WHERE status = 0 AND seq > ?1 \
                      AND seq >= coalesce((SELECT low_water FROM config), 0) ORDER BY seq LIMIT ?2)",
-                    vec![seq(after), int(LOAD_CHUNK as i64)],
+                    vec![seq(after), (LOAD_CHUNK as i64).into()],
                 )?
                 .unwrap_or_default();
             let last = rows.len() < LOAD_CHUNK;

@@ -122,16 +122,8 @@ fn fault(error: Error) -> Refused {
     }
 }
 
-fn int(value: i64) -> SqlStorageValue {
-    SqlStorageValue::Integer(value)
-}
-
 fn seq(value: u64) -> SqlStorageValue {
     SqlStorageValue::Integer(value as i64)
-}
-
-fn maybe(value: Option<String>) -> SqlStorageValue {
-    value.map_or(SqlStorageValue::Null, SqlStorageValue::String)
 }
 
 impl Sql {
@@ -189,12 +181,12 @@ impl Sql {
                 vec![
                     seq(row.seq),
                     row.uuid.into(),
-                    int(row.generation.into()),
-                    int(row.expires_at),
-                    maybe(row.sender.map(|sender| serde_json::to_string(&sender)).transpose()?),
-                    maybe(sender_owner.map(str::to_owned)),
-                    maybe(row.key),
-                    maybe(row.push_id),
+                    i64::from(row.generation).into(),
+                    row.expires_at.into(),
+                    row.sender.map(|sender| serde_json::to_string(&sender)).transpose()?.into(),
+                    sender_owner.into(),
+                    row.key.into(),
+                    row.push_id.into(),
                     row.head.into(),
                 ],
             ),
@@ -202,12 +194,12 @@ impl Sql {
                 "INSERT INTO keys (scope, content, seq, expires_at) VALUES (?, ?, ?, ?) \
                  ON CONFLICT (scope) DO UPDATE SET content = excluded.content, seq = excluded.seq, \
                  expires_at = excluded.expires_at, outcome = NULL",
-                vec![row.key.scope.into(), row.key.content.into(), seq(row.seq), int(row.expires_at)],
+                vec![row.key.scope.into(), row.key.content.into(), seq(row.seq), row.expires_at.into()],
             ),
             Write::Advance(advance) => self.advance(&advance),
             Write::Attempt { seq: at, attempts, error } => self.run(
                 "UPDATE messages SET attempts = ?, last_error = ? WHERE seq = ?",
-                vec![int(attempts.into()), error.into(), seq(at)],
+                vec![i64::from(attempts).into(), error.into(), seq(at)],
             ),
             Write::Note(row) => self.run(
                 "INSERT INTO notices (seq, uuid, batch, recipient, reason) VALUES (?, ?, ?, ?, ?) \
@@ -240,13 +232,13 @@ impl Sql {
         self.run(
             sql,
             vec![
-                int(status_number(to.status)),
+                status_number(to.status).into(),
                 Timestamp(to.at).to_string().into(),
-                int(to.purge_at),
-                to.attempts.map_or(SqlStorageValue::Null, |attempts| int(attempts.into())),
+                to.purge_at.into(),
+                to.attempts.map(i64::from).into(),
                 seq(to.seq),
-                maybe(to.reason.map(|reason| reason.as_str().to_owned())),
-                int(to.seen.into()),
+                to.reason.map(|reason| reason.as_str()).into(),
+                i64::from(to.seen).into(),
             ],
         )
     }

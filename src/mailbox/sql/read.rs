@@ -1,12 +1,11 @@
 //! Reads messages and keys.
 
-use super::{Found, Key, MESSAGE, Page, Sql, int, seq, status, status_number};
+use super::{Found, Key, MESSAGE, Page, Sql, seq, status, status_number};
 use crate::mailbox::Refused;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::mailbox::Stored;
 use multiclaude_hybrid_protocol::AgentName;
 use multiclaude_hybrid_protocol::message::MessageStatus;
-use worker::SqlStorageValue;
 
 /// Bytes of messages in one page of a list: a page is one row, and a row of SQLite in an
 /// object has at most 2 MB.
@@ -55,7 +54,7 @@ impl Sql {
                  WHERE messages.seq = keys.seq AND messages.key = keys.scope)) \
                  FROM keys WHERE scope = ? AND expires_at > ?"
             ),
-            vec![scope.into(), int(now)],
+            vec![scope.into(), now.into()],
         )
     }
 
@@ -79,8 +78,9 @@ impl Sql {
                || coalesce(group_concat({MESSAGE}, ',' ORDER BY seq), '') || ']' \
              FROM sized WHERE place <= ?3 AND before <= {PAGE_BYTES}"
         );
-        let status = status.map_or(SqlStorageValue::Null, |status| int(status_number(status)));
-        let binds = vec![seq(after), int(generation.into()), int(limit.into()), status];
+        let status = status.map(status_number);
+        let binds =
+            vec![seq(after), i64::from(generation).into(), i64::from(limit).into(), status.into()];
         let text = self.text(&sql, binds)?.unwrap_or_default();
         let (meta, items) = text.split_once('\n').unwrap_or(("[0,0,null]", "[]"));
         let (found, count, last): Meta = serde_json::from_str(meta)?;

@@ -1,6 +1,6 @@
 //! Deletes old rows.
 
-use super::{MESSAGE, Sql, int};
+use super::{MESSAGE, Sql};
 use crate::mailbox::Refused;
 use multiclaude_hybrid_core::Ms;
 
@@ -17,16 +17,16 @@ impl Sql {
                  WHERE purge_at <= ?1 AND key IS NOT NULL \
                  AND seq < (SELECT max(seq) FROM messages) ORDER BY seq LIMIT 500)"
             ),
-            vec![int(now)],
+            vec![now.into()],
         )?;
         self.run(
             "DELETE FROM messages WHERE seq IN (SELECT seq FROM messages WHERE purge_at <= ?1 \
              AND seq < (SELECT max(seq) FROM messages) ORDER BY seq LIMIT 500)",
-            vec![int(now)],
+            vec![now.into()],
         )?;
         self.run(
             "DELETE FROM keys WHERE scope IN (SELECT scope FROM keys WHERE expires_at <= ?1 LIMIT 500)",
-            vec![int(now)],
+            vec![now.into()],
         )?;
         self.next_purge()
     }

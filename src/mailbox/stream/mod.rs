@@ -10,8 +10,7 @@ pub use socket::Live;
 
 use super::Refused;
 use super::command::OpenStream;
-use super::object::{Fresh, MailboxObject};
-use super::sql::wire_form;
+use super::object::MailboxObject;
 use crate::error::ApiError;
 use crate::store::{Db, tokens};
 use crate::{clock, log, random};
@@ -98,17 +97,11 @@ impl MailboxObject {
     /// After a configuration: ends the stream of an earlier incarnation.
     pub(super) fn end_foreign_stream(&self) -> Result<(), Refused> {
         let current = self.agent_id()?;
-        let live = self.live.borrow();
-        let foreign =
-            live.as_ref().is_some_and(|live| current.as_ref() != Some(&live.attachment.agent));
-        drop(live);
-        if foreign {
-            self.end_stream(match current {
-                Some(_) => Ending::Superseded,
-                None => Ending::Gone,
-            })?;
+        let is_foreign = |live: &Live| current.as_ref() != Some(&live.attachment.agent);
+        if !self.live.borrow().as_ref().is_some_and(is_foreign) {
+            return Ok(());
         }
-        Ok(())
+        self.end_stream(if current.is_some() { Ending::Superseded } else { Ending::Gone })
     }
 
     fn end_stream(&self, ending: Ending) -> Result<(), Refused> {
@@ -137,21 +130,15 @@ impl MailboxObject {
 
     fn send_offer(&self, offer: Offer) -> Result<(), Refused> {
         let fresh = self.fresh.take().filter(|fresh| fresh.seq == offer.seq);
-        let stored = match fresh {
-            Some(Fresh { push_id, head, .. }) => Some((push_id, wire_form(Kind::Agent, &head, 0))),
-            None => self.sql.outgoing(offer.seq, &self.address()?.1)?,
-        };
-        let (id, message) = stored.ok_or(Refused::MessageNotFound)?;
+        let outgoing = self.outgoing(offer.seq, Kind::Agent, 0, fresh)?;
+        let (id, message) = outgoing.ok_or(Refused::MessageNotFound)?;
         let mut live = self.live.borrow_mut();
-        let Some(current) = live.as_mut() else {
-            drop(live);
-            return self.with(|core| core.close_stream());
-        };
-        current.attachment.offer = Some((offer, id));
-        let sent = current.save().is_ok() && current.socket.send_with_str(message).is_ok();
+        let sent = live.as_mut().is_some_and(|live| {
+            live.attachment.offer = Some((offer, id));
+            live.save().is_ok() && live.socket.send_with_str(message).is_ok()
+        });
         if !sent {
             live.take();
-            drop(live);
             self.with(|core| core.close_stream())?;
         }
         Ok(())
@@ -173,10 +160,7 @@ impl MailboxObject {
             _ => return Ok(true),
         };
         let (number, token) = due;
-        let holds = match Db::new(&self.env) {
-            Ok(db) => tokens::exists(&db, &token).await,
-            Err(error) => Err(error),
-        };
+        let holds = async { tokens::exists(&Db::new(&self.env)?, &token).await }.await;
         let mut live = self.live.borrow_mut();
         let Some(live) = live.as_mut().filter(|live| live.attachment.number == number) else {
             // Another stream has replaced it.
@@ -200,6 +184,7 @@ impl MailboxObject {
         socket: &WebSocket,
         text: Option<&str>,
     ) -> Result<(), Refused> {
+        self.load()?;
         let Some(text) = text.filter(|text| text.len() <= FRAME_MAX) else {
             end(socket, Ending::TooLarge);
             return self.stream_closed(socket);
@@ -254,6 +239,7 @@ impl MailboxObject {
 
     /// Handles the end of a connection.
     pub(super) fn stream_closed(self: &Rc<Self>, socket: &WebSocket) -> Result<(), Refused> {
+        self.load()?;
         if self.is_live(socket) {
             self.live.take();
             // It was open until now.

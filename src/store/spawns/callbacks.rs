@@ -5,7 +5,7 @@ use super::row::{Row, sql};
 use super::runners;
 use crate::error::ApiError;
 use crate::store::audit::Entry;
-use crate::store::db::{Db, binds};
+use crate::store::db::{Db, binds, parse};
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::timing::Timing;
 use multiclaude_hybrid_protocol::callback::{Callback, Event};
@@ -51,19 +51,15 @@ pub async fn take(
             matches!(callback.event, Event::Started | Event::Failed),
         },
     )?;
-    let mut statements = vec![update];
-    if let Some(entry) = entry {
-        statements.push(entry.prepare(db)?);
-    }
-    if callback.event == Event::Started {
-        statements.push(runners::seen(db, repo, now, timing)?);
-    }
+    let entry = entry.map(|entry| entry.prepare(db)).transpose()?;
+    let starts = callback.event == Event::Started;
+    let seen = starts.then(|| runners::seen(db, repo, now, timing)).transpose()?;
     let note = "INSERT INTO callbacks (repo, id, at) SELECT ?1, ?2, ?3 FROM spawns \
          WHERE id = ?4 AND callback = ?2 ON CONFLICT DO NOTHING";
     let note =
         db.prepare(note, &binds! { repo.as_str(), webhook_id, now, callback.id.as_str() })?;
-    statements.push(note);
-    db.batch(statements, 0).await
+    let statements = [update].into_iter().chain(entry).chain(seen).chain([note]).collect();
+    parse(db.batch(statements, 0).await?)
 }
 
 /// Was this callback received already?

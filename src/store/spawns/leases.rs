@@ -78,7 +78,7 @@ pub async fn claim(db: &Db, grant: &Grant<'_>, timing: &Timing) -> Result<Option
         &serde_json::to_string(grant.labels)?,
     };
     let seen = runners::seen(db, grant.repo, grant.now, timing)?;
-    audit::recorded_after(db, Some(seen), db.prepare(&sql, &binds)?, Some(grant.entry)).await
+    audit::recorded(db, Some(seen), db.prepare(&sql, &binds)?, Some(grant.entry)).await
 }
 
 /// Writes an update that `lease::update` decided, if the row is still the same.
@@ -105,7 +105,7 @@ pub async fn update(
         update.failure_reason.as_deref(), row.status.as_str(), update.progress.as_deref(),
     };
     let log = logs::keep(db, row, update, now)?;
-    audit::recorded_after(db, log, db.prepare(&sql, &binds)?, entry).await
+    audit::recorded(db, log, db.prepare(&sql, &binds)?, entry).await
 }
 
 /// Gives a request back, as `lease::update` decided, if it is still the same. `claims` only
@@ -116,7 +116,7 @@ pub async fn give_back(
     updated: &Updated,
     update: &WorkerUpdate,
     now: Ms,
-    entry: &Entry,
+    entry: Option<&Entry>,
 ) -> Result<Option<Row>, ApiError> {
     let template = format!(
         "UPDATE spawns SET status = ?3, finished_at = iif(?3 = 'pending', NULL, ?4), \
@@ -131,7 +131,7 @@ pub async fn give_back(
         row.id.as_str(), row.lease.as_deref(), updated.status.as_str(), now, row.held().cancelled,
     };
     let log = logs::keep(db, row, update, now)?;
-    audit::recorded_after(db, log, db.prepare(&sql(&template), &binds)?, Some(entry)).await
+    audit::recorded(db, log, db.prepare(&sql(&template), &binds)?, entry).await
 }
 
 /// The request that was claimed under this idempotency key, while it is in progress.
@@ -156,12 +156,7 @@ mod tests {
         let lost = NOW - timing.lost_runner;
         let ends = [None, Some(NOW + 1), Some(NOW), Some(NOW - 1), Some(lost + 1), Some(lost)];
         let mut states = Vec::new();
-        for status in [
-            SpawnStatus::Pending,
-            SpawnStatus::InProgress,
-            SpawnStatus::Completed,
-            SpawnStatus::Failed,
-        ] {
+        for status in SpawnStatus::TEXTS.iter().map(|text| SpawnStatus::parse(text).unwrap()) {
             for claims in [1, CLAIMS_MAX - 1, CLAIMS_MAX, CLAIMS_MAX + 1] {
                 for lease_expires_at in ends {
                     for bits in 0..8 {

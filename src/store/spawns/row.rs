@@ -4,7 +4,7 @@ use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
 use multiclaude_hybrid_core::lease::{Held, PushId};
 use multiclaude_hybrid_protocol::spawn::{REASON_CANCELLED, SpawnStatus};
-use multiclaude_hybrid_protocol::{AgentName, Owner, Repo, SpawnId, Timestamp};
+use multiclaude_hybrid_protocol::{AgentName, Owner, Repo, SpawnId};
 use serde::{Deserialize, Serialize};
 
 /// A request in its wire form: made by SQLite, never parsed. `json_patch` drops nulls.
@@ -56,7 +56,7 @@ pub struct Row {
     returned: u32,
     /// The lease's token, sealed.
     pub lease: Option<String>,
-    lease_expires_at: Option<Ms>,
+    pub lease_expires_at: Option<Ms>,
     cancel: u32,
     pub summary: Option<String>,
     pub failure_reason: Option<String>,
@@ -95,10 +95,6 @@ impl Row {
     pub fn wire_with(&self, name: &str, value: &impl Serialize) -> Result<String, ApiError> {
         let open = self.wire.strip_suffix('}').unwrap_or(&self.wire);
         Ok(format!("{open},\"{name}\":{}}}", serde_json::to_string(value)?))
-    }
-
-    pub fn lease_ends(&self) -> Option<Timestamp> {
-        self.lease_expires_at.map(Timestamp)
     }
 }
 

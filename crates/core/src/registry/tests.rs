@@ -121,3 +121,18 @@ fn a_heartbeat_alone_makes_no_difference_but_the_moment() {
     let idle = AgentUpdate { status: Some(AgentStatus::Idle), ..AgentUpdate::default() };
     assert!(differs(&row, &update(&row, &idle, NOW + 5000)));
 }
+
+#[test]
+fn an_agent_unseen_for_180_seconds_is_stopped_unless_it_has_a_stream() {
+    let mut agent = held().agent;
+    let at = |agent: &Agent, after| presence::reported(agent, NOW + after, &Timing::default());
+    for delivery in [Delivery::Polling, Delivery::Webhook] {
+        agent.delivery = delivery;
+        assert_eq!(at(&agent, 179_999), AgentStatus::Active);
+        assert_eq!(at(&agent, 180_000), AgentStatus::Stopped);
+    }
+    agent.delivery = Delivery::Stream;
+    assert_eq!(at(&agent, 1_000_000_000), AgentStatus::Active);
+    agent.status = AgentStatus::Stopped;
+    assert_eq!(at(&agent, 0), AgentStatus::Stopped);
+}
