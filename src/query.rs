@@ -7,6 +7,7 @@ use crate::extract::FromRequest;
 use multiclaude_hybrid_protocol::ErrorCode;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use worker::Response;
 
 /// Entries of a list unless asked otherwise, and at most.
 const LIMIT: (u32, u32) = (100, 500);
@@ -65,24 +66,20 @@ impl Query {
     /// next one after the cursor, if there is one.
     pub fn paged(&self, context: &Context, page: (String, Option<String>)) -> Handled {
         let (items, next) = page;
-        let mut response = text(200, items)?;
-        if let Some(next) = next {
-            let link = self.next_link(context, &next);
-            response.headers_mut().set("link", &link)?;
-        }
-        Ok(response)
+        self.linked(context, text(200, items)?, next)
     }
 
-    /// The `Link` header to the page after `after`: the same URL with that
-    /// cursor.
-    pub fn next_link(&self, context: &Context, after: &str) -> String {
+    /// The same for a page with its answer. The link is the same URL with the cursor.
+    pub fn linked(&self, context: &Context, mut page: Response, next: Option<String>) -> Handled {
+        let Some(next) = next else { return Ok(page) };
         let base = context.url.split(['?', '#']).next().unwrap_or_default();
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (key, value) in self.0.iter().filter(|(key, _)| key != "after" && key != "wait") {
             query.append_pair(key, value);
         }
-        query.append_pair("after", after);
-        format!("<{base}?{}>; rel=\"next\"", query.finish())
+        query.append_pair("after", &next);
+        page.headers_mut().set("link", &format!("<{base}?{}>; rel=\"next\"", query.finish()))?;
+        Ok(page)
     }
 }
 

@@ -122,11 +122,7 @@ pub async fn list(
     });
     let response = send_command(&context, &caller.repo, &name, &command, "").await?;
     let next = response.headers().get(NEXT)?;
-    let mut response = forward_body(response)?;
-    if let Some(next) = next {
-        response.headers_mut().set("link", &query.next_link(&context, &next))?;
-    }
-    Ok(response)
+    query.linked(&context, forward_body(response)?, next)
 }
 
 /// The mailbox's answer, with its body unread.

@@ -245,17 +245,8 @@ impl MailboxObject {
     /// Executes writes, all in this turn. If one fails, the earlier ones stay: core orders
     /// them so that any prefix is safe. Memory then differs from storage, so it is discarded.
     pub(super) fn apply_writes(&self, writes: Vec<Write>) -> Result<(), Refused> {
-        self.apply_writes_from(writes, None)
-    }
-
-    /// The same, for a message sent by an agent of `sender_owner`.
-    pub(super) fn apply_writes_from(
-        &self,
-        writes: Vec<Write>,
-        sender_owner: Option<&str>,
-    ) -> Result<(), Refused> {
         for write in writes {
-            if let Err(error) = self.sql.apply(write, sender_owner) {
+            if let Err(error) = self.sql.apply(write) {
                 self.discard_memory();
                 return Err(error);
             }

@@ -11,7 +11,7 @@ use multiclaude_hybrid_core::mailbox::{
     Accepted, Dedup, Draft, Event, Key, Kind, SenderRef, Standing, dedup,
 };
 use multiclaude_hybrid_protocol::message::{MessageStatus, Report};
-use multiclaude_hybrid_protocol::{AgentId, Owner, Timestamp};
+use multiclaude_hybrid_protocol::{AgentId, Timestamp};
 use std::rc::Rc;
 use std::time::Duration;
 use worker::Delay;
@@ -37,9 +37,9 @@ impl MailboxObject {
             push_id: None,
             random: u32::from_le_bytes(random::bytes().map_err(Refused::broken)?),
             is_notice: send.notice_for.is_some(),
+            sender_owner: send.sender.map(|sender| sender.owner),
         };
-        let owner = send.sender.map(|sender| sender.owner);
-        self.store(Kind::Agent, draft, owner.as_ref(), fields)
+        self.store(Kind::Agent, draft, fields)
     }
 
     /// Stores a request for a worker, once under each push id. `fields` is its wire form
@@ -54,21 +54,16 @@ impl MailboxObject {
             agent,
             ttl_secs: None,
             sender: None,
+            sender_owner: None,
             key: Some(Key { scope: format!("spawn|{push_id}"), content: String::new() }),
             push_id: Some(push_id),
             random: 0,
             is_notice: false,
         };
-        self.store(Kind::Spawns, draft, None, fields)
+        self.store(Kind::Spawns, draft, fields)
     }
 
-    fn store(
-        &self,
-        kind: Kind,
-        draft: Draft,
-        sender_owner: Option<&Owner>,
-        fields: &str,
-    ) -> Result<Answer, Refused> {
+    fn store(&self, kind: Kind, draft: Draft, fields: &str) -> Result<Answer, Refused> {
         // During a rollout an older Worker sends a request for a worker as a message. Refuse
         // it: the request stays in the outbox until a newer Worker hands it over.
         if self.with(|core| core.open().is_some() && core.kind() != kind)? {
@@ -86,7 +81,7 @@ impl MailboxObject {
                 head.clone()
             })
         })??;
-        self.apply_writes_from(writes, sender_owner.map(Owner::as_str))?;
+        self.apply_writes(writes)?;
         let body = wire_form(kind, &head, 0);
         let push_id = push_id.unwrap_or_else(|| accepted.id.to_string());
         self.fresh.replace(Some(Fresh { seq: accepted.id.seq(), push_id, head }));

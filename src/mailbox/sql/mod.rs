@@ -12,8 +12,8 @@ mod schema;
 
 use super::Refused;
 use multiclaude_hybrid_core::mailbox::{Advance, Kind, Write};
-use multiclaude_hybrid_protocol::Timestamp;
 use multiclaude_hybrid_protocol::message::MessageStatus;
+use multiclaude_hybrid_protocol::{Owner, Timestamp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::cell::Cell;
@@ -168,7 +168,7 @@ impl Sql {
     }
 
     /// Executes one write: one statement.
-    pub fn apply(&self, write: Write, sender_owner: Option<&str>) -> Result<(), Refused> {
+    pub fn apply(&self, write: Write) -> Result<(), Refused> {
         match write {
             Write::Config(config) => self.run(
                 "INSERT INTO config (id, data) VALUES (1, ?) \
@@ -184,7 +184,7 @@ impl Sql {
                     i64::from(row.generation).into(),
                     row.expires_at.into(),
                     row.sender.map(|sender| serde_json::to_string(&sender)).transpose()?.into(),
-                    sender_owner.into(),
+                    row.sender_owner.as_ref().map(Owner::as_str).into(),
                     row.key.into(),
                     row.push_id.into(),
                     row.head.into(),

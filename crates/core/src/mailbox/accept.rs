@@ -45,6 +45,7 @@ impl Mailbox {
             generation,
             expires_at: accepted.expires_at,
             sender: draft.sender,
+            sender_owner: draft.sender_owner,
             key,
             push_id: draft.push_id,
             head: render(&accepted),

@@ -1,7 +1,7 @@
 //! A message before it is stored, and its idempotency key.
 
 use crate::Ms;
-use multiclaude_hybrid_protocol::{AgentId, AgentName, MessageId};
+use multiclaude_hybrid_protocol::{AgentId, AgentName, MessageId, Owner};
 use serde::{Deserialize, Serialize};
 
 /// A message to be stored.
@@ -13,6 +13,8 @@ pub struct Draft {
     pub ttl_secs: Option<i64>,
     /// The agent to notify if it fails; none for people and for notices.
     pub sender: Option<SenderRef>,
+    /// Whose agent that is; may see the receipt.
+    pub sender_owner: Option<Owner>,
     /// The idempotency key and the content it was used for.
     pub key: Option<Key>,
     /// The id of its pushes; absent: its own id.

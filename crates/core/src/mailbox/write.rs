@@ -4,6 +4,7 @@ use super::config::Config;
 use super::draft::{Key, SenderRef};
 use super::queue::Pending;
 use crate::Ms;
+use multiclaude_hybrid_protocol::Owner;
 use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus};
 use serde::Deserialize;
 
@@ -49,6 +50,8 @@ pub struct Insert {
     pub expires_at: Ms,
     /// The recipient of a notice if it fails.
     pub sender: Option<SenderRef>,
+    /// The owner of the agent that sent it.
+    pub sender_owner: Option<Owner>,
     /// The scope of its idempotency key.
     pub key: Option<String>,
     /// The id of its pushes; none: its own id.

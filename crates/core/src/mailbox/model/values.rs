@@ -33,6 +33,7 @@ pub(super) fn draft() -> Draft {
         agent: name("a"),
         ttl_secs: None,
         sender: None,
+        sender_owner: None,
         key: None,
         push_id: None,
         random: 0,
