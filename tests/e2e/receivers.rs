@@ -37,10 +37,8 @@ async fn every_push_of_the_coordinator_is_verified_and_typed() {
 
     world.ann.test_endpoint(&name("queue")).await.unwrap();
     let test = sink.wait_for(2, 20).await.remove(1);
-    let Payload::Test { repo, agent } = verify(&test, &secret).unwrap().payload else {
-        panic!("{test:?}")
-    };
-    assert_eq!((repo.as_str(), agent.as_str()), (world.repo.as_str(), "queue"));
+    let Payload::Test(tested) = verify(&test, &secret).unwrap().payload else { panic!("{test:?}") };
+    assert_eq!((tested.repo.as_str(), tested.agent.as_str()), (world.repo.as_str(), "queue"));
 
     let spawns = Sink::start(vec![]).await;
     let secret = push_to(&world, &spawns.url).await;

@@ -216,14 +216,15 @@ pub fn check_of(cause: Cause, base: &str) -> String {
 /// A URL that cannot be a coordinator's; `command` is one that takes a good URL at its
 /// end. The suggestion is made of the given text alone: a token will go there.
 pub fn wrong_url(error: &BaseUrlError, command: &str) -> Failure {
-    let failure = Failure::usage(error.to_string());
-    match (error, error.suggestion()) {
-        (_, Some(url)) => failure.hint(format!("{command}{url}")),
-        (BaseUrlError::Plain { url }, _) => failure.hint(format!(
-            "on a network of your own: multiclaude-hybrid login --allow-http --url {url}"
-        )),
-        _ => failure.hint(format!("use the URL that you were given: {command}URL")),
-    }
+    Failure::usage(error.to_string()).hint(match error {
+        BaseUrlError::Malformed { suggestion: Some(url), .. } => format!("{command}{url}"),
+        BaseUrlError::Malformed { suggestion: None, .. } => {
+            format!("use the URL that you were given: {command}URL")
+        }
+        BaseUrlError::Plain { url } => {
+            format!("on a network of your own: multiclaude-hybrid login --allow-http --url {url}")
+        }
+    })
 }
 
 /// The failure of a system call on a file: `doing` is a verb.

@@ -117,16 +117,6 @@ impl BaseUrl {
     }
 }
 
-impl BaseUrlError {
-    /// A valid URL of the same host, if the given text allows one.
-    pub fn suggestion(&self) -> Option<&str> {
-        match self {
-            Self::Malformed { suggestion, .. } => suggestion.as_deref(),
-            Self::Plain { .. } => None,
-        }
-    }
-}
-
 /// A coordinator's URL with one name for this machine, for comparison.
 fn normalised(text: &str) -> Option<Url> {
     let mut url = Url::parse(BaseUrl::read(text, true).ok()?.as_str()).ok()?;
@@ -244,8 +234,11 @@ mod tests {
             (":8787", None),
             ("/v1", None),
         ] {
-            let refused = BaseUrl::parse(given, false).unwrap_err();
-            assert_eq!(refused.suggestion(), meant, "{given}");
+            let Err(BaseUrlError::Malformed { suggestion, .. }) = BaseUrl::parse(given, false)
+            else {
+                panic!("{given}");
+            };
+            assert_eq!(suggestion.as_deref(), meant, "{given}");
         }
     }
 
@@ -254,10 +247,10 @@ mod tests {
         fn a_suggested_host_is_the_one_that_was_typed(
             text in r"(https?://|ftp://)?[a-zA-Z0-9.@:\[\]%\\ _-]{0,16}[/?#]?[a-z0-9/?#=@.:]{0,8}",
         ) {
-            if let Err(refused) = BaseUrl::parse(&text, false)
-                && let Some(suggestion) = refused.suggestion()
+            if let Err(BaseUrlError::Malformed { suggestion: Some(suggestion), .. }) =
+                BaseUrl::parse(&text, false)
             {
-                let host = Url::parse(suggestion).unwrap().host_str().unwrap().to_owned();
+                let host = Url::parse(&suggestion).unwrap().host_str().unwrap().to_owned();
                 let typed = text.trim().to_ascii_lowercase();
                 let rest = typed.split_once("://").map_or(&*typed, |(_, rest)| rest);
                 let after = rest.strip_prefix(&host).map(|after| after.chars().next());
@@ -265,7 +258,7 @@ mod tests {
                     matches!(after, Some(None | Some(':' | '/' | '?' | '#'))),
                     "{text:?} {suggestion}"
                 );
-                prop_assert!(BaseUrl::parse(suggestion, false).is_ok());
+                prop_assert!(BaseUrl::parse(&suggestion, false).is_ok());
             }
         }
     }

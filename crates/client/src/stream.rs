@@ -137,11 +137,6 @@ impl Stream {
         self.socket.close(Some(frame)).await.map_err(broken)
     }
 
-    /// Sends a close frame, and drops the stream.
-    pub async fn close(mut self) -> Result<(), Error> {
-        self.socket.close(None).await.map_err(broken)
-    }
-
     fn read(&self, text: &str) -> Result<Event, Error> {
         if let Ok(message) = serde_json::from_str(text) {
             return Ok(Event::Message(message));

@@ -112,18 +112,11 @@ impl Call {
         self
     }
 
-    /// Adds an idempotency key, which makes it safe to repeat.
+    /// Adds the given idempotency key, or a random one, which makes it safe to repeat.
     #[must_use]
-    pub fn key(self, key: &str) -> Self {
+    pub fn key(self, key: Option<&str>) -> Self {
+        let key = key.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
         self.header("idempotency-key", key).repeat(Repeat::Always)
-    }
-
-    /// Adds the given idempotency key, or a random one.
-    pub(crate) fn key_or_random(self, key: Option<&str>) -> Self {
-        match key {
-            Some(key) => self.key(key),
-            None => self.key(&Uuid::new_v4().to_string()),
-        }
     }
 
     /// Sets whether it may be sent twice.

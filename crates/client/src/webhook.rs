@@ -12,7 +12,6 @@ use multiclaude_hybrid_protocol::spawn::SpawnRequest;
 use multiclaude_hybrid_protocol::webhook::{
     HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, Secret, TOLERANCE_SECS, verify,
 };
-use multiclaude_hybrid_protocol::{AgentName, Repo};
 use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -41,7 +40,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// # headers.insert("webhook-signature", secret.sign("test_1", now, body).parse()?);
 /// match webhook.verify(&headers, body.as_bytes())?.payload {
 ///     Payload::Message(message) => println!("{}: {}", message.from, message.body),
-///     Payload::Test { agent, .. } => println!("{agent} can be reached"),
+///     Payload::Test(tested) => println!("{} can be reached", tested.agent),
 ///     _ => {}
 /// }
 /// # Ok(())
@@ -71,12 +70,7 @@ pub enum Payload {
     /// `message.created`: answer 2xx when it is stored safely.
     Message(Box<Message>),
     /// `endpoint.test`: answer 2xx.
-    Test {
-        /// The agent's repo.
-        repo: Repo,
-        /// The agent whose endpoint this is.
-        agent: AgentName,
-    },
+    Test(TestedAgent),
     /// `worker.spawn_requested`, under the repo's secret.
     SpawnRequested(Box<SpawnRequest>),
     /// A type that this version does not know: answer 2xx.
@@ -212,10 +206,7 @@ fn read(body: &str) -> Result<Payload, WebhookError> {
     Ok(match PushKind::parse(&kind) {
         Ok(PushKind::MessageCreated) => Payload::Message(typed(&kind, data)?),
         Ok(PushKind::SpawnRequested) => Payload::SpawnRequested(typed(&kind, data)?),
-        Ok(PushKind::EndpointTest) => {
-            let TestedAgent { repo, agent } = typed(&kind, data)?;
-            Payload::Test { repo, agent }
-        }
+        Ok(PushKind::EndpointTest) => Payload::Test(typed(&kind, data)?),
         Err(_) => Payload::Unknown { kind, data },
     })
 }

@@ -31,7 +31,8 @@ async fn while_it_lives_the_endpoint_rests_and_afterwards_gets_what_waits() {
     let two = send(&world, "two").await;
     // Taken and never answered: the endpoint gets it as soon as the client is gone.
     assert_eq!(next(&mut stream).await.id, two.id);
-    stream.close().await.unwrap();
+    stream.begin_close(1000, "").await.unwrap();
+    drop(stream);
     let pushes = sink.wait_for(1, 20).await;
     let ids: Vec<_> = pushes.iter().map(e2e::Received::id).collect();
     assert_eq!(ids, [two.id.to_string()]);
@@ -102,7 +103,8 @@ async fn come_and_go(
                 _ => break,
             }
         }
-        let _ = stream.close().await;
+        let _ = stream.begin_close(1000, "").await;
+        drop(stream);
         let (before, until) = (sink.received().len(), Instant::now() + Duration::from_secs(5));
         while sink.received().len() < before + 4 && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,6 +1,6 @@
 //! A repo's configuration.
 
-use crate::{Call, Error, Reply, RepoClient};
+use crate::{Call, Error, RepoClient};
 use multiclaude_hybrid_protocol::config::{ConfigWish, HybridConfig};
 use reqwest::{Method, header};
 
@@ -20,16 +20,13 @@ impl<T> Versioned<T> {
     }
 }
 
-fn versioned(reply: &Reply) -> Result<Versioned<HybridConfig>, Error> {
-    let etag = reply.headers.get(header::ETAG);
-    let etag = etag.and_then(|etag| etag.to_str().ok()).unwrap_or_default();
-    Ok(Versioned { value: reply.json()?, etag: etag.to_owned() })
-}
-
 impl RepoClient {
     /// `GET …/config`.
     pub async fn config(&self) -> Result<Versioned<HybridConfig>, Error> {
-        versioned(&self.call(Call::new(Method::GET, "/config")).await?)
+        let reply = self.call(Call::new(Method::GET, "/config")).await?;
+        let etag = reply.headers.get(header::ETAG);
+        let etag = etag.and_then(|etag| etag.to_str().ok()).unwrap_or_default();
+        Ok(Versioned { value: reply.json()?, etag: etag.to_owned() })
     }
 
     /// `PUT …/config`: replaces it; with the `etag` that [`RepoClient::config`] returned,
@@ -39,11 +36,11 @@ impl RepoClient {
         &self,
         wish: &ConfigWish,
         etag: Option<&str>,
-    ) -> Result<Versioned<HybridConfig>, Error> {
+    ) -> Result<HybridConfig, Error> {
         let mut call = Call::new(Method::PUT, "/config").json(wish);
         if let Some(etag) = etag {
             call = call.header("if-match", etag);
         }
-        versioned(&self.call(call).await?)
+        self.call(call).await?.json()
     }
 }

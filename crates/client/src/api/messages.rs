@@ -38,7 +38,7 @@ impl RepoClient {
     /// makes no second message. A caller that must not send twice after a crash gives a
     /// `key` and keeps it; otherwise the key is random.
     pub async fn send(&self, message: &NewMessage, key: Option<&str>) -> Result<Message, Error> {
-        let call = Call::new(Method::POST, "/messages").json(message).key_or_random(key);
+        let call = Call::new(Method::POST, "/messages").json(message).key(key);
         self.call(call).await?.json()
     }
 

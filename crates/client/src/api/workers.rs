@@ -14,7 +14,7 @@ impl RepoClient {
     /// [`RepoClient::send`].
     pub async fn spawn(&self, wish: &NewSpawn, key: Option<&str>) -> Result<SpawnRequest, Error> {
         let call = Call::new(Method::POST, "/workers/spawn").json(wish);
-        self.call(call.key_or_random(key)).await?.json()
+        self.call(call.key(key)).await?.json()
     }
 
     /// `POST …/workers/claim`: the best matching request with a lease, if there
@@ -25,7 +25,7 @@ impl RepoClient {
         key: Option<&str>,
     ) -> Result<Option<SpawnRequest>, Error> {
         let call = Call::new(Method::POST, "/workers/claim").json(offer);
-        let reply = self.call(call.key_or_random(key)).await?;
+        let reply = self.call(call.key(key)).await?;
         match reply.status {
             StatusCode::NO_CONTENT => Ok(None),
             _ => reply.json().map(Some),

@@ -32,7 +32,7 @@ fn either_of_two_secrets_is_enough() {
 #[test]
 fn payloads_are_typed_and_unknown_ones_are_kept() {
     let test = r#"{"type":"endpoint.test","data":{"repo":"acme/app","agent":"queue"}}"#;
-    assert!(matches!(check(test), Ok(Payload::Test { agent, .. }) if agent.as_str() == "queue"));
+    assert!(matches!(check(test), Ok(Payload::Test(tested)) if tested.agent.as_str() == "queue"));
     let unknown = check(r#"{"type":"later.maybe","data":{"a":1}}"#).unwrap();
     let (kind, data) = ("later.maybe".to_owned(), serde_json::json!({"a": 1}));
     assert_eq!(unknown, Payload::Unknown { kind, data });
