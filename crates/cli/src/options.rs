@@ -3,7 +3,7 @@
 use crate::completion;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use multiclaude_hybrid_client::protocol::{AgentName, Owner};
+use multiclaude_hybrid_client::protocol::AgentName;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub struct RepoArg {
 #[derive(Debug, Args)]
 pub struct NameArg {
     /// The agent's name
-    #[arg(value_parser = agent_name, add = completion::names())]
+    #[arg(add = completion::names())]
     pub name: AgentName,
 }
 
@@ -36,14 +36,6 @@ pub fn one_of<T: Clone + Send + Sync + 'static>(
     parse: fn(&str) -> Result<T, String>,
 ) -> impl TypedValueParser<Value = T> {
     PossibleValuesParser::new(texts).try_map(move |text| parse(&text))
-}
-
-pub fn agent_name(text: &str) -> Result<AgentName, String> {
-    AgentName::parse(text).map_err(|error| format!("the agent name {error}"))
-}
-
-pub fn owner(text: &str) -> Result<Owner, String> {
-    Owner::parse(text).map_err(|error| format!("the owner {error}"))
 }
 
 /// Reads a time within `range`, in seconds: `90d`, `12h`, `30m`, `45s`, or only a number of

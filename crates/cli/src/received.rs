@@ -4,7 +4,6 @@
 use crate::completion;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::ids::{Given, find_all};
-use crate::options::agent_name;
 use crate::session::{InRepo, Session};
 use clap::Args;
 use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
@@ -13,7 +12,7 @@ use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
 #[derive(Debug, Default, Args)]
 pub struct Received {
     /// The recipient, if only the beginning of an id is given [default: the agents of this machine]
-    #[arg(long = "agent", id = "received_by", value_name = "NAME", value_parser = agent_name, add = completion::names())]
+    #[arg(long = "agent", id = "received_by", value_name = "NAME", add = completion::names())]
     by: Option<AgentName>,
 }
 

@@ -4,7 +4,7 @@ mod register;
 
 use crate::completion;
 use crate::failure::{Failure, Outcome};
-use crate::options::{NameArg, RepoArg, one_of, owner};
+use crate::options::{NameArg, RepoArg, one_of};
 use crate::output::{Look, ago, counted, line};
 use crate::sender::NODE;
 use crate::session::{InRepo, Need, Session};
@@ -43,7 +43,7 @@ struct ListArgs {
     #[arg(long, value_parser = one_of(AgentStatus::TEXTS, AgentStatus::parse))]
     status: Option<AgentStatus>,
     /// Only of this owner
-    #[arg(long, value_parser = owner)]
+    #[arg(long)]
     owner: Option<Owner>,
 }
 

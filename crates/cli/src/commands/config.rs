@@ -51,7 +51,7 @@ struct HereArgs {
     #[arg(long, value_name = "URL")]
     api_endpoint: Option<String>,
     /// The owner/repo that multiclaude's name means, where its URL does not say
-    #[arg(long, value_name = "OWNER/REPO", value_parser = repo)]
+    #[arg(long, value_name = "OWNER/REPO")]
     name: Option<Repo>,
     /// Accept clones of the repo from this host, too
     #[arg(long, value_name = "HOST", value_parser = git_host)]
@@ -81,7 +81,7 @@ struct SharedArgs {
     #[arg(long, value_name = "URL")]
     spawn_endpoint: Option<String>,
     /// Shared: encrypt messages
-    #[arg(long, value_name = "WHEN", value_parser = one_of(WHEN, when))]
+    #[arg(long, value_name = "WHEN", value_parser = one_of(WHEN, |text| Ok(When(Encrypt::parse(text).ok()))))]
     encrypt: Option<When>,
     /// Shared: the most workers that are pending or at work at a time
     #[arg(long, value_name = "N")]
@@ -97,19 +97,9 @@ struct When(Option<Encrypt>);
 
 const WHEN: &[&str] = &["never", "when-possible", "always"];
 
-/// Reads one of [`WHEN`].
-#[expect(clippy::unnecessary_wraps, reason = "a parser of clap")]
-fn when(text: &str) -> Result<When, String> {
-    Ok(When(Encrypt::parse(text).ok()))
-}
-
 fn git_host(text: &str) -> Result<String, String> {
     let wrong = || "must be the name of a host, like github.com".to_owned();
     Host::parse(text).map(|host| host.name().to_owned()).ok_or_else(wrong)
-}
-
-fn repo(text: &str) -> Result<Repo, String> {
-    Repo::parse(text).map_err(|error| error.to_string())
 }
 
 impl ConfigArgs {

@@ -3,7 +3,7 @@
 use crate::completion;
 use crate::crypt::{Opened, Reader};
 use crate::failure::{Exit, Failure, Outcome};
-use crate::options::{RepoArg, agent_name};
+use crate::options::RepoArg;
 use crate::output::{Look, Output, ago, line, safe};
 use crate::progress::waiting::Waiting;
 use crate::sender::{self, AgentHere, BRIDGE};
@@ -29,7 +29,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 #[derive(Debug, Args)]
 pub struct InboxArgs {
     /// The agent [default: the one of this worktree, or your only one]
-    #[arg(value_parser = agent_name, add = completion::names())]
+    #[arg(add = completion::names())]
     name: Option<AgentName>,
     #[command(flatten)]
     repo: RepoArg,

@@ -1,7 +1,7 @@
 //! `invite`: one line that lets another machine join.
 
 use crate::failure::{Exit, Failure, Outcome};
-use crate::options::{RepoArg, TIME_MAX, owner, time};
+use crate::options::{RepoArg, TIME_MAX, time};
 use crate::output::after;
 use crate::session::{Need, Session};
 use base64::Engine;
@@ -25,7 +25,6 @@ const PREFIX: &str = "mchi_";
 #[derive(Debug, Args)]
 pub struct InviteArgs {
     /// The owner of the agents on the other machine
-    #[arg(value_parser = owner)]
     owner: Owner,
     #[command(flatten)]
     repo: RepoArg,

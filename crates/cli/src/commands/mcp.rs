@@ -8,7 +8,6 @@ pub(crate) use install::{added, remove};
 
 use crate::completion;
 use crate::failure::{Failure, Outcome};
-use crate::options::agent_name;
 use crate::session::Session;
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_bridge::hop::{Process, SessionFile};
@@ -34,7 +33,7 @@ pub struct McpArgs {
     #[command(subcommand)]
     command: Option<McpCommand>,
     /// Serve this registered agent, without a bridge, with a login of this machine
-    #[arg(long, value_name = "NAME", value_parser = agent_name, add = completion::names())]
+    #[arg(long, value_name = "NAME", add = completion::names())]
     agent: Option<AgentName>,
     /// The repo of --agent: multiclaude's name for it, or owner/repo
     #[arg(long, short = 'R', short_alias = 'r', value_name = "REPO", requires = "agent")]

@@ -5,7 +5,7 @@ use crate::completion;
 use crate::crypt;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::ids::Given;
-use crate::options::{RepoArg, TIME_MAX, agent_name, time};
+use crate::options::{RepoArg, TIME_MAX, time};
 use crate::output::counted;
 use crate::progress::message::{self, End, Goal, how_far};
 use crate::received::Received;
@@ -28,7 +28,7 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 pub struct SendArgs {
     /// The recipient: the name of an agent, as `agents` lists it
-    #[arg(value_parser = agent_name, add = completion::names())]
+    #[arg(add = completion::names())]
     pub(super) to: AgentName,
     /// The text, or - for standard input; after -- it may begin with a dash
     #[arg(required = true)]
@@ -69,7 +69,7 @@ pub struct AckArgs {
     #[command(flatten)]
     received: Received,
     /// Acknowledge every message for this agent that is not acknowledged yet
-    #[arg(long, value_name = "AGENT", conflicts_with_all = ["ids", "received_by"], value_parser = agent_name, add = completion::names())]
+    #[arg(long, value_name = "AGENT", conflicts_with_all = ["ids", "received_by"], add = completion::names())]
     all: Option<AgentName>,
     #[command(flatten)]
     repo: RepoArg,

@@ -2,7 +2,7 @@
 
 use crate::failure::Outcome;
 use crate::ids::Given;
-use crate::options::{TIME_MAX, one_of, owner, time};
+use crate::options::{TIME_MAX, one_of, time};
 use crate::output::{after, ago};
 use crate::session::{Need, Session};
 use crate::settings::Login;
@@ -32,10 +32,10 @@ enum TokensCommand {
         #[arg(long, default_value = "user", value_parser = one_of(TokenKind::TEXTS, TokenKind::parse))]
         kind: TokenKind,
         /// Its owner
-        #[arg(long, value_parser = owner)]
+        #[arg(long)]
         owner: Owner,
         /// A repo that it covers: owner/repo, or owner/* for a service; may be repeated
-        #[arg(long = "repo", value_name = "REPO", value_parser = scope)]
+        #[arg(long = "repo", value_name = "REPO")]
         repos: Vec<Scope>,
         /// A note for people
         #[arg(long)]
@@ -49,10 +49,6 @@ enum TokensCommand {
         /// Its id, tok_…, or the beginning of it
         id: Given<TokenId>,
     },
-}
-
-fn scope(text: &str) -> Result<Scope, String> {
-    Scope::parse(text).map_err(|error| error.to_string())
 }
 
 impl TokensArgs {

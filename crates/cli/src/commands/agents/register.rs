@@ -3,7 +3,6 @@
 use crate::completion;
 use crate::crypt;
 use crate::failure::{Failure, Outcome};
-use crate::options::agent_name;
 use crate::output::line;
 use crate::sender::{self, Here, LOCAL_NAME, NODE};
 use crate::session::{InRepo, Session};
@@ -16,7 +15,6 @@ use multiclaude_hybrid_client::protocol::{AgentName, ErrorCode};
 #[derive(Debug, Args)]
 pub(super) struct RegisterArgs {
     /// The agent's name
-    #[arg(value_parser = agent_name)]
     name: AgentName,
     /// Its type: worker, merge-queue, supervisor, workspace, …
     #[arg(long, add = completion::types())]
