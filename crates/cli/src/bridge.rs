@@ -4,7 +4,7 @@ use crate::failure::{Failure, Outcome};
 use crate::files::read_json;
 use crate::output::{Look, safe};
 use crate::session::Session;
-use multiclaude_hybrid_bridge::status::{RepoStatus, Status};
+use multiclaude_hybrid_bridge::status::Status;
 use multiclaude_hybrid_bridge::unix::path_fault;
 use multiclaude_hybrid_client::protocol::Repo;
 use std::time::Duration;
@@ -46,13 +46,8 @@ pub fn daemon_line(session: &Session, runs: bool) -> String {
 
 /// Does a running bridge carry messages of this clone of the repo?
 pub fn serves(status: Option<&Status>, repo: &Repo, nickname: Option<&str>) -> bool {
-    status.is_some_and(|status| {
-        let is_it = |served: &RepoStatus| {
-            served.repo == repo.as_str()
-                && nickname.is_some_and(|nickname| nickname == served.nickname)
-        };
-        status.repos.iter().any(is_it)
-    })
+    let mut repos = status.into_iter().flat_map(|status| &status.repos);
+    repos.any(|served| served.repo == repo.as_str() && nickname == Some(&*served.nickname))
 }
 
 /// Waits until a running bridge no longer serves a repo that was turned off.

@@ -16,9 +16,7 @@ use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::config::Encrypt;
 use multiclaude_hybrid_client::protocol::message::{Message, NewMessage};
 use multiclaude_hybrid_client::protocol::{AgentName, Repo};
-use multiclaude_hybrid_client::sealed::{
-    self, Action, Identity, PinState, Pins, Recipient, SealError,
-};
+use multiclaude_hybrid_client::sealed::{self, Action, Identity, PinState, Pins, Recipient};
 use serde::Serialize;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -156,7 +154,8 @@ pub async fn seal(
     match decision.action {
         Action::Plain => Ok(message),
         Action::Encrypt(recipient) => sent::sealed(session, at, key, &message, || {
-            sealed::seal(&message, &at.repo, &recipient).map_err(unsealable)
+            sealed::seal(&message, &at.repo, &recipient)
+                .map_err(|error| Failure::usage(error.to_string()))
         }),
         Action::Refuse(refusal) => {
             Err(Failure::new(format!("not sent to {}: {refusal}", message.to))
@@ -181,10 +180,6 @@ fn how_to_go_on(state: &PinState, agent: &Agent, repo: &Repo) -> String {
             "if its owner confirms the new key: multiclaude-hybrid keys trust {name} --repo {repo}"
         ),
     }
-}
-
-fn unsealable(error: SealError) -> Failure {
-    Failure::new(error.to_string()).exit(Exit::Usage)
 }
 
 /// Opens the messages of one repo. The key is looked for once, when the first
@@ -243,7 +238,6 @@ pub fn check(session: &Session) -> Outcome {
     identity(session).map(|_| ())
 }
 
-/// `keys`: this machine's key and those that it knows.
 /// Shows this machine's key, and the known ones of a repo's agents or of all.
 pub fn list(session: &Session, repo: Option<&Repo>) -> Outcome {
     let own = Settings::load(&session.home)?.key.map(|key| key.recipient);

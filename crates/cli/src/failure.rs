@@ -8,7 +8,7 @@ use multiclaude_hybrid_client::protocol::{ErrorCode, Repo};
 use multiclaude_hybrid_client::{BaseUrlError, Cause, Error};
 use serde_json::{Value, json};
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::Display;
 use std::io::ErrorKind;
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ impl Failure {
 
     /// The same, said of `what`.
     #[must_use]
-    pub fn about(self, what: &str) -> Self {
+    pub fn about(self, what: impl Display) -> Self {
         Self { message: format!("{what}: {}", self.message), ..self }
     }
 
@@ -131,12 +131,6 @@ impl Failure {
             "message": self.message,
             "hint": self.advice(),
         }})
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
     }
 }
 

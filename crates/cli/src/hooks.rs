@@ -231,9 +231,9 @@ impl Hooks for Commands {
         }
     }
 
-    fn run_hybrid(&self, args: &[OsString]) -> i32 {
+    fn run_hybrid(&self, args: &[OsString]) -> u8 {
         let name = OsString::from(NAME);
         let line = std::iter::once(name).chain(args.iter().cloned());
-        i32::from(run(line.collect()))
+        run(line.collect())
     }
 }

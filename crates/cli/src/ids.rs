@@ -205,7 +205,8 @@ mod tests {
         assert_eq!(resolve("0193a1b2c3d4", &ids).unwrap(), ids[0]);
         let several = resolve("0193a1b2", &ids).unwrap_err();
         assert_eq!(several.exit, Exit::Usage);
-        assert!(several.message.contains(ONE) && several.message.contains(TWO), "{several}");
+        let message = several.message;
+        assert!(message.contains(ONE) && message.contains(TWO), "{message}");
         assert_eq!(resolve("ffff", &ids).unwrap_err().exit, Exit::NotFound);
         // A message of two mailboxes is two messages.
         let of = |name: &str| MessageId::parse(&format!("msg_{ONE}_{name}")).unwrap();

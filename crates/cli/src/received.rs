@@ -3,7 +3,6 @@
 
 use crate::completion;
 use crate::failure::{Exit, Failure, Outcome};
-use crate::ids::{Given, find_all};
 use crate::session::{InRepo, Session};
 use clap::Args;
 use multiclaude_hybrid_client::protocol::{AgentName, MessageId};
@@ -17,25 +16,7 @@ pub struct Received {
 }
 
 impl Received {
-    pub async fn find(
-        &self,
-        session: &Session,
-        at: &InRepo,
-        id: &Given<MessageId>,
-    ) -> Outcome<MessageId> {
-        id.find(async || self.ids(session, at).await).await
-    }
-
-    pub async fn find_all(
-        &self,
-        session: &Session,
-        at: &InRepo,
-        ids: &[Given<MessageId>],
-    ) -> Outcome<Vec<MessageId>> {
-        find_all(ids, async || self.ids(session, at).await).await
-    }
-
-    async fn ids(&self, session: &Session, at: &InRepo) -> Outcome<Vec<MessageId>> {
+    pub async fn ids(&self, session: &Session, at: &InRepo) -> Outcome<Vec<MessageId>> {
         let agents = match &self.by {
             Some(name) => vec![name.clone()],
             None => here(session, at).await?,

@@ -159,12 +159,8 @@ fn multiclaude(args: &[&str]) -> Outcome {
         Failure::new(error.to_string())
             .hint("install multiclaude: https://github.com/dlorenc/multiclaude")
     })?;
-    let args: Vec<_> = args.iter().map(OsString::from).collect();
-    match real.run(&args) {
+    match real.run(&args.iter().map(OsString::from).collect::<Vec<_>>()) {
         0 => Ok(()),
-        code => {
-            let line: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
-            Err(Failure::new(format!("multiclaude {} failed with {code}", line.join(" "))))
-        }
+        code => Err(Failure::new(format!("multiclaude {} failed with {code}", args.join(" ")))),
     }
 }

@@ -11,7 +11,7 @@ use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use clap::{Args, Subcommand};
 use multiclaude_hybrid_bridge::hop::{Process, SessionFile};
-use multiclaude_hybrid_bridge::socket::BridgeClient;
+use multiclaude_hybrid_bridge::socket::{BridgeClient, Poster};
 use multiclaude_hybrid_bridge::unix;
 use multiclaude_hybrid_client::protocol::AgentName;
 use multiclaude_hybrid_runner::executor::SOCKET_VARIABLE;
@@ -94,12 +94,9 @@ async fn for_agent(session: &Session) -> Outcome {
         return Ok(());
     }
     let claude = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get() as u32);
-    let poster = {
+    let poster: &Poster = &move |text| {
         let home = home.clone();
-        move |text: String| -> std::pin::Pin<Box<dyn Future<Output = _> + Send>> {
-            let home = home.clone();
-            Box::pin(async move { post(&home, claude, &text).await })
-        }
+        Box::pin(async move { post(&home, claude, &text).await })
     };
     let (desk, sending) = BridgeClient::new(socket(session), can_post() && !is_of_a_worker());
     let (calls, mut called) = mpsc::channel::<Call>(8);
@@ -113,7 +110,7 @@ async fn for_agent(session: &Session) -> Outcome {
     };
     tokio::select! {
         done = serve(calls) => done,
-        reason = desk.run(sending, &poster) => {
+        reason = desk.run(sending, poster) => {
             session.out.note(&format!("No tools are offered: {reason}."));
             Ok(())
         }
@@ -130,15 +127,13 @@ async fn call_once(session: &Session, tool: &str, arguments: &str) -> Outcome {
         session.out.must_be_seen()?;
     }
     let (desk, sending) = BridgeClient::new(socket(session), false);
-    let no_posts = |_| -> std::pin::Pin<Box<dyn Future<Output = _> + Send>> {
-        Box::pin(async { Err("this process has no session".to_owned()) })
-    };
+    let no_posts: &Poster = &|_| Box::pin(async { Err("this process has no session".to_owned()) });
     tokio::select! {
         result = desk.call(tool, arguments) => {
             let value = result.map_err(Failure::new)?;
             session.out.show(&value, || serde_json::to_string_pretty(&value).unwrap_or_default())
         }
-        reason = desk.run(sending, &no_posts) => Err(Failure::new(reason)),
+        reason = desk.run(sending, no_posts) => Err(Failure::new(reason)),
     }
 }
 

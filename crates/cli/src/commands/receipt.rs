@@ -28,7 +28,7 @@ pub struct ReceiptArgs {
 impl ReceiptArgs {
     pub async fn run(&self, session: &Session) -> Outcome {
         let at = session.in_repo(self.repo.given(), Need::Use)?;
-        let id = self.received.find(session, &at, &self.id).await?;
+        let id = self.id.find(async || self.received.ids(session, &at).await).await?;
         let receipt = at.client.receipt(&id).await?;
         session.out.show(&receipt, || text(&receipt))
     }

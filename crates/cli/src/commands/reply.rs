@@ -37,7 +37,7 @@ pub struct ReplyArgs {
 impl ReplyArgs {
     pub async fn run(&self, session: &Session) -> Outcome {
         let at = session.in_repo(self.repo.given(), Need::Use)?;
-        let id = self.received.find(session, &at, &self.id).await?;
+        let id = self.id.find(async || self.received.ids(session, &at).await).await?;
         let asked = at.client.receipt(&id).await?;
         let to = mailbox(&asked)?;
         if !self.as_agent {

@@ -4,7 +4,7 @@ use super::receipt;
 use crate::completion;
 use crate::crypt;
 use crate::failure::{Exit, Failure, Outcome};
-use crate::ids::Given;
+use crate::ids::{Given, find_all};
 use crate::options::{RepoArg, TIME_MAX, time};
 use crate::output::counted;
 use crate::progress::message::{self, End, Goal, how_far};
@@ -144,7 +144,7 @@ impl SendArgs {
     async fn send(&self, session: &Session, at: &InRepo, body: &str) -> Outcome<Message> {
         let from = sender::find(session, at, self.from.as_deref()).await?;
         let reply_to = match &self.reply_to {
-            Some(id) => Some(Received::default().find(session, at, id).await?),
+            Some(id) => Some(id.find(async || Received::default().ids(session, at).await).await?),
             None => None,
         };
         let message = NewMessage {
@@ -203,7 +203,7 @@ impl AckArgs {
             self.check_recipients(&at, BTreeSet::from([agent]), &format!("--all {agent}")).await?;
             return ack_all(session, &at, agent).await;
         }
-        let ids = self.received.find_all(session, &at, &self.ids).await?;
+        let ids = find_all(&self.ids, async || self.received.ids(session, &at).await).await?;
         let what: Vec<_> = ids.iter().map(ToString::to_string).collect();
         let names = ids.iter().map(MessageId::agent).collect();
         self.check_recipients(&at, names, &what.join(" ")).await?;
@@ -211,11 +211,7 @@ impl AckArgs {
         for id in &ids {
             match at.client.report(id, MessageStatus::Acked, None).await {
                 Ok(message) => acked.push(message),
-                Err(error) => {
-                    let mut failure = Failure::from(error);
-                    failure.message = format!("{id}: {}", failure.message);
-                    first = first.or(Some(failure));
-                }
+                Err(error) => first = first.or(Some(Failure::from(error).about(id))),
             }
         }
         session.out.show(&acked, || {

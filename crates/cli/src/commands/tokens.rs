@@ -58,34 +58,30 @@ impl TokensArgs {
         let done = match self.command.as_ref().unwrap_or(&TokensCommand::List) {
             TokensCommand::List => list(session, &client).await,
             TokensCommand::Revoke { id } => revoke(session, &client, id).await,
-            TokensCommand::Create { .. } => self.create(session, &client, login).await,
+            TokensCommand::Create { kind, owner, repos, description, expires } => {
+                let wish = NewToken {
+                    kind: *kind,
+                    owner: owner.clone(),
+                    repos: repos.clone(),
+                    description: description.clone(),
+                    expires_at: expires.map(after),
+                };
+                create(session, &client, login, &wish).await
+            }
         };
         done.map_err(|failure| session.explain(failure, login))
     }
+}
 
-    async fn create(&self, session: &Session, client: &Client, login: &Login) -> Outcome {
-        let Some(TokensCommand::Create { kind, owner, repos, description, expires }) =
-            &self.command
-        else {
-            return Ok(());
-        };
-        session.out.must_be_seen()?;
-        let made = client
-            .create_token(&NewToken {
-                kind: *kind,
-                owner: owner.clone(),
-                repos: repos.clone(),
-                description: description.clone(),
-                expires_at: expires.map(after),
-            })
-            .await?;
-        let secret = made.token.clone().unwrap_or_default();
-        session.out.note(&format!(
-            "{} for {}; it is shown only once. On the other machine: multiclaude-hybrid login --url {}",
-            made.id, made.owner, login.url
-        ));
-        session.out.show(&made, || secret)
-    }
+async fn create(session: &Session, client: &Client, login: &Login, wish: &NewToken) -> Outcome {
+    session.out.must_be_seen()?;
+    let made = client.create_token(wish).await?;
+    let secret = made.token.clone().unwrap_or_default();
+    session.out.note(&format!(
+        "{} for {}; it is shown only once. On the other machine: multiclaude-hybrid login --url {}",
+        made.id, made.owner, login.url
+    ));
+    session.out.show(&made, || secret)
 }
 
 async fn list(session: &Session, client: &Client) -> Outcome {
@@ -112,13 +108,9 @@ fn listed(tokens: &[Token]) -> String {
     table(tokens, &columns)
 }
 
-/// All tokens, as candidates for the beginning of an id.
-async fn candidates(client: &Client) -> Outcome<Vec<TokenId>> {
-    Ok(client.tokens().await?.into_iter().map(|token| token.id).collect())
-}
-
 async fn revoke(session: &Session, client: &Client, id: &Given<TokenId>) -> Outcome {
-    let id = &id.find(async || candidates(client).await).await?;
+    let ids = async || Ok(client.tokens().await?.into_iter().map(|token| token.id).collect());
+    let id = &id.find(ids).await?;
     client.revoke_token(id).await?;
     let value = serde_json::json!({ "id": id, "revoked": true });
     session.out.show(&value, || format!("Revoked {id}; it stops working within a minute."))

@@ -194,45 +194,29 @@ impl WorkArgs {
 
 impl WorkersArgs {
     pub async fn run(&self, session: &Session) -> Outcome {
-        let (command, one) = match &self.command {
-            None => return self.list(session, &self.list).await,
-            Some(WorkersCommand::List(args)) => return self.list(session, args).await,
-            Some(WorkersCommand::Cancel(args)) => {
-                self.list_only()?;
-                let at = session.in_repo(self.repo.given(), Need::Use)?;
-                return args.run(session, &at).await;
+        let lists = matches!(self.command, None | Some(WorkersCommand::List(_)));
+        if !lists && self.list.status.is_some() {
+            return Err(Failure::usage("--status is for the list alone"));
+        }
+        let at = &session.in_repo(self.repo.given(), Need::Use)?;
+        let whole = async |one: &OneArgs| one.id.find(async || candidates(at).await).await;
+        match &self.command {
+            None => list(session, at, &self.list).await,
+            Some(WorkersCommand::List(args)) => list(session, at, args).await,
+            Some(WorkersCommand::Show(one)) => {
+                let request = at.client.worker(&whole(one).await?).await?;
+                session.out.show(&request, || details(&request))
             }
-            Some(
-                command @ (WorkersCommand::Show(one)
-                | WorkersCommand::Wait(one)
-                | WorkersCommand::Logs(one)),
-            ) => (command, one),
-        };
-        self.list_only()?;
-        let at = session.in_repo(self.repo.given(), Need::Use)?;
-        let id = one.id.find(async || candidates(&at).await).await?;
-        if matches!(command, WorkersCommand::Logs(_)) {
-            return logs(session, &at, &id).await;
+            Some(WorkersCommand::Wait(one)) => follow(session, at, &whole(one).await?, None).await,
+            Some(WorkersCommand::Logs(one)) => logs(session, at, &whole(one).await?).await,
+            Some(WorkersCommand::Cancel(args)) => args.run(session, at).await,
         }
-        if matches!(command, WorkersCommand::Wait(_)) {
-            return follow(session, &at, &id, None).await;
-        }
-        let request = at.client.worker(&id).await?;
-        session.out.show(&request, || details(&request))
     }
+}
 
-    fn list_only(&self) -> Outcome {
-        match self.list.status {
-            Some(_) => Err(Failure::usage("--status is for the list alone")),
-            None => Ok(()),
-        }
-    }
-
-    async fn list(&self, session: &Session, args: &ListArgs) -> Outcome {
-        let at = session.in_repo(self.repo.given(), Need::Use)?;
-        let requests = at.client.workers(args.status).await?;
-        session.out.list(&requests, || format!("no requests for workers in {}", at.repo), listed)
-    }
+async fn list(session: &Session, at: &InRepo, args: &ListArgs) -> Outcome {
+    let requests = at.client.workers(args.status).await?;
+    session.out.list(&requests, || format!("no requests for workers in {}", at.repo), listed)
 }
 
 async fn logs(session: &Session, at: &InRepo, id: &SpawnId) -> Outcome {

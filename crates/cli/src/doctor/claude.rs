@@ -91,20 +91,16 @@ fn trust(session: &Session) -> Option<Check> {
     let what = "Claude Code's trust";
     let text = fs::read_to_string(session.home.claude_code()).unwrap_or_default();
     let settings: Value = serde_json::from_str(&text).unwrap_or_default();
+    let projects = settings.get("projects");
+    let trusts = |dir: &str| {
+        let project = projects.and_then(|all| all.get(dir));
+        let accepted = project.and_then(|project| project.get("hasTrustDialogAccepted"));
+        accepted == Some(&Value::Bool(true))
+    };
     let state = session.state().ok()?;
     let clones = state.repos.keys().map(|name| session.home.multiclaude().clone_of(name));
-    let untrusted: Vec<_> = clones
-        .filter(|clone| {
-            let trusts = |dir: &std::path::Path| {
-                let projects = settings.get("projects");
-                let project = projects.and_then(|all| all.get(dir.display().to_string()));
-                project.and_then(|project| project.get("hasTrustDialogAccepted"))
-                    == Some(&Value::Bool(true))
-            };
-            clone.exists() && !trusts(clone)
-        })
-        .map(|clone| clone.display().to_string())
-        .collect();
+    let there = clones.filter(|clone| clone.exists()).map(|clone| clone.display().to_string());
+    let untrusted: Vec<_> = there.filter(|clone| !trusts(clone)).collect();
     let hint = format!("open it there once, and answer: cd {} && claude", untrusted.first()?);
     let found = format!("a dialog comes first in {}", untrusted.join(", "));
     Some(Check::warning(what, found).hint(hint))

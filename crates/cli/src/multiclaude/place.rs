@@ -1,7 +1,7 @@
 //! Which of multiclaude's directories a command runs in.
 
 use crate::home::Home;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -19,7 +19,8 @@ pub fn here(home: &Home) -> Option<Place> {
 }
 
 fn place_of(root: &Path, dir: &Path) -> Option<Place> {
-    let mut parts = dir.strip_prefix(root).ok()?.components().map(text);
+    let mut parts =
+        dir.strip_prefix(root).ok()?.iter().map(|part| part.to_str().map(str::to_owned));
     let kind = parts.next()??;
     let repo = parts.next()??;
     match kind.as_str() {
@@ -27,10 +28,6 @@ fn place_of(root: &Path, dir: &Path) -> Option<Place> {
         "repos" => Some(Place { repo, agent: None }),
         _ => None,
     }
-}
-
-fn text(part: Component<'_>) -> Option<String> {
-    PathBuf::from(part.as_os_str()).into_os_string().into_string().ok()
 }
 
 #[cfg(test)]

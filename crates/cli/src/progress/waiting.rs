@@ -84,13 +84,12 @@ impl Waiting {
         }
     }
 
-    pub fn is_over(&self) -> bool {
-        self.limit.is_some_and(|(_, until)| until <= Instant::now())
-    }
-
     /// An error when the time is over.
     pub fn check(&self) -> Outcome {
-        if self.is_over() { Err(self.over()) } else { Ok(()) }
+        match self.limit {
+            Some((_, until)) if until <= Instant::now() => Err(self.over()),
+            _ => Ok(()),
+        }
     }
 
     /// The trouble with the coordinator, if there is one.

@@ -46,7 +46,7 @@ pub trait Hooks {
     fn message(&self, to: &OsStr) -> Message;
 
     /// Runs `multiclaude-hybrid` with these arguments, to its exit code.
-    fn run_hybrid(&self, args: &[OsString]) -> i32;
+    fn run_hybrid(&self, args: &[OsString]) -> u8;
 }
 
 /// The route of a message.
@@ -79,14 +79,14 @@ pub fn run(args: &[OsString], hooks: &dyn Hooks) -> ExitCode {
             }
             Message::Hybrid => {
                 let words = [OsString::from("send"), "--".into(), to];
-                hybrid(hooks, &words.into_iter().chain(text).collect::<Vec<_>>())
+                hooks.run_hybrid(&words.into_iter().chain(text).collect::<Vec<_>>())
             }
             Message::Refuse(why) => {
                 eprintln!("multiclaude-hybrid: not sent: {}", safe(&why));
                 1
             }
         },
-        Route::Hybrid(args) => hybrid(hooks, &args),
+        Route::Hybrid(args) => hooks.run_hybrid(&args),
         Route::RealThenHybrid { real, hybrid, after_failure } => {
             both(&search, hooks, &real, &hybrid, after_failure)
         }
@@ -144,9 +144,9 @@ fn both(
     match after_failure {
         // Our output beside the real program's does not count.
         AfterFailure::GoOn => {
-            hybrid(hooks, ours);
+            hooks.run_hybrid(ours);
         }
-        AfterFailure::Stop if code == 0 => return hybrid(hooks, ours),
+        AfterFailure::Stop if code == 0 => return hooks.run_hybrid(ours),
         AfterFailure::Stop => eprintln!(
             "multiclaude-hybrid: multiclaude failed, so the hybrid flags of this line were not applied"
         ),
@@ -165,10 +165,6 @@ fn init(
         args.push("--no-merge-queue".into());
     }
     args
-}
-
-fn hybrid(hooks: &dyn Hooks, args: &[OsString]) -> u8 {
-    u8::try_from(hooks.run_hybrid(args)).unwrap_or(1)
 }
 
 /// The PATH with our tmux first; nothing if it is there, or if there is no

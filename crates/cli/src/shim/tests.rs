@@ -24,7 +24,7 @@ impl Hooks for Ours {
         if to == "here" { Message::Real } else { Message::Hybrid }
     }
 
-    fn run_hybrid(&self, args: &[OsString]) -> i32 {
+    fn run_hybrid(&self, args: &[OsString]) -> u8 {
         self.ran.borrow_mut().push(args.to_vec());
         3
     }

@@ -255,35 +255,16 @@ fn owner(text: &str) -> Outcome<Owner> {
     })
 }
 
-/// Accepts all messages of an owner; returns the repos in which that holds.
-fn accept_owner(session: &Session, owner: &Owner) -> Outcome<Vec<Repo>> {
-    let repos = decide(session, |_, decisions| {
-        decisions.owners.insert(owner.to_string());
-        true
-    })?;
-    if repos.is_empty() {
-        return Err(Failure::new("no bridge has served a repo here yet, so nothing was changed")
-            .hint("start it, and accept the owner then: multiclaude-hybrid bridge run"));
-    }
-    Ok(repos)
-}
-
-/// Takes that back.
-fn revoke(session: &Session, owner: &Owner) -> Outcome<Vec<Repo>> {
-    let repos = decide(session, |_, decisions| decisions.owners.remove(owner.as_str()))?;
-    if repos.is_empty() {
-        return Err(Failure::new(format!("{owner} was not accepted here by name"))
-            .exit(Exit::NotFound)
-            .hint("the bridge's --accept says whose messages it accepts besides"));
-    }
-    Ok(repos)
-}
-
 impl AcceptArgs {
     pub(super) fn run(&self, session: &Session) -> Outcome {
         if self.revoke {
             let owner = owner(&self.what)?;
-            let repos = revoke(session, &owner)?;
+            let repos = decide(session, |_, decisions| decisions.owners.remove(owner.as_str()))?;
+            if repos.is_empty() {
+                return Err(Failure::new(format!("{owner} was not accepted here by name"))
+                    .exit(Exit::NotFound)
+                    .hint("the bridge's --accept says whose messages it accepts besides"));
+            }
             return session.out.show(&json!({ "revoked": owner, "repos": repos }), || {
                 format!(
                     "{owner} is no longer accepted by name in {}. Only a bridge with --accept=ask, or with \
@@ -300,7 +281,16 @@ impl AcceptArgs {
             return session.out.show(&json!({ "accepted": id }), || format!("{id} is accepted."));
         }
         let owner = owner(&self.what)?;
-        let repos = accept_owner(session, &owner)?;
+        let repos = decide(session, |_, decisions| {
+            decisions.owners.insert(owner.to_string());
+            true
+        })?;
+        if repos.is_empty() {
+            return Err(Failure::new(
+                "no bridge has served a repo here yet, so nothing was changed",
+            )
+            .hint("start it, and accept the owner then: multiclaude-hybrid bridge run"));
+        }
         session.out.show(&json!({ "accepted": owner, "repos": repos }), || {
             format!(
                 "From now on, all messages of {owner} in {} are accepted. To take that back: \

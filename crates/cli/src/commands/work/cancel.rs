@@ -50,8 +50,7 @@ impl CancelArgs {
                 // The list has those of others, too.
                 Err(error) if error.status() == Some(403) && self.all_pending => {}
                 Err(error) => {
-                    let mut failure = Failure::from(error);
-                    failure.message = format!("{id}: {}", failure.message);
+                    let failure = Failure::from(error).about(id);
                     failed.push(failure.exit);
                     session.out.fail(&session.explained(failure));
                 }

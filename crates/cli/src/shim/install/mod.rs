@@ -50,7 +50,7 @@ pub fn install(dotfiles: &Dotfiles, exe: &Path, shell: Option<&OsStr>) -> Outcom
     let mut report = Report::installed();
     for link in [home.shim(), home.pane()] {
         if file::link(&link, &exe)? {
-            report.changed.push(Change::new("linked", link));
+            report.changed.push(Change { did: "linked", path: link });
         }
     }
     for (path, dialect) in shells::files_for(dotfiles, shell) {
@@ -63,7 +63,7 @@ pub fn install(dotfiles: &Dotfiles, exe: &Path, shell: Option<&OsStr>) -> Outcom
             file::check(&path)?;
             replace(&path, &after, NEW_MODE)?;
             let did = if before.is_some() { "changed" } else { "created" };
-            Ok(Some(Change::new(did, path.clone())))
+            Ok(Some(Change { did, path: path.clone() }))
         });
         report.note(path, changed, Some(lines));
     }
@@ -83,18 +83,18 @@ pub fn uninstall(dotfiles: &Dotfiles) -> Outcome<Report> {
             // One that became a link since is in use elsewhere, too.
             if left.made_for_it && left.rest.is_empty() && !path.is_symlink() {
                 fs::remove_file(&path)?;
-                return Ok(Some(Change::new("removed", path.clone())));
+                return Ok(Some(Change { did: "removed", path: path.clone() }));
             }
             file::check(&path)?;
             replace(&path, &left.rest, NEW_MODE)?;
-            Ok(Some(Change::new("restored", path.clone())))
+            Ok(Some(Change { did: "restored", path: path.clone() }))
         });
         report.note(path, changed, None);
     }
     for link in [home.shim(), home.pane()] {
         if link.is_symlink() {
             fs::remove_file(&link).map_err(io("remove", &link))?;
-            report.changed.push(Change::new("removed", link));
+            report.changed.push(Change { did: "removed", path: link });
         }
     }
     for dir in [home.shim_dir(), home.pane_dir(), home.hybrid()] {

@@ -23,12 +23,6 @@ pub struct Change {
     pub path: PathBuf,
 }
 
-impl Change {
-    pub(super) fn new(did: &'static str, path: PathBuf) -> Self {
-        Self { did, path }
-    }
-}
-
 /// A shell's file that was left alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
