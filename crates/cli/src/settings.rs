@@ -103,7 +103,7 @@ impl Nickname {
 pub fn origin(url: &str) -> String {
     match remote::parse(url) {
         Remote::Is { repo, .. } => repo.to_string(),
-        Remote::Unknown(_) | Remote::Nothing => without_user(url).trim_end_matches('/').to_owned(),
+        Remote::Unknown(_) => without_user(url).trim_end_matches('/').to_owned(),
     }
 }
 

@@ -18,12 +18,11 @@ use multiclaude_hybrid_client::protocol::Repo;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remote {
-    Nothing,
     Is {
         host: Host,
         repo: Repo,
     },
-    /// Something that is not `owner/repo`; the URL, without credentials.
+    /// Something that is not `owner/repo`: the URL, without credentials; empty if there is none.
     Unknown(String),
 }
 
@@ -31,7 +30,7 @@ impl Remote {
     pub fn repo(self) -> Option<Repo> {
         match self {
             Self::Is { repo, .. } => Some(repo),
-            Self::Nothing | Self::Unknown(_) => None,
+            Self::Unknown(_) => None,
         }
     }
 }
@@ -41,9 +40,6 @@ impl Remote {
 /// unknown: paths, GitLab's subgroups, Azure.
 pub fn parse(url: &str) -> Remote {
     let url = url.trim();
-    if url.is_empty() {
-        return Remote::Nothing;
-    }
     let found = place(url).and_then(|(host, path)| Some((host, repo_of_path(path)?)));
     match found {
         Some((host, repo)) => Remote::Is { host, repo },
@@ -56,7 +52,6 @@ pub fn parse(url: &str) -> Remote {
 pub fn resolve(url: &str) -> Remote {
     let read = parse(url);
     let sure = match &read {
-        Remote::Nothing => true,
         // `work:o/r` may be a host of ssh's, or an abbreviation of git's.
         Remote::Is { .. } => url.contains("://") || url.contains('@'),
         Remote::Unknown(_) => !url.contains(':'),

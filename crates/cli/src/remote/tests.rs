@@ -4,7 +4,7 @@ use proptest::prelude::*;
 fn named(url: &str) -> Option<(String, String)> {
     match parse(url) {
         Remote::Is { host, repo } => Some((host.name().to_owned(), repo.to_string())),
-        Remote::Nothing | Remote::Unknown(_) => None,
+        Remote::Unknown(_) => None,
     }
 }
 
@@ -98,7 +98,7 @@ fn a_url_without_owner_and_repo_is_unknown() {
     ] {
         assert!(matches!(parse(url), Remote::Unknown(_)), "{url}: {:?}", parse(url));
     }
-    assert_eq!(parse("  "), Remote::Nothing);
+    assert_eq!(parse("  "), Remote::Unknown(String::new()));
 }
 
 /// A spelling of `path` on `host`.

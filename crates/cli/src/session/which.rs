@@ -51,7 +51,7 @@ impl Session {
         }
         let (repo, host) = match remote::resolve(text) {
             Remote::Is { host, repo } => (Some(repo), Some(host)),
-            Remote::Nothing | Remote::Unknown(_) => (Repo::parse(text).ok(), None),
+            Remote::Unknown(_) => (Repo::parse(text).ok(), None),
         };
         let repo = repo.ok_or_else(|| {
             Failure::usage(format!(
@@ -65,18 +65,20 @@ impl Session {
     }
 
     fn by_nickname(&self, name: &str, state: &State) -> Outcome<Found> {
-        let repo = self.nicknamed(name, state)?;
-        // A name that a person has configured needs no host.
-        let host = match self.configured(name, state) {
-            Some(_) => None,
-            None => {
-                state.repos.get(name).and_then(|local| match remote::resolve(&local.github_url) {
-                    Remote::Is { host, .. } => Some(host),
-                    Remote::Nothing | Remote::Unknown(_) => None,
-                })
-            }
-        };
-        Ok(Found { repo, nickname: Some(name.to_owned()), host })
+        let nickname = Some(name.to_owned());
+        if let Some(repo) = self.configured(name, state) {
+            // A name that a person has configured needs no host.
+            return Ok(Found { repo: repo.clone(), nickname, host: None });
+        }
+        let url = state.repos.get(name).map_or("", |local| &local.github_url);
+        match remote::resolve(url) {
+            Remote::Is { host, repo } => Ok(Found { repo, nickname, host: Some(host) }),
+            Remote::Unknown(_) => Err(Failure::new(format!(
+                "multiclaude cloned {name} from {:?}, which names no owner/repo",
+                without_user(url)
+            ))
+            .hint(format!("name it once: multiclaude-hybrid config {name} --name=owner/repo"))),
+        }
     }
 
     pub fn nickname(&self, repo: &Repo, state: &State) -> Option<String> {
@@ -98,17 +100,7 @@ impl Session {
 
     /// The repo of multiclaude's name for it.
     pub fn nicknamed(&self, name: &str, state: &State) -> Outcome<Repo> {
-        if let Some(repo) = self.configured(name, state) {
-            return Ok(repo.clone());
-        }
-        let url = state.repos.get(name).map_or("", |local| &local.github_url);
-        remote::resolve(url).repo().ok_or_else(|| {
-            Failure::new(format!(
-                "multiclaude cloned {name} from {:?}, which names no owner/repo",
-                without_user(url)
-            ))
-            .hint(format!("name it once: multiclaude-hybrid config {name} --name=owner/repo"))
-        })
+        Ok(self.by_nickname(name, state)?.repo)
     }
 
     fn implied(&self, state: &State) -> Outcome<Found> {
@@ -125,20 +117,16 @@ impl Session {
         if let Some(Ok(only)) = state.only().map(|name| self.by_nickname(name, state)) {
             return Ok(only);
         }
-        let mut known: Vec<Repo> = Vec::new();
-        for name in state.repos.keys() {
-            known.extend(self.nicknamed(name, state).ok());
-        }
-        known.extend(self.settings.known_repos());
+        let named = state.repos.keys().filter_map(|name| self.nicknamed(name, state).ok());
         let scopes = self.settings.logins.iter().flat_map(|login| &login.repos);
-        known.extend(scopes.filter_map(|scope| match scope {
+        let of_logins = scopes.filter_map(|scope| match scope {
             Scope::Repo(repo) => Some(repo.clone()),
             Scope::Account(_) => None,
-        }));
-        known.sort();
-        known.dedup();
-        match known.as_slice() {
-            [only] => {
+        });
+        let known: BTreeSet<_> =
+            named.chain(self.settings.known_repos()).chain(of_logins).collect();
+        match known.first() {
+            Some(only) if known.len() == 1 => {
                 Ok(Found { repo: only.clone(), nickname: self.nickname(only, state), host: None })
             }
             _ => Err(Failure::usage(
@@ -160,21 +148,18 @@ impl Session {
                 let nickname = self.nickname(&repo, state);
                 Ok(Found { repo, nickname, host: Some(host) })
             }
-            unknown => {
+            Remote::Unknown(url) => {
                 let same = origin(&remote.url);
                 let clones = state.repos.iter();
                 let mut clones = clones.filter(|(_, local)| origin(&local.github_url) == same);
                 if let Some((name, _)) = clones.next() {
                     return self.by_nickname(name, state);
                 }
-                let url = match unknown {
-                    Remote::Unknown(url) => url,
-                    _ => "without a URL".to_owned(),
-                };
+                let url = if url.is_empty() { "without a URL" } else { &url };
                 Err(Failure::usage(format!(
                     "the git remote {} of this directory ({}) does not name an owner/repo",
                     remote.name,
-                    line(&url, 200)
+                    line(url, 200)
                 ))
                 .hint(NAME_THE_REPO))
             }
