@@ -9,7 +9,7 @@ use crate::remote;
 use crate::run::run;
 use crate::runtime::block_on;
 use crate::service::Service;
-use crate::session::{Need, Session, remote_agents};
+use crate::session::{Session, remote_agents};
 use crate::settings::Login;
 use crate::shim::{Hooks, Message};
 use crate::types::{MERGE_QUEUE, serving_merge_queue};
@@ -118,16 +118,9 @@ impl Hooks for Commands {
         if !here.enabled {
             return false;
         }
-        let now = block_on(async {
-            let at = session.in_repo(Some(repo.as_str()), Need::Use)?;
-            let config = at.client.config().await;
-            let config = config.map_err(|error| session.explain(error.into(), &at.login))?;
-            session.remember(&repo, &config.value);
-            Ok(remote_agents(&config.value).to_vec())
-        });
         let out = Output::new(false);
-        let remote = match &now {
-            Ok(types) => has(types, WORKER),
+        let remote = match block_on(session.team_config(&repo)) {
+            Ok(config) => has(remote_agents(&config), WORKER),
             // While the coordinator is away, its last answer holds.
             Err(failure) => {
                 let remote = has(&here.remote_agents, WORKER);

@@ -27,9 +27,7 @@ pub struct Local {
 pub enum AgentHere {
     None,
     Unregistered(Local),
-    /// The shared clone, in a window that names no agent.
-    Ambiguous,
-    /// That of the agent that is registered under this name.
+    /// The agent that is registered under this name.
     Registered(AgentName),
 }
 
@@ -93,11 +91,18 @@ fn own_window() -> Option<Window> {
     Some(Window { session: session.to_owned(), window: window.to_owned() })
 }
 
-/// The agent whose worktree this is.
-pub async fn agent_here(session: &Session, at: &InRepo) -> Outcome<AgentHere> {
+/// The agent whose worktree this is. The `hint` is for the shared clone, in a window that
+/// names no agent.
+pub async fn agent_here(session: &Session, at: &InRepo, hint: &str) -> Outcome<AgentHere> {
     let local = match here(session, at)? {
         Here::Elsewhere => return Ok(AgentHere::None),
-        Here::SharedClone => return Ok(AgentHere::Ambiguous),
+        Here::SharedClone => {
+            return Err(Failure::usage(
+                "several agents share this clone, and the tmux window of this command is the window of \
+                 none of them",
+            )
+            .hint(hint));
+        }
         Here::With(local) => local,
     };
     let node = session.settings.node();
@@ -132,23 +137,13 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// The error for the shared clone whose window names no agent.
-pub fn ambiguous_clone(hint: impl Into<String>) -> Failure {
-    Failure::usage(
-        "several agents share this clone, and the tmux window of this command is the window of none of them",
-    )
-    .hint(hint)
-}
-
 /// The agent of this worktree, for what it does; a warning if it is not registered.
 async fn speaker(session: &Session, at: &InRepo) -> Outcome<Option<AgentName>> {
-    match agent_here(session, at).await? {
+    let hint =
+        format!("name the sender: --from NAME, or --from user:{} for yourself", at.login.owner);
+    match agent_here(session, at, &hint).await? {
         AgentHere::Registered(name) => Ok(Some(name)),
         AgentHere::None => Ok(None),
-        AgentHere::Ambiguous => Err(ambiguous_clone(format!(
-            "name the sender: --from NAME, or --from user:{} for yourself",
-            at.login.owner
-        ))),
         AgentHere::Unregistered(local) => {
             let name = &local.name;
             session.out.warn_with(

@@ -188,6 +188,15 @@ impl Session {
         Ok(InRepo { repo, nickname, login, client })
     }
 
+    /// The shared configuration, which is noted for when it cannot be fetched.
+    pub async fn team_config(&self, repo: &Repo) -> Outcome<HybridConfig> {
+        let at = self.in_repo(Some(repo.as_str()), Need::Use)?;
+        let read = at.client.config().await;
+        let config = read.map_err(|error| self.explain(error.into(), &at.login))?.value;
+        self.remember(repo, &config);
+        Ok(config)
+    }
+
     /// Notes the shared configuration, for when it cannot be fetched.
     pub fn remember(&self, repo: &Repo, config: &HybridConfig) {
         let remote = remote_agents(config);

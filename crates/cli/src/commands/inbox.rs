@@ -91,15 +91,12 @@ impl InboxArgs {
     }
 
     async fn agent(&self, session: &Session, at: &InRepo) -> Outcome<Agent> {
+        let hint = "name the agent: multiclaude-hybrid inbox NAME";
         let name = match &self.name {
             Some(name) => Some(name.clone()),
-            None => match sender::agent_here(session, at).await? {
+            None => match sender::agent_here(session, at, hint).await? {
                 AgentHere::Registered(name) => Some(name),
                 AgentHere::None => None,
-                AgentHere::Ambiguous => {
-                    let hint = "name the agent: multiclaude-hybrid inbox NAME";
-                    return Err(sender::ambiguous_clone(hint));
-                }
                 // The person's other agents are not the one that works here.
                 AgentHere::Unregistered(local) => {
                     let register = sender::registration(session, &local);
@@ -118,16 +115,14 @@ impl InboxArgs {
         if let Some(name) = name {
             return Ok(at.client.agent(&name).await?);
         }
-        let mut mine = at.agents_of_owner().await?;
-        if mine.len() == 1 {
-            return mine.pop().ok_or_else(|| Failure::new("no agent"));
-        }
+        let mine = at.agents_of_owner().await?;
         let names: Vec<_> = mine.iter().map(|agent| agent.name.as_str()).collect();
-        Err(match names.as_slice() {
+        Err(match mine.as_slice() {
+            [only] => return Ok(only.clone()),
             [] => Failure::new(format!("{} has no agent in {}", at.login.owner, at.repo))
                 .exit(Exit::NotFound)
                 .hint("register one: multiclaude-hybrid agents register NAME --type workspace"),
-            names => Failure::usage(format!(
+            _ => Failure::usage(format!(
                 "{} has {} agents in {}: {}",
                 at.login.owner,
                 names.len(),

@@ -8,11 +8,10 @@ use super::roles::stand_down_all;
 use crate::doctor;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::secrets;
-use crate::sender::NODE;
 use crate::session::Session;
 use crate::settings::check_label;
 use clap::Args;
-use multiclaude_hybrid_client::protocol::agent::Agent;
+use multiclaude_hybrid_bridge::names::holder_of_label;
 use multiclaude_hybrid_client::{AgentFilter, BaseUrl, BaseUrlError, RepoClient};
 use serde_json::json;
 
@@ -109,11 +108,7 @@ impl JoinArgs {
 /// A label belongs to one machine in a repo.
 async fn free_label(session: &Session, repo: &RepoClient, node: &str) -> Outcome {
     let agents = repo.agents(&AgentFilter::default()).await?;
-    let other = |agent: &&Agent| {
-        let same = agent.metadata.get(NODE).is_some_and(|label| label == node);
-        same && !session.settings.has_registered(agent)
-    };
-    match agents.iter().find(other) {
+    match holder_of_label(&agents, node, &session.settings.instance) {
         None => Ok(()),
         Some(agent) => Err(Failure::new(format!(
             "another machine is called {node} already: {} of {} is there",

@@ -3,11 +3,11 @@
 use super::check::{Cause, Check};
 use crate::failure::{Exit, Failure, check_of};
 use crate::output::{counted, now};
-use crate::sender::NODE;
 use crate::session::{InRepo, Need, Session, remote_agents};
 use crate::settings::{Login, covered};
 use crate::types::{MERGE_QUEUE, serving_merge_queue};
 use futures_util::future::join_all;
+use multiclaude_hybrid_bridge::names::holder_of_label;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::agent::{Agent, AgentStatus};
 use multiclaude_hybrid_client::protocol::health::Health;
@@ -179,11 +179,7 @@ async fn in_repo(session: &Session, at: &InRepo, what: &str) -> Result<Vec<Check
     let mut checks =
         vec![Check::good(what, format!("{} on all machines", counted(agents.len(), "agent")))];
     let node = session.settings.node();
-    let is_twin = |agent: &&Agent| {
-        agent.metadata.get(NODE) == Some(&node) && !session.settings.has_registered(agent)
-    };
-    let twin = agents.iter().find(is_twin);
-    if let Some(twin) = twin {
+    if let Some(twin) = holder_of_label(&agents, &node, &session.settings.instance) {
         checks.push(
             Check::fault(
                 what,

@@ -40,15 +40,6 @@ pub(super) async fn show_after_multiclaude(session: &mut Session, repo: Option<&
     }
 }
 
-/// The shared configuration, or why it could not be read.
-async fn shared(session: &Session, repo: &Repo) -> Outcome<HybridConfig> {
-    let at = session.in_repo(Some(repo.as_str()), Need::Use)?;
-    let read = at.client.config().await;
-    let read = read.map_err(|error| session.explain(error.into(), &at.login))?;
-    session.remember(repo, &read.value);
-    Ok(read.value)
-}
-
 /// The types of agents that run here: what multiclaude has of the repo, less
 /// what stands down; where it has none yet, what it usually starts, less what
 /// runs remotely.
@@ -101,7 +92,7 @@ impl View {
         let login = session.login(Some(repo), Need::Use).ok();
         let endpoint = session.endpoint(Some(repo))?;
         let endpoint = endpoint.or_else(|| login.map(|login| login.url.clone()));
-        let read = shared(session, repo).await;
+        let read = session.team_config(repo).await;
         // While the coordinator is away, its last answer holds.
         let remote = read.as_ref().map_or(&here.remote_agents[..], remote_agents);
         let local = local_types(session, nickname, (&here.stood_down, remote))?;
