@@ -93,6 +93,7 @@ mod tests {
             ("x -- multiclaude-hybrid send -r app", Some("app")),
             ("x -- multiclaude-hybrid agents --repo=acme/app show f", Some("acme/app")),
             ("x -- multiclaude-hybrid agents show --repo acme/app", Some("acme/app")),
+            ("x -- multiclaude-hybrid workers list -r acme/app", Some("acme/app")),
             ("x -- multiclaude-hybrid send fo", None),
             ("x", None),
         ] {

@@ -144,14 +144,4 @@ mod tests {
         }
         assert!(help.contains("\nMessages:\n  send  "), "{help}");
     }
-
-    #[test]
-    fn a_repo_is_named_by_either_letter() {
-        for flag in ["-R", "-r", "--repo"] {
-            let line = [NAME, "send", flag, "acme/app", "fox", "hi"];
-            assert!(command().try_get_matches_from(line).is_ok(), "{flag}");
-            let line = [NAME, "workers", "list", flag, "acme/app"];
-            assert!(command().try_get_matches_from(line).is_ok(), "{flag}");
-        }
-    }
 }

@@ -57,7 +57,6 @@ mod tests {
             ("../app", "../app"),
         ] {
             assert_eq!(without_user(url), shown, "{url}");
-            assert!(!without_user(url).contains("hunter2"), "{url}");
         }
     }
 }

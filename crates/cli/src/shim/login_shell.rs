@@ -83,7 +83,7 @@ fn command(shell: &Path, home: &Home) -> Command {
 }
 
 /// A program that the PATH of this process leads to.
-pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+pub fn on_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
 }

@@ -154,15 +154,3 @@ pub(crate) fn stdout_path(output: &Output) -> PathBuf {
     assert_eq!(bytes.pop(), Some(b'\n'), "{}", stderr(output));
     PathBuf::from(OsString::from_vec(bytes))
 }
-
-/// The path of a program that the tests need.
-///
-/// # Panics
-/// If it is not there: `scripts/prerequisites` has it.
-pub(crate) fn program(name: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .map(|dir| dir.join(name))
-        .find(|file| file.exists())
-        .unwrap_or_else(|| panic!("{name} is not installed; `scripts/check test` says how"))
-}

@@ -12,9 +12,9 @@ use multiclaude_hybrid::home::Home;
 use multiclaude_hybrid::shim::install::{
     Change, Dotfiles, Report, install, is_installed, uninstall,
 };
-use multiclaude_hybrid::shim::login_shell::{Seen, seen_by_login_shell};
+use multiclaude_hybrid::shim::login_shell::{Seen, on_path, seen_by_login_shell};
 
-use crate::bench::{BINARY, Bench, output, program, stdout_path};
+use crate::bench::{BINARY, Bench, output, stdout_path};
 
 /// As most distributions have it.
 const GUARDED_BASHRC: &str = "case $- in *i*) ;; *) return ;; esac\nalias ll='ls -l'\n";
@@ -125,12 +125,14 @@ fn a_login_sh_finds_the_shim() {
 
 #[test]
 fn zsh_and_fish_find_the_shim() {
-    for shell in ["zsh", "fish"].map(program) {
+    for name in ["zsh", "fish"] {
+        let shell = on_path(name)
+            .unwrap_or_else(|| panic!("{name} is not installed; `scripts/check test` says how"));
         let person = Person::called("it's \"my\" home", &[]);
-        person.install(shell.to_str().unwrap());
-        let name = shell.to_str().unwrap();
+        let path = shell.to_str().unwrap();
+        person.install(path);
         for options in [&["-l", "-c", ASK][..], &["-l", "-i", "-c", ASK]] {
-            assert_eq!(person.finds(name, options), person.shim());
+            assert_eq!(person.finds(path, options), person.shim());
         }
         let seen = seen_by_login_shell(&shell, person.home()).unwrap();
         assert_eq!(seen, Seen::Answer(person.shim().into()));

@@ -154,17 +154,14 @@ mod tests {
                 "app --max-workers 3 --max-spawns-per-minute 2",
                 "app --max-workers=3 --max-spawns-per-minute=2",
             ),
+            // An unknown flag beside one of ours is not lost.
+            (
+                "app --hybrid=true --api-endpont https://c",
+                "app --hybrid=true --api-endpont=https://c",
+            ),
         ] {
             assert_eq!(of(given), Route::Hybrid(args(&format!("config {expected}"))), "{given}");
         }
-    }
-
-    #[test]
-    fn an_unknown_flag_beside_one_of_ours_is_not_lost() {
-        assert_eq!(
-            of("app --hybrid=true --api-endpont https://c"),
-            Route::Hybrid(args("config app --hybrid=true --api-endpont=https://c"))
-        );
     }
 
     #[test]
