@@ -2,7 +2,7 @@
 
 use crate::senders::Senders;
 use crate::{agent, agents, message, pushed_to, send, status_is};
-use e2e::{Client, Coordinator, Options, Sink, World, eventually};
+use e2e::{Client, Coordinator, Options, Sink, World, eventually, until};
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use reqwest::Method;
 use serde_json::json;
@@ -39,10 +39,7 @@ async fn three_kills_under_sixteen_senders_lose_nothing_that_was_accepted() {
             coordinator.restart().await;
         }
         let before = senders.count();
-        eventually("more to be accepted", 120, || async {
-            (senders.count() >= before + 100).then_some(())
-        })
-        .await;
+        until("more to be accepted", 120, async || senders.count() >= before + 100).await;
     }
     let accepted = senders.stop().await;
     for to in 0..RECIPIENTS {
@@ -111,10 +108,7 @@ async fn a_start_without_a_master_key_does_not_use_up_an_alarm() {
     let id = world.dan.send(&body, None).await.unwrap().id.to_string();
     coordinator.set_master_key(None);
     coordinator.restart().await;
-    eventually("the alarm that fails", 60, || async {
-        coordinator.log().contains("MASTER_KEY").then_some(())
-    })
-    .await;
+    until("the alarm that fails", 60, async || coordinator.log().contains("MASTER_KEY")).await;
     coordinator.set_master_key(Some(e2e::MASTER_KEY));
     coordinator.restart().await;
     // No request wakes the mailbox of queue: its alarm sends the notice.

@@ -3,7 +3,7 @@
 
 use crate::{agent, message};
 use e2e::process::{LIMIT, grouped, interrupt, kill, output, signal, with_variable};
-use e2e::{Client, RepoClient, eventually, free_port, tool};
+use e2e::{Client, RepoClient, eventually, free_port, tool, until};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::fs::{self, File};
@@ -45,8 +45,8 @@ impl Dev {
     }
 
     async fn says(&self, what: &str, times: usize) {
-        eventually(&format!("{what}, {times} times"), LIMIT.as_secs(), || async {
-            (self.said().matches(what).count() >= times).then_some(())
+        until(&format!("{what}, {times} times"), LIMIT.as_secs(), async || {
+            self.said().matches(what).count() >= times
         })
         .await;
     }
@@ -66,10 +66,10 @@ impl Dev {
 
     /// Waits until none of these is left, and the port is free.
     async fn gone(&self, processes: &[u32]) {
-        eventually("the end of all processes", 10, || async {
+        until("the end of all processes", 10, async || {
             let left = self.processes();
             let port = TcpListener::bind(("127.0.0.1", self.port));
-            (port.is_ok() && !processes.iter().any(|pid| left.contains(pid))).then_some(())
+            port.is_ok() && !processes.iter().any(|pid| left.contains(pid))
         })
         .await;
     }
@@ -113,19 +113,13 @@ fn refusal(holder: &Dev) -> String {
 /// Two start at the same moment: the one that runs. The other one was refused.
 async fn race(dir: &Path) -> Dev {
     let (mut one, mut other) = (Dev::start(dir, free_port()), Dev::start(dir, free_port()));
-    let (code, first) = eventually("one of them ends", LIMIT.as_secs(), || {
-        let ended = (one.child.try_wait().unwrap(), other.child.try_wait().unwrap());
-        async move {
-            match ended {
-                (Some(status), _) => Some((status.code(), true)),
-                (_, Some(status)) => Some((status.code(), false)),
-                _ => None,
-            }
-        }
+    let (status, first) = eventually("one of them ends", LIMIT.as_secs(), async || {
+        let ended = one.child.try_wait().unwrap().map(|status| (status, true));
+        ended.or_else(|| other.child.try_wait().unwrap().map(|status| (status, false)))
     })
     .await;
     let (refused, runs) = if first { (one, other) } else { (other, one) };
-    assert_eq!((code, refused.said()), (Some(1), refusal(&runs)));
+    assert_eq!((status.code(), refused.said()), (Some(1), refusal(&runs)));
     runs
 }
 

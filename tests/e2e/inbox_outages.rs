@@ -3,7 +3,7 @@
 use crate::inbox::{error, open, take};
 use crate::senders::Senders;
 use crate::{agent, agents, delivery_is, message, name, send, status_is};
-use e2e::{Coordinator, Options, Proxy, World, eventually, shared};
+use e2e::{Coordinator, Options, Proxy, World, eventually, shared, until};
 use multiclaude_hybrid_client::{BaseUrl, Client, Connection, Error, InboxOptions, RepoClient};
 use multiclaude_hybrid_protocol::MessageId;
 use multiclaude_hybrid_protocol::Repo;
@@ -83,10 +83,7 @@ async fn a_letter_that_is_thought_about_while_the_stream_breaks_is_not_yielded_a
     let one = send(&world, "one").await;
     let letter = inbox.next().await.unwrap();
     proxy.go_silent();
-    eventually("its second offer", 20, || async {
-        (proxy.answered(&one.id.to_string()) >= 2).then_some(())
-    })
-    .await;
+    until("its second offer", 20, async || proxy.answered(&one.id.to_string()) >= 2).await;
     letter.delivered().await.unwrap();
     let two = send(&world, "two").await;
     assert_eq!(take(&mut inbox).await.id, two.id);
@@ -160,10 +157,7 @@ async fn an_outage_and_its_end_are_reported_once_and_a_wrong_url_is_no_outage() 
         take(&mut inbox).await;
         inbox.flush().await.unwrap();
         coordinator.kill();
-        eventually("the word of it", 20, || async {
-            (told.lock().unwrap().len() == 1).then_some(())
-        })
-        .await;
+        until("the word of it", 20, async || told.lock().unwrap().len() == 1).await;
         coordinator.launch().await;
         let after = send(&world, "after").await;
         assert_eq!(take(&mut inbox).await.id, after.id);
@@ -236,8 +230,7 @@ async fn restarts(options: InboxOptions) {
     let taking = tokio::spawn(take_all(world.ann.typed(), options, Arc::clone(&yielded)));
     for round in 1..=rounds {
         let before = count();
-        eventually("some traffic", 60, || async { (count() >= before + 30 * round).then_some(()) })
-            .await;
+        until("some traffic", 60, async || count() >= before + 30 * round).await;
         coordinator.restart().await;
     }
     let accepted = senders.stop().await;

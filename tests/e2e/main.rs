@@ -32,7 +32,7 @@ mod storage;
 mod streams;
 mod workers;
 
-use e2e::{World, eventually, shared};
+use e2e::{World, eventually, shared, until};
 use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_protocol::agent::{Agent, Delivery};
 use multiclaude_hybrid_protocol::error::Problem;
@@ -122,8 +122,8 @@ async fn status_is(world: &World, id: impl Display, wanted: MessageStatus) -> Me
 
 /// Waits until an agent gets its messages this way.
 async fn delivery_is(world: &World, name: &str, wanted: Delivery) {
-    eventually(&format!("delivery to be {}", wanted.as_str()), 60, || async {
-        (world.dan.agent(name).await.unwrap().delivery == wanted).then_some(())
+    until(&format!("delivery to be {}", wanted.as_str()), 60, async || {
+        world.dan.agent(name).await.unwrap().delivery == wanted
     })
     .await;
 }

@@ -3,7 +3,7 @@
 use crate::{message, name, pushed_to};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use e2e::{Coordinator, Options, Sink, eventually, shared};
+use e2e::{Coordinator, Options, Sink, shared, until};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,10 +37,8 @@ async fn neither_the_raw_database_nor_the_logs_hold_a_token_or_a_webhook_secret(
     world.ann.update("queue", &json!({"webhook_secret": given})).await.unwrap();
     world.dan.send(&message("ws", "queue", "a-body-that-is-private"), Some("key")).await.unwrap();
     sink.wait_for(1, 10).await;
-    eventually("the push in the log", 10, || async {
-        coordinator.log().contains("\"event\":\"push\"").then_some(())
-    })
-    .await;
+    until("the push in the log", 10, async || coordinator.log().contains("\"event\":\"push\""))
+        .await;
     coordinator.kill();
 
     let mut secrets: Vec<Vec<u8>> = vec![coordinator.admin.clone().into_bytes()];

@@ -1,7 +1,7 @@
 //! Requests for workers that are pushed.
 
 use crate::callbacks::{ids, push_to, spawn};
-use e2e::{Answer, Sink, eventually, scaled, shared};
+use e2e::{Answer, Sink, scaled, shared, until};
 use multiclaude_hybrid_protocol::spawn::{Claim, SpawnRequest};
 use serde_json::json;
 
@@ -51,10 +51,7 @@ async fn a_failing_endpoint_is_tried_again_but_not_for_what_was_taken_meanwhile(
     let second = spawn(&world.dan, json!({"task": "second"})).await;
     let claimed = world.ci.claim(&Claim::default(), None).await.unwrap().unwrap();
     assert_eq!(claimed.id, first.id);
-    eventually("the second to be pushed again", 20, || async {
-        (ids(&sink).len() >= 3).then_some(())
-    })
-    .await;
+    until("the second to be pushed again", 20, async || ids(&sink).len() >= 3).await;
     let (first, second) = (first.id.to_string(), second.id.to_string());
     assert_eq!(ids(&sink)[..3], [first, second.clone(), second]);
 }
@@ -71,10 +68,7 @@ async fn a_request_that_ended_while_it_waited_is_not_pushed() {
     for request in [&first, &second] {
         world.dan.cancel_worker(&request.id).await.unwrap();
     }
-    eventually("the last one", 30, || async {
-        ids(&sink).contains(&last.id.to_string()).then_some(())
-    })
-    .await;
+    until("the last one", 30, async || ids(&sink).contains(&last.id.to_string())).await;
     let (first, last) = (first.id.to_string(), last.id.to_string());
     assert_eq!(ids(&sink)[..2], [first, last]);
 }

@@ -2,7 +2,7 @@
 //! seen to, or the tests of the bridge prove nothing.
 
 use e2e::process::{LIMIT, output};
-use e2e::{Machine, eventually};
+use e2e::{Machine, until};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -61,10 +61,7 @@ impl Home {
 
     /// Waits until claude runs in a window.
     async fn runs(&self, window: &str) {
-        eventually("claude runs", 60, || async {
-            self.pane(window).contains("claude --session-id").then_some(())
-        })
-        .await;
+        until("claude runs", 60, async || self.pane(window).contains("claude --session-id")).await;
     }
 }
 
@@ -136,8 +133,8 @@ async fn a_file_that_is_born_delivered_is_left_alone_and_list_read_and_ack_work_
     home.fox(&["message", "send", "fox", "a plain one"]);
     fs::write(home.messages("fox").join("msg-1.json"), born.to_string()).unwrap();
     // A pass has been when the plain one is delivered.
-    eventually("a pass", 30, || async {
-        home.files("fox").iter().all(|file| file["status"] == "delivered").then_some(())
+    until("a pass", 30, async || {
+        home.files("fox").iter().all(|file| file["status"] == "delivered")
     })
     .await;
     assert!(home.files("fox").contains(&born));
@@ -158,10 +155,7 @@ async fn after_a_completion_directories_of_unknown_names_go_and_links_stay() {
     home.fox(&["message", "send", "supervisor-ann", "through the link"]);
     home.fox(&["message", "send", "nobody", "in vain"]);
     home.fox(&["agent", "complete", "--summary", "done"]);
-    eventually("the directory goes", 30, || async {
-        (!home.messages("nobody").exists()).then_some(())
-    })
-    .await;
+    until("the directory goes", 30, async || !home.messages("nobody").exists()).await;
     assert!(home.messages("supervisor-ann").is_symlink());
     assert_eq!(fs::read_dir(&target).unwrap().count(), 1);
     let notice = home.files("supervisor").remove(0);
@@ -190,10 +184,8 @@ async fn messages_are_pasted_into_windows_but_never_into_a_workspace() {
     home.runs("supervisor").await;
     home.fox(&["message", "send", "supervisor", "to the supervisor"]);
     home.fox(&["message", "send", "default", "to the workspace"]);
-    eventually("it is pasted", 30, || async {
-        home.pane("supervisor")
-            .contains("claude was told: 📨 Message from fox: to the supervisor")
-            .then_some(())
+    until("it is pasted", 30, async || {
+        home.pane("supervisor").contains("claude was told: 📨 Message from fox: to the supervisor")
     })
     .await;
     assert_eq!(home.files("default").remove(0)["status"], "pending");
@@ -207,7 +199,7 @@ async fn a_shell_behind_a_dead_claude_executes_what_is_pasted() {
     let marker = home.0.path("executed");
     let body = format!("x\ntouch {}", marker.display());
     home.fox(&["message", "send", "supervisor", &body]);
-    eventually("the shell executes it", 30, || async { marker.exists().then_some(()) }).await;
+    until("the shell executes it", 30, async || marker.exists()).await;
 }
 
 #[tokio::test]

@@ -28,14 +28,13 @@ pub use sink::{Answer, Received, Sink, refusing_port};
 pub use site::{Site, Writer};
 pub use untyped::{Client, RepoClient};
 
-use std::future::Future;
 use std::time::{Duration, Instant};
 
 /// Waits until `check` gives something, at most `seconds`.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(
+pub async fn eventually<T>(
     what: &str,
     seconds: u64,
-    mut check: impl FnMut() -> F,
+    mut check: impl AsyncFnMut() -> Option<T>,
 ) -> T {
     let deadline = Instant::now() + Duration::from_secs(seconds);
     loop {
@@ -45,4 +44,9 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
         assert!(Instant::now() < deadline, "waited {seconds} s in vain for: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Waits until `check` holds, at most `seconds`.
+pub async fn until(what: &str, seconds: u64, mut check: impl AsyncFnMut() -> bool) {
+    eventually(what, seconds, async || check().await.then_some(())).await;
 }

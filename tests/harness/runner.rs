@@ -1,7 +1,7 @@
 //! A machine that runs workers for others.
 
 use crate::process::{LIMIT, finish, with_variable};
-use crate::{Machine, World, eventually};
+use crate::{Machine, World, eventually, until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
@@ -120,7 +120,7 @@ impl Runner {
     /// Waits until nothing of a worker is left here: no directory, no process.
     pub async fn forgets(&self, id: &str) {
         let what = format!("{id} is forgotten:\n{}", self.log());
-        eventually(&what, 60, || async { (!self.worker(id).exists()).then_some(()) }).await;
+        until(&what, 60, async || !self.worker(id).exists()).await;
         assert_eq!(marked(id), Vec::<u32>::new(), "processes of {id} are left");
     }
 }

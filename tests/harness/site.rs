@@ -3,7 +3,7 @@
 mod sessions;
 
 use crate::process::{LIMIT, finish, kill};
-use crate::{Machine, World, eventually};
+use crate::{Machine, World, eventually, until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::ffi::OsString;
@@ -195,9 +195,9 @@ impl Site {
     pub async fn reaches(&self, names: &[&str]) {
         let what = format!("{} reaches {names:?}", self.node);
         // The list of agents is read once a minute.
-        eventually(&what, 90, || async {
+        until(&what, 90, async || {
             let linked = names.iter().all(|name| self.messages(name).is_symlink());
-            (linked && self.all_are_registered()).then_some(())
+            linked && self.all_are_registered()
         })
         .await;
     }
@@ -255,12 +255,9 @@ impl Site {
     /// Waits until something else has killed the bridge.
     pub async fn bridge_dies(&mut self) {
         let mut bridge = self.bridge.take().expect("a bridge");
-        eventually("the bridge is killed", 60, || {
-            std::future::ready(bridge.try_wait().unwrap().map(|status| {
-                assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "{status}");
-            }))
-        })
-        .await;
+        let status =
+            eventually("the bridge is killed", 60, async || bridge.try_wait().unwrap()).await;
+        assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "{status}");
     }
 
     /// Ends the bridge with SIGTERM; how long it took.

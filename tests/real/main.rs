@@ -4,7 +4,7 @@
 //! `CLAUDE` is the program, `EACH` how many messages each cell of the table gets,
 //! `ONLY` the cells that are run, for example `keyboard/CopyMode`; all, if absent.
 
-use e2e::{Model, Site, Turn, eventually, shared};
+use e2e::{Model, Site, Turn, shared, until};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -92,10 +92,7 @@ impl Bench {
     }
 
     async fn shows(&self, text: &str) {
-        eventually(&format!("{text:?} on the screen"), 60, || async {
-            self.screen().contains(text).then_some(())
-        })
-        .await;
+        until(&format!("{text:?} on the screen"), 60, async || self.screen().contains(text)).await;
     }
 
     /// Brings the agent into a state, before a message.
@@ -119,10 +116,7 @@ impl Bench {
                 self.keys(&["-l", "/clear"]);
                 self.shows("/clear").await;
                 self.keys(&["Enter"]);
-                eventually("another session", 60, || async {
-                    (self.sessions() != before).then_some(())
-                })
-                .await;
+                until("another session", 60, async || self.sessions() != before).await;
             }
         }
     }

@@ -13,9 +13,8 @@ async fn an_agent_unseen_for_180_seconds_is_reported_stopped_and_still_gets_mail
     let world = scaled(60).await.world().await;
     world.dan.register(&agent("w")).await.unwrap();
     world.ann.register(&agent("a")).await.unwrap();
-    e2e::eventually("both to count as stopped", 20, || async {
-        let stopped = world.dan.agents("status=stopped").await.unwrap();
-        (stopped.len() == 2).then_some(())
+    e2e::until("both to count as stopped", 20, async || {
+        world.dan.agents("status=stopped").await.unwrap().len() == 2
     })
     .await;
     assert_eq!(world.dan.agent("w").await.unwrap().status, AgentStatus::Stopped);
@@ -45,7 +44,7 @@ async fn a_stream_a_poll_and_an_acknowledgement_are_signs_of_life_and_keep_the_n
         let world = &world;
         async move { world.ann.register(&wish).await }
     };
-    e2e::eventually("the silent ones to count as stopped, and to be taken over", 30, || async {
+    e2e::until("the silent ones to count as stopped, and to be taken over", 30, async || {
         world.ann.send(&message("ann", "acks", "x"), None).await.unwrap();
         let waiting = world.dan.messages("polls", "status=pending").await.unwrap();
         assert!(waiting.is_empty());
@@ -65,7 +64,7 @@ async fn a_stream_a_poll_and_an_acknowledgement_are_signs_of_life_and_keep_the_n
             assert!(!names.contains(&name), "{names:?}");
             assert_eq!(code(take_over(name).await), AgentExists, "{name}");
         }
-        (names.contains(&"silent") && names.contains(&"peeked")).then_some(())
+        names.contains(&"silent") && names.contains(&"peeked")
     })
     .await;
     take_over("silent").await.unwrap();
@@ -121,8 +120,8 @@ async fn the_heartbeats_of_a_machine_are_taken_in_one_call_with_a_result_each() 
         world.dan.register(&body).await.unwrap();
     }
     world.ann.register(&agent("hers")).await.unwrap();
-    e2e::eventually("all to count as stopped", 40, || async {
-        (world.dan.agents("status=stopped").await.unwrap().len() == 51).then_some(())
+    e2e::until("all to count as stopped", 40, async || {
+        world.dan.agents("status=stopped").await.unwrap().len() == 51
     })
     .await;
     let mut beats: Vec<_> = (0..50).map(|n| json!({"name": format!("w{n}")})).collect();

@@ -1,7 +1,7 @@
 //! Many messages in both directions, while programs are killed.
 
 use super::{OF_ANN, OF_DAN, of};
-use e2e::{Coordinator, Options, Site, eventually};
+use e2e::{Coordinator, Options, Site, until};
 use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
@@ -33,10 +33,7 @@ async fn all_arrive(dan: &Site, ann: &Site) {
         for (agent, name, local) in PAIRS {
             let (from, wanted) = (format!("{name}-{other}"), bodies(agent));
             let what = format!("{} messages from {from} for {local}", wanted.len());
-            eventually(&what, 300, || async {
-                (site.bodies(local, &from).len() >= wanted.len()).then_some(())
-            })
-            .await;
+            until(&what, 300, async || site.bodies(local, &from).len() >= wanted.len()).await;
             assert_eq!(site.bodies(local, &from), wanted, "{local} of {}", site.node);
         }
     }

@@ -1,7 +1,7 @@
 //! Agents that end at the worst moment.
 
 use super::{bridged, reaching, two};
-use e2e::eventually;
+use e2e::{eventually, until};
 
 #[tokio::test]
 async fn a_message_that_a_worker_writes_just_before_its_end_arrives() {
@@ -23,9 +23,9 @@ async fn a_message_that_a_worker_writes_just_before_its_end_arrives() {
         assert_eq!(ann.receives(&format!("late{round}"), &last).await["from"], from);
     }
     // Some time after its end a worker is no longer registered.
-    eventually("the workers are deregistered", 60, || async {
+    until("the workers are deregistered", 60, async || {
         let agents = world.dan.agents("owner=dan").await.unwrap();
-        agents.iter().all(|agent| !agent.name.as_str().starts_with("wolf")).then_some(())
+        agents.iter().all(|agent| !agent.name.as_str().starts_with("wolf"))
     })
     .await;
 }
@@ -38,8 +38,7 @@ async fn the_message_of_a_worker_that_started_and_ended_while_the_bridge_was_awa
     dan.send("wolf", "fox-ann", "while the bridge was away");
     let done = dan.multiclaude(Some("wolf"), &["agent", "complete"]);
     assert!(done.status.success(), "{done:?}");
-    eventually("wolf is gone", 30, || async { (!dan.worktree("wolf").exists()).then_some(()) })
-        .await;
+    until("wolf is gone", 30, async || !dan.worktree("wolf").exists()).await;
     dan.start_bridge(&[]);
     assert_eq!(ann.receives("fox", "while the bridge was away").await["from"], "wolf-dan");
 }

@@ -1,7 +1,7 @@
 //! Sending, answering and acknowledging between two machines.
 
 use super::{OF_ANN, OF_DAN, bridged, two};
-use e2e::{Machine, Site, eventually, shared};
+use e2e::{Machine, Site, eventually, shared, until};
 use serde_json::json;
 use std::fs;
 
@@ -42,10 +42,7 @@ async fn list_read_and_ack_work_on_a_remote_message_and_its_sender_sees_the_ackn
     assert_eq!(receipt().await.status.as_str(), "delivered");
     assert!(ann.multiclaude(Some("fox"), &["message", "read", id]).status.success());
     assert!(ann.multiclaude(Some("fox"), &["message", "ack", id]).status.success());
-    eventually("the acknowledgement", 30, || async {
-        (receipt().await.status.as_str() == "acked").then_some(())
-    })
-    .await;
+    until("the acknowledgement", 30, async || receipt().await.status.as_str() == "acked").await;
 }
 
 #[tokio::test]
@@ -159,14 +156,14 @@ async fn a_repo_that_is_removed_and_initialized_again_has_stopped_and_active_age
     dan.start_bridge(&[]);
     let shows = async |status: &'static str| {
         // Before the next heartbeat that the clock asks for.
-        eventually(status, 40, || async {
+        until(status, 40, async || {
             let agents = world.dan.agents("owner=dan").await.unwrap();
             let is = |name: &str| {
                 agents
                     .iter()
                     .any(|agent| agent.name.as_str() == name && agent.status.as_str() == status)
             };
-            (is("supervisor-dan") && is("merge-queue-dan")).then_some(())
+            is("supervisor-dan") && is("merge-queue-dan")
         })
         .await;
     };

@@ -2,7 +2,7 @@
 
 use super::{OF_ANN, bridged, of, reaching};
 use axum::http::HeaderMap;
-use e2e::{Machine, Sink, Site, eventually, shared};
+use e2e::{Machine, Sink, Site, eventually, shared, until};
 use multiclaude_hybrid_protocol::webhook::Secret;
 use serde_json::{Value, json};
 use std::fs;
@@ -32,16 +32,15 @@ async fn names_that_are_paths_create_no_file() {
     }
     // multiclaude itself uses a typed name as a path below messages/, and the message is
     // returned. The command fails if the bridge removes a directory before it is done.
-    eventually("it is written", 30, || async {
+    until("it is written", 30, async || {
         let sent = dan.multiclaude(Some("fox"), &["message", "send", "a/b", "to a path"]);
-        sent.status.success().then_some(())
+        sent.status.success()
     })
     .await;
-    eventually("the notice", 30, || async {
+    until("the notice", 30, async || {
         dan.files("fox")
             .iter()
             .any(|file| file["body"].as_str().is_some_and(|body| body.contains("no agent can")))
-            .then_some(())
     })
     .await;
     let messages = dan.machine.path(".multiclaude/messages");

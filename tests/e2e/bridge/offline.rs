@@ -1,7 +1,7 @@
 //! Messages wait in order while the coordinator, multiclaude or disk space is missing.
 
 use super::{OF_ANN, of, reaching, two};
-use e2e::{Coordinator, Options, Site, eventually};
+use e2e::{Coordinator, Options, Site, eventually, until};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -73,9 +73,9 @@ async fn while_multiclaude_is_down_messages_are_stored_and_its_agents_count_as_s
     ann.ok(&["stop"]);
     dan.send("fox", "fox-ann", "stored without a daemon");
     ann.receives("fox", "stored without a daemon").await;
-    eventually("ann's agents are stopped", 60, || async {
+    until("ann's agents are stopped", 60, async || {
         let agents = world.ann.agents("owner=ann").await.unwrap();
-        agents.iter().all(|agent| agent.status.as_str() == "stopped").then_some(())
+        agents.iter().all(|agent| agent.status.as_str() == "stopped")
     })
     .await;
 }
@@ -118,7 +118,7 @@ async fn on_a_full_disk_messages_wait_and_arrive_when_there_is_space() {
         dan.send("fox", "fox-ann", body);
     }
     let line = "messages cannot be stored; they wait at the coordinator";
-    eventually("it is logged", 60, || async { ann.log().contains(line).then_some(()) }).await;
+    until("it is logged", 60, async || ann.log().contains(line)).await;
     std::fs::remove_file(&ballast).unwrap();
     ann.receives("fox", "three").await;
     assert_eq!(ann.bodies("fox", "fox-dan"), ["before", "one", "two", "three"]);

@@ -1,7 +1,7 @@
 //! Roles that one machine serves for all, with agents in tmux windows.
 
 use e2e::process::{LIMIT, output};
-use e2e::{Site, World, eventually, shared};
+use e2e::{Site, World, eventually, shared, until};
 use serde_json::Value;
 use std::fs;
 
@@ -66,13 +66,11 @@ async fn the_name_of_a_stood_down_role_means_the_remote_one_and_the_local_one_ca
     let after = state(&dan)["repos"]["app"]["agents"]["merge-queue"].clone();
     assert_eq!((&after["session_id"], &after["type"]), (&before["session_id"], &before["type"]));
     assert!(windows(&dan).contains("merge-queue"));
-    eventually("its name means the local one", 30, || async {
-        (!dan.messages("merge-queue").is_symlink()).then_some(())
-    })
-    .await;
+    until("its name means the local one", 30, async || !dan.messages("merge-queue").is_symlink())
+        .await;
     dan.send("fox", "merge-queue", "mine again");
-    eventually("it is here", 30, || async {
-        dan.files("merge-queue").iter().any(|file| file["body"] == "mine again").then_some(())
+    until("it is here", 30, async || {
+        dan.files("merge-queue").iter().any(|file| file["body"] == "mine again")
     })
     .await;
     assert!(has(&dan, "merge-queue"));
@@ -88,11 +86,11 @@ async fn a_stood_down_supervisor_that_comes_back_with_a_lost_session_stands_down
     tmux(&dan, &["kill-session", "-t", "=mc-app"]);
     dan.send("default", "supervisor-ann", "written meanwhile");
     dan.ok(&["cleanup"]);
-    eventually("it came back and went again", 60, || async {
-        dan.log().contains("it came back; stood down again").then_some(())
+    until("it came back and went again", 60, async || {
+        dan.log().contains("it came back; stood down again")
     })
     .await;
-    eventually("it is gone", 30, || async { (!has(&dan, "supervisor")).then_some(()) }).await;
+    until("it is gone", 30, async || !has(&dan, "supervisor")).await;
     ann.receives("supervisor", "written meanwhile").await;
     // Messages of the daemon to it are not sent.
     assert!(!ann.files("supervisor").iter().any(|file| file["from"] == "daemon"));
@@ -119,22 +117,14 @@ async fn an_agent_whose_claude_has_exited_counts_as_stopped() {
     let status =
         async |name: &str| world.dan.agent(name).await.ok().map(|agent| agent.status.as_str());
     // The shell has to start a claude first.
-    eventually("claude runs", 60, || async {
-        tmux(&dan, &["capture-pane", "-p", "-t", "=mc-app:=fox"])
-            .contains("claude --session-id")
-            .then_some(())
+    until("claude runs", 60, async || {
+        tmux(&dan, &["capture-pane", "-p", "-t", "=mc-app:=fox"]).contains("claude --session-id")
     })
     .await;
     dan.start_bridge(&["--time-scale", "20"]);
-    eventually("fox is active", 60, || async {
-        (status("fox-dan").await == Some("active")).then_some(())
-    })
-    .await;
+    until("fox is active", 60, async || status("fox-dan").await == Some("active")).await;
     tmux(&dan, &["send-keys", "-t", "=mc-app:=fox", "C-c"]);
-    eventually("fox is stopped", 60, || async {
-        (status("fox-dan").await == Some("stopped")).then_some(())
-    })
-    .await;
+    until("fox is stopped", 60, async || status("fox-dan").await == Some("stopped")).await;
     assert_eq!(status("supervisor-dan").await, Some("active"));
 }
 

@@ -1,7 +1,7 @@
 //! Recovery from a crash between any two steps.
 
 use super::{bridged, reaching};
-use e2e::{Site, eventually};
+use e2e::{Site, until};
 use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
@@ -45,8 +45,8 @@ async fn a_message_is_sent_once_if_its_bridge_was_killed_at_any_step() {
     fs::write(&queued, &text).unwrap();
     dan.start_bridge(&[]);
     assert_eq!(all(&dan, &ann, "mark 3").await, ["1", "2"]);
-    eventually("the queue is empty", 30, || async {
-        fs::read_dir(dir.join("queue/fox-ann")).unwrap().next().is_none().then_some(())
+    until("the queue is empty", 30, async || {
+        fs::read_dir(dir.join("queue/fox-ann")).unwrap().next().is_none()
     })
     .await;
 }
@@ -61,7 +61,7 @@ async fn a_message_becomes_one_file_if_its_bridge_was_killed_at_any_step() {
     let stage =
         |stage: &str| repo_dir(&ann, &world.repo).join(format!("inbox/fox/{stage}/{id}.json"));
     let (new, placed) = (stage("new"), stage("placed"));
-    eventually("it is placed", 30, || async { placed.exists().then_some(()) }).await;
+    until("it is placed", 30, async || placed.exists()).await;
 
     // Stored, and no file yet.
     ann.kill_bridge();
@@ -69,7 +69,7 @@ async fn a_message_becomes_one_file_if_its_bridge_was_killed_at_any_step() {
     fs::remove_file(&file).unwrap();
     ann.start_bridge(&[]);
     ann.receives("fox", "1").await;
-    eventually("it is placed", 30, || async { placed.exists().then_some(()) }).await;
+    until("it is placed", 30, async || placed.exists()).await;
 
     // The file is there, and was read since: it stays as it is.
     ann.kill_bridge();
@@ -77,11 +77,11 @@ async fn a_message_becomes_one_file_if_its_bridge_was_killed_at_any_step() {
     let acked = fs::read(&file).unwrap();
     fs::rename(&placed, &new).unwrap();
     ann.start_bridge(&[]);
-    eventually("it is known to be placed", 30, || async { (!new.exists()).then_some(()) }).await;
+    until("it is known to be placed", 30, async || !new.exists()).await;
     assert_eq!(fs::read(&file).unwrap(), acked);
     // Acknowledged while the bridge was away.
-    eventually("the acknowledgement", 30, || async {
-        (world.dan.receipt(&id).await.unwrap().status.as_str() == "acked").then_some(())
+    until("the acknowledgement", 30, async || {
+        world.dan.receipt(&id).await.unwrap().status.as_str() == "acked"
     })
     .await;
 

@@ -2,7 +2,7 @@
 
 use super::{Call, event, get, now, push_to, spawn};
 use crate::with_endpoint;
-use e2e::{Received, Sink, eventually, scaled, shared};
+use e2e::{Received, Sink, eventually, scaled, shared, until};
 use multiclaude_hybrid_protocol::spawn::{Claim, SpawnStatus};
 use serde_json::{Value, json};
 
@@ -131,17 +131,17 @@ async fn for_24_hours_a_replaced_secret_signs_pushes_and_callbacks_too() {
     assert!(push.verify(&old) && push.verify(new));
     let body = event("worker.started", &id, json!({"worker_name": "w"}));
     assert_eq!(Call::signed(&world, &id, &old, "by-old", &body).send().await.0, 200);
-    eventually("the old secret to end", 60, || async {
+    until("the old secret to end", 60, async || {
         let call = Call::signed(&world, &id, &old, &format!("at-{}", now()), &body);
-        (call.send().await.0 == 401).then_some(())
+        call.send().await.0 == 401
     })
     .await;
     // The mailbox that pushes heard of the new secret a moment after the config.
-    eventually("a push under the new secret alone", 30, || async {
+    until("a push under the new secret alone", 30, async || {
         let request = spawn(&world.dan, json!({"task": "later"})).await;
         let push = push_of(&sink, request.id.as_str()).await;
         assert!(push.verify(new));
-        (!push.verify(&old)).then_some(())
+        !push.verify(&old)
     })
     .await;
 }

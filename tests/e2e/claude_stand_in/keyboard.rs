@@ -1,7 +1,7 @@
 //! The box, pastes, Enter, and dialogs that take them.
 
 use super::{ID, Pane, human};
-use e2e::eventually;
+use e2e::until;
 use serde_json::json;
 use std::fs;
 use std::path::Path;
@@ -71,7 +71,7 @@ async fn a_dialog_has_no_box_swallows_a_paste_and_takes_enter_for_yes() {
     for dialog in ["permission", "picker"] {
         pane.claude.ask(json!({ "dialog": dialog }));
         pane.state("it waits", |state| state["status"] == "waiting").await;
-        eventually("the box goes", 30, || async { pane.drawn().is_none().then_some(()) }).await;
+        until("the box goes", 30, async || pane.drawn().is_none()).await;
         pane.paste("into a dialog", &["Enter"]);
         pane.state("it is closed", |state| state["dialog"].is_null()).await;
     }
@@ -128,7 +128,7 @@ async fn a_search_or_the_transcript_has_no_box_though_the_sessions_file_says_idl
     for (key, name) in [("C-r", "search"), ("C-o", "transcript")] {
         pane.keys(&[key]);
         pane.state("it is open", |state| state["dialog"] == name).await;
-        eventually("the box goes", 30, || async { pane.drawn().is_none().then_some(()) }).await;
+        until("the box goes", 30, async || pane.drawn().is_none()).await;
         assert_eq!(pane.registered()["status"], "idle");
         pane.paste("lost", &["Enter"]);
         pane.claude.event("swallowed", "lost").await;

@@ -1,8 +1,8 @@
 //! Start and end: trust, MCP servers, signals, `--resume`.
 
 use super::{ID, Pane, human};
-use e2e::eventually;
 use e2e::process::{LIMIT, output};
+use e2e::until;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -62,10 +62,7 @@ async fn mcp_servers_are_children_with_the_socket_in_their_environment() {
     let server = state["mcp"]["project"]["pid"].to_string();
     pane.keys(&["/exit", "Enter"]);
     pane.claude.event("exit", "").await;
-    eventually("the server ends", 30, || async {
-        (!Path::new("/proc").join(&server).exists()).then_some(())
-    })
-    .await;
+    until("the server ends", 30, async || !Path::new("/proc").join(&server).exists()).await;
     let left = fs::read_dir(pane.machine.path(".claude/sessions")).unwrap().count();
     assert_eq!(left, 0);
 }
@@ -80,10 +77,7 @@ async fn a_queued_prompt_is_lost_when_a_killed_session_is_resumed() {
     let pid = pane.claude.state()["pid"].as_u64().unwrap();
     let file = pane.machine.path(&format!(".claude/sessions/{pid}.json"));
     output(pane.machine.command("kill").args(["-KILL", &pid.to_string()]), b"", LIMIT);
-    eventually("it is dead", 30, || async {
-        (!Path::new(&format!("/proc/{pid}")).exists()).then_some(())
-    })
-    .await;
+    until("it is dead", 30, async || !Path::new(&format!("/proc/{pid}")).exists()).await;
     assert!(file.exists(), "the sessions file is left behind");
     let before = pane.claude.transcript(ID).len();
     pane.start(&format!("--resume {ID}")).await;

@@ -6,7 +6,7 @@ mod life;
 mod peers;
 mod turns;
 
-use e2e::{Claude, Machine, eventually};
+use e2e::{Claude, Machine, eventually, until};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write as _;
@@ -141,7 +141,7 @@ impl Pane {
 
     async fn shows(&self, text: &str) {
         let what = format!("{text:?} on the screen");
-        eventually(&what, 30, || async { self.screen().contains(text).then_some(()) }).await;
+        until(&what, 30, async || self.screen().contains(text)).await;
     }
 
     async fn state(&self, what: &str, check: impl Fn(&Value) -> bool) -> Value {

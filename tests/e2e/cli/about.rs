@@ -2,9 +2,8 @@
 
 use super::beside::{AWAY, move_coordinator};
 use super::dans;
-use e2e::Machine;
 use e2e::process::LIMIT;
-use std::time::{Duration, Instant};
+use e2e::{Machine, until};
 
 #[tokio::test]
 async fn the_version_is_shown_with_the_coordinators_even_if_one_is_away() {
@@ -42,11 +41,7 @@ async fn the_reference_is_opened_where_there_is_a_display() {
     let ran = machine.run(&["open", "--json"]);
     assert_eq!(ran.json()["url"], url.as_str());
     assert_eq!(machine.run(&["open"]).code, 0);
-    let until = Instant::now() + LIMIT;
-    while !machine.path("opened").exists() {
-        assert!(Instant::now() < until, "nothing was opened");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until("it is opened", LIMIT.as_secs(), async || machine.path("opened").exists()).await;
     assert_eq!(std::fs::read_to_string(machine.path("opened")).unwrap(), url);
     std::fs::remove_file(machine.path("bin/xdg-open")).unwrap();
     machine.set("PATH", machine.path("bin").to_str().unwrap());

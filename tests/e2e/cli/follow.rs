@@ -4,7 +4,7 @@ use super::{ended, on_machine};
 use crate::senders::Senders;
 use crate::{agent, delivery_is, message};
 use e2e::process::kill;
-use e2e::{Coordinator, Options, eventually};
+use e2e::{Coordinator, Options, eventually, until};
 use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use std::collections::HashSet;
@@ -43,8 +43,7 @@ async fn following_shows_each_message_once_through_restarts_under_load() {
     let restarts = if std::env::var("SOAK").is_ok() { 10 } else { 3 };
     for _ in 0..restarts {
         let shown = ids(&path).len();
-        eventually("more messages", 60, || async { (ids(&path).len() > shown + 20).then_some(()) })
-            .await;
+        until("more messages", 60, async || ids(&path).len() > shown + 20).await;
         coordinator.restart().await;
     }
     let sent = senders.stop().await;
@@ -92,9 +91,9 @@ async fn following_ends_with_a_word_when_the_agent_is_gone_or_somebody_else_foll
     assert_eq!(replaced.status.code(), Some(6), "{said}");
     world.ann.register(&agent("ann-ws")).await.unwrap();
     let sent = world.ann.send(&message("ann-ws", "desk", "hello"), None).await.unwrap();
-    eventually("the delivery to the second", 20, || async {
+    until("the delivery to the second", 20, async || {
         let receipt = world.ann.receipt(&sent.id.to_string()).await.unwrap();
-        (receipt.status == MessageStatus::Delivered).then_some(())
+        receipt.status == MessageStatus::Delivered
     })
     .await;
     world.dan.deregister("desk").await.unwrap();

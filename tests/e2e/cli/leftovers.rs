@@ -4,7 +4,7 @@ use crate::secrecy::files_with;
 use axum::body::Body;
 use axum::http::Response;
 use e2e::process::kill;
-use e2e::{Fake, Machine, eventually};
+use e2e::{Fake, Machine, until};
 use multiclaude_hybrid_protocol::token::{SecretToken, TokenKind};
 use serde_json::{Value, json};
 use std::fs;
@@ -137,9 +137,8 @@ async fn a_token_that_a_killed_login_left_is_forgotten_by_logout() {
     let mut child = login.stdin(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(token().as_bytes()).unwrap();
     let draft = machine.path(".multiclaude/credentials.draft");
-    eventually("the token is written", 60, || async {
-        let written = fs::read_to_string(&draft).ok()?;
-        written.contains(&token()).then_some(())
+    until("the token is written", 60, async || {
+        fs::read_to_string(&draft).is_ok_and(|written| written.contains(&token()))
     })
     .await;
     kill(&mut child, "a login");

@@ -3,7 +3,7 @@
 use super::running::Running;
 use super::{on_machine, snapshot};
 use crate::agent;
-use e2e::{Coordinator, Machine, Options, eventually};
+use e2e::{Coordinator, Machine, Options, until};
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use std::time::{Duration, Instant};
 
@@ -71,9 +71,9 @@ async fn every_command_says_that_the_coordinator_is_away_and_works_again_when_it
     assert_eq!(refused.end().await.code, 5);
     let send = ["--json", "send", "--repo", repo, "--from", "desk", "desk", "hi"];
     let id = machine.run(&send).json()["id"].as_str().unwrap().to_owned();
-    eventually("the delivery to the follower", 20, || async {
+    until("the delivery to the follower", 20, async || {
         let receipt = world.ci.receipt(&id).await.unwrap();
-        (receipt.status == MessageStatus::Delivered).then_some(())
+        receipt.status == MessageStatus::Delivered
     })
     .await;
     follower.kill();

@@ -3,7 +3,7 @@
 use super::beside::settings;
 use super::dans;
 use crate::agent;
-use e2e::{Machine, World, eventually};
+use e2e::{Machine, World, eventually, until};
 use serde_json::json;
 
 /// A git repository in a directory of its own, with this remote.
@@ -158,9 +158,9 @@ async fn answered(machine: &Machine, answer: &str) -> String {
     let (asks, code) = (format!("asks-{answer}"), format!("code-{answer}"));
     let line = format!("multiclaude-hybrid agents; echo $? >../../{code}; sleep 60");
     machine.tmux(&["new-session", "-d", "-s", &asks, &line]);
-    eventually("the question", 30, || async {
+    until("the question", 30, async || {
         let pane = machine.tmux(&["capture-pane", "-p", "-J", "-t", &asks]).stdout;
-        String::from_utf8_lossy(&pane).contains("[y/N]").then_some(())
+        String::from_utf8_lossy(&pane).contains("[y/N]")
     })
     .await;
     machine.tmux(&["send-keys", "-t", &asks, answer, "Enter"]);

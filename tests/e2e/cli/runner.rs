@@ -1,7 +1,7 @@
 //! `runner`, as far as it is a command.
 
 use super::{on_machine, snapshot};
-use e2e::{Machine, Runner, eventually, shared};
+use e2e::{Machine, Runner, shared, until};
 
 #[tokio::test]
 async fn a_runner_that_cannot_run_says_what_it_lacks() {
@@ -38,14 +38,10 @@ async fn the_status_of_a_runner_names_workers_repos_and_what_is_wrong() {
     let body = serde_json::json!({ "task": "Fix auth bug\nand more", "labels": ["gpu"] });
     let asked = world.dan.call(reqwest::Method::POST, "/workers/spawn", &[], Some(&body)).await;
     asked.unwrap();
-    eventually("it runs", 60, || async {
-        (runner.status()["workers"][0]["stage"] == "running").then_some(())
-    })
-    .await;
+    until("it runs", 60, async || runner.status()["workers"][0]["stage"] == "running").await;
     runner.machine.clear();
     runner.machine.run(&["runner", "pause"]);
-    eventually("it is paused", 60, || async { (runner.status()["paused"] == true).then_some(()) })
-        .await;
+    until("it is paused", 60, async || runner.status()["paused"] == true).await;
     runner.machine.run(&["runner", "status"]);
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"process \d+", "process PID");

@@ -4,7 +4,7 @@ use super::running::Running;
 use super::{dans, on_machine, snapshot};
 use crate::agent;
 use e2e::process::interrupt;
-use e2e::{Answer, Coordinator, Machine, Options, Sink, World, eventually};
+use e2e::{Answer, Coordinator, Machine, Options, Sink, World, eventually, until};
 use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
 use serde_json::{Value, json};
 
@@ -153,9 +153,9 @@ async fn a_message_that_fails_ends_the_waiting_with_the_reason() {
     sink.answer_next([Answer::status(422)]);
     machine.clear();
     let id = machine.run(&key).id();
-    eventually("the failure", 20, || async {
+    until("the failure", 20, async || {
         let receipt = world.ann.receipt(&id).await.unwrap();
-        (receipt.status == MessageStatus::Failed).then_some(())
+        receipt.status == MessageStatus::Failed
     })
     .await;
     machine.run(&[&key[..], &["--wait"]].concat());

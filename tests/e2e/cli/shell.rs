@@ -2,7 +2,7 @@
 
 use super::{dans, snapshot};
 use crate::agent;
-use e2e::{Machine, eventually};
+use e2e::{Machine, until};
 use std::fs;
 
 #[tokio::test]
@@ -73,11 +73,7 @@ async fn bash_completes_commands_values_types_and_names() {
         &["send", "desk", "hello", "--from", "fo"],
     ] {
         // It asks for a second at most; a busy machine may need more than that.
-        eventually("a name", 30, || {
-            let found = offered(&mut machine, words);
-            async move { (found == ["fox"]).then_some(()) }
-        })
-        .await;
+        until("a name", 30, async || offered(&mut machine, words) == ["fox"]).await;
     }
     assert!(offered(&mut machine, &["send", "-R", "acme/elsewhere", "fo"]).is_empty());
 }

@@ -18,9 +18,9 @@ async fn an_idle_agent_takes_a_message_by_its_channel_and_the_sender_sees_it() {
     // The agent acknowledges it separately.
     let acked = hop.ann.multiclaude(Some("fox"), &["message", "ack", &id]);
     assert!(acked.status.success(), "{acked:?}");
-    e2e::eventually("acknowledged", 60, || async {
+    e2e::until("acknowledged", 60, async || {
         let receipt = hop.world.dan.receipt(&id).await.unwrap();
-        (receipt.acked_at.is_some() && receipt.seen_at.is_some()).then_some(())
+        receipt.acked_at.is_some() && receipt.seen_at.is_some()
     })
     .await;
     assert_eq!(hop.times("fox", &id), 1);
@@ -65,10 +65,7 @@ async fn a_message_queued_by_a_busy_agent_counts_as_seen_only_when_it_is_taken()
     let claude = hop.ann.claude("fox");
     // The second one is taken during the turn, when its tool ends.
     for (mode, text) in [("text", "while you are busy"), ("tool", "while a tool runs")] {
-        e2e::eventually("the agent is idle", 60, || async {
-            (claude.state()["busy"] == false).then_some(())
-        })
-        .await;
+        e2e::until("the agent is idle", 60, async || claude.state()["busy"] == false).await;
         // The turn lasts until this test ends it.
         claude.ask(json!({ "turn_ms": 3_600_000, "mode": mode, "start_turn": true }));
         hop.dan.send("fox", "fox-ann", text);

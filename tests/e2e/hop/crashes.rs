@@ -16,10 +16,10 @@ impl Hop {
         let pid = self.ann.claude_pid(agent);
         kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
         let target = format!("=mc-app:={agent}");
-        e2e::eventually("it is gone", 60, || async {
+        e2e::until("it is gone", 60, async || {
             let listed =
                 self.ann.tmux(&["list-panes", "-t", &target, "-F", "#{pane_current_command}"]);
-            (!String::from_utf8_lossy(&listed.stdout).contains("claude")).then_some(())
+            !String::from_utf8_lossy(&listed.stdout).contains("claude")
         })
         .await;
         // A session without any turn cannot be resumed.
@@ -66,10 +66,7 @@ async fn after_clear_messages_go_to_the_new_session() {
     let id = hop.taken("fox", "before").await;
     hop.seen(&id).await;
     hop.ann.tmux(&["send-keys", "-t", "=mc-app:=fox", "/clear", "Enter"]);
-    e2e::eventually("another session", 60, || async {
-        (claude.state()["session"] != session).then_some(())
-    })
-    .await;
+    e2e::until("another session", 60, async || claude.state()["session"] != session).await;
     hop.dan.send("fox", "fox-ann", "after");
     let id = hop.taken("fox", "after").await;
     hop.seen(&id).await;
@@ -125,8 +122,7 @@ async fn a_bridge_killed_between_two_steps_loses_and_doubles_no_message() {
         fs::rename(of("seen"), of("placed")).unwrap();
         fs::write(&record, kept).unwrap();
         hop.ann.start_bridge(&[]);
-        e2e::eventually("it is known again", 60, || async { of("seen").exists().then_some(()) })
-            .await;
+        e2e::until("it is known again", 60, async || of("seen").exists()).await;
         // A message after that.
         if channel {
             hop.connected_again(2).await;
@@ -143,8 +139,8 @@ async fn a_bridge_killed_between_two_steps_loses_and_doubles_no_message() {
 impl Hop {
     async fn connected_again(&self, times: usize) {
         let line = "an agent has connected local=\"fox\"";
-        e2e::eventually("the channel is open again", 60, || async {
-            (self.ann.log().matches(line).count() >= times).then_some(())
+        e2e::until("the channel is open again", 60, async || {
+            self.ann.log().matches(line).count() >= times
         })
         .await;
     }

@@ -8,7 +8,7 @@ mod held;
 mod many;
 mod tools;
 
-use e2e::{Site, World, eventually, shared};
+use e2e::{Site, World, eventually, shared, until};
 use multiclaude_hybrid_client::protocol::message::Message;
 use serde_json::Value;
 
@@ -49,10 +49,7 @@ impl Hop {
     /// Waits until an agent's MCP server has connected.
     async fn connected(&self, agent: &str) {
         let line = format!("an agent has connected local=\"{agent}\"");
-        eventually("the channel is open", 60, || async {
-            self.ann.log().contains(&line).then_some(())
-        })
-        .await;
+        until("the channel is open", 60, async || self.ann.log().contains(&line)).await;
     }
 
     /// Waits until an agent has taken a text; returns the message's id.
@@ -61,7 +58,7 @@ impl Hop {
         let id = file["id"].as_str().unwrap().to_owned();
         let claude = self.ann.claude(agent);
         let what = format!("{text:?} is taken:\n{}\n{:?}", self.ann.log(), claude.events());
-        eventually(&what, 60, || async { (self.times(agent, &id) > 0).then_some(()) }).await;
+        until(&what, 60, async || self.times(agent, &id) > 0).await;
         id
     }
 

@@ -72,7 +72,7 @@ async fn the_original_of_a_text_is_shown_or_a_note_says_that_it_is_gone() {
     );
     // After 8 days it is removed.
     let stored = hop.inbox().join(format!("seen/{id}.json"));
-    e2e::eventually("its stage is known", 60, || async { stored.exists().then_some(()) }).await;
+    e2e::until("its stage is known", 60, async || stored.exists()).await;
     std::fs::remove_file(stored).unwrap();
     let gone = read(true);
     assert_eq!(gone["body"], "red: [31m");
@@ -107,10 +107,10 @@ async fn errors_of_tools_have_advice() {
     assert!(error.contains("multiclaude-hybrid bridge run"), "{error}");
     // It connects again on its own.
     hop.ann.start_bridge(&[]);
-    e2e::eventually("the tools work again", 60, || async {
+    e2e::until("the tools work again", 60, async || {
         let result =
             hop.ann.claude("fox").call_tool("multiclaude-hybrid", "list_agents", json!({}));
-        (result["result"]["isError"] == false).then_some(())
+        result["result"]["isError"] == false
     })
     .await;
 }

@@ -2,7 +2,7 @@
 
 use super::bodies;
 use crate::{code, message, send_many, two_agents};
-use e2e::{Client, Proxy, World, eventually, shared};
+use e2e::{Client, Proxy, World, shared, until};
 use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_protocol::ErrorCode::{AgentNotFound, AgentSuperseded, InvalidParameter};
 use multiclaude_hybrid_protocol::message::Message;
@@ -80,10 +80,7 @@ async fn held(world: &World) -> JoinHandle<Result<Vec<Message>, Error>> {
     let proxy = Proxy::start(shared().await.port()).await;
     let repo = Client::new(&proxy.url, &world.tokens[2]).unwrap().repo(&world.repo);
     let poll = tokio::spawn(async move { repo.messages("queue", "status=pending&wait=20").await });
-    eventually("the poll is passed on", 20, || async {
-        (proxy.requested("wait=20") > 0).then_some(())
-    })
-    .await;
+    until("the poll is passed on", 20, async || proxy.requested("wait=20") > 0).await;
     // Answered after the poll has arrived at the mailbox.
     world.ann.agent("queue").await.unwrap();
     assert!(!poll.is_finished());

@@ -1,7 +1,7 @@
 //! Two runners are killed at random: each request ends once, and no worker runs twice.
 
 use super::{Runner, allow_many, ask, get};
-use e2e::{Coordinator, Options, eventually, marked};
+use e2e::{Coordinator, Options, marked, until};
 use multiclaude_hybrid_protocol::spawn::{SpawnRequest, SpawnStatus};
 use serde_json::json;
 use std::fs;
@@ -87,9 +87,8 @@ async fn despite_random_kills_of_two_runners_each_request_ends_once_and_runs_onc
     }
     for request in &requests {
         let what = format!("{} has left nothing", request.id);
-        eventually(&what, 60, || async {
-            let gone = runners.iter().all(|runner| !runner.worker(request.id.as_str()).exists());
-            gone.then_some(())
+        until(&what, 60, async || {
+            runners.iter().all(|runner| !runner.worker(request.id.as_str()).exists())
         })
         .await;
         assert_eq!(marked(request.id.as_str()), Vec::<u32>::new());

@@ -5,7 +5,7 @@ use super::Site;
 use crate::message;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use e2e::{Containers, Machine, eventually, marked};
+use e2e::{Containers, Machine, eventually, marked, until};
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use multiclaude_hybrid_protocol::spawn::{SpawnRequest, SpawnStatus};
 use reqwest::Method;
@@ -217,8 +217,8 @@ async fn a_worker_gets_no_more_memory_and_processes_than_allowed() {
     boxes.site.supervisor(memory.id.as_str()).await;
     let is_limited = |controller, name| boxes.limits(controller, name);
     let status = boxes.site.runner.status();
-    eventually(&format!("the status shows it: {status}"), 60, || async {
-        (boxes.site.runner.status()["workers"][0]["stage"] == "running").then_some(())
+    until(&format!("the status shows it: {status}"), 60, async || {
+        boxes.site.runner.status()["workers"][0]["stage"] == "running"
     })
     .await;
     let (of_memory, of_processes) =
@@ -293,9 +293,9 @@ async fn a_container_outlives_its_runner_and_is_removed_when_its_supervisor_is_k
     boxes.site.runner.kill();
     assert_eq!(boxes.containers.all().lines().count(), 2);
     boxes.start(&["--max-workers=2"], &["sh", "-c", &line]);
-    eventually("they are followed", 60, || async {
+    until("they are followed", 60, async || {
         let log = boxes.site.runner.log();
-        (log.matches("a worker of an earlier runner is followed").count() == 2).then_some(())
+        log.matches("a worker of an earlier runner is followed").count() == 2
     })
     .await;
     let supervisor = boxes.site.supervisor(lose.id.as_str()).await;

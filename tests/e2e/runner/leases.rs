@@ -1,7 +1,7 @@
 //! Outages, suspension and expired leases.
 
 use super::Site;
-use e2e::{Coordinator, Options, eventually, marked};
+use e2e::{Coordinator, Options, marked, until};
 use multiclaude_hybrid_protocol::spawn::{SpawnRequest, SpawnStatus};
 use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
@@ -81,9 +81,9 @@ async fn a_worker_with_retry_that_was_suspended_longer_than_its_lease_is_ended_a
     signal_all(&pids, Signal::STOP);
     // Another runner gets it.
     let body = json!({ "lease_seconds": 600 });
-    eventually("it is given to another one", 60, || async {
+    until("it is given to another one", 60, async || {
         let claimed = site.world.ci.call(Method::POST, "/workers/claim", &[], Some(&body)).await;
-        (claimed.unwrap().status == 200).then_some(())
+        claimed.unwrap().status == 200
     })
     .await;
     assert!(!marked(request.id.as_str()).is_empty());
@@ -91,8 +91,7 @@ async fn a_worker_with_retry_that_was_suspended_longer_than_its_lease_is_ended_a
     let (runner, its) = pids.split_last().unwrap();
     signal_all(its, Signal::CONT);
     let continued = std::time::Instant::now();
-    eventually("it is dead", 10, || async { marked(request.id.as_str()).is_empty().then_some(()) })
-        .await;
+    until("it is dead", 10, async || marked(request.id.as_str()).is_empty()).await;
     println!("dead {:?} after SIGCONT", continued.elapsed());
     signal_all(&[*runner], Signal::CONT);
     site.runner.forgets(request.id.as_str()).await;

@@ -1,7 +1,7 @@
 //! Workers of the multiclaude on the runner's machine.
 
 use super::{allow_many, ask, get};
-use e2e::{Site, World, eventually, shared};
+use e2e::{Site, World, eventually, shared, until};
 use multiclaude_hybrid_protocol::spawn::{SpawnRequest, SpawnStatus};
 use reqwest::Method;
 use serde_json::json;
@@ -62,7 +62,7 @@ impl Host {
         let local = name.strip_suffix("-box").unwrap().to_owned();
         let worktree = self.site.worktree(&local);
         let what = format!("{}:\n{}", worktree.display(), self.log());
-        eventually(&what, 60, || async { worktree.exists().then_some(()) }).await;
+        until(&what, 60, async || worktree.exists()).await;
         local
     }
 
@@ -132,5 +132,5 @@ async fn a_worker_that_reports_a_failure_is_removed_or_is_cancelled_fails_with_t
     let ended = host.ends(&request).await;
     assert_eq!(ended.failure_reason.as_deref(), Some("cancelled"));
     let gone = format!("{local} is gone");
-    eventually(&gone, 60, || async { (!host.site.worktree(&local).exists()).then_some(()) }).await;
+    until(&gone, 60, async || !host.site.worktree(&local).exists()).await;
 }

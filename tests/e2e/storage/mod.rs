@@ -5,7 +5,7 @@ mod older;
 
 use crate::senders::Senders;
 use crate::{agent, agents, code, message, send_many, two_agents, with_endpoint};
-use e2e::{Coordinator, Options, Sink, eventually, shared};
+use e2e::{Coordinator, Options, Sink, eventually, shared, until};
 use futures_util::future::join_all;
 use locked::mailboxes;
 use multiclaude_hybrid_protocol::ErrorCode::{AgentNotFound, Forbidden};
@@ -88,9 +88,9 @@ async fn mail_for_one_incarnation_never_reaches_another() {
     }
     // Everything accepted has either reached its incarnation or failed.
     for sent in &accepted {
-        eventually("an end for every message", 20, || async {
+        until("an end for every message", 20, async || {
             let receipt = world.dan.receipt(&sent.id).await.unwrap();
-            (receipt.status != MessageStatus::Pending).then_some(())
+            receipt.status != MessageStatus::Pending
         })
         .await;
     }
@@ -182,7 +182,7 @@ async fn trying_names_creates_no_storage() {
         mailboxes(&coordinator).iter().filter(|path| written(path)).count()
     };
     assert_eq!(world.dan.agent("known").await.unwrap().waiting, Some(0));
-    eventually("the one mailbox on disk", 10, || async { (objects() == 1).then_some(()) }).await;
+    until("the one mailbox on disk", 10, async || objects() == 1).await;
     for n in 0..20 {
         let refused = world.dan.send(&message("known", &format!("guess{n}"), "x"), Some("k")).await;
         assert_eq!(code(refused), AgentNotFound);

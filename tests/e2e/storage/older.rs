@@ -3,7 +3,7 @@
 use super::locked::{mailbox, sql};
 use crate::callbacks::{ids, push_to, spawn};
 use crate::{message, status_is, with_endpoint};
-use e2e::{Answer, Coordinator, Options, Sink, eventually};
+use e2e::{Answer, Coordinator, Options, Sink, until};
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use serde_json::json;
 
@@ -26,7 +26,7 @@ async fn requests_in_a_mailbox_of_an_older_version_are_pushed_under_their_ids() 
     coordinator.launch().await;
     let new = spawn(&world.dan, json!({"task": "new"})).await;
     let (old, new) = (old.id.to_string(), new.id.to_string());
-    eventually("both pushes", 30, || async { ids(&sink).contains(&new).then_some(()) }).await;
+    until("both pushes", 30, async || ids(&sink).contains(&new)).await;
     let pushes = sink.received();
     let of = |id: &str| pushes.iter().rfind(|push| push.id() == id).unwrap();
     for (id, task) in [(&old, "old"), (&new, "new")] {

@@ -2,7 +2,7 @@
 
 use super::{claim, get, patch, spawn};
 use crate::{agent, code};
-use e2e::{eventually, scaled, shared};
+use e2e::{eventually, scaled, shared, until};
 use multiclaude_hybrid_protocol::ErrorCode::{Forbidden, LeaseLost, WorkerNotFound};
 use multiclaude_hybrid_protocol::spawn::SpawnStatus;
 use reqwest::Method;
@@ -64,10 +64,7 @@ async fn a_started_worker_is_given_to_no_other_runner_may_come_back_late_and_fai
     let asked = spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
     let held = claim(&world.ci, &json!({"lease_seconds": 600})).await.unwrap();
     patch(&world.ci, &held, json!({"worker_name": "w", "lease_seconds": 30})).await.unwrap();
-    eventually("the lease's end", 20, || async {
-        get(&world.dan, &asked).await.lease_expired.then_some(())
-    })
-    .await;
+    until("the lease's end", 20, async || get(&world.dan, &asked).await.lease_expired).await;
     assert!(claim(&world.ci, &json!({})).await.is_none());
     let late = patch(&world.ci, &held, json!({"lease_seconds": 30})).await.unwrap();
     assert_eq!((late.status, late.lease_expired), (SpawnStatus::InProgress, false));
