@@ -35,6 +35,13 @@ impl Ran {
         }
     }
 
+    /// Checks its exit status.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self:?}");
+        self
+    }
+
     /// The first word that it printed: the id of what it has made.
     pub fn id(&self) -> String {
         self.stdout.split(' ').next().unwrap().to_owned()
@@ -134,10 +141,8 @@ impl Machine {
 
     /// Logs in, and turns hybrid mode on for `owner/repo` with a node's label.
     pub fn log_in(&mut self, url: &str, token: &str, repo: &str, node: &str) {
-        let ran = self.run_with(&["login", "--url", url], token);
-        assert_eq!(ran.code, 0, "{ran:?}");
-        let ran = self.run(&["config", repo, "--hybrid=true", &format!("--node={node}")]);
-        assert_eq!(ran.code, 0, "{ran:?}");
+        self.run_with(&["login", "--url", url], token).exits(0);
+        self.run(&["config", repo, "--hybrid=true", &format!("--node={node}")]).exits(0);
     }
 
     /// Puts the stand-in of multiclaude on its PATH, whose agents run in tmux or not at

@@ -82,8 +82,7 @@ async fn control_characters_are_stripped_from_the_file_and_stay_in_the_original(
 #[tokio::test]
 async fn one_bridge_runs_per_home_and_it_ends_within_five_seconds_with_its_agents_stopped() {
     let (mut dan, _ann, world) = bridged(&[]).await;
-    let second = dan.machine.run(&["bridge", "run"]);
-    assert_eq!(second.code, 1);
+    let second = dan.machine.run(&["bridge", "run"]).exits(1);
     assert!(
         second.stderr.contains("running already") && second.stderr.contains("bridge status"),
         "{second:?}"
@@ -106,8 +105,7 @@ async fn after_its_directory_was_removed_and_created_again_a_home_goes_on_as_bef
     dan.kill_bridge();
     dan.ok(&["start"]);
     dan.ok(&["repo", "init", &format!("https://github.com/{}", world.repo), "app"]);
-    let ran = dan.machine.run_with(&["login", "--url", &world.url], &world.tokens[0]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    dan.machine.run_with(&["login", "--url", &world.url], &world.tokens[0]).exits(0);
     dan.machine.run(&["config", &world.repo, "--hybrid=true"]);
     dan.bridge(&[], &OF_ANN).await;
     dan.receives("supervisor", "while you were away").await;
@@ -125,10 +123,8 @@ async fn after_its_directory_was_removed_and_created_again_a_home_goes_on_as_bef
 async fn with_encryption_the_coordinator_sees_no_text_and_agents_see_the_plain_text() {
     let (mut dan, mut ann, world) = two().await;
     let mut ci = Machine::new();
-    let ran = ci.run_with(&["login", "--url", &world.url], &world.tokens[2]);
-    assert_eq!(ran.code, 0, "{ran:?}");
-    let ran = ci.run(&["config", &world.repo, "--encrypt=always"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    ci.run_with(&["login", "--url", &world.url], &world.tokens[2]).exits(0);
+    ci.run(&["config", &world.repo, "--encrypt=always"]).exits(0);
     ann.start_bridge(&[]);
     ann.reaches(&[]).await;
     dan.bridge(&[], &OF_ANN).await;

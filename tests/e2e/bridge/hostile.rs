@@ -73,8 +73,7 @@ async fn an_odd_nickname_and_an_odd_home_work() {
         })
         .await;
         // The next home has the same label, so this one has to leave.
-        let left = dan.machine.run(&["leave", &world.repo]);
-        assert_eq!(left.code, 0, "{left:?}");
+        dan.machine.run(&["leave", &world.repo]).exits(0);
     }
 }
 
@@ -123,11 +122,9 @@ async fn status_and_doctor_report_a_home_in_which_multiclaude_cannot_listen() {
     let world = shared().await.world().await;
     // The path itself is too long for a socket, without a link.
     let mut machine = Machine::in_long_home(&"d".repeat(100));
-    let ran = machine.run_with(&["login", "--url", &world.url], &world.tokens[0]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    machine.run_with(&["login", "--url", &world.url], &world.tokens[0]).exits(0);
     machine.multiclaude(&format!("https://github.com/{}", world.repo), &[("fox", "worker")]);
-    let ran = machine.run(&["config", &world.repo, "--hybrid=true", "--node=deep"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    machine.run(&["config", &world.repo, "--hybrid=true", "--node=deep"]).exits(0);
     for args in [&["status"][..], &["doctor"]] {
         let shown = machine.run(args).stdout;
         let reason = "cannot run in this home: the path of its socket has";

@@ -41,8 +41,7 @@ async fn the_name_of_a_stood_down_role_means_the_remote_one_and_the_local_one_ca
     dan.send("fox", "merge-queue", "to my own");
     assert!(!dan.messages("merge-queue").is_symlink());
     let before = state(&dan)["repos"]["app"]["agents"]["merge-queue"].clone();
-    let down = dan.machine.run(&["stand-down", "merge-queue"]);
-    assert_eq!(down.code, 0, "{down:?}");
+    let down = dan.machine.run(&["stand-down", "merge-queue"]).exits(0);
     assert!(down.stdout.contains("ann serves it"), "{down:?}");
     assert!(!has(&dan, "merge-queue") && !windows(&dan).contains("merge-queue"));
     assert_eq!(state(&dan)["repos"]["app"]["merge_queue_config"]["enabled"], false);
@@ -60,8 +59,7 @@ async fn the_name_of_a_stood_down_role_means_the_remote_one_and_the_local_one_ca
     dan.send("default", "merge-queue", "still the team's");
     ann.receives("merge-queue", "still the team's").await;
 
-    let up = dan.machine.run(&["stand-up", "merge-queue"]);
-    assert_eq!(up.code, 0, "{up:?}");
+    let up = dan.machine.run(&["stand-up", "merge-queue"]).exits(0);
     assert!(up.stdout.contains("ann serves it too"), "{up:?}");
     let after = state(&dan)["repos"]["app"]["agents"]["merge-queue"].clone();
     assert_eq!((&after["session_id"], &after["type"]), (&before["session_id"], &before["type"]));

@@ -18,8 +18,7 @@ async fn the_version_is_shown_with_the_coordinators_even_if_one_is_away() {
     assert!(known["coordinators"][0]["version"].is_string(), "{known}");
     // The same login, of a coordinator that is gone.
     move_coordinator(&machine, &world.url, AWAY);
-    let away = machine.run(&["version", "--json"]);
-    assert_eq!(away.code, 0, "{away:?}");
+    let away = machine.run(&["version", "--json"]).exits(0);
     assert!(away.json()["coordinators"][0]["error"].is_string(), "{away:?}");
     let shown = machine.run(&["version"]);
     let (_, line) = shown.stdout.split_once('\n').unwrap();
@@ -40,12 +39,11 @@ async fn the_reference_is_opened_where_there_is_a_display() {
     machine.set("DISPLAY", ":0");
     let ran = machine.run(&["open", "--json"]);
     assert_eq!(ran.json()["url"], url.as_str());
-    assert_eq!(machine.run(&["open"]).code, 0);
+    machine.run(&["open"]).exits(0);
     until("it is opened", LIMIT.as_secs(), async || machine.path("opened").exists()).await;
     assert_eq!(std::fs::read_to_string(machine.path("opened")).unwrap(), url);
     std::fs::remove_file(machine.path("bin/xdg-open")).unwrap();
     machine.set("PATH", machine.path("bin").to_str().unwrap());
-    let ran = machine.run(&["open"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = machine.run(&["open"]).exits(0);
     assert!(ran.stderr.contains("no browser was opened"), "{ran:?}");
 }

@@ -61,7 +61,7 @@ async fn a_revoked_token_is_named_with_the_hint() {
     let who = machine.run(&["whoami", "--json"]).json();
     machine.clear();
     world.admin.revoke_token(who["token_id"].as_str().unwrap()).await.unwrap();
-    assert_eq!(machine.run(&["agents", "--repo", &world.repo]).code, 3);
+    machine.run(&["agents", "--repo", &world.repo]).exits(3);
     machine.run(&["whoami"]);
     machine.run(&["--json", "whoami"]);
     snapshot("revoked", &machine);
@@ -72,13 +72,12 @@ async fn loose_permissions_are_refused_with_the_command_that_corrects_them() {
     let (mut machine, world) = dans().await;
     let repo = ["agents", "--repo", world.repo.as_str()];
     machine.chmod(".multiclaude/credentials", 0o644);
-    let refused = machine.run(&repo);
-    assert_eq!(refused.code, 1);
+    let refused = machine.run(&repo).exits(1);
     let hint = refused.stderr.split("hint: ").nth(1).unwrap();
     machine.sh(hint.split(';').next().unwrap());
-    assert_eq!(machine.run(&repo).code, 0);
+    machine.run(&repo).exits(0);
     machine.chmod(".multiclaude", 0o777);
-    assert_eq!(machine.run(&repo).code, 1);
+    machine.run(&repo).exits(1);
     snapshot("loose_permissions", &machine);
 }
 

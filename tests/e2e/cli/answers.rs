@@ -15,8 +15,7 @@ async fn an_answer_goes_to_the_sender_in_the_same_thread() {
     question["thread_id"] = json!("t1");
     let asked = world.ann.send(&question, None).await.unwrap();
     let id = asked.id.to_string();
-    let ran = machine.run_with(&["reply", &id, "-", "--repo", repo], "main,\nas ever");
-    assert_eq!(ran.code, 0, "{ran:?}");
+    machine.run_with(&["reply", &id, "-", "--repo", repo], "main,\nas ever").exits(0);
     let answer = world.ann.messages("queue", "").await.unwrap().remove(0);
     assert_eq!(
         (answer.from.to_string().as_str(), answer.body.as_str()),

@@ -87,9 +87,8 @@ async fn a_merge_queue_that_no_machine_serves_is_started_here_with_a_warning() {
     assert!(!called(&machine).contains("--no-merge-queue"));
 
     damage(&machine);
-    let ran = machine.sh(&line);
+    let ran = machine.sh(&line).exits(0);
     assert!(ran.stderr.contains("settings.json is damaged"), "{ran:?}");
-    assert_eq!(ran.code, 0);
 }
 
 #[tokio::test]
@@ -157,8 +156,7 @@ async fn the_commands_that_are_printed_work_in_any_directory() {
     machine.run(&["config", "acme/other", "--hybrid=true"]);
     for line in asked.stdout.lines().filter(|line| line.contains("cancel")) {
         let (_, command) = line.split_once(": ").unwrap();
-        let ran = machine.sh(command);
-        assert_eq!(ran.code, 0, "{ran:?}");
+        machine.sh(command).exits(0);
     }
     assert!(asked.stdout.contains("workers cancel"), "{asked:?}");
 }
@@ -187,14 +185,13 @@ async fn logging_in_again_forgets_a_token_that_was_revoked() {
 async fn damaged_settings_keep_neither_the_doctor_nor_the_shim() {
     let (mut machine, _) = with_shim().await;
     damage(&machine);
-    let report = machine.run(&["doctor"]);
-    assert_eq!(report.code, 1);
+    let report = machine.run(&["doctor"]).exits(1);
     assert!(report.stdout.contains("settings.json is damaged"), "{report:?}");
     assert!(report.stdout.contains("hint: fix it, or start again"), "{report:?}");
-    assert_eq!(machine.run(&["shim", "install"]).code, 0);
-    assert_eq!(machine.run(&["shim", "uninstall"]).code, 0);
+    machine.run(&["shim", "install"]).exits(0);
+    machine.run(&["shim", "uninstall"]).exits(0);
     assert!(!machine.path(".multiclaude/hybrid/shim/multiclaude").exists());
-    assert_eq!(machine.run(&["whoami"]).code, 1);
+    machine.run(&["whoami"]).exits(1);
 }
 
 #[tokio::test]
@@ -236,10 +233,9 @@ async fn a_message_is_refused_where_it_is_not_known_which_repo_it_is_of() {
     let (mut machine, _) = with_shim().await;
     machine.multiclaude("/srv/git/app.git", &[("fox", "worker")]);
     machine.enter(".multiclaude/repos/app");
-    assert_eq!(machine.sh("multiclaude message send fox hi").code, 0);
+    machine.sh("multiclaude message send fox hi").exits(0);
     assert!(called(&machine).contains("fox"));
-    let refused = machine.sh("multiclaude message send merge-queue hi");
-    assert_eq!(refused.code, 1, "{refused:?}");
+    let refused = machine.sh("multiclaude message send merge-queue hi").exits(1);
     assert!(refused.stderr.contains("config app --name=owner/repo"), "{refused:?}");
     machine.write(".multiclaude/state.json", "{");
     let refused = machine.sh("multiclaude message send fox hi");

@@ -11,15 +11,14 @@ async fn both(when: &str) -> (Machine, Machine, World) {
     let (dan, world) = dans().await;
     let ann = on_machine(&world, &world.tokens[1], "desk");
     let mut service = on_machine(&world, &world.tokens[2], "ci");
-    let ran = service.run(&["config", &world.repo, &format!("--encrypt={when}")]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    service.run(&["config", &world.repo, &format!("--encrypt={when}")]).exits(0);
     (dan, ann, world)
 }
 
 fn register(machine: &mut Machine, world: &World, name: &str) {
-    let ran =
-        machine.run(&["agents", "register", name, "--type", "workspace", "--repo", &world.repo]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    machine
+        .run(&["agents", "register", name, "--type", "workspace", "--repo", &world.repo])
+        .exits(0);
 }
 
 #[tokio::test]
@@ -83,9 +82,7 @@ async fn where_encryption_is_as_possible_a_changed_key_is_warned_about_and_plain
     let (mut dan, mut ann, world) = both("when-possible").await;
     let repo = world.repo.as_str();
     let send = |dan: &mut Machine, to: &str, text: &str| {
-        let ran = dan.run(&["send", "--repo", repo, to, text]);
-        assert_eq!(ran.code, 0, "{ran:?}");
-        ran
+        dan.run(&["send", "--repo", repo, to, text]).exits(0)
     };
     world.ann.register(&agent("plain")).await.unwrap();
     register(&mut ann, &world, "ann-ws");
@@ -112,8 +109,7 @@ async fn a_machine_that_requires_encryption_sends_nothing_else() {
     let (mut dan, world) = dans().await;
     world.ann.register(&agent("plain")).await.unwrap();
     dan.run(&["config", &world.repo, "--require-encryption=true"]);
-    let refused = dan.run(&["send", "--repo", &world.repo, "plain", "hello"]);
-    assert_eq!(refused.code, 6, "{refused:?}");
+    dan.run(&["send", "--repo", &world.repo, "plain", "hello"]).exits(6);
     assert!(world.ann.messages("plain", "").await.unwrap().is_empty());
 }
 
@@ -128,12 +124,12 @@ async fn a_repeat_under_one_key_is_one_message_even_encrypted() {
     };
     let (first, again) = (send(&mut dan, "once"), send(&mut dan, "once"));
     assert_eq!((first.code, &first.stdout), (0, &again.stdout), "{first:?} {again:?}");
-    assert_eq!(send(&mut dan, "another").code, 6);
+    send(&mut dan, "another").exits(6);
     assert_eq!(world.ann.messages("ann-ws", "").await.unwrap().len(), 1);
     // A task cannot be encrypted: it is not sent unless that is said.
     let work = ["work", "--repo", &world.repo, "--remote", "secret"];
-    assert_eq!(dan.run(&work).code, 6);
-    assert_eq!(dan.run(&[&work[..], &["--unencrypted"]].concat()).code, 0);
+    dan.run(&work).exits(6);
+    dan.run(&[&work[..], &["--unencrypted"]].concat()).exits(0);
     // Back to plain text: that is said.
     dan.run(&["config", &world.repo, "--require-encryption=false"]);
     let plain = dan.run(&["send", "--repo", &world.repo, "ann-ws", "plain"]);
@@ -152,8 +148,7 @@ async fn a_ciphertext_without_its_mark_is_one_all_the_same() {
     world.dan.send(&message("user:dan", "ann-ws", &sealed), None).await.unwrap();
     world.ci.register(&agent("ci-bot")).await.unwrap();
     world.ci.send(&message("ci-bot", "ann-ws", &sealed), None).await.unwrap();
-    let shown = ann.run(&["--json", "inbox", "ann-ws", "--repo", &world.repo]);
-    assert_eq!(shown.code, 1);
+    let shown = ann.run(&["--json", "inbox", "ann-ws", "--repo", &world.repo]).exits(1);
     let shown = shown.json();
     assert_eq!((&shown[1]["body"], &shown[1]["encrypted"]), (&json!("hidden"), &json!(true)));
     assert!(shown[2]["error"].as_str().unwrap().contains("another message"), "{shown}");

@@ -31,13 +31,12 @@ async fn a_coordinator_that_uses_anothers_token_id_does_not_get_that_token() {
     for (url, token) in
         [(&evil.url, token()), (&real.url(), real.admin.clone()), (&evil.url, token())]
     {
-        let ran = machine.run_with(&["login", "--url", url], &token);
-        assert_eq!(ran.code, 0, "{ran:?}");
+        machine.run_with(&["login", "--url", url], &token).exits(0);
     }
-    assert_eq!(machine.run(&["whoami", "--all"]).code, 0);
+    machine.run(&["whoami", "--all"]).exits(0);
     assert!(evil.tokens().iter().all(|seen| *seen == format!("Bearer {}", token())));
     machine.run(&["logout", "--url", &evil.url]);
-    assert_eq!(machine.run(&["whoami"]).code, 0);
+    machine.run(&["whoami"]).exits(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,8 +46,7 @@ async fn a_token_id_that_is_none_is_refused() {
     })
     .await;
     let mut machine = Machine::new();
-    let refused = machine.run_with(&["login", "--url", &evil.url], &token());
-    assert_eq!(refused.code, 8, "{refused:?}");
+    machine.run_with(&["login", "--url", &evil.url], &token()).exits(8);
     assert!(!machine.path(".multiclaude/credentials").exists());
 }
 
@@ -70,7 +68,7 @@ async fn an_answer_of_a_coordinator_neither_steers_the_terminal_nor_repeats_a_se
     })
     .await;
     let mut machine = Machine::new();
-    assert_eq!(machine.run_with(&["login", "--url", &evil.url], &token()).code, 0);
+    machine.run_with(&["login", "--url", &evil.url], &token()).exits(0);
     machine.run(&["config", "acme/app", "--hybrid=true"]);
     for args in [
         &["config", "acme/app"][..],
@@ -111,8 +109,7 @@ async fn endless_answers_and_lists_end() {
     let list = machine.run(&["agents", "--repo", "acme/app"]);
     assert!(list.code == 8 && list.stderr.contains("without an end"), "{list:?}");
     let since = Instant::now();
-    let ran = machine.run(&["config", "acme/app"]);
-    assert_eq!(ran.code, 8, "{ran:?}");
+    let ran = machine.run(&["config", "acme/app"]).exits(8);
     assert!(ran.stderr.contains("bytes"), "{ran:?}");
     assert!(since.elapsed() < Duration::from_secs(30));
 }
@@ -159,8 +156,7 @@ async fn a_wait_that_an_answer_asks_for_is_obeyed_within_the_timeout() {
 async fn a_proxy_before_the_coordinator_is_not_taken_for_another_program() {
     let gateway = Fake::start(|_| page(502, None)).await;
     let mut machine = Machine::new();
-    let ran = machine.run_with(&["login", "--url", &gateway.url], &token());
-    assert_eq!(ran.code, 8, "{ran:?}");
+    let ran = machine.run_with(&["login", "--url", &gateway.url], &token()).exits(8);
     assert!(ran.stderr.contains("a proxy at") && ran.stderr.contains("502"), "{ran:?}");
     assert!(!ran.stderr.contains("not a coordinator"), "{ran:?}");
 }
@@ -170,8 +166,7 @@ async fn a_server_without_tls_is_reported_as_reachable() {
     let plain = Fake::start(|_| answer(200, &who("tok_admin"))).await;
     let mut machine = Machine::new();
     let url = plain.url.replace("http://", "https://");
-    let ran = machine.run_with(&["login", "--url", &url], &token());
-    assert_eq!(ran.code, 8, "{ran:?}");
+    let ran = machine.run_with(&["login", "--url", &url], &token()).exits(8);
     assert!(ran.stderr.contains("TLS failed") && ran.stderr.contains("http://"), "{ran:?}");
     assert!(!ran.stderr.contains("is the coordinator running"), "{ran:?}");
 }

@@ -27,17 +27,12 @@ async fn requests_are_named_by_the_beginning_of_their_ids() {
     let (one, two) = (ask("one"), ask("two"));
     done(&machine.run(&["workers", "show", beginning(&one), "--repo", repo]), &one);
     done(&machine.run(&["workers", "cancel", &beginning(&two)[4..], "--repo", repo]), &two);
-    let ended = machine.run(&["workers", "wait", beginning(&two), "--repo", repo]);
-    assert_eq!(ended.code, 9, "{ended:?}");
-    let no_log = machine.run(&["workers", "logs", beginning(&two), "--repo", repo]);
-    assert_eq!(no_log.code, 5, "{no_log:?}");
-    let both = machine.run(&["workers", "cancel", &one[..9], "--repo", repo]);
-    assert_eq!(both.code, 2, "{both:?}");
+    machine.run(&["workers", "wait", beginning(&two), "--repo", repo]).exits(9);
+    machine.run(&["workers", "logs", beginning(&two), "--repo", repo]).exits(5);
+    let both = machine.run(&["workers", "cancel", &one[..9], "--repo", repo]).exits(2);
     assert!(both.stderr.contains(&one) && both.stderr.contains(&two), "{both:?}");
-    let none = machine.run(&["workers", "show", "ffff", "--repo", repo]);
-    assert_eq!(none.code, 5, "{none:?}");
-    let short = machine.run(&["workers", "show", "fff", "--repo", repo]);
-    assert_eq!(short.code, 2, "{short:?}");
+    machine.run(&["workers", "show", "ffff", "--repo", repo]).exits(5);
+    machine.run(&["workers", "show", "fff", "--repo", repo]).exits(2);
 }
 
 #[tokio::test]
@@ -45,8 +40,7 @@ async fn received_messages_are_named_by_the_beginning_of_their_ids() {
     let (mut machine, world) = dans().await;
     let repo = world.repo.as_str();
     world.ann.register(&agent("queue")).await.unwrap();
-    let unknown = machine.run(&["ack", "0193", "--repo", repo]);
-    assert_eq!(unknown.code, 5, "{unknown:?}");
+    machine.run(&["ack", "0193", "--repo", repo]).exits(5);
     machine.run(&["agents", "register", "desk", "--type", "workspace", "--repo", repo]);
     world.dan.register(&agent("elsewhere")).await.unwrap();
     let one = world.ann.send(&message("queue", "desk", "one"), None).await.unwrap().id.to_string();
@@ -60,7 +54,7 @@ async fn received_messages_are_named_by_the_beginning_of_their_ids() {
     done(&machine.run(&["ack", beginning(&one), "--repo", repo]), &one);
     // Another machine's agent is looked at if it is named.
     let id = two.id.to_string();
-    assert_eq!(machine.run(&["ack", beginning(&id), "--repo", repo]).code, 5);
+    machine.run(&["ack", beginning(&id), "--repo", repo]).exits(5);
     let named = ["ack", beginning(&id), "--agent", "elsewhere", "--repo", repo];
     done(&machine.run(&named), &id);
     let messages = world.dan.messages("elsewhere", "").await.unwrap();
@@ -78,6 +72,6 @@ async fn tokens_are_named_by_the_beginning_of_their_ids() {
     let id = dan.run(&["--json", "whoami"]).json();
     let id = id["token_id"].as_str().unwrap().to_owned();
     done(&dan.run(&["whoami", "--as", beginning(&id)]), "dan");
-    assert_eq!(dan.run(&["whoami", "--as", "ffff"]).code, 3);
+    dan.run(&["whoami", "--as", "ffff"]).exits(3);
     done(&dan.run(&["logout", &beginning(&id)[4..]]), &id);
 }

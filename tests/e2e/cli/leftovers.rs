@@ -62,12 +62,12 @@ async fn a_login_that_cannot_be_written_down_leaves_no_token() {
     assert_eq!(with_a_token(&machine), Vec::<PathBuf>::new());
     let mut files = fs::read_dir(machine.path(".multiclaude/hybrid")).unwrap();
     assert!(!files.any(|file| file.unwrap().path().extension().is_some_and(|end| end == "draft")));
-    assert_eq!(machine.run(&["logout", "--all"]).code, 3);
+    machine.run(&["logout", "--all"]).exits(3);
     // A login that is known stays one.
-    assert_eq!(machine.run_with(&["login", "--url", url], &token).code, 0);
+    machine.run_with(&["login", "--url", url], &token).exits(0);
     let ran = machine.command("sh").args(["-c", &line]).output().unwrap();
     assert_eq!(ran.status.code(), Some(1), "{ran:?}");
-    assert_eq!(machine.run(&["whoami"]).code, 0);
+    machine.run(&["whoami"]).exits(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,7 +75,7 @@ async fn logging_out_of_everything_clears_what_nothing_refers_to_and_keeps_the_k
     let fake = coordinator().await;
     let mut machine = Machine::new();
     let login = ["login", "--url", fake.url.as_str()];
-    assert_eq!(machine.run_with(&login, &token()).code, 0);
+    machine.run_with(&login, &token()).exits(0);
     let (credentials, draft) = (".multiclaude/credentials", ".multiclaude/credentials.draft");
     change(&machine, ".multiclaude/hybrid/settings.json", |settings| {
         settings["key"] = json!({"recipient": "age1ours", "place": "file"});
@@ -89,8 +89,7 @@ async fn logging_out_of_everything_clears_what_nothing_refers_to_and_keeps_the_k
         fs::write(machine.path(draft), token()).unwrap();
     };
     leave(&machine);
-    let ran = machine.run(&["logout", "--all"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = machine.run(&["logout", "--all"]).exits(0);
     assert!(ran.stdout.contains("Forgot 2 secrets that nothing referred to"), "{ran:?}");
     assert_eq!(with_a_token(&machine), Vec::<PathBuf>::new());
     let kept: Value =
@@ -98,9 +97,9 @@ async fn logging_out_of_everything_clears_what_nothing_refers_to_and_keeps_the_k
     assert_eq!(kept["secrets"], json!({"key age1ours": "ours"}));
     // Leftovers alone are no failure, and nothing at all is one.
     leave(&machine);
-    assert_eq!(machine.run(&["logout", "--all"]).code, 0);
+    machine.run(&["logout", "--all"]).exits(0);
     assert_eq!(with_a_token(&machine), Vec::<PathBuf>::new());
-    assert_eq!(machine.run(&["logout", "--all"]).code, 3);
+    machine.run(&["logout", "--all"]).exits(3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,7 +107,7 @@ async fn one_token_that_cannot_be_forgotten_keeps_no_other() {
     let (first, second) = (coordinator().await, coordinator().await);
     let mut machine = Machine::new();
     for fake in [&first, &second] {
-        assert_eq!(machine.run_with(&["login", "--url", &fake.url], &token()).code, 0);
+        machine.run_with(&["login", "--url", &fake.url], &token()).exits(0);
     }
     // There is no keychain here.
     change(&machine, ".multiclaude/hybrid/settings.json", |settings| {
@@ -155,7 +154,7 @@ async fn as_chooses_the_token_that_is_forgotten_listed_or_taken() {
     let (first, second) = (coordinator().await, coordinator().await);
     let mut machine = Machine::new();
     for fake in [&first, &second] {
-        assert_eq!(machine.run_with(&["login", "--url", &fake.url], &token()).code, 0);
+        machine.run_with(&["login", "--url", &fake.url], &token()).exits(0);
     }
     change(&machine, ".multiclaude/hybrid/settings.json", |settings| {
         settings["logins"][0]["kind"] = json!("service");
@@ -165,8 +164,7 @@ async fn as_chooses_the_token_that_is_forgotten_listed_or_taken() {
         assert!(ran.stdout.contains(&first.url), "{args:?}: {ran:?}");
         assert!(!ran.stdout.contains(&second.url), "{args:?}: {ran:?}");
     }
-    let ran = machine.run(&["logout", "--as", "service"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = machine.run(&["logout", "--as", "service"]).exits(0);
     assert!(ran.stdout.contains(&first.url) && !ran.stdout.contains(&second.url), "{ran:?}");
     let ran = machine.run_with(&["login", "--url", &first.url, "--as", "service"], &token());
     assert!(ran.code == 2 && ran.stderr.contains("dan"), "{ran:?}");

@@ -36,13 +36,11 @@ async fn standard_input_is_sent_as_it_is() {
     let (mut machine, world) = dans().await;
     world.dan.register(&agent("desk")).await.unwrap();
     let body = "line one\n  \"two\" $HOME `x`\n\u{1F980}\n";
-    let ran = machine.run_with(&["send", "--repo", &world.repo, "desk", "-"], body);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    machine.run_with(&["send", "--repo", &world.repo, "desk", "-"], body).exits(0);
     let messages = world.dan.messages("desk", "").await.unwrap();
     assert_eq!(messages[0].body, body);
     let large = "x".repeat(65_537);
-    let refused = machine.run_with(&["send", "--repo", &world.repo, "desk", "-"], &large);
-    assert_eq!(refused.code, 2);
+    let refused = machine.run_with(&["send", "--repo", &world.repo, "desk", "-"], &large).exits(2);
     assert!(refused.stderr.contains("65536 bytes"), "{refused:?}");
 }
 
@@ -95,15 +93,14 @@ async fn whoever_works_in_a_worktree_reads_no_mail_but_that_agents() {
     machine.run(&["agents", "register", "desk", "--type", "workspace"]);
     machine.run(&["send", "desk", "for the developer"]);
     machine.enter(".multiclaude/wts/app/fox");
-    let refused = machine.run(&["inbox"]);
-    assert_eq!(refused.code, 5);
+    let refused = machine.run(&["inbox"]).exits(5);
     assert!(!refused.stdout.contains("for the developer"), "{refused:?}");
     let messages = world.dan.messages("desk", "").await.unwrap();
     assert_eq!(messages[0].status, MessageStatus::Pending);
     // What the refusal says to do.
     let hint = refused.stderr.split("here: ").nth(1).unwrap();
     let (register, _) = hint.split_once(". For").unwrap();
-    assert_eq!(machine.sh(register).code, 0);
+    machine.sh(register).exits(0);
     let sent = machine.run(&["--json", "send", "desk", "done"]).json();
     assert_eq!(sent["from"], "fox-lap");
     machine.run(&["send", "--from", "desk", "fox-lap", "thanks"]);
@@ -202,8 +199,7 @@ async fn a_type_that_multiclaude_does_not_have_is_refused_with_what_was_meant() 
         &["host", repo, "--serve", "merge queue"],
         &["config", repo, "--remote-agents=worker,mergequeue"],
     ] {
-        let refused = ci.run(line);
-        assert_eq!(refused.code, 2, "{refused:?}");
+        let refused = ci.run(line).exits(2);
         assert!(refused.stderr.contains("did you mean merge-queue?"), "{refused:?}");
         assert!(refused.stderr.contains("--allow-unknown-type"), "{refused:?}");
     }
@@ -244,8 +240,7 @@ async fn a_service_token_changes_the_mail_of_other_owners_only_on_request() {
         &["reply", &id, "done", "--repo", repo],
         &["mcp", "--agent", "desk", "--repo", repo],
     ] {
-        let refused = ci.run(line);
-        assert_eq!(refused.code, 2, "{refused:?}");
+        let refused = ci.run(line).exits(2);
         assert!(refused.stderr.contains("an agent of dan"), "{refused:?}");
         assert!(refused.stderr.contains("--as-agent"), "{refused:?}");
     }
@@ -255,15 +250,14 @@ async fn a_service_token_changes_the_mail_of_other_owners_only_on_request() {
     assert_eq!(status().await, MessageStatus::Pending);
     ci.run(&["inbox", "desk", "--as-agent", "--repo", repo]);
     assert_eq!(status().await, MessageStatus::Delivered);
-    assert_eq!(ci.run(&["ack", &id, "--as-agent", "--repo", repo]).code, 0);
+    ci.run(&["ack", &id, "--as-agent", "--repo", repo]).exits(0);
     assert_eq!(status().await, MessageStatus::Acked);
     // One's own are read as ever.
     for line in [
         &["agents", "register", "bot", "--type", "worker", "--repo", repo][..],
         &["send", "bot", "mine", "--from", "bot", "--repo", repo],
     ] {
-        let ran = ci.run(line);
-        assert_eq!(ran.code, 0, "{ran:?}");
+        ci.run(line).exits(0);
     }
     ci.run(&["inbox", "bot", "--repo", repo]);
     let mine = || async { world.ci.messages("bot", "").await.unwrap()[0].status };

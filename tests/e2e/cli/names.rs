@@ -53,8 +53,7 @@ async fn a_line_that_is_wrong_in_its_second_half_changes_nothing() {
     clones(&machine, &[("app", "/srv/git/app.git")]);
     let before = settings(&machine);
     let name = format!("--name={}", world.repo);
-    let wrong = machine.run(&["config", "app", &name, "--api-endpoint=nonsense"]);
-    assert_eq!(wrong.code, 2);
+    machine.run(&["config", "app", &name, "--api-endpoint=nonsense"]).exits(2);
     assert_eq!(settings(&machine), before);
 }
 
@@ -136,7 +135,6 @@ async fn a_fork_is_distinguished_from_the_repo_of_the_team() {
     let kept = &settings(&machine)["repos"][&world.repo];
     assert_eq!((&kept["enabled"], &kept["require_encryption"]), (&json!(true), &json!(true)));
     // Nothing is left of the fork's own.
-    let listed = machine.run(&["list"]);
-    assert_eq!(listed.code, 0, "{listed:?}");
+    let listed = machine.run(&["list"]).exits(0);
     assert!(!listed.stdout.contains("dan/fork"), "{listed:?}");
 }

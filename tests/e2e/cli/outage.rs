@@ -68,7 +68,7 @@ async fn every_command_says_that_the_coordinator_is_away_and_works_again_when_it
     let said = follower.until("the coordinator is back");
     assert!(!said.contains("waiting for it"), "it says it once: {said}");
     // There is no such request.
-    assert_eq!(refused.end().await.code, 5);
+    refused.end().await.exits(5);
     let send = ["--json", "send", "--repo", repo, "--from", "desk", "desk", "hi"];
     let id = machine.run(&send).json()["id"].as_str().unwrap().to_owned();
     until("the delivery to the follower", 20, async || {

@@ -9,13 +9,11 @@ use serde_json::json;
 /// A git repository in a directory of its own, with this remote.
 fn clone_of(machine: &mut Machine, directory: &str, url: &str) {
     machine.enter(directory);
-    let ran = machine.sh(&format!("git init -q . && git remote add origin '{url}'"));
-    assert_eq!(ran.code, 0, "{ran:?}");
+    machine.sh(&format!("git init -q . && git remote add origin '{url}'")).exits(0);
 }
 
 fn set_url(machine: &mut Machine, url: &str) {
-    let ran = machine.sh(&format!("git remote set-url origin '{url}'"));
-    assert_eq!(ran.code, 0, "{ran:?}");
+    machine.sh(&format!("git remote set-url origin '{url}'")).exits(0);
 }
 
 async fn nothing_was_asked(world: &World) {
@@ -96,8 +94,7 @@ async fn the_only_remote_is_meant_whatever_it_is_called_and_however_git_abbrevia
     let asked = machine.run(&["work", "--remote", "task"]);
     assert!(asked.stdout.contains(&format!("in {}", world.repo)), "{asked:?}");
     machine.enter("elsewhere");
-    let listed = machine.run(&["workers", "--repo", &format!("work:{name}")]);
-    assert_eq!(listed.code, 0, "{listed:?}");
+    machine.run(&["workers", "--repo", &format!("work:{name}")]).exits(0);
     // So does multiclaude's own clone.
     machine.multiclaude(&format!("work:{name}"), &[]);
     let shown = machine.run(&["config", "app", "--json"]).json();
@@ -143,14 +140,13 @@ async fn a_clone_from_another_host_is_refused_until_the_host_is_allowed() {
         assert_eq!(listed.code, 0, "{same}: {listed:?}");
     }
     set_url(&mut machine, &format!("git@git.example.com:{}.git", world.repo));
-    let refused = machine.run(&["work", "--remote", "whose?"]);
-    assert_eq!(refused.code, 2, "{refused:?}");
+    let refused = machine.run(&["work", "--remote", "whose?"]).exits(2);
     assert!(refused.stderr.contains("clones from github.com"), "{refused:?}");
-    assert_eq!(machine.run(&["agents", "--repo", &world.repo]).code, 0);
+    machine.run(&["agents", "--repo", &world.repo]).exits(0);
     let (_, hint) = refused.stderr.split_once("same repo: ").unwrap();
     let (command, _) = hint.split_once(';').unwrap();
-    assert_eq!(machine.sh(command).code, 0);
-    assert_eq!(machine.run(&["agents"]).code, 0);
+    machine.sh(command).exits(0);
+    machine.run(&["agents"]).exits(0);
 }
 
 /// The exit status of `agents`, run in a terminal where a person answers its question.
@@ -182,6 +178,6 @@ async fn a_person_at_a_terminal_is_asked_once_whether_another_host_has_the_same_
     assert_eq!(answered(&machine, "n").await, "2");
     assert_eq!(answered(&machine, "y").await, "0");
     // The answer holds.
-    assert_eq!(machine.run(&["agents"]).code, 0);
+    machine.run(&["agents"]).exits(0);
     machine.tmux(&["kill-server"]);
 }

@@ -38,8 +38,8 @@ async fn without_an_output_nothing_is_marked_or_created() {
     world.ci.register(&bot).await.unwrap();
     for nowhere in [">&-", "1</dev/zero", "1<>/dev/null"] {
         for line in ["inbox desk", "inbox desk --ack", "inbox desk --follow"] {
-            let refused = machine.sh(&format!("multiclaude-hybrid {line} --repo {repo} {nowhere}"));
-            assert_eq!(refused.code, 1, "{refused:?}");
+            let refused =
+                machine.sh(&format!("multiclaude-hybrid {line} --repo {repo} {nowhere}")).exits(1);
             assert!(refused.stderr.contains("standard output is closed"), "{refused:?}");
         }
         for line in [
@@ -60,10 +60,8 @@ async fn without_an_output_nothing_is_marked_or_created() {
     assert!(tokens.iter().all(|token| token.owner.as_str() != "unseen"), "{tokens:?}");
     assert_eq!(world.ci.agents("").await.unwrap().len(), 2);
     // It may be thrown away, if that is said; and what marks nothing needs no reader.
-    let whoami = machine.sh("multiclaude-hybrid whoami >&-");
-    assert_eq!(whoami.code, 0, "{whoami:?}");
-    let thrown = machine.sh(&format!("multiclaude-hybrid inbox desk --repo {repo} >/dev/null"));
-    assert_eq!(thrown.code, 0, "{thrown:?}");
+    machine.sh("multiclaude-hybrid whoami >&-").exits(0);
+    machine.sh(&format!("multiclaude-hybrid inbox desk --repo {repo} >/dev/null")).exits(0);
     let waiting = world.dan.messages("desk", "status=pending").await.unwrap();
     assert!(waiting.is_empty());
 }
@@ -94,7 +92,7 @@ async fn settings_that_others_may_change_are_refused() {
         assert!(refused.status.code() == Some(1) && said.contains("chmod go-w"), "{said}");
         machine.chmod(path, tight);
     }
-    assert_eq!(machine.run(&["whoami"]).code, 0);
+    machine.run(&["whoami"]).exits(0);
 }
 
 #[tokio::test]
@@ -104,9 +102,9 @@ async fn leaving_waits_for_the_coordinator_or_for_force() {
     machine.set("MULTICLAUDE_API_URL", "http://127.0.0.1:1");
     assert_ne!(machine.run(&["leave", &world.repo]).code, 0);
     machine.set("MULTICLAUDE_API_URL", "");
-    assert_eq!(machine.run(&["leave", &world.repo]).code, 0);
+    machine.run(&["leave", &world.repo]).exits(0);
     assert!(world.ci.agents("").await.unwrap().is_empty());
-    assert_eq!(machine.run(&["leave", &world.repo]).code, 5);
+    machine.run(&["leave", &world.repo]).exits(5);
 }
 
 #[tokio::test]
@@ -118,13 +116,12 @@ async fn one_of_several_tokens_can_be_chosen_and_forgotten() {
     };
     assert_eq!(owner(&mut machine, &[]), "ann");
     assert_eq!(owner(&mut machine, &["--as", "dan"]), "dan");
-    assert_eq!(machine.run(&["whoami", "--as", "eve"]).code, 3);
-    assert_eq!(machine.run(&["logout"]).code, 2);
-    assert_eq!(machine.run(&["logout", "ann"]).code, 0);
+    machine.run(&["whoami", "--as", "eve"]).exits(3);
+    machine.run(&["logout"]).exits(2);
+    machine.run(&["logout", "ann"]).exits(0);
     assert_eq!(owner(&mut machine, &[]), "dan");
     // A login without a URL is for the coordinator that is known here.
-    let ran = machine.run_with(&["login"], &world.tokens[1]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    machine.run_with(&["login"], &world.tokens[1]).exits(0);
 }
 
 #[tokio::test]
@@ -134,11 +131,11 @@ async fn a_coordinator_is_known_by_each_name_of_this_machine_and_not_by_another_
     machine.set("MULTICLAUDE_API_URL", &localhost);
     let who = machine.run(&["whoami", "--json"]);
     assert_eq!(who.json()["url"], world.url, "it connects to where the token was given for");
-    assert_eq!(machine.run(&["logout", "--url", &localhost]).code, 0);
+    machine.run(&["logout", "--url", &localhost]).exits(0);
     machine.set("MULTICLAUDE_API_URL", "");
     // A login by another name replaces the first one.
     for url in [&world.url, &localhost] {
-        assert_eq!(machine.run_with(&["login", "--url", url], &world.tokens[0]).code, 0);
+        machine.run_with(&["login", "--url", url], &world.tokens[0]).exits(0);
     }
     assert_eq!(machine.run(&["whoami", "--all", "--json"]).json().as_array().unwrap().len(), 1);
     let other = format!("{}/other", world.url);

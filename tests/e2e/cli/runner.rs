@@ -24,7 +24,7 @@ async fn a_runner_that_cannot_run_says_what_it_lacks() {
     machine.run(&["runner", "run", repo, "--", "agent", "{taks}"]);
     machine.run(&["mcp", "call", "list_agents", "no json"]);
     snapshot("runner_refused", &machine);
-    assert_eq!(without_login.run(&["runner", "run", "acme/app"]).code, 3);
+    without_login.run(&["runner", "run", "acme/app"]).exits(3);
 }
 
 #[tokio::test]

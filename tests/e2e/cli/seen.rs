@@ -108,8 +108,7 @@ async fn an_acknowledgement_ends_the_waiting_for_seen_without_claiming_it() {
         })
         .await;
         report(&world, &id, &json!({"status": "acked"})).await;
-        let ran = waiting.end().await;
-        assert_eq!(ran.code, 0, "{ran:?}");
+        let ran = waiting.end().await.exits(0);
         if options.contains(&"--json") {
             assert_eq!(ran.stderr, "", "JSON alone");
             let json = ran.json();
@@ -125,16 +124,16 @@ async fn when_the_time_to_wait_is_over_it_says_how_far_the_message_is_and_what_t
     let (mut machine, world) = with_desk().await;
     let args = ["send", "--repo", &world.repo, "--key", "k", "desk", "hello", "--wait"];
     let timed = [&args[..], &["--wait-timeout", "1s"]].concat();
-    assert_eq!(machine.run(&timed).code, 124);
+    machine.run(&timed).exits(124);
     let id = only(&world).await.id.to_string();
     report(&world, &id, &json!({"status": "delivered"})).await;
-    assert_eq!(machine.run(&timed).code, 124);
+    machine.run(&timed).exits(124);
     let ran = machine.run(&[&timed[..], &["--json"]].concat());
     assert_eq!(ran.json()["status"], "delivered");
     let failure: Value = serde_json::from_str(&ran.stderr).unwrap();
     assert_eq!(failure["error"]["exit"], 124);
     report(&world, &id, &json!({"seen": true})).await;
-    assert_eq!(machine.run(&timed).code, 0);
+    machine.run(&timed).exits(0);
     snapshot("wait_timeout", &machine);
     // The same key sent one message.
     assert_eq!(world.ann.messages("desk", "").await.unwrap().len(), 1);
@@ -145,8 +144,7 @@ async fn a_message_that_fails_ends_the_waiting_with_the_reason() {
     let (mut machine, world) = with_desk().await;
     let sink = Sink::start(vec![Answer::status(422)]).await;
     world.ann.update("desk", &json!({"endpoint": sink.url})).await.unwrap();
-    let ran = start(&machine, &world, &["--json", "--wait"]).end().await;
-    assert_eq!(ran.code, 9, "{ran:?}");
+    let ran = start(&machine, &world, &["--json", "--wait"]).end().await.exits(9);
     assert_eq!(ran.json()["failure_reason"], "rejected");
     // And for people, here of one that has failed already.
     let key = ["send", "--repo", &world.repo, "--key", "k", "desk", "hello"];
@@ -168,8 +166,7 @@ async fn an_interrupt_ends_the_waiting_for_a_message_which_stands() {
     let waiting = start(&machine, &world, &["--wait"]);
     waiting.until(STORED);
     interrupt(waiting.child.id());
-    let ran = waiting.end().await;
-    assert_eq!(ran.code, 130, "{ran:?}");
+    let ran = waiting.end().await.exits(130);
     let id = only(&world).await.id.to_string();
     assert!(ran.stderr.contains(&format!("receipt {id}")), "{ran:?}");
 }
@@ -209,6 +206,6 @@ async fn goal_and_limit_of_waiting_are_checked_before_anything_is_sent() {
     let id = machine.run(&["send", "--repo", &world.repo, "--key", "k", "desk", "acked"]).id();
     report(&world, &id, &json!({"seen": true})).await;
     let args = ["send", "--repo", &world.repo, "--key", "k", "desk", "--wait", "acked"];
-    assert_eq!(machine.run(&args).code, 0);
+    machine.run(&args).exits(0);
     assert_eq!(only(&world).await.body, "acked");
 }

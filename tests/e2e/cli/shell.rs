@@ -87,13 +87,13 @@ async fn without_a_login_no_name_is_completed_and_nothing_is_printed() {
         let ran = machine.run(&["completions", shell]);
         assert!(ran.code == 0 && ran.stdout.contains("COMPLETE"), "{shell}");
     }
-    assert_eq!(machine.run(&["completions", "csh"]).code, 2);
+    machine.run(&["completions", "csh"]).exits(2);
 }
 
 #[tokio::test]
 async fn each_command_has_a_manual_page() {
     let mut machine = Machine::new();
-    assert_eq!(machine.run(&["man", "pages"]).code, 0);
+    machine.run(&["man", "pages"]).exits(0);
     let help = machine.run(&["--help"]).stdout;
     let commands = help.split("Start:").nth(1).unwrap().split("Options:").next().unwrap();
     let mut seen = 0;

@@ -15,7 +15,7 @@ pub(super) async fn with_shim() -> (Machine, World) {
     machine.install("multiclaude", STAND_IN);
     machine.multiclaude(&world.clone_url(), &[("fox", "worker"), ("default", "workspace")]);
     machine.set("SHELL", "/bin/bash");
-    assert_eq!(machine.run(&["shim", "install"]).code, 0);
+    machine.run(&["shim", "install"]).exits(0);
     let shim = machine.path(".multiclaude/hybrid/shim");
     let bin = machine.path("bin");
     machine.set("PATH", &format!("{}:{}:/usr/bin:/bin", shim.display(), bin.display()));
@@ -66,7 +66,7 @@ async fn a_message_to_a_name_that_is_not_here_goes_by_hybrid_send_or_is_refused_
         assert!(refused.code != 0 && refused.stderr.contains(why), "{refused:?}");
         assert!(!machine.path("called").exists());
     }
-    assert_eq!(machine.sh("multiclaude message send fox 'it is \"done\"'").code, 0);
+    machine.sh("multiclaude message send fox 'it is \"done\"'").exits(0);
     assert_eq!(called(&machine), "message\nsend\nfox\nit is \"done\"\n");
 }
 
@@ -78,8 +78,7 @@ async fn plain_work_is_remote_where_the_team_says_so_even_when_the_coordinator_c
     assert!(asked.stdout.contains("spn_"), "{asked:?}");
     assert!(asked.stderr.contains("--local starts one here"), "{asked:?}");
     assert!(!machine.path("called").exists());
-    let named = machine.sh("multiclaude worker create 'Fix it' --name swift-fox");
-    assert_eq!(named.code, 2);
+    let named = machine.sh("multiclaude worker create 'Fix it' --name swift-fox").exits(2);
     assert!(named.stderr.contains("work --local"), "{named:?}");
     // Port 1 answers nothing.
     machine.set("MULTICLAUDE_API_URL", "http://127.0.0.1:1");

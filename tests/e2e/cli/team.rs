@@ -38,8 +38,7 @@ async fn only_the_first_shared_setting_turns_hybrid_mode_on() {
     let mut service = on_machine(&world, &world.tokens[2], "ci");
     let repo = world.repo.as_str();
     let mut enabled = async |args: &[&str]| {
-        let ran = service.run(&[&["config", repo], args].concat());
-        assert_eq!(ran.code, 0, "{ran:?}");
+        service.run(&[&["config", repo], args].concat()).exits(0);
         world.ci.config().await.unwrap().value.enabled
     };
     assert!(enabled(&["--max-workers=3"]).await);
@@ -57,8 +56,7 @@ async fn agents_that_were_registered_here_stay_known_under_a_new_label() {
     let bridged =
         json!({"name": "elk-lap", "type": "worker", "metadata": {"node": "lap", "bridge": "1"}});
     world.dan.register(&bridged).await.unwrap();
-    let changed = machine.run(&["config", "--node=box"]);
-    assert_eq!(changed.code, 0, "{changed:?}");
+    let changed = machine.run(&["config", "--node=box"]).exits(0);
     assert!(changed.stderr.contains("label box now: fox-lap"), "{changed:?}");
     let node = async |name: &str| world.dan.agent(name).await.unwrap().metadata["node"].clone();
     assert_eq!((node("fox-lap").await, node("elk-lap").await), ("box".into(), "lap".into()));
@@ -66,8 +64,7 @@ async fn agents_that_were_registered_here_stay_known_under_a_new_label() {
     assert_eq!(sent.json()["from"], "fox-lap", "{sent:?}");
     // The label is changed even if the coordinator is away, and the agent is still known.
     machine.set("MULTICLAUDE_API_URL", "http://127.0.0.1:1");
-    let away = machine.run(&["config", &world.repo, "--node=den"]);
-    assert_eq!(away.code, 0, "{away:?}");
+    machine.run(&["config", &world.repo, "--node=den"]).exits(0);
     machine.set("MULTICLAUDE_API_URL", "");
     let sent = machine.run(&["--json", "send", "fox-lap", "again"]);
     assert_eq!(sent.json()["from"], "fox-lap", "{sent:?}");
@@ -99,7 +96,7 @@ async fn an_invitation_lets_another_machine_join_and_leave() {
     assert!(!eve.path(".multiclaude/credentials").exists());
     assert!(world.ci.agents("").await.unwrap().is_empty());
     let (mut dan, world) = dans().await;
-    assert_eq!(dan.run(&["invite", "ann", "--repo", &world.repo]).code, 4);
+    dan.run(&["invite", "ann", "--repo", &world.repo]).exits(4);
     snapshot("invite_by_a_user", &dan);
 }
 
@@ -109,8 +106,7 @@ async fn the_audit_log_is_shown_to_services_and_users_get_a_hint() {
     world.dan.register(&agent("desk")).await.unwrap();
     let mut service = on_machine(&world, &world.tokens[2], "ci");
     service.set("COLUMNS", "120");
-    let refused = dan.run(&["audit", "--repo", &world.repo]);
-    assert_eq!(refused.code, 4);
+    dan.run(&["audit", "--repo", &world.repo]).exits(4);
     let all = service.run(&["audit", "--json", "--repo", &world.repo]).json();
     let actions: Vec<_> = all.as_array().unwrap().iter().map(|entry| &entry["action"]).collect();
     assert_eq!(actions.first().unwrap().as_str(), Some("agent.registered"));
@@ -185,7 +181,6 @@ async fn the_doctor_finds_what_is_wrong_and_says_how_to_fix_it() {
     world.ci.register(&json!({"name": "merge-queue", "type": "merge-queue"})).await.unwrap();
     world.dan.register(&agent("desk")).await.unwrap();
     machine.run(&["shim", "install"]);
-    let well = machine.run(&["doctor"]);
-    assert_eq!(well.code, 0, "{well:?}");
+    machine.run(&["doctor"]).exits(0);
     snapshot("doctor", &machine);
 }

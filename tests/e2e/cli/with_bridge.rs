@@ -10,8 +10,7 @@ async fn agents_of_other_machines_are_shown_with_how_to_reach_them() {
     ann.start_bridge(&["--serve", "merge-queue"]);
     ann.reaches(&[]).await;
     let mut dan = Site::new(&world, &world.tokens[0], "dan");
-    let ran = dan.machine.run(&["stand-down", "merge-queue", "--repo", &world.repo]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    dan.machine.run(&["stand-down", "merge-queue", "--repo", &world.repo]).exits(0);
     dan.bridge(&[], &["fox-ann", "merge-queue", "supervisor-ann", "workspace-ann"]).await;
     dan.machine.clear();
     for args in [&["list"][..], &["prompt", &world.repo], &["config", &world.repo]] {
@@ -67,6 +66,6 @@ async fn the_bridge_serves_no_clone_from_another_host_and_says_how_to_allow_it()
         .await;
     let hint = format!("multiclaude-hybrid config {} --git-host=github.com", world.repo);
     assert!(refused.contains(&hint), "{refused}");
-    assert_eq!(dan.machine.sh(&hint).code, 0);
+    dan.machine.sh(&hint).exits(0);
     dan.status_with("it is served", |status| status["repos"].get(0).cloned()).await;
 }

@@ -89,9 +89,9 @@ async fn the_limit_of_workers_says_what_to_do() {
     let line = ["work", "--repo", &world.repo, "--remote", "task", "--timeout", "2"];
     machine.run(&line);
     // No runner: no request ends.
-    assert_eq!(machine.run(&line).code, 7);
+    machine.run(&line).exits(7);
     world.ci.typed().claim(&Claim::default(), None).await.unwrap().unwrap();
-    assert_eq!(machine.run(&line).code, 7);
+    machine.run(&line).exits(7);
     snapshot("worker_limit", &machine);
 }
 
@@ -103,12 +103,12 @@ async fn a_worker_that_is_asked_for_while_hybrid_mode_is_off_is_warned_about() {
     let team = machine.run(&line);
     assert!(team.stderr.contains("off for the team"), "{team:?}");
     let (_, hint) = team.stderr.split_once("with a service or admin token: ").unwrap();
-    assert_eq!(ci.sh(hint.lines().next().unwrap()).code, 0);
+    ci.sh(hint.lines().next().unwrap()).exits(0);
     machine.run(&["config", &world.repo, "--hybrid=false"]);
     let here = machine.run(&line);
     assert!(here.stderr.contains("on this machine"), "{here:?}");
     let hint = here.stderr.lines().find(|line| line.contains("--hybrid=true")).unwrap();
-    assert_eq!(machine.sh(hint.trim_start_matches("hint: ")).code, 0);
+    machine.sh(hint.trim_start_matches("hint: ")).exits(0);
     assert!(!machine.run(&line).stderr.contains("hybrid mode is off"));
 }
 
@@ -117,11 +117,10 @@ async fn a_task_is_refused_where_everything_is_to_be_encrypted() {
     let (mut machine, world) = dans().await;
     world.ci.configure(&json!({"encrypt": "always", "enabled": true})).await.unwrap();
     let line = ["work", "--repo", &world.repo, "--remote", "task"];
-    let refused = machine.run(&line);
-    assert_eq!(refused.code, 6, "{refused:?}");
+    let refused = machine.run(&line).exits(6);
     assert!(refused.stderr.contains("--encrypt=always"), "{refused:?}");
     assert!(world.ci.typed().pending_workers().await.unwrap().is_empty());
-    assert_eq!(machine.run(&[&line[..], &["--unencrypted"]].concat()).code, 0);
+    machine.run(&[&line[..], &["--unencrypted"]].concat()).exits(0);
 }
 
 #[tokio::test]
@@ -150,7 +149,7 @@ async fn a_report_of_a_runner_is_shown_and_cannot_steer_the_terminal() {
     wait.until("swift-owl is at work: 1 of 2 tests");
     let done = WorkerUpdate { status: Some(SpawnStatus::Completed), ..WorkerUpdate::new(&token) };
     runner.update_worker(&held.id, &done).await.unwrap();
-    assert_eq!(wait.end().await.code, 0);
+    wait.end().await.exits(0);
 }
 
 #[tokio::test]
@@ -158,8 +157,7 @@ async fn a_request_that_no_runner_will_take_is_warned_about_at_once() {
     let (mut machine, world) = dans().await;
     team_runs(&world, &["worker"]).await;
     let args = ["work", "--repo", &world.repo, "--remote", "x"];
-    let warned = machine.run(&args);
-    assert_eq!(warned.code, 0);
+    machine.run(&args).exits(0);
     machine.run(&[&args[..], &["--json"]].concat());
     snapshot("work_without_runner", &machine);
     // Somebody who gets something, or nothing, has been seen.
@@ -197,16 +195,14 @@ async fn several_requests_are_cancelled_and_one_that_fails_stops_none() {
     let unknown = "spn_0193a1b2c3d47e5f8a9b0c1d2e3f4a5b";
     let mut several = vec!["workers", "--repo", &world.repo, "cancel", unknown, &hers];
     several.extend(ids[..3].iter().map(String::as_str));
-    let ran = machine.run(&several);
-    assert_eq!(ran.code, 5, "{ran:?}");
+    machine.run(&several).exits(5);
     let pending = world.ann.typed().pending_workers().await.unwrap();
     let left: Vec<_> = pending.iter().map(|request| request.task.as_str()).collect();
     assert_eq!(left, ["two", "hers"]);
     snapshot("cancel_several", &machine);
-    let refused = machine.run(&["workers", "--repo", &world.repo, "cancel"]);
-    assert_eq!(refused.code, 2);
+    machine.run(&["workers", "--repo", &world.repo, "cancel"]).exits(2);
     let both = ["workers", "--repo", &world.repo, "cancel", "--all-pending", unknown];
-    assert_eq!(machine.run(&both).code, 2);
+    machine.run(&both).exits(2);
 }
 
 #[tokio::test]
@@ -249,7 +245,6 @@ async fn commits_that_are_not_pushed_are_warned_about() {
     let warned = machine.run(&args);
     assert!(warned.stderr.contains("1 commit of work/x is not pushed"), "{warned:?}");
     git(&machine, "push -q origin work/x");
-    let pushed = machine.run(&args);
-    assert_eq!(pushed.code, 0);
+    let pushed = machine.run(&args).exits(0);
     assert!(!pushed.stderr.contains("not pushed"), "{pushed:?}");
 }

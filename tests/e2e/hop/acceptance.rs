@@ -18,8 +18,7 @@ impl Hop {
     }
 
     fn run(&mut self, args: &[&str]) {
-        let ran = self.ann.machine.run(args);
-        assert_eq!(ran.code, 0, "{ran:?}");
+        self.ann.machine.run(args).exits(0);
     }
 }
 

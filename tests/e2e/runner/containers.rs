@@ -85,7 +85,7 @@ async fn a_task_reaches_a_container_byte_for_byte_and_nothing_is_left() {
     boxes.start(&[], &[]);
     let site = &boxes.site;
     let mut dan = Machine::new();
-    assert_eq!(dan.run_with(&["login", "--url", &site.world.url], &site.world.tokens[0]).code, 0);
+    dan.run_with(&["login", "--url", &site.world.url], &site.world.tokens[0]).exits(0);
     let task = "it's \"quoted\"\n$(touch /work/proof)\t`x` {task} Ümläut \\ ; rm -rf /";
     let ran = dan.run(&["work", "--remote", "--repo", &site.world.repo, "--wait", "--json", task]);
     assert_eq!(ran.code, 0, "{ran:?}\n{}", site.runner.log());

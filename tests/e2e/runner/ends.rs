@@ -143,13 +143,13 @@ async fn workers_that_outlast_a_drain_are_stopped_and_requests_with_retry_are_gi
 #[tokio::test]
 async fn a_paused_runner_claims_nothing_until_it_is_resumed() {
     let mut site = Site::idle().await;
-    assert_eq!(site.runner.machine.run(&["runner", "pause"]).code, 0);
+    site.runner.machine.run(&["runner", "pause"]).exits(0);
     site.runner.start_sh(&[], ECHO);
     until("it is paused", 60, async || site.runner.status()["paused"] == true).await;
     let request = site.ask("wait").await;
     // Two rounds of polling, which is longer than a claim takes.
     tokio::time::sleep(std::time::Duration::from_millis(2200)).await;
     assert_eq!(site.get(&request).await.status, SpawnStatus::Pending);
-    assert_eq!(site.runner.machine.run(&["runner", "resume"]).code, 0);
+    site.runner.machine.run(&["runner", "resume"]).exits(0);
     assert_eq!(site.ends(&request).await.status, SpawnStatus::Completed);
 }

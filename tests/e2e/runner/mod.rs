@@ -104,7 +104,7 @@ async fn a_request_of_one_home_is_run_in_another_and_its_end_is_reported() {
         Site::new("echo working; echo 'opened #12' >\"$MULTICLAUDE_HYBRID_SUMMARY_FILE\"; pwd; ls")
             .await;
     let mut dan = e2e::Machine::new();
-    assert_eq!(dan.run_with(&["login", "--url", &site.world.url], &site.world.tokens[0]).code, 0);
+    dan.run_with(&["login", "--url", &site.world.url], &site.world.tokens[0]).exits(0);
     let repo = site.world.repo.as_str();
     let ran = dan.run(&["work", "--remote", "--repo", repo, "--wait", "Fix auth bug"]);
     assert_eq!(ran.code, 0, "{ran:?}\n{}", site.runner.log());
