@@ -1,8 +1,8 @@
 //! The audit log.
 
-use crate::callbacks::{Call, event, push_to, spawn};
+use crate::callbacks::{Call, event, serving, spawn};
 use crate::{agent, message, name};
-use e2e::{Sink, World, shared};
+use e2e::{World, shared};
 use multiclaude_hybrid_protocol::spawn::Claim;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -20,9 +20,7 @@ fn line(entry: &Value) -> String {
 
 #[tokio::test]
 async fn the_audit_log_has_every_change_and_no_message() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![]).await;
-    let secret = push_to(&world, &sink.url).await;
+    let (world, sink, secret) = serving(shared().await, vec![]).await;
     world.dan.register(&agent("ws")).await.unwrap();
     world.dan.register(&agent("ws")).await.unwrap();
     world.dan.update("ws", &json!({"status": "idle"})).await.unwrap();

@@ -1,8 +1,8 @@
 //! The runtime is killed, and nothing that was answered is lost.
 
 use crate::senders::Senders;
-use crate::{agent, agents, message, pushed_to, send, status_is};
-use e2e::{Client, Coordinator, Options, Sink, World, eventually, until};
+use crate::{agent, agents, message, name, pushed, send, status_is};
+use e2e::{Answer, Client, Coordinator, Options, Sink, World, eventually, until};
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use reqwest::Method;
 use serde_json::json;
@@ -47,7 +47,7 @@ async fn three_kills_under_sixteen_senders_lose_nothing_that_was_accepted() {
         let wanted: HashSet<_> = wanted.map(|sent| sent.id.to_string()).collect();
         assert!(!wanted.is_empty());
         let arrived = match sinks.get(&to) {
-            Some(sink) => pushed(sink, &wanted).await,
+            Some(sink) => all_of(sink, &wanted).await,
             None => polled(&world, to).await,
         };
         let first: Vec<_> = first_occurrences(&arrived);
@@ -57,7 +57,8 @@ async fn three_kills_under_sixteen_senders_lose_nothing_that_was_accepted() {
     }
 }
 
-async fn pushed(sink: &Sink, wanted: &HashSet<String>) -> Vec<String> {
+/// What was pushed, once all that is wanted was.
+async fn all_of(sink: &Sink, wanted: &HashSet<String>) -> Vec<String> {
     eventually("all pushes", 60, || async {
         let ids: Vec<_> = sink.received().iter().map(e2e::Received::id).collect();
         let seen: HashSet<_> = ids.iter().cloned().collect();
@@ -67,16 +68,8 @@ async fn pushed(sink: &Sink, wanted: &HashSet<String>) -> Vec<String> {
 }
 
 async fn polled(world: &World, to: usize) -> Vec<String> {
-    let mut ids: Vec<String> = Vec::new();
-    loop {
-        let after = ids.last().cloned().unwrap_or_default();
-        let query = format!("limit=500&after={after}");
-        let page = world.dan.messages(&format!("r{to}"), &query).await.unwrap();
-        if page.is_empty() {
-            return ids;
-        }
-        ids.extend(page.into_iter().map(|message| message.id.to_string()));
-    }
+    let ids = world.dan.message_ids(&name(&format!("r{to}")), None).await.unwrap();
+    ids.iter().map(ToString::to_string).collect()
 }
 
 /// At least once: a repeat has the same id and is skipped.
@@ -88,9 +81,7 @@ fn first_occurrences(ids: &[String]) -> Vec<String> {
 #[tokio::test]
 async fn a_message_stored_before_a_kill_is_pushed_after_the_start_without_a_request() {
     let mut coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
-    let sink = Sink::start(vec![e2e::Answer::Hang]).await;
-    pushed_to(&world, &sink.url).await;
+    let (world, sink, _) = pushed(&coordinator, vec![Answer::Hang]).await;
     let id = send(&world, "x").await.id.to_string();
     sink.wait_for(1, 10).await;
     coordinator.restart().await;

@@ -32,7 +32,7 @@ mod storage;
 mod streams;
 mod workers;
 
-use e2e::{World, eventually, shared, until};
+use e2e::{Answer, Coordinator, Sink, World, eventually, shared, until};
 use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_protocol::agent::{Agent, Delivery};
 use multiclaude_hybrid_protocol::error::Problem;
@@ -89,6 +89,13 @@ async fn agents(world: &World) {
 async fn pushed_to(world: &World, url: &str) -> Agent {
     world.dan.register(&agent("ws")).await.unwrap();
     world.ann.register(&with_endpoint("queue", url)).await.unwrap()
+}
+
+/// A world whose `queue` is pushed to a sink with these answers, and its secret.
+async fn pushed(coordinator: &Coordinator, script: Vec<Answer>) -> (World, Sink, String) {
+    let (world, sink) = (coordinator.world().await, Sink::start(script).await);
+    let queue = pushed_to(&world, &sink.url).await;
+    (world, sink, queue.webhook_secret.unwrap())
 }
 
 /// A world of the shared coordinator with agents that poll.

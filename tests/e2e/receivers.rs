@@ -4,7 +4,7 @@
 use crate::callbacks::{push_to, spawn};
 use crate::inbox::{open, take};
 use crate::secrecy::files_with;
-use crate::{agent, name, pushed_to, send};
+use crate::{agent, name, pushed, send};
 use e2e::{Coordinator, Options, Received, Sink, World, shared};
 use multiclaude_hybrid_client::sealed::{
     self, Action, Identity, OpenError, Pins, Recipient, SealError, decide, seal,
@@ -24,9 +24,7 @@ fn verify(received: &Received, secret: &str) -> Result<Push, WebhookError> {
 
 #[tokio::test]
 async fn every_push_of_the_coordinator_is_verified_and_typed() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![]).await;
-    let secret = pushed_to(&world, &sink.url).await.webhook_secret.unwrap();
+    let (world, sink, secret) = pushed(shared().await, vec![]).await;
     let sent = send(&world, "hello").await;
     let push = sink.wait_for(1, 20).await.remove(0);
     let read = verify(&push, &secret).unwrap();

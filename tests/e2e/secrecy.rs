@@ -1,9 +1,9 @@
 //! Secrets are found neither in the database nor in the logs.
 
-use crate::{message, name, pushed_to};
+use crate::{message, name, pushed};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use e2e::{Coordinator, Options, Sink, shared, until};
+use e2e::{Coordinator, Options, shared, until};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,9 +29,7 @@ pub(crate) fn files_with(dir: &Path, wanted: &(impl AsRef<[u8]> + ?Sized)) -> Ve
 #[tokio::test]
 async fn neither_the_raw_database_nor_the_logs_hold_a_token_or_a_webhook_secret() {
     let mut coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
-    let sink = Sink::start(vec![]).await;
-    let generated = pushed_to(&world, &sink.url).await.webhook_secret.unwrap();
+    let (world, sink, generated) = pushed(&coordinator, vec![]).await;
     let rotated = world.ann.rotate_secret(&name("queue")).await.unwrap();
     let given = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned();
     world.ann.update("queue", &json!({"webhook_secret": given})).await.unwrap();

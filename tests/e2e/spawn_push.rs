@@ -1,15 +1,13 @@
 //! Requests for workers that are pushed.
 
-use crate::callbacks::{ids, push_to, spawn};
+use crate::callbacks::{ids, push_to, serving, spawn};
 use e2e::{Answer, Sink, scaled, shared, until};
 use multiclaude_hybrid_protocol::spawn::{Claim, SpawnRequest};
 use serde_json::json;
 
 #[tokio::test]
 async fn a_request_is_pushed_as_a_standard_webhook_under_the_repos_secret() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![]).await;
-    let secret = push_to(&world, &sink.url).await;
+    let (world, sink, secret) = serving(shared().await, vec![]).await;
     let task = json!({"task": "fix } it", "labels": ["gpu"], "metadata": {"branch": "x}"}});
     let request = spawn(&world.dan, task).await;
     let push = &sink.wait_for(1, 20).await[0];
@@ -43,9 +41,8 @@ fn after_four_seconds() -> Answer {
 
 #[tokio::test]
 async fn a_failing_endpoint_is_tried_again_but_not_for_what_was_taken_meanwhile() {
-    let world = scaled(20).await.world().await;
-    let sink = Sink::start(vec![after_four_seconds(), Answer::status(500)]).await;
-    push_to(&world, &sink.url).await;
+    let (world, sink, _) =
+        serving(scaled(20).await, vec![after_four_seconds(), Answer::status(500)]).await;
     let first = spawn(&world.dan, json!({"task": "first"})).await;
     sink.wait_for(1, 20).await;
     let second = spawn(&world.dan, json!({"task": "second"})).await;
@@ -58,9 +55,7 @@ async fn a_failing_endpoint_is_tried_again_but_not_for_what_was_taken_meanwhile(
 
 #[tokio::test]
 async fn a_request_that_ended_while_it_waited_is_not_pushed() {
-    let world = scaled(20).await.world().await;
-    let sink = Sink::start(vec![after_four_seconds()]).await;
-    push_to(&world, &sink.url).await;
+    let (world, sink, _) = serving(scaled(20).await, vec![after_four_seconds()]).await;
     let first = spawn(&world.dan, json!({"task": "first"})).await;
     sink.wait_for(1, 20).await;
     let second = spawn(&world.dan, json!({"task": "second"})).await;

@@ -1,6 +1,6 @@
 //! Callbacks that are not what they seem, and the secrets that sign true ones.
 
-use super::{Call, event, get, now, push_to, spawn};
+use super::{Call, event, get, now, push_to, serving, spawn};
 use crate::with_endpoint;
 use e2e::{Received, Sink, eventually, scaled, shared, until};
 use multiclaude_hybrid_protocol::spawn::{Claim, SpawnStatus};
@@ -8,9 +8,7 @@ use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_callback_cannot_change_a_request_that_a_runner_holds() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![]).await;
-    let secret = push_to(&world, &sink.url).await;
+    let (world, _, secret) = serving(shared().await, vec![]).await;
     let request = spawn(&world.dan, json!({"task": "go"})).await;
     let id = request.id.to_string();
     let claimed = world.ci.claim(&Claim::default(), None).await.unwrap().unwrap();
@@ -31,10 +29,8 @@ async fn a_callback_cannot_change_a_request_that_a_runner_holds() {
 
 #[tokio::test]
 async fn a_callback_that_is_not_what_it_seems_is_refused_and_changes_nothing() {
-    let world = shared().await.world().await;
+    let (world, sink, secret) = serving(shared().await, vec![]).await;
     let other = shared().await.world().await;
-    let sink = Sink::start(vec![]).await;
-    let secret = push_to(&world, &sink.url).await;
     let foreign = push_to(&other, &sink.url).await;
     let request = spawn(&world.dan, json!({"task": "go"})).await;
     let another = spawn(&world.dan, json!({"task": "another"})).await;
@@ -88,9 +84,7 @@ async fn a_callback_that_is_not_what_it_seems_is_refused_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_leaked_secret_is_out_of_force_once_the_endpoint_was_cleared() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![]).await;
-    let leaked = push_to(&world, &sink.url).await;
+    let (world, sink, leaked) = serving(shared().await, vec![]).await;
     let request = spawn(&world.dan, json!({"task": "go"})).await;
     let id = request.id.to_string();
     let body = event("worker.failed", &id, json!({}));
@@ -117,9 +111,7 @@ async fn push_of(sink: &Sink, id: &str) -> Received {
 #[tokio::test]
 async fn for_24_hours_a_replaced_secret_signs_pushes_and_callbacks_too() {
     // 24 h are 22 s: longer than a push may take on a busy machine.
-    let world = scaled(4_000).await.world().await;
-    let sink = Sink::start(vec![]).await;
-    let old = push_to(&world, &sink.url).await;
+    let (world, sink, old) = serving(scaled(4_000).await, vec![]).await;
     spawn(&world.dan, json!({"task": "before"})).await;
     sink.wait_for(1, 20).await;
     let new = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=";

@@ -5,7 +5,7 @@ mod repeats;
 
 use crate::agent;
 use e2e::RepoClient;
-use e2e::{Received, Sink, World, eventually, shared};
+use e2e::{Answer, Coordinator, Received, Sink, World, eventually, shared};
 use multiclaude_hybrid_protocol::SpawnId;
 use multiclaude_hybrid_protocol::spawn::{Claim, SpawnRequest};
 use serde_json::{Value, json};
@@ -21,6 +21,16 @@ pub(crate) async fn push_to(world: &World, url: &str) -> String {
     let config = json!({"enabled": true, "spawn_endpoint": url, "max_spawns_per_minute": 1000});
     let config = world.ci.configure(&config).await.unwrap();
     config["webhook_secret"].as_str().unwrap().to_owned()
+}
+
+/// A world that pushes to a sink with these answers, and its secret.
+pub(crate) async fn serving(
+    coordinator: &Coordinator,
+    script: Vec<Answer>,
+) -> (World, Sink, String) {
+    let (world, sink) = (coordinator.world().await, Sink::start(script).await);
+    let secret = push_to(&world, &sink.url).await;
+    (world, sink, secret)
 }
 
 pub(crate) async fn spawn(client: &RepoClient, body: Value) -> SpawnRequest {
@@ -94,9 +104,7 @@ pub(crate) fn ids(sink: &Sink) -> Vec<String> {
 
 #[tokio::test]
 async fn an_endpoint_takes_renews_and_ends_a_request_and_its_sender_gets_a_notice() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![]).await;
-    let secret = push_to(&world, &sink.url).await;
+    let (world, _, secret) = serving(shared().await, vec![]).await;
     world.dan.register(&agent("ws")).await.unwrap();
     let request = spawn(&world.dan, json!({"task": "go", "spawned_by": "ws"})).await;
     let id = request.id.to_string();

@@ -1,8 +1,8 @@
 //! Callbacks that come again, at once or after a kill.
 
-use super::{Call, event, ids, push_to, spawn};
+use super::{Call, event, ids, serving, spawn};
 use crate::agent;
-use e2e::{Coordinator, Options, Sink, eventually, shared};
+use e2e::{Coordinator, Options, eventually, shared};
 use futures_util::future::join_all;
 use multiclaude_hybrid_protocol::spawn::Claim;
 use reqwest::Method;
@@ -10,9 +10,7 @@ use serde_json::json;
 
 #[tokio::test]
 async fn of_twenty_equal_callbacks_at_once_one_is_taken() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![]).await;
-    let secret = push_to(&world, &sink.url).await;
+    let (world, _, secret) = serving(shared().await, vec![]).await;
     let request = spawn(&world.dan, json!({"task": "go"})).await;
     let id = request.id.to_string();
     let body = event("worker.started", &id, json!({"worker_name": "w"}));
@@ -32,9 +30,7 @@ async fn die(coordinator: &mut Coordinator) {
 #[tokio::test]
 async fn a_kill_between_any_two_steps_of_a_worker_strands_and_doubles_nothing() {
     let mut coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
-    let sink = Sink::start(vec![]).await;
-    let secret = push_to(&world, &sink.url).await;
+    let (world, sink, secret) = serving(&coordinator, vec![]).await;
     world.dan.register(&agent("ws")).await.unwrap();
 
     // Between the row and its push.

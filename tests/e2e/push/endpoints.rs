@@ -1,7 +1,7 @@
 //! Endpoints: set, tested, replaced, cleared.
 
 use super::{attempted, send};
-use crate::{agent, code, fields, name, pushed_to, status_is, with_endpoint};
+use crate::{agent, code, fields, name, pushed, status_is, with_endpoint};
 use e2e::{Answer, Sink, shared};
 use multiclaude_hybrid_protocol::ErrorCode::NoEndpoint;
 use multiclaude_hybrid_protocol::agent::Delivery;
@@ -12,9 +12,8 @@ use serde_json::json;
 
 #[tokio::test]
 async fn an_endpoint_that_was_replaced_has_no_say_any_longer() {
-    let world = shared().await.world().await;
-    let (old, new) = (Sink::start(vec![Answer::Late(400)]).await, Sink::start(vec![]).await);
-    pushed_to(&world, &old.url).await;
+    let (world, old, _) = pushed(shared().await, vec![Answer::Late(400)]).await;
+    let new = Sink::start(vec![]).await;
     let id = send(&world, "x").await;
     old.wait_for(1, 10).await;
     world.ann.update("queue", &json!({"endpoint": new.url})).await.unwrap();
@@ -24,9 +23,7 @@ async fn an_endpoint_that_was_replaced_has_no_say_any_longer() {
 
 #[tokio::test]
 async fn setting_the_endpoint_registering_again_or_a_good_test_tries_at_once() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![]).await;
-    pushed_to(&world, &sink.url).await;
+    let (world, sink, _) = pushed(shared().await, vec![]).await;
     // Without one of these, the next try would come in an hour.
     let later = Answer::Status(503, vec![("retry-after", "3600".into())], String::new());
     for way in ["set", "register", "test"] {
@@ -89,9 +86,8 @@ async fn an_endpoint_that_is_not_public_is_refused() {
 
 #[tokio::test]
 async fn an_endpoint_test_shows_status_duration_and_error_class_and_no_bytes() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![Answer::Status(503, vec![], "internal detail".into())]).await;
-    let secret = pushed_to(&world, &sink.url).await.webhook_secret.unwrap();
+    let failing = Answer::Status(503, vec![], "internal detail".into());
+    let (world, sink, secret) = pushed(shared().await, vec![failing]).await;
     let path = "/agents/queue/endpoint/test";
     let reply = world.ann.call(Method::POST, path, &[], None).await.unwrap();
     assert!(!reply.text.contains("internal detail"), "{}", reply.text);
@@ -114,9 +110,7 @@ async fn without_an_endpoint_there_is_nothing_to_test_or_rotate() {
 
 #[tokio::test]
 async fn an_endpoint_that_is_cleared_gets_nothing_more() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![]).await;
-    pushed_to(&world, &sink.url).await;
+    let (world, sink, _) = pushed(shared().await, vec![]).await;
     let cleared = world.ann.update("queue", &json!({"endpoint": ""})).await.unwrap();
     assert_eq!((cleared.delivery, cleared.endpoint.as_str()), (Delivery::Polling, ""));
     let id = send(&world, "x").await;

@@ -1,7 +1,7 @@
 //! Faults of endpoints, and their consequences.
 
 use super::{attempted, send};
-use crate::{message, name, pushed_to, send_many, status_is, with_endpoint};
+use crate::{message, name, pushed, pushed_to, send_many, status_is, with_endpoint};
 use e2e::{Answer, Sink, eventually, refusing_port, scaled, shared};
 use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus};
@@ -11,9 +11,8 @@ use tokio::time::timeout;
 
 #[tokio::test]
 async fn four_statuses_reject_a_message_for_good_and_the_next_one_goes() {
-    let world = shared().await.world().await;
-    let sink = Sink::start([400, 413, 415, 422].map(Answer::status).to_vec()).await;
-    pushed_to(&world, &sink.url).await;
+    let script = [400, 413, 415, 422].map(Answer::status).to_vec();
+    let (world, sink, _) = pushed(shared().await, script).await;
     let ids = send_many(&world, 5).await;
     status_is(&world, &ids[4], MessageStatus::Delivered).await;
     for (id, status) in ids.iter().zip([400, 413, 415, 422]) {
@@ -39,9 +38,7 @@ async fn four_statuses_reject_a_message_for_good_and_the_next_one_goes() {
 
 #[tokio::test]
 async fn a_gone_endpoint_rests_until_it_is_set_again_or_a_test_succeeds() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![Answer::status(410)]).await;
-    pushed_to(&world, &sink.url).await;
+    let (world, sink, _) = pushed(shared().await, vec![Answer::status(410)]).await;
     let id = send(&world, "one").await;
     let found = eventually("polling", 10, || async {
         world.ann.agent("queue").await.ok().filter(|agent| agent.delivery == Delivery::Polling)
@@ -77,9 +74,7 @@ async fn a_gone_endpoint_rests_until_it_is_set_again_or_a_test_succeeds() {
 
 #[tokio::test]
 async fn a_message_is_delivered_after_twenty_times_500_and_the_next_one_waits_for_it() {
-    let world = scaled(4_000).await.world().await;
-    let sink = Sink::start(vec![Answer::status(500); 20]).await;
-    pushed_to(&world, &sink.url).await;
+    let (world, sink, _) = pushed(scaled(4_000).await, vec![Answer::status(500); 20]).await;
     let first = send(&world, "first").await;
     let second = send(&world, "second").await;
     let failing = eventually("the failing endpoint to be shown", 20, || async {
@@ -101,21 +96,19 @@ async fn a_message_is_delivered_after_twenty_times_500_and_the_next_one_waits_fo
 
 #[tokio::test]
 async fn retries_wait_for_their_steps_unless_retry_after_asks_for_another_time() {
-    let world = scaled(100).await.world().await;
     let asks = |code, text: &str| {
         Answer::Status(code, vec![("retry-after", text.to_owned())], String::new())
     };
     // Other values than a number or a date in the future are ignored.
-    let sink = Sink::start(vec![
+    let script = vec![
         asks(429, "-1"),
         asks(503, "1.5"),
         asks(429, "Sun, 06 Nov 1994 08:49:37 GMT"),
         asks(503, "soon 5"),
         asks(503, "400"),
         asks(429, "99999999999999999999"),
-    ])
-    .await;
-    pushed_to(&world, &sink.url).await;
+    ];
+    let (world, sink, _) = pushed(scaled(100).await, script).await;
     send(&world, "x").await;
     let pushes = sink.wait_for(6, 60).await;
     let gaps: Vec<_> = pushes.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
@@ -137,9 +130,8 @@ async fn retries_wait_for_their_steps_unless_retry_after_asks_for_another_time()
 
 #[tokio::test]
 async fn pushes_to_an_endpoint_that_answers_with_text_share_connections() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![Answer::Chunked(200, "text/html"); 20]).await;
-    pushed_to(&world, &sink.url).await;
+    let script = vec![Answer::Chunked(200, "text/html"); 20];
+    let (world, sink, _) = pushed(shared().await, script).await;
     send_many(&world, 20).await;
     sink.wait_for(20, 20).await;
     assert!(sink.connections() <= 5, "{} connections for 20 pushes", sink.connections());
@@ -147,17 +139,15 @@ async fn pushes_to_an_endpoint_that_answers_with_text_share_connections() {
 
 #[tokio::test]
 async fn an_answer_whose_body_dribbles_holds_up_no_message() {
-    let world = shared().await.world().await;
     let dribble = Answer::Dribble;
-    let sink = Sink::start(vec![
+    let script = vec![
         dribble(200, "text/plain"),
         dribble(200, "application/json"),
         dribble(202, "text/html"),
         dribble(422, "application/json"),
         dribble(200, "text/plain"),
-    ])
-    .await;
-    pushed_to(&world, &sink.url).await;
+    ];
+    let (world, sink, _) = pushed(shared().await, script).await;
     let ids = send_many(&world, 6).await;
     // Read to its end each would take 15 s.
     let last = status_is(&world, &ids[5], MessageStatus::Delivered);
@@ -176,9 +166,8 @@ async fn an_answer_whose_body_dribbles_holds_up_no_message() {
 
 #[tokio::test]
 async fn a_hanging_endpoint_holds_up_neither_the_sender_nor_another_mailbox() {
-    let world = shared().await.world().await;
-    let (stuck, quick) = (Sink::start(vec![Answer::Hang]).await, Sink::start(vec![]).await);
-    pushed_to(&world, &stuck.url).await;
+    let (world, stuck, _) = pushed(shared().await, vec![Answer::Hang]).await;
+    let quick = Sink::start(vec![]).await;
     world.ann.register(&with_endpoint("other", &quick.url)).await.unwrap();
     let id = send(&world, "stuck").await;
     stuck.wait_for(1, 10).await;
@@ -210,11 +199,9 @@ async fn a_connection_that_is_reset_is_a_retry() {
 
 #[tokio::test]
 async fn a_redirect_is_a_retry_and_is_not_followed() {
-    let world = shared().await.world().await;
     let target = Sink::start(vec![]).await;
     let moved = Answer::Status(307, vec![("location", target.url.clone())], String::new());
-    let sink = Sink::start(vec![moved]).await;
-    pushed_to(&world, &sink.url).await;
+    let (world, ..) = pushed(shared().await, vec![moved]).await;
     let id = send(&world, "x").await;
     let receipt = attempted(&world, &id).await;
     assert_eq!(receipt.last_error.as_deref(), Some("http_307"));
@@ -224,9 +211,7 @@ async fn a_redirect_is_a_retry_and_is_not_followed() {
 
 #[tokio::test]
 async fn an_endless_answer_is_cut_off_and_its_status_counts() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![Answer::Endless]).await;
-    pushed_to(&world, &sink.url).await;
+    let (world, ..) = pushed(shared().await, vec![Answer::Endless]).await;
     let id = send(&world, "x").await;
     assert_eq!(status_is(&world, &id, MessageStatus::Delivered).await.attempts, 1);
     let id = send(&world, "y").await;

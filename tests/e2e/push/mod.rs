@@ -4,8 +4,8 @@ mod endpoints;
 mod failures;
 mod secrets;
 
-use crate::{pushed_to, status_is};
-use e2e::{Answer, Sink, World, eventually, shared};
+use crate::{pushed, status_is};
+use e2e::{Answer, World, eventually, shared};
 use futures_util::future::join_all;
 use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
 use serde_json::json;
@@ -24,9 +24,7 @@ async fn attempted(world: &World, id: &str) -> Message {
 
 #[tokio::test]
 async fn a_push_is_a_standard_webhook_that_the_published_library_verifies() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![]).await;
-    let secret = pushed_to(&world, &sink.url).await.webhook_secret.unwrap();
+    let (world, sink, secret) = pushed(shared().await, vec![]).await;
     let id = send(&world, "hello \u{1F44B}").await;
     let push = &sink.wait_for(1, 10).await[0];
     assert!(push.verify(&secret));
@@ -48,9 +46,7 @@ async fn a_push_is_a_standard_webhook_that_the_published_library_verifies() {
 #[tokio::test]
 async fn an_endpoint_may_acknowledge_at_once_and_say_that_the_agent_has_seen_it() {
     use MessageStatus::{Acked, Delivered};
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![]).await;
-    pushed_to(&world, &sink.url).await;
+    let (world, sink, _) = pushed(shared().await, vec![]).await;
     let utf_8 = "application/json; charset=utf-8";
     for (kind, body, status, seen) in [
         (utf_8, r#"{"status":"acked","more":1}"#, Acked, false),
@@ -71,9 +67,7 @@ async fn an_endpoint_may_acknowledge_at_once_and_say_that_the_agent_has_seen_it(
 
 #[tokio::test]
 async fn one_push_is_in_flight_at_a_time_and_the_order_is_kept() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![]).await;
-    pushed_to(&world, &sink.url).await;
+    let (world, sink, _) = pushed(shared().await, vec![]).await;
     let mut ids = join_all((0..40).map(|_| send(&world, "x"))).await;
     ids.sort();
     let pushed: Vec<_> = sink.wait_for(40, 20).await.iter().map(|push| push.id()).collect();
@@ -82,10 +76,8 @@ async fn one_push_is_in_flight_at_a_time_and_the_order_is_kept() {
 
 #[tokio::test]
 async fn a_message_that_was_polled_and_acknowledged_is_not_pushed() {
-    let world = shared().await.world().await;
     let later = Answer::Status(503, vec![("retry-after", "3600".into())], String::new());
-    let sink = Sink::start(vec![later]).await;
-    pushed_to(&world, &sink.url).await;
+    let (world, sink, _) = pushed(shared().await, vec![later]).await;
     let first = send(&world, "polled").await;
     sink.wait_for(1, 10).await;
     let second = send(&world, "pushed").await;

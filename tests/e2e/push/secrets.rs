@@ -1,8 +1,8 @@
 //! The secrets that pushes are signed with.
 
 use super::{attempted, send};
-use crate::{agent, fields, message, name, pushed_to, status_is, with_endpoint};
-use e2e::{Coordinator, Options, Sink, scaled, shared, until};
+use crate::{agent, fields, message, name, pushed, status_is, with_endpoint};
+use e2e::{Coordinator, Options, scaled, shared, until};
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use serde_json::json;
 
@@ -17,9 +17,7 @@ async fn a_secret_without_an_endpoint_is_refused_instead_of_lost() {
 #[tokio::test]
 async fn a_secret_whose_key_is_gone_is_shown_as_such_and_can_be_replaced() {
     let mut coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
-    let sink = Sink::start(vec![]).await;
-    pushed_to(&world, &sink.url).await;
+    let (world, sink, _) = pushed(&coordinator, vec![]).await;
     coordinator.kill();
     coordinator.set_master_key(Some("k2:HxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRo="));
     coordinator.launch().await;
@@ -35,9 +33,7 @@ async fn a_secret_whose_key_is_gone_is_shown_as_such_and_can_be_replaced() {
 #[tokio::test]
 async fn both_keys_of_a_rotation_of_the_master_key_open_what_they_sealed() {
     let mut coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
-    let sink = Sink::start(vec![]).await;
-    let old = pushed_to(&world, &sink.url).await.webhook_secret.unwrap();
+    let (world, sink, old) = pushed(&coordinator, vec![]).await;
     coordinator.kill();
     coordinator.set_master_key(Some(
         "k2:HxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRo=,k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
@@ -51,11 +47,9 @@ async fn both_keys_of_a_rotation_of_the_master_key_open_what_they_sealed() {
 
 #[tokio::test]
 async fn a_generated_secret_is_shown_once_and_a_given_one_is_not_repeated() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![]).await;
+    let (world, sink, generated) = pushed(shared().await, vec![]).await;
     let given = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-    let generated = pushed_to(&world, &sink.url).await.webhook_secret;
-    assert!(generated.unwrap().starts_with("whsec_"));
+    assert!(generated.starts_with("whsec_"));
     let again = world.ann.register(&with_endpoint("queue", &sink.url)).await.unwrap();
     assert_eq!(again.webhook_secret, None);
     assert_eq!(world.ann.agent("queue").await.unwrap().webhook_secret, None);
@@ -71,9 +65,7 @@ async fn a_generated_secret_is_shown_once_and_a_given_one_is_not_repeated() {
 #[tokio::test]
 async fn a_replaced_secret_goes_on_signing_beside_the_new_one() {
     // The day of overlap is 21.6 s.
-    let world = scaled(4_000).await.world().await;
-    let sink = Sink::start(vec![]).await;
-    let old = pushed_to(&world, &sink.url).await.webhook_secret.unwrap();
+    let (world, sink, old) = pushed(scaled(4_000).await, vec![]).await;
     let new = world.ann.rotate_secret(&name("queue")).await.unwrap();
     assert_ne!(old, new);
     send(&world, "x").await;

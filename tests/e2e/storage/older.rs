@@ -1,7 +1,7 @@
 //! Mailboxes whose tables an older version made.
 
 use super::locked::{mailbox, sql};
-use crate::callbacks::{ids, push_to, spawn};
+use crate::callbacks::{ids, serving, spawn};
 use crate::{message, status_is, with_endpoint};
 use e2e::{Answer, Coordinator, Options, Sink, until};
 use multiclaude_hybrid_protocol::message::MessageStatus;
@@ -10,9 +10,7 @@ use serde_json::json;
 #[tokio::test]
 async fn requests_in_a_mailbox_of_an_older_version_are_pushed_under_their_ids() {
     let mut coordinator = Coordinator::start(Options { scale: 20, ..Options::default() }).await;
-    let world = coordinator.world().await;
-    let sink = Sink::start(vec![Answer::status(500)]).await;
-    let secret = push_to(&world, &sink.url).await;
+    let (world, sink, secret) = serving(&coordinator, vec![Answer::status(500)]).await;
     let old = spawn(&world.dan, json!({"task": "old"})).await;
     sink.wait_for(1, 20).await;
     coordinator.kill();

@@ -1,7 +1,7 @@
 //! A stream beside an endpoint, and beside nothing at all.
 
 use super::{closed, next, open};
-use crate::{delivery_is, name, pushed_to, send, status_is, two_agents};
+use crate::{delivery_is, name, pushed, send, status_is, two_agents};
 use e2e::RepoClient;
 use e2e::{Coordinator, Options, Sink, eventually, scaled, shared};
 use multiclaude_hybrid_client::Event;
@@ -16,9 +16,7 @@ use tokio::time::timeout;
 
 #[tokio::test]
 async fn while_it_lives_the_endpoint_rests_and_afterwards_gets_what_waits() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![]).await;
-    pushed_to(&world, &sink.url).await;
+    let (world, sink, _) = pushed(shared().await, vec![]).await;
     let mut stream = open(&world.ann).await;
     delivery_is(&world, "queue", Delivery::Stream).await;
     // Another endpoint is set beside it: the stream stays the delivery, and is shown.
@@ -42,9 +40,7 @@ async fn while_it_lives_the_endpoint_rests_and_afterwards_gets_what_waits() {
 #[tokio::test]
 async fn beside_an_endpoint_a_client_that_never_answers_gets_one_offer() {
     // 30 s are 1.5 s.
-    let world = scaled(20).await.world().await;
-    let sink = Sink::start(vec![]).await;
-    pushed_to(&world, &sink.url).await;
+    let (world, sink, _) = pushed(scaled(20).await, vec![]).await;
     let mut stream = open(&world.ann).await;
     let started = Instant::now();
     let sent = send(&world, "anybody?").await;
@@ -115,9 +111,7 @@ async fn come_and_go(
 #[tokio::test]
 async fn stream_and_endpoint_together_lose_nothing_while_one_comes_and_goes_and_the_runtime_dies() {
     let mut coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
-    let sink = Sink::start(vec![]).await;
-    pushed_to(&world, &sink.url).await;
+    let (world, sink, _) = pushed(&coordinator, vec![]).await;
     let (stop, streamed) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::default()));
     let client = tokio::spawn(come_and_go(
         world.ann.clone(),

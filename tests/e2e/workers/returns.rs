@@ -1,9 +1,9 @@
 //! Requests that a runner gives back.
 
 use super::{claim, get, patch, recorded, spawn};
-use crate::callbacks::{ids, push_to};
+use crate::callbacks::{ids, serving};
 use crate::code;
-use e2e::{Sink, eventually, scaled, shared};
+use e2e::{eventually, scaled, shared};
 use multiclaude_hybrid_protocol::ErrorCode::{InvalidTransition, LeaseLost};
 use multiclaude_hybrid_protocol::spawn::{Claim, SpawnStatus, WorkerUpdate};
 use serde_json::{Value, json};
@@ -96,9 +96,7 @@ async fn a_claim_that_was_given_back_does_not_count_towards_the_three() {
 
 #[tokio::test]
 async fn a_request_that_is_given_back_is_pushed_again() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![]).await;
-    push_to(&world, &sink.url).await;
+    let (world, sink, _) = serving(shared().await, vec![]).await;
     let asked = spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
     for round in 0..3 {
         sink.wait_for(round + 1, 20).await;

@@ -1,9 +1,9 @@
 //! When a runner was last seen.
 
 use super::{claim, spawn};
-use crate::callbacks::{Call, event, push_to};
+use crate::callbacks::{Call, event, serving};
 use crate::code;
-use e2e::{RepoClient, Sink, eventually, scaled, shared};
+use e2e::{RepoClient, eventually, scaled, shared};
 use multiclaude_hybrid_protocol::ErrorCode::Forbidden;
 use multiclaude_hybrid_protocol::Timestamp;
 use multiclaude_hybrid_protocol::spawn::Claim;
@@ -52,9 +52,7 @@ async fn a_request_says_when_a_runner_last_asked_for_work_in_its_repo() {
 
 #[tokio::test]
 async fn a_start_by_callback_counts_as_a_runner() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![]).await;
-    let secret = push_to(&world, &sink.url).await;
+    let (world, _, secret) = serving(shared().await, vec![]).await;
     let asked = spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
     assert_eq!(seen(&world.dan).await, None);
     let id = asked.id.as_str();
