@@ -1,6 +1,6 @@
 //! Config.
 
-use crate::{code, fields};
+use crate::code;
 use e2e::RepoClient;
 use e2e::shared;
 use futures_util::future::join_all;
@@ -76,18 +76,6 @@ async fn only_service_and_admin_tokens_see_the_secret_and_a_put_without_one_keep
     assert_eq!(seen.as_deref(), Some(secret));
     assert_eq!(get(&world.dan).await.0.webhook_secret, None);
     assert_eq!(get(&world.dan.with_token(&shared().await.admin)).await.0.webhook_secret, seen);
-}
-
-#[tokio::test]
-async fn bad_fields_of_a_config_are_named() {
-    let world = shared().await.world().await;
-    let body =
-        json!({"enabled": 1, "remote_agents": "x", "max_workers": 10_001, "webhook_secret": "x"});
-    let mut named = fields(put(&world.ci, &body, None).await);
-    named.sort();
-    assert_eq!(named, ["enabled", "max_workers", "remote_agents", "webhook_secret"]);
-    let inner = json!({"spawn_endpoint": "https://10.1.2.3/"});
-    assert_eq!(fields(put(&world.ci, &inner, None).await), ["spawn_endpoint"]);
 }
 
 #[tokio::test]

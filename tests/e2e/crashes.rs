@@ -110,18 +110,6 @@ async fn a_start_without_a_master_key_does_not_use_up_an_alarm() {
     assert!(notice.body.contains(&id));
 }
 
-#[tokio::test]
-async fn state_survives_a_restart() {
-    let mut coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
-    world.dan.register(&agent("w")).await.unwrap();
-    let before = world.dan.send(&message("w", "w", "x"), None).await.unwrap();
-    coordinator.restart().await;
-    assert_eq!(world.dan.messages("w", "").await.unwrap(), std::slice::from_ref(&before));
-    let after = world.dan.send(&message("w", "w", "y"), None).await.unwrap();
-    assert!(after.id.to_string() > before.id.to_string());
-}
-
 /// Answers one request a connection, and closes it 4.5 s later, as proxies do.
 fn impatient() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -4,7 +4,6 @@ use crate::{agent, agents, name, send, two_agents};
 use e2e::{World, scaled};
 use multiclaude_hybrid_client::{Error, Inbox, InboxOptions, RepoClient};
 use multiclaude_hybrid_protocol::ErrorCode;
-use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -85,16 +84,6 @@ async fn a_flush_is_answered_when_the_coordinator_has_every_confirmation() {
         assert_eq!(status(&world, &one).await, MessageStatus::Acked);
         assert_eq!(status(&world, &two).await, MessageStatus::Acked);
     }
-}
-
-#[tokio::test]
-async fn the_stream_is_taken_where_there_is_one() {
-    let world = two_agents().await;
-    let mut inbox = open(&world.ann, InboxOptions::default());
-    send(&world, "hello").await;
-    take(&mut inbox).await;
-    let queue = world.dan.agent("queue").await.unwrap();
-    assert_eq!(queue.delivery, Delivery::Stream);
 }
 
 #[tokio::test]

@@ -6,14 +6,12 @@ use crate::inbox::{open, take};
 use crate::secrecy::files_with;
 use crate::{agent, name, pushed, send};
 use e2e::{Coordinator, Options, Received, Sink, World, shared};
-use multiclaude_hybrid_client::sealed::{
-    self, Action, Identity, OpenError, Pins, Recipient, SealError, decide, seal,
-};
+use multiclaude_hybrid_client::sealed::{self, Action, Identity, Pins, Recipient, decide, seal};
 use multiclaude_hybrid_client::webhook::{Payload, Push, Webhook, WebhookError};
 use multiclaude_hybrid_client::{InboxOptions, RepoClient};
 use multiclaude_hybrid_protocol::Repo;
 use multiclaude_hybrid_protocol::config::Encrypt;
-use multiclaude_hybrid_protocol::message::{BODY_MAX, NewMessage, Sender};
+use multiclaude_hybrid_protocol::message::{NewMessage, Sender};
 use multiclaude_hybrid_protocol::metadata::Metadata;
 use serde_json::json;
 
@@ -40,7 +38,8 @@ async fn every_push_of_the_coordinator_is_verified_and_typed() {
 
     let spawns = Sink::start(vec![]).await;
     let secret = push_to(&world, &spawns.url).await;
-    let request = spawn(&world.dan, json!({"task": "fix it"})).await;
+    let task = json!({"task": "fix } it", "labels": ["gpu"], "metadata": {"branch": "x}"}});
+    let request = spawn(&world.dan, task).await;
     let push = spawns.wait_for(1, 20).await.remove(0);
     let read = verify(&push, &secret).unwrap();
     assert_eq!(read.payload, Payload::SpawnRequested(Box::new(request)));
@@ -111,39 +110,4 @@ async fn a_sealed_message_is_read_at_the_other_end_and_nowhere_in_between() {
         assert!(!stored(text), "in the database: {text}");
         assert!(!coordinator.log().contains(text), "in the log: {text}");
     }
-}
-
-#[tokio::test]
-async fn a_sealed_text_sent_again_under_another_name_is_refused_by_its_reader() {
-    let world = shared().await.world().await;
-    let (repo, dan) = (Repo::parse(&world.repo).unwrap(), world.dan.typed());
-    for name in ["ws", "supervisor"] {
-        world.dan.register(&agent(name)).await.unwrap();
-    }
-    let identity = Identity::generate();
-    publish(&world, &identity).await;
-    let sealed = seal(&written("ws", "yes"), &repo, &identity.recipient()).unwrap();
-    let from = written("supervisor", "").from;
-    let moved = NewMessage { from, ..sealed };
-    dan.send(&moved, None).await.unwrap();
-    let mut inbox = open(&world.ann, InboxOptions::default());
-    let read = sealed::open(&take(&mut inbox).await, &[identity]);
-    assert_eq!(read, Err(OpenError::Mismatch { field: "from" }));
-}
-
-#[tokio::test]
-async fn the_longest_text_that_can_be_sealed_is_taken_by_the_coordinator() {
-    let world = shared().await.world().await;
-    let (repo, dan) = (Repo::parse(&world.repo).unwrap(), world.dan.typed());
-    world.dan.register(&agent("ws")).await.unwrap();
-    let identity = Identity::generate();
-    publish(&world, &identity).await;
-    let long = "x".repeat(BODY_MAX);
-    let refused = seal(&written("ws", &long), &repo, &identity.recipient());
-    let Err(SealError::TooLarge { most, .. }) = refused else { panic!("{refused:?}") };
-    let sealed = seal(&written("ws", &long[..most]), &repo, &identity.recipient());
-    dan.send(&sealed.unwrap(), None).await.unwrap();
-    let mut inbox = open(&world.ann, InboxOptions::default());
-    let read = sealed::open(&take(&mut inbox).await, &[identity]).unwrap();
-    assert_eq!(read.body, long[..most]);
 }

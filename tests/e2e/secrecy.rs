@@ -3,7 +3,7 @@
 use crate::{message, name, pushed};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use e2e::{Coordinator, Options, shared, until};
+use e2e::{Coordinator, Options, until};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,15 +56,4 @@ async fn neither_the_raw_database_nor_the_logs_hold_a_token_or_a_webhook_secret(
         assert!(!contains(&log, secret), "in the log: {text}");
     }
     assert!(!contains(&log, b"a-body-that-is-private"), "a message's body is in the log");
-}
-
-#[tokio::test]
-async fn a_token_in_a_url_is_not_repeated_by_the_log() {
-    let coordinator = shared().await;
-    let world = coordinator.world().await;
-    let careless = format!("{}/repos/{}/agents?token={}", world.url, world.repo, world.tokens[0]);
-    let answer = reqwest::get(careless).await.unwrap();
-    let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
-    let line = coordinator.line(&id).await.to_string();
-    assert!(!line.contains(&world.tokens[0]), "{line}");
 }

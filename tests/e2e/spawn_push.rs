@@ -2,23 +2,8 @@
 
 use crate::callbacks::{ids, push_to, serving, spawn};
 use e2e::{Answer, Sink, scaled, shared, until};
-use multiclaude_hybrid_protocol::spawn::{Claim, SpawnRequest};
+use multiclaude_hybrid_protocol::spawn::Claim;
 use serde_json::json;
-
-#[tokio::test]
-async fn a_request_is_pushed_as_a_standard_webhook_under_the_repos_secret() {
-    let (world, sink, secret) = serving(shared().await, vec![]).await;
-    let task = json!({"task": "fix } it", "labels": ["gpu"], "metadata": {"branch": "x}"}});
-    let request = spawn(&world.dan, task).await;
-    let push = &sink.wait_for(1, 20).await[0];
-    assert!(push.verify(&secret));
-    assert_eq!(push.id(), request.id.to_string());
-    let payload = push.json();
-    assert_eq!(payload["type"], "worker.spawn_requested");
-    assert!(payload["data"].get("webhook_id").is_none());
-    let inside: SpawnRequest = serde_json::from_value(payload["data"].clone()).unwrap();
-    assert_eq!(inside, request);
-}
 
 #[tokio::test]
 async fn an_endpoint_that_is_set_later_gets_what_is_still_pending() {

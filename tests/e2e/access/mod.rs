@@ -138,30 +138,3 @@ async fn every_route_has_a_row() {
     let tested: BTreeSet<_> = rows().iter().map(|row| format!("{} {}", row.0, row.1)).collect();
     assert_eq!(served, tested);
 }
-
-/// A client that escapes the repo as one segment reaches the same.
-#[tokio::test]
-async fn every_route_takes_the_repo_as_one_escaped_segment() {
-    let world = shared().await.world().await;
-    let sink = Sink::start(vec![]).await;
-    let config =
-        json!({"spawn_endpoint": sink.url, "max_workers": 1000, "max_spawns_per_minute": 1000});
-    world.ci.configure(&config).await.unwrap();
-    for row in rows().into_iter().filter(|row| row.1.contains("{repo}")) {
-        let mut answers = Vec::new();
-        for separator in ["/", "%2F", "%2f"] {
-            let id = subject(&world, &sink, row.1).await;
-            let pattern = row.1.replace("{owner}/{repo}", &world.repo.replace('/', separator));
-            let row = Row(row.0, Box::leak(pattern.into_boxed_str()), row.2.clone(), row.3);
-            let nth = answers.len() + 100;
-            answers.push(call(&world, &row, &id, Some(&world.tokens[2]), nth, &sink).await.0);
-        }
-        assert!(
-            answers.iter().all(|status| *status == answers[0]),
-            "{} {}: {answers:?}",
-            row.0,
-            row.1
-        );
-        assert_ne!(answers[0], 404, "{} {}", row.0, row.1);
-    }
-}

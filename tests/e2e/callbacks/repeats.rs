@@ -78,12 +78,5 @@ async fn a_kill_between_any_two_steps_of_a_worker_strands_and_doubles_nothing() 
     // For the receiver's eyes, each request once: a repeat has the same id.
     let mut pushed = ids(&sink);
     pushed.dedup();
-    assert_eq!(pushed[0], request.id.to_string());
-    assert!(
-        pushed.len() <= 2
-            && pushed
-                .iter()
-                .all(|id| *id == request.id.to_string() || *id == second.id.to_string()),
-        "{pushed:?}"
-    );
+    assert!([request.id.to_string(), id].starts_with(&pushed), "{pushed:?}");
 }

@@ -29,12 +29,7 @@ async fn a_clone_elsewhere_means_its_own_repo() {
         json!({"repos": {"app": {"github_url": url, "agents": null}}, "current_repo": "app"});
     machine.write(".multiclaude/state.json", &state.to_string());
     clone_of(&mut machine, "src/lib", "https://github.com/acme/lib.git");
-    for url in [
-        "https://github.com/acme/lib.git",
-        "work:acme/lib.git",
-        "git@git.example.com:/acme/lib.git",
-        "git+ssh://git@git.example.com/acme/lib",
-    ] {
+    for url in ["https://github.com/acme/lib.git", "work:acme/lib.git"] {
         set_url(&mut machine, url);
         let refused = machine.run(&["work", "--remote", "goes where?"]);
         assert!(refused.code == 3 && refused.stderr.contains("acme/lib"), "{url}: {refused:?}");
@@ -52,12 +47,8 @@ async fn a_remote_that_is_not_understood_is_asked_about_and_nothing_is_done() {
     clone_of(&mut machine, "src/thing", "https://github.com/acme/thing");
     for url in [
         "https://dan:hunter2@dev.azure.com/org/project/_git/app",
-        "git@ssh.dev.azure.com:v3/org/project/app",
-        "https://gitlab.com/group/sub/app.git",
         "git@gitlab.com:group/sub/app.git",
-        "https://git.sr.ht/~acme/app",
         "codecommit::us-east-1://app",
-        "work:thing.git",
         "/srv/git/thing.git",
     ] {
         set_url(&mut machine, url);

@@ -4,7 +4,7 @@ mod keys;
 mod polling;
 mod seen;
 
-use crate::{code, fields, http, message, raw, send_many, two_agents};
+use crate::{code, fields, http, message, raw, two_agents};
 use multiclaude_hybrid_protocol::ErrorCode::{
     AgentNotFound, BodyTooLarge, Forbidden, MailboxFull, MessageNotFound,
 };
@@ -32,15 +32,6 @@ async fn a_message_goes_from_pending_over_delivered_to_acked_and_the_sender_sees
     let acked = world.ann.report(&id, "acked", None).await.unwrap();
     assert!(acked.acked_at.is_some() && acked.delivered_at == delivered.delivered_at);
     assert_eq!(world.dan.receipt(&id).await.unwrap(), acked);
-}
-
-#[tokio::test]
-async fn a_mailbox_is_first_in_first_out_and_ids_order_it() {
-    let world = two_agents().await;
-    let ids = send_many(&world, 30).await;
-    assert!(ids.is_sorted());
-    let polled = world.ann.messages("queue", "").await.unwrap();
-    assert_eq!(polled.iter().map(|m| m.id.to_string()).collect::<Vec<_>>(), ids);
 }
 
 #[tokio::test]

@@ -79,7 +79,10 @@ async fn an_agent_that_cancels_its_own_request_gets_no_notice_of_that() {
         // That somebody else wants it, too, changes nothing.
         cancel(&admin, &held).await;
         let ended = patch(&world.ci, &held, end).await.unwrap();
-        assert_eq!(ended.failure_reason.as_deref(), Some("cancelled"));
+        assert_eq!(
+            (ended.status, ended.failure_reason.as_deref()),
+            (SpawnStatus::Failed, Some("cancelled"))
+        );
     }
     // Other ends are news, and so is what others cancel.
     let mut news = Vec::new();

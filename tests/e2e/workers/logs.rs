@@ -1,7 +1,7 @@
 //! Reports of a runner while its worker is at work.
 
 use super::{claim, get, patch, spawn};
-use crate::{code, fields};
+use crate::code;
 use e2e::{Coordinator, Options, eventually, shared};
 use multiclaude_hybrid_protocol::ErrorCode::{Forbidden, LeaseLost, LogNotFound, WorkerNotFound};
 use multiclaude_hybrid_protocol::spawn::{Claim, WorkerUpdate};
@@ -26,9 +26,6 @@ async fn progress_is_shown_until_it_is_replaced_or_the_request_returns() {
         assert_eq!(get(&world.ann, &asked).await.progress.as_deref(), shown);
     }
     assert_eq!(world.ann.workers(None).await.unwrap()[0].progress.as_deref(), Some("tests"));
-    for body in [json!({"progress": "a\nb"}), json!({"progress": "x".repeat(201)})] {
-        assert_eq!(fields(patch(&world.ci, &held, body).await), ["progress"]);
-    }
     let returned = patch(&world.ci, &held, json!({"status": "pending"})).await.unwrap();
     assert_eq!(returned.progress, None);
 }
@@ -65,7 +62,7 @@ async fn the_latest_log_is_read_by_those_who_may_cancel() {
 }
 
 #[tokio::test]
-async fn a_log_of_64_kib_is_taken_however_it_is_escaped_and_a_longer_one_refused() {
+async fn a_log_of_64_kib_is_taken_however_it_is_escaped() {
     let world = shared().await.world().await;
     spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
     let held = claim(&world.ci, &json!({})).await.unwrap();
@@ -74,8 +71,6 @@ async fn a_log_of_64_kib_is_taken_however_it_is_escaped_and_a_longer_one_refused
     let full = json!({"log_tail": log, "summary": result, "failure_reason": result});
     patch(&world.ci, &held, full).await.unwrap();
     assert_eq!(world.dan.worker_log(&held.id).await.unwrap().log, log);
-    let longer = json!({"log_tail": format!("{log}x")});
-    assert_eq!(fields(patch(&world.ci, &held, longer).await), ["log_tail"]);
 }
 
 #[tokio::test]

@@ -56,22 +56,6 @@ async fn a_started_request_is_given_back_with_retry_only() {
 }
 
 #[tokio::test]
-async fn a_request_to_be_cancelled_has_failed_when_it_is_given_back() {
-    let world = shared().await.world().await;
-    spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
-    let held = claim(&world.ci, &json!({})).await.unwrap();
-    world.dan.cancel_worker(&held.id).await.unwrap();
-    let ended = patch(&world.ci, &held, back()).await.unwrap();
-    assert_eq!(
-        (ended.status, ended.failure_reason.as_deref()),
-        (SpawnStatus::Failed, Some("cancelled"))
-    );
-    assert!(ended.finished_at.is_some());
-    assert_eq!(code(patch(&world.ci, &held, back()).await), LeaseLost);
-    assert!(claim(&world.ci, &json!({})).await.is_none());
-}
-
-#[tokio::test]
 async fn a_claim_that_was_given_back_does_not_count_towards_the_three() {
     let world = scaled(300).await.world().await;
     let asked = spawn(&world.dan, &json!({"task": "t"})).await.unwrap();

@@ -38,13 +38,6 @@ fn arguments_arrive_byte_for_byte() {
 }
 
 #[test]
-fn a_local_worker_loses_only_the_local_flag() {
-    let bench = Bench::new();
-    assert!(status(&mut bench.multiclaude(&["worker", "create", "x y", "--local"])).success());
-    assert_eq!(bench.only_args("multiclaude"), ["worker", "create", "x y"]);
-}
-
-#[test]
 fn standard_input_passes() {
     for line in [&["bug"][..], &["list"]] {
         let bench = Bench::new();
