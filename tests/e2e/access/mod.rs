@@ -106,7 +106,7 @@ async fn every_route_answers_every_kind_of_caller_as_its_row_says() {
     let mut wrong = Vec::new();
     for row in rows() {
         for (nth, token) in tokens.iter().enumerate() {
-            let id = subject(&world, &sink, row.1).await;
+            let id = subject(&world, &sink, &row.1).await;
             let (status, body) = call(&world, &row, &id, token.as_deref(), nth, &sink).await;
             let (wanted, who) = (row.3[nth], CALLERS[nth]);
             let fits = if wanted == 2 { (200..300).contains(&status) } else { status == wanted };

@@ -18,7 +18,7 @@ pub(super) const CALLERS: [&str; 9] = [
 /// A route, a body, and the status for each caller. 2 stands for any 2xx.
 pub(super) struct Row(
     pub(super) &'static str,
-    pub(super) &'static str,
+    pub(super) String,
     pub(super) Option<Value>,
     pub(super) [u16; 9],
 );
@@ -39,26 +39,22 @@ const ANY_TOKEN: [u16; 9] = [401, 401, 401, 2, 2, 2, 2, 2, 2];
 /// No token counts, only a signature.
 const SIGNED: [u16; 9] = [401; 9];
 
-/// Every route.
 pub(super) fn rows() -> Vec<Row> {
-    let queue = "/v1/repos/{owner}/{repo}/agents/{name}";
-    let at =
-        |suffix: &str| -> &'static str { Box::leak(format!("{queue}{suffix}").into_boxed_str()) };
-    let repo = |suffix: &str| -> &'static str {
-        Box::leak(format!("/v1/repos/{{owner}}/{{repo}}{suffix}").into_boxed_str())
-    };
+    let v1 = |path: &str| format!("/v1{path}");
+    let repo = |suffix: &str| v1(&format!("/repos/{{owner}}/{{repo}}{suffix}"));
+    let at = |suffix: &str| repo(&format!("/agents/{{name}}{suffix}"));
     let token = |kind: &str| Some(json!({"kind": kind, "owner": kind, "repos": ["REPO"]}));
     let fresh = || Some(json!({"name": "FRESH", "type": "worker"}));
     vec![
-        Row("GET", "/v1/health", None, OPEN),
-        Row("GET", "/v1/openapi.json", None, OPEN),
-        Row("GET", "/v1/docs", None, OPEN),
-        Row("GET", "/v1/docs/{file}", None, OPEN),
-        Row("GET", "/v1/whoami", None, ANY_TOKEN),
-        Row("POST", "/v1/tokens", token("user"), TEAM),
-        Row("POST", "/v1/tokens", token("service"), ADMIN),
-        Row("GET", "/v1/tokens", None, ADMIN),
-        Row("DELETE", "/v1/tokens/{id}", None, ADMIN),
+        Row("GET", v1("/health"), None, OPEN),
+        Row("GET", v1("/openapi.json"), None, OPEN),
+        Row("GET", v1("/docs"), None, OPEN),
+        Row("GET", v1("/docs/{file}"), None, OPEN),
+        Row("GET", v1("/whoami"), None, ANY_TOKEN),
+        Row("POST", v1("/tokens"), token("user"), TEAM),
+        Row("POST", v1("/tokens"), token("service"), ADMIN),
+        Row("GET", v1("/tokens"), None, ADMIN),
+        Row("DELETE", v1("/tokens/{id}"), None, ADMIN),
         Row("POST", repo("/agents"), fresh(), PART),
         Row("GET", repo("/agents"), None, REPO),
         Row("GET", at(""), None, REPO),

@@ -40,17 +40,6 @@ async fn a_coordinator_that_uses_anothers_token_id_does_not_get_that_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_id_that_is_none_is_refused() {
-    let evil = Fake::start(|_| {
-        answer(200, &who("age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"))
-    })
-    .await;
-    let mut machine = Machine::new();
-    machine.run_with(&["login", "--url", &evil.url], &token()).exits(8);
-    assert!(!machine.path(".multiclaude/credentials").exists());
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_of_a_coordinator_neither_steers_the_terminal_nor_repeats_a_secret() {
     let evil = Fake::start(|path| {
         if path.ends_with("/whoami") {
@@ -153,20 +142,21 @@ async fn a_wait_that_an_answer_asks_for_is_obeyed_within_the_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proxy_before_the_coordinator_is_not_taken_for_another_program() {
+async fn a_login_to_what_is_no_coordinator_says_what_it_has_found() {
+    let none = who("age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p");
+    let strange = Fake::start(move |_| answer(200, &none)).await;
     let gateway = Fake::start(|_| page(502, None)).await;
-    let mut machine = Machine::new();
-    let ran = machine.run_with(&["login", "--url", &gateway.url], &token()).exits(8);
-    assert!(ran.stderr.contains("a proxy at") && ran.stderr.contains("502"), "{ran:?}");
-    assert!(!ran.stderr.contains("not a coordinator"), "{ran:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_tls_is_reported_as_reachable() {
     let plain = Fake::start(|_| answer(200, &who("tok_admin"))).await;
+    let with_tls = plain.url.replace("http://", "https://");
     let mut machine = Machine::new();
-    let url = plain.url.replace("http://", "https://");
-    let ran = machine.run_with(&["login", "--url", &url], &token()).exits(8);
-    assert!(ran.stderr.contains("TLS failed") && ran.stderr.contains("http://"), "{ran:?}");
-    assert!(!ran.stderr.contains("is the coordinator running"), "{ran:?}");
+    for (url, said, unsaid) in [
+        (&strange.url, ["is not a coordinator", "no such id"], "a proxy at"),
+        (&gateway.url, ["a proxy at", "502"], "not a coordinator"),
+        (&with_tls, ["TLS failed", "http://"], "is the coordinator running"),
+    ] {
+        let ran = machine.run_with(&["login", "--url", url], &token()).exits(8);
+        assert!(said.iter().all(|text| ran.stderr.contains(text)), "{ran:?}");
+        assert!(!ran.stderr.contains(unsaid), "{ran:?}");
+    }
+    assert!(!machine.path(".multiclaude/credentials").exists());
 }

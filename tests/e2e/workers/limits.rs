@@ -1,12 +1,12 @@
 //! Each request is given once, and no more are taken than a repo allows.
 
 use super::{claim, limits, spawn};
-use crate::{http, raw};
 use e2e::shared;
 use futures_util::future::join_all;
 use multiclaude_hybrid_protocol::ErrorCode::{SpawnRateLimited, WorkerLimitReached};
 use serde_json::json;
 use std::collections::HashMap;
+use std::time::Duration;
 
 #[tokio::test]
 async fn of_two_hundred_claims_at_once_over_twenty_requests_each_is_given_once() {
@@ -53,11 +53,9 @@ async fn an_ended_worker_makes_room_and_a_refusal_says_when_to_come_back() {
     let world = shared().await.world().await;
     limits(&world, 3, 1).await;
     let first = spawn(&world.dan, &json!({"task": "1"})).await.unwrap();
-    let url = format!("{}/repos/{}/workers/spawn", world.url, world.repo);
-    let ask = http().post(&url).bearer_auth(&world.tokens[0]).body(r#"{"task":"2"}"#);
-    let (status, headers, body) = raw(ask).await;
-    assert_eq!((status, &body["code"]), (429, &json!("worker_limit_reached")));
-    assert!(headers["retry-after"].to_str().unwrap().parse::<u32>().unwrap() > 0);
+    let refused = spawn(&world.dan, &json!({"task": "2"})).await.unwrap_err();
+    assert_eq!((refused.code(), refused.status()), (Some(WorkerLimitReached), Some(429)));
+    assert!(refused.retry_after() > Some(Duration::ZERO), "{refused:?}");
     world.dan.cancel_worker(&first.id).await.unwrap();
     assert!(spawn(&world.dan, &json!({"task": "2"})).await.is_ok());
 }
