@@ -1,7 +1,7 @@
 //! The runtime is killed, and nothing that was answered is lost.
 
 use crate::senders::Senders;
-use crate::{agent, agents, message, name, pushed, send, status_is};
+use crate::{agent, agents, message, name, notice, pushed, send, status_is};
 use e2e::{Answer, Client, Coordinator, Options, Sink, World, eventually, until};
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use reqwest::Method;
@@ -17,8 +17,7 @@ const RECIPIENTS: usize = 8;
 #[tokio::test]
 async fn three_kills_under_sixteen_senders_lose_nothing_that_was_accepted() {
     let rounds = if std::env::var("SOAK").is_ok() { 20 } else { 3 };
-    let mut coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
+    let (mut coordinator, world) = Coordinator::own().await;
     world.dan.register(&agent("ws")).await.unwrap();
     // Half of the recipients are pushed to, half poll.
     let mut sinks = HashMap::new();
@@ -92,22 +91,17 @@ async fn a_message_stored_before_a_kill_is_pushed_after_the_start_without_a_requ
 
 #[tokio::test]
 async fn a_start_without_a_master_key_does_not_use_up_an_alarm() {
-    let mut coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
+    let (mut coordinator, world) = Coordinator::own().await;
     agents(&world).await;
     let body = json!({"from": "ws", "to": "queue", "body": "x", "ttl_seconds": 8});
     let id = world.dan.send(&body, None).await.unwrap().id.to_string();
-    coordinator.set_master_key(None);
+    coordinator.options.master_key = None;
     coordinator.restart().await;
     until("the alarm that fails", 60, async || coordinator.log().contains("MASTER_KEY")).await;
-    coordinator.set_master_key(Some(e2e::MASTER_KEY));
+    coordinator.options.master_key = Some(e2e::MASTER_KEY);
     coordinator.restart().await;
     // No request wakes the mailbox of queue: its alarm sends the notice.
-    let notice = eventually("the notice", 120, || async {
-        world.dan.messages("ws", "").await.unwrap().pop()
-    })
-    .await;
-    assert!(notice.body.contains(&id));
+    assert!(notice(&world).await.body.contains(&id));
 }
 
 /// Answers one request a connection, and closes it 4.5 s later, as proxies do.
@@ -130,7 +124,7 @@ fn impatient() -> u16 {
 
 #[tokio::test]
 async fn a_client_that_was_stopped_does_not_use_a_connection_that_was_closed_meanwhile() {
-    let client = Client::new(&format!("http://127.0.0.1:{}/v1", impatient()), "mcu_x").unwrap();
+    let client = Client::new(&format!("http://127.0.0.1:{}/v1", impatient()), "mcu_x");
     let post = || client.call(Method::POST, "/tokens", &[], None);
     post().await.unwrap();
     // A stopped process (Ctrl-Z, a busy machine): nothing of this runtime runs, so that

@@ -81,7 +81,7 @@ impl Dev {
     fn dan(&self) -> RepoClient {
         let tokens = self.tokens();
         let text = |name: &str| tokens[name].as_str().unwrap().to_owned();
-        Client::new(&text("url"), &text("user")).unwrap().repo("acme/app")
+        Client::new(&text("url"), &text("user")).repo("acme/app")
     }
 }
 

@@ -25,6 +25,13 @@ pub(crate) async fn take(inbox: &mut Inbox) -> Message {
     message
 }
 
+/// Sends a message that this takes next.
+pub(crate) async fn passes(world: &World, inbox: &mut Inbox) -> Message {
+    let sent = send(world, "x").await;
+    assert_eq!(take(inbox).await.id, sent.id);
+    sent
+}
+
 pub(crate) async fn error(inbox: &mut Inbox) -> Error {
     let next = timeout(Duration::from_secs(30), inbox.next()).await;
     next.expect("no end came").map(|_| ()).unwrap_err()
@@ -58,8 +65,7 @@ async fn each_message_comes_once_and_in_order_by_either_way() {
         }
         let wanted: Vec<_> = (0..80).map(|n| n.to_string()).collect();
         assert_eq!(bodies, wanted);
-        let last = send(&world, "last").await;
-        assert_eq!(take(&mut inbox).await.id, last.id);
+        passes(&world, &mut inbox).await;
     }
 }
 
@@ -140,15 +146,13 @@ async fn a_consumer_that_drops_futures_loses_nothing() {
 async fn a_newer_stream_ends_the_older_inbox_and_they_do_not_fight() {
     let world = two_agents().await;
     let mut older = open(&world.ann, InboxOptions::default());
-    let one = send(&world, "one").await;
-    assert_eq!(take(&mut older).await.id, one.id);
+    passes(&world, &mut older).await;
     let mut newer = open(&world.ann, InboxOptions::default());
     let ended = error(&mut older).await;
     assert!(matches!(&ended, Error::Closed { code: 4409, .. }), "{ended}");
     assert!(matches!(error(&mut older).await, Error::Ended));
     assert!(matches!(older.flush().await, Err(Error::Ended)));
-    let two = send(&world, "two").await;
-    assert_eq!(take(&mut newer).await.id, two.id);
+    passes(&world, &mut newer).await;
 }
 
 #[tokio::test]

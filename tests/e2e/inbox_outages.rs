@@ -1,9 +1,9 @@
 //! The client's inbox when something goes wrong between it and the coordinator.
 
-use crate::inbox::{error, open, take};
+use crate::inbox::{error, open, passes, take};
 use crate::senders::Senders;
 use crate::{agent, agents, delivery_is, message, name, send, status_is};
-use e2e::{Coordinator, Options, Proxy, World, eventually, shared, until};
+use e2e::{Coordinator, Proxy, World, eventually, shared, until};
 use multiclaude_hybrid_client::{BaseUrl, Client, Connection, Error, InboxOptions, RepoClient};
 use multiclaude_hybrid_protocol::MessageId;
 use multiclaude_hybrid_protocol::Repo;
@@ -15,18 +15,14 @@ use std::time::Duration;
 
 const SENDERS: usize = 6;
 
-/// ann's client, through a proxy.
-fn through(proxy: &Proxy, world: &World) -> RepoClient {
-    let client = Client::new(&proxy.url, &world.tokens[1]).unwrap();
-    client.repo(&Repo::parse(&world.repo).unwrap())
-}
-
+/// A world with ann's client behind a proxy.
 async fn behind_a_proxy() -> (World, Proxy, RepoClient) {
     let coordinator = shared().await;
     let world = coordinator.world().await;
     agents(&world).await;
-    let proxy = Proxy::start(coordinator.port()).await;
-    let repo = through(&proxy, &world);
+    let proxy = Proxy::start(coordinator.port).await;
+    let client = Client::new(&proxy.url, &world.tokens[1]).unwrap();
+    let repo = client.repo(&Repo::parse(&world.repo).unwrap());
     (world, proxy, repo)
 }
 
@@ -42,12 +38,10 @@ fn quick_pings() -> InboxOptions {
 async fn a_connection_that_only_seems_to_live_is_noticed() {
     let (world, proxy, repo) = behind_a_proxy().await;
     let mut inbox = open(&repo, quick_pings());
-    let one = send(&world, "one").await;
-    assert_eq!(take(&mut inbox).await.id, one.id);
+    passes(&world, &mut inbox).await;
     inbox.flush().await.unwrap();
     proxy.go_silent();
-    let two = send(&world, "two").await;
-    assert_eq!(take(&mut inbox).await.id, two.id);
+    let two = passes(&world, &mut inbox).await;
     status_is(&world, &two.id, MessageStatus::Delivered).await;
 }
 
@@ -70,8 +64,7 @@ async fn a_confirmation_that_got_lost_is_said_again_and_the_message_is_not_yield
         };
         let receipt = world.dan.receipt(&one.id).await.unwrap();
         assert_eq!(receipt.status, MessageStatus::Pending, "nothing got lost");
-        let two = send(&world, "two").await;
-        assert_eq!(take(&mut inbox).await.id, two.id);
+        passes(&world, &mut inbox).await;
         status_is(&world, &one.id, wanted).await;
     }
 }
@@ -85,8 +78,7 @@ async fn a_letter_that_is_thought_about_while_the_stream_breaks_is_not_yielded_a
     proxy.go_silent();
     until("its second offer", 20, async || proxy.answered(&one.id.to_string()) >= 2).await;
     letter.delivered().await.unwrap();
-    let two = send(&world, "two").await;
-    assert_eq!(take(&mut inbox).await.id, two.id);
+    passes(&world, &mut inbox).await;
     status_is(&world, &one.id, MessageStatus::Delivered).await;
 }
 
@@ -109,15 +101,13 @@ async fn a_proxy_that_knows_no_stream_leads_to_polling_until_there_is_one() {
     proxy.refuse_streams(true);
     let stream_again = Duration::from_secs(1);
     let mut inbox = open(&repo, InboxOptions { stream_again, ..InboxOptions::default() });
-    let one = send(&world, "one").await;
-    assert_eq!(take(&mut inbox).await.id, one.id);
+    passes(&world, &mut inbox).await;
     inbox.flush().await.unwrap();
     let queue = world.dan.agent("queue").await.unwrap();
     assert_eq!(queue.delivery, Delivery::Polling);
     proxy.refuse_streams(false);
     delivery_is(&world, "queue", Delivery::Stream).await;
-    let two = send(&world, "two").await;
-    assert_eq!(take(&mut inbox).await.id, two.id);
+    passes(&world, &mut inbox).await;
 }
 
 #[tokio::test]
@@ -126,20 +116,17 @@ async fn streams_that_break_at_once_lead_to_polling() {
     proxy.snap_streams(true);
     let streams = || proxy.requested("/stream HTTP/1.1");
     let mut inbox = open(&repo, InboxOptions::default());
-    let one = send(&world, "one").await;
-    assert_eq!(take(&mut inbox).await.id, one.id);
+    passes(&world, &mut inbox).await;
     inbox.flush().await.unwrap();
     assert!((1..=4).contains(&streams()), "{}", streams());
     // It rests there.
-    let two = send(&world, "two").await;
-    assert_eq!(take(&mut inbox).await.id, two.id);
+    passes(&world, &mut inbox).await;
     assert!((1..=4).contains(&streams()), "{}", streams());
 }
 
 #[tokio::test]
 async fn an_outage_and_its_end_are_reported_once_and_a_wrong_url_is_no_outage() {
-    let mut coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
+    let (mut coordinator, world) = Coordinator::own().await;
     agents(&world).await;
     for polling in [false, true] {
         let told = Arc::new(Mutex::new(Vec::new()));
@@ -159,13 +146,12 @@ async fn an_outage_and_its_end_are_reported_once_and_a_wrong_url_is_no_outage() 
         coordinator.kill();
         until("the word of it", 20, async || told.lock().unwrap().len() == 1).await;
         coordinator.launch().await;
-        let after = send(&world, "after").await;
-        assert_eq!(take(&mut inbox).await.id, after.id);
+        passes(&world, &mut inbox).await;
         let told = told.lock().unwrap();
         assert!(told[0].contains("cannot be reached"), "{told:?}");
         assert_eq!(told[1..], ["back"], "{told:?}");
     }
-    let elsewhere = format!("http://127.0.0.1:{}/elsewhere", coordinator.port());
+    let elsewhere = format!("http://127.0.0.1:{}/elsewhere", coordinator.port);
     let base = BaseUrl::parse(&elsewhere, false).unwrap();
     let client = Client::at(base, &world.tokens[1]).unwrap();
     let repo = client.repo(&Repo::parse(&world.repo).unwrap());
@@ -216,8 +202,7 @@ fn check(yielded: &[(MessageId, String)], accepted: &[Message]) {
 
 async fn restarts(options: InboxOptions) {
     let rounds = if std::env::var("SOAK").is_ok() { 10 } else { 3 };
-    let mut coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
+    let (mut coordinator, world) = Coordinator::own().await;
     world.ann.register(&agent("queue")).await.unwrap();
     for n in 0..SENDERS {
         world.dan.register(&agent(&format!("s{n}"))).await.unwrap();

@@ -1,7 +1,7 @@
 //! Service tokens make user tokens.
 
 use crate::{agent, code, fields, problem};
-use e2e::{Client, Coordinator, Options, World, shared};
+use e2e::{Client, Coordinator, World, shared};
 use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_protocol::ErrorCode::{Forbidden, TokenNotFound, Unauthenticated};
 use multiclaude_hybrid_protocol::Timestamp;
@@ -172,8 +172,7 @@ async fn the_audit_log_names_the_service_that_made_a_token() {
 /// An isolate may believe in a token for 60 s more; D1 decides.
 #[tokio::test]
 async fn a_service_token_that_is_revoked_at_this_moment_makes_no_token() {
-    let mut coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
+    let (mut coordinator, world) = Coordinator::own().await;
     coordinator.kill();
     // The new owner is noted after the caller was looked up.
     coordinator.execute_sql(

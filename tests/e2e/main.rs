@@ -32,7 +32,7 @@ mod storage;
 mod streams;
 mod workers;
 
-use e2e::{Answer, Coordinator, Sink, World, eventually, shared, until};
+use e2e::{Answer, Coordinator, Sink, World, eventually, shared};
 use multiclaude_hybrid_client::Error;
 use multiclaude_hybrid_protocol::agent::{Agent, Delivery};
 use multiclaude_hybrid_protocol::error::Problem;
@@ -74,7 +74,6 @@ fn with_endpoint(name: &str, url: &str) -> Value {
     json!({"name": name, "type": "worker", "endpoint": url})
 }
 
-/// A message.
 fn message(from: &str, to: &str, body: &str) -> Value {
     json!({"from": from, "to": to, "body": body})
 }
@@ -128,11 +127,17 @@ async fn status_is(world: &World, id: impl Display, wanted: MessageStatus) -> Me
 }
 
 /// Waits until an agent gets its messages this way.
-async fn delivery_is(world: &World, name: &str, wanted: Delivery) {
-    until(&format!("delivery to be {}", wanted.as_str()), 60, async || {
-        world.dan.agent(name).await.unwrap().delivery == wanted
+async fn delivery_is(world: &World, name: &str, wanted: Delivery) -> Agent {
+    eventually(&format!("delivery to be {}", wanted.as_str()), 60, || async {
+        Some(world.dan.agent(name).await.unwrap()).filter(|agent| agent.delivery == wanted)
     })
-    .await;
+    .await
+}
+
+/// Waits for a notice to `ws`.
+async fn notice(world: &World) -> Message {
+    eventually("the notice", 120, || async { world.dan.messages("ws", "").await.unwrap().pop() })
+        .await
 }
 
 /// A client of plain HTTP. It keeps no connections, which would end with the runtime of

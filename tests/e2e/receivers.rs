@@ -5,7 +5,7 @@ use crate::callbacks::{push_to, spawn};
 use crate::inbox::{open, take};
 use crate::secrecy::files_with;
 use crate::{agent, name, pushed, send};
-use e2e::{Coordinator, Options, Received, Sink, World, shared};
+use e2e::{Coordinator, Received, Sink, World, shared};
 use multiclaude_hybrid_client::sealed::{self, Action, Identity, Pins, Recipient, decide, seal};
 use multiclaude_hybrid_client::webhook::{Payload, Push, Webhook, WebhookError};
 use multiclaude_hybrid_client::{InboxOptions, RepoClient};
@@ -67,8 +67,7 @@ fn written(from: &str, body: &str) -> NewMessage {
 
 #[tokio::test]
 async fn a_sealed_message_is_read_at_the_other_end_and_nowhere_in_between() {
-    let mut coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
+    let (mut coordinator, world) = Coordinator::own().await;
     let (repo, dan) = (Repo::parse(&world.repo).unwrap(), world.dan.typed());
     let queue = name("queue");
     world.dan.register(&agent("ws")).await.unwrap();

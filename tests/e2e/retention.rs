@@ -1,6 +1,6 @@
 //! How long things are kept, in scaled time: a day is 8.64 s at 10,000.
 
-use crate::{agent, agents, code, message};
+use crate::{agent, agents, code, message, notice};
 use e2e::{eventually, scaled};
 use multiclaude_hybrid_protocol::ErrorCode::MessageNotFound;
 use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus};
@@ -20,9 +20,9 @@ async fn acked_rows_go_after_a_day_and_delivered_ones_after_seven_but_never_the_
         ids.push(sent.id.to_string());
     }
     let started = Instant::now();
-    world.dan.report(&ids[0], "acked", None).await.unwrap();
-    world.dan.report(&ids[1], "delivered", None).await.unwrap();
-    world.dan.report(&ids[3], "acked", None).await.unwrap();
+    world.dan.report(&ids[0], "acked").await.unwrap();
+    world.dan.report(&ids[1], "delivered").await.unwrap();
+    world.dan.report(&ids[3], "acked").await.unwrap();
     assert_eq!(world.dan.messages("w", "").await.unwrap().len(), 4);
     eventually("the acked one to go", 30, || async {
         world.dan.receipt(&ids[0]).await.err().filter(|error| error.code() == Some(MessageNotFound))
@@ -52,10 +52,7 @@ async fn a_message_that_is_not_taken_fails_when_its_time_is_over() {
     agents(&world).await;
     let body = json!({"from": "ws", "to": "queue", "body": "x", "ttl_seconds": 10});
     let id = world.dan.send(&body, None).await.unwrap().id.to_string();
-    let notice = eventually("the notice", 20, || async {
-        world.dan.messages("ws", "").await.unwrap().pop()
-    })
-    .await;
+    let notice = notice(&world).await;
     assert!(notice.body.contains(&id) && notice.body.contains("expired"));
     let receipt = world.dan.receipt(&id).await.unwrap();
     assert_eq!(
@@ -64,7 +61,7 @@ async fn a_message_that_is_not_taken_fails_when_its_time_is_over() {
     );
     assert!(receipt.failed_at.unwrap() >= receipt.expires_at);
     assert_eq!(
-        code(world.ann.report(&id, "acked", None).await),
+        code(world.ann.report(&id, "acked").await),
         multiclaude_hybrid_protocol::ErrorCode::InvalidTransition
     );
 }

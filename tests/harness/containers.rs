@@ -11,7 +11,6 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// The image's name.
 const IMAGE: &str = "localhost/worker";
 /// The default command of the image.
 const COMMAND: &str =
@@ -80,12 +79,6 @@ impl Containers {
         let format = "{{range .Host.CgroupControllers}}{{.}} {{end}}";
         let controllers = self.podman(&["info", "--format", format]);
         controllers.split_whitespace().any(|known| known == controller)
-    }
-}
-
-impl Default for Containers {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -41,9 +41,10 @@ impl Default for Options {
 /// A coordinator in workerd with its state in a directory of its own.
 #[derive(Debug)]
 pub struct Coordinator {
-    options: Options,
+    /// They count from the next launch on.
+    pub options: Options,
     dir: tempfile::TempDir,
-    port: u16,
+    pub port: u16,
     child: Option<Child>,
     /// Ends the coordinator when this process ends; see [`keeper`].
     keeper: Option<Child>,
@@ -69,8 +70,13 @@ pub fn tool(name: &str) -> Command {
     command
 }
 
-fn wrangler() -> Command {
-    tool("wrangler")
+/// Runs a command on the database below `state`, and gives what it printed.
+fn d1(state: &Path, args: &[&str]) -> String {
+    let mut wrangler = tool("wrangler");
+    wrangler.arg("d1").args(args).args(["--local", "--persist-to"]).arg(state);
+    let done = output(&mut wrangler, b"", LIMIT);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
 }
 
 /// A port that is free.
@@ -85,26 +91,22 @@ impl Coordinator {
         let dir = tempfile::tempdir().unwrap();
         let random = std::array::from_fn(|at| (at as u8) ^ 0x5a);
         let admin = SecretToken::new(TokenKind::Admin, random).reveal().to_owned();
-        let migrated = output(
-            wrangler()
-                .args(["d1", "migrations", "apply", "DB", "--local", "--persist-to"])
-                .arg(dir.path().join("state")),
-            b"",
-            LIMIT,
-        );
-        assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+        d1(&dir.path().join("state"), &["migrations", "apply", "DB"]);
         let mut coordinator =
             Self { options, dir, port: free_port(), child: None, keeper: None, admin };
         coordinator.launch().await;
         coordinator
     }
 
-    /// Another `MASTER_KEY` (or none) from the next launch on.
-    pub fn set_master_key(&mut self, key: Option<&'static str>) {
-        self.options.master_key = key;
+    /// One with the default options, and a world of it.
+    pub async fn own() -> (Self, World) {
+        let coordinator = Self::start(Options::default()).await;
+        let world = coordinator.world().await;
+        (coordinator, world)
     }
 
-    fn write_vars(&self) {
+    /// Starts it again on the same state.
+    pub async fn launch(&mut self) {
         let mut vars = format!(
             "ADMIN_TOKEN=\"{}\"\nALLOW_INSECURE=\"{}\"\nTIME_SCALE=\"{}\"\nALLOWED_ORIGINS=\"{}\"\n",
             self.admin,
@@ -115,21 +117,17 @@ impl Coordinator {
         if let Some(key) = self.options.master_key {
             vars.push_str(&format!("MASTER_KEY=\"{key}\"\n"));
         }
-        fs::write(self.dir.path().join("vars"), vars).unwrap();
-    }
-
-    /// Starts it again on the same state.
-    pub async fn launch(&mut self) {
-        self.write_vars();
-        let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
-        let mut wrangler = wrangler();
+        let file = |name: &str| self.dir.path().join(name);
+        fs::write(file("vars"), vars).unwrap();
+        let log = File::options().create(true).append(true).open(file("log")).unwrap();
+        let mut wrangler = tool("wrangler");
         wrangler
             .args(["dev", "--ip", "127.0.0.1", "--inspector-port", "0", "--test-scheduled"])
             .args(["--port", &self.port.to_string()])
             .arg("--persist-to")
-            .arg(self.dir.path().join("state"))
+            .arg(self.state_dir())
             .arg("--env-file")
-            .arg(self.dir.path().join("vars"))
+            .arg(file("vars"))
             .stdout(log.try_clone().unwrap())
             .stderr(log);
         let child = grouped(&mut wrangler).spawn().unwrap();
@@ -165,25 +163,12 @@ impl Coordinator {
     /// JSON.
     pub fn execute_sql(&self, sql: &str) -> String {
         assert!(self.child.is_none(), "the coordinator is running");
-        let done = output(
-            wrangler()
-                .args(["d1", "execute", "DB", "--local", "--yes", "--json"])
-                .args(["--command", sql, "--persist-to"])
-                .arg(self.state_dir()),
-            b"",
-            LIMIT,
-        );
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        String::from_utf8(done.stdout).unwrap()
+        d1(&self.state_dir(), &["execute", "DB", "--yes", "--json", "--command", sql])
     }
 
     /// The API's base.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/v1", self.port)
-    }
-
-    pub fn port(&self) -> u16 {
-        self.port
     }
 
     /// Runs the scheduled handler.
@@ -193,12 +178,8 @@ impl Coordinator {
         assert!(response.status().is_success());
     }
 
-    fn log_path(&self) -> PathBuf {
-        self.dir.path().join("log")
-    }
-
     pub fn log(&self) -> String {
-        fs::read_to_string(self.log_path()).unwrap_or_default()
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
     /// The line that it has logged of a request, by the request's id.
@@ -223,7 +204,7 @@ impl Coordinator {
 
     /// A client with the admin token.
     pub fn client(&self) -> Client {
-        Client::new(&self.url(), &self.admin).unwrap()
+        Client::new(&self.url(), &self.admin)
     }
 
     /// A repo for one test, with tokens.

@@ -3,6 +3,8 @@
 //! Everything is real: `wrangler dev`, D1 and Durable Objects on disk. A
 //! coordinator is stopped with its whole process group when it is dropped.
 
+#![allow(clippy::new_without_default, reason = "no test would call it")]
+
 mod claude;
 mod containers;
 mod coordinator;

@@ -280,12 +280,6 @@ impl Machine {
     }
 }
 
-impl Default for Machine {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 fn quoted(arg: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@".contains(&byte);
     if !arg.is_empty() && arg.bytes().all(plain) { arg.to_owned() } else { format!("{arg:?}") }

@@ -15,7 +15,6 @@ struct State {
     answers: Mutex<Vec<u8>>,
 }
 
-/// The proxy.
 #[derive(Debug, Clone)]
 pub struct Proxy {
     state: Arc<State>,

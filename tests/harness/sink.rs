@@ -110,7 +110,6 @@ impl Sink {
         self.shared.received.lock().unwrap().clone()
     }
 
-    /// How many connections were opened to it.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Relaxed)
     }

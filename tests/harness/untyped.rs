@@ -2,10 +2,10 @@
 //! shape, so that wrong ones can be sent, and no call is made twice. For all else it is
 //! the typed client, which it dereferences to.
 
+use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::message::Message;
 use multiclaude_hybrid_client::protocol::token::Token;
-use multiclaude_hybrid_client::protocol::{AgentId, Repo};
 use multiclaude_hybrid_client::{self as typed, Call, Error, Reply, Retries};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -43,12 +43,9 @@ impl Deref for Client {
 
 impl Client {
     /// A client of the coordinator at `base` (with its `/v1`).
-    ///
-    /// # Errors
-    /// If `base` is not a URL, or `token` is not valid in a header.
-    pub fn new(base: &str, token: &str) -> Result<Self, Error> {
+    pub fn new(base: &str, token: &str) -> Self {
         let once = Retries { attempts: 1, ..Retries::default() };
-        typed::Client::new(base, token).map(|client| Self(client.retries(once)))
+        Self(typed::Client::new(base, token).unwrap().retries(once))
     }
 
     /// The same coordinator and connections with another token.
@@ -87,7 +84,6 @@ impl Client {
     }
 }
 
-/// The resources of one repo.
 #[derive(Debug, Clone)]
 pub struct RepoClient {
     pub client: Client,
@@ -173,17 +169,9 @@ impl RepoClient {
         self.call(Method::GET, &format!("/messages/{id}"), &[], None).await?.json()
     }
 
-    /// `PATCH …/messages/{id}`, for the incarnation `agent` if one is given.
-    pub async fn report(
-        &self,
-        id: impl Display,
-        status: &str,
-        agent: Option<&AgentId>,
-    ) -> Result<Message, Error> {
-        let headers: Vec<_> = agent.iter().map(|id| ("agent-id", id.as_str())).collect();
-        let body = json!({ "status": status });
-        let path = format!("/messages/{id}");
-        self.call(Method::PATCH, &path, &headers, Some(&body)).await?.json()
+    /// `PATCH …/messages/{id}` with this status.
+    pub async fn report(&self, id: impl Display, status: &str) -> Result<Message, Error> {
+        self.patch_message(id, &json!({ "status": status })).await
     }
 
     /// `PATCH …/messages/{id}` with any body.

@@ -52,7 +52,7 @@ async fn a_stream_a_poll_and_an_acknowledgement_are_signs_of_life_and_keep_the_n
         let mail = world.ci.messages("acks", "status=pending").await.unwrap();
         world.ci.messages("peeked", "").await.unwrap();
         let id = mail[0].id.to_string();
-        world.dan.report(&id, "acked", None).await.unwrap();
+        world.dan.report(&id, "acked").await.unwrap();
         let stopped = world.dan.agents("status=stopped").await.unwrap();
         let names: Vec<_> = stopped.iter().map(|agent| agent.name.as_str()).collect();
         // SQL says so of a list, core of one agent.
@@ -92,7 +92,9 @@ async fn an_ended_incarnation_is_reported_before_ownership_is_checked() {
     assert_eq!(code(patch), AgentSuperseded);
     let poll = world.dan.call(Method::GET, "/agents/w/messages", &header, None).await;
     assert_eq!(code(poll), AgentSuperseded);
-    assert_eq!(code(world.dan.report(&sent.id, "acked", Some(&old.id)).await), AgentSuperseded);
+    let (path, acked) = (format!("/messages/{}", sent.id), json!({"status": "acked"}));
+    let report = world.dan.call(Method::PATCH, &path, &header, Some(&acked)).await;
+    assert_eq!(code(report), AgentSuperseded);
     world.ann.deregister("w").await.unwrap();
     let poll = world.dan.call(Method::GET, "/agents/w/messages", &header, None).await;
     assert_eq!(code(poll), AgentSuperseded);

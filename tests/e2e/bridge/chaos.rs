@@ -1,7 +1,7 @@
 //! Many messages in both directions, while programs are killed.
 
 use super::{OF_ANN, OF_DAN, of};
-use e2e::{Coordinator, Options, Site, until};
+use e2e::{Coordinator, Site, until};
 use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
@@ -41,8 +41,7 @@ async fn all_arrive(dan: &Site, ann: &Site) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_message_is_lost_doubled_or_out_of_order_while_bridges_and_coordinator_are_killed() {
-    let mut coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
+    let (mut coordinator, world) = Coordinator::own().await;
     let (mut dan, mut ann) = of(&world);
     dan.start_bridge(&[]);
     dan.reaches(&[]).await;

@@ -1,15 +1,14 @@
 //! Messages wait in order while the coordinator, multiclaude or disk space is missing.
 
 use super::{OF_ANN, of, reaching, two};
-use e2e::{Coordinator, Options, Site, eventually, until};
+use e2e::{Coordinator, Site, eventually, until};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Both machines with their bridges, and a coordinator of their own that was just killed.
 async fn outage() -> (Coordinator, Site, Site) {
-    let mut coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
+    let (mut coordinator, world) = Coordinator::own().await;
     let (mut dan, mut ann) = of(&world);
     ann.start_bridge(&[]);
     ann.reaches(&[]).await;

@@ -2,9 +2,9 @@
 
 use super::{ended, on_machine};
 use crate::senders::Senders;
-use crate::{agent, delivery_is, message};
+use crate::{agent, delivery_is, message, status_is};
 use e2e::process::kill;
-use e2e::{Coordinator, Options, eventually, until};
+use e2e::{Coordinator, eventually, until};
 use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use std::collections::HashSet;
@@ -24,8 +24,7 @@ fn ids(path: &std::path::Path) -> Vec<String> {
 
 #[tokio::test]
 async fn following_shows_each_message_once_through_restarts_under_load() {
-    let mut coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
+    let (mut coordinator, world) = Coordinator::own().await;
     world.dan.register(&agent("desk")).await.unwrap();
     let machine = on_machine(&world, &world.tokens[0], "lap");
     let path = machine.path("followed");
@@ -55,9 +54,7 @@ async fn following_shows_each_message_once_through_restarts_under_load() {
     .await;
     let once: HashSet<String> = shown.iter().cloned().collect();
     assert_eq!((once.len(), &once), (shown.len(), &sent));
-    let mut ordered = shown.clone();
-    ordered.sort();
-    assert_eq!(ordered, shown);
+    assert!(shown.is_sorted());
     eventually("every acknowledgement", 60, || async {
         let waiting = world.dan.messages("desk", "status=pending&limit=1").await.ok()?;
         let delivered = world.dan.messages("desk", "status=delivered&limit=1").await.ok()?;
@@ -91,11 +88,7 @@ async fn following_ends_with_a_word_when_the_agent_is_gone_or_somebody_else_foll
     assert_eq!(replaced.status.code(), Some(6), "{said}");
     world.ann.register(&agent("ann-ws")).await.unwrap();
     let sent = world.ann.send(&message("ann-ws", "desk", "hello"), None).await.unwrap();
-    until("the delivery to the second", 20, async || {
-        let receipt = world.ann.receipt(&sent.id.to_string()).await.unwrap();
-        receipt.status == MessageStatus::Delivered
-    })
-    .await;
+    status_is(&world, &sent.id, MessageStatus::Delivered).await;
     world.dan.deregister("desk").await.unwrap();
     let since = Instant::now();
     let ended = ended(second).await;

@@ -3,7 +3,7 @@
 use super::running::Running;
 use super::{on_machine, snapshot};
 use crate::agent;
-use e2e::{Coordinator, Machine, Options, until};
+use e2e::{Coordinator, Machine, until};
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use std::time::{Duration, Instant};
 
@@ -44,8 +44,7 @@ fn every_command_says_so(machine: &mut Machine, repo: &str) {
 
 #[tokio::test]
 async fn every_command_says_that_the_coordinator_is_away_and_works_again_when_it_is_back() {
-    let mut coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
+    let (mut coordinator, world) = Coordinator::own().await;
     let mut machine = on_machine(&world, &world.tokens[2], "lap");
     world.ci.register(&agent("desk")).await.unwrap();
     coordinator.kill();

@@ -10,13 +10,11 @@ use std::thread;
 
 /// A command, and what it says meanwhile on standard error.
 pub struct Running {
-    /// Its process.
     pub child: Child,
     said: Receiver<String>,
 }
 
 impl Running {
-    /// Starts it.
     pub fn start(machine: &Machine, args: &[&str]) -> Self {
         let mut child = machine.hybrid(args).spawn().unwrap();
         let (lines, said) = channel();
@@ -43,7 +41,6 @@ impl Running {
         }
     }
 
-    /// How it ended.
     pub async fn end(mut self) -> Ran {
         let mut stdout = self.child.stdout.take().unwrap();
         let reader = thread::spawn(move || {
@@ -57,7 +54,6 @@ impl Running {
         Ran { code, stdout: reader.join().unwrap(), stderr: stderr.join("\n") }
     }
 
-    /// Kills it.
     pub fn kill(mut self) {
         kill(&mut self.child, "a command");
     }

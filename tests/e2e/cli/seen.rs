@@ -2,9 +2,9 @@
 
 use super::running::Running;
 use super::{dans, on_machine, snapshot};
-use crate::agent;
+use crate::{agent, status_is};
 use e2e::process::interrupt;
-use e2e::{Answer, Coordinator, Machine, Options, Sink, World, eventually, until};
+use e2e::{Answer, Coordinator, Machine, Sink, World, eventually};
 use multiclaude_hybrid_protocol::message::{Message, MessageStatus};
 use serde_json::{Value, json};
 
@@ -151,11 +151,7 @@ async fn a_message_that_fails_ends_the_waiting_with_the_reason() {
     sink.answer_next([Answer::status(422)]);
     machine.clear();
     let id = machine.run(&key).id();
-    until("the failure", 20, async || {
-        let receipt = world.ann.receipt(&id).await.unwrap();
-        receipt.status == MessageStatus::Failed
-    })
-    .await;
+    status_is(&world, &id, MessageStatus::Failed).await;
     machine.run(&[&key[..], &["--wait"]].concat());
     snapshot("wait_failed", &machine);
 }
@@ -173,8 +169,7 @@ async fn an_interrupt_ends_the_waiting_for_a_message_which_stands() {
 
 #[tokio::test]
 async fn waiting_goes_on_through_an_outage() {
-    let mut coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
+    let (mut coordinator, world) = Coordinator::own().await;
     world.ann.register(&agent("desk")).await.unwrap();
     let machine = on_machine(&world, &world.tokens[0], "lap");
     let waiting = start(&machine, &world, &["--wait"]);

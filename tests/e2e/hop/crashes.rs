@@ -13,7 +13,7 @@ impl Hop {
     pub(super) async fn restart(&self, agent: &str) {
         let claude = self.ann.claude(agent);
         let session = claude.state()["session"].as_str().unwrap().to_owned();
-        let pid = self.ann.claude_pid(agent);
+        let pid = self.ann.claude(agent).runs_as().expect("a process");
         kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
         let target = format!("=mc-app:={agent}");
         e2e::until("it is gone", 60, async || {

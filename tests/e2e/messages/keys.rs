@@ -18,7 +18,7 @@ async fn the_same_key_and_content_answer_the_first_message() {
     assert_eq!((first.status.as_u16(), again.status.as_u16()), (201, 200));
     let (first, again): (Message, Message) = (first.json().unwrap(), again.json().unwrap());
     assert_eq!(first, again);
-    world.ann.report(&first.id, "acked", None).await.unwrap();
+    world.ann.report(&first.id, "acked").await.unwrap();
     assert_eq!(world.dan.send(&body, Some("k-1")).await.unwrap().status, MessageStatus::Acked);
     assert_eq!(world.ann.messages("queue", "").await.unwrap().len(), 1);
 }

@@ -27,9 +27,9 @@ async fn a_message_goes_from_pending_over_delivered_to_acked_and_the_sender_sees
     }
     let polled = world.ann.messages("queue", "").await.unwrap();
     assert_eq!(polled, [sent]);
-    let delivered = world.ann.report(&id, "delivered", None).await.unwrap();
+    let delivered = world.ann.report(&id, "delivered").await.unwrap();
     assert_eq!(delivered.status, MessageStatus::Delivered);
-    let acked = world.ann.report(&id, "acked", None).await.unwrap();
+    let acked = world.ann.report(&id, "acked").await.unwrap();
     assert!(acked.acked_at.is_some() && acked.delivered_at == delivered.delivered_at);
     assert_eq!(world.dan.receipt(&id).await.unwrap(), acked);
 }
@@ -118,6 +118,6 @@ async fn ten_thousand_messages_may_wait_and_no_more() {
     let again = world.dan.send(&keyed, Some("k")).await.unwrap();
     assert_eq!(again.id, first.id);
     let oldest = world.ann.messages("queue", "status=pending&limit=1").await.unwrap();
-    world.ann.report(&oldest[0].id, "acked", None).await.unwrap();
+    world.ann.report(&oldest[0].id, "acked").await.unwrap();
     assert!(world.dan.send(&message("ws", "queue", "room again"), None).await.is_ok());
 }

@@ -16,8 +16,8 @@ async fn a_list_is_paged_and_filtered_by_status() {
     let world = two_agents().await;
     let ids = send_many(&world, 7).await;
     assert!(ids.is_sorted());
-    world.ann.report(&ids[1], "acked", None).await.unwrap();
-    world.ann.report(&ids[4], "delivered", None).await.unwrap();
+    world.ann.report(&ids[1], "acked").await.unwrap();
+    world.ann.report(&ids[4], "delivered").await.unwrap();
     let mut query = Some("status=pending&limit=2".to_owned());
     let mut seen = Vec::new();
     while let Some(this) = query {
@@ -70,8 +70,8 @@ async fn bad_parameters_of_a_list_are_named() {
 
 /// A poll of `queue` that the coordinator holds.
 async fn held(world: &World) -> JoinHandle<Result<Vec<Message>, Error>> {
-    let proxy = Proxy::start(shared().await.port()).await;
-    let repo = Client::new(&proxy.url, &world.tokens[2]).unwrap().repo(&world.repo);
+    let proxy = Proxy::start(shared().await.port).await;
+    let repo = Client::new(&proxy.url, &world.tokens[2]).repo(&world.repo);
     let poll = tokio::spawn(async move { repo.messages("queue", "status=pending&wait=20").await });
     until("the poll is passed on", 20, async || proxy.requested("wait=20") > 0).await;
     // Answered after the poll has arrived at the mailbox.
@@ -87,7 +87,7 @@ async fn a_held_poll_answers_as_soon_as_a_message_arrives() {
     let poll = held(&world).await;
     // A message that is not for it does not end it.
     let id = world.dan.send(&message("ws", "ws", "other mailbox"), None).await.unwrap().id;
-    world.dan.report(&id.to_string(), "acked", None).await.unwrap();
+    world.dan.report(&id.to_string(), "acked").await.unwrap();
     assert!(!poll.is_finished());
     world.dan.send(&message("ws", "queue", "now"), None).await.unwrap();
     assert_eq!(bodies(&poll.await.unwrap().unwrap()), ["now"]);

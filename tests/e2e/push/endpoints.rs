@@ -65,7 +65,7 @@ async fn an_endpoint_that_is_not_public_is_refused() {
         "http://127.0.0.1:0/",
         "https://a.exa\tmple/",
         &format!("https://a.example/{}", "ä".repeat(1000)),
-        &format!("http://127.0.0.1:{}/v1", shared().await.port()),
+        &format!("http://127.0.0.1:{}/v1", shared().await.port),
     ] {
         assert_eq!(
             fields(world.dan.register(&with_endpoint("w", url)).await),

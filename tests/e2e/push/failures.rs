@@ -1,7 +1,7 @@
 //! Faults of endpoints, and their consequences.
 
 use super::{attempted, send};
-use crate::{message, name, pushed, pushed_to, send_many, status_is, with_endpoint};
+use crate::{delivery_is, message, name, pushed, pushed_to, send_many, status_is, with_endpoint};
 use e2e::{Answer, Sink, eventually, refusing_port, scaled, shared};
 use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::message::{FailureReason, MessageStatus};
@@ -40,10 +40,7 @@ async fn four_statuses_reject_a_message_for_good_and_the_next_one_goes() {
 async fn a_gone_endpoint_rests_until_it_is_set_again_or_a_test_succeeds() {
     let (world, sink, _) = pushed(shared().await, vec![Answer::status(410)]).await;
     let id = send(&world, "one").await;
-    let found = eventually("polling", 10, || async {
-        world.ann.agent("queue").await.ok().filter(|agent| agent.delivery == Delivery::Polling)
-    })
-    .await;
+    let found = delivery_is(&world, "queue", Delivery::Polling).await;
     assert!(found.delivery_reason.unwrap().contains("endpoint_gone"));
     send(&world, "two").await;
     assert_eq!(world.ann.messages("queue", "status=pending").await.unwrap().len(), 2);
@@ -60,11 +57,7 @@ async fn a_gone_endpoint_rests_until_it_is_set_again_or_a_test_succeeds() {
     status_is(&world, &id, MessageStatus::Delivered).await;
     sink.wait_for(3, 10).await;
     assert_eq!(sink.texts(), ["one", "one", "two"]);
-    eventually("webhook again", 10, || async {
-        let found = world.ann.agent("queue").await.ok()?;
-        (found.delivery == Delivery::Webhook && found.delivery_reason.is_none()).then_some(())
-    })
-    .await;
+    assert_eq!(delivery_is(&world, "queue", Delivery::Webhook).await.delivery_reason, None);
     sink.answer_next([Answer::status(410)]);
     let id = send(&world, "three").await;
     sink.wait_for(4, 10).await;
@@ -88,10 +81,7 @@ async fn a_message_is_delivered_after_twenty_times_500_and_the_next_one_waits_fo
     let texts = sink.texts();
     // The step belongs to the endpoint: the second message waited behind.
     assert!(texts[..20].iter().all(|text| text == "first"), "{texts:?}");
-    eventually("webhook again", 20, || async {
-        world.ann.agent("queue").await.ok().filter(|agent| agent.delivery == Delivery::Webhook)
-    })
-    .await;
+    delivery_is(&world, "queue", Delivery::Webhook).await;
 }
 
 #[tokio::test]

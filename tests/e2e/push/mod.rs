@@ -81,7 +81,7 @@ async fn a_message_that_was_polled_and_acknowledged_is_not_pushed() {
     let first = send(&world, "polled").await;
     sink.wait_for(1, 10).await;
     let second = send(&world, "pushed").await;
-    world.ann.report(&first, "acked", None).await.unwrap();
+    world.ann.report(&first, "acked").await.unwrap();
     // It is tried again at once.
     world.ann.update("queue", &json!({"endpoint": sink.url})).await.unwrap();
     status_is(&world, &second, MessageStatus::Delivered).await;

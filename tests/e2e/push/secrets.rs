@@ -11,7 +11,7 @@ async fn a_secret_whose_key_is_gone_is_shown_as_such_and_can_be_replaced() {
     let mut coordinator = Coordinator::start(Options::default()).await;
     let (world, sink, _) = pushed(&coordinator, vec![]).await;
     coordinator.kill();
-    coordinator.set_master_key(Some("k2:HxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRo="));
+    coordinator.options.master_key = Some("k2:HxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRo=");
     coordinator.launch().await;
     let id = send(&world, "x").await;
     let receipt = attempted(&world, &id).await;
@@ -27,9 +27,9 @@ async fn both_keys_of_a_rotation_of_the_master_key_open_what_they_sealed() {
     let mut coordinator = Coordinator::start(Options::default()).await;
     let (world, sink, old) = pushed(&coordinator, vec![]).await;
     coordinator.kill();
-    coordinator.set_master_key(Some(
+    coordinator.options.master_key = Some(
         "k2:HxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRo=,k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
-    ));
+    );
     coordinator.launch().await;
     let new = world.ann.rotate_secret(&name("queue")).await.unwrap();
     send(&world, "x").await;

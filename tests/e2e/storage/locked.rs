@@ -1,12 +1,13 @@
 //! A mailbox whose database is locked, or was left half written.
 
-use crate::{agent, code, http};
-use e2e::{Coordinator, Options};
+use crate::{agent, code};
+use e2e::Coordinator;
 use multiclaude_hybrid_protocol::ErrorCode::Unavailable;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 /// A person's message: no other mailbox takes part.
 fn from_dan(text: &str) -> Value {
@@ -71,38 +72,29 @@ impl Drop for Lock {
 
 #[tokio::test]
 async fn a_mailbox_whose_database_is_locked_is_unavailable_and_loses_nothing() {
-    let coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
+    let (coordinator, world) = Coordinator::own().await;
     world.ann.register(&agent("queue")).await.unwrap();
     let first = world.dan.send(&from_dan("first"), Some("first")).await.unwrap();
     let lock = Lock::on(&mailbox(&coordinator));
     let id = first.id.to_string();
-    assert_eq!(code(world.dan.send(&from_dan("second"), Some("second")).await), Unavailable);
-    assert_eq!(code(world.ann.report(&id, "acked", None).await), Unavailable);
+    let refused = world.dan.send(&from_dan("second"), Some("second")).await.unwrap_err();
+    assert_eq!((refused.code(), refused.status()), (Some(Unavailable), Some(503)));
+    assert_eq!(refused.retry_after(), Some(Duration::from_secs(1)));
+    assert_eq!(code(world.ann.report(&id, "acked").await), Unavailable);
     let change = json!({"endpoint": "https://hooks.example.com/"});
     assert_eq!(code(world.ann.update("queue", &change).await), Unavailable);
-    let refused = http()
-        .post(format!("{}/repos/{}/messages", world.url, world.repo))
-        .bearer_auth(&world.tokens[0])
-        .json(&from_dan("third"))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(refused.status().as_u16(), 503);
-    assert_eq!(refused.headers()["retry-after"], "1");
     drop(lock);
     let sent = world.dan.send(&from_dan("second"), Some("second")).await.unwrap();
     assert_eq!(world.dan.send(&from_dan("second"), Some("second")).await.unwrap().id, sent.id);
     let bodies: Vec<_> =
         world.ann.messages("queue", "").await.unwrap().into_iter().map(|m| m.body).collect();
     assert_eq!(bodies, ["first", "second"]);
-    world.ann.report(&id, "acked", None).await.unwrap();
+    world.ann.report(&id, "acked").await.unwrap();
 }
 
 #[tokio::test]
 async fn a_key_whose_message_was_not_stored_answers_with_no_other_message() {
-    let mut coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
+    let (mut coordinator, world) = Coordinator::own().await;
     world.ann.register(&agent("queue")).await.unwrap();
     let first = world.dan.send(&from_dan("first"), Some("first")).await.unwrap();
     coordinator.kill();

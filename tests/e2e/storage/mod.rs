@@ -4,7 +4,7 @@ mod locked;
 mod older;
 
 use crate::senders::Senders;
-use crate::{agent, agents, code, message, send_many, two_agents, with_endpoint};
+use crate::{agent, agents, code, message, notice, send_many, two_agents, with_endpoint};
 use e2e::{Coordinator, Options, Sink, eventually, shared, until};
 use futures_util::future::join_all;
 use locked::mailboxes;
@@ -106,10 +106,7 @@ async fn mail_of_a_deregistered_agent_fails_and_each_sender_gets_one_notice() {
     world.ann.send(&message("other", "queue", "x"), None).await.unwrap();
     world.dan.send(&message("user:dan", "queue", "from a person"), None).await.unwrap();
     world.ann.deregister("queue").await.unwrap();
-    let notice = eventually("the notice", 10, || async {
-        world.dan.messages("ws", "").await.unwrap().into_iter().next()
-    })
-    .await;
+    let notice = notice(&world).await;
     assert!(ids.iter().all(|id| notice.body.contains(id)), "{}", notice.body);
     for id in &ids {
         let receipt = world.dan.receipt(id).await.unwrap();
@@ -164,18 +161,14 @@ async fn a_delete_that_crashed_half_way_is_completed_by_its_repeat_or_by_the_sch
     for world in &worlds {
         let refused = world.dan.send(&message("ws", "queue", "x"), None).await;
         assert_eq!(code(refused), AgentNotFound);
-        let notice = eventually("the notice", 20, || async {
-            world.dan.messages("ws", "").await.unwrap().pop()
-        })
-        .await;
+        let notice = notice(world).await;
         assert!(notice.body.contains("agent_gone"), "{}", notice.body);
     }
 }
 
 #[tokio::test]
 async fn trying_names_creates_no_storage() {
-    let coordinator = Coordinator::start(Options::default()).await;
-    let world = coordinator.world().await;
+    let (coordinator, world) = Coordinator::own().await;
     world.dan.register(&agent("known")).await.unwrap();
     let objects = || {
         let written = |path: &PathBuf| std::fs::read(path).unwrap().len() > 4096;

@@ -45,7 +45,7 @@ async fn messages_in_a_mailbox_of_an_older_version_are_read_pushed_and_seen() {
     let secret = world.ann.register(&queue).await.unwrap().webhook_secret.unwrap();
     let first = world.dan.send(&message("user:dan", "queue", "first"), None).await.unwrap();
     status_is(&world, &first.id, MessageStatus::Delivered).await;
-    let acked = world.ann.report(&first.id, "acked", None).await.unwrap();
+    let acked = world.ann.report(&first.id, "acked").await.unwrap();
     sink.answer_next([Answer::status(500)]);
     let old = message("user:dan", "queue", "old");
     let sent = world.dan.send(&old, Some("key")).await.unwrap();

@@ -92,11 +92,6 @@ impl Site {
         Claude::at(&self.machine.path(""), agent)
     }
 
-    pub fn claude_pid(&self, agent: &str) -> i32 {
-        let pid = self.claude(agent).state()["pid"].as_i64().expect("a process");
-        i32::try_from(pid).unwrap()
-    }
-
     pub fn tmux(&self, args: &[&str]) -> Output {
         self.machine.tmux(args)
     }
