@@ -60,10 +60,15 @@ impl Host {
         let now = self.is(request, |now| now.worker_name.is_some()).await;
         let name = now.worker_name.unwrap().to_string();
         let local = name.strip_suffix("-box").unwrap().to_owned();
-        let worktree = self.site.worktree(&local);
-        let what = format!("{}:\n{}", worktree.display(), self.log());
-        until(&what, 60, async || worktree.exists()).await;
+        // Its worktree is there before multiclaude knows it.
+        let what = format!("{local} in multiclaude's state:\n{}", self.log());
+        until(&what, 60, async || self.state()["repos"]["app"]["agents"][&local].is_object()).await;
         local
+    }
+
+    fn state(&self) -> serde_json::Value {
+        let state = self.site.machine.read(".multiclaude/state.json");
+        serde_json::from_str(&state).unwrap_or_default()
     }
 
     async fn ends(&self, request: &SpawnRequest) -> SpawnRequest {
@@ -87,9 +92,7 @@ async fn a_worker_of_multiclaude_is_an_agent_of_the_bridge_and_its_end_is_report
     host.site.registers(&name).await;
     assert_eq!(host.world.dan.agent(&name).await.unwrap().metadata["local_name"], local.as_str());
     // The whole task is in the file that the argument names.
-    let state = host.site.machine.path(".multiclaude/state.json");
-    let state: serde_json::Value = serde_json::from_slice(&std::fs::read(state).unwrap()).unwrap();
-    let given = state["repos"]["app"]["agents"][&local]["task"].as_str().unwrap().to_owned();
+    let given = host.state()["repos"]["app"]["agents"][&local]["task"].as_str().unwrap().to_owned();
     assert!(
         given.starts_with("Task: -- \"Fix\" $(touch proof) (the whole task is in the file /"),
         "{given}"
