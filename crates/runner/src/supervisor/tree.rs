@@ -143,19 +143,24 @@ pub(super) fn reap(waited: Option<Pid>) {
 /// left.
 pub fn kill_marked(mark: &str, name: &str, group: Option<&Group>) -> bool {
     let until = Instant::now() + LIMIT;
+    let mut killed = BTreeSet::new();
     loop {
         if let Some(group) = group {
             group.kill();
         }
         let all = processes();
+        let is_alive = |pid: &u32| all.get(pid).is_some_and(|process| !process.is_zombie);
         let has = |pid: u32| has_entry(pid, "environ", mark) || has_entry(pid, "cmdline", name);
         let first: Vec<_> = all.keys().copied().filter(|pid| has(*pid)).collect();
         let mut marked: BTreeSet<_> =
             first.iter().flat_map(|pid| descendants(*pid, &all)).collect();
         marked.extend(first);
-        marked.retain(|pid| all.get(pid).is_some_and(|process| !process.is_zombie));
-        if marked.is_empty() || Instant::now() > until {
-            return !marked.is_empty();
+        marked.retain(is_alive);
+        // A descendant that is about to end is found by nothing once its parent has ended.
+        killed.retain(is_alive);
+        killed.extend(&marked);
+        if killed.is_empty() || Instant::now() > until {
+            return !killed.is_empty();
         }
         for pid in marked {
             signal(pid, Signal::KILL);
