@@ -26,11 +26,11 @@ pub struct Cli {
     /// Print JSON, and errors as JSON on standard error
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub json: bool,
-    /// Limit each call to the coordinator, and --wait and --follow: 30s, 10m [default: 15s for a
-    /// call, no limit for waiting]
+    /// Limit each call to the coordinator, and --wait and --follow, to a time of at most 10m
+    /// [default: 15s for a call, no limit for waiting]
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "TIME", value_parser = time(1..=600))]
     pub timeout: Option<Duration>,
-    /// Use a token of this owner or kind, or with this id or the beginning of it
+    /// Use only tokens of this owner or kind, or the token with this id or the beginning of it
     #[arg(long = "as", global = true, help_heading = GLOBAL, value_name = "WHICH")]
     only: Option<String>,
     #[command(subcommand)]

@@ -8,7 +8,7 @@ use crate::table::{Column, Fit, table, whole};
 use clap::Args;
 use multiclaude_hybrid_client::protocol::audit::AuditEntry;
 
-/// Show who changed what in a repo (service and admin tokens).
+/// Show who changed what in a repo; needs a service or admin token.
 ///
 /// The newest entry comes first. Tokens, agents, requests for workers and the shared configuration are in
 /// the log; messages are not.

@@ -50,14 +50,14 @@ struct HereArgs {
     /// The coordinator's URL; without a path, /v1 is meant
     #[arg(long, value_name = "URL")]
     api_endpoint: Option<String>,
-    /// The owner/repo that multiclaude's name means, where its URL does not say
+    /// The owner/repo of this repo of multiclaude's, if the URL of its clone does not name one
     #[arg(long, value_name = "OWNER/REPO")]
     name: Option<Repo>,
     /// Accept clones of the repo from this host, too
     #[arg(long, value_name = "HOST", value_parser = git_host)]
     git_host: Vec<String>,
-    /// The label of this machine in agents' names
-    #[arg(long, value_name = "LABEL", value_parser = check_label)]
+    /// The name of this machine, with which its agents' names end
+    #[arg(long, value_name = "NAME", value_parser = check_label)]
     node: Option<String>,
     /// Send messages of this repo from this machine only encrypted, whatever the shared
     /// configuration says

@@ -23,7 +23,7 @@ const INPUT_MAX: u64 = 64 * 1024;
 /// It takes a user token (mcu_…, a person's), a service token (mcs_…, for CI and
 /// runners) or an admin token (mca_…, which manages tokens).
 /// The token is asked for without showing it, or read from standard input:
-/// `multiclaude-hybrid login --url URL < file`. It is kept in the system's
+/// `multiclaude-hybrid login --url URL < file`. It is saved in the system's
 /// keychain, or in ~/.multiclaude/credentials where there is none.
 #[derive(Debug, Args)]
 pub struct LoginArgs {
@@ -31,7 +31,7 @@ pub struct LoginArgs {
         long,
         visible_alias = "api-endpoint",
         value_name = "URL",
-        help = "The coordinator [default: MULTICLAUDE_API_URL, else the one known here, else \
+        help = "The coordinator [default: MULTICLAUDE_API_URL, else the only one that this machine knows, else \
                 https://api.multiclaude.dev/v1]"
     )]
     url: Option<String>,

@@ -12,9 +12,9 @@ use multiclaude_hybrid_client::protocol::message::{Message, MessageStatus};
 
 /// Show how far a message has come.
 ///
-/// Its stages: stored by the coordinator; on the machine: a bridge or an endpoint has stored it, or
-/// `inbox` has shown it; seen by the agent, as its side reports: a bridge does so only if the
-/// agent's session proves it; acknowledged.
+/// Stored: the coordinator has it. On the machine: a bridge or an endpoint has stored it, or `inbox`
+/// has shown it. Seen: the agent has it; a bridge reports this only if the agent's session proves
+/// it. Acknowledged: the agent says so.
 #[derive(Debug, Args)]
 pub struct ReceiptArgs {
     /// The message's id, or the beginning of it if one of your agents received it

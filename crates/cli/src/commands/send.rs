@@ -51,8 +51,9 @@ pub struct SendArgs {
     /// Idempotency key: the same one again sends no second message
     #[arg(long)]
     pub(super) key: Option<String>,
-    /// Wait until the agent has seen it, or acknowledged it: --wait=acked. A workspace, and an agent
-    /// that reads it by hand, report only that
+    /// Wait until the agent has seen it, or with --wait=acked until it has acknowledged it. Of a
+    /// workspace, and of an agent that reads its messages by hand, wait for acked: they never report
+    /// seen
     #[arg(long, value_name = "HOW_FAR", num_args = 0..=1, require_equals = true, default_missing_value = "seen")]
     pub(super) wait: Option<Goal>,
     /// Limit the waiting: 90s, 10m, 2h [default: --timeout if given, else no limit]

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// Create, list and revoke tokens.
 ///
-/// With an admin token; a service token creates user tokens for its repos.
+/// Needs an admin token; a service token creates user tokens for its repos.
 #[derive(Debug, Args)]
 pub struct TokensArgs {
     #[command(subcommand)]

@@ -97,7 +97,7 @@ enum WorkersCommand {
     Show(OneArgs),
     /// Follow a request to its end
     Wait(OneArgs),
-    /// Print the end of the worker's log
+    /// Print the last part of the worker's log
     Logs(OneArgs),
     /// Cancel requests; a worker that runs is asked to stop
     Cancel(CancelArgs),

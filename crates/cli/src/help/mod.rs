@@ -34,9 +34,8 @@ pub fn command() -> Command {
 }
 
 fn ending() -> String {
-    let statuses = STATUSES.iter().map(|(status, meaning)| format!("{status} {meaning}"));
-    let statuses: Vec<_> = statuses.collect();
-    format!("Exit status: {}.\n\nEnvironment: {ENVIRONMENT}", statuses.join(", "))
+    let statuses = STATUSES.iter().map(|(status, meaning)| format!("  {status:<4} {meaning}\n"));
+    format!("Exit status:\n{}\nEnvironment: {ENVIRONMENT}", statuses.collect::<String>())
 }
 
 fn groups(command: &Command) -> String {

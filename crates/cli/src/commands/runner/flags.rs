@@ -7,10 +7,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
 
-const PLACEHOLDERS: &str = "Placeholders of COMMAND, which no shell reads: {task_file} the file with the \
-task, {task} the task's first line and the path of {task_file}, {summary_file} where the worker may write its summary, \
-{name}, {id}, {repo}, {branch} where to start, {push_to} where to push, {work} the worker's directory, \
-{socket}. Most are in its environment, too: MULTICLAUDE_HYBRID_TASK_FILE and others.";
+const PLACEHOLDERS: &str = "Placeholders of COMMAND, which no shell reads:
+  {task_file}     the file with the task
+  {task}          the task's first line, and the path of that file
+  {summary_file}  where the worker may write its summary
+  {name}          the name under which the worker is registered
+  {id}            the request's id
+  {repo}          owner/repo
+  {branch}        the branch to start from
+  {push_to}       the branch to push to
+  {work}          the worker's own directory
+  {socket}        the socket through which it sends and receives messages
+Most are in its environment, too: MULTICLAUDE_HYBRID_TASK_FILE and others.";
 
 #[derive(Debug, Args)]
 #[command(after_help = PLACEHOLDERS)]
@@ -55,10 +63,10 @@ pub(super) struct RunArgs {
     /// Limit the processes of a worker, where this machine can
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub(super) processes: u64,
-    /// Let workers run this long after SIGTERM before they are stopped
+    /// Let workers run this long after the first Ctrl-C or SIGTERM before they are stopped
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = time(0..=TIME_MAX))]
     pub(super) drain: Duration,
-    /// Lose a request to other runners if this one has not reported for this time
+    /// Leave a request to other runners after this time without contact to the coordinator
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = time(30..=3600))]
     pub(super) lease: Duration,
     /// Make the directories of workers in this directory [default: in ~/.multiclaude-hybrid/runner]
@@ -103,7 +111,8 @@ pub(super) struct RunArgs {
     /// Divide the coordinator's times, for tests
     #[arg(long, value_name = "N", hide = true, default_value_t = 1)]
     pub(super) time_scale: u32,
-    /// The command of a worker [default: a clone and `claude -p`, which asks before nothing, or the image's own command]
+    /// The command of a worker [default: in a container the image's own; else a clone of the repo and
+    /// `claude -p --dangerously-skip-permissions`, which never asks for permission]
     #[arg(last = true, value_name = "COMMAND")]
     pub(super) command: Vec<String>,
 }
