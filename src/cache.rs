@@ -16,11 +16,11 @@ pub const BELIEVED: Ms = 60_000;
 /// Facts of one kind; past it, all are forgotten.
 const MAX_FACTS: usize = 5_000;
 
-type Facts<K, V> = HashMap<K, (V, Ms)>;
+type Remembered<K, V> = HashMap<K, (V, Ms)>;
 
 thread_local! {
-    static CALLERS: RefCell<Facts<[u8; 32], Rc<Caller>>> = RefCell::default();
-    static HOLDERS: RefCell<Facts<String, Holder>> = RefCell::default();
+    static CALLERS: RefCell<Remembered<[u8; 32], Rc<Caller>>> = RefCell::default();
+    static HOLDERS: RefCell<Remembered<String, Holder>> = RefCell::default();
 }
 
 fn believed<V: Clone>(fact: Option<&(V, Ms)>, now: Ms) -> Option<V> {
@@ -28,7 +28,7 @@ fn believed<V: Clone>(fact: Option<&(V, Ms)>, now: Ms) -> Option<V> {
     (now - since < BELIEVED).then(|| value.clone())
 }
 
-fn put<K: Hash + Eq, V>(facts: &mut Facts<K, V>, key: K, value: V, now: Ms) {
+fn put<K: Hash + Eq, V>(facts: &mut Remembered<K, V>, key: K, value: V, now: Ms) {
     if facts.len() >= MAX_FACTS {
         facts.clear();
     }

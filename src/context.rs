@@ -1,8 +1,8 @@
 //! One request, and what its handler may use.
 
 use crate::clock;
-use crate::cost::Cost;
 use crate::error::ApiError;
+use crate::facts::Facts;
 use crate::settings::Settings;
 use crate::store::Db;
 use crate::store::tokens::touch;
@@ -25,7 +25,7 @@ pub struct Context {
     parts: Parts,
     runtime: worker::Context,
     db: OnceCell<Db>,
-    cost: Rc<Cost>,
+    facts: Rc<Facts>,
 }
 
 impl Context {
@@ -37,7 +37,7 @@ impl Context {
         runtime: worker::Context,
         settings: Rc<Settings>,
         parts: Parts,
-        cost: Rc<Cost>,
+        facts: Rc<Facts>,
     ) -> Self {
         Self {
             request,
@@ -48,13 +48,13 @@ impl Context {
             parts,
             runtime,
             db: OnceCell::new(),
-            cost,
+            facts,
         }
     }
 
     pub fn db(&self) -> Result<&Db, ApiError> {
         if self.db.get().is_none() {
-            let _ = self.db.set(Db::counting(&self.env, Rc::clone(&self.cost))?);
+            let _ = self.db.set(Db::counting(&self.env, Rc::clone(&self.facts))?);
         }
         self.db.get().ok_or_else(|| ApiError::internal("no database"))
     }
@@ -79,13 +79,13 @@ impl Context {
     }
 
     pub fn note_caller(&self, token_id: &str) {
-        self.cost.caller.replace(Some(token_id.to_owned()));
+        self.facts.caller.replace(Some(token_id.to_owned()));
     }
 
     /// For the log: one request to a mailbox, and what it wrote.
     pub fn note_mailbox(&self, rows: u32) {
-        self.cost.mailbox.update(|count| count + 1);
-        self.cost.rows.update(|count| count + rows);
+        self.facts.mailbox.update(|count| count + 1);
+        self.facts.rows.update(|count| count + rows);
     }
 
     /// Does work that the answer does not wait for.

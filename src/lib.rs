@@ -1,10 +1,10 @@
 //! The coordinator: the Coordination API of multiclaude-hybrid as a
 //! Cloudflare Worker.
 //!
-//! A request flows one way, and no file imports one to the left of it:
+//! A request flows one way:
 //!
 //! ```text
-//! path → router → auth → handlers → core → store or mailbox → delivery
+//! path → router → extract (auth) → handlers → core → store or mailbox → delivery
 //! ```
 //!
 //! The mailbox asks core, too, before each of its own steps. Core, the decisions, is
@@ -16,7 +16,7 @@
 //! | [`path`] | the canonical path |
 //! | [`router`] | every route on one line |
 //! | [`context`] | one request, and what a handler may use |
-//! | [`cost`] | what the log shows of a request |
+//! | [`facts`] | what the log shows of a request |
 //! | [`extract`] | the parameters of handlers: read and validated from the request |
 //! | [`query`] | the parameters of the query |
 //! | [`idempotency`] | the header `Idempotency-Key` |
@@ -49,12 +49,12 @@ pub mod caller;
 pub mod clock;
 pub mod context;
 pub mod cors;
-pub mod cost;
 pub mod cron;
 pub mod delivery;
 pub mod endpoint;
 pub mod error;
 pub mod extract;
+pub mod facts;
 pub mod handlers;
 pub mod idempotency;
 pub mod log;
@@ -70,8 +70,8 @@ pub mod store;
 pub mod vault;
 
 use context::Context;
-use cost::Cost;
 use error::ApiError;
+use facts::Facts;
 use multiclaude_hybrid_protocol::ErrorCode;
 use std::rc::Rc;
 use worker::{Env, Request, Response, ScheduleContext, ScheduledEvent, event};
@@ -95,8 +95,8 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
         Some(_) => request.headers().get("origin")?,
         None => None,
     };
-    let cost = Rc::new(Cost::default());
-    let result = serve(request, &url, env, runtime, &cost).await;
+    let facts = Rc::new(Facts::default());
+    let result = serve(request, &url, env, runtime, &facts).await;
     let (error, mut response) = match result {
         Ok(response) => (None, response),
         Err(error) => {
@@ -107,7 +107,7 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
     let headers = response.headers_mut();
     headers.set("x-request-id", &request_id)?;
     // The reference pages set their own CSP and cache headers.
-    if error.is_some() || !handlers::reference::serves(cost.route.get()) {
+    if error.is_some() || !handlers::reference::serves(facts.route.get()) {
         cors::data_only(headers)?;
     }
     cors::secure(headers, &url)?;
@@ -116,7 +116,7 @@ async fn fetch(request: Request, env: Env, runtime: worker::Context) -> worker::
     }
     log::answered(&log::Answered {
         method: &method,
-        cost: &cost,
+        facts: &facts,
         status: response.status_code(),
         ms: clock::now() - started,
         request_id: &request_id,
@@ -131,7 +131,7 @@ async fn serve(
     url: &str,
     env: Env,
     runtime: worker::Context,
-    cost: &Rc<Cost>,
+    facts: &Rc<Facts>,
 ) -> Result<Response, ApiError> {
     let settings = settings::get(&env)?;
     require_https(url, settings.allow_insecure)?;
@@ -145,9 +145,9 @@ async fn serve(
     // HEAD is GET; the runtime sends no body with its answer.
     let wanted = if method == "HEAD" { "GET" } else { method.as_str() };
     let (route, parts) = router::find(wanted, &segments)?;
-    cost.route.set(route.pattern);
+    facts.route.set(route.pattern);
     let context =
-        Context::new(request, url.to_owned(), env, runtime, settings, parts, Rc::clone(cost));
+        Context::new(request, url.to_owned(), env, runtime, settings, parts, Rc::clone(facts));
     (route.handler)(context).await
 }
 

@@ -4,7 +4,7 @@
 //! No line has a token, a secret or a message's body. Queries are left out, too: a
 //! careless client may have put a token there.
 
-use crate::cost::Cost;
+use crate::facts::Facts;
 use serde::Serialize;
 use serde_json::json;
 
@@ -18,7 +18,7 @@ fn write(value: &impl Serialize) {
 pub struct Answered<'a> {
     pub method: &'a str,
     #[serde(flatten)]
-    pub cost: &'a Cost,
+    pub facts: &'a Facts,
     pub status: u16,
     pub ms: i64,
     /// Also in `X-Request-Id`.

@@ -69,7 +69,7 @@ impl Query {
         self.linked(context, text(200, items)?, next)
     }
 
-    /// The same for a page with its answer. The link is the same URL with the cursor.
+    /// `page` with a `Link` to the next one, if there is one: the same URL with the cursor `next`.
     pub fn linked(&self, context: &Context, mut page: Response, next: Option<String>) -> Handled {
         let Some(next) = next else { return Ok(page) };
         let base = context.url.split(['?', '#']).next().unwrap_or_default();

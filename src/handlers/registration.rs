@@ -27,7 +27,7 @@ pub async fn register(
     Json(mut registration): Json<Registration>,
 ) -> Handled {
     registration.endpoint = check_endpoint(registration.endpoint, &context, "endpoint")?;
-    let (status, row) = registered(&context, &caller, &registration).await?;
+    let (status, row) = write_registration(&context, &caller, &registration).await?;
     cache::forget_holder(&mailbox_name(&caller.repo, &registration.name));
     let row = put_in_force(&context, row, &registration).await?;
     json(status, &with_presence(row, &context).agent)
@@ -58,7 +58,7 @@ async fn put_in_force(
 }
 
 /// Decides a registration, and writes it.
-async fn registered(
+async fn write_registration(
     context: &Context,
     caller: &RepoCaller,
     registration: &Registration,
@@ -107,7 +107,7 @@ fn detail(row: &Row, replaced: Option<&Row>) -> String {
     detail.to_string()
 }
 
-/// Does the mailbox know that the holder is there? The registry may show it late.
+/// Is the holder present, as far as the mailbox knows? The registry may show it late.
 async fn holder_is_present(context: &Context, row: &Row) -> Result<bool, ApiError> {
     let agent = &row.agent;
     let command = Command::HolderIsPresent { agent_id: agent.id.clone() };

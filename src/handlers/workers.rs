@@ -46,7 +46,7 @@ pub async fn spawn(
     let key = key.map(|key| hashes(&caller, &key, &by, &request)).transpose()?;
     let key = key.as_ref().map(|(scope, content)| (scope.as_str(), content.as_str()));
     if let Some(first) = repeated(&context, key).await? {
-        return asked(&context, 200, first);
+        return answer(&context, 200, first);
     }
     expire(&context, &caller.repo).await?;
     let id = SpawnId::new(Timestamp(context.now), random::bytes()?);
@@ -54,11 +54,11 @@ pub async fn spawn(
     let new = New { request: &request, spawned_by: &by, key, entry: &entry };
     if let Some(row) = store::insert(context.db()?, &new, &context.settings.timing).await? {
         outbox::drain_later(&context, &caller.repo, Made::Push);
-        return asked(&context, 201, row);
+        return answer(&context, 201, row);
     }
     // Either the same request was faster, or a limit is reached.
     match repeated(&context, key).await? {
-        Some(first) => asked(&context, 200, first),
+        Some(first) => answer(&context, 200, first),
         None => Err(limit_reached(&context, &caller.repo).await?),
     }
 }
@@ -78,7 +78,7 @@ fn hashes(
 }
 
 /// Answers with the request, and when a runner was last seen in its repo.
-fn asked(context: &Context, status: u16, row: Row) -> Handled {
+fn answer(context: &Context, status: u16, row: Row) -> Handled {
     let seen = lease::runner_seen(row.runner_seen_at, context.now, &context.settings.timing);
     match seen {
         Some(seen) => text(status, row.wire_with("runner_seen_at", &Timestamp(seen))?),

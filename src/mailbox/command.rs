@@ -50,7 +50,8 @@ pub enum Command {
     /// Stores a message; its wire fields follow.
     Send(StoreMessage),
     /// Stores a request for a worker, to be pushed under this id; its wire fields follow.
-    Request {
+    #[serde(rename = "Request")]
+    StoreSpawn {
         /// A [`PushId`](multiclaude_hybrid_core::lease::PushId).
         push_id: String,
     },
@@ -78,7 +79,7 @@ pub enum Command {
     /// The number of pending messages.
     #[serde(rename = "Waiting")]
     CountPending,
-    /// Is the holder of this incarnation there?
+    /// Is the holder of this incarnation present: connected, or active within 180 s?
     #[serde(rename = "Held")]
     HolderIsPresent {
         agent_id: AgentId,
@@ -223,6 +224,8 @@ mod tests {
         let held = json!({ "Held": { "agent_id": agent_id } });
         assert_eq!(to_value(Command::HolderIsPresent { agent_id }).unwrap(), held);
         assert_eq!(to_value(PendingCount { pending: 1 }).unwrap(), json!({ "waiting": 1 }));
+        let spawn = Command::StoreSpawn { push_id: "spn_1".to_owned() };
+        assert_eq!(to_value(spawn).unwrap(), json!({ "Request": { "push_id": "spn_1" } }));
         let present = HolderPresence { is_present: true };
         assert_eq!(to_value(present).unwrap(), json!({ "held": true }));
     }

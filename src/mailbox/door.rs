@@ -4,7 +4,7 @@ use super::Refused;
 use super::command::{Command, OPEN_STREAM, OpenStream, ROWS, SPAWNS, StoreMessage, wire_fields};
 use crate::context::Context;
 use crate::error::ApiError;
-use multiclaude_hybrid_core::mailbox::SenderRef;
+use multiclaude_hybrid_core::mailbox::AgentRef;
 use multiclaude_hybrid_protocol::{AgentName, Repo};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ impl Door {
 
     /// Sends a command and discards the answer; a refusal is an error.
     pub async fn execute(&self, command: &Command, fields: &str) -> Result<(), Refused> {
-        let mut response = self.request(command, fields).await?;
+        let mut response = self.post(command, fields).await?;
         let text = response.text().await?;
         if response.status_code() == 409 { Err(Refused::read(&text)) } else { Ok(()) }
     }
@@ -44,7 +44,7 @@ impl Door {
     pub async fn notify(
         env: &Env,
         repo: &Repo,
-        to: &SenderRef,
+        to: &AgentRef,
         scope: String,
         body: &str,
         metadata: Value,
@@ -66,7 +66,7 @@ impl Door {
     }
 
     /// Sends a command; returns the object's response, unread.
-    pub async fn request(&self, command: &Command, fields: &str) -> worker::Result<Response> {
+    pub async fn post(&self, command: &Command, fields: &str) -> worker::Result<Response> {
         let text = format!("{}\n{fields}", serde_json::to_string(command)?);
         // The bare request of the runtime: the crate's own sets two dozen
         // properties of Cloudflare's edge on every one.
@@ -103,7 +103,7 @@ pub async fn send_command(
     command: &Command,
     fields: &str,
 ) -> Result<Response, ApiError> {
-    call(context, repo, agent, async |door| door.request(command, fields).await).await
+    call(context, repo, agent, async |door| door.post(command, fields).await).await
 }
 
 /// The same for a stream: the response has the client's end of it.

@@ -20,8 +20,11 @@
 //! A message to an agent with an endpoint, in order; *core* is
 //! `multiclaude_hybrid_core::mailbox`:
 //!
+//! 0. `lib.rs` `fetch`, `serve`: `router::find`, then `extract.rs` `Handler::serve`, which runs the
+//!    extractors of the handler's parameters (in `auth.rs`, `idempotency.rs`, `extract.rs`), and
+//!    the handler.
 //! 1. `handlers/messages.rs` `send` → `door.rs` `send_command`: from the Worker to the object.
-//! 2. `object.rs` `execute_command`: loads the mailbox, if necessary.
+//! 2. `object.rs` `Mailbox::fetch`, `execute_command`: loads the mailbox, if necessary.
 //! 3. `commands/messages.rs` `send`, `store`: core's `accept` decides; `apply_writes` stores
 //!    message and key. The effect is `Stored`.
 //! 4. `object.rs` `changed`: held lists read again. `pump/mod.rs` `follow`: `decide` asks
@@ -30,7 +33,7 @@
 //! 6. `pump/mod.rs` `run`: core's `Pump::begin` allows one at a time. `steps`: core's `next`
 //!    is `Push`, until it is `Idle`.
 //! 7. `pump/push.rs` `push`: core's `begin_push`, `delivery::post`, core's `finish_push`. The
-//!    mark of a success is left in core's `unsaved`.
+//!    mark of a success is left in core's `marks`.
 //! 8. `pump/marks.rs` `flush_soon`: 250 ms later `flush` writes the mark, if no command has.
 //! 9. `run` ends: `Pump::after` says whether the alarm moves.
 //!

@@ -172,7 +172,7 @@ impl MailboxObject {
         }
         let answer = match command {
             Command::Send(send) => self.send(send, fields),
-            Command::Request { push_id } => self.request(push_id, fields),
+            Command::StoreSpawn { push_id } => self.store_spawn(push_id, fields),
             Command::List(list) => self.list(list).await,
             Command::Receipt { caller, seq, uuid } => self.receipt(&caller, seq, &uuid),
             Command::Report { caller, agent_id, seq, uuid, report } => {
@@ -186,13 +186,13 @@ impl MailboxObject {
             Command::Close { agent_id, owner, version } => self.close(agent_id, owner, version),
             Command::TestEndpoint => self.test_endpoint().await,
         };
-        // After a failed write there is no memory, and `answer` is the cause.
+        // If a write has failed, the memory was discarded, and `answer` is that error.
         if self.is_loaded() {
             match answer.as_ref().map(|answer| answer.effect) {
                 Ok(Effect::Stored) => self.changed(Event::Stored)?,
                 Ok(Effect::Changed) => self.changed(Event::Changed)?,
                 Ok(Effect::Read) => {}
-                // It may have noted that the holder is there.
+                // A refused command, too, may have noted that the holder is present.
                 Err(_) => self.follow(Event::Changed)?,
             }
         }
@@ -209,7 +209,7 @@ impl MailboxObject {
             return Ok(false);
         }
         let timing = self.settings()?.timing.clone();
-        let exists = self.sql.open(self.name.ends_with(SPAWNS))?;
+        let exists = self.sql.migrate(self.name.ends_with(SPAWNS))?;
         let snapshot = if exists { self.sql.snapshot()? } else { Snapshot::default() };
         let (core, writes) = Core::load(snapshot, timing, clock::now());
         self.core.replace(Some(core));
@@ -230,7 +230,7 @@ impl MailboxObject {
 
     /// The current incarnation, if there is one.
     pub(super) fn agent_id(&self) -> Result<Option<AgentId>, Refused> {
-        self.with(|core| core.open().map(|config| config.agent_id.clone()))
+        self.with(|core| core.current().map(|config| config.agent_id.clone()))
     }
 
     /// Executes the writes of a decision.
@@ -268,12 +268,12 @@ impl MailboxObject {
         self.follow(event)
     }
 
-    /// Notes that the holder is there, if `caller` is the agent's owner and not another
+    /// Notes that the holder is present, if `caller` is the agent's owner and not another
     /// reader of the mailbox.
     pub(super) fn note_presence(&self, caller: &Principal) -> Result<(), Refused> {
         let now = clock::now();
         self.with(|core| {
-            if core.open().is_some_and(|config| config.owner == caller.owner) {
+            if core.current().is_some_and(|config| config.owner == caller.owner) {
                 core.note_presence(now);
             }
         })

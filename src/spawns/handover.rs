@@ -28,9 +28,9 @@ pub(super) async fn drain(env: &Env, repo: Option<&Repo>) -> Result<(), ApiError
             log::fault("spawn_push", &format!("{repo}: {error}"));
         }
     }
-    for row in outbox::unpushed(&db, repo, BATCH).await? {
+    for row in outbox::not_handed_over(&db, repo, BATCH).await? {
         match hand_over(env, &row).await {
-            Ok(()) => outbox::pushed(&db, &row, clock::now()).await?,
+            Ok(()) => outbox::handed_over(&db, &row, clock::now()).await?,
             Err(refused) => log::fault("spawn_push", &format!("{}: {refused}", row.id)),
         }
     }
@@ -64,7 +64,7 @@ async fn configure(env: &Env, db: &Db, repo: &Repo) -> Result<(), ApiError> {
 }
 
 async fn hand_over(env: &Env, row: &Row) -> Result<(), Refused> {
-    let command = Command::Request { push_id: row.push_id().to_string() };
+    let command = Command::StoreSpawn { push_id: row.push_id().to_string() };
     let fields = row.wire.strip_prefix('{').and_then(|wire| wire.strip_suffix('}'));
     Door::of_spawns(env, &row.repo)?.execute(&command, fields.unwrap_or_default()).await
 }

@@ -9,7 +9,7 @@ use crate::mailbox::{Door, Refused};
 use crate::store::spawns::{Row, outbox};
 use crate::store::{Db, agents};
 use crate::{clock, log};
-use multiclaude_hybrid_core::mailbox::SenderRef;
+use multiclaude_hybrid_core::mailbox::AgentRef;
 use multiclaude_hybrid_protocol::Repo;
 use multiclaude_hybrid_protocol::spawn::{SpawnStatus, SpawnedBy};
 use serde_json::json;
@@ -34,14 +34,14 @@ pub(super) async fn drain(env: &Env, repo: Option<&Repo>) -> Result<(), ApiError
 }
 
 /// The agent to notify; a person has no mailbox, and reads the request instead.
-async fn addressee(db: &Db, row: &Row) -> Result<Option<SenderRef>, ApiError> {
+async fn addressee(db: &Db, row: &Row) -> Result<Option<AgentRef>, ApiError> {
     if row.cancelled_by_requester() {
         return Ok(None);
     }
     match SpawnedBy::parse(&row.spawned_by) {
         Ok(SpawnedBy::Agent(name)) => {
             let holder = agents::holder(db, &row.repo, &name).await?;
-            Ok(holder.map(|holder| SenderRef { name, id: holder.id }))
+            Ok(holder.map(|holder| AgentRef { name, id: holder.id }))
         }
         Ok(SpawnedBy::Role(role, _)) if role == "user" => Ok(None),
         Ok(SpawnedBy::Role(role, owner)) => {
@@ -51,7 +51,7 @@ async fn addressee(db: &Db, row: &Row) -> Result<Option<SenderRef>, ApiError> {
     }
 }
 
-async fn send(env: &Env, row: &Row, to: &SenderRef) -> Result<(), Refused> {
+async fn send(env: &Env, row: &Row, to: &AgentRef) -> Result<(), Refused> {
     let worker = row.worker_name.as_ref().map_or(String::new(), |name| format!(" ({name})"));
     let (ended, why) = match row.status {
         SpawnStatus::Completed => ("completed", row.summary.as_deref().unwrap_or("no summary")),

@@ -7,7 +7,7 @@ use super::audit::{self, Entry};
 use super::db::{Db, binds};
 use crate::error::ApiError;
 use multiclaude_hybrid_core::Ms;
-use multiclaude_hybrid_core::mailbox::SenderRef;
+use multiclaude_hybrid_core::mailbox::AgentRef;
 use multiclaude_hybrid_core::registry::{self, Row, Version};
 use multiclaude_hybrid_protocol::agent::{AgentStatus, Location};
 use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Repo};
@@ -94,7 +94,7 @@ pub async fn replace(
             version.generation, version.revision, last_seen, status, &old_metadata,
         },
     )?;
-    audit::applied(db, change, entry).await
+    audit::execute_recorded(db, change, entry).await
 }
 
 /// Notes that the incarnation of `row` was seen, unless its row was replaced.
@@ -105,7 +105,7 @@ async fn touch(db: &Db, row: &Row, seen: Ms, entry: Option<&Entry>) -> Result<bo
         row.agent.repo.as_str(), row.agent.name.as_str(), row.version.generation,
         row.version.revision, seen,
     };
-    audit::applied(db, db.prepare(sql, &binds)?, entry).await
+    audit::execute_recorded(db, db.prepare(sql, &binds)?, entry).await
 }
 
 #[derive(Debug, Default)]
@@ -198,7 +198,7 @@ pub async fn agent_of_type(
     repo: &Repo,
     r#type: &str,
     owner: &Owner,
-) -> Result<Option<SenderRef>, ApiError> {
+) -> Result<Option<AgentRef>, ApiError> {
     let sql = "SELECT json_object('name', name, 'id', id) AS row FROM agents WHERE repo = ?1 \
          AND type = ?2 AND owner = ?3 AND deleted_at IS NULL \
          ORDER BY delivery = 'stream' DESC, last_seen DESC LIMIT 1";

@@ -71,18 +71,18 @@ impl Entry {
     }
 }
 
-/// Executes a change; returns whether it has changed a row. Otherwise as [`recorded`].
-pub(super) async fn applied(
+/// Executes a change; returns whether it has changed a row. Otherwise as [`first_recorded`].
+pub(super) async fn execute_recorded(
     db: &Db,
     change: D1PreparedStatement,
     entry: Option<&Entry>,
 ) -> Result<bool, ApiError> {
-    Ok(recorded::<u32>(db, None, change, entry).await?.is_some())
+    Ok(first_recorded::<u32>(db, None, change, entry).await?.is_some())
 }
 
 /// Executes a change that returns a row, and writes its entry, if there is one, in the
 /// same batch; `before` is a statement before it.
-pub(super) async fn recorded<T: DeserializeOwned>(
+pub(super) async fn first_recorded<T: DeserializeOwned>(
     db: &Db,
     before: Option<D1PreparedStatement>,
     change: D1PreparedStatement,

@@ -72,7 +72,7 @@ pub async fn replace(
             config.max_workers, config.encrypt.map(Encrypt::as_str), now, before,
         },
     )?;
-    audit::applied(db, change, Some(entry)).await
+    audit::execute_recorded(db, change, Some(entry)).await
 }
 
 /// Repos whose configuration is not confirmed by the mailbox that pushes.

@@ -1,7 +1,7 @@
 //! The database D1: statements with a column `row` of JSON text.
 
-use crate::cost::Cost;
 use crate::error::ApiError;
+use crate::facts::Facts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use worker::{D1Database, D1PreparedStatement, Env};
 /// The database; every statement is counted.
 pub struct Db {
     d1: D1Database,
-    cost: Rc<Cost>,
+    facts: Rc<Facts>,
 }
 
 /// A value to bind: a text, or a whole number below 2^53, the limit of D1.
@@ -72,10 +72,10 @@ impl Db {
         Self::counting(env, Rc::default())
     }
 
-    /// The same, with its statements counted in `cost`.
-    pub fn counting(env: &Env, cost: Rc<Cost>) -> Result<Self, ApiError> {
+    /// The same, with its statements counted in `facts`.
+    pub fn counting(env: &Env, facts: Rc<Facts>) -> Result<Self, ApiError> {
         let d1 = env.d1("DB").map_err(unavailable)?;
-        Ok(Self { d1, cost })
+        Ok(Self { d1, facts })
     }
 
     pub(super) fn prepare(
@@ -83,7 +83,7 @@ impl Db {
         sql: &str,
         binds: &[JsValue],
     ) -> Result<D1PreparedStatement, ApiError> {
-        self.cost.d1.update(|count| count + 1);
+        self.facts.d1.update(|count| count + 1);
         self.d1.prepare(sql).bind(binds).map_err(unavailable)
     }
 

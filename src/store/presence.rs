@@ -25,7 +25,7 @@ pub async fn set_delivery(
     db.execute(sql, &binds).await
 }
 
-/// Notes that the holder of this incarnation was there, unless that was noted after
+/// Notes that the holder of this incarnation was present, unless that was noted after
 /// `before`.
 pub async fn set_seen(
     db: &Db,

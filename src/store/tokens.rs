@@ -61,7 +61,7 @@ pub async fn insert(
             token.created_at.0, expires_at.as_deref(), token.created_by.as_deref(),
         },
     )?;
-    audit::applied(db, change, Some(entry)).await
+    audit::execute_recorded(db, change, Some(entry)).await
 }
 
 /// Tokens by id, at most `limit`, after the given one: a JSON array, and the

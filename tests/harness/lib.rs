@@ -1,7 +1,14 @@
-//! Starts the coordinator in workerd, and endpoints for it to push to.
+//! What the end-to-end tests share.
 //!
-//! Everything is real: `wrangler dev`, D1 and Durable Objects on disk. A
-//! coordinator is stopped with its whole process group when it is dropped.
+//! | module | contents |
+//! |---|---|
+//! | `coordinator` | a coordinator in workerd, with D1 and Durable Objects on disk, and worlds in it |
+//! | `machine`, `site`, `runner` | a machine with the binary; with a bridge, too; that runs workers |
+//! | `claude`, `model` | a session of the stand-in for Claude Code; a stand-in for the Messages API |
+//! | `containers` | podman, and an image |
+//! | `sink`, `fake`, `proxy` | an endpoint; a server that is no coordinator; a proxy that breaks |
+//! | `untyped` | the client, for invalid requests, too |
+//! | `process` | programs that tests start |
 
 #![allow(clippy::new_without_default, reason = "no test would call it")]
 

@@ -11,7 +11,7 @@ use crate::files::{read_json, write_json};
 use crate::home::Home;
 use crate::secrets::{self, Name};
 use crate::session::{InRepo, Session};
-use crate::settings::{Key, Place, Settings};
+use crate::settings::{Key, SecretStore, Settings};
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::config::Encrypt;
 use multiclaude_hybrid_client::protocol::message::{Message, NewMessage};
@@ -83,7 +83,7 @@ pub fn own(session: &Session) -> Outcome<Recipient> {
     let made = Identity::generate();
     let recipient = made.recipient().to_string();
     let logins = &session.settings.logins;
-    let keychain = logins.last().is_some_and(|login| login.place == Place::Keychain);
+    let keychain = logins.last().is_some_and(|login| login.place == SecretStore::Keychain);
     let name = Name::key(&recipient);
     let change = |settings: &mut Settings, place| {
         let key = Key { recipient, place };

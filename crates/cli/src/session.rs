@@ -102,9 +102,9 @@ impl Session {
         multiclaude::here(&self.home)
     }
 
-    /// The coordinator of `repo`: the environment's, the one that was
-    /// configured, or whatever a login for the repo is for.
-    pub fn endpoint(&self, repo: Option<&Repo>) -> Outcome<Option<String>> {
+    /// The URL of the coordinator of `repo`, from the environment or the settings; `None`: that of
+    /// the login in use.
+    pub fn coordinator_url(&self, repo: Option<&Repo>) -> Outcome<Option<String>> {
         match std::env::var(URL_VARIABLE) {
             Ok(text) if !text.is_empty() => {
                 let allowed = self.settings.logins.iter().any(|login| login.allow_http);
@@ -125,7 +125,7 @@ impl Session {
 
     /// The login for `repo` (or for anything), best for `need`.
     pub fn login(&self, repo: Option<&Repo>, need: Need) -> Outcome<&Login> {
-        let url = self.endpoint(repo)?;
+        let url = self.coordinator_url(repo)?;
         let logins = || {
             self.logins().rev().filter(|login| {
                 url.as_ref().is_none_or(|url| BaseUrl::is_same(url, &login.url))

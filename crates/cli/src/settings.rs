@@ -17,7 +17,7 @@ pub const NODE_MAX: usize = 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Place {
+pub enum SecretStore {
     Keychain,
     File,
 }
@@ -31,7 +31,7 @@ pub struct Login {
     pub owner: Owner,
     #[serde(default)]
     pub repos: Vec<Scope>,
-    pub place: Place,
+    pub place: SecretStore,
     /// May it go over plain http to another machine?
     #[serde(default)]
     pub allow_http: bool,
@@ -62,7 +62,7 @@ impl Login {
 pub struct Key {
     /// The public part, `age1…`, which also names the secret one.
     pub recipient: String,
-    pub place: Place,
+    pub place: SecretStore,
 }
 
 impl Key {
@@ -206,12 +206,12 @@ impl Settings {
     }
 
     /// The secrets that they refer to, and where those are.
-    pub fn secrets(&self) -> impl Iterator<Item = (Name, Place)> {
+    pub fn secrets(&self) -> impl Iterator<Item = (Name, SecretStore)> {
         let tokens = self.logins.iter().map(|login| (login.secret(), login.place));
         tokens.chain(self.key.iter().map(|key| (key.secret(), key.place)))
     }
 
-    pub fn refers_to(&self, name: &Name, place: Place) -> bool {
+    pub fn refers_to(&self, name: &Name, place: SecretStore) -> bool {
         self.secrets().any(|secret| secret == (name.clone(), place))
     }
 
@@ -313,7 +313,7 @@ mod tests {
             kind: TokenKind::Service,
             owner: Owner::parse("ci").unwrap(),
             repos: vec![Scope::parse("acme/*").unwrap()],
-            place: Place::File,
+            place: SecretStore::File,
             allow_http: false,
         };
         let (ours, other) = (Repo::parse("acme/app").unwrap(), Repo::parse("x/y").unwrap());

@@ -84,7 +84,7 @@ mod tests {
 
     const HOUR: Duration = Duration::from_hours(1);
 
-    fn problem(code: ErrorCode) -> Error {
+    fn refusal(code: ErrorCode) -> Error {
         let problem = Box::new(Problem::new(code, "", "", vec![]));
         Error::Refused { problem, retry_after: None }
     }
@@ -116,9 +116,9 @@ mod tests {
         assert!(again(&away(true), Repeat::IfNotDone));
         assert!(!again(&away(false), Repeat::IfNotDone));
         assert!(again(&away(false), Repeat::Always));
-        let failed = problem(ErrorCode::Unavailable);
+        let failed = refusal(ErrorCode::Unavailable);
         assert!(again(&failed, Repeat::Always) && !again(&failed, Repeat::IfNotDone));
-        let limited = problem(ErrorCode::MailboxFull);
+        let limited = refusal(ErrorCode::MailboxFull);
         assert!(again(&limited, Repeat::IfNotDone));
         assert!(again(&refused(429, "slow down", None), Repeat::IfNotDone));
         for error in [away(true), failed, limited] {
@@ -131,7 +131,7 @@ mod tests {
         for code in
             [ErrorCode::Unauthenticated, ErrorCode::ValidationFailed, ErrorCode::AgentNotFound]
         {
-            let again = Retries::default().after(&problem(code), Repeat::Always, 1, HOUR, 1.0);
+            let again = Retries::default().after(&refusal(code), Repeat::Always, 1, HOUR, 1.0);
             assert_eq!(again, None, "{code:?}");
         }
     }
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn the_wait_is_as_long_as_any_answer_asks_unless_the_caller_has_less_time() {
         let known =
-            serde_json::to_string(problem(ErrorCode::Unavailable).problem().unwrap()).unwrap();
+            serde_json::to_string(refusal(ErrorCode::Unavailable).problem().unwrap()).unwrap();
         for (status, text) in [
             (429, known.as_str()),
             (500, &known),

@@ -60,7 +60,7 @@ pub enum Decision {
 /// Decides a registration against the row that is there.
 ///
 /// `registration.endpoint` was checked against the endpoint rules. Before a row without
-/// `deleted_at` is replaced, its mailbox must be asked whether the holder is there.
+/// `deleted_at` is replaced, its mailbox must be asked whether the holder is present.
 pub fn register(
     found: Option<&Row>,
     by: &Registrant<'_>,

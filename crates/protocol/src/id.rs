@@ -93,7 +93,7 @@ macro_rules! uuid_id {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[derive(SerializeDisplay, DeserializeFromStr)]
-                pub struct $name(String);
+        pub struct $name(String);
 
         impl $name {
             /// A new id from the time and 10 random bytes.

@@ -1,7 +1,6 @@
 //! Types that are texts on the wire.
 
-/// Reads such a type by this function; the error follows the name of the field: "must be …".
-/// serde and the bodies of requests read it by that, and write it as `Display` does.
+/// Implements `FromStr` by this function; the error follows the name of the field: "must be …".
 macro_rules! text_form {
     ($($type:ty: $read:expr;)*) => {$(
         impl std::str::FromStr for $type {

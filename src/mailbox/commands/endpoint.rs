@@ -68,7 +68,7 @@ impl MailboxObject {
     pub(in crate::mailbox) fn secrets(&self) -> Result<Vec<Secret>, Refused> {
         let (now, settings) = (clock::now(), self.settings()?);
         self.with(|core| {
-            let Some(config) = core.open() else {
+            let Some(config) = core.current() else {
                 return Ok(Vec::new());
             };
             let endpoint = config.endpoint.iter();
@@ -107,7 +107,7 @@ impl MailboxObject {
     pub(in crate::mailbox) async fn test_endpoint(&self) -> Result<Answer, Refused> {
         let (repo, agent) = self.address()?;
         let (url, version) = self.with(|core| {
-            let config = core.open().ok_or(Refused::AgentNotFound)?;
+            let config = core.current().ok_or(Refused::AgentNotFound)?;
             let endpoint = config.endpoint.as_ref().ok_or(Refused::NoEndpoint)?;
             Ok::<_, Refused>((endpoint.url.clone(), config.version))
         })??;

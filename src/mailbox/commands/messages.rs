@@ -8,7 +8,7 @@ use crate::{clock, random};
 use futures_util::future::select;
 use multiclaude_hybrid_core::access::Principal;
 use multiclaude_hybrid_core::mailbox::{
-    Accepted, Dedup, Draft, Event, Key, Kind, SenderRef, Standing, dedup,
+    Accepted, AgentRef, Dedup, Draft, Event, Key, Kind, Standing, dedup,
 };
 use multiclaude_hybrid_protocol::message::{MessageStatus, Report};
 use multiclaude_hybrid_protocol::{AgentId, Timestamp};
@@ -31,7 +31,7 @@ impl MailboxObject {
             ttl_secs: send.ttl_secs,
             sender: send.sender.as_ref().map(|sender| {
                 let (name, id) = (sender.name.clone(), sender.id.clone());
-                SenderRef { name, id }
+                AgentRef { name, id }
             }),
             key: send.key.map(|(scope, content)| Key { scope, content }),
             push_id: None,
@@ -44,7 +44,7 @@ impl MailboxObject {
 
     /// Stores a request for a worker, once under each push id. `fields` is its wire form
     /// without braces.
-    pub(in crate::mailbox) fn request(
+    pub(in crate::mailbox) fn store_spawn(
         &self,
         push_id: String,
         fields: &str,
@@ -66,7 +66,7 @@ impl MailboxObject {
     fn store(&self, kind: Kind, draft: Draft, fields: &str) -> Result<Answer, Refused> {
         // During a rollout an older Worker sends a request for a worker as a message. Refuse
         // it: the request stays in the outbox until a newer Worker hands it over.
-        if self.with(|core| core.open().is_some() && core.kind() != kind)? {
+        if self.with(|core| core.current().is_some() && core.kind() != kind)? {
             return Err(Refused::broken("a mailbox of another kind"));
         }
         self.flush()?;
@@ -101,7 +101,7 @@ impl MailboxObject {
 
     /// The first message under this key, if it was used before.
     fn repeated(&self, key: Option<&Key>, fields: &str) -> Result<Option<String>, Refused> {
-        let open = self.with(|core| core.open().is_some())?;
+        let open = self.with(|core| core.current().is_some())?;
         let Some(Key { scope, content }) = key.filter(|_| open) else {
             return Ok(None);
         };
@@ -126,7 +126,7 @@ impl MailboxObject {
     ) -> Result<u32, Refused> {
         self.with(|core| {
             let never = core.config().is_none();
-            let Some(config) = core.open() else {
+            let Some(config) = core.current() else {
                 let superseded = agent_id.is_some() && !never;
                 return Err(if superseded { Refused::Superseded } else { Refused::AgentNotFound });
             };
@@ -244,7 +244,7 @@ impl MailboxObject {
         agent_id: &AgentId,
     ) -> Result<Answer, Refused> {
         let is_present = self.with(|core| {
-            let current = core.open().is_some_and(|config| config.agent_id == *agent_id);
+            let current = core.current().is_some_and(|config| config.agent_id == *agent_id);
             current && core.holder_is_present(clock::now())
         })?;
         Answer::json(Effect::Read, &HolderPresence { is_present })

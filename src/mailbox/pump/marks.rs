@@ -17,13 +17,13 @@ const MARK_DELAY: Duration = Duration::from_millis(250);
 impl MailboxObject {
     /// Writes the marks that wait.
     pub(in crate::mailbox) fn flush(&self) -> Result<(), Refused> {
-        self.write(Core::take_unsaved)
+        self.write(Core::take_marks)
     }
 
     /// After a delivery: writes its mark in 250 ms, unless a command or the timer of an
     /// earlier mark does it before.
     pub(in crate::mailbox) fn flush_soon(self: &Rc<Self>) {
-        let has_marks = self.with(|core| core.has_unsaved()).unwrap_or_default();
+        let has_marks = self.with(|core| core.has_marks()).unwrap_or_default();
         if self.flush_is_timed.get() || !has_marks {
             return;
         }

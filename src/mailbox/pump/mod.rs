@@ -104,7 +104,7 @@ impl MailboxObject {
                 Next::Offer => self.offer().await?,
                 Next::Push => self.push().await?,
                 Next::Notify(batch) => self.send_notice(&batch).await?,
-                Next::ReportDelivery(delivery) => self.report_delivery(delivery).await?,
+                Next::ReportChannel(delivery) => self.report_channel(delivery).await?,
                 Next::ReportPresence(seen) => self.report_presence(seen).await?,
                 Next::Purge => {
                     self.purge()?;

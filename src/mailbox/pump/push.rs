@@ -32,7 +32,7 @@ impl MailboxObject {
             return self.fail(&[push.seq], FailureReason::Rejected);
         }
         let url = self.with(|core| {
-            core.open().and_then(|config| Some(config.endpoint.as_ref()?.url.clone()))
+            core.current().and_then(|config| Some(config.endpoint.as_ref()?.url.clone()))
         })?;
         let Some(url) = url else {
             return self.with(|core| core.abandon_push(&push));

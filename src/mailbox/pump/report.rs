@@ -1,5 +1,5 @@
 //! Sends notices to senders, and reports to the registry how messages reach the agent and
-//! when its holder was last there.
+//! when its holder was last present.
 
 use crate::error::ApiError;
 use crate::mailbox::object::MailboxObject;
@@ -31,7 +31,7 @@ impl MailboxObject {
     }
 
     /// Shows in the registry how messages reach the agent.
-    pub(super) async fn report_delivery(
+    pub(super) async fn report_channel(
         &self,
         delivery: (Delivery, Option<String>),
     ) -> Result<(), Refused> {
@@ -43,17 +43,17 @@ impl MailboxObject {
             presence::set_delivery(&Db::new(&self.env)?, &id, &repo, &agent, shown, seen).await
         };
         if let Err(error) = reported.await {
-            return self.report_failed("report_delivery", &error);
+            return self.report_failed("report_channel", &error);
         }
         self.write(|core| {
             if let Some(seen) = seen {
                 core.presence_reported(seen);
             }
-            core.reported(delivery)
+            core.channel_reported(delivery)
         })
     }
 
-    /// Shows in the registry when the agent's holder was last there.
+    /// Shows in the registry when the agent's holder was last present.
     pub(super) async fn report_presence(&self, seen: Ms) -> Result<(), Refused> {
         let (repo, agent) = self.address()?;
         let Some(id) = self.agent_id()? else { return Ok(()) };

@@ -190,7 +190,7 @@ impl Sql {
                     row.head.into(),
                 ],
             ),
-            Write::Remember(row) => self.run(
+            Write::RememberKey(row) => self.run(
                 "INSERT INTO keys (scope, content, seq, expires_at) VALUES (?, ?, ?, ?) \
                  ON CONFLICT (scope) DO UPDATE SET content = excluded.content, seq = excluded.seq, \
                  expires_at = excluded.expires_at, outcome = NULL",
@@ -201,7 +201,7 @@ impl Sql {
                 "UPDATE messages SET attempts = ?, last_error = ? WHERE seq = ?",
                 vec![i64::from(attempts).into(), error.into(), seq(at)],
             ),
-            Write::Note(row) => self.run(
+            Write::AddNotice(row) => self.run(
                 "INSERT INTO notices (seq, uuid, batch, recipient, reason) VALUES (?, ?, ?, ?, ?) \
                  ON CONFLICT DO NOTHING",
                 vec![
@@ -212,7 +212,7 @@ impl Sql {
                     row.reason.as_str().into(),
                 ],
             ),
-            Write::Forget { batch } => {
+            Write::DeleteNotices { batch } => {
                 self.run("DELETE FROM notices WHERE batch = ?", vec![seq(batch)])
             }
         }

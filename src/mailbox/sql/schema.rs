@@ -57,7 +57,7 @@ const SET_KIND: &str = "UPDATE config SET data = json_set(data, '$.kind', 'Spawn
 impl Sql {
     /// Was this object ever configured? If so, updates tables that an older version made;
     /// else writes nothing. `spawns`: the object's name is one for requests for workers.
-    pub fn open(&self, spawns: bool) -> Result<bool, Refused> {
+    pub fn migrate(&self, spawns: bool) -> Result<bool, Refused> {
         let sql = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'messages'";
         let Some(table) = self.text(sql, vec![])? else {
             return Ok(false);

@@ -230,7 +230,8 @@ impl MailboxObject {
             None => false,
         };
         if !confirmed {
-            let generation = self.with(|core| core.open().map(|open| open.version.generation))?;
+            let generation =
+                self.with(|core| core.current().map(|open| open.version.generation))?;
             let generation = generation.ok_or(Refused::AgentNotFound)?;
             self.advance(generation, id.seq(), &id.uuid_hex(), report)?;
         }

@@ -27,7 +27,8 @@ pub async fn expire(
 
 /// The rule of `lease::expire` as a statement.
 fn expire_sql() -> String {
-    // `returns`: pending again, as if it had never been claimed.
+    // `returns`: pending again; the claim that has ended counts. The column `returned` counts
+    // claims that were given back, which do not.
     let returns = format!(
         "(NOT cancel AND (worker_name IS NULL AND claims - returned < {CLAIMS_MAX} OR worker_name IS NOT NULL AND retry))"
     );
@@ -78,7 +79,7 @@ pub async fn claim(db: &Db, grant: &Grant<'_>, timing: &Timing) -> Result<Option
         &serde_json::to_string(grant.labels)?,
     };
     let seen = runners::seen(db, grant.repo, grant.now, timing)?;
-    audit::recorded(db, Some(seen), db.prepare(&sql, &binds)?, Some(grant.entry)).await
+    audit::first_recorded(db, Some(seen), db.prepare(&sql, &binds)?, Some(grant.entry)).await
 }
 
 /// Writes an update that `lease::update` decided, if the row is still the same.
@@ -105,7 +106,7 @@ pub async fn update(
         update.failure_reason.as_deref(), row.status.as_str(), update.progress.as_deref(),
     };
     let log = logs::keep(db, row, update, now)?;
-    audit::recorded(db, log, db.prepare(&sql, &binds)?, entry).await
+    audit::first_recorded(db, log, db.prepare(&sql, &binds)?, entry).await
 }
 
 /// Gives a request back, as `lease::update` decided, if it is still the same. `claims` only
@@ -131,7 +132,7 @@ pub async fn give_back(
         row.id.as_str(), row.lease.as_deref(), updated.status.as_str(), now, row.held().cancelled,
     };
     let log = logs::keep(db, row, update, now)?;
-    audit::recorded(db, log, db.prepare(&sql(&template), &binds)?, entry).await
+    audit::first_recorded(db, log, db.prepare(&sql(&template), &binds)?, entry).await
 }
 
 /// The request that was claimed under this idempotency key, while it is in progress.

@@ -11,7 +11,11 @@ use multiclaude_hybrid_protocol::{Repo, SpawnId};
 /// Pending requests that are not handed over to the mailbox that pushes, of repos whose
 /// configuration it has confirmed. Of one repo the oldest come first; of all repos the order
 /// is random, so that failing ones do not block the others.
-pub async fn unpushed(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Row>, ApiError> {
+pub async fn not_handed_over(
+    db: &Db,
+    repo: Option<&Repo>,
+    limit: u32,
+) -> Result<Vec<Row>, ApiError> {
     let sql = sql(
         "SELECT json_group_array(COLUMNS) AS row FROM (SELECT spawns.* FROM spawns JOIN configs USING (repo) \
          WHERE pushed_at IS NULL AND status = 'pending' AND spawn_endpoint <> '' \
@@ -22,7 +26,7 @@ pub async fn unpushed(db: &Db, repo: Option<&Repo>, limit: u32) -> Result<Vec<Ro
 }
 
 /// Notes that the mailbox that pushes has the request, unless it was claimed since.
-pub async fn pushed(db: &Db, row: &Row, now: Ms) -> Result<(), ApiError> {
+pub async fn handed_over(db: &Db, row: &Row, now: Ms) -> Result<(), ApiError> {
     let sql =
         "UPDATE spawns SET pushed_at = ?2 WHERE id = ?1 AND claims = ?3 AND pushed_at IS NULL";
     db.execute(sql, &binds! { row.id.as_str(), now, row.claims }).await

@@ -48,7 +48,7 @@ pub async fn insert(db: &Db, new: &New<'_>, timing: &Timing) -> Result<Option<Ro
             new.key.map(|(_, content)| content), entry.at, entry.at - timing.spawn_window,
         },
     )?;
-    audit::recorded(db, None, insert, Some(entry)).await
+    audit::first_recorded(db, None, insert, Some(entry)).await
 }
 
 /// The use of a repo's limits.
@@ -127,7 +127,7 @@ pub async fn cancel(
          WHERE id = ?1 AND finished_at IS NULL AND (status = 'pending' OR NOT cancel) RETURNING COLUMNS AS row",
     );
     let binds = binds! { id.as_str(), REASON_CANCELLED, now, by as i64 };
-    audit::recorded(db, None, db.prepare(&sql, &binds)?, Some(entry)).await
+    audit::first_recorded(db, None, db.prepare(&sql, &binds)?, Some(entry)).await
 }
 
 /// Deletes requests that ended before `before`.

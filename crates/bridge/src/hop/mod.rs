@@ -19,7 +19,8 @@
 //! A placed message, which has a file of multiclaude's, is handed to its agent by the
 //! first usable carrier. It is *taken* when the agent's transcript has it: only then it
 //! becomes `taken` in the store, and is reported to the coordinator. If its agent has read it,
-//! or the proof is missing, it becomes `handed`, which is not reported.
+//! or the proof is missing, it becomes `handed`, which is not reported. *Taken* is *seen* in the
+//! API; the stage `Seen` is taken, and reported.
 
 mod choice;
 mod courier;

@@ -301,8 +301,8 @@ impl RepoBridge {
         }
         let (kept, left) = presence::links(seen, &others, now, &self.shared.timing);
         let remote: BTreeSet<String> = kept.keys().cloned().collect();
-        let gone: BTreeSet<String> = self.registry.records.all().into_keys().collect();
-        self.spool.set_names(remote, stood_down.clone(), gone);
+        let registered: BTreeSet<String> = self.registry.records.all().into_keys().collect();
+        self.spool.set_names(remote, stood_down.clone(), registered);
         self.shared.capture.nudge();
         if kept != before {
             write_durably(&path, &serde_json::to_vec_pretty(&kept)?, 0o600)?;

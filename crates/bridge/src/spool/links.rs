@@ -23,8 +23,9 @@ pub struct Wanted {
     pub remote: BTreeSet<String>,
     /// Names of local agents, which have plain directories.
     pub local: BTreeSet<String>,
-    /// Names of local agents that have ended: multiclaude removes their directories.
-    pub gone: BTreeSet<String>,
+    /// Local names that are registered from here. When such an agent has ended, multiclaude
+    /// removes its directory, so that never becomes a link.
+    pub registered: BTreeSet<String>,
 }
 
 /// The links of one repo.
@@ -82,7 +83,7 @@ impl Links {
                 continue;
             }
             if !wanted.local.contains(&name)
-                && !wanted.gone.contains(&name)
+                && !wanted.registered.contains(&name)
                 && let Err(error) = self.link_directory(&name)
             {
                 failed.insert(name, error.to_string());

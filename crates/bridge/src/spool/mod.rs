@@ -47,8 +47,8 @@ pub struct Spool {
     remote: Mutex<BTreeSet<String>>,
     /// Roles that stand down here, even if the state has them.
     stood_down: Mutex<BTreeSet<String>>,
-    /// Names of local agents that have ended.
-    gone: Mutex<BTreeSet<String>>,
+    /// Local names that are registered from here.
+    registered: Mutex<BTreeSet<String>>,
     /// Names that could not be linked, and why.
     unlinked: Mutex<BTreeMap<String, String>>,
     /// Counts up when a message may be sent.
@@ -72,7 +72,7 @@ impl Spool {
             released: Mutex::default(),
             remote: Mutex::default(),
             stood_down: Mutex::default(),
-            gone: Mutex::default(),
+            registered: Mutex::default(),
             unlinked: Mutex::default(),
             ready: watch::Sender::new(0),
         })
@@ -86,16 +86,16 @@ impl Spool {
     }
 
     /// Sets the names of other machines, the roles that stand down here, and the local
-    /// agents that have ended.
+    /// names that are registered from here.
     pub fn set_names(
         &self,
         remote: BTreeSet<String>,
         stood_down: BTreeSet<String>,
-        gone: BTreeSet<String>,
+        registered: BTreeSet<String>,
     ) {
         *locked(&self.remote) = remote;
         *locked(&self.stood_down) = stood_down;
-        *locked(&self.gone) = gone;
+        *locked(&self.registered) = registered;
     }
 
     /// Names that could not be linked, and why.
@@ -122,8 +122,8 @@ impl Spool {
         let mut remote: BTreeSet<String> =
             locked(&self.remote).difference(&local).cloned().collect();
         remote.extend(stood_down);
-        let gone = locked(&self.gone).difference(&remote).cloned().collect();
-        Wanted { remote, local, gone }
+        let registered = locked(&self.registered).difference(&remote).cloned().collect();
+        Wanted { remote, local, registered }
     }
 
     /// Makes the links, when these agents are in multiclaude's state.

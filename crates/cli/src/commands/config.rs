@@ -56,8 +56,8 @@ struct HereArgs {
     /// Accept clones of the repo from this host, too
     #[arg(long, value_name = "HOST", value_parser = git_host)]
     git_host: Vec<String>,
-    /// The name of this machine, with which its agents' names end
-    #[arg(long, value_name = "NAME", value_parser = check_label)]
+    /// The label of this machine, with which its agents' names end
+    #[arg(long, value_name = "LABEL", value_parser = check_label)]
     node: Option<String>,
     /// Send messages of this repo from this machine only encrypted, whatever the shared
     /// configuration says

@@ -22,8 +22,8 @@ use serde_json::json;
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct JoinArgs {
-    /// The name of this machine, with which its agents' names end [default: from the host's name]
-    #[arg(long, value_name = "NAME", value_parser = check_label)]
+    /// The label of this machine, with which its agents' names end [default: from the host's name]
+    #[arg(long, value_name = "LABEL", value_parser = check_label)]
     node: Option<String>,
     /// Allow plain http to another machine; the token can be read on the way
     #[arg(long)]

@@ -100,7 +100,7 @@ fn lines(session: &Session) -> Outcome<Vec<Line>> {
             unlinked: served.map(|served| served.unlinked.clone()).unwrap_or_default(),
             held: served.map_or(0, |served| served.held.len()),
             hybrid: here.enabled,
-            api_endpoint: session.endpoint(repo.as_ref()).ok().flatten(),
+            api_endpoint: session.coordinator_url(repo.as_ref()).ok().flatten(),
             local: local.filter(|name| !here.stood_down.contains(*name)).cloned().collect(),
             nickname: nickname.cloned(),
             agents: Vec::new(),

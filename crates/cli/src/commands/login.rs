@@ -4,7 +4,7 @@ use super::logout::{forgot, still_valid};
 use crate::failure::{Exit, Failure, Outcome, wrong_url};
 use crate::secrets;
 use crate::session::Session;
-use crate::settings::{Login, Place, Settings, covered};
+use crate::settings::{Login, SecretStore, Settings, covered};
 use clap::Args;
 use futures_util::future::join_all;
 use multiclaude_hybrid_client::protocol::TokenId;
@@ -74,7 +74,7 @@ pub async fn keep(
         kind: who.kind,
         owner: who.owner.clone(),
         repos: who.repos.clone(),
-        place: Place::File,
+        place: SecretStore::File,
         allow_http,
     };
     if session.only.as_ref().is_some_and(|only| !login.is(only)) {
@@ -192,7 +192,7 @@ fn replaces(new: &Login, old: &Login) -> bool {
 /// The coordinator that a login without `--url` means: a token that was made for
 /// one must not be shown to another.
 fn usual(session: &Session) -> Outcome<String> {
-    if let Some(url) = session.endpoint(None)? {
+    if let Some(url) = session.coordinator_url(None)? {
         return Ok(url);
     }
     let settings = &session.settings;

@@ -34,7 +34,7 @@ impl OpenArgs {
             Some(given) => Some(session.resolve(Some(given))?.0),
             None => session.resolve(None).ok().map(|(repo, _)| repo),
         };
-        if let Some(url) = session.endpoint(repo.as_ref())? {
+        if let Some(url) = session.coordinator_url(repo.as_ref())? {
             return Ok(url);
         }
         let of_repo = repo.as_ref().and_then(|repo| session.login(Some(repo), Need::Use).ok());

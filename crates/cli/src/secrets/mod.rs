@@ -11,7 +11,7 @@ pub use name::Name;
 use crate::failure::{Failure, Outcome};
 use crate::files::Draft;
 use crate::home::Home;
-use crate::settings::{Place, Settings};
+use crate::settings::{SecretStore, Settings};
 use std::collections::BTreeSet;
 
 /// Keeps a secret, in the keychain if there is one and it is wanted, and changes the
@@ -22,17 +22,17 @@ pub fn keep<T>(
     name: &Name,
     secret: &str,
     keychain: bool,
-    change: impl FnOnce(&mut Settings, Place) -> T,
+    change: impl FnOnce(&mut Settings, SecretStore) -> T,
 ) -> Outcome<(T, Settings)> {
     if !(keychain && keychain::keep(&name.0, secret)) {
         let draft = || file::with(home, &name.0, secret).map(Some);
-        return changed(home, draft, |settings| change(settings, Place::File));
+        return changed(home, draft, |settings| change(settings, SecretStore::File));
     }
-    let changed = changed(home, || Ok(None), |settings| change(settings, Place::Keychain));
+    let changed = changed(home, || Ok(None), |settings| change(settings, SecretStore::Keychain));
     changed.map_err(|failure| {
         let settings = Settings::load(home);
         // An older login may refer to it.
-        if settings.is_ok_and(|settings| !settings.refers_to(name, Place::Keychain))
+        if settings.is_ok_and(|settings| !settings.refers_to(name, SecretStore::Keychain))
             && let Err(stays) = keychain::forget(&name.0)
         {
             let message = format!("{}; the keychain keeps it: {}", failure.message, stays.message);
@@ -60,17 +60,17 @@ fn changed<T>(
 }
 
 /// A secret that was kept, if it is still there.
-pub fn find(home: &Home, name: &Name, place: Place) -> Outcome<Option<String>> {
+pub fn find(home: &Home, name: &Name, place: SecretStore) -> Outcome<Option<String>> {
     match place {
-        Place::Keychain => keychain::find(&name.0),
-        Place::File => file::find(home, &name.0),
+        SecretStore::Keychain => keychain::find(&name.0),
+        SecretStore::File => file::find(home, &name.0),
     }
 }
 
-pub fn forget(home: &Home, name: &Name, place: Place) -> Outcome {
+pub fn forget(home: &Home, name: &Name, place: SecretStore) -> Outcome {
     match place {
-        Place::Keychain => keychain::forget(&name.0),
-        Place::File => {
+        SecretStore::Keychain => keychain::forget(&name.0),
+        SecretStore::File => {
             let _lock = home.lock()?;
             file::retain(home, |other| other != name.0).map(|_| ())
         }
@@ -82,10 +82,10 @@ pub fn forget(home: &Home, name: &Name, place: Place) -> Outcome {
 pub fn forget_leftovers(home: &Home) -> (usize, Vec<Failure>) {
     let in_file = || {
         let _lock = home.lock()?;
-        let wanted = wanted(home, Place::File)?;
+        let wanted = wanted(home, SecretStore::File)?;
         file::retain(home, |name| wanted.contains(name))
     };
-    let in_keychain = || keychain::retain(wanted(home, Place::Keychain)?);
+    let in_keychain = || keychain::retain(wanted(home, SecretStore::Keychain)?);
     let (mut forgotten, mut failures) = (0, Vec::new());
     for done in [in_file(), in_keychain()] {
         match done {
@@ -97,15 +97,15 @@ pub fn forget_leftovers(home: &Home) -> (usize, Vec<Failure>) {
 }
 
 /// The names of the secrets there that the settings refer to.
-fn wanted(home: &Home, place: Place) -> Outcome<BTreeSet<String>> {
+fn wanted(home: &Home, place: SecretStore) -> Outcome<BTreeSet<String>> {
     let settings = Settings::load(home)?;
     let there = settings.secrets().filter(|(_, at)| *at == place);
     Ok(there.map(|(name, _)| name.0).collect())
 }
 
-pub fn place_name(home: &Home, place: Place) -> String {
+pub fn place_name(home: &Home, place: SecretStore) -> String {
     match place {
-        Place::Keychain => "the system's keychain".to_owned(),
-        Place::File => home.credentials().display().to_string(),
+        SecretStore::Keychain => "the system's keychain".to_owned(),
+        SecretStore::File => home.credentials().display().to_string(),
     }
 }

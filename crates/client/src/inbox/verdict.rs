@@ -30,15 +30,15 @@ pub(super) fn of_call(error: &Error, was_reached: bool) -> Verdict {
 /// The verdict on a stream that could not be opened. Proxies without WebSocket support
 /// answer in many ways; a plain call shows whether the coordinator works.
 pub(super) fn of_opening(error: &Error, was_reached: bool) -> Verdict {
-    let may_stream = match error {
-        Error::Refused { problem, .. } => {
-            let of_agent = problem.code == ErrorCode::AgentNotFound;
-            of_agent || matches!(problem.status, 401 | 403 | 409 | 412 | 429 | 500..)
-        }
-        Error::Unexpected { .. } => error.is_temporary(),
-        _ => true,
+    let no_stream = match error {
+        Error::Refused { problem, .. } => match problem.status {
+            404 => problem.code == ErrorCode::NotFound,
+            status => !matches!(status, 401 | 403 | 409 | 412 | 429 | 500..),
+        },
+        Error::Unexpected { .. } => !error.is_temporary(),
+        _ => false,
     };
-    if may_stream { of_call(error, was_reached) } else { Verdict::NoStream }
+    if no_stream { Verdict::NoStream } else { of_call(error, was_reached) }
 }
 
 /// Close codes that are final: 4000 plus the status of a refused request. 4409 is among

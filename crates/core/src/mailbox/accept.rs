@@ -14,14 +14,15 @@ use multiclaude_hybrid_protocol::{MessageId, Timestamp};
 pub const CAPACITY: usize = 10_000;
 
 impl Mailbox {
-    /// Stores a message; `render` makes its wire form once the id is known.
+    /// Decides whether a message is stored, and returns the writes that store it. `render` makes
+    /// its [`Insert::head`] once the id is known.
     pub fn accept(
         &mut self,
         draft: Draft,
         now: Ms,
         render: impl FnOnce(&Accepted) -> String,
     ) -> Result<(Accepted, Vec<Write>), Refused> {
-        let generation = self.open().ok_or(Refused::AgentNotFound)?.version.generation;
+        let generation = self.current().ok_or(Refused::AgentNotFound)?.version.generation;
         if self.pending.len() >= CAPACITY && !draft.is_notice {
             return Err(Refused::MailboxFull);
         }
@@ -37,7 +38,7 @@ impl Mailbox {
         if let Some(key) = draft.key {
             let expires_at = now + self.timing.keep_keys;
             self.note_purge(expires_at);
-            writes.push(Write::Remember(Remember { key, seq, expires_at }));
+            writes.push(Write::RememberKey(Remember { key, seq, expires_at }));
         }
         writes.push(Write::Insert(Box::new(Insert {
             seq,

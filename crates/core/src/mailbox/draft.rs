@@ -12,7 +12,7 @@ pub struct Draft {
     /// How long it may be pending, in seconds; 7 days if absent.
     pub ttl_secs: Option<i64>,
     /// The agent to notify if it fails; none for people and for notices.
-    pub sender: Option<SenderRef>,
+    pub sender: Option<AgentRef>,
     /// Whose agent that is; may see the receipt.
     pub sender_owner: Option<Owner>,
     /// The idempotency key and the content it was used for.
@@ -25,12 +25,12 @@ pub struct Draft {
     pub is_notice: bool,
 }
 
-/// The incarnation of an agent that sent a message.
+/// An incarnation of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct SenderRef {
-    /// Its mailbox.
+pub struct AgentRef {
+    /// Its name.
     pub name: AgentName,
-    /// The incarnation; a later one gets no notice.
+    /// The incarnation; a later one gets none of its notices.
     pub id: AgentId,
 }
 
@@ -44,7 +44,7 @@ pub struct Key {
     pub content: String,
 }
 
-/// A stored message's id and limits.
+/// The id and the expiry of an accepted message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     /// Its id; the time in it is when it was stored.

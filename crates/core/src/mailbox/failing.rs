@@ -25,16 +25,16 @@ impl Mailbox {
         if self.outbox.is_full() {
             return None;
         }
-        let flying = self.in_flight.as_ref().map(|push| push.seq);
+        let pushed = self.in_flight.as_ref().map(|push| push.seq);
         let offered = self.offered(now);
-        let landed = |seqs: Vec<u64>| -> Vec<u64> {
-            seqs.into_iter().filter(|seq| Some(*seq) != flying && Some(*seq) != offered).collect()
+        let at_rest = |seqs: Vec<u64>| -> Vec<u64> {
+            seqs.into_iter().filter(|seq| Some(*seq) != pushed && Some(*seq) != offered).collect()
         };
-        let orphans = landed(self.orphans.iter().copied().take(FAIL_BATCH).collect());
+        let orphans = at_rest(self.orphans.iter().copied().take(FAIL_BATCH).collect());
         if !orphans.is_empty() {
             return Some((FailureReason::AgentGone, orphans));
         }
-        let expired = landed(self.pending.expired(now, FAIL_BATCH));
+        let expired = at_rest(self.pending.expired(now, FAIL_BATCH));
         (!expired.is_empty()).then_some((FailureReason::Expired, expired))
     }
 
@@ -47,7 +47,7 @@ impl Mailbox {
     /// Fails these messages and notes the notices to their senders.
     pub fn fail(&mut self, failing: Vec<Stored>, reason: FailureReason, now: Ms) -> Vec<Write> {
         let noted = self.outbox.note(&failing, reason);
-        let mut writes: Vec<_> = noted.into_iter().map(Write::Note).collect();
+        let mut writes: Vec<_> = noted.into_iter().map(Write::AddNotice).collect();
         for row in failing {
             writes.push(self.mark_failed(row.seq, reason, now));
         }
@@ -62,7 +62,7 @@ impl Mailbox {
     /// The notice was stored, or its recipient is gone.
     pub fn notice_done(&mut self, batch: u64) -> Write {
         self.outbox.done(batch);
-        Write::Forget { batch }
+        Write::DeleteNotices { batch }
     }
 
     /// The notice could not be sent: try again after `outbox_retry`.

@@ -68,7 +68,7 @@ mod write;
 
 pub use accept::CAPACITY;
 pub use config::{Config, ConfigureRequest, Endpoint, Kind};
-pub use draft::{Accepted, Dedup, Draft, Key, SenderRef, dedup};
+pub use draft::{Accepted, AgentRef, Dedup, Draft, Key, dedup};
 pub use failing::FAIL_BATCH;
 pub use next::Next;
 pub use notice::{Batch, NOTICE_BATCH, notice_text};

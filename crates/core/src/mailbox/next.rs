@@ -20,8 +20,8 @@ pub enum Next {
     /// Send a notice to a sender.
     Notify(Batch),
     /// Show in the registry how messages reach the agent.
-    ReportDelivery((Delivery, Option<String>)),
-    /// Show in the registry that the holder was there.
+    ReportChannel((Delivery, Option<String>)),
+    /// Show in the registry that the holder was present.
     ReportPresence(Ms),
     /// Delete old rows.
     Purge,
@@ -41,8 +41,8 @@ impl Mailbox {
             Next::Push
         } else if let Some(batch) = self.next_notice(now) {
             Next::Notify(batch)
-        } else if let Some(delivery) = self.unreported(now) {
-            Next::ReportDelivery(delivery)
+        } else if let Some(delivery) = self.unreported_channel(now) {
+            Next::ReportChannel(delivery)
         } else if let Some(seen) = self.unreported_presence(now) {
             Next::ReportPresence(seen)
         } else if self.purge_due().is_some_and(|at| at <= now) {
@@ -77,7 +77,7 @@ impl Mailbox {
         let pushing = self.push_guard(now);
         let noting = self.outbox.due().map(|at| at.max(now));
         let report_at = self.report_held_until.max(now);
-        let reporting = self.unreported(report_at).map(|_| report_at);
+        let reporting = self.unreported_channel(report_at).map(|_| report_at);
         let purging = self.purge_due().map(|at| at.max(now));
         [failing, expiring, pushing, noting, reporting, purging].into_iter().flatten().min()
     }

@@ -4,7 +4,7 @@
 //! never changes once it is noted, so that sending it twice makes one notice. There is
 //! no notice about a notice.
 
-use super::draft::SenderRef;
+use super::draft::AgentRef;
 use super::write::{Noted, Stored};
 use crate::Ms;
 use multiclaude_hybrid_protocol::message::FailureReason;
@@ -24,7 +24,7 @@ pub struct Batch {
     /// The first failed message, as the batch's name.
     pub batch: u64,
     /// The notice's recipient.
-    pub recipient: SenderRef,
+    pub recipient: AgentRef,
     /// Why the messages failed.
     pub reason: FailureReason,
     /// The UUIDs of the failed messages' ids.
@@ -62,7 +62,7 @@ impl Outbox {
 
     /// Groups what fails now by sender into batches.
     pub(super) fn note(&mut self, failing: &[Stored], reason: FailureReason) -> Vec<Noted> {
-        let mut rows: Vec<(&SenderRef, &Stored)> =
+        let mut rows: Vec<(&AgentRef, &Stored)> =
             failing.iter().filter_map(|row| Some((row.sender.as_ref()?, row))).collect();
         rows.sort_unstable_by(|(a, first), (b, second)| (a, first.seq).cmp(&(b, second.seq)));
         let mut noted = Vec::with_capacity(rows.len());

@@ -1,8 +1,9 @@
-//! Reports to the registry: how messages reach the agent, and when its holder was last
-//! there.
+//! Reports to the registry: the channel by which messages reach the agent (`delivery` on the
+//! wire), and when its holder was last
+//! present.
 //!
 //! A poll, a report, and a stream that opens, answers or ends show that the holder is
-//! there. The last time is reported at most once in `seen_grain`, and not at all while
+//! present. The last time is reported at most once in `seen_grain`, and not at all while
 //! the registry shows an open stream. It is kept in memory only: a time that is lost is
 //! less than `seen_grain` old, or was reported.
 
@@ -14,9 +15,9 @@ use multiclaude_hybrid_protocol::agent::Delivery;
 
 impl Mailbox {
     /// The delivery to report now, if the registry shows another one.
-    pub fn unreported(&self, now: Ms) -> Option<(Delivery, Option<String>)> {
+    pub fn unreported_channel(&self, now: Ms) -> Option<(Delivery, Option<String>)> {
         // The registry shows agents only.
-        let config = self.open().filter(|config| config.kind == Kind::Agent)?;
+        let config = self.current().filter(|config| config.kind == Kind::Agent)?;
         if self.report_held_until > now {
             return None;
         }
@@ -33,8 +34,8 @@ impl Mailbox {
     }
 
     /// The registry shows `delivery` for this incarnation.
-    pub fn reported(&mut self, delivery: (Delivery, Option<String>)) -> Vec<Write> {
-        match self.open().cloned() {
+    pub fn channel_reported(&mut self, delivery: (Delivery, Option<String>)) -> Vec<Write> {
+        match self.current().cloned() {
             Some(config) => self.put_config(Config { reported: delivery, ..config }),
             None => Vec::new(),
         }
@@ -46,27 +47,28 @@ impl Mailbox {
         self.presence.last = self.presence.last.max(Some(now));
     }
 
-    /// When the holder was last there, as far as this memory knows.
+    /// When the holder was last present, as far as this memory knows.
     pub fn last_presence(&self) -> Option<Ms> {
         self.presence.last
     }
 
-    /// Does the holder have an open stream, or was it there within `unseen`? Then the name
+    /// Does the holder have an open stream, or was it present within `unseen`? Then the name
     /// cannot be taken over.
     pub fn holder_is_present(&self, now: Ms) -> bool {
         let recent = |at: Ms| now.saturating_sub(at) < self.timing.unseen;
-        self.open().is_some() && (self.stream.is_some() || self.presence.last.is_some_and(recent))
+        self.current().is_some()
+            && (self.stream.is_some() || self.presence.last.is_some_and(recent))
     }
 
     /// The time to report to the registry now.
     pub fn unreported_presence(&self, now: Ms) -> Option<Ms> {
-        self.open().filter(|_| self.stream.is_none() && self.report_held_until <= now)?;
+        self.current().filter(|_| self.stream.is_none() && self.report_held_until <= now)?;
         let last = self.presence.last?;
         let due = self.presence.reported.is_none_or(|at| last - at >= self.timing.seen_grain);
         due.then_some(last)
     }
 
-    /// The registry knows that the holder was there at `seen`.
+    /// The registry knows that the holder was present at `seen`.
     pub fn presence_reported(&mut self, seen: Ms) {
         self.presence.reported = self.presence.reported.max(Some(seen));
     }

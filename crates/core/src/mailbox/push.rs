@@ -14,7 +14,7 @@ use multiclaude_hybrid_protocol::message::Report;
 #[derive(Debug, Default, PartialEq)]
 pub struct Finished {
     /// To be stored now. The mark of a success is not included: it is written later, see
-    /// [`Mailbox::take_unsaved`].
+    /// [`Mailbox::take_marks`].
     pub writes: Vec<Write>,
     /// The message was refused for good and must fail.
     pub rejected: Option<u64>,
@@ -31,7 +31,7 @@ impl Mailbox {
         if self.in_flight.is_some() || self.stream.is_some() {
             return None;
         }
-        let config = self.open()?;
+        let config = self.current()?;
         let endpoint = config.endpoint.as_ref().filter(|endpoint| !endpoint.gone)?;
         if endpoint.next_at.is_some_and(|at| at > now) {
             return None;
@@ -82,13 +82,13 @@ impl Mailbox {
             && (was_pending || next != Standing::DELIVERED)
         {
             let mark = self.advance(push.seq, next, None, Some(push.attempt), now);
-            self.unsaved.push(mark);
+            self.marks.push(mark);
         }
     }
 
     fn count_failure(&mut self, push: &Push, outcome: Outcome, class: ErrorClass) -> Finished {
         // The answer of an endpoint that was replaced in the meantime does not count.
-        let current = self.open().is_some_and(|config| config.version == push.version);
+        let current = self.current().is_some_and(|config| config.version == push.version);
         let Some(attempts) = self.pending.count_attempt(push.seq) else {
             return Finished::default();
         };
@@ -106,7 +106,8 @@ impl Mailbox {
         jitter: f64,
         now: Ms,
     ) -> Vec<Write> {
-        let Some(mut config) = self.open().filter(|config| config.version == push.version).cloned()
+        let Some(mut config) =
+            self.current().filter(|config| config.version == push.version).cloned()
         else {
             return Vec::new();
         };
@@ -129,7 +130,7 @@ impl Mailbox {
     /// A successful `endpoint/test` under `version` resets failures, a 410 included; the
     /// next push is due at once.
     pub fn endpoint_works(&mut self, version: Version) -> Vec<Write> {
-        let Some(mut config) = self.open().filter(|config| config.version == version).cloned()
+        let Some(mut config) = self.current().filter(|config| config.version == version).cloned()
         else {
             return Vec::new();
         };
@@ -145,7 +146,7 @@ impl Mailbox {
         if self.stream.is_some() {
             return self.stream_guard(now);
         }
-        let endpoint = self.open()?.endpoint.as_ref().filter(|endpoint| !endpoint.gone)?;
+        let endpoint = self.current()?.endpoint.as_ref().filter(|endpoint| !endpoint.gone)?;
         self.pending.first_seq()?;
         let retry = endpoint.next_at.filter(|at| *at > now && self.in_flight.is_none());
         Some(retry.unwrap_or(now + self.timing.push_guard))

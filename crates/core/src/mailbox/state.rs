@@ -8,7 +8,7 @@ use super::write::{Advance, Noted, Snapshot, Write};
 use crate::{Ms, timing::Timing};
 use std::collections::VecDeque;
 
-/// When the agent's holder was last there.
+/// When the agent's holder was last present.
 #[derive(Debug, Default)]
 pub(super) struct Presence {
     pub(super) last: Option<Ms>,
@@ -31,7 +31,7 @@ pub struct Mailbox {
     /// Pushes begun since the load; the number of the last one.
     pub(super) pushes: u64,
     /// Marks of deliveries, by a push or the stream, that are not written yet.
-    pub(super) unsaved: Vec<Advance>,
+    pub(super) marks: Vec<Advance>,
     pub(super) outbox: Outbox,
     /// When the oldest row may be deleted.
     pub(super) purge_at: Option<Ms>,
@@ -63,7 +63,7 @@ impl Mailbox {
             in_flight: None,
             stream: None,
             pushes: 0,
-            unsaved: Vec::new(),
+            marks: Vec::new(),
             outbox: Outbox::new(&snapshot.noted),
             purge_at: snapshot.purge_at,
             report_held_until: 0,
@@ -90,7 +90,7 @@ impl Mailbox {
     }
 
     /// The configuration of the current incarnation, if it has not ended.
-    pub fn open(&self) -> Option<&Config> {
+    pub fn current(&self) -> Option<&Config> {
         self.config.as_ref().filter(|config| config.open)
     }
 
@@ -109,20 +109,20 @@ impl Mailbox {
     /// A place below which no stored message is pending, for the next load. A message
     /// whose mark is not written yet is still stored as pending.
     pub fn low_water(&self) -> u64 {
-        let unsaved = self.unsaved.iter().map(|advance| advance.seq);
+        let marks = self.marks.iter().map(|advance| advance.seq);
         let first = self.pending.first_seq().into_iter().chain(self.orphans.front().copied());
         let last = self.last.map_or(0, |(_, seq)| seq);
-        first.chain(unsaved).min().unwrap_or(last)
+        first.chain(marks).min().unwrap_or(last)
     }
 
     /// The marks of deliveries that are not written yet.
-    pub fn take_unsaved(&mut self) -> Vec<Write> {
-        self.unsaved.drain(..).map(Write::Advance).collect()
+    pub fn take_marks(&mut self) -> Vec<Write> {
+        self.marks.drain(..).map(Write::Advance).collect()
     }
 
     /// Are there marks to be written?
-    pub fn has_unsaved(&self) -> bool {
-        !self.unsaved.is_empty()
+    pub fn has_marks(&self) -> bool {
+        !self.marks.is_empty()
     }
 
     pub(super) fn note_purge(&mut self, at: Ms) {

@@ -44,14 +44,14 @@ impl Mailbox {
     }
 
     /// The offer that the client has not answered yet.
-    fn standing_offer(&self) -> Option<Offer> {
+    fn unanswered_offer(&self) -> Option<Offer> {
         let offer = self.stream.as_ref()?.offer?;
         self.pending.contains(offer.seq).then_some(offer)
     }
 
     /// A message that must not fail now: the client may be about to report it.
     pub(super) fn offered(&self, now: Ms) -> Option<u64> {
-        let offer = self.standing_offer().filter(|offer| now < offer.until);
+        let offer = self.unanswered_offer().filter(|offer| now < offer.until);
         offer.map(|offer| offer.seq)
     }
 
@@ -63,8 +63,8 @@ impl Mailbox {
     /// The message to offer, and how often it was offered already.
     fn offerable(&self, now: Ms) -> Option<(u64, u32)> {
         self.stream.as_ref().filter(|_| self.in_flight.is_none())?;
-        self.open()?;
-        if let Some(offer) = self.standing_offer() {
+        self.current()?;
+        if let Some(offer) = self.unanswered_offer() {
             return (offer.until <= now).then_some((offer.seq, offer.tries));
         }
         let (seq, first) = self.pending.first()?;
@@ -91,7 +91,7 @@ impl Mailbox {
     }
 
     fn offers_max(&self) -> u32 {
-        let endpoint = self.open().and_then(|config| config.endpoint.as_ref());
+        let endpoint = self.current().and_then(|config| config.endpoint.as_ref());
         match endpoint.filter(|endpoint| !endpoint.gone) {
             Some(_) => OFFERS_MAX_BESIDE_ENDPOINT,
             None => OFFERS_MAX,
@@ -99,7 +99,7 @@ impl Mailbox {
     }
 
     /// The client reports on the offered message. As with a push, the mark is written
-    /// later, see [`Mailbox::take_unsaved`]. `false`: the message is not pending, or the
+    /// later, see [`Mailbox::take_marks`]. `false`: the message is not pending, or the
     /// report leaves it pending.
     pub fn confirm(&mut self, seq: u64, report: Report, now: Ms) -> bool {
         let Ok(Some(next)) = transition(Standing::PENDING, report) else {
@@ -109,7 +109,7 @@ impl Mailbox {
             return false;
         };
         let mark = self.advance(seq, next, None, Some(pending.attempts + 1), now);
-        self.unsaved.push(mark);
+        self.marks.push(mark);
         true
     }
 
@@ -117,7 +117,7 @@ impl Mailbox {
     /// message is offered now, a little later.
     pub(super) fn stream_guard(&self, now: Ms) -> Option<Ms> {
         self.pending.first_seq()?;
-        let until = self.standing_offer().map(|offer| offer.until);
+        let until = self.unanswered_offer().map(|offer| offer.until);
         Some(until.unwrap_or(now + self.timing.push_guard))
     }
 }

@@ -1,7 +1,7 @@
 //! Stored rows and the changes to them, as data.
 
 use super::config::Config;
-use super::draft::{Key, SenderRef};
+use super::draft::{AgentRef, Key};
 use super::queue::Pending;
 use crate::Ms;
 use multiclaude_hybrid_protocol::Owner;
@@ -14,7 +14,7 @@ pub enum Write {
     /// Replaces the configuration.
     Config(Box<Config>),
     /// Remembers an idempotency key; replaces one whose message is missing.
-    Remember(Remember),
+    RememberKey(Remember),
     /// Stores a message.
     Insert(Box<Insert>),
     /// Moves a message forward; without effect on one that is as far.
@@ -28,10 +28,10 @@ pub enum Write {
         /// The class of the last failure.
         error: String,
     },
-    /// Notes a notice to be sent; without effect if noted already.
-    Note(Noted),
+    /// Stores a notice to be sent; without effect if it is stored already.
+    AddNotice(Noted),
     /// Deletes a batch of notices, which was sent (as many rows as it has).
-    Forget {
+    DeleteNotices {
         /// The batch.
         batch: u64,
     },
@@ -49,7 +49,7 @@ pub struct Insert {
     /// When it fails unless it is delivered before.
     pub expires_at: Ms,
     /// The recipient of a notice if it fails.
-    pub sender: Option<SenderRef>,
+    pub sender: Option<AgentRef>,
     /// The owner of the agent that sent it.
     pub sender_owner: Option<Owner>,
     /// The scope of its idempotency key.
@@ -100,7 +100,7 @@ pub struct Noted {
     /// The first failed message of the batch, as the batch's name.
     pub batch: u64,
     /// The recipient of the notice.
-    pub recipient: SenderRef,
+    pub recipient: AgentRef,
     /// Why it failed.
     pub reason: FailureReason,
 }
@@ -113,7 +113,7 @@ pub struct Stored {
     /// The UUID of its id.
     pub uuid: String,
     /// The recipient of the notice.
-    pub sender: Option<SenderRef>,
+    pub sender: Option<AgentRef>,
 }
 
 /// A pending message in a [`Snapshot`].
@@ -123,7 +123,7 @@ pub struct PendingRow {
     pub seq: u64,
     /// The incarnation it is for.
     pub generation: u32,
-    /// Its limits.
+    /// Its expiry, and its failed attempts.
     pub pending: Pending,
 }
 

@@ -31,7 +31,7 @@ impl Default for Claim {
 
 body! {
     /// Renews the lease, and reports on the worker.
-    #[derive(Eq, Default)]
+    #[derive(Eq)]
     pub struct WorkerUpdate {
         /// `lease.token` of the answer to the claim.
         pub lease_token: String = required(text()),
@@ -63,8 +63,17 @@ body! {
 impl WorkerUpdate {
     /// A renewal under `lease_token`, and nothing else.
     pub fn new(lease_token: &str) -> Self {
-        let lease_token = lease_token.to_owned();
-        Self { lease_token, lease_secs: LEASE_DEFAULT_SECS, ..Self::default() }
+        Self {
+            lease_token: lease_token.to_owned(),
+            lease_secs: LEASE_DEFAULT_SECS,
+            worker_name: None,
+            status: None,
+            summary: None,
+            failure_reason: None,
+            progress: None,
+            log_tail: None,
+            log_truncated: false,
+        }
     }
 
     /// Gives the request back under `lease_token`, as if this claim had never

@@ -141,7 +141,6 @@ pub struct Lease {
 
 body! {
     /// A request for a worker.
-    #[derive(Default)]
     pub struct NewSpawn {
         /// The worker's task, at most 65536 bytes of UTF-8; not only blanks.
         pub task: String = required(text().large(TASK_MAX).not_blank()),
@@ -170,7 +169,14 @@ pub(super) fn sorted(mut labels: Vec<String>) -> Vec<String> {
 impl NewSpawn {
     /// A request of the caller's own, with defaults for everything else.
     pub fn new(task: &str) -> Self {
-        Self { task: task.to_owned(), ..Self::default() }
+        Self {
+            task: task.to_owned(),
+            spawned_by: None,
+            priority: 0,
+            retry: false,
+            labels: Vec::new(),
+            metadata: Metadata::new(),
+        }
     }
 }
 

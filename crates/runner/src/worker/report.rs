@@ -47,7 +47,8 @@ impl Worker {
                     if update.log_tail.is_some()
                         && matches!(error.status(), Some(400 | 413 | 422)) =>
                 {
-                    warn!(id = %self.id, %error, "the output of a worker is refused");
+                    let problem = error.problem().map(|problem| &*problem.detail);
+                    warn!(id = %self.id, problem, "the output of a worker is refused");
                     update.log_tail = None;
                     update.progress = None;
                 }

@@ -21,8 +21,13 @@ impl Bench {
         Self { home, links }
     }
 
-    fn make(&self, remote: &[&str], local: &[&str], gone: &[&str]) -> BTreeMap<String, String> {
-        let wanted = Wanted { remote: set(remote), local: set(local), gone: set(gone) };
+    fn make(
+        &self,
+        remote: &[&str],
+        local: &[&str],
+        registered: &[&str],
+    ) -> BTreeMap<String, String> {
+        let wanted = Wanted { remote: set(remote), local: set(local), registered: set(registered) };
         self.links.make(&wanted).unwrap()
     }
 

@@ -90,7 +90,7 @@ impl View {
     ) -> Outcome<Self> {
         let here = session.settings.repo(repo);
         let login = session.login(Some(repo), Need::Use).ok();
-        let endpoint = session.endpoint(Some(repo))?;
+        let endpoint = session.coordinator_url(Some(repo))?;
         let endpoint = endpoint.or_else(|| login.map(|login| login.url.clone()));
         let read = session.team_config(repo).await;
         // While the coordinator is away, its last answer holds.

@@ -58,12 +58,14 @@ fn an_endpoint_that_is_gone_rests_until_it_is_set_again() {
     world.now += 100 * 24 * 3_600_000;
     assert!(world.mailbox.begin_push(world.now).is_none());
     world.now -= 100 * 24 * 3_600_000;
-    assert!(world.mailbox.unreported(0).unwrap().1.unwrap().starts_with("endpoint_gone"));
+    assert!(world.mailbox.unreported_channel(0).unwrap().1.unwrap().starts_with("endpoint_gone"));
     // A renewal that names no endpoint, a rotated secret.
     for (revision, secret) in [(1, None), (2, None), (3, Some("rotated"))] {
         configure(&mut world, revision, "https://a.example/", false, secret);
         assert!(world.mailbox.begin_push(world.now).is_none(), "{revision}");
-        assert!(world.mailbox.unreported(0).unwrap().1.unwrap().starts_with("endpoint_gone"));
+        assert!(
+            world.mailbox.unreported_channel(0).unwrap().1.unwrap().starts_with("endpoint_gone")
+        );
     }
     configure(&mut world, 3, "https://a.example/", true, None);
     assert!(world.mailbox.begin_push(world.now).is_some());
@@ -91,17 +93,17 @@ fn an_endpoint_that_is_gone_is_back_with_another_url_or_a_good_test() {
 fn a_stream_is_reported_to_the_registry_again_after_another_url_was_set() {
     let mut world = open_world();
     world.mailbox.open_stream(None);
-    let delivery = world.mailbox.unreported(world.now).unwrap();
+    let delivery = world.mailbox.unreported_channel(world.now).unwrap();
     assert_eq!(delivery.0, Delivery::Stream);
-    let writes = world.mailbox.reported(delivery);
+    let writes = world.mailbox.channel_reported(delivery);
     world.execute(writes);
-    assert!(world.mailbox.unreported(world.now).is_none());
+    assert!(world.mailbox.unreported_channel(world.now).is_none());
     // The same URL again: the registry still shows the stream.
     configure(&mut world, 2, "https://a.example/", true, Some("another"));
-    assert!(world.mailbox.unreported(world.now).is_none());
+    assert!(world.mailbox.unreported_channel(world.now).is_none());
     // With another one its row says webhook.
     configure(&mut world, 3, "https://b.example/", true, Some("third"));
-    assert_eq!(world.mailbox.unreported(world.now).unwrap().0, Delivery::Stream);
+    assert_eq!(world.mailbox.unreported_channel(world.now).unwrap().0, Delivery::Stream);
 }
 
 /// A configuration of the first incarnation, as the registry would ask for it.
@@ -168,7 +170,7 @@ fn an_endpoint_s_answer_counts_even_if_another_report_came_first() {
         let reported = world.mailbox.report(1, Standing::PENDING, first, world.now);
         world.execute(vec![reported.unwrap().unwrap()]);
         world.mailbox.finish_push(&push, Outcome::of(200, answer, None), 0.5, world.now);
-        let marks = world.mailbox.take_unsaved();
+        let marks = world.mailbox.take_marks();
         assert_eq!(marks.is_empty(), answer == Report::DELIVERED, "a mark is a row");
         world.execute(marks);
         let wanted = Standing { status, seen };
@@ -210,7 +212,7 @@ fn a_mailbox_keeps_its_kind_if_an_older_coordinator_does_not_say_it() {
     world.mailbox.configure(request, None, 0).unwrap();
     assert_eq!(world.mailbox.kind(), Kind::Spawns);
     // The registry has no entry of it.
-    assert_eq!(world.mailbox.unreported(0), None);
+    assert_eq!(world.mailbox.unreported_channel(0), None);
     let config = world.mailbox.config().unwrap();
     let mut row = serde_json::to_value(config).unwrap();
     row.as_object_mut().unwrap().remove("kind");

@@ -18,8 +18,8 @@ const URL: &str = "https://a.example/x";
 pub(super) fn mailbox(endpoint: Option<&str>) -> Mailbox {
     let (mut mailbox, _) = Mailbox::load(Snapshot::default(), Timing::default(), 0);
     mailbox.configure(request(1, 1, endpoint), Some("sealed".to_owned()), NOW).unwrap();
-    if let Some(delivery) = mailbox.unreported(NOW) {
-        mailbox.reported(delivery);
+    if let Some(delivery) = mailbox.unreported_channel(NOW) {
+        mailbox.channel_reported(delivery);
     }
     mailbox
 }
@@ -84,7 +84,7 @@ fn a_key_is_remembered_for_eight_days() {
     let key = Some(Key { scope: "k".to_owned(), content: "c".to_owned() });
     let draft = Draft { key, ..draft() };
     let (_, writes) = mailbox.accept(draft, NOW, |_| String::new()).unwrap();
-    let [Write::Remember(remembered), Write::Insert(_)] = writes.as_slice() else {
+    let [Write::RememberKey(remembered), Write::Insert(_)] = writes.as_slice() else {
         panic!("{writes:?}")
     };
     assert_eq!(remembered.expires_at, NOW + 8 * 86_400_000);
@@ -159,7 +159,7 @@ fn a_message_to_be_pushed_wakes_the_object_at_its_retry_or_a_little_later() {
     let failed = answer(500, Some(60));
     mailbox.finish_push(&push, failed, 0.0, NOW);
     let next = mailbox.config().unwrap().endpoint.as_ref().unwrap().next_at.unwrap();
-    mailbox.reported(mailbox.unreported(NOW).unwrap());
+    mailbox.channel_reported(mailbox.unreported_channel(NOW).unwrap());
     assert_eq!(mailbox.wake_at(NOW), Some(next));
     assert!(!mailbox.can_push(next - 1) && mailbox.can_push(next));
     assert_eq!(mailbox.wake_at(next), Some(next + 5_000), "it is time now");
@@ -171,7 +171,7 @@ fn a_message_to_be_pushed_wakes_the_object_at_its_retry_or_a_little_later() {
 fn a_stream_wakes_the_object_where_its_offer_ends_or_a_little_later() {
     let mut mailbox = mailbox(None);
     mailbox.open_stream(None);
-    mailbox.reported(mailbox.unreported(NOW).unwrap());
+    mailbox.channel_reported(mailbox.unreported_channel(NOW).unwrap());
     assert_eq!(mailbox.wake_at(NOW), None);
     send(&mut mailbox, 1000);
     assert_eq!(mailbox.wake_at(NOW), Some(NOW + 5_000));
@@ -180,8 +180,8 @@ fn a_stream_wakes_the_object_where_its_offer_ends_or_a_little_later() {
     assert_eq!(mailbox.wake_at(NOW), Some(NOW + 30_000));
     assert!(!mailbox.can_offer(offer.until - 1) && mailbox.can_offer(offer.until));
     assert!(mailbox.confirm(offer.seq, Report::DELIVERED, NOW));
-    let unsaved = mailbox.take_unsaved();
-    let [Write::Advance(mark)] = unsaved.as_slice() else { panic!("{unsaved:?}") };
+    let marks = mailbox.take_marks();
+    let [Write::Advance(mark)] = marks.as_slice() else { panic!("{marks:?}") };
     assert_eq!((mark.status, mark.attempts), (MessageStatus::Delivered, Some(1)));
 }
 
@@ -204,16 +204,16 @@ fn marks_of_pushes_wait_to_be_written_and_keep_their_place_for_the_next_load() {
         send(&mut mailbox, 1000);
     }
     assert_eq!((mailbox.pending_from(), mailbox.low_water()), (1, 1));
-    assert!(!mailbox.has_unsaved() && mailbox.needs(NOW).run);
+    assert!(!mailbox.has_marks() && mailbox.needs(NOW).run);
     for _ in 0..3 {
         let push = mailbox.begin_push(NOW).unwrap();
         let good = answer(200, None);
         assert_eq!(mailbox.finish_push(&push, good, 0.0, NOW).rejected, None);
     }
-    assert!(mailbox.has_unsaved() && !mailbox.needs(NOW).run);
+    assert!(mailbox.has_marks() && !mailbox.needs(NOW).run);
     assert_eq!((mailbox.pending_from(), mailbox.low_water()), (4, 1));
-    assert_eq!(mailbox.take_unsaved().len(), 3);
-    assert_eq!((mailbox.has_unsaved(), mailbox.low_water()), (false, 3));
+    assert_eq!(mailbox.take_marks().len(), 3);
+    assert_eq!((mailbox.has_marks(), mailbox.low_water()), (false, 3));
 }
 
 #[test]
@@ -221,10 +221,10 @@ fn the_registry_is_told_at_once_and_after_a_failure_at_the_next_try() {
     let mut mailbox = mailbox(None);
     mailbox.open_stream(None);
     assert_eq!(mailbox.wake_at(NOW), Some(NOW));
-    assert_eq!(mailbox.next(NOW), Next::ReportDelivery((Delivery::Stream, None)));
+    assert_eq!(mailbox.next(NOW), Next::ReportChannel((Delivery::Stream, None)));
     mailbox.report_failed(NOW);
     assert_eq!(mailbox.wake_at(NOW), Some(NOW + Timing::default().outbox_retry));
-    mailbox.reported((Delivery::Stream, None));
+    mailbox.channel_reported((Delivery::Stream, None));
     assert_eq!(mailbox.wake_at(NOW), None);
     assert_eq!(mailbox.last_presence(), None);
     mailbox.note_presence(NOW);

@@ -32,7 +32,7 @@ impl Store {
     pub(super) fn apply(&mut self, write: Write) {
         match write {
             Write::Config(config) => self.config = Some(*config),
-            Write::Remember(row) => {
+            Write::RememberKey(row) => {
                 self.keys.insert(row.key.scope, (row.key.content, row.seq));
             }
             Write::Insert(insert) => {
@@ -56,11 +56,11 @@ impl Store {
             Write::Attempt { seq, attempts, .. } => {
                 self.rows.get_mut(&seq).unwrap().attempts = attempts;
             }
-            Write::Note(noted) => {
+            Write::AddNotice(noted) => {
                 assert!(self.noted.iter().all(|known| known.seq != noted.seq), "noted twice");
                 self.noted.push(noted);
             }
-            Write::Forget { batch } => self.noted.retain(|noted| noted.batch != batch),
+            Write::DeleteNotices { batch } => self.noted.retain(|noted| noted.batch != batch),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Single courses of events with a stream, and with signs that the holder is there.
+//! Single courses of events with a stream, and with signs that the holder is present.
 
 use super::steps::Step;
 use super::world::{World, open_world, send};
@@ -13,7 +13,7 @@ fn while_a_stream_lives_nothing_is_pushed_and_afterwards_it_is() {
     world.mailbox.open_stream(None);
     send(&mut world);
     assert!(!world.mailbox.can_push(world.now) && world.mailbox.can_offer(world.now));
-    let shown = |world: &World| world.mailbox.unreported(world.now).map(|(mode, _)| mode);
+    let shown = |world: &World| world.mailbox.unreported_channel(world.now).map(|(mode, _)| mode);
     assert_eq!(shown(&world), Some(Delivery::Stream));
     world.mailbox.close_stream();
     assert!(world.mailbox.can_push(world.now) && !world.mailbox.can_offer(world.now));
@@ -93,7 +93,7 @@ fn a_stream_ends_with_its_incarnation_and_an_offer_survives_sleep() {
     world.mailbox.open_stream(Some(offer));
     assert!(!world.mailbox.can_offer(world.now), "offered twice");
     world.step(Step::Configure { generation: 2, revision: 1, endpoint: false });
-    assert!(world.mailbox.unreported(world.now).is_none());
+    assert!(world.mailbox.unreported_channel(world.now).is_none());
     assert!(!world.mailbox.confirm(offer.seq, Report::ACKED, world.now));
 }
 

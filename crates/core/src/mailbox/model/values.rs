@@ -1,6 +1,6 @@
 //! Values that the tests use.
 
-use crate::mailbox::{ConfigureRequest, Draft, SenderRef};
+use crate::mailbox::{AgentRef, ConfigureRequest, Draft};
 use crate::registry::Version;
 use multiclaude_hybrid_protocol::{AgentId, AgentName, Owner, Timestamp};
 
@@ -12,8 +12,8 @@ pub(super) fn agent_id(n: u32) -> AgentId {
     AgentId::new(Timestamp(0), [n as u8; 10])
 }
 
-pub(super) fn sender(n: u32) -> SenderRef {
-    SenderRef { name: name("s"), id: agent_id(n) }
+pub(super) fn sender(n: u32) -> AgentRef {
+    AgentRef { name: name("s"), id: agent_id(n) }
 }
 
 /// A request that sets the endpoint, if there is one.

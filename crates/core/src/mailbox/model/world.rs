@@ -153,7 +153,7 @@ impl World {
     }
 
     pub(super) fn alarm(&mut self) {
-        let writes = self.mailbox.take_unsaved();
+        let writes = self.mailbox.take_marks();
         if !self.execute(writes) {
             return;
         }
@@ -164,8 +164,8 @@ impl World {
                 return;
             }
         }
-        if let Some(delivery) = self.mailbox.unreported(self.now) {
-            let writes = self.mailbox.reported(delivery);
+        if let Some(delivery) = self.mailbox.unreported_channel(self.now) {
+            let writes = self.mailbox.channel_reported(delivery);
             if !self.execute(writes) {
                 return;
             }
@@ -183,7 +183,7 @@ impl World {
 
     /// The recipient's side reports on one of all messages.
     fn report(&mut self, pick: Index, report: Report) {
-        let writes = self.mailbox.take_unsaved();
+        let writes = self.mailbox.take_marks();
         if !self.execute(writes) || self.store.rows.is_empty() {
             return;
         }
@@ -221,7 +221,7 @@ impl World {
             Step::Send { key, content, sender, ttl } => self.send(key, content, sender, ttl),
             Step::Push(answer) => self.push(answer),
             Step::OpenStream => {
-                if self.mailbox.open().is_some() {
+                if self.mailbox.current().is_some() {
                     self.mailbox.open_stream(None);
                 }
             }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use std::cell::{Cell, RefCell};
 
 #[derive(Debug, Default, Serialize)]
-pub struct Cost {
+pub struct Facts {
     /// The pattern of its path; empty if there is none.
     pub route: Cell<&'static str>,
     /// The token's id.
