@@ -1,6 +1,5 @@
 //! Reports to the registry: the channel by which messages reach the agent (`delivery` on the
-//! wire), and when its holder was last
-//! present.
+//! wire), and when its holder was last present.
 //!
 //! A poll, a report, and a stream that opens, answers or ends show that the holder is
 //! present. The last time is reported at most once in `seen_grain`, and not at all while
