@@ -38,10 +38,17 @@ pub fn answered(entry: &Answered<'_>) {
 
 /// Logs one push attempt.
 pub fn pushed(mailbox: &str, message: &str, attempt: u32, outcome: &str, ms: i64, rows: u32) {
-    write(&json!({
-        "event": "push", "mailbox": mailbox, "message": message, "attempt": attempt,
-        "outcome": outcome, "ms": ms, "rows": rows,
-    }));
+    #[derive(Serialize)]
+    #[serde(tag = "event", rename = "push")]
+    struct Pushed<'a> {
+        mailbox: &'a str,
+        message: &'a str,
+        attempt: u32,
+        outcome: &'a str,
+        ms: i64,
+        rows: u32,
+    }
+    write(&Pushed { mailbox, message, attempt, outcome, ms, rows });
 }
 
 /// Logs work that a mailbox does on its own.

@@ -81,9 +81,10 @@ fn parts(pattern: &'static str, segments: &[String]) -> Parts {
 
 /// Does `pattern` match `segments`?
 fn matches(pattern: &str, segments: &[String]) -> bool {
-    let parts = pattern.split('/').skip(1);
-    parts.clone().count() == segments.len()
-        && parts.zip(segments).all(|(part, segment)| part.starts_with('{') || part == segment)
+    let mut parts = pattern.split('/').skip(1);
+    let fits = |segment, part: &str| part.starts_with('{') || part == segment;
+    segments.iter().all(|segment| parts.next().is_some_and(|part| fits(segment, part)))
+        && parts.next().is_none()
 }
 
 /// The routes of a path, of all methods: those with the fewest parameters, so that

@@ -67,7 +67,10 @@ impl Door {
 
     /// Sends a command; returns the object's response, unread.
     pub async fn post(&self, command: &Command, fields: &str) -> worker::Result<Response> {
-        let text = format!("{}\n{fields}", serde_json::to_string(command)?);
+        let mut text = serde_json::to_string(command)?;
+        text.reserve(fields.len() + 1);
+        text.push('\n');
+        text.push_str(fields);
         // The bare request of the runtime: the crate's own sets two dozen
         // properties of Cloudflare's edge on every one.
         let init = web_sys::RequestInit::new();
