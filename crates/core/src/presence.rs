@@ -29,7 +29,7 @@ mod tests {
     #[test]
     fn last_seen_is_written_once_a_minute() {
         let timing = Timing::default();
-        assert!(!worth_writing(0, 59_999, &timing));
-        assert!(worth_writing(0, 60_000, &timing));
+        assert!(!worth_writing(1_000, 60_999, &timing));
+        assert!(worth_writing(1_000, 61_000, &timing));
     }
 }
