@@ -129,8 +129,8 @@ async fn an_outage_and_its_end_are_reported_once_and_a_wrong_url_is_no_outage() 
     let (mut coordinator, world) = Coordinator::own().await;
     agents(&world).await;
     for polling in [false, true] {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let note = Arc::clone(&told);
+        let notices = Arc::new(Mutex::new(Vec::new()));
+        let note = Arc::clone(&notices);
         let options = InboxOptions::default().on_change(move |change| {
             note.lock().unwrap().push(match change {
                 Connection::Away(error) => format!("away: {error}"),
@@ -144,12 +144,12 @@ async fn an_outage_and_its_end_are_reported_once_and_a_wrong_url_is_no_outage() 
         take(&mut inbox).await;
         inbox.flush().await.unwrap();
         coordinator.kill();
-        until("the word of it", 20, async || told.lock().unwrap().len() == 1).await;
+        until("the notice of the outage", 20, async || notices.lock().unwrap().len() == 1).await;
         coordinator.launch().await;
         passes(&world, &mut inbox).await;
-        let told = told.lock().unwrap();
-        assert!(told[0].contains("cannot be reached"), "{told:?}");
-        assert_eq!(told[1..], ["back"], "{told:?}");
+        let notices = notices.lock().unwrap();
+        assert!(notices[0].contains("cannot be reached"), "{notices:?}");
+        assert_eq!(notices[1..], ["back"], "{notices:?}");
     }
     let elsewhere = format!("http://127.0.0.1:{}/elsewhere", coordinator.port);
     let base = BaseUrl::parse(&elsewhere, false).unwrap();

@@ -70,7 +70,7 @@ async fn a_service_token_of_a_whole_account_invites_to_each_of_its_repos() {
 }
 
 #[tokio::test]
-async fn whoever_may_not_make_a_token_is_told_why() {
+async fn a_token_that_its_maker_may_not_make_is_refused_with_the_reason() {
     let world = shared().await.world().await;
     let (service, user) = (&world.ci.client, &world.dan.client);
     for (maker, wish, why) in [

@@ -155,7 +155,7 @@ async fn after_a_completion_directories_of_unknown_names_go_and_links_stay() {
     home.fox(&["message", "send", "supervisor-ann", "through the link"]);
     home.fox(&["message", "send", "nobody", "in vain"]);
     home.fox(&["agent", "complete", "--summary", "done"]);
-    until("the directory goes", 30, async || !home.messages("nobody").exists()).await;
+    until("the directory is removed", 30, async || !home.messages("nobody").exists()).await;
     assert!(home.messages("supervisor-ann").is_symlink());
     assert_eq!(fs::read_dir(&target).unwrap().count(), 1);
     let notice = home.files("supervisor").remove(0);
@@ -185,7 +185,7 @@ async fn messages_are_pasted_into_windows_but_never_into_a_workspace() {
     home.fox(&["message", "send", "supervisor", "to the supervisor"]);
     home.fox(&["message", "send", "default", "to the workspace"]);
     until("it is pasted", 30, async || {
-        home.pane("supervisor").contains("claude was told: 📨 Message from fox: to the supervisor")
+        home.pane("supervisor").contains("claude received: 📨 Message from fox: to the supervisor")
     })
     .await;
     assert_eq!(home.files("default").remove(0)["status"], "pending");

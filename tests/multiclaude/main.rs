@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         .is_some_and(|name| name.ends_with("claude") && !name.ends_with("multiclaude"))
     {
         for line in std::io::stdin().lines().map_while(Result::ok) {
-            println!("claude was told: {line}");
+            println!("claude received: {line}");
         }
         return ExitCode::SUCCESS;
     }

@@ -71,7 +71,7 @@ async fn a_dialog_has_no_box_swallows_a_paste_and_takes_enter_for_yes() {
     for dialog in ["permission", "picker"] {
         pane.claude.ask(json!({ "dialog": dialog }));
         pane.state("it waits", |state| state["status"] == "waiting").await;
-        until("the box goes", 30, async || pane.drawn().is_none()).await;
+        until("no box is drawn", 30, async || pane.drawn().is_none()).await;
         pane.paste("into a dialog", &["Enter"]);
         pane.state("it is closed", |state| state["dialog"].is_null()).await;
     }
@@ -128,7 +128,7 @@ async fn a_search_or_the_transcript_has_no_box_though_the_sessions_file_says_idl
     for (key, name) in [("C-r", "search"), ("C-o", "transcript")] {
         pane.keys(&[key]);
         pane.state("it is open", |state| state["dialog"] == name).await;
-        until("the box goes", 30, async || pane.drawn().is_none()).await;
+        until("no box is drawn", 30, async || pane.drawn().is_none()).await;
         assert_eq!(pane.registered()["status"], "idle");
         pane.paste("lost", &["Enter"]);
         pane.claude.event("swallowed", "lost").await;

@@ -86,7 +86,7 @@ async fn an_agents_worktree_sends_in_its_name_and_reads_its_mail() {
 }
 
 #[tokio::test]
-async fn whoever_works_in_a_worktree_reads_no_mail_but_that_agents() {
+async fn in_a_worktree_only_its_own_agents_mail_is_read() {
     let (mut machine, world) = dans().await;
     machine.multiclaude(&world.clone_url(), &[("fox", "worker")]);
     // The developer's only agent, which is meant everywhere else.
