@@ -23,6 +23,9 @@ def post(sender, text, session):
         s.connect(os.environ["CLAUDE_CODE_MESSAGING_SOCKET"])
         line = {"type": "user", "message": {"role": "user", "content": text}, "from": sender, "session_id": session}
         s.sendall((json.dumps(line) + "\n").encode())
+        # Until the session has read it: it looks up the writer, which has to be there still.
+        s.shutdown(socket.SHUT_WR)
+        s.recv(1)
 if sys.argv[1:]:
     while sys.argv[1] != "" and os.getppid() == int(sys.argv[1]): pass
     sys.exit(post(*sys.argv[2:]))
