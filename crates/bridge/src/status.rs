@@ -2,7 +2,7 @@
 //! it changes.
 
 use crate::connection::Reach;
-use crate::inbox::{Reason, Stage};
+use crate::inbox::Stage;
 use crate::lock::locked;
 use crate::repo::{RepoBridge, Transport};
 use crate::spool::{entries, recipients};
@@ -183,11 +183,10 @@ fn held(bridge: &RepoBridge) -> Vec<Held> {
     let known = bridge.inbox.held();
     for local in bridge.inbox.store().locals().unwrap_or_default() {
         for id in bridge.inbox.store().ids(&local, Stage::New).unwrap_or_default() {
-            let reason = known.get(&(local.clone(), id.clone()));
-            let unaccepted_owner = reason.and_then(Reason::unaccepted_owner).map(str::to_owned);
-            let absent = || format!("{local} is not running here");
-            let reason = reason.map_or_else(absent, Reason::to_string);
-            held.push(Held { id, to: local.clone(), reason, unaccepted_owner });
+            // Without a reason, it has just arrived.
+            let Some(reason) = known.get(&(local.clone(), id.clone())) else { continue };
+            let unaccepted_owner = reason.unaccepted_owner().map(str::to_owned);
+            held.push(Held { id, to: local.clone(), reason: reason.to_string(), unaccepted_owner });
         }
         let waiting = bridge.inbox.hop_waiting(&local).into_iter();
         held.extend(waiting.map(|(id, reason)| Held {

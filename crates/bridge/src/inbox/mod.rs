@@ -114,29 +114,46 @@ impl Inbox {
         Ok(())
     }
 
-    /// Writes multiclaude's files of all stored messages of a local agent, in order, as far
-    /// as possible now. The other messages have a reason in [`Inbox::held`].
-    pub fn place(&self, local: &str) {
+    /// Writes multiclaude's files of all stored messages, in order, as far as possible now.
+    pub fn place_all(&self) {
+        match self.store.locals() {
+            Ok(locals) => locals.iter().for_each(|local| self.place(local)),
+            Err(error) => self.trouble.begin("inbox", error),
+        }
+    }
+
+    /// The same for one local agent. The other messages have a reason in [`Inbox::held`].
+    fn place(&self, local: &str) {
         let _one = locked(&self.placing);
-        locked(&self.held).retain(|(of, _), _| of != local);
-        let ids = match self.store.ids(local, Stage::New) {
-            Ok(ids) if ids.is_empty() => return,
-            Ok(ids) => ids,
-            Err(error) => return self.trouble.begin("inbox", error),
+        let waiting = self.place_stored(local);
+        let mut held = locked(&self.held);
+        held.retain(|(of, _), _| of != local);
+        held.extend(waiting.into_iter().map(|(id, reason)| ((local.to_owned(), id), reason)));
+    }
+
+    /// Returns the ids of the messages that have to wait, and why.
+    fn place_stored(&self, local: &str) -> Vec<(String, Reason)> {
+        let mut waiting = Vec::new();
+        let mut ids = match self.store.ids(local, Stage::New) {
+            Ok(ids) if ids.is_empty() => return waiting,
+            Ok(ids) => ids.into_iter(),
+            Err(error) => {
+                self.trouble.begin("inbox", error);
+                return waiting;
+            }
         };
         let decisions = Decisions::load(&self.spool.dirs);
-        for (at, id) in ids.iter().enumerate() {
+        while let Some(id) = ids.next() {
             let judged = match &decisions {
-                Ok(decisions) => self.judge(local, id, decisions),
+                Ok(decisions) => self.judge(local, &id, decisions),
                 Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
             };
             let placed = match judged {
-                Ok(Verdict::Accepted) => self.place_one(local, id),
-                Ok(Verdict::Refused(reason)) => self.refuse(local, id, &reason).map(|()| None),
+                Ok(Verdict::Accepted) => self.place_one(local, &id),
+                Ok(Verdict::Refused(reason)) => self.refuse(local, &id, &reason).map(|()| None),
                 // It waits for the human, and does not block other messages.
                 Ok(Verdict::Asked { owner }) => {
-                    let reason = Reason::NotAccepted { owner };
-                    locked(&self.held).insert((local.to_owned(), id.clone()), reason);
+                    waiting.push((id, Reason::NotAccepted { owner }));
                     continue;
                 }
                 Err(error) => Err(error),
@@ -148,12 +165,10 @@ impl Inbox {
             };
             // The later messages wait, too.
             let reason = Reason::CannotBePlaced(reason);
-            let mut held = locked(&self.held);
-            for id in ids.iter().skip(at) {
-                held.insert((local.to_owned(), id.clone()), reason.clone());
-            }
-            return;
+            waiting.push((id, reason.clone()));
+            waiting.extend(ids.by_ref().map(|id| (id, reason.clone())));
         }
+        waiting
     }
 
     fn judge(&self, local: &str, id: &str, decisions: &Decisions) -> io::Result<Verdict> {

@@ -169,10 +169,8 @@ impl RepoBridge {
         }
         self.move_renamed(local, &plan);
         // Placing messages for local agents needs no coordinator.
-        let (inbox, names): (_, Vec<_>) =
-            (Arc::clone(&self.inbox), plan.names.keys().cloned().collect());
-        let placed =
-            tokio::task::spawn_blocking(move || names.iter().for_each(|name| inbox.place(name)));
+        let inbox = Arc::clone(&self.inbox);
+        let placed = tokio::task::spawn_blocking(move || inbox.place_all());
         if let Err(error) = placed.await {
             warn!(%error, "messages were not placed");
         }
