@@ -22,13 +22,13 @@ macro_rules! durations {
         impl Timing {
             /// Every duration divided by `scale` (at least 1), and none below 1 ms.
             ///
-            /// Network timeouts are not scaled below 250 ms.
+            /// Network timeouts are not scaled below 1 s.
             #[must_use]
             pub fn scaled(scale: u32) -> Self {
                 let by = |ms: Ms| (ms / Ms::from(scale.max(1))).max(1);
                 let mut timing = Self { retry_steps: RETRY_STEPS.map(by), $($name: by($usual)),* };
-                timing.push_timeout = timing.push_timeout.max(SECOND / 4);
-                timing.push_body = timing.push_body.max(SECOND / 4);
+                timing.push_timeout = timing.push_timeout.max(SECOND);
+                timing.push_body = timing.push_body.max(SECOND);
                 timing
             }
         }
@@ -95,6 +95,6 @@ mod tests {
         assert_eq!(Timing::scaled(0), Timing::default());
         assert_eq!((Timing::default().keep_acked, Timing::default().push_timeout), (DAY, 15_000));
         let timing = Timing::scaled(10_000);
-        assert_eq!((timing.keep_acked, timing.second, timing.push_timeout), (8640, 1, 250));
+        assert_eq!((timing.keep_acked, timing.second, timing.push_timeout), (8640, 1, 1000));
     }
 }
