@@ -16,7 +16,7 @@ async fn cost(client: &RepoClient, method: Method, path: &str, body: Option<Valu
 /// The log lines of this mailbox and this kind, once there are `count` of them.
 async fn lines(mailbox: &str, kind: (&str, &str), count: usize) -> Vec<Value> {
     let is_wanted = |line: &Value| line["mailbox"] == mailbox && line[kind.0] == kind.1;
-    eventually("log lines", 10, || async {
+    eventually("log lines", || async {
         let log = shared().await.log();
         let lines = log.lines().filter_map(|line| serde_json::from_str(line).ok());
         let lines: Vec<Value> = lines.filter(is_wanted).collect();
@@ -35,12 +35,12 @@ async fn a_warm_send_push_poll_seen_and_ack_cost_what_the_documentation_states()
     world.dan.register(&body).await.unwrap();
     // The first message makes the caller and the sender known, and the alarm.
     world.dan.send(&message("ws", "queue", "warm"), Some("warm")).await.unwrap();
-    sink.wait_for(1, 10).await;
+    sink.wait_for(1).await;
     lines(&mailbox, ("what", "marks"), 1).await;
 
     let body = message("ws", "queue", "counted");
     assert_eq!(cost(&world.dan, Method::POST, "/messages", Some(body)).await, [0, 1, 2]);
-    let id = sink.wait_for(2, 10).await[1].id();
+    let id = sink.wait_for(2).await[1].id();
     assert_eq!(lines(&mailbox, ("event", "push"), 2).await[1]["rows"], 0);
     let marks = lines(&mailbox, ("what", "marks"), 2).await;
     assert_eq!((marks.len(), &marks[1]["rows"]), (2, &json!(1)));

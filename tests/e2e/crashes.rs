@@ -38,7 +38,7 @@ async fn three_kills_under_sixteen_senders_lose_nothing_that_was_accepted() {
             coordinator.restart().await;
         }
         let before = senders.count();
-        until("more to be accepted", 120, async || senders.count() >= before + 100).await;
+        until("more to be accepted", async || senders.count() >= before + 100).await;
     }
     let accepted = senders.stop().await;
     for to in 0..RECIPIENTS {
@@ -58,7 +58,7 @@ async fn three_kills_under_sixteen_senders_lose_nothing_that_was_accepted() {
 
 /// What was pushed, once all that is wanted was.
 async fn all_of(sink: &Sink, wanted: &HashSet<String>) -> Vec<String> {
-    eventually("all pushes", 60, || async {
+    eventually("all pushes", || async {
         let ids: Vec<_> = sink.received().iter().map(e2e::Received::id).collect();
         let seen: HashSet<_> = ids.iter().cloned().collect();
         wanted.is_subset(&seen).then_some(ids)
@@ -82,9 +82,9 @@ async fn a_message_stored_before_a_kill_is_pushed_after_the_start_without_a_requ
     let mut coordinator = Coordinator::start(Options::default()).await;
     let (world, sink, _) = pushed(&coordinator, vec![Answer::Hang]).await;
     let id = send(&world, "x").await.id.to_string();
-    sink.wait_for(1, 10).await;
+    sink.wait_for(1).await;
     coordinator.restart().await;
-    let pushes = sink.wait_for(2, 30).await;
+    let pushes = sink.wait_for(2).await;
     assert_eq!((pushes[0].id(), pushes[1].id()), (id.clone(), id.clone()));
     status_is(&world, &id, MessageStatus::Delivered).await;
 }
@@ -97,7 +97,7 @@ async fn a_start_without_a_master_key_does_not_use_up_an_alarm() {
     let id = world.dan.send(&body, None).await.unwrap().id.to_string();
     coordinator.options.master_key = None;
     coordinator.restart().await;
-    until("the alarm that fails", 60, async || coordinator.log().contains("MASTER_KEY")).await;
+    until("the alarm that fails", async || coordinator.log().contains("MASTER_KEY")).await;
     coordinator.options.master_key = Some(e2e::MASTER_KEY);
     coordinator.restart().await;
     // No request wakes the mailbox of queue: its alarm sends the notice.

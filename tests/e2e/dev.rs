@@ -45,7 +45,7 @@ impl Dev {
     }
 
     async fn says(&self, what: &str, times: usize) {
-        until(&format!("{what}, {times} times"), LIMIT.as_secs(), async || {
+        until(&format!("{what}, {times} times"), async || {
             self.said().matches(what).count() >= times
         })
         .await;
@@ -66,7 +66,7 @@ impl Dev {
 
     /// Waits until none of these is left, and the port is free.
     async fn gone(&self, processes: &[u32]) {
-        until("the end of all processes", 10, async || {
+        until("the end of all processes", async || {
             let left = self.processes();
             let port = TcpListener::bind(("127.0.0.1", self.port));
             port.is_ok() && !processes.iter().any(|pid| left.contains(pid))
@@ -113,7 +113,7 @@ fn refusal(holder: &Dev) -> String {
 /// Two start at the same moment: the one that runs. The other one was refused.
 async fn race(dir: &Path) -> Dev {
     let (mut one, mut other) = (Dev::start(dir, free_port()), Dev::start(dir, free_port()));
-    let (status, first) = eventually("one of them ends", LIMIT.as_secs(), async || {
+    let (status, first) = eventually("one of them ends", async || {
         let ended = one.child.try_wait().unwrap().map(|status| (status, true));
         ended.or_else(|| other.child.try_wait().unwrap().map(|status| (status, false)))
     })

@@ -76,7 +76,7 @@ async fn a_letter_that_is_thought_about_while_the_stream_breaks_is_not_yielded_a
     let one = send(&world, "one").await;
     let letter = inbox.next().await.unwrap();
     proxy.go_silent();
-    until("its second offer", 20, async || proxy.answered(&one.id.to_string()) >= 2).await;
+    until("its second offer", async || proxy.answered(&one.id.to_string()) >= 2).await;
     letter.delivered().await.unwrap();
     passes(&world, &mut inbox).await;
     status_is(&world, &one.id, MessageStatus::Delivered).await;
@@ -144,7 +144,7 @@ async fn an_outage_and_its_end_are_reported_once_and_a_wrong_url_is_no_outage() 
         take(&mut inbox).await;
         inbox.flush().await.unwrap();
         coordinator.kill();
-        until("the notice of the outage", 20, async || notices.lock().unwrap().len() == 1).await;
+        until("the notice of the outage", async || notices.lock().unwrap().len() == 1).await;
         coordinator.launch().await;
         passes(&world, &mut inbox).await;
         let notices = notices.lock().unwrap();
@@ -215,7 +215,7 @@ async fn restarts(options: InboxOptions) {
     let taking = tokio::spawn(take_all(world.ann.typed(), options, Arc::clone(&yielded)));
     for round in 1..=rounds {
         let before = count();
-        until("some traffic", 60, async || count() >= before + 30 * round).await;
+        until("some traffic", async || count() >= before + 30 * round).await;
         coordinator.restart().await;
     }
     let accepted = senders.stop().await;
@@ -223,7 +223,7 @@ async fn restarts(options: InboxOptions) {
     // However long the queue is: as long as it moves.
     let mut seen = 0;
     while !taking.is_finished() {
-        seen = eventually("the next letter, or the end", 60, || async {
+        seen = eventually("the next letter, or the end", || async {
             (count() > seen || taking.is_finished()).then_some(count())
         })
         .await;

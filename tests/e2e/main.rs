@@ -120,7 +120,7 @@ async fn send_many(world: &World, count: usize) -> Vec<String> {
 
 /// Waits until a message of `ws` has this status.
 async fn status_is(world: &World, id: impl Display, wanted: MessageStatus) -> Message {
-    eventually(&format!("{id} to be {}", wanted.as_str()), 60, || async {
+    eventually(&format!("{id} to be {}", wanted.as_str()), || async {
         world.dan.receipt(&id).await.ok().filter(|receipt| receipt.status == wanted)
     })
     .await
@@ -128,7 +128,7 @@ async fn status_is(world: &World, id: impl Display, wanted: MessageStatus) -> Me
 
 /// Waits until an agent gets its messages this way.
 async fn delivery_is(world: &World, name: &str, wanted: Delivery) -> Agent {
-    eventually(&format!("delivery to be {}", wanted.as_str()), 60, || async {
+    eventually(&format!("delivery to be {}", wanted.as_str()), || async {
         Some(world.dan.agent(name).await.unwrap()).filter(|agent| agent.delivery == wanted)
     })
     .await
@@ -136,8 +136,7 @@ async fn delivery_is(world: &World, name: &str, wanted: Delivery) -> Agent {
 
 /// Waits for a notice to `ws`.
 async fn notice(world: &World) -> Message {
-    eventually("the notice", 120, || async { world.dan.messages("ws", "").await.unwrap().pop() })
-        .await
+    eventually("the notice", || async { world.dan.messages("ws", "").await.unwrap().pop() }).await
 }
 
 /// A client of plain HTTP. It keeps no connections, which would end with the runtime of

@@ -24,7 +24,7 @@ fn verify(received: &Received, secret: &str) -> Result<Push, WebhookError> {
 async fn every_push_of_the_coordinator_is_verified_and_typed() {
     let (world, sink, secret) = pushed(shared().await, vec![]).await;
     let sent = send(&world, "hello").await;
-    let push = sink.wait_for(1, 20).await.remove(0);
+    let push = sink.wait_for(1).await.remove(0);
     let read = verify(&push, &secret).unwrap();
     assert_eq!(read.id, sent.id.to_string());
     assert_eq!(read.payload, Payload::Message(Box::new(sent)));
@@ -32,7 +32,7 @@ async fn every_push_of_the_coordinator_is_verified_and_typed() {
     assert_eq!(changed, Err(WebhookError::Signature));
 
     world.ann.test_endpoint(&name("queue")).await.unwrap();
-    let test = sink.wait_for(2, 20).await.remove(1);
+    let test = sink.wait_for(2).await.remove(1);
     let Payload::Test(tested) = verify(&test, &secret).unwrap().payload else { panic!("{test:?}") };
     assert_eq!((tested.repo.as_str(), tested.agent.as_str()), (world.repo.as_str(), "queue"));
 
@@ -40,7 +40,7 @@ async fn every_push_of_the_coordinator_is_verified_and_typed() {
     let secret = push_to(&world, &spawns.url).await;
     let task = json!({"task": "fix } it", "labels": ["gpu"], "metadata": {"branch": "x}"}});
     let request = spawn(&world.dan, task).await;
-    let push = spawns.wait_for(1, 20).await.remove(0);
+    let push = spawns.wait_for(1).await.remove(0);
     let read = verify(&push, &secret).unwrap();
     assert_eq!(read.payload, Payload::SpawnRequested(Box::new(request)));
 }

@@ -24,7 +24,7 @@ async fn acked_rows_go_after_a_day_and_delivered_ones_after_seven_but_never_the_
     world.dan.report(&ids[1], "delivered").await.unwrap();
     world.dan.report(&ids[3], "acked").await.unwrap();
     assert_eq!(world.dan.messages("w", "").await.unwrap().len(), 4);
-    eventually("the acked one to go", 30, || async {
+    eventually("the acked one to go", || async {
         world.dan.receipt(&ids[0]).await.err().filter(|error| error.code() == Some(MessageNotFound))
     })
     .await;
@@ -37,7 +37,7 @@ async fn acked_rows_go_after_a_day_and_delivered_ones_after_seven_but_never_the_
         (ids[0].clone(), MessageStatus::Acked, "0")
     );
     // The waiting one expires after seven days, and its sender gets a notice.
-    eventually("the delivered one to go", 90, || async {
+    eventually("the delivered one to go", || async {
         world.dan.receipt(&ids[1]).await.err().filter(|error| error.code() == Some(MessageNotFound))
     })
     .await;

@@ -1,6 +1,7 @@
 //! Load: senders that never pause.
 
 use e2e::RepoClient;
+use e2e::process::LIMIT;
 use multiclaude_hybrid_protocol::ErrorCode;
 use multiclaude_hybrid_protocol::message::Message;
 use serde_json::Value;
@@ -30,19 +31,24 @@ impl Senders {
             let accepted = Arc::clone(&senders.accepted);
             senders.tasks.push(tokio::spawn(async move {
                 let mut n = 0;
-                while !stop.load(Ordering::Relaxed) {
+                loop {
                     let key = format!("{sender}-{n}");
                     match client.send(&message(sender, n), Some(&key)).await {
                         Ok(sent) => {
                             accepted.lock().unwrap().push(sent);
                             n += 1;
                         }
+                        // Whether it was accepted is not known yet.
                         Err(error) if error.is_outage() => {
                             tokio::time::sleep(Duration::from_millis(50)).await;
+                            continue;
                         }
                         // It is being registered again.
                         Err(error) if error.code() == Some(ErrorCode::AgentNotFound) => {}
                         Err(error) => panic!("{key}: {error}"),
+                    }
+                    if stop.load(Ordering::Relaxed) {
+                        return;
                     }
                 }
             }));
@@ -55,11 +61,12 @@ impl Senders {
         self.accepted.lock().unwrap().len()
     }
 
-    /// Ends them; the messages that were accepted.
+    /// Ends them, once each knows whether its last message was accepted; the messages that
+    /// were.
     pub(crate) async fn stop(self) -> Vec<Message> {
         self.stop.store(true, Ordering::Relaxed);
         for task in self.tasks {
-            task.await.unwrap();
+            tokio::time::timeout(LIMIT, task).await.expect("a sender ends").unwrap();
         }
         std::mem::take(&mut self.accepted.lock().unwrap())
     }

@@ -61,7 +61,7 @@ impl Home {
 
     /// Waits until claude runs in a window.
     async fn runs(&self, window: &str) {
-        until("claude runs", 60, async || self.pane(window).contains("claude --session-id")).await;
+        until("claude runs", async || self.pane(window).contains("claude --session-id")).await;
     }
 }
 
@@ -133,10 +133,8 @@ async fn a_file_that_is_born_delivered_is_left_alone_and_list_read_and_ack_work_
     home.fox(&["message", "send", "fox", "a plain one"]);
     fs::write(home.messages("fox").join("msg-1.json"), born.to_string()).unwrap();
     // A pass has been when the plain one is delivered.
-    until("a pass", 30, async || {
-        home.files("fox").iter().all(|file| file["status"] == "delivered")
-    })
-    .await;
+    until("a pass", async || home.files("fox").iter().all(|file| file["status"] == "delivered"))
+        .await;
     assert!(home.files("fox").contains(&born));
     assert!(home.fox(&["message", "list"]).contains("[msg-1] From: ann - delivered - hello"));
     assert!(home.fox(&["message", "read", "msg-1"]).contains("hello"));
@@ -155,7 +153,7 @@ async fn after_a_completion_directories_of_unknown_names_go_and_links_stay() {
     home.fox(&["message", "send", "supervisor-ann", "through the link"]);
     home.fox(&["message", "send", "nobody", "in vain"]);
     home.fox(&["agent", "complete", "--summary", "done"]);
-    until("the directory is removed", 30, async || !home.messages("nobody").exists()).await;
+    until("the directory is removed", async || !home.messages("nobody").exists()).await;
     assert!(home.messages("supervisor-ann").is_symlink());
     assert_eq!(fs::read_dir(&target).unwrap().count(), 1);
     let notice = home.files("supervisor").remove(0);
@@ -184,7 +182,7 @@ async fn messages_are_pasted_into_windows_but_never_into_a_workspace() {
     home.runs("supervisor").await;
     home.fox(&["message", "send", "supervisor", "to the supervisor"]);
     home.fox(&["message", "send", "default", "to the workspace"]);
-    until("it is pasted", 30, async || {
+    until("it is pasted", async || {
         home.pane("supervisor").contains("claude received: 📨 Message from fox: to the supervisor")
     })
     .await;
@@ -199,7 +197,7 @@ async fn a_shell_behind_a_dead_claude_executes_what_is_pasted() {
     let marker = home.0.path("executed");
     let body = format!("x\ntouch {}", marker.display());
     home.fox(&["message", "send", "supervisor", &body]);
-    until("the shell executes it", 30, async || marker.exists()).await;
+    until("the shell executes it", async || marker.exists()).await;
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ impl Claude {
     /// Waits until it runs and answers.
     pub async fn runs(&self) {
         let what = format!("claude runs in {}", self.window);
-        eventually(&what, 60, || async { self.try_ask(&json!({ "state": true })) }).await;
+        eventually(&what, || async { self.try_ask(&json!({ "state": true })) }).await;
     }
 
     /// The same as [`Claude::ask`]; nothing if no session answers.
@@ -85,7 +85,7 @@ impl Claude {
     /// Waits for an event of this kind with this text in it.
     pub async fn event(&self, event: &str, text: &str) -> Value {
         let what = format!("{event} {text:?} in {}", self.window);
-        eventually(&what, 60, || async {
+        eventually(&what, || async {
             self.events().into_iter().find(|line| {
                 line["event"] == event
                     && (text.is_empty()

@@ -79,9 +79,19 @@ fn d1(state: &Path, args: &[&str]) -> String {
     String::from_utf8(done.stdout).unwrap()
 }
 
-/// A port that is free.
+/// A port that is free, and stays so until it is bound: the system chooses no port below
+/// 32768 for others, and each caller gets another one.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Another test process begins elsewhere.
+    let first = std::process::id().wrapping_mul(64);
+    loop {
+        let nth = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 12_000 + u16::try_from(nth % 20_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 impl Coordinator {
@@ -134,7 +144,7 @@ impl Coordinator {
         self.keeper = Some(keeper(&child, self.dir.path()));
         self.child = Some(child);
         let deadline = Instant::now() + Duration::from_secs(90);
-        let http = reqwest::Client::new();
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
         while http.get(format!("{}/health", self.url())).send().await.is_err() {
             assert!(Instant::now() < deadline, "did not come up:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -184,7 +194,7 @@ impl Coordinator {
 
     /// The line that it has logged of a request, by the request's id.
     pub async fn line(&self, request_id: &str) -> Value {
-        eventually("the log line", 10, || async {
+        eventually("the log line", || async {
             let log = self.log();
             let line = log.lines().find(|line| line.contains(request_id))?;
             serde_json::from_str(line).ok()

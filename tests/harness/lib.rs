@@ -37,25 +37,31 @@ pub use sink::{Answer, Received, Sink, refusing_port};
 pub use site::{Site, Writer};
 pub use untyped::{Client, RepoClient};
 
+use process::LIMIT;
 use std::time::{Duration, Instant};
 
-/// Waits until `check` gives something, at most `seconds`.
-pub async fn eventually<T>(
-    what: &str,
-    seconds: u64,
-    mut check: impl AsyncFnMut() -> Option<T>,
-) -> T {
-    let deadline = Instant::now() + Duration::from_secs(seconds);
+/// Waits until `check` gives something, at most [`LIMIT`].
+pub async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + LIMIT;
     loop {
         if let Some(found) = check().await {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited {seconds} s in vain for: {what}");
+        assert!(Instant::now() < deadline, "waited {LIMIT:?} in vain for: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// Waits until `check` holds, at most `seconds`.
-pub async fn until(what: &str, seconds: u64, mut check: impl AsyncFnMut() -> bool) {
-    eventually(what, seconds, async || check().await.then_some(())).await;
+/// Waits until `check` holds, at most [`LIMIT`].
+pub async fn until(what: &str, mut check: impl AsyncFnMut() -> bool) {
+    eventually(what, async || check().await.then_some(())).await;
+}
+
+/// Waits until `count` is at least `wanted`, as long as it grows.
+pub async fn grows(what: &str, wanted: usize, mut count: impl AsyncFnMut() -> usize) {
+    let mut reached = count().await;
+    while reached < wanted {
+        let more = async || Some(count().await).filter(|now| *now > reached);
+        reached = eventually(&format!("{what}: more than {reached} of {wanted}"), more).await;
+    }
 }

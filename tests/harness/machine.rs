@@ -115,11 +115,13 @@ impl Machine {
         fs::write(path, content).unwrap();
     }
 
-    /// Puts a program on its PATH.
+    /// Puts a program on its PATH. Another process writes it: a process that this one has just
+    /// forked would have it open for writing, too, and then nobody can execute it.
     pub fn install(&self, name: &str, script: &str) {
-        let path = format!("bin/{name}");
-        self.write(&path, script);
-        self.chmod(&path, 0o755);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "cat >\"$0\" && chmod 755 \"$0\""]).arg(self.path("bin").join(name));
+        let written = output(&mut shell, script.as_bytes(), LIMIT);
+        assert!(written.status.success(), "{written:?}");
     }
 
     /// Changes the mode of a file in its home.

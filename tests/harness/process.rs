@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// Longer than any command of a test takes, on the slowest machine.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
-/// How long a killed process may take to be gone.
+/// How long the output of a killed process may take to end.
 const KILLED: Duration = Duration::from_secs(10);
 
 /// Makes the program lead a process group of its own, so that it can be ended
@@ -92,11 +92,11 @@ pub fn signal(pid: u32, signal: Signal) {
 pub fn kill(child: &mut Child, what: &str) {
     // This fails if all processes of the group have ended already.
     let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
-    let deadline = Instant::now() + KILLED;
+    let deadline = Instant::now() + LIMIT;
     while child.try_wait().unwrap().is_none() {
         if Instant::now() > deadline {
             let said =
-                format!("{what} (process {}) did not end {KILLED:?} after SIGKILL", child.id());
+                format!("{what} (process {}) did not end {LIMIT:?} after SIGKILL", child.id());
             if thread::panicking() {
                 eprintln!("{said}");
                 return;
@@ -119,11 +119,14 @@ mod tests {
         command
     }
 
-    /// Runs it for 300 ms and gives the panic's text.
-    fn refusal(script: &str, input: &[u8]) -> String {
-        let run = || output(&mut sh(script), input, Duration::from_millis(300));
+    fn panic_of(run: impl FnOnce() -> Output) -> String {
         let panic: Box<dyn Any + Send> = catch_unwind(AssertUnwindSafe(run)).unwrap_err();
         panic.downcast_ref::<String>().unwrap().clone()
+    }
+
+    /// Runs it for 300 ms and gives the panic's text.
+    fn refusal(script: &str, input: &[u8]) -> String {
+        panic_of(|| output(&mut sh(script), input, Duration::from_millis(300)))
     }
 
     #[test]
@@ -138,7 +141,17 @@ mod tests {
 
     #[test]
     fn a_process_that_left_the_group_does_not_block_the_caller() {
-        let said = refusal("perl -e 'setpgrp; sleep 30' & wait", b"");
+        let left = tempfile::NamedTempFile::new().unwrap();
+        let mut command =
+            sh("perl -e 'setpgrp; print q(x); close STDOUT; sleep 30' >\"$0\" & wait");
+        command.arg(left.path()).stderr(Stdio::piped());
+        let child = grouped(&mut command).spawn().unwrap();
+        let deadline = Instant::now() + LIMIT;
+        while left.as_file().metadata().unwrap().len() == 0 {
+            assert!(Instant::now() < deadline, "it did not start");
+            thread::sleep(Duration::from_millis(5));
+        }
+        let said = panic_of(|| finish(child, "sh", Duration::from_millis(300)));
         assert!(said.contains("Timeout"), "{said}");
     }
 

@@ -111,7 +111,7 @@ impl Runner {
     /// Waits until a file is there, and gives what is in it.
     pub async fn file(&self, path: &Path) -> String {
         let what = format!("{}:\n{}", path.display(), self.log());
-        eventually(&what, 60, || async {
+        eventually(&what, || async {
             fs::read_to_string(path).ok().filter(|text| !text.is_empty())
         })
         .await
@@ -120,7 +120,7 @@ impl Runner {
     /// Waits until nothing of a worker is left here: no directory, no process.
     pub async fn forgets(&self, id: &str) {
         let what = format!("{id} is forgotten:\n{}", self.log());
-        until(&what, 60, async || !self.worker(id).exists()).await;
+        until(&what, async || !self.worker(id).exists()).await;
         assert_eq!(marked(id), Vec::<u32>::new(), "processes of {id} are left");
     }
 }

@@ -11,14 +11,15 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 /// The answer to one push.
 #[derive(Debug, Clone)]
 pub enum Answer {
     /// This status, with these headers and this body.
     Status(u16, Vec<(&'static str, String)>, String),
-    /// This status, after a second.
-    Late(u16),
+    /// This status, after the test has notified it.
+    Held(u16, Arc<Notify>),
     /// Nothing, ever.
     Hang,
     /// 200 with a body that does not end.
@@ -120,8 +121,8 @@ impl Sink {
     }
 
     /// Waits for `count` pushes.
-    pub async fn wait_for(&self, count: usize, seconds: u64) -> Vec<Received> {
-        crate::eventually(&format!("{count} pushes"), seconds, || async {
+    pub async fn wait_for(&self, count: usize) -> Vec<Received> {
+        crate::eventually(&format!("{count} pushes"), || async {
             Some(self.received()).filter(|received| received.len() >= count)
         })
         .await
@@ -179,8 +180,8 @@ async fn respond(answer: Answer) -> Response<Body> {
         Answer::Dribble(code, kind) => {
             response(code).header("content-type", kind).body(dribbled()).unwrap()
         }
-        Answer::Late(code) => {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+        Answer::Held(code, release) => {
+            release.notified().await;
             response(code).body(Body::empty()).unwrap()
         }
         Answer::Hang => {

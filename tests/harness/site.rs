@@ -152,7 +152,7 @@ impl Site {
     /// Waits for a message of this body.
     pub async fn receives(&self, agent: &str, body: &str) -> Value {
         let what = format!("{body:?} for {agent} of {}:\n{}", self.node, self.log());
-        eventually(&what, 60, || async {
+        eventually(&what, || async {
             self.files(agent).into_iter().find(|file| file["body"] == body)
         })
         .await
@@ -161,7 +161,7 @@ impl Site {
     /// Waits for a message from `from` with this text in it; the whole body.
     pub async fn bodies_with(&self, agent: &str, from: &str, text: &str) -> String {
         let what = format!("{text:?} for {agent} of {}:\n{}", self.node, self.log());
-        eventually(&what, 60, || async {
+        eventually(&what, || async {
             self.bodies(agent, from).into_iter().find(|body| body.contains(text))
         })
         .await
@@ -195,7 +195,7 @@ impl Site {
     pub async fn reaches(&self, names: &[&str]) {
         let what = format!("{} reaches {names:?}", self.node);
         // The list of agents is read once a minute.
-        until(&what, 90, async || {
+        until(&what, async || {
             let linked = names.iter().all(|name| self.messages(name).is_symlink());
             linked && self.all_are_registered()
         })
@@ -228,7 +228,7 @@ impl Site {
     /// Waits until `check` gives something of the status.
     pub async fn status_with<T>(&self, what: &str, check: impl Fn(&Value) -> Option<T>) -> T {
         let what = format!("{what} ({}):\n{}", self.node, self.log());
-        eventually(&what, 90, || async { check(&self.status()) }).await
+        eventually(&what, || async { check(&self.status()) }).await
     }
 
     /// Waits until the bridge has registered an agent under this name.
@@ -255,8 +255,7 @@ impl Site {
     /// Waits until something else has killed the bridge.
     pub async fn bridge_dies(&mut self) {
         let mut bridge = self.bridge.take().expect("a bridge");
-        let status =
-            eventually("the bridge is killed", 60, async || bridge.try_wait().unwrap()).await;
+        let status = eventually("the bridge is killed", async || bridge.try_wait().unwrap()).await;
         assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "{status}");
     }
 

@@ -2,6 +2,7 @@
 //! shape, so that wrong ones can be sent, and no call is made twice. For all else it is
 //! the typed client, which it dereferences to.
 
+use crate::process::LIMIT;
 use multiclaude_hybrid_client::protocol::Repo;
 use multiclaude_hybrid_client::protocol::agent::Agent;
 use multiclaude_hybrid_client::protocol::message::Message;
@@ -45,7 +46,7 @@ impl Client {
     /// A client of the coordinator at `base` (with its `/v1`).
     pub fn new(base: &str, token: &str) -> Self {
         let once = Retries { attempts: 1, ..Retries::default() };
-        Self(typed::Client::new(base, token).unwrap().retries(once))
+        Self(typed::Client::new(base, token).unwrap().retries(once).timeout(LIMIT))
     }
 
     /// The same coordinator and connections with another token.

@@ -92,7 +92,7 @@ impl Bench {
     }
 
     async fn shows(&self, text: &str) {
-        until(&format!("{text:?} on the screen"), 60, async || self.screen().contains(text)).await;
+        until(&format!("{text:?} on the screen"), async || self.screen().contains(text)).await;
     }
 
     /// Brings the agent into a state, before a message.
@@ -116,7 +116,7 @@ impl Bench {
                 self.keys(&["-l", "/clear"]);
                 self.shows("/clear").await;
                 self.keys(&["Enter"]);
-                until("another session", 60, async || self.sessions() != before).await;
+                until("another session", async || self.sessions() != before).await;
             }
         }
     }

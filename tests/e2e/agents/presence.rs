@@ -13,7 +13,7 @@ async fn an_agent_unseen_for_180_seconds_is_reported_stopped_and_still_gets_mail
     let world = scaled(60).await.world().await;
     world.dan.register(&agent("w")).await.unwrap();
     world.ann.register(&agent("a")).await.unwrap();
-    e2e::until("both to count as stopped", 20, async || {
+    e2e::until("both to count as stopped", async || {
         world.dan.agents("status=stopped").await.unwrap().len() == 2
     })
     .await;
@@ -22,16 +22,14 @@ async fn an_agent_unseen_for_180_seconds_is_reported_stopped_and_still_gets_mail
     let alive = world.dan.update("w", &json!({})).await.unwrap();
     assert_eq!(alive.status, AgentStatus::Active);
     let new = json!({"name": "a", "type": "worker", "take_over": true});
-    e2e::eventually("the right to take a over", 20, || async {
-        world.dan.register(&new).await.ok()
-    })
-    .await;
+    e2e::eventually("the right to take a over", || async { world.dan.register(&new).await.ok() })
+        .await;
 }
 
 #[tokio::test]
 async fn a_stream_a_poll_and_an_acknowledgement_are_signs_of_life_and_keep_the_name() {
-    // 180 s are three.
-    let world = scaled(60).await.world().await;
+    // 180 s are nine.
+    let world = scaled(20).await.world().await;
     for name in ["streams", "polls", "acks", "silent", "peeked", "says-stopped"] {
         world.dan.register(&agent(name)).await.unwrap();
     }
@@ -44,7 +42,7 @@ async fn a_stream_a_poll_and_an_acknowledgement_are_signs_of_life_and_keep_the_n
         let world = &world;
         async move { world.ann.register(&wish).await }
     };
-    e2e::until("the silent ones to count as stopped, and to be taken over", 30, async || {
+    e2e::until("the silent ones to count as stopped, and to be taken over", async || {
         world.ann.send(&message("ann", "acks", "x"), None).await.unwrap();
         let waiting = world.dan.messages("polls", "status=pending").await.unwrap();
         assert!(waiting.is_empty());
@@ -75,7 +73,7 @@ async fn a_stream_a_poll_and_an_acknowledgement_are_signs_of_life_and_keep_the_n
     drop(stream);
     delivery_is(&world, "streams", Delivery::Polling).await;
     assert_eq!(world.dan.agent("streams").await.unwrap().status, AgentStatus::Active);
-    e2e::eventually("the right to take it over", 20, || async { take_over("streams").await.ok() })
+    e2e::eventually("the right to take it over", || async { take_over("streams").await.ok() })
         .await;
     drop(mine);
 }
@@ -112,7 +110,7 @@ async fn the_heartbeats_of_a_machine_are_taken_in_one_call_with_a_result_each() 
         world.dan.register(&body).await.unwrap();
     }
     world.ann.register(&agent("hers")).await.unwrap();
-    e2e::until("all to count as stopped", 40, async || {
+    e2e::until("all to count as stopped", async || {
         world.dan.agents("status=stopped").await.unwrap().len() == 51
     })
     .await;

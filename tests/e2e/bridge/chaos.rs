@@ -1,7 +1,7 @@
 //! Many messages in both directions, while programs are killed.
 
 use super::{OF_ANN, OF_DAN, of};
-use e2e::{Coordinator, Site, until};
+use e2e::{Coordinator, Site, grows};
 use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ async fn all_arrive(dan: &Site, ann: &Site) {
         for (agent, name, local) in PAIRS {
             let (from, wanted) = (format!("{name}-{other}"), bodies(agent));
             let what = format!("{} messages from {from} for {local}", wanted.len());
-            until(&what, 300, async || site.bodies(local, &from).len() >= wanted.len()).await;
+            grows(&what, wanted.len(), async || site.bodies(local, &from).len()).await;
             assert_eq!(site.bodies(local, &from), wanted, "{local} of {}", site.node);
         }
     }

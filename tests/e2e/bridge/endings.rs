@@ -23,7 +23,7 @@ async fn a_message_that_a_worker_writes_just_before_its_end_arrives() {
         assert_eq!(ann.receives(&format!("late{round}"), &last).await["from"], from);
     }
     // Some time after its end a worker is no longer registered.
-    until("the workers are deregistered", 60, async || {
+    until("the workers are deregistered", async || {
         let agents = world.dan.agents("owner=dan").await.unwrap();
         agents.iter().all(|agent| !agent.name.as_str().starts_with("wolf"))
     })
@@ -38,7 +38,7 @@ async fn the_message_of_a_worker_that_started_and_ended_while_the_bridge_was_awa
     dan.send("wolf", "fox-ann", "while the bridge was away");
     let done = dan.multiclaude(Some("wolf"), &["agent", "complete"]);
     assert!(done.status.success(), "{done:?}");
-    until("wolf is gone", 30, async || !dan.worktree("wolf").exists()).await;
+    until("wolf is gone", async || !dan.worktree("wolf").exists()).await;
     dan.start_bridge(&[]);
     assert_eq!(ann.receives("fox", "while the bridge was away").await["from"], "wolf-dan");
 }
@@ -72,12 +72,12 @@ async fn a_worker_gets_no_messages_of_its_predecessor_and_the_sender_is_notified
     .await;
     let first = world.dan.agent("fox-dan").await.unwrap().id;
     dan.ok(&["worker", "create", "another task", "--repo", "app", "--name", "fox"]);
-    let notice = eventually("the notice", 60, || async {
+    let notice = eventually("the notice", || async {
         ann.files("fox").into_iter().find(|file| file["from"] == "fox-dan")
     })
     .await;
     assert!(notice["body"].as_str().unwrap().contains("was not seen by fox-dan"), "{notice}");
-    eventually("the second fox is registered", 60, || async {
+    eventually("the second fox is registered", || async {
         world.dan.agent("fox-dan").await.ok().filter(|agent| agent.id != first)
     })
     .await;

@@ -39,17 +39,17 @@ async fn list_read_and_ack_work_on_a_remote_message_and_its_sender_sees_the_ackn
     let listed = ann.multiclaude(Some("fox"), &["message", "list"]);
     assert!(String::from_utf8_lossy(&listed.stdout).contains("please look"));
     let receipt = async || world.dan.receipt(id).await.unwrap();
-    assert_eq!(receipt().await.status.as_str(), "delivered");
+    until("the delivery", async || receipt().await.status.as_str() == "delivered").await;
     assert!(ann.multiclaude(Some("fox"), &["message", "read", id]).status.success());
     assert!(ann.multiclaude(Some("fox"), &["message", "ack", id]).status.success());
-    until("the acknowledgement", 30, async || receipt().await.status.as_str() == "acked").await;
+    until("the acknowledgement", async || receipt().await.status.as_str() == "acked").await;
 }
 
 #[tokio::test]
 async fn a_message_to_an_unknown_name_is_returned_and_one_to_a_new_agent_arrives() {
     let (dan, ann, _) = bridged(&[]).await;
     dan.send("fox", "nobody", "hello?");
-    let notice = eventually("the notice", 30, || async {
+    let notice = eventually("the notice", || async {
         dan.files("fox").into_iter().find(|file| file["from"] == "multiclaude-hybrid")
     })
     .await;
@@ -73,9 +73,8 @@ async fn control_characters_are_stripped_from_the_file_and_stay_in_the_original(
         world.repo, sent.id
     );
     // The stage changes after the file is written.
-    let original = eventually("the original", 30, || async {
-        fs::read_to_string(ann.machine.path(&placed)).ok()
-    });
+    let original =
+        eventually("the original", || async { fs::read_to_string(ann.machine.path(&placed)).ok() });
     assert!(original.await.contains("\\u001b[201~"));
 }
 
@@ -101,7 +100,8 @@ async fn after_its_directory_was_removed_and_created_again_a_home_goes_on_as_bef
     let before = world.dan.agents("owner=dan").await.unwrap();
     dan.ok(&["stop"]);
     ann.send("fox", "supervisor-dan", "while you were away");
-    fs::remove_dir_all(dan.machine.path(".multiclaude")).unwrap();
+    // In one step: the bridge may create directories again.
+    fs::rename(dan.machine.path(".multiclaude"), dan.machine.path("removed")).unwrap();
     dan.kill_bridge();
     dan.ok(&["start"]);
     dan.ok(&["repo", "init", &format!("https://github.com/{}", world.repo), "app"]);
@@ -152,7 +152,7 @@ async fn a_repo_that_is_removed_and_initialized_again_has_stopped_and_active_age
     dan.start_bridge(&[]);
     let shows = async |status: &'static str| {
         // Before the next heartbeat that the clock asks for.
-        until(status, 40, async || {
+        until(status, async || {
             let agents = world.dan.agents("owner=dan").await.unwrap();
             let is = |name: &str| {
                 agents

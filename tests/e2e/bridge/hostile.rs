@@ -32,12 +32,12 @@ async fn names_that_are_paths_create_no_file() {
     }
     // multiclaude itself uses a typed name as a path below messages/, and the message is
     // returned. The command fails if the bridge removes a directory before it is done.
-    until("it is written", 30, async || {
+    until("it is written", async || {
         let sent = dan.multiclaude(Some("fox"), &["message", "send", "a/b", "to a path"]);
         sent.status.success()
     })
     .await;
-    until("the notice", 30, async || {
+    until("the notice", async || {
         dan.files("fox")
             .iter()
             .any(|file| file["body"].as_str().is_some_and(|body| body.contains("no agent can")))
@@ -147,7 +147,7 @@ async fn forged_replayed_late_and_oversized_pushes_are_refused() {
     let (mut dan, mut ann) = of(&world);
     // It records and forwards every push between coordinator and bridge.
     let sink = Sink::start(Vec::new()).await;
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = e2e::free_port();
     let (listen, public) = (format!("127.0.0.1:{port}"), sink.url.replace("/hook", ""));
     sink.forward_to(&format!("http://127.0.0.1:{port}"));
     ann.start_bridge(&["--listen", &listen, "--public-url", &public]);
@@ -159,7 +159,7 @@ async fn forged_replayed_late_and_oversized_pushes_are_refused() {
     .await;
     dan.send("fox", "fox-ann", "a real one");
     ann.receives("fox", "a real one").await;
-    let real = eventually("the push is recorded", 60, || async {
+    let real = eventually("the push is recorded", || async {
         sink.received().into_iter().find(|push| push.text() == "a real one")
     })
     .await;

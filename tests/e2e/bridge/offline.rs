@@ -35,7 +35,7 @@ async fn messages_wait_for_the_coordinator_in_order_and_the_outage_is_logged_onc
     dan.start_bridge(&[]);
     dan.send("fox", "fox-ann", "m30");
     coordinator.launch().await;
-    let all = eventually("all arrive", 60, || async {
+    let all = eventually("all arrive", || async {
         Some(ann.bodies("fox", "fox-dan")).filter(|bodies| bodies.len() == 31)
     })
     .await;
@@ -72,7 +72,7 @@ async fn while_multiclaude_is_down_messages_are_stored_and_its_agents_count_as_s
     ann.ok(&["stop"]);
     dan.send("fox", "fox-ann", "stored without a daemon");
     ann.receives("fox", "stored without a daemon").await;
-    until("ann's agents are stopped", 60, async || {
+    until("ann's agents are stopped", async || {
         let agents = world.ann.agents("owner=ann").await.unwrap();
         agents.iter().all(|agent| agent.status.as_str() == "stopped")
     })
@@ -100,7 +100,7 @@ async fn on_a_full_disk_messages_wait_and_arrive_when_there_is_space() {
     // Only its process sees that file system, so read the files through /proc.
     let inside = |pid: u32| PathBuf::from(format!("/proc/{pid}/root{}", dir.display()));
     let pid = ann.bridge_pid();
-    let names = eventually("Ann's bridge runs", 60, || async {
+    let names = eventually("Ann's bridge runs", || async {
         let text = std::fs::read(inside(pid).join("status.json")).ok()?;
         let status: serde_json::Value = serde_json::from_slice(&text).ok()?;
         status["repos"][0]["agents"].as_array().filter(|agents| agents.len() == 4).cloned()
@@ -117,7 +117,7 @@ async fn on_a_full_disk_messages_wait_and_arrive_when_there_is_space() {
         dan.send("fox", "fox-ann", body);
     }
     let line = "messages cannot be stored; they wait at the coordinator";
-    until("it is logged", 60, async || ann.log().contains(line)).await;
+    until("it is logged", async || ann.log().contains(line)).await;
     std::fs::remove_file(&ballast).unwrap();
     ann.receives("fox", "three").await;
     assert_eq!(ann.bodies("fox", "fox-dan"), ["before", "one", "two", "three"]);

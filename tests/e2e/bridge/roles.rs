@@ -64,10 +64,9 @@ async fn the_name_of_a_stood_down_role_means_the_remote_one_and_the_local_one_ca
     let after = state(&dan)["repos"]["app"]["agents"]["merge-queue"].clone();
     assert_eq!((&after["session_id"], &after["type"]), (&before["session_id"], &before["type"]));
     assert!(windows(&dan).contains("merge-queue"));
-    until("its name means the local one", 30, async || !dan.messages("merge-queue").is_symlink())
-        .await;
+    until("its name means the local one", async || !dan.messages("merge-queue").is_symlink()).await;
     dan.send("fox", "merge-queue", "mine again");
-    until("it is here", 30, async || {
+    until("it is here", async || {
         dan.files("merge-queue").iter().any(|file| file["body"] == "mine again")
     })
     .await;
@@ -84,11 +83,11 @@ async fn a_stood_down_supervisor_that_comes_back_with_a_lost_session_stands_down
     tmux(&dan, &["kill-session", "-t", "=mc-app"]);
     dan.send("default", "supervisor-ann", "written meanwhile");
     dan.ok(&["cleanup"]);
-    until("it came back and went again", 60, async || {
+    until("it came back and went again", async || {
         dan.log().contains("it came back; stood down again")
     })
     .await;
-    until("it is gone", 30, async || !has(&dan, "supervisor")).await;
+    until("it is gone", async || !has(&dan, "supervisor")).await;
     ann.receives("supervisor", "written meanwhile").await;
     // Messages of the daemon to it are not sent.
     assert!(!ann.files("supervisor").iter().any(|file| file["from"] == "daemon"));
@@ -115,20 +114,20 @@ async fn an_agent_whose_claude_has_exited_counts_as_stopped() {
     let status =
         async |name: &str| world.dan.agent(name).await.ok().map(|agent| agent.status.as_str());
     // The shell has to start a claude first.
-    until("claude runs", 60, async || {
+    until("claude runs", async || {
         tmux(&dan, &["capture-pane", "-p", "-t", "=mc-app:=fox"]).contains("claude --session-id")
     })
     .await;
     dan.start_bridge(&["--time-scale", "20"]);
-    until("fox is active", 60, async || status("fox-dan").await == Some("active")).await;
+    until("fox is active", async || status("fox-dan").await == Some("active")).await;
     tmux(&dan, &["send-keys", "-t", "=mc-app:=fox", "C-c"]);
-    until("fox is stopped", 60, async || status("fox-dan").await == Some("stopped")).await;
+    until("fox is stopped", async || status("fox-dan").await == Some("stopped")).await;
     assert_eq!(status("supervisor-dan").await, Some("active"));
 }
 
 #[tokio::test]
 async fn the_agents_of_a_lost_session_are_stopped_and_stay_registered() {
-    let (dan, ann, world) = served_by_ann().await;
+    let (mut dan, ann, world) = served_by_ann().await;
     dan.status_with("a minute has passed", |status| {
         let agents = status["repos"][0]["agents"].as_array()?;
         agents.iter().any(|agent| agent["status"] != "stopped").then_some(())
@@ -138,23 +137,27 @@ async fn the_agents_of_a_lost_session_are_stopped_and_stay_registered() {
     dan.ok(&["cleanup"]);
     assert!(!has(&dan, "fox"));
     ann.send("fox", "fox-dan", "are you gone?");
-    dan.status_with("it is held", |status| {
+    let is_held = |status: &Value| {
         let held = status["repos"][0]["held"].as_array()?;
         held.iter()
             .any(|held| held["to"] == "fox" && held["reason"] == "fox is not running here")
-            .then_some(())
-    })
-    .await;
-    let before = eventually("fox counts as stopped", 60, || async {
+            .then(|| status["pid"].clone())
+    };
+    let pid = dan.status_with("it is held", is_held).await;
+    dan.stop_bridge();
+    dan.start_bridge(&["--time-scale", "20"]);
+    let by_another = |status: &Value| is_held(status).filter(|now| *now != pid);
+    dan.status_with("the next bridge holds it", by_another).await;
+    let before = eventually("fox counts as stopped", || async {
         Some(world.dan.agent("fox-dan").await.unwrap())
             .filter(|agent| agent.status.as_str() == "stopped")
     })
     .await;
     // A worker that ends normally is deregistered in the same time.
     dan.ok(&["worker", "create", "a task", "--repo", "app", "--name", "wolf"]);
-    eventually("wolf is there", 60, || async { world.dan.agent("wolf-dan").await.ok() }).await;
+    eventually("wolf is there", || async { world.dan.agent("wolf-dan").await.ok() }).await;
     dan.ok(&["worker", "rm", "wolf", "--repo", "app"]);
-    eventually("wolf has ended", 60, || async { world.dan.agent("wolf-dan").await.err() }).await;
+    eventually("wolf has ended", || async { world.dan.agent("wolf-dan").await.err() }).await;
     assert_eq!(world.dan.agent("fox-dan").await.unwrap().id, before.id);
 }
 

@@ -45,7 +45,7 @@ async fn a_message_is_sent_once_if_its_bridge_was_killed_at_any_step() {
     fs::write(&queued, &text).unwrap();
     dan.start_bridge(&[]);
     assert_eq!(all(&dan, &ann, "mark 3").await, ["1", "2"]);
-    until("the queue is empty", 30, async || {
+    until("the queue is empty", async || {
         fs::read_dir(dir.join("queue/fox-ann")).unwrap().next().is_none()
     })
     .await;
@@ -61,7 +61,7 @@ async fn a_message_becomes_one_file_if_its_bridge_was_killed_at_any_step() {
     let stage =
         |stage: &str| repo_dir(&ann, &world.repo).join(format!("inbox/fox/{stage}/{id}.json"));
     let (new, placed) = (stage("new"), stage("placed"));
-    until("it is placed", 30, async || placed.exists()).await;
+    until("it is placed", async || placed.exists()).await;
 
     // Stored, and no file yet.
     ann.kill_bridge();
@@ -69,7 +69,7 @@ async fn a_message_becomes_one_file_if_its_bridge_was_killed_at_any_step() {
     fs::remove_file(&file).unwrap();
     ann.start_bridge(&[]);
     ann.receives("fox", "1").await;
-    until("it is placed", 30, async || placed.exists()).await;
+    until("it is placed", async || placed.exists()).await;
 
     // The file is there, and was read since: it stays as it is.
     ann.kill_bridge();
@@ -77,10 +77,10 @@ async fn a_message_becomes_one_file_if_its_bridge_was_killed_at_any_step() {
     let acked = fs::read(&file).unwrap();
     fs::rename(&placed, &new).unwrap();
     ann.start_bridge(&[]);
-    until("it is known to be placed", 30, async || !new.exists()).await;
+    until("it is known to be placed", async || !new.exists()).await;
     assert_eq!(fs::read(&file).unwrap(), acked);
     // Acknowledged while the bridge was away.
-    until("the acknowledgement", 30, async || {
+    until("the acknowledgement", async || {
         world.dan.receipt(&id).await.unwrap().status.as_str() == "acked"
     })
     .await;

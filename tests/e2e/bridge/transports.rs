@@ -1,12 +1,7 @@
 //! The transports: webhooks, streams, long polls, and changes between them.
 
 use super::{OF_ANN, of, reaching};
-use e2e::{Site, shared, until};
-use std::net::TcpListener;
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
+use e2e::{Site, free_port, shared, until};
 
 fn by_webhook(port: u16) -> [String; 4] {
     [
@@ -47,7 +42,7 @@ async fn messages_arrive_by_webhook_stream_and_long_poll_and_while_that_changes(
         dan.send("fox", "fox-ann", &format!("m{sent}"));
         sent += 1;
         let what = format!("all {sent} have arrived, the last by {transport}");
-        until(&what, 60, async || ann.bodies("fox", "fox-dan").len() >= sent).await;
+        until(&what, async || ann.bodies("fox", "fox-dan").len() >= sent).await;
     }
     let wanted: Vec<_> = (0..sent).map(|n| format!("m{n}")).collect();
     assert_eq!(ann.bodies("fox", "fox-dan"), wanted);

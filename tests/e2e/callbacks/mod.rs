@@ -145,7 +145,7 @@ async fn an_endpoint_takes_renews_and_ends_a_request_and_its_sender_gets_a_notic
         (200, &json!("completed"), &json!("merged"))
     );
     call("c5", "worker.failed", json!({})).refused("after the end", 409, "lease_lost").await;
-    let notice = eventually("the notice", 20, || async {
+    let notice = eventually("the notice", || async {
         let mail = world.dan.messages("ws", "status=pending").await.unwrap();
         mail.into_iter().find(|mail| mail.body.contains("merged"))
     })

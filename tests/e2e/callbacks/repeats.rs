@@ -36,7 +36,7 @@ async fn a_kill_between_any_two_steps_of_a_worker_strands_and_doubles_nothing() 
     // Between the row and its push.
     let request = spawn(&world.dan, json!({"task": "one", "spawned_by": "ws"})).await;
     die(&mut coordinator).await;
-    sink.wait_for(1, 30).await;
+    sink.wait_for(1).await;
     // Between the push and the claim.
     die(&mut coordinator).await;
     let claimed = world.ci.claim(&Claim::default(), Some("k")).await.unwrap().unwrap();
@@ -65,7 +65,7 @@ async fn a_kill_between_any_two_steps_of_a_worker_strands_and_doubles_nothing() 
     die(&mut coordinator).await;
     call.refused("the callback again", 409, "callback_replayed").await;
 
-    let notices = eventually("both notices", 30, || async {
+    let notices = eventually("both notices", || async {
         let mail = world.dan.messages("ws", "status=pending").await.unwrap();
         (mail.len() >= 2).then_some(mail)
     })

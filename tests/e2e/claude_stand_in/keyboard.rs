@@ -20,7 +20,7 @@ async fn a_paste_and_enter_in_one_call_are_taken_and_written_to_the_transcript()
     let comm = fs::read_to_string(format!("/proc/{}/comm", registered["pid"])).unwrap();
     assert_eq!(comm, "claude\n");
     // The placeholder looks like text, but is dim after its first character.
-    assert!(pane.screen().contains("\x1b[7mT\x1b[0;2m"), "{}", pane.screen());
+    pane.shows("\x1b[7mT\x1b[0;2m").await;
     pane.paste("one\ntwo", &["Enter"]);
     pane.line(ID, "the prompt", human("one\ntwo", "typed")).await;
     assert_eq!(pane.taken(), [("one\ntwo".to_owned(), "typed".to_owned())]);
@@ -71,7 +71,7 @@ async fn a_dialog_has_no_box_swallows_a_paste_and_takes_enter_for_yes() {
     for dialog in ["permission", "picker"] {
         pane.claude.ask(json!({ "dialog": dialog }));
         pane.state("it waits", |state| state["status"] == "waiting").await;
-        until("no box is drawn", 30, async || pane.drawn().is_none()).await;
+        until("no box is drawn", async || pane.drawn().is_none()).await;
         pane.paste("into a dialog", &["Enter"]);
         pane.state("it is closed", |state| state["dialog"].is_null()).await;
     }
@@ -91,8 +91,8 @@ async fn a_stashed_draft_comes_back_after_the_next_submit() {
     pane.state("it is put aside", |state| state["box"] == "").await;
     pane.paste("a message", &["Enter"]);
     pane.claude.event("taken", "a message").await;
-    pane.state("it is back", |state| state["box"] == "half typed").await;
-    assert_eq!(pane.drawn().unwrap(), "❯\u{a0}half typed");
+    let drawn = Some("❯\u{a0}half typed");
+    until("it is back", async || pane.drawn().as_deref() == drawn).await;
     assert_eq!(pane.taken().len(), 1);
 }
 
@@ -128,7 +128,7 @@ async fn a_search_or_the_transcript_has_no_box_though_the_sessions_file_says_idl
     for (key, name) in [("C-r", "search"), ("C-o", "transcript")] {
         pane.keys(&[key]);
         pane.state("it is open", |state| state["dialog"] == name).await;
-        until("no box is drawn", 30, async || pane.drawn().is_none()).await;
+        until("no box is drawn", async || pane.drawn().is_none()).await;
         assert_eq!(pane.registered()["status"], "idle");
         pane.paste("lost", &["Enter"]);
         pane.claude.event("swallowed", "lost").await;

@@ -32,7 +32,7 @@ async fn sigterm_restores_the_terminal_and_removes_the_sessions_file() {
     let work = pane.machine.path("work");
     let shell = ["new-session", "-d", "-s", "s", "-n", "fox", "-c", work.to_str().unwrap(), "sh"];
     pane.tmux(&shell);
-    pane.keys(&["claude --dangerously-skip-permissions; stty -a; echo ended", "Enter"]);
+    pane.keys(&["claude --dangerously-skip-permissions; stty -a; echo en''ded", "Enter"]);
     pane.claude.runs().await;
     let pid = pane.claude.state()["pid"].to_string();
     output(pane.machine.command("kill").arg(&pid), b"", LIMIT);
@@ -62,7 +62,7 @@ async fn mcp_servers_are_children_with_the_socket_in_their_environment() {
     let server = state["mcp"]["project"]["pid"].to_string();
     pane.keys(&["/exit", "Enter"]);
     pane.claude.event("exit", "").await;
-    until("the server ends", 30, async || !Path::new("/proc").join(&server).exists()).await;
+    until("the server ends", async || !Path::new("/proc").join(&server).exists()).await;
     let left = fs::read_dir(pane.machine.path(".claude/sessions")).unwrap().count();
     assert_eq!(left, 0);
 }
@@ -74,10 +74,12 @@ async fn a_queued_prompt_is_lost_when_a_killed_session_is_resumed() {
     pane.line(ID, "taken", human("taken", "typed")).await;
     pane.paste("only queued", &["Enter"]);
     pane.line(ID, "queued", |line| line["content"] == "only queued").await;
+    // The server of tmux lives on.
+    pane.tmux(&["new-session", "-d", "-s", "other", "sleep 3600"]);
     let pid = pane.claude.state()["pid"].as_u64().unwrap();
     let file = pane.machine.path(&format!(".claude/sessions/{pid}.json"));
     output(pane.machine.command("kill").args(["-KILL", &pid.to_string()]), b"", LIMIT);
-    until("it is dead", 30, async || !Path::new(&format!("/proc/{pid}")).exists()).await;
+    until("it is dead", async || !Path::new(&format!("/proc/{pid}")).exists()).await;
     assert!(file.exists(), "the sessions file is left behind");
     let before = pane.claude.transcript(ID).len();
     pane.start(&format!("--resume {ID}")).await;

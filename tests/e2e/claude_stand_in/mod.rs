@@ -144,18 +144,18 @@ impl Pane {
 
     async fn shows(&self, text: &str) {
         let what = format!("{text:?} on the screen");
-        until(&what, 30, async || self.screen().contains(text)).await;
+        until(&what, async || self.screen().contains(text)).await;
     }
 
     async fn state(&self, what: &str, check: impl Fn(&Value) -> bool) -> Value {
         let what = format!("{what}: {}", self.claude.state());
-        eventually(&what, 30, || async { Some(self.claude.state()).filter(&check) }).await
+        eventually(&what, || async { Some(self.claude.state()).filter(&check) }).await
     }
 
     /// Waits for a line of the transcript.
     async fn line(&self, session: &str, what: &str, check: impl Fn(&Value) -> bool) -> Value {
         let what = format!("{what} in {:#?}", self.claude.transcript(session));
-        eventually(&what, 30, || async {
+        eventually(&what, || async {
             self.claude.transcript(session).into_iter().find(|line| check(line))
         })
         .await

@@ -2,7 +2,6 @@
 
 use super::beside::{AWAY, move_coordinator};
 use super::dans;
-use e2e::process::LIMIT;
 use e2e::{Machine, until};
 
 #[tokio::test]
@@ -40,7 +39,7 @@ async fn the_reference_is_opened_where_there_is_a_display() {
     let ran = machine.run(&["open", "--json"]);
     assert_eq!(ran.json()["url"], url.as_str());
     machine.run(&["open"]).exits(0);
-    until("it is opened", LIMIT.as_secs(), async || machine.path("opened").exists()).await;
+    until("it is opened", async || machine.path("opened").exists()).await;
     assert_eq!(std::fs::read_to_string(machine.path("opened")).unwrap(), url);
     std::fs::remove_file(machine.path("bin/xdg-open")).unwrap();
     machine.set("PATH", machine.path("bin").to_str().unwrap());

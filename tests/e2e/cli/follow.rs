@@ -4,7 +4,7 @@ use super::{ended, on_machine};
 use crate::senders::Senders;
 use crate::{agent, delivery_is, message, status_is};
 use e2e::process::kill;
-use e2e::{Coordinator, eventually, until};
+use e2e::{Coordinator, eventually, grows, until};
 use multiclaude_hybrid_protocol::agent::Delivery;
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use std::collections::HashSet;
@@ -42,20 +42,17 @@ async fn following_shows_each_message_once_through_restarts_under_load() {
     let restarts = if std::env::var("SOAK").is_ok() { 10 } else { 3 };
     for _ in 0..restarts {
         let shown = ids(&path).len();
-        until("more messages", 60, async || ids(&path).len() > shown + 20).await;
+        until("more messages", async || ids(&path).len() > shown + 20).await;
         coordinator.restart().await;
     }
     let sent = senders.stop().await;
     let sent: HashSet<_> = sent.into_iter().map(|message| message.id.to_string()).collect();
-    let shown = eventually("every message", 60, || async {
-        let shown = ids(&path);
-        (shown.len() >= sent.len()).then_some(shown)
-    })
-    .await;
+    grows("every message", sent.len(), async || ids(&path).len()).await;
+    let shown = ids(&path);
     let once: HashSet<String> = shown.iter().cloned().collect();
     assert_eq!((once.len(), &once), (shown.len(), &sent));
     assert!(shown.is_sorted());
-    eventually("every acknowledgement", 60, || async {
+    eventually("every acknowledgement", || async {
         let waiting = world.dan.messages("desk", "status=pending&limit=1").await.ok()?;
         let delivered = world.dan.messages("desk", "status=delivered&limit=1").await.ok()?;
         (waiting.is_empty() && delivered.is_empty()).then_some(())

@@ -136,7 +136,7 @@ async fn a_token_that_a_killed_login_left_is_forgotten_by_logout() {
     let mut child = login.stdin(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(token().as_bytes()).unwrap();
     let draft = machine.path(".multiclaude/credentials.draft");
-    until("the token is written", 60, async || {
+    until("the token is written", async || {
         fs::read_to_string(&draft).is_ok_and(|written| written.contains(&token()))
     })
     .await;

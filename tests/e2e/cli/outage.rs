@@ -70,7 +70,7 @@ async fn every_command_says_that_the_coordinator_is_away_and_works_again_when_it
     refused.end().await.exits(5);
     let send = ["--json", "send", "--repo", repo, "--from", "desk", "desk", "hi"];
     let id = machine.run(&send).json()["id"].as_str().unwrap().to_owned();
-    until("the delivery to the follower", 20, async || {
+    until("the delivery to the follower", async || {
         let receipt = world.ci.receipt(&id).await.unwrap();
         receipt.status == MessageStatus::Delivered
     })
@@ -85,15 +85,16 @@ async fn a_limit_ends_the_waiting_for_a_worker_or_for_messages() {
     let repo = world.repo.as_str();
     let asked = machine.run(&["--json", "work", "--repo", repo, "--remote", "x"]).json();
     let id = asked["id"].as_str().unwrap();
-    for args in [
-        &["workers", "--repo", repo, "wait", id][..],
-        &["work", "--repo", repo, "--remote", "y", "--wait"],
-        &["send", "--repo", repo, "desk", "hi", "--wait"],
-        &["inbox", "desk", "--repo", repo, "--follow"],
-        &["inbox", "desk", "--repo", repo, "--follow", "--peek"],
+    let start = |args: &[&str]| Running::start(&machine, &[&["--timeout", "10"], args].concat());
+    for running in [
+        start(&["workers", "--repo", repo, "wait", id]),
+        start(&["work", "--repo", repo, "--remote", "y", "--wait"]),
+        start(&["send", "--repo", repo, "desk", "hi", "--wait"]),
+        start(&["inbox", "desk", "--repo", repo, "--follow"]),
+        start(&["inbox", "desk", "--repo", repo, "--follow", "--peek"]),
     ] {
-        let ran = machine.run(&[&["--timeout", "1"], args].concat());
-        assert_eq!(ran.code, 124, "{args:?}: {ran:?}");
-        assert!(ran.stderr.contains("the time to wait"), "{args:?}: {ran:?}");
+        let ran = running.end().await;
+        assert_eq!(ran.code, 124, "{ran:?}");
+        assert!(ran.stderr.contains("the time to wait"), "{ran:?}");
     }
 }

@@ -145,13 +145,13 @@ async fn answered(machine: &Machine, answer: &str) -> String {
     let (asks, code) = (format!("asks-{answer}"), format!("code-{answer}"));
     let line = format!("multiclaude-hybrid agents; echo $? >../../{code}; sleep 60");
     machine.tmux(&["new-session", "-d", "-s", &asks, &line]);
-    until("the question", 30, async || {
+    until("the question", async || {
         let pane = machine.tmux(&["capture-pane", "-p", "-J", "-t", &asks]).stdout;
         String::from_utf8_lossy(&pane).contains("[y/N]")
     })
     .await;
     machine.tmux(&["send-keys", "-t", &asks, answer, "Enter"]);
-    eventually("an exit status", 30, || async {
+    eventually("an exit status", || async {
         Some(machine.read(&code).trim().to_owned()).filter(|code| !code.is_empty())
     })
     .await

@@ -38,10 +38,10 @@ async fn the_status_of_a_runner_names_workers_repos_and_what_is_wrong() {
     let body = serde_json::json!({ "task": "Fix auth bug\nand more", "labels": ["gpu"] });
     let asked = world.dan.call(reqwest::Method::POST, "/workers/spawn", &[], Some(&body)).await;
     asked.unwrap();
-    until("it runs", 60, async || runner.status()["workers"][0]["stage"] == "running").await;
+    until("it runs", async || runner.status()["workers"][0]["stage"] == "running").await;
     runner.machine.clear();
     runner.machine.run(&["runner", "pause"]);
-    until("it is paused", 60, async || runner.status()["paused"] == true).await;
+    until("it is paused", async || runner.status()["paused"] == true).await;
     runner.machine.run(&["runner", "status"]);
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"process \d+", "process PID");

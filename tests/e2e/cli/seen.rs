@@ -25,7 +25,7 @@ fn start(machine: &Machine, world: &World, options: &[&str]) -> Running {
 
 /// The only message of `desk`, once it is there.
 async fn only(world: &World) -> Message {
-    eventually("the message", 20, || async {
+    eventually("the message", || async {
         world.ann.messages("desk", "").await.unwrap().into_iter().next()
     })
     .await
@@ -102,7 +102,7 @@ async fn an_acknowledgement_ends_the_waiting_for_seen_without_claiming_it() {
     let (machine, world) = with_desk().await;
     for options in [&["--wait=seen"][..], &["--wait", "--json"]] {
         let waiting = start(&machine, &world, options);
-        let id = eventually("the message", 20, || async {
+        let id = eventually("the message", || async {
             let waits = world.ann.messages("desk", "status=pending").await.unwrap();
             waits.into_iter().next().map(|message| message.id.to_string())
         })

@@ -47,6 +47,8 @@ async fn a_message_that_waits_is_shown_as_a_whole_and_steers_no_terminal() {
     let beginning = &id[..4 + 28];
     let json = ann.machine.run(&["bridge", "held", beginning, "--json"]).json();
     assert_eq!(json["id"], id.as_str());
+    // A bridge would place the message as soon as it is accepted.
+    ann.kill_bridge();
     for decide in ["accept", "refuse"] {
         let ran = ann.machine.run(&["bridge", decide, &beginning[4..]]);
         assert!(ran.code == 0 && ran.stdout.contains(&id), "{ran:?}");

@@ -12,10 +12,9 @@ use serde_json::json;
 /// A runner takes the request and ends it.
 async fn run_one(world: &World, status: SpawnStatus) {
     let runner = world.ci.typed();
-    let request = eventually("a request", 20, || async {
-        runner.claim(&Claim::default(), None).await.unwrap()
-    })
-    .await;
+    let request =
+        eventually("a request", || async { runner.claim(&Claim::default(), None).await.unwrap() })
+            .await;
     let lease = request.lease.unwrap().token;
     let mut update = WorkerUpdate::new(&lease);
     update.worker_name = Some(AgentName::parse("swift-owl").unwrap());
@@ -86,7 +85,7 @@ async fn an_interrupt_ends_the_waiting_and_says_how_to_go_on() {
 async fn the_limit_of_workers_says_what_to_do() {
     let (mut machine, world) = dans().await;
     world.ci.configure(&json!({"max_workers": 1, "enabled": true})).await.unwrap();
-    let line = ["work", "--repo", &world.repo, "--remote", "task", "--timeout", "2"];
+    let line = ["work", "--repo", &world.repo, "--remote", "task"];
     machine.run(&line);
     // No runner: no request ends.
     machine.run(&line).exits(7);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 impl Hop {
     async fn asked(&self, text: &str) -> String {
-        let held = e2e::eventually(&format!("{text:?} is shown"), 60, || async {
+        let held = e2e::eventually(&format!("{text:?} is shown"), || async {
             let held =
                 output(&mut self.ann.machine.hybrid(&["bridge", "held", "--json"]), b"", LIMIT);
             let held: Value = serde_json::from_slice(&held.stdout).unwrap();

@@ -18,7 +18,7 @@ async fn an_idle_agent_takes_a_message_by_its_channel_and_the_sender_sees_it() {
     // The agent acknowledges it separately.
     let acked = hop.ann.multiclaude(Some("fox"), &["message", "ack", &id]);
     assert!(acked.status.success(), "{acked:?}");
-    e2e::until("acknowledged", 60, async || {
+    e2e::until("acknowledged", async || {
         let receipt = hop.world.dan.receipt(&id).await.unwrap();
         receipt.acked_at.is_some() && receipt.seen_at.is_some()
     })
@@ -65,14 +65,14 @@ async fn a_message_queued_by_a_busy_agent_counts_as_seen_only_when_it_is_taken()
     let claude = hop.ann.claude("fox");
     // The second one is taken during the turn, when its tool ends.
     for (mode, text) in [("text", "while you are busy"), ("tool", "while a tool runs")] {
-        e2e::until("the agent is idle", 60, async || claude.state()["busy"] == false).await;
+        e2e::until("the agent is idle", async || claude.state()["busy"] == false).await;
         // The turn lasts until this test ends it.
         claude.ask(json!({ "turn_ms": 3_600_000, "mode": mode, "start_turn": true }));
         hop.dan.send("fox", "fox-ann", text);
         claude.event("queued", text).await;
         hop.held("in the queue of its agent").await;
         let id = hop.ann.receives("fox", text).await["id"].as_str().unwrap().to_owned();
-        let receipt = e2e::eventually("delivered", 60, || async {
+        let receipt = e2e::eventually("delivered", || async {
             let receipt = hop.world.dan.receipt(&id).await.unwrap();
             receipt.delivered_at.is_some().then_some(receipt)
         })

@@ -16,7 +16,7 @@ impl Hop {
         let pid = self.ann.claude(agent).runs_as().expect("a process");
         kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
         let target = format!("=mc-app:={agent}");
-        e2e::until("it is gone", 60, async || {
+        e2e::until("it is gone", async || {
             let listed =
                 self.ann.tmux(&["list-panes", "-t", &target, "-F", "#{pane_current_command}"]);
             !String::from_utf8_lossy(&listed.stdout).contains("claude")
@@ -66,7 +66,7 @@ async fn after_clear_messages_go_to_the_new_session() {
     let id = hop.taken("fox", "before").await;
     hop.seen(&id).await;
     hop.ann.tmux(&["send-keys", "-t", "=mc-app:=fox", "/clear", "Enter"]);
-    e2e::until("another session", 60, async || claude.state()["session"] != session).await;
+    e2e::until("another session", async || claude.state()["session"] != session).await;
     hop.dan.send("fox", "fox-ann", "after");
     let id = hop.taken("fox", "after").await;
     hop.seen(&id).await;
@@ -114,15 +114,15 @@ async fn a_bridge_killed_between_two_steps_loses_and_doubles_no_message() {
         let record = inbox.join("flight.json");
         claude.ask(json!({ "turn_ms": 100 }));
         hop.dan.send("fox", "fox-ann", "the record stays");
-        let kept = e2e::eventually("a record", 60, || async { fs::read(&record).ok() }).await;
+        let kept = e2e::eventually("a record", || async { fs::read(&record).ok() }).await;
         let second = hop.taken("fox", "the record stays").await;
-        hop.seen(&second).await;
-        hop.ann.kill_bridge();
         let of = |stage: &str| inbox.join(stage).join(format!("{second}.json"));
+        e2e::until("it is reported", async || of("seen").exists()).await;
+        hop.ann.kill_bridge();
         fs::rename(of("seen"), of("placed")).unwrap();
         fs::write(&record, kept).unwrap();
         hop.ann.start_bridge(&[]);
-        e2e::until("it is known again", 60, async || of("seen").exists()).await;
+        e2e::until("it is known again", async || of("seen").exists()).await;
         // A message after that.
         if channel {
             hop.connected_again(2).await;
@@ -139,7 +139,7 @@ async fn a_bridge_killed_between_two_steps_loses_and_doubles_no_message() {
 impl Hop {
     async fn connected_again(&self, times: usize) {
         let line = "an agent has connected local=\"fox\"";
-        e2e::until("the channel is open again", 60, async || {
+        e2e::until("the channel is open again", async || {
             self.ann.log().matches(line).count() >= times
         })
         .await;
@@ -204,7 +204,10 @@ async fn a_bridge_that_dies_at_a_paste_or_an_enter_loses_and_doubles_no_message(
         // Pressed, with an unknown result.
         (&format!("after {enter}"), (true, 1), None),
     ] {
-        hop.ann.machine.write("dies", &format!("{dies}\n"));
+        // In one step: the bridge calls tmux all the time.
+        hop.ann.machine.write("dies.part", &format!("{dies}\n"));
+        let path = |name| hop.ann.machine.path(name);
+        fs::rename(path("dies.part"), path("dies")).unwrap();
         hop.dan.send("fox", "fox-ann", dies);
         hop.ann.bridge_dies().await;
         let flight = hop.flight().unwrap();
@@ -212,9 +215,13 @@ async fn a_bridge_that_dies_at_a_paste_or_an_enter_loses_and_doubles_no_message(
         let known = (flight["posted"].as_bool().unwrap(), flight["enters"].as_i64().unwrap());
         assert_eq!(known, noted, "{dies}: {flight}");
         if let Some(in_box) = in_box {
-            let state = hop.ann.claude("fox").state();
-            let text = state["box"].as_str().unwrap();
-            assert_eq!(text.contains(&format!("[{id} from ")), in_box, "{dies}: {state}");
+            let line = format!("[{id} from ");
+            let is_in_box =
+                || hop.ann.claude("fox").state()["box"].as_str().unwrap().contains(&line);
+            if in_box {
+                e2e::until(&format!("{dies}: it is in the box"), async || is_in_box()).await;
+            }
+            assert_eq!(is_in_box(), in_box, "{dies}");
             assert_eq!(hop.times("fox", id), 0, "{dies}");
         } else {
             hop.taken("fox", dies).await;
@@ -239,7 +246,7 @@ async fn a_bridge_that_dies_during_a_post_loses_and_doubles_no_message() {
             // The bridge has given up waiting for an answer.
             hop.held("handed over; its transcript does not have it yet").await;
         } else {
-            e2e::eventually("a record", 60, || std::future::ready(hop.flight())).await;
+            e2e::eventually("a record", || std::future::ready(hop.flight())).await;
         }
         hop.ann.kill_bridge();
         let flight = hop.flight().unwrap();

@@ -94,12 +94,7 @@ async fn without_a_claude_nothing_is_typed_and_the_next_claude_gets_the_message(
     hop.keys("fox", &["C-c", "C-c"]);
     hop.keys("fox", &["-l", "/exit"]);
     hop.keys("fox", &["Enter"]);
-    e2e::until("its claude has ended", 60, async || {
-        let panes =
-            hop.ann.tmux(&["list-panes", "-t", "=mc-app:=fox", "-F", "#{pane_current_command}"]);
-        !String::from_utf8_lossy(&panes.stdout).contains("claude")
-    })
-    .await;
+    hop.claude_ended().await;
     hop.dan.send("fox", "fox-ann", "x; touch proof");
     hop.held("no claude").await;
     hop.keys("fox", &["-l", "claude --dangerously-skip-permissions"]);

@@ -67,7 +67,7 @@ async fn exchange(hop: Hop, each: usize, what: std::ops::Range<u32>) {
     eprintln!("seed {seed}");
     let mut rng = Rng::with_seed(seed);
     let (mut left, mut sent) = (each, 0);
-    let limit = tokio::time::Instant::now() + Duration::from_secs(60 + 12 * each as u64);
+    let limit = tokio::time::Instant::now() + Duration::from_secs(300 + 12 * each as u64);
     loop {
         if left > 0 {
             for agent in agents() {

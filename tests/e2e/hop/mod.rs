@@ -49,7 +49,7 @@ impl Hop {
     /// Waits until an agent's MCP server has connected.
     async fn connected(&self, agent: &str) {
         let line = format!("an agent has connected local=\"{agent}\"");
-        until("the channel is open", 60, async || self.ann.log().contains(&line)).await;
+        until("the channel is open", async || self.ann.log().contains(&line)).await;
     }
 
     /// Waits until an agent has taken a text; returns the message's id.
@@ -58,7 +58,7 @@ impl Hop {
         let id = file["id"].as_str().unwrap().to_owned();
         let claude = self.ann.claude(agent);
         let what = format!("{text:?} is taken:\n{}\n{:?}", self.ann.log(), claude.events());
-        until(&what, 60, async || self.times(agent, &id) > 0).await;
+        until(&what, async || self.times(agent, &id) > 0).await;
         id
     }
 
@@ -70,7 +70,7 @@ impl Hop {
 
     /// Waits until the receipt says that it was seen.
     async fn seen(&self, id: &str) -> Message {
-        eventually("its sender sees that it was seen", 60, || async {
+        eventually("its sender sees that it was seen", || async {
             let receipt = self.world.dan.receipt(id).await.unwrap();
             receipt.seen_at.is_some().then_some(receipt)
         })
@@ -86,6 +86,15 @@ impl Hop {
                 held.iter().any(|held| held["reason"] == reason).then_some(())
             })
             .await;
+    }
+
+    /// Waits until fox's shell has its pane again.
+    async fn claude_ended(&self) {
+        until("its claude has ended", async || {
+            let panes = ["list-panes", "-t", "=mc-app:=fox", "-F", "#{pane_current_command}"];
+            !String::from_utf8_lossy(&self.ann.tmux(&panes).stdout).contains("claude")
+        })
+        .await;
     }
 
     /// Checks that nothing was executed or approved, and that no dialog was answered.

@@ -44,7 +44,7 @@ async fn an_agent_lists_agents_sends_a_message_gets_the_answer_and_acknowledges_
     assert_eq!(listed[0]["id"], id.as_str(), "{listed}");
     assert_eq!(hop.call("read_message", json!({ "id": id }))["body"], "yes");
     hop.call("ack_message", json!({ "id": id }));
-    e2e::eventually("its sender sees it", 60, || async {
+    e2e::eventually("its sender sees it", || async {
         hop.world.dan.receipt(&id).await.unwrap().acked_at
     })
     .await;
@@ -72,7 +72,7 @@ async fn the_original_of_a_text_is_shown_or_a_note_says_that_it_is_gone() {
     );
     // After 8 days it is removed.
     let stored = hop.inbox().join(format!("seen/{id}.json"));
-    e2e::until("its stage is known", 60, async || stored.exists()).await;
+    e2e::until("its stage is known", async || stored.exists()).await;
     std::fs::remove_file(stored).unwrap();
     let gone = read(true);
     assert_eq!(gone["body"], "red: [31m");
@@ -107,7 +107,7 @@ async fn errors_of_tools_have_advice() {
     assert!(error.contains("multiclaude-hybrid bridge run"), "{error}");
     // It connects again on its own.
     hop.ann.start_bridge(&[]);
-    e2e::until("the tools work again", 60, async || {
+    e2e::until("the tools work again", async || {
         let result =
             hop.ann.claude("fox").call_tool("multiclaude-hybrid", "list_agents", json!({}));
         result["result"]["isError"] == false
@@ -136,10 +136,8 @@ impl Hop {
             .replace("FILE", &path.display().to_string());
         let typed = self.ann.tmux(&["send-keys", "-t", "=mc-app:=fox", &line, "Enter"]);
         assert!(typed.status.success(), "{typed:?}");
-        e2e::eventually(name, 60, || async {
-            serde_json::from_slice(&std::fs::read(&path).ok()?).ok()
-        })
-        .await
+        e2e::eventually(name, || async { serde_json::from_slice(&std::fs::read(&path).ok()?).ok() })
+            .await
     }
 }
 
@@ -149,7 +147,7 @@ async fn a_process_acts_only_for_the_agent_in_whose_window_it_was_started() {
     hop.ann.machine.write("client.py", CLIENT);
     hop.connected("default").await;
     hop.ann.tmux(&["send-keys", "-t", "=mc-app:=fox", "/exit", "Enter"]);
-    hop.ann.claude("fox").event("exit", "").await;
+    hop.claude_ended().await;
     let welcome = hop.answered("a", "CLIENT '' FILE").await;
     assert_eq!(welcome["welcome"]["local"], "fox", "{welcome}");
     // Its claims and its directory are ignored.

@@ -24,14 +24,14 @@ async fn a_malformed_token_is_refused_by_its_checksum_without_touching_d1() {
 #[tokio::test]
 async fn a_token_is_refused_from_the_moment_it_expires() {
     let world = shared().await.world().await;
-    let at = std::time::SystemTime::now() + std::time::Duration::from_secs(4);
+    let at = std::time::SystemTime::now() + std::time::Duration::from_secs(15);
     let at = at.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
     let at = multiclaude_hybrid_protocol::Timestamp(at).to_string();
     let wish = json!({"kind": "user", "owner": "dan", "repos": [world.repo], "expires_at": at});
     let made = world.admin.create_token(&wish).await.unwrap();
     let client = world.admin.with_token(made.token.as_deref().unwrap());
     assert!(client.whoami().await.is_ok());
-    e2e::eventually("the token's end", 10, || async {
+    e2e::eventually("the token's end", || async {
         client.whoami().await.err().filter(|error| error.code() == Some(Unauthenticated))
     })
     .await;
@@ -85,7 +85,7 @@ async fn the_list_of_tokens_shows_when_each_was_last_used() {
     assert_eq!(made.last_used_at, None);
     let client = world.admin.with_token(made.token.as_deref().unwrap());
     client.whoami().await.unwrap();
-    let used = e2e::eventually("last_used_at", 10, || async {
+    let used = e2e::eventually("last_used_at", || async {
         let tokens = world.admin.tokens().await.unwrap();
         tokens.into_iter().find(|token| token.id == made.id)?.last_used_at
     })

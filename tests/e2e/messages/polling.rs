@@ -73,7 +73,7 @@ async fn held(world: &World) -> JoinHandle<Result<Vec<Message>, Error>> {
     let proxy = Proxy::start(shared().await.port).await;
     let repo = Client::new(&proxy.url, &world.tokens[2]).repo(&world.repo);
     let poll = tokio::spawn(async move { repo.messages("queue", "status=pending&wait=20").await });
-    until("the poll is passed on", 20, async || proxy.requested("wait=20") > 0).await;
+    until("the poll is passed on", async || proxy.requested("wait=20") > 0).await;
     // Answered after the poll has arrived at the mailbox.
     world.ann.agent("queue").await.unwrap();
     assert!(!poll.is_finished());

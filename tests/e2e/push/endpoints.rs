@@ -9,14 +9,19 @@ use multiclaude_hybrid_protocol::agent::EndpointTest;
 use multiclaude_hybrid_protocol::message::MessageStatus;
 use reqwest::Method;
 use serde_json::json;
+use std::sync::Arc;
+use tokio::sync::Notify;
 
 #[tokio::test]
 async fn an_endpoint_that_was_replaced_has_no_say_any_longer() {
-    let (world, old, _) = pushed(shared().await, vec![Answer::Late(400)]).await;
+    let release = Arc::new(Notify::new());
+    let answer = Answer::Held(400, Arc::clone(&release));
+    let (world, old, _) = pushed(shared().await, vec![answer]).await;
     let new = Sink::start(vec![]).await;
     let id = send(&world, "x").await;
-    old.wait_for(1, 10).await;
+    old.wait_for(1).await;
     world.ann.update("queue", &json!({"endpoint": new.url})).await.unwrap();
+    release.notify_one();
     status_is(&world, &id, MessageStatus::Delivered).await;
     assert_eq!(new.texts(), ["x"]);
 }

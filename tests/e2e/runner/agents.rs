@@ -32,7 +32,7 @@ async fn a_worker_sends_receives_and_acknowledges_through_its_socket_without_a_t
     let agent = site.world.dan.agent(name.as_str()).await.unwrap();
     assert_eq!((agent.r#type.as_str(), agent.owner.as_str()), ("worker", "ci"));
     assert_eq!(agent.metadata["node"], "box");
-    let asked = eventually("its question", 60, || async {
+    let asked = eventually("its question", || async {
         site.world.dan.messages("dan-ws", "").await.unwrap().into_iter().next()
     })
     .await;

@@ -87,7 +87,7 @@ async fn despite_random_kills_of_two_runners_each_request_ends_once_and_runs_onc
     }
     for request in &requests {
         let what = format!("{} has left nothing", request.id);
-        until(&what, 60, async || {
+        until(&what, async || {
             runners.iter().all(|runner| !runner.worker(request.id.as_str()).exists())
         })
         .await;

@@ -179,7 +179,7 @@ async fn a_worker_in_a_container_sends_and_receives_through_its_socket() {
     let dan = &boxes.site.world.dan;
     let request = boxes.site.ask("Ask dan").await;
     let name = boxes.site.works(&request).await.worker_name.unwrap();
-    let asked = eventually("its question", 60, || async {
+    let asked = eventually("its question", || async {
         dan.messages("dan-ws", "").await.unwrap().into_iter().next()
     })
     .await;
@@ -217,7 +217,7 @@ async fn a_worker_gets_no_more_memory_and_processes_than_allowed() {
     boxes.site.supervisor(memory.id.as_str()).await;
     let is_limited = |controller, name| boxes.limits(controller, name);
     let status = boxes.site.runner.status();
-    until(&format!("the status shows it: {status}"), 60, async || {
+    until(&format!("the status shows it: {status}"), async || {
         boxes.site.runner.status()["workers"][0]["stage"] == "running"
     })
     .await;
@@ -293,7 +293,7 @@ async fn a_container_outlives_its_runner_and_is_removed_when_its_supervisor_is_k
     boxes.site.runner.kill();
     assert_eq!(boxes.containers.all().lines().count(), 2);
     boxes.start(&["--max-workers=2"], &["sh", "-c", &line]);
-    until("they are followed", 60, async || {
+    until("they are followed", async || {
         let log = boxes.site.runner.log();
         log.matches("a worker of an earlier runner is followed").count() == 2
     })

@@ -42,13 +42,13 @@ async fn after_a_kill_a_runner_finds_both_running_and_ended_workers_again() {
     let mut site = Site::with(&["--max-workers=3"], UNTIL_OVER).await;
     let (runs, ends) = (site.ask("runs").await, site.ask("ends").await);
     for request in [&runs, &ends] {
-        until("it runs", 60, async || !marked(request.id.as_str()).is_empty()).await;
+        until("it runs", async || !marked(request.id.as_str()).is_empty()).await;
     }
     site.runner.kill();
     assert!(!marked(runs.id.as_str()).is_empty());
     site.runner.start_sh(&["--max-workers=3"], ECHO);
     // The next runner follows them.
-    until("they are followed", 60, async || {
+    until("they are followed", async || {
         let log = site.runner.log();
         log.matches("a worker of an earlier runner is followed").count() == 2
     })
@@ -74,7 +74,7 @@ async fn a_worker_whose_supervisor_is_killed_is_cleaned_up_and_reported() {
         let mut site = Site::new("setsid sleep 700 & sleep 701").await;
         let request = site.ask("run").await;
         let supervisor = site.supervisor(request.id.as_str()).await;
-        until("both run", 60, async || marked(request.id.as_str()).len() >= 3).await;
+        until("both run", async || marked(request.id.as_str()).len() >= 3).await;
         if runner_too {
             site.runner.kill();
         }
@@ -116,7 +116,7 @@ async fn a_draining_runner_claims_nothing_and_ends_with_its_workers() {
     site.supervisor(runs.id.as_str()).await;
     let waits = site.ask("waits").await;
     site.runner.terminate();
-    until("it drains", 60, async || site.runner.status()["draining"] == true).await;
+    until("it drains", async || site.runner.status()["draining"] == true).await;
     site.over();
     site.runner.end();
     assert_eq!(site.get(&runs).await.status, SpawnStatus::Completed);
@@ -145,7 +145,7 @@ async fn a_paused_runner_claims_nothing_until_it_is_resumed() {
     let mut site = Site::idle().await;
     site.runner.machine.run(&["runner", "pause"]).exits(0);
     site.runner.start_sh(&[], ECHO);
-    until("it is paused", 60, async || site.runner.status()["paused"] == true).await;
+    until("it is paused", async || site.runner.status()["paused"] == true).await;
     let request = site.ask("wait").await;
     // Two rounds of polling, which is longer than a claim takes.
     tokio::time::sleep(std::time::Duration::from_millis(2200)).await;

@@ -41,8 +41,8 @@ impl Site {
 
 #[tokio::test]
 async fn an_outage_of_ten_minutes_stops_no_work_and_the_results_are_reported_afterwards() {
-    let (mut coordinator, mut site) = scaled(60).await;
-    let flags = ["--time-scale=60", "--lease=60", "--max-workers=2"];
+    let (mut coordinator, mut site) = scaled(30).await;
+    let flags = ["--time-scale=30", "--lease=60", "--max-workers=2"];
     site.runner.start_sh(&flags, UNTIL_OVER);
     let (first, second) = (site.ask("ends meanwhile").await, site.ask("ends later").await);
     for request in [&first, &second] {
@@ -59,7 +59,7 @@ async fn an_outage_of_ten_minutes_stops_no_work_and_the_results_are_reported_aft
     }
     site.runner.start_sh(&flags, "echo not again");
     // Ten minutes of the coordinator's clock, after which all leases have expired.
-    let minutes = std::time::Duration::from_secs(600) / 60;
+    let minutes = std::time::Duration::from_secs(600) / 30;
     tokio::time::sleep(minutes.saturating_sub(away.elapsed())).await;
     assert!(site.runner.worker(first.id.as_str()).exists());
     coordinator.launch().await;
@@ -81,7 +81,7 @@ async fn a_worker_with_retry_that_was_suspended_longer_than_its_lease_is_ended_a
     signal_all(&pids, Signal::STOP);
     // Another runner gets it.
     let body = json!({ "lease_seconds": 600 });
-    until("it is given to another one", 60, async || {
+    until("it is given to another one", async || {
         let claimed = site.world.ci.call(Method::POST, "/workers/claim", &[], Some(&body)).await;
         claimed.unwrap().status == 200
     })
@@ -91,7 +91,7 @@ async fn a_worker_with_retry_that_was_suspended_longer_than_its_lease_is_ended_a
     let (runner, its) = pids.split_last().unwrap();
     signal_all(its, Signal::CONT);
     let continued = std::time::Instant::now();
-    until("it is dead", 10, async || marked(request.id.as_str()).is_empty()).await;
+    until("it is dead", async || marked(request.id.as_str()).is_empty()).await;
     println!("dead {:?} after SIGCONT", continued.elapsed());
     signal_all(&[*runner], Signal::CONT);
     site.runner.forgets(request.id.as_str()).await;

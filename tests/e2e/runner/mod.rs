@@ -80,7 +80,7 @@ impl Site {
         check: impl Fn(&SpawnRequest) -> bool,
     ) -> SpawnRequest {
         let what = format!("{what} of {}:\n{}", request.id, self.runner.log());
-        eventually(&what, 60, || async { Some(self.get(request).await).filter(&check) }).await
+        eventually(&what, || async { Some(self.get(request).await).filter(&check) }).await
     }
 }
 

@@ -51,8 +51,7 @@ impl Host {
         check: impl Fn(&SpawnRequest) -> bool,
     ) -> SpawnRequest {
         let what = format!("{}:\n{}", request.id, self.log());
-        eventually(&what, 60, || async { Some(get(&self.world, request).await).filter(&check) })
-            .await
+        eventually(&what, || async { Some(get(&self.world, request).await).filter(&check) }).await
     }
 
     /// Waits until multiclaude has the worker; returns its local name.
@@ -62,7 +61,7 @@ impl Host {
         let local = name.strip_suffix("-box").unwrap().to_owned();
         // Its worktree is there before multiclaude knows it.
         let what = format!("{local} in multiclaude's state:\n{}", self.log());
-        until(&what, 60, async || self.state()["repos"]["app"]["agents"][&local].is_object()).await;
+        until(&what, async || self.state()["repos"]["app"]["agents"][&local].is_object()).await;
         local
     }
 
@@ -135,5 +134,5 @@ async fn a_worker_that_reports_a_failure_is_removed_or_is_cancelled_fails_with_t
     let ended = host.ends(&request).await;
     assert_eq!(ended.failure_reason.as_deref(), Some("cancelled"));
     let gone = format!("{local} is gone");
-    until(&gone, 60, async || !host.site.worktree(&local).exists()).await;
+    until(&gone, async || !host.site.worktree(&local).exists()).await;
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 /// Waits until the runner reports that pushes are missing, or that they work.
 async fn pushes(site: &Site, missing: bool) -> serde_json::Value {
-    eventually("the runner's report on pushes", 60, || async {
+    eventually("the runner's report on pushes", || async {
         let status = site.runner.status();
         status["running"].as_bool()?;
         let pushes = status["repos"][0]["pushes"].clone();
@@ -20,9 +20,7 @@ async fn pushes(site: &Site, missing: bool) -> serde_json::Value {
 #[tokio::test]
 async fn a_pushed_request_is_claimed_at_once_and_a_forged_push_is_refused() {
     let mut site = Site::idle().await;
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    let port = e2e::free_port();
     let url = format!("http://127.0.0.1:{port}");
     let (listen, public) = (format!("--listen=127.0.0.1:{port}"), format!("--public-url={url}"));
     // Without a push it claims once an hour.

@@ -32,10 +32,10 @@ pub(super) fn mailbox(coordinator: &Coordinator) -> PathBuf {
     databases.remove(0)
 }
 
-/// Runs a statement on a database that no process has open.
+/// Runs a statement on a database that no process has open, but for one that is being killed.
 pub(super) fn sql(database: &Path, statement: &str) {
     const RUN: &str = "const {DatabaseSync} = require('node:sqlite');\
-        new DatabaseSync(process.argv[1]).exec(process.argv[2]);";
+        new DatabaseSync(process.argv[1], {timeout: 60000}).exec(process.argv[2]);";
     let mut node = e2e::tool("node");
     node.args(["--disable-warning=ExperimentalWarning", "-e", RUN]).arg(database).arg(statement);
     assert!(node.status().unwrap().success());

@@ -12,7 +12,7 @@ async fn requests_in_a_mailbox_of_an_older_version_are_pushed_under_their_ids() 
     let mut coordinator = Coordinator::start(Options { scale: 20, ..Options::default() }).await;
     let (world, sink, secret) = serving(&coordinator, vec![Answer::status(500)]).await;
     let old = spawn(&world.dan, json!({"task": "old"})).await;
-    sink.wait_for(1, 20).await;
+    sink.wait_for(1).await;
     coordinator.kill();
     // That version had no such columns and fields: the id began the message.
     sql(
@@ -24,7 +24,7 @@ async fn requests_in_a_mailbox_of_an_older_version_are_pushed_under_their_ids() 
     coordinator.launch().await;
     let new = spawn(&world.dan, json!({"task": "new"})).await;
     let (old, new) = (old.id.to_string(), new.id.to_string());
-    until("both pushes", 30, async || ids(&sink).contains(&new)).await;
+    until("both pushes", async || ids(&sink).contains(&new)).await;
     let pushes = sink.received();
     let of = |id: &str| pushes.iter().rfind(|push| push.id() == id).unwrap();
     for (id, task) in [(&old, "old"), (&new, "new")] {
@@ -49,7 +49,7 @@ async fn messages_in_a_mailbox_of_an_older_version_are_read_pushed_and_seen() {
     sink.answer_next([Answer::status(500)]);
     let old = message("user:dan", "queue", "old");
     let sent = world.dan.send(&old, Some("key")).await.unwrap();
-    sink.wait_for(2, 20).await;
+    sink.wait_for(2).await;
     coordinator.kill();
     sql(
         &mailbox(&coordinator),
@@ -59,7 +59,7 @@ async fn messages_in_a_mailbox_of_an_older_version_are_read_pushed_and_seen() {
     coordinator.launch().await;
     assert_eq!(world.dan.receipt(&acked.id).await.unwrap(), acked);
     assert_eq!(world.dan.send(&old, Some("key")).await.unwrap().id, sent.id);
-    let push = &sink.wait_for(3, 30).await[2];
+    let push = &sink.wait_for(3).await[2];
     assert!(push.verify(&secret));
     assert_eq!(push.id(), sent.id.to_string());
     assert_eq!(push.json()["data"]["body"], "old");

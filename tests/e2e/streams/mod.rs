@@ -77,7 +77,7 @@ async fn an_answer_may_say_that_the_agent_has_seen_it_at_once_or_later() {
     assert!(acked.seen_at.is_some() && acked.status == MessageStatus::Acked, "{acked:?}");
     assert_eq!(delivered.seen_at, None);
     stream.confirm(&ids[2], Report::SEEN).await.unwrap();
-    let later = eventually("the later proof", 10, || async {
+    let later = eventually("the later proof", || async {
         let later = receipt(2).await;
         later.seen_at.is_some().then_some(later)
     })

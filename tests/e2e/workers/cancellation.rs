@@ -52,7 +52,7 @@ async fn by_ws(world: &World, task: &str) -> SpawnRequest {
 
 /// The ids of the requests that `ws` got notices of, once there are `count`.
 async fn told(world: &World, count: usize) -> BTreeSet<String> {
-    eventually("the notices", 20, || async {
+    eventually("the notices", || async {
         let notices = world.dan.messages("ws", "").await.unwrap();
         let ids = notices.iter().map(|notice| notice.metadata["worker"].clone());
         let ids: BTreeSet<_> = ids.collect();
@@ -128,7 +128,7 @@ async fn a_request_that_is_to_be_cancelled_is_given_to_no_other_runner() {
     spawn(&world.dan, &json!({"task": "x", "retry": true})).await.unwrap();
     let held = claim(&world.ci, &json!({"lease_seconds": 300})).await.unwrap();
     world.dan.cancel_worker(&held.id).await.unwrap();
-    let ended = eventually("the lease to end", 20, || async {
+    let ended = eventually("the lease to end", || async {
         let request = get(&world.dan, &held).await;
         (request.status != SpawnStatus::InProgress).then_some(request)
     })

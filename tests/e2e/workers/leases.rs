@@ -15,7 +15,7 @@ async fn a_runner_that_stops_before_the_start_loses_its_lease_to_the_next_claim(
     // A lease of 120 s is six seconds here, one of 600 thirty.
     let first = claim(&world.ci, &json!({"lease_seconds": 120})).await.unwrap();
     assert!(claim(&world.ci, &json!({})).await.is_none());
-    let second = eventually("the next claim", 20, || async {
+    let second = eventually("the next claim", || async {
         claim(&world.ci, &json!({"lease_seconds": 600})).await
     })
     .await;
@@ -36,13 +36,13 @@ async fn the_third_lease_that_ends_before_a_start_fails_the_request_by_a_look_or
         world.dan.register(&agent("ws")).await.unwrap();
         spawn(&world.dan, &json!({"task": "t", "spawned_by": "ws"})).await.unwrap();
         for _ in 0..3 {
-            eventually("a claim", 20, || async {
+            eventually("a claim", || async {
                 claim(&world.ci, &json!({"lease_seconds": 30})).await
             })
             .await;
         }
         let failed = async || world.dan.workers(Some(SpawnStatus::Failed)).await.unwrap().pop();
-        let notice = eventually("the notice", 20, || async {
+        let notice = eventually("the notice", || async {
             if on_schedule {
                 coordinator.run_cron().await;
             } else {
@@ -64,11 +64,11 @@ async fn a_started_worker_is_given_to_no_other_runner_may_come_back_late_and_fai
     let asked = spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
     let held = claim(&world.ci, &json!({"lease_seconds": 600})).await.unwrap();
     patch(&world.ci, &held, json!({"worker_name": "w", "lease_seconds": 30})).await.unwrap();
-    until("the lease's end", 20, async || get(&world.dan, &asked).await.lease_expired).await;
+    until("the lease's end", async || get(&world.dan, &asked).await.lease_expired).await;
     assert!(claim(&world.ci, &json!({})).await.is_none());
     let late = patch(&world.ci, &held, json!({"lease_seconds": 30})).await.unwrap();
     assert_eq!((late.status, late.lease_expired), (SpawnStatus::InProgress, false));
-    let failed = eventually("the hour to pass", 80, || async {
+    let failed = eventually("the hour to pass", || async {
         let now = get(&world.dan, &asked).await;
         assert!(claim(&world.ci, &json!({})).await.is_none(), "it was given to a second runner");
         (now.status == SpawnStatus::Failed).then_some(now)
@@ -85,7 +85,7 @@ async fn with_retry_a_started_worker_whose_lease_ends_is_claimed_again() {
     let first = claim(&world.ci, &json!({"lease_seconds": 600})).await.unwrap();
     patch(&world.ci, &first, json!({"worker_name": "w1", "lease_seconds": 30})).await.unwrap();
     let second =
-        eventually("the second claim", 20, || async { claim(&world.ci, &json!({})).await }).await;
+        eventually("the second claim", || async { claim(&world.ci, &json!({})).await }).await;
     assert_eq!((second.id, second.worker_name.as_ref()), (asked.id.clone(), None));
     assert_eq!(code(patch(&world.ci, &first, json!({})).await), LeaseLost);
 }

@@ -104,7 +104,7 @@ async fn a_log_goes_with_its_request() {
     patch(&world.ci, &held, json!({"status": "completed", "log_tail": "l"})).await.unwrap();
     let dan = &world.dan;
     assert_eq!(dan.worker_log(&asked.id).await.unwrap().log, "l");
-    eventually("the request to go", 60, || async {
+    eventually("the request to go", || async {
         coordinator.run_cron().await;
         dan.worker(&asked.id).await.err().filter(|error| error.code() == Some(WorkerNotFound))
     })

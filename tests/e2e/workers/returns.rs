@@ -64,11 +64,9 @@ async fn a_claim_that_was_given_back_does_not_count_towards_the_three() {
         patch(&world.ci, &held, back()).await.unwrap();
     }
     for lost in 1..=3 {
-        eventually("a claim", 20, || async {
-            claim(&world.ci, &json!({"lease_seconds": 30})).await
-        })
-        .await;
-        let ended = eventually("the lease to end", 20, || async {
+        eventually("a claim", || async { claim(&world.ci, &json!({"lease_seconds": 30})).await })
+            .await;
+        let ended = eventually("the lease to end", || async {
             let now = get(&world.dan, &asked).await;
             (now.status != SpawnStatus::InProgress).then_some(now.status)
         })
@@ -83,11 +81,11 @@ async fn a_request_that_is_given_back_is_pushed_again() {
     let (world, sink, _) = serving(shared().await, vec![]).await;
     let asked = spawn(&world.dan, &json!({"task": "t"})).await.unwrap();
     for round in 0..3 {
-        sink.wait_for(round + 1, 20).await;
+        sink.wait_for(round + 1).await;
         let held = claim(&world.ci, &json!({})).await.unwrap();
         patch(&world.ci, &held, back()).await.unwrap();
     }
-    sink.wait_for(4, 20).await;
+    sink.wait_for(4).await;
     let id = &asked.id;
     let named = [id.to_string(), format!("{id}_1"), format!("{id}_2"), format!("{id}_3")];
     assert_eq!(ids(&sink), named);
