@@ -103,8 +103,10 @@ async fn errors_of_tools_have_advice() {
         assert!(error.contains(text), "{tool}: {error}");
     }
     hop.ann.kill_bridge();
-    let error = hop.refused("list_agents", json!({}));
-    assert!(error.contains("multiclaude-hybrid bridge run"), "{error}");
+    e2e::until("the lost bridge is noticed", async || {
+        hop.refused("list_agents", json!({})).contains("multiclaude-hybrid bridge run")
+    })
+    .await;
     // It connects again on its own.
     hop.ann.start_bridge(&[]);
     e2e::until("the tools work again", async || {
