@@ -183,7 +183,8 @@ fn held(bridge: &RepoBridge) -> Vec<Held> {
     let known = bridge.inbox.held();
     for local in bridge.inbox.store().locals().unwrap_or_default() {
         for id in bridge.inbox.store().ids(&local, Stage::New).unwrap_or_default() {
-            // Without a reason, it has just arrived.
+            // A message without a reason has not been tried yet: it has just arrived, or the
+            // bridge has just started.
             let Some(reason) = known.get(&(local.clone(), id.clone())) else { continue };
             let unaccepted_owner = reason.unaccepted_owner().map(str::to_owned);
             held.push(Held { id, to: local.clone(), reason: reason.to_string(), unaccepted_owner });

@@ -140,19 +140,21 @@ async fn the_agents_of_a_lost_session_are_stopped_and_stay_registered() {
     let is_held = |status: &Value| {
         let held = status["repos"][0]["held"].as_array()?;
         held.iter()
-            .any(|held| held["to"] == "fox" && held["reason"] == "fox is not running here")
-            .then(|| status["pid"].clone())
+            .find(|held| held["to"] == "fox" && held["reason"] == "fox is not running here")
+            .map(|held| (status["pid"].clone(), held["id"].as_str().unwrap().to_owned()))
     };
-    let pid = dan.status_with("it is held", is_held).await;
-    dan.stop_bridge();
-    dan.start_bridge(&["--time-scale", "20"]);
-    let by_another = |status: &Value| is_held(status).filter(|now| *now != pid);
-    dan.status_with("the next bridge holds it", by_another).await;
+    let (pid, id) = dan.status_with("it is held", is_held).await;
     let before = eventually("fox counts as stopped", || async {
         Some(world.dan.agent("fox-dan").await.unwrap())
             .filter(|agent| agent.status.as_str() == "stopped")
     })
     .await;
+    dan.stop_bridge();
+    dan.start_bridge(&["--time-scale", "20"]);
+    let by_another = |status: &Value| is_held(status).filter(|(now, _)| *now != pid);
+    dan.status_with("the next bridge holds it", by_another).await;
+    dan.machine.run(&["bridge", "refuse", &id, "--reason", "it is away"]).exits(0);
+    ann.bodies_with("fox", "fox-dan", "it is away").await;
     // A worker that ends normally is deregistered in the same time.
     dan.ok(&["worker", "create", "a task", "--repo", "app", "--name", "wolf"]);
     eventually("wolf is there", || async { world.dan.agent("wolf-dan").await.ok() }).await;

@@ -60,6 +60,7 @@ pub struct Inbox {
     looked_at: Mutex<BTreeMap<String, SystemTime>>,
     registry: Arc<Registry>,
     trouble: Trouble,
+    unlisted: Trouble,
     unlinked: Trouble,
     unreadable: Trouble,
 }
@@ -86,6 +87,10 @@ impl Inbox {
             trouble: Trouble::new(
                 "messages cannot be stored; they wait at the coordinator",
                 "messages can be stored again",
+            ),
+            unlisted: Trouble::new(
+                "stored messages cannot be listed",
+                "stored messages can be listed again",
             ),
             unlinked: Trouble::new(
                 "the sender of a message cannot be answered with multiclaude message send",
@@ -116,33 +121,30 @@ impl Inbox {
 
     /// Writes multiclaude's files of all stored messages, in order, as far as possible now.
     pub fn place_all(&self) {
-        match self.store.locals() {
-            Ok(locals) => locals.iter().for_each(|local| self.place(local)),
-            Err(error) => self.trouble.begin("inbox", error),
-        }
+        let locals = self.unlisted.note("inbox", self.store.locals());
+        locals.iter().flatten().for_each(|local| self.place(local));
     }
 
-    /// The same for one local agent. The other messages have a reason in [`Inbox::held`].
+    /// Places the stored messages of one local agent, and replaces its reasons in
+    /// [`Inbox::held`].
     fn place(&self, local: &str) {
         let _one = locked(&self.placing);
-        let waiting = self.place_stored(local);
+        let Some(waiting) = self.unlisted.note(local, self.place_stored(local)) else { return };
         let mut held = locked(&self.held);
         held.retain(|(of, _), _| of != local);
         held.extend(waiting.into_iter().map(|(id, reason)| ((local.to_owned(), id), reason)));
     }
 
-    /// Returns the ids of the messages that have to wait, and why.
-    fn place_stored(&self, local: &str) -> Vec<(String, Reason)> {
+    /// Places the stored messages of one local agent, in order. Returns those that have to
+    /// wait, and why. The caller holds `placing`.
+    fn place_stored(&self, local: &str) -> io::Result<Vec<(String, Reason)>> {
         let mut waiting = Vec::new();
-        let mut ids = match self.store.ids(local, Stage::New) {
-            Ok(ids) if ids.is_empty() => return waiting,
-            Ok(ids) => ids.into_iter(),
-            Err(error) => {
-                self.trouble.begin("inbox", error);
-                return waiting;
-            }
-        };
+        let ids = self.store.ids(local, Stage::New)?;
+        if ids.is_empty() {
+            return Ok(waiting);
+        }
         let decisions = Decisions::load(&self.spool.dirs);
+        let mut ids = ids.into_iter();
         while let Some(id) = ids.next() {
             let judged = match &decisions {
                 Ok(decisions) => self.judge(local, &id, decisions),
@@ -166,9 +168,10 @@ impl Inbox {
             // The later messages wait, too.
             let reason = Reason::CannotBePlaced(reason);
             waiting.push((id, reason.clone()));
-            waiting.extend(ids.by_ref().map(|id| (id, reason.clone())));
+            waiting.extend(ids.map(|id| (id, reason.clone())));
+            break;
         }
-        waiting
+        Ok(waiting)
     }
 
     fn judge(&self, local: &str, id: &str, decisions: &Decisions) -> io::Result<Verdict> {
@@ -219,7 +222,9 @@ impl Inbox {
         let Some(repo) = state.repos.get(&self.spool.nickname) else {
             return Ok(Some(format!("multiclaude has no repo {}", self.spool.nickname)));
         };
-        let Some(agent) = repo.agents.get(local) else {
+        // Of a role that stands down, the directory is a link to another machine.
+        let agent = repo.agents.get(local).filter(|_| self.spool.is_local(local, Some(&state)));
+        let Some(agent) = agent else {
             return Ok(Some(format!("{local} is not running here")));
         };
         let record = self.registry.records.get(local);
