@@ -61,8 +61,8 @@ impl Senders {
         self.accepted.lock().unwrap().len()
     }
 
-    /// Ends them, once each knows whether its last message was accepted; the messages that
-    /// were.
+    /// Stops them, after each knows whether its last message was accepted. Returns the accepted
+    /// messages.
     pub(crate) async fn stop(self) -> Vec<Message> {
         self.stop.store(true, Ordering::Relaxed);
         for task in self.tasks {

@@ -143,7 +143,7 @@ impl Coordinator {
         let child = grouped(&mut wrangler).spawn().unwrap();
         self.keeper = Some(keeper(&child, self.dir.path()));
         self.child = Some(child);
-        let deadline = Instant::now() + Duration::from_secs(90);
+        let deadline = Instant::now() + LIMIT;
         let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
         while http.get(format!("{}/health", self.url())).send().await.is_err() {
             assert!(Instant::now() < deadline, "did not come up:\n{}", self.log());

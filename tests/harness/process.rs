@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Longer than any command of a test takes, on the slowest machine.
+/// Longer than anything that a test waits for takes, on the slowest machine.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
 /// How long the output of a killed process may take to end.

@@ -85,16 +85,21 @@ async fn a_limit_ends_the_waiting_for_a_worker_or_for_messages() {
     let repo = world.repo.as_str();
     let asked = machine.run(&["--json", "work", "--repo", repo, "--remote", "x"]).json();
     let id = asked["id"].as_str().unwrap();
-    let start = |args: &[&str]| Running::start(&machine, &[&["--timeout", "10"], args].concat());
-    for running in [
-        start(&["workers", "--repo", repo, "wait", id]),
-        start(&["work", "--repo", repo, "--remote", "y", "--wait"]),
-        start(&["send", "--repo", repo, "desk", "hi", "--wait"]),
-        start(&["inbox", "desk", "--repo", repo, "--follow"]),
-        start(&["inbox", "desk", "--repo", repo, "--follow", "--peek"]),
-    ] {
+    let lines = [
+        format!("workers --repo {repo} wait {id}"),
+        format!("work --repo {repo} --remote y --wait"),
+        format!("send --repo {repo} desk hi --wait"),
+        format!("inbox desk --repo {repo} --follow"),
+        format!("inbox desk --repo {repo} --follow --peek"),
+    ];
+    let start = |line: &String| {
+        let args: Vec<_> = ["--timeout", "10"].into_iter().chain(line.split(' ')).collect();
+        Running::start(&machine, &args)
+    };
+    let running: Vec<_> = lines.iter().map(start).collect();
+    for (line, running) in lines.iter().zip(running) {
         let ran = running.end().await;
-        assert_eq!(ran.code, 124, "{ran:?}");
-        assert!(ran.stderr.contains("the time to wait"), "{ran:?}");
+        assert_eq!(ran.code, 124, "{line}: {ran:?}");
+        assert!(ran.stderr.contains("the time to wait"), "{line}: {ran:?}");
     }
 }

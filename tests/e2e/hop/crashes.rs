@@ -16,12 +16,7 @@ impl Hop {
         let pid = self.ann.claude(agent).runs_as().expect("a process");
         kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
         let target = format!("=mc-app:={agent}");
-        e2e::until("it is gone", async || {
-            let listed =
-                self.ann.tmux(&["list-panes", "-t", &target, "-F", "#{pane_current_command}"]);
-            !String::from_utf8_lossy(&listed.stdout).contains("claude")
-        })
-        .await;
+        self.claude_ended(agent).await;
         // A session without any turn cannot be resumed.
         let flags = "--dangerously-skip-permissions";
         let line = format!(

@@ -94,7 +94,7 @@ async fn without_a_claude_nothing_is_typed_and_the_next_claude_gets_the_message(
     hop.keys("fox", &["C-c", "C-c"]);
     hop.keys("fox", &["-l", "/exit"]);
     hop.keys("fox", &["Enter"]);
-    hop.claude_ended().await;
+    hop.claude_ended("fox").await;
     hop.dan.send("fox", "fox-ann", "x; touch proof");
     hop.held("no claude").await;
     hop.keys("fox", &["-l", "claude --dangerously-skip-permissions"]);

@@ -88,10 +88,11 @@ impl Hop {
             .await;
     }
 
-    /// Waits until fox's shell has its pane again.
-    async fn claude_ended(&self) {
+    /// Waits until the shell of an agent has its pane again.
+    async fn claude_ended(&self, agent: &str) {
+        let target = format!("=mc-app:={agent}");
         until("its claude has ended", async || {
-            let panes = ["list-panes", "-t", "=mc-app:=fox", "-F", "#{pane_current_command}"];
+            let panes = ["list-panes", "-t", &target, "-F", "#{pane_current_command}"];
             !String::from_utf8_lossy(&self.ann.tmux(&panes).stdout).contains("claude")
         })
         .await;

@@ -149,7 +149,7 @@ async fn a_process_acts_only_for_the_agent_in_whose_window_it_was_started() {
     hop.ann.machine.write("client.py", CLIENT);
     hop.connected("default").await;
     hop.ann.tmux(&["send-keys", "-t", "=mc-app:=fox", "/exit", "Enter"]);
-    hop.claude_ended().await;
+    hop.claude_ended("fox").await;
     let welcome = hop.answered("a", "CLIENT '' FILE").await;
     assert_eq!(welcome["welcome"]["local"], "fox", "{welcome}");
     // Its claims and its directory are ignored.

@@ -5,8 +5,10 @@ use e2e::shared;
 use multiclaude_hybrid_protocol::ErrorCode::{
     Forbidden, OwnerKindConflict, Unauthenticated, ValidationFailed,
 };
+use multiclaude_hybrid_protocol::Timestamp;
 use reqwest::Method;
 use serde_json::json;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 #[tokio::test]
 async fn a_malformed_token_is_refused_by_its_checksum_without_touching_d1() {
@@ -21,20 +23,28 @@ async fn a_malformed_token_is_refused_by_its_checksum_without_touching_d1() {
     assert_eq!(coordinator.line(&problem.request_id).await["d1"], 0);
 }
 
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
+}
+
 #[tokio::test]
 async fn a_token_is_refused_from_the_moment_it_expires() {
     let world = shared().await.world().await;
-    let at = std::time::SystemTime::now() + std::time::Duration::from_secs(15);
-    let at = at.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
-    let at = multiclaude_hybrid_protocol::Timestamp(at).to_string();
+    let ends = now_ms() + 15_000;
+    let at = Timestamp(ends).to_string();
     let wish = json!({"kind": "user", "owner": "dan", "repos": [world.repo], "expires_at": at});
     let made = world.admin.create_token(&wish).await.unwrap();
     let client = world.admin.with_token(made.token.as_deref().unwrap());
     assert!(client.whoami().await.is_ok());
-    e2e::eventually("the token's end", || async {
-        client.whoami().await.err().filter(|error| error.code() == Some(Unauthenticated))
+    // The coordinator knows the token by now, and refuses it nevertheless.
+    e2e::until("the token's end", async || {
+        let asked = now_ms();
+        let answer = client.whoami().await;
+        assert!(answer.is_err() || asked < ends, "it is accepted after its end");
+        answer.is_err_and(|error| error.code() == Some(Unauthenticated))
     })
     .await;
+    assert!(now_ms() >= ends, "it is refused before its end");
     let past = json!({"kind": "user", "owner": "dan", "repos": [world.repo], "expires_at": "2020-01-01T00:00:00Z"});
     assert_eq!(code(world.admin.create_token(&past).await), ValidationFailed);
 }

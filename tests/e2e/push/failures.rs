@@ -125,7 +125,7 @@ async fn pushes_to_an_endpoint_that_answers_with_text_share_connections() {
     send_many(&world, 20).await;
     sink.wait_for(20).await;
     // A slow machine may not read each answer to its end in time.
-    assert!(sink.connections() < 20, "each push opened a connection");
+    assert!(sink.connections() <= 10, "{} connections for 20 pushes", sink.connections());
 }
 
 #[tokio::test]
