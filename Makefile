@@ -20,7 +20,8 @@ test test-claude contract soak: NEEDS = test
 setup: ## Check the machine, then install the pinned tools, once
 	@scripts/setup $(NEEDS)
 
-build/index.js: $(SOURCES)
+# Written last: a build that was interrupted is not complete.
+build/complete: $(SOURCES)
 	@scripts/build
 
 build/assets/openapi.json: $(DOCUMENT)
@@ -35,7 +36,7 @@ build/assets/docs/%: reference/%
 	@mkdir -p $(@D)
 	@cp $< $@
 
-wasm: build/index.js $(ASSETS) ## Build the coordinator (WebAssembly) and its reference
+wasm: build/complete $(ASSETS) ## Build the coordinator (WebAssembly) and its reference
 
 dev: setup wasm ## Run the coordinator here; print URL, tokens and a first call (PORT=8787)
 	@. scripts/tools && exec node --disable-warning=ExperimentalWarning scripts/dev.mjs

@@ -97,7 +97,7 @@ pub fn free_port() -> u16 {
 impl Coordinator {
     /// Starts one, with a migrated database, and waits until it is healthy.
     pub async fn start(options: Options) -> Self {
-        assert!(root().join("build/index.js").exists(), "build/ is missing: run `make wasm` first");
+        assert!(root().join("build/complete").exists(), "build/ is missing: run `make wasm` first");
         let dir = tempfile::tempdir().unwrap();
         let random = std::array::from_fn(|at| (at as u8) ^ 0x5a);
         let admin = SecretToken::new(TokenKind::Admin, random).reveal().to_owned();
