@@ -115,8 +115,9 @@ impl Machine {
         fs::write(path, content).unwrap();
     }
 
-    /// Puts a program on its PATH. Another process writes it: a process that this one has just
-    /// forked would have it open for writing, too, and then nobody can execute it.
+    /// Puts a program on its PATH. A shell writes the file: if this process had it open while
+    /// another test starts a program, that program could keep it open for writing for a moment,
+    /// and executing it would fail with "text file busy".
     pub fn install(&self, name: &str, script: &str) {
         let mut shell = Command::new("sh");
         shell.args(["-c", "cat >\"$0\" && chmod 755 \"$0\""]).arg(self.path("bin").join(name));
